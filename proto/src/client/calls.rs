@@ -1,0 +1,385 @@
+//! The calls: request out, checked answer back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+
+use super::exchange::{Exchange, Exchanges};
+use super::{Reply, Request, SendError, Transport, retry_after, sense};
+use crate::error::{RemoteComplaint, parse_complaint};
+use crate::freshness::{Allowed, Freshness};
+use crate::id::BadId;
+use crate::object::RawList;
+use crate::query::{ListOf, ListQuery};
+use crate::routes::{self, Action, RunKind, TenantRoutes};
+use crate::status::{DaemonStatus, SyncProgress};
+
+/// How long an answer that waits for the remote may take: the daemon's own time-out there, and some.
+const PATIENT: Duration = Duration::from_secs(45);
+
+/// An answer that is one.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// JSON: an object, or for lists a bare array.
+    pub body: Bytes,
+    /// How old it is, when a daemon answered.
+    pub freshness: Option<Freshness>,
+    /// How many objects match before the cut, when a daemon answered.
+    pub total: Option<u64>,
+    /// Protocol of the daemon that answered, if one did.
+    pub protocol: Option<u32>,
+}
+
+/// Says why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No whole answer arrived.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The other side answered with an error status.
+    #[error("refused with status {status}{}", complaint.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What it said, as far as it could be understood.
+        complaint: Box<RemoteComplaint>,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The daemon speaks another protocol, or none that we know.
+    #[error("docksd {} speaks protocol {}, this docks {}", version.as_deref().unwrap_or("of an unknown version"), theirs.map_or_else(|| "unknown".to_owned(), |n| n.to_string()), crate::PROTOCOL)]
+    Protocol {
+        /// Its protocol.
+        theirs: Option<u32>,
+        /// Its release.
+        version: Option<String>,
+    },
+    /// The answer is no answer to the question.
+    #[error("the answer makes no sense: {0}")]
+    Nonsense(String),
+}
+
+impl From<BadId> for ClientError {
+    fn from(bad: BadId) -> Self {
+        ClientError::Send(SendError::Unsendable(bad.to_string()))
+    }
+}
+
+/// One tenant's Docks API, at the daemon or at the remote.
+#[derive(Debug)]
+pub struct Client {
+    transport: Transport,
+    routes: TenantRoutes,
+    common: HeaderMap,
+    exchanges: Exchanges,
+}
+
+impl Client {
+    /// Takes the way, the tenant, and headers that every request carries.
+    ///
+    /// # Errors
+    ///
+    /// [`BadId`] when the tenant cannot be a path segment.
+    pub fn new(transport: Transport, tenant: &str, common: HeaderMap) -> Result<Self, BadId> {
+        Ok(Self {
+            transport,
+            routes: TenantRoutes::new(tenant)?,
+            common,
+            exchanges: Exchanges::default(),
+        })
+    }
+
+    /// Hands over what was asked since the last call and what came back, oldest first.
+    pub fn take_exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.take()
+    }
+
+    /// Returns the paths of this client's tenant.
+    #[must_use]
+    pub fn routes(&self) -> &TenantRoutes {
+        &self.routes
+    }
+
+    /// Lists runs. A remote other than a `docksd` needs [`walk_runs`](super::walk_runs) instead,
+    /// since it knows few of the parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; so for all below.
+    pub async fn list_runs(
+        &self,
+        kind: RunKind,
+        query: &ListQuery,
+        allowed: Allowed,
+    ) -> Result<Answer, ClientError> {
+        let path = format!(
+            "{}?{}",
+            self.routes.runs(kind),
+            query.query_string(ListOf::Runs)
+        );
+        self.list(path, allowed).await
+    }
+
+    /// Lists the trials of an evaluation run.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn trials(
+        &self,
+        run: &str,
+        query: &ListQuery,
+        allowed: Allowed,
+    ) -> Result<Answer, ClientError> {
+        let path = format!(
+            "{}?{}",
+            self.routes.trials(run)?,
+            query.query_string(ListOf::Trials)
+        );
+        self.list(path, allowed).await
+    }
+
+    /// Gets one run.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn run(
+        &self,
+        kind: RunKind,
+        id: &str,
+        allowed: Allowed,
+    ) -> Result<Answer, ClientError> {
+        let request = self.request(Request::get(self.routes.run(kind, id)?), allowed);
+        let patience = patience(allowed);
+        self.object(request, id, patience).await
+    }
+
+    /// Gets one trial.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn trial(
+        &self,
+        run: &str,
+        trial: &str,
+        allowed: Allowed,
+    ) -> Result<Answer, ClientError> {
+        let request = self.request(Request::get(self.routes.trial(run, trial)?), allowed);
+        self.object(request, trial, patience(allowed)).await
+    }
+
+    /// Carries out an action; the answer is the run as it is afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn act(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
+        let path = self.routes.action(action, id)?;
+        let request = self.request(Request::post(path), Allowed::Default);
+        // Long patience: given up half-way, nobody would know whether it was carried out.
+        self.object(request, id, Some(PATIENT)).await
+    }
+
+    /// Asks the daemon how it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn status(&self) -> Result<DaemonStatus, ClientError> {
+        let request = self.request(Request::get(routes::STATUS), Allowed::Default);
+        let reply = self.exchange(request, None).await?;
+        read_json(&reply.body)
+    }
+
+    /// Asks the daemon to end.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]. Its protocol is not checked: an older or newer daemon has to end, too.
+    pub async fn shutdown(&self) -> Result<(), ClientError> {
+        let request = self.request(Request::post(routes::SHUTDOWN), Allowed::Default);
+        let reply = self.transport.send(request).await?;
+        check_status(reply).map(drop)
+    }
+
+    /// Asks the daemon to catch up; hands over each line of progress, the last one included.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; `Nonsense` when the stream ends before the work does.
+    pub async fn sync(
+        &self,
+        full: bool,
+        mut on: impl FnMut(SyncProgress),
+    ) -> Result<(), ClientError> {
+        let Transport::Unix(unix) = &self.transport else {
+            let what = "only a daemon can be asked to sync";
+            return Err(SendError::Unsendable(what.to_owned()).into());
+        };
+        let path = format!("{}?full={full}", routes::SYNC);
+        let request = self.request(Request::post(path), Allowed::Default);
+        let mut opened = unix.clone().patience(None).open(request).await?;
+        check_protocol(&opened.headers)?;
+        if !opened.status.is_success() {
+            let (status, headers) = (opened.status, opened.headers.clone());
+            let body = opened.rest().await?;
+            return check_status(Reply {
+                status,
+                headers,
+                body,
+            })
+            .map(drop);
+        }
+        while let Some(line) = opened.line().await? {
+            if line.is_empty() {
+                continue;
+            }
+            let progress: SyncProgress = read_json(&line)?;
+            let finished = progress.finished;
+            on(progress);
+            if finished {
+                return Ok(());
+            }
+        }
+        let what = "the daemon stopped in the middle of a sync";
+        Err(ClientError::Nonsense(what.to_owned()))
+    }
+
+    /// Fetches one page of a list as the remote gives it, for a walk.
+    pub(super) async fn page(&self, path: String) -> Result<RawList, ClientError> {
+        let request = self.request(Request::get(path), Allowed::Default);
+        let reply = self.exchange(request, None).await?;
+        sense::read_list(&reply.body).map_err(ClientError::Nonsense)
+    }
+
+    async fn list(&self, path: String, allowed: Allowed) -> Result<Answer, ClientError> {
+        let request = self.request(Request::get(path), allowed);
+        let mut reply = self.exchange(request, patience(allowed)).await?;
+        if matches!(self.transport, Transport::Https(_)) {
+            let list = sense::read_list(&reply.body).map_err(ClientError::Nonsense)?;
+            reply.body = join(&list);
+        }
+        Ok(answer(reply))
+    }
+
+    async fn object(
+        &self,
+        request: Request,
+        asked: &str,
+        patience: Option<Duration>,
+    ) -> Result<Answer, ClientError> {
+        let mut reply = self.exchange(request, patience).await?;
+        if matches!(self.transport, Transport::Https(_)) {
+            let object = sense::read_object(&reply.body, asked).map_err(ClientError::Nonsense)?;
+            reply.body = Bytes::copy_from_slice(object.text().as_bytes());
+        }
+        Ok(answer(reply))
+    }
+
+    /// Sends, and lets only answers of the right protocol and a good status through.
+    ///
+    /// `patience` replaces the transport's own for answers of the daemon that wait for the remote.
+    async fn exchange(
+        &self,
+        request: Request,
+        patience: Option<Duration>,
+    ) -> Result<Reply, ClientError> {
+        let (method, path) = (request.method.clone(), request.path.clone());
+        let sent = async {
+            match (&self.transport, patience) {
+                (Transport::Unix(unix), Some(patience)) => {
+                    unix.clone().patience(Some(patience)).send(request).await
+                }
+                (transport, _) => transport.send(request).await,
+            }
+        };
+        let reply = self.exchanges.remember(method, path, sent).await?;
+        if matches!(self.transport, Transport::Unix(_)) {
+            check_protocol(&reply.headers)?;
+        }
+        check_status(reply)
+    }
+
+    fn request(&self, mut request: Request, allowed: Allowed) -> Request {
+        request.headers = self.common.clone();
+        if let Some(value) = allowed.header() {
+            request.headers.insert(header::CACHE_CONTROL, value);
+        }
+        request
+    }
+}
+
+/// Answers that must be confirmed by the remote wait for it; others come from the mirror at once.
+fn patience(allowed: Allowed) -> Option<Duration> {
+    match allowed {
+        Allowed::NoCache | Allowed::MaxAge(_) => Some(PATIENT),
+        Allowed::Default | Allowed::OnlyIfCached => None,
+    }
+}
+
+/// Checks that the daemon speaks our protocol: the one place where that is decided.
+fn check_protocol(headers: &HeaderMap) -> Result<(), ClientError> {
+    let theirs = protocol(headers);
+    if theirs == Some(crate::PROTOCOL) {
+        return Ok(());
+    }
+    Err(ClientError::Protocol {
+        theirs,
+        version: text(headers, routes::VERSION).map(str::to_owned),
+    })
+}
+
+fn check_status(reply: Reply) -> Result<Reply, ClientError> {
+    if reply.status.is_success() {
+        return Ok(reply);
+    }
+    Err(ClientError::Refused {
+        status: reply.status.as_u16(),
+        complaint: Box::new(parse_complaint(&reply.body)),
+        retry_after: retry_after(&reply.headers),
+    })
+}
+
+fn answer(reply: Reply) -> Answer {
+    Answer {
+        freshness: Freshness::read(&reply.headers),
+        total: text(&reply.headers, routes::TOTAL).and_then(|t| t.parse().ok()),
+        protocol: protocol(&reply.headers),
+        body: reply.body,
+    }
+}
+
+fn protocol(headers: &HeaderMap) -> Option<u32> {
+    text(headers, routes::PROTOCOL)?.parse().ok()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body)
+        .map_err(|e| ClientError::Nonsense(format!("the daemon's own answer cannot be read: {e}")))
+}
+
+/// Writes the objects as a bare array, each as it arrived.
+fn join(list: &RawList) -> Bytes {
+    let length = list
+        .objects
+        .iter()
+        .map(|o| o.text().len() + 1)
+        .sum::<usize>();
+    let mut body = String::with_capacity(length + 2);
+    body.push('[');
+    for (index, object) in list.objects.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        body.push_str(object.text());
+    }
+    body.push(']');
+    body.into()
+}

@@ -1,0 +1,114 @@
+//! Whether a body answers the question that was asked.
+//!
+//! A portal's login page, a proxy's JSON or an answer to another question must
+//! never count as data, even when the status says 200.
+
+use crate::object::{NotAList, RawList, RawObject, RunFields, parse_list};
+
+/// Reads a list answer.
+///
+/// # Errors
+///
+/// One sentence on what the body is instead.
+pub fn read_list(body: &[u8]) -> Result<RawList, String> {
+    match parse_list(body) {
+        Ok(list) if list.wrapped && has_id(body) => {
+            Err("one object where a list was asked".to_owned())
+        }
+        Ok(list) => Ok(list),
+        Err(NotAList::Shape) => Err("one object where a list was asked".to_owned()),
+        Err(NotAList::Json(cause)) => Err(not_json(body, &cause)),
+    }
+}
+
+/// Reads the answer to a question for one object.
+///
+/// The object may leave its id out, but not bear another one: its id, or what
+/// `asked` can stand for at a `docksd` (its name, a longer id), must fit.
+///
+/// # Errors
+///
+/// One sentence on what the body is instead.
+pub fn read_object(body: &[u8], asked: &str) -> Result<RawObject, String> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let object = RawObject::parse(text)
+        .map_err(|cause| not_json(body, &cause))?
+        .ok_or_else(|| "a list or a bare value where one object was asked".to_owned())?;
+    let fields = RunFields::of(&object);
+    let id = fields.id.text();
+    match &id {
+        Some(id) if id.starts_with(asked) => Ok(object),
+        Some(_) if fields.name.text().as_deref() == Some(asked) => Ok(object),
+        Some(_) => Err("another object than the one that was asked".to_owned()),
+        None if fields == RunFields::default() => {
+            Err("an object that is neither a run nor a trial".to_owned())
+        }
+        None => Ok(object),
+    }
+}
+
+fn has_id(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    serde_json::from_str::<RunFields>(text.trim_start_matches('\u{feff}'))
+        .is_ok_and(|fields| fields.id.text().is_some())
+}
+
+fn not_json(body: &[u8], cause: &serde_json::Error) -> String {
+    let start = body.iter().find(|b| !b.is_ascii_whitespace());
+    match start {
+        None => "an empty body".to_owned(),
+        Some(b'<') => "HTML instead of JSON, perhaps a login page on the way".to_owned(),
+        Some(_) if cause.is_eof() => "JSON that is cut off".to_owned(),
+        Some(_) => "something that is not JSON".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_a_list_and_nothing_else() {
+        assert_eq!(read_list(b"[{}]").unwrap().objects.len(), 1);
+        assert_eq!(
+            read_list(br#"{"items":[{"id":"a"}]}"#)
+                .unwrap()
+                .objects
+                .len(),
+            1
+        );
+        for bad in [
+            &br#"{"id":"a","data":[{"x":1}]}"#[..],
+            br#"{"id":"a"}"#,
+            b"<html>",
+            b"",
+            b"null",
+            b"[{",
+            b"\x1f\x8b",
+        ] {
+            assert!(read_list(bad).is_err(), "{}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn an_object_bears_the_id_that_was_asked_or_none() {
+        let good = |body: &str| read_object(body.as_bytes(), "r-1").is_ok();
+        assert!(good(r#"{"id":"r-1"}"#));
+        assert!(good(r#"{"id":"r-1234"}"#), "a docksd takes prefixes");
+        assert!(good(r#"{"id":"x","name":"r-1"}"#), "and names");
+        assert!(good(r#"{"id":null,"status":"running"}"#));
+        for bad in [
+            r#"{"id":"r-2"}"#,
+            r#"[{"id":"r-1"}]"#,
+            r#"{"items":[{"id":"r-1"}]}"#,
+            r#"{"detail":"please sign in"}"#,
+            "{}",
+            "7",
+            "",
+            r#"{"id":"r-1""#,
+        ] {
+            assert!(!good(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Walks through remotes of every habit, without a network.
+
+use super::*;
+use std::cell::Cell;
+
+/// A remote of `count` objects, by its habits.
+#[derive(Clone, Copy)]
+struct Habits {
+    count: u64,
+    cap: u64,
+    refuses: bool,
+    offset: bool,
+    cursor: bool,
+    loops: bool,
+}
+
+const PLAIN: Habits = Habits {
+    count: 500,
+    cap: 100,
+    refuses: false,
+    offset: true,
+    cursor: false,
+    loops: false,
+};
+
+impl Habits {
+    fn answer(self, ask: &Ask) -> Result<RawList, ClientError> {
+        let limit = ask.limit.unwrap_or(self.cap);
+        if self.refuses && limit > self.cap {
+            return Err(ClientError::Refused {
+                status: 422,
+                complaint: Box::default(),
+                retry_after: None,
+            });
+        }
+        let start = match &ask.cursor {
+            Some(at) => at.parse().unwrap(),
+            None if self.offset => ask.offset,
+            None => 0,
+        };
+        let end = (start + limit.min(self.cap)).min(self.count);
+        let next = (end < self.count).then(|| end.to_string());
+        Ok(RawList {
+            objects: (start.min(end)..end)
+                .map(|i| {
+                    RawObject::parse(&format!(r#"{{"id":"r{i}"}}"#))
+                        .unwrap()
+                        .unwrap()
+                })
+                .collect(),
+            next_cursor: if self.loops {
+                Some("0".into())
+            } else {
+                next.filter(|_| self.cursor)
+            },
+            ..RawList::default()
+        })
+    }
+}
+
+async fn walk(habits: Habits, most: Option<u64>) -> (usize, u32) {
+    let requests = Cell::new(0);
+    let fetch = |ask: Ask| {
+        requests.set(requests.get() + 1);
+        async move { habits.answer(&ask) }
+    };
+    let objects = Walk::new(most).run(fetch).await.unwrap();
+    let ids: HashSet<String> = objects.iter().map(key).collect();
+    assert_eq!(ids.len(), objects.len(), "each object comes once");
+    (objects.len(), requests.get())
+}
+
+#[tokio::test]
+async fn every_habit_of_paging_gives_all_there_is_to_have() {
+    assert_eq!(walk(PLAIN, None).await, (500, 6));
+    let refuses = Habits {
+        refuses: true,
+        ..PLAIN
+    };
+    assert_eq!(walk(refuses, None).await, (500, 7));
+    let cursor = Habits {
+        cursor: true,
+        offset: false,
+        ..PLAIN
+    };
+    assert_eq!(walk(cursor, None).await, (500, 5));
+    let whole = Habits {
+        offset: false,
+        cap: 1 << 30,
+        count: 3_000,
+        ..PLAIN
+    };
+    assert_eq!(walk(whole, None).await, (3_000, 4));
+    let capped_for_good = Habits {
+        offset: false,
+        ..PLAIN
+    };
+    assert_eq!(walk(capped_for_good, None).await, (100, 2));
+    let empty = Habits { count: 0, ..PLAIN };
+    assert_eq!(walk(empty, None).await, (0, 1));
+}
+
+#[tokio::test]
+async fn a_walk_stops_when_it_has_enough_and_when_cursors_repeat() {
+    assert_eq!(walk(PLAIN, Some(20)).await, (20, 1));
+    assert_eq!(walk(PLAIN, Some(150)).await, (150, 2));
+    let loops = Habits {
+        loops: true,
+        offset: false,
+        ..PLAIN
+    };
+    assert_eq!(walk(loops, None).await, (100, 2));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_habits_end_without_doubles_and_whole_where_paging_works(
+        count in 0u64..700,
+        cap in 1u64..600,
+        [refuses, offset, cursor, loops] in proptest::array::uniform4(proptest::bool::ANY),
+    ) {
+        let habits = Habits { count, cap, refuses, offset, cursor, loops };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (objects, requests) = runtime.block_on(walk(habits, None));
+        proptest::prop_assert!(u64::from(requests) <= count + LIMITS.len() as u64 + 8);
+        proptest::prop_assert!(objects as u64 <= count);
+        if (offset || cursor) && !loops {
+            proptest::prop_assert_eq!(objects as u64, count);
+        }
+    }
+}

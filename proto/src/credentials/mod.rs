@@ -1,0 +1,268 @@
+//! Where a profile's token lies: environment, profile, keyring, file.
+//!
+//! This module may do I/O. It owns the order of look-up, the rule that no
+//! profile gets another's token, and reading and writing the settings files
+//! ([`files`]). What a profile is, [`crate::settings`] decides.
+
+pub mod files;
+mod jwt;
+mod keyring;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use keyring::{Keyring, KeyringError, NoKeyring, SERVICE, user};
+#[cfg(feature = "keyring")]
+pub use keyring::{SystemKeyring, system};
+pub use source::TokenSource;
+
+use crate::secret::Token;
+use crate::settings::{ConfigFile, DEFAULT_API_URL, Origin, Profile, Target, normalise_api_url};
+
+/// A token and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The token.
+    pub token: Token,
+    /// Its place.
+    pub place: Place,
+}
+
+/// Where a token can lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `DOCKS_TOKEN`.
+    Environment,
+    /// The profile's `token` key in this file.
+    Profile(PathBuf),
+    /// The keyring of the system.
+    Keyring,
+    /// The one token file.
+    TokenFile(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Environment => f.write_str("environment DOCKS_TOKEN"),
+            Place::Profile(path) => write!(f, "key `token` in {}", path.display()),
+            Place::Keyring => write!(f, "keyring, service {SERVICE}"),
+            Place::TokenFile(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
+/// Says why there is no token for a profile.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// Nobody has one.
+    #[error("profile `{profile}` has no token")]
+    NotSignedIn {
+        /// The profile.
+        profile: String,
+        /// Why the keyring could not be asked, if it could not.
+        keyring: Option<KeyringError>,
+    },
+    /// Tokens stored under this name were stored for another remote.
+    #[error(
+        "the stored token of profile `{profile}` is for another address or tenant than the environment names"
+    )]
+    OtherRemote {
+        /// The profile.
+        profile: String,
+    },
+    /// The token file may hold another profile's token.
+    #[error("{} holds one token for all profiles, and {reason}", path.display())]
+    NotOurs {
+        /// The profile.
+        profile: String,
+        /// The file.
+        path: PathBuf,
+        /// Why it was not used.
+        reason: String,
+    },
+    /// A stored token that no header can carry.
+    #[error("the token from {place} is empty or has characters that no header can carry")]
+    Unusable {
+        /// Where it lies.
+        place: Place,
+    },
+    /// The token file could not be read.
+    #[error("could not read {}", path.display())]
+    ReadTokenFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A jobs directory needs no token.
+    #[error("profile `{profile}` is a jobs directory and needs no token")]
+    NotNeeded {
+        /// The profile.
+        profile: String,
+    },
+    /// The settings cannot be read.
+    #[error(transparent)]
+    Settings(#[from] crate::settings::SettingsError),
+}
+
+impl CredentialError {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            CredentialError::NotSignedIn { profile, .. }
+            | CredentialError::NotOurs { profile, .. } => {
+                Some(format!("Try `docks auth login -p {profile}`."))
+            }
+            CredentialError::OtherRemote { .. } => {
+                Some("Set DOCKS_TOKEN as well, or unset DOCKS_API_URL and DOCKS_TENANT_ID.".into())
+            }
+            CredentialError::Settings(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// Looks for the token of `profile`: `DOCKS_TOKEN`, its `token` key, keyring, token file.
+///
+/// The first two are part of the profile already, see [`Profile::inline_token`].
+///
+/// # Errors
+///
+/// [`CredentialError`] when there is none that belongs to this profile's remote.
+pub fn find_token(
+    profile: &Profile,
+    file: &ConfigFile,
+    keyring: &dyn Keyring,
+    token_file: &Path,
+) -> Result<Found, CredentialError> {
+    let Target::DocksApi { .. } = &profile.target else {
+        return Err(CredentialError::NotNeeded {
+            profile: profile.name.clone(),
+        });
+    };
+    if let Some(token) = &profile.inline_token {
+        let place = match &profile.inline_token_from {
+            Some(Origin::Environment(_)) => Place::Environment,
+            _ => Place::Profile(file.path().to_owned()),
+        };
+        return Ok(Found {
+            token: token.clone(),
+            place,
+        });
+    }
+    if !profile.owns_stored_tokens {
+        return Err(CredentialError::OtherRemote {
+            profile: profile.name.clone(),
+        });
+    }
+    let problem = match keyring.get(&user(&profile.name)) {
+        Ok(Some(text)) => return found(&text, Place::Keyring),
+        Ok(None) => None,
+        Err(problem) => Some(problem),
+    };
+    match files::read_small(token_file) {
+        Ok(Some(text)) if !text.trim().is_empty() => {
+            belongs(profile, file, &text).map_err(|reason| CredentialError::NotOurs {
+                profile: profile.name.clone(),
+                path: token_file.to_owned(),
+                reason,
+            })?;
+            found(&text, Place::TokenFile(token_file.to_owned()))
+        }
+        Ok(_) => Err(CredentialError::NotSignedIn {
+            profile: profile.name.clone(),
+            keyring: problem,
+        }),
+        Err(source) => Err(CredentialError::ReadTokenFile {
+            path: token_file.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn found(text: &str, place: Place) -> Result<Found, CredentialError> {
+    match Token::new(text) {
+        Some(token) => Ok(Found { token, place }),
+        None => Err(CredentialError::Unusable { place }),
+    }
+}
+
+/// Decides whether the one token file is this profile's; the error says why not.
+///
+/// It is when a note of ours says so, when no other API profile exists, or when the token itself
+/// names the tenant, and no other profile has that tenant at another address.
+fn belongs(profile: &Profile, file: &ConfigFile, text: &str) -> Result<(), String> {
+    let Target::DocksApi { api_url, tenant } = &profile.target else {
+        return Err("a jobs directory has no token".to_owned());
+    };
+    let others = other_remotes(file, api_url, tenant);
+    if let Some(owner) = &file.preferences().token_file
+        && owner.fingerprint == fingerprint(text)
+    {
+        let names = file.profile_names();
+        let same_remote = names.contains(&owner.profile)
+            && !others.iter().any(|(name, ..)| *name == owner.profile);
+        return if owner.profile == profile.name || same_remote {
+            Ok(())
+        } else {
+            Err(format!("it belongs to profile `{}`", owner.profile))
+        };
+    }
+    if others.is_empty() {
+        return Ok(());
+    }
+    match Token::new(text).and_then(|token| jwt::tenant(token.expose())) {
+        Some(claim) if claim != *tenant => Err("its token names another tenant".to_owned()),
+        Some(_) => match others.iter().find(|(_, _, other)| other == tenant) {
+            None => Ok(()),
+            Some((name, ..)) => Err(format!(
+                "profile `{name}` has the same tenant at another address"
+            )),
+        },
+        None => Err(format!(
+            "it cannot be told whether it is this profile's or that of `{}`",
+            others[0].0
+        )),
+    }
+}
+
+/// Lists the API profiles in the file that are another remote: name, address, tenant.
+fn other_remotes(file: &ConfigFile, api_url: &str, tenant: &str) -> Vec<(String, String, String)> {
+    let mut others = Vec::new();
+    for name in file.profile_names() {
+        let Ok(Some(stored)) = file.profile(&name) else {
+            continue;
+        };
+        if stored.harbor_jobs.is_some() {
+            continue;
+        }
+        let Some(its_tenant) = stored.tenant_id else {
+            continue;
+        };
+        let written = stored.api_url.as_deref().unwrap_or(DEFAULT_API_URL);
+        let its_url = normalise_api_url(written, true).unwrap_or_else(|_| written.to_owned());
+        if its_url != api_url || its_tenant != tenant {
+            others.push((name, its_url, its_tenant));
+        }
+    }
+    others
+}
+
+/// Returns a short mark by which a token is known again, from which it cannot be got back.
+#[must_use]
+pub fn fingerprint(token: &str) -> String {
+    // FNV-1a: 64 bits say nothing useful of a token, and stay the same in every release.
+    let bare = token.trim();
+    let bare = bare.strip_prefix("Bearer ").unwrap_or(bare).trim();
+    let hash = bare.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}

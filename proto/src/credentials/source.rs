@@ -1,0 +1,89 @@
+//! The token of one remote over a long time, for a process that stays.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::files::{self, Stamp};
+use super::{CredentialError, Found, Keyring, find_token};
+use crate::paths::Places;
+use crate::secret::Token;
+use crate::settings::{Environment, Flags, Target, resolve};
+
+/// Finds the token of a profile and keeps it until the files change or the remote refuses it.
+///
+/// Signing in or out with `docks` changes a file, so it is seen at the next
+/// use for the cost of three `stat` calls.
+pub struct TokenSource {
+    places: Places,
+    profile: String,
+    target: Target,
+    keyring: Box<dyn Keyring>,
+    kept: Mutex<Option<(Stamp, Found)>>,
+}
+
+impl std::fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenSource")
+            .field("profile", &self.profile)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TokenSource {
+    /// Takes the profile's name and the remote that its token is for.
+    #[must_use]
+    pub fn new(places: Places, profile: String, target: Target, keyring: Box<dyn Keyring>) -> Self {
+        Self {
+            places,
+            profile,
+            target,
+            keyring,
+            kept: Mutex::new(None),
+        }
+    }
+
+    /// Returns the token; blocks for files and keyring when it must look again.
+    ///
+    /// `refused` is the token that the remote has just refused, if any: while it is the one kept,
+    /// keyring and files are asked again.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError`] when there is none, or when the profile is no longer this remote.
+    pub fn token(&self, refused: Option<&Token>) -> Result<Token, CredentialError> {
+        let stamp = Stamp::of(&self.places);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((then, found)) = kept.as_ref()
+            && *then == stamp
+            && refused != Some(&found.token)
+        {
+            return Ok(found.token.clone());
+        }
+        *kept = None;
+        let found = self.look()?;
+        let token = found.token.clone();
+        *kept = Some((stamp, found));
+        Ok(token)
+    }
+
+    fn look(&self) -> Result<Found, CredentialError> {
+        let file = files::load(&self.places)?;
+        let flags = Flags {
+            profile: Some(self.profile.clone()),
+            harbor: None,
+        };
+        // The daemon's own environment is that of whoever started it, and decides nothing here.
+        let profile = resolve(&flags, &Environment::default(), &file)?;
+        if profile.target != self.target {
+            return Err(CredentialError::OtherRemote {
+                profile: self.profile.clone(),
+            });
+        }
+        find_token(
+            &profile,
+            &file,
+            self.keyring.as_ref(),
+            &self.places.token_file(),
+        )
+    }
+}

@@ -1,0 +1,177 @@
+//! Errors that cross the socket: few and coded, inside FastAPI's envelope.
+
+use serde::{Deserialize, Serialize};
+
+/// Tells programs what went wrong; the message tells people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request itself is wrong: 400 or 422.
+    InvalidRequest,
+    /// Refused before any handler ran, for instance a foreign `Host`: 403.
+    ForbiddenRequest,
+    /// No such run: 404.
+    RunNotFound,
+    /// No such trial: 404.
+    TrialNotFound,
+    /// No such route or object: 404.
+    NotFound,
+    /// A prefix or name fits several objects, see `candidates`: 409.
+    AmbiguousId,
+    /// The remote refused the token: 401.
+    Unauthorized,
+    /// The remote refused access: 403.
+    Forbidden,
+    /// The profile has no token or is incomplete: 401.
+    NotSignedIn,
+    /// No such profile: 404.
+    UnknownProfile,
+    /// The remote limits us: 429.
+    RateLimited,
+    /// Only cached answers were allowed and there is none: 504.
+    NotCached,
+    /// The remote could not confirm the answer within the asked age: 504.
+    FreshnessUnmet,
+    /// The remote cannot be reached and nothing usable is cached: 504.
+    RemoteUnreachable,
+    /// The remote answered with something that is no answer: 502.
+    RemoteBroken,
+    /// What was asked cannot be done with this remote: 409 or 501.
+    Unsupported,
+    /// The daemon is ending: 503.
+    ShuttingDown,
+    /// A defect or a full disk on our side: 500.
+    Internal,
+    /// A code that a newer daemon knows.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One object that an ambiguous id fits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Full id.
+    pub id: String,
+    /// Name, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Status as the remote wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}
+
+/// The coded error, found under `detail`, where every Docks API client looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people: one sentence.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Objects that an ambiguous id fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    /// Seconds to wait before another try, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+}
+
+/// Body of every error answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The envelope's only field.
+    pub detail: ErrorDetail,
+}
+
+impl ErrorDetail {
+    /// Starts a detail without hint.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            candidates: Vec::new(),
+            retry_after_s: None,
+        }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What an error answer of any Docks API said, as far as it could be understood.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemoteComplaint {
+    /// The sentence for people, never empty after [`parse_complaint`] finds one.
+    pub message: Option<String>,
+    /// The server's own hint.
+    pub hint: Option<String>,
+    /// Tasks that the server did not find.
+    pub missing_tasks: Vec<String>,
+    /// The daemon's coded detail, when the answer came from one.
+    pub detail: Option<ErrorDetail>,
+}
+
+/// Reads FastAPI's three forms of `detail`: text, object, and the list of a 422.
+///
+/// Anything else (HTML of a proxy, cut JSON) gives an empty complaint.
+#[must_use]
+pub fn parse_complaint(body: &[u8]) -> RemoteComplaint {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return RemoteComplaint::default();
+    };
+    let text = |v: &serde_json::Value| v.as_str().map(str::to_owned);
+    match value.get("detail") {
+        Some(serde_json::Value::String(message)) => RemoteComplaint {
+            message: Some(message.clone()),
+            ..Default::default()
+        },
+        Some(detail @ serde_json::Value::Object(fields)) => RemoteComplaint {
+            message: fields.get("message").and_then(text),
+            hint: fields.get("hint").and_then(text),
+            missing_tasks: fields
+                .get("missing_tasks")
+                .and_then(|v| v.as_array())
+                .map(|list| list.iter().filter_map(text).collect())
+                .unwrap_or_default(),
+            detail: serde_json::from_value(detail.clone()).ok(),
+        },
+        Some(serde_json::Value::Array(problems)) => {
+            let sentences: Vec<String> = problems
+                .iter()
+                .map(|problem| {
+                    let place = problem
+                        .get("loc")
+                        .and_then(|v| v.as_array())
+                        .map(|parts| {
+                            parts
+                                .iter()
+                                .map(|p| p.as_str().map_or_else(|| p.to_string(), str::to_owned))
+                                .collect::<Vec<_>>()
+                                .join(".")
+                        })
+                        .unwrap_or_default();
+                    let what = problem.get("msg").and_then(text).unwrap_or_default();
+                    if place.is_empty() {
+                        what
+                    } else {
+                        format!("{place}: {what}")
+                    }
+                })
+                .filter(|s| !s.is_empty())
+                .collect();
+            RemoteComplaint {
+                message: (!sentences.is_empty()).then(|| sentences.join("; ")),
+                ..Default::default()
+            }
+        }
+        _ => RemoteComplaint::default(),
+    }
+}

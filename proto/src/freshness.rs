@@ -1,0 +1,198 @@
+//! How old an answer may be, and how old it is, in HTTP's own terms.
+//!
+//! Requests carry `Cache-Control` (RFC 9111 §5.2.1); answers carry `Age`
+//! (§5.1) and `Cache-Status` (RFC 9211), with milliseconds and the instant in
+//! headers of our own, since `Age` counts whole seconds.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::routes;
+use crate::time::UnixMs;
+
+/// What a request allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Allowed {
+    /// Whatever the mirror has, refreshed behind; read through when it has nothing.
+    #[default]
+    Default,
+    /// An answer that the remote confirmed at most this long before the request ended.
+    MaxAge(Duration),
+    /// An answer that the remote confirmed after the request began (`--fresh`).
+    NoCache,
+    /// Only the mirror (`--offline`).
+    OnlyIfCached,
+}
+
+impl Allowed {
+    /// Writes the value of `Cache-Control`; none for the default.
+    #[must_use]
+    pub fn header(self) -> Option<HeaderValue> {
+        match self {
+            Allowed::Default => None,
+            Allowed::NoCache => Some(HeaderValue::from_static("no-cache")),
+            Allowed::OnlyIfCached => Some(HeaderValue::from_static("only-if-cached")),
+            Allowed::MaxAge(age) => {
+                HeaderValue::from_str(&format!("max-age={}", age.as_secs())).ok()
+            }
+        }
+    }
+
+    /// Reads `Cache-Control`; unknown directives are ignored, as RFC 9111 §5.2 asks.
+    ///
+    /// `max-age=0` means the same as `no-cache`. Of several, the strictest wins;
+    /// `only-if-cached` wins over all, since it forbids asking.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Self {
+        let mut allowed = Allowed::Default;
+        let directives = headers
+            .get_all(header::CACHE_CONTROL)
+            .into_iter()
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(','));
+        for directive in directives {
+            let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
+            match name.trim().to_ascii_lowercase().as_str() {
+                "only-if-cached" => return Allowed::OnlyIfCached,
+                "no-cache" | "no-store" => allowed = Allowed::NoCache,
+                "max-age" if allowed != Allowed::NoCache => {
+                    match argument.trim().trim_matches('"').parse::<u64>() {
+                        Ok(0) => allowed = Allowed::NoCache,
+                        Ok(seconds) => allowed = Allowed::MaxAge(Duration::from_secs(seconds)),
+                        Err(_) => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        allowed
+    }
+}
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// The daemon's mirror.
+    Mirror,
+    /// The remote itself, through the daemon or without it.
+    Remote,
+}
+
+/// How old an answer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freshness {
+    /// When the remote last confirmed it.
+    pub as_of: UnixMs,
+    /// How long ago that was when the answer was written.
+    pub age: Duration,
+    /// Why it is older than it should be; `None` when it is fresh.
+    pub stale_reason: Option<String>,
+    /// Where it came from.
+    pub source: Source,
+}
+
+impl Freshness {
+    /// Tells whether the answer is older than it should be.
+    #[must_use]
+    pub fn stale(&self) -> bool {
+        self.stale_reason.is_some()
+    }
+
+    /// Writes the answer's headers.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        let number = |n: u128| HeaderValue::from_str(&n.to_string()).ok();
+        let mut put = |name: &'static str, value: Option<HeaderValue>| {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        };
+        put("age", number(u128::from(self.age.as_secs())));
+        put(routes::AGE_MS, number(self.age.as_millis()));
+        put(
+            routes::AS_OF,
+            HeaderValue::from_str(&self.as_of.rfc3339()).ok(),
+        );
+        let mut status = String::from("docksd; ");
+        status.push_str(match self.source {
+            Source::Mirror => "hit",
+            Source::Remote => "fwd=miss; stored",
+        });
+        if let Some(reason) = &self.stale_reason {
+            status.push_str("; detail=");
+            status.push_str(&quoted(reason));
+        }
+        put("cache-status", HeaderValue::from_str(&status).ok());
+    }
+
+    /// Reads the headers of a daemon's answer; `None` when they are not there.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Option<Self> {
+        let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+        let status = text("cache-status").unwrap_or("");
+        let stale_reason = status.split_once("detail=\"").map(|(_, rest)| {
+            rest.strip_suffix('"')
+                .unwrap_or(rest)
+                .replace("\\\"", "\"")
+                .replace("\\\\", "\\")
+        });
+        Some(Self {
+            as_of: UnixMs::parse(text(routes::AS_OF)?)?,
+            age: Duration::from_millis(text(routes::AGE_MS)?.parse().ok()?),
+            stale_reason,
+            source: if status.contains("fwd=") {
+                Source::Remote
+            } else {
+                Source::Mirror
+            },
+        })
+    }
+}
+
+/// Writes an RFC 8941 string: visible ASCII, quotes and backslashes escaped.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            ' '..='~' => out.push(c),
+            _ => out.push('?'),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freshness_survives_its_headers() {
+        let freshness = Freshness {
+            as_of: UnixMs(1_764_000_000_123),
+            age: Duration::from_millis(4_321),
+            stale_reason: Some("remote \"down\" since 3 min".into()),
+            source: Source::Mirror,
+        };
+        let mut headers = HeaderMap::new();
+        freshness.write(&mut headers);
+        assert_eq!(headers["age"], "4");
+        assert_eq!(Freshness::read(&headers), Some(freshness));
+    }
+
+    #[test]
+    fn cache_control_is_read_strictest_first() {
+        let read = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(text));
+            Allowed::read(&headers)
+        };
+        assert_eq!(read("max-age=5"), Allowed::MaxAge(Duration::from_secs(5)));
+        assert_eq!(read("max-age=0"), Allowed::NoCache);
+        assert_eq!(read("no-cache, max-age=60"), Allowed::NoCache);
+        assert_eq!(read("no-cache, only-if-cached"), Allowed::OnlyIfCached);
+        assert_eq!(read("immutable, max-age=soon"), Allowed::Default);
+    }
+}

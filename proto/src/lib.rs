@@ -1,0 +1,33 @@
+//! What crosses the socket between `docks`, `docksd` and the Docks API.
+//!
+//! This crate owns the words both sides use: paths and header names
+//! ([`routes`]), objects as the remote sent them ([`object`]), list questions
+//! ([`query`]), freshness in HTTP's own terms ([`freshness`]), coded errors
+//! ([`error`]), the daemon's own replies ([`status`]), the places on disk
+//! ([`paths`]) and the settings both programs read ([`settings`]).
+//!
+//! It does no I/O outside [`client`] (feature `client`) and [`credentials`].
+
+#[cfg(feature = "client")]
+pub mod client;
+pub mod credentials;
+pub mod error;
+pub mod freshness;
+pub mod id;
+pub mod object;
+pub mod paths;
+pub mod query;
+pub mod routes;
+pub mod secret;
+pub mod settings;
+pub mod status;
+pub mod time;
+
+/// Number of the daemon's protocol; a client and a daemon that differ in it do not talk.
+///
+/// It changes only when an old reader could misunderstand new data. Releases
+/// that keep it interoperate and at most warn.
+pub const PROTOCOL: u32 = 1;
+
+/// Release of this build, as in `Cargo.toml`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,157 @@
+//! The places on disk: home, socket, lock, cache and log.
+//!
+//! Pure: the environment comes in as values, nothing is created here.
+
+use std::path::{Path, PathBuf};
+
+/// What decides the places.
+#[derive(Debug, Clone, Default)]
+pub struct PlacesInput {
+    /// `HOME`.
+    pub home: Option<PathBuf>,
+    /// `DOCKS_HOME`.
+    pub docks_home: Option<PathBuf>,
+    /// `DOCKS_SOCKET`.
+    pub docks_socket: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`.
+    pub xdg_runtime_dir: Option<PathBuf>,
+}
+
+/// Says why no place can be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// Neither `DOCKS_HOME` nor `HOME` is set.
+    #[error("neither DOCKS_HOME nor HOME is set")]
+    NoHome,
+    /// A variable holds a relative path, which would mean another place in every directory.
+    #[error("{variable} must be an absolute path, not `{}`", path.display())]
+    Relative {
+        /// Which variable.
+        variable: &'static str,
+        /// What it holds.
+        path: PathBuf,
+    },
+}
+
+/// Where everything lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// `DOCKS_HOME`, or `~/.docks`.
+    pub home: PathBuf,
+    /// The daemon's socket.
+    pub socket: PathBuf,
+}
+
+impl Places {
+    /// Decides the places; an empty variable counts as unset.
+    ///
+    /// A relative `XDG_RUNTIME_DIR` is ignored, as its specification asks.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPlace`] without a home or with a relative path of ours.
+    pub fn decide(input: &PlacesInput) -> Result<Self, NoPlace> {
+        let set = |path: &Option<PathBuf>| path.clone().filter(|p| !p.as_os_str().is_empty());
+        let absolute = |variable, path: PathBuf| {
+            if path.is_absolute() {
+                Ok(path)
+            } else {
+                Err(NoPlace::Relative { variable, path })
+            }
+        };
+        let docks_home = set(&input.docks_home)
+            .map(|p| absolute("DOCKS_HOME", p))
+            .transpose()?;
+        let home = match &docks_home {
+            Some(path) => path.clone(),
+            None => absolute("HOME", set(&input.home).ok_or(NoPlace::NoHome)?)?.join(".docks"),
+        };
+        let socket = if let Some(path) = set(&input.docks_socket) {
+            absolute("DOCKS_SOCKET", path)?
+        } else if docks_home.is_some() {
+            home.join("run/docksd.sock")
+        } else if let Some(runtime) = set(&input.xdg_runtime_dir).filter(|p| p.is_absolute()) {
+            runtime.join("docks/docksd.sock")
+        } else {
+            home.join("run/docksd.sock")
+        };
+        Ok(Self { home, socket })
+    }
+
+    /// Settings shared with the Python client.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.home.join("config.toml")
+    }
+
+    /// The one token file of the Python client.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.home.join("token")
+    }
+
+    /// The daemon's own settings.
+    #[must_use]
+    pub fn daemon_file(&self) -> PathBuf {
+        self.home.join("daemon.toml")
+    }
+
+    /// Mirrors, one file per remote.
+    #[must_use]
+    pub fn cache_dir(&self) -> PathBuf {
+        self.home.join("cache")
+    }
+
+    /// Logs of the daemon.
+    #[must_use]
+    pub fn log_dir(&self) -> PathBuf {
+        self.home.join("log")
+    }
+
+    /// Directory of the socket and the locks, mode 0700.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        self.socket.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Held by the daemon for as long as it lives.
+    #[must_use]
+    pub fn lifetime_lock(&self) -> PathBuf {
+        self.socket.with_extension("lock")
+    }
+
+    /// Held by a client while it starts a daemon.
+    #[must_use]
+    pub fn startup_lock(&self) -> PathBuf {
+        self.socket.with_extension("start")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_follows_the_documented_order() {
+        let mut input = PlacesInput {
+            home: Some("/h".into()),
+            ..PlacesInput::default()
+        };
+        let socket = |input: &PlacesInput| Places::decide(input).unwrap().socket;
+        assert_eq!(socket(&input), Path::new("/h/.docks/run/docksd.sock"));
+        input.xdg_runtime_dir = Some("/run/user/1".into());
+        assert_eq!(socket(&input), Path::new("/run/user/1/docks/docksd.sock"));
+        input.docks_home = Some("/d".into());
+        assert_eq!(socket(&input), Path::new("/d/run/docksd.sock"));
+        input.docks_socket = Some("/s/x.sock".into());
+        assert_eq!(socket(&input), Path::new("/s/x.sock"));
+        input.docks_home = Some("d".into());
+        assert!(matches!(
+            Places::decide(&input),
+            Err(NoPlace::Relative {
+                variable: "DOCKS_HOME",
+                ..
+            })
+        ));
+    }
+}

@@ -1,0 +1,165 @@
+//! Each path and header name, once.
+//!
+//! The paths under `/tenants/` are the Docks API's own; the daemon answers the
+//! same ones. Those under `/v1/` are the daemon's.
+
+use crate::id::{BadId, path_segment};
+
+/// Picks the profile whose remote answers; without it the daemon's default.
+pub const PROFILE: &str = "docks-profile";
+/// Names an API origin that no profile holds, for settings from flags or environment.
+///
+/// The token for it comes in `Authorization` of the same request; a profile's
+/// token is never used for it.
+pub const API_URL: &str = "docks-api-url";
+/// Names a Harbor jobs directory (absolute, percent-encoded) to use without a profile.
+pub const HARBOR_JOBS: &str = "docks-harbor-jobs";
+/// The daemon's [`PROTOCOL`](crate::PROTOCOL), on every reply.
+pub const PROTOCOL: &str = "docks-protocol";
+/// The daemon's release, on every reply.
+pub const VERSION: &str = "docks-version";
+/// How many objects match a list's filters before `limit` and `offset`.
+pub const TOTAL: &str = "docks-total";
+/// When the remote last confirmed the answer, RFC 3339 with milliseconds.
+pub const AS_OF: &str = "docks-as-of";
+/// Age of the answer in milliseconds, finer than `Age`.
+pub const AGE_MS: &str = "docks-age-ms";
+
+/// Health, remotes, last and next sync.
+pub const STATUS: &str = "/v1/status";
+/// Asks the engine to catch up; answers when it has.
+pub const SYNC: &str = "/v1/sync";
+/// Asks the daemon to end.
+pub const SHUTDOWN: &str = "/v1/shutdown";
+
+/// The two families of runs, which have the same shape but other paths.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum RunKind {
+    /// Plain runs: `/runs`.
+    Run,
+    /// Evaluation runs, which have trials: `/harbor/runs`.
+    Evaluation,
+}
+
+impl RunKind {
+    /// Both kinds, in the order in which they are synced.
+    pub const ALL: [RunKind; 2] = [RunKind::Run, RunKind::Evaluation];
+
+    /// Returns the stable name used in the database and in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            RunKind::Run => "run",
+            RunKind::Evaluation => "evaluation",
+        }
+    }
+
+    /// Returns the path of the list below the tenant.
+    #[must_use]
+    pub fn collection(self) -> &'static str {
+        match self {
+            RunKind::Run => "/runs",
+            RunKind::Evaluation => "/harbor/runs",
+        }
+    }
+}
+
+/// What can be asked of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// `POST /runs/{id}/stop`.
+    Stop,
+    /// `POST /harbor/runs/{id}/start`.
+    Start,
+    /// `POST /harbor/runs/{id}/cancel`.
+    Cancel,
+}
+
+impl Action {
+    /// Returns the family of runs that knows this action.
+    #[must_use]
+    pub fn kind(self) -> RunKind {
+        match self {
+            Action::Stop => RunKind::Run,
+            Action::Start | Action::Cancel => RunKind::Evaluation,
+        }
+    }
+
+    /// Returns the last segment of the path.
+    #[must_use]
+    pub fn segment(self) -> &'static str {
+        match self {
+            Action::Stop => "stop",
+            Action::Start => "start",
+            Action::Cancel => "cancel",
+        }
+    }
+}
+
+/// Builds the Docks API's paths for one tenant.
+#[derive(Debug, Clone)]
+pub struct TenantRoutes {
+    base: String,
+}
+
+impl TenantRoutes {
+    /// Starts from the tenant, which is one encoded segment.
+    ///
+    /// # Errors
+    ///
+    /// [`BadId`] when the tenant cannot be a path segment.
+    pub fn new(tenant: &str) -> Result<Self, BadId> {
+        Ok(Self {
+            base: format!("/tenants/{}", path_segment(tenant)?),
+        })
+    }
+
+    /// Path of a list of runs.
+    #[must_use]
+    pub fn runs(&self, kind: RunKind) -> String {
+        format!("{}{}", self.base, kind.collection())
+    }
+
+    /// Path of one run.
+    ///
+    /// # Errors
+    ///
+    /// [`BadId`] when the id cannot be a path segment; so for all below.
+    pub fn run(&self, kind: RunKind, id: &str) -> Result<String, BadId> {
+        Ok(format!("{}/{}", self.runs(kind), path_segment(id)?))
+    }
+
+    /// Path of the trials of an evaluation run.
+    ///
+    /// # Errors
+    ///
+    /// As [`TenantRoutes::run`].
+    pub fn trials(&self, run: &str) -> Result<String, BadId> {
+        Ok(format!("{}/trials", self.run(RunKind::Evaluation, run)?))
+    }
+
+    /// Path of one trial.
+    ///
+    /// # Errors
+    ///
+    /// As [`TenantRoutes::run`].
+    pub fn trial(&self, run: &str, trial: &str) -> Result<String, BadId> {
+        Ok(format!("{}/{}", self.trials(run)?, path_segment(trial)?))
+    }
+
+    /// Path of an action on a run.
+    ///
+    /// # Errors
+    ///
+    /// As [`TenantRoutes::run`].
+    pub fn action(&self, action: Action, id: &str) -> Result<String, BadId> {
+        Ok(format!(
+            "{}/{}",
+            self.run(action.kind(), id)?,
+            action.segment()
+        ))
+    }
+}

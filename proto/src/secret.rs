@@ -1,0 +1,58 @@
+//! A token that cannot be printed.
+
+use std::fmt;
+
+use http::HeaderValue;
+
+/// A bearer token; `Debug` hides it, nothing displays or serialises it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes a token with or without its `Bearer ` prefix, as the Python client stores both.
+    ///
+    /// Returns `None` for an empty one or one that no HTTP header can carry.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let bare = text.strip_prefix("Bearer ").unwrap_or(text).trim();
+        let sendable =
+            !bare.is_empty() && bare != "Bearer" && bare.bytes().all(|b| (0x21..0x7f).contains(&b));
+        sendable.then(|| Self(bare.to_owned()))
+    }
+
+    /// Returns the value of an `Authorization` header, marked sensitive.
+    #[must_use]
+    pub fn authorization(&self) -> HeaderValue {
+        let mut value = HeaderValue::from_str(&format!("Bearer {}", self.0))
+            .expect("a token holds only visible ASCII, checked when it was made");
+        value.set_sensitive(true);
+        value
+    }
+
+    /// Hands out the secret, for storing it where secrets are stored.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_printed_and_its_prefix_never_doubled() {
+        let token = Token::new(" Bearer s3cret\n").unwrap();
+        assert!(!format!("{token:?} {:?}", token.authorization()).contains("s3cret"));
+        assert_eq!(token.authorization().as_bytes(), b"Bearer s3cret");
+        assert_eq!(Token::new("Bearer "), None);
+        assert_eq!(Token::new("a b"), None);
+    }
+}

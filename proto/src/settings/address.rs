@@ -1,0 +1,135 @@
+//! Which addresses a token may be sent to.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+/// Says why an address cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    /// Not `https://host…` or `http://host…`.
+    #[error("it is not a web address such as https://api.example")]
+    NotWeb,
+    /// A name or password inside the address would be printed and logged.
+    #[error("it holds a user name or password")]
+    UserInfo,
+    /// A query or fragment cannot be the start of a path.
+    #[error("it holds a `?` or `#`")]
+    Query,
+    /// Plain HTTP to another machine shows the token to everyone between.
+    #[error("plain http:// would send the token readable over the network")]
+    Plain,
+}
+
+/// Brings an address to the one form that is compared and stored.
+///
+/// Scheme and host become lower case, the scheme's own port and trailing
+/// slashes go. `insecure` allows plain `http://` to other machines.
+///
+/// # Errors
+///
+/// [`BadAddress`] for what no token should be sent to.
+pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, BadAddress> {
+    let text = text.trim();
+    if text.contains(['#', '?']) {
+        return Err(BadAddress::Query);
+    }
+    let uri: Uri = text.parse().map_err(|_| BadAddress::NotWeb)?;
+    let scheme = uri.scheme_str().ok_or(BadAddress::NotWeb)?;
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = uri.authority().ok_or(BadAddress::NotWeb)?;
+    if authority.as_str().contains('@') {
+        return Err(BadAddress::UserInfo);
+    }
+    let host = authority.host().to_ascii_lowercase();
+    let own_port = match scheme.as_str() {
+        "https" => 443,
+        "http" => 80,
+        _ => return Err(BadAddress::NotWeb),
+    };
+    let bad_port = authority.port_u16().is_none() && authority.as_str().ends_with(':');
+    if host.is_empty() || bad_port {
+        return Err(BadAddress::NotWeb);
+    }
+    if scheme == "http" && !insecure && !is_loopback(&host) {
+        return Err(BadAddress::Plain);
+    }
+    let port = authority
+        .port_u16()
+        .filter(|port| *port != own_port)
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let path = uri.path().trim_end_matches('/');
+    Ok(format!("{scheme}://{host}{port}{path}"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_service_has_one_written_form() {
+        let normal = |text| normalise_api_url(text, false);
+        for same in [
+            "https://api.example",
+            "https://api.example/",
+            "HTTPS://API.example:443//",
+            " https://api.example ",
+        ] {
+            assert_eq!(normal(same).as_deref(), Ok("https://api.example"), "{same}");
+        }
+        assert_eq!(
+            normal("https://a.example:8443/prefix/").as_deref(),
+            Ok("https://a.example:8443/prefix")
+        );
+    }
+
+    #[test]
+    fn plain_http_goes_only_to_this_machine() {
+        for fine in [
+            "http://127.0.0.1:8000",
+            "http://localhost",
+            "http://[::1]:9",
+            "http://127.9.9.9",
+        ] {
+            assert!(normalise_api_url(fine, false).is_ok(), "{fine}");
+        }
+        for stranger in [
+            "http://api.example",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil.example",
+            "http://10.0.0.1",
+            "http://0.0.0.0",
+        ] {
+            assert_eq!(
+                normalise_api_url(stranger, false),
+                Err(BadAddress::Plain),
+                "{stranger}"
+            );
+            assert!(normalise_api_url(stranger, true).is_ok(), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_web_address_is_refused() {
+        for (text, why) in [
+            ("https://user:pw@api.example", BadAddress::UserInfo),
+            ("https://127.0.0.1@evil.example", BadAddress::UserInfo),
+            ("ftp://api.example", BadAddress::NotWeb),
+            ("api.example", BadAddress::NotWeb),
+            ("/relative", BadAddress::NotWeb),
+            ("", BadAddress::NotWeb),
+            ("https://", BadAddress::NotWeb),
+            ("https://a b.example", BadAddress::NotWeb),
+            ("https://api.example/?x=1", BadAddress::Query),
+            ("https://api.example/#x", BadAddress::Query),
+        ] {
+            assert_eq!(normalise_api_url(text, true), Err(why), "{text}");
+        }
+    }
+}

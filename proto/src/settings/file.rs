@@ -1,0 +1,234 @@
+//! The settings files as values: `config.toml`, shared with the Python client, and ours.
+
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, TableLike};
+
+use super::SettingsError;
+use crate::paths::Places;
+
+/// Our own preferences, in a file that the Python client neither reads nor rewrites.
+///
+/// It would choke on a key outside any profile in `config.toml`.
+#[must_use]
+pub fn preferences_file(places: &Places) -> PathBuf {
+    places.home.join("docks.toml")
+}
+
+/// `config.toml`: a table per profile.
+#[derive(Clone)]
+pub struct ConfigFile {
+    path: PathBuf,
+    document: DocumentMut,
+    preferences: Preferences,
+}
+
+/// What `docks.toml` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preferences {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Profile that `docks profile use` remembered.
+    pub default_profile: Option<String>,
+    /// Which profile the one token file was found to belong to.
+    pub token_file: Option<TokenFileOwner>,
+}
+
+/// A note that the token file belongs to a profile, as long as it holds the same token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenFileOwner {
+    /// The profile.
+    pub profile: String,
+    /// Fingerprint of the token that the file held.
+    pub fingerprint: String,
+}
+
+/// One profile as it stands in the file.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// `api_url`, as written.
+    pub api_url: Option<String>,
+    /// `tenant_id`.
+    pub tenant_id: Option<String>,
+    /// `token`.
+    pub token: Option<String>,
+    /// `harbor_jobs`.
+    pub harbor_jobs: Option<PathBuf>,
+    /// `insecure = "true"`.
+    pub insecure: bool,
+    /// `gcs_bucket`, `gcp_project`, `gcp_region`.
+    pub extras: super::Extras,
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stored")
+            .field("api_url", &self.api_url)
+            .field("tenant_id", &self.tenant_id)
+            .field("token", &self.token.as_ref().map(|_| "hidden"))
+            .field("harbor_jobs", &self.harbor_jobs)
+            .field("insecure", &self.insecure)
+            .field("extras", &self.extras)
+            .finish()
+    }
+}
+
+impl std::fmt::Debug for ConfigFile {
+    /// Leaves the document out, which may hold tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigFile")
+            .field("path", &self.path)
+            .field("profiles", &self.profile_names())
+            .field("preferences", &self.preferences)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ConfigFile {
+    /// Starts without any profile, for a file that does not exist.
+    #[must_use]
+    pub fn empty(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            document: DocumentMut::new(),
+            preferences: Preferences::default(),
+        }
+    }
+
+    /// Reads the text of `config.toml`; `path` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Broken`] with the line. The line's text stays out, since it may hold a token.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+        Ok(Self {
+            path: path.to_owned(),
+            document: parse_document(path, text)?,
+            preferences: Preferences::default(),
+        })
+    }
+
+    /// Adds our own preferences.
+    #[must_use]
+    pub fn with_preferences(mut self, preferences: Preferences) -> Self {
+        self.preferences = preferences;
+        self
+    }
+
+    /// Returns our own preferences.
+    #[must_use]
+    pub fn preferences(&self) -> &Preferences {
+        &self.preferences
+    }
+
+    /// Returns the path for messages and origins.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lists the profiles in the order of the file.
+    #[must_use]
+    pub fn profile_names(&self) -> Vec<String> {
+        self.document
+            .iter()
+            .filter(|(_, item)| item.is_table_like())
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+
+    /// Reads one profile; `None` when the file has none of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::WrongType`] when one of its keys that we use holds no text.
+    pub fn profile(&self, name: &str) -> Result<Option<Stored>, SettingsError> {
+        let Some(table) = self.document.get(name).and_then(Item::as_table_like) else {
+            return Ok(None);
+        };
+        let text = |key: &str| self.text(name, table, key);
+        Ok(Some(Stored {
+            api_url: text("api_url")?,
+            tenant_id: text("tenant_id")?,
+            token: text("token")?,
+            harbor_jobs: text("harbor_jobs")?.map(PathBuf::from),
+            insecure: text("insecure")?.is_some_and(|v| v.eq_ignore_ascii_case("true")),
+            extras: super::Extras {
+                gcs_bucket: text("gcs_bucket")?,
+                gcp_project: text("gcp_project")?,
+                gcp_region: text("gcp_region")?,
+            },
+        }))
+    }
+
+    /// Reads a key as text; numbers and booleans written without quotes count as their text.
+    fn text(
+        &self,
+        profile: &str,
+        table: &dyn TableLike,
+        key: &str,
+    ) -> Result<Option<String>, SettingsError> {
+        let Some(item) = table.get(key) else {
+            return Ok(None);
+        };
+        let text = if let Some(text) = item.as_str() {
+            text.trim().to_owned()
+        } else if let Some(number) = item.as_integer() {
+            number.to_string()
+        } else if let Some(truth) = item.as_bool() {
+            truth.to_string()
+        } else {
+            return Err(SettingsError::WrongType {
+                profile: profile.to_owned(),
+                key: key.to_owned(),
+                path: self.path.clone(),
+            });
+        };
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
+impl Preferences {
+    /// Reads the text of `docks.toml`.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Broken`] when it is no TOML; unknown keys are left for newer releases.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+        let document = parse_document(path, text)?;
+        let string = |item: Option<&Item>| item.and_then(Item::as_str).map(str::to_owned);
+        let owner = document.get("token_file").and_then(Item::as_table_like);
+        Ok(Self {
+            path: path.to_owned(),
+            default_profile: string(document.get("default_profile")).filter(|s| !s.is_empty()),
+            token_file: owner.and_then(|table| {
+                Some(TokenFileOwner {
+                    profile: string(table.get("profile"))?,
+                    fingerprint: string(table.get("fingerprint"))?,
+                })
+            }),
+        })
+    }
+}
+
+/// Parses TOML; the error names the line and what was expected, never the line's text.
+pub(super) fn parse_document(path: &Path, text: &str) -> Result<DocumentMut, SettingsError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.parse::<DocumentMut>()
+        .map_err(|error| SettingsError::Broken {
+            path: path.to_owned(),
+            line: error.span().map_or(1, |span| {
+                let before = span.start.min(text.len());
+                text.as_bytes()[..before]
+                    .iter()
+                    .filter(|b| **b == b'\n')
+                    .count()
+                    + 1
+            }),
+            problem: first_line(error.message()),
+        })
+}
+
+fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or("unreadable").to_owned()
+}

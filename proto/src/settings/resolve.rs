@@ -1,0 +1,221 @@
+//! Flag over environment over file.
+
+use std::path::PathBuf;
+
+use super::{
+    ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment, Explained, Flags, Origin, Profile,
+    SettingsError, Stored, Target, normalise_api_url,
+};
+use crate::secret::Token;
+
+/// Decides the remote of one command.
+///
+/// A jobs directory is picked by `--harbor`, else by `DOCKS_HARBOR_JOBS` unless `--profile` names
+/// something else, else by the profile itself. `DOCKS_API_URL` and `DOCKS_TENANT_ID` override the
+/// profile's own, and turn a profile that is a jobs directory into an API unless `--profile` named it.
+///
+/// # Errors
+///
+/// [`SettingsError`] for whatever is missing, contradictory or unsafe.
+pub fn resolve(
+    flags: &Flags,
+    environment: &Environment,
+    file: &ConfigFile,
+) -> Result<Profile, SettingsError> {
+    if flags.profile.is_some() && flags.harbor.is_some() {
+        return Err(SettingsError::TwoFlags);
+    }
+    let (name, named_by) = pick_name(flags, environment, file);
+    let mut from = vec![Explained {
+        key: "profile",
+        value: name.clone(),
+        origin: named_by.clone(),
+    }];
+    if let Some((dir, origin)) = pick_jobs(flags, environment) {
+        return jobs(name, dir, origin, true, from);
+    }
+    let stored = file.profile(&name)?;
+    let known = stored.is_some();
+    let stored = stored.unwrap_or_default();
+    let set = |value: &Option<String>| value.clone().filter(|v| !v.trim().is_empty());
+    let (env_url, env_tenant) = (set(&environment.api_url), set(&environment.tenant_id));
+    if let Some(dir) = &stored.harbor_jobs {
+        if flags.profile.is_some() || (env_url.is_none() && env_tenant.is_none()) {
+            one_target(&name, &stored)?;
+            let origin = Origin::File(file.path().to_owned());
+            return jobs(name, dir.clone(), origin, false, from);
+        }
+        return api(name, Stored::default(), environment, file, from);
+    }
+    if !known && env_tenant.is_none() {
+        return Err(match named_by {
+            Origin::Default => SettingsError::NothingSetUp { name },
+            origin => SettingsError::UnknownProfile {
+                name,
+                origin,
+                known: file.profile_names(),
+            },
+        });
+    }
+    from.reserve(4);
+    api(name, stored, environment, file, from)
+}
+
+fn pick_name(flags: &Flags, environment: &Environment, file: &ConfigFile) -> (String, Origin) {
+    let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
+    if let Some(name) = set(&flags.profile) {
+        (name, Origin::Flag("--profile"))
+    } else if let Some(name) = set(&environment.profile) {
+        (name, Origin::Environment("DOCKS_PROFILE"))
+    } else if let Some(name) = set(&file.preferences().default_profile) {
+        (name, Origin::File(file.preferences().path.clone()))
+    } else {
+        (DEFAULT_PROFILE.to_owned(), Origin::Default)
+    }
+}
+
+fn pick_jobs(flags: &Flags, environment: &Environment) -> Option<(PathBuf, Origin)> {
+    if let Some(dir) = &flags.harbor {
+        return Some((dir.clone(), Origin::Flag("--harbor")));
+    }
+    let from_environment = environment.harbor_jobs.as_ref();
+    from_environment
+        .filter(|dir| !dir.as_os_str().is_empty() && flags.profile.is_none())
+        .map(|dir| (dir.clone(), Origin::Environment("DOCKS_HARBOR_JOBS")))
+}
+
+fn jobs(
+    name: String,
+    dir: PathBuf,
+    origin: Origin,
+    adhoc: bool,
+    mut from: Vec<Explained>,
+) -> Result<Profile, SettingsError> {
+    if !dir.is_absolute() {
+        return Err(SettingsError::RelativeJobs { origin, path: dir });
+    }
+    from.push(Explained {
+        key: "harbor_jobs",
+        value: dir.display().to_string(),
+        origin,
+    });
+    Ok(Profile {
+        name,
+        target: Target::HarborJobs { dir },
+        inline_token: None,
+        inline_token_from: None,
+        insecure: false,
+        extras: super::Extras::default(),
+        from,
+        adhoc,
+        owns_stored_tokens: false,
+    })
+}
+
+fn one_target(profile: &str, stored: &Stored) -> Result<(), SettingsError> {
+    let other = if stored.api_url.is_some() {
+        "api_url"
+    } else if stored.tenant_id.is_some() {
+        "tenant_id"
+    } else {
+        return Ok(());
+    };
+    Err(SettingsError::TwoTargets {
+        profile: profile.to_owned(),
+        other,
+    })
+}
+
+fn api(
+    name: String,
+    stored: Stored,
+    environment: &Environment,
+    file: &ConfigFile,
+    mut from: Vec<Explained>,
+) -> Result<Profile, SettingsError> {
+    let in_file = || Origin::File(file.path().to_owned());
+    let pick = |variable, over: &Option<String>, own: &Option<String>| {
+        let over = over.clone().filter(|v| !v.trim().is_empty());
+        over.map(|v| (v.trim().to_owned(), Origin::Environment(variable)))
+            .or_else(|| own.clone().map(|v| (v, in_file())))
+    };
+    let own_url = match &stored.api_url {
+        Some(url) => normalise_api_url(url, stored.insecure).ok(),
+        None => normalise_api_url(DEFAULT_API_URL, false).ok(),
+    };
+    let (url, url_from) = pick("DOCKS_API_URL", &environment.api_url, &stored.api_url)
+        .unwrap_or((DEFAULT_API_URL.to_owned(), Origin::Default));
+    // `insecure` was said of the file's address; the environment's may be anyone's.
+    let insecure = stored.insecure
+        && (!matches!(url_from, Origin::Environment(_))
+            || normalise_api_url(&url, true).ok() == own_url);
+    let api_url =
+        normalise_api_url(&url, insecure).map_err(|source| SettingsError::BadAddress {
+            origin: url_from.clone(),
+            source,
+        })?;
+    let (tenant, tenant_from) = pick("DOCKS_TENANT_ID", &environment.tenant_id, &stored.tenant_id)
+        .ok_or_else(|| SettingsError::NoTenant {
+            profile: name.clone(),
+        })?;
+    crate::id::check(&tenant).map_err(|problem| SettingsError::BadTenant {
+        origin: tenant_from.clone(),
+        problem: problem.to_string(),
+    })?;
+    let owns_stored_tokens = own_url.as_ref() == Some(&api_url)
+        && stored.tenant_id.as_ref().is_none_or(|own| *own == tenant);
+    let (inline_token, inline_token_from) =
+        inline_token(environment, &stored, owns_stored_tokens, in_file())?;
+    let adhoc = !owns_stored_tokens
+        || stored.tenant_id.is_none()
+        || matches!(inline_token_from, Some(Origin::Environment(_)));
+    let mut explain = |key, value: String, origin| from.push(Explained { key, value, origin });
+    explain("api_url", api_url.clone(), url_from);
+    explain("tenant_id", tenant.clone(), tenant_from);
+    if let Some(origin) = &inline_token_from {
+        explain("token", "set".to_owned(), origin.clone());
+    }
+    if insecure {
+        explain("insecure", "true".to_owned(), in_file());
+    }
+    let extras = &stored.extras;
+    for (key, value) in [
+        ("gcs_bucket", &extras.gcs_bucket),
+        ("gcp_project", &extras.gcp_project),
+        ("gcp_region", &extras.gcp_region),
+    ] {
+        if let Some(value) = value {
+            explain(key, value.clone(), in_file());
+        }
+    }
+    Ok(Profile {
+        name,
+        target: Target::DocksApi { api_url, tenant },
+        inline_token,
+        inline_token_from,
+        insecure,
+        extras: stored.extras,
+        from,
+        adhoc,
+        owns_stored_tokens,
+    })
+}
+
+/// Takes `DOCKS_TOKEN`, else the profile's own key if it was written for this remote.
+fn inline_token(
+    environment: &Environment,
+    stored: &Stored,
+    owns_stored_tokens: bool,
+    in_file: Origin,
+) -> Result<(Option<Token>, Option<Origin>), SettingsError> {
+    let over = environment.token.as_ref().filter(|v| !v.trim().is_empty());
+    let (text, origin) = match (over, &stored.token) {
+        (Some(text), _) => (text, Origin::Environment("DOCKS_TOKEN")),
+        (None, Some(text)) if owns_stored_tokens => (text, in_file),
+        _ => return Ok((None, None)),
+    };
+    match Token::new(text) {
+        Some(token) => Ok((Some(token), Some(origin))),
+        None => Err(SettingsError::BadToken { origin }),
+    }
+}

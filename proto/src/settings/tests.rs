@@ -1,0 +1,282 @@
+//! Claims about settings as a whole.
+
+use std::path::Path;
+
+use super::*;
+
+const FILE: &str = r#"
+[default]
+api_url = "https://one.example/"
+tenant_id = "t1"
+
+[two]
+api_url = "https://two.example"
+tenant_id = "t2"
+token = "Bearer tok2"
+gcp_project = "p"
+later = 7
+
+[jobs]
+harbor_jobs = "/srv/jobs"
+"#;
+
+fn file(text: &str) -> ConfigFile {
+    ConfigFile::parse(Path::new("/h/config.toml"), text).unwrap()
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn named(name: &str) -> Flags {
+    Flags {
+        profile: some(name),
+        harbor: None,
+    }
+}
+
+fn api(api_url: &str, tenant: &str) -> Target {
+    Target::DocksApi {
+        api_url: api_url.to_owned(),
+        tenant: tenant.to_owned(),
+    }
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let none = Environment::default();
+    let file = file(FILE).with_preferences(Preferences {
+        default_profile: some("two"),
+        ..Preferences::default()
+    });
+    let over = Environment {
+        profile: some("default"),
+        ..Environment::default()
+    };
+    let chosen = |flags: &Flags, environment: &Environment| {
+        let profile = resolve(flags, environment, &file).unwrap();
+        (profile.name.clone(), profile.from[0].origin.clone())
+    };
+    assert_eq!(chosen(&Flags::default(), &none).0, "two");
+    assert_eq!(
+        chosen(&Flags::default(), &over),
+        ("default".to_owned(), Origin::Environment("DOCKS_PROFILE"))
+    );
+    assert_eq!(
+        chosen(&named("jobs"), &over),
+        ("jobs".to_owned(), Origin::Flag("--profile"))
+    );
+}
+
+#[test]
+fn the_environment_changes_single_keys_and_makes_the_profile_adhoc() {
+    let plain = resolve(&named("two"), &Environment::default(), &file(FILE)).unwrap();
+    assert!(!plain.adhoc && plain.owns_stored_tokens);
+    assert_eq!(plain.target, api("https://two.example", "t2"));
+    assert_eq!(plain.inline_token, Token::new("tok2"));
+
+    let tenant = Environment {
+        tenant_id: some("t9"),
+        ..Environment::default()
+    };
+    let changed = resolve(&named("two"), &tenant, &file(FILE)).unwrap();
+    assert_eq!(changed.target, api("https://two.example", "t9"));
+    assert!(changed.adhoc);
+
+    let same = Environment {
+        api_url: some("https://TWO.example/"),
+        ..Environment::default()
+    };
+    assert!(!resolve(&named("two"), &same, &file(FILE)).unwrap().adhoc);
+
+    let token = Environment {
+        token: some("Bearer other"),
+        ..Environment::default()
+    };
+    let with_token = resolve(&named("two"), &token, &file(FILE)).unwrap();
+    assert_eq!(with_token.inline_token, Token::new("other"));
+    assert!(with_token.adhoc);
+}
+
+#[test]
+fn a_stored_token_never_follows_an_address_from_the_environment() {
+    for over in [
+        Environment {
+            api_url: some("https://evil.example"),
+            ..Environment::default()
+        },
+        Environment {
+            tenant_id: some("t1"),
+            ..Environment::default()
+        },
+    ] {
+        let profile = resolve(&named("two"), &over, &file(FILE)).unwrap();
+        assert_eq!(profile.inline_token, None, "{over:?}");
+        assert!(!profile.owns_stored_tokens, "{over:?}");
+    }
+}
+
+#[test]
+fn a_jobs_directory_comes_from_flag_environment_or_profile() {
+    let over = Environment {
+        harbor_jobs: Some("/env/jobs".into()),
+        api_url: some("https://x.example"),
+        ..Environment::default()
+    };
+    let dir =
+        |flags: &Flags, environment: &Environment| match resolve(flags, environment, &file(FILE))
+            .unwrap()
+            .target
+        {
+            Target::HarborJobs { dir } => Some(dir),
+            Target::DocksApi { .. } => None,
+        };
+    let flag = Flags {
+        harbor: Some("/flag/jobs".into()),
+        profile: None,
+    };
+    assert_eq!(dir(&flag, &over), Some("/flag/jobs".into()));
+    assert_eq!(dir(&Flags::default(), &over), Some("/env/jobs".into()));
+    assert_eq!(dir(&named("jobs"), &over), Some("/srv/jobs".into()));
+    assert_eq!(dir(&named("two"), &over), None);
+    let relative = Flags {
+        harbor: Some("jobs".into()),
+        profile: None,
+    };
+    assert!(matches!(
+        resolve(&relative, &over, &file(FILE)),
+        Err(SettingsError::RelativeJobs { .. })
+    ));
+    let both = Flags {
+        profile: some("two"),
+        ..flag
+    };
+    assert_eq!(
+        resolve(&both, &over, &file(FILE)),
+        Err(SettingsError::TwoFlags)
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let none = Environment::default();
+    assert!(matches!(
+        resolve(&Flags::default(), &none, &file("")),
+        Err(SettingsError::NothingSetUp { .. })
+    ));
+    let Err(unknown) = resolve(&named("nope"), &none, &file(FILE)) else {
+        panic!("an unknown profile was accepted");
+    };
+    assert!(unknown.hint().unwrap().contains("default, two, jobs"));
+    assert!(matches!(
+        resolve(
+            &named("x"),
+            &none,
+            &file("[x]\napi_url = \"https://a.example\"\n")
+        ),
+        Err(SettingsError::NoTenant { .. })
+    ));
+    assert!(matches!(
+        resolve(
+            &named("x"),
+            &none,
+            &file("[x]\nharbor_jobs = \"/j\"\ntenant_id = \"t\"\n")
+        ),
+        Err(SettingsError::TwoTargets { .. })
+    ));
+    assert!(matches!(
+        resolve(&named("x"), &none, &file("[x]\ntenant_id = [1]\n")),
+        Err(SettingsError::WrongType { .. })
+    ));
+}
+
+#[test]
+fn insecure_covers_only_the_address_it_was_written_beside() {
+    let text = "[x]\napi_url = \"http://hub.example\"\ntenant_id = \"t\"\ninsecure = \"true\"\n";
+    let none = Environment::default();
+    assert!(resolve(&named("x"), &none, &file(text)).unwrap().insecure);
+    let without = text.replace("true", "false");
+    assert!(matches!(
+        resolve(&named("x"), &none, &file(&without)),
+        Err(SettingsError::BadAddress {
+            source: BadAddress::Plain,
+            ..
+        })
+    ));
+    let over = Environment {
+        api_url: some("http://evil.example"),
+        ..Environment::default()
+    };
+    assert!(matches!(
+        resolve(&named("x"), &over, &file(text)),
+        Err(SettingsError::BadAddress { .. })
+    ));
+}
+
+#[test]
+fn an_unescaped_file_of_the_python_client_names_the_line_and_hides_its_text() {
+    let text = "[default]\napi_url = \"https://a.example\"\ntoken = \"SECRET\"x\"\n";
+    let Err(error) = ConfigFile::parse(Path::new("/h/config.toml"), text) else {
+        panic!("a broken file was accepted");
+    };
+    assert!(
+        matches!(error, SettingsError::Broken { line: 3, .. }),
+        "{error:?}"
+    );
+    assert!(!format!("{error} {error:?} {:?}", error.hint()).contains("SECRET"));
+}
+
+#[test]
+fn editing_keeps_comments_and_unknown_keys_and_escapes() {
+    let path = Path::new("/h/config.toml");
+    let old = "# mine\n[default] # here\nlater = 7 # why\ntenant_id = \"t1\"\n";
+    let text = set_profile(
+        path,
+        old,
+        "default",
+        &[("tenant_id", Some("t2")), ("token", Some("abc"))],
+    )
+    .unwrap();
+    assert!(text.contains("# mine") && text.contains("later = 7 # why"));
+    let text = set_profile(path, &text, "new", &[("harbor_jobs", Some("/j"))]).unwrap();
+    assert_eq!(file(&text).profile_names(), ["default", "new"]);
+    let text = set_profile(path, &text, "default", &[("token", None)]).unwrap();
+    assert!(!text.contains("abc"));
+    let text = remove_profile(path, &text, "default").unwrap();
+    assert_eq!(file(&text).profile_names(), ["new"]);
+    assert!(set_profile(path, "", "a.b", &[]).is_err());
+    assert!(set_profile(path, "", "a", &[("tenant_id", Some("x\"y"))]).is_err());
+    assert!(remove_profile(path, "", "a").is_err());
+}
+
+#[test]
+fn preferences_survive_their_own_editing() {
+    let path = Path::new("/h/docks.toml");
+    let owner = TokenFileOwner {
+        profile: "two".to_owned(),
+        fingerprint: "00ff".to_owned(),
+    };
+    let text = set_default_profile(path, "# kept\n", Some("two")).unwrap();
+    let text = record_token_file(path, &text, &owner).unwrap();
+    let read = Preferences::parse(path, &text).unwrap();
+    assert_eq!(read.default_profile.as_deref(), Some("two"));
+    assert_eq!(read.token_file, Some(owner));
+    let text = set_default_profile(path, &forget_token_file(path, &text).unwrap(), None).unwrap();
+    let read = Preferences::parse(path, &text).unwrap();
+    assert_eq!((read.default_profile, read.token_file), (None, None));
+    assert!(text.contains("# kept"));
+}
+
+#[test]
+fn no_form_of_debug_shows_a_token() {
+    let environment = Environment {
+        token: some("SECRET1"),
+        ..Environment::default()
+    };
+    let file = file("[default]\ntenant_id = \"t\"\ntoken = \"SECRET2\"\n");
+    let stored = file.profile("default").unwrap();
+    let profile = resolve(&Flags::default(), &Environment::default(), &file).unwrap();
+    let with = resolve(&Flags::default(), &environment, &file).unwrap();
+    let all = format!("{environment:?} {stored:?} {profile:?} {with:?} {file:?}");
+    assert!(!all.contains("SECRET"), "{all}");
+}
