@@ -1,0 +1,50 @@
+//! A Docks API on a loopback port, for benchmarks and for trying things out.
+//!
+//! `cargo run --example fake_docks_api -- --port 8000 --runs 1000 --trials 10 --latency-ms 50`
+
+use std::time::Duration;
+
+use clap::Parser;
+
+#[path = "../testkit/fake_remote/mod.rs"]
+pub mod fake_remote;
+
+use fake_remote::{FakeRemote, World};
+
+/// Serve made-up runs in the shape of the Docks API
+#[derive(Debug, Parser)]
+struct Args {
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Runs, and as many evaluation runs
+    #[arg(long, default_value_t = 100)]
+    runs: usize,
+    /// Trials of each evaluation run
+    #[arg(long, default_value_t = 10)]
+    trials: usize,
+    /// Time before each answer
+    #[arg(long, default_value_t = 0)]
+    latency_ms: u64,
+    /// Largest page; more is cut silently
+    #[arg(long)]
+    cap: Option<usize>,
+    /// The only token that is let in
+    #[arg(long)]
+    token: Option<String>,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "the address is what this program says")]
+async fn main() -> std::io::Result<()> {
+    let args = Args::parse();
+    let world = World::sample(args.runs, args.trials);
+    let remote = FakeRemote::start_on(([127, 0, 0, 1], args.port).into(), world).await?;
+    remote.habits(|habits| {
+        habits.latency = Duration::from_millis(args.latency_ms);
+        habits.cap = args.cap;
+        habits.token = args.token;
+    });
+    println!("{} tenant={}", remote.url(), fake_remote::TENANT);
+    tokio::signal::ctrl_c().await
+}

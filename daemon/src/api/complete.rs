@@ -1,0 +1,85 @@
+//! Whether the mirror has all rows that a question is about.
+//!
+//! The first contact brings the newest rows, which answers most questions at
+//! once. A filter, another order or a prefix asks about all of them, and waits
+//! for the first sweep; when it must not or cannot wait, the answer says so.
+
+use std::time::Duration;
+
+use docks_proto::freshness::Allowed;
+use docks_proto::object::{Phase, parse_list, phase};
+use docks_proto::query::{ListQuery, Row};
+use docks_proto::routes::RunKind;
+
+use super::error::ApiError;
+use crate::mirror::{Listing, Resource};
+use crate::registry::Source;
+
+/// How long a question waits for the first sweep; after that what is there is better.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often it looks; a sweep has no one moment that could be waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Up to this length a list is looked through for something that has not ended.
+const LOOKED_THROUGH: u64 = 200;
+
+/// Tells whether rows that belong into the answer may not be in the mirror yet.
+pub(super) fn lacks_rows(query: &ListQuery, listing: &Listing) -> bool {
+    let whole = listing.confirmed.as_ref().is_some_and(|c| c.whole);
+    let newest_only = !query.filters()
+        && query.sort.is_none()
+        && query.limit != 0
+        && query.offset.saturating_add(query.limit) <= listing.total;
+    !whole && !newest_only
+}
+
+/// Waits until the mirror holds the whole list, or it is clear that it will not soon.
+///
+/// Returns whether something may have changed.
+pub(super) async fn wait(
+    source: &Source,
+    kind: RunKind,
+    allowed: Allowed,
+) -> Result<bool, ApiError> {
+    if allowed == Allowed::OnlyIfCached {
+        return Ok(false);
+    }
+    let look = async {
+        while !is_whole(source, kind).await? && first_sweep_goes_on(source) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok::<(), ApiError>(())
+    };
+    tokio::time::timeout(PATIENCE, look)
+        .await
+        .unwrap_or(Ok(()))?;
+    Ok(true)
+}
+
+/// Tells whether a sweep brought all rows of a list.
+pub(super) async fn is_whole(source: &Source, kind: RunKind) -> Result<bool, ApiError> {
+    let confirmed = source.mirror.confirmed(&Resource::List(kind)).await?;
+    Ok(confirmed.is_some_and(|c| c.whole))
+}
+
+fn first_sweep_goes_on(source: &Source) -> bool {
+    let health = source.sync.health();
+    health.last_sweep.is_none() && health.circuit == "closed"
+}
+
+/// Says why rows may be missing.
+pub(super) fn why(source: &Source) -> &'static str {
+    if source.sync.health().last_sweep.is_none() {
+        "the first full sync has not ended, so rows may be missing"
+    } else {
+        "the remote does not show its whole list, so old rows may be missing"
+    }
+}
+
+/// Tells whether a list shows something that has not ended; a long one is not looked through.
+pub(super) fn shows_active(listing: &Listing) -> bool {
+    listing.returned <= LOOKED_THROUGH
+        && parse_list(&listing.body).is_ok_and(|list| {
+            let mut statuses = list.objects.iter().map(|object| Row::of_run(object).status);
+            statuses.any(|status| phase(&status) == Phase::Active)
+        })
+}

@@ -1,0 +1,67 @@
+//! Answers on their way out: body, freshness, total.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use docks_proto::freshness::{Freshness, Source as From};
+use docks_proto::routes;
+
+use super::answers::Answer;
+use super::freshen::{Ask, freshness, is_too_old};
+use crate::registry::Source;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Sends a list that was asked before at this version of the mirror, if its age is of no matter.
+pub(super) fn ready(source: &Source, question: &str, ask: Ask, now: Duration) -> Option<Response> {
+    if !ask.takes_anything() {
+        return None;
+    }
+    let version = source.mirror.data_version();
+    let answer = source.answers.get(question, version)?;
+    if is_too_old(source, &answer.confirmed, answer.of) {
+        return None;
+    }
+    Some(send(source, &answer, From::Mirror, now))
+}
+
+/// Sends a list and keeps it ready.
+pub(super) fn list(
+    source: &Source,
+    question: &str,
+    version: u64,
+    answer: Answer,
+    from: From,
+    now: Duration,
+) -> Response {
+    let answer = Arc::new(answer);
+    source.answers.put(question, version, &answer);
+    send(source, &answer, from, now)
+}
+
+fn send(source: &Source, answer: &Answer, from: From, now: Duration) -> Response {
+    if answer.tells(now) {
+        source.sync.touch(&answer.resource);
+    }
+    let mut freshness = freshness(source, &answer.confirmed, answer.of, from);
+    if freshness.stale_reason.is_none() {
+        freshness.stale_reason = answer.lacks.map(str::to_owned);
+    }
+    let mut response = Response::new(Body::from(answer.body.clone()));
+    freshness.write(response.headers_mut());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(routes::TOTAL, HeaderValue::from(answer.total));
+    response
+}
+
+/// Sends one object as the remote sent it.
+pub(super) fn object(text: String, freshness: &Freshness) -> Response {
+    let mut response = Response::new(Body::from(text));
+    freshness.write(response.headers_mut());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}

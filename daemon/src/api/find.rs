@@ -1,0 +1,139 @@
+//! From what is written in a path to the object that is meant.
+
+use docks_proto::freshness::Allowed;
+use docks_proto::object::{Phase, phase};
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+
+use super::answers::Of;
+use super::complete;
+use super::error::ApiError;
+use super::freshen::{Ask, read_through, says_not_there};
+use crate::mirror::{Confirmed, Resolution, Resource, Stored};
+use crate::registry::Source;
+use crate::sync::Want;
+
+/// Finds a run by full id, exact name or unique prefix, asking the remote if the mirror has none.
+pub(super) async fn run(
+    source: &Source,
+    kind: RunKind,
+    given: &str,
+    ask: Ask,
+) -> Result<Stored, ApiError> {
+    if let Some(stored) = mirrored_run(source, kind, given).await? {
+        // A name or prefix may fit rows, too, that the first sweep has yet to bring.
+        if stored.id == given || complete::is_whole(source, kind).await? {
+            return Ok(stored);
+        }
+        complete::wait(source, kind, ask.allowed).await?;
+        if let Some(stored) = mirrored_run(source, kind, given).await? {
+            return Ok(stored);
+        }
+    }
+    if ask.allowed == Allowed::OnlyIfCached {
+        return Err(ApiError::NotCached);
+    }
+    let want = Want::Run(kind, given.to_owned());
+    match read_through(source, want, ask.not_before()).await {
+        Ok(_) => {}
+        // A name or a prefix of something that the mirror has not seen yet: its list knows.
+        Err(error) if says_not_there(&error) => {
+            read_through(source, Want::List(kind), ask.not_before()).await?;
+            complete::wait(source, kind, ask.allowed).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    mirrored_run(source, kind, given)
+        .await?
+        .ok_or_else(|| no_run(kind, given, None))
+}
+
+async fn mirrored_run(
+    source: &Source,
+    kind: RunKind,
+    given: &str,
+) -> Result<Option<Stored>, ApiError> {
+    match source.mirror.resolve_run(kind, given).await? {
+        Resolution::One(id) => Ok(source.mirror.run(kind, &id).await?),
+        Resolution::Several(candidates) => Err(ApiError::Ambiguous {
+            given: given.to_owned(),
+            candidates,
+        }),
+        Resolution::Nothing => Ok(None),
+    }
+}
+
+/// Finds a trial of a run; when the mirror has none, the run's trials are asked for as a whole.
+pub(super) async fn trial(
+    source: &Source,
+    run: &str,
+    given: &str,
+    ask: Ask,
+) -> Result<Stored, ApiError> {
+    if let Some(stored) = mirrored_trial(source, run, given).await? {
+        return Ok(stored);
+    }
+    let no_trial = || ApiError::NoTrial {
+        run: run.to_owned(),
+        given: given.to_owned(),
+    };
+    if ask.allowed == Allowed::OnlyIfCached {
+        return Err(ApiError::NotCached);
+    }
+    match read_through(source, Want::Trials(run.to_owned()), ask.not_before()).await {
+        Ok(_) => {}
+        Err(error) if says_not_there(&error) => return Err(no_trial()),
+        Err(error) => return Err(error),
+    }
+    mirrored_trial(source, run, given)
+        .await?
+        .ok_or_else(no_trial)
+}
+
+async fn mirrored_trial(
+    source: &Source,
+    run: &str,
+    given: &str,
+) -> Result<Option<Stored>, ApiError> {
+    match source.mirror.resolve_trial(run, given).await? {
+        Resolution::One(id) => Ok(source.mirror.trial(run, &id).await?),
+        Resolution::Several(candidates) => Err(ApiError::Ambiguous {
+            given: given.to_owned(),
+            candidates,
+        }),
+        Resolution::Nothing => Ok(None),
+    }
+}
+
+/// Says that there is no such run.
+pub(super) fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> ApiError {
+    ApiError::NoRun {
+        kind,
+        given: given.to_owned(),
+        gone_at,
+    }
+}
+
+/// Returns what decides how soon something of this run is old.
+pub(super) fn of_run(run: &Stored) -> Of {
+    match phase(&run.status) {
+        Phase::Active => Of::Changing { active: true },
+        Phase::Terminal => Of::Ended(run.confirmed_at),
+    }
+}
+
+/// Returns when an object was confirmed, in the form that lists have.
+pub(super) fn confirmed(stored: &Stored) -> Confirmed {
+    Confirmed {
+        at: stored.confirmed_at,
+        validator: None,
+        whole: true,
+    }
+}
+
+/// Tells the engine that somebody looks at a run.
+pub(super) fn touch_run(source: &Source, kind: RunKind, run: &Stored) {
+    if phase(&run.status) == Phase::Active {
+        source.sync.touch(&Resource::Run(kind, run.id.clone()));
+    }
+}

@@ -1,0 +1,139 @@
+//! What a request says of itself besides its path: which remote, how fresh, which ids.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use axum::extract::{FromRequestParts, Path as UrlPath};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use docks_proto::id;
+use docks_proto::routes;
+use docks_proto::secret::Token;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+use crate::registry::Pick;
+
+/// Reads which remote is meant.
+///
+/// # Errors
+///
+/// [`ApiError::Request`] for headers that contradict each other or hold no text.
+pub(super) fn pick(headers: &HeaderMap) -> Result<Pick, ApiError> {
+    let profile = one(headers, routes::PROFILE)?;
+    let url = one(headers, routes::API_URL)?;
+    let jobs = one(headers, routes::HARBOR_JOBS)?;
+    match (profile, url, jobs) {
+        (None, None, None) => Ok(Pick::Default),
+        (Some(name), None, None) => Ok(Pick::Profile(name.to_owned())),
+        (None, Some(url), None) => Ok(Pick::Api {
+            url: url.to_owned(),
+            token: one(headers, header::AUTHORIZATION.as_str())?.and_then(Token::new),
+        }),
+        (None, None, Some(encoded)) => {
+            let bytes: Vec<u8> = percent_decode_str(encoded).collect();
+            Ok(Pick::Jobs(Path::new(OsStr::from_bytes(&bytes)).to_owned()))
+        }
+        _ => Err(ApiError::Request(format!(
+            "only one of {}, {} and {} can pick the remote",
+            routes::PROFILE,
+            routes::API_URL,
+            routes::HARBOR_JOBS
+        ))),
+    }
+}
+
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(ApiError::Request(format!("{name} is there twice")));
+    }
+    let text = value.to_str().map_err(|_| {
+        ApiError::Request(format!("{name} holds something else than visible ASCII"))
+    })?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// The ids in a path, decoded and checked.
+pub(super) struct Ids<T>(pub(super) T);
+
+/// Ids that can be checked one by one.
+pub(super) trait Checked {
+    /// Checks them all.
+    fn check(&self) -> Result<(), id::BadId>;
+}
+
+impl Checked for String {
+    fn check(&self) -> Result<(), id::BadId> {
+        id::check(self)
+    }
+}
+
+impl Checked for (String, String) {
+    fn check(&self) -> Result<(), id::BadId> {
+        id::check(&self.0).and_then(|()| id::check(&self.1))
+    }
+}
+
+impl Checked for (String, String, String) {
+    fn check(&self) -> Result<(), id::BadId> {
+        id::check(&self.0)
+            .and_then(|()| id::check(&self.1))
+            .and_then(|()| id::check(&self.2))
+    }
+}
+
+impl<T, S> FromRequestParts<S> for Ids<T>
+where
+    T: Checked + DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let UrlPath(ids) = UrlPath::<T>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::Request("an id in the path is no text".to_owned()))?;
+        ids.check()?;
+        Ok(Self(ids))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderName, HeaderValue};
+
+    fn of(pairs: &[(&'static str, &'static str)]) -> Result<Pick, ApiError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            let value = HeaderValue::from_static(value);
+            headers.append(HeaderName::from_static(name), value);
+        }
+        pick(&headers)
+    }
+
+    #[test]
+    fn each_header_picks_its_kind_of_remote() {
+        assert!(matches!(of(&[]), Ok(Pick::Default)));
+        assert!(matches!(of(&[("docks-profile", "p")]), Ok(Pick::Profile(p)) if p == "p"));
+        let api = of(&[
+            ("docks-api-url", "https://a"),
+            ("authorization", "Bearer t"),
+        ]);
+        assert!(matches!(api, Ok(Pick::Api { token: Some(_), .. })));
+        let jobs = of(&[("docks-harbor-jobs", "%2Fa%20b%FF")]);
+        assert!(matches!(jobs, Ok(Pick::Jobs(dir)) if dir.as_os_str().as_bytes() == b"/a b\xff"));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        assert!(of(&[("docks-profile", "p"), ("docks-api-url", "https://a")]).is_err());
+        assert!(of(&[("docks-profile", "p"), ("docks-profile", "q")]).is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! Runs and evaluation runs: list, get, act.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use docks_proto::freshness::Source as From;
+use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
+use docks_proto::routes::{Action, RunKind};
+
+use super::answers::{Answer, Of};
+use super::complete;
+use super::error::ApiError;
+use super::find;
+use super::freshen::{self, freshen};
+use super::pick::Ids;
+use super::{Service, encode};
+use crate::mirror::Resource;
+use crate::registry::Source;
+use crate::sync::Want;
+
+/// How long an action may take; given up earlier, nobody would know what became of it.
+const ACTION_PATIENCE: Duration = Duration::from_secs(40);
+
+type Answered = Result<Response, ApiError>;
+
+/// `GET /tenants/{tenant}/runs`
+pub(super) async fn list(
+    State(service): State<Arc<Service>>,
+    Ids(tenant): Ids<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answered {
+    list_kind(&service, RunKind::Run, &tenant, &uri, &headers).await
+}
+
+/// `GET /tenants/{tenant}/harbor/runs`
+pub(super) async fn list_evaluations(
+    State(service): State<Arc<Service>>,
+    Ids(tenant): Ids<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answered {
+    list_kind(&service, RunKind::Evaluation, &tenant, &uri, &headers).await
+}
+
+async fn list_kind(
+    service: &Service,
+    kind: RunKind,
+    tenant: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Answered {
+    let source = service.source(headers, Some(tenant)).await?;
+    let ask = service.ask(headers);
+    let question = question(uri);
+    if let Some(response) = encode::ready(&source, question, ask, service.monotonic()) {
+        return Ok(response);
+    }
+    let query = ListQuery::parse(ListOf::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
+    let resource = Resource::List(kind);
+    let of = Of::Changing { active: false };
+    let confirmed = source.mirror.confirmed(&resource).await?;
+    let from = freshen(&source, Want::List(kind), confirmed.as_ref(), of, ask).await?;
+    let mut version = source.mirror.data_version();
+    let mut listing = source.mirror.list_runs(kind, &query).await?;
+    if complete::lacks_rows(&query, &listing) && complete::wait(&source, kind, ask.allowed).await? {
+        version = source.mirror.data_version();
+        listing = source.mirror.list_runs(kind, &query).await?;
+    }
+    let lacks = complete::lacks_rows(&query, &listing).then(|| complete::why(&source));
+    let active = complete::shows_active(&listing);
+    let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
+    let of = Of::Changing { active };
+    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).lacking(lacks);
+    let now = service.monotonic();
+    Ok(encode::list(&source, question, version, answer, from, now))
+}
+
+/// Returns what an answer is kept under: the path says which list, the query which part.
+pub(super) fn question(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("/", |both| both.as_str())
+}
+
+/// `GET /tenants/{tenant}/runs/{id}`
+pub(super) async fn get(
+    State(service): State<Arc<Service>>,
+    Ids((tenant, id)): Ids<(String, String)>,
+    headers: HeaderMap,
+) -> Answered {
+    get_kind(&service, RunKind::Run, &tenant, &id, &headers).await
+}
+
+/// `GET /tenants/{tenant}/harbor/runs/{id}`
+pub(super) async fn get_evaluation(
+    State(service): State<Arc<Service>>,
+    Ids((tenant, id)): Ids<(String, String)>,
+    headers: HeaderMap,
+) -> Answered {
+    get_kind(&service, RunKind::Evaluation, &tenant, &id, &headers).await
+}
+
+async fn get_kind(
+    service: &Service,
+    kind: RunKind,
+    tenant: &str,
+    given: &str,
+    headers: &HeaderMap,
+) -> Answered {
+    let source = service.source(headers, Some(tenant)).await?;
+    let ask = service.ask(headers);
+    let mut stored = find::run(&source, kind, given, ask).await?;
+    let mut from = From::Mirror;
+    if stored.confirmed_at >= ask.began {
+        // It was not in the mirror, and has just been read through.
+        from = From::Remote;
+    } else if stored.gone_at.is_none() || !ask.takes_anything() {
+        let want = Want::Run(kind, stored.id.clone());
+        let confirmed = find::confirmed(&stored);
+        let of = find::of_run(&stored);
+        // An answer that takes back an end is believed when it is given twice.
+        for _ in 0..2 {
+            from = freshen(&source, want.clone(), Some(&confirmed), of, ask)
+                .await
+                .map_err(|error| not_there(error, kind, given))?;
+            if from == From::Remote {
+                stored = again(&source, kind, &stored.id).await?;
+            }
+            if ask.takes_anything() || stored.confirmed_at > confirmed.at {
+                break;
+            }
+        }
+    }
+    if stored.gone_at.is_some() {
+        return Err(find::no_run(kind, given, stored.gone_at));
+    }
+    find::touch_run(&source, kind, &stored);
+    let of = find::of_run(&stored);
+    let freshness = freshen::freshness(&source, &find::confirmed(&stored), of, from);
+    Ok(encode::object(stored.text, &freshness))
+}
+
+async fn again(
+    source: &Source,
+    kind: RunKind,
+    id: &str,
+) -> Result<crate::mirror::Stored, ApiError> {
+    let stored = source.mirror.run(kind, id).await?;
+    stored.ok_or_else(|| find::no_run(kind, id, None))
+}
+
+fn not_there(error: ApiError, kind: RunKind, given: &str) -> ApiError {
+    if freshen::says_not_there(&error) {
+        find::no_run(kind, given, None)
+    } else {
+        error
+    }
+}
+
+/// `POST /tenants/{tenant}/runs/{id}/stop`
+pub(super) async fn stop(
+    State(service): State<Arc<Service>>,
+    Ids((tenant, id)): Ids<(String, String)>,
+    headers: HeaderMap,
+) -> Answered {
+    act(&service, Action::Stop, &tenant, &id, &headers).await
+}
+
+/// `POST /tenants/{tenant}/harbor/runs/{id}/start`
+pub(super) async fn start(
+    State(service): State<Arc<Service>>,
+    Ids((tenant, id)): Ids<(String, String)>,
+    headers: HeaderMap,
+) -> Answered {
+    act(&service, Action::Start, &tenant, &id, &headers).await
+}
+
+/// `POST /tenants/{tenant}/harbor/runs/{id}/cancel`
+pub(super) async fn cancel(
+    State(service): State<Arc<Service>>,
+    Ids((tenant, id)): Ids<(String, String)>,
+    headers: HeaderMap,
+) -> Answered {
+    act(&service, Action::Cancel, &tenant, &id, &headers).await
+}
+
+async fn act(
+    service: &Service,
+    action: Action,
+    tenant: &str,
+    given: &str,
+    headers: &HeaderMap,
+) -> Answered {
+    let source = service.source(headers, Some(tenant)).await?;
+    let ask = service.ask(headers);
+    let kind = action.kind();
+    let found = find::run(&source, kind, given, ask).await?;
+    let acting = source.sync.act(action, &found.id);
+    let object = tokio::time::timeout(ACTION_PATIENCE, acting)
+        .await
+        .map_err(|_| ApiError::TooSlow(ACTION_PATIENCE))?
+        .map_err(|error| not_there(ApiError::Sync(error), kind, given))?;
+    tracing::info!(action = action.segment(), run = found.id, "carried out");
+    let stored = again(&source, kind, &found.id).await?;
+    let of = find::of_run(&stored);
+    let freshness = freshen::freshness(&source, &find::confirmed(&stored), of, From::Remote);
+    Ok(encode::object(object.text().to_owned(), &freshness))
+}

@@ -1,0 +1,113 @@
+//! Trials of an evaluation run: list and get.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use docks_proto::freshness::Source as From;
+use docks_proto::query::{ListOf, ListQuery};
+use docks_proto::routes::RunKind;
+
+use super::answers::Answer;
+use super::error::ApiError;
+use super::find;
+use super::freshen::{self, freshen};
+use super::pick::Ids;
+use super::run::question;
+use super::{Service, encode};
+use crate::mirror::Resource;
+use crate::sync::Want;
+
+/// All trials, when nobody says how many.
+const ALL: u64 = 0;
+
+/// `GET /tenants/{tenant}/harbor/runs/{id}/trials`
+pub(super) async fn list(
+    State(service): State<Arc<Service>>,
+    Ids((tenant, given)): Ids<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let source = service.source(&headers, Some(&tenant)).await?;
+    let ask = service.ask(&headers);
+    let question = question(&uri);
+    if let Some(response) = encode::ready(&source, question, ask, service.monotonic()) {
+        return Ok(response);
+    }
+    let query = ListQuery::parse(ListOf::Trials, uri.query().unwrap_or(""), ALL)?;
+    let run = find::run(&source, RunKind::Evaluation, &given, ask).await?;
+    if run.gone_at.is_some() {
+        return Err(find::no_run(RunKind::Evaluation, &given, run.gone_at));
+    }
+    let of = find::of_run(&run);
+    let resource = Resource::Trials(run.id.clone());
+    let confirmed = source.mirror.confirmed(&resource).await?;
+    let want = Want::Trials(run.id.clone());
+    let from = freshen(&source, want, confirmed.as_ref(), of, ask)
+        .await
+        .map_err(|error| {
+            if freshen::says_not_there(&error) {
+                find::no_run(RunKind::Evaluation, &given, None)
+            } else {
+                error
+            }
+        })?;
+    let version = source.mirror.data_version();
+    let listing = source.mirror.list_trials(&run.id, &query).await?;
+    let listing = listing.ok_or(ApiError::NotCached)?;
+    let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
+    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of);
+    let now = service.monotonic();
+    Ok(encode::list(&source, question, version, answer, from, now))
+}
+
+/// `GET /tenants/{tenant}/harbor/runs/{id}/trials/{trial}`
+pub(super) async fn get(
+    State(service): State<Arc<Service>>,
+    Ids((tenant, given_run, given)): Ids<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let source = service.source(&headers, Some(&tenant)).await?;
+    let ask = service.ask(&headers);
+    let run = find::run(&source, RunKind::Evaluation, &given_run, ask).await?;
+    if run.gone_at.is_some() {
+        return Err(find::no_run(RunKind::Evaluation, &given_run, run.gone_at));
+    }
+    let no_trial = || ApiError::NoTrial {
+        run: run.id.clone(),
+        given: given.clone(),
+    };
+    let mut stored = find::trial(&source, &run.id, &given, ask).await?;
+    let of = find::of_run(&run);
+    let mut from = From::Remote;
+    if stored.confirmed_at < ask.began {
+        let want = Want::Trial {
+            run: run.id.clone(),
+            trial: stored.id.clone(),
+        };
+        let confirmed = find::confirmed(&stored);
+        // An answer that takes back an end is believed when it is given twice.
+        for _ in 0..2 {
+            from = freshen(&source, want.clone(), Some(&confirmed), of, ask)
+                .await
+                .map_err(|error| {
+                    if freshen::says_not_there(&error) {
+                        no_trial()
+                    } else {
+                        error
+                    }
+                })?;
+            if from == From::Remote {
+                let again = source.mirror.trial(&run.id, &stored.id).await?;
+                stored = again.ok_or_else(no_trial)?;
+            }
+            if ask.takes_anything() || stored.confirmed_at > confirmed.at {
+                break;
+            }
+        }
+    }
+    source.sync.touch(&Resource::Trials(run.id.clone()));
+    let freshness = freshen::freshness(&source, &find::confirmed(&stored), of, from);
+    Ok(encode::object(stored.text, &freshness))
+}

@@ -1,0 +1,141 @@
+//! `docksd`: mirrors runs, trials and statuses of a remote and serves them on a Unix socket.
+
+pub mod api;
+pub mod config;
+pub mod ending;
+pub mod instance;
+pub mod logging;
+pub mod mirror;
+pub mod registry;
+pub mod remote;
+pub mod report;
+pub mod schedule;
+pub mod sync;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::task::JoinSet;
+use tokio_cron_scheduler::JobSchedulerError;
+
+use api::Service;
+use config::Config;
+use ending::Ending;
+use instance::Instance;
+use registry::{Connect, Registry};
+use schedule::Schedule;
+use sync::Clock;
+
+/// What the daemon asks besides its own files: remotes and the time.
+pub struct World {
+    /// Makes remotes.
+    pub connect: Box<dyn Connect>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Says why the daemon could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The cron jobs could not be set up.
+    #[error("could not start the schedule")]
+    Schedule(#[source] JobSchedulerError),
+}
+
+/// Serves until `shutdown`, a request or long idleness ends it; everything is closed then.
+///
+/// # Errors
+///
+/// [`RunError`] when it could not begin.
+pub async fn run(
+    config: Config,
+    (mut instance, listener): (Instance, UnixListener),
+    world: World,
+    shutdown: impl Future<Output = &'static str>,
+) -> Result<(), RunError> {
+    let World { connect, clock } = world;
+    let registry = Arc::new(Registry::new(&config, connect, Arc::clone(&clock)));
+    let schedule = Schedule::start(&registry, config.retention)
+        .await
+        .map_err(RunError::Schedule)?;
+    let ending = Ending::default();
+    let started = clock.monotonic();
+    let service = Arc::new(Service {
+        registry: Arc::clone(&registry),
+        schedule,
+        ending: ending.clone(),
+        started,
+        last_request_ms: AtomicU64::new(u64::try_from(started.as_millis()).unwrap_or(0)),
+        config,
+    });
+    let mut behind = JoinSet::new();
+    behind.spawn({
+        let registry = Arc::clone(&registry);
+        async move { registry.open_likely().await }
+    });
+    behind.spawn({
+        let registry = Arc::clone(&registry);
+        async move { registry.mend().await }
+    });
+    if let Some(limit) = service.config.idle_exit.after() {
+        behind.spawn(end_when_idle(Arc::clone(&service), limit));
+    }
+    let asked = async {
+        ending.ask(shutdown.await);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = api::serve::serve(Arc::clone(&service), &mut instance, listener, &ending) => {}
+        () = asked => {}
+    }
+    behind.shutdown().await;
+    service.schedule.stop().await;
+    registry.close().await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// Ends the daemon when nobody has asked anything for `limit` and no run is active.
+async fn end_when_idle(service: Arc<Service>, limit: Duration) {
+    loop {
+        let left = limit.saturating_sub(service.idle());
+        // Looked at again now and then, since time also passes while the machine sleeps.
+        tokio::time::sleep(left.clamp(Duration::from_secs(1), Duration::from_secs(60))).await;
+        if service.idle() >= limit && !anything_active(&service.registry).await {
+            service.ending.ask("nobody has asked anything for long");
+            return;
+        }
+    }
+}
+
+async fn anything_active(registry: &Registry) -> bool {
+    for source in registry.open_sources() {
+        match source.mirror.stats().await {
+            Ok(stats) if stats.rows.active == 0 => {}
+            Ok(_) => return true,
+            // A mirror that cannot be read keeps nobody up.
+            Err(error) => tracing::warn!(error = chain(&error), "could not count active runs"),
+        }
+    }
+    false
+}
+
+/// Writes an error and its causes on one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // A transparent error repeats its cause.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

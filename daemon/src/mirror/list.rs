@@ -1,0 +1,425 @@
+//! Lists: filter, order, cut, and the stored texts joined.
+//!
+//! Answers exactly as [`docks_proto::query::apply`] does on the same objects.
+
+use docks_proto::query::{ListOf, ListQuery, Needle, Sort, SortKey};
+use docks_proto::routes::RunKind;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::event::signed;
+use super::seen::confirmed;
+use super::{Listing, Resource};
+
+/// Bytes to reserve per row; most objects are of about this size.
+const TYPICAL_ROW: usize = 512;
+
+/// Up to so many statuses, each is walked in order by itself and the walks are merged.
+const MERGED_STATUSES: usize = 16;
+
+/// Reads a list of runs.
+pub(super) fn runs(
+    connection: &Connection,
+    kind: RunKind,
+    query: &ListQuery,
+) -> rusqlite::Result<Listing> {
+    let source = Source {
+        list: ListOf::Runs,
+        owner: Value::Text(kind.name().to_owned()),
+    };
+    let mut listing = source.read(connection, query, || tally(connection, kind))?;
+    listing.confirmed = confirmed(connection, &Resource::List(kind))?;
+    Ok(listing)
+}
+
+/// Reads the trials of a run; `None` when its list was never mirrored.
+pub(super) fn trials(
+    connection: &Connection,
+    run: &str,
+    query: &ListQuery,
+) -> rusqlite::Result<Option<Listing>> {
+    let resource = Resource::Trials(run.to_owned());
+    let Some(confirmed) = confirmed(connection, &resource)? else {
+        return Ok(None);
+    };
+    let list: Option<(i64, i64)> = connection
+        .prepare_cached("SELECT seq, rows FROM trial_list WHERE run = ?1")?
+        .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((list, rows)) = list else {
+        return Ok(None);
+    };
+    let source = Source {
+        list: ListOf::Trials,
+        owner: Value::Integer(list),
+    };
+    let mut listing = if query.status.is_empty() {
+        source.read(connection, query, || Ok(vec![(String::new(), rows)]))?
+    } else {
+        source.read(connection, query, || source.statuses(connection))?
+    };
+    listing.confirmed = Some(confirmed);
+    Ok(Some(listing))
+}
+
+/// Live rows of a kind per status.
+fn tally(connection: &Connection, kind: RunKind) -> rusqlite::Result<Vec<(String, i64)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT status, rows FROM tally WHERE kind = ?1")?;
+    let rows = statement.query_map([kind.name()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// Which rows a list is made of.
+struct Source {
+    list: ListOf,
+    owner: Value,
+}
+
+/// A `WHERE` clause with its values.
+#[derive(Clone)]
+struct Filter {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Filter {
+    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.values.extend(values);
+    }
+}
+
+impl Source {
+    fn table(&self) -> &'static str {
+        match self.list {
+            ListOf::Runs => "runs",
+            ListOf::Trials => "trials",
+        }
+    }
+
+    fn all(&self) -> Filter {
+        let owner = match self.list {
+            ListOf::Runs => "kind",
+            ListOf::Trials => "list",
+        };
+        Filter {
+            sql: format!("{owner} = ? AND gone_ms IS NULL"),
+            values: vec![self.owner.clone()],
+        }
+    }
+
+    /// Live rows per status, counted.
+    fn statuses(&self, connection: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
+        let filter = self.all();
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT status, count(*) FROM {} WHERE {} GROUP BY status",
+            self.table(),
+            filter.sql
+        ))?;
+        let rows = statement.query_map(params_from_iter(filter.values), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+        rows.collect()
+    }
+
+    /// Answers a question; `counts` are the live rows per status.
+    fn read(
+        &self,
+        connection: &Connection,
+        query: &ListQuery,
+        counts: impl FnOnce() -> rusqlite::Result<Vec<(String, i64)>>,
+    ) -> rusqlite::Result<Listing> {
+        let counts = counts()?;
+        let wanted: Vec<&(String, i64)> = counts
+            .iter()
+            .filter(|(status, _)| {
+                let same = |asked: &String| asked.eq_ignore_ascii_case(status);
+                query.status.is_empty() || query.status.iter().any(same)
+            })
+            .collect();
+        let mut filter = self.all();
+        if let Some(at) = query.since {
+            filter.and("created_ms >= ?", [Value::Integer(at.0)]);
+        }
+        if let Some(at) = query.until {
+            filter.and("created_ms < ?", [Value::Integer(at.0)]);
+        }
+        let statuses: Vec<&str> = wanted.iter().map(|(status, _)| status.as_str()).collect();
+        let sort = query.sort.unwrap_or_else(|| Sort::default_of(self.list));
+        let cut = Cut::of(query);
+        if let Some(text) = &query.search {
+            restrict(&mut filter, query, &statuses);
+            let found = self.search(connection, &filter, sort, &Needle::new(text))?;
+            let rows = texts(connection, self.table(), cut.of_rows(&found))?;
+            return Ok(rows.listing(found.len() as u64));
+        }
+        let (mut merged, many) = (filter.clone(), statuses.len());
+        restrict(&mut filter, query, &statuses);
+        let total = if query.since.is_none() && query.until.is_none() {
+            wanted.iter().map(|(_, rows)| rows.unsigned_abs()).sum()
+        } else {
+            self.count(connection, &filter)?
+        };
+        let walked = self.list == ListOf::Runs
+            && sort.key == SortKey::Created
+            && query.limit > 0
+            && !query.status.is_empty()
+            && (2..=MERGED_STATUSES).contains(&many);
+        if walked {
+            merged.and("status = ?", []);
+            let keys = self.merge(connection, &merged, &statuses, sort, cut)?;
+            return Ok(texts(connection, self.table(), &keys)?.listing(total));
+        }
+        Ok(self.walk(connection, filter, sort, cut)?.listing(total))
+    }
+
+    fn count(&self, connection: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
+        connection
+            .prepare_cached(&format!(
+                "SELECT count(*) FROM {} WHERE {}",
+                self.table(),
+                filter.sql
+            ))?
+            .query_row(params_from_iter(&filter.values), |row| row.get::<_, i64>(0))
+            .map(i64::unsigned_abs)
+    }
+
+    /// Joins the texts in the order of the index, or of a sort where no index has it.
+    fn walk(
+        &self,
+        connection: &Connection,
+        mut filter: Filter,
+        sort: Sort,
+        cut: Cut,
+    ) -> rusqlite::Result<Joined> {
+        filter.values.push(Value::Integer(cut.limit));
+        filter.values.push(Value::Integer(cut.offset));
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT body FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            self.table(),
+            filter.sql,
+            order(sort)
+        ))?;
+        let mut rows = statement.query(params_from_iter(filter.values))?;
+        let mut joined = Joined::new();
+        while let Some(row) = rows.next()? {
+            joined.push(row.get_ref(0)?.as_bytes()?);
+        }
+        Ok(joined)
+    }
+
+    /// Walks the index once per status and merges; no walk is longer than the cut.
+    fn merge(
+        &self,
+        connection: &Connection,
+        filter: &Filter,
+        statuses: &[&str],
+        sort: Sort,
+        cut: Cut,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT created_ms, id, seq FROM {} WHERE {} ORDER BY {} LIMIT ?",
+            self.table(),
+            filter.sql,
+            order(sort)
+        ))?;
+        let mut keys: Vec<(Option<i64>, String, i64)> = Vec::new();
+        for status in statuses {
+            let mut values = filter.values.clone();
+            values.push(Value::Text((*status).to_owned()));
+            values.push(Value::Integer(cut.offset.saturating_add(cut.limit)));
+            let rows = statement.query_map(params_from_iter(values), |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+            for row in rows {
+                keys.push(row?);
+            }
+        }
+        keys.sort_unstable();
+        if sort.descending() {
+            keys.reverse();
+        }
+        let keys: Vec<i64> = keys.into_iter().map(|(_, _, seq)| seq).collect();
+        Ok(cut.of_rows(&keys).to_vec())
+    }
+
+    /// Finds the rows that contain a text, in order; reads every row's names.
+    fn search(
+        &self,
+        connection: &Connection,
+        filter: &Filter,
+        sort: Sort,
+        needle: &Needle,
+    ) -> rusqlite::Result<Vec<i64>> {
+        let names: &[&str] = match self.list {
+            ListOf::Runs => &["id", "name"],
+            ListOf::Trials => &["id", "name", "task", "agent"],
+        };
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT seq, {} FROM {} WHERE {} ORDER BY {}",
+            names.join(", "),
+            self.table(),
+            filter.sql,
+            order(sort)
+        ))?;
+        let mut rows = statement.query(params_from_iter(&filter.values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            for column in 1..=names.len() {
+                if needle.is_in(row.get_ref(column)?.as_str()?) {
+                    found.push(row.get(0)?);
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Adds the statuses that were asked for, as they are written in the mirror.
+fn restrict(filter: &mut Filter, query: &ListQuery, statuses: &[&str]) {
+    if query.status.is_empty() {
+        return;
+    }
+    let text = |status: &&str| Value::Text((*status).to_owned());
+    let condition = match statuses.len() {
+        1 => "status = ?".to_owned(),
+        many => format!("status IN ({})", vec!["?"; many].join(", ")),
+    };
+    filter.and(&condition, statuses.iter().map(text));
+}
+
+/// Rows with equal keys go by id in the same direction, as in `query::apply`.
+fn order(sort: Sort) -> String {
+    let direction = if sort.descending() { "DESC" } else { "ASC" };
+    let column = match sort.key {
+        SortKey::Listed => return format!("position {direction}"),
+        SortKey::Created => "created_ms",
+        SortKey::Id => return format!("id {direction}"),
+        SortKey::Name => "name",
+        SortKey::Status => "status",
+        SortKey::Task => "task",
+        SortKey::Agent => "agent",
+        SortKey::Reward => "reward",
+        SortKey::Duration => "duration_s",
+    };
+    format!("{column} {direction}, id {direction}")
+}
+
+/// The part of a list that is asked; SQLite takes -1 for all.
+#[derive(Clone, Copy)]
+struct Cut {
+    offset: i64,
+    limit: i64,
+}
+
+impl Cut {
+    fn of(query: &ListQuery) -> Self {
+        Self {
+            offset: signed(query.offset),
+            limit: match query.limit {
+                0 => -1,
+                limit => signed(limit),
+            },
+        }
+    }
+
+    fn of_rows(self, rows: &[i64]) -> &[i64] {
+        let start = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let rows = rows.get(start..).unwrap_or_default();
+        let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        &rows[..most.min(rows.len())]
+    }
+}
+
+/// A JSON array that grows by stored texts.
+struct Joined {
+    body: Vec<u8>,
+    rows: u64,
+}
+
+impl Joined {
+    fn new() -> Self {
+        let mut body = Vec::with_capacity(20 * TYPICAL_ROW);
+        body.push(b'[');
+        Self { body, rows: 0 }
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        if self.rows > 0 {
+            self.body.push(b',');
+        }
+        self.body.extend_from_slice(text);
+        self.rows += 1;
+    }
+
+    fn listing(mut self, total: u64) -> Listing {
+        self.body.push(b']');
+        Listing {
+            body: self.body.into(),
+            returned: self.rows,
+            total,
+            confirmed: None,
+        }
+    }
+}
+
+fn texts(connection: &Connection, table: &str, rows: &[i64]) -> rusqlite::Result<Joined> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT body FROM {table} WHERE seq = ?1"))?;
+    let mut joined = Joined::new();
+    for row in rows {
+        statement.query_row([row], |row| {
+            joined.push(row.get_ref(0)?.as_bytes()?);
+            Ok(())
+        })?;
+    }
+    Ok(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plan's lines for a walk.
+    fn plan(list: ListOf, status: Option<&str>) -> String {
+        let connection = super::super::open::in_memory();
+        let source = Source {
+            list,
+            owner: Value::Integer(1),
+        };
+        let mut filter = source.all();
+        if status.is_some() {
+            filter.and("status = ?", []);
+        }
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT body FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            source.table(),
+            filter.sql,
+            order(Sort::default_of(list))
+        );
+        let mut statement = connection.prepare(&sql).unwrap();
+        let values = vec![Value::Integer(1); statement.parameter_count()];
+        let lines = statement
+            .query_map(params_from_iter(values), |row| row.get::<_, String>(3))
+            .unwrap();
+        lines
+            .map(|line| line.unwrap())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_usual_lists_are_walks_of_an_index() {
+        for (plan, index) in [
+            (plan(ListOf::Runs, None), "runs_by_created"),
+            (plan(ListOf::Runs, Some("failed")), "runs_by_status"),
+            (plan(ListOf::Trials, None), "trials_by_position"),
+        ] {
+            assert!(plan.contains(index), "{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+}

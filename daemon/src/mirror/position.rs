@@ -1,0 +1,89 @@
+//! Places rows in an order without moving those that keep theirs; pure.
+
+/// Room between two rows that come one after the other.
+const GAP: i64 = 1 << 20;
+
+/// Gives each row of a list a position, higher for later ones.
+///
+/// `old` holds the position that a row has, `None` for a new row. Rows keep their
+/// position when the old ones still rise and leave room for the new; else all
+/// are placed anew, which is rare.
+pub(super) fn place(old: &[Option<i64>]) -> Vec<i64> {
+    keep(old).unwrap_or_else(|| {
+        (1..=old.len())
+            .map(|n| i64::try_from(n).expect("a list fits in memory") * GAP)
+            .collect()
+    })
+}
+
+fn keep(old: &[Option<i64>]) -> Option<Vec<i64>> {
+    let mut placed = Vec::with_capacity(old.len());
+    let mut before: Option<i64> = None;
+    let mut rest = old;
+    while !rest.is_empty() {
+        let new = rest.iter().take_while(|p| p.is_none()).count();
+        let after = rest.get(new).copied().flatten();
+        fill(&mut placed, before, after, i64::try_from(new).ok()?)?;
+        if let Some(after) = after {
+            if before.is_some_and(|before| before >= after) {
+                return None;
+            }
+            placed.push(after);
+        }
+        before = after;
+        rest = rest.get(new + 1..).unwrap_or_default();
+    }
+    Some(placed)
+}
+
+/// Adds `count` positions between two that are taken.
+fn fill(placed: &mut Vec<i64>, before: Option<i64>, after: Option<i64>, count: i64) -> Option<()> {
+    let (start, step) = match (before, after) {
+        (None, None) => (0, GAP),
+        (Some(before), None) => (before, GAP),
+        (None, Some(after)) => (after.checked_sub(GAP.checked_mul(count + 1)?)?, GAP),
+        (Some(before), Some(after)) => (before, after.checked_sub(before)? / (count + 1)),
+    };
+    if count > 0 && step < 1 {
+        return None;
+    }
+    for n in 1..=count {
+        placed.push(start.checked_add(step.checked_mul(n)?)?);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_new_row_moves_no_other() {
+        let first = place(&[None; 3]);
+        let old: Vec<_> = first.iter().copied().map(Some).collect();
+        let grown = place(&[None, old[0], None, None, old[1], old[2], None]);
+        assert!(grown.is_sorted(), "{grown:?}");
+        assert_eq!(
+            (grown[1], grown[4], grown[5]),
+            (first[0], first[1], first[2])
+        );
+    }
+
+    #[test]
+    fn another_order_places_all_anew() {
+        assert_eq!(place(&[Some(5), Some(3)]), [GAP, 2 * GAP]);
+        assert_eq!(place(&[Some(5), None, Some(6)]), [GAP, 2 * GAP, 3 * GAP]);
+        assert_eq!(place(&[Some(i64::MAX), None]), [GAP, 2 * GAP]);
+    }
+
+    proptest! {
+        #[test]
+        fn positions_always_rise(old in prop::collection::vec(prop::option::of(-9i64..9), 0..20)) {
+            let placed = place(&old);
+            prop_assert_eq!(placed.len(), old.len());
+            prop_assert!(placed.windows(2).all(|pair| pair[0] < pair[1]));
+        }
+    }
+}

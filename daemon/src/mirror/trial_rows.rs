@@ -1,0 +1,250 @@
+//! The rows of trials: how they are found, added and replaced.
+
+use std::collections::{BTreeSet, HashMap};
+
+use docks_proto::object::{RawObject, TrialFields};
+use docks_proto::query::Row as Columns;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::judge::{Known, Times};
+use super::position::place;
+use super::trial::TrialBatch;
+
+/// An object that arrived, with what is read from it.
+pub(super) struct Arrival<'a> {
+    pub(super) object: &'a RawObject,
+    pub(super) columns: Columns,
+    pub(super) times: Times,
+    pub(super) found: Option<Found>,
+}
+
+impl<'a> Arrival<'a> {
+    fn of(object: &'a RawObject) -> Self {
+        let fields = TrialFields::of(object);
+        let columns = Columns::of_trial_fields(object, &fields);
+        let times = Times {
+            created: columns.created.map(|at| at.0),
+            started: Times::read(&fields.started_at),
+            updated: None,
+            completed: Times::read(&fields.completed_at),
+        };
+        Self {
+            object,
+            columns,
+            times,
+            found: None,
+        }
+    }
+}
+
+/// The stored row of an object that arrived.
+pub(super) struct Found {
+    pub(super) seq: i64,
+    pub(super) position: i64,
+    pub(super) known: Known,
+}
+
+const FOUND: &str = "seq, id, position, status, created_ms, started_ms, completed_ms, \
+                     observed_ms, gone_ms, doubt_ms, body";
+
+fn found(row: &Row<'_>, text: &str) -> rusqlite::Result<Found> {
+    Ok(Found {
+        seq: row.get(0)?,
+        position: row.get(2)?,
+        known: Known {
+            status: row.get(3)?,
+            times: Times {
+                created: row.get(4)?,
+                started: row.get(5)?,
+                updated: None,
+                completed: row.get(6)?,
+            },
+            confirmed_ms: row.get(7)?,
+            gone_ms: row.get(8)?,
+            doubt_ms: row.get(9)?,
+            same_text: row.get_ref(10)?.as_bytes()? == text.as_bytes(),
+        },
+    })
+}
+
+/// Finds the stored row of one arrival.
+pub(super) fn find(
+    connection: &Connection,
+    list: i64,
+    arrival: &Arrival<'_>,
+) -> rusqlite::Result<Option<Found>> {
+    connection
+        .prepare_cached(&format!(
+            "SELECT {FOUND} FROM trials WHERE list = ?1 AND id = ?2"
+        ))?
+        .query_row(params![list, arrival.columns.id], |row| {
+            found(row, arrival.object.text())
+        })
+        .optional()
+}
+
+/// The parent row of a run's trials.
+pub(super) struct List {
+    pub(super) seq: i64,
+    pub(super) confirmed_ms: Option<i64>,
+    pub(super) rows: i64,
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    list: i64,
+    batch: &TrialBatch,
+    arrival: &Arrival<'_>,
+    position: i64,
+) -> rusqlite::Result<()> {
+    let (columns, times) = (&arrival.columns, arrival.times);
+    connection
+        .prepare_cached(
+            "INSERT INTO trials (list, id, position, name, task, agent, status, created_ms,
+               started_ms, completed_ms, reward, duration_s, observed_ms, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            list,
+            columns.id,
+            position,
+            columns.name,
+            columns.task,
+            columns.agent,
+            columns.status,
+            times.created,
+            times.started,
+            times.completed,
+            columns.reward,
+            columns.duration_s,
+            batch.at.0,
+            arrival.object.text(),
+        ])
+        .map(drop)
+}
+
+pub(super) fn update(
+    connection: &Connection,
+    batch: &TrialBatch,
+    arrival: &Arrival<'_>,
+    found: &Found,
+    position: i64,
+) -> rusqlite::Result<()> {
+    let (columns, times) = (&arrival.columns, arrival.times);
+    connection
+        .prepare_cached(
+            "UPDATE trials SET position = ?2, name = ?3, task = ?4, agent = ?5, status = ?6,
+               created_ms = ?7, started_ms = ?8, completed_ms = ?9, reward = ?10,
+               duration_s = ?11, observed_ms = max(observed_ms, ?12), gone_ms = NULL,
+               doubt_ms = NULL, body = ?13
+             WHERE seq = ?1",
+        )?
+        .execute(params![
+            found.seq,
+            position,
+            columns.name,
+            columns.task,
+            columns.agent,
+            columns.status,
+            times.created,
+            times.started,
+            times.completed,
+            columns.reward,
+            columns.duration_s,
+            batch.at.0,
+            arrival.object.text(),
+        ])
+        .map(drop)
+}
+
+/// Of objects with one id, the last one counts.
+pub(super) fn last_of_each(objects: &[RawObject]) -> Vec<Arrival<'_>> {
+    let mut arrivals: Vec<Option<Arrival<'_>>> = Vec::with_capacity(objects.len());
+    let mut places = HashMap::with_capacity(objects.len());
+    for object in objects {
+        let arrival = Arrival::of(object);
+        if let Some(earlier) = places.insert(arrival.columns.id.clone(), arrivals.len()) {
+            arrivals[earlier] = None;
+        }
+        arrivals.push(Some(arrival));
+    }
+    arrivals.into_iter().flatten().collect()
+}
+
+/// Finds the stored row of each arrival in one walk; returns the live rows of no arrival.
+pub(super) fn match_stored(
+    connection: &Connection,
+    list: i64,
+    arrivals: &mut [Arrival<'_>],
+) -> rusqlite::Result<Vec<i64>> {
+    let places: HashMap<String, usize> = arrivals
+        .iter()
+        .enumerate()
+        .map(|(place, arrival)| (arrival.columns.id.clone(), place))
+        .collect();
+    let mut missing = Vec::new();
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {FOUND} FROM trials WHERE list = ?1"))?;
+    let mut rows = statement.query([list])?;
+    while let Some(row) = rows.next()? {
+        match places.get(row.get_ref(1)?.as_str()?) {
+            Some(&place) => {
+                arrivals[place].found = Some(found(row, arrivals[place].object.text())?);
+            }
+            None if row.get_ref(8)? == ValueRef::Null => missing.push(row.get(0)?),
+            None => {}
+        }
+    }
+    Ok(missing)
+}
+
+pub(super) fn list(connection: &Connection, run: &str) -> rusqlite::Result<List> {
+    let found = connection
+        .prepare_cached("SELECT seq, confirmed_ms, rows FROM trial_list WHERE run = ?1")?
+        .query_row([run], |row| {
+            Ok(List {
+                seq: row.get(0)?,
+                confirmed_ms: row.get(1)?,
+                rows: row.get(2)?,
+            })
+        })
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    connection
+        .prepare_cached("INSERT INTO trial_list (run) VALUES (?1)")?
+        .execute([run])?;
+    Ok(List {
+        seq: connection.last_insert_rowid(),
+        confirmed_ms: None,
+        rows: 0,
+    })
+}
+
+pub(super) fn last_position(connection: &Connection, list: i64) -> rusqlite::Result<i64> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(position) FROM trials WHERE list = ?1")?
+        .query_row([list], |row| row.get(0))?;
+    Ok(*place(&[last, None]).last().expect("two rows were placed"))
+}
+
+pub(super) fn grow(connection: &Connection, list: i64, by: i64) -> rusqlite::Result<()> {
+    if by == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE trial_list SET rows = rows + ?2 WHERE seq = ?1")?
+        .execute([list, by])
+        .map(drop)
+}
+
+pub(super) fn remember(connection: &Connection, statuses: &BTreeSet<&str>) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("INSERT OR IGNORE INTO trial_status VALUES (?1)")?;
+    for status in statuses {
+        statement.execute([status])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! From what lies in a job's folder to statuses and counts; pure.
+
+pub(super) mod job;
+pub(super) mod plan;
+pub(super) mod trial;

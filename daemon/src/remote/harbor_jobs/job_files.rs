@@ -1,0 +1,284 @@
+//! What is read from a job's own JSON files.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use super::json::{self, Object, Value};
+use super::times::{Utc, Written};
+use super::trial_files::{AgentKey, TaskRef, TrialResult};
+
+/// `result.json` of a job.
+#[derive(Debug, Default)]
+pub(super) struct JobResult {
+    /// UUID of the job.
+    pub(super) id: Option<String>,
+    /// `started_at`.
+    pub(super) started: Option<Written>,
+    /// `updated_at`.
+    pub(super) updated: Option<Written>,
+    /// `finished_at`; set only when every trial ended.
+    pub(super) finished: Option<Written>,
+    /// Harbor's own counters.
+    pub(super) counts: Counts,
+    /// `stats.evals`, handed on unchanged.
+    pub(super) evals: Option<Box<RawValue>>,
+    /// Metrics of each eval: its name, then name and value of each metric.
+    pub(super) metrics: Vec<(String, Vec<(String, f64)>)>,
+    /// Input tokens, cached ones included.
+    pub(super) input_tokens: Option<u64>,
+    /// Cached input tokens.
+    pub(super) cache_tokens: Option<u64>,
+    /// Output tokens.
+    pub(super) output_tokens: Option<u64>,
+    /// Cost in US dollars.
+    pub(super) cost_usd: Option<f64>,
+    /// What the job says of each trial by name: its outcome, while the trial's own result is torn.
+    pub(super) outcomes: BTreeMap<String, Outcome>,
+    /// Trial results that older releases embedded, by trial name.
+    pub(super) embedded: BTreeMap<String, TrialResult>,
+}
+
+/// Harbor's own counters, exactly as written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Counts {
+    /// Planned trials.
+    pub(super) n_total_trials: Option<u64>,
+    /// Ended trials, errored and cancelled ones included.
+    pub(super) n_completed_trials: Option<u64>,
+    /// Trials with an exception, cancelled ones included.
+    pub(super) n_errored_trials: Option<u64>,
+    /// Trials under way.
+    pub(super) n_running_trials: Option<u64>,
+    /// Trials that did not start.
+    pub(super) n_pending_trials: Option<u64>,
+    /// Trials that were cancelled.
+    pub(super) n_cancelled_trials: Option<u64>,
+    /// Attempts that were thrown away and run again.
+    pub(super) n_retries: Option<u64>,
+}
+
+/// What a job's result says of one trial.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Outcome {
+    /// Its rewards by key.
+    pub(super) rewards: Vec<(String, f64)>,
+    /// Type of its exception.
+    pub(super) exception: Option<String>,
+}
+
+impl JobResult {
+    /// Reads the file; `None` when it is not one complete object.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let value = json::parse(text).filter(|v| v.is_object())?;
+        let top = value.object();
+        // Older releases had the counters under `status`.
+        let stats = match top.get("stats") {
+            Some(stats) => stats.object(),
+            None => top.object("status"),
+        };
+        let written = |key| top.text(key).and_then(|t| Written::parse(&t));
+        let evals = stats.get("evals").filter(|v| v.is_object());
+        let mut result = Self {
+            id: top.text("id"),
+            started: written("started_at"),
+            updated: written("updated_at"),
+            finished: written("finished_at"),
+            counts: Counts::read(&top, &stats),
+            evals: evals.map(Value::raw),
+            input_tokens: stats.count("n_input_tokens"),
+            cache_tokens: stats.count("n_cache_tokens"),
+            output_tokens: stats.count("n_output_tokens"),
+            cost_usd: stats.number("cost_usd"),
+            embedded: embedded(&top),
+            ..Self::default()
+        };
+        for (name, eval) in evals.map(Value::object).unwrap_or_default().members() {
+            result.read_eval(name, &eval.object());
+        }
+        Some(result)
+    }
+
+    fn read_eval(&mut self, name: &str, eval: &Object<'_>) {
+        let mut metrics = Vec::new();
+        for metric in eval.items("metrics") {
+            for (key, value) in metric.object().members() {
+                metrics.extend(value.number().map(|n| (key.to_owned(), n)));
+            }
+        }
+        self.metrics.push((name.to_owned(), metrics));
+        for (key, values) in eval.object("reward_stats").members() {
+            for (reward, trials) in values.object().members() {
+                let Some(reward) = reward.parse::<f64>().ok().filter(|r| r.is_finite()) else {
+                    continue;
+                };
+                for trial in trials.items().into_iter().filter_map(Value::text) {
+                    let outcome = self.outcomes.entry(trial).or_default();
+                    outcome.rewards.push((key.to_owned(), reward));
+                }
+            }
+        }
+        for (kind, trials) in eval.object("exception_stats").members() {
+            for trial in trials.items().into_iter().filter_map(Value::text) {
+                self.outcomes.entry(trial).or_default().exception = Some(kind.to_owned());
+            }
+        }
+    }
+}
+
+fn embedded(top: &Object<'_>) -> BTreeMap<String, TrialResult> {
+    let results = top.items("trial_results").into_iter().map(Value::object);
+    results
+        .filter_map(|result| Some((result.text("trial_name")?, TrialResult::read(&result))))
+        .collect()
+}
+
+impl Counts {
+    /// Reads the counters; older files have fewer, under shorter names.
+    fn read(top: &Object<'_>, stats: &Object<'_>) -> Self {
+        Self {
+            n_total_trials: top.count("n_total_trials"),
+            n_completed_trials: stats
+                .count("n_completed_trials")
+                .or_else(|| stats.count("n_trials")),
+            n_errored_trials: stats
+                .count("n_errored_trials")
+                .or_else(|| stats.count("n_errors")),
+            n_running_trials: stats.count("n_running_trials"),
+            n_pending_trials: stats.count("n_pending_trials"),
+            n_cancelled_trials: stats.count("n_cancelled_trials"),
+            n_retries: stats.count("n_retries"),
+        }
+    }
+}
+
+/// `config.json` of a job; fields that equal Harbor's default are not in it.
+#[derive(Debug, Default)]
+pub(super) struct JobConfig {
+    /// Names of the datasets, or their folders.
+    pub(super) datasets: Vec<String>,
+    /// Where the first dataset lies.
+    pub(super) dataset_uri: Option<String>,
+    /// Attempts per task and agent.
+    pub(super) attempts: Option<u64>,
+    /// Trials at once.
+    pub(super) concurrent: Option<u64>,
+    /// Where agents run: `docker` unless it says otherwise, or an import path.
+    pub(super) environment: String,
+    /// Whether this is the configuration of a lone trial, which lies in a folder of its own too.
+    pub(super) is_trial: bool,
+}
+
+impl JobConfig {
+    /// Reads the file; `None` when it is not one complete object.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let value = json::parse(text).filter(|v| v.is_object())?;
+        let top = value.object();
+        let mut config = Self {
+            attempts: top.count("n_attempts").or(Some(1)),
+            concurrent: top.count("n_concurrent_trials"),
+            environment: environment(&top),
+            is_trial: top.get("trial_name").is_some(),
+            ..Self::default()
+        };
+        for dataset in top.items("datasets") {
+            let dataset = dataset.object();
+            let name = dataset.text("name").or_else(|| dataset.text("path"));
+            let place = dataset.text("path").or_else(|| {
+                let name = dataset.text("name")?;
+                let version = dataset.text("version").or_else(|| dataset.text("ref"));
+                Some(version.map_or_else(|| name.clone(), |v| format!("{name}@{v}")))
+            });
+            config.datasets.extend(name);
+            config.dataset_uri = config.dataset_uri.or(place);
+        }
+        Some(config)
+    }
+}
+
+fn environment(top: &Object<'_>) -> String {
+    let environment = top.object("environment");
+    environment
+        .text("type")
+        .or_else(|| environment.text("import_path"))
+        .unwrap_or_else(|| "docker".to_owned())
+}
+
+/// `lock.json` of a job: the only place that says which trials are to come.
+#[derive(Debug, Default)]
+pub(super) struct JobLock {
+    /// When the job was first started.
+    pub(super) created: Option<Utc>,
+    /// Release of Harbor.
+    pub(super) harbor_version: Option<String>,
+    /// Every planned trial, in start order, without its name.
+    pub(super) plan: Vec<Planned>,
+}
+
+/// One planned trial.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Planned {
+    /// Its task.
+    pub(super) task: TaskRef,
+    /// Its agent.
+    pub(super) agent: AgentKey,
+}
+
+impl JobLock {
+    /// Reads the file; `None` when it is not one complete object.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let value = json::parse(text).filter(|v| v.is_object())?;
+        let top = value.object();
+        let plan = top.items("trials").into_iter().map(|trial| {
+            let trial = trial.object();
+            Planned {
+                task: TaskRef::read(&trial.object("task")),
+                agent: AgentKey::read(&trial.object("agent")),
+            }
+        });
+        Some(Self {
+            created: top.text("created_at").and_then(|t| Written::utc(&t)),
+            harbor_version: top.object("harbor").text("version"),
+            plan: plan.collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_older_releases_are_read() {
+        let result = JobResult::parse(
+            r#"{"id":"x","n_total_trials":2,"stats":{"n_trials":2,"n_errors":1},
+                "trial_results":[{"trial_name":"a__1","verifier_result":{"rewards":{"reward":1.0}}},7]}"#,
+        )
+        .unwrap();
+        assert_eq!(result.counts.n_completed_trials, Some(2));
+        assert_eq!(result.counts.n_errored_trials, Some(1));
+        assert_eq!(
+            result.embedded["a__1"].rewards,
+            [("reward".to_owned(), 1.0)]
+        );
+        let result = JobResult::parse(r#"{"status":{"n_running_trials":3}}"#).unwrap();
+        assert_eq!(result.counts.n_running_trials, Some(3));
+    }
+
+    #[test]
+    fn what_harbor_leaves_out_is_its_default() {
+        let config =
+            JobConfig::parse(r#"{"job_name":"x","datasets":[{"name":"d","version":"2"}]}"#)
+                .unwrap();
+        assert_eq!(
+            (config.environment.as_str(), config.attempts),
+            ("docker", Some(1))
+        );
+        assert_eq!(config.dataset_uri.as_deref(), Some("d@2"));
+        let lock = JobLock::parse(r#"{"trials":[{"task":{"path":"t/a"}},null]}"#).unwrap();
+        assert_eq!(
+            (lock.plan.len(), lock.plan[0].agent.name.as_str()),
+            (2, "oracle")
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! Reading JSON that may hold anything: a wrong type costs that field, never the file.
+//!
+//! One level is read at a time and values stay text until someone asks, so
+//! large parts that nobody asks for (tracebacks, rollouts) are only skipped over.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// One JSON value, not read yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'a>(&'a RawValue);
+
+/// The members of one JSON object; of a repeated key the last one counts.
+#[derive(Debug, Default)]
+pub(super) struct Object<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+/// Reads a whole file; `None` when it is not complete JSON.
+pub(super) fn parse(text: &str) -> Option<Value<'_>> {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    serde_json::from_str::<&RawValue>(text).ok().map(Value)
+}
+
+impl<'a> Value<'a> {
+    /// Returns the members of an object; empty for anything else.
+    pub(super) fn object(self) -> Object<'a> {
+        serde_json::from_str(self.0.get()).unwrap_or_default()
+    }
+
+    /// Tells whether this is an object.
+    pub(super) fn is_object(self) -> bool {
+        self.0.get().starts_with('{')
+    }
+
+    /// Returns the elements of an array; none for anything else.
+    pub(super) fn items(self) -> Vec<Value<'a>> {
+        serde_json::from_str::<Vec<&RawValue>>(self.0.get())
+            .map(|items| items.into_iter().map(Value).collect())
+            .unwrap_or_default()
+    }
+
+    /// Returns a string that is not empty.
+    pub(super) fn text(self) -> Option<String> {
+        let text: String = serde_json::from_str(self.0.get()).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Returns a finite number.
+    pub(super) fn number(self) -> Option<f64> {
+        let number: f64 = serde_json::from_str(self.0.get()).ok()?;
+        number.is_finite().then_some(number)
+    }
+
+    /// Returns a whole number that is not negative.
+    pub(super) fn count(self) -> Option<u64> {
+        if let Ok(count) = serde_json::from_str::<u64>(self.0.get()) {
+            return Some(count);
+        }
+        /// Above this a float no longer holds every whole number.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let number = self.number()?;
+        ((0.0..=EXACT).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+    }
+
+    /// Returns the text to hand on unchanged.
+    pub(super) fn raw(self) -> Box<RawValue> {
+        self.0.to_owned()
+    }
+}
+
+impl<'a> Object<'a> {
+    /// Returns a member that is there and not null.
+    pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.0
+            .get(key)
+            .filter(|raw| raw.get() != "null")
+            .map(|raw| Value(raw))
+    }
+
+    /// Returns a member's members; empty when it is no object.
+    pub(super) fn object(&self, key: &str) -> Object<'a> {
+        self.get(key).map(Value::object).unwrap_or_default()
+    }
+
+    /// Returns a member's elements.
+    pub(super) fn items(&self, key: &str) -> Vec<Value<'a>> {
+        self.get(key).map(Value::items).unwrap_or_default()
+    }
+
+    /// Returns a member's text.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        self.get(key).and_then(Value::text)
+    }
+
+    /// Returns a member's number.
+    pub(super) fn number(&self, key: &str) -> Option<f64> {
+        self.get(key).and_then(Value::number)
+    }
+
+    /// Returns a member's count.
+    pub(super) fn count(&self, key: &str) -> Option<u64> {
+        self.get(key).and_then(Value::count)
+    }
+
+    /// Goes through all members, by key.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
+        self.0.iter().map(|(key, raw)| (key.as_ref(), Value(raw)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some(key) = map.next_key::<Key<'de>>()? {
+                    members.insert(key.0, map.next_value()?);
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_field_costs_only_itself() {
+        let text = r#"{"a":1e999,"b":"\ud800","c":[1,{"d":2}],"n":null,"k":7,"k":8.0,"e":-1}"#;
+        let object = parse(text).unwrap().object();
+        assert_eq!(object.number("a"), None);
+        assert_eq!(object.text("b"), None);
+        assert_eq!(object.items("c").len(), 2);
+        assert_eq!(object.items("c")[1].object().count("d"), Some(2));
+        assert!(object.get("n").is_none());
+        assert_eq!(object.count("k"), Some(8));
+        assert_eq!(object.count("e"), None);
+    }
+
+    #[test]
+    fn nesting_without_end_is_no_danger() {
+        let deep = format!(
+            "{{\"x\":{}{},\"y\":1}}",
+            "[".repeat(200_000),
+            "]".repeat(200_000)
+        );
+        assert_eq!(parse(&deep).unwrap().object().count("y"), Some(1));
+        assert!(parse("{\"cut\":").is_none());
+        assert!(parse("").is_none());
+    }
+}

@@ -1,0 +1,207 @@
+//! A trial, begun or planned.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::map;
+use crate::remote::harbor_jobs::artifacts::file_uri;
+use crate::remote::harbor_jobs::derive::trial::Status;
+use crate::remote::harbor_jobs::times::Utc;
+use crate::remote::harbor_jobs::trial_files::{self, AgentKey, TaskRef};
+use crate::remote::harbor_jobs::view::{JobView, TrialView};
+
+/// A trial.
+#[derive(Debug, Serialize)]
+pub(in crate::remote::harbor_jobs) struct Trial<'a> {
+    id: String,
+    name: Option<&'a str>,
+    run_id: &'a str,
+    task_slug: &'a str,
+    agent_variant: String,
+    status: &'static str,
+    error_message: Option<&'a str>,
+    duration_seconds: Option<f64>,
+    created_at: Option<Utc>,
+    started_at: Option<Utc>,
+    completed_at: Option<Utc>,
+    logs_uri: Option<String>,
+    trajectory_uri: Option<String>,
+    diff_uri: Option<String>,
+    result_uri: Option<String>,
+    result_data: Option<ResultData<'a>>,
+    harbor: TrialHarbor<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ResultData<'a> {
+    reward: Option<f64>,
+    rewards: BTreeMap<&'a str, f64>,
+    tests_passed: Option<u64>,
+    tests_total: Option<u64>,
+    duration_seconds: Option<f64>,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    cached_tokens: Option<u64>,
+    cost_usd: Option<f64>,
+    error: Option<&'a str>,
+    error_code: Option<&'a str>,
+    error_message: Option<&'a str>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct TrialHarbor<'a> {
+    trial_uuid: Option<&'a str>,
+    task_name: Option<&'a str>,
+    dataset: Option<&'a str>,
+    agent: String,
+    agent_version: Option<&'a str>,
+    model: Option<String>,
+    phase: Option<&'static str>,
+    phase_seconds: BTreeMap<&'static str, f64>,
+    steps: Vec<Step<'a>>,
+    planned: Option<usize>,
+    note: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Step<'a> {
+    name: &'a str,
+    rewards: BTreeMap<&'a str, f64>,
+    error_code: Option<&'a str>,
+    error_message: Option<&'a str>,
+}
+
+impl<'a> Trial<'a> {
+    /// Tells a trial that has a folder.
+    pub(in crate::remote::harbor_jobs) fn of(
+        view: &'a JobView<'a>,
+        trial: &'a TrialView<'a>,
+        run_id: &'a str,
+    ) -> Self {
+        let result = trial.result;
+        let files = &trial.seen.files;
+        let setup = trial.seen.setup();
+        let task_name = result.and_then(|r| r.task_name.as_deref());
+        let slug = task_name.map(trial_files::last_part);
+        let finished = result.and_then(|r| r.finished);
+        let duration = finished
+            .zip(trial.started)
+            .and_then(|(end, start)| end.seconds_since(start));
+        let uri = |path: &Option<std::path::PathBuf>| path.as_deref().map(file_uri);
+        Self {
+            id: trial.seen.name.clone(),
+            name: Some(&trial.seen.name),
+            run_id,
+            task_slug: slug
+                .or_else(|| setup.map(|c| c.task.slug.as_str()))
+                .unwrap_or_default(),
+            agent_variant: view.labels.variant(&trial.agent),
+            status: trial.state.status.word(),
+            error_message: trial.state.message.as_deref(),
+            duration_seconds: duration,
+            created_at: trial.started.or(view.times.started),
+            started_at: trial.started,
+            completed_at: finished,
+            logs_uri: uri(&files.logs),
+            trajectory_uri: uri(&files.trajectory),
+            diff_uri: uri(&files.diff),
+            result_uri: uri(&files.result),
+            result_data: (trial.state.ended() || trial.state.lost())
+                .then(|| ResultData::of(trial, duration)),
+            harbor: TrialHarbor {
+                trial_uuid: result.and_then(|r| r.id.as_deref()),
+                task_name: task_name.or_else(|| setup.map(|c| c.task.place.as_str())),
+                dataset: result
+                    .and_then(|r| r.source.as_deref())
+                    .or_else(|| setup.and_then(|c| c.task.source.as_deref())),
+                agent: view.labels.name(&trial.agent),
+                agent_version: result.and_then(|r| r.agent_version.as_deref()),
+                model: view.labels.model(&trial.agent),
+                phase: trial.state.phase,
+                phase_seconds: result
+                    .into_iter()
+                    .flat_map(|r| r.phases.iter().copied())
+                    .collect(),
+                steps: result
+                    .into_iter()
+                    .flat_map(|r| &r.steps)
+                    .map(Step::of)
+                    .collect(),
+                planned: None,
+                note: None,
+            },
+        }
+    }
+
+    /// Tells a planned trial that did not start; it has no name yet.
+    pub(in crate::remote::harbor_jobs) fn planned(
+        view: &'a JobView<'a>,
+        place: usize,
+        task: &'a TaskRef,
+        agent: &AgentKey,
+        run_id: &'a str,
+    ) -> Self {
+        let over = !matches!(view.state.status, "pending" | "running");
+        let note = over.then_some("never started: the job ended first");
+        Self {
+            id: format!("planned-{:04}", place + 1),
+            name: None,
+            run_id,
+            task_slug: &task.slug,
+            agent_variant: view.labels.variant(agent),
+            status: Status::Pending.word(),
+            error_message: note,
+            duration_seconds: None,
+            created_at: view.times.started,
+            started_at: None,
+            completed_at: None,
+            logs_uri: None,
+            trajectory_uri: None,
+            diff_uri: None,
+            result_uri: None,
+            result_data: None,
+            harbor: TrialHarbor {
+                task_name: Some(&task.place),
+                dataset: task.source.as_deref(),
+                agent: view.labels.name(agent),
+                model: view.labels.model(agent),
+                planned: Some(place + 1),
+                note,
+                ..TrialHarbor::default()
+            },
+        }
+    }
+}
+
+impl<'a> ResultData<'a> {
+    fn of(trial: &'a TrialView<'a>, duration_seconds: Option<f64>) -> Self {
+        let usage = trial.result.map(|r| r.usage).unwrap_or_default();
+        let tests = trial.seen.files.tests;
+        Self {
+            reward: trial.state.reward,
+            rewards: map(&trial.state.rewards),
+            tests_passed: tests.map(|(passed, _)| passed),
+            tests_total: tests.map(|(_, total)| total),
+            duration_seconds,
+            prompt_tokens: usage.input_tokens,
+            completion_tokens: usage.output_tokens,
+            cached_tokens: usage.cache_tokens,
+            cost_usd: usage.cost_usd,
+            error: trial.state.code.as_deref(),
+            error_code: trial.state.code.as_deref(),
+            error_message: trial.state.message.as_deref(),
+        }
+    }
+}
+
+impl<'a> Step<'a> {
+    fn of(step: &'a trial_files::Step) -> Self {
+        Self {
+            name: &step.name,
+            rewards: map(&step.rewards),
+            error_code: step.exception.as_ref().map(|e| e.kind.as_str()),
+            error_message: step.exception.as_ref().map(|e| e.message.as_str()),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What was seen of one job's folder, kept between looks so that only what changed is read.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirEntryExt;
+use std::path::{Path, PathBuf};
+
+use super::artifacts::{self, TrialFiles};
+use super::file::{Cached, Reader, Stamp, Standing};
+use super::job_files::{JobConfig, JobLock, JobResult};
+use super::process::Life;
+use super::times::Utc;
+use super::trial_files::{TrialConfig, TrialResult};
+
+/// Files of which any one makes a folder a job.
+const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
+/// Files of which any one makes a folder a trial.
+const TRIAL_FILES: [&str; 4] = ["result.json", "config.json", "lock.json", "trial.log"];
+/// A file that is this much newer than the time it holds was copied, so its age says nothing.
+const COPIED_US: i64 = 120_000_000;
+
+/// A job's folder.
+#[derive(Debug)]
+pub(super) struct JobSeen {
+    /// Where it lies.
+    pub(super) dir: PathBuf,
+    /// Its name, for people and as fallback id.
+    pub(super) folder: String,
+    pub(super) result: Cached<JobResult>,
+    pub(super) config: Cached<JobConfig>,
+    pub(super) lock: Cached<JobLock>,
+    pub(super) log: Option<Stamp>,
+    /// Trials by folder name.
+    pub(super) trials: BTreeMap<OsString, TrialSeen>,
+    /// Its process, as of the last look; not asked of finished jobs.
+    pub(super) life: Life,
+    /// Grows with everything that can change what is told of the job.
+    pub(super) version: u64,
+    place: Option<Stamp>,
+}
+
+/// A trial's folder.
+#[derive(Debug, Default)]
+pub(super) struct TrialSeen {
+    /// Its name.
+    pub(super) name: String,
+    pub(super) result: Cached<TrialResult>,
+    pub(super) config: Cached<TrialConfig>,
+    pub(super) files: TrialFiles,
+    /// When its configuration was written, its start while there is no result.
+    pub(super) configured: Option<Utc>,
+    files_of: Option<Stamp>,
+    inode: u64,
+}
+
+/// How thorough a look is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Finished jobs whose own files did not change are taken to be as before.
+    Settled,
+    /// Every trial is looked at.
+    Every,
+}
+
+/// Returns a name for people and JSON; one that is no UTF-8 or no id gets a hash instead.
+pub(super) fn name_of(name: &std::ffi::OsStr) -> String {
+    match name.to_str() {
+        Some(text) if docks_proto::id::check(text).is_ok() => text.to_owned(),
+        _ => format!("~{:016x}", super::hash(std::iter::once(name.as_bytes()))),
+    }
+}
+
+/// Tells whether Harbor or the system keeps other things under such a name.
+fn is_hidden(name: &std::ffi::OsStr) -> bool {
+    matches!(name.as_bytes().first(), None | Some(b'.' | b'_'))
+}
+
+/// Lists real folders below `dir`, with their inodes.
+pub(super) fn folders(dir: &Path) -> std::io::Result<Vec<(OsString, u64)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // The type of a link is "link", so links out of the directory end here.
+        if !is_hidden(&name) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push((name, entry.ino()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+impl JobSeen {
+    /// Starts without having looked.
+    pub(super) fn new(dir: PathBuf, name: &std::ffi::OsStr) -> Self {
+        Self {
+            dir,
+            folder: name_of(name),
+            result: Cached::default(),
+            config: Cached::default(),
+            lock: Cached::default(),
+            log: None,
+            trials: BTreeMap::new(),
+            life: Life::RecentSigns,
+            version: 0,
+            place: None,
+        }
+    }
+
+    /// Tells whether the folder is a job's.
+    pub(super) fn is_job(&self) -> bool {
+        let any = self.log.is_some()
+            || self.config.standing() != Standing::Absent
+            || self.lock.standing() != Standing::Absent
+            || self.result.standing() != Standing::Absent;
+        let lone_trial = self.config.get().is_some_and(|config| config.is_trial);
+        any && !lone_trial
+    }
+
+    /// Tells whether Harbor wrote that it finished.
+    pub(super) fn finished(&self) -> bool {
+        self.result.get().is_some_and(|r| r.finished.is_some())
+    }
+
+    /// Returns the path of the log that its process holds open.
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.dir.join("job.log")
+    }
+
+    /// Looks again; tells whether anything changed, and `None` when the folder is gone.
+    pub(super) fn look(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
+        let place = Stamp::of_directory(&self.dir)?;
+        let moved = self.place != Some(place);
+        if self.place.is_some_and(|old| !old.same_place(&place)) {
+            *self = Self {
+                version: self.version + 1,
+                ..Self::new(self.dir.clone(), self.dir.file_name().unwrap_or_default())
+            };
+        }
+        self.place = Some(place);
+        let mut changed = moved | self.look_at_own(reader);
+        if !self.is_job() {
+            self.trials.clear();
+            return Some(changed);
+        }
+        let settled = depth == Depth::Settled
+            && !changed
+            && self.finished()
+            && self.trials.values().all(TrialSeen::settled);
+        if !settled {
+            changed |= self.look_at_trials(reader);
+        }
+        self.version += u64::from(changed);
+        Some(changed)
+    }
+
+    fn look_at_own(&mut self, reader: &mut Reader) -> bool {
+        let [log, config, lock, result] = JOB_FILES.map(|name| self.dir.join(name));
+        let log = Stamp::of_file(&log);
+        let mut changed = self.log.is_some() != log.is_some();
+        self.log = log;
+        changed |= self.config.look(&config, reader, JobConfig::parse);
+        changed |= self.lock.look(&lock, reader, JobLock::parse);
+        changed |= self.result.look(&result, reader, JobResult::parse);
+        changed
+    }
+
+    fn look_at_trials(&mut self, reader: &mut Reader) -> bool {
+        // A folder that cannot be listed for a moment loses nothing.
+        let Ok(found) = folders(&self.dir) else {
+            return false;
+        };
+        let mut changed = false;
+        let mut before = std::mem::take(&mut self.trials);
+        for (name, inode) in found {
+            let mut trial = before
+                .remove(&name)
+                .filter(|t| t.inode == inode)
+                .unwrap_or_else(|| {
+                    changed = true;
+                    TrialSeen {
+                        name: name_of(&name),
+                        inode,
+                        ..TrialSeen::default()
+                    }
+                });
+            let dir = self.dir.join(&name);
+            changed |= trial.look(&dir, reader);
+            if trial.is_trial(&dir) {
+                self.trials.insert(name, trial);
+            }
+        }
+        changed | !before.is_empty()
+    }
+
+    /// Returns when the job last gave a sign of life.
+    pub(super) fn last_sign(&self, updated: Option<Utc>) -> Option<Utc> {
+        let written = self.result.stamp().map(|s| s.modified());
+        let copied =
+            matches!((written, updated), (Some(w), Some(u)) if w.0.saturating_sub(u.0) > COPIED_US);
+        if copied {
+            return updated;
+        }
+        let own = [
+            written,
+            self.log.map(|s| s.modified()),
+            self.config.stamp().map(|s| s.modified()),
+            self.place.map(|s| s.modified()),
+        ];
+        let trials = self.trials.values().map(|t| t.files.newest);
+        own.into_iter().chain(trials).flatten().max().or(updated)
+    }
+
+    /// Tells whether the folder was copied after Harbor wrote it, so that times of files mean nothing.
+    pub(super) fn copied(&self, updated: Option<Utc>) -> bool {
+        let written = self.result.stamp().map(|s| s.modified());
+        matches!((written, updated), (Some(w), Some(u)) if w.distance_us(u) > COPIED_US)
+    }
+}
+
+impl TrialSeen {
+    fn settled(&self) -> bool {
+        self.result.settled()
+    }
+
+    fn is_trial(&self, dir: &Path) -> bool {
+        self.result.standing() != Standing::Absent
+            || self.config.standing() != Standing::Absent
+            || TRIAL_FILES
+                .iter()
+                .any(|name| Stamp::of_file(&dir.join(name)).is_some())
+    }
+
+    /// Returns the configuration, from the result once there is one.
+    pub(super) fn setup(&self) -> Option<&TrialConfig> {
+        self.result
+            .get()
+            .map(|r| &r.config)
+            .or_else(|| self.config.get())
+    }
+
+    fn look(&mut self, dir: &Path, reader: &mut Reader) -> bool {
+        let mut changed = self
+            .result
+            .look(&dir.join("result.json"), reader, TrialResult::parse);
+        let good = self.result.standing() == Standing::Good;
+        let stamp = self.result.stamp().filter(|_| good);
+        if stamp.is_some() && stamp == self.files_of {
+            return changed;
+        }
+        if stamp.is_none() {
+            changed |= self
+                .config
+                .look(&dir.join("config.json"), reader, TrialConfig::parse);
+            self.configured = self.config.stamp().map(|s| s.modified());
+        }
+        let files = self.scan(dir, reader);
+        changed |= TrialFiles {
+            newest: None,
+            ..files.clone()
+        } != TrialFiles {
+            newest: None,
+            ..std::mem::take(&mut self.files)
+        };
+        self.files = files;
+        self.files_of = stamp;
+        changed
+    }
+
+    fn scan(&self, dir: &Path, reader: &mut Reader) -> TrialFiles {
+        let result = self.result.get();
+        let steps: Vec<String> = result
+            .map(|r| r.steps.iter().map(|s| s.name.clone()).collect())
+            .unwrap_or_default();
+        let agent = self
+            .setup()
+            .map_or("oracle", |config| config.agent.name.as_str());
+        artifacts::scan(dir, &steps, agent, reader)
+    }
+}

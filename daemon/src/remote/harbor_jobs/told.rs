@@ -1,0 +1,176 @@
+//! What was told of each job, kept as text until something of it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+
+use docks_proto::object::RawObject;
+use docks_proto::routes::RunKind;
+
+use super::look::Index;
+use super::objects::{Evaluation, Harbor, Run, Trial};
+use super::seen::JobSeen;
+use super::times::Utc;
+use super::view::{self, JobView};
+
+/// One job as it was told.
+#[derive(Debug)]
+pub(super) struct Told {
+    version: u64,
+    /// Its id: UUID, or folder name where that is taken or unknown.
+    pub(super) id: String,
+    /// Its folder's name.
+    pub(super) folder: String,
+    note: Option<String>,
+    created: Option<Utc>,
+    run: RawObject,
+    evaluation: RawObject,
+    trials: Option<Vec<RawObject>>,
+}
+
+impl Told {
+    /// Returns the object of a kind.
+    pub(super) fn object(&self, kind: RunKind) -> &RawObject {
+        match kind {
+            RunKind::Run => &self.run,
+            RunKind::Evaluation => &self.evaluation,
+        }
+    }
+}
+
+/// All jobs as they were told.
+#[derive(Debug, Default)]
+pub(super) struct Tellings(BTreeMap<OsString, Told>);
+
+/// What decides a job's id.
+struct Claim {
+    folder: OsString,
+    name: String,
+    uuid: Option<String>,
+    in_own_folder: bool,
+}
+
+impl Claim {
+    fn of(folder: &OsString, job: &JobSeen) -> Self {
+        Self {
+            folder: folder.clone(),
+            name: job.folder.clone(),
+            uuid: view::uuid(job).filter(|id| docks_proto::id::check(id).is_ok()),
+            in_own_folder: view::in_own_folder(job),
+        }
+    }
+}
+
+impl Tellings {
+    /// Brings all up to date with what was seen.
+    pub(super) fn update(&mut self, index: &Index) -> Result<(), serde_json::Error> {
+        self.0
+            .retain(|folder, _| index.jobs.get(folder).is_some_and(JobSeen::is_job));
+        let jobs = index.jobs.iter().filter(|(_, job)| job.is_job());
+        let claims = jobs.map(|(folder, job)| Claim::of(folder, job)).collect();
+        for (folder, (id, note)) in assign(claims) {
+            let Some(job) = index.jobs.get(&folder) else {
+                continue;
+            };
+            let fresh = self.0.get(&folder).is_some_and(|told| {
+                told.version == job.version && told.id == id && told.note == note
+            });
+            if !fresh {
+                let told = tell(job, id, note)?;
+                self.0.insert(folder, told);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the folder and telling of an id; a folder's name works too.
+    pub(super) fn find(&self, id: &str) -> Option<(&OsString, &Told)> {
+        let by_id = self.0.iter().find(|(_, told)| told.id == id);
+        by_id.or_else(|| self.0.iter().find(|(_, told)| told.folder == id))
+    }
+
+    /// Returns all jobs, newest first.
+    pub(super) fn newest_first(&self) -> Vec<&Told> {
+        let mut all: Vec<&Told> = self.0.values().collect();
+        all.sort_by(|a, b| (b.created, &b.folder).cmp(&(a.created, &a.folder)));
+        all
+    }
+
+    /// Returns the trials of a job, oldest first, then those to come.
+    pub(super) fn trials(
+        &mut self,
+        index: &Index,
+        folder: &OsString,
+    ) -> Result<Option<&[RawObject]>, serde_json::Error> {
+        let (Some(told), Some(job)) = (self.0.get_mut(folder), index.jobs.get(folder)) else {
+            return Ok(None);
+        };
+        if told.trials.is_none() {
+            told.trials = Some(tell_trials(&view::derive(job), &told.id)?);
+        }
+        Ok(told.trials.as_deref())
+    }
+}
+
+/// Gives every job its UUID as id, once; copies of a folder get their own name.
+///
+/// The folder that still has the name its trials were made under comes first, then the
+/// alphabet, so that copying a folder never takes the id from the original.
+fn assign(mut claims: Vec<Claim>) -> Vec<(OsString, (String, Option<String>))> {
+    claims.sort_by(|a, b| (!a.in_own_folder, &a.folder).cmp(&(!b.in_own_folder, &b.folder)));
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut given = Vec::new();
+    let uuids: BTreeSet<String> = claims.iter().filter_map(|c| c.uuid.clone()).collect();
+    for claim in claims {
+        let owner = claim
+            .uuid
+            .as_ref()
+            .and_then(|uuid| taken.get(uuid))
+            .cloned();
+        let (mut id, note) = match (claim.uuid, owner) {
+            (Some(uuid), None) => (uuid, None),
+            (Some(uuid), Some(owner)) => (
+                claim.name.clone(),
+                Some(format!(
+                    "same job id {uuid} as `{owner}`; the folder's name is the id here"
+                )),
+            ),
+            (None, _) => (claim.name.clone(), None),
+        };
+        // A folder may be named like another job's id.
+        while taken.contains_key(&id) || (note.is_some() && uuids.contains(&id)) {
+            id.insert(0, '~');
+        }
+        taken.insert(id.clone(), claim.name);
+        given.push((claim.folder, (id, note)));
+    }
+    given
+}
+
+fn tell(job: &JobSeen, id: String, note: Option<String>) -> Result<Told, serde_json::Error> {
+    let view = view::derive(job);
+    let harbor = Harbor::of(&view, note.as_deref());
+    Ok(Told {
+        version: job.version,
+        run: RawObject::from_serialize(&Run::of(&view, &id, &harbor))?,
+        evaluation: RawObject::from_serialize(&Evaluation::of(&view, &id, &harbor))?,
+        created: view.times.started,
+        folder: job.folder.clone(),
+        trials: None,
+        id,
+        note,
+    })
+}
+
+fn tell_trials(view: &JobView<'_>, run_id: &str) -> Result<Vec<RawObject>, serde_json::Error> {
+    let begun = view
+        .trials
+        .iter()
+        .map(|trial| Trial::of(view, trial, run_id));
+    let to_come = view.unstarted.iter().map(|(place, planned)| {
+        Trial::planned(view, *place, &planned.task, &planned.agent, run_id)
+    });
+    begun
+        .chain(to_come)
+        .map(|trial| RawObject::from_serialize(&trial))
+        .collect()
+}

@@ -1,0 +1,253 @@
+//! One job as it is told: its state, times, trials and counts, derived from what was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::derive::job::{self, JobState, Tally};
+use super::derive::plan;
+use super::derive::trial::{self, Around, Seen, State};
+use super::job_files::Planned;
+use super::seen::{JobSeen, TrialSeen};
+use super::times::{Clues, JobTimes, Utc};
+use super::trial_files::{AgentKey, TrialResult, Usage};
+
+/// One job, derived.
+#[derive(Debug)]
+pub(super) struct JobView<'a> {
+    /// What it rests on.
+    pub(super) seen: &'a JobSeen,
+    /// UUID, from wherever it is known.
+    pub(super) uuid: Option<String>,
+    /// Its state.
+    pub(super) state: JobState,
+    /// Its times.
+    pub(super) times: JobTimes,
+    /// Its trials by what became of them.
+    pub(super) tally: Tally,
+    /// Trials that have a folder, oldest first.
+    pub(super) trials: Vec<TrialView<'a>>,
+    /// Trials that did not start, with their place in the plan.
+    pub(super) unstarted: Vec<(usize, &'a Planned)>,
+    /// How agents are called in this job.
+    pub(super) labels: Labels,
+}
+
+/// One trial that has a folder.
+#[derive(Debug)]
+pub(super) struct TrialView<'a> {
+    /// What it rests on.
+    pub(super) seen: &'a TrialSeen,
+    /// Its result, from its own file or an old job's result.
+    pub(super) result: Option<&'a TrialResult>,
+    /// Its state.
+    pub(super) state: State,
+    /// When it started.
+    pub(super) started: Option<Utc>,
+    /// Its agent as configured.
+    pub(super) agent: AgentKey,
+}
+
+/// Names that agents reported, by their configuration.
+#[derive(Debug, Default)]
+pub(super) struct Labels(BTreeMap<AgentKey, (Option<String>, Option<String>)>);
+
+impl Labels {
+    fn of<'a>(results: impl Iterator<Item = &'a TrialResult>) -> Self {
+        let mut labels = BTreeMap::new();
+        for result in results {
+            let (name, model): &mut (Option<String>, Option<String>) =
+                labels.entry(result.config.agent.clone()).or_default();
+            *name = name.take().or_else(|| result.agent_name.clone());
+            *model = model.take().or_else(|| result.agent_model.clone());
+        }
+        Self(labels)
+    }
+
+    /// Returns an agent's name: as it reported itself in this job, else as configured.
+    pub(super) fn name(&self, agent: &AgentKey) -> String {
+        let known = self.0.get(agent).and_then(|(name, _)| name.clone());
+        known.unwrap_or_else(|| agent.name.clone())
+    }
+
+    /// Returns an agent's model.
+    pub(super) fn model(&self, agent: &AgentKey) -> Option<String> {
+        let known = || self.0.get(agent).and_then(|(_, model)| model.clone());
+        agent.model.clone().or_else(known)
+    }
+
+    /// Returns the variant: name, and model in brackets if there is one.
+    pub(super) fn variant(&self, agent: &AgentKey) -> String {
+        let name = self.name(agent);
+        match self.model(agent) {
+            Some(model) => format!("{name} ({model})"),
+            None => name,
+        }
+    }
+}
+
+/// Works out a job's times.
+pub(super) fn times(job: &JobSeen) -> JobTimes {
+    let result = job.result.get();
+    let trials = || job.trials.values().filter_map(|t| t.result.get());
+    let embedded = || result.into_iter().flat_map(|r| r.embedded.values());
+    let modified = job
+        .result
+        .stamp()
+        .or(job.log)
+        .or(job.config.stamp())
+        .map(|stamp| stamp.modified());
+    Clues {
+        started: result.and_then(|r| r.started),
+        updated: result.and_then(|r| r.updated),
+        finished: result.and_then(|r| r.finished),
+        lock_created: job.lock.get().and_then(|lock| lock.created),
+        first_trial: trials().chain(embedded()).filter_map(|t| t.started).min(),
+        last_trial: trials().chain(embedded()).filter_map(|t| t.finished).max(),
+        modified,
+    }
+    .solve()
+}
+
+/// Derives a job.
+pub(super) fn derive(seen: &JobSeen) -> JobView<'_> {
+    let times = times(seen);
+    let around = if seen.finished() {
+        Around::Finished
+    } else if seen.life.alive() {
+        Around::Alive
+    } else {
+        Around::Dead
+    };
+    let trust_file_times = !seen.copied(times.updated);
+    let mut trials: Vec<TrialView<'_>> = seen
+        .trials
+        .values()
+        .map(|trial| trial_view(seen, trial, around, trust_file_times))
+        .collect();
+    trials.sort_by(|a, b| (a.started, &a.seen.name).cmp(&(b.started, &b.seen.name)));
+    let unstarted = unstarted(seen, &trials);
+    let lock_plan = seen.lock.get().map_or(0, |lock| lock.plan.len() as u64);
+    let stated = seen.result.get().and_then(|r| r.counts.n_total_trials);
+    let planned = lock_plan.max(stated.unwrap_or(0).min(MOST_TRIALS));
+    let tally = Tally::of(trials.iter().map(|t| &t.state)).up_to(planned);
+    JobView {
+        uuid: uuid(seen),
+        state: job::derive(seen.result.get(), seen.result.standing(), &tally, seen.life),
+        times,
+        tally,
+        labels: Labels::of(trials.iter().filter_map(|t| t.result)),
+        trials,
+        unstarted,
+        seen,
+    }
+}
+
+/// A total beyond this is no count of trials.
+const MOST_TRIALS: u64 = 100_000;
+
+fn trial_view<'a>(
+    job: &'a JobSeen,
+    seen: &'a TrialSeen,
+    around: Around,
+    trust_file_times: bool,
+) -> TrialView<'a> {
+    let job_result = job.result.get();
+    let embedded = job_result.and_then(|r| r.embedded.get(&seen.name));
+    let result = seen.result.get().or(embedded);
+    let state = trial::derive(
+        Seen {
+            result,
+            standing: seen.result.standing(),
+            configured: seen.configured.is_some(),
+            files: &seen.files,
+            outcome: job_result.and_then(|r| r.outcomes.get(&seen.name)),
+        },
+        around,
+    );
+    let by_file = || seen.configured.filter(|_| trust_file_times);
+    TrialView {
+        started: result.map_or_else(by_file, |r| r.started),
+        agent: seen.setup().map(|c| c.agent.clone()).unwrap_or_default(),
+        seen,
+        result,
+        state,
+    }
+}
+
+fn unstarted<'a>(seen: &'a JobSeen, trials: &[TrialView<'_>]) -> Vec<(usize, &'a Planned)> {
+    let Some(lock) = seen.lock.get() else {
+        return Vec::new();
+    };
+    let nowhere = super::trial_files::TaskRef::default();
+    let started = trials.iter().map(|trial| {
+        let task = trial.seen.setup().map_or(&nowhere, |config| &config.task);
+        (task, &trial.agent)
+    });
+    plan::unstarted(&lock.plan, started)
+        .into_iter()
+        .filter_map(|place| Some((place, lock.plan.get(place)?)))
+        .collect()
+}
+
+/// Returns the job's UUID, from wherever it is known.
+pub(super) fn uuid(seen: &JobSeen) -> Option<String> {
+    let stated = seen.result.get().and_then(|r| r.id.clone());
+    stated.or_else(|| {
+        seen.trials
+            .values()
+            .find_map(|trial| trial.setup()?.job_id.clone())
+    })
+}
+
+/// Tells whether the folder still has the name that the job was started under.
+pub(super) fn in_own_folder(seen: &JobSeen) -> bool {
+    let mut names = seen
+        .trials
+        .values()
+        .filter_map(|t| t.setup()?.job_folder.as_ref());
+    names.next().is_none_or(|name| *name == seen.folder)
+}
+
+impl JobView<'_> {
+    /// Returns tokens and cost: Harbor's sums, else ours.
+    pub(super) fn usage(&self) -> Usage {
+        let own = self
+            .trials
+            .iter()
+            .filter_map(|t| t.result)
+            .fold(Usage::default(), |sum, result| sum.plus(result.usage));
+        let Some(result) = self.seen.result.get() else {
+            return own;
+        };
+        Usage {
+            input_tokens: result.input_tokens.or(own.input_tokens),
+            cache_tokens: result.cache_tokens.or(own.cache_tokens),
+            output_tokens: result.output_tokens.or(own.output_tokens),
+            cost_usd: result.cost_usd.or(own.cost_usd),
+        }
+    }
+
+    /// Returns all agents, trials to come included.
+    pub(super) fn agents(&self) -> BTreeSet<&AgentKey> {
+        let begun = self
+            .trials
+            .iter()
+            .filter(|t| t.seen.setup().is_some())
+            .map(|t| &t.agent);
+        begun
+            .chain(self.unstarted.iter().map(|(_, planned)| &planned.agent))
+            .collect()
+    }
+
+    /// Returns all tasks, trials to come included.
+    pub(super) fn tasks(&self) -> BTreeSet<&str> {
+        let begun = self.trials.iter().filter_map(|t| t.seen.setup());
+        let to_come = self
+            .unstarted
+            .iter()
+            .map(|(_, planned)| planned.task.place.as_str());
+        begun
+            .map(|config| config.task.place.as_str())
+            .chain(to_come)
+            .collect()
+    }
+}

@@ -1,0 +1,95 @@
+//! The cron jobs. They only poke the engines; a slow sync then never overlaps itself.
+
+use std::sync::Arc;
+
+use docks_proto::status::ScheduleStatus;
+use docks_proto::time::UnixMs;
+use tokio::sync::Mutex;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+use crate::mirror::Retention;
+use crate::registry::{Registry, Source};
+use crate::sync::Poke;
+
+/// The two jobs.
+pub struct Schedule {
+    scheduler: Mutex<JobScheduler>,
+    sweep: Job,
+    upkeep: Job,
+}
+
+impl Schedule {
+    /// Starts the hourly sweep and the nightly upkeep, each at a minute of this process's own, so
+    /// that many machines do not ask one remote at once.
+    ///
+    /// # Errors
+    ///
+    /// When the scheduler cannot start.
+    pub async fn start(
+        registry: &Arc<Registry>,
+        retention: Retention,
+    ) -> Result<Self, JobSchedulerError> {
+        let (second, minute) = (fastrand::u8(0..60), fastrand::u8(0..60));
+        let sweep = job(&format!("{second} {minute} * * * *"), registry, Poke::Sweep)?;
+        let upkeep = job(
+            &format!("{second} {minute} 3 * * *"),
+            registry,
+            Poke::Upkeep(retention),
+        )?;
+        let scheduler = JobScheduler::new().await?;
+        scheduler.add(sweep.clone()).await?;
+        scheduler.add(upkeep.clone()).await?;
+        scheduler.start().await?;
+        Ok(Self {
+            scheduler: Mutex::new(scheduler),
+            sweep,
+            upkeep,
+        })
+    }
+
+    /// Says when the work of each job last ended well for all remotes, and when it is next due.
+    pub async fn status(&self, sources: &[Arc<Source>]) -> Vec<ScheduleStatus> {
+        let all = |ended: fn(&Source) -> Option<UnixMs>| {
+            let ended: Option<Vec<_>> = sources.iter().map(|s| ended(s)).collect();
+            ended?.into_iter().min().map(UnixMs::rfc3339)
+        };
+        vec![
+            ScheduleStatus {
+                name: "sweep".to_owned(),
+                last_success: all(|source| source.sync.health().last_sweep),
+                next_due: self.next(&self.sweep).await,
+            },
+            ScheduleStatus {
+                name: "upkeep".to_owned(),
+                last_success: all(|source| source.sync.health().last_upkeep),
+                next_due: self.next(&self.upkeep).await,
+            },
+        ]
+    }
+
+    async fn next(&self, job: &Job) -> Option<String> {
+        let mut scheduler = self.scheduler.lock().await;
+        let next = scheduler.next_tick_for_job(job.guid()).await.ok()??;
+        Some(UnixMs(next.timestamp_millis()).rfc3339())
+    }
+
+    /// Ends the scheduler.
+    pub async fn stop(&self) {
+        if let Err(error) = self.scheduler.lock().await.shutdown().await {
+            tracing::warn!(%error, "the scheduler did not end");
+        }
+    }
+}
+
+fn job(cron: &str, registry: &Arc<Registry>, poke: Poke) -> Result<Job, JobSchedulerError> {
+    // Weak, or the scheduler would keep the mirrors open when everybody else is done.
+    let registry = Arc::downgrade(registry);
+    Job::new(cron, move |_, _| {
+        let Some(registry) = registry.upgrade() else {
+            return;
+        };
+        for source in registry.open_sources() {
+            source.sync.poke(poke);
+        }
+    })
+}

@@ -1,0 +1,233 @@
+//! How many requests the remote is asked to bear, and how many it got.
+//!
+//! Three buckets: one that all share, one that lets background work take only
+//! a part of it, and one for a user who waits for everything to catch up.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Who wants a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Somebody waits for this answer.
+    User,
+    /// Steady polling.
+    Poll,
+    /// Sweeps, proofs and trials of ended runs.
+    Backfill,
+    /// Like `Backfill`, but somebody waits for the end of it.
+    CatchUp,
+}
+
+/// Share of the budget, in percent, that back-filling may take.
+const BACKFILL_PERCENT: u32 = 60;
+/// Share of the full bucket, in percent, that is kept for users.
+const RESERVE_PERCENT: u32 = 25;
+/// Requests per minute while somebody waits for the mirror to catch up.
+const CATCH_UP_PER_MINUTE: u32 = 600;
+/// No back-filling burst after an outage: three requests in a second are seen as one.
+const BACKFILL_BURST: f64 = 2.0;
+/// Minutes that the log of requests covers.
+const LOG_MINUTES: u64 = 60;
+
+#[derive(Debug, Clone)]
+struct Bucket {
+    tokens: f64,
+    capacity: f64,
+    per_second: f64,
+}
+
+impl Bucket {
+    fn new(per_minute: u32, capacity: f64) -> Self {
+        Self {
+            tokens: capacity,
+            capacity,
+            per_second: f64::from(per_minute.max(1)) / 60.0,
+        }
+    }
+
+    fn fill(&mut self, elapsed: Duration) {
+        let more = elapsed.as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + more).min(self.capacity);
+    }
+
+    /// Returns how long until one token lies above `floor`; zero when it does.
+    fn wait(&self, floor: f64) -> Duration {
+        let missing = floor + 1.0 - self.tokens;
+        if missing <= 1e-9 {
+            return Duration::ZERO;
+        }
+        // A little more than exact, so that rounding never wakes us one token short.
+        Duration::from_secs_f64(missing / self.per_second) + Duration::from_millis(1)
+    }
+}
+
+/// Requests and 304s of one minute.
+#[derive(Debug, Clone, Copy)]
+struct Minute {
+    minute: u64,
+    requests: u64,
+    not_modified: u64,
+}
+
+/// The budget of one remote.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    metered: bool,
+    per_minute: u32,
+    shared: Bucket,
+    backfill: Bucket,
+    catch_up: Bucket,
+    filled: Duration,
+    log: VecDeque<Minute>,
+}
+
+impl Budget {
+    /// Starts full; an unmetered remote has a log only.
+    #[must_use]
+    pub fn new(per_minute: u32, metered: bool, now: Duration) -> Self {
+        let per_minute = per_minute.max(4);
+        Self {
+            metered,
+            per_minute,
+            shared: Bucket::new(per_minute, f64::from(per_minute)),
+            backfill: Bucket::new(per_minute * BACKFILL_PERCENT / 100, BACKFILL_BURST),
+            catch_up: Bucket::new(CATCH_UP_PER_MINUTE.max(per_minute), 20.0),
+            filled: now,
+            log: VecDeque::new(),
+        }
+    }
+
+    fn fill(&mut self, now: Duration) {
+        let elapsed = now.saturating_sub(self.filled);
+        self.filled = self.filled.max(now);
+        self.shared.fill(elapsed);
+        self.backfill.fill(elapsed);
+        self.catch_up.fill(elapsed);
+    }
+
+    fn floor(&self, class: Class) -> f64 {
+        match class {
+            // Users may overdraw: refusing one who waits saves nothing worth having.
+            Class::User => -self.shared.capacity,
+            Class::CatchUp => f64::NEG_INFINITY,
+            Class::Poll | Class::Backfill => {
+                self.shared.capacity * f64::from(RESERVE_PERCENT) / 100.0
+            }
+        }
+    }
+
+    /// Takes one request if there is one for `class`, else says how long to wait.
+    ///
+    /// # Errors
+    ///
+    /// The time until the next one.
+    pub fn take(&mut self, class: Class, now: Duration) -> Result<(), Duration> {
+        if !self.metered {
+            return Ok(());
+        }
+        self.fill(now);
+        let wait = match class {
+            Class::User | Class::Poll => self.shared.wait(self.floor(class)),
+            Class::Backfill => self
+                .shared
+                .wait(self.floor(class))
+                .max(self.backfill.wait(0.0)),
+            Class::CatchUp => self.catch_up.wait(0.0),
+        };
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        match class {
+            Class::CatchUp => self.catch_up.tokens -= 1.0,
+            Class::Backfill => {
+                self.backfill.tokens -= 1.0;
+                self.shared.tokens -= 1.0;
+            }
+            Class::User | Class::Poll => self.shared.tokens -= 1.0,
+        }
+        Ok(())
+    }
+
+    /// Writes requests into the log.
+    pub fn record(&mut self, requests: u64, not_modified: u64, now: Duration) {
+        let minute = now.as_secs() / 60;
+        match self.log.back_mut() {
+            Some(last) if last.minute >= minute => {
+                last.requests += requests;
+                last.not_modified += not_modified;
+            }
+            _ => self.log.push_back(Minute {
+                minute,
+                requests,
+                not_modified,
+            }),
+        }
+        while self
+            .log
+            .front()
+            .is_some_and(|first| first.minute + LOG_MINUTES < minute)
+        {
+            self.log.pop_front();
+        }
+    }
+
+    /// Returns requests and 304s of the last hour.
+    #[must_use]
+    pub fn last_hour(&self, now: Duration) -> (u64, u64) {
+        let minute = now.as_secs() / 60;
+        self.log
+            .iter()
+            .filter(|m| m.minute + LOG_MINUTES > minute)
+            .fold((0, 0), |(r, n), m| (r + m.requests, n + m.not_modified))
+    }
+
+    /// Returns requests per minute, and how many are left now.
+    #[must_use]
+    pub fn left(&self) -> (u32, u32) {
+        if !self.metered {
+            return (0, 0);
+        }
+        (self.per_minute, self.shared.tokens.max(0.0) as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::from_secs(1_000);
+
+    #[test]
+    fn background_work_leaves_requests_for_users() {
+        let mut budget = Budget::new(240, true, START);
+        let mut polls = 0;
+        while budget.take(Class::Poll, START).is_ok() {
+            polls += 1;
+        }
+        assert_eq!(polls, 180);
+        assert!(budget.take(Class::User, START).is_ok());
+    }
+
+    #[test]
+    fn backfill_takes_its_share_and_no_more() {
+        let mut budget = Budget::new(240, true, START);
+        let mut now = START;
+        let mut taken = 0;
+        while now < START + Duration::from_secs(600) {
+            match budget.take(Class::Backfill, now) {
+                Ok(()) => taken += 1,
+                Err(wait) => now += wait,
+            }
+        }
+        assert!((1_400..=1_450).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn the_log_forgets_after_an_hour() {
+        let mut budget = Budget::new(240, true, START);
+        budget.record(3, 1, START);
+        assert_eq!(budget.last_hour(START), (3, 1));
+        assert_eq!(budget.last_hour(START + Duration::from_secs(3_700)), (0, 0));
+    }
+}

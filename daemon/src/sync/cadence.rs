@@ -1,0 +1,178 @@
+//! How often a list is polled, and which parts of it.
+
+use std::time::Duration;
+
+use docks_proto::routes::RunKind;
+
+use super::capabilities::{Known, ListFacts, Order};
+use super::paging::FIRST_LIMIT;
+use super::plan::Situation;
+use super::schedule::Jitter;
+
+/// Parts of one list that are polled in turn, at most.
+const MOST_WINDOWS: usize = 20;
+/// Deepest row that is still reached by polling the list.
+const DEEPEST: u64 = 2_000;
+/// Rows that are fetched along for each active run before it is cheaper to ask for it alone.
+const ROWS_PER_ACTIVE: u64 = 50;
+
+/// One request's worth of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First row.
+    pub offset: u64,
+    /// Rows at most.
+    pub limit: u32,
+}
+
+/// How one list is polled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Round {
+    /// Time between two requests.
+    pub interval: Duration,
+    /// Its jitter.
+    pub jitter: Jitter,
+    /// Parts, polled in turn; never empty.
+    pub windows: Vec<Window>,
+    /// Active runs with at most this many newer rows are covered.
+    pub depth: u64,
+}
+
+impl PartialEq for Jitter {
+    fn eq(&self, other: &Self) -> bool {
+        (self.least, self.most) == (other.least, other.most)
+    }
+}
+
+/// Returns how many rows from the newest must be fetched to cover the active runs
+/// that lie close enough together.
+#[must_use]
+pub fn depth(newer_rows: &mut [u64]) -> u64 {
+    newer_rows.sort_unstable();
+    let mut depth = 0;
+    for (count, newer) in (1_u64..).zip(newer_rows.iter()) {
+        if *newer < (u64::from(FIRST_LIMIT) + ROWS_PER_ACTIVE * count).min(DEEPEST) {
+            depth = newer + 1;
+        }
+    }
+    depth
+}
+
+/// Returns the parts of a list that hold its newest `depth` rows, and news.
+#[must_use]
+pub fn windows(facts: &ListFacts, rows: u64, depth: u64) -> Vec<Window> {
+    // Whole hundreds, so that the question stays the same and validators keep their worth.
+    let hundreds = |n: u64| n.div_ceil(u64::from(FIRST_LIMIT)).max(1) * u64::from(FIRST_LIMIT);
+    let pages = facts.offset != Known::Ignored;
+    let (from, span) = match facts.order {
+        Order::NewestFirst | Order::Unknown => (0, hundreds(depth)),
+        Order::OldestFirst if pages => {
+            let span = hundreds(depth);
+            (rows.saturating_sub(span), 2 * span)
+        }
+        Order::OldestFirst | Order::Unordered => (0, hundreds(rows + 1)),
+    };
+    let cap = u64::from(facts.page_cap());
+    let count = if pages { span.div_ceil(cap) } else { 1 };
+    (0..count.clamp(1, MOST_WINDOWS as u64))
+        .map(|n| Window {
+            offset: from + n * cap,
+            limit: u32::try_from(cap.min(span - n * cap)).unwrap_or(FIRST_LIMIT),
+        })
+        .collect()
+}
+
+/// Decides how the list of `kind` is polled.
+#[must_use]
+pub fn round(s: &Situation<'_>, kind: RunKind) -> Round {
+    let of = |kind: RunKind| s.summary.active.iter().filter(move |run| run.kind == kind);
+    let active = of(kind).next().is_some();
+    let watched = s.interest.in_kind(kind, s.now);
+    let rows = s
+        .summary
+        .lists
+        .iter()
+        .find(|list| list.kind == kind)
+        .map_or(0, |list| list.rows);
+    if !s.traits.metered {
+        let busy = !s.summary.active.is_empty() || s.interest.any(s.now);
+        return Round {
+            interval: Duration::from_secs(if busy { 1 } else { 5 }),
+            jitter: Jitter::NONE,
+            windows: vec![Window {
+                offset: 0,
+                limit: u32::MAX,
+            }],
+            depth: u64::MAX,
+        };
+    }
+    let mut newer: Vec<u64> = of(kind).map(|run| run.newer_rows).collect();
+    let depth = depth(&mut newer);
+    let windows = windows(s.facts.list(kind), rows, depth);
+    let other_active = s.summary.active.iter().any(|run| run.kind != kind);
+    let (interval, jitter) = if !active {
+        let interval = if watched {
+            s.options.watched_interval
+        } else {
+            s.options.idle_interval
+        };
+        (interval, Jitter::LONGER)
+    } else if other_active && !watched {
+        // Two busy lists share what one may cost, until somebody looks.
+        (s.options.active_interval * 2, Jitter::BOTH)
+    } else {
+        (s.options.active_interval, Jitter::BOTH)
+    };
+    Round {
+        interval,
+        jitter,
+        windows,
+        depth,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_covers_a_hundred_active_runs() {
+        let mut newer: Vec<u64> = (0..100).collect();
+        let depth = depth(&mut newer);
+        let windows = windows(&ListFacts::default(), 5_000, depth);
+        assert_eq!(
+            windows,
+            [Window {
+                offset: 0,
+                limit: 100
+            }]
+        );
+    }
+
+    #[test]
+    fn one_old_active_run_does_not_make_every_poll_large() {
+        assert_eq!(depth(&mut [3, 90_000]), 4);
+        assert_eq!(depth(&mut []), 0);
+    }
+
+    #[test]
+    fn a_cut_page_becomes_several_and_an_old_first_list_is_read_at_its_end() {
+        let mut facts = ListFacts {
+            limit_capped_at: Some(40),
+            offset: Known::Honoured,
+            ..ListFacts::default()
+        };
+        let offsets = |facts: &ListFacts| -> Vec<(u64, u32)> {
+            windows(facts, 1_000, 90)
+                .iter()
+                .map(|w| (w.offset, w.limit))
+                .collect()
+        };
+        assert_eq!(offsets(&facts), [(0, 40), (40, 40), (80, 20)]);
+        facts.limit_capped_at = None;
+        facts.order = Order::OldestFirst;
+        assert_eq!(offsets(&facts), [(900, 200)]);
+        facts.offset = Known::Ignored;
+        assert_eq!(offsets(&facts), [(0, 1_000)]);
+    }
+}

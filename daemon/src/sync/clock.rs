@@ -1,0 +1,229 @@
+//! Time as the engine sees it: a wall that can jump and a monotonic clock that cannot.
+//!
+//! Everything is scheduled by the monotonic clock. Stamps that are stored are
+//! wall time, but from [`Steady`], which follows the monotonic clock and never
+//! goes back: a row stamped in the future would refuse every later write.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use docks_proto::time::UnixMs;
+
+/// Where the engine reads the time.
+pub trait Clock: Send + Sync + 'static {
+    /// Returns the wall clock, which users and time servers set.
+    fn wall(&self) -> UnixMs;
+    /// Returns a clock that only grows, and grows while the machine sleeps too.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The machine's clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn wall(&self) -> UnixMs {
+        UnixMs::now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        // Linux stops its monotonic clock while the machine sleeps, and a laptop that
+        // wakes up must find its answers old.
+        #[cfg(target_os = "linux")]
+        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+        let time = rustix::time::clock_gettime(CLOCK);
+        Duration::new(
+            u64::try_from(time.tv_sec).unwrap_or(0),
+            u32::try_from(time.tv_nsec).unwrap_or(0),
+        )
+    }
+}
+
+/// One reading of both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For schedules and ages.
+    pub mono: Duration,
+    /// For stamps that are stored; never goes back.
+    pub stamp: UnixMs,
+}
+
+/// How far the wall may run ahead before that counts as a jump and not as a correction.
+const DRIFT: Duration = Duration::from_secs(1);
+/// A jump beyond this is taken for a mistake until it has lasted.
+const IMPLAUSIBLE: Duration = Duration::from_secs(24 * 3_600);
+/// How long an implausible wall must last before it is believed.
+const BELIEVED_AFTER: Duration = Duration::from_secs(600);
+/// Epochs that are remembered for ages; a clock that jumps more often gets wall ages.
+const EPOCHS: usize = 16;
+
+/// Stretch of monotonic time in which stamps kept one distance to it.
+#[derive(Debug, Clone, Copy)]
+struct Epoch {
+    from: Duration,
+    /// Stamp minus monotonic time, in milliseconds.
+    offset_ms: i64,
+}
+
+/// Turns two clocks into stamps that never go back, and stamps into ages.
+#[derive(Debug, Clone)]
+pub struct Steady {
+    epochs: VecDeque<Epoch>,
+    ahead_since: Option<Duration>,
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Steady {
+    /// Starts at the wall clock, or at `floor`, the newest stamp already stored, if that is later.
+    #[must_use]
+    pub fn new(clock: &dyn Clock, floor: UnixMs) -> Self {
+        let mono = clock.monotonic();
+        let stamp = clock.wall().max(floor);
+        Self {
+            epochs: VecDeque::from([Epoch {
+                from: mono,
+                offset_ms: stamp.0.saturating_sub(millis(mono)),
+            }]),
+            ahead_since: None,
+        }
+    }
+
+    fn current(&self) -> Epoch {
+        *self.epochs.back().expect("there is always one epoch")
+    }
+
+    /// Reads the clocks.
+    pub fn now(&mut self, clock: &dyn Clock) -> Now {
+        let (mono, wall) = (clock.monotonic(), clock.wall());
+        let stamp = UnixMs(self.current().offset_ms.saturating_add(millis(mono)));
+        let ahead = wall.since(stamp);
+        if ahead <= DRIFT {
+            self.ahead_since = None;
+            return Now { mono, stamp };
+        }
+        let since = *self.ahead_since.get_or_insert(mono);
+        if ahead > IMPLAUSIBLE && mono.saturating_sub(since) < BELIEVED_AFTER {
+            return Now { mono, stamp };
+        }
+        self.ahead_since = None;
+        if self.epochs.len() == EPOCHS {
+            self.epochs.pop_front();
+        }
+        self.epochs.push_back(Epoch {
+            from: mono,
+            offset_ms: wall.0.saturating_sub(millis(mono)),
+        });
+        Now { mono, stamp: wall }
+    }
+
+    /// Returns how long ago `stamp` was.
+    ///
+    /// Stamps of this process are measured by the monotonic clock, whatever the
+    /// wall did since; older ones by the wall. One from the future is as old as
+    /// this process at least.
+    #[must_use]
+    pub fn age(&self, stamp: UnixMs, mono: Duration) -> Duration {
+        let mut until = mono;
+        for epoch in self.epochs.iter().rev() {
+            let at = stamp.0.saturating_sub(epoch.offset_ms);
+            if at >= millis(epoch.from) && at <= millis(until).saturating_add(1) {
+                let at = Duration::from_millis(u64::try_from(at).unwrap_or(0));
+                return mono.saturating_sub(at);
+            }
+            until = epoch.from;
+        }
+        let now = UnixMs(self.current().offset_ms.saturating_add(millis(mono)));
+        if stamp > now {
+            let born = self.epochs.front().map_or(mono, |epoch| epoch.from);
+            return mono.saturating_sub(born);
+        }
+        now.since(stamp)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod manual {
+    use std::sync::Mutex;
+
+    use super::{Clock, Duration, UnixMs};
+
+    /// A clock that tests move by hand.
+    #[derive(Debug)]
+    pub(crate) struct ManualClock(Mutex<(Duration, i64)>);
+
+    impl ManualClock {
+        pub(crate) fn new() -> Self {
+            Self(Mutex::new((Duration::from_secs(1_000), 1_764_000_000_000)))
+        }
+
+        pub(crate) fn advance(&self, by: Duration) {
+            let mut both = self.0.lock().unwrap();
+            both.0 += by;
+            both.1 += i64::try_from(by.as_millis()).unwrap();
+        }
+
+        pub(crate) fn jump_wall(&self, by_ms: i64) {
+            self.0.lock().unwrap().1 += by_ms;
+        }
+    }
+
+    impl Clock for ManualClock {
+        fn wall(&self) -> UnixMs {
+            UnixMs(self.0.lock().unwrap().1)
+        }
+
+        fn monotonic(&self) -> Duration {
+            self.0.lock().unwrap().0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::manual::ManualClock;
+    use super::*;
+
+    const TEN_YEARS_MS: i64 = 10 * 365 * 86_400_000;
+
+    #[test]
+    fn stamps_never_go_back_and_ages_follow_the_monotonic_clock() {
+        for jump in [TEN_YEARS_MS, -TEN_YEARS_MS, 86_400_000, -86_400_000, 5_000] {
+            let clock = ManualClock::new();
+            let mut steady = Steady::new(&clock, UnixMs(0));
+            let first = steady.now(&clock);
+            clock.jump_wall(jump);
+            clock.advance(Duration::from_secs(7));
+            let second = steady.now(&clock);
+            assert!(second.stamp > first.stamp, "{jump}");
+            assert_eq!(
+                steady.age(first.stamp, second.mono),
+                Duration::from_secs(7),
+                "{jump}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_that_was_set_right_is_believed_after_a_while() {
+        let clock = ManualClock::new();
+        let mut steady = Steady::new(&clock, UnixMs(0));
+        clock.jump_wall(TEN_YEARS_MS);
+        steady.now(&clock);
+        clock.advance(BELIEVED_AFTER);
+        assert_eq!(steady.now(&clock).stamp, clock.wall());
+    }
+
+    #[test]
+    fn a_stamp_from_the_future_has_an_age() {
+        let clock = ManualClock::new();
+        let steady = Steady::new(&clock, UnixMs(0));
+        clock.advance(Duration::from_secs(3));
+        let age = steady.age(clock.wall().plus(IMPLAUSIBLE), clock.monotonic());
+        assert_eq!(age, Duration::from_secs(3));
+    }
+}

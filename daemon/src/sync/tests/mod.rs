@@ -1,0 +1,9 @@
+//! Simulations: the real core, the real mirror, a remote and clocks made up here.
+
+mod behaviour;
+mod cost;
+mod driver;
+mod engine;
+mod model;
+mod plan;
+mod world;

@@ -1,0 +1,325 @@
+//! What is answered, how fresh it is, and what is asked of the remote for it.
+
+use std::time::Duration;
+
+use docks_proto::client::{Reply, Request};
+use docks_proto::error::ErrorCode;
+use docks_proto::freshness::{Allowed, Freshness, Source};
+use docks_proto::routes::RunKind;
+use docks_proto::status::{DaemonStatus, SyncProgress};
+
+use crate::testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
+use crate::testkit::test_daemon::{TestDaemon, detail, eventually, ids};
+
+async fn both(runs: usize, trials: usize) -> (FakeRemote, TestDaemon) {
+    let remote = FakeRemote::start(World::sample(runs, trials)).await;
+    let daemon = TestDaemon::start(&remote).await;
+    (remote, daemon)
+}
+
+fn freshness(reply: &Reply) -> Freshness {
+    Freshness::read(&reply.headers).expect("data answers say how old they are")
+}
+
+async fn post(daemon: &TestDaemon, path: &str) -> Reply {
+    let path = format!("/tenants/{TENANT}{path}");
+    daemon.send(Request::post(path)).await
+}
+
+fn newest(remote: &FakeRemote, kind: RunKind) -> String {
+    remote.world(|world| world.family(kind).last().unwrap().id.clone())
+}
+
+#[tokio::test]
+async fn a_cold_list_is_read_through_and_a_warm_one_is_not_asked_for() {
+    let (mut remote, daemon) = both(30, 2).await;
+    let cold = daemon.get("/runs?limit=5").await;
+    assert_eq!(ids(&cold).len(), 5);
+    assert_eq!(ids(&cold)[0], newest(&remote, RunKind::Run));
+    assert_eq!(cold.headers["docks-total"], "30");
+    assert_eq!(cold.headers["docks-protocol"], "1");
+    remote.close().await;
+    let warm = daemon.get("/runs?limit=5").await;
+    assert_eq!(warm.body, cold.body);
+    assert_eq!(freshness(&warm).source, Source::Mirror);
+    assert_eq!(ids(&daemon.get("/runs").await).len(), 20);
+    assert_eq!(ids(&daemon.get("/runs?limit=0").await).len(), 30);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn many_who_wait_for_a_cold_list_cost_one_request() {
+    let remote = FakeRemote::start(World::sample(3, 1)).await;
+    let home = tempfile::tempdir().unwrap();
+    let daemon = TestDaemon::start_in(home, |config| config.sync.backfill = false).await;
+    let url = remote.url();
+    let path = format!("/tenants/{TENANT}/harbor/runs?limit=3");
+    let headers = [
+        ("docks-api-url", url.as_str()),
+        ("authorization", "Bearer s3cret"),
+    ];
+    let asks = (0..50).map(|_| daemon.get_with(&path, &headers));
+    for reply in futures_util::future::join_all(asks).await {
+        assert_eq!(ids(&reply).len(), 3);
+    }
+    let log = remote.take_log();
+    let heads = log
+        .iter()
+        .filter(|seen| seen.target.contains("/harbor/runs?") && !seen.target.contains("offset"))
+        .count();
+    // The engine's own first look and its sweep may be among them; fifty are not.
+    assert!(heads <= 4, "{log:?}");
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn fresh_means_confirmed_after_the_request_began() {
+    let (remote, daemon) = both(5, 1).await;
+    daemon.get("/runs").await;
+    let id = newest(&remote, RunKind::Run);
+    remote.world(|world| world.advance(RunKind::Run, &id, "completed"));
+    let began = docks_proto::time::UnixMs::now();
+    let fresh = daemon
+        .get_as(&format!("/runs/{id}"), Allowed::NoCache)
+        .await;
+    assert!(String::from_utf8_lossy(&fresh.body).contains("completed"));
+    assert!(freshness(&fresh).as_of >= began);
+    assert_eq!(freshness(&fresh).source, Source::Remote);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_freshness_that_cannot_be_had_is_an_error_and_the_cached_answer_none() {
+    let (mut remote, daemon) = both(5, 1).await;
+    daemon.get("/runs").await;
+    remote.close().await;
+    for allowed in [Allowed::NoCache, Allowed::MaxAge(Duration::from_secs(1))] {
+        // A second must pass before the mirror is too old for the latter.
+        let unmet = || async { daemon.get_as("/runs", allowed).await.status == 504 };
+        eventually("the bound is not met", unmet).await;
+        let reply = daemon.get_as("/runs", allowed).await;
+        assert_eq!(detail(&reply).code, ErrorCode::FreshnessUnmet);
+    }
+    let within = Allowed::MaxAge(Duration::from_secs(3_600));
+    assert_eq!(daemon.get_as("/runs", within).await.status, 200);
+    assert_eq!(daemon.get("/runs").await.status, 200);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn only_if_cached_never_asks() {
+    let (remote, daemon) = both(5, 1).await;
+    for path in ["/runs/x-1", "/harbor/runs/x-1", "/harbor/runs/x-1/trials"] {
+        let reply = daemon.get_as(path, Allowed::OnlyIfCached).await;
+        assert_eq!(detail(&reply).code, ErrorCode::NotCached, "{path}");
+    }
+    // Without the bound the same question does reach the remote, so the log would show it.
+    assert!(!remote.log().iter().any(|seen| seen.target.contains("x-1")));
+    daemon.get("/runs/x-1").await;
+    assert!(remote.log().iter().any(|seen| seen.target.contains("x-1")));
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn the_remotes_own_refusals_keep_their_meaning() {
+    for (fault, status, code) in [
+        (Fault::Unauthorized, 401, ErrorCode::Unauthorized),
+        (Fault::Forbidden, 403, ErrorCode::Forbidden),
+        (Fault::TooMany(Wait::Text("7")), 429, ErrorCode::RateLimited),
+        (Fault::ServerError, 502, ErrorCode::RemoteBroken),
+        (Fault::Portal, 502, ErrorCode::RemoteBroken),
+    ] {
+        let remote = FakeRemote::start(World::sample(3, 1)).await;
+        remote.fault(fault.clone());
+        let daemon = TestDaemon::start(&remote).await;
+        let reply = daemon.get("/runs").await;
+        assert_eq!(
+            (reply.status.as_u16(), detail(&reply).code),
+            (status, code),
+            "{fault:?}"
+        );
+        remote.clear();
+        daemon.end().await;
+    }
+}
+
+#[tokio::test]
+async fn an_outage_with_nothing_cached_says_so_and_ends_by_itself() {
+    let mut remote = FakeRemote::start(World::sample(3, 1)).await;
+    remote.close().await;
+    let daemon = TestDaemon::start(&remote).await;
+    let reply = daemon.get("/runs").await;
+    assert_eq!(reply.status, 504);
+    assert_eq!(detail(&reply).code, ErrorCode::RemoteUnreachable);
+    remote.reopen().await;
+    eventually("it answers again", || async {
+        daemon.get("/runs").await.status == 200
+    })
+    .await;
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn ids_may_be_prefixes_or_names_and_ambiguity_lists_what_fits() {
+    let (remote, daemon) = both(3, 2).await;
+    remote.world(|world| {
+        for id in ["abc-1", "abc-2", "xyz-1"] {
+            world.add_run(id, "completed");
+        }
+    });
+    // Not in the mirror yet, and a prefix at that.
+    let reply = daemon.get("/runs/xy").await;
+    assert!(
+        String::from_utf8_lossy(&reply.body).contains("xyz-1"),
+        "{reply:?}"
+    );
+    daemon.get_as("/runs", Allowed::NoCache).await;
+    let reply = daemon.get("/runs/abc").await;
+    assert_eq!(reply.status, 409);
+    let candidates: Vec<_> = detail(&reply)
+        .candidates
+        .into_iter()
+        .map(|c| c.id)
+        .collect();
+    assert_eq!(candidates.len(), 2, "{candidates:?}");
+    let reply = daemon.get("/runs/nothing-like-it").await;
+    assert_eq!(
+        (reply.status.as_u16(), detail(&reply).code),
+        (404, ErrorCode::RunNotFound)
+    );
+    let name = "nightly-2";
+    let reply = daemon.get(&format!("/harbor/runs/{name}")).await;
+    assert_eq!(reply.status, 200);
+    let trials = daemon.get(&format!("/harbor/runs/{name}/trials")).await;
+    assert_eq!(ids(&trials).len(), 2);
+    let trial = &ids(&trials)[1];
+    let path = format!("/harbor/runs/{name}/trials/{trial}");
+    assert_eq!(daemon.get(&path).await.status, 200);
+    let path = format!("/harbor/runs/{name}/trials/none");
+    let reply = daemon.get(&path).await;
+    assert_eq!(detail(&reply).code, ErrorCode::TrialNotFound);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn after_an_action_every_reader_sees_it() {
+    let (remote, daemon) = both(3, 1).await;
+    daemon.get("/runs").await;
+    let id = newest(&remote, RunKind::Run);
+    let stopped = post(&daemon, &format!("/runs/{id}/stop")).await;
+    assert_eq!(stopped.status, 200, "{stopped:?}");
+    for path in [format!("/runs/{id}"), "/runs?limit=1".to_owned()] {
+        let reply = daemon.get(&path).await;
+        let body = String::from_utf8_lossy(&reply.body).into_owned();
+        assert!(!body.contains("\"running\""), "{body}");
+    }
+    let none = post(&daemon, "/runs/nothing/stop").await;
+    assert_eq!(detail(&none).code, ErrorCode::RunNotFound);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_wrong_question_is_refused_and_names_what_is_wrong() {
+    let (_remote, daemon) = both(3, 1).await;
+    for (path, status) in [
+        ("/runs?limit=-1", 422),
+        ("/runs?sort=colour", 422),
+        ("/harbor/runs?since=soon", 422),
+        ("/runs/%00", 400),
+        ("/runs/%2e%2e", 400),
+        ("/runs/%FF", 400),
+    ] {
+        let reply = daemon.get(path).await;
+        assert_eq!(reply.status.as_u16(), status, "{path}");
+        assert_eq!(detail(&reply).code, ErrorCode::InvalidRequest, "{path}");
+    }
+    let long = format!("/runs/{}", "x".repeat(600));
+    assert_eq!(daemon.get(&long).await.status, 400);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_profile_answers_for_its_own_tenant_only() {
+    let (_remote, daemon) = both(3, 1).await;
+    let other = daemon.get_with("/tenants/another/runs", &[]).await;
+    assert_eq!(
+        (other.status.as_u16(), detail(&other).code),
+        (404, ErrorCode::UnknownProfile)
+    );
+    let path = format!("/tenants/{TENANT}/runs");
+    let unknown = daemon.get_with(&path, &[("docks-profile", "nobody")]).await;
+    assert_eq!(detail(&unknown).code, ErrorCode::UnknownProfile);
+    let stranger = [("docks-api-url", "http://stranger.example")];
+    assert_eq!(daemon.get_with(&path, &stranger).await.status, 400);
+    let relative = [("docks-harbor-jobs", "jobs")];
+    assert_eq!(daemon.get_with(&path, &relative).await.status, 400);
+    let missing = [("docks-harbor-jobs", "/there/is/no/such/directory")];
+    assert_eq!(daemon.get_with(&path, &missing).await.status, 404);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn status_tells_what_is_mirrored_and_the_token_is_nowhere() {
+    let (_remote, daemon) = both(4, 2).await;
+    daemon.get("/runs").await;
+    let reply = daemon.get_with("/v1/status", &[]).await;
+    let status: DaemonStatus = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(status.pid, std::process::id());
+    let remote = &status.remotes[0];
+    assert_eq!(remote.profiles, ["default"]);
+    assert_eq!(remote.rows.runs, 4);
+    assert!(
+        status.schedules.iter().all(|s| s.next_due.is_some()),
+        "{status:?}"
+    );
+    let home = daemon.end().await;
+    for entry in std::fs::read_dir(home.path().join("cache")).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"s3cret"));
+    }
+}
+
+#[tokio::test]
+async fn a_sync_streams_lines_and_ends_with_everything_mirrored() {
+    let (mut remote, daemon) = both(6, 3).await;
+    let reply = daemon.send(Request::post("/v1/sync?full=true")).await;
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    let lines: Vec<SyncProgress> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let last = lines.last().unwrap();
+    assert!(last.finished && last.error.is_none(), "{text}");
+    assert_eq!((last.rows.evaluation_runs, last.rows.trials), (6, 18));
+    remote.close().await;
+    let id = newest(&remote, RunKind::Evaluation);
+    let trials = daemon
+        .get_as(&format!("/harbor/runs/{id}/trials"), Allowed::OnlyIfCached)
+        .await;
+    assert_eq!(ids(&trials).len(), 3);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_client_can_end_it_and_the_mirror_outlives_it() {
+    let (mut remote, daemon) = both(4, 1).await;
+    let before = daemon.get("/runs").await;
+    assert_eq!(daemon.send(Request::post("/v1/shutdown")).await.status, 202);
+    let socket = daemon.places().socket;
+    let home = daemon.ended().await;
+    assert!(!socket.exists());
+    remote.close().await;
+    let daemon = TestDaemon::start_in(home, |_| {}).await;
+    let after = daemon.get("/runs").await;
+    assert_eq!(after.body, before.body);
+    assert_eq!(freshness(&after).source, Source::Mirror);
+    daemon.end().await;
+}
+
+#[tokio::test]
+async fn it_ends_by_itself_when_nobody_asks_and_nothing_is_active() {
+    let home = tempfile::tempdir().unwrap();
+    let soon = docksd::config::IdleExit::After(Duration::from_secs(1));
+    let daemon = TestDaemon::start_in(home, |config| config.idle_exit = soon).await;
+    daemon.ended().await;
+}

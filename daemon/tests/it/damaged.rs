@@ -1,0 +1,122 @@
+//! A mirror whose file is damaged, before a start and while the daemon runs: set aside, said, and
+//! mirrored again without help.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use docks_proto::client::Limits;
+use docks_proto::freshness::Allowed;
+use docks_proto::routes::RunKind;
+use tokio::time::{Instant, sleep};
+
+use crate::testkit::fake_remote::World;
+use crate::upstream_support::{Question, Site};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What happens to the file.
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    /// Its beginning is another's.
+    Head,
+    /// Every page after the first holds nothing that was there.
+    Pages,
+    /// It ends in the middle.
+    Half,
+    /// It is empty, but there.
+    Nothing,
+}
+
+impl Damage {
+    fn befall(self, path: &Path) {
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        let bytes = file.metadata().unwrap().len();
+        let noise = |from: u64, to: u64| {
+            let noise = vec![0xa5; usize::try_from(to - from).unwrap()];
+            file.write_all_at(&noise, from).unwrap();
+        };
+        match self {
+            Damage::Head => noise(0, 100),
+            Damage::Pages => noise(4_096, bytes),
+            Damage::Half => file.set_len(bytes / 2 + 17).unwrap(),
+            Damage::Nothing => file.set_len(0).unwrap(),
+        }
+    }
+}
+
+async fn mirrored() -> (Site, PathBuf) {
+    let mut site = Site::new(World::sample(60, 3), None, Limits::default()).await;
+    site.start(None).await;
+    site.becomes_equal("at first").await;
+    let database = PathBuf::from(site.status().await.database);
+    // The last connection empties the WAL into the file.
+    site.stop().await;
+    (site, database)
+}
+
+/// Reads and changes until the damage is found and mended.
+async fn mends(site: &Site, damage: Damage) {
+    let deadline = Instant::now() + PATIENCE;
+    let questions = site.remote.world(|world| Question::six(world));
+    for turn in 0.. {
+        site.remote
+            .world(|world| world.add_evaluation(&format!("new-{turn}"), "running"));
+        for question in &questions {
+            // It may say that the mirror is damaged, and must not hang.
+            site.ask(question, Allowed::NoCache).await;
+            site.ask(question, Allowed::Default).await;
+        }
+        if site
+            .client()
+            .status()
+            .await
+            .unwrap()
+            .remotes
+            .iter()
+            .any(|r| r.set_aside.is_some())
+        {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{damage:?} is never found");
+        sleep(Duration::from_millis(20)).await;
+    }
+    site.becomes_equal(&format!("{damage:?}")).await;
+    let aside = site.status().await.set_aside.unwrap();
+    assert!(Path::new(&aside).exists(), "{aside}");
+    let came = site
+        .ask(&Question::List(RunKind::Run), Allowed::Default)
+        .await;
+    assert_eq!(came.exit(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_damaged_before_the_start_is_set_aside_and_mirrored_again() {
+    for damage in [Damage::Head, Damage::Pages, Damage::Half] {
+        let (mut site, database) = mirrored().await;
+        damage.befall(&database);
+        site.start(None).await;
+        mends(&site, damage).await;
+        site.stop().await;
+    }
+    // An empty file is no damage, only nothing.
+    let (mut site, database) = mirrored().await;
+    Damage::Nothing.befall(&database);
+    site.start(None).await;
+    site.becomes_equal("an empty file").await;
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_damaged_while_the_daemon_runs_is_set_aside_and_mirrored_again() {
+    for damage in [Damage::Pages, Damage::Half] {
+        let (mut site, database) = mirrored().await;
+        site.start(None).await;
+        let run = site.remote.world(|world| Question::six(world));
+        assert_eq!(site.ask(&run[0], Allowed::Default).await.exit(), 0);
+        damage.befall(&database);
+        mends(&site, damage).await;
+        site.stop().await;
+    }
+}

@@ -1,0 +1,189 @@
+//! A daemon that is killed again and again while it syncs and others read: its mirror stays sound,
+//! what was answered stays answered, and in the end it equals the remote.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use docks_proto::freshness::Allowed;
+use docks_proto::object::RunFields;
+use docks_proto::routes::RunKind;
+use docks_proto::{client::Limits, client::sense};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::testkit::fake_remote::World;
+use crate::upstream_support::{Site, everything};
+
+/// Kills, unless the environment asks for another number.
+const ROUNDS: usize = 200;
+const ROUNDS_VARIABLE: &str = "DOCKS_KILL_ROUNDS";
+
+/// Kills between two looks at the file: each takes as long as some rounds.
+const LOOK_EVERY: usize = 10;
+
+/// A start takes milliseconds; on a busy machine it may take this long.
+const START_TAKES: Duration = Duration::from_secs(10);
+
+/// A daemon that is killed when the test ends in any way.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(home: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docksd"));
+        command
+            .arg("--home")
+            .arg(home)
+            .arg("--foreground")
+            .args(["--log-level", "error"])
+            .env_clear()
+            .env("DOCKS_USE_KEYRING", "false")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Changes the remote all the time, without letting it grow for ever.
+async fn change(site: &Site, turn: u64) {
+    site.remote.world(|world| {
+        let count = world.evaluations.len();
+        let at = usize::try_from(turn).unwrap() % count;
+        let id = world.evaluations[at].id.clone();
+        match turn % 5 {
+            0 if count < 300 => {
+                let id = format!("run-{turn}");
+                world.add_evaluation(&id, "running");
+                world.add_run(&format!("plain-{turn}"), "running");
+                world.add_trial(&id, &format!("trial-{turn}"), "running");
+            }
+            1 => world.advance(RunKind::Evaluation, &id, "completed"),
+            2 => world.advance(RunKind::Evaluation, &id, "running"),
+            _ => world.set(RunKind::Evaluation, &id, "turn", turn.into()),
+        }
+    });
+    sleep(Duration::from_millis(3)).await;
+}
+
+/// Reads until it is dropped; what a fresh answer holds is acknowledged from then on.
+async fn read(site: &Site, acknowledged: &Mutex<Vec<String>>, reads: &AtomicU64) {
+    loop {
+        let client = site.client();
+        for allowed in [Allowed::Default, Allowed::NoCache] {
+            // A daemon that is being killed may answer nothing.
+            let all = everything();
+            let listed = client.list_runs(RunKind::Evaluation, &all, allowed);
+            if let Ok(Ok(answer)) = timeout(Duration::from_secs(1), listed).await {
+                let list = sense::read_list(&answer.body).expect("no answer is half a list");
+                let ids = list
+                    .objects
+                    .iter()
+                    .filter_map(|o| RunFields::of(o).id.text());
+                *acknowledged.lock().unwrap() = ids.collect();
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn answers(site: &Site) {
+    let deadline = Instant::now() + START_TAKES;
+    while site.client().status().await.is_err() {
+        assert!(Instant::now() < deadline, "the daemon does not start again");
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn database(site: &Site) -> PathBuf {
+    let files = std::fs::read_dir(site.places().cache_dir()).unwrap();
+    let mut found: Vec<PathBuf> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains(".db"))
+        .filter(|path| !path.to_string_lossy().ends_with("-wal"))
+        .filter(|path| !path.to_string_lossy().ends_with("-shm"))
+        .collect();
+    assert_eq!(found.len(), 1, "nothing was set aside: {found:?}");
+    found.remove(0)
+}
+
+/// Looks into the file as the next daemon would find it.
+fn check(site: &Site, acknowledged: &[String], round: usize) {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let file = rusqlite::Connection::open_with_flags(database(site), flags).unwrap();
+    let verdict: String = file
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(verdict, "ok", "after kill {round}");
+    let mut found = file.prepare("SELECT 1 FROM runs WHERE id = ?1").unwrap();
+    for id in acknowledged {
+        assert!(found.exists([id]).unwrap(), "{id} is lost by kill {round}");
+    }
+}
+
+fn rounds() -> usize {
+    let asked = std::env::var(ROUNDS_VARIABLE).ok();
+    asked.map_or(ROUNDS, |text| text.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_killed_at_any_moment_loses_nothing_and_needs_no_help() {
+    let mut site = Site::new(World::sample(20, 3), None, Limits::default()).await;
+    let settings = "budget_per_minute = 60000\nactive_interval = \"1s\"\nidle_interval = \"1s\"\n";
+    std::fs::write(site.places().daemon_file(), settings).unwrap();
+    let (home, site_ref) = (site.places().home, &site);
+    let (acknowledged, reads) = (Arc::new(Mutex::new(Vec::new())), AtomicU64::new(0));
+    let kills = async {
+        for round in 1..=rounds() {
+            let mut daemon = Daemon::start(&home);
+            answers(site_ref).await;
+            acknowledged.lock().unwrap().clear();
+            let spare = Duration::from_millis(fastrand::u64(0..120));
+            // Half of them in the middle of a full sync.
+            let client = site_ref.client();
+            let sync = client.sync(round % 2 == 0, |_| {});
+            drop(timeout(spare, async { (sync.await, sleep(spare).await) }).await);
+            daemon.kill();
+            if round % LOOK_EVERY == 0 {
+                let acknowledged = acknowledged.lock().unwrap().clone();
+                check(site_ref, &acknowledged, round);
+            }
+        }
+    };
+    let changes = async {
+        for turn in 1.. {
+            change(site_ref, turn).await;
+        }
+    };
+    tokio::select! {
+        () = kills => {}
+        () = changes => {}
+        () = read(site_ref, &acknowledged, &reads) => {}
+        () = read(site_ref, &acknowledged, &reads) => {}
+    }
+    assert!(reads.load(Ordering::Relaxed) > 0, "nobody read anything");
+    let mut last = Daemon::start(&home);
+    answers(site_ref).await;
+    site.becomes_equal("after the last kill").await;
+    site.client().shutdown().await.unwrap();
+    let ended = last.0.wait().unwrap();
+    assert!(ended.success(), "{ended}");
+    check(&site, &[], rounds());
+    assert!(!site.places().socket.exists(), "it leaves no socket");
+    site.stop().await;
+}

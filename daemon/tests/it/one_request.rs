@@ -1,0 +1,80 @@
+//! However many ask at once, the remote is asked once.
+
+use std::time::Duration;
+
+use docks_proto::client::Limits;
+use docks_proto::freshness::Allowed;
+use docks_proto::routes::RunKind;
+use futures_util::future::join_all;
+
+use crate::testkit::fake_remote::World;
+use crate::upstream_support::{Question, Site};
+
+const READERS: usize = 50;
+
+async fn site() -> Site {
+    let mut site = Site::new(World::sample(5, 3), None, Limits::default())
+        .await
+        .without_backfill();
+    // Long enough that all fifty ask before the first answer.
+    site.remote
+        .habits(|habits| habits.latency = Duration::from_millis(400));
+    site.start(None).await;
+    site
+}
+
+async fn all_ask(site: &Site, question: &Question) {
+    let asked = (0..READERS).map(|_| site.ask(question, Allowed::Default));
+    for came in join_all(asked).await {
+        assert_eq!(came.exit(), 0, "{question:?}: {came:?}");
+    }
+}
+
+fn requests(site: &Site, path: &str) -> usize {
+    let log = site.remote.log();
+    let asked = log.iter().filter(|seen| {
+        let (target, _) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
+        target.strip_prefix("/tenants/ten") == Some(path)
+    });
+    asked.count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_readers_of_what_is_not_mirrored_cost_one_request_and_then_none() {
+    let mut site = site().await;
+    let questions = site.remote.world(|world| Question::six(world));
+    for question in &questions {
+        let path = match question {
+            Question::Run(RunKind::Run, id) => format!("/runs/{id}"),
+            Question::Run(RunKind::Evaluation, id) => format!("/harbor/runs/{id}"),
+            Question::Trials(run) => format!("/harbor/runs/{run}/trials"),
+            _ => continue,
+        };
+        all_ask(&site, question).await;
+        let cold = requests(&site, &path);
+        // The lists are fetched at the start, and may have brought the run along.
+        let most_known = usize::from(!matches!(question, Question::Trials(_)));
+        assert!((1 - most_known..=1).contains(&cold), "{path}: {cold}");
+        all_ask(&site, question).await;
+        assert!(requests(&site, &path) <= cold + 1, "{path}");
+    }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_readers_of_a_list_at_the_start_share_the_daemon_s_own_request() {
+    let alone = {
+        let mut site = site().await;
+        site.catches_up().await;
+        let alone = requests(&site, "/runs");
+        site.stop().await;
+        alone
+    };
+    let mut site = site().await;
+    all_ask(&site, &Question::List(RunKind::Run)).await;
+    all_ask(&site, &Question::List(RunKind::Run)).await;
+    site.catches_up().await;
+    let read = requests(&site, "/runs");
+    assert!(read <= alone, "{read} with readers, {alone} without");
+    site.stop().await;
+}

@@ -1,0 +1,317 @@
+//! The Docks API as a remote, against every fault, for every question.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use docks_proto::client::{HttpsTransport, Limits, SendError};
+use docks_proto::object::{RawObject, RunFields};
+use docks_proto::routes::{Action, RunKind};
+use docks_proto::secret::Token;
+use docksd::remote::{
+    DocksApi, FaultClass, Fetched, Page, PageRequest, Remote, RemoteError, Validator,
+};
+use futures_util::{StreamExt, stream};
+
+use crate::testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
+
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(2),
+    total: Duration::from_secs(5),
+    window: Duration::from_secs(3),
+    least_bytes: 64,
+    body_bytes: 4 << 20,
+    insecure: false,
+};
+
+/// Faults that are played at once: more only wait for the processor.
+const AT_ONCE: usize = 4;
+
+/// A deadline that must pass is short; one that must not is longer than a busy machine takes.
+fn limits(fault: &Fault) -> Limits {
+    let passes = matches!(
+        fault,
+        Fault::Silence | Fault::StallAfterHeaders | Fault::Drip
+    );
+    Limits {
+        total: Duration::from_secs(if passes { 2 } else { 60 }),
+        connect: Duration::from_secs(if passes { 2 } else { 60 }),
+        ..LIMITS
+    }
+}
+
+const PAGE: PageRequest = PageRequest {
+    limit: 50,
+    offset: 0,
+    cursor: None,
+};
+
+fn api(remote: &FakeRemote) -> DocksApi {
+    api_within(remote, LIMITS)
+}
+
+fn api_within(remote: &FakeRemote, limits: Limits) -> DocksApi {
+    let transport = HttpsTransport::new(&remote.url(), None, limits).unwrap();
+    DocksApi::new(transport, TENANT, Arc::new(|| Token::new("s3cret"))).unwrap()
+}
+
+/// What came of one question: how many objects, or why none.
+type Outcome = Result<usize, RemoteError>;
+
+/// Asks one of the six questions.
+async fn ask(api: &DocksApi, question: &str, run: &str, evaluation: &str, trial: &str) -> Outcome {
+    let page = |fetched: Fetched<Page>| match fetched {
+        Fetched::New { value, .. } => value.objects.len(),
+        Fetched::NotModified => panic!("nothing was known before"),
+    };
+    let one = |fetched: Fetched<RawObject>| match fetched {
+        Fetched::New { .. } => 1,
+        Fetched::NotModified => panic!("nothing was known before"),
+    };
+    match question {
+        "runs" => api.list(RunKind::Run, &PAGE, None).await.map(page),
+        "run" => api.run(RunKind::Run, run, None).await.map(one),
+        "eval-list" => api.list(RunKind::Evaluation, &PAGE, None).await.map(page),
+        "eval" => api
+            .run(RunKind::Evaluation, evaluation, None)
+            .await
+            .map(one),
+        "trials" => api.trials(evaluation, None).await.map(page),
+        _ => api.trial(evaluation, trial).await.map(|_| 1),
+    }
+}
+
+/// What a fault must become; `Good` is an answer that can be used.
+#[derive(Debug, PartialEq)]
+enum Becomes {
+    Good,
+    Class(FaultClass),
+}
+
+fn expected(fault: &Fault, list: bool) -> Becomes {
+    use Becomes::{Class, Good};
+    match fault {
+        Fault::LongBody
+        | Fault::NullFields
+        | Fault::UnknownFields
+        | Fault::Empty
+        | Fault::Duplicates
+        | Fault::PageDrift
+        | Fault::ClockSkew(_)
+        | Fault::StatusBackwards
+        | Fault::InvalidUtf8 => Good,
+        Fault::RepeatingCursor if list => Good,
+        Fault::TooMany(_) => Class(FaultClass::RateLimited),
+        Fault::Unauthorized | Fault::Forbidden => Class(FaultClass::Auth),
+        Fault::NotFound => Class(FaultClass::NotFound),
+        _ => Class(FaultClass::Outage),
+    }
+}
+
+async fn play(name: &str, fault: Fault) {
+    let remote = FakeRemote::start(World::sample(5, 3)).await;
+    let (run, evaluation, trial) = remote.world(|world| {
+        let evaluation = world.evaluations[2].id.clone();
+        let trial = world.trials[&evaluation][1].id.clone();
+        (world.runs[2].id.clone(), evaluation, trial)
+    });
+    let api = api_within(&remote, limits(&fault));
+    remote.fault(fault.clone());
+    // Together, so that the silent ones cost their deadline once.
+    let questions = ["runs", "run", "eval-list", "eval", "trials", "trial"];
+    let asked = questions.map(|question| ask(&api, question, &run, &evaluation, &trial));
+    let outcomes = futures_util::future::join_all(asked).await;
+    for (question, outcome) in questions.into_iter().zip(outcomes) {
+        let list = matches!(question, "runs" | "eval-list" | "trials");
+        let became = match &outcome {
+            Ok(_) => Becomes::Good,
+            Err(error) => Becomes::Class(error.class()),
+        };
+        assert_eq!(
+            became,
+            expected(&fault, list),
+            "{name} × {question}: {outcome:?}"
+        );
+    }
+    remote.clear();
+    let healed = ask(&api, "runs", &run, &evaluation, &trial).await;
+    assert!(
+        matches!(healed, Ok(5..)),
+        "{name} does not heal: {healed:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_is_a_named_error_or_a_good_answer_for_every_question() {
+    let plays = Fault::all()
+        .into_iter()
+        .map(|(name, fault)| async move { tokio::spawn(play(name, fault)).await });
+    let mut plays = stream::iter(plays).buffer_unordered(AT_ONCE);
+    while let Some(played) = plays.next().await {
+        played.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_known_version_is_confirmed_and_a_changed_one_sent_anew() {
+    let remote = FakeRemote::start(World::sample(5, 0)).await;
+    let api = api(&remote);
+    let Fetched::New { validator, .. } = api.list(RunKind::Run, &PAGE, None).await.unwrap() else {
+        panic!("nothing was known before");
+    };
+    let known = validator.unwrap();
+    let again = api.list(RunKind::Run, &PAGE, Some(&known)).await.unwrap();
+    assert!(matches!(again, Fetched::NotModified));
+    assert_eq!(remote.log()[1].if_none_match.as_ref(), Some(&known.0));
+    remote.world(|world| world.add_run("new", "pending"));
+    let changed = api.list(RunKind::Run, &PAGE, Some(&known)).await.unwrap();
+    let Fetched::New { value, validator } = changed else {
+        panic!("a changed list is never confirmed");
+    };
+    assert_eq!(value.objects.len(), 6);
+    assert_ne!(validator, Some(known));
+}
+
+#[tokio::test]
+async fn a_304_counts_only_for_the_version_that_was_asked_about() {
+    let remote = FakeRemote::start(World::sample(5, 0)).await;
+    let api = api(&remote);
+    let known = Validator("\"mine\"".to_owned());
+    remote.fault_times(Fault::NotModifiedOther, 1);
+    let other = api.list(RunKind::Run, &PAGE, Some(&known)).await;
+    assert!(matches!(other, Err(RemoteError::Nonsense { .. })));
+    remote.fault_times(Fault::NotModifiedUnasked, 2);
+    let unasked = api.list(RunKind::Run, &PAGE, None).await;
+    assert!(matches!(unasked, Err(RemoteError::Nonsense { .. })));
+    let bare = api.list(RunKind::Run, &PAGE, Some(&known)).await;
+    assert!(
+        matches!(bare, Ok(Fetched::NotModified)),
+        "it named no other"
+    );
+}
+
+#[tokio::test]
+async fn objects_arrive_to_the_byte() {
+    let text = r#"{ "id":"odd", "n": 1.50, "x":{"a":[ ]}, "id":"odd" }"#;
+    let remote = FakeRemote::start(World::sample(1, 0)).await;
+    remote.world(|world| {
+        world.add_run("odd", "running");
+        world.put_text(RunKind::Run, "odd", text);
+    });
+    let api = api(&remote);
+    let Ok(Fetched::New { value, .. }) = api.run(RunKind::Run, "odd", None).await else {
+        panic!("it is there");
+    };
+    assert_eq!(value.text(), text);
+    let Ok(Fetched::New { value, .. }) = api.list(RunKind::Run, &PAGE, None).await else {
+        panic!("it is there");
+    };
+    assert_eq!(value.objects[0].text(), text);
+}
+
+#[tokio::test]
+async fn actions_answer_with_the_run_as_it_is_afterwards() {
+    let remote = FakeRemote::start(World::sample(3, 0)).await;
+    let api = api(&remote);
+    let newest = remote.world(|world| (world.runs[2].id.clone(), world.evaluations[2].id.clone()));
+    let status = |object: &RawObject| RunFields::of(object).status.text().unwrap_or_default();
+    let stopped = api.act(Action::Stop, &newest.0).await.unwrap();
+    assert_eq!(status(&stopped), "cancelled");
+    let started = api.act(Action::Start, &newest.1).await.unwrap();
+    assert_eq!(status(&started), "running");
+    let cancelled = api.act(Action::Cancel, &newest.1).await.unwrap();
+    assert_eq!(status(&cancelled), "cancelled");
+    let again = api.act(Action::Cancel, &newest.1).await.unwrap_err();
+    assert_eq!(again.class(), FaultClass::Rejected);
+    assert!(again.to_string().contains("already cancelled"), "{again}");
+}
+
+#[tokio::test]
+async fn a_new_login_is_used_at_the_next_request_and_a_logout_stops_us() {
+    let remote = FakeRemote::start(World::sample(1, 0)).await;
+    remote.habits(|habits| habits.token = Some("second".to_owned()));
+    let token = Arc::new(Mutex::new(Token::new("first")));
+    let source = Arc::clone(&token);
+    let transport = HttpsTransport::new(&remote.url(), None, LIMITS).unwrap();
+    let source = move || source.lock().unwrap().clone();
+    let api = DocksApi::new(transport, TENANT, Arc::new(source)).unwrap();
+    let refused = api.list(RunKind::Run, &PAGE, None).await.unwrap_err();
+    assert_eq!(refused.class(), FaultClass::Auth);
+    *token.lock().unwrap() = Token::new("second");
+    assert!(api.list(RunKind::Run, &PAGE, None).await.is_ok());
+    *token.lock().unwrap() = None;
+    let out = api.list(RunKind::Run, &PAGE, None).await.unwrap_err();
+    assert!(matches!(out, RemoteError::NotSignedIn(_)));
+    assert_eq!(remote.log().len(), 2, "nothing is asked without a token");
+}
+
+#[tokio::test]
+async fn retry_after_is_understood_in_every_form_for_every_question() {
+    let remote = FakeRemote::start(World::sample(2, 1)).await;
+    let api = api(&remote);
+    for (wait, least, most) in [
+        (Wait::Bare, None, None),
+        (Wait::Text("7"), Some(7), Some(7)),
+        (Wait::Text("-7"), None, None),
+        (Wait::Text("315360000"), Some(600), Some(600)),
+        (Wait::Date(30), Some(29), Some(31)),
+        (Wait::Date(-30), Some(0), Some(0)),
+    ] {
+        remote.clear();
+        remote.fault(Fault::TooMany(wait));
+        for question in ["runs", "run", "eval-list", "eval", "trials", "trial"] {
+            let error = ask(&api, question, "a", "b", "c").await.unwrap_err();
+            let seconds = error.retry_after().map(|wait| wait.as_secs());
+            assert!(
+                seconds >= least && seconds <= most,
+                "{wait:?} × {question}: {seconds:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_one_segment_or_refused_here() {
+    let remote = FakeRemote::start(World::sample(1, 0)).await;
+    let api = api(&remote);
+    for id in [
+        "../../other/runs/x",
+        "a?b=c",
+        "a#b",
+        "a/b",
+        "%2e%2e",
+        "é",
+        "a b",
+    ] {
+        let outcome = api.run(RunKind::Run, id, None).await.unwrap_err();
+        assert_eq!(outcome.class(), FaultClass::NotFound, "{id}");
+    }
+    for seen in remote.take_log() {
+        let rest = seen.target.strip_prefix("/tenants/ten/runs/").unwrap();
+        assert!(!rest.contains(['/', '?', '#']), "{}", seen.target);
+    }
+    for id in ["", ".", "..", "a\r\nHost: x", "a\0"] {
+        let outcome = api.run(RunKind::Run, id, None).await;
+        assert!(matches!(
+            outcome,
+            Err(RemoteError::Send(SendError::Unsendable(_)))
+        ));
+    }
+    assert!(remote.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_fault_of_one_path_leaves_the_others_alone() {
+    let mut world = World::sample(2, 1);
+    let evaluation = world.evaluations[0].id.clone();
+    let trial = world.trials[&evaluation][0].id.clone();
+    world.advance_trial(&evaluation, &trial, "error");
+    let remote = FakeRemote::start(world).await;
+    let api = api(&remote);
+    remote.fault_at("/trials", Fault::ServerError);
+    assert!(api.trials(&evaluation, None).await.is_err());
+    let run = api.run(RunKind::Evaluation, &evaluation, None).await;
+    assert!(run.is_ok());
+    remote.world(|world| world.delete(RunKind::Evaluation, &evaluation));
+    let gone = api.run(RunKind::Evaluation, &evaluation, None).await;
+    assert_eq!(gone.unwrap_err().class(), FaultClass::NotFound);
+}

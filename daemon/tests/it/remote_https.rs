@@ -1,0 +1,233 @@
+//! The HTTPS transport against a remote that misbehaves on the wire.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use docks_proto::client::{HttpsTransport, Limits, Reply, Request, SendError};
+use docks_proto::secret::Token;
+use tokio::net::TcpListener;
+
+use crate::testkit::fake_remote::{FakeRemote, Fault, Habits, World};
+
+/// Short enough for tests, and still a thousand times what loopback needs.
+const SHORT: Limits = Limits {
+    connect: Duration::from_secs(2),
+    total: Duration::from_secs(5),
+    window: Duration::from_secs(3),
+    least_bytes: 64,
+    body_bytes: 8 << 20,
+    insecure: false,
+};
+
+const RUNS: &str = "/tenants/ten/runs?limit=20";
+
+fn transport(url: &str) -> HttpsTransport {
+    HttpsTransport::new(url, Token::new("s3cret"), SHORT).unwrap()
+}
+
+async fn under(fault: Fault) -> Result<Reply, SendError> {
+    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    remote.fault(fault);
+    transport(&remote.url()).send(Request::get(RUNS)).await
+}
+
+#[tokio::test]
+async fn an_answer_arrives_with_its_headers_and_the_token_went_along() {
+    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    remote.habits(|h: &mut Habits| h.token = Some("s3cret".to_owned()));
+    let reply = transport(&remote.url())
+        .send(Request::get(RUNS))
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    assert!(reply.headers.contains_key("etag"));
+    let seen = remote.take_log().remove(0);
+    assert_eq!(seen.authorization.as_deref(), Some("Bearer s3cret"));
+    assert_eq!(
+        seen.user_agent,
+        Some(format!("docks/{}", docks_proto::VERSION))
+    );
+    assert_eq!(seen.target, RUNS);
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_the_same_answer() {
+    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    let plain = transport(&remote.url()).send(Request::get(RUNS)).await;
+    remote.habits(|h| h.gzip = true);
+    let packed = transport(&remote.url()).send(Request::get(RUNS)).await;
+    assert_eq!(plain.unwrap().body, packed.unwrap().body);
+}
+
+#[tokio::test]
+async fn silence_and_dripping_end_in_a_timeout() {
+    let faults = [Fault::Silence, Fault::StallAfterHeaders, Fault::Drip];
+    let outcomes = futures_util::future::join_all(faults.map(under)).await;
+    for outcome in outcomes {
+        assert!(
+            matches!(outcome, Err(SendError::Timeout { .. })),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_broken_and_never_a_shorter_answer() {
+    for fault in [
+        Fault::ResetInHeaders,
+        Fault::ResetInBody,
+        Fault::ShortBody,
+        Fault::UnterminatedChunk,
+        Fault::GarbageStatusLine,
+    ] {
+        let outcome = under(fault.clone()).await;
+        assert!(
+            matches!(outcome, Err(SendError::Broken { .. })),
+            "{fault:?}: {outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_question_whose_connection_breaks_off_is_asked_once_more_and_a_command_is_not() {
+    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    remote.fault_times(Fault::ResetInHeaders, 1);
+    let again = transport(&remote.url()).send(Request::get(RUNS)).await;
+    assert_eq!(again.unwrap().status, 200);
+    remote.take_log();
+    remote.fault_times(Fault::ResetInHeaders, 1);
+    let stop = Request::post("/tenants/ten/runs/some/stop");
+    let once = transport(&remote.url()).send(stop).await;
+    assert!(matches!(once, Err(SendError::Broken { .. })), "{once:?}");
+    assert_eq!(remote.log().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_over_the_bound_is_refused_before_it_is_taken() {
+    for fault in [
+        Fault::Huge { declared: true },
+        Fault::Huge { declared: false },
+        Fault::GzipBomb,
+    ] {
+        let outcome = under(fault.clone()).await;
+        assert!(
+            matches!(outcome, Err(SendError::TooLarge { .. })),
+            "{fault:?}: {outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bytes_after_the_answer_do_not_reach_the_next_one() {
+    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    remote.fault_times(Fault::LongBody, 1);
+    let transport = transport(&remote.url());
+    let first = transport.send(Request::get(RUNS)).await.unwrap();
+    let second = transport.send(Request::get(RUNS)).await.unwrap();
+    assert_eq!(first.body, second.body);
+}
+
+#[tokio::test]
+async fn nobody_listening_and_an_unknown_name_are_failures_to_connect() {
+    let mut remote = FakeRemote::start(World::default()).await;
+    let transport = transport(&remote.url());
+    assert!(transport.send(Request::get(RUNS)).await.is_ok());
+    remote.close().await;
+    let refused = transport.send(Request::get(RUNS)).await;
+    assert!(
+        matches!(refused, Err(SendError::Connect { .. })),
+        "{refused:?}"
+    );
+    remote.reopen().await;
+    assert!(transport.send(Request::get(RUNS)).await.is_ok());
+
+    // Reserved for names that never resolve (RFC 6761).
+    let nowhere = HttpsTransport::new("https://api.invalid", None, SHORT).unwrap();
+    let unknown = nowhere.send(Request::get(RUNS)).await;
+    assert!(
+        matches!(
+            unknown,
+            // A machine without any certificates says so first.
+            Err(SendError::Connect { .. } | SendError::Timeout { .. } | SendError::Tls { .. })
+        ),
+        "{unknown:?}"
+    );
+}
+
+/// Counts connections and answers none.
+async fn stranger() -> io::Result<(SocketAddr, Arc<AtomicU32>)> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let address = listener.local_addr()?;
+    let knocks = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&knocks);
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    Ok((address, knocks))
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_nobody_else_sees_a_packet() {
+    let (address, knocks) = stranger().await.unwrap();
+    for fault in [
+        Fault::RedirectSame,
+        Fault::RedirectCross(format!("http://{address}")),
+        Fault::RedirectCross(format!("http://localhost:{}", address.port())),
+        Fault::RedirectCross(format!("http://s3cret@{address}")),
+    ] {
+        let remote = FakeRemote::start(World::default()).await;
+        remote.fault(fault);
+        let reply = transport(&remote.url())
+            .send(Request::post("/tenants/ten/runs/x/stop"))
+            .await
+            .unwrap();
+        assert_eq!(reply.status, 307);
+        assert_eq!(remote.log().len(), 1);
+    }
+    // Whoever had been sent there would have knocked before this connection.
+    drop(tokio::net::TcpStream::connect(address).await.unwrap());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    while knocks.load(Ordering::SeqCst) == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "our own knock came");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(knocks.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn plain_http_to_another_machine_is_refused_without_a_packet() {
+    // An address of documentation (RFC 5737): a packet to it would end in a timeout instead.
+    let refused = HttpsTransport::new("http://192.0.2.1", Token::new("s3cret"), SHORT);
+    let Err(SendError::Unsendable(why)) = refused else {
+        panic!("a base that shows the token to everyone was taken");
+    };
+    assert!(why.contains("insecure") && !why.contains("s3cret"), "{why}");
+}
+
+#[tokio::test]
+async fn plain_text_where_tls_is_spoken_is_no_success() {
+    let remote = FakeRemote::start(World::default()).await;
+    let url = remote.url().replace("http://", "https://");
+    let outcome = transport(&url).send(Request::get(RUNS)).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    assert!(remote.log().is_empty(), "no request was readable");
+}
+
+#[tokio::test]
+async fn no_failure_shows_the_token() {
+    for (name, fault) in Fault::all() {
+        if matches!(
+            fault,
+            Fault::Silence | Fault::StallAfterHeaders | Fault::Drip
+        ) {
+            continue;
+        }
+        let outcome = under(fault).await;
+        assert!(!format!("{outcome:?}").contains("s3cret"), "{name}");
+    }
+}

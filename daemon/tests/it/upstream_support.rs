@@ -1,0 +1,385 @@
+//! A daemon in this process before a remote that can break: boots what production boots, with a
+//! clock that can be set forward, and asks over the socket.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use docks_proto::client::{
+    Answer, Client, ClientError, Deadlines, Limits, Transport, UnixTransport, sense,
+};
+use docks_proto::error::{ErrorCode, ErrorDetail};
+use docks_proto::freshness::Allowed;
+use docks_proto::paths::Places;
+use docks_proto::query::ListQuery;
+use docks_proto::routes::RunKind;
+use docks_proto::settings::Target;
+use docks_proto::status::RemoteStatus;
+use docks_proto::time::UnixMs;
+use docksd::config::Config;
+use docksd::instance::Instance;
+use docksd::registry::tokens::Tokens;
+use docksd::registry::{Connect, Network};
+use docksd::remote::{Remote, RemoteError};
+use docksd::sync::{Clock, SystemClock};
+use docksd::{RunError, World as Around, run};
+use http::HeaderMap;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::testkit::fake_remote::{FakeRemote, TENANT, World};
+
+/// No answer may take longer.
+pub(crate) const CEILING: Duration = Duration::from_secs(10);
+
+/// Longest time until a state that must come, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Beyond every wait that a remote can impose on us.
+pub(crate) const LONG: Duration = Duration::from_secs(700);
+
+/// The machine's clocks, set forward together, as after a sleep.
+#[derive(Clone, Default)]
+struct Shifted(Arc<AtomicU64>);
+
+impl Shifted {
+    fn by(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    fn advance(&self, by: Duration) {
+        let ms = u64::try_from(by.as_millis()).unwrap();
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Shifted {
+    fn wall(&self) -> UnixMs {
+        SystemClock.wall().plus(self.by())
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() + self.by()
+    }
+}
+
+/// Goes somewhere else than the address says, as a name server can make us.
+struct Detour(Option<String>);
+
+impl Connect for Detour {
+    fn connect(
+        &self,
+        target: &Target,
+        limits: Limits,
+        known: bool,
+        tokens: &Arc<Tokens>,
+    ) -> Result<Arc<dyn Remote>, RemoteError> {
+        let target = match (&self.0, target) {
+            (Some(url), Target::DocksApi { tenant, .. }) => Target::DocksApi {
+                api_url: url.clone(),
+                tenant: tenant.clone(),
+            },
+            (_, target) => target.clone(),
+        };
+        Network.connect(&target, limits, known, tokens)
+    }
+}
+
+struct Running {
+    stop: oneshot::Sender<&'static str>,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+/// A remote, a home that knows it, and the daemon between them.
+pub(crate) struct Site {
+    pub(crate) remote: FakeRemote,
+    home: TempDir,
+    clock: Shifted,
+    limits: Limits,
+    backfill: bool,
+    running: Option<Running>,
+}
+
+impl Site {
+    /// Starts the remote, and writes a profile with its address, or with another one.
+    pub(crate) async fn new(world: World, api_url: Option<&str>, limits: Limits) -> Self {
+        let remote = FakeRemote::start(world).await;
+        let home = tempfile::tempdir().unwrap();
+        let site = Self {
+            remote,
+            home,
+            clock: Shifted::default(),
+            limits,
+            backfill: true,
+            running: None,
+        };
+        site.remote
+            .habits(|habits| habits.token = Some("s3cret".to_owned()));
+        site.point_at(api_url.unwrap_or(&site.remote.url()));
+        site
+    }
+
+    /// Writes the profile.
+    pub(crate) fn point_at(&self, api_url: &str) {
+        let text = format!(
+            "[default]\napi_url = \"{api_url}\"\ntenant_id = \"{TENANT}\"\ntoken = \"s3cret\"\n"
+        );
+        std::fs::write(self.places().config_file(), text).unwrap();
+    }
+
+    /// Leaves trials alone that nobody asks for.
+    pub(crate) fn without_backfill(mut self) -> Self {
+        self.backfill = false;
+        self
+    }
+
+    pub(crate) fn places(&self) -> Places {
+        Places {
+            home: self.home.path().to_owned(),
+            socket: self.home.path().join("run/docksd.sock"),
+        }
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Returns the time that the daemon sees.
+    pub(crate) fn now(&self) -> UnixMs {
+        self.clock.wall()
+    }
+
+    /// Starts the daemon; `detour` is where it is led to instead of the profile's address.
+    pub(crate) async fn start(&mut self, detour: Option<String>) {
+        let mut config = Config::of(self.places());
+        config.keyring.use_keyring = Some("false".to_owned());
+        config.limits = self.limits;
+        config.sync.backfill = self.backfill;
+        // Of a remote on this machine nobody is to wait for the minute's budget.
+        config.sync.budget_per_minute = 60_000;
+        let claimed = Instance::claim(&config.places).await.unwrap();
+        let around = Around {
+            connect: Box::new(Detour(detour)),
+            clock: Arc::new(self.clock.clone()),
+        };
+        let (stop, asked) = oneshot::channel();
+        let shutdown = async move { asked.await.unwrap_or("the test ended") };
+        let task = tokio::spawn(run(config, claimed, around, shutdown));
+        self.running = Some(Running { stop, task });
+    }
+
+    /// Ends the daemon, which must end well and in time.
+    pub(crate) async fn stop(&mut self) {
+        let Some(Running { stop, task }) = self.running.take() else {
+            return;
+        };
+        stop.send("the test ends it").ok();
+        let ended = timeout(PATIENCE, task).await.expect("it ends");
+        ended.unwrap().unwrap();
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let deadlines = Deadlines {
+            connect: CEILING,
+            answer: None,
+            ..Deadlines::default()
+        };
+        let transport = UnixTransport::new(self.places().socket, deadlines);
+        Client::new(Transport::Unix(transport), TENANT, HeaderMap::new()).unwrap()
+    }
+
+    /// Asks one question within the ceiling.
+    pub(crate) async fn ask(&self, question: &Question, allowed: Allowed) -> Came {
+        let asked = timeout(CEILING, question.ask(&self.client(), allowed)).await;
+        match asked {
+            Err(_) => panic!("{question:?} took longer than the ceiling"),
+            Ok(Ok(answer)) => Came::Answer(answer),
+            Ok(Err(ClientError::Refused { complaint, .. })) => match &complaint.detail {
+                Some(detail) => Came::Refused(detail.clone()),
+                None => panic!("no error of ours: {complaint:?}"),
+            },
+            Ok(Err(other)) => panic!("the CLI has no code for this: {other:?}"),
+        }
+    }
+
+    /// Returns what the daemon says of the one remote it has.
+    pub(crate) async fn status(&self) -> RemoteStatus {
+        let mut status = self.client().status().await.unwrap();
+        status.remotes.pop().expect("a remote is open")
+    }
+
+    /// Catches up until it goes without complaint, then wants the mirror to equal the remote.
+    pub(crate) async fn becomes_equal(&self, about: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut error = None;
+            let synced = self.client().sync(true, |line| error = line.error).await;
+            if synced.is_ok() && error.is_none() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{about}: {synced:?} {error:?}");
+            self.advance(LONG);
+            sleep(Duration::from_millis(20)).await;
+        }
+        let difference = self.difference().await;
+        assert_eq!(difference, None, "{about}: the mirror is not the remote");
+    }
+
+    /// Waits until the engine has done all that it planned by itself; asks for no sweep of its own.
+    pub(crate) async fn catches_up(&self) {
+        let mut error = None;
+        let synced = self.client().sync(false, |line| error = line.error).await;
+        assert!(synced.is_ok() && error.is_none(), "{synced:?} {error:?}");
+    }
+
+    /// Says in what the mirror's lists differ from the remote's.
+    pub(crate) async fn difference(&self) -> Option<String> {
+        let (client, all) = (self.client(), everything());
+        for kind in RunKind::ALL {
+            let held = client.list_runs(kind, &all, Allowed::OnlyIfCached).await;
+            let held = texts(&held.ok()?.body);
+            let there = self.remote.world(|world| sorted(world.family(kind)));
+            if held != there {
+                return Some(unlike(&format!("{kind:?}"), &held, &there));
+            }
+        }
+        let trials = self.remote.world(|world| world.trials.clone());
+        for (run, trials) in trials {
+            let held = client.trials(&run, &all, Allowed::OnlyIfCached).await;
+            let held = match held {
+                Ok(answer) => texts(&answer.body),
+                Err(error) => return Some(format!("trials of {run}: {error}")),
+            };
+            if held != sorted(&trials) {
+                return Some(unlike(&format!("trials of {run}"), &held, &sorted(&trials)));
+            }
+        }
+        None
+    }
+}
+
+fn unlike(what: &str, held: &[String], there: &[String]) -> String {
+    let only = |a: &[String], b: &[String]| -> Vec<String> {
+        a.iter().filter(|text| !b.contains(text)).cloned().collect()
+    };
+    format!(
+        "{what}: {} held, {} there; only held {:?}; only there {:?}",
+        held.len(),
+        there.len(),
+        only(held, there),
+        only(there, held)
+    )
+}
+
+pub(crate) fn everything() -> ListQuery {
+    ListQuery {
+        limit: 0,
+        ..ListQuery::default()
+    }
+}
+
+/// Returns the objects of a list as texts, in an order of their own.
+pub(crate) fn texts(body: &[u8]) -> Vec<String> {
+    let list = sense::read_list(body).expect("a list of objects");
+    assert_eq!(list.skipped, 0);
+    let mut texts: Vec<String> = list.objects.iter().map(|o| o.text().to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+fn sorted(items: &[crate::testkit::fake_remote::world::Item]) -> Vec<String> {
+    let mut texts: Vec<String> = items.iter().map(|item| item.text.clone()).collect();
+    texts.sort();
+    texts
+}
+
+/// What came of a question.
+#[derive(Debug)]
+pub(crate) enum Came {
+    Answer(Answer),
+    Refused(ErrorDetail),
+}
+
+impl Came {
+    /// Returns what the CLI would exit with; its own tests hold the same table.
+    pub(crate) fn exit(&self) -> u8 {
+        use ErrorCode as E;
+        match self {
+            Came::Answer(_) => 0,
+            Came::Refused(detail) => match detail.code {
+                E::RunNotFound | E::TrialNotFound | E::NotFound | E::UnknownProfile => 3,
+                E::Unauthorized | E::Forbidden | E::NotSignedIn => 4,
+                E::NotCached | E::RemoteUnreachable | E::RemoteBroken => 5,
+                E::FreshnessUnmet => 6,
+                E::RateLimited => 7,
+                E::AmbiguousId => 9,
+                E::InvalidRequest => 2,
+                _ => 1,
+            },
+        }
+    }
+}
+
+/// One of the six questions of every fault.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Question {
+    List(RunKind),
+    Run(RunKind, String),
+    Trials(String),
+    Trial(String, String),
+}
+
+impl Question {
+    /// Asks for both lists, and for one object of each kind.
+    pub(crate) fn six(world: &World) -> Vec<Question> {
+        let (run, evaluation) = (world.runs[2].id.clone(), world.evaluations[2].id.clone());
+        let trial = world.trials[&evaluation][1].id.clone();
+        vec![
+            Question::List(RunKind::Run),
+            Question::Run(RunKind::Run, run),
+            Question::List(RunKind::Evaluation),
+            Question::Run(RunKind::Evaluation, evaluation.clone()),
+            Question::Trials(evaluation.clone()),
+            Question::Trial(evaluation, trial),
+        ]
+    }
+
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self, Question::List(_) | Question::Trials(_))
+    }
+
+    /// Returns what the remote would answer were it well.
+    pub(crate) fn truth(&self, world: &World) -> Vec<String> {
+        match self {
+            Question::List(kind) => sorted(world.family(*kind)),
+            Question::Run(kind, id) => vec![world.find(*kind, id).unwrap().text.clone()],
+            Question::Trials(run) => sorted(&world.trials[run]),
+            Question::Trial(run, id) => {
+                let all = &world.trials[run];
+                vec![all.iter().find(|t| t.id == *id).unwrap().text.clone()]
+            }
+        }
+    }
+
+    async fn ask(&self, client: &Client, allowed: Allowed) -> Result<Answer, ClientError> {
+        let all = everything();
+        match self {
+            Question::List(kind) => client.list_runs(*kind, &all, allowed).await,
+            Question::Run(kind, id) => client.run(*kind, id, allowed).await,
+            Question::Trials(run) => client.trials(run, &all, allowed).await,
+            Question::Trial(run, trial) => client.trial(run, trial, allowed).await,
+        }
+    }
+
+    /// Returns the objects of an answer.
+    pub(crate) fn objects(&self, answer: &Answer) -> Vec<String> {
+        if self.is_list() {
+            return texts(&answer.body);
+        }
+        let text = std::str::from_utf8(&answer.body).expect("an answer is text");
+        serde_json::from_str::<serde_json::Value>(text).expect("an answer is JSON");
+        vec![text.to_owned()]
+    }
+}
