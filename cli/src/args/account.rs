@@ -1,0 +1,110 @@
+//! `docks auth …`, `docks profile …` and `docks config …`.
+
+use clap::{Args, Subcommand};
+
+/// Verbs of `docks auth`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Save the address, tenant and token of a Docks API in a profile
+    Login(AuthLogin),
+    /// Forget the token of a profile
+    Logout(AuthLogout),
+    /// Show which remote and token a profile uses
+    Status(AuthStatus),
+}
+
+/// Arguments of `docks auth login`; the profile is the global `--profile`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks auth login\n  \
+    docks auth login --tenant TENANT_ID --token-stdin < token.txt\n  \
+    docks auth login -p staging --api-url https://api.example.com --tenant TENANT_ID")]
+pub(crate) struct AuthLogin {
+    /// Address of the Docks API
+    #[arg(long, value_name = "URL")]
+    pub(crate) api_url: Option<String>,
+    /// Tenant id
+    #[arg(short, long, value_name = "TENANT_ID")]
+    pub(crate) tenant: Option<String>,
+    /// Read the token from standard input instead of asking
+    #[arg(long)]
+    pub(crate) token_stdin: bool,
+    /// Allow http:// to another machine; the token then travels in the open
+    #[arg(long)]
+    pub(crate) insecure: bool,
+    /// Known from the Python client; refused, with the reason
+    #[arg(long, hide = true, value_name = "TOKEN", allow_hyphen_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+/// Arguments of `docks auth logout`; the profile is the global `--profile`.
+#[derive(Debug, Args)]
+pub(crate) struct AuthLogout {}
+
+/// Arguments of `docks auth status`; the profile is the global `--profile`.
+#[derive(Debug, Args)]
+pub(crate) struct AuthStatus {}
+
+/// Verbs of `docks profile`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProfileCommand {
+    /// List profiles
+    List(ProfileList),
+    /// Make a profile the default
+    Use(ProfileUse),
+    /// Add a profile, or change it
+    Add(ProfileAdd),
+    /// Remove a profile
+    Remove(ProfileRemove),
+}
+
+/// Arguments of `docks profile list`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileList {}
+
+/// Arguments of `docks profile use`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileUse {
+    /// Name of the profile
+    pub(crate) name: String,
+}
+
+/// Arguments of `docks profile add`; a jobs directory is the global `--harbor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks profile add staging --api-url https://api.example.com --tenant TENANT_ID\n  \
+    docks profile add local --harbor ~/jobs")]
+pub(crate) struct ProfileAdd {
+    /// Name of the profile
+    pub(crate) name: String,
+    /// Address of the Docks API
+    #[arg(long, value_name = "URL")]
+    pub(crate) api_url: Option<String>,
+    /// Tenant id
+    #[arg(short, long, value_name = "TENANT_ID")]
+    pub(crate) tenant: Option<String>,
+    /// Allow http:// to another machine; the token then travels in the open
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+/// Arguments of `docks profile remove`.
+#[derive(Debug, Args)]
+pub(crate) struct ProfileRemove {
+    /// Name of the profile
+    pub(crate) name: String,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// Verbs of `docks config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every setting and where its value came from
+    Explain(ConfigExplain),
+}
+
+/// Arguments of `docks config explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigExplain {}

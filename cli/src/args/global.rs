@@ -1,0 +1,93 @@
+//! Options that every command takes, before or after its name.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use docks_proto::freshness::Allowed;
+use docks_proto::time::parse_duration;
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// How to print the answer
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub(crate) format: Format,
+    /// Wrap JSON in an object that says how old the answer is and where it came from
+    #[arg(long, global = true)]
+    pub(crate) meta: bool,
+    /// Insist on an answer that the remote confirmed after this command began
+    #[arg(long, global = true)]
+    pub(crate) fresh: bool,
+    /// Insist on an answer that is at most this old, for instance 30s or 5m
+    #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) max_age: Option<Duration>,
+    /// Answer from the mirror only, without asking the remote
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+    /// Ask the remote directly, without the daemon
+    #[arg(long, global = true)]
+    pub(crate) no_daemon: bool,
+    /// Profile to use
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Use a Harbor jobs directory instead of a profile
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) harbor: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: Colour,
+    /// Say on stderr what is being done
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Show requests and timings on stderr, never the token
+    #[arg(long, global = true)]
+    pub(crate) debug: bool,
+}
+
+impl Global {
+    /// Returns how old the answer may be.
+    pub(crate) fn allowed(&self) -> Allowed {
+        match (self.fresh, self.offline, self.max_age) {
+            (true, _, _) => Allowed::NoCache,
+            (_, true, _) => Allowed::OnlyIfCached,
+            // Whole seconds cross the socket, so less than one means "now".
+            (_, _, Some(age)) if age < Duration::from_secs(1) => Allowed::NoCache,
+            (_, _, Some(age)) => Allowed::MaxAge(age),
+            _ => Allowed::Default,
+        }
+    }
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people at a terminal, tab-separated values without a header in a pipe
+    #[default]
+    Table,
+    /// The remote's objects as one JSON value
+    Json,
+    /// One JSON object per line
+    Jsonl,
+    /// Tab-separated values with a header
+    Tsv,
+}
+
+/// When colour is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Colour {
+    /// At a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}

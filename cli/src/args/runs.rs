@@ -1,0 +1,191 @@
+//! `docks runs …`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Verbs of `docks runs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List runs
+    List(RunsList),
+    /// Show one run
+    Get(RunsGet),
+    /// Stop a run
+    Stop(RunsStop),
+    /// List evaluation runs
+    EvalList(RunsEvalList),
+    /// Show one evaluation run with its leaderboard
+    EvalGet(RunsEvalGet),
+    /// Start a queued evaluation run
+    EvalStart(RunsEvalStart),
+    /// Cancel an evaluation run
+    EvalCancel(RunsEvalCancel),
+    /// List the trials of an evaluation run
+    Trials(RunsTrials),
+    /// Show one trial with its results and artifact URIs
+    Trial(RunsTrial),
+    /// Download the artifacts of an evaluation run
+    Artifacts(RunsArtifacts),
+}
+
+/// What every list takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ListOptions {
+    /// Number of rows to show, 0 for all
+    #[arg(short = 'n', long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
+    pub(crate) limit: Option<u64>,
+    /// Only rows with this status; may be repeated or comma separated
+    #[arg(short, long, value_name = "STATUS", value_delimiter = ',')]
+    pub(crate) status: Vec<String>,
+    /// Print full ids only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Only rows whose id, name, task or agent contains this text
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) search: Option<String>,
+    /// Only rows made at or after this time: 8h, 2d, today, 2026-11-23, 2026-11-23T16:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Only rows made before this time
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+    /// Order by this key, turned round by a leading dash
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+    /// Show these columns only, comma separated
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+}
+
+fn limit(text: &str) -> Result<u64, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "write a whole number from 0 up; 0 means all".to_owned())
+}
+
+/// Arguments of `docks runs list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks runs list --limit 10 --status running\n  \
+    docks runs list -s failed -s cancelled --since 2d\n  \
+    docks runs list --limit 0 --quiet")]
+pub(crate) struct RunsList {
+    #[command(flatten)]
+    pub(crate) options: ListOptions,
+}
+
+/// Arguments of `docks runs get`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  docks runs get abc123\n  docks runs get abc123 --format json")]
+pub(crate) struct RunsGet {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+}
+
+/// Arguments of `docks runs stop`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  docks runs stop abc123\n  docks runs stop abc123 --force")]
+pub(crate) struct RunsStop {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// Arguments of `docks runs eval-list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks runs eval-list --limit 5\n  \
+    docks runs eval-list --status partial,failed --sort name")]
+pub(crate) struct RunsEvalList {
+    #[command(flatten)]
+    pub(crate) options: ListOptions,
+}
+
+/// Arguments of `docks runs eval-get`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  docks runs eval-get abc123\n  docks runs eval-get nightly-mixed"
+)]
+pub(crate) struct RunsEvalGet {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+}
+
+/// Arguments of `docks runs eval-start`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  docks runs eval-start abc123")]
+pub(crate) struct RunsEvalStart {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+}
+
+/// Arguments of `docks runs eval-cancel`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  docks runs eval-cancel abc123\n  docks runs eval-cancel abc123 --force"
+)]
+pub(crate) struct RunsEvalCancel {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Do not ask first
+    #[arg(short, long)]
+    pub(crate) force: bool,
+}
+
+/// Arguments of `docks runs trials`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks runs trials abc123\n  \
+    docks runs trials abc123 --status failed,error --sort -reward\n  \
+    docks runs trials abc123 --columns id,task,reward --format tsv")]
+pub(crate) struct RunsTrials {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    #[command(flatten)]
+    pub(crate) options: ListOptions,
+}
+
+/// Arguments of `docks runs trial`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  docks runs trial abc123 trial-001")]
+pub(crate) struct RunsTrial {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) trial_id: String,
+}
+
+/// Arguments of `docks runs artifacts`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks runs artifacts abc123 --output ./artifacts\n  \
+    docks runs artifacts abc123 --trial trial-001 --type logs")]
+pub(crate) struct RunsArtifacts {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Only this trial; may be repeated
+    #[arg(short, long, value_name = "TRIAL_ID")]
+    pub(crate) trial: Vec<String>,
+    /// Directory to write to
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub(crate) output: PathBuf,
+    /// Only artifacts of this type; may be repeated or comma separated
+    #[arg(long = "type", value_enum, value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) types: Vec<ArtifactType>,
+}
+
+/// The four artifacts of a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub(crate) enum ArtifactType {
+    /// Execution log
+    Logs,
+    /// Steps of the agent
+    Trajectory,
+    /// Changes the agent made
+    Diff,
+    /// Results and metrics
+    Result,
+}

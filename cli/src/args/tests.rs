@@ -1,0 +1,158 @@
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split_whitespace()).and_then(Cli::check)
+}
+
+#[test]
+fn the_tree_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn global_options_work_on_both_sides_of_a_subcommand() {
+    for line in [
+        "docks --format json --debug -p work runs list",
+        "docks runs list --format json --debug -p work",
+        "docks runs --format json list -p work --debug",
+    ] {
+        let cli = parse(line).unwrap();
+        assert_eq!(cli.global.format, Format::Json, "{line}");
+        assert!(cli.global.debug, "{line}");
+        assert_eq!(cli.global.profile.as_deref(), Some("work"), "{line}");
+    }
+}
+
+#[test]
+fn contradictions_are_usage_errors_wherever_they_stand() {
+    for line in [
+        "docks --fresh runs list --offline",
+        "docks runs list --fresh --max-age 5s",
+        "docks --max-age 5s runs list --offline",
+        "docks runs list --offline --no-daemon",
+        "docks --harbor /x runs list -p y",
+        "docks auth login --token abc",
+        "docks runs list --limit -5",
+        "docks runs list --limit five",
+        "docks runs list --max-age soon",
+        "docks runs list --format yaml",
+        "docks runs get",
+    ] {
+        let error = parse(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}");
+        assert!(!error.to_string().contains("abc"), "{line}");
+    }
+}
+
+#[test]
+fn a_sort_key_may_begin_with_a_dash() {
+    let cli = parse("docks runs list --sort -created").unwrap();
+    let Command::Runs(RunsCommand::List(list)) = cli.command else {
+        panic!("another command");
+    };
+    assert_eq!(list.options.sort.as_deref(), Some("-created"));
+}
+
+#[test]
+fn statuses_are_repeated_or_comma_separated() {
+    let cli = parse("docks runs list -s failed,error --status running").unwrap();
+    let Command::Runs(RunsCommand::List(list)) = cli.command else {
+        panic!("another command");
+    };
+    assert_eq!(list.options.status, ["failed", "error", "running"]);
+}
+
+/// Every line that the user's document shows, and those of the Python client's own guide.
+const DOCUMENTED: &[&str] = &[
+    "docks runs list --limit 10 --status running",
+    "docks runs list -n 10",
+    "docks runs get abc123-def456-ghi789",
+    "docks runs stop abc123-def456-ghi789",
+    "docks runs eval-list --limit 5",
+    "docks runs eval-get abc123-def456-ghi789",
+    "docks runs trials abc123-def456-ghi789",
+    "docks runs trials abc123-def456-ghi789 --limit 5",
+    "docks runs trial abc123-def456-ghi789 trial-001",
+    "docks runs artifacts abc123-def456-ghi789 --output ./artifacts",
+    "docks runs artifacts abc123-def456-ghi789 --trial trial-001 --type logs",
+    "docks runs artifacts abc123-def456-ghi789 -t trial-001 -o ./results",
+    "docks runs artifacts abc123-def456-ghi789 --type trajectory",
+    "docks runs artifacts abc123-def456-ghi789 --type diff",
+    "docks runs artifacts abc123-def456-ghi789 --type result",
+    "docks runs list --limit 5",
+    "docks runs artifacts abc123-def456-ghi789 --output ./results",
+    "docks runs list --status failed",
+    "docks runs list --status failed --format json",
+    "docks runs stop abc123 -f",
+    "docks runs eval-start abc123",
+    "docks runs eval-cancel abc123 --force",
+    "docks --debug runs eval-get abc123",
+    "docks runs eval-get abc123 --debug",
+    "docks --profile staging -v runs list",
+    "docks --harbor examples/harbor-jobs runs eval-list",
+    "docks auth login --api-url https://api.example --tenant 64e7ed28",
+    "docks auth login -p staging",
+    "docks auth logout --profile b",
+    "docks auth status",
+    "docks profile add local --harbor ./jobs",
+    "docks sync --full",
+    "docks daemon logs -n 0 --follow",
+    "docks daemon run -- --log-level debug",
+    "docks completions zsh",
+];
+
+#[test]
+fn every_documented_line_is_understood() {
+    for line in DOCUMENTED {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+    for status in [
+        "pending",
+        "provisioning",
+        "running",
+        "completed",
+        "failed",
+        "cancelled",
+    ] {
+        assert!(parse(&format!("docks runs list --status {status}")).is_ok());
+    }
+    assert_eq!(
+        parse("docks -V").unwrap_err().kind(),
+        ErrorKind::DisplayVersion
+    );
+}
+
+#[test]
+fn every_example_in_the_help_is_understood() {
+    fn walk(command: &clap::Command, lines: &mut Vec<String>) {
+        let help = command.get_after_help().map(ToString::to_string);
+        for line in help.unwrap_or_default().lines() {
+            if let Some(line) = line.trim().strip_prefix("docks ") {
+                let line = line.split(['<', '>']).next().unwrap_or(line);
+                lines.push(format!("docks {line}"));
+            }
+        }
+        for inner in command.get_subcommands() {
+            walk(inner, lines);
+        }
+    }
+    let mut lines = Vec::new();
+    walk(&Cli::command(), &mut lines);
+    assert!(lines.len() > 20, "{lines:?}");
+    for line in lines {
+        if let Err(error) = parse(&line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn meta_means_json_and_contradicts_the_line_formats() {
+    assert_eq!(
+        parse("docks runs list --meta").unwrap().global.format,
+        Format::Json
+    );
+    assert!(parse("docks runs list --meta --format tsv").is_err());
+}

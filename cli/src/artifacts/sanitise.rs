@@ -1,0 +1,228 @@
+//! Names from the remote made into single, harmless path segments.
+//!
+//! A segment can neither leave its directory nor surprise the next program:
+//! no separators, no control or invisible characters, nothing hidden, nothing
+//! that looks like an option, no name that some file system keeps for devices.
+
+/// Longest segment in bytes; two of them and a joint fit the usual 255.
+const MAX_SEGMENT_BYTES: usize = 100;
+
+/// Longest file suffix with its dot; longer ones are no suffixes.
+const MAX_SUFFIX_BYTES: usize = 16;
+
+/// Turns any text into one safe segment; `otherwise` stands for an empty one.
+///
+/// Different texts can give the same segment: whoever needs them apart compares
+/// [`fold`]ed segments and adds [`mark`].
+pub(crate) fn segment(text: &str, otherwise: &str) -> String {
+    let mut safe: String = text.chars().map(harmless).collect();
+    if safe.is_empty() {
+        safe = otherwise.to_owned();
+    }
+    // Windows drops trailing dots and spaces, which would merge two names.
+    let kept = safe.trim_end_matches(['.', ' ']).len();
+    let cut = safe.chars().count() - safe[..kept].chars().count();
+    safe.truncate(kept);
+    safe.extend(std::iter::repeat_n('_', cut.min(3)));
+    if safe.starts_with(['.', '-', '~', ' ']) {
+        safe.replace_range(..1, "_");
+    }
+    if is_device(&safe) {
+        safe.insert(0, '_');
+    }
+    shorten(safe, text)
+}
+
+/// Returns at most the first 12 characters, the length that people know from listings.
+pub(crate) fn first_twelve(text: &str) -> &str {
+    text.char_indices()
+        .nth(12)
+        .map_or(text, |(end, _)| &text[..end])
+}
+
+/// Returns a form that is equal for names which some file system takes for one.
+///
+/// Beyond ASCII the rules differ (case, composition), so all words with such
+/// characters count as equal: at worst two names get a mark without need.
+pub(crate) fn fold(segment: &str) -> String {
+    let mut folded = String::new();
+    let mut word = String::new();
+    for c in segment.chars().chain(std::iter::once('\0')) {
+        if c.is_ascii_alphabetic() || !c.is_ascii() {
+            word.push(c.to_ascii_lowercase());
+            continue;
+        }
+        if word.is_ascii() {
+            folded.push_str(&word);
+        } else {
+            folded.push('\u{fffd}');
+        }
+        word.clear();
+        folded.push(c);
+    }
+    folded
+}
+
+/// Returns eight hexadecimal digits that stand for a text, the same in every release.
+pub(crate) fn mark(text: &str) -> String {
+    // FNV-1a: the standard hasher may change between compilers, names on disk may not.
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
+}
+
+/// Returns the suffix of the address's last segment with its dot, or `.json`.
+pub(crate) fn suffix_of(uri: &str) -> String {
+    let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
+    // In a bucket or a file name `?` and `#` are ordinary characters.
+    let path = if scheme.to_ascii_lowercase().starts_with("http") {
+        rest.split(['?', '#']).next().unwrap_or(rest)
+    } else {
+        rest
+    };
+    let last = match path.rsplit_once('/') {
+        Some((_, last)) => last,
+        None => "",
+    };
+    let safe = |suffix: &str| {
+        !suffix.is_empty()
+            && suffix.len() < MAX_SUFFIX_BYTES
+            && suffix.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    match last.rsplit_once('.') {
+        Some((stem, suffix)) if !stem.is_empty() && safe(suffix) => format!(".{suffix}"),
+        _ => ".json".to_owned(),
+    }
+}
+
+fn harmless(c: char) -> char {
+    let unsafe_somewhere = matches!(
+        c,
+        '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '\u{2028}' | '\u{2029}'
+    );
+    if c.is_control() || unsafe_somewhere || is_invisible(c) {
+        '_'
+    } else {
+        c
+    }
+}
+
+/// Characters that are not seen or that turn the direction of what follows.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Names that Windows keeps for devices, whatever follows the first dot.
+fn is_device(segment: &str) -> bool {
+    let stem = segment
+        .split('.')
+        .next()
+        .unwrap_or(segment)
+        .trim_end()
+        .to_ascii_lowercase();
+    let numbered = |prefix| {
+        stem.strip_prefix(prefix)
+            .is_some_and(|rest: &str| rest.len() == 1 && rest.as_bytes()[0].is_ascii_digit())
+    };
+    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+}
+
+fn shorten(segment: String, original: &str) -> String {
+    if segment.len() <= MAX_SEGMENT_BYTES {
+        return segment;
+    }
+    let room = MAX_SEGMENT_BYTES - 9;
+    let end = (0..=room)
+        .rev()
+        .find(|&at| segment.is_char_boundary(at))
+        .unwrap_or(0);
+    format!("{}~{}", &segment[..end], mark(original))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hostile_names_become_one_harmless_segment() {
+        for (text, expected) in [
+            ("../../etc/passwd", "_._.._etc_passwd"),
+            ("..", "__"),
+            (".", "_"),
+            ("", "unknown"),
+            ("-rf", "_rf"),
+            ("~root", "_root"),
+            (".ssh", "_ssh"),
+            ("a\0b\nc\u{1b}[2J", "a_b_c_[2J"),
+            ("C:\\x", "C__x"),
+            ("con.txt", "_con.txt"),
+            ("Lpt1", "_Lpt1"),
+            ("name. .", "name___"),
+            ("evil\u{202e}gpj.exe", "evil_gpj.exe"),
+            ("fix-clamp", "fix-clamp"),
+            ("größe", "größe"),
+        ] {
+            assert_eq!(segment(text, "unknown"), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_stays_apart_from_its_neighbour() {
+        let a = segment(&format!("{}a", "x".repeat(500)), "unknown");
+        let b = segment(&format!("{}b", "x".repeat(500)), "unknown");
+        assert!(a.len() <= MAX_SEGMENT_BYTES && a != b, "{a} {b}");
+        assert!(segment(&"é".repeat(500), "unknown").len() <= MAX_SEGMENT_BYTES);
+    }
+
+    #[test]
+    fn names_that_some_file_system_merges_fold_to_the_same() {
+        assert_eq!(fold("Task"), fold("tASK"));
+        assert_eq!(fold("gr\u{f6}\u{df}e-1"), fold("gro\u{308}SSE-1"));
+        assert_ne!(fold("gr\u{f6}\u{df}e-1"), fold("gr\u{f6}\u{df}e-2"));
+        assert_ne!(fold("a"), fold("b"));
+    }
+
+    #[test]
+    fn suffixes_are_those_of_the_last_path_segment() {
+        for (uri, expected) in [
+            ("gs://b/trials/t/logs.txt", ".txt"),
+            ("https://h/a/trajectory.json?sig=x.y/z.exe", ".json"),
+            ("https://h/a/x.tar.gz#part.1", ".gz"),
+            ("https://example.com", ".json"),
+            ("file:///a/b/.hidden", ".json"),
+            ("gs://b/diff.patch", ".patch"),
+            ("gs://b/x.", ".json"),
+            ("gs://b/x.a/../b", ".json"),
+            ("gs://b/x.e\u{301}", ".json"),
+            ("nonsense", ".json"),
+        ] {
+            assert_eq!(suffix_of(uri), expected, "{uri}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_a_segment_that_stays_where_it_is_put(text in any::<String>()) {
+            let safe = segment(&text, "unknown");
+            prop_assert!(!safe.is_empty() && safe.len() <= MAX_SEGMENT_BYTES);
+            prop_assert!(!safe.contains(['/', '\\', '\0']));
+            prop_assert!(!safe.starts_with(['.', '-']) && !safe.ends_with(['.', ' ']));
+            prop_assert!(!safe.chars().any(char::is_control));
+            prop_assert_eq!(std::path::Path::new(&safe).components().count(), 1);
+        }
+    }
+}

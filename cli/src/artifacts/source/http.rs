@@ -1,0 +1,255 @@
+//! `http(s)://` addresses.
+//!
+//! Redirects are followed within one origin only. The token is sent to the
+//! profile's own origin and nowhere else. Plain `http` is for loopback, and
+//! only when the API is on loopback too: a remote elsewhere has no business
+//! with this machine's local services.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use docks_proto::secret::Token;
+use futures_util::{Stream, StreamExt};
+use reqwest::{StatusCode, Url, redirect};
+
+/// Redirects within one origin that are followed; more are a loop.
+const MOST_REDIRECTS: usize = 5;
+
+/// Most bytes of an answer that does not say its length, which compressed ones never do:
+/// a few megabytes on the wire must not fill a disk.
+const MOST_BYTES_OF_UNKNOWN: u64 = 8 << 30;
+
+/// Says why an `http(s)` address gave nothing whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpError {
+    /// Not a URL.
+    #[error("the remote gave something that is no URL")]
+    NotAUrl,
+    /// Plain `http` where it is not allowed.
+    #[error("plain http to {host} is refused; only https, or http on this machine, is safe")]
+    PlainHttp {
+        /// To whom.
+        host: String,
+    },
+    /// The client cannot be made, for instance without any root certificate.
+    #[error("could not set up https")]
+    Setup(#[source] reqwest::Error),
+    /// No answer.
+    #[error("could not get it from {host}")]
+    Ask {
+        /// From whom.
+        host: String,
+        /// Cause, without the address.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// A redirect that is not followed.
+    #[error("{host} answered {status}, a redirect that is not followed to another place")]
+    Redirect {
+        /// Who.
+        host: String,
+        /// What.
+        status: u16,
+    },
+    /// An error answer.
+    #[error("{host} answered {status}")]
+    Status {
+        /// Who.
+        host: String,
+        /// What.
+        status: u16,
+    },
+    /// The answer stopped before its end.
+    #[error("the answer of {host} broke off")]
+    Broken {
+        /// Whose.
+        host: String,
+        /// Cause, without the address.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// More than we take without knowing how much there will be.
+    #[error("the answer of {host} has no length and is larger than {limit_bytes} bytes")]
+    Endless {
+        /// Whose.
+        host: String,
+        /// The limit.
+        limit_bytes: u64,
+    },
+}
+
+impl HttpError {
+    /// Tells whether the same request may succeed a moment later.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Ask { .. } | Self::Broken { .. } => true,
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
+            _ => false,
+        }
+    }
+}
+
+/// What the profile allows.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpSettings {
+    /// The profile's API, if it has one.
+    pub(crate) api_url: Option<String>,
+    /// Its token, for its own origin only.
+    pub(crate) token: Option<Token>,
+    /// Whether the profile allows plain `http` to anybody.
+    pub(crate) insecure: bool,
+    /// Longest silence; there is no limit on the whole.
+    pub(crate) idle: Duration,
+}
+
+/// Downloads over HTTP.
+#[derive(Debug)]
+pub(crate) struct HttpSource {
+    settings: HttpSettings,
+    api: Option<Url>,
+    // Made on first use: reading root certificates costs more than most downloads from files.
+    client: OnceLock<reqwest::Client>,
+}
+
+impl HttpSource {
+    /// Takes the settings; connects to nothing.
+    pub(crate) fn new(settings: HttpSettings) -> Self {
+        let api = settings.api_url.as_deref().and_then(|u| Url::parse(u).ok());
+        Self {
+            settings,
+            api,
+            client: OnceLock::new(),
+        }
+    }
+
+    /// Asks for an address; the body is still to be read.
+    pub(crate) async fn open(
+        &self,
+        uri: &str,
+    ) -> Result<
+        (
+            Option<u64>,
+            impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static + use<>,
+        ),
+        HttpError,
+    > {
+        let url = Url::parse(uri).map_err(|_| HttpError::NotAUrl)?;
+        let host = url.host_str().ok_or(HttpError::NotAUrl)?.to_owned();
+        self.check_plain(&url, &host)?;
+        let own = self
+            .api
+            .as_ref()
+            .is_some_and(|a| a.origin() == url.origin());
+        let mut request = self.client()?.get(url);
+        if let Some(token) = self.settings.token.as_ref().filter(|_| own) {
+            request = request.header(reqwest::header::AUTHORIZATION, token.authorization());
+        }
+        let reply = request.send().await.map_err(|source| HttpError::Ask {
+            host: host.clone(),
+            source: source.without_url(),
+        })?;
+        check_status(reply.status(), &host)?;
+        let size_bytes = reply.content_length();
+        Ok((size_bytes, body(reply, size_bytes, host)))
+    }
+
+    fn check_plain(&self, url: &Url, host: &str) -> Result<(), HttpError> {
+        let local_api = self.api.as_ref().is_none_or(is_loopback);
+        if url.scheme() == "https" || self.settings.insecure || (local_api && is_loopback(url)) {
+            return Ok(());
+        }
+        Err(HttpError::PlainHttp {
+            host: host.to_owned(),
+        })
+    }
+
+    fn client(&self) -> Result<&reqwest::Client, HttpError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let made = builder(self.settings.idle)
+            .redirect(redirect::Policy::custom(within_origin))
+            .build()
+            .map_err(HttpError::Setup)?;
+        Ok(self.client.get_or_init(|| made))
+    }
+}
+
+/// Tells whether two addresses have scheme, host and port in common.
+pub(crate) fn same_origin(one: &str, other: &str) -> bool {
+    match (Url::parse(one), Url::parse(other)) {
+        (Ok(one), Ok(other)) => one.origin() == other.origin(),
+        _ => false,
+    }
+}
+
+/// Starts a client with the time-outs that downloads have: on silence, not on the whole.
+pub(super) fn builder(idle: Duration) -> reqwest::ClientBuilder {
+    // Fails only when a provider is there already, which is as good.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    reqwest::Client::builder()
+        .user_agent(concat!("docks/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10).min(idle))
+        .read_timeout(idle)
+        .referer(false)
+}
+
+fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same = attempt
+        .previous()
+        .last()
+        .is_some_and(|from| from.origin() == attempt.url().origin());
+    if same && attempt.previous().len() <= MOST_REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.stop()
+    }
+}
+
+fn check_status(status: StatusCode, host: &str) -> Result<(), HttpError> {
+    let (host, code) = (host.to_owned(), status.as_u16());
+    if status.is_redirection() {
+        return Err(HttpError::Redirect { host, status: code });
+    }
+    // Anything but 200 is not the whole object: 204 has none, 206 is a part.
+    if status != StatusCode::OK {
+        return Err(HttpError::Status { host, status: code });
+    }
+    Ok(())
+}
+
+fn body(
+    reply: reqwest::Response,
+    size_bytes: Option<u64>,
+    host: String,
+) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
+    let mut seen = 0_u64;
+    reply.bytes_stream().map(move |chunk| {
+        let chunk = chunk.map_err(|source| HttpError::Broken {
+            host: host.clone(),
+            source: source.without_url(),
+        })?;
+        seen += chunk.len() as u64;
+        if size_bytes.is_none() && seen > MOST_BYTES_OF_UNKNOWN {
+            return Err(HttpError::Endless {
+                host: host.clone(),
+                limit_bytes: MOST_BYTES_OF_UNKNOWN,
+            });
+        }
+        Ok(chunk)
+    })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else {
+        return false;
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+}

@@ -1,0 +1,189 @@
+//! A server that misbehaves never leaves a half file.
+
+use std::sync::Arc;
+
+use docks_proto::secret::Token;
+use tokio::sync::Barrier;
+
+use super::server::{Answer, Server};
+use super::*;
+
+#[tokio::test]
+async fn a_whole_answer_becomes_a_file_and_a_cut_one_leaves_nothing() {
+    let server = Server::start(&[
+        ("/a/logs.txt?sig=x", Answer::Whole(b"hello".to_vec())),
+        ("/b/diff.patch", Answer::Cut(b"half".to_vec())),
+    ])
+    .await;
+    let output = tempfile::tempdir().unwrap();
+    let trials = [trial(
+        "0123456789abcdef",
+        "sum",
+        &[
+            (
+                ArtifactType::Logs,
+                format!("{}/a/logs.txt?sig=x", server.url),
+            ),
+            (ArtifactType::Diff, format!("{}/b/diff.patch", server.url)),
+        ],
+    )];
+    let (outcome, memory) = fetch(&trials, &usual(), output.path()).await;
+    assert_eq!(files(output.path()), ["run-1/sum_0123456789ab/logs.txt"]);
+    assert_eq!((outcome.finished(), outcome.bytes()), (1, 5));
+    let failures = memory.failures.into_inner().unwrap();
+    assert!(failures[&1].contains("broke off"), "{failures:?}");
+    assert!(
+        server
+            .heads()
+            .iter()
+            .all(|head| !head.contains("authorization"))
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_once_is_asked_for_again() {
+    let answer = Answer::Then(
+        Box::new(Answer::Cut(b"ha".to_vec())),
+        Box::new(Answer::Whole(b"whole".to_vec())),
+    );
+    let server = Server::start(&[("/x.txt", answer)]).await;
+    let output = tempfile::tempdir().unwrap();
+    let trials = logs(format!("{}/x.txt", server.url));
+    let planned = plan("run-1", RunName::Short, &trials, &Wanted::default());
+    let memory = SilentMemory;
+    let outcome = fetch_all(&planned.requests, &usual(), output.path(), &memory).await;
+    assert_eq!(outcome.finished(), 1);
+    let tree = snapshot(output.path());
+    assert_eq!(tree["run-1/task_trial-0001/logs.txt"], "file whole");
+    assert_eq!(files(output.path()).len(), 1);
+}
+
+struct SilentMemory;
+
+impl Observer for SilentMemory {
+    fn began(&self, _: usize, _: &ArtifactRequest, _: Option<u64>) {}
+    fn advanced(&self, _: usize, _: u64) {}
+    fn finished(&self, _: usize, _: &ArtifactRequest, _: &Finished) {}
+    fn failed(&self, _: usize, _: &ArtifactRequest, _: &ArtifactError) {}
+}
+
+#[tokio::test]
+async fn error_answers_and_foreign_redirects_are_named() {
+    let other = Server::start(&[("/x", Answer::Whole(b"foreign".to_vec()))]).await;
+    let server = Server::start(&[
+        ("/away", Answer::Redirect(format!("{}/x", other.url))),
+        ("/round", Answer::Redirect("/round".to_owned())),
+        ("/partial", Answer::Status(206)),
+    ])
+    .await;
+    for (path, expected) in [
+        ("/missing", "answered 404"),
+        ("/away", "answered 302"),
+        ("/round", "answered 302"),
+        ("/partial", "answered 206"),
+    ] {
+        let why = fails(format!("{}{path}", server.url), &usual()).await;
+        assert!(why.contains(expected), "{path}: {why}");
+    }
+    assert_eq!(other.heads().len(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_within_one_origin_is_followed() {
+    let server = Server::start(&[
+        ("/old.txt", Answer::Redirect("/new".to_owned())),
+        ("/new", Answer::Whole(b"there".to_vec())),
+    ])
+    .await;
+    let output = tempfile::tempdir().unwrap();
+    let trials = logs(format!("{}/old.txt", server.url));
+    let (outcome, _) = fetch(&trials, &usual(), output.path()).await;
+    assert_eq!(outcome.bytes(), 5);
+}
+
+#[tokio::test]
+async fn silence_ends_a_download_but_slowness_does_not() {
+    let server = Server::start(&[("/x", Answer::Stall(b"some".to_vec()))]).await;
+    let short = sources(http(Duration::from_millis(200)), None, gcs(None));
+    let why = fails(format!("{}/x", server.url), &short).await;
+    assert!(why.contains("broke off"), "{why}");
+    assert_eq!(server.heads().len(), 3, "asked for again, but not for ever");
+}
+
+#[tokio::test]
+async fn downloads_run_at_the_same_time() {
+    let together = Answer::Together(Arc::new(Barrier::new(8)), b"x".to_vec());
+    let server = Server::start(&[("/x", together)]).await;
+    let trials: Vec<_> = (0..16)
+        .map(|n| {
+            let uri = format!("{}/x", server.url);
+            trial(&format!("t{n}"), "task", &[(ArtifactType::Logs, uri)])
+        })
+        .collect();
+    let output = tempfile::tempdir().unwrap();
+    let (outcome, _) = fetch(&trials, &usual(), output.path()).await;
+    assert_eq!(outcome.finished(), 16);
+}
+
+#[tokio::test]
+async fn the_token_goes_to_the_api_and_to_nobody_else() {
+    let secret = Answer::Secret("Bearer s3cret".to_owned(), b"mine".to_vec());
+    let api = Server::start(&[("/x", secret)]).await;
+    let stranger = Server::start(&[("/x", Answer::Whole(b"theirs".to_vec()))]).await;
+    let settings = HttpSettings {
+        api_url: Some(format!("{}/base", api.url)),
+        token: Token::new("s3cret"),
+        ..http(IDLE)
+    };
+    let sources = sources(settings, None, gcs(None));
+    let output = tempfile::tempdir().unwrap();
+    let trials = [
+        trial("a", "t", &[(ArtifactType::Logs, format!("{}/x", api.url))]),
+        trial(
+            "b",
+            "t",
+            &[(ArtifactType::Logs, format!("{}/x", stranger.url))],
+        ),
+    ];
+    let (outcome, _) = fetch(&trials, &sources, output.path()).await;
+    assert_eq!(outcome.finished(), 2);
+    assert!(stranger.heads().iter().all(|head| !head.contains("s3cret")));
+}
+
+#[tokio::test]
+async fn plain_http_and_local_services_are_refused_to_a_remote_elsewhere() {
+    let local = Server::start(&[("/x", Answer::Whole(b"private".to_vec()))]).await;
+    let far = HttpSettings {
+        api_url: Some("https://api.example".to_owned()),
+        ..http(IDLE)
+    };
+    let sources = sources(far, None, gcs(None));
+    for uri in [
+        format!("{}/x", local.url),
+        "http://storage.example/x".to_owned(),
+    ] {
+        let why = fails(uri, &sources).await;
+        assert!(why.contains("plain http"), "{why}");
+    }
+    assert_eq!(local.heads().len(), 0);
+}
+
+#[tokio::test]
+async fn ending_early_leaves_no_part() {
+    let server = Server::start(&[("/x", Answer::Stall(b"some".to_vec()))]).await;
+    let output = tempfile::tempdir().unwrap();
+    let trials = logs(format!("{}/x", server.url));
+    let sources = usual();
+    let mut running = Box::pin(fetch(&trials, &sources, output.path()));
+    let deadline = std::time::Instant::now() + IDLE;
+    while files(output.path()).is_empty() {
+        assert!(std::time::Instant::now() < deadline, "nothing was begun");
+        tokio::select! {
+            biased;
+            _ = &mut running => panic!("a stalled download ended"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop(running);
+    assert_eq!(files(output.path()), Vec::<String>::new());
+}

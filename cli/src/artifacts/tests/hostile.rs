@@ -1,0 +1,188 @@
+//! Names made to escape, and links planted beforehand: nothing outside changes.
+
+use std::os::unix::fs::symlink;
+
+use super::server::{Answer, Server};
+use super::*;
+
+/// Eighty names; each is used as run, task and trial with all four types.
+fn hostile_names() -> Vec<String> {
+    let fixed = [
+        "..",
+        ".",
+        "",
+        "/",
+        "//",
+        "../..",
+        "../../outside/planted",
+        "..\\..\\outside",
+        "/etc/passwd",
+        "/tmp/x",
+        "a/../../../outside",
+        "./../outside",
+        "...",
+        "....//....//outside",
+        "%2e%2e%2foutside",
+        "..%00/outside",
+        "..\0/outside",
+        "\u{2025}/outside",
+        "\u{ff0e}\u{ff0e}/outside",
+        "\u{2215}outside",
+        "~",
+        "~/outside",
+        "~root",
+        "-rf",
+        "--output=/tmp",
+        "$(touch x)",
+        "`touch x`",
+        "a;b|c&d",
+        "*",
+        "?",
+        "[a-z]",
+        "{a,b}",
+        "'",
+        "\"",
+        "a\nb",
+        "a\rb",
+        "a\tb",
+        "\u{1b}[2J",
+        "\u{1b}]0;title\u{7}",
+        "\u{202e}gpj.exe",
+        "\u{200b}",
+        "a\u{200d}b",
+        "\u{feff}bom",
+        "CON",
+        "con.txt",
+        "NUL",
+        "AUX",
+        "COM1",
+        "LPT9.log",
+        "name.",
+        "name ",
+        " name",
+        ".hidden",
+        ".ssh",
+        ".git",
+        "a:b",
+        "C:\\Windows",
+        "\\\\server\\share",
+        "file:///outside",
+        "http://x/y",
+        "A",
+        "a",
+        "\u{e9}",
+        "e\u{301}",
+        "\u{130}",
+        "i\u{307}",
+        "\u{df}",
+        "SS",
+        "\u{1f600}",
+        "planted",
+        "run-1",
+        "logs.json",
+    ];
+    let mut names: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
+    names.extend([
+        "x".repeat(256),
+        "x".repeat(5_000),
+        "\u{e9}".repeat(300),
+        "../".repeat(200),
+        ".".repeat(300),
+        "a/".repeat(300),
+        format!("{}/outside", "..".repeat(10)),
+        "\u{10ffff}".repeat(70),
+    ]);
+    names
+}
+
+fn all_types(uri: &str) -> Vec<(ArtifactType, String)> {
+    ArtifactType::ALL
+        .into_iter()
+        .map(|kind| (kind, uri.to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn hostile_names_stay_below_the_output_directory() {
+    let names = hostile_names();
+    assert_eq!(names.len() * ArtifactType::ALL.len(), 320);
+    let server = Server::start(&[("/x", Answer::Whole(b"x".to_vec()))]).await;
+    let uris = all_types(&format!("{}/x", server.url));
+    let world = tempfile::tempdir().unwrap();
+    std::fs::create_dir(world.path().join("outside")).unwrap();
+    std::fs::write(world.path().join("outside/planted"), "as it was").unwrap();
+    let output = world.path().join("target");
+    std::fs::create_dir(&output).unwrap();
+    let before = outside(world.path());
+
+    let trials: Vec<_> = names.iter().map(|name| trial(name, name, &uris)).collect();
+    let mut expected = 0;
+    for run in ["run-1", "../../outside", "/etc", "..", "\0"] {
+        let planned = plan(run, RunName::Short, &trials, &Wanted::default());
+        let memory = Memory::default();
+        let outcome = fetch_all(&planned.requests, &usual(), &output, &memory).await;
+        assert_eq!(outcome.failed(), 0, "{:?}", memory.failures);
+        assert_eq!(outcome.finished(), 320);
+        expected += 320;
+        assert_eq!(files(&output).len(), expected, "no two share a file");
+    }
+    assert_eq!(outside(world.path()), before);
+}
+
+#[tokio::test]
+async fn planted_links_are_left_alone_and_the_rest_goes_on() {
+    let server = Server::start(&[("/x", Answer::Whole(b"new".to_vec()))]).await;
+    let uris = all_types(&format!("{}/x", server.url));
+    let world = tempfile::tempdir().unwrap();
+    std::fs::create_dir(world.path().join("outside")).unwrap();
+    std::fs::write(world.path().join("outside/secret"), "as it was").unwrap();
+    let output = world.path().join("target");
+    std::fs::create_dir_all(output.join("run-1/t_file")).unwrap();
+    std::fs::create_dir_all(output.join("run-1/t_busy/logs.json")).unwrap();
+    symlink("../../outside", output.join("run-1/t_dir")).unwrap();
+    symlink("../../outside/new", output.join("run-1/t_dangling")).unwrap();
+    symlink(
+        "../../../outside/secret",
+        output.join("run-1/t_file/logs.json"),
+    )
+    .unwrap();
+    std::fs::write(output.join("run-1/t_plain"), "a file").unwrap();
+    let before = outside(world.path());
+
+    let trials: Vec<_> = ["dir", "dangling", "file", "plain", "busy", "good"]
+        .iter()
+        .map(|id| trial(id, "t", &uris))
+        .collect();
+    let (outcome, memory) = fetch(&trials, &usual(), &output).await;
+    let failures = memory.failures.into_inner().unwrap();
+    assert_eq!(outcome.failed(), 4 + 4 + 1 + 4 + 1, "{failures:?}");
+    assert!(failures.values().all(|why| why.contains("left alone")));
+    assert_eq!(outside(world.path()), before);
+    let tree = snapshot(&output);
+    assert!(tree["run-1/t_file/logs.json"].starts_with("link to"));
+    assert_eq!(tree["run-1/t_file/diff.json"], "file new");
+    assert_eq!(tree["run-1/t_good/logs.json"], "file new");
+    assert!(tree.keys().all(|path| !path.ends_with(".part")));
+}
+
+#[tokio::test]
+async fn a_run_directory_that_is_a_link_gets_no_file() {
+    let server = Server::start(&[("/x", Answer::Whole(b"new".to_vec()))]).await;
+    let world = tempfile::tempdir().unwrap();
+    std::fs::create_dir(world.path().join("outside")).unwrap();
+    let output = world.path().join("target");
+    std::fs::create_dir(&output).unwrap();
+    symlink("../outside", output.join("run-1")).unwrap();
+    let before = snapshot(world.path());
+    let trials = logs(format!("{}/x", server.url));
+    let (outcome, _) = fetch(&trials, &usual(), &output).await;
+    assert_eq!(outcome.failed(), 1);
+    assert_eq!(snapshot(world.path()), before);
+}
+
+/// Everything of the world but what lies in the target.
+fn outside(world: &Path) -> BTreeMap<String, String> {
+    let mut tree = snapshot(world);
+    tree.retain(|path, _| !path.starts_with("target/"));
+    tree
+}

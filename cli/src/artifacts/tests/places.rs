@@ -1,0 +1,137 @@
+//! Local files and buckets: what is read, and what is refused.
+
+use std::os::unix::fs::symlink;
+
+use super::server::{Answer, Server};
+use super::*;
+
+/// A jobs directory beside a secret, with a link to it inside.
+struct Jobs {
+    root: tempfile::TempDir,
+}
+
+impl Jobs {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let trial = root.path().join("jobs/job/trial 1");
+        std::fs::create_dir_all(&trial).unwrap();
+        std::fs::write(trial.join("result.json"), "{}").unwrap();
+        std::fs::write(root.path().join("secret"), "s3cret").unwrap();
+        symlink(root.path().join("secret"), trial.join("leak.txt")).unwrap();
+        symlink("result.json", trial.join("inside.json")).unwrap();
+        symlink(root.path(), trial.join("up")).unwrap();
+        Self { root }
+    }
+
+    fn sources(&self) -> Sources {
+        let jobs = self.root.path().join("jobs").canonicalize().unwrap();
+        sources(http(IDLE), Some(jobs), gcs(None))
+    }
+
+    fn uri(&self, below: &str) -> String {
+        let root = self.root.path().canonicalize().unwrap();
+        format!("file://{}/{below}", root.display())
+    }
+}
+
+#[tokio::test]
+async fn files_of_the_jobs_directory_are_copied() {
+    let jobs = Jobs::new();
+    for name in ["result.json", "inside.json"] {
+        let output = tempfile::tempdir().unwrap();
+        let trials = logs(jobs.uri(&format!("jobs/job/trial%201/{name}")));
+        let (outcome, memory) = fetch(&trials, &jobs.sources(), output.path()).await;
+        assert_eq!(outcome.bytes(), 2, "{:?}", memory.failures);
+        assert_eq!(files(output.path()), ["run-1/task_trial-0001/logs.json"]);
+    }
+}
+
+#[tokio::test]
+async fn nothing_outside_the_jobs_directory_is_read() {
+    let jobs = Jobs::new();
+    for (uri, expected) in [
+        (jobs.uri("secret"), "outside"),
+        (jobs.uri("jobs/job/trial 1/leak.txt"), "outside"),
+        (jobs.uri("jobs/job/trial 1/up/secret"), "outside"),
+        (jobs.uri("jobs/../secret"), "outside"),
+        (jobs.uri("jobs/%2e%2e/secret"), "outside"),
+        (jobs.uri("jobs-other/x"), "outside"),
+        (jobs.uri("jobs/job"), "not a regular file"),
+        (jobs.uri("jobs/gone"), "could not read"),
+        ("file://host/etc/passwd".to_owned(), "absolute path"),
+        ("file:///etc/passwd".to_owned(), "outside"),
+        ("file://".to_owned(), "absolute path"),
+    ] {
+        let why = fails(uri.clone(), &jobs.sources()).await;
+        assert!(why.contains(expected), "{uri}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn a_docks_api_may_name_no_local_file() {
+    let jobs = Jobs::new();
+    let why = fails(jobs.uri("jobs/job/trial 1/result.json"), &usual()).await;
+    assert!(why.contains("only a jobs directory"), "{why}");
+}
+
+#[tokio::test]
+async fn objects_of_a_bucket_are_fetched_from_the_named_endpoint() {
+    let server = Server::start(&[(
+        "/my%2Dbucket/trials%2Ft1%2Flogs%2Etxt",
+        Answer::Whole(b"from a bucket".to_vec()),
+    )])
+    .await;
+    let sources = sources(http(IDLE), None, gcs(Some(server.url.clone())));
+    let output = tempfile::tempdir().unwrap();
+    let trials = logs("gs://my-bucket/trials/t1/logs.txt");
+    let (outcome, memory) = fetch(&trials, &sources, output.path()).await;
+    assert_eq!(outcome.bytes(), 13, "{:?}", memory.failures);
+    assert_eq!(files(output.path()), ["run-1/task_trial-0001/logs.txt"]);
+}
+
+#[tokio::test]
+async fn a_refused_or_missing_object_says_what_to_do() {
+    let server = Server::start(&[
+        ("/private/x", Answer::Status(401)),
+        ("/private/y", Answer::Status(403)),
+        ("/broken/x", Answer::Cut(b"half".to_vec())),
+    ])
+    .await;
+    let sources = sources(http(IDLE), None, gcs(Some(server.url.clone())));
+    for (uri, expected) in [
+        ("gs://private/x", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("gs://private/y", "GOOGLE_APPLICATION_CREDENTIALS"),
+        ("gs://public/gone", "no such object"),
+        ("gs://broken/x", "could not read from bucket `broken`"),
+        ("gs://bucket", "without a bucket or an object"),
+        ("gs://b@d/x", "without a bucket or an object"),
+        ("gs://bucket/../x", "without a bucket or an object"),
+    ] {
+        let why = fails(uri, &sources).await;
+        assert!(why.contains(expected), "{uri}: {why}");
+    }
+}
+
+#[tokio::test]
+async fn a_credentials_file_that_is_none_is_an_error_and_not_a_panic() {
+    let settings = GcsSettings {
+        credentials_file: Some(PathBuf::from("/nowhere/key.json")),
+        ..gcs(None)
+    };
+    let sources = sources(http(IDLE), None, settings);
+    let why = fails("gs://bucket/x", &sources).await;
+    assert!(why.contains("could not set up access"), "{why}");
+}
+
+#[tokio::test]
+async fn unknown_kinds_of_address_are_named() {
+    for (uri, expected) in [
+        ("s3://bucket/x", "`s3://`"),
+        ("/etc/passwd", "no address"),
+        ("data:text/plain,x", "no address"),
+        ("http://", "no URL"),
+    ] {
+        let why = fails(uri, &usual()).await;
+        assert!(why.contains(expected), "{uri}: {why}");
+    }
+}

@@ -1,0 +1,105 @@
+//! One file per verb; this one picks it and runs it.
+
+mod account;
+mod action;
+mod asking;
+mod auth_login;
+mod auth_logout;
+mod auth_status;
+mod columns;
+mod completions;
+mod config_explain;
+mod daemon_control;
+mod daemon_logs;
+mod daemon_status;
+mod listing;
+mod profile;
+mod runs_artifacts;
+mod runs_eval_cancel;
+mod runs_eval_get;
+mod runs_eval_list;
+mod runs_eval_start;
+mod runs_get;
+mod runs_list;
+mod runs_stop;
+mod runs_trial;
+mod runs_trials;
+mod showing;
+mod sync;
+
+use crate::args::{
+    AuthCommand, Command, ConfigCommand, DaemonCommand, ProfileCommand, RunsCommand,
+};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+
+/// Runs a command to its end, or to Ctrl-C.
+///
+/// # Errors
+///
+/// Why it did not do what was asked.
+pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::chain(Kind::Failed, "could not start", &error))?;
+    runtime.block_on(async {
+        tokio::select! {
+            // The command goes first: a question at the terminal blocks, and until
+            // something waits Ctrl-C shall end the process as usual.
+            biased;
+            done = dispatch(context, command) => done,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Kind::Interrupted, "interrupted")),
+        }
+    })
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Runs(command) => runs(context, &command).await,
+        Command::Sync(args) => sync::run(context, &args).await,
+        Command::Daemon(command) => daemon(context, command).await,
+        Command::Auth(command) => match command {
+            AuthCommand::Login(args) => auth_login::run(context, &args).await,
+            AuthCommand::Logout(_) => auth_logout::run(context),
+            AuthCommand::Status(_) => auth_status::run(context).await,
+        },
+        Command::Profile(command) => match command {
+            ProfileCommand::List(_) => profile::list(context),
+            ProfileCommand::Use(args) => profile::pick(context, &args),
+            ProfileCommand::Add(args) => profile::add(context, &args),
+            ProfileCommand::Remove(args) => profile::remove(context, &args),
+        },
+        Command::Config(ConfigCommand::Explain(_)) => config_explain::run(context),
+        Command::Completions(args) => {
+            completions::run(context, &args);
+            Ok(())
+        }
+    }
+}
+
+async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
+    match command {
+        RunsCommand::List(args) => runs_list::run(context, args).await,
+        RunsCommand::Get(args) => runs_get::run(context, args).await,
+        RunsCommand::Stop(args) => runs_stop::run(context, args).await,
+        RunsCommand::EvalList(args) => runs_eval_list::run(context, args).await,
+        RunsCommand::EvalGet(args) => runs_eval_get::run(context, args).await,
+        RunsCommand::EvalStart(args) => runs_eval_start::run(context, args).await,
+        RunsCommand::EvalCancel(args) => runs_eval_cancel::run(context, args).await,
+        RunsCommand::Trials(args) => runs_trials::run(context, args).await,
+        RunsCommand::Trial(args) => runs_trial::run(context, args).await,
+        RunsCommand::Artifacts(args) => runs_artifacts::run(context, args).await,
+    }
+}
+
+async fn daemon(context: &Context, command: DaemonCommand) -> Result<(), Failure> {
+    match command {
+        DaemonCommand::Start(_) => daemon_control::start(context).await,
+        DaemonCommand::Stop(_) => daemon_control::stop(context).await,
+        DaemonCommand::Restart(_) => daemon_control::restart(context).await,
+        DaemonCommand::Status(_) => daemon_status::run(context).await,
+        DaemonCommand::Logs(args) => daemon_logs::run(context, &args).await,
+        DaemonCommand::Run(args) => daemon_control::run(&args.options),
+    }
+}

@@ -1,0 +1,186 @@
+//! What `auth` and `profile` share: the files, and whose tokens they hold.
+//!
+//! Changes go through here, so that no change of one profile hands its token
+//! to another, see [`docks_proto::credentials`].
+
+use docks_proto::credentials::{self, NoKeyring, Place, files};
+use docks_proto::settings::{
+    self, ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment as Variables, Flags, Profile,
+    SettingsError, Stored, TokenFileOwner, normalise_api_url, preferences_file,
+};
+
+use crate::connect::{Door, settings_failure};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::Failure;
+
+/// The settings files and the profile that a command is about.
+pub(super) struct Account {
+    pub(super) door: Door,
+    pub(super) file: ConfigFile,
+    pub(super) name: String,
+}
+
+impl Account {
+    /// Reads the files; the profile is `--profile`, else the usual one.
+    pub(super) fn open(context: &Context) -> Result<Self, Failure> {
+        let door = Door::new(Environment::of_process())?;
+        let file = files::load(&door.places).map_err(|e| settings_failure(&e))?;
+        let variables = &door.environment.settings;
+        let named = context.global.profile.clone();
+        let name = named
+            .or_else(|| variables.profile.clone())
+            .or_else(|| file.preferences().default_profile.clone())
+            .unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
+        Ok(Self { door, file, name })
+    }
+
+    /// Returns the same for another profile.
+    pub(super) fn of(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Returns the profile as it stands in the file.
+    pub(super) fn stored(&self) -> Result<Option<Stored>, Failure> {
+        self.file
+            .profile(&self.name)
+            .map_err(|e| settings_failure(&e))
+    }
+
+    /// Fails unless the file has the profile.
+    pub(super) fn must_exist(&self) -> Result<Stored, Failure> {
+        self.stored()?.ok_or_else(|| {
+            settings_failure(&SettingsError::UnknownProfile {
+                name: self.name.clone(),
+                origin: settings::Origin::Flag("NAME"),
+                known: self.file.profile_names(),
+            })
+        })
+    }
+
+    /// Changes keys of the profile in `config.toml`.
+    pub(super) fn set(&self, changes: &[(&'static str, Option<&str>)]) -> Result<(), Failure> {
+        self.edit_config(|path, text| settings::set_profile(path, text, &self.name, changes))
+    }
+
+    /// Removes the profile from `config.toml`.
+    pub(super) fn remove(&self) -> Result<(), Failure> {
+        self.edit_config(|path, text| settings::remove_profile(path, text, &self.name))
+    }
+
+    fn edit_config(
+        &self,
+        edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
+    ) -> Result<(), Failure> {
+        let path = self.door.places.config_file();
+        change(&path, edit).map_err(|e| settings_failure(&e))
+    }
+
+    /// Changes our own preferences.
+    pub(super) fn edit_preferences(
+        &self,
+        edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
+    ) -> Result<(), Failure> {
+        let path = preferences_file(&self.door.places);
+        change(&path, edit).map_err(|e| settings_failure(&e))
+    }
+
+    /// Tells whether the one token file serves a profile of this name.
+    pub(super) fn uses_token_file(&self, name: &str) -> bool {
+        let flags = Flags {
+            profile: Some(name.to_owned()),
+            harbor: None,
+        };
+        let Ok(profile) = settings::resolve(&flags, &Variables::default(), &self.file) else {
+            return false;
+        };
+        let profile = Profile {
+            inline_token: None,
+            ..profile
+        };
+        let token_file = self.door.places.token_file();
+        let keyring = NoKeyring("only the file is asked about");
+        credentials::find_token(&profile, &self.file, &keyring, &token_file)
+            .is_ok_and(|found| matches!(found.place, Place::TokenFile(_)))
+    }
+
+    /// Notes whose the token file is, before a change that would make that a guess.
+    ///
+    /// A second profile would make it nobody's; the removal of one would make it the other's.
+    pub(super) fn note_token_file(&self, owner: &str) -> Result<(), Failure> {
+        let token_file = self.door.places.token_file();
+        let text = files::read_text(&token_file).map_err(|e| settings_failure(&e))?;
+        let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
+            return Ok(());
+        };
+        let owner = TokenFileOwner {
+            profile: owner.to_owned(),
+            fingerprint: credentials::fingerprint(&text),
+        };
+        if self.file.preferences().token_file.as_ref() == Some(&owner) {
+            return Ok(());
+        }
+        self.edit_preferences(|path, old| settings::record_token_file(path, old, &owner))
+    }
+
+    /// Notes whose the token file is before this profile gets a remote; tells whether it is known.
+    pub(super) fn note_others(&self) -> Result<bool, Failure> {
+        let names = self.file.profile_names();
+        let mut others = names.iter().filter(|name| **name != self.name);
+        match others.find(|name| self.uses_token_file(name)) {
+            Some(owner) => self.note_token_file(owner).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Says which variables will win over what was just saved.
+    pub(super) fn warn_of_variables(&self, context: &Context) {
+        let variables = &self.door.environment.settings;
+        for (name, set) in [
+            ("DOCKS_API_URL", variables.api_url.is_some()),
+            ("DOCKS_TENANT_ID", variables.tenant_id.is_some()),
+            ("DOCKS_TOKEN", variables.token.is_some()),
+            ("DOCKS_HARBOR_JOBS", variables.harbor_jobs.is_some()),
+        ] {
+            if set {
+                let text = format!("{name} is set and wins over what is saved");
+                context.output.warn(text);
+            }
+        }
+    }
+}
+
+fn change(
+    path: &std::path::Path,
+    edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
+) -> Result<(), SettingsError> {
+    let old = files::read_text(path)?.unwrap_or_default();
+    files::write_private(path, &edit(path, &old)?)
+}
+
+/// Returns the address and tenant of a stored API profile in their one form.
+pub(super) fn remote_of(stored: &Stored) -> Option<(String, String)> {
+    let tenant = stored.tenant_id.clone()?;
+    let written = stored.api_url.as_deref().unwrap_or(DEFAULT_API_URL);
+    Some((normalise_api_url(written, true).ok()?, tenant))
+}
+
+/// Checks an address from an option or a prompt.
+pub(super) fn checked_url(text: &str, insecure: bool) -> Result<String, Failure> {
+    normalise_api_url(text, insecure).map_err(|source| {
+        let failure = Failure::usage(format!("the address cannot be used: {source}"));
+        match source {
+            settings::BadAddress::Plain => failure.hint("use https://, or add --insecure"),
+            _ => failure,
+        }
+    })
+}
+
+/// Checks a tenant from an option or a prompt.
+pub(super) fn checked_tenant(text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    docks_proto::id::check(text)
+        .map_err(|e| Failure::usage(format!("the tenant cannot be used: {e}")))?;
+    Ok(text.to_owned())
+}

@@ -1,0 +1,48 @@
+//! Whom the commands about runs ask.
+
+use docks_proto::freshness::Allowed;
+
+use crate::connect::{Ladder, Rungs};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::source::{Answered, Question, Source};
+
+/// The settings of one command and the ways they lead to.
+#[derive(Debug)]
+pub(super) struct Asking<'a> {
+    context: &'a Context,
+    ladder: Ladder,
+}
+
+impl<'a> Asking<'a> {
+    /// Decides settings and remote.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or wrong in options, environment or files.
+    pub(super) fn new(context: &'a Context) -> Result<Self, Failure> {
+        let ladder = Ladder::new(&context.global, Environment::of_process())?;
+        Ok(Self { context, ladder })
+    }
+
+    /// Asks, whoever answers.
+    ///
+    /// # Errors
+    ///
+    /// Why nobody answered, or what was refused.
+    pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answered, Failure> {
+        let allowed = self.context.global.allowed();
+        let may_be_old = matches!(allowed, Allowed::Default | Allowed::OnlyIfCached);
+        let rungs = Rungs::new(&self.ladder, &self.context.output, may_be_old);
+        let answered = Source::new(rungs, allowed, self.context.now, &self.context.output)
+            .ask(question)
+            .await;
+        if let Some(problem) = self.ladder.start_problem() {
+            self.context
+                .output
+                .warn(format!("docksd did not start: {problem}"));
+        }
+        answered
+    }
+}

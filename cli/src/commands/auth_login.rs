@@ -1,0 +1,196 @@
+//! `docks auth login`: saves address, tenant and token where the Python client finds them too.
+
+use std::io::Read;
+
+use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport};
+use docks_proto::credentials::{KeyringError, user};
+use docks_proto::freshness::Allowed;
+use docks_proto::query::ListQuery;
+use docks_proto::routes::RunKind;
+use docks_proto::secret::Token;
+use docks_proto::settings::{DEFAULT_API_URL, Stored, check_profile_name};
+use http::HeaderMap;
+
+use super::account::{Account, checked_tenant, checked_url, remote_of};
+use crate::args::AuthLogin;
+use crate::connect::settings_failure;
+use crate::context::Context;
+use crate::failure::{Answerer, Failure, Kind};
+use crate::output::Output;
+
+/// Longest token that is read from standard input.
+const TOKEN_BYTES: u64 = 64 * 1024;
+
+/// Asks for what options do not say, checks it with the remote, and saves it.
+pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failure> {
+    let account = Account::open(context)?;
+    let stored = account.stored()?;
+    if stored.is_none() {
+        check_profile_name(&account.name).map_err(|e| settings_failure(&e))?;
+    }
+    let stored = stored.unwrap_or_default();
+    if stored.harbor_jobs.is_some() {
+        return Err(Failure::usage(format!(
+            "profile `{}` is a jobs directory and needs no token",
+            account.name
+        ))
+        .hint("name another profile: `docks auth login -p NAME`"));
+    }
+    let api_url = address(context, args, &stored)?;
+    let tenant = tenant(context, args, &stored)?;
+    let token = token(context, args)?;
+    let insecure = api_url.starts_with("http://") && checked_url(&api_url, false).is_err();
+    check(context, &api_url, &tenant, &token, insecure).await?;
+    save(context, &account, &stored, &api_url, &tenant, &token)?;
+    account.warn_of_variables(context);
+    Ok(())
+}
+
+fn address(context: &Context, args: &AuthLogin, stored: &Stored) -> Result<String, Failure> {
+    let usual = stored.api_url.as_deref().unwrap_or(DEFAULT_API_URL);
+    // What was allowed for the stored address is not allowed for another.
+    let allow = |text: &str| args.insecure || (stored.insecure && text == usual);
+    let text = match &args.api_url {
+        Some(text) => text.clone(),
+        None if args.token_stdin || !context.output.can_ask() => usual.to_owned(),
+        None => context.output.ask("API address", Some(usual))?,
+    };
+    checked_url(&text, allow(&text))
+}
+
+fn tenant(context: &Context, args: &AuthLogin, stored: &Stored) -> Result<String, Failure> {
+    let usual = stored.tenant_id.as_deref();
+    let text = match (&args.tenant, usual) {
+        (Some(text), _) => text.clone(),
+        (None, _) if !args.token_stdin && context.output.can_ask() => {
+            context.output.ask("Tenant id", usual)?
+        }
+        (None, Some(usual)) => usual.to_owned(),
+        (None, None) => return Err(Failure::usage("no tenant was named").hint("add --tenant ID")),
+    };
+    checked_tenant(&text)
+}
+
+fn token(context: &Context, args: &AuthLogin) -> Result<Token, Failure> {
+    let text = if args.token_stdin {
+        let mut text = String::new();
+        std::io::stdin()
+            .lock()
+            .take(TOKEN_BYTES)
+            .read_to_string(&mut text)
+            .map_err(|e| Failure::chain(Kind::Failed, "could not read the token", &e))?;
+        text
+    } else if context.output.can_ask() {
+        context.output.ask_secret("Token (not shown)")?
+    } else {
+        return Err(
+            Failure::usage("nobody can be asked for the token: this is no terminal")
+                .hint("pipe it in: `docks auth login --tenant ID --token-stdin < FILE`"),
+        );
+    };
+    Token::new(&text).ok_or_else(|| {
+        Failure::usage("the token is empty or has characters that no header can carry")
+    })
+}
+
+/// Asks the remote for one run: it says at once whether it takes the token.
+///
+/// A remote that cannot be reached is no reason to keep nothing; a refusal is.
+async fn check(
+    context: &Context,
+    api_url: &str,
+    tenant: &str,
+    token: &Token,
+    insecure: bool,
+) -> Result<(), Failure> {
+    match probe(&context.output, api_url, tenant, token, insecure).await {
+        Ok(()) => Ok(()),
+        Err(ClientError::Refused { status, .. }) if matches!(status, 401 | 403) => {
+            Err(Failure::new(
+                Kind::Auth,
+                format!("{api_url} refused this token for tenant `{tenant}` ({status})"),
+            )
+            .hint("nothing was saved; check token, tenant and address"))
+        }
+        Err(error) => {
+            let cause = Failure::chain(Kind::Failed, "saved without a check", &error);
+            context.output.warn(cause.message);
+            Ok(())
+        }
+    }
+}
+
+/// Makes the smallest request that needs a token.
+pub(super) async fn probe(
+    output: &Output,
+    api_url: &str,
+    tenant: &str,
+    token: &Token,
+    insecure: bool,
+) -> Result<(), ClientError> {
+    let limits = Limits {
+        insecure,
+        ..Limits::default()
+    };
+    let transport = HttpsTransport::new(api_url, Some(token.clone()), limits)?;
+    let client = Client::new(
+        Transport::Https(Box::new(transport)),
+        tenant,
+        HeaderMap::new(),
+    )?;
+    let query = ListQuery {
+        limit: 1,
+        ..ListQuery::default()
+    };
+    let answer = client
+        .list_runs(RunKind::Run, &query, Allowed::Default)
+        .await;
+    output.exchanges(Answerer::Remote.name(), &client);
+    answer.map(drop)
+}
+
+fn save(
+    context: &Context,
+    account: &Account,
+    stored: &Stored,
+    api_url: &str,
+    tenant: &str,
+    token: &Token,
+) -> Result<(), Failure> {
+    let now = (api_url.to_owned(), tenant.to_owned());
+    let moves = remote_of(stored).is_some_and(|before| before != now);
+    let known = account.note_others()?;
+    // The token file was for the remote that this profile had until now.
+    if moves && !known && account.uses_token_file(&account.name) {
+        account.note_token_file(&format!("{} (earlier)", account.name))?;
+    }
+    let insecure = checked_url(api_url, false).is_err();
+    let mut changes = vec![
+        ("api_url", Some(api_url)),
+        ("tenant_id", Some(tenant)),
+        ("insecure", insecure.then_some("true")),
+    ];
+    let kept = account
+        .door
+        .keyring()
+        .set(&user(&account.name), token.expose());
+    // Both programs look at the `token` key first, so an older one there must go.
+    changes.push(("token", kept.is_err().then(|| token.expose())));
+    account.set(&changes)?;
+    let place = match kept {
+        Ok(()) => "in the keyring".to_owned(),
+        Err(problem) => {
+            if !matches!(problem, KeyringError::Off(_)) {
+                context.output.warn(problem.to_string());
+            }
+            let path = account.door.places.config_file();
+            format!("in {}, readable by you only", path.display())
+        }
+    };
+    let name = &account.name;
+    context.output.remark(format!(
+        "signed in: profile `{name}`, {api_url}, tenant {tenant}"
+    ));
+    context.output.remark(format!("the token is {place}"));
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `docks auth status`: which remote, which token, and whether the remote takes it.
+
+use docks_proto::client::ClientError;
+use docks_proto::settings::Target;
+
+use super::{auth_login, columns};
+use crate::connect::Ladder;
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::{Answerer, Failure, Kind};
+
+/// Prints the profile in force; fails when it has no token or the remote refuses it.
+pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+    let ladder = Ladder::new(&context.global, Environment::of_process())?;
+    let mut rows = vec![row("profile", &ladder.profile.name)];
+    let (api_url, tenant) = match &ladder.profile.target {
+        Target::DocksApi { api_url, tenant } => (api_url, tenant),
+        Target::HarborJobs { dir } => {
+            rows.push(row("harbor_jobs", &dir.display().to_string()));
+            rows.push(row("token", "not needed"));
+            columns::print(context, &["what", "value"], &rows);
+            return Ok(());
+        }
+    };
+    rows.push(row("api_url", api_url));
+    rows.push(row("tenant_id", tenant));
+    let outcome = match ladder.token() {
+        Err(failure) => {
+            rows.push(row("token", "none"));
+            Err(failure)
+        }
+        Ok(found) => {
+            rows.push(row("token", &found.place.to_string()));
+            let insecure = ladder.profile.insecure;
+            let asked =
+                auth_login::probe(&context.output, api_url, tenant, &found.token, insecure).await;
+            let (verdict, outcome) = judge(asked);
+            rows.push(row("remote", &verdict));
+            outcome
+        }
+    };
+    columns::print(context, &["what", "value"], &rows);
+    outcome
+}
+
+fn judge(asked: Result<(), ClientError>) -> (String, Result<(), Failure>) {
+    match asked {
+        Ok(()) => ("accepts the token".to_owned(), Ok(())),
+        Err(error) => {
+            let failure = Failure::of_client(&error, Answerer::Remote);
+            let verdict = match failure.kind {
+                Kind::Auth => "refuses the token",
+                Kind::Unreachable => "cannot be reached",
+                _ => "does not answer well",
+            };
+            (verdict.to_owned(), Err(failure))
+        }
+    }
+}
+
+fn row(what: &str, value: &str) -> Vec<String> {
+    vec![what.to_owned(), value.to_owned()]
+}

@@ -1,0 +1,73 @@
+//! `docks config explain`: every setting and where its value came from.
+
+use docks_proto::settings::{Origin, Target};
+
+use super::columns;
+use crate::connect::{Door, Ladder, find_docksd};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::Failure;
+
+/// Prints settings, places and the token's place; never the token.
+pub(super) fn run(context: &Context) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let (mut rows, outcome) = match Ladder::new(&context.global, environment.clone()) {
+        Ok(ladder) => (of_remote(&ladder), Ok(())),
+        // Where things would lie helps whoever has to set them up.
+        Err(failure) => (Vec::new(), Err(failure)),
+    };
+    rows.extend(of_places(&Door::new(environment)?));
+    columns::print(context, &["setting", "value", "origin"], &rows);
+    outcome
+}
+
+fn row(key: &str, value: impl Into<String>, origin: impl ToString) -> Vec<String> {
+    vec![key.to_owned(), value.into(), origin.to_string()]
+}
+
+fn of_remote(ladder: &Ladder) -> Vec<Vec<String>> {
+    let settings = ladder.profile.from.iter();
+    let mut rows: Vec<_> = settings
+        .map(|set| row(set.key, &set.value, &set.origin))
+        .collect();
+    let inline = ladder.profile.inline_token.is_some();
+    if !inline && let Target::DocksApi { .. } = ladder.profile.target {
+        rows.push(match ladder.token() {
+            Ok(found) => row("token", "set", &found.place),
+            Err(failure) => row("token", "none", failure.message),
+        });
+    }
+    if let Some(switch) = ladder.disabled() {
+        rows.push(row("daemon", "off", switch));
+    }
+    rows
+}
+
+fn of_places(door: &Door) -> Vec<Vec<String>> {
+    let places = &door.places;
+    let environment = &door.environment.places;
+    let from = |set: bool, variable| match set {
+        true => Origin::Environment(variable).to_string(),
+        false => Origin::Default.to_string(),
+    };
+    let home_from = from(environment.docks_home.is_some(), "DOCKS_HOME");
+    let socket_from = if environment.docks_socket.is_some() {
+        from(true, "DOCKS_SOCKET")
+    } else if environment.docks_home.is_some() {
+        home_from.clone()
+    } else {
+        from(!places.socket.starts_with(&places.home), "XDG_RUNTIME_DIR")
+    };
+    vec![
+        row("home", places.home.display().to_string(), home_from),
+        row("socket", places.socket.display().to_string(), socket_from),
+        match find_docksd(&door.environment) {
+            Ok(path) => row(
+                "docksd",
+                path.display().to_string(),
+                from(door.environment.docksd.is_some(), "DOCKSD"),
+            ),
+            Err(failure) => row("docksd", "none", failure.message),
+        },
+    ]
+}

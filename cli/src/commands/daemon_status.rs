@@ -1,0 +1,160 @@
+//! `docks daemon status`: health, remotes, last and next sync.
+
+use docks_proto::status::{DaemonStatus, RemoteStatus};
+
+use super::columns;
+use crate::args::Format;
+use crate::connect::Door;
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::{Failure, Kind};
+
+/// Asks the daemon how it is; fails with exit code 1 when none runs.
+pub(super) async fn run(context: &Context) -> Result<(), Failure> {
+    let door = Door::new(Environment::of_process())?;
+    let status = door.status().await.map_err(|error| {
+        Failure::chain(Kind::Failed, "docksd does not answer well", &error)
+            .hint("`docks daemon restart` replaces it")
+    })?;
+    let Some(status) = status else {
+        return Err(Failure::failed("docksd is not running").hint("start it: `docks daemon start`"));
+    };
+    if let Format::Json | Format::Jsonl = context.global.format {
+        let text = serde_json::to_string(&status)
+            .map_err(|e| Failure::chain(Kind::Failed, "could not write the status", &e))?;
+        context.output.line(text);
+        return Ok(());
+    }
+    let mut rows = of_daemon(&status);
+    for remote in &status.remotes {
+        rows.extend(of_remote(remote));
+    }
+    columns::print(context, &["what", "value"], &rows);
+    Ok(())
+}
+
+fn row(what: &str, value: impl Into<String>) -> Vec<String> {
+    vec![what.to_owned(), value.into()]
+}
+
+fn of_daemon(status: &DaemonStatus) -> Vec<Vec<String>> {
+    let mut rows = vec![
+        row("pid", status.pid.to_string()),
+        row(
+            "version",
+            format!("{} (protocol {})", status.version, status.protocol),
+        ),
+        row("sqlite", &status.sqlite_version),
+        row("socket", &status.socket),
+        row("logs", &status.log_dir),
+        row("uptime", seconds(status.uptime_s)),
+    ];
+    if let Some(bytes) = status.resident_bytes {
+        rows.push(row("memory", size(bytes)));
+    }
+    let idle = match status.idle_exit_s {
+        Some(limit) => format!("after {} without a request", seconds(limit)),
+        None => "never".to_owned(),
+    };
+    rows.push(row("ends", idle));
+    for schedule in &status.schedules {
+        rows.push(row(
+            &format!("schedule {}", schedule.name),
+            format!(
+                "last {}, next {}",
+                or_never(schedule.last_success.as_ref()),
+                or_never(schedule.next_due.as_ref())
+            ),
+        ));
+    }
+    rows
+}
+
+fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {
+    let names = if remote.profiles.is_empty() {
+        "without a profile".to_owned()
+    } else {
+        remote.profiles.join(", ")
+    };
+    let counts = &remote.rows;
+    let mut rows = vec![
+        row("remote", format!("{} ({names})", remote.location)),
+        row(
+            "  rows",
+            format!(
+                "{} runs, {} evaluation runs, {} trials, {} active, {} gone",
+                counts.runs,
+                counts.evaluation_runs,
+                counts.trials,
+                counts.active,
+                counts.tombstones
+            ),
+        ),
+        row("  last success", or_never(remote.last_success.as_ref())),
+    ];
+    if let Some(error) = &remote.last_error {
+        let times = error.consecutive;
+        rows.push(row(
+            "  last error",
+            format!("{} {} ({times} in a row)", error.at, error.message),
+        ));
+    }
+    let next = match (&remote.next_due, &remote.next_step) {
+        (Some(due), Some(step)) => format!("{due} {step}"),
+        (due, _) => or_never(due.as_ref()),
+    };
+    rows.extend([
+        row("  next due", next),
+        row("  backlog", remote.backlog.to_string()),
+        row("  circuit", &remote.circuit),
+        row("  requests", requests(remote)),
+        row(
+            "  database",
+            format!("{} ({})", remote.database, size(remote.database_bytes)),
+        ),
+    ]);
+    if let Some(path) = &remote.set_aside {
+        rows.push(row("  set aside", format!("{path} (was corrupt)")));
+    }
+    rows
+}
+
+fn requests(remote: &RemoteStatus) -> String {
+    let made = format!(
+        "{} in the last hour, {} of them unchanged (304)",
+        remote.requests_last_hour, remote.not_modified_last_hour
+    );
+    match remote.budget_per_minute {
+        // A jobs directory may be read as often as need be.
+        0 => made,
+        most => format!("{made}; {} of {most} left this minute", remote.budget_left),
+    }
+}
+
+fn or_never(time: Option<&String>) -> String {
+    time.map_or_else(|| "never".to_owned(), Clone::clone)
+}
+
+fn seconds(total: u64) -> String {
+    match total {
+        0..60 => format!("{total} s"),
+        60..3_600 => format!("{} min", total / 60),
+        3_600..86_400 => two(total / 3_600, "h", total % 3_600 / 60, "min"),
+        _ => two(total / 86_400, "d", total % 86_400 / 3_600, "h"),
+    }
+}
+
+fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    match small {
+        0 => format!("{large} {large_unit}"),
+        _ => format!("{large} {large_unit} {small} {small_unit}"),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{} KiB", bytes / 1_024),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
+}

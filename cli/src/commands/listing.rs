@@ -1,0 +1,219 @@
+//! What the list verbs share: options to a question, an answer to rows.
+
+use docks_proto::freshness::Freshness;
+use docks_proto::object::{
+    EVALUATION_STATUSES, RUN_STATUSES, RawObject, RunFields, TRIAL_STATUSES, parse_list,
+};
+use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery, Sort};
+use docks_proto::routes::RunKind;
+use docks_proto::time::{UnixMs, parse_when};
+use jiff::tz::TimeZone;
+
+use super::asking::Asking;
+use super::showing::{print_json, say_age, text_of};
+use crate::args::{Format, ListOptions};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::output::clean;
+use crate::output::json;
+use crate::output::rows::{Rows, Scene};
+use crate::source::{Answered, Question};
+
+/// Which list is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Which<'a> {
+    /// Runs of a kind.
+    Runs(RunKind),
+    /// Trials of a run.
+    Trials(&'a str),
+}
+
+impl Which<'_> {
+    fn list(self) -> ListOf {
+        match self {
+            Which::Runs(_) => ListOf::Runs,
+            Which::Trials(_) => ListOf::Trials,
+        }
+    }
+
+    fn question<'q>(&'q self, query: &'q ListQuery) -> Question<'q> {
+        match self {
+            Which::Runs(kind) => Question::Runs(*kind, query),
+            Which::Trials(run) => Question::Trials(run, query),
+        }
+    }
+
+    fn known_statuses(self) -> &'static [&'static str] {
+        match self {
+            Which::Runs(RunKind::Run) => RUN_STATUSES,
+            Which::Runs(RunKind::Evaluation) => EVALUATION_STATUSES,
+            Which::Trials(_) => TRIAL_STATUSES,
+        }
+    }
+}
+
+/// Asks for a list and prints it.
+pub(super) async fn run<R>(
+    context: &Context,
+    which: Which<'_>,
+    rows: &Rows<R>,
+    options: &ListOptions,
+) -> Result<(), Failure> {
+    rows.pick(&options.columns)?;
+    let query = query(which, options, context.now, TimeZone::system)?;
+    let asking = Asking::new(context)?;
+    for status in &query.status {
+        check_status(&asking, which, status).await?;
+    }
+    let answered = asking.ask(which.question(&query)).await?;
+    print(context, rows, options, &query, &answered)
+}
+
+/// Turns options into a question.
+fn query(
+    which: Which<'_>,
+    options: &ListOptions,
+    now: UnixMs,
+    zone: fn() -> TimeZone,
+) -> Result<ListQuery, Failure> {
+    let when = |text: &Option<String>| {
+        // The zone is read from files, so only for those who ask for times.
+        let read = |text: &String| parse_when(text, now, &zone());
+        let point = text.as_ref().map(read).transpose();
+        point.map_err(|bad| Failure::usage(bad.to_string()))
+    };
+    let sort = options.sort.as_ref().map(|key| {
+        let read = Sort::parse(which.list(), key);
+        read.map_err(|bad| Failure::usage(bad.to_string()))
+    });
+    Ok(ListQuery {
+        limit: options.limit.unwrap_or(match which {
+            Which::Runs(_) => DEFAULT_LIMIT,
+            Which::Trials(_) => 0,
+        }),
+        offset: 0,
+        status: options.status.iter().map(|s| s.trim().to_owned()).collect(),
+        search: options.search.clone().filter(|text| !text.is_empty()),
+        since: when(&options.since)?,
+        until: when(&options.until)?,
+        sort: sort.transpose()?,
+    })
+}
+
+/// Lets a status through that the specification lists or that was seen.
+async fn check_status(asking: &Asking<'_>, which: Which<'_>, status: &str) -> Result<(), Failure> {
+    let known = which.known_statuses();
+    if known.iter().any(|k| k.eq_ignore_ascii_case(status)) {
+        return Ok(());
+    }
+    let seen = match status {
+        "" => false,
+        _ => {
+            let probe = ListQuery {
+                limit: 1,
+                status: vec![status.to_owned()],
+                ..ListQuery::default()
+            };
+            let answered = asking.ask(which.question(&probe)).await?;
+            !objects(&answered)?.is_empty()
+        }
+    };
+    if seen {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("unknown status `{status}`"))
+        .hint(format!("known statuses: {}", known.join(", "))))
+}
+
+fn objects(answered: &Answered) -> Result<Vec<RawObject>, Failure> {
+    parse_list(&answered.body)
+        .map(|list| list.objects)
+        .map_err(|error| Failure::chain(Kind::Failed, "could not read the answer", &error))
+}
+
+fn print<R>(
+    context: &Context,
+    rows: &Rows<R>,
+    options: &ListOptions,
+    query: &ListQuery,
+    answered: &Answered,
+) -> Result<(), Failure> {
+    let output = &context.output;
+    let exact = context.global.format == Format::Json && !options.quiet;
+    let mut hidden = Vec::new();
+    let shown = if exact {
+        print_json(context, &text_of(&answered.body), answered);
+        None
+    } else {
+        let objects = objects(answered)?;
+        if options.quiet {
+            quiet(context, &objects);
+        } else if context.global.format == Format::Jsonl {
+            for object in &objects {
+                output.line(json::compact(object.text()));
+            }
+        } else {
+            hidden = table(context, rows, options, &objects, &answered.freshness)?;
+        }
+        Some(objects.len() as u64)
+    };
+    output.flush()?;
+    if !hidden.is_empty() {
+        let names = hidden.join(", ").to_lowercase();
+        output.remark(format!("this terminal is too narrow for: {names}"));
+    }
+    if let Some(footer) = footer(query.limit, shown, answered.total) {
+        output.remark(footer);
+    }
+    say_age(context, &answered.freshness);
+    Ok(())
+}
+
+fn quiet(context: &Context, objects: &[RawObject]) {
+    for object in objects {
+        // A trial's id stands in the same field.
+        if let Some(id) = RunFields::of(object).id.text() {
+            context.output.line(clean::line(&id));
+        }
+    }
+}
+
+/// Prints rows under headings; returns the headings there was no room for.
+fn table<R>(
+    context: &Context,
+    rows: &Rows<R>,
+    options: &ListOptions,
+    objects: &[RawObject],
+    freshness: &Freshness,
+) -> Result<Vec<&'static str>, Failure> {
+    let output = &context.output;
+    let specs = rows.pick(&options.columns)?;
+    let scene = Scene {
+        now: context.now,
+        age: freshness.age,
+    };
+    let table = rows.table(objects, &specs, !options.columns.is_empty(), scene);
+    match (context.global.format, output.look().width) {
+        (Format::Table, Some(_)) if objects.is_empty() => output.remark(rows.none),
+        (Format::Table, Some(width)) => {
+            let laid = table.lay_out(width, output.look().colour);
+            output.data(laid.text);
+            return Ok(laid.hidden);
+        }
+        (format, _) => output.data(table.tsv(format == Format::Tsv)),
+    }
+    Ok(Vec::new())
+}
+
+/// Says how much of a list is shown when it was cut.
+fn footer(limit: u64, shown: Option<u64>, total: Option<u64>) -> Option<String> {
+    match (limit, total) {
+        (0, _) => None,
+        (limit, Some(total)) => (total > limit).then(|| format!("{limit} of {total}")),
+        (limit, None) => (shown.is_none_or(|shown| shown >= limit))
+            .then(|| format!("the first {limit}; --limit 0 shows all")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! `docks profile list`, `use`, `add` and `remove`.
+
+use docks_proto::settings::{self, check_profile_name};
+
+use super::account::{Account, checked_tenant, checked_url, remote_of};
+use super::{auth_logout, columns};
+use crate::args::{ProfileAdd, ProfileRemove, ProfileUse};
+use crate::connect::{flags, settings_failure};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Lists the profiles of the file.
+pub(super) fn list(context: &Context) -> Result<(), Failure> {
+    let account = Account::open(context)?;
+    let mut rows = Vec::new();
+    for name in account.file.profile_names() {
+        let Ok(Some(stored)) = account.file.profile(&name) else {
+            continue;
+        };
+        let (kind, location, tenant) = match (&stored.harbor_jobs, remote_of(&stored)) {
+            (Some(dir), _) => ("harbor_jobs", dir.display().to_string(), String::new()),
+            (None, Some((url, tenant))) => ("docks_api", url, tenant),
+            (None, None) => ("incomplete", String::new(), String::new()),
+        };
+        let default = if name == account.name { "*" } else { "" };
+        rows.push(vec![
+            default.to_owned(),
+            name,
+            kind.to_owned(),
+            location,
+            tenant,
+        ]);
+    }
+    let columns = ["default", "name", "kind", "location", "tenant"];
+    columns::print(context, &columns, &rows);
+    if rows.is_empty() {
+        context
+            .output
+            .note("there are no profiles; `docks auth login` makes one");
+    }
+    Ok(())
+}
+
+/// Makes a profile the one that is used when nothing names one.
+pub(super) fn pick(context: &Context, args: &ProfileUse) -> Result<(), Failure> {
+    let account = Account::open(context)?.of(&args.name);
+    account.must_exist()?;
+    let name = Some(args.name.as_str());
+    account.edit_preferences(|path, text| settings::set_default_profile(path, text, name))?;
+    context
+        .output
+        .remark(format!("profile `{}` is the default now", args.name));
+    if account.door.environment.settings.profile.is_some() {
+        let text = "DOCKS_PROFILE is set and wins over the default";
+        context.output.warn(text);
+    }
+    Ok(())
+}
+
+/// Adds a profile, or changes what is not a matter of tokens.
+pub(super) fn add(context: &Context, args: &ProfileAdd) -> Result<(), Failure> {
+    let account = Account::open(context)?.of(&args.name);
+    let stored = account.stored()?;
+    if stored.is_none() {
+        check_profile_name(&args.name).map_err(|e| settings_failure(&e))?;
+    }
+    let before = stored.clone().unwrap_or_default();
+    if context.global.harbor.is_some() {
+        return add_jobs(context, args, &account);
+    }
+    if before.harbor_jobs.is_some() {
+        return Err(other_remote(&args.name));
+    }
+    let tenant = match (&args.tenant, &before.tenant_id) {
+        (Some(text), _) | (None, Some(text)) => checked_tenant(text)?,
+        (None, None) => {
+            return Err(Failure::usage("a profile is a tenant or a jobs directory")
+                .hint("add --tenant ID, or --harbor DIR"));
+        }
+    };
+    let written = args.api_url.as_ref().or(before.api_url.as_ref());
+    let url = written.map_or(settings::DEFAULT_API_URL, String::as_str);
+    let url = checked_url(
+        url,
+        args.insecure || (before.insecure && args.api_url.is_none()),
+    )?;
+    let now = Some((url.clone(), tenant.clone()));
+    if remote_of(&before).is_some_and(|then| now != Some(then)) {
+        return Err(other_remote(&args.name));
+    }
+    account.note_others()?;
+    let insecure = checked_url(&url, false).is_err().then_some("true");
+    account.set(&[
+        ("api_url", Some(&url)),
+        ("tenant_id", Some(&tenant)),
+        ("insecure", insecure),
+    ])?;
+    context.output.remark(format!(
+        "profile `{}` is saved; sign in with `docks auth login -p {}`",
+        args.name, args.name
+    ));
+    Ok(())
+}
+
+fn add_jobs(context: &Context, args: &ProfileAdd, account: &Account) -> Result<(), Failure> {
+    if args.api_url.is_some() || args.tenant.is_some() {
+        return Err(Failure::usage(
+            "--harbor cannot be used with --api-url or --tenant",
+        ));
+    }
+    if remote_of(&account.stored()?.unwrap_or_default()).is_some() {
+        return Err(other_remote(&args.name));
+    }
+    let given = flags(&context.global, &account.door.environment).harbor;
+    let dir = given.unwrap_or_default();
+    let real = dir
+        .canonicalize()
+        .map_err(|error| Failure::usage(format!("{} cannot be used: {error}", dir.display())))?;
+    let text = real
+        .to_str()
+        .filter(|_| real.is_dir())
+        .ok_or_else(|| Failure::usage(format!("{} is no directory", dir.display())))?;
+    account.set(&[("harbor_jobs", Some(text))])?;
+    let name = &args.name;
+    context
+        .output
+        .remark(format!("profile `{name}` is saved: jobs in {text}"));
+    Ok(())
+}
+
+/// A profile keeps its remote, since its stored token was given for that one.
+fn other_remote(name: &str) -> Failure {
+    Failure::usage(format!("profile `{name}` is another remote already")).hint(format!(
+        "remove it first, `docks profile remove {name}`, or sign in to the new one, \
+         `docks auth login -p {name}`"
+    ))
+}
+
+/// Removes a profile with its token.
+pub(super) fn remove(context: &Context, args: &ProfileRemove) -> Result<(), Failure> {
+    let account = Account::open(context)?.of(&args.name);
+    account.must_exist()?;
+    let question = format!("Remove profile `{}` and forget its token?", args.name);
+    if !args.force && !context.output.confirm(&question)? {
+        return Err(Failure::failed("nothing was removed"));
+    }
+    auth_logout::forget(context, &account)?;
+    // A token file that may have been this profile's must not become that of the one that is left.
+    let names = account.file.profile_names();
+    if !names.iter().any(|name| account.uses_token_file(name)) {
+        account.note_token_file(&args.name)?;
+    }
+    account.remove()?;
+    if account.file.preferences().default_profile.as_ref() == Some(&args.name) {
+        account.edit_preferences(|path, text| settings::set_default_profile(path, text, None))?;
+    }
+    context
+        .output
+        .remark(format!("profile `{}` is removed", args.name));
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Says how the downloads go: bars at a terminal, lines in a pipe, paths on stdout.
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::artifacts::download::ArtifactError;
+use crate::artifacts::{ArtifactRequest, Finished, Observer};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::clean;
+use crate::source::Answered;
+
+use super::super::showing;
+
+/// Hears what happens and says it.
+pub(super) struct Progress<'a> {
+    context: &'a Context,
+    requests: usize,
+    answered: Answered,
+    bars: MultiProgress,
+    overall: ProgressBar,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    files: HashMap<usize, ProgressBar>,
+    bytes: u64,
+    /// JSON rows, which are printed together.
+    rows: Vec<(usize, String)>,
+    /// Whether the header of the tab-separated rows is printed.
+    header: bool,
+}
+
+/// A file that is there, as programs read it.
+#[derive(Serialize)]
+struct Row<'a> {
+    path: String,
+    size_bytes: u64,
+    r#type: &'a str,
+    trial: &'a str,
+}
+
+impl<'a> Progress<'a> {
+    /// Prepares bars where there is a terminal to draw them on.
+    pub(super) fn new(
+        context: &'a Context,
+        requests: &[ArtifactRequest],
+        answered: &Answered,
+    ) -> Self {
+        let terminal = context.output.look().stderr_terminal;
+        let bars = MultiProgress::with_draw_target(if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        let overall = bars.add(ProgressBar::new(requests.len() as u64));
+        overall.set_style(style("[{bar:24}] {pos}/{len} files  {msg}"));
+        Self {
+            context,
+            requests: requests.len(),
+            // The total is that of the trials, not of the files.
+            answered: Answered {
+                total: None,
+                ..answered.clone()
+            },
+            bars,
+            overall,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Says what is about to happen.
+    pub(super) fn begin(&self) {
+        if self.context.output.look().stderr_terminal {
+            self.overall.tick();
+        } else {
+            let files = super::count(self.requests, "file");
+            self.context.output.remark(format!("downloading {files}"));
+        }
+    }
+
+    /// Takes the bars away and prints what had to wait for the end.
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        self.overall.finish_and_clear();
+        let output = &self.context.output;
+        if self.context.global.format == Format::Json {
+            let mut state = self.state();
+            state.rows.sort_by_key(|(index, _)| *index);
+            let rows: Vec<&str> = state.rows.iter().map(|(_, row)| row.as_str()).collect();
+            let list = format!("[{}]", rows.join(","));
+            showing::print_json(self.context, &list, &self.answered);
+        }
+        output.flush()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_bar(&self, index: usize) {
+        if let Some(bar) = self.state().files.remove(&index) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn print(&self, index: usize, request: &ArtifactRequest, finished: &Finished) {
+        let output = &self.context.output;
+        let path = finished.path.as_os_str();
+        match self.context.global.format {
+            Format::Table => {
+                output.data(path.as_bytes());
+                output.data("\n");
+            }
+            Format::Tsv => {
+                if !std::mem::replace(&mut self.state().header, true) {
+                    output.line("path\tsize_bytes\ttype\ttrial");
+                }
+                output.line(format!(
+                    "{}\t{}\t{}\t{}",
+                    clean::line(&path.to_string_lossy()),
+                    finished.size_bytes,
+                    request.kind.name(),
+                    clean::line(&request.trial_id)
+                ));
+            }
+            Format::Json => {
+                let row = row(request, finished);
+                self.state().rows.push((index, row));
+                return;
+            }
+            Format::Jsonl => output.line(row(request, finished)),
+        }
+        // A reader who has gone is noticed at the end; the files are wanted all the same.
+        output.flush().ok();
+    }
+}
+
+impl Observer for Progress<'_> {
+    fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>) {
+        self.take_bar(index);
+        let bar = self.bars.insert_before(
+            &self.overall,
+            size_bytes.map_or_else(ProgressBar::no_length, ProgressBar::new),
+        );
+        bar.set_style(style(match size_bytes {
+            Some(_) => "{bar:24} {bytes}/{total_bytes}  {msg}",
+            None => "{bytes}  {msg}",
+        }));
+        bar.set_message(format!("{}/{}", request.directories[1], request.file_name));
+        self.state().files.insert(index, bar);
+    }
+
+    fn advanced(&self, index: usize, bytes: u64) {
+        let mut state = self.state();
+        state.bytes += bytes;
+        self.overall
+            .set_message(HumanBytes(state.bytes).to_string());
+        if let Some(bar) = state.files.get(&index) {
+            bar.inc(bytes);
+        }
+    }
+
+    fn finished(&self, index: usize, request: &ArtifactRequest, finished: &Finished) {
+        self.take_bar(index);
+        self.overall.inc(1);
+        self.bars.suspend(|| self.print(index, request, finished));
+    }
+
+    fn failed(&self, index: usize, request: &ArtifactRequest, why: &ArtifactError) {
+        self.take_bar(index);
+        self.overall.inc(1);
+        let trial = if request.trial_id.is_empty() {
+            &request.directories[1]
+        } else {
+            &request.trial_id
+        };
+        self.bars.suspend(|| {
+            self.context.output.warn(format!(
+                "could not download {} of trial `{trial}`: {}",
+                request.kind.name(),
+                why.chain()
+            ));
+        });
+    }
+}
+
+fn row(request: &ArtifactRequest, finished: &Finished) -> String {
+    let row = Row {
+        path: finished.path.to_string_lossy().into_owned(),
+        size_bytes: finished.size_bytes,
+        r#type: request.kind.name(),
+        trial: &request.trial_id,
+    };
+    serde_json::to_string(&row).expect("texts and numbers can be written as JSON")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .expect("the template is a constant that tests have drawn")
+        .progress_chars("=> ")
+}

@@ -1,0 +1,15 @@
+//! `docks runs eval-list`.
+
+use docks_proto::routes::RunKind;
+
+use super::listing::{self, Which};
+use crate::args::RunsEvalList;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::rows::EVALUATIONS;
+
+/// Lists evaluation runs.
+pub(super) async fn run(context: &Context, args: &RunsEvalList) -> Result<(), Failure> {
+    let which = Which::Runs(RunKind::Evaluation);
+    listing::run(context, which, &EVALUATIONS, &args.options).await
+}

@@ -1,0 +1,14 @@
+//! `docks runs list`.
+
+use docks_proto::routes::RunKind;
+
+use super::listing::{self, Which};
+use crate::args::RunsList;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::rows::RUNS;
+
+/// Lists plain runs.
+pub(super) async fn run(context: &Context, args: &RunsList) -> Result<(), Failure> {
+    listing::run(context, Which::Runs(RunKind::Run), &RUNS, &args.options).await
+}

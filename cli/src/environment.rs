@@ -1,0 +1,93 @@
+//! The environment of this process as values: the only place that reads it besides `main`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use docks_proto::paths::PlacesInput;
+use docks_proto::settings;
+
+use crate::artifacts::source::GoogleVariables;
+
+/// What the environment says, read once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    /// Variables that decide settings.
+    pub(crate) settings: settings::Environment,
+    /// Variables that decide places.
+    pub(crate) places: PlacesInput,
+    /// `DOCKS_NO_DAEMON`, unless it says no.
+    pub(crate) no_daemon: bool,
+    /// `DOCKSD`: the daemon's program.
+    pub(crate) docksd: Option<PathBuf>,
+    /// Variables that decide where buckets are and what opens them.
+    pub(crate) google: GoogleVariables,
+    /// `PATH`.
+    pub(crate) search_path: Option<OsString>,
+    /// This very program.
+    pub(crate) program: Option<PathBuf>,
+    /// Where this program was started, for options that name a path.
+    pub(crate) directory: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Reads the environment of this process.
+    pub(crate) fn of_process() -> Self {
+        Self {
+            program: std::env::current_exe().ok(),
+            directory: std::env::current_dir().ok(),
+            ..Self::read(|name| std::env::var_os(name))
+        }
+    }
+
+    /// Reads variables; empty ones count as unset, and text that is not UTF-8 is no setting.
+    fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let path = |name: &str| set(name).map(PathBuf::from);
+        Self {
+            settings: settings::Environment {
+                api_url: text("DOCKS_API_URL"),
+                tenant_id: text("DOCKS_TENANT_ID"),
+                token: text("DOCKS_TOKEN"),
+                profile: text("DOCKS_PROFILE"),
+                harbor_jobs: path("DOCKS_HARBOR_JOBS"),
+                use_keyring: text("DOCKS_USE_KEYRING"),
+                session_bus: text("DBUS_SESSION_BUS_ADDRESS"),
+                runtime_dir: path("XDG_RUNTIME_DIR"),
+            },
+            places: PlacesInput {
+                home: path("HOME"),
+                docks_home: path("DOCKS_HOME"),
+                docks_socket: path("DOCKS_SOCKET"),
+                xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
+            },
+            no_daemon: text("DOCKS_NO_DAEMON")
+                .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no")),
+            docksd: path("DOCKSD"),
+            google: GoogleVariables::read(&variable),
+            search_path: set("PATH"),
+            program: None,
+            directory: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_variables_count_as_unset() {
+        let environment = Environment::read(|name| match name {
+            "DOCKS_PROFILE" | "DOCKSD" => Some(OsString::new()),
+            "DOCKS_NO_DAEMON" => Some("0".into()),
+            "DOCKS_TENANT_ID" => Some("t".into()),
+            _ => None,
+        });
+        assert_eq!(environment.settings.profile, None);
+        assert_eq!(environment.settings.tenant_id.as_deref(), Some("t"));
+        assert_eq!(environment.docksd, None);
+        assert!(!environment.no_daemon);
+        assert!(Environment::read(|_| Some("1".into())).no_daemon);
+    }
+}

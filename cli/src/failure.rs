@@ -1,0 +1,222 @@
+//! The one failure type of the command line, and its exit code.
+//!
+//! Commands return a [`Failure`]; only `main` turns it into text and a code.
+
+mod client;
+
+use docks_proto::error::{Candidate, ErrorCode, ErrorDetail};
+
+pub(crate) use client::Answerer;
+
+/// What went wrong, as far as scripts can tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// Anything without a code of its own.
+    Failed,
+    /// Typed wrongly.
+    Usage,
+    /// No such run, trial or profile.
+    NotFound,
+    /// Not signed in, or refused.
+    Auth,
+    /// Remote unreachable and nothing usable cached.
+    Unreachable,
+    /// The answer could not be confirmed within the asked age.
+    FreshnessUnmet,
+    /// The remote limits us.
+    RateLimited,
+    /// A prefix or name that fits several objects.
+    Ambiguous,
+    /// Some artifacts could not be downloaded.
+    SomeArtifacts,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl Kind {
+    /// Returns the exit code; the table in the README says the same.
+    #[must_use]
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::NotFound => 3,
+            Kind::Auth => 4,
+            Kind::Unreachable => 5,
+            Kind::FreshnessUnmet => 6,
+            Kind::RateLimited => 7,
+            Kind::Ambiguous => 9,
+            Kind::SomeArtifacts => 12,
+            Kind::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Decides the exit code.
+    pub(crate) kind: Kind,
+    /// One sentence for people; may hold remote text, which is cleaned when printed.
+    pub(crate) message: String,
+    /// What to do next, one per line.
+    pub(crate) hints: Vec<String>,
+    /// Objects that an ambiguous id fits.
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+impl Failure {
+    /// Starts a failure without hints.
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hints: Vec::new(),
+            candidates: Vec::new(),
+        }
+    }
+
+    /// A failure without a code of its own.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// Something typed wrongly.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Joins an error and its sources into one sentence, each said once.
+    pub(crate) fn chain(kind: Kind, doing: &str, error: &dyn std::error::Error) -> Self {
+        let mut message = format!("{doing}: {error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !message.ends_with(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            source = cause.source();
+        }
+        Self::new(kind, message)
+    }
+}
+
+impl From<ErrorDetail> for Failure {
+    fn from(detail: ErrorDetail) -> Self {
+        let kind = kind_of(detail.code);
+        let mut failure = Self::new(kind, detail.message);
+        failure.hints.extend(detail.hint);
+        if failure.hints.is_empty() {
+            failure.hints.extend(usual_hint(kind).map(str::to_owned));
+        }
+        if let Some(seconds) = detail.retry_after_s {
+            failure = failure.hint(format!("try again in {seconds} s"));
+        }
+        failure.candidates = detail.candidates;
+        failure
+    }
+}
+
+/// Maps the daemon's codes.
+pub(crate) fn kind_of(code: ErrorCode) -> Kind {
+    match code {
+        ErrorCode::InvalidRequest => Kind::Usage,
+        ErrorCode::RunNotFound
+        | ErrorCode::TrialNotFound
+        | ErrorCode::NotFound
+        | ErrorCode::UnknownProfile => Kind::NotFound,
+        ErrorCode::AmbiguousId => Kind::Ambiguous,
+        ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::NotSignedIn => Kind::Auth,
+        ErrorCode::RateLimited => Kind::RateLimited,
+        ErrorCode::NotCached | ErrorCode::RemoteUnreachable | ErrorCode::RemoteBroken => {
+            Kind::Unreachable
+        }
+        ErrorCode::FreshnessUnmet => Kind::FreshnessUnmet,
+        ErrorCode::ForbiddenRequest
+        | ErrorCode::Unsupported
+        | ErrorCode::ShuttingDown
+        | ErrorCode::Internal
+        | ErrorCode::Unknown => Kind::Failed,
+    }
+}
+
+/// Returns the next step that fits a kind of failure when nobody gave a better one.
+pub(crate) fn usual_hint(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Auth => {
+            Some("sign in with `docks auth login`, or check that you may use this tenant")
+        }
+        Kind::NotFound => Some("`docks runs list` and `docks runs eval-list` show what there is"),
+        Kind::Ambiguous => Some("give more of the id"),
+        Kind::FreshnessUnmet => Some("leave out --fresh or --max-age to see the last known answer"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_the_documented_code() {
+        let table = [
+            (Kind::Failed, 1),
+            (Kind::Usage, 2),
+            (Kind::NotFound, 3),
+            (Kind::Auth, 4),
+            (Kind::Unreachable, 5),
+            (Kind::FreshnessUnmet, 6),
+            (Kind::RateLimited, 7),
+            (Kind::Ambiguous, 9),
+            (Kind::SomeArtifacts, 12),
+            (Kind::Interrupted, 130),
+        ];
+        for (kind, code) in table {
+            assert_eq!(kind.exit_code(), code, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn every_code_of_the_daemon_has_its_exit_code() {
+        use ErrorCode as E;
+        let table = [
+            (E::InvalidRequest, 2),
+            (E::ForbiddenRequest, 1),
+            (E::RunNotFound, 3),
+            (E::TrialNotFound, 3),
+            (E::NotFound, 3),
+            (E::UnknownProfile, 3),
+            (E::AmbiguousId, 9),
+            (E::Unauthorized, 4),
+            (E::Forbidden, 4),
+            (E::NotSignedIn, 4),
+            (E::RateLimited, 7),
+            (E::NotCached, 5),
+            (E::FreshnessUnmet, 6),
+            (E::RemoteUnreachable, 5),
+            (E::RemoteBroken, 5),
+            (E::Unsupported, 1),
+            (E::ShuttingDown, 1),
+            (E::Internal, 1),
+            (E::Unknown, 1),
+        ];
+        for (code, exit) in table {
+            assert_eq!(kind_of(code).exit_code(), exit, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn a_chain_says_each_cause_once() {
+        let cause = std::io::Error::other("disk is full");
+        let failure = Failure::chain(Kind::Failed, "could not write", &cause);
+        assert_eq!(failure.message, "could not write: disk is full");
+    }
+}

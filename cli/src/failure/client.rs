@@ -1,0 +1,185 @@
+//! Turns what the client says into a failure with its next step.
+
+use docks_proto::client::{ClientError, SendError};
+use docks_proto::error::RemoteComplaint;
+
+use super::{Failure, Kind, usual_hint};
+
+/// Who was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answerer {
+    /// The daemon.
+    Daemon,
+    /// The remote itself.
+    Remote,
+}
+
+impl Answerer {
+    /// Returns its name for `--debug`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Answerer::Daemon => "docksd",
+            Answerer::Remote => "remote",
+        }
+    }
+}
+
+impl Failure {
+    /// Says why `answerer` gave no answer.
+    pub(crate) fn of_client(error: &ClientError, answerer: Answerer) -> Self {
+        match error {
+            ClientError::Send(error) => of_send(error, answerer),
+            ClientError::Refused {
+                status,
+                complaint,
+                retry_after,
+            } => {
+                let failure = of_refusal(*status, complaint);
+                match retry_after {
+                    Some(wait) if complaint.detail.is_none() => {
+                        failure.hint(format!("try again in {} s", wait.as_secs().max(1)))
+                    }
+                    _ => failure,
+                }
+            }
+            ClientError::Protocol { .. } => {
+                Failure::failed(error.to_string()).hint("replace it with `docks daemon restart`")
+            }
+            ClientError::Nonsense(_) => {
+                let who = match answerer {
+                    Answerer::Daemon => "the daemon",
+                    Answerer::Remote => "the remote",
+                };
+                Failure::new(Kind::Unreachable, format!("{who}: {error}"))
+                    .hint("check the address with `docks config explain`")
+            }
+        }
+    }
+}
+
+fn of_send(error: &SendError, answerer: Answerer) -> Failure {
+    let kind = match error {
+        SendError::Unsendable(_) => Kind::Usage,
+        _ => Kind::Unreachable,
+    };
+    let doing = match answerer {
+        Answerer::Daemon => "no answer from the daemon",
+        Answerer::Remote => "no answer from the remote",
+    };
+    match (error, answerer) {
+        (SendError::Unsendable(reason), _) => Failure::new(kind, reason.clone()),
+        (_, Answerer::Daemon) => Failure::chain(kind, doing, error)
+            .hint("see `docks daemon status` and `docks daemon logs`"),
+        (SendError::Tls { .. }, Answerer::Remote) => {
+            Failure::chain(kind, doing, error).hint("check the address with `docks config explain`")
+        }
+        (_, Answerer::Remote) => Failure::chain(kind, doing, error)
+            .hint("check the network, and the address with `docks config explain`"),
+    }
+}
+
+fn of_refusal(status: u16, complaint: &RemoteComplaint) -> Failure {
+    if let Some(detail) = &complaint.detail {
+        return detail.clone().into();
+    }
+    let kind = match status {
+        401 | 403 => Kind::Auth,
+        404 => Kind::NotFound,
+        429 => Kind::RateLimited,
+        300..=399 | 408 | 500..=599 => Kind::Unreachable,
+        _ => Kind::Failed,
+    };
+    let said = complaint.message.as_deref();
+    let mut failure = Failure::new(
+        kind,
+        match said {
+            Some(message) => format!("the remote answered {status}: {message}"),
+            None => format!("the remote answered {status}"),
+        },
+    );
+    if !complaint.missing_tasks.is_empty() {
+        let tasks = complaint.missing_tasks.join(", ");
+        failure = failure.hint(format!("tasks that it does not have: {tasks}"));
+    }
+    failure.hints.extend(complaint.hint.clone());
+    let next = match status {
+        300..=399 => {
+            Some("redirects are not followed; correct the address, see `docks config explain`")
+        }
+        500..=599 => Some("try again later"),
+        _ => usual_hint(kind),
+    };
+    failure.hints.extend(next.map(str::to_owned));
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use docks_proto::error::parse_complaint;
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_a_remote_has_its_exit_code() {
+        let table = [
+            (302, 5),
+            (400, 1),
+            (401, 4),
+            (403, 4),
+            (404, 3),
+            (408, 5),
+            (409, 1),
+            (422, 1),
+            (429, 7),
+            (500, 5),
+            (502, 5),
+            (503, 5),
+            (504, 5),
+        ];
+        for (status, exit) in table {
+            let failure = of_refusal(status, &RemoteComplaint::default());
+            assert_eq!(failure.kind.exit_code(), exit, "{status}");
+            assert!(failure.message.contains(&status.to_string()));
+        }
+    }
+
+    #[test]
+    fn the_daemons_own_code_wins_over_the_status() {
+        let body = br#"{"detail":{"code":"ambiguous_id","message":"`a` fits 2 runs.",
+            "candidates":[{"id":"ab"},{"id":"ac","name":"n"}]}}"#;
+        let error = ClientError::Refused {
+            status: 409,
+            complaint: Box::new(parse_complaint(body)),
+            retry_after: None,
+        };
+        let failure = Failure::of_client(&error, Answerer::Daemon);
+        assert_eq!(failure.kind, Kind::Ambiguous);
+        assert_eq!(failure.candidates.len(), 2);
+        assert!(!failure.hints.is_empty());
+    }
+
+    #[test]
+    fn what_the_remote_said_is_said() {
+        let body =
+            br#"{"detail":{"message":"no such tasks","missing_tasks":["a","b"],"hint":"look"}}"#;
+        let failure = of_refusal(422, &parse_complaint(body));
+        assert!(failure.message.ends_with("no such tasks"));
+        assert_eq!(failure.hints, ["tasks that it does not have: a, b", "look"]);
+    }
+
+    #[test]
+    fn no_answer_is_unreachable_and_a_bad_id_is_usage() {
+        let silent = SendError::Timeout {
+            to: "https://a".into(),
+            after_ms: 30_000,
+        };
+        assert_eq!(of_send(&silent, Answerer::Remote).kind, Kind::Unreachable);
+        let bad = SendError::Unsendable("an id cannot be empty".into());
+        assert_eq!(of_send(&bad, Answerer::Remote).kind, Kind::Usage);
+        let nonsense = ClientError::Nonsense("HTML".into());
+        assert_eq!(
+            Failure::of_client(&nonsense, Answerer::Remote).kind,
+            Kind::Unreachable
+        );
+    }
+}

@@ -1,0 +1,46 @@
+//! The command line of docks.
+
+mod args;
+mod artifacts;
+mod commands;
+mod connect;
+mod context;
+mod environment;
+mod failure;
+mod output;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use docks_proto::time::UnixMs;
+
+use crate::context::Context;
+use crate::output::{Look, Output, Surroundings};
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse().and_then(args::Cli::check) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to complain about a help text.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let around = Surroundings::read(|name| std::env::var(name).ok());
+    let context = Context {
+        output: Output::new(Look::decide(&cli.global, &around)),
+        global: cli.global,
+        now: UnixMs::now(),
+    };
+    let done = commands::run(&context, cli.command).and_then(|()| context.output.flush());
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // What was already found out comes before why it ended.
+            drop(context.output.flush());
+            context.output.failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}

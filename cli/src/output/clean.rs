@@ -1,0 +1,145 @@
+//! Makes text from elsewhere safe for a terminal.
+//!
+//! Escape sequences go as a whole, lone control characters become visible,
+//! line breaks and tabs become spaces, and characters that reorder or hide
+//! text go. JSON output does not pass here: it is exact.
+
+use std::borrow::Cow;
+
+/// Shown for a control character that belongs to no sequence.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// Returns `text` as one line that holds no control, bidirectional or invisible character.
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let after = &rest[first.len_utf8()..];
+        rest = match first {
+            '\u{1b}' => escape(after, &mut out),
+            '\u{9b}' => control_sequence(after, &mut out),
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => string(after, &mut out),
+            '\r' if after.starts_with('\n') => after,
+            '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                out.push(' ');
+                after
+            }
+            c if c.is_control() => {
+                out.push(REPLACEMENT);
+                after
+            }
+            c if misleads(c) => after,
+            c => {
+                out.push(c);
+                after
+            }
+        };
+    }
+    Cow::Owned(out)
+}
+
+/// Skips what follows an escape character.
+fn escape<'a>(after: &'a str, out: &mut String) -> &'a str {
+    match after.chars().next() {
+        Some('[') => control_sequence(&after[1..], out),
+        Some(']' | 'P' | 'X' | '^' | '_') => string(&after[1..], out),
+        _ => {
+            let rest = after.trim_start_matches(|c| (' '..='/').contains(&c));
+            match rest.chars().next() {
+                Some(c) if ('0'..='~').contains(&c) => &rest[1..],
+                _ => {
+                    out.push(REPLACEMENT);
+                    after
+                }
+            }
+        }
+    }
+}
+
+/// Skips parameters, intermediates and the final byte of a control sequence (ECMA-48 §5.4).
+fn control_sequence<'a>(after: &'a str, out: &mut String) -> &'a str {
+    let rest = after
+        .trim_start_matches(|c| ('0'..='?').contains(&c))
+        .trim_start_matches(|c| (' '..='/').contains(&c));
+    match rest.chars().next() {
+        Some(c) if ('@'..='~').contains(&c) => &rest[1..],
+        _ => {
+            out.push(REPLACEMENT);
+            rest
+        }
+    }
+}
+
+/// Skips a control string up to its terminator; without one only its beginning goes.
+///
+/// A terminal would swallow all that follows; hiding it here would let a
+/// sender hide the rest of a row.
+fn string<'a>(after: &'a str, out: &mut String) -> &'a str {
+    let ends = ["\u{7}", "\u{9c}", "\u{1b}\\"];
+    let end = ends
+        .iter()
+        .filter_map(|end| after.find(end).map(|at| at + end.len()))
+        .min();
+    match end {
+        Some(end) => &after[end..],
+        None => {
+            out.push(REPLACEMENT);
+            after
+        }
+    }
+}
+
+/// Tells whether a character reorders its neighbours or cannot be seen.
+pub(crate) fn misleads(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn escape_sequences_go_whole_and_lone_controls_show() {
+        for (given, wanted) in [
+            ("plain", "plain"),
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
+            ("\u{9b}31mred", "red"),
+            ("\u{1b}]0;title\u{7}after", "after"),
+            ("\u{1b}]8;;http://x\u{1b}\\link", "link"),
+            ("\u{9d}52;c;AAAA\u{9c}z", "z"),
+            ("\u{1b}Pq#0\u{1b}\\z", "z"),
+            ("\u{1b}_apc\u{1b}\\z", "z"),
+            ("\u{1b}]0;never ends", "\u{fffd}0;never ends"),
+            ("\u{1b}(0box", "box"),
+            ("\u{1b}cgone", "gone"),
+            ("a\u{1b}", "a\u{fffd}"),
+            ("a\u{0}b\u{7f}c", "a\u{fffd}b\u{fffd}c"),
+            ("two\nlines\ttab\r\nend", "two lines tab end"),
+            ("abc\u{202e}fed\u{2066}", "abcfed"),
+            ("a\u{200b}b\u{feff}", "ab"),
+            ("\u{1b}[31", "\u{fffd}"),
+            ("名前", "名前"),
+        ] {
+            assert_eq!(line(given), wanted, "{given:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_leaves_a_control_or_misleading_character(text in "\\PC*|[\\x00-\\u{a0}\\[\\]PX^_\\\\;m\u{202e}]*") {
+            let clean = line(&text);
+            prop_assert!(!clean.chars().any(|c| c.is_control() || misleads(c)));
+            let again = line(&clean);
+            prop_assert_eq!(again.as_ref(), clean.as_ref());
+        }
+    }
+}

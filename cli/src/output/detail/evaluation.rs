@@ -1,0 +1,93 @@
+//! `docks runs eval-get`.
+
+use docks_proto::object::{RawObject, RunFields, Scalar};
+use docks_proto::time::UnixMs;
+use serde::Deserialize;
+
+use super::{Cell, Detail};
+use crate::output::rows::{self, Scene};
+use crate::output::table::Table;
+use crate::output::when;
+
+/// Width of a leaderboard when nothing limits it.
+const WIDE: usize = 200;
+
+/// Shows one evaluation run with its leaderboard.
+pub(crate) fn evaluation(object: &RawObject, scene: Scene, width: Option<usize>) -> Detail {
+    let run = RunFields::of(object);
+    let mut detail = Detail::default();
+    detail.title("Evaluation run", rows::text(&run.id));
+    detail.field("Name", rows::text(&run.name));
+    detail.field("Status", rows::status(&run.status, scene));
+    detail.known("Reason", run.status_reason.text());
+    detail.field("Dataset", rows::text(&run.dataset_uri));
+    detail.blank();
+    detail.field("Total Trials", rows::text(&run.total_trials));
+    detail.field("Completed", rows::text(&run.completed_trials));
+    detail.field("Passed", rows::text(&run.passed_trials));
+    detail.field("Failed", rows::text(&run.failed_trials));
+    detail.blank();
+    times(&mut detail, &run, scene);
+    if let Some(table) = leaderboard(object) {
+        detail.heading("Leaderboard");
+        let room = width.unwrap_or(WIDE).saturating_sub(4);
+        detail.block(&table.lay_out(room, false).text);
+    }
+    detail
+}
+
+/// Adds when a run was made, began and ended.
+pub(super) fn times(detail: &mut Detail, run: &RunFields, scene: Scene) {
+    detail.field("Created", moment(&run.created_at, scene));
+    for (label, value) in [("Started", &run.started_at), ("Ended", &run.completed_at)] {
+        if value.text().is_some() {
+            detail.field(label, moment(value, scene));
+        }
+    }
+}
+
+/// A time as it came, and how long ago that is.
+pub(super) fn moment(value: &Scalar, scene: Scene) -> Cell {
+    let Some(text) = value.text() else {
+        return Cell::missing();
+    };
+    match UnixMs::parse(&text) {
+        Some(then) => Cell::new(format!("{text} ({})", when::ago(scene.now, then))),
+        None => Cell::new(text),
+    }
+}
+
+#[derive(Deserialize)]
+struct Holder {
+    #[serde(default)]
+    leaderboard: serde_json::Value,
+}
+
+fn leaderboard(object: &RawObject) -> Option<Table> {
+    let holder: Holder = serde_json::from_str(object.text()).ok()?;
+    let entries = holder.leaderboard.as_array().filter(|e| !e.is_empty())?;
+    let mut table = Table::plain(&["VARIANT", "PASS RATE", "TRIALS", "COMPLETED", "FAILED"]);
+    for entry in entries {
+        let text = |key: &str| match entry.get(key) {
+            Some(serde_json::Value::String(text)) => Some(text.clone()),
+            Some(serde_json::Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let rate = entry
+            .get("avg_pass_rate")
+            .and_then(serde_json::Value::as_f64);
+        table.row(vec![
+            Cell::of(text("variant_name")),
+            match rate {
+                Some(share) if (0.0..=1.0).contains(&share) => {
+                    Cell::new(format!("{:.1}%", share * 100.0))
+                }
+                _ => Cell::of(text("avg_pass_rate")),
+            },
+            Cell::of(text("trial_count")),
+            Cell::of(text("completed_count")),
+            Cell::of(text("failed_count")),
+        ]);
+    }
+    Some(table)
+}

@@ -1,0 +1,53 @@
+//! `docks runs get`.
+
+use docks_proto::object::{RawObject, RunFields, Scalar};
+use serde::Deserialize;
+
+use super::{Cell, Detail};
+use crate::output::rows::{self, Scene};
+
+/// Shows one plain run.
+pub(crate) fn run(object: &RawObject, scene: Scene) -> Detail {
+    let run = RunFields::of(object);
+    let mut detail = Detail::default();
+    detail.title("Run", rows::text(&run.id));
+    detail.known("Name", run.name.text());
+    let template = run.template_name.text().or_else(|| run.template_id.text());
+    detail.field("Template", Cell::of(template));
+    detail.field("Status", rows::status(&run.status, scene));
+    detail.known("DNS", run.dns_name.text());
+    detail.known("Remote", run.remote_ref.text());
+    detail.known("Reason", run.status_reason.text());
+    super::evaluation::times(&mut detail, &run, scene);
+    if let Some(tasks) = task_results(object) {
+        detail.blank();
+        detail.field("Task results", Cell::new(tasks));
+    }
+    detail
+}
+
+#[derive(Deserialize)]
+struct Holder {
+    #[serde(default)]
+    task_results: serde_json::Value,
+}
+
+/// Counts the tasks of a run by how they ended.
+fn task_results(object: &RawObject) -> Option<String> {
+    let holder: Holder = serde_json::from_str(object.text()).ok()?;
+    let tasks = holder.task_results.as_array().filter(|t| !t.is_empty())?;
+    let count = |wanted: &[&str]| {
+        let status = |task: &serde_json::Value| {
+            let text = task.get("status").and_then(|status| status.as_str());
+            Scalar::Text(text.unwrap_or_default().to_ascii_lowercase()).text()
+        };
+        let fits = |task: &&serde_json::Value| {
+            status(task).is_some_and(|status| wanted.contains(&status.as_str()))
+        };
+        tasks.iter().filter(fits).count()
+    };
+    let passed = count(&["passed", "success", "completed"]);
+    let failed = count(&["failed", "error"]);
+    let other = tasks.len() - passed - failed;
+    Some(format!("{passed} passed, {failed} failed, {other} other"))
+}

@@ -1,0 +1,75 @@
+use std::time::Duration;
+
+use docks_proto::object::RawObject;
+use docks_proto::time::UnixMs;
+
+use super::*;
+use crate::output::clean;
+use crate::output::rows::Scene;
+
+fn object(text: &str) -> RawObject {
+    RawObject::parse(text).unwrap().unwrap()
+}
+
+fn scene() -> Scene {
+    Scene {
+        now: UnixMs::parse("2026-11-24T03:00:00Z").unwrap(),
+        age: Duration::ZERO,
+    }
+}
+
+#[test]
+fn a_run_reads_as_in_the_python_client() {
+    let run_text = r#"{"id":"r-1","template_name":"swe","status":"failed","status_reason":"no disk",
+        "created_at":"2026-11-24T02:00:00Z","task_results":[{"status":"passed"},{"status":"error"},{},null]}"#;
+    insta::assert_snapshot!(run(&object(run_text), scene()).print(false));
+}
+
+#[test]
+fn an_evaluation_run_shows_its_leaderboard() {
+    let text = r#"{"id":"e-1","name":"nightly","status":"completed","dataset_uri":"gs://b/d",
+        "total_trials":10,"completed_trials":10,"passed_trials":7,"failed_trials":3,
+        "created_at":"2026-11-24T02:00:00Z","completed_at":"2026-11-24T02:30:00Z",
+        "leaderboard":[{"variant_name":"oracle","trial_count":5,"avg_pass_rate":0.9,"completed_count":5,"failed_count":0},
+        {"variant_name":null,"avg_pass_rate":"x"},7]}"#;
+    insta::assert_snapshot!(evaluation(&object(text), scene(), None).print(false));
+}
+
+#[test]
+fn a_trial_shows_results_and_artifacts_from_both_forms() {
+    let text = r#"{"id":"t-1","task_slug":"hello","variant_name":"old","status":"error",
+        "result_data":"{\"reward\":0,\"error_code\":\"E1\",\"error_message\":\"boom\"}",
+        "logs_uri":"gs://b/logs.txt","diff_uri":""}"#;
+    insta::assert_snapshot!(trial(&object(text), scene()).print(false));
+}
+
+#[test]
+fn hostile_objects_leave_no_control_character() {
+    let bad = "\\u001b[2J\\u009b\\u202e\\n\\t\\u0007x";
+    let text = format!(
+        r#"{{"id":"{bad}","name":"{bad}","status":"{bad}","template_name":"{bad}","dataset_uri":"{bad}",
+        "task_slug":"{bad}","agent_variant":"{bad}","error_message":"{bad}","logs_uri":"{bad}",
+        "created_at":"{bad}","leaderboard":[{{"variant_name":"{bad}"}}],"result_data":{{"reward":"{bad}"}}}}"#
+    );
+    let object = object(&text);
+    for text in [
+        run(&object, scene()).print(false),
+        evaluation(&object, scene(), Some(40)).print(false),
+        trial(&object, scene()).print(false),
+    ] {
+        let harmless = |c: char| c == '\n' || !(c.is_control() || clean::misleads(c));
+        assert!(text.chars().all(harmless), "{text:?}");
+    }
+}
+
+#[test]
+fn an_empty_object_is_shown_too() {
+    let nothing = object("{}");
+    assert!(run(&nothing, scene()).print(true).contains('-'));
+    assert!(
+        evaluation(&nothing, scene(), None)
+            .print(true)
+            .contains('-')
+    );
+    assert!(trial(&nothing, scene()).print(true).contains("none"));
+}

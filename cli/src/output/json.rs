@@ -1,0 +1,201 @@
+//! JSON as it came: whitespace may change, tokens never.
+//!
+//! Numbers, key order and repeated keys survive, since nothing is parsed into
+//! values. The text is known to be JSON.
+
+use docks_proto::freshness::{Freshness, Source};
+use serde::Serialize;
+
+use super::clean;
+
+/// Returns `text` on one line.
+pub(crate) fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    each(text, |token| out.push_str(token));
+    out
+}
+
+/// Returns `text` indented for people.
+///
+/// Characters that a terminal would act on are escaped inside strings, which
+/// changes the text but not the value.
+pub(crate) fn indent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut depth = 0usize;
+    let mut opened = false;
+    each(text, |token| {
+        let closes = matches!(token, "}" | "]");
+        if closes {
+            depth = depth.saturating_sub(1);
+        }
+        if opened != closes && (opened || closes) {
+            line(&mut out, depth);
+        }
+        opened = false;
+        match token {
+            "{" | "[" => {
+                out.push_str(token);
+                depth += 1;
+                opened = true;
+            }
+            "," => {
+                out.push(',');
+                line(&mut out, depth);
+            }
+            ":" => out.push_str(": "),
+            _ => visible(token, &mut out),
+        }
+    });
+    out
+}
+
+fn line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+fn visible(token: &str, out: &mut String) {
+    for c in token.chars() {
+        if c.is_control() || clean::misleads(c) {
+            let mut units = [0u16; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+}
+
+/// Hands over each token: a bracket, a comma, a colon, a string or a bare word.
+fn each<'a>(text: &'a str, mut take: impl FnMut(&'a str)) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let from = at;
+        at += 1;
+        match bytes[from] {
+            b' ' | b'\t' | b'\r' | b'\n' => continue,
+            b'"' => {
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                at = (at + 1).min(bytes.len());
+            }
+            b'{' | b'}' | b'[' | b']' | b',' | b':' => {}
+            _ => {
+                while at < bytes.len()
+                    && !matches!(
+                        bytes[at],
+                        b' ' | b'\t'
+                            | b'\r'
+                            | b'\n'
+                            | b'{'
+                            | b'}'
+                            | b'['
+                            | b']'
+                            | b','
+                            | b':'
+                            | b'"'
+                    )
+                {
+                    at += 1;
+                }
+            }
+        }
+        take(&text[from..at]);
+    }
+}
+
+/// What `--meta` says of an answer, before its data.
+#[derive(Serialize)]
+struct Meta<'a> {
+    schema_version: u32,
+    as_of: String,
+    age_ms: u64,
+    stale: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    source: Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+}
+
+/// Wraps an answer in what is known of it.
+pub(crate) fn with_meta(freshness: &Freshness, total: Option<u64>, data: &str) -> String {
+    let meta = Meta {
+        schema_version: 1,
+        as_of: freshness.as_of.rfc3339(),
+        age_ms: u64::try_from(freshness.age.as_millis()).unwrap_or(u64::MAX),
+        stale: freshness.stale(),
+        reason: freshness.stale_reason.as_deref(),
+        source: freshness.source,
+        total,
+    };
+    let mut out = serde_json::to_string(&meta).expect("texts and numbers can be written as JSON");
+    out.pop();
+    out.push_str(",\"data\":");
+    out.push_str(data);
+    out.push('}');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use docks_proto::time::UnixMs;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_whitespace_changes() {
+        let text = r#" [ {"a" : 1.50, "b":[ ], "a": 1e400,"s":"x , \" \\", "o":{}} ,12345678901234567890 ] "#;
+        assert_eq!(
+            compact(text),
+            r#"[{"a":1.50,"b":[],"a":1e400,"s":"x , \" \\","o":{}},12345678901234567890]"#
+        );
+        assert_eq!(compact(&indent(text)), compact(text));
+        assert_eq!(
+            indent(r#"{"a":[1,{}],"b":[]}"#),
+            "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}"
+        );
+    }
+
+    #[test]
+    fn a_terminal_sees_no_control_character_and_the_value_stays() {
+        let text = "{\"a\":\"x\u{9b}2J\u{202e}\u{7f}\u{e0041}\"}";
+        let indented = indent(text);
+        assert!(
+            !indented
+                .chars()
+                .any(|c| c != '\n' && (c.is_control() || clean::misleads(c)))
+        );
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&indented), value(text));
+    }
+
+    #[test]
+    fn meta_wraps_without_touching_the_data() {
+        let freshness = Freshness {
+            as_of: UnixMs(0),
+            age: Duration::from_millis(1_500),
+            stale_reason: Some("remote unreachable".into()),
+            source: Source::Mirror,
+        };
+        assert_eq!(
+            with_meta(&freshness, Some(7), "[ 1.0 ]"),
+            "{\"schema_version\":1,\"as_of\":\"1970-01-01T00:00:00.000Z\",\"age_ms\":1500,\
+             \"stale\":true,\"reason\":\"remote unreachable\",\"source\":\"mirror\",\
+             \"total\":7,\"data\":[ 1.0 ]}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_cut_into_tokens_without_a_panic(text in "\\PC{0,60}|[\\[\\]{},:\"\\\\ a]{0,60}") {
+            drop((compact(&text), indent(&text)));
+        }
+    }
+}

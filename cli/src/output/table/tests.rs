@@ -1,0 +1,209 @@
+use proptest::prelude::*;
+
+use super::super::cell::Ink;
+use super::*;
+
+fn columns() -> Vec<Column> {
+    let column = |label, fit, right, optional: bool| Column {
+        label,
+        fit,
+        right,
+        yields: if optional {
+            Yields::First
+        } else {
+            Yields::Never
+        },
+    };
+    vec![
+        column("ID", Fit::Id, false, false),
+        column("NAME", Fit::Text(8), false, true),
+        column("STATUS", Fit::Whole, false, false),
+        column("TRIALS", Fit::Whole, true, true),
+        column("CREATED", Fit::Whole, false, true),
+    ]
+}
+
+fn table(rows: &[[&str; 5]]) -> Table {
+    let mut table = Table::new(columns());
+    for row in rows {
+        table.row(row.iter().map(Cell::new).collect());
+    }
+    table
+}
+
+const ROWS: &[[&str; 5]] = &[
+    [
+        "3f2c9a10-5b1e-4c6b-9d6b-000000000001",
+        "nightly regression of the whole suite",
+        "running",
+        "3/10",
+        "3m ago",
+    ],
+    [
+        "3f2c9a10-5b77-4c6b-9d6b-000000000002",
+        "短い名前",
+        "completed",
+        "10/10",
+        "2d ago",
+    ],
+];
+
+#[test]
+fn a_wide_terminal_shows_everything() {
+    insta::assert_snapshot!(table(ROWS).lay_out(200, false).text);
+}
+
+#[test]
+fn at_eighty_columns_ids_and_names_give_way() {
+    insta::assert_snapshot!(table(ROWS).lay_out(80, false).text);
+}
+
+#[test]
+fn at_forty_columns_ids_still_tell_rows_apart() {
+    let laid = table(ROWS).lay_out(40, false);
+    insta::assert_snapshot!(laid.text);
+    assert_eq!(laid.hidden, ["TRIALS", "CREATED"]);
+}
+
+#[test]
+fn colour_adds_sequences_and_nothing_else() {
+    let mut table = Table::plain(&["A", "B"]);
+    table.row(vec![
+        Cell::new("x").ink(Some(Ink::Red)),
+        Cell::new("y").ink(Some(Ink::Dim)),
+    ]);
+    assert_eq!(
+        table.lay_out(80, true).text,
+        "\u{1b}[1mA\u{1b}[0m  \u{1b}[1mB\u{1b}[0m\n\u{1b}[31mx\u{1b}[0m  \u{1b}[2my\u{1b}[0m\n"
+    );
+    assert_eq!(table.lay_out(80, false).text, "A  B\nx  y\n");
+}
+
+#[test]
+fn tab_separated_values_are_whole() {
+    let long = "x".repeat(5_000);
+    let mut table = Table::plain(&["A", "B"]);
+    table.row(vec![Cell::new("a\tb\nc").shown("short"), Cell::new(&long)]);
+    table.row(vec![Cell::missing(), Cell::of(None)]);
+    assert_eq!(table.tsv(true), format!("A\tB\na b c\t{long}\n\t\n"));
+    assert!(!table.tsv(false).starts_with('A'));
+}
+
+/// Returns hostile beginnings and ends that are put together to a thousand texts.
+fn hostile() -> Vec<String> {
+    let payloads = [
+        "\u{1b}[2J",
+        "\u{1b}]0;t\u{7}",
+        "\u{1b}]8;;http://x\u{1b}\\y",
+        "\u{1b}]52;c;QQ==\u{9c}",
+        "\u{1b}P1$r\u{1b}\\",
+        "\u{1b}_G\u{1b}\\",
+        "\u{1b}^x\u{1b}\\",
+        "\u{1b}Xx\u{1b}\\",
+        "\u{9b}31m",
+        "\u{9d}0;x\u{7}",
+        "\u{90}q\u{9c}",
+        "\u{1b}",
+        "\u{1b}[",
+        "\u{1b}]",
+        "\u{0}",
+        "\u{7}",
+        "\u{8}\u{8}\u{8}",
+        "\u{7f}",
+        "\r",
+        "\n",
+        "\r\n",
+        "\t",
+        "\u{b}",
+        "\u{c}",
+        "\u{85}",
+        "\u{2028}",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{200f}",
+        "\u{200b}",
+        "\u{feff}",
+        "\u{fffd}",
+        "\u{e0101}",
+        "\u{e0041}",
+        "[red]x[/x]",
+        "👩‍👩‍👧‍👦",
+        "e\u{301}\u{301}\u{301}",
+        "漢字",
+        "🇩🇪",
+    ];
+    let mut texts = Vec::new();
+    for first in payloads {
+        for second in payloads {
+            texts.push(format!("a{first}b{second}c"));
+        }
+    }
+    texts.truncate(1_000);
+    texts
+}
+
+#[test]
+fn a_thousand_hostile_texts_leave_no_control_character() {
+    let texts = hostile();
+    assert_eq!(texts.len(), 1_000);
+    let mut table = Table::new(columns());
+    for text in &texts {
+        let cells = (0..5).map(|_| Cell::new(text).ink(Some(Ink::Red)));
+        table.row(cells.collect());
+    }
+    for width in [1, 40, 80, 200] {
+        let text = table.lay_out(width, false).text;
+        assert!(harmless(&text), "width {width}");
+        assert_eq!(text.lines().count(), texts.len() + 1, "width {width}");
+    }
+    assert!(harmless(&table.tsv(true).replace('\t', " ")));
+    assert_eq!(table.tsv(true).lines().count(), texts.len() + 1);
+}
+
+fn harmless(text: &str) -> bool {
+    text.chars()
+        .all(|c| c == '\n' || !(c.is_control() || clean::misleads(c)))
+}
+
+proptest! {
+    #[test]
+    fn any_row_takes_one_line_and_fits_unless_its_id_does_not(
+        ids in proptest::collection::vec("[ -~]{0,40}|\\PC{0,20}", 1..6),
+        name in any::<String>(),
+        width in 24usize..200,
+    ) {
+        let mut table = Table::new(columns());
+        for id in &ids {
+            table.row([id, &name, "running", "1/2", "now"].iter().map(Cell::new).collect());
+        }
+        let laid = table.lay_out(width, false);
+        prop_assert_eq!(laid.text.lines().count(), ids.len() + 1);
+        let room = width.max(table.unique(0) + ID_LEAST + 2 + "running".len());
+        for line in laid.text.lines() {
+            prop_assert!(line.width() <= room, "{:?} is {} wide", line, line.width());
+        }
+    }
+
+    #[test]
+    fn ids_are_never_cut_below_what_is_unique(
+        ids in proptest::collection::hash_set("(same-beginning-)?[a-c]{1,30}", 2..20),
+        width in 1usize..60,
+    ) {
+        let mut table = Table::new(columns());
+        for id in &ids {
+            table.row([id.as_str(), "n", "x", "", ""].iter().map(Cell::new).collect());
+        }
+        let text = table.lay_out(width, false).text;
+        let mut shown: Vec<&str> = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split(' ').next().unwrap_or(""))
+            .collect();
+        for id in &shown {
+            prop_assert!(ids.contains(*id) || id.len() >= ID_LEAST);
+        }
+        shown.sort_unstable();
+        shown.dedup();
+        prop_assert_eq!(shown.len(), ids.len());
+    }
+}

@@ -1,0 +1,137 @@
+//! A thousand hostile texts through every listing: nothing but text reaches the reader.
+
+use std::fmt::Write;
+
+use crate::real::Real;
+use crate::remote::Remote;
+
+const TEXTS: usize = 1_000;
+
+/// Pieces that terminals, parsers and people trip over.
+const PIECES: &[&str] = &[
+    "\u{1b}[2J",
+    "\u{1b}]0;title\u{7}",
+    "\u{1b}]8;;http://x\u{1b}\\",
+    "\u{1b}P1;2q",
+    "\u{9b}31m",
+    "\u{9d}0;x\u{9c}",
+    "\u{1b}",
+    "\r",
+    "\n",
+    "\t",
+    "\u{0}",
+    "\u{8}",
+    "\u{7f}",
+    "\u{85}",
+    "\u{2028}",
+    "\u{2029}",
+    "\u{202e}",
+    "\u{2066}",
+    "\u{200b}",
+    "\u{feff}",
+    "\u{e0041}",
+    "\u{ffff}",
+    "%s",
+    "{}",
+    "../",
+    "?x=1",
+    "短い",
+    "e\u{301}",
+    "🧪",
+    "\"",
+    "\\",
+    "a",
+    "B",
+    "7",
+    " ",
+];
+
+/// Makes texts, the same ones each time.
+struct Texts(fastrand::Rng);
+
+impl Texts {
+    /// Returns one as a JSON string.
+    fn json(&mut self) -> String {
+        let mut text = String::new();
+        for _ in 0..self.0.usize(..12) {
+            match self.0.usize(..4) {
+                0 => text.push(self.0.char(..)),
+                _ => text.push_str(PIECES[self.0.usize(..PIECES.len())]),
+            }
+        }
+        serde_json::Value::String(text).to_string()
+    }
+}
+
+/// A list whose every text is hostile; ids are plain, or nothing could be asked for.
+fn list() -> String {
+    let mut texts = Texts(fastrand::Rng::with_seed(20_261_124));
+    let mut out = String::from("[");
+    for index in 0..TEXTS {
+        let comma = if index > 0 { "," } else { "" };
+        write!(
+            out,
+            r#"{comma}{{"id":"id-{index:04}","name":{0},"template_name":{1},"status":{2},"status_reason":{3},
+            "task_slug":{0},"agent_variant":{1},"error_message":{2},"created_at":{3},"dataset_uri":{3},
+            "dns_name":{0},"remote_ref":{1},"result_data":{{"reward":{2},"tests_passed":{3}}}}}"#,
+            texts.json(),
+            texts.json(),
+            texts.json(),
+            texts.json()
+        )
+        .unwrap();
+    }
+    out.push(']');
+    out
+}
+
+/// Fails unless stdout is so many lines of so many cells, and nothing a terminal acts on.
+fn harmless(text: &str, cells: usize, line: &str) {
+    assert_eq!(text.lines().count(), TEXTS, "{line}: a row is a line");
+    for row in text.lines() {
+        assert_eq!(row.matches('\t').count(), cells - 1, "{line}: {row:?}");
+        let bad = row.chars().find(|&c| {
+            (c.is_control() && c != '\t')
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        });
+        assert_eq!(bad, None, "{line}: {row:?}");
+    }
+}
+
+#[test]
+fn a_thousand_hostile_texts_stay_text_in_every_table() {
+    let body = list();
+    let remote = Remote::start(move |asked| {
+        let path = asked.split([' ', '?']).nth(1).unwrap();
+        match path.trim_start_matches("/tenants/ten/") {
+            // Paging is not its habit: the whole list comes each time.
+            "runs" | "harbor/runs" | "harbor/runs/id-0000/trials" => (200, body.clone()),
+            "harbor/runs/id-0000" => (200, r#"{"id":"id-0000","status":"completed"}"#.to_owned()),
+            _ => (404, r#"{"detail":"Not Found"}"#.to_owned()),
+        }
+    });
+    let lists = [
+        (
+            "runs list --columns id,template,name,status,reason,created,dns,remote",
+            8,
+        ),
+        ("runs eval-list --columns id,name,status,created,dataset", 5),
+        (
+            "runs trials id-0000 --columns id,task,agent,status,reward,tests,error,created",
+            8,
+        ),
+        ("runs list -q", 1),
+    ];
+    let real = Real::of(&remote);
+    for way in ["--no-daemon", "", "--offline"] {
+        for (list, cells) in lists {
+            let line = format!("{list} -n 0 {way}");
+            harmless(&real.run(&line).good(), cells, &line);
+        }
+        // What is waited for here is in the mirror for `--offline`.
+        real.run("daemon start").good();
+    }
+    let all = real.run("runs list -n 0 --format json --offline").good();
+    let read: Vec<serde_json::Value> = serde_json::from_str(&all).unwrap();
+    assert_eq!(read.len(), TEXTS, "JSON is exact, and all of it");
+}

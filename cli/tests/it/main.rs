@@ -1,0 +1,20 @@
+//! The real binary in a sealed environment, against remotes on loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
+mod account;
+mod daemon;
+mod exit_codes;
+mod hostile;
+mod made_up;
+mod main_path;
+mod real;
+mod remote;
+mod runs_daemon;
+mod runs_direct;
+mod sealed;
+mod start;
+mod thin;

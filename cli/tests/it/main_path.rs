@@ -1,0 +1,133 @@
+//! The main job on real input: the bundled jobs, through real programs, with and without them.
+
+use std::fs;
+
+use crate::real::Real;
+
+const EVALUATIONS: &str = "\
+64724927-b858-4858-94a9-d5d0d4090cd3\tkilled-midway\tfailed\t4/8\t0.7500\t2026-11-23T21:43:41.806659Z
+079d98db-605d-4f2f-922f-c5a27696beb3\tinterrupted-midway\tcancelled\t6/8\t0.5000\t2026-11-23T21:43:33.664224Z
+e8c003f5-a129-414b-9d33-4c12687eb455\tnightly-mixed\tcompleted\t24/24\t0.0833\t2026-11-23T21:43:21.553913Z
+a621929a-2384-4dd8-9273-02077fd28dc0\t2026-11-23__16-43-17\tcompleted\t6/6\t1.0000\t2026-11-23T21:43:17.147773Z
+";
+
+const RUNS: &str = "\
+64724927-b858-4858-94a9-d5d0d4090cd3\tkilled-midway\tfailed\t2026-11-23T21:43:41.806659Z
+079d98db-605d-4f2f-922f-c5a27696beb3\tinterrupted-midway\tcancelled\t2026-11-23T21:43:33.664224Z
+e8c003f5-a129-414b-9d33-4c12687eb455\tnightly-mixed\tcompleted\t2026-11-23T21:43:21.553913Z
+a621929a-2384-4dd8-9273-02077fd28dc0\t2026-11-23__16-43-17\tcompleted\t2026-11-23T21:43:17.147773Z
+";
+
+const TRIALS: &str = "\
+long-solve__TZ9TSsi\tlong-solve\toracle\terror\t\t\t\tlost: the job's process is gone
+long-solve__epzrhRs\tlong-solve\toracle\terror\t\t\t\tlost: the job's process is gone
+hello-file__BbP5baJ\thello-file\toracle\tpassed\t1\t\t1.393617\t
+sum-orders__itdL3Bo\tsum-orders\toracle\tpassed\t1\t\t1.3369\t
+wrong-answer__MnWYFeM\twrong-answer\toracle\tfailed\t0\t\t2.33612\t
+hello-file__pzLJtct\thello-file\toracle\tpassed\t1\t\t1.324187\t
+planned-0007\tsum-orders\toracle\tpending\t\t\t\tnever started: the job ended first
+planned-0008\twrong-answer\toracle\tpending\t\t\t\tnever started: the job ended first
+";
+
+/// A question and its whole answer on stdout.
+const ANSWERS: &[(&str, &str)] = &[
+    ("runs eval-list", EVALUATIONS),
+    ("runs list", RUNS),
+    ("runs trials killed-midway", TRIALS),
+    (
+        "runs list --status failed -q",
+        "64724927-b858-4858-94a9-d5d0d4090cd3\n",
+    ),
+    (
+        "runs eval-list --search midway --sort name --columns name,status",
+        "interrupted-midway\tcancelled\nkilled-midway\tfailed\n",
+    ),
+];
+
+fn answers_all(real: &Real, options: &str) {
+    for (line, expected) in ANSWERS {
+        let ended = real.run_jobs(&format!("{line} {options}"));
+        assert_eq!(
+            ended.stdout, *expected,
+            "{line} {options}: {}",
+            ended.stderr
+        );
+        assert_eq!(ended.code, Some(0), "{line} {options}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn the_bundled_jobs_are_listed_and_shown_as_they_are() {
+    let real = Real::with_jobs();
+    answers_all(&real, "");
+    let run = real.run_jobs("runs eval-get 64724927").good();
+    for line in [
+        "Evaluation run: 64724927-b858-4858-94a9-d5d0d4090cd3\n",
+        "  Name:          killed-midway\n",
+        "  Status:        failed\n",
+        "  Reason:        killed: the process ended without finishing; 2 trials were running, 2 never started\n",
+        "  Total Trials:  8\n",
+        "  Passed:        3\n",
+        "    oracle   75.0%      8       4          1\n",
+    ] {
+        assert!(run.contains(line), "{run}");
+    }
+    assert!(
+        real.run_jobs("runs get nightly-mixed")
+            .good()
+            .contains("Status:        completed\n")
+    );
+    let trial = real
+        .run_jobs("runs trial nightly-mixed bad-env__bj5fYwd")
+        .good();
+    let cause = "RuntimeError: environment setup.sh exited with 7: package mirror unreachable";
+    assert_eq!(trial.matches(cause).count(), 1, "said once: {trial}");
+    assert!(trial.contains("  Status:    error\n"), "{trial}");
+}
+
+#[test]
+fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
+    let real = Real::with_jobs();
+    let out = real.path("out");
+    let line = format!("runs artifacts killed-midway -o {}", out.display());
+    let listed = real.run_jobs(&line).good();
+    let run = out.join("64724927-b85");
+    let trial = run.join("hello-file_hello-file__BbP5baJ");
+    let source = real
+        .jobs()
+        .join("killed-midway/hello-file__BbP5baJ/result.json");
+    let copied = trial.join("result.json");
+    assert!(
+        listed.lines().any(|path| path == copied.to_str().unwrap()),
+        "{listed}"
+    );
+    assert_eq!(fs::read(copied).unwrap(), fs::read(source).unwrap());
+    for path in listed.lines() {
+        assert!(fs::metadata(path).unwrap().is_file(), "{path}");
+    }
+    let logs = format!("{line} --type logs -t hello-file__BbP5baJ");
+    assert_eq!(real.run_jobs(&logs).good().lines().count(), 1);
+    assert_eq!(real.run_jobs(&format!("{line} --type diff")).code, Some(3));
+}
+
+#[test]
+fn a_directory_that_is_gone_is_still_answered_from_its_mirror() {
+    let real = Real::with_jobs();
+    real.run_jobs("sync --full").good();
+    fs::rename(real.jobs(), real.path("elsewhere")).unwrap();
+    answers_all(&real, "--offline");
+    let meta = real.run_jobs("runs eval-list --offline --meta").good();
+    assert!(
+        meta.contains(r#""source":"mirror""#) && meta.contains(r#""as_of":""#),
+        "{meta}"
+    );
+    // A new daemon knows nothing but the file.
+    real.stop();
+    answers_all(&real, "--offline");
+    let ended = real.run_jobs("runs eval-list");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, EVALUATIONS);
+    let fresh = real.run_jobs("runs eval-list --fresh");
+    assert_ne!(fresh.code, Some(0), "nobody can confirm it");
+    assert_eq!(fresh.stdout, "");
+}

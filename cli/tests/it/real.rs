@@ -1,0 +1,194 @@
+//! Real `docks` and real `docksd` in a home of their own, ended with the test.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::remote::Remote;
+use crate::sealed::Ended;
+
+/// How long a state may take to come about; reaching it means that it never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A home with whatever daemon its commands start; that one ends when this is dropped.
+pub(crate) struct Real {
+    home: TempDir,
+}
+
+impl Real {
+    /// Makes an empty home.
+    pub(crate) fn new() -> Self {
+        let docksd = docksd();
+        assert!(
+            docksd.is_file(),
+            "docksd is not built: {} is missing; run `cargo test --workspace`, \
+             since `cargo test -p docks` builds no docksd",
+            docksd.display()
+        );
+        let home = TempDir::new().unwrap();
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(home.path().join("docks"))
+            .unwrap();
+        Self { home }
+    }
+
+    /// Makes a home whose default profile is `remote`.
+    pub(crate) fn of(remote: &Remote) -> Self {
+        let real = Self::new();
+        real.profile(&remote.url(), "canary-token");
+        real
+    }
+
+    /// Makes a home, and a copy of the bundled jobs in it.
+    pub(crate) fn with_jobs() -> Self {
+        let real = Self::new();
+        let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/harbor-jobs");
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(bundled).arg(real.jobs());
+        assert!(copy.status().unwrap().success());
+        real
+    }
+
+    /// Writes the default profile.
+    pub(crate) fn profile(&self, url: &str, token: &str) {
+        let path = self.path("docks/config.toml");
+        let text =
+            format!("[default]\napi_url = \"{url}\"\ntenant_id = \"ten\"\ntoken = \"{token}\"\n");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Returns a path in the home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().canonicalize().unwrap().join(name)
+    }
+
+    /// Returns where the copy of the bundled jobs lies.
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.path("jobs")
+    }
+
+    /// Returns where the daemon listens; its directory is there.
+    pub(crate) fn socket(&self) -> PathBuf {
+        let directory = self.path("docks/run");
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&directory)
+            .unwrap();
+        directory.join("docksd.sock")
+    }
+
+    /// Returns `docks`, ready for arguments.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docks"));
+        command
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("DOCKS_HOME", self.path("docks"))
+            .current_dir(self.home.path())
+            .args(line.split_whitespace())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a line of arguments to its end.
+    pub(crate) fn run(&self, line: &str) -> Ended {
+        Ended::of(self.command(line).output().unwrap())
+    }
+
+    /// Runs a line about the copy of the bundled jobs.
+    pub(crate) fn run_jobs(&self, line: &str) -> Ended {
+        Ended::of(self.command_jobs(line).output().unwrap())
+    }
+
+    /// Returns `docks` about the copy of the bundled jobs.
+    pub(crate) fn command_jobs(&self, line: &str) -> Command {
+        let mut command = self.command(line);
+        command.arg("--harbor").arg(self.jobs());
+        command
+    }
+
+    /// Returns the daemon's own account of itself.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let text = self.run("daemon status --format json").good();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Returns the process of the daemon that answers.
+    pub(crate) fn pid(&self) -> u32 {
+        u32::try_from(self.status()["pid"].as_u64().unwrap()).unwrap()
+    }
+
+    /// Returns every docksd of this home.
+    pub(crate) fn daemons(&self) -> Vec<u32> {
+        let home = format!("DOCKS_HOME={}\0", self.path("docks").display());
+        let mut found: Vec<u32> = fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid| {
+                let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+                String::from_utf8_lossy(&read("environ")).contains(&home)
+                    && read("comm") == b"docksd\n"
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Ends the daemon as a user does.
+    pub(crate) fn stop(&self) {
+        self.run("daemon stop").good();
+        eventually("every docksd has ended", || self.daemons().is_empty());
+    }
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        // A failed test must not leave a daemon either, and cannot do more than try.
+        drop(self.command("daemon stop").output());
+        for pid in self.daemons() {
+            signal(pid, "KILL");
+        }
+    }
+}
+
+/// Returns the daemon's program, which lies beside `docks`.
+pub(crate) fn docksd() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_docks")).with_file_name("docksd")
+}
+
+/// Sends a signal to a process of this test.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    drop(sent);
+}
+
+/// Waits until something is so.
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < deadline, "it never came to be that {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits for every child and returns how each ended.
+pub(crate) fn all(children: Vec<Child>) -> Vec<Ended> {
+    let outputs: Vec<Output> = children
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap())
+        .collect();
+    outputs.into_iter().map(Ended::of).collect()
+}

@@ -1,0 +1,73 @@
+//! A Docks API on loopback that answers from a function and remembers what it was asked.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Status and body for a request line such as `GET /tenants/ten/runs?limit=20`.
+type Answer = dyn Fn(&str) -> (u16, String) + Send + Sync;
+
+/// The remote; it ends with the test's process.
+pub(crate) struct Remote {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Remote {
+    /// Starts to answer.
+    pub(crate) fn start(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&asked);
+        let answer: Arc<Answer> = Arc::new(answer);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
+                thread::spawn(move || serve(stream, &*answer, &seen));
+            }
+        });
+        Self { address, asked }
+    }
+
+    /// Returns its address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the request lines so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<String>>) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    while let Some(Ok(first)) = lines.next() {
+        let asked = first.trim_end_matches(" HTTP/1.1").to_owned();
+        let mut authorised = false;
+        for line in lines.by_ref().map_while(Result::ok) {
+            authorised |= line.eq_ignore_ascii_case("authorization: Bearer canary-token");
+            if line.is_empty() {
+                break;
+            }
+        }
+        seen.lock().unwrap().push(asked.clone());
+        let (status, body) = if authorised {
+            answer(&asked)
+        } else {
+            (401, r#"{"detail":"no token"}"#.to_owned())
+        };
+        let head = format!(
+            "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        if stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .is_err()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Runs `docks` with a home of its own and no other environment.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::remote::Remote;
+
+/// A home, and the remote that its settings name.
+pub(crate) struct Sealed {
+    home: TempDir,
+    api_url: String,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Sealed {
+    /// Makes an empty home for `remote`.
+    pub(crate) fn new(remote: &Remote) -> Self {
+        Self {
+            home: TempDir::new().unwrap(),
+            api_url: remote.url(),
+        }
+    }
+
+    /// Returns `docks`, ready for arguments; the daemon is switched off.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docks"));
+        command
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("DOCKS_HOME", self.home.path().join("docks"))
+            .env("DOCKS_API_URL", &self.api_url)
+            .env("DOCKS_TENANT_ID", "ten")
+            .env("DOCKS_TOKEN", "canary-token")
+            .env("DOCKS_NO_DAEMON", "1")
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Returns where a daemon's socket belongs; its directory is private.
+    pub(crate) fn socket(&self) -> PathBuf {
+        let directory = self.home.path().join("run");
+        DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&directory)
+            .unwrap();
+        directory.join("docksd.sock")
+    }
+
+    /// Runs `docks` with a line of arguments to its end, with the daemon at [`Sealed::socket`].
+    pub(crate) fn run_with_daemon(&self, line: &str) -> Ended {
+        let output = self
+            .command()
+            .env_remove("DOCKS_NO_DAEMON")
+            .env("DOCKS_SOCKET", self.socket())
+            .env("DOCKSD", "/nonexistent/docksd")
+            .args(line.split_whitespace())
+            .output()
+            .unwrap();
+        Ended::of(output)
+    }
+
+    /// Runs `docks` with a line of arguments to its end.
+    pub(crate) fn run(&self, line: &str) -> Ended {
+        let output = self
+            .command()
+            .args(line.split_whitespace())
+            .output()
+            .unwrap();
+        Ended::of(output)
+    }
+}
+
+impl Ended {
+    /// Reads what a command left; a token or a panic in it is a failure of any test.
+    pub(crate) fn of(output: Output) -> Self {
+        let ended = Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        for text in [&ended.stdout, &ended.stderr] {
+            assert!(!text.contains("canary-token"), "the token is never printed");
+            assert!(!text.contains("panicked"), "{text}");
+        }
+        ended
+    }
+
+    /// Returns stdout of a command that went well.
+    pub(crate) fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self.stdout
+    }
+}

@@ -1,0 +1,41 @@
+//! The command line stays thin: no database and no server is linked.
+
+use std::process::Command;
+
+#[test]
+fn the_command_line_links_no_database_and_no_server() {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--package",
+            "docks",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(names.contains(&"docks-proto"), "{tree}");
+    for heavy in [
+        "rusqlite",
+        "libsqlite3-sys",
+        "axum",
+        "docksd",
+        "tokio-cron-scheduler",
+    ] {
+        assert!(!names.contains(&heavy), "docks links {heavy}");
+    }
+}
