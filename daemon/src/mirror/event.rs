@@ -6,15 +6,6 @@ use rusqlite::{Connection, Row, params};
 
 use super::{Learned, StatusEvent, Subject};
 
-impl Learned {
-    fn name(self) -> &'static str {
-        match self {
-            Learned::Polled => "polled",
-            Learned::OwnAction => "own_action",
-        }
-    }
-}
-
 impl Subject {
     fn name(self) -> &'static str {
         match self {
@@ -90,11 +81,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StatusEvent> {
         to: row.get(5)?,
         at: UnixMs(row.get(6)?),
         observed: UnixMs(row.get(7)?),
-        learned: if learned == Learned::OwnAction.name() {
-            Learned::OwnAction
-        } else {
-            Learned::Polled
-        },
+        learned: Learned::ALL
+            .into_iter()
+            .find(|way| way.name() == learned)
+            .unwrap_or(Learned::Polled),
     })
 }
 

@@ -17,8 +17,25 @@ use crate::remote::Validator;
 pub enum Learned {
     /// Seen in an answer that was polled.
     Polled,
+    /// Told by the remote itself, when it happened.
+    Event,
     /// Answer to an action of ours.
     OwnAction,
+}
+
+impl Learned {
+    /// All of them.
+    pub const ALL: [Learned; 3] = [Learned::Polled, Learned::Event, Learned::OwnAction];
+
+    /// Returns the word that the history keeps.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Learned::Polled => "polled",
+            Learned::Event => "event",
+            Learned::OwnAction => "own_action",
+        }
+    }
 }
 
 /// Which list or object a stored state of freshness belongs to.
