@@ -19,7 +19,7 @@ start_bridge
 # Ending the daemon is described, but would end the check, too.
 cd "$work"
 env -i PATH="$PATH" HOME="$work" PYTHONUTF8=1 NO_COLOR=1 \
-    "$environment/bin/schemathesis" run "$root/proto/openapi.yaml" \
+    "$environment/bin/schemathesis" --config-file "$root/.ci/peers/schemathesis.toml" run "$root/proto/openapi.yaml" \
     --url "$bridge" \
     --exclude-path /v1/shutdown \
     --checks all \

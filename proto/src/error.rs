@@ -36,7 +36,7 @@ pub enum ErrorCode {
     RemoteUnreachable,
     /// The remote answered with something that is no answer: 502.
     RemoteBroken,
-    /// What was asked cannot be done with this remote: 409 or 501.
+    /// What was asked cannot be done with this remote, or not now: 409.
     Unsupported,
     /// The daemon is ending: 503.
     ShuttingDown,

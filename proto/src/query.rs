@@ -13,6 +13,9 @@ use crate::time::UnixMs;
 /// How many rows a list has when nobody says.
 pub const DEFAULT_LIMIT: u64 = 20;
 
+/// Largest number in a question: what every JSON reader and SQLite can hold.
+const LARGEST_NUMBER: u64 = i64::MAX.unsigned_abs();
+
 /// Which list is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ListOf {
@@ -256,7 +259,11 @@ impl ListQuery {
                 .decode_utf8_lossy()
                 .into_owned();
             let number = |name| {
-                value.parse::<u64>().map_err(|_| BadQuery::Number {
+                let read = value
+                    .parse()
+                    .ok()
+                    .filter(|number| *number <= LARGEST_NUMBER);
+                read.ok_or_else(|| BadQuery::Number {
                     name,
                     given: value.clone(),
                 })
@@ -527,10 +534,12 @@ mod tests {
             ListQuery::parse(ListOf::Runs, &query.query_string(ListOf::Runs), 20),
             Ok(query)
         );
-        assert!(matches!(
-            ListQuery::parse(ListOf::Runs, "limit=-5", 20),
-            Err(BadQuery::Number { .. })
-        ));
+        for bad in ["limit=-5", "limit=x", "offset=9223372036854775808"] {
+            assert!(matches!(
+                ListQuery::parse(ListOf::Runs, bad, 20),
+                Err(BadQuery::Number { .. })
+            ));
+        }
         assert!(matches!(
             ListQuery::parse(ListOf::Runs, "sort=reward", 20),
             Err(BadQuery::Sort { .. })

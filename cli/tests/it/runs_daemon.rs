@@ -87,7 +87,7 @@ fn every_code_of_the_daemon_is_an_exit_code_with_nothing_on_stdout() {
         (504, "freshness_unmet", 6),
         (504, "remote_unreachable", 5),
         (502, "remote_broken", 5),
-        (501, "unsupported", 1),
+        (409, "unsupported", 1),
         (500, "internal", 1),
         (422, "invalid_request", 2),
         (500, "from_the_future", 1),

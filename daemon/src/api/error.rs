@@ -275,7 +275,8 @@ fn no_answer(error: &SyncError) -> (StatusCode, ErrorDetail) {
             Some("Try `docks auth login`."),
         ),
         FaultClass::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
-        FaultClass::Unsupported => (StatusCode::NOT_IMPLEMENTED, Code::Unsupported, None),
+        // Not 501: that is said of servers that do not know the method at all.
+        FaultClass::Unsupported => (StatusCode::CONFLICT, Code::Unsupported, None),
         FaultClass::Rejected if status == Some(409) => {
             (StatusCode::CONFLICT, Code::Unsupported, None)
         }
