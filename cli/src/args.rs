@@ -8,6 +8,8 @@ mod daemon;
 mod global;
 mod runs;
 
+use std::io::{self, Write};
+
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -64,6 +66,19 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Print a completion script for a shell
     Completions(Completions),
+}
+
+/// Prints what ends a command line: help, the version, or what is wrong with it.
+///
+/// # Errors
+///
+/// When the output is closed.
+pub(crate) fn print(error: &clap::Error) -> io::Result<()> {
+    match error.kind() {
+        // clap would print the verb's name, as if each had a version of its own.
+        ErrorKind::DisplayVersion => write!(io::stdout(), "{}", Cli::command().render_version()),
+        _ => error.print(),
+    }
 }
 
 impl Cli {
