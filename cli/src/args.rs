@@ -6,6 +6,7 @@
 mod account;
 mod daemon;
 mod global;
+mod hub;
 mod runs;
 
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ pub(crate) use account::{
 };
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 pub(crate) use global::{Colour, Format, Global};
+pub(crate) use hub::{HubCommand, HubServe, HubToken};
 pub(crate) use runs::{
     ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsEvalCancel, RunsEvalGet,
     RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsStop, RunsTrial, RunsTrials,
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     /// Start, stop and inspect the daemon that keeps the mirror
     #[command(subcommand)]
     Daemon(DaemonCommand),
+    /// Share a Harbor jobs directory with other machines
+    #[command(subcommand)]
+    Hub(HubCommand),
     /// Sign in to a Docks API, sign out, and see who you are
     #[command(subcommand)]
     Auth(AuthCommand),

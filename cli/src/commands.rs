@@ -12,6 +12,8 @@ mod config_explain;
 mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
+mod hub_serve;
+mod hub_token;
 mod listing;
 mod profile;
 mod runs_artifacts;
@@ -28,7 +30,7 @@ mod showing;
 mod sync;
 
 use crate::args::{
-    AuthCommand, Command, ConfigCommand, DaemonCommand, ProfileCommand, RunsCommand,
+    AuthCommand, Command, ConfigCommand, DaemonCommand, HubCommand, ProfileCommand, RunsCommand,
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -59,6 +61,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Runs(command) => runs(context, &command).await,
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Daemon(command) => daemon(context, command).await,
+        Command::Hub(command) => match command {
+            HubCommand::Serve(args) => hub_serve::run(context, &args),
+            HubCommand::Token(args) => hub_token::run(context, &args),
+        },
         Command::Auth(command) => match command {
             AuthCommand::Login(args) => auth_login::run(context, &args).await,
             AuthCommand::Logout(_) => auth_logout::run(context),

@@ -30,6 +30,7 @@ use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
+pub use self::artifacts::file_uri;
 use self::look::Index;
 use self::process::Processes;
 use self::seen::Depth;
