@@ -24,6 +24,7 @@ use self::settings::{Resolved, Settings, canonical};
 use self::tokens::Tokens;
 use crate::api::answers::Answers;
 use crate::config::Config;
+use crate::feed::Feed;
 use crate::mirror::{Mirror, MirrorError};
 use crate::remote::RemoteError;
 use crate::sync::{self, Clock, Options};
@@ -282,6 +283,7 @@ impl Registry {
             Arc::clone(&self.clock),
             self.options.clone(),
         );
+        let feed = Feed::new(mirror.clone(), Arc::new(sync.clone()));
         tracing::info!(remote = location, kind, "mirroring {location}");
         Ok(Arc::new(Source {
             target,
@@ -290,6 +292,7 @@ impl Registry {
             sync,
             database,
             opened,
+            feed,
             answers: Answers::default(),
             tokens,
             marked_s: AtomicU64::new(0),

@@ -2,7 +2,7 @@
 //!
 //! This crate owns the words both sides use: paths and header names
 //! ([`routes`]), objects as the remote sent them ([`object`]), list questions
-//! ([`query`]), freshness in HTTP's own terms ([`freshness`]), coded errors
+//! ([`query`]), events ([`event`]), the past ([`history`]), freshness in HTTP's own terms ([`freshness`]), coded errors
 //! ([`error`]), the daemon's own replies ([`status`]), the places on disk
 //! ([`paths`]) and the settings both programs read ([`settings`]).
 //!
@@ -12,7 +12,9 @@
 pub mod client;
 pub mod credentials;
 pub mod error;
+pub mod event;
 pub mod freshness;
+pub mod history;
 pub mod id;
 pub mod object;
 pub mod paths;

@@ -29,6 +29,14 @@ pub const AGE_MS: &str = "docks-age-ms";
 pub const STATUS: &str = "/v1/status";
 /// Asks the engine to catch up; answers when it has.
 pub const SYNC: &str = "/v1/sync";
+/// The present state, then every change of a status as it is learned.
+pub const EVENTS: &str = "/v1/events";
+/// The statuses of one run or trial, and when it was looked at.
+pub const HISTORY: &str = "/v1/history";
+/// What changed over all runs.
+pub const CHANGES: &str = "/v1/changes";
+/// Takes the position after which events are wanted, as the answer's `id:` lines give it.
+pub const LAST_EVENT_ID: &str = "last-event-id";
 /// Asks the daemon to end.
 pub const SHUTDOWN: &str = "/v1/shutdown";
 
@@ -115,6 +123,12 @@ impl TenantRoutes {
         Ok(Self {
             base: format!("/tenants/{}", path_segment(tenant)?),
         })
+    }
+
+    /// Returns the tenant, encoded.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.base.rsplit('/').next().unwrap_or_default()
     }
 
     /// Path of a list of runs.

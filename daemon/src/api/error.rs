@@ -86,6 +86,9 @@ pub enum ApiError {
     /// As above, for a request that asked for a fresh answer.
     #[error("not confirmed within {} s", .0.as_secs())]
     UnmetInTime(Duration),
+    /// As many watch as can.
+    #[error("too many watch at once")]
+    Crowded,
     /// A defect.
     #[error("a handler failed")]
     Panicked,
@@ -154,6 +157,11 @@ impl ApiError {
                 GATEWAY,
                 new(Code::FreshnessUnmet, sentence(&self.to_string())).hint(OLDER),
             ),
+            ApiError::Crowded => {
+                let mut detail = new(Code::RateLimited, sentence(&self.to_string()));
+                detail.retry_after_s = Some(10);
+                (StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
             ApiError::Panicked => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 new(Code::Internal, "The daemon failed inside.").hint(LOGS),
@@ -240,9 +248,6 @@ fn no_source(none: &NoSource) -> (StatusCode, ErrorDetail) {
     detail.hint = match none {
         NoSource::Settings(error) => error.hint(),
         NoSource::OtherTenant { .. } => Some("Name the profile in `Docks-Profile`.".to_owned()),
-        NoSource::Remote { source, .. } if matches!(source, RemoteError::Files { .. }) => {
-            Some("Name the directory that holds the folders of the jobs.".to_owned())
-        }
         _ => None,
     };
     (status, detail)

@@ -8,9 +8,11 @@ mod complete;
 mod daemon;
 mod encode;
 pub mod error;
+mod events;
 mod find;
 mod freshen;
 pub mod guard;
+mod history;
 mod pick;
 mod run;
 pub mod serve;
@@ -49,10 +51,10 @@ pub struct Service {
     pub schedule: Schedule,
     /// How we were told to behave.
     pub config: Config,
-    /// What the hub counts, if there is one.
-    pub hub: Option<Arc<crate::hub::Counts>>,
     /// The way to end.
     pub ending: Ending,
+    /// Places for those who watch.
+    pub watching: Arc<tokio::sync::Semaphore>,
     /// Monotonic time at which we started.
     pub started: Duration,
     /// Monotonic time of the last request, in milliseconds.
@@ -91,7 +93,7 @@ impl Service {
         self.monotonic().saturating_sub(last)
     }
 
-    pub(crate) fn note_request(&self) {
+    fn note_request(&self) {
         let now_ms = u64::try_from(self.monotonic().as_millis()).unwrap_or(u64::MAX);
         self.last_request_ms.store(now_ms, Ordering::Relaxed);
     }
@@ -102,20 +104,7 @@ pub type Routes = TowerToHyperService<Router>;
 
 /// Returns every route.
 pub fn router(service: Arc<Service>) -> Routes {
-    let router = tenant_routes()
-        .route(routes::STATUS, get(daemon::status))
-        .route(routes::SYNC, post(daemon::sync))
-        .route(routes::SHUTDOWN, post(daemon::shutdown));
-    finish(router, service)
-}
-
-/// Returns the Docks API's own routes, which a hub answers to other machines, too.
-pub fn shared_router(service: Arc<Service>) -> Routes {
-    finish(tenant_routes(), service)
-}
-
-fn tenant_routes() -> Router<Arc<Service>> {
-    Router::new()
+    let router = Router::new()
         .route("/tenants/{tenant}/runs", get(run::list))
         .route("/tenants/{tenant}/runs/{id}", get(run::get))
         .route("/tenants/{tenant}/runs/{id}/stop", post(run::stop))
@@ -137,10 +126,12 @@ fn tenant_routes() -> Router<Arc<Service>> {
             "/tenants/{tenant}/harbor/runs/{id}/trials/{trial}",
             get(trial::get),
         )
-}
-
-fn finish(router: Router<Arc<Service>>, service: Arc<Service>) -> Routes {
-    let router = router
+        .route(routes::STATUS, get(daemon::status))
+        .route(routes::EVENTS, get(events::stream))
+        .route(routes::HISTORY, get(history::of_one))
+        .route(routes::CHANGES, get(history::changes))
+        .route(routes::SYNC, post(daemon::sync))
+        .route(routes::SHUTDOWN, post(daemon::shutdown))
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|| async { ApiError::NoMethod })
         .with_state(service);
@@ -176,7 +167,7 @@ pub fn refuse_stranger() -> Response {
 }
 
 /// Says who answers, on every answer.
-pub(crate) fn sign(response: &mut Response) {
+fn sign(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(routes::PROTOCOL, HeaderValue::from(docks_proto::PROTOCOL));
     headers.insert(

@@ -20,7 +20,7 @@ use crate::ending::Ending;
 use crate::instance::{Instance, Standing};
 
 /// Connections at once; further ones wait in the system's queue.
-const MOST_CONNECTIONS: u64 = 256;
+const MOST_CONNECTIONS: u64 = 4_096;
 /// Time for the head of a request, and for a kept connection to ask again.
 const HEAD_TAKES: Duration = Duration::from_secs(20);
 /// Bytes of a head at most.
@@ -91,8 +91,14 @@ fn most_connections() -> usize {
     usize::try_from(half.clamp(4, MOST_CONNECTIONS)).unwrap_or(4)
 }
 
+/// Returns places for those who watch: most of the connections, but never all, so that everybody
+/// else is answered however many watch.
+pub(crate) fn watching() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(most_connections() * 3 / 4))
+}
+
 /// Waits a little where trying again at once would only fail again (no files left).
-pub(crate) async fn pause_after(error: &io::Error) {
+async fn pause_after(error: &io::Error) {
     let transient = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted];
     if !transient.contains(&error.kind()) {
         tracing::error!(%error, "could not accept a connection");

@@ -1,16 +1,31 @@
 //! The history: one row per observed change of a status.
 
+use docks_proto::event::{EventQuery, ObjectKind};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{Learned, StatusEvent, Subject};
+use super::present::object;
+use super::upkeep;
+use super::{HistoryEnd, Learned, Scan, StatusEvent, Subject, Told};
+
+/// Note that holds the highest number that retention took away.
+const PRUNED: &str = "history_pruned";
+
+const COLUMNS: &str =
+    "seq, kind, run_id, trial_id, from_status, to_status, at_ms, observed_ms, learned";
 
 impl Subject {
     fn name(self) -> &'static str {
-        match self {
-            Subject::Run(kind) => kind.name(),
-            Subject::Trial => "trial",
+        ObjectKind::from(self).name()
+    }
+}
+
+impl From<Subject> for ObjectKind {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Run(kind) => kind.into(),
+            Subject::Trial => ObjectKind::Trial,
         }
     }
 }
@@ -58,12 +73,137 @@ pub(super) fn after(
     after: u64,
     most: usize,
 ) -> rusqlite::Result<Vec<StatusEvent>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, kind, run_id, trial_id, from_status, to_status, at_ms, observed_ms, learned
-         FROM status_event WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM status_event WHERE seq > ?1 ORDER BY seq LIMIT ?2"
+    ))?;
     let rows = statement.query_map(params![signed(after), signed(most as u64)], read)?;
     rows.collect()
+}
+
+/// Reads at most `most` changes after a number and returns those that were asked for, each with its
+/// object as it is now.
+pub(super) fn scan(
+    connection: &Connection,
+    from: u64,
+    most: usize,
+    wanted: &EventQuery,
+) -> rusqlite::Result<Scan> {
+    let end = end(connection)?;
+    let events = after(connection, from, most)?;
+    let read_to = match events.last() {
+        Some(last) if events.len() == most => last.seq,
+        _ => end.last.max(from),
+    };
+    let mut told = Vec::new();
+    for event in events {
+        let kind = event.subject.into();
+        if admits(wanted, kind, &event.run, &event.to) {
+            let object = object(connection, &event)?;
+            told.push(Told { event, object });
+        }
+    }
+    Ok(Scan { told, read_to, end })
+}
+
+/// Tells whether a reader asked for changes like this one.
+#[must_use]
+pub fn admits(wanted: &EventQuery, kind: ObjectKind, run: &str, status: &str) -> bool {
+    let any_or = |empty: bool, hit: bool| empty || hit;
+    any_or(wanted.kinds.is_empty(), wanted.kinds.contains(&kind))
+        && any_or(wanted.runs.is_empty(), wanted.runs.iter().any(|r| r == run))
+        && any_or(
+            wanted.statuses.is_empty(),
+            wanted
+                .statuses
+                .iter()
+                .any(|s| s.eq_ignore_ascii_case(status)),
+        )
+}
+
+/// Reads the history of one run and its trials, or of one trial, oldest first.
+pub(super) fn of_run(
+    connection: &Connection,
+    run: &str,
+    trial: Option<&str>,
+    most: usize,
+) -> rusqlite::Result<Vec<StatusEvent>> {
+    // The newest ones count, when there are more than anybody reads.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM status_event
+         WHERE run_id = ?1 AND trial_id IS ?2 ORDER BY seq DESC LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![run, trial, signed(most as u64)], read)?;
+    let mut events: Vec<StatusEvent> = rows.collect::<Result<_, _>>()?;
+    events.reverse();
+    Ok(events)
+}
+
+/// Reads what changed in a stretch of time, the newest `most`, oldest first, each with its object.
+///
+/// What was seen for the first time counts by its own time: an object that ended long before
+/// did not change when the mirror first met it.
+pub(super) fn between(
+    connection: &Connection,
+    since: UnixMs,
+    until: UnixMs,
+    wanted: &EventQuery,
+    most: usize,
+) -> rusqlite::Result<Vec<Told>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM status_event
+         WHERE observed_ms >= ?1 AND (at_ms >= ?1 OR from_status IS NOT NULL)
+           AND min(at_ms, observed_ms) < ?2
+         ORDER BY seq DESC"
+    ))?;
+    let mut rows = statement.query(params![since.0, until.0])?;
+    let mut told = Vec::new();
+    while let Some(row) = rows.next()? {
+        let event = read(row)?;
+        if admits(wanted, event.subject.into(), &event.run, &event.to) {
+            let object = object(connection, &event)?;
+            told.push(Told { event, object });
+            if told.len() == most {
+                break;
+            }
+        }
+    }
+    told.reverse();
+    Ok(told)
+}
+
+/// Reads how far the history reaches.
+pub(super) fn end(connection: &Connection) -> rusqlite::Result<HistoryEnd> {
+    let history: Option<i64> = connection
+        .prepare_cached("SELECT created_ms FROM identity")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'status_event'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let pruned = upkeep::note(connection, PRUNED)?.and_then(|text| text.parse().ok());
+    Ok(HistoryEnd {
+        history: history.unwrap_or(0).unsigned_abs(),
+        last: last.unwrap_or(0).unsigned_abs(),
+        pruned: pruned.unwrap_or(0),
+    })
+}
+
+/// Drops what was observed before a time, and remembers how far that went.
+pub(super) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
+    let top: Option<i64> = connection.query_row(
+        "SELECT max(seq) FROM status_event WHERE observed_ms < ?1",
+        [until.0],
+        |row| row.get(0),
+    )?;
+    let Some(top) = top else { return Ok(()) };
+    connection.execute("DELETE FROM status_event WHERE observed_ms < ?1", [until.0])?;
+    let before = end(connection)?.pruned;
+    upkeep::put_note(
+        connection,
+        PRUNED,
+        &before.max(top.unsigned_abs()).to_string(),
+    )
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StatusEvent> {

@@ -8,8 +8,10 @@ mod error;
 mod event;
 mod judge;
 mod list;
+mod look;
 mod open;
 mod position;
+mod present;
 mod readers;
 mod resolve;
 mod run;
@@ -25,6 +27,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use docks_proto::event::{EventQuery, Progress};
 use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
@@ -33,6 +36,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 pub use error::MirrorError;
+pub use event::admits;
 pub use types::*;
 
 use crate::remote::Validator;
@@ -258,6 +262,101 @@ impl Mirror {
     pub async fn events(&self, after: u64, most: usize) -> Result<Vec<StatusEvent>, MirrorError> {
         self.read("read the history", move |c| event::after(c, after, most))
             .await
+    }
+
+    /// Reads at most `most` changes after number `from`, and returns those that were asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn scan(
+        &self,
+        from: u64,
+        most: usize,
+        wanted: &EventQuery,
+    ) -> Result<Scan, MirrorError> {
+        let wanted = wanted.clone();
+        self.read("read the history", move |c| {
+            event::scan(c, from, most, &wanted)
+        })
+        .await
+    }
+
+    /// Returns the present state of what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn present(&self, wanted: &EventQuery) -> Result<Present, MirrorError> {
+        let wanted = wanted.clone();
+        self.read("read the present state", move |c| present::read(c, &wanted))
+            .await
+    }
+
+    /// Counts what there is of some runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn progress(&self, runs: Vec<String>) -> Result<Vec<Progress>, MirrorError> {
+        self.read("count trials", move |c| {
+            let mut all = Vec::new();
+            for run in &runs {
+                all.extend(present::progress(c, run)?);
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    /// Returns the newest `most` changes of a run, or of one of its trials, oldest first, and
+    /// when it was looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn history(
+        &self,
+        kind: RunKind,
+        run: &str,
+        trial: Option<&str>,
+        most: usize,
+    ) -> Result<(Vec<StatusEvent>, Vec<Look>), MirrorError> {
+        let (run, trial) = (run.to_owned(), trial.map(str::to_owned));
+        self.read("read the history of a run", move |c| {
+            let mut events = event::of_run(c, &run, trial.as_deref(), most)?;
+            // A jobs directory knows a job under both kinds, by the same id.
+            let of_kind = |e: &StatusEvent| e.subject == Subject::Run(kind);
+            events.retain(|e| trial.is_some() || of_kind(e));
+            let looks = look::of_run(c, kind, &run, trial.is_some())?;
+            Ok((events, looks))
+        })
+        .await
+    }
+
+    /// Returns the newest `most` changes between two times, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn changes(
+        &self,
+        since: UnixMs,
+        until: UnixMs,
+        wanted: &EventQuery,
+        most: usize,
+    ) -> Result<Vec<Told>, MirrorError> {
+        let wanted = wanted.clone();
+        self.read("read what changed", move |c| {
+            event::between(c, since, until, &wanted, most)
+        })
+        .await
+    }
+
+    /// Wakes up after each commit that readers can see.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.inner.writer.commits()
     }
 
     /// Returns a note.

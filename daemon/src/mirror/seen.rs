@@ -123,6 +123,9 @@ pub(super) fn confirm(
     resource: &Resource,
     new: &Confirmed,
 ) -> rusqlite::Result<()> {
+    if !matches!(resource, Resource::Trials(_)) {
+        super::look::note(connection, resource, new.at)?;
+    }
     match resource {
         Resource::List(kind) => confirm_list(connection, *kind, new),
         Resource::Run(kind, id) => {

@@ -13,7 +13,7 @@ use super::trial_rows::{
     Arrival, Found, find, grow, insert, last_of_each, last_position, list, match_stored, remember,
     update,
 };
-use super::{Changed, Learned, Stored, Subject};
+use super::{Changed, Learned, Resource, Stored, Subject};
 use crate::remote::Validator;
 
 /// Trials that arrived together, or one by itself.
@@ -207,6 +207,7 @@ pub(super) fn confirm(
     at_ms: i64,
     validator: Option<&Validator>,
 ) -> rusqlite::Result<()> {
+    super::look::note(connection, &Resource::Trials(run.to_owned()), UnixMs(at_ms))?;
     connection
         .prepare_cached(
             "INSERT INTO trial_list (run, confirmed_ms, validator) VALUES (?1, ?2, ?3)

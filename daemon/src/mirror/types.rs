@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docks_proto::error::Candidate;
+use docks_proto::event::{ObjectState, Progress};
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::status::RowCounts;
@@ -242,6 +243,57 @@ pub struct StatusEvent {
     pub observed: UnixMs,
     /// How it was learned.
     pub learned: Learned,
+}
+
+/// A change with its object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The change.
+    pub event: StatusEvent,
+    /// The object as it is now, with the status of the change.
+    pub object: ObjectState,
+}
+
+/// How far the history reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HistoryEnd {
+    /// Tells this history from that of a mirror made anew.
+    pub history: u64,
+    /// Number of the last change.
+    pub last: u64,
+    /// Highest number that retention took away; 0 when it took none.
+    pub pruned: u64,
+}
+
+/// A part of the history that was read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scan {
+    /// What of it was asked for, oldest first.
+    pub told: Vec<Told>,
+    /// Number up to which everything was read.
+    pub read_to: u64,
+    /// How far the history reaches.
+    pub end: HistoryEnd,
+}
+
+/// How things are, and how far the history goes that led there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Present {
+    /// Up to which change.
+    pub end: HistoryEnd,
+    /// Runs, then trials.
+    pub objects: Vec<ObjectState>,
+    /// Counts of the runs that were named.
+    pub progress: Vec<Progress>,
+}
+
+/// A stretch of time in which something was looked at again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// First look.
+    pub from: UnixMs,
+    /// Last look.
+    pub until: UnixMs,
 }
 
 /// How long what is not needed for lists is kept.

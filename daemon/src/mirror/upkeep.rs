@@ -12,18 +12,13 @@ pub(super) fn run(
     retention: Retention,
 ) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    drop_history(&transaction, now.minus(retention.history))?;
+    super::event::prune(&transaction, now.minus(retention.history))?;
+    super::look::prune(&transaction, now.minus(retention.history))?;
     drop_tombstones(&transaction, now.minus(retention.tombstones))?;
     transaction.commit()?;
     connection.execute_batch("PRAGMA optimize; PRAGMA shrink_memory;")?;
     // A reader that is just at work leaves the WAL in place until the next time.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-}
-
-fn drop_history(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
-    connection
-        .execute("DELETE FROM status_event WHERE observed_ms < ?1", [until.0])
-        .map(drop)
 }
 
 fn drop_tombstones(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {

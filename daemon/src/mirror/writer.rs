@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::MirrorError;
 use super::sweep::Sweeps;
@@ -79,35 +79,49 @@ where
     }
 }
 
+/// The version that readers can see: a number that is cheap to read, and a bell for those who wait.
+#[derive(Debug)]
+struct Shown {
+    version: AtomicU64,
+    bell: watch::Sender<u64>,
+}
+
 /// Handle to the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
-    version: Arc<AtomicU64>,
+    shown: Arc<Shown>,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
     pub(super) fn spawn(connection: Connection) -> std::io::Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let version = Arc::new(AtomicU64::new(1));
+        let shown = Arc::new(Shown {
+            version: AtomicU64::new(1),
+            bell: watch::Sender::new(1),
+        });
         let mut desk = Desk {
             connection,
             sweeps: Sweeps::default(),
         };
-        let shown = Arc::clone(&version);
+        let told = Arc::clone(&shown);
         let thread = std::thread::Builder::new()
             .name("mirror-writer".into())
-            .spawn(move || serve(&mut desk, messages, &shown))?;
+            .spawn(move || serve(&mut desk, messages, &told))?;
         Ok(Self {
             queue,
-            version,
+            shown,
             thread: std::sync::Mutex::new(Some(thread)),
         })
     }
 
     pub(super) fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.shown.version.load(Ordering::Acquire)
+    }
+
+    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+        self.shown.bell.subscribe()
     }
 
     /// Has `work` done on the thread; answers after its commit.
@@ -149,7 +163,7 @@ impl Writer {
     }
 }
 
-fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, version: &AtomicU64) {
+fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, shown: &Shown) {
     let mut waiting = messages.blocking_recv();
     while let Some(message) = waiting.take() {
         match message {
@@ -160,7 +174,7 @@ fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, version: &Atomi
             Message::Job(Footing::Alone, mut job) => {
                 let before = desk.connection.total_changes();
                 job.work(desk);
-                show(desk, before, version);
+                show(desk, before, shown);
                 job.reply(Ok(()));
             }
             Message::Job(Footing::Transaction, job) => {
@@ -175,7 +189,7 @@ fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, version: &Atomi
                         Err(_) => break,
                     }
                 }
-                transact(desk, group, version);
+                transact(desk, group, shown);
             }
         }
         if waiting.is_none() {
@@ -185,7 +199,7 @@ fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, version: &Atomi
 }
 
 /// Does a group in one transaction and answers it.
-fn transact(desk: &mut Desk, group: Vec<Box<dyn Job>>, version: &AtomicU64) {
+fn transact(desk: &mut Desk, group: Vec<Box<dyn Job>>, shown: &Shown) {
     let before = desk.connection.total_changes();
     let single = group.len() == 1;
     let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(group.len());
@@ -204,7 +218,7 @@ fn transact(desk: &mut Desk, group: Vec<Box<dyn Job>>, version: &AtomicU64) {
         // Fails only when SQLite rolled back by itself in between.
         drop(statement(desk, "ROLLBACK"));
     }
-    show(desk, before, version);
+    show(desk, before, shown);
     for job in done {
         job.reply(commit.clone());
     }
@@ -243,9 +257,10 @@ fn statement(desk: &Desk, sql: &str) -> Result<(), Arc<rusqlite::Error>> {
 }
 
 /// Lets readers' caches know that something changed.
-fn show(desk: &Desk, before: u64, version: &AtomicU64) {
+fn show(desk: &Desk, before: u64, shown: &Shown) {
     if desk.connection.total_changes() != before {
-        version.fetch_add(1, Ordering::AcqRel);
+        let version = shown.version.fetch_add(1, Ordering::AcqRel) + 1;
+        shown.bell.send_replace(version);
     }
 }
 

@@ -13,6 +13,7 @@ use docks_proto::settings::Target;
 
 use super::tokens::Tokens;
 use crate::api::answers::Answers;
+use crate::feed::Feed;
 use crate::mirror::{Mirror, Opened};
 use crate::sync::SyncHandle;
 
@@ -36,6 +37,8 @@ pub struct Source {
     pub database: PathBuf,
     /// What opening the file found.
     pub opened: Opened,
+    /// What those hear who watch it.
+    pub feed: Arc<Feed>,
     /// Lists that were asked lately.
     pub answers: Answers,
     pub(super) tokens: Arc<Tokens>,

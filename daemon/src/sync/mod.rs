@@ -31,6 +31,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex};
 
+use docks_proto::event::SourceState;
 use docks_proto::freshness::Freshness;
 use docks_proto::object::RawObject;
 use docks_proto::routes::Action;
@@ -38,6 +39,7 @@ use docks_proto::status::{RowCounts, SyncProgress};
 use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::feed::Attention;
 use crate::mirror::{Confirmed, Mirror, Resource, Retention};
 use crate::remote::Remote;
 
@@ -64,6 +66,16 @@ pub struct SyncHandle {
     commands: mpsc::UnboundedSender<Command>,
     shared: Arc<Mutex<Shared>>,
     clock: Arc<dyn Clock>,
+}
+
+impl Attention for SyncHandle {
+    fn touch(&self, what: &Resource) {
+        SyncHandle::touch(self, what);
+    }
+
+    fn sight(&self) -> SourceState {
+        SyncHandle::sight(self)
+    }
 }
 
 /// Starts the engine of one remote on the current runtime.
@@ -173,6 +185,22 @@ impl SyncHandle {
     #[must_use]
     pub fn health(&self) -> Health {
         lock(&self.shared).health.clone()
+    }
+
+    /// Returns since when and why nothing is learned of the remote, while that is so.
+    #[must_use]
+    pub fn sight(&self) -> SourceState {
+        let shared = lock(&self.shared);
+        let health = &shared.health;
+        if health.circuit == "closed" {
+            return SourceState::default();
+        }
+        let failed = health.last_error.as_ref();
+        SourceState {
+            blind_since: (health.last_success.map(UnixMs::rfc3339))
+                .or_else(|| failed.map(|failure| failure.at.clone())),
+            why: failed.map(|failure| failure.message.clone()),
+        }
     }
 
     /// Returns how old something is, and in words why it is older than it should be.

@@ -14,16 +14,12 @@ mod daemon_hygiene;
 mod daemon_process;
 mod daemon_socket;
 mod damaged;
+mod events;
 mod harbor;
 mod harbor_changes;
 mod harbor_hostile;
 #[path = "../../testkit/harbor_jobs.rs"]
 mod harbor_jobs;
-mod hub;
-mod hub_artifacts;
-mod hub_hostile;
-mod hub_mirrored;
-mod hub_support;
 mod killed;
 mod mirror_files;
 mod mirror_guards;

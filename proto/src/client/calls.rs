@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 
 use super::exchange::{Exchange, Exchanges};
+use super::unix::Opened;
 use super::{Reply, Request, SendError, Transport, retry_after, sense};
 use crate::error::{RemoteComplaint, parse_complaint};
 use crate::freshness::{Allowed, Freshness};
@@ -222,17 +223,7 @@ impl Client {
         let path = format!("{}?full={full}", routes::SYNC);
         let request = self.request(Request::post(path), Allowed::Default);
         let mut opened = unix.clone().patience(None).open(request).await?;
-        check_protocol(&opened.headers)?;
-        if !opened.status.is_success() {
-            let (status, headers) = (opened.status, opened.headers.clone());
-            let body = opened.rest().await?;
-            return check_status(Reply {
-                status,
-                headers,
-                body,
-            })
-            .map(drop);
-        }
+        check_answer(&mut opened).await?;
         while let Some(line) = opened.line().await? {
             if line.is_empty() {
                 continue;
@@ -303,7 +294,22 @@ impl Client {
         check_status(reply)
     }
 
-    fn request(&self, mut request: Request, allowed: Allowed) -> Request {
+    /// Returns the way to whoever answers.
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Asks the daemon for something of its own that may take a while.
+    pub(super) async fn asked(
+        &self,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Answer, ClientError> {
+        let reply = self.exchange(request, Some(patience)).await?;
+        Ok(answer(reply))
+    }
+
+    pub(super) fn request(&self, mut request: Request, allowed: Allowed) -> Request {
         request.headers = self.common.clone();
         if let Some(value) = allowed.header() {
             request.headers.insert(header::CACHE_CONTROL, value);
@@ -330,6 +336,22 @@ fn check_protocol(headers: &HeaderMap) -> Result<(), ClientError> {
         theirs,
         version: text(headers, routes::VERSION).map(str::to_owned),
     })
+}
+
+/// Lets a streamed answer through that is one.
+pub(super) async fn check_answer(opened: &mut Opened) -> Result<(), ClientError> {
+    check_protocol(&opened.headers)?;
+    if opened.status.is_success() {
+        return Ok(());
+    }
+    let (status, headers) = (opened.status, opened.headers.clone());
+    let body = opened.rest().await?;
+    check_status(Reply {
+        status,
+        headers,
+        body,
+    })
+    .map(drop)
 }
 
 fn check_status(reply: Reply) -> Result<Reply, ClientError> {

@@ -5,6 +5,7 @@
 //! needs from a remote whose paging is not known is in [`walk`].
 
 mod calls;
+mod events;
 mod exchange;
 pub mod https;
 pub mod retry;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
 pub use calls::{Answer, Client, ClientError};
+pub use events::{Events, Told};
 pub use exchange::Exchange;
 pub use https::{HttpsTransport, Limits};
 pub use retry::retry_after;

@@ -5,7 +5,6 @@
 //! ([`files`]). What a profile is, [`crate::settings`] decides.
 
 pub mod files;
-pub mod hub_token;
 mod jwt;
 mod keyring;
 mod source;

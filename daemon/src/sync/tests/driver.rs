@@ -75,6 +75,22 @@ impl Driver {
         }
     }
 
+    /// Ends the engine and its daemon in the middle of whatever they do, and starts the next one.
+    pub(super) fn restart(&mut self, seed: u64) {
+        self.pending.clear();
+        let floor = self.steady.now(self.clock.as_ref()).stamp;
+        self.steady = Steady::new(self.clock.as_ref(), floor);
+        let now = self.now();
+        self.core = Core::new(
+            crate::remote::Remote::traits(&self.remote),
+            Options::default(),
+            Capabilities::default(),
+            [None, None],
+            fastrand::Rng::with_seed(seed),
+            now,
+        );
+    }
+
     pub(super) fn now(&mut self) -> Now {
         self.steady.now(self.clock.as_ref())
     }

@@ -5,5 +5,6 @@ mod cost;
 mod driver;
 mod engine;
 mod model;
+mod nights;
 mod plan;
 mod world;

@@ -15,13 +15,13 @@ use super::world::{Fault, Mode, Run, World};
 /// Steps of one history.
 const STEPS: usize = 30;
 
-struct History {
-    rng: fastrand::Rng,
-    made: u64,
+pub(super) struct History {
+    pub(super) rng: fastrand::Rng,
+    pub(super) made: u64,
 }
 
 impl History {
-    fn change(&mut self, world: &mut World) {
+    pub(super) fn change(&mut self, world: &mut World) {
         let lags = world.fault == Fault::Lag;
         if !lags {
             world.before = world.runs.clone();
@@ -74,7 +74,7 @@ impl History {
         }
     }
 
-    fn fault(&mut self) -> Fault {
+    pub(super) fn fault(&mut self) -> Fault {
         let faults = [
             Fault::None,
             Fault::None,
@@ -184,19 +184,19 @@ async fn simulate(seed: u64, mode: Mode) {
 }
 
 /// Reads which histories to run: a number of them, or one as `379..380`.
-fn seeds() -> std::ops::Range<u64> {
+pub(super) fn seeds(usual: u64) -> std::ops::Range<u64> {
     let said = std::env::var("DOCKS_SIM_SEEDS").unwrap_or_default();
     let number = |text: &str| text.parse::<u64>().ok();
     match said.split_once("..") {
         Some((from, to)) => number(from).unwrap()..number(to).unwrap(),
-        None => 0..number(&said).unwrap_or(48),
+        None => 0..number(&said).unwrap_or(usual),
     }
 }
 
 #[tokio::test]
 async fn after_any_history_and_any_faults_the_mirror_equals_the_remote() {
     let modes = Mode::all();
-    for seed in seeds() {
+    for seed in seeds(48) {
         let mode = modes[usize::try_from(seed).unwrap() % modes.len()];
         simulate(seed, mode).await;
     }

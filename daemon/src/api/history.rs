@@ -1,0 +1,198 @@
+//! What happened, from the history: `GET /v1/history` and `GET /v1/changes`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use docks_proto::event::{Change, EventQuery, ObjectKind, Position, pairs};
+use docks_proto::freshness::Source as From;
+use docks_proto::history::{DEFAULT_CHANGES, Entry, History, Stretch};
+use docks_proto::object::{Phase, RawObject, phase};
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+
+use super::answers::Of;
+use super::error::ApiError;
+use super::events::{any_run, tenant};
+use super::{Service, encode, find, freshen};
+use crate::mirror::{Confirmed, Resource, StatusEvent};
+use crate::registry::Source;
+
+/// Changes in one answer, whatever is asked: some tens of megabytes.
+const MOST: u64 = 100_000;
+
+/// `GET /v1/history`
+pub(super) async fn of_one(
+    State(service): State<Arc<Service>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let query = uri.query().unwrap_or("");
+    let given = Given::read(query)?;
+    let wanted = EventQuery::parse(query).map_err(ApiError::Request)?;
+    let [run] = &wanted.runs[..] else {
+        return Err(ApiError::Request("name one `run`".to_owned()));
+    };
+    let tenant = tenant(query)?;
+    let source = service.source(&headers, tenant.as_deref()).await?;
+    let ask = service.ask(&headers);
+    let (kind, run) = any_run(&source, &wanted.kinds, run, ask).await?;
+    let trial = match &given.trial {
+        Some(trial) => Some(find::trial(&source, &run.id, trial, ask).await?),
+        None => None,
+    };
+    let trial_id = trial.as_ref().map(|trial| trial.id.as_str());
+    let most = given.most();
+    let (events, looks) = source.mirror.history(kind, &run.id, trial_id, most).await?;
+    let shown = trial.as_ref().unwrap_or(&run);
+    let history = History {
+        kind: match trial_id {
+            Some(_) => ObjectKind::Trial,
+            None => kind.into(),
+        },
+        run_id: run.id.clone(),
+        trial_id: trial_id.map(str::to_owned),
+        name: name_of(&run.id, kind, trial_id, &shown.text),
+        status: shown.status.clone(),
+        ended: phase(&shown.status) == Phase::Terminal,
+        changes: events.iter().map(entry).collect(),
+        looks: looks
+            .iter()
+            .map(|look| Stretch {
+                from: look.from.rfc3339(),
+                until: look.until.rfc3339(),
+            })
+            .collect(),
+        now: service.wall().rfc3339(),
+    };
+    let of = find::of_run(shown);
+    let freshness = freshen::freshness(&source, &find::confirmed(shown), of, From::Mirror);
+    Ok(encode::object(json(&history), &freshness))
+}
+
+fn name_of(run: &str, kind: RunKind, trial: Option<&str>, text: &str) -> String {
+    use docks_proto::event::ObjectState;
+    let object = RawObject::parse(text).ok().flatten();
+    let state = object.map(|object| match trial {
+        Some(_) => ObjectState::of_trial(run, &object),
+        None => ObjectState::of_run(kind, &object),
+    });
+    state.map(|state| state.name).unwrap_or_default()
+}
+
+fn entry(event: &StatusEvent) -> Entry {
+    Entry {
+        seq: event.seq,
+        from: event.from.clone(),
+        to: event.to.clone(),
+        at: event.at.rfc3339(),
+        observed_at: event.observed.rfc3339(),
+        learned: event.learned.name().to_owned(),
+    }
+}
+
+/// `GET /v1/changes`
+pub(super) async fn changes(
+    State(service): State<Arc<Service>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let query = uri.query().unwrap_or("");
+    let given = Given::read(query)?;
+    let mut wanted = EventQuery::parse(query).map_err(ApiError::Request)?;
+    let tenant = tenant(query)?;
+    let source = service.source(&headers, tenant.as_deref()).await?;
+    let ask = service.ask(&headers);
+    for run in &mut wanted.runs {
+        *run = any_run(&source, &wanted.kinds, run, ask).await?.1.id;
+    }
+    let since = given.since.unwrap_or(UnixMs(i64::MIN));
+    let until = given.until.unwrap_or(UnixMs(i64::MAX));
+    let history = source.mirror.scan(u64::MAX, 1, &wanted).await?.end.history;
+    let told = (source.mirror)
+        .changes(since, until, &wanted, given.most())
+        .await?;
+    let changes = told.into_iter().map(|told| Change {
+        id: Position {
+            history,
+            seq: told.event.seq,
+        }
+        .to_string(),
+        seq: told.event.seq,
+        from: told.event.from.clone(),
+        at: told.event.at.rfc3339(),
+        observed_at: told.event.observed.rfc3339(),
+        learned: told.event.learned.name().to_owned(),
+        left_out: 0,
+        object: told.object,
+    });
+    let body = json(&changes.collect::<Vec<_>>());
+    let confirmed = older(&source).await?;
+    let of = Of::Changing { active: false };
+    let freshness = freshen::freshness(&source, &confirmed, of, From::Mirror);
+    Ok(encode::object(body, &freshness))
+}
+
+/// What is known of all runs is as old as the older of their lists.
+async fn older(source: &Source) -> Result<Confirmed, ApiError> {
+    let mut oldest: Option<Confirmed> = None;
+    for kind in RunKind::ALL {
+        let confirmed = source.mirror.confirmed(&Resource::List(kind)).await?;
+        let Some(confirmed) = confirmed else { continue };
+        if oldest.as_ref().is_none_or(|other| confirmed.at < other.at) {
+            oldest = Some(confirmed);
+        }
+    }
+    Ok(oldest.unwrap_or(Confirmed {
+        at: UnixMs(0),
+        validator: None,
+        whole: false,
+    }))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("it holds only texts and numbers")
+}
+
+/// What a query says besides which objects.
+#[derive(Debug, Default)]
+struct Given {
+    trial: Option<String>,
+    since: Option<UnixMs>,
+    until: Option<UnixMs>,
+    limit: Option<u64>,
+}
+
+impl Given {
+    fn read(query: &str) -> Result<Self, ApiError> {
+        let mut given = Self::default();
+        for (name, value) in pairs(query).map_err(ApiError::Request)? {
+            let time = || {
+                let bad = || format!("`{name}` must be ISO 8601, not `{value}`");
+                UnixMs::parse(&value).ok_or_else(|| ApiError::Request(bad()))
+            };
+            match name {
+                "trial" => given.trial = Some(value),
+                "since" => given.since = Some(time()?),
+                "until" => given.until = Some(time()?),
+                "limit" => {
+                    let number = value.parse();
+                    let bad = |_| format!("`limit` must be a whole number, not `{value}`");
+                    given.limit = Some(number.map_err(bad).map_err(ApiError::Request)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(given)
+    }
+
+    fn most(&self) -> usize {
+        let most = match self.limit {
+            None => DEFAULT_CHANGES,
+            Some(0) => MOST,
+            Some(limit) => limit.min(MOST),
+        };
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+}
