@@ -12,16 +12,16 @@ mod config_explain;
 mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
-mod hub_serve;
-mod hub_token;
 mod listing;
 mod profile;
 mod runs_artifacts;
+mod runs_changes;
 mod runs_eval_cancel;
 mod runs_eval_get;
 mod runs_eval_list;
 mod runs_eval_start;
 mod runs_get;
+mod runs_history;
 mod runs_list;
 mod runs_stop;
 mod runs_trial;
@@ -30,7 +30,7 @@ mod showing;
 mod sync;
 
 use crate::args::{
-    AuthCommand, Command, ConfigCommand, DaemonCommand, HubCommand, ProfileCommand, RunsCommand,
+    AuthCommand, Command, ConfigCommand, DaemonCommand, ProfileCommand, RunsCommand,
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -61,10 +61,6 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Runs(command) => runs(context, &command).await,
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Daemon(command) => daemon(context, command).await,
-        Command::Hub(command) => match command {
-            HubCommand::Serve(args) => hub_serve::run(context, &args),
-            HubCommand::Token(args) => hub_token::run(context, &args),
-        },
         Command::Auth(command) => match command {
             AuthCommand::Login(args) => auth_login::run(context, &args).await,
             AuthCommand::Logout(_) => auth_logout::run(context),
@@ -95,6 +91,8 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::EvalCancel(args) => runs_eval_cancel::run(context, args).await,
         RunsCommand::Trials(args) => runs_trials::run(context, args).await,
         RunsCommand::Trial(args) => runs_trial::run(context, args).await,
+        RunsCommand::History(args) => runs_history::run(context, args).await,
+        RunsCommand::Changes(args) => runs_changes::run(context, args).await,
         RunsCommand::Artifacts(args) => runs_artifacts::run(context, args).await,
     }
 }

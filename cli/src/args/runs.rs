@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::happened::{RunsChanges, RunsHistory};
+
 /// Verbs of `docks runs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
@@ -25,6 +27,10 @@ pub(crate) enum RunsCommand {
     Trials(RunsTrials),
     /// Show one trial with its results and artifact URIs
     Trial(RunsTrial),
+    /// Show the statuses of a run or trial over time, and when nobody looked
+    History(RunsHistory),
+    /// List what changed since a time, over all runs
+    Changes(RunsChanges),
     /// Download the artifacts of an evaluation run
     Artifacts(RunsArtifacts),
 }
@@ -32,7 +38,7 @@ pub(crate) enum RunsCommand {
 /// What every list takes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListOptions {
-    /// Number of rows to show, 0 for all [default: 20, of trials all]
+    /// Number of rows to show, 0 for all
     #[arg(short = 'n', long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<u64>,
     /// Only rows with this status; may be repeated or comma separated
@@ -50,11 +56,10 @@ pub(crate) struct ListOptions {
     /// Only rows made before this time
     #[arg(long, value_name = "WHEN")]
     pub(crate) until: Option<String>,
-    /// Order by this key, turned round by a leading dash: created, id, name, status; trials also
-    /// by listed, task, agent, reward, duration
+    /// Order by this key, turned round by a leading dash
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
-    /// Show these columns only, comma separated; a wrong name lists the known ones
+    /// Show these columns only, comma separated
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! Whom the commands about runs ask.
 
+use docks_proto::client::Client;
 use docks_proto::freshness::Allowed;
 
 use crate::connect::{Ladder, Rungs};
@@ -24,6 +25,15 @@ impl<'a> Asking<'a> {
     pub(super) fn new(context: &'a Context) -> Result<Self, Failure> {
         let ladder = Ladder::new(&context.global, Environment::of_process())?;
         Ok(Self { context, ladder })
+    }
+
+    /// Returns the daemon, starting it if need be: for what only it remembers.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(super) async fn daemon(&self) -> Result<Client, Failure> {
+        self.ladder.daemon().await
     }
 
     /// Asks, whoever answers.

@@ -9,5 +9,7 @@ use crate::failure::Failure;
 
 /// Stops a run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsStop) -> Result<(), Failure> {
-    action::run_unless_declined(context, Action::Stop, &args.run_id, args.force).await
+    let question = format!("Stop run {}?", args.run_id);
+    action::confirm(context, args.force, &question)?;
+    action::run(context, Action::Stop, &args.run_id).await
 }

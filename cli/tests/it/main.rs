@@ -17,5 +17,4 @@ mod runs_daemon;
 mod runs_direct;
 mod sealed;
 mod start;
-mod terminal;
 mod thin;

@@ -86,36 +86,6 @@ fn the_bundled_jobs_are_listed_and_shown_as_they_are() {
 }
 
 #[test]
-fn a_directory_that_holds_no_jobs_by_mistake_is_named_with_the_way_out() {
-    let real = Real::with_jobs();
-    let table = [
-        (
-            real.jobs().join("nightly-mixed"),
-            2,
-            "this is one job, not a directory of jobs",
-        ),
-        (
-            real.jobs().join("nightly-mixed/job.log"),
-            2,
-            "not a directory",
-        ),
-        (real.path("nowhere"), 3, "No such file or directory"),
-    ];
-    for (path, code, said) in table {
-        let ended = real.run(&format!("runs list --harbor {}", path.display()));
-        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
-        assert!(ended.stderr.contains(said), "{}", ended.stderr);
-        assert!(
-            ended
-                .stderr
-                .contains("hint: Name the directory that holds the folders of the jobs."),
-            "{}",
-            ended.stderr
-        );
-    }
-}
-
-#[test]
 fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
     let real = Real::with_jobs();
     let out = real.path("out");
@@ -160,4 +130,27 @@ fn a_directory_that_is_gone_is_still_answered_from_its_mirror() {
     let fresh = real.run_jobs("runs eval-list --fresh");
     assert_ne!(fresh.code, Some(0), "nobody can confirm it");
     assert_eq!(fresh.stdout, "");
+}
+
+#[test]
+fn what_happened_is_told_by_run_and_by_time() {
+    let real = Real::with_jobs();
+    real.run_jobs("sync --full").good();
+    let history = real.run_jobs("runs history killed-midway").good();
+    let row: Vec<&str> = history.lines().next().unwrap().split('\t').collect();
+    assert_eq!((row[1], row[2]), ("failed", ""), "{history}");
+    let trial = "runs history nightly-mixed bad-env__bj5fYwd --format json";
+    let trial: serde_json::Value = serde_json::from_str(&real.run_jobs(trial).good()).unwrap();
+    assert_eq!(trial["changes"][0]["to"], "error");
+    assert_eq!(trial["looks"].as_array().unwrap().len(), 1);
+    // The jobs ended long ago, though they were met just now.
+    let quiet = real.run_jobs("runs changes --since 1h --kind run,evaluation");
+    assert_eq!((quiet.stdout.as_str(), quiet.code), ("", Some(0)));
+    let all = "runs changes --since 2026-11-23T00:00Z --until 2026-11-24T12:00Z -n 0";
+    let all = format!("{all} --kind trial --status error");
+    let errors = real.run_jobs(&all).good();
+    assert_eq!(errors.lines().count(), 10, "{errors}");
+    assert!(errors.lines().is_sorted(), "by time: {errors}");
+    assert_eq!(real.run_jobs("runs history no-such-run").code, Some(3));
+    assert_eq!(real.run_jobs("runs changes --no-daemon").code, Some(2));
 }

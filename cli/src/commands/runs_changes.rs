@@ -1,0 +1,91 @@
+//! `docks runs changes`.
+
+use docks_proto::event::{Change, EventQuery};
+use docks_proto::history::ChangesQuery;
+use docks_proto::time::{UnixMs, parse_when};
+use jiff::tz::TimeZone;
+
+use super::asking::Asking;
+use super::columns;
+use super::runs_history::{answered, unreadable};
+use super::showing::{print_json, say_age, text_of};
+use crate::args::{Format, RunsChanges};
+use crate::context::Context;
+use crate::failure::{Answerer, Failure};
+
+/// Lists what changed in a stretch of time.
+pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Failure> {
+    let query = query(context, args)?;
+    let client = Asking::new(context)?.daemon().await?;
+    let answer = client.changes(&query).await;
+    context.output.exchanges(Answerer::Daemon.name(), &client);
+    let answer = answer.map_err(|error| Failure::of_client(&error, Answerer::Daemon))?;
+    let answered = answered(answer, context.now);
+    let shown = if context.global.format == Format::Json {
+        print_json(context, &text_of(&answered.body), &answered);
+        None
+    } else {
+        let mut changes: Vec<Change> =
+            serde_json::from_slice(&answered.body).map_err(unreadable)?;
+        // The history is in the order in which changes were learned; people think of when they were.
+        changes.sort_by_cached_key(|change| (UnixMs::parse(&change.at), change.seq));
+        print(context, &changes);
+        Some(changes.len() as u64)
+    };
+    context.output.flush()?;
+    match shown {
+        Some(0) => context.output.remark("nothing changed"),
+        Some(count) if count == args.limit => {
+            let text = format!("the newest {count}; --limit 0 shows all");
+            context.output.remark(text);
+        }
+        _ => {}
+    }
+    say_age(context, &answered.freshness);
+    Ok(())
+}
+
+fn query(context: &Context, args: &RunsChanges) -> Result<ChangesQuery, Failure> {
+    let when = |text: &String| -> Result<UnixMs, Failure> {
+        parse_when(text, context.now, &TimeZone::system())
+            .map_err(|bad| Failure::usage(bad.to_string()))
+    };
+    Ok(ChangesQuery {
+        wanted: EventQuery {
+            runs: args.run.clone(),
+            kinds: args.kind.iter().map(|kind| (*kind).into()).collect(),
+            statuses: args.status.iter().map(|s| s.trim().to_owned()).collect(),
+        },
+        since: Some(when(&args.since)?),
+        until: args.until.as_ref().map(when).transpose()?,
+        limit: Some(args.limit),
+    })
+}
+
+fn print(context: &Context, changes: &[Change]) {
+    if context.global.format == Format::Jsonl {
+        for change in changes {
+            let line = serde_json::to_string(change).expect("it holds only texts and numbers");
+            context.output.line(line);
+        }
+        return;
+    }
+    let row = |change: &Change| {
+        let of = &change.object;
+        let some = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            change.at.clone(),
+            of.run_id.clone(),
+            some(&of.trial_id),
+            of.name.clone(),
+            some(&change.from),
+            of.status.clone(),
+            some(&of.error),
+        ]
+    };
+    let rows: Vec<Vec<String>> = changes.iter().map(row).collect();
+    if !rows.is_empty() || context.global.format == Format::Tsv {
+        let labels = ["when", "run_id", "trial_id", "name", "from", "to", "error"];
+        columns::print(context, &labels, &rows);
+    }
+}

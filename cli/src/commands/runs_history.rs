@@ -1,0 +1,205 @@
+//! `docks runs history`.
+
+use std::time::Duration;
+
+use docks_proto::freshness::Freshness;
+use docks_proto::history::{Entry, History};
+use docks_proto::time::UnixMs;
+
+use super::asking::Asking;
+use super::columns;
+use super::showing::{print_json, say_age, text_of};
+use crate::args::{Format, RunsHistory};
+use crate::context::Context;
+use crate::failure::{Answerer, Failure, Kind};
+use crate::output::when;
+use crate::source::Answered;
+
+/// A change that was seen this long after it happened is said to have been.
+const LATE: Duration = Duration::from_secs(60);
+/// A pause that is no longer than this is no gap: nobody looks without a break.
+const PAUSE: Duration = Duration::from_secs(180);
+
+/// Shows the statuses of a run or trial over time.
+pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Failure> {
+    let client = Asking::new(context)?.daemon().await?;
+    let answer = client.history(&args.run_id, args.trial_id.as_deref()).await;
+    context.output.exchanges(Answerer::Daemon.name(), &client);
+    let answer = answer.map_err(|error| Failure::of_client(&error, Answerer::Daemon))?;
+    let answered = answered(answer, context.now);
+    if context.global.format == Format::Json {
+        print_json(context, &text_of(&answered.body), &answered);
+    } else {
+        let history: History = serde_json::from_slice(&answered.body).map_err(unreadable)?;
+        let rows = timeline(&history);
+        columns::print(context, &["when", "status", "for", "learned"], &rows);
+    }
+    context.output.flush()?;
+    say_age(context, &answered.freshness);
+    Ok(())
+}
+
+/// Takes an answer of the daemon, which always says its age.
+pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Answered {
+    let unknown = || Freshness {
+        as_of: now,
+        age: Duration::ZERO,
+        stale_reason: None,
+        source: docks_proto::freshness::Source::Mirror,
+    };
+    Answered {
+        freshness: answer.freshness.unwrap_or_else(unknown),
+        total: answer.total,
+        body: answer.body,
+    }
+}
+
+pub(super) fn unreadable(error: serde_json::Error) -> Failure {
+    Failure::chain(Kind::Failed, "could not read the answer", &error)
+}
+
+fn time(text: &str) -> UnixMs {
+    UnixMs::parse(text).unwrap_or_default()
+}
+
+/// Puts changes and gaps in order, each with how long it lasted.
+fn timeline(history: &History) -> Vec<Vec<String>> {
+    let now = time(&history.now);
+    let mut rows: Vec<(UnixMs, Vec<String>)> = Vec::new();
+    for (place, change) in history.changes.iter().enumerate() {
+        let at = time(&change.at);
+        let until = match history.changes.get(place + 1) {
+            Some(next) => Some(time(&next.at)),
+            None => (!history.ended).then_some(now),
+        };
+        let lasted = until.map(|until| when::lasting(until.since(at).as_secs_f64()));
+        let row = vec![
+            at.rfc3339(),
+            change.to.clone(),
+            lasted.unwrap_or_default(),
+            learned(change),
+        ];
+        rows.push((at, row));
+    }
+    let Some((first, last)) = life(history, now) else {
+        return Vec::new();
+    };
+    for (from, until) in gaps(history, first, last) {
+        let lasted = when::lasting(until.since(from).as_secs_f64());
+        let row = vec![from.rfc3339(), "-".into(), lasted, "nobody looked".into()];
+        rows.push((from, row));
+    }
+    // What happened in a gap comes after its beginning; of one moment the change comes first.
+    rows.sort_by_key(|(at, _)| *at);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Returns from when to when the object was something to look at.
+fn life(history: &History, now: UnixMs) -> Option<(UnixMs, UnixMs)> {
+    let first = history.changes.first()?;
+    let last = history.changes.last()?;
+    let end = match history.ended {
+        true => time(&last.at).max(time(&last.observed_at)),
+        false => now,
+    };
+    Some((time(&first.at), end))
+}
+
+fn gaps(history: &History, first: UnixMs, last: UnixMs) -> Vec<(UnixMs, UnixMs)> {
+    let mut gaps = Vec::new();
+    let mut seen = first;
+    for look in &history.looks {
+        let (from, until) = (time(&look.from), time(&look.until));
+        if from > seen {
+            gaps.push((seen, from.min(last)));
+        }
+        seen = seen.max(until);
+    }
+    gaps.push((seen, last));
+    gaps.retain(|(from, until)| until.since(*from) > PAUSE);
+    gaps
+}
+
+fn learned(change: &Entry) -> String {
+    let how = match change.learned.as_str() {
+        "own_action" => "own action",
+        other => other,
+    };
+    let late = time(&change.observed_at).since(time(&change.at));
+    if late < LATE {
+        return how.to_owned();
+    }
+    format!("{how}, {} later", when::lasting(late.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use docks_proto::event::ObjectKind;
+    use docks_proto::history::Stretch;
+
+    use super::*;
+
+    fn minute(count: i64) -> String {
+        UnixMs(1_764_000_000_000 + count * 60_000).rfc3339()
+    }
+
+    fn entry(from: Option<&str>, to: &str, at: i64, observed: i64) -> Entry {
+        Entry {
+            seq: 1,
+            from: from.map(str::to_owned),
+            to: to.to_owned(),
+            at: minute(at),
+            observed_at: minute(observed),
+            learned: "polled".to_owned(),
+        }
+    }
+
+    fn history(ended: bool, looks: &[(i64, i64)]) -> History {
+        History {
+            kind: ObjectKind::Evaluation,
+            run_id: "r".into(),
+            trial_id: None,
+            name: String::new(),
+            status: String::new(),
+            ended,
+            changes: vec![
+                entry(None, "running", 0, 0),
+                entry(Some("running"), "failed", 30, 90),
+            ],
+            looks: looks
+                .iter()
+                .map(|(from, until)| Stretch {
+                    from: minute(*from),
+                    until: minute(*until),
+                })
+                .collect(),
+            now: minute(200),
+        }
+    }
+
+    fn short(history: &History) -> Vec<String> {
+        let rows = timeline(history);
+        rows.iter().map(|row| row[1..].join(" | ")).collect()
+    }
+
+    #[test]
+    fn statuses_and_gaps_come_in_order_with_their_durations() {
+        let ended = history(true, &[(0, 10), (90, 100)]);
+        assert_eq!(
+            short(&ended),
+            [
+                "running | 30m00s | polled",
+                "- | 1h20m | nobody looked",
+                "failed |  | polled, 1h00m later",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_goes_on_is_looked_at_until_now() {
+        let active = history(false, &[(0, 195)]);
+        assert_eq!(short(&active).last().unwrap(), "- | 5m00s | nobody looked");
+        assert_eq!(short(&active).len(), 3);
+        assert!(short(&history(false, &[(0, 199)])).len() == 2);
+    }
+}
