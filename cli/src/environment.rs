@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use docks_proto::paths::PlacesInput;
 use docks_proto::settings;
 
-use crate::artifacts::source::GoogleVariables;
+use docks_artifacts::source::GoogleVariables;
 
 /// What the environment says, read once.
 #[derive(Debug, Clone, Default)]

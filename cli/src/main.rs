@@ -1,7 +1,6 @@
 //! The command line of docks.
 
 mod args;
-mod artifacts;
 mod commands;
 mod connect;
 mod context;

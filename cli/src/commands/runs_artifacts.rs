@@ -1,11 +1,9 @@
 //! `docks runs artifacts`: downloads what trials left behind.
 //!
-//! Finds the trials, hands their addresses to [`crate::artifacts`], and says
+//! Finds the trials, hands their addresses to [`docks_artifacts`], and says
 //! what became of them. Nothing about files or networks is decided here.
 
 mod progress;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,17 +17,17 @@ use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
 use crate::args::{self, RunsArtifacts};
-use crate::artifacts::download::{Outcome, fetch_all};
-use crate::artifacts::layout::{Plan, RunName, Wanted, plan};
-use crate::artifacts::source::{
-    FileSource, GcsSettings, GcsSource, HttpSettings, HttpSource, Sources, same_origin,
-};
-use crate::artifacts::{ArtifactType, TrialArtifacts};
 use crate::connect::{Ladder, Rungs};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 use crate::source::{Answered, Question, Source, Ways};
+use docks_artifacts::download::{Outcome, fetch_all};
+use docks_artifacts::layout::{Plan, RunName, Wanted, plan};
+use docks_artifacts::source::{
+    FileSource, GcsSettings, GcsSource, HttpSettings, HttpSource, Sources, same_origin,
+};
+use docks_artifacts::{ArtifactType, TrialArtifacts};
 
 use super::showing;
 use progress::Progress;

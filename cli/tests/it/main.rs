@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod artifacts;
 mod daemon;
 mod exit_codes;
 mod hostile;

@@ -8,12 +8,12 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::artifacts::download::ArtifactError;
-use crate::artifacts::{ArtifactRequest, Finished, Observer};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
 use crate::source::Answered;
+use docks_artifacts::download::ArtifactError;
+use docks_artifacts::{ArtifactRequest, Finished, Observer};
 
 use super::super::showing;
 

@@ -21,7 +21,7 @@ use super::http;
 
 /// Says why an object of a bucket was not read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum GcsError {
+pub enum GcsError {
     /// Not `gs://bucket/object`.
     #[error("the remote gave a `gs://` address without a bucket or an object")]
     NotAnObject,
@@ -71,35 +71,35 @@ pub(crate) enum GcsError {
 
 /// Where Google Cloud Storage is and what to sign with.
 #[derive(Debug, Clone)]
-pub(crate) struct GcsSettings {
+pub struct GcsSettings {
     /// Another endpoint, for instance an emulator; requests to it are never signed.
-    pub(crate) endpoint: Option<String>,
+    pub endpoint: Option<String>,
     /// File with credentials, if one is configured or lies in its usual place.
-    pub(crate) credentials_file: Option<PathBuf>,
+    pub credentials_file: Option<PathBuf>,
     /// Whether this machine is Google's and its metadata server gives credentials.
-    pub(crate) on_google_cloud: bool,
+    pub on_google_cloud: bool,
     /// Longest silence.
-    pub(crate) idle: Duration,
+    pub idle: Duration,
 }
 
 /// Variables that Google's own programs read, as values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct GoogleVariables {
+pub struct GoogleVariables {
     /// `GOOGLE_APPLICATION_CREDENTIALS`.
-    pub(crate) credentials: Option<PathBuf>,
+    pub credentials: Option<PathBuf>,
     /// `CLOUDSDK_CONFIG`: where `gcloud` keeps its files.
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// `HOME`.
-    pub(crate) home: Option<PathBuf>,
+    pub home: Option<PathBuf>,
     /// `STORAGE_EMULATOR_HOST`.
-    pub(crate) emulator: Option<String>,
+    pub emulator: Option<String>,
     /// `GCE_METADATA_HOST`.
-    pub(crate) metadata_host: Option<String>,
+    pub metadata_host: Option<String>,
 }
 
 impl GoogleVariables {
     /// Reads the variables; empty ones count as unset.
-    pub(crate) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
         Self {
@@ -117,7 +117,7 @@ impl GcsSettings {
     ///
     /// `exists` tells whether a file is there, `product` is what the machine's
     /// firmware calls it. Both come from the caller, so this is a pure decision.
-    pub(crate) fn decide(
+    pub fn decide(
         variables: &GoogleVariables,
         exists: impl Fn(&Path) -> bool,
         product: &str,
@@ -159,14 +159,14 @@ enum Signing {
 
 /// Reads objects of buckets.
 #[derive(Debug)]
-pub(crate) struct GcsSource {
+pub struct GcsSource {
     settings: GcsSettings,
     stores: Mutex<HashMap<(String, Signing), Arc<GoogleCloudStorage>>>,
 }
 
 impl GcsSource {
     /// Takes the settings; connects to nothing.
-    pub(crate) fn new(settings: GcsSettings) -> Self {
+    pub fn new(settings: GcsSettings) -> Self {
         Self {
             settings,
             stores: Mutex::default(),
@@ -174,7 +174,7 @@ impl GcsSource {
     }
 
     /// Opens an object; returns its size.
-    pub(crate) async fn open(
+    pub async fn open(
         &self,
         uri: &str,
     ) -> Result<(u64, BoxStream<'static, Result<Bytes, GcsError>>), GcsError> {

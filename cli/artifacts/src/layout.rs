@@ -16,16 +16,16 @@ const ROUNDS: usize = 4;
 
 /// Which artifacts are asked for.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// Full ids of the only trials; empty is every trial.
-    pub(crate) trials: Vec<String>,
+    pub trials: Vec<String>,
     /// The only types; empty is every type.
-    pub(crate) kinds: Vec<ArtifactType>,
+    pub kinds: Vec<ArtifactType>,
 }
 
 /// How the run's directory is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RunName {
+pub enum RunName {
     /// The first 12 characters, as the Python client does.
     Short,
     /// The whole id: names of jobs often begin with the same date.
@@ -34,20 +34,15 @@ pub(crate) enum RunName {
 
 /// What there is to do.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// Files to fetch, in the order of trials and types.
-    pub(crate) requests: Vec<ArtifactRequest>,
+    pub requests: Vec<ArtifactRequest>,
     /// Artifacts that were asked for and that the remote does not have.
-    pub(crate) unavailable: usize,
+    pub unavailable: usize,
 }
 
 /// Names every artifact that is wanted.
-pub(crate) fn plan(
-    run_id: &str,
-    run_name: RunName,
-    trials: &[TrialArtifacts],
-    wanted: &Wanted,
-) -> Plan {
+pub fn plan(run_id: &str, run_name: RunName, trials: &[TrialArtifacts], wanted: &Wanted) -> Plan {
     let run = match run_name {
         RunName::Short => segment(first_twelve(run_id), "unknown"),
         RunName::Whole => segment(run_id, "unknown"),

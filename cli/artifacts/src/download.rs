@@ -19,7 +19,7 @@ const TRIES: u32 = 3;
 
 /// Says why an artifact is not there.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ArtifactError {
+pub enum ArtifactError {
     /// It could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -30,7 +30,7 @@ pub(crate) enum ArtifactError {
 
 impl ArtifactError {
     /// Returns the whole chain of causes as one line.
-    pub(crate) fn chain(&self) -> String {
+    pub fn chain(&self) -> String {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
@@ -48,24 +48,24 @@ impl ArtifactError {
 
 /// How it ended.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// What became of each request, in the order of the requests.
-    pub(crate) results: Vec<Result<Finished, ArtifactError>>,
+    pub results: Vec<Result<Finished, ArtifactError>>,
 }
 
 impl Outcome {
     /// Counts the files that are there.
-    pub(crate) fn finished(&self) -> usize {
+    pub fn finished(&self) -> usize {
         self.results.iter().filter(|result| result.is_ok()).count()
     }
 
     /// Counts those that are not.
-    pub(crate) fn failed(&self) -> usize {
+    pub fn failed(&self) -> usize {
         self.results.len() - self.finished()
     }
 
     /// Adds up the bytes of the files that are there.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.results.iter().flatten().map(|f| f.size_bytes).sum()
     }
 }
@@ -73,7 +73,7 @@ impl Outcome {
 /// Fetches everything that is asked for below `output`, which is made when the first file begins.
 ///
 /// Dropping the future ends all downloads and leaves no partial file.
-pub(crate) async fn fetch_all(
+pub async fn fetch_all(
     requests: &[ArtifactRequest],
     sources: &Sources,
     output: &Path,

@@ -22,7 +22,7 @@ const MOST_BYTES_OF_UNKNOWN: u64 = 8 << 30;
 
 /// Says why an `http(s)` address gave nothing whole.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
+pub enum HttpError {
     /// Not a URL.
     #[error("the remote gave something that is no URL")]
     NotAUrl,
@@ -81,7 +81,7 @@ pub(crate) enum HttpError {
 
 impl HttpError {
     /// Tells whether the same request may succeed a moment later.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::Ask { .. } | Self::Broken { .. } => true,
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
@@ -92,20 +92,20 @@ impl HttpError {
 
 /// What the profile allows.
 #[derive(Debug, Clone)]
-pub(crate) struct HttpSettings {
+pub struct HttpSettings {
     /// The profile's API, if it has one.
-    pub(crate) api_url: Option<String>,
+    pub api_url: Option<String>,
     /// Its token, for its own origin only.
-    pub(crate) token: Option<Token>,
+    pub token: Option<Token>,
     /// Whether the profile allows plain `http` to anybody.
-    pub(crate) insecure: bool,
+    pub insecure: bool,
     /// Longest silence; there is no limit on the whole.
-    pub(crate) idle: Duration,
+    pub idle: Duration,
 }
 
 /// Downloads over HTTP.
 #[derive(Debug)]
-pub(crate) struct HttpSource {
+pub struct HttpSource {
     settings: HttpSettings,
     api: Option<Url>,
     // Made on first use: reading root certificates costs more than most downloads from files.
@@ -114,7 +114,7 @@ pub(crate) struct HttpSource {
 
 impl HttpSource {
     /// Takes the settings; connects to nothing.
-    pub(crate) fn new(settings: HttpSettings) -> Self {
+    pub fn new(settings: HttpSettings) -> Self {
         let api = settings.api_url.as_deref().and_then(|u| Url::parse(u).ok());
         Self {
             settings,
@@ -124,7 +124,7 @@ impl HttpSource {
     }
 
     /// Asks for an address; the body is still to be read.
-    pub(crate) async fn open(
+    pub async fn open(
         &self,
         uri: &str,
     ) -> Result<
@@ -177,7 +177,7 @@ impl HttpSource {
 }
 
 /// Tells whether two addresses have scheme, host and port in common.
-pub(crate) fn same_origin(one: &str, other: &str) -> bool {
+pub fn same_origin(one: &str, other: &str) -> bool {
     match (Url::parse(one), Url::parse(other)) {
         (Ok(one), Ok(other)) => one.origin() == other.origin(),
         _ => false,
@@ -185,7 +185,7 @@ pub(crate) fn same_origin(one: &str, other: &str) -> bool {
 }
 
 /// Starts a client with the time-outs that downloads have: on silence, not on the whole.
-pub(super) fn builder(idle: Duration) -> reqwest::ClientBuilder {
+pub(crate) fn builder(idle: Duration) -> reqwest::ClientBuilder {
     // Fails only when a provider is there already, which is as good.
     rustls::crypto::ring::default_provider()
         .install_default()

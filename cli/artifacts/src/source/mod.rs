@@ -4,28 +4,28 @@
 //! [`mod@gcs`]. An address comes from the remote, so each kind decides what it
 //! refuses; nothing is trusted because it was listed.
 
-pub(crate) mod file;
-pub(crate) mod gcs;
-pub(crate) mod http;
+pub mod file;
+pub mod gcs;
+pub mod http;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, TryStreamExt};
 
-pub(crate) use file::FileSource;
-pub(crate) use gcs::{GcsSettings, GcsSource, GoogleVariables};
-pub(crate) use http::{HttpSettings, HttpSource, same_origin};
+pub use file::FileSource;
+pub use gcs::{GcsSettings, GcsSource, GoogleVariables};
+pub use http::{HttpSettings, HttpSource, same_origin};
 
 /// Something that is being read.
-pub(crate) struct Opened {
+pub struct Opened {
     /// Size, if the source says one; only for progress.
-    pub(crate) size_bytes: Option<u64>,
+    pub size_bytes: Option<u64>,
     /// Its content; an error means that it broke off.
-    pub(crate) body: BoxStream<'static, Result<Bytes, SourceError>>,
+    pub body: BoxStream<'static, Result<Bytes, SourceError>>,
 }
 
 /// Says why an address gave no whole content. No text holds an address with its query.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SourceError {
+pub enum SourceError {
     /// No address at all.
     #[error("the remote gave something that is no address")]
     NoAddress,
@@ -48,7 +48,7 @@ pub(crate) enum SourceError {
 
 impl SourceError {
     /// Tells whether the same request may succeed a moment later.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
             Self::Http(error) => error.may_pass(),
             // `object_store` has its own retries, and a file does not heal.
@@ -59,7 +59,7 @@ impl SourceError {
 
 /// All the places that may be read.
 #[derive(Debug)]
-pub(crate) struct Sources {
+pub struct Sources {
     http: HttpSource,
     files: FileSource,
     gcs: GcsSource,
@@ -67,12 +67,12 @@ pub(crate) struct Sources {
 
 impl Sources {
     /// Puts the places together.
-    pub(crate) fn new(http: HttpSource, files: FileSource, gcs: GcsSource) -> Self {
+    pub fn new(http: HttpSource, files: FileSource, gcs: GcsSource) -> Self {
         Self { http, files, gcs }
     }
 
     /// Opens an address.
-    pub(crate) async fn open(&self, uri: &str) -> Result<Opened, SourceError> {
+    pub async fn open(&self, uri: &str) -> Result<Opened, SourceError> {
         let (scheme, _) = uri.split_once("://").ok_or(SourceError::NoAddress)?;
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => {

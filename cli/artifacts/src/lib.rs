@@ -8,14 +8,14 @@
 //! - [`target`] is the only place that creates files;
 //! - [`source`] opens an address, [`download`] carries everything out.
 
-pub(crate) mod download;
-pub(crate) mod layout;
-pub(crate) mod sanitise;
-pub(crate) mod source;
-pub(crate) mod target;
+pub mod download;
+pub mod layout;
+pub mod sanitise;
+pub mod source;
+pub mod target;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ use docks_proto::object::{RawObject, TrialFields};
 
 /// What a trial can leave behind, in the order in which it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum ArtifactType {
+pub enum ArtifactType {
     /// Execution logs of the agent.
     Logs,
     /// The agent's steps.
@@ -36,10 +36,10 @@ pub(crate) enum ArtifactType {
 
 impl ArtifactType {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Logs, Self::Trajectory, Self::Diff, Self::Result];
+    pub const ALL: [Self; 4] = [Self::Logs, Self::Trajectory, Self::Diff, Self::Result];
 
     /// Returns the name in options, file names and JSON.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Logs => "logs",
             Self::Trajectory => "trajectory",
@@ -51,18 +51,18 @@ impl ArtifactType {
 
 /// A trial as far as its artifacts go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TrialArtifacts {
+pub struct TrialArtifacts {
     /// Full id; empty when the remote gave none.
-    pub(crate) id: String,
+    pub id: String,
     /// Task; empty when the remote gave none.
-    pub(crate) task: String,
+    pub task: String,
     /// Addresses of those that exist.
-    pub(crate) uris: Vec<(ArtifactType, String)>,
+    pub uris: Vec<(ArtifactType, String)>,
 }
 
 impl TrialArtifacts {
     /// Reads a trial as the remote sent it.
-    pub(crate) fn of(object: &RawObject) -> Self {
+    pub fn of(object: &RawObject) -> Self {
         let fields = TrialFields::of(object);
         let uris = [
             (ArtifactType::Logs, fields.logs_uri.text()),
@@ -83,32 +83,32 @@ impl TrialArtifacts {
 
 /// One file to fetch, and its place below the output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ArtifactRequest {
+pub struct ArtifactRequest {
     /// Full id of the trial.
-    pub(crate) trial_id: String,
+    pub trial_id: String,
     /// Task of the trial, for messages.
-    pub(crate) task: String,
+    pub task: String,
     /// Which artifact.
-    pub(crate) kind: ArtifactType,
+    pub kind: ArtifactType,
     /// Where it lies.
-    pub(crate) uri: String,
+    pub uri: String,
     /// Directory of the run and directory of the trial, one safe segment each.
-    pub(crate) directories: [String; 2],
+    pub directories: [String; 2],
     /// File name, safe too.
-    pub(crate) file_name: String,
+    pub file_name: String,
 }
 
 /// A file that lies whole under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finished {
+pub struct Finished {
     /// Where, as the user wrote the output directory.
-    pub(crate) path: PathBuf,
+    pub path: PathBuf,
     /// Its size.
-    pub(crate) size_bytes: u64,
+    pub size_bytes: u64,
 }
 
 /// Hears what happens while files are fetched; `index` counts requests from 0.
-pub(crate) trait Observer {
+pub trait Observer {
     /// A request is answered; the size is what the source expects, if it says one.
     fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>);
     /// That many more bytes are written.

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 /// Says why a file could not be written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TargetError {
+pub enum TargetError {
     /// The output directory cannot be made or opened.
     #[error("could not open the output directory `{}`", path.display())]
     Root {
@@ -47,7 +47,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// An open output directory.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub struct Target {
     root: OwnedFd,
     shown: PathBuf,
 }
@@ -56,7 +56,7 @@ impl Target {
     /// Opens the directory, making it and its parents where they are missing.
     ///
     /// Links in the path itself are followed: it is the user's own.
-    pub(crate) fn open(path: &Path) -> Result<Self, TargetError> {
+    pub fn open(path: &Path) -> Result<Self, TargetError> {
         let failed = |source| TargetError::Root {
             path: path.to_owned(),
             source,
@@ -73,7 +73,7 @@ impl Target {
     /// Begins a file below two directories, which are made where they are missing.
     ///
     /// The names must be single segments, see [`super::sanitise`].
-    pub(crate) fn begin(
+    pub fn begin(
         &self,
         directories: &[String; 2],
         file_name: &str,
@@ -105,7 +105,7 @@ impl Target {
 
 /// A file that has no name yet; dropping it leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub struct Partial {
     directory: OwnedFd,
     temporary: Option<String>,
     file_name: String,
@@ -116,14 +116,14 @@ pub(crate) struct Partial {
 
 impl Partial {
     /// Appends bytes.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), TargetError> {
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), TargetError> {
         let written = self.file.write_all(bytes).await;
         self.size_bytes += bytes.len() as u64;
         written.map_err(|source| self.failed(source))
     }
 
     /// Gives the file its name, once its content is on the disk.
-    pub(crate) async fn finish(mut self) -> Result<super::Finished, TargetError> {
+    pub async fn finish(mut self) -> Result<super::Finished, TargetError> {
         let flushed = self.file.flush().await;
         flushed.map_err(|source| self.failed(source))?;
         let synced = self.file.sync_all().await;

@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Says why a file of a jobs directory was not read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum FileError {
+pub enum FileError {
     /// The profile is a Docks API, which has no say over files of this machine.
     #[error("the remote named a file of this machine; only a jobs directory may do that")]
     NotAllowed,
@@ -51,18 +51,18 @@ pub(crate) enum FileError {
 
 /// Reads files below one directory, or none.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct FileSource {
+pub struct FileSource {
     jobs_dir: Option<PathBuf>,
 }
 
 impl FileSource {
     /// Allows files below a jobs directory; `None` allows none.
-    pub(crate) fn new(jobs_dir: Option<PathBuf>) -> Self {
+    pub fn new(jobs_dir: Option<PathBuf>) -> Self {
         Self { jobs_dir }
     }
 
     /// Opens an address; returns the size that the file has now.
-    pub(crate) async fn open(
+    pub async fn open(
         &self,
         uri: &str,
     ) -> Result<

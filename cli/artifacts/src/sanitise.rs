@@ -14,7 +14,7 @@ const MAX_SUFFIX_BYTES: usize = 16;
 ///
 /// Different texts can give the same segment: whoever needs them apart compares
 /// [`fold`]ed segments and adds [`mark`].
-pub(crate) fn segment(text: &str, otherwise: &str) -> String {
+pub fn segment(text: &str, otherwise: &str) -> String {
     let mut safe: String = text.chars().map(harmless).collect();
     if safe.is_empty() {
         safe = otherwise.to_owned();
@@ -34,7 +34,7 @@ pub(crate) fn segment(text: &str, otherwise: &str) -> String {
 }
 
 /// Returns at most the first 12 characters, the length that people know from listings.
-pub(crate) fn first_twelve(text: &str) -> &str {
+pub fn first_twelve(text: &str) -> &str {
     text.char_indices()
         .nth(12)
         .map_or(text, |(end, _)| &text[..end])
@@ -44,7 +44,7 @@ pub(crate) fn first_twelve(text: &str) -> &str {
 ///
 /// Beyond ASCII the rules differ (case, composition), so all words with such
 /// characters count as equal: at worst two names get a mark without need.
-pub(crate) fn fold(segment: &str) -> String {
+pub fn fold(segment: &str) -> String {
     let mut folded = String::new();
     let mut word = String::new();
     for c in segment.chars().chain(std::iter::once('\0')) {
@@ -64,7 +64,7 @@ pub(crate) fn fold(segment: &str) -> String {
 }
 
 /// Returns eight hexadecimal digits that stand for a text, the same in every release.
-pub(crate) fn mark(text: &str) -> String {
+pub fn mark(text: &str) -> String {
     // FNV-1a: the standard hasher may change between compilers, names on disk may not.
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -73,7 +73,7 @@ pub(crate) fn mark(text: &str) -> String {
 }
 
 /// Returns the suffix of the address's last segment with its dot, or `.json`.
-pub(crate) fn suffix_of(uri: &str) -> String {
+pub fn suffix_of(uri: &str) -> String {
     let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
     // In a bucket or a file name `?` and `#` are ordinary characters.
     let path = if scheme.to_ascii_lowercase().starts_with("http") {
