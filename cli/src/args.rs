@@ -4,6 +4,7 @@
 //! in [`crate::commands`]. Doc comments here are the help that users read.
 
 mod account;
+mod cache;
 mod daemon;
 mod global;
 mod happened;
@@ -15,12 +16,14 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub(crate) use account::{
     AuthCommand, AuthLogin, ConfigCommand, ProfileAdd, ProfileCommand, ProfileRemove, ProfileUse,
 };
+pub(crate) use cache::{CacheClear, CacheCommand, CachePin, CachePrune, CachePull};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 pub(crate) use global::{Colour, Format, Global};
 pub(crate) use happened::{RunsChanges, RunsHistory};
 pub(crate) use runs::{
     ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsEvalCancel, RunsEvalGet,
     RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsStop, RunsTrial, RunsTrials,
+    WhichArtifacts,
 };
 
 /// Look at evaluation runs, from a mirror that keeps up by itself
@@ -50,6 +53,9 @@ pub(crate) enum Command {
     /// List, inspect and stop runs, and download their artifacts
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Keep artifacts at hand, and look after those that are kept
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Wait until the mirror has caught up with the remote
     Sync(Sync),
     /// Start, stop and inspect the daemon that keeps the mirror

@@ -6,12 +6,17 @@ mod asking;
 mod auth_login;
 mod auth_logout;
 mod auth_status;
+mod cache_pin;
+mod cache_pull;
+mod cache_status;
+mod cache_upkeep;
 mod columns;
 mod completions;
 mod config_explain;
 mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
+mod finding;
 mod listing;
 mod profile;
 mod runs_artifacts;
@@ -27,10 +32,11 @@ mod runs_stop;
 mod runs_trial;
 mod runs_trials;
 mod showing;
+mod stores;
 mod sync;
 
 use crate::args::{
-    AuthCommand, Command, ConfigCommand, DaemonCommand, ProfileCommand, RunsCommand,
+    AuthCommand, CacheCommand, Command, ConfigCommand, DaemonCommand, ProfileCommand, RunsCommand,
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -59,6 +65,15 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
 async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Runs(command) => runs(context, &command).await,
+        Command::Cache(command) => match command {
+            CacheCommand::Status(_) => cache_status::run(context),
+            CacheCommand::Pull(args) => cache_pull::run(context, &args).await,
+            CacheCommand::Pin(args) => cache_pin::run(context, &args, true).await,
+            CacheCommand::Unpin(args) => cache_pin::run(context, &args, false).await,
+            CacheCommand::Prune(args) => cache_upkeep::prune(context, &args),
+            CacheCommand::Clear(args) => cache_upkeep::clear(context, &args),
+            CacheCommand::Verify(_) => cache_upkeep::verify(context),
+        },
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Daemon(command) => daemon(context, command).await,
         Command::Auth(command) => match command {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use docks_proto::paths::PlacesInput;
 use docks_proto::settings;
 
-use docks_artifacts::source::GoogleVariables;
+use docks_artifacts::source::StoreVariables;
 
 /// What the environment says, read once.
 #[derive(Debug, Clone, Default)]
@@ -19,8 +19,8 @@ pub(crate) struct Environment {
     pub(crate) no_daemon: bool,
     /// `DOCKSD`: the daemon's program.
     pub(crate) docksd: Option<PathBuf>,
-    /// Variables that decide where buckets are and what opens them.
-    pub(crate) google: GoogleVariables,
+    /// Variables that decide where object stores are and what opens them.
+    pub(crate) stores: StoreVariables,
     /// `PATH`.
     pub(crate) search_path: Option<OsString>,
     /// This very program.
@@ -64,7 +64,7 @@ impl Environment {
             no_daemon: text("DOCKS_NO_DAEMON")
                 .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no")),
             docksd: path("DOCKSD"),
-            google: GoogleVariables::read(&variable),
+            stores: StoreVariables::read(&variable),
             search_path: set("PATH"),
             program: None,
             directory: None,

@@ -7,6 +7,7 @@ mod context;
 mod environment;
 mod failure;
 mod output;
+mod size;
 mod source;
 
 use std::process::ExitCode;

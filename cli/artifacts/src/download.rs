@@ -1,21 +1,26 @@
 //! Fetches many artifacts at once; each one succeeds or fails for itself.
 
+mod content;
+mod to_cache;
+mod to_files;
+
 use std::error::Error;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::source::{SourceError, Sources};
-use super::target::{Target, TargetError};
-use super::{ArtifactRequest, Finished, Observer};
+use crate::cache::{Cache, Known};
+use crate::digest::Sha256;
+use crate::source::{SourceError, Sources};
+use crate::target::{Target, TargetError};
+use crate::version::Version;
+use crate::{ArtifactRequest, Finished, Observer};
 
 /// Files in flight at once: enough to hide latency, few enough for any server.
-const AT_ONCE: usize = 8;
-
-/// How often a file is asked for when the failure may pass.
-const TRIES: u32 = 3;
+pub const USUAL_AT_ONCE: usize = 8;
 
 /// Says why an artifact is not there.
 #[derive(Debug, thiserror::Error)]
@@ -26,10 +31,17 @@ pub enum ArtifactError {
     /// It could not be written.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// Nobody may be asked, and it was not pulled before.
+    #[error("it is not in the cache; `docks cache pull` puts it there")]
+    NotCached,
+    /// The cache, where the artifact itself is to go, cannot be written.
+    #[error("could not write the cache")]
+    Cache(#[source] io::Error),
 }
 
 impl ArtifactError {
     /// Returns the whole chain of causes as one line.
+    #[must_use]
     pub fn chain(&self) -> String {
         let mut line = self.to_string();
         let mut cause = self.source();
@@ -44,6 +56,43 @@ impl ArtifactError {
         }
         line
     }
+
+    /// Tells whether what is there already is worth keeping for a later try.
+    fn leaves_a_part(&self) -> bool {
+        matches!(self, Self::Source(error) if error.may_pass())
+    }
+}
+
+/// When a source is asked whether it still has what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// Each time.
+    Always,
+    /// When it last said so longer ago than this.
+    IfOlderThan(Duration),
+    /// Never: only the cache.
+    Never,
+}
+
+/// How files are fetched.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// So many at once; at least one.
+    pub at_once: usize,
+    /// Whether another file of the same name may be replaced.
+    pub overwrite: bool,
+    /// When a source is asked.
+    pub asking: Asking,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            at_once: USUAL_AT_ONCE,
+            overwrite: false,
+            asking: Asking::Always,
+        }
+    }
 }
 
 /// How it ended.
@@ -55,101 +104,103 @@ pub struct Outcome {
 
 impl Outcome {
     /// Counts the files that are there.
+    #[must_use]
     pub fn finished(&self) -> usize {
         self.results.iter().filter(|result| result.is_ok()).count()
     }
 
     /// Counts those that are not.
+    #[must_use]
     pub fn failed(&self) -> usize {
         self.results.len() - self.finished()
     }
 
     /// Adds up the bytes of the files that are there.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
         self.results.iter().flatten().map(|f| f.size_bytes).sum()
     }
 }
 
-/// Fetches everything that is asked for below `output`, which is made when the first file begins.
-///
-/// Dropping the future ends all downloads and leaves no partial file.
-pub async fn fetch_all(
-    requests: &[ArtifactRequest],
-    sources: &Sources,
-    output: &Path,
-    observer: &dyn Observer,
-) -> Outcome {
-    let job = Job {
-        sources,
-        output,
-        target: OnceCell::new(),
-        observer,
-    };
-    let job = &job;
-    let mut results: Vec<(usize, Result<Finished, ArtifactError>)> =
-        stream::iter(requests.iter().enumerate())
-            .map(|(index, request)| async move { (index, job.fetch(index, request).await) })
-            .buffer_unordered(AT_ONCE)
+/// Fetches artifacts, and says what happens.
+pub struct Downloader<'a> {
+    /// Where they lie.
+    pub sources: &'a Sources,
+    /// Where what was fetched is kept.
+    pub cache: Option<&'a Cache>,
+    /// How.
+    pub options: Options,
+    /// Who hears of it.
+    pub observer: &'a dyn Observer,
+}
+
+impl Downloader<'_> {
+    /// Fetches everything that is asked for below `output`, made when the first file begins.
+    ///
+    /// Dropping the future ends all downloads; what is there of large files stays hidden beside
+    /// their names, for the next time.
+    pub async fn fetch(&self, requests: &[ArtifactRequest], output: &Path) -> Outcome {
+        let target = OnceCell::new();
+        let target = &target;
+        self.each(requests, |index, request| async move {
+            let target = target
+                .get_or_try_init(|| async { Target::open(output) })
+                .await?;
+            let place = target.place(&request.directories, &request.file_name)?;
+            self.to_file(index, request, place).await
+        })
+        .await
+    }
+
+    /// Fetches everything that is asked for into the cache.
+    pub async fn pull(&self, requests: &[ArtifactRequest], cache: &Cache) -> Outcome {
+        self.each(requests, |index, request| {
+            self.to_cache(index, request, cache)
+        })
+        .await
+    }
+
+    async fn each<'r, F: Future<Output = Result<Finished, ArtifactError>>>(
+        &self,
+        requests: &'r [ArtifactRequest],
+        work: impl Fn(usize, &'r ArtifactRequest) -> F,
+    ) -> Outcome {
+        let work = &work;
+        let mut results: Vec<_> = stream::iter(requests.iter().enumerate())
+            .map(|(index, request)| async move {
+                let result = work(index, request).await;
+                match &result {
+                    Ok(finished) => self.observer.finished(index, request, finished),
+                    Err(error) => self.observer.failed(index, request, error),
+                }
+                (index, result)
+            })
+            .buffer_unordered(self.options.at_once.max(1))
             .collect()
             .await;
-    results.sort_by_key(|(index, _)| *index);
-    Outcome {
-        results: results.into_iter().map(|(_, result)| result).collect(),
-    }
-}
-
-struct Job<'a> {
-    sources: &'a Sources,
-    output: &'a Path,
-    target: OnceCell<Target>,
-    observer: &'a dyn Observer,
-}
-
-impl Job<'_> {
-    async fn fetch(
-        &self,
-        index: usize,
-        request: &ArtifactRequest,
-    ) -> Result<Finished, ArtifactError> {
-        let mut tried = 1;
-        let result = loop {
-            match self.fetch_once(index, request).await {
-                Err(ArtifactError::Source(error)) if error.may_pass() && tried < TRIES => {
-                    tokio::time::sleep(pause(tried)).await;
-                    tried += 1;
-                }
-                result => break result,
-            }
-        };
-        match &result {
-            Ok(finished) => self.observer.finished(index, request, finished),
-            Err(error) => self.observer.failed(index, request, error),
+        results.sort_by_key(|(index, _)| *index);
+        if let Some(cache) = self.cache {
+            // A cache that is too large until the next time harms nobody.
+            cache.make_room().ok();
         }
-        result
-    }
-
-    async fn fetch_once(
-        &self,
-        index: usize,
-        request: &ArtifactRequest,
-    ) -> Result<Finished, ArtifactError> {
-        let mut opened = self.sources.open(&request.uri).await?;
-        let target = self
-            .target
-            .get_or_try_init(|| async { Target::open(self.output) })
-            .await?;
-        let mut partial = target.begin(&request.directories, &request.file_name)?;
-        self.observer.began(index, request, opened.size_bytes);
-        while let Some(chunk) = opened.body.next().await {
-            let chunk = chunk?;
-            partial.write(&chunk).await?;
-            self.observer.advanced(index, chunk.len() as u64);
+        Outcome {
+            results: results.into_iter().map(|(_, result)| result).collect(),
         }
-        Ok(partial.finish().await?)
     }
-}
 
-/// Half a second, then doubled, with jitter so that eight downloads do not come back as one.
-fn pause(tried: u32) -> Duration {
-    Duration::from_millis((500 << (tried - 1)) + fastrand::u64(0..250))
+    /// Tells whether what is known counts without asking the source.
+    fn trusts(&self, known: &Known) -> bool {
+        match (self.options.asking, self.cache) {
+            (Asking::Never, _) => true,
+            (Asking::IfOlderThan(most), Some(cache)) => cache.is_recent(known, most),
+            _ => false,
+        }
+    }
+
+    /// Remembers what an address gave; a cache that cannot be written only costs time later.
+    fn remember(&self, key: &Sha256, version: Option<Version>, sha256: &Sha256, size_bytes: u64) {
+        if let Some(cache) = self.cache {
+            cache.remember(key, version, sha256, size_bytes).ok();
+        }
+    }
 }

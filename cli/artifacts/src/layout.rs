@@ -8,8 +8,9 @@
 
 use std::collections::HashMap;
 
-use super::sanitise::{first_twelve, fold, mark, segment, suffix_of};
-use super::{ArtifactRequest, ArtifactType, TrialArtifacts};
+use crate::pattern::Pattern;
+use crate::sanitise::{first_twelve, fold, last_segment, mark, segment, suffix_of};
+use crate::{ArtifactRequest, ArtifactType, TrialArtifacts};
 
 /// Rounds after which crafted names are apart; each lengthens them by some bytes.
 const ROUNDS: usize = 4;
@@ -21,6 +22,25 @@ pub struct Wanted {
     pub trials: Vec<String>,
     /// The only types; empty is every type.
     pub kinds: Vec<ArtifactType>,
+    /// The only statuses of trials, whatever their case; empty is every status.
+    pub statuses: Vec<String>,
+    /// Only files that fit: by path below the run's directory, by name, or by name at the source.
+    pub pattern: Option<Pattern>,
+}
+
+impl Wanted {
+    fn wants(&self, trial: &TrialArtifacts) -> bool {
+        let status = |one: &String| one.eq_ignore_ascii_case(&trial.status);
+        (self.trials.is_empty() || self.trials.contains(&trial.id))
+            && (self.statuses.is_empty() || self.statuses.iter().any(status))
+    }
+
+    fn fits(&self, request: &ArtifactRequest) -> bool {
+        let path = format!("{}/{}", request.directories[1], request.file_name);
+        let at_source = last_segment(&request.uri);
+        let pattern = self.pattern.as_ref();
+        pattern.is_none_or(|pattern| pattern.fits(&path, &[at_source]))
+    }
 }
 
 /// How the run's directory is called.
@@ -39,6 +59,8 @@ pub struct Plan {
     pub requests: Vec<ArtifactRequest>,
     /// Artifacts that were asked for and that the remote does not have.
     pub unavailable: usize,
+    /// Artifacts that do not fit the pattern.
+    pub left_out: usize,
 }
 
 /// Names every artifact that is wanted.
@@ -49,28 +71,52 @@ pub fn plan(run_id: &str, run_name: RunName, trials: &[TrialArtifacts], wanted: 
     };
     let mut plan = Plan::default();
     for (trial, directory) in name_trials(trials) {
-        if !wanted.trials.is_empty() && !wanted.trials.contains(&trial.id) {
+        if !wanted.wants(trial) {
             continue;
         }
         for kind in ArtifactType::ALL {
             if !wanted.kinds.is_empty() && !wanted.kinds.contains(&kind) {
                 continue;
             }
-            let Some((_, uri)) = trial.uris.iter().find(|(found, _)| *found == kind) else {
+            let uris = trial.uris.iter().filter(|(found, _)| *found == kind);
+            let uris: Vec<&str> = uris.map(|(_, uri)| uri.as_str()).collect();
+            if uris.is_empty() {
                 plan.unavailable += 1;
-                continue;
-            };
-            plan.requests.push(ArtifactRequest {
-                trial_id: trial.id.clone(),
-                task: trial.task.clone(),
-                kind,
-                uri: uri.clone(),
-                directories: [run.clone(), directory.clone()],
-                file_name: format!("{}{}", kind.name(), suffix_of(uri)),
-            });
+            }
+            for (uri, file_name) in uris.iter().zip(name_files(kind, &uris)) {
+                let request = ArtifactRequest {
+                    trial_id: trial.id.clone(),
+                    task: trial.task.clone(),
+                    kind,
+                    uri: (*uri).to_owned(),
+                    directories: [run.clone(), directory.clone()],
+                    file_name,
+                };
+                if wanted.fits(&request) {
+                    plan.requests.push(request);
+                } else {
+                    plan.left_out += 1;
+                }
+            }
         }
     }
     plan
+}
+
+/// Names the files of one type: the first as ever, further ones by their names at the source.
+fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = uris
+        .iter()
+        .enumerate()
+        .map(|(at, uri)| match at {
+            0 => format!("{}{}", kind.name(), suffix_of(uri)),
+            _ => format!("{}-{}", kind.name(), segment(last_segment(uri), "unknown")),
+        })
+        .collect();
+    for at in clashes(&names).into_iter().filter(|at| *at > 0) {
+        names[at] = format!("{}-{}~{at}", kind.name(), mark(uris[at]));
+    }
+    names
 }
 
 /// Gives each trial a directory that no other trial has, on any file system.
@@ -144,6 +190,7 @@ mod tests {
         TrialArtifacts {
             id: id.to_owned(),
             task: task.to_owned(),
+            status: String::new(),
             uris: vec![(ArtifactType::Logs, format!("gs://b/{id}/logs.txt"))],
         }
     }
@@ -225,5 +272,41 @@ mod tests {
             directories(&[trial("a", "t"), trial("b", "t"), trial("a", "u")]),
             ["t_b", "u_a"]
         );
+    }
+
+    #[test]
+    fn several_files_of_a_type_get_names_of_their_own() {
+        let uris = [
+            "file:///j/t/verifier/test-stdout.txt",
+            "file:///j/t/trial.log",
+            "file:///j/t/steps/1/trial.log",
+        ];
+        let mut one = trial("t", "sum");
+        one.uris = uris.map(|uri| (ArtifactType::Logs, uri.to_owned())).into();
+        let plan = plan("run", RunName::Short, &[one], &Wanted::default());
+        let names: HashSet<_> = plan.requests.iter().map(|r| &r.file_name).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert_eq!(plan.requests[0].file_name, "logs.txt");
+    }
+
+    #[test]
+    fn status_and_pattern_narrow_what_is_planned() {
+        let mut trials = [trial("a", "sum"), trial("b", "fix")];
+        trials[0].status = "Failed".to_owned();
+        let wanted = Wanted {
+            statuses: vec!["failed".to_owned(), "error".to_owned()],
+            ..Wanted::default()
+        };
+        assert_eq!(
+            plan("r", RunName::Short, &trials, &wanted).requests.len(),
+            1
+        );
+        let wanted = Wanted {
+            pattern: Some(Pattern::parse("fix_*/logs.*").unwrap()),
+            ..Wanted::default()
+        };
+        let planned = plan("r", RunName::Short, &trials, &wanted);
+        assert_eq!((planned.requests.len(), planned.left_out), (1, 1));
+        assert_eq!(planned.requests[0].trial_id, "b");
     }
 }

@@ -1,18 +1,24 @@
-//! Artifacts of trials: where they go, how they are fetched, how they are written.
+//! Artifacts of trials: where they go, how they are fetched, kept and written.
 //!
 //! Owns everything between "these trials have these addresses" and files on
-//! disk. Knows neither the daemon nor the Docks API, and prints nothing: the
-//! command gives it trials and hears through [`Observer`] what happens.
+//! disk. Knows neither the daemon nor the Docks API, and prints nothing: whoever
+//! calls gives it trials and hears through [`Observer`] what happens.
 //!
-//! - [`layout`] decides names, [`sanitise`] makes them safe;
-//! - [`target`] is the only place that creates files;
-//! - [`source`] opens an address, [`download`] carries everything out.
+//! - [`layout`] decides names, [`sanitise`] makes them safe, [`pattern`] picks some;
+//! - [`target`] and [`partial`] are the only places that create files in an output directory;
+//! - [`source`] opens an address, [`cache`] keeps what was fetched, [`download`] carries out.
 
+pub mod cache;
+pub mod digest;
 pub mod download;
+mod fill;
 pub mod layout;
+mod partial;
+pub mod pattern;
 pub mod sanitise;
 pub mod source;
 pub mod target;
+pub mod version;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +26,8 @@ mod tests;
 use std::path::PathBuf;
 
 use docks_proto::object::{RawObject, TrialFields};
+
+use digest::Sha256;
 
 /// What a trial can leave behind, in the order in which it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,6 +47,7 @@ impl ArtifactType {
     pub const ALL: [Self; 4] = [Self::Logs, Self::Trajectory, Self::Diff, Self::Result];
 
     /// Returns the name in options, file names and JSON.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Logs => "logs",
@@ -46,6 +55,12 @@ impl ArtifactType {
             Self::Diff => "diff",
             Self::Result => "result",
         }
+    }
+
+    /// Reads such a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -56,12 +71,15 @@ pub struct TrialArtifacts {
     pub id: String,
     /// Task; empty when the remote gave none.
     pub task: String,
-    /// Addresses of those that exist.
+    /// Status as the remote wrote it; empty when it gave none.
+    pub status: String,
+    /// Addresses of those that exist; the first of a type is its principal one.
     pub uris: Vec<(ArtifactType, String)>,
 }
 
 impl TrialArtifacts {
     /// Reads a trial as the remote sent it.
+    #[must_use]
     pub fn of(object: &RawObject) -> Self {
         let fields = TrialFields::of(object);
         let uris = [
@@ -73,11 +91,19 @@ impl TrialArtifacts {
         Self {
             id: fields.id.text().unwrap_or_default(),
             task: fields.task_slug.text().unwrap_or_default(),
+            status: fields.status.text().unwrap_or_default(),
             uris: uris
                 .into_iter()
                 .filter_map(|(kind, uri)| Some((kind, uri?)))
                 .collect(),
         }
+    }
+
+    /// Returns the principal address of a type.
+    #[must_use]
+    pub fn uri(&self, kind: ArtifactType) -> Option<&str> {
+        let found = self.uris.iter().find(|(known, _)| *known == kind);
+        found.map(|(_, uri)| uri.as_str())
     }
 }
 
@@ -98,6 +124,17 @@ pub struct ArtifactRequest {
     pub file_name: String,
 }
 
+/// How a file came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// From its source.
+    Fetched,
+    /// From the cache.
+    Cached,
+    /// It was there already, identical.
+    Unchanged,
+}
+
 /// A file that lies whole under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
@@ -105,16 +142,31 @@ pub struct Finished {
     pub path: PathBuf,
     /// Its size.
     pub size_bytes: u64,
+    /// Its content.
+    pub sha256: Sha256,
+    /// How it came to be there.
+    pub how: How,
 }
 
 /// Hears what happens while files are fetched; `index` counts requests from 0.
 pub trait Observer {
-    /// A request is answered; the size is what the source expects, if it says one.
-    fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>);
+    /// A request is answered: the size in all, if the source says one, and what of it is there.
+    fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>, there: u64);
     /// That many more bytes are written.
     fn advanced(&self, index: usize, bytes: u64);
     /// The file is there.
     fn finished(&self, index: usize, request: &ArtifactRequest, finished: &Finished);
-    /// The file is not there, and nothing of it is left.
+    /// The file is not there.
     fn failed(&self, index: usize, request: &ArtifactRequest, why: &download::ArtifactError);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn began(&self, _: usize, _: &ArtifactRequest, _: Option<u64>, _: u64) {}
+    fn advanced(&self, _: usize, _: u64) {}
+    fn finished(&self, _: usize, _: &ArtifactRequest, _: &Finished) {}
+    fn failed(&self, _: usize, _: &ArtifactRequest, _: &download::ArtifactError) {}
 }

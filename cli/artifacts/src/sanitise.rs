@@ -14,6 +14,7 @@ const MAX_SUFFIX_BYTES: usize = 16;
 ///
 /// Different texts can give the same segment: whoever needs them apart compares
 /// [`fold`]ed segments and adds [`mark`].
+#[must_use]
 pub fn segment(text: &str, otherwise: &str) -> String {
     let mut safe: String = text.chars().map(harmless).collect();
     if safe.is_empty() {
@@ -34,6 +35,7 @@ pub fn segment(text: &str, otherwise: &str) -> String {
 }
 
 /// Returns at most the first 12 characters, the length that people know from listings.
+#[must_use]
 pub fn first_twelve(text: &str) -> &str {
     text.char_indices()
         .nth(12)
@@ -44,6 +46,7 @@ pub fn first_twelve(text: &str) -> &str {
 ///
 /// Beyond ASCII the rules differ (case, composition), so all words with such
 /// characters count as equal: at worst two names get a mark without need.
+#[must_use]
 pub fn fold(segment: &str) -> String {
     let mut folded = String::new();
     let mut word = String::new();
@@ -64,6 +67,7 @@ pub fn fold(segment: &str) -> String {
 }
 
 /// Returns eight hexadecimal digits that stand for a text, the same in every release.
+#[must_use]
 pub fn mark(text: &str) -> String {
     // FNV-1a: the standard hasher may change between compilers, names on disk may not.
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -72,8 +76,9 @@ pub fn mark(text: &str) -> String {
     format!("{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
 }
 
-/// Returns the suffix of the address's last segment with its dot, or `.json`.
-pub fn suffix_of(uri: &str) -> String {
+/// Returns the last segment of an address's path; empty when it ends with a slash or has no path.
+#[must_use]
+pub fn last_segment(uri: &str) -> &str {
     let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
     // In a bucket or a file name `?` and `#` are ordinary characters.
     let path = if scheme.to_ascii_lowercase().starts_with("http") {
@@ -81,10 +86,16 @@ pub fn suffix_of(uri: &str) -> String {
     } else {
         rest
     };
-    let last = match path.rsplit_once('/') {
+    match path.rsplit_once('/') {
         Some((_, last)) => last,
         None => "",
-    };
+    }
+}
+
+/// Returns the suffix of the address's last segment with its dot, or `.json`.
+#[must_use]
+pub fn suffix_of(uri: &str) -> String {
+    let last = last_segment(uri);
     let safe = |suffix: &str| {
         !suffix.is_empty()
             && suffix.len() < MAX_SUFFIX_BYTES

@@ -2,7 +2,7 @@
 //!
 //! Everything below it is reached through open directories, one segment at a
 //! time and never through a symbolic link, so neither a name nor a link that
-//! somebody planted can lead outside. A file gets its name only when it is whole.
+//! somebody planted can lead outside. What is written there is in [`crate::partial`].
 
 use std::fs::File;
 use std::io;
@@ -10,13 +10,13 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
-use tokio::io::AsyncWriteExt;
+use rustix::io::Errno;
 
 /// Says why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// The output directory cannot be made or opened.
-    #[error("could not open the output directory `{}`", path.display())]
+    #[error("could not open the output directory `{}`{}", path.display(), why(source))]
     Root {
         /// Which.
         path: PathBuf,
@@ -30,8 +30,14 @@ pub enum TargetError {
         /// Which.
         path: PathBuf,
     },
+    /// Another file lies there, and nobody said that it may go.
+    #[error("`{}` is there already and differs; --overwrite replaces it", path.display())]
+    Differs {
+        /// Which.
+        path: PathBuf,
+    },
     /// Anything else: rights, space.
-    #[error("could not write `{}`", path.display())]
+    #[error("could not write `{}`{}", path.display(), why(source))]
     Write {
         /// Which.
         path: PathBuf,
@@ -39,6 +45,17 @@ pub enum TargetError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Names the causes that somebody can do something about.
+fn why(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => ", the disk is full",
+        io::ErrorKind::QuotaExceeded => ", the quota is used up",
+        io::ErrorKind::ReadOnlyFilesystem => ", the file system is read-only",
+        io::ErrorKind::PermissionDenied => ", the permission is missing",
+        _ => "",
+    }
 }
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -56,6 +73,10 @@ impl Target {
     /// Opens the directory, making it and its parents where they are missing.
     ///
     /// Links in the path itself are followed: it is the user's own.
+    ///
+    /// # Errors
+    ///
+    /// [`TargetError::Root`].
     pub fn open(path: &Path) -> Result<Self, TargetError> {
         let failed = |source| TargetError::Root {
             path: path.to_owned(),
@@ -70,80 +91,82 @@ impl Target {
         })
     }
 
-    /// Begins a file below two directories, which are made where they are missing.
+    /// Enters two directories, which are made where they are missing, for a file below them.
     ///
-    /// The names must be single segments, see [`super::sanitise`].
-    pub fn begin(
-        &self,
-        directories: &[String; 2],
-        file_name: &str,
-    ) -> Result<Partial, TargetError> {
+    /// The names must be single segments, see [`crate::sanitise`].
+    ///
+    /// # Errors
+    ///
+    /// When something is in the way, or a directory cannot be made.
+    pub fn place(&self, directories: &[String; 2], file_name: &str) -> Result<Place, TargetError> {
         let mut shown = self.shown.join(&directories[0]);
         let run = enter(&self.root, &directories[0], &shown)?;
         shown.push(&directories[1]);
         let directory = enter(&run, &directories[1], &shown)?;
         shown.push(file_name);
-        refuse_link(&directory, file_name, &shown)?;
-        let temporary = format!(".{file_name}.{:016x}.part", fastrand::u64(..));
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&directory, &temporary, flags, Mode::from_raw_mode(0o666))
-            .map_err(|source| TargetError::Write {
-                path: shown.clone(),
-                source: source.into(),
-            })?;
-        Ok(Partial {
+        Ok(Place {
             directory,
-            temporary: Some(temporary),
             file_name: file_name.to_owned(),
-            file: tokio::fs::File::from_std(File::from(file)),
             shown,
-            size_bytes: 0,
         })
     }
 }
 
-/// A file that has no name yet; dropping it leaves nothing behind.
+/// Where a file goes: an open directory and a name in it.
 #[derive(Debug)]
-pub struct Partial {
-    directory: OwnedFd,
-    temporary: Option<String>,
-    file_name: String,
-    file: tokio::fs::File,
-    shown: PathBuf,
-    size_bytes: u64,
+pub struct Place {
+    pub(crate) directory: OwnedFd,
+    pub(crate) file_name: String,
+    /// Path for messages, as the user wrote the output directory.
+    pub(crate) shown: PathBuf,
 }
 
-impl Partial {
-    /// Appends bytes.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), TargetError> {
-        let written = self.file.write_all(bytes).await;
-        self.size_bytes += bytes.len() as u64;
-        written.map_err(|source| self.failed(source))
+impl Place {
+    /// Names a file in a directory that the caller opened.
+    pub(crate) fn new(directory: OwnedFd, file_name: String, shown: PathBuf) -> Self {
+        Self {
+            directory,
+            file_name,
+            shown,
+        }
     }
 
-    /// Gives the file its name, once its content is on the disk.
-    pub async fn finish(mut self) -> Result<super::Finished, TargetError> {
-        let flushed = self.file.flush().await;
-        flushed.map_err(|source| self.failed(source))?;
-        let synced = self.file.sync_all().await;
-        synced.map_err(|source| self.failed(source))?;
-        let temporary = self
-            .temporary
-            .as_ref()
-            .expect("only `finish` takes the name, and it ends here");
-        rustix::fs::renameat(&self.directory, temporary, &self.directory, &self.file_name)
-            .map_err(|source| self.failed(source.into()))?;
-        self.temporary = None;
-        // Some file systems cannot sync a directory; the content is safe without.
-        rustix::fs::fsync(&self.directory).ok();
-        Ok(super::Finished {
-            path: std::mem::take(&mut self.shown),
-            size_bytes: self.size_bytes,
-        })
+    /// Opens the file that has the name already.
+    ///
+    /// # Errors
+    ///
+    /// A link or a directory of that name: a rename would replace the link, but somebody put it
+    /// there for a reason.
+    pub(crate) fn existing(&self) -> Result<Option<(File, u64)>, TargetError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(&self.directory, &self.file_name, flags, Mode::empty());
+        let file = match opened {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => return Err(self.in_the_way()),
+            Err(errno) => return Err(self.failed(errno.into())),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(|errno| self.failed(errno.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(self.in_the_way());
+        }
+        let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        Ok(Some((File::from(file), size_bytes)))
     }
 
-    fn failed(&self, source: io::Error) -> TargetError {
+    pub(crate) fn in_the_way(&self) -> TargetError {
+        TargetError::InTheWay {
+            path: self.shown.clone(),
+        }
+    }
+
+    pub(crate) fn differs(&self) -> TargetError {
+        TargetError::Differs {
+            path: self.shown.clone(),
+        }
+    }
+
+    pub(crate) fn failed(&self, source: io::Error) -> TargetError {
         TargetError::Write {
             path: self.shown.clone(),
             source,
@@ -151,18 +174,8 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            // Nothing more can be done if even this fails; the name says that it is a part.
-            rustix::fs::unlinkat(&self.directory, temporary, AtFlags::empty()).ok();
-        }
-    }
-}
-
 /// Makes a directory where it is missing and opens it, unless it is a link.
 fn enter(parent: &OwnedFd, name: &str, shown: &Path) -> Result<OwnedFd, TargetError> {
-    use rustix::io::Errno;
     let failed = |errno: Errno| match errno {
         Errno::LOOP | Errno::NOTDIR | Errno::MLINK => TargetError::InTheWay {
             path: shown.to_owned(),
@@ -172,21 +185,13 @@ fn enter(parent: &OwnedFd, name: &str, shown: &Path) -> Result<OwnedFd, TargetEr
             source: other.into(),
         },
     };
-    match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(failed(errno)),
+    // A directory that is there needs no right to make it.
+    let there = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
+    if matches!(there, Err(Errno::NOENT)) {
+        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
     }
     rustix::fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map_err(failed)
-}
-
-/// A rename would replace a link, not follow it; but the user put it there for a reason.
-fn refuse_link(directory: &OwnedFd, name: &str, shown: &Path) -> Result<(), TargetError> {
-    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile => {
-            Err(TargetError::InTheWay {
-                path: shown.to_owned(),
-            })
-        }
-        _ => Ok(()),
-    }
 }

@@ -168,19 +168,55 @@ pub(crate) struct RunsTrial {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     docks runs artifacts abc123 --output ./artifacts\n  \
-    docks runs artifacts abc123 --trial trial-001 --type logs")]
+    docks runs artifacts abc123 --trial trial-001 --type logs\n  \
+    docks runs artifacts abc123 --failed-only --type logs,result --jobs 16\n  \
+    docks runs artifacts abc123 --pattern 'fix-*/*.json' --dry-run")]
 pub(crate) struct RunsArtifacts {
     /// Full id, unique beginning of it, or exact name
     pub(crate) run_id: String,
-    /// Only this trial; may be repeated
-    #[arg(short, long, value_name = "TRIAL_ID")]
-    pub(crate) trial: Vec<String>,
+    #[command(flatten)]
+    pub(crate) which: WhichArtifacts,
     /// Directory to write to
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
+    /// Number of files to fetch at once
+    #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) jobs: u8,
+    /// Replace files that are there and differ
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Say what would be downloaded, and how much that is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Options that pick artifacts of a run.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WhichArtifacts {
+    /// Only this trial; may be repeated
+    #[arg(short, long, value_name = "TRIAL_ID")]
+    pub(crate) trial: Vec<String>,
     /// Only artifacts of this type; may be repeated or comma separated
     #[arg(long = "type", value_enum, value_name = "TYPE", value_delimiter = ',')]
     pub(crate) types: Vec<ArtifactType>,
+    /// Only trials with this status; may be repeated or comma separated
+    #[arg(short, long, value_name = "STATUS", value_delimiter = ',')]
+    pub(crate) status: Vec<String>,
+    /// Only trials that failed or ended with an error
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) failed_only: bool,
+    /// Only files that fit: a name such as '*.json', or a path below the run such as 'fix-*/logs.*'
+    #[arg(long, value_name = "GLOB", value_parser = docks_artifacts::pattern::Pattern::parse)]
+    pub(crate) pattern: Option<docks_artifacts::pattern::Pattern>,
+}
+
+impl WhichArtifacts {
+    /// Tells whether anything was picked.
+    pub(crate) fn picks(&self) -> bool {
+        !(self.trial.is_empty() && self.types.is_empty() && self.status.is_empty())
+            || self.failed_only
+            || self.pattern.is_some()
+    }
 }
 
 /// The four artifacts of a trial.

@@ -83,3 +83,175 @@ fn nothing_to_fetch_is_said_with_exit_3_and_makes_no_directory() {
         assert!(!parent.path().join("made").exists());
     }
 }
+
+/// A home that several commands share.
+struct Home {
+    remote: Remote,
+    sealed: Sealed,
+    output: TempDir,
+}
+
+impl Home {
+    fn new(trials: &'static str) -> Self {
+        let remote = remote("completed", trials);
+        Self {
+            sealed: Sealed::new(&remote),
+            remote,
+            output: TempDir::new().unwrap(),
+        }
+    }
+
+    fn run(&self, line: &str) -> Ended {
+        self.sealed.run(line)
+    }
+
+    fn artifacts(&self, more: &str) -> Ended {
+        let output = self.output.path().display();
+        self.run(&format!(
+            "runs artifacts 0123456789abcdef -o {output} {more}"
+        ))
+    }
+
+    fn asked_for(&self, path: &str) -> usize {
+        let asked = self.remote.asked();
+        asked.iter().filter(|asked| asked.contains(path)).count()
+    }
+}
+
+const GOOD: &str = r#"[
+    {"id":"trial-00000001","task_slug":"sum","status":"failed","logs_uri":"{files}/a.txt"},
+    {"id":"trial-00000002","task_slug":"fix","status":"passed","logs_uri":"{files}/b.txt"}
+]"#;
+
+#[test]
+fn json_says_size_hash_source_and_whether_it_was_cached() {
+    let home = Home::new(GOOD);
+    let rows = home.artifacts("--format json").good();
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&rows).unwrap();
+    assert_eq!(rows.len(), 2);
+    let row = &rows[0];
+    assert_eq!(
+        row["sha256"],
+        "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+    );
+    assert_eq!(
+        (&row["size_bytes"], &row["cached"]),
+        (&1.into(), &false.into())
+    );
+    assert_eq!(row["source"], format!("{}/a.txt", home.remote.url()));
+    assert_eq!(row["task"], "sum");
+    let path = row["path"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "a");
+}
+
+#[test]
+fn status_pattern_and_failed_only_pick_and_a_dry_run_writes_nothing() {
+    let home = Home::new(GOOD);
+    for (more, expected) in [
+        ("--failed-only", "sum_trial-000000/logs.txt"),
+        ("--status passed", "fix_trial-000000/logs.txt"),
+        ("--pattern fix*/*.txt", "fix_trial-000000/logs.txt"),
+        ("--pattern a.txt", "sum_trial-000000/logs.txt"),
+    ] {
+        let ended = home.artifacts(&format!("--dry-run {more}"));
+        assert!(
+            ended.stderr.contains("would download 1 file (1 B)"),
+            "{more}: {}",
+            ended.stderr
+        );
+        let stdout = ended.good();
+        assert_eq!(stdout.lines().count(), 1, "{stdout}");
+        assert!(stdout.trim_end().ends_with(expected), "{more}: {stdout}");
+    }
+    let nothing = std::fs::read_dir(home.output.path()).unwrap().count();
+    assert_eq!(nothing, 0);
+    let ended = home.artifacts("--pattern *.zip");
+    assert_eq!(ended.code, Some(3));
+    assert!(ended.stderr.contains("do not fit"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_file_that_somebody_edited_is_exit_12_until_overwrite_is_said() {
+    let home = Home::new(GOOD);
+    home.artifacts("").good();
+    let path = home
+        .output
+        .path()
+        .join("0123456789ab/sum_trial-000000/logs.txt");
+    std::fs::write(&path, "mine").unwrap();
+    let ended = home.artifacts("");
+    assert_eq!(ended.code, Some(12));
+    assert!(ended.stderr.contains("--overwrite"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    home.artifacts("--overwrite").good();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a");
+}
+
+#[test]
+fn a_directory_without_permission_is_named_and_the_rest_goes_on() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new(GOOD);
+    let shut = home.output.path().join("0123456789ab/sum_trial-000000");
+    std::fs::create_dir_all(&shut).unwrap();
+    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o500)).unwrap();
+    // Root may write everywhere.
+    let root = std::fs::write(shut.join("probe"), "").is_ok();
+    let ended = home.artifacts("");
+    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o700)).unwrap();
+    if !root {
+        assert_eq!(ended.code, Some(12));
+        assert!(ended.stderr.contains("permission"), "{}", ended.stderr);
+    }
+    let other = home.output.path().join("0123456789ab/fix_trial-000000");
+    assert!(other.join("logs.txt").is_file());
+}
+
+#[test]
+fn the_cache_is_pulled_counted_pinned_pruned_and_cleared() {
+    let home = Home::new(GOOD);
+    home.run("cache pull 0123456789abcdef").good();
+    assert_eq!(home.asked_for("/a.txt"), 1);
+    home.run("cache pin 0123456789abcdef").good();
+    let status = || -> serde_json::Value {
+        let text = home.run("cache status --format json").good();
+        serde_json::from_str(&text).unwrap()
+    };
+    let now = status();
+    assert_eq!(
+        (&now["objects"], &now["size_bytes"]),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(now["limit_bytes"], 10_000_000_000_u64);
+    let run = &now["runs"][0];
+    assert_eq!((&run["cached"], &run["pinned"]), (&2.into(), &true.into()));
+    // What was confirmed just now is not asked for again.
+    home.artifacts("--max-age 1h --format json").good();
+    assert_eq!(home.asked_for("/a.txt"), 1);
+    home.run("cache verify").good();
+    home.run("cache prune --to 0").good();
+    assert_eq!(status()["objects"], 2, "pinned");
+    home.run("cache unpin 0123456789abcdef").good();
+    home.run("cache prune --to 1B").good();
+    assert_eq!(status()["objects"], 1);
+    home.run("cache clear").good();
+    assert_eq!(status()["objects"], 0);
+}
+
+#[test]
+fn no_secret_is_left_on_disk() {
+    let home = Home::new(GOOD);
+    home.artifacts("").good();
+    home.run("cache pull 0123456789abcdef").good();
+    let mut left = vec![home.sealed.home().to_owned(), home.output.path().to_owned()];
+    let mut files = 0;
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else if path.is_file() {
+            files += 1;
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            assert!(!text.contains("canary-token"), "{}", path.display());
+        }
+    }
+    assert!(files >= 6, "two files, two objects, two addresses");
+}

@@ -32,6 +32,11 @@ impl Sealed {
         }
     }
 
+    /// Returns the home.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.home.path()
+    }
+
     /// Returns `docks`, ready for arguments; the daemon is switched off.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_docks"));

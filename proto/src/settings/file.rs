@@ -30,6 +30,8 @@ pub struct Preferences {
     pub path: PathBuf,
     /// Profile that `docks profile use` remembered.
     pub default_profile: Option<String>,
+    /// How large the cache of artifacts may get, as written.
+    pub cache_limit: Option<String>,
     /// Which profile the one token file was found to belong to.
     pub token_file: Option<TokenFileOwner>,
 }
@@ -56,7 +58,7 @@ pub struct Stored {
     pub harbor_jobs: Option<PathBuf>,
     /// `insecure = "true"`.
     pub insecure: bool,
-    /// `gcs_bucket`, `gcp_project`, `gcp_region`.
+    /// `gcs_…`, `gcp_…`, `aws_…` and `azure_…`.
     pub extras: super::Extras,
 }
 
@@ -147,6 +149,12 @@ impl ConfigFile {
             return Ok(None);
         };
         let text = |key: &str| self.text(name, table, key);
+        let mut stores = super::StoreKeys::default();
+        for key in super::StoreKeys::names() {
+            if let Some(value) = text(key)? {
+                stores.insert(key, value);
+            }
+        }
         Ok(Some(Stored {
             api_url: text("api_url")?,
             tenant_id: text("tenant_id")?,
@@ -157,6 +165,7 @@ impl ConfigFile {
                 gcs_bucket: text("gcs_bucket")?,
                 gcp_project: text("gcp_project")?,
                 gcp_region: text("gcp_region")?,
+                stores,
             },
         }))
     }
@@ -201,6 +210,7 @@ impl Preferences {
         Ok(Self {
             path: path.to_owned(),
             default_profile: string(document.get("default_profile")).filter(|s| !s.is_empty()),
+            cache_limit: string(document.get("cache_limit")).filter(|s| !s.is_empty()),
             token_file: owner.and_then(|table| {
                 Some(TokenFileOwner {
                     profile: string(table.get("profile"))?,

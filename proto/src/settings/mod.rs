@@ -8,6 +8,7 @@ mod address;
 mod edit;
 mod file;
 mod resolve;
+mod store_keys;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use edit::{check_profile_name, forget_token_file, remove_profile, set_profil
 pub use edit::{record_token_file, set_default_profile};
 pub use file::{ConfigFile, Preferences, Stored, TokenFileOwner, preferences_file};
 pub use resolve::resolve;
+pub use store_keys::StoreKeys;
 
 use crate::secret::Token;
 
@@ -152,7 +154,7 @@ pub struct Profile {
     pub inline_token_from: Option<Origin>,
     /// Whether plain `http://` to another machine is wanted.
     pub insecure: bool,
-    /// Google Cloud settings that the profile has.
+    /// Settings of object stores that the profile has.
     pub extras: Extras,
     /// Each value with its origin.
     pub from: Vec<Explained>,
@@ -174,6 +176,8 @@ pub struct Extras {
     pub gcp_project: Option<String>,
     /// `gcp_region`.
     pub gcp_region: Option<String>,
+    /// Where object stores are and what opens them.
+    pub stores: StoreKeys,
 }
 
 /// Says why settings cannot be used.

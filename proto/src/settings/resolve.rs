@@ -188,6 +188,9 @@ fn api(
             explain(key, value.clone(), in_file());
         }
     }
+    for (key, value) in extras.stores.explained() {
+        explain(key, value.to_owned(), in_file());
+    }
     Ok(Profile {
         name,
         target: Target::DocksApi { api_url, tenant },

@@ -5,17 +5,21 @@
 //! file that was swapped after the check cannot lead elsewhere.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use rustix::fs::{FileType, Mode, OFlags};
 
+use super::{Answer, Ask, Opened, SourceError};
+use crate::version::Version;
+
 /// Bytes that are read at once.
-const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: u64 = 256 * 1024;
 
 /// Says why a file of a jobs directory was not read.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,12 @@ pub enum FileError {
         /// Which.
         path: PathBuf,
     },
+    /// It was written anew in the meantime.
+    #[error("`{}` changed while it was read", path.display())]
+    Changed {
+        /// Which.
+        path: PathBuf,
+    },
     /// Reading failed.
     #[error("could not read `{}`", path.display())]
     Read {
@@ -49,6 +59,14 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// Tells whether the same request may succeed a moment later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Changed { .. })
+    }
+}
+
 /// Reads files below one directory, or none.
 #[derive(Debug, Clone, Default)]
 pub struct FileSource {
@@ -57,26 +75,80 @@ pub struct FileSource {
 
 impl FileSource {
     /// Allows files below a jobs directory; `None` allows none.
+    #[must_use]
     pub fn new(jobs_dir: Option<PathBuf>) -> Self {
         Self { jobs_dir }
     }
 
-    /// Opens an address; returns the size that the file has now.
-    pub async fn open(
-        &self,
-        uri: &str,
-    ) -> Result<
-        (
-            u64,
-            impl Stream<Item = Result<Bytes, FileError>> + Send + 'static + use<>,
-        ),
-        FileError,
-    > {
+    /// Opens the file of an address, for somebody who reads it as it grows.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is refused, and what the system says.
+    pub async fn file(&self, uri: &str) -> Result<File, FileError> {
+        let (file, _) = self.checked(uri).await?;
+        Ok(file)
+    }
+
+    async fn checked(&self, uri: &str) -> Result<(File, PathBuf), FileError> {
         let jobs_dir = self.jobs_dir.clone().ok_or(FileError::NotAllowed)?;
         let path = path_of(uri)?;
         let shown = path.clone();
-        let (file, size_bytes) = on_a_thread(&shown, move || open_below(&jobs_dir, &path)).await?;
-        Ok((size_bytes, read(file, shown)))
+        let file = on_a_thread(&shown, move || open_below(&jobs_dir, &path)).await?;
+        Ok((file, shown))
+    }
+
+    pub(super) async fn open(&self, ask: Ask<'_>) -> Result<Answer, SourceError> {
+        let (mut file, path) = self.checked(ask.uri).await?;
+        let failed = |source| FileError::Read {
+            path: path.clone(),
+            source,
+        };
+        let look = Look::at(&file).map_err(failed)?;
+        let version = look.version();
+        if ask.unless.is_some() && ask.unless == version.as_ref() {
+            return Ok(Answer::Unchanged);
+        }
+        let resumed = ask.resume.filter(|at| {
+            Some(&at.version) == version.as_ref() && at.offset_bytes <= look.size_bytes
+        });
+        let begins_at = resumed.map_or(0, |at| at.offset_bytes);
+        file.seek(SeekFrom::Start(begins_at)).map_err(failed)?;
+        let left_bytes = look.size_bytes - begins_at;
+        Ok(Answer::Opened(Opened {
+            size_bytes: Some(look.size_bytes),
+            begins_at,
+            version,
+            body: read(file, path, look, left_bytes)
+                .map(|chunk| chunk.map_err(SourceError::from))
+                .boxed(),
+        }))
+    }
+}
+
+/// What the file system says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    inode: u64,
+    size_bytes: u64,
+    changed_ns: i128,
+}
+
+impl Look {
+    fn at(file: &File) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        Ok(Self {
+            inode: meta.ino(),
+            size_bytes: meta.len(),
+            changed_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
+        })
+    }
+
+    fn version(self) -> Option<Version> {
+        Version::strong(&format!(
+            "file-{:x}-{:x}-{:x}",
+            self.inode, self.size_bytes, self.changed_ns
+        ))
     }
 }
 
@@ -93,7 +165,7 @@ fn path_of(uri: &str) -> Result<PathBuf, FileError> {
     Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
 }
 
-fn open_below(jobs_dir: &Path, path: &Path) -> Result<(File, u64), FileError> {
+fn open_below(jobs_dir: &Path, path: &Path) -> Result<File, FileError> {
     let failed = |source: io::Error| FileError::Read {
         path: path.to_owned(),
         source,
@@ -117,7 +189,7 @@ fn open_below(jobs_dir: &Path, path: &Path) -> Result<(File, u64), FileError> {
             path: path.to_owned(),
         });
     }
-    Ok((File::from(file), u64::try_from(stat.st_size).unwrap_or(0)))
+    Ok(File::from(file))
 }
 
 fn walk(root: &Path, below: &Path) -> Result<OwnedFd, rustix::io::Errno> {
@@ -137,33 +209,47 @@ fn walk(root: &Path, below: &Path) -> Result<OwnedFd, rustix::io::Errno> {
     Ok(at)
 }
 
+/// Reads as many bytes as there were when it was opened.
+///
+/// A log that only grew meanwhile is whole up to there; one that was written anew is not.
 fn read(
     file: File,
     path: PathBuf,
+    look: Look,
+    left_bytes: u64,
 ) -> impl Stream<Item = Result<Bytes, FileError>> + Send + 'static {
-    stream::try_unfold((file, path), |(mut file, path)| async move {
-        let (chunk, file) = on_a_thread(&path, {
-            let path = path.clone();
-            move || {
-                let mut chunk = vec![0; CHUNK_BYTES];
-                let got = read_some(&mut file, &mut chunk)
-                    .map_err(|source| FileError::Read { path, source })?;
-                chunk.truncate(got);
-                Ok((chunk, file))
-            }
-        })
-        .await?;
-        Ok((!chunk.is_empty()).then(|| (Bytes::from(chunk), (file, path))))
-    })
+    stream::try_unfold(
+        (file, path, left_bytes),
+        move |(mut file, path, left_bytes)| async move {
+            let (chunk, file) = on_a_thread(&path, {
+                let path = path.clone();
+                move || {
+                    let chunk = read_some(&mut file, left_bytes.min(CHUNK_BYTES));
+                    let chunk = chunk.map_err(|source| FileError::Read {
+                        path: path.clone(),
+                        source,
+                    })?;
+                    if chunk.is_empty() && !is_whole(&file, look) {
+                        return Err(FileError::Changed { path });
+                    }
+                    Ok((chunk, file))
+                }
+            })
+            .await?;
+            let left_bytes = left_bytes - chunk.len() as u64;
+            Ok((!chunk.is_empty()).then(|| (Bytes::from(chunk), (file, path, left_bytes))))
+        },
+    )
 }
 
-fn read_some(file: &mut File, chunk: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match file.read(chunk) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
+fn is_whole(file: &File, look: Look) -> bool {
+    Look::at(file).is_ok_and(|now| now == look || now.size_bytes > look.size_bytes)
+}
+
+fn read_some(file: &mut File, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut chunk = Vec::new();
+    file.take(most_bytes).read_to_end(&mut chunk)?;
+    Ok(chunk)
 }
 
 async fn on_a_thread<T: Send + 'static>(

@@ -10,8 +10,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use docks_proto::secret::Token;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
+    IF_RANGE, RANGE,
+};
 use reqwest::{StatusCode, Url, redirect};
+
+use super::{Answer, Ask, Opened, SourceError};
+use crate::version::{ResumePoint, Version};
 
 /// Redirects within one origin that are followed; more are a loop.
 const MOST_REDIRECTS: usize = 5;
@@ -53,12 +61,14 @@ pub enum HttpError {
         status: u16,
     },
     /// An error answer.
-    #[error("{host} answered {status}")]
+    #[error("{host} answered {status}{what}")]
     Status {
         /// Who.
         host: String,
         /// What.
         status: u16,
+        /// What can be done about it.
+        what: &'static str,
     },
     /// The answer stopped before its end.
     #[error("the answer of {host} broke off")]
@@ -84,7 +94,7 @@ impl HttpError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Ask { .. } | Self::Broken { .. } => true,
-            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
+            Self::Status { status, .. } => passes(*status),
             _ => false,
         }
     }
@@ -123,35 +133,60 @@ impl HttpSource {
         }
     }
 
-    /// Asks for an address; the body is still to be read.
-    pub async fn open(
-        &self,
-        uri: &str,
-    ) -> Result<
-        (
-            Option<u64>,
-            impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static + use<>,
-        ),
-        HttpError,
-    > {
-        let url = Url::parse(uri).map_err(|_| HttpError::NotAUrl)?;
+    /// Names the API whose token an address is asked with, if it is.
+    pub(super) fn owner_of(&self, uri: &str) -> Option<&str> {
+        let url = Url::parse(uri).ok()?;
+        self.settings
+            .api_url
+            .as_deref()
+            .filter(|_| self.is_own(&url))
+    }
+
+    fn is_own(&self, url: &Url) -> bool {
+        let api = self.api.as_ref();
+        api.is_some_and(|api| api.origin() == url.origin())
+    }
+
+    pub(super) async fn open(&self, ask: Ask<'_>) -> Result<Answer, SourceError> {
+        let url = Url::parse(ask.uri).map_err(|_| HttpError::NotAUrl)?;
         let host = url.host_str().ok_or(HttpError::NotAUrl)?.to_owned();
         self.check_plain(&url, &host)?;
-        let own = self
-            .api
-            .as_ref()
-            .is_some_and(|a| a.origin() == url.origin());
-        let mut request = self.client()?.get(url);
-        if let Some(token) = self.settings.token.as_ref().filter(|_| own) {
-            request = request.header(reqwest::header::AUTHORIZATION, token.authorization());
+        if let Some(at) = ask.resume {
+            let range = format!("bytes={}-", at.offset_bytes);
+            let headers = [(RANGE, range.as_str()), (IF_RANGE, at.version.tag())];
+            let reply = self.send(&url, &host, &headers).await?;
+            if let Some(opened) = continued(reply, at, &host)? {
+                return Ok(Answer::Opened(opened));
+            }
         }
-        let reply = request.send().await.map_err(|source| HttpError::Ask {
-            host: host.clone(),
+        let unless = ask.unless.map(|version| (IF_NONE_MATCH, version.tag()));
+        let reply = self.send(&url, &host, unless.as_slice()).await?;
+        if unless.is_some() && reply.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Answer::Unchanged);
+        }
+        self.check_status(&url, reply.status(), &host)?;
+        Ok(Answer::Opened(whole(reply, host)))
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        host: &str,
+        headers: &[(HeaderName, &str)],
+    ) -> Result<reqwest::Response, HttpError> {
+        let mut request = self.client()?.get(url.clone());
+        // Ranges and sizes count the bytes as they are stored.
+        request = request.header(ACCEPT_ENCODING, "identity");
+        if let Some(token) = self.settings.token.as_ref().filter(|_| self.is_own(url)) {
+            request = request.header(AUTHORIZATION, token.authorization());
+        }
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        request.send().await.map_err(|source| HttpError::Ask {
+            host: host.to_owned(),
             source: source.without_url(),
-        })?;
-        check_status(reply.status(), &host)?;
-        let size_bytes = reply.content_length();
-        Ok((size_bytes, body(reply, size_bytes, host)))
+        })
     }
 
     fn check_plain(&self, url: &Url, host: &str) -> Result<(), HttpError> {
@@ -164,11 +199,37 @@ impl HttpSource {
         })
     }
 
+    fn check_status(&self, url: &Url, status: StatusCode, host: &str) -> Result<(), HttpError> {
+        let (host, code) = (host.to_owned(), status.as_u16());
+        if status.is_redirection() {
+            return Err(HttpError::Redirect { host, status: code });
+        }
+        // Anything but 200 is not the whole object: 204 has none, 206 is a part.
+        if status == StatusCode::OK {
+            return Ok(());
+        }
+        let what = match code {
+            401 | 403 if self.is_own(url) => {
+                "; `docks auth status` shows whether you are signed in"
+            }
+            401 | 403 => {
+                "; a signed address may have expired, and `docks runs trials --fresh` asks for new ones"
+            }
+            _ => "",
+        };
+        Err(HttpError::Status {
+            host,
+            status: code,
+            what,
+        })
+    }
+
     fn client(&self) -> Result<&reqwest::Client, HttpError> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
         let made = builder(self.settings.idle)
+            .no_gzip()
             .redirect(redirect::Policy::custom(within_origin))
             .build()
             .map_err(HttpError::Setup)?;
@@ -209,25 +270,76 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     }
 }
 
-fn check_status(status: StatusCode, host: &str) -> Result<(), HttpError> {
-    let (host, code) = (host.to_owned(), status.as_u16());
-    if status.is_redirection() {
-        return Err(HttpError::Redirect { host, status: code });
+/// Takes the rest of what is there already; `None` when it has to be fetched from the beginning.
+fn continued(
+    reply: reqwest::Response,
+    at: &ResumePoint,
+    host: &str,
+) -> Result<Option<Opened>, HttpError> {
+    match reply.status() {
+        StatusCode::PARTIAL_CONTENT => {}
+        // The whole, of whatever version: it saves the second request.
+        StatusCode::OK => return Ok(Some(whole(reply, host.to_owned()))),
+        StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => return Ok(None),
+        status if passes(status.as_u16()) => {
+            return Err(HttpError::Status {
+                host: host.to_owned(),
+                status: status.as_u16(),
+                what: "",
+            });
+        }
+        _ => return Ok(None),
     }
-    // Anything but 200 is not the whole object: 204 has none, 206 is a part.
-    if status != StatusCode::OK {
-        return Err(HttpError::Status { host, status: code });
+    let Some((begins_at, size_bytes)) = content_range(reply.headers()) else {
+        return Ok(None);
+    };
+    // Not every server honours `If-Range`, so what it sends has to prove itself.
+    let same = version(reply.headers()).as_ref() == Some(&at.version)
+        && begins_at == at.offset_bytes
+        && at.size_bytes.is_none_or(|size| size == size_bytes);
+    Ok(same.then(|| Opened {
+        size_bytes: Some(size_bytes),
+        begins_at,
+        version: Some(at.version.clone()),
+        body: body(reply, Some(size_bytes - begins_at), host.to_owned()),
+    }))
+}
+
+fn whole(reply: reqwest::Response, host: String) -> Opened {
+    let size_bytes = reply.content_length();
+    Opened {
+        size_bytes,
+        begins_at: 0,
+        version: version(reply.headers()),
+        body: body(reply, size_bytes, host),
     }
-    Ok(())
+}
+
+fn version(headers: &HeaderMap) -> Option<Version> {
+    Version::strong(headers.get(ETAG)?.to_str().ok()?)
+}
+
+/// Reads `bytes FIRST-LAST/SIZE`, where it reaches to the end.
+fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    let (range, size) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last, size): (u64, u64, u64) =
+        (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
+    (first <= last && last.checked_add(1) == Some(size)).then_some((first, size))
+}
+
+fn passes(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502..=504)
 }
 
 fn body(
     reply: reqwest::Response,
     size_bytes: Option<u64>,
     host: String,
-) -> impl Stream<Item = Result<Bytes, HttpError>> + Send + 'static {
+) -> BoxStream<'static, Result<Bytes, SourceError>> {
     let mut seen = 0_u64;
-    reply.bytes_stream().map(move |chunk| {
+    let body = reply.bytes_stream().map(move |chunk| {
         let chunk = chunk.map_err(|source| HttpError::Broken {
             host: host.clone(),
             source: source.without_url(),
@@ -240,7 +352,8 @@ fn body(
             });
         }
         Ok(chunk)
-    })
+    });
+    body.map(|chunk| chunk.map_err(SourceError::from)).boxed()
 }
 
 fn is_loopback(url: &Url) -> bool {

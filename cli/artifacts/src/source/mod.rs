@@ -1,24 +1,60 @@
 //! Where artifacts lie: opens an address and streams what is there.
 //!
-//! `http(s)://` in [`mod@http`], files of a jobs directory in [`mod@file`], `gs://` in
-//! [`mod@gcs`]. An address comes from the remote, so each kind decides what it
+//! `http(s)://` in [`mod@http`], files of a jobs directory in [`mod@file`], `gs://`, `s3://` and
+//! `az://` in [`mod@bucket`]. An address comes from the remote, so each kind decides what it
 //! refuses; nothing is trusted because it was listed.
 
+mod azure;
+pub mod bucket;
 pub mod file;
-pub mod gcs;
+mod gcs;
 pub mod http;
+mod key;
+mod s3;
+mod surroundings;
 
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, TryStreamExt};
+use futures_util::stream::BoxStream;
 
+use crate::digest::Sha256;
+use crate::version::{ResumePoint, Version};
+
+pub use azure::AzureSettings;
+pub use bucket::BucketSource;
 pub use file::FileSource;
-pub use gcs::{GcsSettings, GcsSource, GoogleVariables};
+pub use gcs::GcsSettings;
 pub use http::{HttpSettings, HttpSource, same_origin};
+pub use key::shown;
+pub use s3::S3Settings;
+pub use surroundings::{StoreVariables, Surroundings};
+
+/// What is asked of a place.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Which address.
+    pub uri: &'a str,
+    /// Bytes that are there already; only the rest is wanted, if they are still right.
+    pub resume: Option<&'a ResumePoint>,
+    /// Nothing is wanted if this is still the version.
+    pub unless: Option<&'a Version>,
+}
+
+/// What a place answers.
+pub enum Answer {
+    /// The version that was named is still the one.
+    Unchanged,
+    /// Something to read.
+    Opened(Opened),
+}
 
 /// Something that is being read.
 pub struct Opened {
-    /// Size, if the source says one; only for progress.
+    /// Size of the whole, if the source says one.
     pub size_bytes: Option<u64>,
+    /// Where the body begins: at the resume point, or at 0.
+    pub begins_at: u64,
+    /// Which version it is, if the source says so in a way that can be relied on.
+    pub version: Option<Version>,
     /// Its content; an error means that it broke off.
     pub body: BoxStream<'static, Result<Bytes, SourceError>>,
 }
@@ -35,24 +71,35 @@ pub enum SourceError {
         /// Which.
         scheme: String,
     },
+    /// It ended before its end, and said nothing of it.
+    #[error("it ended after {got_bytes} of {size_bytes} bytes")]
+    Short {
+        /// What came.
+        got_bytes: u64,
+        /// What was announced.
+        size_bytes: u64,
+    },
     /// From [`mod@http`].
     #[error(transparent)]
     Http(#[from] http::HttpError),
     /// From [`mod@file`].
     #[error(transparent)]
     File(#[from] file::FileError),
-    /// From [`mod@gcs`].
+    /// From [`mod@bucket`].
     #[error(transparent)]
-    Gcs(#[from] gcs::GcsError),
+    Bucket(#[from] bucket::BucketError),
 }
 
 impl SourceError {
     /// Tells whether the same request may succeed a moment later.
+    #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
+            Self::Short { .. } => true,
             Self::Http(error) => error.may_pass(),
-            // `object_store` has its own retries, and a file does not heal.
-            Self::NoAddress | Self::UnknownScheme { .. } | Self::File(_) | Self::Gcs(_) => false,
+            Self::File(error) => error.may_pass(),
+            Self::Bucket(error) => error.may_pass(),
+            Self::NoAddress | Self::UnknownScheme { .. } => false,
         }
     }
 }
@@ -60,49 +107,77 @@ impl SourceError {
 /// All the places that may be read.
 #[derive(Debug)]
 pub struct Sources {
-    http: HttpSource,
-    files: FileSource,
-    gcs: GcsSource,
+    /// `http(s)://`.
+    pub http: HttpSource,
+    /// `file://`.
+    pub files: FileSource,
+    /// `gs://`, `s3://`, `az://`.
+    pub buckets: BucketSource,
 }
 
 impl Sources {
-    /// Puts the places together.
-    pub fn new(http: HttpSource, files: FileSource, gcs: GcsSource) -> Self {
-        Self { http, files, gcs }
-    }
-
     /// Opens an address.
-    pub async fn open(&self, uri: &str) -> Result<Opened, SourceError> {
-        let (scheme, _) = uri.split_once("://").ok_or(SourceError::NoAddress)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" | "https" => {
-                let (size_bytes, body) = self.http.open(uri).await?;
-                Ok(Opened {
-                    size_bytes,
-                    body: Box::pin(body.map_err(SourceError::from)),
-                })
-            }
-            "file" => {
-                let (size_bytes, body) = self.files.open(uri).await?;
-                Ok(Opened {
-                    size_bytes: Some(size_bytes),
-                    body: Box::pin(body.map_err(SourceError::from)),
-                })
-            }
-            "gs" => {
-                let (size_bytes, body) = self.gcs.open(uri).await?;
-                Ok(Opened {
-                    size_bytes: Some(size_bytes),
-                    body: Box::pin(body.map_err(SourceError::from)),
-                })
-            }
-            scheme => Err(SourceError::UnknownScheme {
-                scheme: scheme
-                    .chars()
-                    .filter(char::is_ascii_graphic)
-                    .take(20)
-                    .collect(),
+    ///
+    /// # Errors
+    ///
+    /// Why nothing can be read there.
+    pub async fn open(&self, ask: Ask<'_>) -> Result<Answer, SourceError> {
+        match scheme(ask.uri)?.as_str() {
+            "http" | "https" => self.http.open(ask).await,
+            "file" => self.files.open(ask).await,
+            "gs" | "s3" | "az" => self.buckets.open(ask).await,
+            other => Err(SourceError::UnknownScheme {
+                scheme: other.to_owned(),
             }),
         }
     }
+
+    /// Returns the size of what lies at an address, without reading it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sources::open`].
+    pub async fn size(&self, uri: &str) -> Result<Option<u64>, SourceError> {
+        match scheme(uri)?.as_str() {
+            "gs" | "s3" | "az" => self.buckets.size(uri).await.map(Some),
+            // A signature is often good for a GET only, so the body is dropped unread.
+            _ => {
+                let ask = Ask {
+                    uri,
+                    resume: None,
+                    unless: None,
+                };
+                match self.open(ask).await? {
+                    Answer::Opened(opened) => Ok(opened.size_bytes),
+                    Answer::Unchanged => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// Returns what stands for an address on disk, the same however it is signed today.
+    ///
+    /// What a token opened is told apart by the API that the token is for.
+    #[must_use]
+    pub fn key(&self, uri: &str) -> Sha256 {
+        let owner = self.http.owner_of(uri).unwrap_or_default();
+        Sha256::of_text(&format!("{owner}\0{}", key::unsigned(uri)))
+    }
+}
+
+/// Tells whether an address is a file of this machine.
+#[must_use]
+pub fn is_local(uri: &str) -> bool {
+    scheme(uri).is_ok_and(|scheme| scheme == "file")
+}
+
+/// Returns the scheme in lower case, short and printable.
+fn scheme(uri: &str) -> Result<String, SourceError> {
+    let (scheme, _) = uri.split_once("://").ok_or(SourceError::NoAddress)?;
+    Ok(scheme
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(20)
+        .collect::<String>()
+        .to_ascii_lowercase())
 }

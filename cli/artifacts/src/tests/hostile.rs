@@ -120,7 +120,10 @@ async fn hostile_names_stay_below_the_output_directory() {
     for run in ["run-1", "../../outside", "/etc", "..", "\0"] {
         let planned = plan(run, RunName::Short, &trials, &Wanted::default());
         let memory = Memory::default();
-        let outcome = fetch_all(&planned.requests, &usual(), &output, &memory).await;
+        let sources = usual();
+        let outcome = downloader(&sources, None, &memory)
+            .fetch(&planned.requests, &output)
+            .await;
         assert_eq!(outcome.failed(), 0, "{:?}", memory.failures);
         assert_eq!(outcome.finished(), 320);
         expected += 320;

@@ -3,17 +3,26 @@
 mod faults;
 mod hostile;
 mod places;
-pub(crate) mod server;
+mod resume;
+mod server;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::download::{ArtifactError, Outcome, fetch_all};
+use docks_proto::settings::StoreKeys;
+use docks_proto::time::UnixMs;
+
+use super::cache::{Cache, USUAL_LIMIT_BYTES};
+use super::download::{ArtifactError, Downloader, Options, Outcome};
 use super::layout::{RunName, Wanted, plan};
-use super::source::{FileSource, GcsSettings, GcsSource, HttpSettings, HttpSource, Sources};
-use super::{ArtifactRequest, ArtifactType, Finished, Observer, TrialArtifacts};
+use super::source::{
+    AzureSettings, BucketSource, FileSource, GcsSettings, HttpSettings, HttpSource, S3Settings,
+    Sources, StoreVariables, Surroundings,
+};
+use super::{ArtifactRequest, ArtifactType, Finished, How, Observer, TrialArtifacts};
 
 /// Generous: no test waits for it unless something is broken.
 const IDLE: Duration = Duration::from_secs(20);
@@ -22,20 +31,24 @@ const IDLE: Duration = Duration::from_secs(20);
 #[derive(Default)]
 struct Memory {
     bytes: Mutex<BTreeMap<usize, u64>>,
+    moved: Mutex<u64>,
     failures: Mutex<BTreeMap<usize, String>>,
 }
 
 impl Observer for Memory {
-    fn began(&self, index: usize, _: &ArtifactRequest, _: Option<u64>) {
-        self.bytes.lock().unwrap().insert(index, 0);
+    fn began(&self, index: usize, _: &ArtifactRequest, _: Option<u64>, there: u64) {
+        self.bytes.lock().unwrap().insert(index, there);
     }
 
     fn advanced(&self, index: usize, bytes: u64) {
         *self.bytes.lock().unwrap().entry(index).or_default() += bytes;
+        *self.moved.lock().unwrap() += bytes;
     }
 
     fn finished(&self, index: usize, _: &ArtifactRequest, finished: &Finished) {
-        assert_eq!(self.bytes.lock().unwrap()[&index], finished.size_bytes);
+        if finished.how == How::Fetched {
+            assert_eq!(self.bytes.lock().unwrap()[&index], finished.size_bytes);
+        }
     }
 
     fn failed(&self, index: usize, _: &ArtifactRequest, why: &ArtifactError) {
@@ -52,31 +65,57 @@ fn http(idle: Duration) -> HttpSettings {
     }
 }
 
-fn gcs(endpoint: Option<String>) -> GcsSettings {
-    GcsSettings {
-        endpoint,
-        credentials_file: None,
-        on_google_cloud: false,
-        idle: IDLE,
+/// Sources of a machine whose environment is this.
+fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, variables: &[(&str, &str)]) -> Sources {
+    let variables = StoreVariables::read(|name| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).into())
+    });
+    let around = Surroundings {
+        variables: &variables,
+        keys: &StoreKeys::default(),
+        file: &|path| std::fs::read_to_string(path).ok(),
+        machine: "",
+    };
+    Sources {
+        http: HttpSource::new(http),
+        files: FileSource::new(jobs_dir),
+        buckets: BucketSource::new(
+            GcsSettings::decide(around),
+            S3Settings::decide(around),
+            AzureSettings::decide(around),
+            IDLE,
+        ),
     }
 }
 
-fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, gcs: GcsSettings) -> Sources {
-    Sources::new(
-        HttpSource::new(http),
-        FileSource::new(jobs_dir),
-        GcsSource::new(gcs),
-    )
+fn usual() -> Sources {
+    sources(http(IDLE), None, &[])
 }
 
-pub(crate) fn usual() -> Sources {
-    sources(http(IDLE), None, gcs(None))
+/// A cache of its own.
+fn cache(home: &Path) -> Cache {
+    Cache::new(home.join("cache"), USUAL_LIMIT_BYTES, UnixMs(1_000_000))
+}
+
+fn downloader<'a>(
+    sources: &'a Sources,
+    cache: Option<&'a Cache>,
+    observer: &'a dyn Observer,
+) -> Downloader<'a> {
+    Downloader {
+        sources,
+        cache,
+        options: Options::default(),
+        observer,
+    }
 }
 
 fn trial(id: &str, task: &str, uris: &[(ArtifactType, String)]) -> TrialArtifacts {
     TrialArtifacts {
         id: id.to_owned(),
         task: task.to_owned(),
+        status: String::new(),
         uris: uris.to_vec(),
     }
 }
@@ -92,7 +131,9 @@ fn logs(uri: impl Into<String>) -> Vec<TrialArtifacts> {
 async fn fetch(trials: &[TrialArtifacts], sources: &Sources, output: &Path) -> (Outcome, Memory) {
     let planned = plan("run-1", RunName::Short, trials, &Wanted::default());
     let memory = Memory::default();
-    let outcome = fetch_all(&planned.requests, sources, output, &memory).await;
+    let outcome = downloader(sources, None, &memory)
+        .fetch(&planned.requests, output)
+        .await;
     (outcome, memory)
 }
 
@@ -128,7 +169,10 @@ fn snapshot(root: &Path) -> BTreeMap<String, String> {
                 left.push(path.clone());
                 "directory".to_owned()
             } else {
-                format!("file {}", std::fs::read_to_string(&path).unwrap())
+                format!(
+                    "file {}",
+                    String::from_utf8_lossy(&std::fs::read(&path).unwrap())
+                )
             };
             let relative = path.strip_prefix(root).unwrap().to_string_lossy();
             found.insert(relative.into_owned(), content);

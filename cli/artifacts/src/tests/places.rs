@@ -25,7 +25,7 @@ impl Jobs {
 
     fn sources(&self) -> Sources {
         let jobs = self.root.path().join("jobs").canonicalize().unwrap();
-        sources(http(IDLE), Some(jobs), gcs(None))
+        sources(http(IDLE), Some(jobs), &[])
     }
 
     fn uri(&self, below: &str) -> String {
@@ -81,7 +81,7 @@ async fn objects_of_a_bucket_are_fetched_from_the_named_endpoint() {
         Answer::Whole(b"from a bucket".to_vec()),
     )])
     .await;
-    let sources = sources(http(IDLE), None, gcs(Some(server.url.clone())));
+    let sources = sources(http(IDLE), None, &[("STORAGE_EMULATOR_HOST", &server.url)]);
     let output = tempfile::tempdir().unwrap();
     let trials = logs("gs://my-bucket/trials/t1/logs.txt");
     let (outcome, memory) = fetch(&trials, &sources, output.path()).await;
@@ -97,7 +97,7 @@ async fn a_refused_or_missing_object_says_what_to_do() {
         ("/broken/x", Answer::Cut(b"half".to_vec())),
     ])
     .await;
-    let sources = sources(http(IDLE), None, gcs(Some(server.url.clone())));
+    let sources = sources(http(IDLE), None, &[("STORAGE_EMULATOR_HOST", &server.url)]);
     for (uri, expected) in [
         ("gs://private/x", "GOOGLE_APPLICATION_CREDENTIALS"),
         ("gs://private/y", "GOOGLE_APPLICATION_CREDENTIALS"),
@@ -114,11 +114,8 @@ async fn a_refused_or_missing_object_says_what_to_do() {
 
 #[tokio::test]
 async fn a_credentials_file_that_is_none_is_an_error_and_not_a_panic() {
-    let settings = GcsSettings {
-        credentials_file: Some(PathBuf::from("/nowhere/key.json")),
-        ..gcs(None)
-    };
-    let sources = sources(http(IDLE), None, settings);
+    let variables = [("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")];
+    let sources = sources(http(IDLE), None, &variables);
     let why = fails("gs://bucket/x", &sources).await;
     assert!(why.contains("could not set up access"), "{why}");
 }
@@ -126,7 +123,7 @@ async fn a_credentials_file_that_is_none_is_an_error_and_not_a_panic() {
 #[tokio::test]
 async fn unknown_kinds_of_address_are_named() {
     for (uri, expected) in [
-        ("s3://bucket/x", "`s3://`"),
+        ("ftp://bucket/x", "`ftp://`"),
         ("/etc/passwd", "no address"),
         ("data:text/plain,x", "no address"),
         ("http://", "no URL"),
@@ -134,4 +131,68 @@ async fn unknown_kinds_of_address_are_named() {
         let why = fails(uri, &usual()).await;
         assert!(why.contains(expected), "{uri}: {why}");
     }
+}
+
+#[tokio::test]
+async fn objects_of_s3_and_azure_are_fetched_from_the_named_endpoint() {
+    let server = Server::start(&[
+        ("/my-bucket/t1/logs.txt", Answer::Whole(b"from s3".to_vec())),
+        (
+            "/acc/box/t1/logs.txt",
+            Answer::Whole(b"from azure".to_vec()),
+        ),
+        ("/my-bucket/private", Answer::Status(403)),
+        ("/acc/box/private", Answer::Status(403)),
+    ])
+    .await;
+    let endpoint = format!("{}/acc", server.url);
+    let variables = [
+        ("AWS_ENDPOINT_URL", server.url.as_str()),
+        ("AZURE_STORAGE_ACCOUNT", "acc"),
+        ("AZURE_STORAGE_ENDPOINT", endpoint.as_str()),
+    ];
+    let unsigned = sources(http(IDLE), None, &variables);
+    for (uri, size_bytes) in [
+        ("s3://my-bucket/t1/logs.txt", 7),
+        ("az://box/t1/logs.txt", 10),
+    ] {
+        let output = tempfile::tempdir().unwrap();
+        let (outcome, memory) = fetch(&logs(uri), &unsigned, output.path()).await;
+        assert_eq!(outcome.bytes(), size_bytes, "{uri}: {:?}", memory.failures);
+    }
+    assert!(
+        server
+            .heads()
+            .iter()
+            .all(|head| !head.contains("authorization"))
+    );
+    for (uri, expected) in [
+        ("s3://my-bucket/private", "AWS_ACCESS_KEY_ID"),
+        ("az://box/private", "AZURE_STORAGE_KEY"),
+    ] {
+        let why = fails(uri, &unsigned).await;
+        assert!(
+            why.contains("no credentials") && why.contains(expected),
+            "{why}"
+        );
+    }
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "canary"),
+        ("AZURE_STORAGE_KEY", "Y2FuYXJ5"),
+    ];
+    let signed = sources(http(IDLE), None, &[&variables[..], &keys[..]].concat());
+    for uri in ["s3://my-bucket/t1/logs.txt", "az://box/t1/logs.txt"] {
+        let output = tempfile::tempdir().unwrap();
+        let (outcome, memory) = fetch(&logs(uri), &signed, output.path()).await;
+        assert_eq!(outcome.finished(), 1, "{uri}: {:?}", memory.failures);
+        let head = server.heads().pop().unwrap();
+        assert!(head.contains("authorization"), "{head}");
+        assert!(
+            !head.contains("canary") && !head.contains("Y2FuYXJ5"),
+            "{head}"
+        );
+    }
+    let why = fails("s3://my-bucket/private", &signed).await;
+    assert!(why.contains("credentials that were found"), "{why}");
 }

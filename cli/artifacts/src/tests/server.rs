@@ -25,8 +25,97 @@ pub(crate) enum Answer {
     Together(Arc<Barrier>, Vec<u8>),
     /// First this, afterwards that.
     Then(Box<Answer>, Box<Answer>),
+    /// An object that knows versions and ranges; each answer ends after so many bytes.
+    Object(Object),
     /// 200 only with this value of `Authorization`, else 401.
     Secret(String, Vec<u8>),
+}
+
+/// An object of a store.
+#[derive(Clone)]
+pub(crate) struct Object {
+    /// Content and version now; a test may change it.
+    pub(crate) now: Arc<Mutex<(Vec<u8>, String)>>,
+    /// After how many bytes of the body each answer ends.
+    pub(crate) cut_after: Arc<dyn Fn(usize) -> usize + Send + Sync>,
+    /// Whether conditions of requests are honoured.
+    pub(crate) honours_conditions: bool,
+    /// Bytes that were sent.
+    pub(crate) sent: Arc<Mutex<usize>>,
+    answers: Arc<Mutex<usize>>,
+}
+
+impl Object {
+    /// An object whose answers end where `cut_after` says, given their number from 0.
+    pub(crate) fn new(
+        content: Vec<u8>,
+        cut_after: impl Fn(usize) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            now: Arc::new(Mutex::new((content, "\"v1\"".to_owned()))),
+            cut_after: Arc::new(cut_after),
+            honours_conditions: true,
+            sent: Arc::default(),
+            answers: Arc::default(),
+        }
+    }
+
+    async fn respond(&self, stream: &mut TcpStream, head: &str) -> std::io::Result<()> {
+        let (content, tag) = self.now.lock().unwrap().clone();
+        let header = |name: &str| {
+            let found = head.lines().filter_map(|line| line.split_once(": "));
+            found
+                .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim().to_owned())
+                .next()
+        };
+        let is_now = |condition: Option<String>| condition.is_none_or(|c| c == tag);
+        if self.honours_conditions {
+            if header("if-none-match").is_some_and(|known| known == tag) {
+                let head = "HTTP/1.1 304 x\r\nConnection: close\r\n\r\n";
+                return stream.write_all(head.as_bytes()).await;
+            }
+            if !is_now(header("if-match")) {
+                let head = "HTTP/1.1 412 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                return stream.write_all(head.as_bytes()).await;
+            }
+        }
+        let ranged = !self.honours_conditions || is_now(header("if-range"));
+        let first = header("range")
+            .filter(|_| ranged)
+            .and_then(|range| {
+                range
+                    .strip_prefix("bytes=")?
+                    .split('-')
+                    .next()?
+                    .parse()
+                    .ok()
+            })
+            .unwrap_or(0_usize);
+        let size = content.len();
+        let body = &content[first.min(size)..];
+        let range = format!("Content-Range: bytes {first}-{}/{size}\r\n", size - 1);
+        let (status, range) = if first > 0 {
+            (206, range)
+        } else {
+            (200, String::new())
+        };
+        let head = format!(
+            "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nETag: {tag}\r\n{range}\
+             Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        let number = {
+            let mut answers = self.answers.lock().unwrap();
+            *answers += 1;
+            *answers - 1
+        };
+        let cut = body.len().min((self.cut_after)(number));
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&body[..cut]).await?;
+        *self.sent.lock().unwrap() += cut;
+        stream.flush().await
+    }
 }
 
 type Heads = Arc<Mutex<Vec<String>>>;
@@ -115,6 +204,7 @@ async fn respond(stream: &mut TcpStream, answer: Answer, head: &str) -> std::io:
             barrier.wait().await;
             send(stream, 200, "", body.len(), &body).await
         }
+        Answer::Object(object) => object.respond(stream, head).await,
         Answer::Secret(expected, body) => {
             let line = format!("authorization: {expected}\r\n");
             if head.contains(&line) {

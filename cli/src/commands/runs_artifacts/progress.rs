@@ -13,12 +13,13 @@ use crate::failure::Failure;
 use crate::output::clean;
 use crate::source::Answered;
 use docks_artifacts::download::ArtifactError;
-use docks_artifacts::{ArtifactRequest, Finished, Observer};
+use docks_artifacts::source::shown;
+use docks_artifacts::{ArtifactRequest, Finished, How, Observer};
 
-use super::super::showing;
+use crate::commands::showing;
 
 /// Hears what happens and says it.
-pub(super) struct Progress<'a> {
+pub(in crate::commands) struct Progress<'a> {
     context: &'a Context,
     requests: usize,
     answered: Answered,
@@ -42,13 +43,19 @@ struct State {
 struct Row<'a> {
     path: String,
     size_bytes: u64,
+    sha256: &'a str,
     r#type: &'a str,
     trial: &'a str,
+    task: &'a str,
+    /// Where it lies, without what signs the address.
+    source: String,
+    /// Whether its bytes did not have to be fetched.
+    cached: bool,
 }
 
 impl<'a> Progress<'a> {
     /// Prepares bars where there is a terminal to draw them on.
-    pub(super) fn new(
+    pub(in crate::commands) fn new(
         context: &'a Context,
         requests: &[ArtifactRequest],
         answered: &Answered,
@@ -76,7 +83,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Says what is about to happen.
-    pub(super) fn begin(&self) {
+    pub(in crate::commands) fn begin(&self) {
         if self.context.output.look().stderr_terminal {
             self.overall.tick();
         } else {
@@ -86,7 +93,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes the bars away and prints what had to wait for the end.
-    pub(super) fn finish(&self) -> Result<(), Failure> {
+    pub(in crate::commands) fn finish(&self) -> Result<(), Failure> {
         self.overall.finish_and_clear();
         let output = &self.context.output;
         if self.context.global.format == Format::Json {
@@ -119,14 +126,16 @@ impl<'a> Progress<'a> {
             }
             Format::Tsv => {
                 if !std::mem::replace(&mut self.state().header, true) {
-                    output.line("path\tsize_bytes\ttype\ttrial");
+                    output.line("path\tsize_bytes\ttype\ttrial\tsha256\tcached");
                 }
                 output.line(format!(
-                    "{}\t{}\t{}\t{}",
+                    "{}\t{}\t{}\t{}\t{}\t{}",
                     clean::line(&path.to_string_lossy()),
                     finished.size_bytes,
                     request.kind.name(),
-                    clean::line(&request.trial_id)
+                    clean::line(&request.trial_id),
+                    finished.sha256,
+                    finished.how != How::Fetched
                 ));
             }
             Format::Json => {
@@ -142,7 +151,7 @@ impl<'a> Progress<'a> {
 }
 
 impl Observer for Progress<'_> {
-    fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>) {
+    fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>, there: u64) {
         self.take_bar(index);
         let bar = self.bars.insert_before(
             &self.overall,
@@ -153,6 +162,7 @@ impl Observer for Progress<'_> {
             None => "{bytes}  {msg}",
         }));
         bar.set_message(format!("{}/{}", request.directories[1], request.file_name));
+        bar.set_position(there);
         self.state().files.insert(index, bar);
     }
 
@@ -196,6 +206,10 @@ fn row(request: &ArtifactRequest, finished: &Finished) -> String {
         size_bytes: finished.size_bytes,
         r#type: request.kind.name(),
         trial: &request.trial_id,
+        sha256: finished.sha256.hex(),
+        task: &request.task,
+        source: shown(&request.uri),
+        cached: finished.how != How::Fetched,
     };
     serde_json::to_string(&row).expect("texts and numbers can be written as JSON")
 }

@@ -1,0 +1,155 @@
+//! What was fetched once, by content: shared by all commands and processes of one home.
+//!
+//! - `objects/ab/abcd…`: content under its SHA-256, hashed again whenever it is used;
+//! - `known/ab/abcd…`: what an address gave last, under the hash of the address;
+//! - `runs/abcd…`: which addresses belong to a run, and whether it is pinned;
+//! - `partial/`: what is being pulled.
+//!
+//! Every file appears by a rename, so readers need no lock. Whoever removes
+//! something, or changes a run, holds `lock`. A cache that cannot be written
+//! is no reason for a download to fail.
+
+mod known;
+mod objects;
+mod room;
+mod runs;
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use docks_proto::time::UnixMs;
+use rustix::fs::FlockOperation;
+
+pub use known::Known;
+pub use room::{Removed, Usage, Verified};
+pub use runs::{RunKey, RunRecord};
+
+use crate::target::Place;
+
+/// Bytes of objects that are kept unless somebody says otherwise.
+pub const USUAL_LIMIT_BYTES: u64 = 10_000_000_000;
+
+/// Content of artifacts on disk.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+    limit_bytes: u64,
+    now: UnixMs,
+}
+
+impl Cache {
+    /// Takes the place, the bound, and the time that counts as now; makes nothing yet.
+    #[must_use]
+    pub fn new(root: PathBuf, limit_bytes: u64, now: UnixMs) -> Self {
+        Self {
+            root,
+            limit_bytes,
+            now,
+        }
+    }
+
+    /// Returns where it lies.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the bound.
+    #[must_use]
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// Names the place where an object is pulled to before its hash is known.
+    pub(crate) fn partial(&self, key: &crate::digest::Sha256) -> io::Result<Place> {
+        let directory = self.directory("partial")?;
+        let shown = directory.join(key.hex());
+        let flags = rustix::fs::OFlags::RDONLY
+            | rustix::fs::OFlags::DIRECTORY
+            | rustix::fs::OFlags::NOFOLLOW
+            | rustix::fs::OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&directory, flags, rustix::fs::Mode::empty())?;
+        Ok(Place::new(opened, key.hex().to_owned(), shown))
+    }
+
+    fn directory(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.root.join(name);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
+        Ok(path)
+    }
+
+    /// Writes a small file in one step.
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let new = path.with_extension(format!("{:016x}.new", fastrand::u64(..)));
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)
+            .and_then(|mut file| io::Write::write_all(&mut file, content))
+            .and_then(|()| std::fs::rename(&new, path));
+        if written.is_err() {
+            std::fs::remove_file(&new).ok();
+        }
+        written
+    }
+
+    /// Waits for the right to remove things; it ends when the file is dropped.
+    fn lock(&self) -> io::Result<File> {
+        let file = self.lock_file()?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+        Ok(file)
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root)?;
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.root.join("lock"))
+    }
+}
+
+/// Lists the files of a directory of directories, `known` or `objects`.
+fn files_below(root: &Path) -> io::Result<Vec<(PathBuf, std::fs::Metadata)>> {
+    let mut found = Vec::new();
+    for shelf in entries(root)? {
+        for path in entries(&shelf)? {
+            match path.symlink_metadata() {
+                Ok(meta) if meta.is_file() => found.push((path, meta)),
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Lists a directory; one that is not there is empty.
+fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! How much there is, and what goes: pruning, clearing, verifying.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::{Cache, entries, files_below};
+use crate::digest::Sha256;
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Contents.
+    pub objects: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+    /// Bytes of them that pinned runs keep.
+    pub pinned_bytes: u64,
+    /// Addresses of which something is known.
+    pub known: u64,
+    /// Downloads that can go on.
+    pub partial: u64,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Contents.
+    pub objects: u64,
+    /// Their bytes.
+    pub size_bytes: u64,
+}
+
+/// What a check of every content found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Contents that are what they should be.
+    pub good: u64,
+    /// Contents that were not, and are gone.
+    pub removed: Removed,
+}
+
+struct Object {
+    path: PathBuf,
+    size_bytes: u64,
+    used: SystemTime,
+    pinned: bool,
+}
+
+impl Cache {
+    /// Counts what there is.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be listed.
+    pub fn usage(&self) -> io::Result<Usage> {
+        let objects = self.objects()?;
+        let partial = entries(&self.root.join("partial"))?;
+        let is_part = |path: &&PathBuf| path.extension().is_some_and(|e| e == "part");
+        Ok(Usage {
+            objects: objects.len() as u64,
+            size_bytes: objects.iter().map(|object| object.size_bytes).sum(),
+            pinned_bytes: objects
+                .iter()
+                .filter(|object| object.pinned)
+                .map(|object| object.size_bytes)
+                .sum(),
+            known: files_below(&self.root.join("known"))?.len() as u64,
+            partial: partial.iter().filter(is_part).count() as u64,
+        })
+    }
+
+    /// Removes the least recently used until all fits; what pinned runs keep stays.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be listed or something cannot be removed.
+    pub fn prune(&self, limit_bytes: u64) -> io::Result<Removed> {
+        let held = self.lock()?;
+        let removed = self.prune_locked(limit_bytes)?;
+        drop(held);
+        Ok(removed)
+    }
+
+    /// Makes room after something was added, unless another process is at it.
+    pub(crate) fn make_room(&self) -> io::Result<()> {
+        let file = self.lock_file()?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => self.prune_locked(self.limit_bytes).map(drop),
+            Err(Errno::WOULDBLOCK) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Removes everything; with `pinned` also what pinned runs keep, and the pins.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be removed.
+    pub fn clear(&self, pinned: bool) -> io::Result<Removed> {
+        let held = self.lock()?;
+        let removed = if pinned {
+            self.prune_objects(|_| true)?
+        } else {
+            self.prune_objects(|object| !object.pinned)?
+        };
+        let kept: HashSet<Sha256> = self.objects()?.iter().filter_map(sha_of).collect();
+        for (path, _) in files_below(&self.root.join("known"))? {
+            let known = known_at(&path);
+            if known.is_none_or(|sha256| !kept.contains(&sha256)) {
+                remove(&path)?;
+            }
+        }
+        for path in entries(&self.root.join("partial"))? {
+            // One that somebody works on goes when that one ends.
+            if !is_busy(&path) {
+                remove(&path)?;
+            }
+        }
+        for record in self.runs()? {
+            if pinned || !record.pinned {
+                remove(&self.root.join("runs").join(
+                    Sha256::of_text(&format!("{}\0{}", record.run.remote, record.run.run_id)).hex(),
+                ))?;
+            }
+        }
+        drop(held);
+        Ok(removed)
+    }
+
+    /// Hashes every content and removes what is not what it should be.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be listed or read.
+    pub fn verify(&self) -> io::Result<Verified> {
+        let mut verified = Verified::default();
+        for object in self.objects()? {
+            let found = match File::open(&object.path) {
+                Ok(mut file) => Sha256::of_reader(&mut file)?.0,
+                // Somebody pruned meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if sha_of(&object).as_ref() == Some(&found) {
+                verified.good += 1;
+            } else {
+                remove(&object.path)?;
+                verified.removed.objects += 1;
+                verified.removed.size_bytes += object.size_bytes;
+            }
+        }
+        Ok(verified)
+    }
+
+    fn prune_locked(&self, limit_bytes: u64) -> io::Result<Removed> {
+        let mut left_bytes: u64 = self.objects()?.iter().map(|object| object.size_bytes).sum();
+        if left_bytes <= limit_bytes {
+            return Ok(Removed::default());
+        }
+        self.prune_objects(|object| {
+            let goes = left_bytes > limit_bytes && !object.pinned;
+            if goes {
+                left_bytes -= object.size_bytes;
+            }
+            goes
+        })
+    }
+
+    /// Removes objects, the least recently used first.
+    fn prune_objects(&self, mut goes: impl FnMut(&Object) -> bool) -> io::Result<Removed> {
+        let mut objects = self.objects()?;
+        objects.sort_by_key(|object| object.used);
+        let mut removed = Removed::default();
+        for object in &objects {
+            if goes(object) {
+                remove(&object.path)?;
+                removed.objects += 1;
+                removed.size_bytes += object.size_bytes;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn objects(&self) -> io::Result<Vec<Object>> {
+        let pinned: HashSet<Sha256> = self
+            .runs()?
+            .into_iter()
+            .filter(|record| record.pinned)
+            .flat_map(|record| record.keys)
+            .filter_map(|key| Some(self.known(&key)?.sha256))
+            .collect();
+        let files = files_below(&self.root.join("objects"))?;
+        Ok(files
+            .into_iter()
+            .map(|(path, meta)| {
+                let mut object = Object {
+                    path,
+                    size_bytes: meta.len(),
+                    used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                    pinned: false,
+                };
+                object.pinned = sha_of(&object).is_some_and(|sha256| pinned.contains(&sha256));
+                object
+            })
+            .collect())
+    }
+}
+
+fn sha_of(object: &Object) -> Option<Sha256> {
+    let name = object.path.file_name()?.to_str()?;
+    Sha256::try_from(name.to_owned()).ok()
+}
+
+fn known_at(path: &Path) -> Option<Sha256> {
+    let known: super::Known = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    Some(known.sha256)
+}
+
+fn is_busy(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    matches!(lock, Err(Errno::WOULDBLOCK))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,105 @@
+//! Which addresses belong to a run, and whether somebody wants it kept.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cache, entries};
+use crate::digest::Sha256;
+
+/// Names a run of one remote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunKey {
+    /// Where it is from: address and tenant, or a directory.
+    pub remote: String,
+    /// Its full id.
+    pub run_id: String,
+}
+
+/// What of a run was pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Which run.
+    pub run: RunKey,
+    /// Whether its content stays however old it gets.
+    pub pinned: bool,
+    /// Keys of its addresses.
+    pub keys: BTreeSet<Sha256>,
+}
+
+impl RunKey {
+    fn hash(&self) -> Sha256 {
+        Sha256::of_text(&format!("{}\0{}", self.remote, self.run_id))
+    }
+}
+
+impl Cache {
+    /// Adds addresses to a run.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn note_run(&self, run: &RunKey, keys: impl IntoIterator<Item = Sha256>) -> io::Result<()> {
+        let held = self.lock()?;
+        let mut record = self.record(run);
+        record.keys.extend(keys);
+        self.store(&record)?;
+        drop(held);
+        Ok(())
+    }
+
+    /// Keeps what a run has, or lets it go; tells whether that changed anything.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_pinned(&self, run: &RunKey, pinned: bool) -> io::Result<bool> {
+        let held = self.lock()?;
+        let mut record = self.record(run);
+        let changes = record.pinned != pinned;
+        if changes {
+            record.pinned = pinned;
+            self.store(&record)?;
+        }
+        drop(held);
+        Ok(changes)
+    }
+
+    /// Lists all runs of which something was pulled or that are pinned.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be listed.
+    pub fn runs(&self) -> io::Result<Vec<RunRecord>> {
+        let mut found: Vec<RunRecord> = entries(&self.root.join("runs"))?
+            .into_iter()
+            .filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
+            .collect();
+        found.sort_by(|a, b| {
+            let order = |run: &RunKey| (run.remote.clone(), run.run_id.clone());
+            order(&a.run).cmp(&order(&b.run))
+        });
+        Ok(found)
+    }
+
+    fn record(&self, run: &RunKey) -> RunRecord {
+        let read = std::fs::read(self.run_path(run)).ok();
+        let known = read.and_then(|text| serde_json::from_slice(&text).ok());
+        known.unwrap_or_else(|| RunRecord {
+            run: run.clone(),
+            pinned: false,
+            keys: BTreeSet::new(),
+        })
+    }
+
+    fn store(&self, record: &RunRecord) -> io::Result<()> {
+        self.directory("runs")?;
+        self.write(&self.run_path(&record.run), &serde_json::to_vec(record)?)
+    }
+
+    fn run_path(&self, run: &RunKey) -> PathBuf {
+        self.root.join("runs").join(run.hash().hex())
+    }
+}

@@ -1,0 +1,239 @@
+//! One artifact into one file of the output directory.
+
+use std::fs::File;
+use std::io;
+
+use super::{ArtifactError, Asking, Downloader};
+use crate::cache::{Cache, Known};
+use crate::digest::Sha256;
+use crate::fill::{Fill, Filled};
+use crate::partial::Partial;
+use crate::target::{Place, TargetError};
+use crate::version::Version;
+use crate::{ArtifactRequest, Finished, How};
+
+/// The file that has the name already.
+struct There {
+    file: File,
+    size_bytes: u64,
+    sha256: Option<Sha256>,
+}
+
+impl There {
+    async fn is(&mut self, sha256: &Sha256, size_bytes: u64) -> io::Result<bool> {
+        if self.size_bytes != size_bytes {
+            return Ok(false);
+        }
+        if self.sha256.is_none() {
+            let mut file = self.file.try_clone()?;
+            let hashed = tokio::task::spawn_blocking(move || Sha256::of_reader(&mut file)).await;
+            let (found, _) = hashed.unwrap_or_else(|_| Err(io::Error::other("cut short")))?;
+            self.sha256 = Some(found);
+        }
+        Ok(self.sha256.as_ref() == Some(sha256))
+    }
+}
+
+impl Downloader<'_> {
+    pub(super) async fn to_file(
+        &self,
+        index: usize,
+        request: &ArtifactRequest,
+        place: Place,
+    ) -> Result<Finished, ArtifactError> {
+        let key = self.sources.key(&request.uri);
+        let mut partial = Partial::lock(place, &key).await?;
+        let one = One {
+            downloader: self,
+            fill: Fill {
+                sources: self.sources,
+                observer: self.observer,
+                index,
+                request,
+            },
+            // Only now: another process may have fetched it while this one waited.
+            known: self.cache.and_then(|cache| cache.known(&key)),
+            key,
+        };
+        match one.bring(&mut partial).await {
+            Ok(Brought::There(finished)) => {
+                partial.discard();
+                Ok(finished)
+            }
+            Ok(Brought::Sealed(sealed)) => one.publish(partial, sealed).await,
+            Err(error) => {
+                if !error.leaves_a_part() {
+                    partial.discard();
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+struct One<'a> {
+    downloader: &'a Downloader<'a>,
+    fill: Fill<'a>,
+    key: Sha256,
+    known: Option<Known>,
+}
+
+enum Brought {
+    /// The file that is there is the one.
+    There(Finished),
+    /// The partial file is.
+    Sealed(Sealed),
+}
+
+struct Sealed {
+    sha256: Sha256,
+    size_bytes: u64,
+    version: Option<Version>,
+    how: How,
+}
+
+impl One<'_> {
+    async fn bring(&self, partial: &mut Partial) -> Result<Brought, ArtifactError> {
+        let place = partial.place();
+        let mut there = place.existing()?.map(|(file, size_bytes)| There {
+            file,
+            size_bytes,
+            sha256: None,
+        });
+        // Whether it is what was written here last time, and nobody touched it since.
+        let ours = match (&mut there, &self.known) {
+            (Some(there), Some(known)) => there
+                .is(&known.sha256, known.size_bytes)
+                .await
+                .map_err(|error| place.failed(error))?,
+            _ => false,
+        };
+        let may_replace = there.is_none() || ours || self.downloader.options.overwrite;
+        if let Some(known) = self
+            .known
+            .as_ref()
+            .filter(|known| self.downloader.trusts(known))
+        {
+            if ours {
+                return Ok(self.unchanged(partial, known));
+            }
+            if let Some(sealed) = self.copy_cached(partial, known, may_replace).await? {
+                return Ok(Brought::Sealed(sealed));
+            }
+        }
+        if self.downloader.options.asking == Asking::Never {
+            return Err(ArtifactError::NotCached);
+        }
+        let mut usable = self
+            .known
+            .as_ref()
+            .filter(|known| ours || self.cache().is_some_and(|cache| cache.has(&known.sha256)));
+        let version = loop {
+            let size_there = there.as_ref().map(|there| there.size_bytes);
+            let path = partial.place().shown.clone();
+            let unless = usable.and_then(|known| known.version.as_ref());
+            let check = |size_bytes: Option<u64>| match (size_bytes, size_there) {
+                // Already by its size it is another file; nothing needs to be moved.
+                (Some(new), Some(old)) if new != old && !may_replace => {
+                    Err(TargetError::Differs { path: path.clone() })
+                }
+                _ => Ok(()),
+            };
+            match self.fill.ask_source(partial, unless, check).await? {
+                Filled::Whole(version) => break version,
+                Filled::Unchanged => {}
+            }
+            if let Some(known) = usable.take() {
+                self.remember(known.version.clone(), &known.sha256, known.size_bytes);
+                if ours {
+                    return Ok(self.unchanged(partial, known));
+                }
+                if let Some(sealed) = self.copy_cached(partial, known, may_replace).await? {
+                    return Ok(Brought::Sealed(sealed));
+                }
+            }
+        };
+        let (sha256, size_bytes) = partial.seal().await?;
+        if let Some(there) = &mut there {
+            let place = partial.place();
+            let same = there.is(&sha256, size_bytes).await;
+            if same.map_err(|error| place.failed(error))? {
+                self.remember(version, &sha256, size_bytes);
+                return Ok(Brought::There(self.finished(partial, sha256, size_bytes)));
+            }
+            if !may_replace {
+                return Err(place.differs().into());
+            }
+        }
+        Ok(Brought::Sealed(Sealed {
+            sha256,
+            size_bytes,
+            version,
+            how: How::Fetched,
+        }))
+    }
+
+    async fn copy_cached(
+        &self,
+        partial: &mut Partial,
+        known: &Known,
+        may_replace: bool,
+    ) -> Result<Option<Sealed>, ArtifactError> {
+        let Some(cache) = self.cache() else {
+            return Ok(None);
+        };
+        if !may_replace {
+            return Err(partial.place().differs().into());
+        }
+        let copied = self.fill.copy_cached(partial, cache, known).await?;
+        Ok(copied.then(|| Sealed {
+            sha256: known.sha256.clone(),
+            size_bytes: known.size_bytes,
+            version: known.version.clone(),
+            how: How::Cached,
+        }))
+    }
+
+    /// Gives the file its name, and the cache its copy.
+    async fn publish(&self, partial: Partial, sealed: Sealed) -> Result<Finished, ArtifactError> {
+        let path = partial.place().shown.clone();
+        let file = partial.publish()?;
+        if sealed.how == How::Fetched {
+            if let Some(cache) = self.cache().cloned() {
+                let (sha256, size_bytes) = (sealed.sha256.clone(), sealed.size_bytes);
+                let keep = move || cache.keep(&file, &sha256, size_bytes);
+                // Not kept is fetched again, and nothing worse.
+                drop(tokio::task::spawn_blocking(keep).await);
+            }
+            self.remember(sealed.version, &sealed.sha256, sealed.size_bytes);
+        }
+        Ok(Finished {
+            path,
+            size_bytes: sealed.size_bytes,
+            sha256: sealed.sha256,
+            how: sealed.how,
+        })
+    }
+
+    fn unchanged(&self, partial: &Partial, known: &Known) -> Brought {
+        Brought::There(self.finished(partial, known.sha256.clone(), known.size_bytes))
+    }
+
+    fn finished(&self, partial: &Partial, sha256: Sha256, size_bytes: u64) -> Finished {
+        Finished {
+            path: partial.place().shown.clone(),
+            size_bytes,
+            sha256,
+            how: How::Unchanged,
+        }
+    }
+
+    fn remember(&self, version: Option<Version>, sha256: &Sha256, size_bytes: u64) {
+        self.downloader
+            .remember(&self.key, version, sha256, size_bytes);
+    }
+
+    fn cache(&self) -> Option<&Cache> {
+        self.downloader.cache
+    }
+}

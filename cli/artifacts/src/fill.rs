@@ -1,0 +1,164 @@
+//! Fills a partial file with all bytes of one version, however often the answer breaks off.
+
+use std::fs::File;
+use std::io::Read;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use crate::cache::{Cache, Known};
+use crate::download::ArtifactError;
+use crate::partial::Partial;
+use crate::source::{Answer, Ask, SourceError, Sources};
+use crate::target::TargetError;
+use crate::version::Version;
+use crate::{ArtifactRequest, Observer};
+
+/// How often a file is asked for without a further byte when the failure may pass.
+const TRIES: u32 = 3;
+
+/// Answers that brought something and broke off; more are a server that plays with us.
+const MOST_ANSWERS: u32 = 10_000;
+
+/// Bytes that are copied at once.
+const CHUNK_BYTES: u64 = 256 * 1024;
+
+/// One file that is being fetched.
+pub(crate) struct Fill<'a> {
+    pub(crate) sources: &'a Sources,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) index: usize,
+    pub(crate) request: &'a ArtifactRequest,
+}
+
+/// What came of it.
+pub(crate) enum Filled {
+    /// What was named as known is still so; nothing is in the partial file.
+    Unchanged,
+    /// All bytes are in the partial file.
+    Whole(Option<Version>),
+}
+
+impl Fill<'_> {
+    /// Asks until everything is there; `check` hears the size before anything is written.
+    pub(crate) async fn ask_source(
+        &self,
+        partial: &mut Partial,
+        unless: Option<&Version>,
+        check: impl Fn(Option<u64>) -> Result<(), TargetError>,
+    ) -> Result<Filled, ArtifactError> {
+        let (mut tried, mut answers, mut most_bytes) = (1, 0, partial.written_bytes());
+        loop {
+            let error = match self.attempt(partial, unless, &check).await {
+                Err(ArtifactError::Source(error)) if error.may_pass() => error,
+                done => return done,
+            };
+            answers += 1;
+            if partial.written_bytes() > most_bytes {
+                most_bytes = partial.written_bytes();
+                tried = 1;
+            } else {
+                tried += 1;
+            }
+            if tried > TRIES || answers > MOST_ANSWERS {
+                return Err(error.into());
+            }
+            // After progress it goes on at once: the server is there.
+            if tried > 1 {
+                tokio::time::sleep(pause(tried - 1)).await;
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        partial: &mut Partial,
+        unless: Option<&Version>,
+        check: &impl Fn(Option<u64>) -> Result<(), TargetError>,
+    ) -> Result<Filled, ArtifactError> {
+        let resume = partial.resume_point();
+        // Everything may be there, only without its name: then there is no rest to ask for.
+        let complete = resume
+            .as_ref()
+            .filter(|at| at.size_bytes == Some(at.offset_bytes))
+            .map(|at| at.version.clone());
+        let ask = Ask {
+            uri: &self.request.uri,
+            resume: resume.as_ref().filter(|_| complete.is_none()),
+            unless: complete.as_ref().or(unless.filter(|_| resume.is_none())),
+        };
+        let mut opened = match self.sources.open(ask).await? {
+            Answer::Unchanged if complete.is_some() => return Ok(Filled::Whole(complete)),
+            Answer::Unchanged => return Ok(Filled::Unchanged),
+            Answer::Opened(opened) => opened,
+        };
+        check(opened.size_bytes)?;
+        if opened.begins_at == 0 {
+            partial.start_over(opened.version.clone(), opened.size_bytes)?;
+        }
+        let (size_bytes, there) = (opened.size_bytes, opened.begins_at);
+        self.observer
+            .began(self.index, self.request, size_bytes, there);
+        while let Some(chunk) = opened.body.next().await {
+            let chunk = chunk?;
+            partial.write(&chunk).await?;
+            self.observer.advanced(self.index, chunk.len() as u64);
+        }
+        let got_bytes = partial.written_bytes();
+        match size_bytes {
+            Some(size_bytes) if size_bytes != got_bytes => Err(SourceError::Short {
+                got_bytes,
+                size_bytes,
+            }
+            .into()),
+            _ => Ok(Filled::Whole(opened.version)),
+        }
+    }
+
+    /// Copies from the cache; false, with nothing in the partial file, when that does not have it.
+    ///
+    /// What is read is hashed, and content that is not what it should be is removed.
+    pub(crate) async fn copy_cached(
+        &self,
+        partial: &mut Partial,
+        cache: &Cache,
+        known: &Known,
+    ) -> Result<bool, ArtifactError> {
+        let Some(mut file) = cache.open(&known.sha256) else {
+            return Ok(false);
+        };
+        partial.start_over(None, None)?;
+        self.observer
+            .began(self.index, self.request, Some(known.size_bytes), 0);
+        loop {
+            let read = tokio::task::spawn_blocking(move || read_some(file)).await;
+            let Ok(Ok((chunk, rest))) = read else {
+                break;
+            };
+            file = rest;
+            if chunk.is_empty() {
+                let (sha256, _) = partial.seal().await?;
+                if sha256 == known.sha256 {
+                    return Ok(true);
+                }
+                break;
+            }
+            partial.write(&chunk).await?;
+            self.observer.advanced(self.index, chunk.len() as u64);
+        }
+        cache.forget(&known.sha256);
+        partial.start_over(None, None)?;
+        Ok(false)
+    }
+}
+
+fn read_some(mut file: File) -> std::io::Result<(Vec<u8>, File)> {
+    let mut chunk = Vec::new();
+    (&mut file).take(CHUNK_BYTES).read_to_end(&mut chunk)?;
+    Ok((chunk, file))
+}
+
+/// Half a second, then doubled, with jitter so that many downloads do not come back as one.
+fn pause(tried: u32) -> Duration {
+    Duration::from_millis((500 << (tried - 1).min(6)) + fastrand::u64(0..250))
+}

@@ -1,0 +1,68 @@
+//! What is known of a partial file, beside it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::target::Place;
+use crate::version::Version;
+
+/// A journal is a few hundred bytes; more is not ours.
+const MOST_BYTES: u64 = 8 * 1024;
+
+/// Vouches for the first bytes of a part.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Journal {
+    /// Stands for the address that they came from; the address itself may hold a signature.
+    pub(super) key: Sha256,
+    /// Of which version they are.
+    pub(super) version: Version,
+    /// How large it is in all, if that was said.
+    pub(super) size_bytes: Option<u64>,
+    /// How many of them are on the disk.
+    pub(super) safe_bytes: u64,
+}
+
+impl Journal {
+    /// Reads the journal of a part; whatever is wrong with it, there is none.
+    pub(super) fn read(place: &Place, temporary: &str, key: &Sha256) -> Option<Self> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let name = name(temporary);
+        let file = rustix::fs::openat(&place.directory, name, flags, Mode::empty()).ok()?;
+        let mut text = String::new();
+        let mut limited = File::from(file).take(MOST_BYTES);
+        limited.read_to_string(&mut text).ok()?;
+        let journal: Self = serde_json::from_str(&text).ok()?;
+        let fits = journal
+            .size_bytes
+            .is_none_or(|all| journal.safe_bytes <= all);
+        (journal.key == *key && fits && journal.safe_bytes > 0).then_some(journal)
+    }
+
+    /// Writes it anew, in one step.
+    pub(super) fn write(&self, place: &Place, temporary: &str) -> io::Result<()> {
+        let name = name(temporary);
+        let new = format!("{name}.new");
+        rustix::fs::unlinkat(&place.directory, &new, AtFlags::empty()).ok();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let mode = Mode::from_raw_mode(0o600);
+        let file = rustix::fs::openat(&place.directory, &new, flags | OFlags::CLOEXEC, mode)?;
+        let mut file = File::from(file);
+        file.write_all(&serde_json::to_vec(self)?)?;
+        file.sync_data()?;
+        rustix::fs::renameat(&place.directory, &new, &place.directory, &name)?;
+        Ok(())
+    }
+
+    /// Removes the journal of a part, if there is one.
+    pub(super) fn remove(place: &Place, temporary: &str) {
+        rustix::fs::unlinkat(&place.directory, name(temporary), AtFlags::empty()).ok();
+    }
+}
+
+fn name(temporary: &str) -> String {
+    format!("{temporary}.journal")
+}

@@ -1,0 +1,287 @@
+//! S3 and what speaks its language: `s3://bucket/key`.
+//!
+//! Credentials are found where Amazon's own programs find them: environment,
+//! the profile's keys, the shared files, a role of the container, of the
+//! cluster or of the machine. Programs named in the shared files are not run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+
+use super::Surroundings;
+use super::bucket::{BoxedError, Connector, Provider, Signing, retry};
+
+/// Where S3 is and what to sign with.
+#[derive(Clone, Default)]
+pub struct S3Settings {
+    /// What the builder is told, secrets included.
+    options: Vec<(AmazonS3ConfigKey, String)>,
+    /// Whether among them is something to sign with.
+    own: bool,
+    /// Whether this machine is Amazon's and its metadata server gives credentials.
+    on_ec2: bool,
+}
+
+impl std::fmt::Debug for S3Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("S3Settings")
+            .field("own", &self.own)
+            .field("on_ec2", &self.on_ec2)
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3Settings {
+    /// Decides in the order of Amazon's own programs, with the profile's keys before their files.
+    #[must_use]
+    pub fn decide(around: Surroundings<'_>) -> Self {
+        let shared = Shared::read(around);
+        let region = around.pick(&["AWS_REGION", "AWS_DEFAULT_REGION"], "aws_region");
+        let endpoint = around.pick(
+            &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
+            "aws_endpoint_url",
+        );
+        let mut options = Vec::new();
+        let mut set = |key, value: Option<String>| options.extend(value.map(|value| (key, value)));
+        set(
+            AmazonS3ConfigKey::Region,
+            region.or_else(|| shared.get("region")),
+        );
+        let endpoint = endpoint.or_else(|| shared.get("endpoint_url"));
+        // The owner named the endpoint, so plain `http` to it is the owner's wish.
+        let plain = endpoint
+            .as_ref()
+            .is_some_and(|url| url.starts_with("http://"));
+        set(AmazonS3ConfigKey::Endpoint, endpoint);
+        if plain {
+            options.push((
+                AmazonS3ConfigKey::Client(object_store::ClientConfigKey::AllowHttp),
+                "true".to_owned(),
+            ));
+        }
+        let found = keys(around, &shared).or_else(|| role(around));
+        let own = found.is_some();
+        options.extend(found.unwrap_or_default());
+        let disabled = around.variables.text("AWS_EC2_METADATA_DISABLED");
+        Self {
+            options,
+            own,
+            on_ec2: around.machine.contains("Amazon EC2")
+                && disabled.is_none_or(|value| !value.eq_ignore_ascii_case("true")),
+        }
+    }
+}
+
+type Options = Vec<(AmazonS3ConfigKey, String)>;
+
+/// Takes the first complete pair of keys; parts of two pairs would never fit.
+fn keys(around: Surroundings<'_>, shared: &Shared) -> Option<Options> {
+    let of_environment = |name: &str| around.variables.text(&format!("AWS_{name}"));
+    let of_profile = |name: &str| {
+        let key = format!("aws_{}", name.to_ascii_lowercase());
+        around.keys.get(&key).map(str::to_owned)
+    };
+    let of_shared = |name: &str| shared.get(&format!("aws_{}", name.to_ascii_lowercase()));
+    let pair = |get: &dyn Fn(&str) -> Option<String>| {
+        let mut found = vec![
+            (AmazonS3ConfigKey::AccessKeyId, get("ACCESS_KEY_ID")?),
+            (
+                AmazonS3ConfigKey::SecretAccessKey,
+                get("SECRET_ACCESS_KEY")?,
+            ),
+        ];
+        found.extend(get("SESSION_TOKEN").map(|token| (AmazonS3ConfigKey::Token, token)));
+        Some(found)
+    };
+    pair(&of_environment)
+        .or_else(|| pair(&of_profile))
+        .or_else(|| pair(&of_shared))
+}
+
+/// Takes a role that the cluster or container gives its programs.
+fn role(around: Surroundings<'_>) -> Option<Options> {
+    use AmazonS3ConfigKey as K;
+    let all = |wanted: &[(K, &str)]| {
+        let found = wanted
+            .iter()
+            .map(|(key, name)| Some((*key, around.variables.text(name)?)));
+        found.collect::<Option<Options>>()
+    };
+    let web = all(&[
+        (K::WebIdentityTokenFile, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+        (K::RoleArn, "AWS_ROLE_ARN"),
+    ])
+    .map(|mut web| {
+        let name = around.variables.text("AWS_ROLE_SESSION_NAME");
+        web.extend(name.map(|name| (K::RoleSessionName, name)));
+        web
+    });
+    web.or_else(|| {
+        all(&[(
+            K::ContainerCredentialsRelativeUri,
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        )])
+    })
+    .or_else(|| {
+        all(&[
+            (
+                K::ContainerCredentialsFullUri,
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            ),
+            (
+                K::ContainerAuthorizationTokenFile,
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            ),
+        ])
+    })
+}
+
+/// One profile of `~/.aws/credentials` and `~/.aws/config`.
+#[derive(Default)]
+struct Shared(BTreeMap<String, String>);
+
+impl Shared {
+    fn read(around: Surroundings<'_>) -> Self {
+        let profile = around
+            .pick(&["AWS_PROFILE"], "aws_profile")
+            .unwrap_or_else(|| "default".to_owned());
+        let place = |variable, name: &str| {
+            let home = || Some(around.variables.path("HOME")?.join(".aws").join(name));
+            around.variables.path(variable).or_else(home)
+        };
+        let text = |path: Option<PathBuf>| path.and_then(|path| (around.file)(&path));
+        let mut found = BTreeMap::new();
+        if let Some(text) = text(place("AWS_CONFIG_FILE", "config")) {
+            let section = match profile.as_str() {
+                "default" => profile.clone(),
+                _ => format!("profile {profile}"),
+            };
+            found.extend(section_of(&text, &section));
+        }
+        if let Some(text) = text(place("AWS_SHARED_CREDENTIALS_FILE", "credentials")) {
+            found.extend(section_of(&text, &profile));
+        }
+        Self(found)
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        self.0.get(key).filter(|value| !value.is_empty()).cloned()
+    }
+}
+
+/// Reads `key = value` lines of one `[section]`; indented ones belong to nested settings.
+fn section_of(text: &str, section: &str) -> Vec<(String, String)> {
+    let mut within = false;
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let bare = line.trim();
+        if let Some(name) = bare.strip_prefix('[').and_then(|s| s.split(']').next()) {
+            within = name.split_whitespace().eq(section.split_whitespace());
+        } else if within
+            && !line.starts_with([' ', '\t', '#', ';'])
+            && let Some((key, value)) = bare.split_once('=')
+        {
+            found.push((key.trim().to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+    found
+}
+
+impl Provider for S3Settings {
+    fn ways(&self) -> &'static [Signing] {
+        match (self.own, self.on_ec2) {
+            (true, _) => &[Signing::Own],
+            (false, true) => &[Signing::Nothing, Signing::Machine],
+            (false, false) => &[Signing::Nothing],
+        }
+    }
+
+    fn build(
+        &self,
+        bucket: &str,
+        signing: Signing,
+        connector: Connector,
+    ) -> Result<Arc<dyn ObjectStore>, BoxedError> {
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_http_connector(connector)
+            .with_retry(retry())
+            .with_skip_signature(signing == Signing::Nothing);
+        for (key, value) in &self.options {
+            builder = builder.with_config(*key, value);
+        }
+        Ok(Arc::new(builder.build()?))
+    }
+
+    fn accepts(&self, bucket: &str) -> bool {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        (3..=255).contains(&bucket.len())
+            && bucket.bytes().all(allowed)
+            && bucket.as_bytes()[0].is_ascii_alphanumeric()
+    }
+
+    fn what_to_set(&self) -> &'static str {
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to one of \
+         ~/.aws/credentials, or `aws_access_key_id` and `aws_secret_access_key` in the profile"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::surroundings::tests::decided;
+    use super::*;
+
+    fn value(settings: &S3Settings, wanted: AmazonS3ConfigKey) -> Option<&str> {
+        let found = settings.options.iter().find(|(key, _)| *key == wanted);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    const CREDENTIALS: (&str, &str) = (
+        "/h/.aws/credentials",
+        "[default]\naws_access_key_id = file\naws_secret_access_key=fs\n# x\n[work]\n\
+         aws_access_key_id=work\naws_secret_access_key=ws\n",
+    );
+
+    #[test]
+    fn keys_come_in_pairs_from_the_first_place_that_has_them() {
+        use AmazonS3ConfigKey::{AccessKeyId, SecretAccessKey};
+        let home = ("HOME", "/h");
+        let own = [("aws_access_key_id", "p"), ("aws_secret_access_key", "ps")];
+        let id = ("AWS_ACCESS_KEY_ID", "e");
+        let secret = ("AWS_SECRET_ACCESS_KEY", "es");
+        for (variables, keys, expected) in [
+            (&[home, id, secret][..], &own[..], ("e", "es")),
+            (&[home, id], &own, ("p", "ps")),
+            (&[home], &[], ("file", "fs")),
+            (&[home, ("AWS_PROFILE", "work")], &[], ("work", "ws")),
+            (&[home], &[("aws_profile", "work")], ("work", "ws")),
+        ] {
+            let settings = decided(variables, keys, &[CREDENTIALS], S3Settings::decide);
+            let found = (
+                value(&settings, AccessKeyId).unwrap(),
+                value(&settings, SecretAccessKey).unwrap(),
+            );
+            assert_eq!(found, expected);
+            assert_eq!(settings.ways(), [Signing::Own]);
+            assert!(!format!("{settings:?}").contains(expected.1));
+        }
+        let none = decided(&[id], &[], &[], S3Settings::decide);
+        assert_eq!(none.ways(), [Signing::Nothing]);
+    }
+
+    #[test]
+    fn endpoint_and_region_of_a_named_profile_are_found() {
+        use AmazonS3ConfigKey::{Endpoint, Region};
+        let config = (
+            "/h/.aws/config",
+            "[profile lab]\nregion = eu-west-1\ns3 =\n  region = nested\nendpoint_url = http://minio:9000\n",
+        );
+        let variables = [("HOME", "/h"), ("AWS_PROFILE", "lab")];
+        let settings = decided(&variables, &[], &[config], S3Settings::decide);
+        assert_eq!(value(&settings, Region), Some("eu-west-1"));
+        assert_eq!(value(&settings, Endpoint), Some("http://minio:9000"));
+    }
+}

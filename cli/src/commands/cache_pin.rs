@@ -1,0 +1,36 @@
+//! `docks cache pin` and `unpin`: which runs stay.
+
+use docks_proto::freshness::Allowed;
+
+use crate::args::CachePin;
+use crate::connect::{Ladder, Rungs};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::{Failure, Kind};
+use crate::source::Source;
+
+use super::{finding, stores};
+
+/// Pins or lets go.
+pub(super) async fn run(context: &Context, args: &CachePin, pinned: bool) -> Result<(), Failure> {
+    let ladder = Ladder::new(&context.global, Environment::of_process())?;
+    let cache = stores::cache_of_home(&ladder.door.places, context.now)?;
+    let allowed = context.global.allowed();
+    for given in &args.run_ids {
+        let rungs = Rungs::new(&ladder, &context.output, allowed == Allowed::Default);
+        let source = Source::new(rungs, allowed, context.now, &context.output);
+        let found = finding::find_run(context, &source, given).await?;
+        let run = stores::run_key(&ladder, &found.id);
+        let changed = cache
+            .set_pinned(&run, pinned)
+            .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;
+        let said = match (changed, pinned) {
+            (true, true) => "is pinned; what is pulled of it stays",
+            (true, false) => "is not pinned any more",
+            (false, true) => "was pinned already",
+            (false, false) => "was not pinned",
+        };
+        context.output.remark(format!("run `{}` {said}", found.id));
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! `docks cache pull`: has the artifacts of runs at hand, online or not.
+
+use docks_artifacts::download::{Downloader, Options};
+use docks_proto::freshness::Allowed;
+use docks_proto::settings::Target;
+use indicatif::HumanBytes;
+
+use crate::args::CachePull;
+use crate::connect::{Ladder, Rungs};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::{Failure, Kind};
+use crate::source::Source;
+
+use super::runs_artifacts::progress::Progress;
+use super::runs_artifacts::{all_or_some, count, details};
+use super::{finding, stores};
+
+/// Pulls one run after the other; the first failure that is not about single files ends it.
+///
+/// # Errors
+///
+/// [`Kind::SomeArtifacts`] when some could not be fetched, and whatever finding a run can end in.
+pub(super) async fn run(context: &Context, args: &CachePull) -> Result<(), Failure> {
+    if context.global.offline {
+        return Err(Failure::usage("pulling needs the remote")
+            .hint("leave out --offline, or read what was pulled before"));
+    }
+    let ladder = Ladder::new(&context.global, Environment::of_process())?;
+    let mut worst = Ok(());
+    for given in &args.run_ids {
+        match one(context, &ladder, args, given).await {
+            Err(failure) if failure.kind == Kind::SomeArtifacts => worst = Err(failure),
+            done => done?,
+        }
+    }
+    worst
+}
+
+async fn one(
+    context: &Context,
+    ladder: &Ladder,
+    args: &CachePull,
+    given: &str,
+) -> Result<(), Failure> {
+    let allowed = context.global.allowed();
+    let rungs = Rungs::new(ladder, &context.output, allowed == Allowed::Default);
+    let source = Source::new(rungs, allowed, context.now, &context.output);
+    let found = finding::find(context, &source, given, &args.which).await?;
+    let plan = found.plan(matches!(ladder.profile.target, Target::DocksApi { .. }));
+    if plan.requests.is_empty() {
+        return Err(finding::nothing(&found, &plan, &args.which, given));
+    }
+    let sources = stores::sources(ladder, found.uris());
+    let cache = stores::cache_of_home(&ladder.door.places, context.now)?;
+    let progress = Progress::new(context, &plan.requests, &found.answered);
+    progress.begin();
+    let downloader = Downloader {
+        sources: &sources,
+        cache: Some(&cache),
+        options: Options {
+            at_once: args.jobs.into(),
+            overwrite: false,
+            asking: stores::asking(ladder, allowed),
+        },
+        observer: &progress,
+    };
+    // The run comes first, so that what a pin keeps is not pushed out by what follows.
+    let keys = plan
+        .requests
+        .iter()
+        .map(|request| sources.key(&request.uri));
+    let run = stores::run_key(ladder, &found.run.id);
+    cache
+        .note_run(&run, keys)
+        .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;
+    let outcome = downloader.pull(&plan.requests, &cache).await;
+    progress.finish()?;
+    context.output.remark(format!(
+        "run `{}`: {} ({}) in the cache{}",
+        found.run.id,
+        count(outcome.finished(), "file"),
+        HumanBytes(outcome.bytes()),
+        details(&plan, &outcome)
+    ));
+    all_or_some(&plan, &outcome)
+}

@@ -1,0 +1,112 @@
+//! `docks cache status`: how much is kept, and of which runs.
+
+use docks_artifacts::cache::{Cache, RunRecord};
+use indicatif::HumanBytes;
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::connect::Door;
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::{Failure, Kind};
+
+use super::{columns, stores};
+
+#[derive(Serialize)]
+struct Status<'a> {
+    path: String,
+    limit_bytes: u64,
+    size_bytes: u64,
+    pinned_bytes: u64,
+    objects: u64,
+    addresses: u64,
+    partial_downloads: u64,
+    runs: Vec<Run<'a>>,
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    run_id: &'a str,
+    remote: &'a str,
+    pinned: bool,
+    artifacts: usize,
+    /// Those whose content is still here.
+    cached: usize,
+    size_bytes: u64,
+}
+
+/// Counts and prints.
+pub(super) fn run(context: &Context) -> Result<(), Failure> {
+    let door = Door::new(Environment::of_process())?;
+    let cache = stores::cache_of_home(&door.places, context.now)?;
+    let read = |error| Failure::chain(Kind::Failed, "could not read the cache", &error);
+    let usage = cache.usage().map_err(read)?;
+    let records = cache.runs().map_err(read)?;
+    let status = Status {
+        path: cache.root().display().to_string(),
+        limit_bytes: cache.limit_bytes(),
+        size_bytes: usage.size_bytes,
+        pinned_bytes: usage.pinned_bytes,
+        objects: usage.objects,
+        addresses: usage.known,
+        partial_downloads: usage.partial,
+        runs: records
+            .iter()
+            .map(|record| of_run(&cache, record))
+            .collect(),
+    };
+    if let Format::Json | Format::Jsonl = context.global.format {
+        let text = serde_json::to_string(&status)
+            .map_err(|e| Failure::chain(Kind::Failed, "could not write the status", &e))?;
+        context.output.line(text);
+        return Ok(());
+    }
+    let row = |what: &str, value: String| vec![what.to_owned(), value];
+    let mut rows = vec![
+        row("path", status.path.clone()),
+        row(
+            "size",
+            format!(
+                "{} of {} in {} objects",
+                HumanBytes(status.size_bytes),
+                HumanBytes(status.limit_bytes),
+                status.objects
+            ),
+        ),
+        row("pinned", HumanBytes(status.pinned_bytes).to_string()),
+    ];
+    if status.partial_downloads > 0 {
+        let parts = status.partial_downloads;
+        rows.push(row("partial", format!("{parts} downloads can go on")));
+    }
+    for run in &status.runs {
+        let pinned = if run.pinned { ", pinned" } else { "" };
+        rows.push(row(
+            &format!("run {}", run.run_id),
+            format!(
+                "{} of {} artifacts, {}{pinned}",
+                run.cached,
+                run.artifacts,
+                HumanBytes(run.size_bytes)
+            ),
+        ));
+    }
+    columns::print(context, &["what", "value"], &rows);
+    Ok(())
+}
+
+fn of_run<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
+    let known = record.keys.iter().filter_map(|key| cache.known(key));
+    let kept: Vec<u64> = known
+        .filter(|known| cache.has(&known.sha256))
+        .map(|known| known.size_bytes)
+        .collect();
+    Run {
+        run_id: &record.run.run_id,
+        remote: &record.run.remote,
+        pinned: record.pinned,
+        artifacts: record.keys.len(),
+        cached: kept.len(),
+        size_bytes: kept.iter().sum(),
+    }
+}

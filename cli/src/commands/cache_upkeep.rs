@@ -1,0 +1,74 @@
+//! `docks cache prune`, `clear` and `verify`.
+
+use docks_artifacts::cache::{Cache, Removed};
+use indicatif::HumanBytes;
+
+use crate::args::{CacheClear, CachePrune};
+use crate::connect::Door;
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::{Failure, Kind};
+
+use super::stores;
+
+/// Removes the least recently used until all fits.
+pub(super) fn prune(context: &Context, args: &CachePrune) -> Result<(), Failure> {
+    let cache = open(context)?;
+    let limit_bytes = args.to.unwrap_or(cache.limit_bytes());
+    let removed = cache.prune(limit_bytes).map_err(failed)?;
+    say(context, removed);
+    let left = cache.usage().map_err(failed)?;
+    if left.size_bytes > limit_bytes {
+        context.output.note(format!(
+            "{} stay, because their runs are pinned",
+            HumanBytes(left.size_bytes)
+        ));
+    }
+    Ok(())
+}
+
+/// Removes everything.
+pub(super) fn clear(context: &Context, args: &CacheClear) -> Result<(), Failure> {
+    let cache = open(context)?;
+    let removed = cache.clear(args.pinned).map_err(failed)?;
+    say(context, removed);
+    let left = cache.usage().map_err(failed)?;
+    if left.objects > 0 {
+        context.output.note(format!(
+            "{} stay, because their runs are pinned; --pinned removes them, too",
+            HumanBytes(left.size_bytes)
+        ));
+    }
+    Ok(())
+}
+
+/// Hashes everything; damage is exit code 1, although it is mended by being removed.
+pub(super) fn verify(context: &Context) -> Result<(), Failure> {
+    let verified = open(context)?.verify().map_err(failed)?;
+    let good = format!("{} objects are what they should be", verified.good);
+    context.output.remark(good);
+    match verified.removed.objects {
+        0 => Ok(()),
+        damaged => Err(
+            Failure::failed(format!("{damaged} objects were damaged and are removed"))
+                .hint("`docks cache pull` fetches them again"),
+        ),
+    }
+}
+
+fn open(context: &Context) -> Result<Cache, Failure> {
+    let door = Door::new(Environment::of_process())?;
+    stores::cache_of_home(&door.places, context.now)
+}
+
+fn failed(error: std::io::Error) -> Failure {
+    Failure::chain(Kind::Failed, "could not change the cache", &error)
+}
+
+fn say(context: &Context, removed: Removed) {
+    context.output.remark(format!(
+        "removed {} objects ({})",
+        removed.objects,
+        HumanBytes(removed.size_bytes)
+    ));
+}
