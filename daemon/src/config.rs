@@ -19,6 +19,7 @@ use docks_proto::time::parse_duration;
 pub use file::{BadDaemonFile, DaemonFile};
 
 use crate::mirror::Retention;
+use crate::schedule::Calendar;
 use crate::sync::Options;
 
 /// Idle time after which the daemon ends by itself, unless it is told otherwise.
@@ -104,6 +105,8 @@ pub struct Config {
     pub limits: Limits,
     /// What upkeep keeps.
     pub retention: Retention,
+    /// When sweep and upkeep are due; no setting, for nobody needs another.
+    pub calendar: Calendar,
     /// What decides whether the keyring can be asked.
     pub keyring: Environment,
     /// What is odd about the settings without making them useless, for the log.
@@ -141,6 +144,7 @@ impl Config {
             sync: Options::default(),
             limits: Limits::default(),
             retention: Retention::default(),
+            calendar: Calendar::default(),
             keyring: Environment::default(),
             warnings: Vec::new(),
         }

@@ -60,7 +60,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let World { connect, clock } = world;
     let registry = Arc::new(Registry::new(&config, connect, Arc::clone(&clock)));
-    let schedule = Schedule::start(&registry, config.retention)
+    let schedule = Schedule::start(&registry, &config.calendar, config.retention)
         .await
         .map_err(RunError::Schedule)?;
     let ending = Ending::default();

@@ -11,6 +11,27 @@ use crate::mirror::Retention;
 use crate::registry::{Registry, Source};
 use crate::sync::Poke;
 
+/// When the jobs are due, as cron lines that begin with seconds, in UTC.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    /// Of the full sweep.
+    pub sweep: String,
+    /// Of the upkeep.
+    pub upkeep: String,
+}
+
+impl Default for Calendar {
+    /// Hourly and nightly, each at a minute of this process's own, so that many machines do not ask
+    /// one remote at once.
+    fn default() -> Self {
+        let (second, minute) = (fastrand::u8(0..60), fastrand::u8(0..60));
+        Self {
+            sweep: format!("{second} {minute} * * * *"),
+            upkeep: format!("{second} {minute} 3 * * *"),
+        }
+    }
+}
+
 /// The two jobs.
 pub struct Schedule {
     scheduler: Mutex<JobScheduler>,
@@ -19,23 +40,21 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Starts the hourly sweep and the nightly upkeep, each at a minute of this process's own, so
-    /// that many machines do not ask one remote at once.
+    /// Starts the sweep and the upkeep.
     ///
     /// # Errors
     ///
     /// When the scheduler cannot start.
     pub async fn start(
         registry: &Arc<Registry>,
+        calendar: &Calendar,
         retention: Retention,
     ) -> Result<Self, JobSchedulerError> {
-        let (second, minute) = (fastrand::u8(0..60), fastrand::u8(0..60));
-        let sweep = job(&format!("{second} {minute} * * * *"), registry, Poke::Sweep)?;
-        let upkeep = job(
-            &format!("{second} {minute} 3 * * *"),
-            registry,
-            Poke::Upkeep(retention),
-        )?;
+        // A machine that sleeps at night makes up for its upkeep by day.
+        let hourly = [Poke::Sweep, Poke::MissedUpkeep(retention)];
+        let sweep = job(&calendar.sweep, registry, hourly)?;
+        let nightly = [Poke::Upkeep(retention)];
+        let upkeep = job(&calendar.upkeep, registry, nightly)?;
         let scheduler = JobScheduler::new().await?;
         scheduler.add(sweep.clone()).await?;
         scheduler.add(upkeep.clone()).await?;
@@ -81,7 +100,11 @@ impl Schedule {
     }
 }
 
-fn job(cron: &str, registry: &Arc<Registry>, poke: Poke) -> Result<Job, JobSchedulerError> {
+fn job<const POKES: usize>(
+    cron: &str,
+    registry: &Arc<Registry>,
+    pokes: [Poke; POKES],
+) -> Result<Job, JobSchedulerError> {
     // Weak, or the scheduler would keep the mirrors open when everybody else is done.
     let registry = Arc::downgrade(registry);
     Job::new(cron, move |_, _| {
@@ -89,7 +112,7 @@ fn job(cron: &str, registry: &Arc<Registry>, poke: Poke) -> Result<Job, JobSched
             return;
         };
         for source in registry.open_sources() {
-            source.sync.poke(poke);
+            pokes.into_iter().for_each(|poke| source.sync.poke(poke));
         }
     })
 }

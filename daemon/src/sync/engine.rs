@@ -30,6 +30,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const MIRROR_RETRY: Duration = Duration::from_secs(5);
 /// Key of the note that says when upkeep last ended.
 const UPKEEP_NOTE: &str = "upkeep";
+/// Upkeep is nightly, at a minute that differs from start to start.
+const UPKEEP_MISSED: Duration = Duration::from_secs(26 * 3_600);
 
 /// What the handle asks of the task.
 pub(super) enum Command {
@@ -50,6 +52,7 @@ pub(super) enum Command {
     },
     Sweep,
     Upkeep(Retention),
+    MissedUpkeep(Retention),
     Stop(oneshot::Sender<()>),
 }
 
@@ -78,6 +81,11 @@ pub(super) struct Engine {
 /// Locks a value that is only ever replaced whole, so that a panic elsewhere left it sound.
 pub(super) fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells whether a night went by without upkeep.
+pub(super) fn is_missed(last_upkeep: Option<UnixMs>, now: UnixMs) -> bool {
+    last_upkeep.is_none_or(|at| now.since(at) > UPKEEP_MISSED)
 }
 
 impl Engine {
@@ -268,18 +276,25 @@ impl Engine {
                 self.core.catch_up(number, full, now);
             }
             Command::Sweep => self.core.sweep(now),
-            Command::Upkeep(retention) => {
-                let mirror = self.mirror.clone();
-                let at = now.stamp;
-                self.upkeep.spawn(async move {
-                    mirror.upkeep(at, retention).await?;
-                    mirror.put_note(UPKEEP_NOTE, &at.0.to_string()).await?;
-                    Ok(at)
-                });
+            Command::Upkeep(retention) => self.begin_upkeep(retention, now),
+            Command::MissedUpkeep(retention) => {
+                if is_missed(self.last_upkeep, now.stamp) {
+                    self.begin_upkeep(retention, now);
+                }
             }
             Command::Stop(stopped) => return Some(stopped),
         }
         None
+    }
+
+    fn begin_upkeep(&mut self, retention: Retention, now: Now) {
+        let mirror = self.mirror.clone();
+        let at = now.stamp;
+        self.upkeep.spawn(async move {
+            mirror.upkeep(at, retention).await?;
+            mirror.put_note(UPKEEP_NOTE, &at.0.to_string()).await?;
+            Ok(at)
+        });
     }
 
     async fn answer(&mut self) {

@@ -58,6 +58,8 @@ pub enum Poke {
     Sweep,
     /// The mirror's upkeep.
     Upkeep(Retention),
+    /// The same, if a night went by without it, as on a machine that sleeps at night.
+    MissedUpkeep(Retention),
 }
 
 /// Talks to the engine of one remote.
@@ -178,6 +180,7 @@ impl SyncHandle {
         self.send(match poke {
             Poke::Sweep => Command::Sweep,
             Poke::Upkeep(retention) => Command::Upkeep(retention),
+            Poke::MissedUpkeep(retention) => Command::MissedUpkeep(retention),
         });
     }
 

@@ -12,6 +12,7 @@ pub mod testkit;
 mod daemon_answers;
 mod daemon_hygiene;
 mod daemon_process;
+mod daemon_schedule;
 mod daemon_socket;
 mod damaged;
 mod events;

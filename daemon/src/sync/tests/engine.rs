@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::mirror::{Learned, Mirror, Resource};
 use crate::sync::clock::manual::ManualClock;
+use crate::sync::engine::is_missed;
 use crate::sync::{Clock, Options, Poke, SyncError, SyncHandle, SystemClock, spawn};
 
 use super::world::{Fault, Mode, Run, Simulated, World};
@@ -126,16 +127,33 @@ async fn who_waits_for_an_engine_that_stops_gets_a_last_word() {
 }
 
 #[tokio::test]
-async fn upkeep_is_done_when_it_is_poked() {
-    let stage = stage();
+async fn upkeep_is_done_when_it_is_poked_or_was_never_done() {
     let retention = crate::mirror::Retention::default();
-    stage.handle.poke(Poke::Upkeep(retention));
-    within(async {
-        while stage.handle.health().last_upkeep.is_none() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    for poke in [Poke::Upkeep(retention), Poke::MissedUpkeep(retention)] {
+        let stage = stage();
+        stage.handle.poke(poke);
+        within(async {
+            while stage.handle.health().last_upkeep.is_none() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[test]
+fn upkeep_is_missed_when_a_night_went_by_without_it() {
+    let now = UnixMs(1_764_000_000_000);
+    let hours = |count: u64| Some(now.minus(Duration::from_secs(count * 3_600)));
+    for (last, missed) in [
+        (None, true),
+        (hours(0), false),
+        (hours(25), false),
+        (hours(27), true),
+        (hours(24 * 90), true),
+    ] {
+        assert_eq!(is_missed(last, now), missed, "{last:?}");
+    }
 }
 
 #[tokio::test]
