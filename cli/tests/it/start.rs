@@ -5,10 +5,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::{Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::made_up::{self, run_ids};
 use crate::real::{Real, all, docksd, eventually, signal};
+use crate::remote::Remote;
 
 /// Commands that begin at once.
 const AT_ONCE: usize = 50;
@@ -243,4 +246,32 @@ fn a_broken_daemon_does_not_keep_an_api_from_answering() {
         "{said}"
     );
     assert_eq!(said.lines().count(), 1, "once: {said}");
+}
+
+#[test]
+fn a_remote_that_is_slow_is_asked_once_and_the_daemon_is_not_called_silent() {
+    // It answers when somebody asks a second time, or after more than a daemon may be silent.
+    let (asked, again) = (Mutex::new(0), Condvar::new());
+    let remote = Remote::start(move |line| match line {
+        "GET /tenants/ten/runs/slow" => {
+            let mut count = asked.lock().unwrap();
+            *count += 1;
+            again.notify_all();
+            let slowness = Duration::from_millis(2_500);
+            let waited = again.wait_timeout_while(count, slowness, |count| *count < 2);
+            drop(waited.unwrap());
+            (200, r#"{"id":"slow","status":"completed"}"#.to_owned())
+        }
+        list if list.contains("runs?") => (200, "[]".to_owned()),
+        _ => (404, r#"{"detail":"Not found"}"#.to_owned()),
+    });
+    let real = Real::of(&remote);
+    real.run("daemon start").good();
+    real.run("sync").good();
+    let ended = real.run("runs get slow");
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let asked = remote.asked();
+    let slow = asked.iter().filter(|line| line.ends_with("/runs/slow"));
+    assert_eq!(slow.count(), 1, "{asked:?}");
+    real.stop();
 }

@@ -5,29 +5,37 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Reply, Request, SendError};
+use crate::routes;
 
 /// How often a full accept queue is tried again until the deadline.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// The last part of a silence that is spent on asking the daemon how it is.
+const ASKING_SHARE: u32 = 3;
+
+/// The daemon itself gives up on a remote after half a minute.
+const LONGEST_ANSWER: Duration = Duration::from_secs(40);
 
 /// How patient a caller is with the daemon.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
     /// Until the connection stands; the daemon accepts at once or is stuck.
     pub connect: Duration,
-    /// Until the answer's headers are there, and again between two pieces of its body;
-    /// `None` waits as long as the daemon does, for answers that wait for the remote.
+    /// How long the daemon may be silent: no headers of the answer and no other sign of life, or
+    /// nothing between two pieces of the body; `None` waits as long as the daemon does.
     pub answer: Option<Duration>,
     /// Bytes of an answer at most.
     pub body_bytes: u64,
@@ -92,20 +100,11 @@ impl UnixTransport {
     ///
     /// As [`UnixTransport::send`].
     pub async fn open(&self, request: Request) -> Result<Opened, SendError> {
-        let stream = self.connect().await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|e| self.broken(e))?;
-        // Ends by itself once the sender and the body are gone.
-        drop(tokio::spawn(async move {
-            drop(connection.await);
-        }));
+        let mut sender = self.sender().await?;
         let answer = sender.send_request(assemble(request)?);
         let response = match self.deadlines.answer {
             None => answer.await,
-            Some(patience) => timeout_at(Instant::now() + patience, answer)
-                .await
-                .map_err(|_| self.timeout(patience))?,
+            Some(patience) => self.while_alive(patience, answer).await?,
         }
         .map_err(|e| self.broken(e))?;
         let (parts, body) = response.into_parts();
@@ -120,6 +119,56 @@ impl UnixTransport {
             pending: BytesMut::new(),
             transport: self.clone(),
         })
+    }
+
+    async fn sender(&self) -> Result<SendRequest<Full<Bytes>>, SendError> {
+        let stream = self.connect().await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| self.broken(e))?;
+        // Ends by itself once the sender and the body are gone.
+        drop(tokio::spawn(async move {
+            drop(connection.await);
+        }));
+        Ok(sender)
+    }
+
+    /// Waits for an answer while the daemon shows signs of life.
+    ///
+    /// A daemon that reads through waits for the remote. Who asked the remote as well would only
+    /// double the work of one that is slow already.
+    async fn while_alive<T>(
+        &self,
+        patience: Duration,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, SendError> {
+        let mut answer = pin!(answer);
+        let asking = patience / ASKING_SHARE;
+        let end = Instant::now() + LONGEST_ANSWER;
+        loop {
+            let silent = Instant::now() + (patience - asking);
+            if let Ok(answered) = timeout_at(silent, &mut answer).await {
+                return Ok(answered);
+            }
+            let alive = tokio::select! {
+                biased;
+                answered = &mut answer => return Ok(answered),
+                alive = timeout_at(Instant::now() + asking, self.is_alive()) => alive,
+            };
+            if alive != Ok(true) || Instant::now() >= end {
+                return Err(self.timeout(patience));
+            }
+        }
+    }
+
+    /// Tells whether the daemon answers a question that waits for no remote.
+    async fn is_alive(&self) -> bool {
+        let asked = async {
+            let request = assemble(Request::get(routes::STATUS))?;
+            let answer = self.sender().await?.send_request(request);
+            answer.await.map_err(|e| self.broken(e))
+        };
+        asked.await.is_ok()
     }
 
     async fn connect(&self) -> Result<UnixStream, SendError> {

@@ -85,6 +85,31 @@ async fn a_full_accept_queue_costs_the_connect_deadline_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_waits_for_the_remote_and_shows_life_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let empty = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]";
+    // The list is answered after so many signs of life, each of which takes a silence.
+    let daemon = tokio::spawn(async move {
+        let (mut list, _) = listener.accept().await?;
+        for _ in 0..3 {
+            let (mut sign, _) = listener.accept().await?;
+            let mut first = [0; 14];
+            sign.read_exact(&mut first).await?;
+            assert_eq!(&first, b"GET /v1/status");
+            sign.write_all(empty).await?;
+        }
+        list.write_all(empty).await?;
+        io::Result::Ok(list)
+    });
+    let transport = UnixTransport::new(socket, SHORT);
+    let reply = transport.send(Request::get("/tenants/t/runs")).await;
+    assert_eq!(&reply.unwrap().body[..], b"[]");
+    drop(daemon.await.unwrap());
+}
+
+#[tokio::test]
 async fn bodies_arrive_whole_in_both_framings() {
     let sized = outcome(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", false).await;
     assert_eq!(&sized.unwrap().body[..], b"[]");
