@@ -8,7 +8,10 @@ mod cache;
 mod daemon;
 mod global;
 mod happened;
+mod hub;
 mod runs;
+
+use std::io::{self, Write};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -20,6 +23,7 @@ pub(crate) use cache::{CacheClear, CacheCommand, CachePin, CachePrune, CachePull
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 pub(crate) use global::{Colour, Format, Global};
 pub(crate) use happened::{RunsChanges, RunsHistory};
+pub(crate) use hub::{HubCommand, HubServe, HubToken};
 pub(crate) use runs::{
     ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsEvalCancel, RunsEvalGet,
     RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsStop, RunsTrial, RunsTrials,
@@ -61,6 +65,9 @@ pub(crate) enum Command {
     /// Start, stop and inspect the daemon that keeps the mirror
     #[command(subcommand)]
     Daemon(DaemonCommand),
+    /// Share a Harbor jobs directory with other machines
+    #[command(subcommand)]
+    Hub(HubCommand),
     /// Sign in to a Docks API, sign out, and see who you are
     #[command(subcommand)]
     Auth(AuthCommand),
@@ -72,6 +79,19 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Print a completion script for a shell
     Completions(Completions),
+}
+
+/// Prints what ends a command line: help, the version, or what is wrong with it.
+///
+/// # Errors
+///
+/// When the output is closed.
+pub(crate) fn print(error: &clap::Error) -> io::Result<()> {
+    match error.kind() {
+        // clap would print the verb's name, as if each had a version of its own.
+        ErrorKind::DisplayVersion => write!(io::stdout(), "{}", Cli::command().render_version()),
+        _ => error.print(),
+    }
 }
 
 impl Cli {

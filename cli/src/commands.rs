@@ -17,6 +17,8 @@ mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
 mod finding;
+mod hub_serve;
+mod hub_token;
 mod listing;
 mod profile;
 mod runs_artifacts;
@@ -36,7 +38,8 @@ mod stores;
 mod sync;
 
 use crate::args::{
-    AuthCommand, CacheCommand, Command, ConfigCommand, DaemonCommand, ProfileCommand, RunsCommand,
+    AuthCommand, CacheCommand, Command, ConfigCommand, DaemonCommand, HubCommand, ProfileCommand,
+    RunsCommand,
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -76,6 +79,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         },
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Daemon(command) => daemon(context, command).await,
+        Command::Hub(command) => match command {
+            HubCommand::Serve(args) => hub_serve::run(context, &args),
+            HubCommand::Token(args) => hub_token::run(context, &args),
+        },
         Command::Auth(command) => match command {
             AuthCommand::Login(args) => auth_login::run(context, &args).await,
             AuthCommand::Logout(_) => auth_logout::run(context),

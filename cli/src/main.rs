@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is no reason to complain about a help text.
-            drop(error.print());
+            drop(args::print(&error));
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };

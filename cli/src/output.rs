@@ -13,7 +13,7 @@ pub(crate) mod rows;
 pub(crate) mod table;
 pub(crate) mod when;
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, Write};
 use std::sync::Mutex;
 
 use anstyle::{AnsiColor, Style};
@@ -155,14 +155,10 @@ impl Output {
     ///
     /// [`Kind::Usage`] when nobody can be asked, since input is no terminal.
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
-        let stdin = io::stdin();
-        if !stdin.is_terminal() || !self.look.stderr_terminal {
-            return Err(Failure::usage("nobody can be asked: this is no terminal")
-                .hint("add --force to do it without being asked"));
-        }
+        self.must_be_able_to_ask()?;
         self.stderr(&format!("{} [y/N] ", clean::line(question)));
         let mut answer = String::new();
-        stdin
+        io::stdin()
             .lock()
             .read_line(&mut answer)
             .map_err(|error| Failure::chain(Kind::Failed, "could not read the answer", &error))?;
@@ -170,6 +166,19 @@ impl Output {
             answer.trim().to_ascii_lowercase().as_str(),
             "y" | "yes"
         ))
+    }
+
+    /// Tells whether there is somebody to ask, before anything is looked up for the question.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when input is no terminal.
+    pub(crate) fn must_be_able_to_ask(&self) -> Result<(), Failure> {
+        if self.can_ask() {
+            return Ok(());
+        }
+        Err(Failure::usage("nobody can be asked: this is no terminal")
+            .hint("add --force to do it without being asked"))
     }
 
     fn labelled(&self, label: &str, style: Style, text: &str) {

@@ -4,6 +4,7 @@
 //! else gets what it needs as values.
 
 mod file;
+mod hub;
 
 use std::env;
 use std::path::PathBuf;
@@ -17,7 +18,9 @@ use docks_proto::settings::{Environment, SettingsError};
 use docks_proto::time::parse_duration;
 
 pub use file::{BadDaemonFile, DaemonFile};
+pub use hub::HubFlags;
 
+use crate::hub::{BadHub, HubSettings};
 use crate::mirror::Retention;
 use crate::schedule::Calendar;
 use crate::sync::Options;
@@ -52,6 +55,9 @@ pub struct Flags {
     /// Stay in the foreground and log to standard error (the default without --report)
     #[arg(long, conflicts_with = "report")]
     pub foreground: bool,
+    /// What to share with other machines.
+    #[command(flatten)]
+    pub hub: HubFlags,
 }
 
 /// When to end without being asked.
@@ -107,6 +113,8 @@ pub struct Config {
     pub retention: Retention,
     /// When sweep and upkeep are due; no setting, for nobody needs another.
     pub calendar: Calendar,
+    /// What is shared over TCP, if anything is.
+    pub hub: Option<HubSettings>,
     /// What decides whether the keyring can be asked.
     pub keyring: Environment,
     /// What is odd about the settings without making them useless, for the log.
@@ -125,6 +133,9 @@ pub enum ConfigError {
     /// `daemon.toml` holds something that cannot be.
     #[error(transparent)]
     File(#[from] BadDaemonFile),
+    /// The hub cannot be as it is wanted.
+    #[error(transparent)]
+    Hub(#[from] BadHub),
     /// The filter of the log is none.
     #[error("`{given}` is no log level; write error, warn, info, debug or trace")]
     LogLevel {
@@ -145,6 +156,7 @@ impl Config {
             limits: Limits::default(),
             retention: Retention::default(),
             calendar: Calendar::default(),
+            hub: None,
             keyring: Environment::default(),
             warnings: Vec::new(),
         }
@@ -180,12 +192,18 @@ impl Config {
         };
         let mut config = Self::of(places);
         config.keyring = keyring;
+        let wanted = flags.hub.wanted().over(file.hub());
         file.apply(&mut config);
         if let Some(idle_exit) = flags.idle_exit {
             config.idle_exit = idle_exit;
         }
         if let Some(level) = &flags.log_level {
             config.log_level.clone_from(level);
+        }
+        config.hub = wanted.decide(config.places.hub_token_file())?;
+        if config.hub.is_some() {
+            // Whoever mirrors it may come back after any time.
+            config.idle_exit = IdleExit::Never;
         }
         if !crate::logging::is_filter(&config.log_level) {
             return Err(ConfigError::LogLevel {

@@ -4,6 +4,7 @@ pub mod api;
 pub mod config;
 pub mod ending;
 pub mod feed;
+pub mod hub;
 pub mod instance;
 pub mod limits;
 pub mod logging;
@@ -26,6 +27,7 @@ use tokio_cron_scheduler::JobSchedulerError;
 use api::Service;
 use config::Config;
 use ending::Ending;
+use hub::Hub;
 use instance::Instance;
 use registry::{Connect, Registry};
 use schedule::Schedule;
@@ -37,6 +39,8 @@ pub struct World {
     pub connect: Box<dyn Connect>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Shares a jobs directory with other machines, if that is wanted.
+    pub hub: Option<Hub>,
 }
 
 /// Says why the daemon could not run.
@@ -58,7 +62,11 @@ pub async fn run(
     world: World,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), RunError> {
-    let World { connect, clock } = world;
+    let World {
+        connect,
+        clock,
+        hub,
+    } = world;
     let registry = Arc::new(Registry::new(&config, connect, Arc::clone(&clock)));
     let schedule = Schedule::start(&registry, &config.calendar, config.retention)
         .await
@@ -73,7 +81,12 @@ pub async fn run(
         started,
         last_request_ms: AtomicU64::new(u64::try_from(started.as_millis()).unwrap_or(0)),
         config,
+        hub: hub.as_ref().map(Hub::counts),
     });
+    let mut sharing = JoinSet::new();
+    if let Some(hub) = hub {
+        sharing.spawn(hub::serve(hub, Arc::clone(&service), ending.clone()));
+    }
     let mut behind = JoinSet::new();
     behind.spawn({
         let registry = Arc::clone(&registry);
@@ -94,6 +107,8 @@ pub async fn run(
         () = api::serve::serve(Arc::clone(&service), &mut instance, listener, &ending) => {}
         () = asked => {}
     }
+    // Its requests end by themselves soon, and need the mirrors until then.
+    while sharing.join_next().await.is_some() {}
     behind.shutdown().await;
     service.schedule.stop().await;
     registry.close().await;

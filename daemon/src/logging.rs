@@ -48,14 +48,16 @@ pub fn is_filter(text: &str) -> bool {
     text.split(',').all(|part| level(part) || of_module(part))
 }
 
+/// Libraries speak up only when something is wrong; what they log may hold addresses.
+const QUIET_LIBRARIES: &str = "hyper=warn,reqwest=warn,rustls=warn,tokio_cron_scheduler=warn";
+
 /// Sets up the process's log; tokens never reach it, since their type cannot be printed.
 ///
 /// # Errors
 ///
 /// [`LogError`]; nothing is logged then, and the daemon serves all the same.
 pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError> {
-    // Libraries speak up only when something is wrong; what they log may hold addresses.
-    let filter = EnvFilter::try_new(format!("hyper=warn,reqwest=warn,rustls=warn,{filter}"))
+    let filter = EnvFilter::try_new(format!("{QUIET_LIBRARIES},{filter}"))
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match destination {

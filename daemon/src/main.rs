@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Parser;
 use docksd::config::{Config, Flags};
+use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::logging::{self, Destination};
 use docksd::registry::Network;
@@ -51,6 +52,10 @@ async fn serve(flags: &Flags, config: Config, reporter: &mut Reporter) -> anyhow
     let logged = logging::start(destination, &config.log_level);
     let mut terminate = signal(SignalKind::terminate()).context("could not await SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("could not await SIGINT")?;
+    let mut hub = None;
+    if let Some(settings) = config.hub.clone() {
+        hub = Some(Hub::open(settings).await?);
+    }
     reporter.ready(logged.err())?;
     tracing::info!(socket = %config.places.socket.display(), version = docks_proto::VERSION, "docksd is ready");
     for warning in &config.warnings {
@@ -65,6 +70,7 @@ async fn serve(flags: &Flags, config: Config, reporter: &mut Reporter) -> anyhow
     let world = World {
         connect: Box::new(Network),
         clock: Arc::new(SystemClock),
+        hub,
     };
     Ok(run(config, claimed, world, shutdown).await?)
 }

@@ -10,6 +10,7 @@ use docks_proto::error::{ErrorBody, ErrorDetail};
 use docks_proto::freshness::Allowed;
 use docks_proto::paths::Places;
 use docksd::config::Config;
+use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::registry::Network;
 use docksd::sync::SystemClock;
@@ -70,9 +71,14 @@ impl TestDaemon {
         config.keyring.use_keyring = Some("false".to_owned());
         change(&mut config);
         let claimed = Instance::claim(&config.places).await.unwrap();
+        let mut hub = None;
+        if let Some(settings) = config.hub.clone() {
+            hub = Some(Hub::open(settings).await.unwrap());
+        }
         let world = World {
             connect: Box::new(Network),
             clock: Arc::new(SystemClock),
+            hub,
         };
         let (stop, asked) = oneshot::channel();
         let shutdown = async move { asked.await.unwrap_or("the test ended") };

@@ -96,6 +96,18 @@ impl Places {
         self.home.join("daemon.toml")
     }
 
+    /// The token of a hub, whether the daemon itself listens or one of its own.
+    #[must_use]
+    pub fn hub_token_file(&self) -> PathBuf {
+        self.home.join("hub-token")
+    }
+
+    /// Home of the daemon that `docks hub serve` runs beside the user's own.
+    #[must_use]
+    pub fn hub_home(&self) -> PathBuf {
+        self.home.join("hub")
+    }
+
     /// Mirrors, one file per remote.
     #[must_use]
     pub fn cache_dir(&self) -> PathBuf {

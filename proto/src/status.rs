@@ -31,6 +31,28 @@ pub struct DaemonStatus {
     /// Cron jobs: what pokes the engine, and when next.
     #[serde(default)]
     pub schedules: Vec<ScheduleStatus>,
+    /// What it shares over TCP, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubStatus>,
+}
+
+/// What a daemon shares over TCP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HubStatus {
+    /// Where it listens, with the scheme.
+    pub address: String,
+    /// The jobs directory.
+    pub location: String,
+    /// Whether a token is asked for.
+    pub token: bool,
+    /// Whether nothing can be stopped through it.
+    pub read_only: bool,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Requests with a good token since it started.
+    pub requests: u64,
+    /// How many of them were answered with "as before" (304).
+    pub not_modified: u64,
 }
 
 /// One cron job.

@@ -38,7 +38,7 @@ pub(crate) enum RunsCommand {
 /// What every list takes.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListOptions {
-    /// Number of rows to show, 0 for all
+    /// Number of rows to show, 0 for all [default: 20, of trials all]
     #[arg(short = 'n', long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<u64>,
     /// Only rows with this status; may be repeated or comma separated
@@ -56,10 +56,11 @@ pub(crate) struct ListOptions {
     /// Only rows made before this time
     #[arg(long, value_name = "WHEN")]
     pub(crate) until: Option<String>,
-    /// Order by this key, turned round by a leading dash
+    /// Order by this key, turned round by a leading dash: created, id, name, status; trials also
+    /// by listed, task, agent, reward, duration
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
-    /// Show these columns only, comma separated
+    /// Show these columns only, comma separated; a wrong name lists the known ones
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! What the verbs that change a run share: asking first, acting, saying the new status.
 
 use docks_proto::object::RunFields;
-use docks_proto::routes::Action;
+use docks_proto::routes::{Action, RunKind};
 
 use super::asking::Asking;
 use super::showing::{self, View};
@@ -12,6 +12,48 @@ use crate::output::cell::Cell;
 use crate::output::clean;
 use crate::output::rows::status_ink;
 use crate::source::Question;
+
+/// Does `action` to a run and prints its new status; asks first unless `force` says not to.
+///
+/// # Errors
+///
+/// When the answer is no, nobody can be asked, or the action is refused.
+pub(super) async fn run_unless_declined(
+    context: &Context,
+    action: Action,
+    given: &str,
+    force: bool,
+) -> Result<(), Failure> {
+    if force {
+        return run(context, action, given).await;
+    }
+    context.output.must_be_able_to_ask()?;
+    let (kind, verb) = match action {
+        Action::Stop => (RunKind::Run, "Stop run"),
+        Action::Start => (RunKind::Evaluation, "Start evaluation run"),
+        Action::Cancel => (RunKind::Evaluation, "Cancel evaluation run"),
+    };
+    let found = Asking::new(context)?
+        .ask(Question::Run(kind, given))
+        .await?;
+    let fields = RunFields::of(&showing::object(&showing::text_of(&found.body))?);
+    let id = fields.id.text().unwrap_or_else(|| given.to_owned());
+    if !context.output.confirm(&question(verb, &id, &fields))? {
+        return Err(Failure::failed("nothing was done"));
+    }
+    // What was shown is what it is done to, whatever a prefix or a name fits by now.
+    run(context, action, &id).await
+}
+
+/// Says what would be done to which run: an id alone tells people little.
+fn question(verb: &str, id: &str, fields: &RunFields) -> String {
+    let known = [fields.name.text(), fields.status.text()];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    match known.is_empty() {
+        true => format!("{verb} {id}?"),
+        false => format!("{verb} {id} ({})?", known.join(", ")),
+    }
+}
 
 /// Does `action` to a run and prints its new status.
 pub(super) async fn run(context: &Context, action: Action, given: &str) -> Result<(), Failure> {
@@ -40,16 +82,4 @@ pub(super) async fn run(context: &Context, action: Action, given: &str) -> Resul
         .output
         .line(format!("{noun} {}: {status}", clean::line(&id)));
     Ok(())
-}
-
-/// Asks before something that cannot be undone.
-///
-/// # Errors
-///
-/// When the answer is no, or nobody can be asked.
-pub(super) fn confirm(context: &Context, force: bool, question: &str) -> Result<(), Failure> {
-    if force || context.output.confirm(question)? {
-        return Ok(());
-    }
-    Err(Failure::failed("nothing was done"))
 }

@@ -1,6 +1,6 @@
 //! `docks daemon status`: health, remotes, last and next sync.
 
-use docks_proto::status::{DaemonStatus, RemoteStatus};
+use docks_proto::status::{DaemonStatus, HubStatus, RemoteStatus};
 
 use super::columns;
 use crate::args::Format;
@@ -57,6 +57,9 @@ fn of_daemon(status: &DaemonStatus) -> Vec<Vec<String>> {
         None => "never".to_owned(),
     };
     rows.push(row("ends", idle));
+    if let Some(hub) = &status.hub {
+        rows.extend(of_hub(hub));
+    }
     for schedule in &status.schedules {
         rows.push(row(
             &format!("schedule {}", schedule.name),
@@ -68,6 +71,30 @@ fn of_daemon(status: &DaemonStatus) -> Vec<Vec<String>> {
         ));
     }
     rows
+}
+
+fn of_hub(hub: &HubStatus) -> Vec<Vec<String>> {
+    let mut who = if hub.token {
+        "with the token"
+    } else {
+        "without a token"
+    }
+    .to_owned();
+    if hub.read_only {
+        who.push_str(", read-only");
+    }
+    vec![
+        row("hub", format!("{} ({who})", hub.address)),
+        row("  shares", &hub.location),
+        row("  connections", hub.connections.to_string()),
+        row(
+            "  requests",
+            format!(
+                "{} since it started, {} of them unchanged (304)",
+                hub.requests, hub.not_modified
+            ),
+        ),
+    ]
 }
 
 fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {

@@ -9,7 +9,5 @@ use crate::failure::Failure;
 
 /// Cancels an evaluation run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsEvalCancel) -> Result<(), Failure> {
-    let question = format!("Cancel evaluation run {}?", args.run_id);
-    action::confirm(context, args.force, &question)?;
-    action::run(context, Action::Cancel, &args.run_id).await
+    action::run_unless_declined(context, Action::Cancel, &args.run_id, args.force).await
 }

@@ -9,7 +9,5 @@ use crate::failure::Failure;
 
 /// Stops a run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsStop) -> Result<(), Failure> {
-    let question = format!("Stop run {}?", args.run_id);
-    action::confirm(context, args.force, &question)?;
-    action::run(context, Action::Stop, &args.run_id).await
+    action::run_unless_declined(context, Action::Stop, &args.run_id, args.force).await
 }

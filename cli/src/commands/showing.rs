@@ -1,6 +1,6 @@
 //! What verbs that show one object share, and how every answer says its age.
 
-use docks_proto::freshness::Freshness;
+use docks_proto::freshness::{Freshness, Source};
 use docks_proto::object::RawObject;
 
 use crate::args::Format;
@@ -95,10 +95,15 @@ pub(super) fn print_json(context: &Context, text: &str, answered: &Answered) {
     }
 }
 
-/// Says on stderr that an answer is older than it should be, and why.
+/// Says on stderr that an answer is older than it should be, and why; `--verbose` of every
+/// answer where it is from.
 pub(super) fn say_age(context: &Context, freshness: &Freshness) {
-    if let Some(reason) = &freshness.stale_reason {
-        let age = when::age(freshness.age).unwrap_or_else(|| "0s".to_owned());
-        context.output.note(format!("data is {age} old: {reason}"));
+    let age = when::age(freshness.age).unwrap_or_else(|| "0s".to_owned());
+    match (&freshness.stale_reason, freshness.source) {
+        (Some(reason), _) => context.output.note(format!("data is {age} old: {reason}")),
+        (None, Source::Mirror) => context.output.verbose(format!(
+            "from the mirror; the remote confirmed it {age} ago"
+        )),
+        (None, Source::Remote) => context.output.verbose("from the remote"),
     }
 }

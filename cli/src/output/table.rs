@@ -14,6 +14,9 @@ const GAP: usize = 2;
 const ID_COMFORT: usize = 12;
 /// Ids are never cut below this.
 const ID_LEAST: usize = 8;
+/// Longer texts, such as error messages, give way to this before an id loses a character: an id
+/// is there to be copied.
+const TEXT_COMFORT: usize = 24;
 /// Names that people asked to see are never cut below this.
 const TEXT_LEAST: usize = 4;
 /// Longer cells fit no terminal, and measuring them takes time.
@@ -182,7 +185,8 @@ impl Table {
         ids.windows(2).map(shared).max().unwrap_or(0).min(longest)
     }
 
-    /// Finds widths that fit, giving way in order: ids to comfort, texts, ids to the least.
+    /// Finds widths that fit, giving way in order: long texts, ids to comfort, texts, ids to the
+    /// least.
     fn squeeze(
         &self,
         kept: &[usize],
@@ -190,16 +194,20 @@ impl Table {
         unique: &[usize],
         width: usize,
     ) -> Option<Vec<usize>> {
-        let mut widths: Vec<usize> = kept.iter().map(|&at| natural[at]).collect();
         for id_least in [usize::MAX, ID_COMFORT, ID_LEAST] {
+            let mut widths: Vec<usize> = kept.iter().map(|&at| natural[at]).collect();
             for (place, &at) in kept.iter().enumerate() {
                 if self.columns[at].fit == Fit::Id {
                     widths[place] = natural[at].min(unique[at].max(id_least));
                 }
             }
-            if id_least != usize::MAX {
-                self.shrink_texts(kept, &mut widths, width, |floor, label| floor.max(label));
-            }
+            let comfort = match id_least {
+                usize::MAX => TEXT_COMFORT,
+                _ => 0,
+            };
+            self.shrink_texts(kept, &mut widths, width, |floor, label| {
+                floor.max(label).max(comfort)
+            });
             if total(&widths) <= width {
                 return Some(widths);
             }

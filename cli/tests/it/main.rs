@@ -18,4 +18,5 @@ mod runs_daemon;
 mod runs_direct;
 mod sealed;
 mod start;
+mod terminal;
 mod thin;

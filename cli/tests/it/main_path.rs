@@ -86,6 +86,36 @@ fn the_bundled_jobs_are_listed_and_shown_as_they_are() {
 }
 
 #[test]
+fn a_directory_that_holds_no_jobs_by_mistake_is_named_with_the_way_out() {
+    let real = Real::with_jobs();
+    let table = [
+        (
+            real.jobs().join("nightly-mixed"),
+            2,
+            "this is one job, not a directory of jobs",
+        ),
+        (
+            real.jobs().join("nightly-mixed/job.log"),
+            2,
+            "not a directory",
+        ),
+        (real.path("nowhere"), 3, "No such file or directory"),
+    ];
+    for (path, code, said) in table {
+        let ended = real.run(&format!("runs list --harbor {}", path.display()));
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{}", ended.stderr);
+        assert!(
+            ended
+                .stderr
+                .contains("hint: Name the directory that holds the folders of the jobs."),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
 fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
     let real = Real::with_jobs();
     let out = real.path("out");

@@ -48,6 +48,21 @@ fn a_daemons_list_is_passed_through_with_its_age_and_total() {
 }
 
 #[test]
+fn verbose_says_where_an_answer_is_from_and_how_old_it_is() {
+    let remote = Remote::start(|_| (200, "[]".to_owned()));
+    let sealed = Sealed::new(&remote);
+    let young: Vec<_> = STALE.iter().take(3).copied().collect();
+    let _daemon = FakeDaemon::start(&sealed.socket(), move |_| {
+        Says::Answer(200, young.clone(), "[]".to_owned())
+    });
+    let said = |line: &str| sealed.run_with_daemon(line).stderr;
+    let from_mirror = "from the mirror; the remote confirmed it 12m ago\n";
+    assert!(said("runs list -v").ends_with(from_mirror));
+    assert!(said("-v runs list --no-daemon").ends_with("from the remote\n"));
+    assert_eq!(said("runs list -n 0"), "", "only who asks is told");
+}
+
+#[test]
 fn bounds_and_filters_cross_the_socket() {
     let remote = empty_remote();
     let sealed = Sealed::new(&remote);

@@ -45,6 +45,7 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
         idle_exit_s: service.config.idle_exit.after().map(|t| t.as_secs()),
         remotes,
         schedules: service.schedule.status(&sources).await,
+        hub: service.hub.as_ref().map(|counts| counts.status()),
     })
 }
 

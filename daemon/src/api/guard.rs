@@ -22,7 +22,9 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    const fn new(status: StatusCode, why: &'static str) -> Self {
+    /// Refuses with a status and the reason.
+    #[must_use]
+    pub const fn new(status: StatusCode, why: &'static str) -> Self {
         Self { status, why }
     }
 
@@ -59,6 +61,12 @@ pub fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refu
         return Err(Refusal::new(BAD, why));
     }
     host(headers)?;
+    from_a_page(headers)?;
+    body(headers)
+}
+
+/// Refuses what a browser sends for a page.
+pub(crate) fn from_a_page(headers: &HeaderMap) -> Result<(), Refusal> {
     let from_a_page = headers.contains_key(header::ORIGIN)
         || headers.contains_key(header::REFERER)
         || headers.keys().any(|k| k.as_str().starts_with("sec-fetch-"));
@@ -66,7 +74,7 @@ pub fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refu
         let why = "Requests that come from a web page are refused.";
         return Err(Refusal::new(StatusCode::FORBIDDEN, why));
     }
-    body(headers)
+    Ok(())
 }
 
 fn host(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -89,7 +97,8 @@ fn host(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::FORBIDDEN, why))
 }
 
-fn body(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses bodies that are too long, or whose length is unclear.
+pub(crate) fn body(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // No route needs a body without a length, and two lengths in one request are an attack.
         let why = "Bodies must come with a Content-Length and nothing else.";

@@ -51,6 +51,8 @@ pub struct Service {
     pub schedule: Schedule,
     /// How we were told to behave.
     pub config: Config,
+    /// What the hub counts, if there is one.
+    pub hub: Option<Arc<crate::hub::Counts>>,
     /// The way to end.
     pub ending: Ending,
     /// Places for those who watch.
@@ -93,7 +95,7 @@ impl Service {
         self.monotonic().saturating_sub(last)
     }
 
-    fn note_request(&self) {
+    pub(crate) fn note_request(&self) {
         let now_ms = u64::try_from(self.monotonic().as_millis()).unwrap_or(u64::MAX);
         self.last_request_ms.store(now_ms, Ordering::Relaxed);
     }
@@ -104,7 +106,23 @@ pub type Routes = TowerToHyperService<Router>;
 
 /// Returns every route.
 pub fn router(service: Arc<Service>) -> Routes {
-    let router = Router::new()
+    let router = tenant_routes()
+        .route(routes::STATUS, get(daemon::status))
+        .route(routes::EVENTS, get(events::stream))
+        .route(routes::HISTORY, get(history::of_one))
+        .route(routes::CHANGES, get(history::changes))
+        .route(routes::SYNC, post(daemon::sync))
+        .route(routes::SHUTDOWN, post(daemon::shutdown));
+    finish(router, service)
+}
+
+/// Returns the Docks API's own routes, which a hub answers to other machines, too.
+pub fn shared_router(service: Arc<Service>) -> Routes {
+    finish(tenant_routes(), service)
+}
+
+fn tenant_routes() -> Router<Arc<Service>> {
+    Router::new()
         .route("/tenants/{tenant}/runs", get(run::list))
         .route("/tenants/{tenant}/runs/{id}", get(run::get))
         .route("/tenants/{tenant}/runs/{id}/stop", post(run::stop))
@@ -126,12 +144,10 @@ pub fn router(service: Arc<Service>) -> Routes {
             "/tenants/{tenant}/harbor/runs/{id}/trials/{trial}",
             get(trial::get),
         )
-        .route(routes::STATUS, get(daemon::status))
-        .route(routes::EVENTS, get(events::stream))
-        .route(routes::HISTORY, get(history::of_one))
-        .route(routes::CHANGES, get(history::changes))
-        .route(routes::SYNC, post(daemon::sync))
-        .route(routes::SHUTDOWN, post(daemon::shutdown))
+}
+
+fn finish(router: Router<Arc<Service>>, service: Arc<Service>) -> Routes {
+    let router = router
         .fallback(|| async { ApiError::NoRoute })
         .method_not_allowed_fallback(|| async { ApiError::NoMethod })
         .with_state(service);
@@ -167,7 +183,7 @@ pub fn refuse_stranger() -> Response {
 }
 
 /// Says who answers, on every answer.
-fn sign(response: &mut Response) {
+pub(crate) fn sign(response: &mut Response) {
     let headers = response.headers_mut();
     headers.insert(routes::PROTOCOL, HeaderValue::from(docks_proto::PROTOCOL));
     headers.insert(

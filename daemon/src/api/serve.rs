@@ -98,7 +98,7 @@ pub(crate) fn watching() -> Arc<Semaphore> {
 }
 
 /// Waits a little where trying again at once would only fail again (no files left).
-async fn pause_after(error: &io::Error) {
+pub(crate) async fn pause_after(error: &io::Error) {
     let transient = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted];
     if !transient.contains(&error.kind()) {
         tracing::error!(%error, "could not accept a connection");

@@ -6,7 +6,9 @@ use std::time::Duration;
 use docks_proto::time::parse_duration;
 use toml_edit::{DocumentMut, Item};
 
+use super::hub::HubFile;
 use super::{Config, IdleExit, parse_idle_exit};
+use crate::hub::Wanted;
 
 /// Most days that history is kept; more would overflow nothing, but is a slip of the finger.
 const MOST_DAYS: u64 = 36_500;
@@ -47,6 +49,7 @@ pub struct DaemonFile {
     sweep_interval: Option<Duration>,
     remote_timeout: Option<Duration>,
     history: Option<Duration>,
+    hub: HubFile,
     unknown: Vec<String>,
 }
 
@@ -95,12 +98,18 @@ impl DaemonFile {
                 let days = number(item, 1, MOST_DAYS)?;
                 self.history = Some(Duration::from_secs(u64::from(days) * 86_400));
             }
+            _ if self.hub.take(key, item)? => {}
             _ => self.unknown.push(key.to_owned()),
         }
         Ok(())
     }
 
-    /// Writes what the file says into `config`.
+    /// Returns what it says of a hub, which flags may still change.
+    pub(super) fn hub(&self) -> Wanted {
+        self.hub.wanted()
+    }
+
+    /// Writes what the file says into `config`; the hub is not among it.
     pub(super) fn apply(self, config: &mut Config) {
         fn set<T>(to: &mut T, from: Option<T>) {
             if let Some(from) = from {
@@ -127,7 +136,7 @@ impl DaemonFile {
     }
 }
 
-fn text(item: &Item) -> Result<&str, String> {
+pub(super) fn text(item: &Item) -> Result<&str, String> {
     item.as_str()
         .ok_or_else(|| "it must be a text in quotes".to_owned())
 }
@@ -175,6 +184,8 @@ mod tests {
             ("active_interval = \"10ms\"", "active_interval"),
             ("retention_days = 0", "retention_days"),
             ("log_level = 3", "log_level"),
+            ("hub_listen = \"7433\"", "hub_listen"),
+            ("hub_read_only = \"yes\"", "hub_read_only"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(

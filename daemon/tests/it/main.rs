@@ -21,6 +21,11 @@ mod harbor_changes;
 mod harbor_hostile;
 #[path = "../../testkit/harbor_jobs.rs"]
 mod harbor_jobs;
+mod hub;
+mod hub_artifacts;
+mod hub_hostile;
+mod hub_mirrored;
+mod hub_support;
 mod killed;
 mod mirror_files;
 mod mirror_guards;

@@ -163,6 +163,7 @@ impl Site {
         let around = Around {
             connect: Box::new(Detour(detour)),
             clock: Arc::new(self.clock.clone()),
+            hub: None,
         };
         let (stop, asked) = oneshot::channel();
         let shutdown = async move { asked.await.unwrap_or("the test ended") };

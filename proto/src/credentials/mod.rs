@@ -5,6 +5,7 @@
 //! ([`files`]). What a profile is, [`crate::settings`] decides.
 
 pub mod files;
+pub mod hub_token;
 mod jwt;
 mod keyring;
 mod source;

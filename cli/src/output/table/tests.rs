@@ -59,6 +59,24 @@ fn at_eighty_columns_ids_and_names_give_way() {
 }
 
 #[test]
+fn a_long_text_gives_way_before_an_id_loses_a_character() {
+    let id = ROWS[0][0];
+    let message = "the package mirror cannot be reached ".repeat(9);
+    let table = table(&[[id, &message, "failed", "3/10", "3m ago"]]);
+    for width in [90, 120, 200] {
+        let laid = table.lay_out(width, false);
+        assert!(laid.text.contains(id), "at {width}: {}", laid.text);
+        assert!(laid.hidden.is_empty(), "at {width}: {:?}", laid.hidden);
+        let row = laid.text.lines().nth(1).unwrap();
+        // The heading of the last column is wider than its cell.
+        assert!(
+            (width - 2..=width).contains(&measure(row)),
+            "{width}: {row}"
+        );
+    }
+}
+
+#[test]
 fn at_forty_columns_ids_still_tell_rows_apart() {
     let laid = table(ROWS).lay_out(40, false);
     insta::assert_snapshot!(laid.text);

@@ -233,7 +233,7 @@ fn tests(text: &str) -> Option<(u64, u64)> {
 }
 
 /// Writes a path as `file://` URI.
-pub(super) fn file_uri(path: &Path) -> String {
+pub fn file_uri(path: &Path) -> String {
     format!(
         "file://{}",
         percent_encode(path.as_os_str().as_bytes(), PATH)

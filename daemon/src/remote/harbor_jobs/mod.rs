@@ -30,6 +30,7 @@ use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
+pub use self::artifacts::file_uri;
 use self::look::Index;
 use self::process::Processes;
 use self::seen::Depth;
@@ -93,6 +94,9 @@ struct State {
     tellings: Tellings,
 }
 
+/// Files that Harbor writes into the folder of a job and nowhere else.
+const OF_ONE_JOB: [&str; 2] = ["job.log", "lock.json"];
+
 impl HarborJobs {
     /// Opens a directory; looks at no job yet.
     ///
@@ -107,6 +111,12 @@ impl HarborJobs {
         let resolved = std::fs::canonicalize(dir).map_err(files)?;
         if !resolved.is_dir() {
             return Err(files(std::io::ErrorKind::NotADirectory.into()));
+        }
+        // Its trials are no jobs, so one would look like an empty directory of jobs.
+        if OF_ONE_JOB.iter().any(|file| resolved.join(file).is_file()) {
+            return Err(files(std::io::Error::other(
+                "this is one job, not a directory of jobs",
+            )));
         }
         let state = State::new(&resolved, &options);
         Ok(Self {

@@ -1,0 +1,33 @@
+//! `docks hub token`: shows the token of the hub, or replaces it.
+
+use docks_proto::credentials::hub_token;
+use docks_proto::settings::LOCAL_TENANT;
+
+use super::hub_serve::token_failure;
+use crate::args::HubToken;
+use crate::connect::Door;
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::Failure;
+
+/// Prints the token alone to stdout, and what to do with it to stderr.
+pub(super) fn run(context: &Context, args: &HubToken) -> Result<(), Failure> {
+    let door = Door::new(Environment::of_process())?;
+    let path = door.places.hub_token_file();
+    let token = if args.rotate {
+        hub_token::rotate(&path)
+    } else {
+        hub_token::read_or_make(&path).map(|(token, _)| token)
+    };
+    let token = token.map_err(|e| token_failure(&e))?;
+    if args.rotate {
+        context
+            .output
+            .note("the old token is good no more; a hub that runs asks for this one from now on");
+    }
+    context.output.line(token.expose());
+    context.output.verbose(format!(
+        "sign in with it: docks auth login -p NAME --api-url URL --tenant {LOCAL_TENANT}"
+    ));
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What people see at a terminal: widths, questions, colour.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::process::Command;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::remote::Remote;
+use crate::sealed::Sealed;
+
+/// Runs a command at a terminal of `width` columns, where somebody has typed `typed`; returns its
+/// exit code and the screen, answers included.
+fn at_terminal(mut command: Command, width: u16, typed: &str) -> (Option<i32>, String) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let theirs = open(name, flags, Mode::empty()).unwrap();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: width,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&theirs, size).unwrap();
+    let mut ours = File::from(ours);
+    ours.write_all(typed.as_bytes()).unwrap();
+    let mut child = command
+        .env("TERM", "xterm-256color")
+        .stdin(theirs.try_clone().unwrap())
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs)
+        .spawn()
+        .unwrap();
+    // The command holds the other end as well; it closes when the command has ended.
+    drop(command);
+    let mut screen = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match ours.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => screen.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // That is how a terminal says that nobody holds its other end any more.
+            Err(_) => break,
+        }
+    }
+    let screen = String::from_utf8(screen).unwrap().replace("\r\n", "\n");
+    let code = child.wait().unwrap().code();
+    // The sealed environment has no daemon, and every command says so.
+    let lines = screen.split_inclusive('\n');
+    let rest: String = lines
+        .filter(|line| !line.contains("DOCKS_NO_DAEMON"))
+        .collect();
+    (code, rest)
+}
+
+fn command(sealed: &Sealed, line: &str) -> Command {
+    let mut command = sealed.command();
+    command.args(line.split_whitespace());
+    command
+}
+
+const RUN: &str = r#"{"id":"e-1","name":"nightly","status":"running"}"#;
+
+/// One evaluation run, whose name grows a twin as soon as it was looked up.
+fn remote() -> Remote {
+    Remote::start(|asked| match asked {
+        "GET /tenants/ten/harbor/runs/e-1" => (200, RUN.to_owned()),
+        "POST /tenants/ten/harbor/runs/e-1/cancel" => (200, RUN.replace("running", "cancelled")),
+        list if list.starts_with("GET /tenants/ten/harbor/runs?") => (200, format!("[{RUN}]")),
+        _ => (404, r#"{"detail":"Not found"}"#.to_owned()),
+    })
+}
+
+fn cancels(remote: &Remote) -> usize {
+    let asked = remote.asked();
+    asked.iter().filter(|line| line.starts_with("POST")).count()
+}
+
+#[test]
+fn cancelling_asks_at_a_terminal_and_says_what_it_would_end() {
+    let remote = remote();
+    let sealed = Sealed::new(&remote);
+    for declined in ["n\n", "\n", "what?\n"] {
+        let (code, screen) =
+            at_terminal(command(&sealed, "runs eval-cancel nightly"), 80, declined);
+        assert!(
+            screen.contains("Cancel evaluation run e-1 (nightly, running)? [y/N]"),
+            "{screen}"
+        );
+        assert!(screen.contains("nothing was done"), "{screen}");
+        assert_eq!(code, Some(1), "{declined:?}: {screen}");
+    }
+    assert_eq!(cancels(&remote), 0, "nothing was done");
+    let (code, screen) = at_terminal(command(&sealed, "runs eval-cancel nightly"), 80, "y\n");
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("e-1: "), "{screen}");
+    assert!(screen.contains("cancelled"), "{screen}");
+    assert_eq!(cancels(&remote), 1);
+}
+
+#[test]
+fn force_asks_nobody_even_at_a_terminal() {
+    let remote = remote();
+    let sealed = Sealed::new(&remote);
+    let (code, screen) = at_terminal(command(&sealed, "runs eval-cancel e-1 -f"), 80, "");
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(!screen.contains("[y/N]"), "{screen}");
+}
+
+#[test]
+fn a_table_fits_the_terminal_and_is_coloured_there_alone() {
+    let remote = remote();
+    let sealed = Sealed::new(&remote);
+    for width in [20, 40, 80, 200] {
+        let mut command = command(&sealed, "runs eval-list");
+        command.env("NO_COLOR", "1");
+        let (code, screen) = at_terminal(command, width, "");
+        assert_eq!(code, Some(0), "{screen}");
+        assert!(screen.starts_with("ID "), "a heading, at {width}: {screen}");
+        assert!(!screen.contains('\u{1b}'), "NO_COLOR: {screen:?}");
+        for line in screen.lines().filter(|line| line.starts_with("e-1")) {
+            assert!(line.len() <= usize::from(width), "{width}: {line}");
+        }
+    }
+    let (_, screen) = at_terminal(command(&sealed, "runs eval-list"), 80, "");
+    assert!(screen.contains("\u{1b}[34mrunning"), "{screen:?}");
+    let piped = sealed.run("runs eval-list").good();
+    assert!(piped.starts_with("e-1\tnightly\trunning\t"), "{piped:?}");
+}
+
+#[test]
+fn an_empty_list_says_so_at_a_terminal_and_nothing_in_a_pipe() {
+    let sealed = Sealed::new(&Remote::start(|_| (200, "[]".to_owned())));
+    let (code, screen) = at_terminal(command(&sealed, "runs list"), 80, "");
+    assert_eq!((code, screen.as_str()), (Some(0), "no runs found\n"));
+    assert_eq!(sealed.run("runs list").good(), "");
+}
+
+#[test]
+fn the_version_is_that_of_docks_wherever_it_is_asked_for() {
+    let sealed = Sealed::new(&Remote::start(|_| (200, "[]".to_owned())));
+    let version = concat!("docks ", env!("CARGO_PKG_VERSION"), "\n");
+    for line in ["-V", "runs list -V", "daemon status --version"] {
+        assert_eq!(sealed.run(line).good(), version, "{line}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Files that a hub sends, and those that it does not.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::Value;
+
+use crate::hub_support::TestHub;
+
+const RUNS: &str = "/tenants/local/harbor/runs";
+
+/// Returns every address of a hub in a value.
+fn addresses(value: &Value, base: &str, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.starts_with(base) => found.push(text.clone()),
+        Value::Array(values) => values.iter().for_each(|v| addresses(v, base, found)),
+        Value::Object(fields) => fields.values().for_each(|v| addresses(v, base, found)),
+        _ => {}
+    }
+}
+
+async fn all_paths(hub: &TestHub) -> Vec<String> {
+    let base = format!("http://{}", hub.address);
+    let mut found = Vec::new();
+    let runs = hub.get(RUNS, "").await.json();
+    addresses(&runs, &base, &mut found);
+    for run in runs.as_array().unwrap() {
+        let id = run["id"].as_str().unwrap();
+        let trials = hub.get(&format!("{RUNS}/{id}/trials"), "").await.json();
+        addresses(&trials, &base, &mut found);
+    }
+    found
+        .into_iter()
+        .map(|address| address[base.len()..].to_owned())
+        .collect()
+}
+
+fn on_disk(hub: &TestHub, path: &str) -> std::path::PathBuf {
+    let below = path.split("/artifacts/").nth(1).unwrap();
+    let below = &path[path.len() - below.len()..];
+    let start = path.find("/artifacts/").unwrap() + "/artifacts/".len();
+    assert!(path[start..].ends_with(below));
+    let decoded: Vec<u8> = percent_encoding::percent_decode_str(&path[start..]).collect();
+    hub.jobs.join(String::from_utf8(decoded).unwrap())
+}
+
+#[tokio::test]
+async fn every_address_in_an_object_is_that_file() {
+    let hub = TestHub::start().await;
+    let paths = all_paths(&hub).await;
+    assert!(paths.len() > 80, "{}", paths.len());
+    for path in &paths {
+        let told = hub.get(path, "Accept-Encoding: gzip\r\n").await;
+        assert_eq!(told.status, 200, "{path}");
+        let content = fs::read(on_disk(&hub, path)).unwrap();
+        assert_eq!(told.body, content, "{path}");
+        let length = content.len().to_string();
+        assert_eq!(told.header("content-length"), Some(length.as_str()));
+        assert_eq!(told.header("x-content-type-options"), Some("nosniff"));
+    }
+    hub.daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_download_that_broke_off_can_be_resumed() {
+    let hub = TestHub::start().await;
+    let paths = all_paths(&hub).await;
+    let path = paths.iter().find(|p| p.ends_with("result.json")).unwrap();
+    let whole = hub.get(path, "").await;
+    let tag = whole.header("etag").unwrap().to_owned();
+    let size = whole.body.len();
+    let half = size / 2;
+    let lines = format!("Range: bytes={half}-\r\nIf-Range: {tag}\r\n");
+    let rest = hub.get(path, &lines).await;
+    assert_eq!(rest.status, 206, "{}", rest.head);
+    assert_eq!(rest.body, whole.body[half..]);
+    let range = format!("bytes {half}-{}/{size}", size - 1);
+    assert_eq!(rest.header("content-range"), Some(range.as_str()));
+    let beyond = hub.get(path, &format!("Range: bytes={size}-\r\n")).await;
+    assert_eq!((beyond.status, beyond.body.len()), (416, 0));
+    let known = hub.get(path, &format!("If-None-Match: {tag}\r\n")).await;
+    assert_eq!((known.status, known.body.len()), (304, 0));
+    let head = hub.ask("HEAD", path, &hub.bearer()).await;
+    let length = size.to_string();
+    assert_eq!(head.header("content-length"), Some(length.as_str()));
+    assert!(head.body.is_empty());
+    // Of a file that has changed the first half is worth nothing.
+    let file = on_disk(&hub, path);
+    let changed = [fs::read(&file).unwrap(), b"\n".to_vec()].concat();
+    fs::write(&file, &changed).unwrap();
+    let anew = hub.get(path, &lines).await;
+    assert_eq!((anew.status, anew.body), (200, changed));
+    hub.daemon.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_that_the_object_does_not_name() {
+    let hub = TestHub::start().await;
+    let secret = hub.jobs.parent().unwrap().join("secret.txt");
+    fs::write(&secret, "s3cret").unwrap();
+    let paths = all_paths(&hub).await;
+    let path = paths
+        .iter()
+        .find(|p| p.contains("/trials/") && p.ends_with(".txt"))
+        .unwrap();
+    assert_eq!(hub.get(path, "").await.status, 200);
+    let (owner, below) = path.split_once("/artifacts/").unwrap();
+    let job = below.split('/').next().unwrap();
+    let trial = below.split('/').nth(1).unwrap();
+    let run_owner = owner.split("/trials/").next().unwrap();
+    let other = paths
+        .iter()
+        .find(|p| p.contains("/trials/") && !p.starts_with(owner))
+        .unwrap();
+    let other = other.split_once("/artifacts/").unwrap().1;
+    for (owner, below) in [
+        (owner, "../secret.txt".to_owned()),
+        (owner, format!("{job}/../../secret.txt")),
+        (owner, format!("{job}/%2e%2e/%2e%2e/secret.txt")),
+        (owner, format!("{job}%2F..%2F..%2Fsecret.txt")),
+        (owner, secret.to_str().unwrap().replace('/', "%2F")),
+        (owner, secret.to_str().unwrap().to_owned()),
+        (owner, "/etc/passwd".to_owned()),
+        (owner, format!("{job}//{trial}/agent/oracle.txt")),
+        (owner, format!("{job}/{trial}/config.json")),
+        (owner, format!("{job}/{trial}/agent")),
+        (owner, format!("{job}/{trial}/agent/none.txt")),
+        (owner, format!("{below}%00")),
+        (owner, format!("{below}\"")),
+        (owner, format!("{job}/config.json")),
+        (owner, job.to_owned()),
+        (owner, other.to_owned()),
+        (run_owner, below.to_owned()),
+        (run_owner, format!("{job}/config.json")),
+        (&format!("{run_owner}/trials/.."), below.to_owned()),
+        (&format!("{run_owner}/trials/none"), below.to_owned()),
+        (&format!("{RUNS}/none"), format!("{job}/job.log")),
+    ] {
+        let told = hub.get(&format!("{owner}/artifacts/{below}"), "").await;
+        assert!(
+            matches!(told.status, 400 | 404),
+            "{owner} {below}: {} {}",
+            told.status,
+            told.head
+        );
+        assert!(!String::from_utf8_lossy(&told.body).contains("s3cret"));
+    }
+    // A file that was named and then became a link, or whose folder did.
+    let file = on_disk(&hub, path);
+    let folder = file.parent().unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink(&secret, &file).unwrap();
+    assert_eq!(hub.get(path, "").await.status, 404);
+    let outside = hub.jobs.parent().unwrap().join("outside");
+    fs::remove_file(&file).unwrap();
+    fs::rename(folder, &outside).unwrap();
+    fs::write(outside.join(file.file_name().unwrap()), "s3cret").unwrap();
+    symlink(&outside, folder).unwrap();
+    assert_eq!(hub.get(path, "").await.status, 404);
+    hub.daemon.end().await;
+}

@@ -1,0 +1,152 @@
+//! A daemon in this process that shares a copy of the bundled jobs on a free loopback port.
+
+use std::path::PathBuf;
+
+use docks_proto::status::{DaemonStatus, HubStatus};
+use docksd::hub::Wanted;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::harbor_jobs::{copy_tree, samples};
+use crate::testkit::test_daemon::{DEADLINE, TestDaemon};
+
+/// One answer, split.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Status; 0 without an answer.
+    pub(crate) status: u16,
+    /// Head as text, names in lower case.
+    pub(crate) head: String,
+    /// Body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Told {
+    /// Returns a header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            (found == name).then_some(value)
+        })
+    }
+
+    /// Returns the body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// Returns the body as text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// The daemon and what it takes to ask its hub.
+pub(crate) struct TestHub {
+    /// The daemon.
+    pub(crate) daemon: TestDaemon,
+    /// `127.0.0.1:port`.
+    pub(crate) address: String,
+    /// The token in force when it started; empty without one.
+    pub(crate) token: String,
+    /// The shared directory.
+    pub(crate) jobs: PathBuf,
+}
+
+impl TestHub {
+    /// Starts a plain hub with a token.
+    pub(crate) async fn start() -> Self {
+        Self::start_as(|_| {}).await
+    }
+
+    /// Starts one that differs from it.
+    pub(crate) async fn start_as(change: impl FnOnce(&mut Wanted)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let jobs = home.path().canonicalize().unwrap().join("my jobs");
+        copy_tree(&samples(), &jobs);
+        Self::start_in(home, jobs, change).await
+    }
+
+    /// Starts one in a home that is prepared already.
+    pub(crate) async fn start_in(
+        home: TempDir,
+        jobs: PathBuf,
+        change: impl FnOnce(&mut Wanted),
+    ) -> Self {
+        let mut wanted = Wanted {
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            jobs: Some(jobs.clone()),
+            ..Wanted::default()
+        };
+        change(&mut wanted);
+        let daemon = TestDaemon::start_in(home, |config| {
+            config.hub = wanted.decide(config.places.hub_token_file()).unwrap();
+        })
+        .await;
+        let token = std::fs::read_to_string(daemon.places().hub_token_file());
+        let mut hub = Self {
+            daemon,
+            address: String::new(),
+            token: token.unwrap_or_default().trim().to_owned(),
+            jobs,
+        };
+        let status = hub.status().await;
+        hub.address = status.address.split("://").nth(1).unwrap().to_owned();
+        hub
+    }
+
+    /// Returns what the daemon says of its hub.
+    pub(crate) async fn status(&self) -> HubStatus {
+        let reply = self.daemon.get_with("/v1/status", &[]).await;
+        let status: DaemonStatus = serde_json::from_slice(&reply.body).unwrap();
+        status.hub.unwrap()
+    }
+
+    /// Returns the line that shows the token.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Authorization: Bearer {}\r\n", self.token)
+    }
+
+    /// Asks for a path with the token and further header lines, each ended.
+    pub(crate) async fn get(&self, path: &str, lines: &str) -> Told {
+        self.ask("GET", path, &format!("{}{lines}", self.bearer()))
+            .await
+    }
+
+    /// Asks with these header lines only, besides `Host` and `Connection`.
+    pub(crate) async fn ask(&self, method: &str, path: &str, lines: &str) -> Told {
+        let host = &self.address;
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n");
+        self.raw(request.as_bytes()).await
+    }
+
+    /// Sends bytes as they are and reads until the hub closes.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Told {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        // A hub that refuses half-way may close before it has read everything.
+        stream.write_all(bytes).await.ok();
+        let mut answer = Vec::new();
+        let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
+        read.expect("the hub closes what it refuses").ok();
+        told(&answer)
+    }
+}
+
+/// Splits an answer.
+pub(crate) fn told(answer: &[u8]) -> Told {
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
+    let (head, body) = match end {
+        Some(end) => (&answer[..end], answer[end + 4..].to_vec()),
+        None => (answer, Vec::new()),
+    };
+    let head = String::from_utf8_lossy(head).into_owned();
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
+    Told {
+        status: status.unwrap_or(0),
+        head: head.replace("\r\n", "\n"),
+        body,
+    }
+}
