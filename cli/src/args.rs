@@ -25,9 +25,9 @@ pub(crate) use global::{Colour, Format, Global};
 pub(crate) use happened::{RunsChanges, RunsHistory};
 pub(crate) use hub::{HubCommand, HubServe, HubToken};
 pub(crate) use runs::{
-    ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsEvalCancel, RunsEvalGet,
-    RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsStop, RunsTrial, RunsTrials,
-    WhichArtifacts,
+    ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsCompare, RunsDiff, RunsEvalCancel,
+    RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsLogs, RunsResult, RunsStop,
+    RunsTrajectory, RunsTrial, RunsTrials, WhichArtifacts,
 };
 
 /// Look at evaluation runs, from a mirror that keeps up by itself

@@ -19,10 +19,14 @@ mod daemon_status;
 mod finding;
 mod hub_serve;
 mod hub_token;
+mod lines;
 mod listing;
 mod profile;
+mod reading;
 mod runs_artifacts;
 mod runs_changes;
+mod runs_compare;
+mod runs_diff;
 mod runs_eval_cancel;
 mod runs_eval_get;
 mod runs_eval_list;
@@ -30,7 +34,10 @@ mod runs_eval_start;
 mod runs_get;
 mod runs_history;
 mod runs_list;
+mod runs_logs;
+mod runs_result;
 mod runs_stop;
+mod runs_trajectory;
 mod runs_trial;
 mod runs_trials;
 mod showing;
@@ -116,6 +123,11 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::History(args) => runs_history::run(context, args).await,
         RunsCommand::Changes(args) => runs_changes::run(context, args).await,
         RunsCommand::Artifacts(args) => runs_artifacts::run(context, args).await,
+        RunsCommand::Logs(args) => runs_logs::run(context, args).await,
+        RunsCommand::Trajectory(args) => runs_trajectory::run(context, args).await,
+        RunsCommand::Diff(args) => runs_diff::run(context, args).await,
+        RunsCommand::Result(args) => runs_result::run(context, args).await,
+        RunsCommand::Compare(args) => runs_compare::run(context, args).await,
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use docks_proto::paths::PlacesInput;
 use docks_proto::settings;
 
+use crate::output::PagerChoice;
+
 use docks_artifacts::source::StoreVariables;
 
 /// What the environment says, read once.
@@ -21,6 +23,8 @@ pub(crate) struct Environment {
     pub(crate) docksd: Option<PathBuf>,
     /// Variables that decide where object stores are and what opens them.
     pub(crate) stores: StoreVariables,
+    /// `PAGER` and `LESS`.
+    pub(crate) pager: PagerChoice,
     /// `PATH`.
     pub(crate) search_path: Option<OsString>,
     /// This very program.
@@ -65,6 +69,10 @@ impl Environment {
                 .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no")),
             docksd: path("DOCKSD"),
             stores: StoreVariables::read(&variable),
+            pager: PagerChoice {
+                pager: text("PAGER"),
+                less: set("LESS").is_some(),
+            },
             search_path: set("PATH"),
             program: None,
             directory: None,

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         now: UnixMs::now(),
     };
     let done = commands::run(&context, cli.command).and_then(|()| context.output.flush());
+    context.output.end_paging();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -9,6 +9,7 @@ pub(crate) mod clean;
 pub(crate) mod detail;
 pub(crate) mod json;
 pub(crate) mod look;
+mod pager;
 pub(crate) mod rows;
 pub(crate) mod table;
 pub(crate) mod when;
@@ -22,6 +23,7 @@ use docks_proto::client::Client;
 use crate::failure::{Failure, Kind};
 
 pub(crate) use look::{Look, Surroundings};
+pub(crate) use pager::PagerChoice;
 
 /// The only way to stdout and stderr.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(crate) struct Output {
 #[derive(Debug)]
 struct Stdout {
     buffer: Vec<u8>,
+    /// Takes what is written, instead of stdout itself.
+    pager: Option<pager::Pager>,
     /// The first error; nothing is written after it.
     error: Option<io::Error>,
 }
@@ -47,6 +51,7 @@ impl Output {
             look,
             stdout: Mutex::new(Stdout {
                 buffer: Vec::new(),
+                pager: None,
                 error: None,
             }),
         }
@@ -86,6 +91,27 @@ impl Output {
                 error,
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Sends what follows through the user's pager, if stdout is a terminal.
+    pub(crate) fn page(&self, choice: &PagerChoice) {
+        if self.look.width.is_some() {
+            let mut stdout = self.stdout.lock().expect("no printing panics");
+            stdout.write_out();
+            stdout.pager = pager::Pager::start(choice);
+        }
+    }
+
+    /// Ends paging: waits until the user has seen enough.
+    pub(crate) fn end_paging(&self) {
+        let pager = {
+            let mut stdout = self.stdout.lock().expect("no printing panics");
+            stdout.write_out();
+            stdout.pager.take()
+        };
+        if let Some(pager) = pager {
+            pager.end();
         }
     }
 
@@ -199,11 +225,14 @@ impl Output {
 impl Stdout {
     fn write_out(&mut self) {
         if self.error.is_none() && !self.buffer.is_empty() {
-            let mut stdout = io::stdout().lock();
-            self.error = stdout
-                .write_all(&self.buffer)
-                .and_then(|()| stdout.flush())
-                .err();
+            self.error = match &mut self.pager {
+                Some(pager) => pager.write(&self.buffer).err(),
+                None => {
+                    let mut stdout = io::stdout().lock();
+                    let written = stdout.write_all(&self.buffer);
+                    written.and_then(|()| stdout.flush()).err()
+                }
+            };
         }
         self.buffer.clear();
     }

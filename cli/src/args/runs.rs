@@ -33,6 +33,16 @@ pub(crate) enum RunsCommand {
     Changes(RunsChanges),
     /// Download the artifacts of an evaluation run
     Artifacts(RunsArtifacts),
+    /// Show the logs of a trial, as they grow if need be
+    Logs(RunsLogs),
+    /// Show the steps of a trial's agent
+    Trajectory(RunsTrajectory),
+    /// Show what a trial's agent changed
+    Diff(RunsDiff),
+    /// Show rewards, tests and errors of a trial
+    Result(RunsResult),
+    /// Compare runs task by task
+    Compare(RunsCompare),
 }
 
 /// What every list takes.
@@ -218,6 +228,83 @@ impl WhichArtifacts {
             || self.failed_only
             || self.pattern.is_some()
     }
+}
+
+/// Arguments of `docks runs logs`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks runs logs abc123 trial-001\n  \
+    docks runs logs abc123 trial-001 --tail 50 --follow\n  \
+    docks runs logs abc123 trial-001 --grep 'error|warning'")]
+pub(crate) struct RunsLogs {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) trial_id: String,
+    /// Show what is added, until the trial has ended
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last lines of each log
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u64>,
+    /// Only lines in which this regular expression is found
+    #[arg(long, value_name = "RE", value_parser = regular_expression, allow_hyphen_values = true)]
+    pub(crate) grep: Option<regex_lite::Regex>,
+}
+
+fn regular_expression(text: &str) -> Result<regex_lite::Regex, String> {
+    regex_lite::Regex::new(text).map_err(|error| error.to_string())
+}
+
+/// Arguments of `docks runs trajectory`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks runs trajectory abc123 trial-001\n  \
+    docks runs trajectory abc123 trial-001 --step 4\n  \
+    docks runs trajectory abc123 trial-001 --full")]
+pub(crate) struct RunsTrajectory {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) trial_id: String,
+    /// Only this step, in full; may be repeated or comma separated
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) step: Vec<u64>,
+    /// Cut nothing, and show what the agent reasoned
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+/// Arguments of `docks runs diff`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  docks runs diff abc123 trial-001\n  \
+    docks runs diff abc123 trial-001 --color always | less -R")]
+pub(crate) struct RunsDiff {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) trial_id: String,
+}
+
+/// Arguments of `docks runs result`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  docks runs result abc123 trial-001\n  \
+    docks runs result abc123 trial-001 --format json")]
+pub(crate) struct RunsResult {
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) run_id: String,
+    /// Full id, unique beginning of it, or exact name
+    pub(crate) trial_id: String,
+}
+
+/// Arguments of `docks runs compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  docks runs compare nightly-1 nightly-2\n  \
+    docks runs compare abc123 def456 --format tsv")]
+pub(crate) struct RunsCompare {
+    /// Full ids, unique beginnings of them, or exact names; the first is measured against
+    #[arg(required = true, num_args = 2.., value_name = "RUN_ID")]
+    pub(crate) run_ids: Vec<String>,
 }
 
 /// The four artifacts of a trial.

@@ -41,6 +41,13 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Returns a piece of a longer text cleaned as [`line`] does, with its tabs.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let parts: Vec<_> = text.split('\t').map(line).collect();
+    parts.join("\t")
+}
+
 /// Skips what follows an escape character.
 fn escape<'a>(after: &'a str, out: &mut String) -> &'a str {
     match after.chars().next() {

@@ -12,6 +12,7 @@ mod exit_codes;
 mod hostile;
 mod made_up;
 mod main_path;
+mod reading;
 mod real;
 mod remote;
 mod runs_daemon;

@@ -1,0 +1,55 @@
+//! `docks runs compare`: the same tasks in several runs, side by side.
+
+mod matrix;
+mod print;
+
+use docks_proto::freshness::Allowed;
+use docks_proto::object::{RunFields, parse_list};
+use docks_proto::query::ListQuery;
+use docks_proto::routes::RunKind;
+
+use crate::args::RunsCompare;
+use crate::connect::{Ladder, Rungs};
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::failure::{Failure, Kind};
+use crate::source::{Question, Source};
+
+use super::showing;
+use matrix::{Matrix, RunTrials};
+
+/// Compares runs; the first is what the others are measured against.
+///
+/// # Errors
+///
+/// Whatever finding a run or its trials can end in.
+pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Failure> {
+    let ladder = Ladder::new(&context.global, Environment::of_process())?;
+    let allowed = context.global.allowed();
+    let mut runs = Vec::new();
+    for given in &args.run_ids {
+        let rungs = Rungs::new(&ladder, &context.output, allowed == Allowed::Default);
+        let source = Source::new(rungs, allowed, context.now, &context.output);
+        let answered = source
+            .ask(Question::Run(RunKind::Evaluation, given))
+            .await?;
+        let fields = RunFields::of(&showing::object(&showing::text_of(&answered.body))?);
+        let id = fields.id.text().unwrap_or_else(|| given.clone());
+        let all = ListQuery {
+            limit: 0,
+            ..ListQuery::default()
+        };
+        let answered = source.ask(Question::Trials(&id, &all)).await?;
+        showing::say_age(context, &answered.freshness);
+        let list = parse_list(&answered.body)
+            .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
+        runs.push(RunTrials {
+            name: fields.name.text().unwrap_or_else(|| id.clone()),
+            status: fields.status.text().unwrap_or_default(),
+            id,
+            trials: list.objects.iter().map(matrix::Attempt::of).collect(),
+        });
+    }
+    let matrix = Matrix::of(runs);
+    print::print(context, &matrix)
+}

@@ -1,0 +1,158 @@
+//! A comparison in every format; the summary comes first.
+
+use crate::args::Format;
+use crate::commands::columns;
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::output::clean;
+use crate::output::json;
+use crate::output::when;
+
+use super::matrix::{Matrix, Outcome, Row};
+
+/// Tasks that are named in a line of the summary.
+const MOST_NAMED: usize = 10;
+
+/// Prints a comparison.
+pub(super) fn print(context: &Context, matrix: &Matrix) -> Result<(), Failure> {
+    let output = &context.output;
+    let failed = |error| Failure::chain(Kind::Failed, "could not write the comparison", &error);
+    match context.global.format {
+        Format::Json => {
+            let text = serde_json::to_string(matrix).map_err(failed)?;
+            match output.look().width {
+                Some(_) => output.line(json::indent(&text)),
+                None => output.line(text),
+            }
+        }
+        Format::Jsonl => {
+            for row in &matrix.tasks {
+                output.line(serde_json::to_string(row).map_err(failed)?);
+            }
+        }
+        Format::Table if output.look().width.is_some() => {
+            for line in summary(matrix) {
+                output.line(clean::line(&line));
+            }
+            output.line("");
+            table(context, matrix);
+        }
+        Format::Table | Format::Tsv => {
+            for line in summary(matrix) {
+                output.remark(line);
+            }
+            separated(context, matrix);
+        }
+    }
+    output.flush()
+}
+
+fn summary(matrix: &Matrix) -> Vec<String> {
+    let mut lines: Vec<String> = matrix
+        .runs
+        .iter()
+        .map(|run| {
+            format!(
+                "{}: {} of {} passed{} ({})",
+                run.name,
+                run.all.passed,
+                run.all.attempts,
+                details(&run.all),
+                run.status
+            )
+        })
+        .collect();
+    for (what, tasks) in [
+        ("better", &matrix.better),
+        ("worse", &matrix.worse),
+        ("flaky", &matrix.flaky),
+    ] {
+        let mut named: Vec<_> = tasks.iter().take(MOST_NAMED).cloned().collect();
+        if tasks.len() > MOST_NAMED {
+            named.push(format!("and {} more", tasks.len() - MOST_NAMED));
+        }
+        let names = if named.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", named.join(", "))
+        };
+        lines.push(format!("{} {what}{names}", tasks.len()));
+    }
+    lines
+}
+
+fn details(outcome: &Outcome) -> String {
+    let known = [
+        outcome.reward.map(|reward| format!("reward {reward:.2}")),
+        outcome.duration_seconds.map(when::lasting),
+        outcome.cost_usd.map(|cost| format!("${cost:.3}")),
+    ];
+    let known = known.into_iter().flatten();
+    known.map(|text| format!(", {text}")).collect()
+}
+
+fn table(context: &Context, matrix: &Matrix) {
+    let mut names = vec!["task"];
+    names.extend(matrix.runs.iter().map(|run| run.name.as_str()));
+    names.push("change");
+    let rows: Vec<Vec<String>> = matrix
+        .tasks
+        .iter()
+        .map(|row| {
+            let cell = |outcome: &Outcome| match outcome.status {
+                "missing" => "-".to_owned(),
+                status => format!(
+                    "{status} {}/{}{}",
+                    outcome.passed,
+                    outcome.attempts,
+                    details(outcome)
+                ),
+            };
+            let mut cells = vec![row.name()];
+            cells.extend(row.runs.iter().map(cell));
+            cells.push(row.change.unwrap_or("-").to_owned());
+            cells
+        })
+        .collect();
+    columns::print(context, &names, &rows);
+}
+
+/// One line per task and run, for programs.
+fn separated(context: &Context, matrix: &Matrix) {
+    let names = [
+        "task",
+        "agent",
+        "run",
+        "status",
+        "attempts",
+        "passed",
+        "reward",
+        "duration_seconds",
+        "cost_usd",
+        "change",
+        "flaky",
+    ];
+    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+    let line = |row: &Row, at: usize| {
+        let outcome = &row.runs[at];
+        vec![
+            row.task.clone(),
+            row.agent.clone().unwrap_or_default(),
+            matrix.runs[at].id.clone(),
+            outcome.status.to_owned(),
+            outcome.attempts.to_string(),
+            outcome.passed.to_string(),
+            number(outcome.reward),
+            number(outcome.duration_seconds),
+            number(outcome.cost_usd),
+            row.change.unwrap_or_default().to_owned(),
+            row.flaky.to_string(),
+        ]
+    };
+    let rows: Vec<_> = matrix
+        .tasks
+        .iter()
+        .flat_map(|row| (0..row.runs.len()).map(move |at| line(row, at)))
+        .collect();
+    columns::print(context, &names, &rows);
+}

@@ -1,0 +1,83 @@
+//! `docks runs diff`: what the agent changed.
+
+use docks_artifacts::ArtifactType;
+
+use crate::args::{Format, RunsDiff};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::output::cell::Ink;
+use crate::output::clean;
+
+use super::lines::Lines;
+use super::reading::Reading;
+
+/// Shows the diff of a trial, in colour where there is colour.
+///
+/// # Errors
+///
+/// [`Kind::NotFound`] when there is none, and whatever finding or reading it can end in.
+pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failure> {
+    if context.global.format != Format::Table {
+        return Err(Failure::usage("a diff is text").hint("leave out --format"));
+    }
+    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
+    let now = reading.now(false).await?;
+    let uris = now.uris(ArtifactType::Diff);
+    if uris.is_empty() {
+        return Err(now.has_no(ArtifactType::Diff));
+    }
+    reading.page();
+    let output = &context.output;
+    let failed = |error| Failure::chain(Kind::Failed, "could not read the diff", &error);
+    for uri in uris {
+        let file = reading.open(&uri).await?;
+        let mut lines = Lines::from(file, 0).map_err(failed)?;
+        let mut piece = Vec::new();
+        let mut begun = true;
+        let mut ink = None;
+        while lines.next(&mut piece).map_err(failed)? {
+            if begun {
+                ink = ink_of(&piece);
+            }
+            let text = clean::text(&piece);
+            match ink.filter(|_| output.look().colour) {
+                Some(ink) => {
+                    let style = ink.style();
+                    output.data(format!("{style}{text}{style:#}"));
+                }
+                None => output.data(text),
+            }
+            begun = lines.at_line_start();
+            if begun {
+                output.data("\n");
+            }
+            if output.reader_is_gone() {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    output.flush()
+}
+
+fn ink_of(line: &[u8]) -> Option<Ink> {
+    let heads: [&[u8]; 8] = [
+        b"diff ",
+        b"index ",
+        b"--- ",
+        b"+++ ",
+        b"new file",
+        b"deleted file",
+        b"rename ",
+        b"similarity ",
+    ];
+    if heads.iter().any(|head| line.starts_with(head)) {
+        return Some(Ink::Bold);
+    }
+    match line.first() {
+        Some(b'+') => Some(Ink::Green),
+        Some(b'-') => Some(Ink::Red),
+        Some(b'@') => Some(Ink::Cyan),
+        _ => None,
+    }
+}

@@ -1,0 +1,199 @@
+//! `docks runs logs`: the logs of one trial, as long as they grow if need be.
+
+use std::fs::File;
+use std::time::Duration;
+
+use docks_artifacts::ArtifactType;
+use docks_artifacts::sanitise::last_segment;
+use docks_artifacts::source::is_local;
+use regex_lite::Regex;
+
+use crate::args::{Format, RunsLogs};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::output::clean;
+
+use super::lines::{self, Lines};
+use super::reading::{Now, Reading};
+
+/// How often a file of this machine is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often somebody else is asked.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Shows the logs of a trial.
+///
+/// # Errors
+///
+/// [`Kind::NotFound`] when there are none, and whatever finding or reading them can end in.
+pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failure> {
+    if context.global.format != Format::Table {
+        return Err(Failure::usage("logs are text").hint("leave out --format"));
+    }
+    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
+    let mut now = reading.now(false).await?;
+    if args.follow {
+        while now.active() && now.uris(ArtifactType::Logs).is_empty() {
+            tokio::time::sleep(ASK_AGAIN).await;
+            now = reading.now(true).await?;
+        }
+    }
+    let uris = now.uris(ArtifactType::Logs);
+    if uris.is_empty() {
+        return Err(now.has_no(ArtifactType::Logs));
+    }
+    if !args.follow {
+        reading.page();
+    }
+    let mut printer = Printer {
+        context,
+        grep: args.grep.as_ref(),
+        several: uris.len() > 1,
+        shown: None,
+    };
+    let mut logs = Vec::new();
+    for uri in uris {
+        let file = reading.open(&uri).await?;
+        let at_bytes = printer.begin(&uri, file, args.tail).await?;
+        logs.push((uri, at_bytes));
+        if context.output.reader_is_gone() {
+            return Ok(());
+        }
+    }
+    if args.follow {
+        follow(&reading, &mut printer, logs, now).await?;
+    }
+    Ok(())
+}
+
+/// Shows what comes until the trial has ended.
+async fn follow(
+    reading: &Reading<'_>,
+    printer: &mut Printer<'_>,
+    mut logs: Vec<(String, u64)>,
+    mut now: Now,
+) -> Result<(), Failure> {
+    let local = logs.iter().all(|(uri, _)| is_local(uri));
+    let looks_per_question = if local {
+        ASK_AGAIN.as_millis() / LOOK_AGAIN.as_millis()
+    } else {
+        1
+    };
+    let mut looks = 0;
+    loop {
+        // Once more after the end: what came between the last look and the end.
+        let last = !now.active();
+        for (uri, at_bytes) in &mut logs {
+            let file = reading.open(uri).await?;
+            *at_bytes = printer.rest(uri, file, *at_bytes).await?;
+        }
+        if last || printer.context.output.reader_is_gone() {
+            return Ok(());
+        }
+        tokio::time::sleep(if local { LOOK_AGAIN } else { ASK_AGAIN }).await;
+        looks += 1;
+        if looks % looks_per_question == 0 {
+            now = reading.now(true).await?;
+            for uri in now.uris(ArtifactType::Logs) {
+                if logs.iter().all(|(known, _)| *known != uri) {
+                    printer.several = true;
+                    logs.push((uri, 0));
+                }
+            }
+        }
+    }
+}
+
+struct Printer<'a> {
+    context: &'a Context,
+    grep: Option<&'a Regex>,
+    /// Whether lines need to say which log they are of.
+    several: bool,
+    /// The log that was last said.
+    shown: Option<String>,
+}
+
+impl Printer<'_> {
+    /// Shows a log from its beginning or its last lines on; returns where it ends now.
+    async fn begin(
+        &mut self,
+        uri: &str,
+        mut file: File,
+        tail: Option<u64>,
+    ) -> Result<u64, Failure> {
+        let Some(wanted) = tail else {
+            return self.rest(uri, file, 0).await;
+        };
+        if self.grep.is_none() {
+            let start = lines::start_of_last(&mut file, wanted).map_err(unreadable)?;
+            return self.rest(uri, file, start).await;
+        }
+        let end_bytes = file.metadata().map_err(unreadable)?.len();
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let again = file.try_clone().map_err(unreadable)?;
+        let found = lines::last_that_fit(file, wanted, |piece| self.fits(piece));
+        let mut piece = Vec::new();
+        for at_bytes in found.map_err(unreadable)? {
+            let file = again.try_clone().map_err(unreadable)?;
+            let mut line = Lines::from(file, at_bytes).map_err(unreadable)?;
+            if line.next(&mut piece).map_err(unreadable)? {
+                self.print(uri, &piece, true);
+            }
+        }
+        self.context.output.flush()?;
+        Ok(end_bytes)
+    }
+
+    /// Shows a log from a place on; returns where it ends now.
+    async fn rest(&mut self, uri: &str, file: File, from_bytes: u64) -> Result<u64, Failure> {
+        let size_bytes = file.metadata().map_err(unreadable)?.len();
+        // One that became shorter was begun again.
+        let from_bytes = if size_bytes < from_bytes {
+            0
+        } else {
+            from_bytes
+        };
+        let mut lines = Lines::from(file, from_bytes).map_err(unreadable)?;
+        let (mut piece, mut unseen_bytes) = (Vec::new(), 0);
+        while lines.next(&mut piece).map_err(unreadable)? {
+            if self.fits(&piece) {
+                self.print(uri, &piece, lines.at_line_start());
+            }
+            unseen_bytes += piece.len();
+            if unseen_bytes > 1 << 20 {
+                unseen_bytes = 0;
+                // A moment for Ctrl-C.
+                tokio::task::yield_now().await;
+                if self.context.output.reader_is_gone() {
+                    break;
+                }
+            }
+        }
+        self.context.output.flush()?;
+        Ok(lines.at_bytes())
+    }
+
+    fn fits(&self, piece: &[u8]) -> bool {
+        let grep = self.grep;
+        grep.is_none_or(|grep| grep.is_match(&String::from_utf8_lossy(piece)))
+    }
+
+    fn print(&mut self, uri: &str, piece: &[u8], whole: bool) {
+        let output = &self.context.output;
+        if self.several && self.shown.as_deref() != Some(uri) {
+            let blank = if self.shown.is_some() { "\n" } else { "" };
+            let name = clean::line(last_segment(uri)).into_owned();
+            output.line(format!("{blank}==> {name} <=="));
+            self.shown = Some(uri.to_owned());
+        }
+        output.data(clean::text(piece));
+        if whole || self.grep.is_some() {
+            output.data("\n");
+        }
+    }
+}
+
+fn unreadable(error: std::io::Error) -> Failure {
+    Failure::chain(Kind::Failed, "could not read the log", &error)
+}

@@ -1,0 +1,80 @@
+//! `docks runs result`: rewards, tests and errors of one trial.
+
+mod findings;
+
+use std::io::Read;
+
+use docks_artifacts::ArtifactType;
+use serde_json::Value;
+
+use crate::args::{Format, RunsResult};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::output::json;
+
+use super::lines::Lines;
+use super::reading::Reading;
+use findings::Findings;
+
+/// Largest result that is laid out; `--format json` prints larger ones.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Shows the result of a trial.
+///
+/// # Errors
+///
+/// [`Kind::NotFound`] when there is none, and whatever finding or reading it can end in.
+pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Failure> {
+    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
+    let now = reading.now(false).await?;
+    let uris = now.uris(ArtifactType::Result);
+    let failed = |error| Failure::chain(Kind::Failed, "could not read the result", &error);
+    // Some remotes keep the result in the trial itself.
+    let own = serde_json::from_str(now.object.text()).unwrap_or(Value::Null);
+    let own = findings::result_data(own);
+    if uris.is_empty() && own.is_null() {
+        return Err(now.has_no(ArtifactType::Result));
+    }
+    reading.page();
+    let output = &context.output;
+    match context.global.format {
+        Format::Json | Format::Jsonl => {
+            if uris.is_empty() {
+                output.line(own.to_string());
+            }
+            for uri in &uris {
+                let mut lines = Lines::from(reading.open(uri).await?, 0).map_err(failed)?;
+                let mut piece = Vec::new();
+                while lines.next(&mut piece).map_err(failed)? && !output.reader_is_gone() {
+                    output.data(&piece);
+                    if lines.at_line_start() {
+                        output.data("\n");
+                    }
+                }
+                if !lines.at_line_start() {
+                    output.data("\n");
+                }
+            }
+        }
+        Format::Table | Format::Tsv => {
+            let mut findings = Findings::default();
+            findings.read(&own);
+            for uri in &uris {
+                let mut text = Vec::new();
+                let file = reading.open(uri).await?;
+                file.take(MOST_BYTES)
+                    .read_to_end(&mut text)
+                    .map_err(failed)?;
+                match serde_json::from_slice(&text) {
+                    Ok(value) => findings.read(&value),
+                    Err(_) => findings.read_text(&String::from_utf8_lossy(&text)),
+                }
+            }
+            output.data(findings.print(output.look().colour));
+            if findings.is_empty() {
+                output.line(json::indent(&own.to_string()));
+            }
+        }
+    }
+    output.flush()
+}

@@ -1,0 +1,125 @@
+//! `docks runs trajectory`: the steps of an agent, one after the other.
+
+mod step;
+mod stream;
+
+use docks_artifacts::ArtifactType;
+use docks_artifacts::source::shown;
+
+use crate::args::{Format, RunsTrajectory};
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::output::clean;
+use crate::output::json;
+
+use super::lines::Lines;
+use super::reading::Reading;
+use step::Step;
+use stream::{Event, Read};
+
+/// Shows the steps of a trial's agent.
+///
+/// # Errors
+///
+/// [`Kind::NotFound`] when there is no trajectory or no such step, and whatever finding or
+/// reading it can end in.
+pub(super) async fn run(context: &Context, args: &RunsTrajectory) -> Result<(), Failure> {
+    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
+    let now = reading.now(false).await?;
+    let uris = now.uris(ArtifactType::Trajectory);
+    if uris.is_empty() {
+        return Err(now.has_no(ArtifactType::Trajectory));
+    }
+    reading.page();
+    let mut found = 0;
+    for uri in &uris {
+        if uris.len() > 1 && context.global.format == Format::Table {
+            let name = shown(uri);
+            context
+                .output
+                .line(format!("==> {} <==", clean::line(&name)));
+        }
+        let file = reading.open(uri).await?;
+        if context.global.format == Format::Json {
+            copy(context, file)?;
+            found += 1;
+        } else {
+            found += steps(context, args, file)?;
+        }
+    }
+    context.output.flush()?;
+    match (found, args.step.is_empty()) {
+        (0, false) => Err(
+            Failure::new(Kind::NotFound, "the trajectory has no such step")
+                .hint("leave out --step to see which it has"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Prints what was asked for of one file; returns how many steps that was.
+fn steps(context: &Context, args: &RunsTrajectory, file: std::fs::File) -> Result<usize, Failure> {
+    let output = &context.output;
+    let (mut count, mut printed) = (0_u64, 0);
+    let table = context.global.format == Format::Table;
+    let read = stream::read(file, &mut |event| {
+        match event {
+            Event::Step(text) => {
+                count += 1;
+                let step = Step::of(text, count);
+                if args.step.is_empty() || args.step.contains(&step.number) {
+                    printed += 1;
+                    if table {
+                        let full = args.full || !args.step.is_empty();
+                        output.data(step.print(full, output.look().colour));
+                    } else {
+                        output.line(json::compact(text));
+                    }
+                }
+            }
+            Event::Total(text) if table && args.step.is_empty() => {
+                output.data(step::totals(text, output.look().colour));
+            }
+            Event::Continued(text) if table => {
+                output.line(format!("continues in {}", clean::line(text)));
+            }
+            Event::Total(_) | Event::Continued(_) => {}
+        }
+        !output.reader_is_gone()
+    });
+    match read {
+        Ok(Read::Steps | Read::Stopped) => Ok(printed),
+        Ok(Read::Other(text)) => {
+            output.line(clean_json(&text));
+            Ok(1)
+        }
+        Err(error) => Err(
+            Failure::chain(Kind::Failed, "could not read the trajectory", &error)
+                .hint("`--format json` prints it as it is"),
+        ),
+    }
+}
+
+/// Lays JSON out for people; a JSON text escapes control characters, so lines stay lines.
+fn clean_json(text: &str) -> String {
+    let laid_out = json::indent(text);
+    let lines: Vec<_> = laid_out.lines().map(clean::line).collect();
+    lines.join("\n")
+}
+
+/// Prints a file as it is.
+fn copy(context: &Context, file: std::fs::File) -> Result<(), Failure> {
+    let failed = |error| Failure::chain(Kind::Failed, "could not read the trajectory", &error);
+    let mut lines = Lines::from(file, 0).map_err(failed)?;
+    let mut piece = Vec::new();
+    while lines.next(&mut piece).map_err(failed)? {
+        context.output.data(&piece);
+        if lines.at_line_start() {
+            context.output.data("\n");
+        }
+        if context.output.reader_is_gone() {
+            break;
+        }
+    }
+    Ok(())
+}
