@@ -41,6 +41,7 @@ mod runs_trajectory;
 mod runs_trial;
 mod runs_trials;
 mod showing;
+mod stopping;
 mod stores;
 mod sync;
 

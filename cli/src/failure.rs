@@ -27,6 +27,10 @@ pub(crate) enum Kind {
     RateLimited,
     /// A prefix or name that fits several objects.
     Ambiguous,
+    /// The run's process catches no signal, so that only killing it ends it.
+    NeedsKill,
+    /// It had not ended when waiting for it was given up.
+    StillRunning,
     /// Some artifacts could not be downloaded.
     SomeArtifacts,
     /// Ctrl-C.
@@ -38,13 +42,14 @@ impl Kind {
     #[must_use]
     pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Kind::Failed => 1,
+            Kind::Failed | Kind::NeedsKill => 1,
             Kind::Usage => 2,
             Kind::NotFound => 3,
             Kind::Auth => 4,
             Kind::Unreachable => 5,
             Kind::FreshnessUnmet => 6,
             Kind::RateLimited => 7,
+            Kind::StillRunning => 8,
             Kind::Ambiguous => 9,
             Kind::SomeArtifacts => 12,
             Kind::Interrupted => 130,
@@ -140,6 +145,7 @@ pub(crate) fn kind_of(code: ErrorCode) -> Kind {
             Kind::Unreachable
         }
         ErrorCode::FreshnessUnmet => Kind::FreshnessUnmet,
+        ErrorCode::NeedsKill => Kind::NeedsKill,
         ErrorCode::ForbiddenRequest
         | ErrorCode::Unsupported
         | ErrorCode::ShuttingDown

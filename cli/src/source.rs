@@ -51,6 +51,8 @@ pub(crate) enum Question<'a> {
     Trial(&'a str, &'a str),
     /// To do something to a run.
     Act(Action, &'a str),
+    /// The same, and to kill its process where it cannot be stopped gently.
+    Kill(Action, &'a str),
 }
 
 /// An answer with its age.
@@ -133,6 +135,10 @@ impl<'a, W: Ways> Source<'a, W> {
                 client.status().await.map_err(not_sent)?;
                 client.act(action, id).await?
             }
+            Question::Kill(action, id) => {
+                client.status().await.map_err(not_sent)?;
+                client.kill(action, id).await?
+            }
         };
         Ok(self.answered(answer))
     }
@@ -164,7 +170,7 @@ fn not_sent(error: ClientError) -> ClientError {
 /// Reading twice does no harm. An action is repeated only when it surely was
 /// not begun: nobody took the connection, or the daemon was told apart before.
 fn elsewhere(question: Question<'_>, error: &ClientError) -> bool {
-    let acting = matches!(question, Question::Act(..));
+    let acting = matches!(question, Question::Act(..) | Question::Kill(..));
     match error {
         ClientError::Send(SendError::Unsendable(_) | SendError::TooLarge { .. }) => false,
         ClientError::Send(SendError::Connect { .. }) | ClientError::Protocol { .. } => true,

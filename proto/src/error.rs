@@ -38,6 +38,8 @@ pub enum ErrorCode {
     RemoteBroken,
     /// What was asked cannot be done with this remote, or not now: 409.
     Unsupported,
+    /// The run's process catches no signal, so that only killing it ends it: 409.
+    NeedsKill,
     /// The daemon is ending: 503.
     ShuttingDown,
     /// A defect or a full disk on our side: 500.

@@ -25,6 +25,9 @@ pub const AS_OF: &str = "docks-as-of";
 /// Age of the answer in milliseconds, finer than `Age`.
 pub const AGE_MS: &str = "docks-age-ms";
 
+/// Query parameter of an action that ends a run: whether its process may be killed.
+pub const KILL: &str = "kill";
+
 /// Health, remotes, last and next sync.
 pub const STATUS: &str = "/v1/status";
 /// Asks the engine to catch up; answers when it has.

@@ -102,6 +102,15 @@ pub struct RemoteStatus {
     /// Last full sweep of each list, RFC 3339.
     #[serde(default)]
     pub last_sweep: Option<String>,
+    /// How changes are learned: `polling`, `events` or `rescans`.
+    #[serde(default)]
+    pub following: Option<String>,
+    /// Folders that are watched for events.
+    #[serde(default)]
+    pub watched_folders: Option<u64>,
+    /// Why there are no events where there could be.
+    #[serde(default)]
+    pub not_followed: Option<String>,
     /// What was learned of the remote, as JSON for people.
     #[serde(default)]
     pub capabilities: serde_json::Value,

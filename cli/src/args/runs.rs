@@ -109,6 +109,9 @@ pub(crate) struct RunsStop {
     /// Do not ask first
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Kill a job's process that catches no signal, or that was asked to stop already
+    #[arg(long)]
+    pub(crate) kill: bool,
 }
 
 /// Arguments of `docks runs eval-list`.
@@ -150,6 +153,9 @@ pub(crate) struct RunsEvalCancel {
     /// Do not ask first
     #[arg(short, long)]
     pub(crate) force: bool,
+    /// Kill a job's process that catches no signal, or that was asked to stop already
+    #[arg(long)]
+    pub(crate) kill: bool,
 }
 
 /// Arguments of `docks runs trials`.

@@ -11,21 +11,21 @@ use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::clean;
 use crate::output::rows::status_ink;
-use crate::source::Question;
+use crate::source::{Answered, Question};
 
-/// Does `action` to a run and prints its new status; asks first unless `force` says not to.
+/// Asks whether `action` is to be done, unless `force` says not to; returns to which run.
 ///
 /// # Errors
 ///
-/// When the answer is no, nobody can be asked, or the action is refused.
-pub(super) async fn run_unless_declined(
+/// When the answer is no, or nobody can be asked.
+pub(super) async fn agree_on(
     context: &Context,
     action: Action,
     given: &str,
     force: bool,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     if force {
-        return run(context, action, given).await;
+        return Ok(given.to_owned());
     }
     context.output.must_be_able_to_ask()?;
     let (kind, verb) = match action {
@@ -42,7 +42,7 @@ pub(super) async fn run_unless_declined(
         return Err(Failure::failed("nothing was done"));
     }
     // What was shown is what it is done to, whatever a prefix or a name fits by now.
-    run(context, action, &id).await
+    Ok(id)
 }
 
 /// Says what would be done to which run: an id alone tells people little.
@@ -60,12 +60,22 @@ pub(super) async fn run(context: &Context, action: Action, given: &str) -> Resul
     let answered = Asking::new(context)?
         .ask(Question::Act(action, given))
         .await?;
+    print(context, action, given, &answered)
+}
+
+/// Prints the status that a run has after an action.
+pub(super) fn print(
+    context: &Context,
+    action: Action,
+    given: &str,
+    answered: &Answered,
+) -> Result<(), Failure> {
     let view = match action {
         Action::Stop => View::Run,
         Action::Start | Action::Cancel => View::Evaluation,
     };
     if context.global.format != Format::Table {
-        return showing::print(context, view, &answered);
+        return showing::print(context, view, answered);
     }
     let fields = RunFields::of(&showing::object(&showing::text_of(&answered.body))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());

@@ -133,6 +133,7 @@ fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {
     rows.extend([
         row("  next due", next),
         row("  backlog", remote.backlog.to_string()),
+        row("  following", following(remote)),
         row("  circuit", &remote.circuit),
         row("  requests", requests(remote)),
         row(
@@ -144,6 +145,15 @@ fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {
         rows.push(row("  set aside", format!("{path} (was corrupt)")));
     }
     rows
+}
+
+fn following(remote: &RemoteStatus) -> String {
+    let how = remote.following.as_deref().unwrap_or("polling");
+    match (remote.watched_folders, &remote.not_followed) {
+        (Some(folders), _) => format!("{how} ({folders} folders watched)"),
+        (None, Some(why)) => format!("{how} ({why})"),
+        (None, None) => how.to_owned(),
+    }
 }
 
 fn requests(remote: &RemoteStatus) -> String {

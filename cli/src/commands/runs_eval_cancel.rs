@@ -2,12 +2,13 @@
 
 use docks_proto::routes::Action;
 
-use super::action;
+use super::{action, stopping};
 use crate::args::RunsEvalCancel;
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Cancels an evaluation run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsEvalCancel) -> Result<(), Failure> {
-    action::run_unless_declined(context, Action::Cancel, &args.run_id, args.force).await
+    let id = action::agree_on(context, Action::Cancel, &args.run_id, args.force).await?;
+    stopping::run(context, Action::Cancel, &id, args.kill).await
 }

@@ -2,12 +2,13 @@
 
 use docks_proto::routes::Action;
 
-use super::action;
+use super::{action, stopping};
 use crate::args::RunsStop;
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Stops a run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsStop) -> Result<(), Failure> {
-    action::run_unless_declined(context, Action::Stop, &args.run_id, args.force).await
+    let id = action::agree_on(context, Action::Stop, &args.run_id, args.force).await?;
+    stopping::run(context, Action::Stop, &id, args.kill).await
 }

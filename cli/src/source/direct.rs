@@ -31,6 +31,10 @@ pub(super) async fn ask(client: &Client, question: Question<'_>, began: UnixMs) 
         Question::Trials(given, query) => trials(client, given, query).await,
         Question::Trial(run, trial) => one_trial(client, run, trial).await,
         Question::Act(action, given) => act(client, action, given).await,
+        Question::Kill(..) => Err(Stop::Failure(
+            Failure::failed("only the daemon can kill the process of a run")
+                .hint("start it with `docks daemon start`, or leave out --kill"),
+        )),
     };
     match done {
         Ok((body, total)) => Ok(Ok(Answered {

@@ -17,6 +17,7 @@ use super::Service;
 use super::error::ApiError;
 use crate::mirror;
 use crate::registry::Source;
+use crate::remote::Following;
 
 /// Lines of progress that may wait for a slow reader.
 const LINES_WAITING: usize = 16;
@@ -60,6 +61,11 @@ async fn remote_status(service: &Service, source: &Source) -> RemoteStatus {
         consecutive: 1,
     });
     let stats = stats.unwrap_or_default();
+    let (following, watched_folders, not_followed) = match health.following {
+        Following::Polled => ("polling", None, None),
+        Following::Events { folders } => ("events", Some(folders), None),
+        Following::Rescans { why } => ("rescans", None, Some(why)),
+    };
     RemoteStatus {
         profiles: service.registry.profiles_of(&source.target),
         kind: source.kind.to_owned(),
@@ -76,6 +82,9 @@ async fn remote_status(service: &Service, source: &Source) -> RemoteStatus {
         budget_per_minute: health.budget_per_minute,
         budget_left: health.budget_left,
         last_sweep: text(health.last_sweep),
+        following: Some(following.to_owned()),
+        watched_folders,
+        not_followed,
         capabilities: health.capabilities,
         database: source.database.display().to_string(),
         database_bytes: stats.bytes,

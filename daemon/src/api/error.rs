@@ -287,7 +287,12 @@ fn no_answer(error: &SyncError) -> (StatusCode, ErrorDetail) {
         ),
         FaultClass::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
         // Not 501: that is said of servers that do not know the method at all.
-        FaultClass::Unsupported => (StatusCode::CONFLICT, Code::Unsupported, None),
+        FaultClass::Unsupported => match &**remote {
+            RemoteError::Unfit {
+                needs_kill: true, ..
+            } => (StatusCode::CONFLICT, Code::NeedsKill, None),
+            _ => (StatusCode::CONFLICT, Code::Unsupported, None),
+        },
         FaultClass::Rejected if status == Some(409) => {
             (StatusCode::CONFLICT, Code::Unsupported, None)
         }
@@ -316,6 +321,7 @@ fn no_answer(error: &SyncError) -> (StatusCode, ErrorDetail) {
 fn said_by(remote: &RemoteError) -> Option<String> {
     match remote {
         RemoteError::Status { complaint, .. } => complaint.hint.clone(),
+        RemoteError::Unfit { hint, .. } => hint.clone(),
         _ => None,
     }
 }

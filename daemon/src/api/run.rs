@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use docks_proto::freshness::Source as From;
 use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::{Action, KILL, RunKind};
 
 use super::answers::{Answer, Of};
 use super::complete;
@@ -163,27 +163,30 @@ fn not_there(error: ApiError, kind: RunKind, given: &str) -> ApiError {
 pub(super) async fn stop(
     State(service): State<Arc<Service>>,
     Ids((tenant, id)): Ids<(String, String)>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Answered {
-    act(&service, Action::Stop, &tenant, &id, &headers).await
+    act(&service, Action::Stop, &tenant, &id, (&uri, &headers)).await
 }
 
 /// `POST /tenants/{tenant}/harbor/runs/{id}/start`
 pub(super) async fn start(
     State(service): State<Arc<Service>>,
     Ids((tenant, id)): Ids<(String, String)>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Answered {
-    act(&service, Action::Start, &tenant, &id, &headers).await
+    act(&service, Action::Start, &tenant, &id, (&uri, &headers)).await
 }
 
 /// `POST /tenants/{tenant}/harbor/runs/{id}/cancel`
 pub(super) async fn cancel(
     State(service): State<Arc<Service>>,
     Ids((tenant, id)): Ids<(String, String)>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Answered {
-    act(&service, Action::Cancel, &tenant, &id, &headers).await
+    act(&service, Action::Cancel, &tenant, &id, (&uri, &headers)).await
 }
 
 async fn act(
@@ -191,13 +194,20 @@ async fn act(
     action: Action,
     tenant: &str,
     given: &str,
-    headers: &HeaderMap,
+    (uri, headers): (&Uri, &HeaderMap),
 ) -> Answered {
     let source = service.source(headers, Some(tenant)).await?;
     let ask = service.ask(headers);
     let kind = action.kind();
+    let kill = may_kill(uri.query().unwrap_or(""))?;
     let found = find::run(&source, kind, given, ask).await?;
-    let acting = source.sync.act(action, &found.id);
+    let acting = async {
+        if kill {
+            source.sync.kill(action, &found.id).await
+        } else {
+            source.sync.act(action, &found.id).await
+        }
+    };
     let object = tokio::time::timeout(ACTION_PATIENCE, acting)
         .await
         .map_err(|_| ApiError::TooSlow(ACTION_PATIENCE))?
@@ -207,4 +217,17 @@ async fn act(
     let of = find::of_run(&stored);
     let freshness = freshen::freshness(&source, &find::confirmed(&stored), of, From::Remote);
     Ok(encode::object(object.text().to_owned(), &freshness))
+}
+
+fn may_kill(query: &str) -> Result<bool, ApiError> {
+    let given = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(KILL)?.strip_prefix('='));
+    match given {
+        None | Some("false" | "0") => Ok(false),
+        Some("true" | "1") => Ok(true),
+        Some(other) => Err(ApiError::Request(format!(
+            "`{KILL}` must be true or false, not `{other}`"
+        ))),
+    }
 }

@@ -95,7 +95,9 @@ pub(super) fn judge(
     }
     let goes_back = phase(&known.status) == Phase::Terminal && phase(status) == Phase::Active;
     let seen_before = known.doubt_ms.is_some_and(|before| before < observed_ms);
-    if goes_back && !own && !seen_before && !times.newer_than(known.times) {
+    // A remote that tells by itself has no replica that lags behind.
+    let polled = learned == Learned::Polled;
+    if goes_back && polled && !seen_before && !times.newer_than(known.times) {
         return Verdict::Doubt;
     }
     Verdict::Replace
@@ -143,6 +145,7 @@ mod tests {
         let judged = |times, learned| judge(&known, "running", times, 110, learned);
         assert_eq!(judged(running(60), Learned::Polled), Verdict::Replace);
         assert_eq!(judged(running(10), Learned::OwnAction), Verdict::Replace);
+        assert_eq!(judged(running(10), Learned::Event), Verdict::Replace);
     }
 
     #[test]

@@ -8,11 +8,14 @@ use docks_proto::client::{HttpsTransport, Limits, SendError};
 use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::settings::Target;
+use tokio::sync::Notify;
 
 use super::tokens::{Signed, Tokens};
 use crate::remote::docks_api::{DocksApi, TokenSource};
 use crate::remote::harbor_jobs::{self, HarborJobs};
-use crate::remote::{Fetched, Page, PageRequest, Remote, RemoteError, Traits, Validator};
+use crate::remote::{
+    Fetched, Following, News, Page, PageRequest, Remote, RemoteError, Traits, Validator,
+};
 
 /// Makes remotes. The daemon's is [`Network`]; tests bring their own.
 pub trait Connect: Send + Sync + 'static {
@@ -70,6 +73,8 @@ impl Connect for Network {
 struct Jobs {
     dir: PathBuf,
     opened: OnceLock<HarborJobs>,
+    /// Woken when it is within reach for the first time.
+    found: Notify,
 }
 
 impl Jobs {
@@ -77,6 +82,7 @@ impl Jobs {
         Self {
             dir,
             opened: OnceLock::new(),
+            found: Notify::new(),
         }
     }
 
@@ -85,7 +91,9 @@ impl Jobs {
             return Ok(jobs);
         }
         let jobs = HarborJobs::open(&self.dir, harbor_jobs::Options::default())?;
-        Ok(self.opened.get_or_init(|| jobs))
+        let jobs = self.opened.get_or_init(|| jobs);
+        self.found.notify_one();
+        Ok(jobs)
     }
 }
 
@@ -131,5 +139,31 @@ impl Remote for Jobs {
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         self.opened()?.act(action, id).await
+    }
+
+    async fn kill(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
+        self.opened()?.kill(action, id).await
+    }
+
+    async fn changed(&self) {
+        loop {
+            match self.opened.get() {
+                Some(jobs) => return jobs.changed().await,
+                None => self.found.notified().await,
+            }
+        }
+    }
+
+    async fn news(&self) -> Result<News, RemoteError> {
+        self.opened()?.news().await
+    }
+
+    fn following(&self) -> Following {
+        match self.opened.get() {
+            Some(jobs) => jobs.following(),
+            None => Following::Rescans {
+                why: "the directory was not within reach yet".to_owned(),
+            },
+        }
     }
 }

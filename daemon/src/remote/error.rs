@@ -30,6 +30,16 @@ pub enum RemoteError {
     /// This remote cannot do that at all.
     #[error("{0}")]
     Unsupported(String),
+    /// It can do that, but not to this run as it is.
+    #[error("{message}")]
+    Unfit {
+        /// Why not.
+        message: String,
+        /// What to do instead.
+        hint: Option<String>,
+        /// Whether [`Remote::kill`](super::Remote::kill) can do it.
+        needs_kill: bool,
+    },
     /// Reading local files failed.
     #[error("could not read {}", path.display())]
     Files {
@@ -73,7 +83,7 @@ impl RemoteError {
             }
             RemoteError::Files { .. } => FaultClass::Outage,
             RemoteError::NotSignedIn(_) => FaultClass::Auth,
-            RemoteError::Unsupported(_) => FaultClass::Unsupported,
+            RemoteError::Unsupported(_) | RemoteError::Unfit { .. } => FaultClass::Unsupported,
             RemoteError::Status { status, .. } => match status {
                 404 | 410 => FaultClass::NotFound,
                 401 | 403 => FaultClass::Auth,

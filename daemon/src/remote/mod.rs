@@ -7,6 +7,7 @@
 pub mod docks_api;
 pub mod error;
 pub mod harbor_jobs;
+pub mod news;
 
 use async_trait::async_trait;
 use docks_proto::object::RawObject;
@@ -14,6 +15,7 @@ use docks_proto::routes::{Action, RunKind};
 
 pub use docks_api::{DocksApi, TokenSource};
 pub use error::{FaultClass, RemoteError};
+pub use news::{Following, News, Whole};
 
 /// A validator of an earlier answer, sent as `If-None-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,4 +108,25 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Carries out an action; returns the run as it is afterwards.
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError>;
+
+    /// Ends a run without letting it clean up; only for one that [`Remote::act`] cannot stop.
+    async fn kill(&self, _action: Action, _id: &str) -> Result<RawObject, RemoteError> {
+        let why = "runs of this remote cannot be killed; stop them without `--kill`";
+        Err(RemoteError::Unsupported(why.to_owned()))
+    }
+
+    /// Waits until the remote has [`Remote::news`]; for ever where it never tells by itself.
+    async fn changed(&self) {
+        std::future::pending().await
+    }
+
+    /// Returns what changed since it was last asked for news.
+    async fn news(&self) -> Result<News, RemoteError> {
+        Ok(News::default())
+    }
+
+    /// Tells how changes of the remote are learned.
+    fn following(&self) -> Following {
+        Following::Polled
+    }
 }

@@ -91,7 +91,8 @@ impl Work<'_> {
                 believes_empty,
             } => self.trials(run, *believes_empty).await,
             Task::Trial { run, trial } => self.trial(run, trial).await,
-            Task::Act { action, id } => self.act(*action, id, arrived).await,
+            Task::News => self.news().await,
+            Task::Act { action, id, kill } => self.act(*action, id, *kill, arrived).await,
             Task::Note { capabilities } => {
                 self.mirror.put_note(NOTE, capabilities).await?;
                 Ok(Answer::Done)
@@ -105,18 +106,57 @@ impl Work<'_> {
         objects: Vec<RawObject>,
         sweep: Option<u64>,
     ) -> Result<(), MirrorError> {
-        let changed = self
-            .mirror
-            .put_runs(RunBatch {
-                kind,
-                objects,
-                observed_at: self.at,
-                learned: Learned::Polled,
-                sweep,
-            })
-            .await?;
+        self.put_batch(RunBatch {
+            kind,
+            objects,
+            observed_at: self.at,
+            learned: Learned::Polled,
+            sweep,
+        })
+        .await
+    }
+
+    async fn put_batch(&mut self, batch: RunBatch) -> Result<(), MirrorError> {
+        let changed = self.mirror.put_runs(batch).await?;
         self.note(changed);
         Ok(())
+    }
+
+    /// Stores what the remote tells by itself: each run with its trials, then what is gone.
+    async fn news(&mut self) -> Result<Answer, SyncError> {
+        self.requests += 1;
+        let news = self.remote.news().await?;
+        let mut runs = Vec::new();
+        for whole in news.runs {
+            for (kind, object) in [
+                (RunKind::Run, whole.run),
+                (RunKind::Evaluation, whole.evaluation),
+            ] {
+                self.put_batch(RunBatch {
+                    kind,
+                    objects: vec![object],
+                    observed_at: self.at,
+                    learned: Learned::Event,
+                    sweep: None,
+                })
+                .await?;
+            }
+            let validator = Some(whole.validator);
+            let trials = whole.trials.objects;
+            let put = self
+                .mirror
+                .put_trials(&whole.id, trials, self.at, validator, Learned::Event)
+                .await?;
+            self.note(put);
+            runs.push(whole.id);
+        }
+        for id in &news.gone {
+            for kind in RunKind::ALL {
+                self.mirror.entomb(kind, id, self.at).await?;
+            }
+            self.changed = true;
+        }
+        Ok(Answer::News { runs })
     }
 
     fn note(&mut self, changed: Changed) {
@@ -371,10 +411,16 @@ impl Work<'_> {
         &mut self,
         action: Action,
         id: &str,
+        kill: bool,
         arrived: impl Fn() -> UnixMs,
     ) -> Result<Answer, SyncError> {
         self.requests += 1;
-        let object = match self.remote.act(action, id).await {
+        let acted = if kill {
+            self.remote.kill(action, id).await
+        } else {
+            self.remote.act(action, id).await
+        };
+        let object = match acted {
             Ok(object) if names(&object, id) => object,
             // It was accepted, but what came back is not the run.
             Ok(_) | Err(RemoteError::Nonsense { .. }) => {

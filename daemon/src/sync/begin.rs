@@ -24,6 +24,9 @@ const GENTLE_GAP: Duration = Duration::from_millis(400);
 
 impl Core {
     /// Begins everything that is due.
+    ///
+    /// News is taken while nothing else is under way: an answer that was read before it, but is
+    /// written after it, would take it back.
     pub fn due(&mut self, now: Now) -> Vec<Step> {
         self.wake = now.mono + LONGEST_SLEEP;
         self.interest.forget(now.mono);
@@ -33,8 +36,13 @@ impl Core {
         if self.summary.is_none() {
             return steps;
         }
-        self.start_wanted(now, &mut steps);
-        self.start_background(now, &mut steps);
+        if !self.owes_news() {
+            self.start_wanted(now, &mut steps);
+            self.start_background(now, &mut steps);
+        } else if self.news && self.running.is_empty() {
+            self.news = false;
+            self.taking_news = Some(self.begin(Task::News, Class::Poll, now, &mut steps));
+        }
         if self.facts != self.facts_noted && !self.noting {
             self.noting = true;
             let capabilities = self.facts.note();
@@ -62,10 +70,10 @@ impl Core {
     }
 
     fn start_actions(&mut self, now: Now, steps: &mut Vec<Step>) {
-        while let Some((action, id, waiter)) = self.actions.pop_front() {
+        while let Some((action, id, kill, waiter)) = self.actions.pop_front() {
             // A user's action is never held back; the log and the bucket still know of it.
             let _paid = self.budget.take(Class::User, now.mono);
-            let number = self.begin(Task::Act { action, id }, Class::User, now, steps);
+            let number = self.begin(Task::Act { action, id, kill }, Class::User, now, steps);
             self.actors.insert(number, waiter);
         }
     }
@@ -111,6 +119,7 @@ impl Core {
             facts: &self.facts,
             summary,
             interest: &self.interest,
+            followed: self.followed,
             schedule: &self.schedule,
             settling: &self.settling,
             rechecks: &self.rechecks,

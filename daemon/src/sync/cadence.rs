@@ -6,7 +6,7 @@ use docks_proto::routes::RunKind;
 
 use super::capabilities::{Known, ListFacts, Order};
 use super::paging::FIRST_LIMIT;
-use super::plan::Situation;
+use super::plan::{Situation, rescan};
 use super::schedule::Jitter;
 
 /// Parts of one list that are polled in turn, at most.
@@ -97,7 +97,11 @@ pub fn round(s: &Situation<'_>, kind: RunKind) -> Round {
     if !s.traits.metered {
         let busy = !s.summary.active.is_empty() || s.interest.any(s.now);
         return Round {
-            interval: Duration::from_secs(if busy { 1 } else { 5 }),
+            interval: match (busy, s.followed) {
+                (true, _) => rescan(s),
+                (false, true) => Duration::from_secs(30),
+                (false, false) => Duration::from_secs(5),
+            },
             jitter: Jitter::NONE,
             windows: vec![Window {
                 offset: 0,

@@ -86,7 +86,13 @@ pub struct Core {
     pub(super) rechecks: HashMap<String, (u8, Duration)>,
     pub(super) running: HashMap<u64, Class>,
     pub(super) actors: HashMap<u64, Waiter>,
-    pub(super) actions: VecDeque<(Action, String, Waiter)>,
+    pub(super) actions: VecDeque<(Action, String, bool, Waiter)>,
+    /// The remote has news.
+    pub(super) news: bool,
+    /// Step that takes it.
+    pub(super) taking_news: Option<u64>,
+    /// Whether the remote tells what changes, so that polling is only the net below.
+    pub(super) followed: bool,
     pub(super) replies: Vec<(Waiter, Reply)>,
     pub(super) catch_ups: Vec<CatchUp>,
     pub(super) reports: Vec<Report>,
@@ -142,6 +148,9 @@ impl Core {
             running: HashMap::new(),
             actors: HashMap::new(),
             actions: VecDeque::new(),
+            news: false,
+            taking_news: None,
+            followed: false,
             replies: Vec::new(),
             catch_ups: Vec::new(),
             reports: Vec::new(),
@@ -190,9 +199,25 @@ impl Core {
         let _joined = self.flights.join(want, not_before, waiter);
     }
 
-    /// Asks for an action.
-    pub fn act(&mut self, action: Action, id: String, waiter: Waiter) {
-        self.actions.push_back((action, id, waiter));
+    /// Asks for an action, or with `kill` for its hard form.
+    pub fn act(&mut self, action: Action, id: String, kill: bool, waiter: Waiter) {
+        self.actions.push_back((action, id, kill, waiter));
+    }
+
+    /// Notes that the remote has news.
+    pub fn has_news(&mut self) {
+        self.news = true;
+    }
+
+    /// Tells whether news of the remote is still to be taken.
+    #[must_use]
+    pub fn owes_news(&self) -> bool {
+        self.news || self.taking_news.is_some()
+    }
+
+    /// Notes whether the remote tells what changes.
+    pub fn set_followed(&mut self, followed: bool) {
+        self.followed = followed;
     }
 
     /// Notes that a reader looked.

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::mirror::{Mirror, MirrorError, Resource, Retention};
-use crate::remote::{FaultClass, Remote};
+use crate::remote::{FaultClass, Following, Remote};
 
 use super::apply::{carry_out, swept_note};
 use super::capabilities::{Capabilities, NOTE};
@@ -43,6 +43,7 @@ pub(super) enum Command {
     Act {
         action: Action,
         id: String,
+        kill: bool,
         reply: oneshot::Sender<Result<RawObject, SyncError>>,
     },
     Touch(Resource),
@@ -152,6 +153,8 @@ impl Engine {
 
     pub(super) async fn run(mut self) {
         self.remember().await;
+        let remote = Arc::clone(&self.remote);
+        let mut changed = remote.changed();
         loop {
             let now = self.now();
             self.turn(now).await;
@@ -176,6 +179,10 @@ impl Engine {
                 }
                 Some(done) = self.steps.join_next() => self.step_done(done),
                 Some(done) = self.upkeep.join_next() => self.upkeep_done(done),
+                () = &mut changed, if !self.core.owes_news() => {
+                    self.core.has_news();
+                    changed = remote.changed();
+                }
                 () = tokio::time::sleep(sleep) => {}
             }
         }
@@ -198,12 +205,17 @@ impl Engine {
                 }
             }
         }
+        let following = self.remote.following();
+        self.core
+            .set_followed(matches!(following, Following::Events { .. }));
         for step in self.core.due(now) {
             self.spawn(step);
         }
         self.answer().await;
         let steady = lock(&self.steady).clone();
-        *lock(&self.shared) = Shared::of(&self.core, &steady, now, self.last_upkeep);
+        let mut shared = Shared::of(&self.core, &steady, now, self.last_upkeep);
+        shared.health.following = following;
+        *lock(&self.shared) = shared;
     }
 
     fn spawn(&mut self, step: Step) {
@@ -266,9 +278,14 @@ impl Engine {
                 self.answerers.insert(number, Answerer::Refresh(reply));
                 self.core.want(&want, not_before.min(now.mono), number);
             }
-            Command::Act { action, id, reply } => {
+            Command::Act {
+                action,
+                id,
+                kill,
+                reply,
+            } => {
                 self.answerers.insert(number, Answerer::Act(reply));
-                self.core.act(action, id, number);
+                self.core.act(action, id, kill, number);
             }
             Command::Touch(what) => self.core.touch(&what, now),
             Command::CatchUp { full, progress } => {

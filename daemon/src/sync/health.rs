@@ -7,6 +7,7 @@ use docks_proto::status::SyncFailure;
 use docks_proto::time::UnixMs;
 
 use crate::mirror::Confirmed;
+use crate::remote::Following;
 
 use super::circuit::{Cause, State};
 use super::clock::{Clock, Now, Steady};
@@ -46,6 +47,8 @@ pub struct Health {
     pub last_sweep: Option<UnixMs>,
     /// When upkeep last ended well.
     pub last_upkeep: Option<UnixMs>,
+    /// How changes are learned.
+    pub following: Following,
 }
 
 /// What readers see of the engine, replaced after each of its turns.
@@ -146,6 +149,7 @@ impl Shared {
                 .min()
                 .flatten(),
             last_upkeep,
+            following: Following::default(),
         };
         Self {
             health,

@@ -135,10 +135,24 @@ impl SyncHandle {
     ///
     /// [`SyncError`]; after an outage whether it was carried out is unknown.
     pub async fn act(&self, action: Action, id: &str) -> Result<RawObject, SyncError> {
+        self.acted(action, id, false).await
+    }
+
+    /// Ends a run without letting it clean up, where [`SyncHandle::act`] cannot.
+    ///
+    /// # Errors
+    ///
+    /// As [`SyncHandle::act`].
+    pub async fn kill(&self, action: Action, id: &str) -> Result<RawObject, SyncError> {
+        self.acted(action, id, true).await
+    }
+
+    async fn acted(&self, action: Action, id: &str, kill: bool) -> Result<RawObject, SyncError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Act {
             action,
             id: id.to_owned(),
+            kill,
             reply,
         });
         answer.await.unwrap_or(Err(SyncError::Stopped))

@@ -30,6 +30,9 @@ impl Core {
     /// Takes the end of a step.
     pub fn finished(&mut self, step: &Step, outcome: Outcome, now: Now) {
         self.running.remove(&step.number);
+        if self.taking_news == Some(step.number) {
+            self.taking_news = None;
+        }
         self.budget
             .record(outcome.requests, outcome.not_modified, now.mono);
         // Trials that were fetched leave the plan by themselves, see `forget_due`.
@@ -157,6 +160,10 @@ impl Core {
                 }
                 return;
             }
+            (Task::News, Answer::News { runs }) => {
+                self.news_taken(&runs, step.began.mono);
+                return;
+            }
             (Task::Note { .. }, _) => {
                 self.noting = false;
                 return;
@@ -183,6 +190,22 @@ impl Core {
                 self.forget_due(run);
             }
             self.resolve(&want, &Ok(step.began));
+        }
+    }
+
+    /// What came as news need not be asked for.
+    fn news_taken(&mut self, runs: &[String], began: Duration) {
+        for track in &mut self.lists {
+            // The next poll counts again; until then a difference proves nothing.
+            track.listed = None;
+        }
+        for run in runs {
+            let of_runs = RunKind::ALL.map(|kind| Want::Run(kind, run.clone()));
+            for want in of_runs.iter().chain([&Want::Trials(run.clone())]) {
+                let random = self.rng.f64();
+                self.schedule.answered(want, began, random);
+            }
+            self.forget_due(run);
         }
     }
 

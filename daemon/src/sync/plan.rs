@@ -67,6 +67,8 @@ pub struct Situation<'a> {
     pub summary: &'a Summary,
     /// Who is watching.
     pub interest: &'a Interest,
+    /// Whether the remote tells what changes, so that polling is only the net below.
+    pub followed: bool,
     /// What was asked when.
     pub schedule: &'a Schedule,
     /// Evaluation runs that just ended.
@@ -149,11 +151,16 @@ fn background(s: &Situation<'_>) -> Class {
     }
 }
 
+/// Returns how often files are looked at where something is active.
+pub(super) fn rescan(s: &Situation<'_>) -> Duration {
+    Duration::from_secs(if s.followed { 5 } else { 1 })
+}
+
 fn plan_watched(s: &Situation<'_>, plan: &mut Vec<Planned>) {
     let interval = if s.traits.metered {
         s.options.active_interval
     } else {
-        Duration::from_secs(1)
+        rescan(s)
     };
     for run in &s.summary.active {
         if run.kind == RunKind::Evaluation && s.interest.in_trials(&run.id, s.now) {
@@ -189,7 +196,7 @@ fn plan_uncovered(s: &Situation<'_>, kind: RunKind, round: &Round, plan: &mut Ve
         let shared = Duration::from_secs(15) * u32::try_from(deep).unwrap_or(u32::MAX);
         shared.max(s.options.active_interval)
     } else {
-        Duration::from_secs(1)
+        rescan(s)
     };
     for run in active() {
         let interval = if run.newer_rows < round.depth {

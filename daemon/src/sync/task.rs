@@ -190,12 +190,16 @@ pub enum Task {
         /// Its id.
         trial: String,
     },
+    /// Takes what the remote tells by itself.
+    News,
     /// Carries out an action.
     Act {
         /// Which.
         action: Action,
         /// On which run.
         id: String,
+        /// Whether the run is killed, without cleaning up.
+        kill: bool,
     },
     /// Stores what was learned of the remote.
     Note {
@@ -223,7 +227,7 @@ impl Task {
                 run: run.clone(),
                 trial: trial.clone(),
             },
-            Task::Act { .. } | Task::Note { .. } => return None,
+            Task::News | Task::Act { .. } | Task::Note { .. } => return None,
         })
     }
 
@@ -254,7 +258,13 @@ impl Task {
             }
             Task::Trials { run, .. } => format!("trials of {run}"),
             Task::Trial { run, trial } => format!("trial {trial} of {run}"),
-            Task::Act { action, id } => format!("{} {id}", action.segment()),
+            Task::News => "news".to_owned(),
+            Task::Act {
+                action,
+                id,
+                kill: false,
+            } => format!("{} {id}", action.segment()),
+            Task::Act { id, .. } => format!("kill {id}"),
             Task::Note { .. } => "notes".to_owned(),
         }
     }
@@ -314,6 +324,11 @@ pub enum Answer {
         doubtful: bool,
         /// Some of the trials have not ended.
         open: bool,
+    },
+    /// Runs that are other than before, and how many are gone.
+    News {
+        /// Their ids.
+        runs: Vec<String>,
     },
     /// The run after an action.
     Acted(RawObject),

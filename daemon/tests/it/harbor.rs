@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd::remote::harbor_jobs::{HarborJobs, Options};
-use docksd::remote::{Fetched, Page, PageRequest, Remote, RemoteError};
+use docksd::remote::{Fetched, Page, PageRequest, Remote};
 use serde_json::Value;
 
 use crate::harbor_jobs::{copy_tree, samples, timeline};
@@ -307,25 +307,4 @@ async fn the_leaderboard_counts_every_agent() {
     );
     assert_eq!(evaluation["tasks_total"], 6);
     assert_eq!(evaluation["dataset_uri"], "tasks");
-}
-
-#[tokio::test]
-async fn stopping_is_refused_with_the_way_to_do_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let process = moment("t2", dir.path());
-    let jobs = open(dir.path());
-    let said = jobs.act(Action::Stop, "nightly-mixed").await.unwrap_err();
-    let RemoteError::Unsupported(text) = said else {
-        panic!("{said}")
-    };
-    assert!(
-        text.contains("SIGTERM") && text.contains(&std::process::id().to_string()),
-        "{text}"
-    );
-    drop(process);
-    let said = open(&samples())
-        .act(Action::Cancel, "killed-midway")
-        .await
-        .unwrap_err();
-    assert!(said.to_string().contains("is not running"), "{said}");
 }

@@ -178,7 +178,21 @@ impl Client {
     ///
     /// [`ClientError`].
     pub async fn act(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
-        let path = self.routes.action(action, id)?;
+        self.acted(self.routes.action(action, id)?, id).await
+    }
+
+    /// Asks the daemon to carry out an action, and to kill the run's process where it catches no
+    /// signal or was asked to stop already.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn kill(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
+        let path = format!("{}?{}=true", self.routes.action(action, id)?, routes::KILL);
+        self.acted(path, id).await
+    }
+
+    async fn acted(&self, path: String, id: &str) -> Result<Answer, ClientError> {
         let request = self.request(Request::post(path), Allowed::Default);
         // Long patience: given up half-way, nobody would know whether it was carried out.
         self.object(request, id, Some(PATIENT)).await

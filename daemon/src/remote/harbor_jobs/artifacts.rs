@@ -43,6 +43,8 @@ pub(super) struct TrialFiles {
     pub(super) agent_wrote: bool,
     /// Whether the verifier wrote anything yet.
     pub(super) verifier_wrote: bool,
+    /// Folders, below the trial's, whose first file will say that it is in another phase.
+    pub(super) awaited: Vec<PathBuf>,
     /// Newest change of a log, the sign of life of a trial that is under way.
     pub(super) newest: Option<Utc>,
 }
@@ -93,8 +95,12 @@ pub(super) fn scan(dir: &Path, steps: &[String], agent: &str, reader: &mut Reade
         result: top.has("result.json").then(|| dir.join("result.json")),
         ..TrialFiles::default()
     };
-    for place in places(dir, &top, steps) {
-        look_into(&place, agent, reader, &mut files);
+    let places = places(dir, &top, steps);
+    for place in &places {
+        look_into(place, agent, reader, &mut files);
+    }
+    if files.result.is_none() {
+        files.await_phases(dir, &places, top.folders.iter().any(|name| name == "steps"));
     }
     // An empty log is no log; Harbor opens `trial.log` before it has anything to say.
     let filled = |name: &str| {
@@ -107,7 +113,7 @@ pub(super) fn scan(dir: &Path, steps: &[String], agent: &str, reader: &mut Reade
         .or_else(|| filled("trial.log"))
         .or_else(|| filled("exception.txt"));
     if files.logs.is_none() {
-        files.logs = places(dir, &top, steps).iter().find_map(|place| {
+        files.logs = places.iter().find_map(|place| {
             let checked = Names::of(&place.join("verifier"));
             ["test-stdout.txt", "test-stderr.txt"]
                 .into_iter()
@@ -180,6 +186,27 @@ fn look_into(place: &Path, agent: &str, reader: &mut Reader, files: &mut TrialFi
 }
 
 impl TrialFiles {
+    fn await_phases(&mut self, dir: &Path, places: &[PathBuf], has_steps: bool) {
+        let below = |path: PathBuf| path.strip_prefix(dir).map(Path::to_owned).ok();
+        if has_steps {
+            self.awaited.push("steps".into());
+            self.awaited
+                .extend(places[1..].iter().cloned().filter_map(below));
+        }
+        for place in places {
+            let writers = [
+                (self.agent_wrote, "agent"),
+                (self.verifier_wrote, "verifier"),
+            ];
+            for (_, name) in writers.into_iter().filter(|(wrote, _)| !wrote) {
+                let folder = place.join(name);
+                if Stamp::of_directory(&folder).is_some() {
+                    self.awaited.extend(below(folder));
+                }
+            }
+        }
+    }
+
     fn note_change(&mut self, path: &Path) {
         self.newest = self.newest.max(Stamp::of_file(path).map(|s| s.modified()));
     }

@@ -4,7 +4,7 @@
 //! means "try again", so the last good content stays until a new one parses.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -49,10 +49,24 @@ impl Stamp {
         meta.is_file().then(|| Self::of(&meta))
     }
 
+    /// The same, telling "not there" from "cannot be looked at now".
+    fn look(path: &Path) -> io::Result<Option<Self>> {
+        match fs::symlink_metadata(path) {
+            Ok(meta) => Ok(meta.is_file().then(|| Self::of(&meta))),
+            Err(error) if means_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Looks at a path; `None` unless it is a real directory.
     pub(super) fn of_directory(path: &Path) -> Option<Self> {
         let meta = fs::symlink_metadata(path).ok()?;
         meta.is_dir().then(|| Self::of(&meta))
+    }
+
+    /// Returns the number of the file or directory, which a later one of the same name may have again.
+    pub(super) fn inode(&self) -> u64 {
+        self.inode
     }
 
     /// Returns when it was last changed.
@@ -68,6 +82,21 @@ impl Stamp {
     fn is_young(&self, now: UnixMs) -> bool {
         now.0.saturating_sub(self.modified().millis()).abs() < YOUNG_MS
     }
+}
+
+/// Tells whether looking at a directory failed because there is none.
+pub(super) fn is_gone(dir: &Path) -> bool {
+    match fs::symlink_metadata(dir) {
+        Ok(meta) => !meta.is_dir(),
+        Err(error) => means_absent(&error),
+    }
+}
+
+fn means_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// How a file stands.
@@ -130,7 +159,11 @@ impl<T> Cached<T> {
         reader: &mut Reader,
         parse: impl Fn(&str) -> Option<T>,
     ) -> bool {
-        let Some(stamp) = Stamp::of_file(path) else {
+        // A disk that fails or a right that is missing for a moment makes no file vanish.
+        let Ok(stamp) = Stamp::look(path) else {
+            return false;
+        };
+        let Some(stamp) = stamp else {
             let was = self.standing != Standing::Absent;
             *self = Self::default();
             return was;

@@ -165,6 +165,8 @@ pub(super) struct JobConfig {
     pub(super) concurrent: Option<u64>,
     /// Where agents run: `docker` unless it says otherwise, or an import path.
     pub(super) environment: String,
+    /// How often a trial that failed is run again.
+    pub(super) retries: u64,
     /// Whether this is the configuration of a lone trial, which lies in a folder of its own too.
     pub(super) is_trial: bool,
 }
@@ -178,6 +180,7 @@ impl JobConfig {
             attempts: top.count("n_attempts").or(Some(1)),
             concurrent: top.count("n_concurrent_trials"),
             environment: environment(&top),
+            retries: top.object("retry").count("max_retries").unwrap_or(0),
             is_trial: top.get("trial_name").is_some(),
             ..Self::default()
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use docks_proto::time::UnixMs;
 
 use super::file::Reader;
+use super::follow::Part;
 use super::process::{Held, Life, Processes};
 use super::seen::{Depth, JobSeen, folders};
 use super::view;
@@ -73,6 +74,26 @@ impl Index {
         self.opened += reader.opened;
     }
 
+    /// Looks at what may have changed of some jobs.
+    pub(super) fn look_at_parts(&mut self, parts: &BTreeMap<OsString, Part>, now: UnixMs) {
+        let mut reader = Reader { now, opened: 0 };
+        for (name, part) in parts {
+            match part {
+                Part::Folders(folders) if self.jobs.contains_key(name) => {
+                    let job = self.jobs.get_mut(name);
+                    let looked = job.and_then(|job| job.look_at_folders(&mut reader, folders));
+                    if looked.is_none() {
+                        self.forget(name);
+                    }
+                }
+                _ => drop(self.look_at_job(name, &mut reader, Depth::Every)),
+            }
+        }
+        let names: Vec<OsString> = parts.keys().cloned().collect();
+        self.find_processes(&names, &mut reader);
+        self.opened += reader.opened;
+    }
+
     fn forget(&mut self, name: &OsString) {
         self.jobs.remove(name);
         self.gone_at.remove(name);
@@ -83,7 +104,7 @@ impl Index {
         let job = self
             .jobs
             .entry(name.clone())
-            .or_insert_with(|| JobSeen::new(dir, name));
+            .or_insert_with(|| JobSeen::new(dir, name, reader.now));
         let Some(changed) = job.look(reader, depth) else {
             self.forget(name);
             return true;
@@ -174,6 +195,10 @@ impl Index {
             && job.life != life
         {
             job.life = life;
+            // Whoever takes over a job was not asked to stop.
+            job.asked_to_stop = job
+                .asked_to_stop
+                .filter(|asked| life.pid() == Some(asked.pid));
             job.version += 1;
         }
     }

@@ -8,12 +8,15 @@
 mod artifacts;
 mod derive;
 mod file;
+mod follow;
 mod job_files;
 mod json;
+mod live;
 mod look;
 mod objects;
 mod process;
 mod seen;
+mod stop;
 mod times;
 mod told;
 mod trial_files;
@@ -31,11 +34,14 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
 pub use self::artifacts::file_uri;
+use self::follow::Inbox;
+use self::live::{Live, Pace};
 use self::look::Index;
 use self::process::Processes;
 use self::seen::Depth;
+use self::stop::Hardness;
 use self::told::Tellings;
-use super::{Fetched, Page, PageRequest, Remote, RemoteError, Traits, Validator};
+use super::{Fetched, Following, News, Page, PageRequest, Remote, RemoteError, Traits, Validator};
 
 /// Tells the time; a type of its own so that tests can set it.
 pub type Now = Arc<dyn Fn() -> UnixMs + Send + Sync>;
@@ -86,12 +92,15 @@ pub struct HarborJobs {
     dir: Arc<Path>,
     options: Options,
     state: Arc<Mutex<State>>,
+    inbox: Arc<Inbox>,
+    pace: Arc<Pace>,
 }
 
 #[derive(Debug)]
 struct State {
     index: Index,
     tellings: Tellings,
+    live: Live,
 }
 
 /// Files that Harbor writes into the folder of a job and nowhere else.
@@ -118,11 +127,14 @@ impl HarborJobs {
                 "this is one job, not a directory of jobs",
             )));
         }
-        let state = State::new(&resolved, &options);
+        let inbox = Arc::default();
+        let state = State::new(&resolved, &options, &inbox);
         Ok(Self {
             dir: resolved.into(),
             options,
             state: Arc::new(Mutex::new(state)),
+            inbox,
+            pace: Arc::default(),
         })
     }
 
@@ -153,7 +165,7 @@ impl HarborJobs {
                 // A look that panicked may have left half of one; start anew.
                 this.state.clear_poison();
                 let mut state = poisoned.into_inner();
-                *state = State::new(&this.dir, &this.options);
+                *state = State::new(&this.dir, &this.options, &this.inbox);
                 state
             });
             look(&mut state, (this.options.now)())
@@ -167,11 +179,12 @@ impl HarborJobs {
 }
 
 impl State {
-    fn new(dir: &Path, options: &Options) -> Self {
+    fn new(dir: &Path, options: &Options, inbox: &Arc<Inbox>) -> Self {
         let processes = Processes::new(options.processes.clone(), dir);
         Self {
             index: Index::new(dir.to_owned(), processes, options.quiet_limit),
             tellings: Tellings::default(),
+            live: Live::new(Arc::clone(inbox)),
         }
     }
 
@@ -183,11 +196,15 @@ impl State {
                 // Never "not found": that would say of every job that it is gone.
                 source: std::io::Error::other(e),
             })?;
-        self.tell()
+        self.tell(now)?;
+        self.live.looked_at_all(&self.index, &self.tellings);
+        Ok(())
     }
 
-    fn tell(&mut self) -> Result<(), RemoteError> {
-        self.tellings.update(&self.index).map_err(unwritable)
+    fn tell(&mut self, now: UnixMs) -> Result<(), RemoteError> {
+        self.tellings.update(&self.index, now).map_err(unwritable)?;
+        self.live.told(&self.tellings);
+        Ok(())
     }
 
     /// Looks at the job with an id, and at all jobs when none has it.
@@ -196,7 +213,8 @@ impl State {
             let folder = folder.clone();
             self.index
                 .look_at(std::slice::from_ref(&folder), now, Depth::Every);
-            self.tell()?;
+            self.tell(now)?;
+            self.live.looked_at(&self.index, [&folder].into_iter());
             if self
                 .tellings
                 .find(id)
@@ -260,7 +278,7 @@ fn hash<'a>(texts: impl Iterator<Item = &'a [u8]>) -> u64 {
 
 /// Answers with the value, or that it is as before.
 fn fetched<T>(hash: u64, old: Option<&Validator>, value: impl FnOnce() -> T) -> Fetched<T> {
-    let validator = Validator(format!("\"harbor-{hash:016x}\""));
+    let validator = validator_of(hash);
     if old == Some(&validator) {
         return Fetched::NotModified;
     }
@@ -270,13 +288,21 @@ fn fetched<T>(hash: u64, old: Option<&Validator>, value: impl FnOnce() -> T) -> 
     }
 }
 
+fn validator_of(hash: u64) -> Validator {
+    Validator(format!("\"harbor-{hash:016x}\""))
+}
+
 fn fetched_page(objects: Vec<RawObject>, old: Option<&Validator>) -> Fetched<Page> {
     let hash = hash(objects.iter().map(|object| object.text().as_bytes()));
-    fetched(hash, old, || Page {
+    fetched(hash, old, || page_of(objects))
+}
+
+fn page_of(objects: Vec<RawObject>) -> Page {
+    Page {
         total: Some(objects.len() as u64),
         objects,
         ..Page::default()
-    })
+    }
 }
 
 #[async_trait]
@@ -297,7 +323,8 @@ impl Remote for HarborJobs {
     ) -> Result<Fetched<Page>, RemoteError> {
         let validator = validator.cloned();
         self.looking(move |state, now| {
-            state.look(now, Depth::Settled)?;
+            let depth = state.live.depth(now);
+            state.look(now, depth)?;
             let jobs = state.tellings.newest_first();
             let objects = jobs
                 .into_iter()
@@ -349,36 +376,27 @@ impl Remote for HarborJobs {
         .await
     }
 
+    async fn changed(&self) {
+        self.wait_for_news().await;
+    }
+
+    async fn news(&self) -> Result<News, RemoteError> {
+        self.looking(State::news).await
+    }
+
+    fn following(&self) -> Following {
+        self.inbox.following()
+    }
+
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let id = id.to_owned();
-        self.looking(move |state, now| {
-            let folder = state.look_for(&id, now)?;
-            let job = state.index.jobs.get(&folder);
-            Err(job.map_or_else(|| state.not_found(&id), |job| refusal(action, job)))
-        })
-        .await
+        self.looking(move |state, now| state.act(action, &id, Hardness::Gentle, now))
+            .await
     }
-}
 
-/// Says who can do what we cannot.
-fn refusal(action: Action, job: &seen::JobSeen) -> RemoteError {
-    let folder = &job.folder;
-    RemoteError::Unsupported(match (action, job.life.pid()) {
-        (Action::Start, _) => format!(
-            "a job of a Harbor jobs directory is started with Harbor itself: \
-             `harbor job resume -p {}` goes on with `{folder}`",
-            job.dir.display()
-        ),
-        _ if job.finished() || !job.life.alive() => {
-            format!("job `{folder}` is not running, so there is nothing to stop")
-        }
-        (_, Some(pid)) => format!(
-            "job `{folder}` is stopped with Harbor itself: press Ctrl-C where `harbor run` runs, \
-             or send it SIGTERM once (`kill -TERM {pid}`)"
-        ),
-        (_, None) => format!(
-            "job `{folder}` is stopped with Harbor itself: press Ctrl-C where `harbor run` runs, \
-             or send SIGTERM to its process"
-        ),
-    })
+    async fn kill(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
+        let id = id.to_owned();
+        self.looking(move |state, now| state.act(action, &id, Hardness::MayKill, now))
+            .await
+    }
 }

@@ -112,6 +112,58 @@ impl Processes {
         found
     }
 
+    /// Returns every process that holds a log open for writing, and whether some could not be looked at.
+    ///
+    /// A process that is just starting another one has a copy of itself for a moment, which is left out.
+    pub(super) fn holders(&mut self, log: &Path) -> (Vec<u32>, bool) {
+        self.scans += 1;
+        let wanted = BTreeSet::from([log]);
+        let mut hidden = false;
+        let mut holders = Vec::new();
+        for pid in self.pids() {
+            match self.held_by(pid, &wanted) {
+                Some(held) if held.contains(log) => holders.push(pid),
+                Some(_) => {}
+                None => hidden = true,
+            }
+        }
+        let all = holders.clone();
+        holders.retain(|pid| {
+            let parent = self.parent_of(*pid);
+            !parent.is_some_and(|parent| all.contains(&parent))
+        });
+        (holders, hidden)
+    }
+
+    /// Tells whether a process holds a log open for writing, as of now.
+    pub(super) fn holds(&self, pid: u32, log: &Path) -> bool {
+        let wanted = BTreeSet::from([log]);
+        self.held_by(pid, &wanted).unwrap_or_default().contains(log)
+    }
+
+    fn parent_of(&self, pid: u32) -> Option<u32> {
+        self.status(pid, "PPid")?.parse().ok()
+    }
+
+    /// Returns the signals that a process catches, as a mask.
+    pub(super) fn caught(&self, pid: u32) -> Option<u64> {
+        u64::from_str_radix(&self.status(pid, "SigCgt")?, 16).ok()
+    }
+
+    fn status(&self, pid: u32, key: &str) -> Option<String> {
+        let text = fs::read_to_string(self.root.join(pid.to_string()).join("status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(key));
+        Some(line?.strip_prefix(':')?.trim().to_owned())
+    }
+
+    /// Returns how a process was called, for people.
+    pub(super) fn command(&self, pid: u32) -> Option<String> {
+        let bytes = fs::read(self.root.join(pid.to_string()).join("cmdline")).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let words: Vec<&str> = text.split('\0').filter(|word| !word.is_empty()).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+
     fn pids(&self) -> Vec<u32> {
         let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
         entries
@@ -119,7 +171,8 @@ impl Processes {
             .collect()
     }
 
-    fn user_of(&self, pid: u32) -> Option<u32> {
+    /// Returns the user that a process runs as.
+    pub(super) fn user_of(&self, pid: u32) -> Option<u32> {
         fs::metadata(self.root.join(pid.to_string()))
             .ok()
             .map(|m| m.uid())
@@ -172,9 +225,10 @@ fn all_seen(log: &Path, hidden_users: &BTreeSet<u32>) -> bool {
     (owner == us || us == 0) && !hidden_users.contains(&owner)
 }
 
-/// Tells whether all writers of the directory are processes of this system that we can see.
+/// Tells whether others than this system may write to the directory, unseen by its processes and
+/// file events. What cannot be told counts as shared.
 #[cfg(target_os = "linux")]
-fn sees_every_writer(root: &Path, dir: &Path) -> bool {
+pub(super) fn is_shared(dir: &Path) -> bool {
     /// File systems that other machines or a host write to: NFS, SMB, CIFS, FUSE (sshfs, virtiofs,
     /// buckets), 9p, Ceph, AFS, Lustre, GPFS.
     const SHARED: [i64; 10] = [
@@ -189,20 +243,31 @@ fn sees_every_writer(root: &Path, dir: &Path) -> bool {
         0x0bd0_0bd0,
         0x4750_4653,
     ];
-    /// The PID namespace that sees every process.
-    const INITIAL: &str = "pid:[4026531836]";
-    if !root.join("self/fd").exists() {
-        return false;
-    }
     let Ok(system) = rustix::fs::statfs(dir) else {
-        return false;
+        return true;
     };
     #[expect(
         clippy::useless_conversion,
         reason = "the type differs between architectures"
     )]
     let kind = i64::from(system.f_type) & 0xffff_ffff;
-    if SHARED.contains(&kind) {
+    SHARED.contains(&kind)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_shared(_dir: &Path) -> bool {
+    false
+}
+
+/// Tells whether all writers of the directory are processes of this system that we can see.
+#[cfg(target_os = "linux")]
+fn sees_every_writer(root: &Path, dir: &Path) -> bool {
+    /// The PID namespace that sees every process.
+    const INITIAL: &str = "pid:[4026531836]";
+    if !root.join("self/fd").exists() {
+        return false;
+    }
+    if is_shared(dir) {
         return false;
     }
     let namespace = fs::read_link(root.join("self/ns/pid"));

@@ -1,14 +1,18 @@
 //! What was seen of one job's folder, kept between looks so that only what changed is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use docks_proto::time::UnixMs;
 
 use super::artifacts::{self, TrialFiles};
-use super::file::{Cached, Reader, Stamp, Standing};
+use super::file::{Cached, Reader, Stamp, Standing, is_gone};
+use super::follow::Wanted;
 use super::job_files::{JobConfig, JobLock, JobResult};
 use super::process::Life;
 use super::times::Utc;
@@ -18,6 +22,8 @@ use super::trial_files::{TrialConfig, TrialResult};
 const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
 /// Files of which any one makes a folder a trial.
 const TRIAL_FILES: [&str; 4] = ["result.json", "config.json", "lock.json", "trial.log"];
+/// How long a job may take until it has a UUID; Harbor takes a tenth of a second.
+const BEGINNING: Duration = Duration::from_millis(1_500);
 /// A file that is this much newer than the time it holds was copied, so its age says nothing.
 const COPIED_US: i64 = 120_000_000;
 
@@ -38,7 +44,12 @@ pub(super) struct JobSeen {
     pub(super) life: Life,
     /// Grows with everything that can change what is told of the job.
     pub(super) version: u64,
+    /// When it was first looked at.
+    pub(super) first_look: UnixMs,
+    /// Signal that we sent to its process, with the process.
+    pub(super) asked_to_stop: Option<Asked>,
     place: Option<Stamp>,
+    settled: bool,
 }
 
 /// A trial's folder.
@@ -53,6 +64,26 @@ pub(super) struct TrialSeen {
     pub(super) configured: Option<Utc>,
     files_of: Option<Stamp>,
     inode: u64,
+}
+
+/// What became of a job's folder.
+enum Place {
+    /// It cannot be looked at now, which says nothing of it.
+    Unreadable,
+    /// It is there.
+    There {
+        /// Whether it or its own files changed.
+        changed: bool,
+    },
+}
+
+/// A signal that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// To this process.
+    pub(super) pid: u32,
+    /// Its name.
+    pub(super) signal: &'static str,
 }
 
 /// How thorough a look is.
@@ -73,7 +104,7 @@ pub(super) fn name_of(name: &std::ffi::OsStr) -> String {
 }
 
 /// Tells whether Harbor or the system keeps other things under such a name.
-fn is_hidden(name: &std::ffi::OsStr) -> bool {
+pub(super) fn is_hidden(name: &std::ffi::OsStr) -> bool {
     matches!(name.as_bytes().first(), None | Some(b'.' | b'_'))
 }
 
@@ -94,7 +125,7 @@ pub(super) fn folders(dir: &Path) -> std::io::Result<Vec<(OsString, u64)>> {
 
 impl JobSeen {
     /// Starts without having looked.
-    pub(super) fn new(dir: PathBuf, name: &std::ffi::OsStr) -> Self {
+    pub(super) fn new(dir: PathBuf, name: &std::ffi::OsStr, now: UnixMs) -> Self {
         Self {
             dir,
             folder: name_of(name),
@@ -105,7 +136,10 @@ impl JobSeen {
             trials: BTreeMap::new(),
             life: Life::RecentSigns,
             version: 0,
+            first_look: now,
+            asked_to_stop: None,
             place: None,
+            settled: false,
         }
     }
 
@@ -124,6 +158,18 @@ impl JobSeen {
         self.result.get().is_some_and(|r| r.finished.is_some())
     }
 
+    /// Returns how long it is not told yet: a job that just began has no UUID for a moment, and would
+    /// be told under another id then.
+    pub(super) fn settles_in(&self, now: UnixMs) -> Option<Duration> {
+        let begins = self.life.alive()
+            && self.result.standing() == Standing::Absent
+            && super::view::uuid(self).is_none();
+        let passed = now.since(self.first_look);
+        BEGINNING
+            .checked_sub(passed)
+            .filter(|left| begins && !left.is_zero())
+    }
+
     /// Returns the path of the log that its process holds open.
     pub(super) fn log_path(&self) -> PathBuf {
         self.dir.join("job.log")
@@ -131,29 +177,75 @@ impl JobSeen {
 
     /// Looks again; tells whether anything changed, and `None` when the folder is gone.
     pub(super) fn look(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
-        let place = Stamp::of_directory(&self.dir)?;
-        let moved = self.place != Some(place);
-        if self.place.is_some_and(|old| !old.same_place(&place)) {
-            *self = Self {
-                version: self.version + 1,
-                ..Self::new(self.dir.clone(), self.dir.file_name().unwrap_or_default())
-            };
-        }
-        self.place = Some(place);
-        let mut changed = moved | self.look_at_own(reader);
+        let mut changed = match self.look_at_place(reader)? {
+            Place::Unreadable => return Some(false),
+            Place::There { changed } => changed,
+        };
         if !self.is_job() {
             self.trials.clear();
             return Some(changed);
         }
-        let settled = depth == Depth::Settled
-            && !changed
-            && self.finished()
-            && self.trials.values().all(TrialSeen::settled);
+        let settled = depth == Depth::Settled && !changed && self.finished() && self.settled;
         if !settled {
             changed |= self.look_at_trials(reader);
         }
         self.version += u64::from(changed);
         Some(changed)
+    }
+
+    /// Looks again at its own files and some of its folders only.
+    pub(super) fn look_at_folders(
+        &mut self,
+        reader: &mut Reader,
+        names: &BTreeSet<OsString>,
+    ) -> Option<bool> {
+        let (had, was_job) = (self.place, self.is_job());
+        let mut changed = match self.look_at_place(reader)? {
+            Place::Unreadable => return Some(false),
+            Place::There { changed } => changed,
+        };
+        let other = had.zip(self.place).is_none_or(|(a, b)| !a.same_place(&b));
+        if self.is_job() && (other || !was_job) {
+            changed |= self.look_at_trials(reader);
+        } else if self.is_job() {
+            for name in names.iter().filter(|name| !is_hidden(name)) {
+                changed |= self.look_at_folder(name, reader);
+            }
+            self.settled = self.finished() && self.trials.values().all(TrialSeen::settled);
+        }
+        self.version += u64::from(changed);
+        Some(changed)
+    }
+
+    fn look_at_folder(&mut self, name: &OsString, reader: &mut Reader) -> bool {
+        let dir = self.dir.join(name);
+        let Some(place) = Stamp::of_directory(&dir) else {
+            return is_gone(&dir) && self.trials.remove(name).is_some();
+        };
+        let before = self.trials.remove(name);
+        let (trial, changed) = TrialSeen::look_anew(before, name, place.inode(), &dir, reader);
+        if trial.is_trial(&dir) {
+            self.trials.insert(name.clone(), trial);
+        }
+        changed
+    }
+
+    fn look_at_place(&mut self, reader: &mut Reader) -> Option<Place> {
+        let Some(place) = Stamp::of_directory(&self.dir) else {
+            return (!is_gone(&self.dir)).then_some(Place::Unreadable);
+        };
+        let moved = self.place != Some(place);
+        if self.place.is_some_and(|old| !old.same_place(&place)) {
+            let name = self.dir.file_name().unwrap_or_default();
+            *self = Self {
+                version: self.version + 1,
+                ..Self::new(self.dir.clone(), name, reader.now)
+            };
+        }
+        self.place = Some(place);
+        Some(Place::There {
+            changed: moved | self.look_at_own(reader),
+        })
     }
 
     fn look_at_own(&mut self, reader: &mut Reader) -> bool {
@@ -175,24 +267,33 @@ impl JobSeen {
         let mut changed = false;
         let mut before = std::mem::take(&mut self.trials);
         for (name, inode) in found {
-            let mut trial = before
-                .remove(&name)
-                .filter(|t| t.inode == inode)
-                .unwrap_or_else(|| {
-                    changed = true;
-                    TrialSeen {
-                        name: name_of(&name),
-                        inode,
-                        ..TrialSeen::default()
-                    }
-                });
             let dir = self.dir.join(&name);
-            changed |= trial.look(&dir, reader);
+            let had = before.remove(&name);
+            let (trial, differs) = TrialSeen::look_anew(had, &name, inode, &dir, reader);
+            changed |= differs;
             if trial.is_trial(&dir) {
                 self.trials.insert(name, trial);
             }
         }
+        self.settled = self.finished() && self.trials.values().all(TrialSeen::settled);
         changed | !before.is_empty()
+    }
+
+    /// Returns the folders in which a change would matter.
+    pub(super) fn watched(&self) -> Wanted {
+        let lives = self.is_job() && !self.finished() && self.life.alive();
+        let own = self.place.map(|place| (self.dir.clone(), place.inode()));
+        let mut folders: BTreeMap<PathBuf, u64> = own.into_iter().collect();
+        if lives {
+            for (name, trial) in self.trials.iter().filter(|(_, trial)| !trial.settled()) {
+                let dir = self.dir.join(name);
+                for folder in &trial.files.awaited {
+                    folders.insert(dir.join(folder), trial.inode);
+                }
+                folders.insert(dir, trial.inode);
+            }
+        }
+        Wanted { lives, folders }
     }
 
     /// Returns when the job last gave a sign of life.
@@ -221,6 +322,25 @@ impl JobSeen {
 }
 
 impl TrialSeen {
+    /// Looks at a folder of which an earlier look may be known; tells whether anything changed.
+    fn look_anew(
+        before: Option<Self>,
+        name: &std::ffi::OsStr,
+        inode: u64,
+        dir: &Path,
+        reader: &mut Reader,
+    ) -> (Self, bool) {
+        let same = before.filter(|trial| trial.inode == inode);
+        let mut changed = same.is_none();
+        let mut trial = same.unwrap_or_else(|| Self {
+            name: name_of(name),
+            inode,
+            ..Self::default()
+        });
+        changed |= trial.look(dir, reader);
+        (trial, changed)
+    }
+
     fn settled(&self) -> bool {
         self.result.settled()
     }

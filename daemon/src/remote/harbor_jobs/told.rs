@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
 
 use super::look::Index;
 use super::objects::{Evaluation, Harbor, Run, Trial};
@@ -15,7 +16,8 @@ use super::view::{self, JobView};
 /// One job as it was told.
 #[derive(Debug)]
 pub(super) struct Told {
-    version: u64,
+    /// Version of what was seen that it rests on.
+    pub(super) version: u64,
     /// Its id: UUID, or folder name where that is taken or unknown.
     pub(super) id: String,
     /// Its folder's name.
@@ -62,10 +64,11 @@ impl Claim {
 
 impl Tellings {
     /// Brings all up to date with what was seen.
-    pub(super) fn update(&mut self, index: &Index) -> Result<(), serde_json::Error> {
+    pub(super) fn update(&mut self, index: &Index, now: UnixMs) -> Result<(), serde_json::Error> {
+        let is_told = |job: &JobSeen| job.is_job() && job.settles_in(now).is_none();
         self.0
-            .retain(|folder, _| index.jobs.get(folder).is_some_and(JobSeen::is_job));
-        let jobs = index.jobs.iter().filter(|(_, job)| job.is_job());
+            .retain(|folder, _| index.jobs.get(folder).is_some_and(is_told));
+        let jobs = index.jobs.iter().filter(|(_, job)| is_told(job));
         let claims = jobs.map(|(folder, job)| Claim::of(folder, job)).collect();
         for (folder, (id, note)) in assign(claims) {
             let Some(job) = index.jobs.get(&folder) else {
@@ -86,6 +89,11 @@ impl Tellings {
     pub(super) fn find(&self, id: &str) -> Option<(&OsString, &Told)> {
         let by_id = self.0.iter().find(|(_, told)| told.id == id);
         by_id.or_else(|| self.0.iter().find(|(_, told)| told.folder == id))
+    }
+
+    /// Returns what was told, by folder.
+    pub(super) fn all(&self) -> &BTreeMap<OsString, Told> {
+        &self.0
     }
 
     /// Returns all jobs, newest first.
@@ -166,10 +174,15 @@ fn tell_trials(view: &JobView<'_>, run_id: &str) -> Result<Vec<RawObject>, serde
         .trials
         .iter()
         .map(|trial| Trial::of(view, trial, run_id));
+    let again = view
+        .retrying
+        .iter()
+        .map(|trial| Trial::retrying(view, trial, run_id));
     let to_come = view.unstarted.iter().map(|(place, planned)| {
         Trial::planned(view, *place, &planned.task, &planned.agent, run_id)
     });
     begun
+        .chain(again)
         .chain(to_come)
         .map(|trial| RawObject::from_serialize(&trial))
         .collect()

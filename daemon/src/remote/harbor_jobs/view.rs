@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::derive::job::{self, JobState, Tally};
 use super::derive::plan;
+use super::derive::retry::{self, Retrying};
 use super::derive::trial::{self, Around, Seen, State};
 use super::job_files::Planned;
 use super::seen::{JobSeen, TrialSeen};
@@ -27,6 +28,8 @@ pub(super) struct JobView<'a> {
     pub(super) trials: Vec<TrialView<'a>>,
     /// Trials that did not start, with their place in the plan.
     pub(super) unstarted: Vec<(usize, &'a Planned)>,
+    /// Trials whose attempt was thrown away and that will be run again under the same name.
+    pub(super) retrying: Vec<Retrying<'a>>,
     /// How agents are called in this job.
     pub(super) labels: Labels,
 }
@@ -124,19 +127,24 @@ pub(super) fn derive(seen: &JobSeen) -> JobView<'_> {
         .map(|trial| trial_view(seen, trial, around, trust_file_times))
         .collect();
     trials.sort_by(|a, b| (a.started, &a.seen.name).cmp(&(b.started, &b.seen.name)));
-    let unstarted = unstarted(seen, &trials);
+    let mut unstarted = unstarted(seen, &trials);
+    let retrying = retry::waiting(seen, around, &mut unstarted);
     let lock_plan = seen.lock.get().map_or(0, |lock| lock.plan.len() as u64);
     let stated = seen.result.get().and_then(|r| r.counts.n_total_trials);
     let planned = lock_plan.max(stated.unwrap_or(0).min(MOST_TRIALS));
-    let tally = Tally::of(trials.iter().map(|t| &t.state)).up_to(planned);
+    let tally = Tally::of(trials.iter().map(|t| &t.state))
+        .up_to(planned)
+        .with_retries(retrying.len());
     JobView {
         uuid: uuid(seen),
-        state: job::derive(seen.result.get(), seen.result.standing(), &tally, seen.life),
+        state: job::derive(seen.result.get(), seen.result.standing(), &tally, seen.life)
+            .asked(seen.asked_to_stop, &tally),
         times,
         tally,
         labels: Labels::of(trials.iter().filter_map(|t| t.result)),
         trials,
         unstarted,
+        retrying,
         seen,
     }
 }
@@ -226,6 +234,12 @@ impl JobView<'_> {
         }
     }
 
+    /// Returns the plan of all trials that have no folder, those that wait for a retry included.
+    pub(super) fn to_come(&self) -> impl Iterator<Item = &'_ Planned> {
+        let again = self.retrying.iter().filter_map(|trial| trial.planned);
+        again.chain(self.unstarted.iter().map(|(_, planned)| *planned))
+    }
+
     /// Returns all agents, trials to come included.
     pub(super) fn agents(&self) -> BTreeSet<&AgentKey> {
         let begun = self
@@ -234,17 +248,14 @@ impl JobView<'_> {
             .filter(|t| t.seen.setup().is_some())
             .map(|t| &t.agent);
         begun
-            .chain(self.unstarted.iter().map(|(_, planned)| &planned.agent))
+            .chain(self.to_come().map(|planned| &planned.agent))
             .collect()
     }
 
     /// Returns all tasks, trials to come included.
     pub(super) fn tasks(&self) -> BTreeSet<&str> {
         let begun = self.trials.iter().filter_map(|t| t.seen.setup());
-        let to_come = self
-            .unstarted
-            .iter()
-            .map(|(_, planned)| planned.task.place.as_str());
+        let to_come = self.to_come().map(|planned| planned.task.place.as_str());
         begun
             .map(|config| config.task.place.as_str())
             .chain(to_come)

@@ -102,7 +102,7 @@ async fn no_later_read_shows_the_state_before_ones_own_action() {
         driver
             .run_for(Duration::from_millis(rng.u64(..6_000)))
             .await;
-        driver.core.act(Action::Cancel, "r3".into(), 9);
+        driver.core.act(Action::Cancel, "r3".into(), false, 9);
         while driver.replies.is_empty() {
             driver.run_for(Duration::from_millis(50)).await;
         }

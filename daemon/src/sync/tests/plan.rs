@@ -93,6 +93,7 @@ proptest! {
                 facts: &facts,
                 summary: &given.summary,
                 interest: &interest,
+                followed: false,
                 schedule: &schedule,
                 settling: &given.settling,
                 rechecks: &HashMap::new(),

@@ -4,6 +4,7 @@ use super::trial::{State, Status};
 use crate::remote::harbor_jobs::file::Standing;
 use crate::remote::harbor_jobs::job_files::JobResult;
 use crate::remote::harbor_jobs::process::Life;
+use crate::remote::harbor_jobs::seen::Asked;
 
 /// Trials by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -28,6 +29,8 @@ pub(in crate::remote::harbor_jobs) struct Tally {
     pub(in crate::remote::harbor_jobs) lost: u64,
     /// Of the lost ones, those that Harbor was still building.
     pub(in crate::remote::harbor_jobs) not_built: u64,
+    /// Of the pending ones, those whose attempt was thrown away and that will be run again.
+    pub(in crate::remote::harbor_jobs) retrying: u64,
 }
 
 impl Tally {
@@ -63,6 +66,12 @@ impl Tally {
         self.pending += missing;
         self
     }
+
+    /// Notes how many of the trials without a folder wait for a retry.
+    pub(in crate::remote::harbor_jobs) fn with_retries(mut self, retrying: usize) -> Self {
+        self.retrying = (retrying as u64).min(self.pending);
+        self
+    }
 }
 
 /// What became of a job.
@@ -74,6 +83,25 @@ pub(in crate::remote::harbor_jobs) struct JobState {
     pub(in crate::remote::harbor_jobs) state: &'static str,
     /// Why, for people; `None` when there is nothing to explain.
     pub(in crate::remote::harbor_jobs) reason: Option<String>,
+}
+
+impl JobState {
+    /// Says of a job under way that it was asked to stop.
+    pub(in crate::remote::harbor_jobs) fn asked(self, asked: Option<Asked>, tally: &Tally) -> Self {
+        match asked {
+            Some(asked) if self.active() => {
+                let how = format!("{} was sent to process {}", asked.signal, asked.pid);
+                let reason = format!("{}; {how}", stopping(tally));
+                state("running", "stopping", Some(reason))
+            }
+            _ => self,
+        }
+    }
+
+    /// Tells whether the job has not ended.
+    pub(in crate::remote::harbor_jobs) fn active(&self) -> bool {
+        matches!(self.status, "pending" | "running")
+    }
 }
 
 fn state(status: &'static str, state: &'static str, reason: Option<String>) -> JobState {
@@ -96,7 +124,7 @@ pub(in crate::remote::harbor_jobs) fn derive(
         _ if life.alive() && standing == Standing::Absent && tally.ended + tally.running == 0 => {
             state("pending", "initializing", None)
         }
-        _ if life.alive() => state("running", "running", None),
+        _ if life.alive() => alive(tally),
         _ if standing == Standing::Torn => state(
             "partial",
             "unreadable",
@@ -107,6 +135,34 @@ pub(in crate::remote::harbor_jobs) fn derive(
         ),
         Some(result) => stopped(result, tally, life),
         None => without_result(tally, life),
+    }
+}
+
+/// Tells what a job whose process is there is doing.
+fn alive(tally: &Tally) -> JobState {
+    // A resume deletes what was cancelled before, so this is a stop that is under way.
+    if tally.cancelled > 0 {
+        return state("running", "stopping", Some(stopping(tally)));
+    }
+    if tally.running == 0 && tally.retrying > 0 {
+        let reason = format!("waiting for a retry of {}", trials(tally.retrying));
+        return state("running", "waiting_for_retry", Some(reason));
+    }
+    state("running", "running", None)
+}
+
+/// Says how far a stop has come.
+fn stopping(tally: &Tally) -> String {
+    match tally.running {
+        0 => "stopping".to_owned(),
+        n => format!("stopping: {} still running", trials(n)),
+    }
+}
+
+fn trials(count: u64) -> String {
+    match count {
+        1 => "1 trial".to_owned(),
+        n => format!("{n} trials"),
     }
 }
 
@@ -284,6 +340,24 @@ mod tests {
             of(&result(false, 0, 0), building, Life::NoProcess),
             ("failed", "crashed")
         );
+    }
+
+    #[test]
+    fn a_living_job_runs_waits_for_a_retry_or_is_stopping() {
+        let open = result(false, 0, 0);
+        let tally = |running, retrying, cancelled| Tally {
+            total: 4,
+            running,
+            pending: retrying,
+            retrying,
+            cancelled,
+            ..Tally::default()
+        };
+        let of = |tally| words(Some(&open), Standing::Good, tally, Life::Process(1));
+        assert_eq!(of(tally(0, 0, 0)), ("running", "running"));
+        assert_eq!(of(tally(1, 1, 0)), ("running", "running"));
+        assert_eq!(of(tally(0, 1, 0)), ("running", "waiting_for_retry"));
+        assert_eq!(of(tally(1, 0, 1)), ("running", "stopping"));
     }
 
     #[test]

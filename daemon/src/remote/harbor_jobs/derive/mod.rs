@@ -2,4 +2,5 @@
 
 pub(super) mod job;
 pub(super) mod plan;
+pub(super) mod retry;
 pub(super) mod trial;

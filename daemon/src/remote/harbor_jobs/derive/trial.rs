@@ -6,7 +6,7 @@ use crate::remote::harbor_jobs::job_files::Outcome;
 use crate::remote::harbor_jobs::trial_files::{Exception, TrialResult};
 
 /// Type of the exception of a trial that was stopped with its job.
-const CANCELLED: &str = "CancelledError";
+pub(super) const CANCELLED: &str = "CancelledError";
 /// Code of a trial whose process went away.
 pub(in crate::remote::harbor_jobs) const LOST: &str = "Lost";
 /// Code of a trial that Harbor was still building when its process ended.

@@ -243,7 +243,7 @@ fn leaderboard(view: &JobView<'_>) -> Vec<Variant> {
             .or_default()
             .push(&trial.state);
     }
-    for (_, planned) in &view.unstarted {
+    for planned in view.to_come() {
         by_variant
             .entry(view.labels.variant(&planned.agent))
             .or_default()

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::map;
 use crate::remote::harbor_jobs::artifacts::file_uri;
+use crate::remote::harbor_jobs::derive::retry::Retrying;
 use crate::remote::harbor_jobs::derive::trial::Status;
 use crate::remote::harbor_jobs::times::Utc;
 use crate::remote::harbor_jobs::trial_files::{self, AgentKey, TaskRef};
@@ -61,6 +62,8 @@ struct TrialHarbor<'a> {
     phase_seconds: BTreeMap<&'static str, f64>,
     steps: Vec<Step<'a>>,
     planned: Option<usize>,
+    /// Exception that ended the attempt before, while the trial waits for the next one.
+    retry_of: Option<&'a str>,
     note: Option<&'static str>,
 }
 
@@ -129,7 +132,49 @@ impl<'a> Trial<'a> {
                     .map(Step::of)
                     .collect(),
                 planned: None,
+                retry_of: None,
                 note: None,
+            },
+        }
+    }
+
+    /// Tells a trial whose attempt was thrown away and that will be run again.
+    pub(in crate::remote::harbor_jobs) fn retrying(
+        view: &'a JobView<'a>,
+        trial: &'a Retrying<'a>,
+        run_id: &'a str,
+    ) -> Self {
+        let task = trial.planned.map(|planned| &planned.task);
+        let agent = trial.planned.map(|planned| &planned.agent);
+        Self {
+            id: trial.name.to_owned(),
+            name: Some(trial.name),
+            run_id,
+            task_slug: task.map(|task| task.slug.as_str()).unwrap_or_default(),
+            agent_variant: agent
+                .map(|agent| view.labels.variant(agent))
+                .unwrap_or_default(),
+            status: Status::Pending.word(),
+            error_message: None,
+            duration_seconds: None,
+            created_at: view.times.started,
+            started_at: None,
+            completed_at: None,
+            logs_uri: None,
+            trajectory_uri: None,
+            diff_uri: None,
+            result_uri: None,
+            result_data: None,
+            harbor: TrialHarbor {
+                task_name: task.map(|task| task.place.as_str()),
+                dataset: task.and_then(|task| task.source.as_deref()),
+                agent: agent
+                    .map(|agent| view.labels.name(agent))
+                    .unwrap_or_default(),
+                model: agent.and_then(|agent| view.labels.model(agent)),
+                phase: Some("waiting_for_retry"),
+                retry_of: Some(trial.exception),
+                ..TrialHarbor::default()
             },
         }
     }

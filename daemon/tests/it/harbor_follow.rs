@@ -1,0 +1,371 @@
+//! A jobs directory that is followed: what happens in it is in the mirror soon, with its history.
+
+use std::fs;
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use docks_proto::query::ListQuery;
+use docks_proto::routes::RunKind;
+use docksd::mirror::{Learned, Mirror, StatusEvent, Stored, Subject};
+use docksd::remote::Following;
+use docksd::remote::harbor_jobs::{HarborJobs, Options};
+use docksd::sync::{self, Clock, SyncHandle, SystemClock};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harbor_jobs::{copy_tree, samples, timeline};
+use crate::testkit::test_daemon::eventually;
+
+const JOB: &str = "nightly-mixed";
+const ID: &str = "e8c003f5-a129-414b-9d33-4c12687eb455";
+/// A trial that ended with an exception by the second moment of the timeline.
+const FAILED: &str = "bad-env__fEKY4WE";
+
+/// A directory, its mirror, and the engine between them.
+struct Stage {
+    home: TempDir,
+    mirror: Mirror,
+    sync: SyncHandle,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        Self::prepared(|_| {}).await
+    }
+
+    /// Starts with what is in the directory already.
+    async fn prepared(prepare: impl FnOnce(&Path)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("jobs");
+        fs::create_dir(&dir).unwrap();
+        prepare(&dir);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let path = home.path().join("mirror.db");
+        let (mirror, _) = Mirror::open(&path, "jobs", clock.wall()).unwrap();
+        let jobs = HarborJobs::open(&dir, Options::default()).unwrap();
+        let sync = sync::spawn(
+            Arc::new(jobs),
+            mirror.clone(),
+            clock,
+            sync::Options::default(),
+        );
+        let stage = Self { home, mirror, sync };
+        let follows = || async {
+            let health = stage.sync.health();
+            matches!(health.following, Following::Events { .. }) && health.last_success.is_some()
+        };
+        eventually("the directory is followed", follows).await;
+        stage
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.home.path().join("jobs")
+    }
+
+    fn job(&self) -> PathBuf {
+        self.dir().join(JOB)
+    }
+
+    /// Brings the job to a moment of its life.
+    fn moment(&self, name: &str) {
+        copy_tree(&timeline().join(name), &self.dir());
+    }
+
+    /// Holds the job's log open, as its process does.
+    fn process(&self) -> fs::File {
+        fs::create_dir_all(self.job()).unwrap();
+        let log = self.job().join("job.log");
+        let mut options = fs::File::options();
+        options.append(true).create(true).open(log).unwrap()
+    }
+
+    async fn run(&self) -> Option<Stored> {
+        self.mirror.run(RunKind::Evaluation, ID).await.unwrap()
+    }
+
+    async fn told(&self) -> Value {
+        let run = self.run().await.filter(|run| run.gone_at.is_none());
+        run.map_or(Value::Null, |run| serde_json::from_str(&run.text).unwrap())
+    }
+
+    async fn trial(&self, name: &str) -> Value {
+        let trial = self.mirror.trial(ID, name).await.unwrap();
+        let trial = trial.filter(|trial| trial.gone_at.is_none());
+        trial.map_or(Value::Null, |trial| {
+            serde_json::from_str(&trial.text).unwrap()
+        })
+    }
+
+    async fn trials(&self, status: &str) -> u64 {
+        let query = ListQuery {
+            status: vec![status.to_owned()],
+            ..ListQuery::default()
+        };
+        let listing = self.mirror.list_trials(ID, &query).await.unwrap();
+        listing.map_or(0, |listing| listing.total)
+    }
+
+    async fn ended(&self, count: u64) {
+        let what = format!("{count} trials have ended");
+        eventually(&what, || async {
+            let run = self.told().await;
+            let counts = &run["harbor"]["trials"];
+            run["completed_trials"] == count
+                && self.trials("running").await == counts["running"].as_u64().unwrap_or(99)
+                && self.trials("pending").await == counts["pending"].as_u64().unwrap_or(99)
+        })
+        .await;
+    }
+
+    async fn state(&self, state: &str) {
+        eventually(&format!("the job is {state}"), || async {
+            self.told().await["harbor"]["state"] == state
+        })
+        .await;
+    }
+
+    async fn history(&self, of: impl Fn(&StatusEvent) -> bool) -> Vec<StatusEvent> {
+        let all = self.mirror.events(0, 10_000).await.unwrap();
+        all.into_iter().filter(of).collect()
+    }
+
+    async fn end(self) {
+        self.sync.stop().await;
+        self.mirror.close().await;
+    }
+}
+
+fn trial_named(name: &str) -> impl Fn(&StatusEvent) -> bool {
+    move |event| event.trial.as_deref() == Some(name)
+}
+
+fn of_the_run(event: &StatusEvent) -> bool {
+    event.subject == Subject::Run(RunKind::Evaluation) && event.run == ID
+}
+
+fn statuses(events: &[StatusEvent]) -> Vec<&str> {
+    events.iter().map(|event| event.to.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_job_is_followed_from_its_first_folder_to_its_end() {
+    let stage = Stage::new().await;
+    let process = stage.process();
+    for (moment, ended) in [("t1", 3), ("t2", 11), ("t3", 19)] {
+        stage.moment(moment);
+        stage.ended(ended).await;
+        assert_eq!(stage.told().await["status"], "running");
+    }
+    copy_tree(&samples().join(JOB), &stage.job());
+    drop(process);
+    stage.ended(24).await;
+    stage.state("completed").await;
+    let run = stage.history(of_the_run).await;
+    assert_eq!(statuses(&run), ["running", "completed"]);
+    // The net below looks every five seconds; what was seen at once came by an event.
+    let ends = stage
+        .history(|e| e.subject == Subject::Trial && e.to == "passed")
+        .await;
+    assert!(
+        ends.iter().any(|event| event.learned == Learned::Event),
+        "{ends:?}"
+    );
+    // It was never told under another id before it had its own.
+    let ids = stage.history(|event| event.run != ID).await;
+    assert_eq!(ids, []);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_process_that_dies_without_a_word_is_noticed() {
+    let stage = Stage::new().await;
+    let process = stage.process();
+    stage.moment("t2");
+    stage.state("running").await;
+    drop(process);
+    stage.state("killed").await;
+    assert_eq!(stage.told().await["status"], "failed");
+    eventually("its trials are lost", || async {
+        stage.trials("running").await == 0
+    })
+    .await;
+    // A resume rewrites the same files and goes on under the same id.
+    let process = stage.process();
+    let result = stage.job().join("result.json");
+    let text = fs::read_to_string(&result).unwrap();
+    let now = docks_proto::time::UnixMs::now().rfc3339();
+    fs::write(&result, with_update(&text, &now)).unwrap();
+    stage.state("running").await;
+    let run = stage.history(of_the_run).await;
+    assert_eq!(statuses(&run), ["running", "failed", "running"]);
+    drop(process);
+    stage.end().await;
+}
+
+/// Returns a job's result as of another time.
+fn with_update(text: &str, at: &str) -> String {
+    let mut result: Value = serde_json::from_str(text).unwrap();
+    result["updated_at"] = at.into();
+    serde_json::to_string_pretty(&result).unwrap()
+}
+
+#[tokio::test]
+async fn a_retry_waits_under_its_name_and_starts_anew() {
+    let stage = Stage::new().await;
+    let process = stage.process();
+    stage.moment("t2");
+    let config = samples().join(JOB).join("config.json");
+    let mut text: Value = serde_json::from_str(&fs::read_to_string(config).unwrap()).unwrap();
+    text["retry"] = serde_json::json!({"max_retries": 2});
+    fs::write(stage.job().join("config.json"), text.to_string()).unwrap();
+    stage.ended(11).await;
+    let folder = stage.job().join(FAILED);
+    let attempt = fs::read_to_string(folder.join("result.json")).unwrap();
+    let setup = fs::read(stage.job().join("bad-env__EjwzeTT/config.json")).unwrap();
+
+    fs::remove_dir_all(&folder).unwrap();
+    eventually("it waits for a retry", || async {
+        stage.trial(FAILED).await["harbor"]["phase"] == "waiting_for_retry"
+    })
+    .await;
+    let waiting = stage.trial(FAILED).await;
+    assert_eq!(
+        (&waiting["status"], &waiting["task_slug"]),
+        (&"pending".into(), &"bad-env".into())
+    );
+    assert_eq!(waiting["harbor"]["retry_of"], "RuntimeError");
+    let run = stage.told().await;
+    assert_eq!(
+        (&run["total_trials"], &run["harbor"]["trials"]["retrying"]),
+        (&24.into(), &1.into())
+    );
+
+    fs::create_dir_all(folder.join("agent")).unwrap();
+    fs::write(folder.join("config.json"), setup).unwrap();
+    eventually("it runs again", || async {
+        stage.trial(FAILED).await["status"] == "running"
+    })
+    .await;
+    let mut result: Value = serde_json::from_str(&attempt).unwrap();
+    result["id"] = "11111111-2222-4333-8444-555555555555".into();
+    result["exception_info"] = Value::Null;
+    result["verifier_result"] = serde_json::json!({"rewards": {"reward": 1.0}});
+    fs::write(folder.join("result.json"), result.to_string()).unwrap();
+    eventually("it passed", || async {
+        stage.trial(FAILED).await["status"] == "passed"
+    })
+    .await;
+    let trial = stage.trial(FAILED).await;
+    assert_eq!(trial["harbor"]["trial_uuid"], result["id"]);
+    let history = stage.history(trial_named(FAILED)).await;
+    assert_eq!(
+        statuses(&history)[..],
+        ["error", "pending", "running", "passed"]
+    );
+    drop(process);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_finished_job_that_is_rewritten_or_removed_is_followed_too() {
+    let stage = Stage::prepared(|dir| copy_tree(&samples(), dir)).await;
+    stage.ended(24).await;
+    // Harbor does this when it hides secrets; nothing of the job itself changes.
+    let result = stage.job().join("result.json");
+    let text = fs::read_to_string(&result).unwrap();
+    fs::write(
+        &result,
+        text.replace(
+            "\"finished_at\": \"2026-11-23T16:43:32",
+            "\"finished_at\": \"2026-11-23T16:44:32",
+        ),
+    )
+    .unwrap();
+    eventually("the new end is told", || async {
+        stage.told().await["harbor"]["finished_at"] == "2026-11-23T21:44:32.117031Z"
+    })
+    .await;
+    fs::rename(stage.job(), stage.home.path().join("elsewhere")).unwrap();
+    eventually("the job is gone", || async {
+        stage.run().await.is_some_and(|run| run.gone_at.is_some())
+    })
+    .await;
+    let rows = stage.mirror.stats().await.unwrap().rows;
+    assert_eq!((rows.runs, rows.evaluation_runs), (3, 3));
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_directory_that_vanishes_takes_nothing_with_it() {
+    let stage = Stage::prepared(|dir| copy_tree(&samples(), dir)).await;
+    stage.ended(24).await;
+    fs::rename(stage.dir(), stage.home.path().join("unmounted")).unwrap();
+    eventually("its absence is noticed", || async {
+        stage.sync.health().last_error.is_some()
+    })
+    .await;
+    let rows = stage.mirror.stats().await.unwrap().rows;
+    assert_eq!(
+        (rows.runs, rows.evaluation_runs, rows.tombstones),
+        (4, 4, 0)
+    );
+    fs::rename(stage.home.path().join("unmounted"), stage.dir()).unwrap();
+    eventually("it is followed again", || async {
+        let health = stage.sync.health();
+        health.last_error.is_none() && matches!(health.following, Following::Events { .. })
+    })
+    .await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_torn_writes_leave_no_wrong_status_in_the_history() {
+    let stage = Stage::new().await;
+    let process = stage.process();
+    stage.moment("t2");
+    stage.ended(11).await;
+    let before = stage.history(|_| true).await.len();
+    let (job, trial) = (
+        stage.job().join("result.json"),
+        stage.job().join(FAILED).join("result.json"),
+    );
+    let writer = std::thread::spawn(move || {
+        let texts = [&job, &trial].map(|path| (path.clone(), fs::read(path).unwrap()));
+        let mut files = texts.map(|(path, text)| {
+            let file = fs::File::options().write(true).open(path).unwrap();
+            (file, text)
+        });
+        for _ in 0..3_000 {
+            for (file, text) in &mut files {
+                // As Harbor does: truncate, then write in place, here in two pieces.
+                file.set_len(0).unwrap();
+                file.rewind().unwrap();
+                let (head, tail) = text.split_at(text.len() / 2);
+                file.write_all(head).unwrap();
+                file.write_all(tail).unwrap();
+            }
+        }
+    });
+    while !writer.is_finished() {
+        let run = stage.told().await;
+        assert_eq!(
+            (&run["status"], &run["total_trials"]),
+            (&"running".into(), &24.into()),
+            "{run}"
+        );
+        let trial = stage.trial(FAILED).await;
+        assert!(
+            trial["status"] == "error" && trial["harbor"]["trial_uuid"].is_string(),
+            "{trial}"
+        );
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    writer.join().unwrap();
+    stage.ended(11).await;
+    let after = stage.history(|_| true).await;
+    assert_eq!(statuses(&after[before..]), [""; 0]);
+    drop(process);
+    stage.end().await;
+}
