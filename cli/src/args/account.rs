@@ -1,5 +1,7 @@
 //! `docks auth …`, `docks profile …` and `docks config …`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 /// Verbs of `docks auth`.
@@ -32,6 +34,9 @@ pub(crate) struct AuthLogin {
     /// Allow http:// to another machine; the token then travels in the open
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Trust the certificates in this PEM file, too, for this profile alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Known from the Python client; refused, with the reason
     #[arg(long, hide = true, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(crate) token: Option<String>,
@@ -86,6 +91,9 @@ pub(crate) struct ProfileAdd {
     /// Allow http:// to another machine; the token then travels in the open
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Trust the certificates in this PEM file, too, for this profile alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// Arguments of `docks profile remove`.

@@ -1,8 +1,9 @@
 //! `docks auth login`: saves address, tenant and token where the Python client finds them too.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
-use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport};
+use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport, roots};
 use docks_proto::credentials::{KeyringError, user};
 use docks_proto::freshness::Allowed;
 use docks_proto::query::ListQuery;
@@ -40,10 +41,59 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
     let tenant = tenant(context, args, &stored)?;
     let token = token(context, args)?;
     let insecure = api_url.starts_with("http://") && checked_url(&api_url, false).is_err();
-    check(context, &api_url, &tenant, &token, insecure).await?;
-    save(context, &account, &stored, &api_url, &tenant, &token)?;
+    let way = Way {
+        insecure,
+        ca_file: trusted(args.ca_file.as_deref(), &stored, &api_url)?,
+    };
+    check(context, &api_url, &tenant, &token, &way).await?;
+    save(
+        context,
+        &account,
+        &stored,
+        (&api_url, &tenant),
+        &token,
+        &way,
+    )?;
     account.warn_of_variables(context);
     Ok(())
+}
+
+/// How a remote may be reached.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Way {
+    /// Plain `http://` to another machine is wanted.
+    pub(super) insecure: bool,
+    /// Certificates to trust besides the system's.
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// Returns the certificates to trust: those of the option, else those that are stored for this address.
+pub(super) fn trusted(
+    given: Option<&Path>,
+    stored: &Stored,
+    api_url: &str,
+) -> Result<Option<PathBuf>, Failure> {
+    let Some(path) = given else {
+        let same = remote_of(stored).is_some_and(|(url, _)| url == api_url);
+        return Ok(stored.ca_file.clone().filter(|_| same));
+    };
+    let real = path.canonicalize().map_err(|error| {
+        Failure::usage(format!(
+            "--ca-file {} cannot be used: {error}",
+            path.display()
+        ))
+    })?;
+    roots::read_file(&real).map_err(|problem| Failure::usage(problem.to_string()))?;
+    Ok(Some(real))
+}
+
+/// Returns a path as the settings file can hold it.
+pub(super) fn as_text(path: Option<&Path>) -> Result<Option<&str>, Failure> {
+    path.map(|path| {
+        path.to_str()
+            .ok_or_else(|| Failure::usage(format!("{} is no text", path.display())))
+    })
+    .transpose()
 }
 
 fn address(context: &Context, args: &AuthLogin, stored: &Stored) -> Result<String, Failure> {
@@ -101,9 +151,9 @@ async fn check(
     api_url: &str,
     tenant: &str,
     token: &Token,
-    insecure: bool,
+    way: &Way,
 ) -> Result<(), Failure> {
-    match probe(&context.output, api_url, tenant, token, insecure).await {
+    match probe(&context.output, api_url, tenant, token, way).await {
         Ok(()) => Ok(()),
         Err(ClientError::Refused { status, .. }) if matches!(status, 401 | 403) => {
             Err(Failure::new(
@@ -126,13 +176,15 @@ pub(super) async fn probe(
     api_url: &str,
     tenant: &str,
     token: &Token,
-    insecure: bool,
+    way: &Way,
 ) -> Result<(), ClientError> {
     let limits = Limits {
-        insecure,
+        insecure: way.insecure,
         ..Limits::default()
     };
     let transport = HttpsTransport::new(api_url, Some(token.clone()), limits)?;
+    let ca_file = way.ca_file.clone();
+    let transport = transport.trusting(move || ca_file.clone());
     let client = Client::new(
         Transport::Https(Box::new(transport)),
         tenant,
@@ -153,9 +205,9 @@ fn save(
     context: &Context,
     account: &Account,
     stored: &Stored,
-    api_url: &str,
-    tenant: &str,
+    (api_url, tenant): (&str, &str),
     token: &Token,
+    way: &Way,
 ) -> Result<(), Failure> {
     let now = (api_url.to_owned(), tenant.to_owned());
     let moves = remote_of(stored).is_some_and(|before| before != now);
@@ -169,6 +221,7 @@ fn save(
         ("api_url", Some(api_url)),
         ("tenant_id", Some(tenant)),
         ("insecure", insecure.then_some("true")),
+        ("ca_file", as_text(way.ca_file.as_deref())?),
     ];
     let kept = account
         .door

@@ -31,9 +31,12 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         }
         Ok(found) => {
             rows.push(row("token", &found.place.to_string()));
-            let insecure = ladder.profile.insecure;
+            let way = auth_login::Way {
+                insecure: ladder.profile.insecure,
+                ca_file: ladder.profile.ca_file.clone(),
+            };
             let asked =
-                auth_login::probe(&context.output, api_url, tenant, &found.token, insecure).await;
+                auth_login::probe(&context.output, api_url, tenant, &found.token, &way).await;
             let (verdict, outcome) = judge(asked);
             rows.push(row("remote", &verdict));
             outcome

@@ -3,6 +3,7 @@
 use docks_proto::settings::{self, check_profile_name};
 
 use super::account::{Account, checked_tenant, checked_url, remote_of};
+use super::auth_login::{as_text, trusted};
 use super::{auth_logout, columns};
 use crate::args::{ProfileAdd, ProfileRemove, ProfileUse};
 use crate::connect::{flags, settings_failure};
@@ -88,12 +89,14 @@ pub(super) fn add(context: &Context, args: &ProfileAdd) -> Result<(), Failure> {
     if remote_of(&before).is_some_and(|then| now != Some(then)) {
         return Err(other_remote(&args.name));
     }
+    let ca_file = trusted(args.ca_file.as_deref(), &before, &url)?;
     account.note_others()?;
     let insecure = checked_url(&url, false).is_err().then_some("true");
     account.set(&[
         ("api_url", Some(&url)),
         ("tenant_id", Some(&tenant)),
         ("insecure", insecure),
+        ("ca_file", as_text(ca_file.as_deref())?),
     ])?;
     context.output.remark(format!(
         "profile `{}` is saved; sign in with `docks auth login -p {}`",

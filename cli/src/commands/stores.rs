@@ -46,6 +46,7 @@ pub(super) fn sources<'a>(ladder: &Ladder, uris: impl IntoIterator<Item = &'a st
             token,
             api_url,
             insecure: ladder.profile.insecure,
+            ca_file: ladder.profile.ca_file.clone(),
             idle: IDLE,
         }),
         files: FileSource::new(jobs_dir),

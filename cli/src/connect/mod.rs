@@ -194,6 +194,8 @@ impl Ladder {
         };
         let transport = HttpsTransport::new(api_url, Some(found.token), limits)
             .map_err(|e| Failure::chain(Kind::Failed, "could not use the address", &e))?;
+        let ca_file = self.profile.ca_file.clone();
+        let transport = transport.trusting(move || ca_file.clone());
         Client::new(
             Transport::Https(Box::new(transport)),
             tenant,

@@ -10,6 +10,7 @@ mod artifacts;
 mod daemon;
 mod exit_codes;
 mod hostile;
+mod hub;
 mod made_up;
 mod main_path;
 mod reading;

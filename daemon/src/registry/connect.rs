@@ -52,6 +52,8 @@ impl Connect for Network {
             Target::DocksApi { api_url, tenant } => {
                 let transport =
                     HttpsTransport::new(api_url, None, limits).map_err(RemoteError::Send)?;
+                let trusted = Arc::clone(tokens);
+                let transport = transport.trusting(move || trusted.ca_file());
                 let source: Arc<dyn TokenSource> = Arc::<Tokens>::clone(tokens);
                 let remote = DocksApi::new(transport, tenant, source).map_err(|bad| {
                     RemoteError::Send(SendError::Unsendable(format!("bad tenant: {bad}")))

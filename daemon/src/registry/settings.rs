@@ -76,6 +76,20 @@ impl Settings {
             .collect()
     }
 
+    /// Returns the certificates that a profile of `target` names.
+    #[must_use]
+    pub fn ca_file_of(&self, target: &Target) -> Option<PathBuf> {
+        let file = self.with(|version| Ok(Arc::clone(&version.file))).ok()?;
+        file.profile_names().into_iter().find_map(|name| {
+            let flags = Flags {
+                profile: Some(name),
+                harbor: None,
+            };
+            let profile = resolve(&flags, &Environment::default(), &file).ok()?;
+            profile.ca_file.filter(|_| profile.target == *target)
+        })
+    }
+
     /// Lists the profiles that stand for something; broken ones are left out.
     #[must_use]
     pub fn all(&self) -> Vec<(String, Resolved)> {

@@ -54,6 +54,12 @@ impl Tokens {
         }
     }
 
+    /// Returns the certificates to trust besides the system's.
+    #[must_use]
+    pub fn ca_file(&self) -> Option<std::path::PathBuf> {
+        self.settings.ca_file_of(&self.target)
+    }
+
     /// Notes that the remote refused the token it was given last.
     fn refused(&self) {
         let mut state = self.state();

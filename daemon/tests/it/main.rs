@@ -27,6 +27,7 @@ mod hub_artifacts;
 mod hub_hostile;
 mod hub_mirrored;
 mod hub_support;
+mod hub_tls;
 mod killed;
 mod mirror_files;
 mod mirror_guards;

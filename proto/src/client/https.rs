@@ -1,7 +1,8 @@
 //! The transport to a remote: HTTPS, bounded in time and size, bound to one origin.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,6 +10,7 @@ use http::{Method, header};
 use reqwest::{Response, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
+use super::roots::{self, Roots, RootsVersion};
 use super::{Reply, Request, SendError};
 use crate::secret::Token;
 
@@ -49,7 +51,8 @@ pub struct HttpsTransport {
     base: Url,
     token: Option<Token>,
     limits: Limits,
-    client: OnceLock<reqwest::Client>,
+    roots: Roots,
+    client: Mutex<Option<(RootsVersion, reqwest::Client)>>,
 }
 
 impl HttpsTransport {
@@ -66,8 +69,17 @@ impl HttpsTransport {
             base: checked_base(base_url, limits.insecure).map_err(SendError::Unsendable)?,
             token,
             limits,
-            client: OnceLock::new(),
+            roots: Roots::default(),
+            client: Mutex::default(),
         })
+    }
+
+    /// Trusts the certificates in a file besides the system's; asked before every request, so
+    /// that another file counts at once.
+    #[must_use]
+    pub fn trusting(mut self, file: impl Fn() -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        self.roots = Roots::of(file);
+        self
     }
 
     /// Returns the origin, for messages.
@@ -173,15 +185,25 @@ impl HttpsTransport {
 
     /// Builds reqwest's client at the first request: reading the system's certificates takes
     /// milliseconds, and a machine without any must still start.
-    fn client(&self) -> Result<&reqwest::Client, SendError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
+    fn client(&self) -> Result<reqwest::Client, SendError> {
+        // No TLS will be spoken without it, so no certificates are looked for.
+        let tls = self.base.scheme() == "https";
+        let version = if tls { self.roots.now() } else { None };
+        let mut kept = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((built_with, client)) = &*kept
+            && *built_with == version
+        {
+            return Ok(client.clone());
         }
-        let built = build(&self.base, &self.limits).map_err(|e| SendError::Tls {
+        let failed = |source| SendError::Tls {
             to: self.origin(),
-            source: e.without_url().into(),
-        })?;
-        Ok(self.client.get_or_init(|| built))
+            source,
+        };
+        let extra = roots::read(version.as_ref()).map_err(failed)?;
+        let built = build(&self.base, &self.limits, extra)
+            .map_err(|error| failed(error.without_url().into()))?;
+        *kept = Some((version, built.clone()));
+        Ok(built)
     }
 
     fn failure(&self, error: reqwest::Error) -> SendError {
@@ -235,7 +257,11 @@ fn root<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error
     cause
 }
 
-fn build(base: &Url, limits: &Limits) -> reqwest::Result<reqwest::Client> {
+fn build(
+    base: &Url,
+    limits: &Limits,
+    extra: Vec<reqwest::Certificate>,
+) -> reqwest::Result<reqwest::Client> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Losing a race is fine: the winner installed the same provider.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -262,6 +288,8 @@ fn build(base: &Url, limits: &Limits) -> reqwest::Result<reqwest::Client> {
     if base.scheme() == "http" {
         // No TLS will be spoken, so no certificates are read.
         builder = builder.tls_certs_only([]);
+    } else if !extra.is_empty() {
+        builder = builder.tls_certs_merge(extra);
     }
     builder.build()
 }

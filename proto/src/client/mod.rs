@@ -9,6 +9,7 @@ mod events;
 mod exchange;
 pub mod https;
 pub mod retry;
+pub mod roots;
 pub mod sense;
 pub mod unix;
 pub mod walk;

@@ -58,6 +58,8 @@ pub struct Stored {
     pub harbor_jobs: Option<PathBuf>,
     /// `insecure = "true"`.
     pub insecure: bool,
+    /// `ca_file`: certificates to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// `gcs_…`, `gcp_…`, `aws_…` and `azure_…`.
     pub extras: super::Extras,
 }
@@ -70,6 +72,7 @@ impl std::fmt::Debug for Stored {
             .field("token", &self.token.as_ref().map(|_| "hidden"))
             .field("harbor_jobs", &self.harbor_jobs)
             .field("insecure", &self.insecure)
+            .field("ca_file", &self.ca_file)
             .field("extras", &self.extras)
             .finish()
     }
@@ -160,6 +163,7 @@ impl ConfigFile {
             tenant_id: text("tenant_id")?,
             token: text("token")?,
             harbor_jobs: text("harbor_jobs")?.map(PathBuf::from),
+            ca_file: text("ca_file")?.map(PathBuf::from),
             insecure: text("insecure")?.is_some_and(|v| v.eq_ignore_ascii_case("true")),
             extras: super::Extras {
                 gcs_bucket: text("gcs_bucket")?,

@@ -154,6 +154,8 @@ pub struct Profile {
     pub inline_token_from: Option<Origin>,
     /// Whether plain `http://` to another machine is wanted.
     pub insecure: bool,
+    /// Certificates to trust for this remote besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// Settings of object stores that the profile has.
     pub extras: Extras,
     /// Each value with its origin.
@@ -257,6 +259,14 @@ pub enum SettingsError {
     RelativeJobs {
         /// Where it came from.
         origin: Origin,
+        /// What it was.
+        path: PathBuf,
+    },
+    /// A relative file would mean another one in every directory.
+    #[error("`ca_file` of profile `{profile}` must be an absolute path, not `{}`", path.display())]
+    RelativeCaFile {
+        /// The profile.
+        profile: String,
         /// What it was.
         path: PathBuf,
     },

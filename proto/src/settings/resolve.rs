@@ -105,6 +105,7 @@ fn jobs(
         inline_token: None,
         inline_token_from: None,
         insecure: false,
+        ca_file: None,
         extras: super::Extras::default(),
         from,
         adhoc,
@@ -154,6 +155,17 @@ fn api(
             origin: url_from.clone(),
             source,
         })?;
+    // So is this: whoever else the environment names is trusted as the system says.
+    let ca_file = stored
+        .ca_file
+        .clone()
+        .filter(|_| own_url.as_ref() == Some(&api_url));
+    if let Some(path) = ca_file.clone().filter(|path| !path.is_absolute()) {
+        return Err(SettingsError::RelativeCaFile {
+            profile: name,
+            path,
+        });
+    }
     let (tenant, tenant_from) = pick("DOCKS_TENANT_ID", &environment.tenant_id, &stored.tenant_id)
         .ok_or_else(|| SettingsError::NoTenant {
             profile: name.clone(),
@@ -178,6 +190,9 @@ fn api(
     if insecure {
         explain("insecure", "true".to_owned(), in_file());
     }
+    if let Some(path) = &ca_file {
+        explain("ca_file", path.display().to_string(), in_file());
+    }
     let extras = &stored.extras;
     for (key, value) in [
         ("gcs_bucket", &extras.gcs_bucket),
@@ -197,6 +212,7 @@ fn api(
         inline_token,
         inline_token_from,
         insecure,
+        ca_file,
         extras: stored.extras,
         from,
         adhoc,

@@ -191,6 +191,27 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn a_certificate_is_trusted_only_for_the_address_it_was_written_beside() {
+    let text = "[x]\napi_url = \"https://hub.example\"\ntenant_id = \"t\"\nca_file = \"/ca.pem\"\n";
+    let none = Environment::default();
+    let trusted = |environment: &Environment| {
+        let profile = resolve(&named("x"), environment, &file(text)).unwrap();
+        profile.ca_file
+    };
+    assert_eq!(trusted(&none), Some("/ca.pem".into()));
+    let elsewhere = Environment {
+        api_url: Some("https://other.example".into()),
+        ..none.clone()
+    };
+    assert_eq!(trusted(&elsewhere), None);
+    let relative = text.replace("/ca.pem", "ca.pem");
+    assert!(matches!(
+        resolve(&named("x"), &none, &file(&relative)),
+        Err(SettingsError::RelativeCaFile { .. })
+    ));
+}
+
+#[test]
 fn insecure_covers_only_the_address_it_was_written_beside() {
     let text = "[x]\napi_url = \"http://hub.example\"\ntenant_id = \"t\"\ninsecure = \"true\"\n";
     let none = Environment::default();

@@ -5,10 +5,12 @@
 //! only when the API is on loopback too: a remote elsewhere has no business
 //! with this machine's local services.
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use docks_proto::client::roots;
 use docks_proto::secret::Token;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -43,6 +45,9 @@ pub enum HttpError {
     /// The client cannot be made, for instance without any root certificate.
     #[error("could not set up https")]
     Setup(#[source] reqwest::Error),
+    /// The profile's certificates cannot be read.
+    #[error("could not set up https: {0}")]
+    CaFile(Box<dyn std::error::Error + Send + Sync>),
     /// No answer.
     #[error("could not get it from {host}")]
     Ask {
@@ -109,6 +114,8 @@ pub struct HttpSettings {
     pub token: Option<Token>,
     /// Whether the profile allows plain `http` to anybody.
     pub insecure: bool,
+    /// Certificates to trust for the API's own origin, besides the system's.
+    pub ca_file: Option<PathBuf>,
     /// Longest silence; there is no limit on the whole.
     pub idle: Duration,
 }
@@ -120,6 +127,8 @@ pub struct HttpSource {
     api: Option<Url>,
     // Made on first use: reading root certificates costs more than most downloads from files.
     client: OnceLock<reqwest::Client>,
+    /// The same for the API's own origin, which may be trusted by another certificate.
+    own_client: OnceLock<reqwest::Client>,
 }
 
 impl HttpSource {
@@ -130,6 +139,7 @@ impl HttpSource {
             settings,
             api,
             client: OnceLock::new(),
+            own_client: OnceLock::new(),
         }
     }
 
@@ -174,7 +184,7 @@ impl HttpSource {
         host: &str,
         headers: &[(HeaderName, &str)],
     ) -> Result<reqwest::Response, HttpError> {
-        let mut request = self.client()?.get(url.clone());
+        let mut request = self.client(self.is_own(url))?.get(url.clone());
         // Ranges and sizes count the bytes as they are stored.
         request = request.header(ACCEPT_ENCODING, "identity");
         if let Some(token) = self.settings.token.as_ref().filter(|_| self.is_own(url)) {
@@ -224,16 +234,25 @@ impl HttpSource {
         })
     }
 
-    fn client(&self) -> Result<&reqwest::Client, HttpError> {
-        if let Some(client) = self.client.get() {
+    fn client(&self, own: bool) -> Result<&reqwest::Client, HttpError> {
+        let extra = self.settings.ca_file.as_deref().filter(|_| own);
+        let kept = if extra.is_some() {
+            &self.own_client
+        } else {
+            &self.client
+        };
+        if let Some(client) = kept.get() {
             return Ok(client);
         }
-        let made = builder(self.settings.idle)
+        let mut builder = builder(self.settings.idle)
             .no_gzip()
-            .redirect(redirect::Policy::custom(within_origin))
-            .build()
-            .map_err(HttpError::Setup)?;
-        Ok(self.client.get_or_init(|| made))
+            .redirect(redirect::Policy::custom(within_origin));
+        if let Some(path) = extra {
+            let certificates = roots::read_file(path).map_err(HttpError::CaFile)?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let made = builder.build().map_err(HttpError::Setup)?;
+        Ok(kept.get_or_init(|| made))
     }
 }
 

@@ -61,6 +61,7 @@ fn http(idle: Duration) -> HttpSettings {
         api_url: None,
         token: None,
         insecure: false,
+        ca_file: None,
         idle,
     }
 }

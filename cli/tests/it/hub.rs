@@ -1,0 +1,267 @@
+//! `docks hub`: shared from one home, mirrored from another, down to the files on disk.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use crate::real::{Real, eventually, signal};
+use crate::sealed::Ended;
+
+/// A hub in a home of its own.
+struct Hub {
+    real: Real,
+    process: Option<Child>,
+    address: String,
+}
+
+impl Hub {
+    /// Starts one for a copy of the bundled jobs and waits until it answers.
+    fn start(options: &str) -> Self {
+        let mut hub = Self {
+            real: Real::with_jobs(),
+            process: None,
+            address: String::new(),
+        };
+        hub.serve(options);
+        hub
+    }
+
+    fn serve(&mut self, options: &str) {
+        let line = format!("hub serve --listen 127.0.0.1:0 {options}");
+        let mut command = self.real.command_jobs(&line);
+        let log = fs::File::create(self.real.path("hub.log")).unwrap();
+        let child = command.stderr(log).stdout(Stdio::null()).spawn().unwrap();
+        self.process = Some(child);
+        eventually("the hub answers", || {
+            let status = self.status();
+            let address = status.as_ref().and_then(|s| s["hub"]["address"].as_str());
+            self.address = address.unwrap_or_default().to_owned();
+            !self.address.is_empty()
+        });
+    }
+
+    /// Asks the hub's own daemon how it is.
+    fn status(&self) -> Option<serde_json::Value> {
+        let mut command = self.real.command("daemon status --format json");
+        command.env("DOCKS_HOME", self.real.path("docks/hub"));
+        let output = command.output().unwrap();
+        serde_json::from_slice(&output.stdout).ok()
+    }
+
+    /// Returns the address with a name that certificates can have.
+    fn url(&self) -> String {
+        self.address.replace("127.0.0.1", "localhost")
+    }
+
+    fn token(&self) -> String {
+        self.real.run("hub token").good().trim().to_owned()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.real.path("hub.log")).unwrap()
+    }
+
+    /// Ends it as Ctrl-C does; it must end well.
+    fn end(&mut self) {
+        let mut process = self.process.take().unwrap();
+        signal(process.id(), "INT");
+        let ended = process.wait().unwrap();
+        assert!(ended.success(), "{ended}: {}", self.log());
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+}
+
+/// Signs in to a hub from another home.
+fn sign_in(other: &Real, hub: &Hub, token: &str, options: &str) -> Ended {
+    let url = hub.url();
+    let line = format!("auth login -p team --api-url {url} --tenant local --token-stdin {options}");
+    let mut command = other.command(&line);
+    command
+        .env("DOCKS_USE_KEYRING", "false")
+        .stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(token.as_bytes()).unwrap();
+    drop(stdin);
+    Ended::of(child.wait_with_output().unwrap())
+}
+
+/// Returns every file below a folder with its content.
+fn files(dir: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            let content = fs::read(&path).unwrap();
+            found.push((path, content));
+        }
+    }
+}
+
+#[test]
+fn a_hub_is_mirrored_elsewhere_down_to_the_files_on_disk() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let pem = tempfile::tempdir().unwrap();
+    let (certificate, key) = (pem.path().join("cert.pem"), pem.path().join("key.pem"));
+    fs::write(&certificate, cert.pem()).unwrap();
+    fs::write(&key, signing_key.serialize_pem()).unwrap();
+    let mut hub = Hub::start(&format!(
+        "--tls-cert {} --tls-key {}",
+        certificate.display(),
+        key.display()
+    ));
+    let token = hub.token();
+    let other = Real::new();
+    let trust = format!("--ca-file {}", certificate.display());
+    let refused = sign_in(&other, &hub, "wrong", &trust);
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    let signed = sign_in(&other, &hub, &token, &trust);
+    assert_eq!(signed.code, Some(0), "{}", signed.stderr);
+    assert!(signed.stderr.contains("signed in"), "{}", signed.stderr);
+    // The daemon of the other home mirrors it.
+    let list = "-p team runs eval-list --sort name --format json";
+    other.run("-p team sync").good();
+    let mirrored = other.run(list).good();
+    let names: Vec<serde_json::Value> = serde_json::from_str(&mirrored).unwrap();
+    let names: Vec<&str> = names.iter().map(|r| r["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        [
+            "2026-11-23__16-43-17",
+            "interrupted-midway",
+            "killed-midway",
+            "nightly-mixed"
+        ]
+    );
+    let direct = other.run(&format!("{list} --no-daemon")).good();
+    assert_eq!(direct, mirrored);
+    let out = other.path("out");
+    for job in names {
+        let line = format!("-p team runs artifacts {job} -o {}", out.display());
+        let ended = other.run(&line);
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+    let (mut there, mut here) = (Vec::new(), Vec::new());
+    files(&hub.real.jobs(), &mut there);
+    files(&out, &mut here);
+    assert!(here.len() > 80, "{}", here.len());
+    for (path, content) in &here {
+        let same = there.iter().any(|(_, original)| original == content);
+        assert!(same, "{} is no file of the hub", path.display());
+    }
+    let status = hub.status().unwrap();
+    assert!(status["hub"]["requests"].as_u64().unwrap() > 80);
+    // Without the hub, the mirror goes on.
+    hub.end();
+    let later = other.run("-p team --offline runs eval-list --sort name --format json");
+    assert_eq!(later.good(), mirrored);
+}
+
+#[test]
+fn a_hub_and_the_users_own_daemon_do_not_notice_each_other() {
+    let mut hub = Hub::start("--no-token --read-only");
+    let own = hub.real.run_jobs("runs eval-list -q").good();
+    assert_eq!(own.lines().count(), 4);
+    assert!(hub.real.status()["hub"].is_null());
+    hub.real.run("daemon stop").good();
+    let status = hub.status().unwrap();
+    assert_eq!(status["hub"]["read_only"], true);
+    assert_eq!(status["hub"]["token"], false);
+    assert!(status["idle_exit_s"].is_null());
+    let again = hub.real.run_jobs("hub serve --listen 127.0.0.1:0");
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("already running"), "{}", again.stderr);
+    hub.end();
+}
+
+#[test]
+fn a_token_is_made_once_kept_from_others_and_never_logged() {
+    let mut hub = Hub::start("");
+    let token = hub.token();
+    assert_eq!(hub.token(), token);
+    let file = hub.real.path("docks/hub-token");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let said = hub.log();
+    assert!(said.contains("`docks hub token` shows it"), "{said}");
+    assert!(said.contains("sharing"), "{said}");
+    let other = Real::new();
+    assert_eq!(sign_in(&other, &hub, &token, "").code, Some(0));
+    let rotated = hub.real.run("hub token --rotate");
+    assert!(rotated.stderr.contains("good no more"));
+    let new = rotated.good().trim().to_owned();
+    assert_ne!(new, token);
+    assert_eq!(sign_in(&other, &hub, &token, "").code, Some(4));
+    assert_eq!(sign_in(&other, &hub, &new, "").code, Some(0));
+    hub.end();
+    for secret in [&token, &new] {
+        assert!(!hub.log().contains(secret.as_str()));
+    }
+}
+
+#[test]
+fn what_would_be_open_to_others_is_refused_before_a_token_is_made() {
+    let real = Real::with_jobs();
+    for (options, words) in [
+        ("--listen 0.0.0.0:0", "without TLS"),
+        ("--listen [::]:0", "without TLS"),
+        (
+            "--listen 0.0.0.0:0 --insecure --no-token",
+            "leave out --no-token",
+        ),
+        ("--tls-cert /c", "--tls-key"),
+        ("--listen 7433", "--listen"),
+    ] {
+        let ended = real.run_jobs(&format!("hub serve {options}"));
+        assert_eq!(ended.code, Some(2), "{options}: {}", ended.stderr);
+        assert!(ended.stderr.contains(words), "{options}: {}", ended.stderr);
+    }
+    let ended = real.run("hub serve");
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("--harbor DIR"), "{}", ended.stderr);
+    assert!(!real.path("docks/hub-token").exists());
+    assert!(real.daemons().is_empty());
+}
+
+#[test]
+fn a_daemon_shares_what_its_settings_say() {
+    let real = Real::with_jobs();
+    let text = format!(
+        "hub_listen = \"127.0.0.1:0\"\nhub_harbor = \"{}\"\n",
+        real.jobs().display()
+    );
+    fs::write(real.path("docks/daemon.toml"), text).unwrap();
+    real.run("daemon start").good();
+    let status = real.status();
+    let address = status["hub"]["address"].as_str().unwrap();
+    let shown = real.run("daemon status").good();
+    assert!(shown.contains(address), "{shown}");
+    let token = real.run("hub token").good();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docks"));
+    let output = command
+        .env_clear()
+        .env("HOME", real.path("elsewhere"))
+        .env("DOCKS_API_URL", address)
+        .env("DOCKS_TENANT_ID", "local")
+        .env("DOCKS_TOKEN", token.trim())
+        .args(["--no-daemon", "runs", "list", "-q"])
+        .output()
+        .unwrap();
+    let direct = Ended::of(output).good();
+    assert_eq!(direct, real.run_jobs("runs list -q").good());
+    real.stop();
+}
