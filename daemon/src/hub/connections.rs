@@ -30,8 +30,6 @@ use crate::ending::Ending;
 
 /// Connections at once; further ones wait in the system's queue. A mirror keeps one or two.
 const MOST_CONNECTIONS: u64 = 4_096;
-/// Files that the process would like to be able to open.
-const WANTED_FILES: u64 = 2 * MOST_CONNECTIONS;
 /// Connections at once that have not shown the token yet.
 const MOST_UNPROVEN: usize = 128;
 /// Time for that, TLS included.
@@ -94,16 +92,7 @@ pub(crate) async fn serve(hub: Hub, service: Arc<Service>, ending: Ending) {
 
 /// Leaves half of the files that we may open to mirrors, artifacts and logs.
 fn most_connections() -> usize {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(WANTED_FILES).min(WANTED_FILES);
-    if limit.current.is_some_and(|current| current < wanted) {
-        limit.current = Some(wanted);
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::debug!(%error, "the number of open files stays as it is");
-        }
-    }
-    let limit = getrlimit(Resource::Nofile).current;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let half = limit.map_or(MOST_CONNECTIONS, |limit| limit / 2);
     usize::try_from(half.clamp(4, MOST_CONNECTIONS)).unwrap_or(4)
 }
