@@ -119,7 +119,7 @@ impl SystemKeyring {
     fn ask<T: Send + 'static>(
         &self,
         user: &str,
-        question: impl FnOnce(&::keyring::v1::Entry) -> ::keyring::v1::Result<T> + Send + 'static,
+        question: impl FnOnce(&::keyring::Entry) -> ::keyring::Result<T> + Send + 'static,
     ) -> Result<Option<T>, KeyringError> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err(KeyringError::Silent);
@@ -129,7 +129,7 @@ impl SystemKeyring {
         let asking = std::thread::Builder::new()
             .name("keyring".to_owned())
             .spawn(move || {
-                let result = ::keyring::v1::Entry::new(SERVICE, &user).and_then(|e| question(&e));
+                let result = ::keyring::Entry::new(SERVICE, &user).and_then(|e| question(&e));
                 busy.store(false, Ordering::Release);
                 // Nobody listens any more when patience ran out.
                 answer.send(result).ok();
@@ -140,7 +140,7 @@ impl SystemKeyring {
         }
         match wait.recv_timeout(self.patience) {
             Ok(Ok(value)) => Ok(Some(value)),
-            Ok(Err(::keyring::v1::Error::NoEntry)) => Ok(None),
+            Ok(Err(::keyring::Error::NoEntry)) => Ok(None),
             Ok(Err(problem)) => Err(KeyringError::Failed(plain(&problem))),
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => Err(KeyringError::Silent),
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
@@ -153,10 +153,9 @@ impl SystemKeyring {
 
 /// Words for a failure; those that may carry stored bytes are named only.
 #[cfg(feature = "keyring")]
-fn plain(problem: &::keyring::v1::Error) -> String {
+fn plain(problem: &::keyring::Error) -> String {
     match problem {
-        ::keyring::v1::Error::BadEncoding(_) => "the stored secret is not text".to_owned(),
-        ::keyring::v1::Error::NoDefaultStore => "no secret service answers".to_owned(),
+        ::keyring::Error::BadEncoding(_) => "the stored secret is not text".to_owned(),
         other => other.to_string(),
     }
 }
