@@ -14,7 +14,7 @@ mod runs;
 use std::io::{self, Write};
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use account::{
     AuthCommand, AuthLogin, ConfigCommand, ProfileAdd, ProfileCommand, ProfileRemove, ProfileUse,
@@ -95,6 +95,24 @@ pub(crate) fn print(error: &clap::Error) -> io::Result<()> {
 }
 
 impl Cli {
+    /// Reads the command line of this process.
+    ///
+    /// # Errors
+    ///
+    /// clap's, which is also how help and version come.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let mut tree = Self::command();
+        let read = tree
+            .try_get_matches_from_mut(std::env::args_os())
+            .and_then(|mut matches| {
+                let read = Self::from_arg_matches_mut(&mut matches);
+                read.map_err(|error| error.format(&mut tree))
+            });
+        // Some thousand small pieces; a process that lives a millisecond need not free them.
+        std::mem::forget(tree);
+        read?.check()
+    }
+
     /// Checks what clap cannot: options that exclude each other on both sides of a subcommand.
     ///
     /// # Errors

@@ -12,14 +12,13 @@ mod source;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use docks_proto::time::UnixMs;
 
 use crate::context::Context;
 use crate::output::{Look, Output, Surroundings};
 
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse().and_then(args::Cli::check) {
+    let cli = match args::Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             // A closed pipe is no reason to complain about a help text.
