@@ -1,62 +1,59 @@
 //! Whole processes: `docks runs list` beside what a user could pick instead.
 //!
-//! `cargo build --release && cargo build --release --example fake_docks_api && cargo bench -p docks --bench listing [-- ROWS…]`
+//! `cargo build --release --bins --examples && cargo bench -p docks --bench listing [-- ROWS…]`
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 mod stage;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use stage::{Runner, Stage, compare, program, time};
+use stage::{Runner, Stage, compare, grouped, program, sizes, time};
 
 const ROUNDS: usize = 200;
 const NEWEST: &str = "SELECT body FROM runs WHERE kind='run' AND gone_ms IS NULL ORDER BY created_ms DESC, id DESC LIMIT 20";
+const LIST: &[&str] = &["runs", "list"];
 
 fn main() {
-    let sizes: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    let sizes = if sizes.is_empty() {
-        vec![1_000, 100_000, 1_000_000]
-    } else {
-        sizes
-    };
-    let mut warm = Vec::new();
-    for size in &sizes {
-        warm.push(at(*size));
+    let floor = tempfile::tempdir().expect("a temporary directory can be made");
+    let nothing = nothing(floor.path());
+    let stages: Vec<(u64, Stage)> = sizes()
+        .into_iter()
+        .map(|size| {
+            let mut stage = Stage::new(size);
+            stage.start();
+            (size, stage)
+        })
+        .collect();
+    for (size, stage) in &stages {
+        beside_peers(*size, stage, &nothing);
     }
-    let (least, most) = (warm.iter().min(), warm.iter().max());
-    if let (Some(least), Some(most)) = (least, most) {
-        println!(
-            "\nwarm list, slowest size / fastest size: {:.2}",
-            most.as_secs_f64() / least.as_secs_f64()
-        );
+    if stages.len() > 1 {
+        beside_each_other(&stages);
     }
+    drop(stages);
     against_a_server();
     first_sync();
 }
 
-fn at(size: u64) -> Duration {
-    let mut stage = Stage::new(size);
-    stage.start();
-    let stage = &stage;
-    let (docks, nothing) = (program("docks"), nothing(stage.home.path()));
+fn beside_peers(size: u64, stage: &Stage, nothing: &Path) {
+    let docks = program("docks");
     let (socket, database) = (stage.socket(), stage.database.clone());
     let url = "http://docks/tenants/bench/runs?limit=20";
     let mut runners = vec![
         Runner {
-            name: "docks runs list",
-            once: Box::new(|| time(&mut stage.command(&docks, &["runs", "list"]))),
+            name: "`docks runs list`",
+            once: Box::new(|| time(&mut stage.command(&docks, LIST))),
         },
         Runner {
             name: "a program that does nothing",
-            once: Box::new(|| time(&mut stage.command(&nothing, &[]))),
+            once: Box::new(|| time(&mut stage.command(nothing, &[]))),
         },
     ];
     if installed("sqlite3") {
         runners.push(Runner {
-            name: "sqlite3, the same 20 rows",
+            name: "`sqlite3`, the same 20 rows",
             once: Box::new(|| {
                 let file = database.to_string_lossy();
                 time(&mut stage.command(Path::new("sqlite3"), &["-readonly", &file, NEWEST]))
@@ -65,7 +62,7 @@ fn at(size: u64) -> Duration {
     }
     if installed("curl") {
         runners.push(Runner {
-            name: "curl --unix-socket",
+            name: "`curl --unix-socket`",
             once: Box::new(|| {
                 let socket = socket.to_string_lossy();
                 let arguments = ["-s", "--unix-socket", &*socket, url];
@@ -73,7 +70,32 @@ fn at(size: u64) -> Duration {
             }),
         });
     }
-    compare(&format!("{size} cached runs"), ROUNDS, &mut runners)[0]
+    let title = format!("{} cached runs", grouped(size));
+    compare(&title, ROUNDS, &mut runners);
+}
+
+/// The same command in every size by turns: what a larger mirror costs.
+fn beside_each_other(stages: &[(u64, Stage)]) {
+    let docks = program("docks");
+    let names: Vec<String> = stages
+        .iter()
+        .map(|(size, _)| format!("{} runs", grouped(*size)))
+        .collect();
+    let mut runners: Vec<Runner<'_>> = stages
+        .iter()
+        .zip(&names)
+        .map(|((_, stage), name)| Runner {
+            name,
+            once: Box::new(|| time(&mut stage.command(&docks, LIST))),
+        })
+        .collect();
+    let medians = compare("`docks runs list`, size by size", ROUNDS, &mut runners);
+    if let (Some(least), Some(most)) = (medians.iter().min(), medians.iter().max()) {
+        println!(
+            "\nSlowest size / fastest size: {:.2}.",
+            most.as_secs_f64() / least.as_secs_f64()
+        );
+    }
 }
 
 /// A home with a profile for the server, the daemon of which is ended with it.
@@ -121,32 +143,28 @@ impl Drop for Guest {
 /// Against a server on this machine: warm, without daemon, the Python client, and the first call ever.
 fn against_a_server() {
     let Some(remote) = Remote::start(200, 10) else {
-        println!(
-            "\nserver: skipped, build it with `cargo build --release --example fake_docks_api`"
-        );
         return;
     };
     let docks = program("docks");
     let guest = Guest::new(&remote);
+    let python = python_client();
     let mut runners = vec![
         Runner {
-            name: "docks runs list",
-            once: Box::new(|| time(&mut guest.command(&docks, &["runs", "list"]))),
+            name: "`docks runs list`",
+            once: Box::new(|| time(&mut guest.command(&docks, LIST))),
         },
         Runner {
-            name: "docks --no-daemon runs list",
+            name: "`docks --no-daemon runs list`",
             once: Box::new(|| time(&mut guest.command(&docks, &["--no-daemon", "runs", "list"]))),
         },
     ];
-    if let Some(python) = std::env::var_os("DOCKS_PYTHON_CLIENT") {
-        let python = std::path::PathBuf::from(python);
-        let guest = &guest;
+    if let Some(python) = &python {
         runners.push(Runner {
-            name: "the Python client",
-            once: Box::new(move || time(&mut guest.command(&python, &["runs", "list"]))),
+            name: "the Python client, `runs list`",
+            once: Box::new(|| time(&mut guest.command(python, LIST))),
         });
     } else {
-        println!("the Python client is left out; DOCKS_PYTHON_CLIENT names its `docks`");
+        println!("\nLeft out: the Python client; DOCKS_PYTHON_CLIENT names its `docks`.");
     }
     compare("a server on this machine, 200 runs", 20, &mut runners);
     drop(runners);
@@ -157,15 +175,26 @@ fn against_a_server() {
     };
     let mut runners = [
         Runner {
-            name: "first call, no daemon yet",
-            once: Box::new(|| first(&["runs", "list"])),
+            name: "no daemon yet: it is started beside",
+            once: Box::new(|| first(LIST)),
         },
         Runner {
-            name: "the same with --no-daemon",
+            name: "the same with `--no-daemon`",
             once: Box::new(|| first(&["--no-daemon", "runs", "list"])),
         },
     ];
-    compare("first call ever", 30, &mut runners);
+    compare("first call ever", 50, &mut runners);
+}
+
+/// Finds the Python client: named by the environment, or where `.ci/run python-client` keeps it.
+fn python_client() -> Option<PathBuf> {
+    let named = std::env::var_os("DOCKS_PYTHON_CLIENT").map(PathBuf::from);
+    let kept = || {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+        Some(cache?.join("docks-ci/docks-cli-0.2.0/bin/docks"))
+    };
+    named.or_else(kept).filter(|program| program.is_file())
 }
 
 /// How fast a first sync brings trials, requests over loopback included.
@@ -177,12 +206,16 @@ fn first_sync() {
     };
     let guest = Guest::new(&remote);
     let docks = program("docks");
-    time(&mut guest.command(&docks, &["daemon", "start"]));
-    let took = time(&mut guest.command(&docks, &["sync"]));
+    // The daemon begins by itself, so its start counts.
+    let took = time(&mut guest.command(&docks, &["daemon", "start"]))
+        + time(&mut guest.command(&docks, &["sync"]));
+    println!("\n| first sync over loopback HTTP | took | trials/s |");
+    println!("| --- | --- | --- |");
     println!(
-        "\nfirst sync of {RUNS} evaluation runs with {TRIALS} trials each: {:.2} s, {:.0} trials/s",
+        "| {RUNS} evaluation runs, {} trials each | {:.2} s | {} |",
+        grouped(TRIALS.into()),
         took.as_secs_f64(),
-        f64::from(RUNS * TRIALS) / took.as_secs_f64()
+        grouped((f64::from(RUNS * TRIALS) / took.as_secs_f64()) as u64)
     );
 }
 
@@ -197,12 +230,15 @@ impl Remote {
         let server = program("docks")
             .with_file_name("examples")
             .join("fake_docks_api");
-        let mut child = Command::new(server)
+        let child = Command::new(server)
             .args(["--port", "0"])
             .args(["--runs", &runs.to_string(), "--trials", &trials.to_string()])
             .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
+            .spawn();
+        let Ok(mut child) = child else {
+            println!("\nLeft out: a server; `cargo build --release --examples` builds it.");
+            return None;
+        };
         let mut line = String::new();
         BufReader::new(child.stdout.take()?)
             .read_line(&mut line)
@@ -229,13 +265,13 @@ fn installed(name: &str) -> bool {
         .status()
         .is_ok();
     if !found {
-        println!("{name} is not installed and left out");
+        println!("\nLeft out: {name}, which is not installed.");
     }
     found
 }
 
 /// Compiles a Rust program that does nothing: the floor of any process.
-fn nothing(directory: &Path) -> std::path::PathBuf {
+fn nothing(directory: &Path) -> PathBuf {
     let source = directory.join("nothing.rs");
     std::fs::write(&source, "fn main() {}\n").expect("a temporary file can be written");
     let program = directory.join("nothing");

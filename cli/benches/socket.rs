@@ -1,4 +1,4 @@
-//! The daemon under load: lists over the socket by 8 clients, and what it costs while idle.
+//! The daemon under load: lists over the socket by 8 clients.
 //!
 //! `cargo build --release && cargo bench -p docks --bench socket [-- ROWS…]`
 
@@ -9,44 +9,43 @@ mod stage;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use stage::Stage;
+use stage::{Stage, grouped, sizes};
 
 const CLIENTS: usize = 8;
 const LOAD: Duration = Duration::from_secs(5);
-const IDLE: Duration = Duration::from_secs(60);
 const REQUEST: &[u8] = b"GET /tenants/bench/runs?limit=20 HTTP/1.1\r\nHost: docks\r\n\r\n";
 
 fn main() {
-    let sizes: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    let sizes = if sizes.is_empty() {
-        vec![1_000, 100_000, 1_000_000]
-    } else {
-        sizes
-    };
-    for size in sizes {
+    println!(
+        "\n| {CLIENTS} clients, {} s | requests/s | p50 | p99 | p99.9 | resident after |",
+        LOAD.as_secs()
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for size in sizes() {
         let mut stage = Stage::new(size);
         let pid = stage.start();
-        println!("\n{size} cached runs");
-        load(stage.socket());
-        if size == 100_000 {
-            stage.stop();
-            idle(stage.start());
-        } else {
-            println!(
-                "  resident after the load            {:>8.1} MB",
-                resident_mb(pid)
-            );
-        }
+        let times = load(&stage.socket());
+        let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;
+        println!(
+            "| {} cached runs | {} | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} MB |",
+            grouped(size),
+            grouped((times.len() as f64 / LOAD.as_secs_f64()) as u64),
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            resident_mb(pid)
+        );
     }
 }
 
-fn load(socket: PathBuf) {
+/// Asks from all clients at once, and returns how long each answer took, shortest first.
+fn load(socket: &Path) -> Vec<Duration> {
     let threads: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let socket = socket.clone();
+            let socket = socket.to_owned();
             std::thread::spawn(move || client(&socket))
         })
         .collect();
@@ -55,20 +54,10 @@ fn load(socket: PathBuf) {
         .flat_map(|t| t.join().expect("a client ends well"))
         .collect();
     times.sort();
-    let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!(
-        "  {CLIENTS} clients, {LOAD:?}: {:>8.0} requests/s",
-        times.len() as f64 / LOAD.as_secs_f64()
-    );
-    println!(
-        "  p50 {:.3} ms   p99 {:.3} ms   p99.9 {:.3} ms",
-        at(0.5),
-        at(0.99),
-        at(0.999)
-    );
+    times
 }
 
-fn client(socket: &PathBuf) -> Vec<Duration> {
+fn client(socket: &Path) -> Vec<Duration> {
     let mut stream = UnixStream::connect(socket).expect("the daemon listens");
     let mut buffer = vec![0; 256 * 1024];
     let mut times = Vec::new();
@@ -110,29 +99,6 @@ fn answer(stream: &mut UnixStream, buffer: &mut [u8]) {
     }
 }
 
-fn idle(pid: u32) {
-    #[expect(clippy::disallowed_methods, reason = "being idle is what is measured")]
-    std::thread::sleep(Duration::from_secs(10));
-    let before = cpu_ticks(pid);
-    #[expect(clippy::disallowed_methods, reason = "being idle is what is measured")]
-    std::thread::sleep(IDLE);
-    let ticks = cpu_ticks(pid) - before;
-    // Linux counts 100 ticks a second.
-    let share = ticks as f64 / IDLE.as_secs_f64();
-    println!(
-        "  idle for {IDLE:?} after a start: {:.1} MB resident, {share:.2} % of a core",
-        resident_mb(pid)
-    );
-}
-
-fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("Linux tells");
-    let after = stat.rsplit(") ").next().expect("the name is in brackets");
-    let fields: Vec<&str> = after.split(' ').collect();
-    let number = |at: usize| fields[at].parse::<u64>().expect("a number");
-    number(11) + number(12)
-}
-
 fn resident_mb(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
     let line = status
@@ -144,5 +110,5 @@ fn resident_mb(pid: u32) -> f64 {
         .nth(1)
         .and_then(|n| n.parse().ok())
         .expect("a number");
-    kilobytes / 1024.0
+    kilobytes * 1024.0 / 1e6
 }

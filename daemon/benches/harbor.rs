@@ -1,11 +1,19 @@
 //! A job of 2,000 trials: the first look, a second one, and its trials as JSON.
+//!
+//! `cargo bench -p docksd --bench harbor [-- TRIALS]`
 
-use std::hint::black_box;
+#![expect(clippy::print_stdout, reason = "its figures are its output")]
 
-use criterion::{Criterion, criterion_group, criterion_main};
+mod rounds;
+
+use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use docksd::mirror::{Learned, Mirror};
 use docksd::remote::harbor_jobs::{HarborJobs, Options};
 use docksd::remote::{Fetched, PageRequest, Remote};
+
+use rounds::{grouped, median, time};
 
 #[path = "../testkit/harbor_jobs.rs"]
 #[expect(
@@ -15,11 +23,11 @@ use docksd::remote::{Fetched, PageRequest, Remote};
 )]
 mod harbor_jobs;
 
-const TRIALS: usize = 2_000;
-
-fn benches(criterion: &mut Criterion) {
+fn main() {
+    let given = std::env::args().find_map(|a| a.parse().ok());
+    let count: usize = given.unwrap_or(2_000);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    harbor_jobs::big_job(dir.path(), "big", TRIALS);
+    harbor_jobs::big_job(dir.path(), "big", count);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime without drivers can be made");
@@ -31,21 +39,38 @@ fn benches(criterion: &mut Criterion) {
             .expect("it can be listed")
     };
     let trials = |jobs: &HarborJobs| match runtime.block_on(jobs.trials("big", None)) {
-        Ok(Fetched::New { value, .. }) => assert_eq!(value.objects.len(), TRIALS),
+        Ok(Fetched::New { value, .. }) => {
+            assert_eq!(value.objects.len(), count);
+            value.objects
+        }
         other => panic!("{other:?}"),
     };
-    let mut group = criterion.benchmark_group("harbor 2,000 trials");
-    group.sample_size(20);
-    group.bench_function("first look", |b| b.iter(|| black_box(list(&open()))));
+    let first = median(10, || list(&open()));
     let jobs = open();
     list(&jobs);
-    group.bench_function("second look at the list", |b| {
-        b.iter(|| black_box(list(&jobs)))
-    });
-    trials(&jobs);
-    group.bench_function("second look at the trials", |b| b.iter(|| trials(&jobs)));
-    group.finish();
-}
+    let second = median(100, || list(&jobs));
+    let objects = median(20, || trials(&jobs));
 
-criterion_group!(harbor, benches);
-criterion_main!(harbor);
+    let mirror = Mirror::open(&dir.path().join("mirror.db"), "bench", UnixMs(1));
+    let (mirror, _) = mirror.expect("a new mirror can be made");
+    let put = mirror.put_trials("big", trials(&jobs), UnixMs(1), None, Learned::Polled);
+    runtime.block_on(put).expect("trials can be stored");
+    let query = ListQuery {
+        limit: 100,
+        offset: count as u64 / 2,
+        ..ListQuery::default()
+    };
+    let page = median(200, || {
+        runtime
+            .block_on(mirror.list_trials("big", &query))
+            .expect("it can be listed")
+    });
+    runtime.block_on(mirror.close());
+
+    println!("\n| a job of {} trials | took |", grouped(count as u64));
+    println!("| --- | --- |");
+    println!("| first look at the list | {} |", time(first));
+    println!("| second look at the list | {} |", time(second));
+    println!("| all its trials as JSON | {} |", time(objects));
+    println!("| a page of 100 trials from the mirror | {} |", time(page));
+}

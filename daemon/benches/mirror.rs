@@ -1,10 +1,14 @@
 //! How fast trials come in, and whether a list costs the same in a large mirror as in a small one.
+//!
+//! `cargo bench -p docksd --bench mirror [-- ROWS…]`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
+#![expect(clippy::print_stdout, reason = "its figures are its output")]
 
-use std::time::Duration;
+mod rounds;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::time::{Duration, Instant};
+
 use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
@@ -12,9 +16,13 @@ use docks_proto::time::UnixMs;
 use docksd::mirror::{Learned, Mirror, RunBatch};
 use tokio::runtime::Runtime;
 
+use rounds::{grouped, median, time};
+
 const KIND: RunKind = RunKind::Evaluation;
 const TRIALS: u64 = 10_000;
 const BATCH: u64 = 5_000;
+const INGEST_ROUNDS: i64 = 20;
+const LIST_ROUNDS: usize = 500;
 
 fn object(text: &str) -> RawObject {
     RawObject::parse(text).unwrap().unwrap()
@@ -42,109 +50,111 @@ fn open(directory: &tempfile::TempDir) -> Mirror {
         .0
 }
 
-fn ingest(criterion: &mut Criterion, runtime: &Runtime) {
-    let directory = tempfile::tempdir().unwrap();
-    let mirror = open(&directory);
-    let mut group = criterion.benchmark_group("ingest");
-    group.throughput(Throughput::Elements(TRIALS));
-    group.sample_size(10);
-    group.measurement_time(Duration::from_secs(5));
-    let mut next = 0;
-    // Ten runs at once, as a backfill has them in its queue.
-    let put = async |from: u64, lists: Vec<Vec<RawObject>>, at: i64| {
-        let puts = lists.into_iter().enumerate().map(|(i, trials)| {
-            let (mirror, run) = (mirror.clone(), format!("run-{}", from + i as u64));
-            async move {
-                let put = mirror.put_trials(&run, trials, UnixMs(at), None, Learned::Polled);
-                put.await.unwrap()
-            }
-        });
-        futures_util::future::join_all(puts).await
-    };
-    let lists = |from: u64| -> Vec<Vec<RawObject>> {
-        (from..from + 10)
-            .map(|run| (0..TRIALS / 10).map(|n| trial(run, n)).collect())
-            .collect()
-    };
-    group.bench_function("new trials", |bencher| {
-        bencher.iter_batched(
-            || {
-                next += 10;
-                (next, lists(next))
-            },
-            |(from, lists)| runtime.block_on(put(from, lists, 1)),
-            BatchSize::PerIteration,
-        );
-    });
-    let mut at = 1;
-    group.bench_function("unchanged trials", |bencher| {
-        bencher.iter_batched(
-            || {
-                at += 1;
-                (lists(10), at)
-            },
-            |(lists, at)| runtime.block_on(put(10, lists, at)),
-            BatchSize::PerIteration,
-        );
-    });
-    group.finish();
+/// Trials of ten runs at once, as a backfill has them in its queue.
+fn lists(from: u64) -> Vec<Vec<RawObject>> {
+    (from..from + 10)
+        .map(|run| (0..TRIALS / 10).map(|n| trial(run, n)).collect())
+        .collect()
 }
 
-fn lists(criterion: &mut Criterion, runtime: &Runtime) {
+async fn put(mirror: &Mirror, from: u64, lists: Vec<Vec<RawObject>>, at: i64) {
+    let puts = lists.into_iter().enumerate().map(|(i, trials)| {
+        let (mirror, run) = (mirror.clone(), format!("run-{}", from + i as u64));
+        async move {
+            let put = mirror.put_trials(&run, trials, UnixMs(at), None, Learned::Polled);
+            put.await.unwrap()
+        }
+    });
+    futures_util::future::join_all(puts).await;
+}
+
+/// Returns trials per second in the middle of the rounds.
+fn ingest(runtime: &Runtime, mirror: &Mirror, from: impl Fn(i64) -> u64) -> u64 {
+    let mut times: Vec<Duration> = (1..=INGEST_ROUNDS)
+        .map(|round| {
+            let from = from(round);
+            let lists = lists(from);
+            let began = Instant::now();
+            runtime.block_on(put(mirror, from, lists, round));
+            began.elapsed()
+        })
+        .collect();
+    times.sort();
+    (TRIALS as f64 / times[times.len() / 2].as_secs_f64()) as u64
+}
+
+fn trials(runtime: &Runtime) {
     let directory = tempfile::tempdir().unwrap();
     let mirror = open(&directory);
-    let mut group = criterion.benchmark_group("list");
-    group.sample_size(20);
-    group.measurement_time(Duration::from_secs(2));
-    group.warm_up_time(Duration::from_millis(500));
+    println!("\n| trials into the mirror, from memory | trials/s |");
+    println!("| --- | --- |");
+    let new = ingest(runtime, &mirror, |round| 10 * round.unsigned_abs());
+    println!("| new, history and commits included | {} |", grouped(new));
+    let unchanged = ingest(runtime, &mirror, |_| 10);
+    println!("| unchanged | {} |", grouped(unchanged));
+    runtime.block_on(mirror.close());
+}
+
+fn runs(runtime: &Runtime, sizes: &[u64]) {
+    let directory = tempfile::tempdir().unwrap();
+    let mirror = open(&directory);
     let failed = ListQuery {
         status: vec!["failed".into()],
         ..ListQuery::default()
     };
+    println!("\n| from the mirror | newest 20 | `failed`, 20 rows | an unchanged page of 1,000 |");
+    println!("| --- | --- | --- | --- |");
     let mut rows = 0;
-    for size in [1_000u64, 100_000, 1_000_000] {
+    for &size in sizes {
         while rows < size {
             let end = (rows + BATCH).min(size);
-            let batch = RunBatch {
-                kind: KIND,
-                objects: (rows..end).map(run).collect(),
-                observed_at: UnixMs(1),
-                learned: Learned::Polled,
-                sweep: None,
-            };
+            let batch = batch((rows..end).map(run).collect(), 1);
             runtime.block_on(mirror.put_runs(batch)).unwrap();
             rows = end;
         }
-        for (name, query) in [("newest 20", &ListQuery::default()), ("failed 20", &failed)] {
-            group.bench_function(format!("{name} of {size}"), |bencher| {
-                bencher.iter(|| runtime.block_on(mirror.list_runs(KIND, query)).unwrap());
-            });
-        }
-        let page = (size - 1_000..size).map(run).collect::<Vec<_>>();
-        group.bench_function(format!("unchanged page of 1,000 in {size}"), |bencher| {
-            bencher.iter(|| {
-                let batch = RunBatch {
-                    kind: KIND,
-                    objects: page.clone(),
-                    observed_at: UnixMs(2),
-                    learned: Learned::Polled,
-                    sweep: None,
-                };
-                runtime.block_on(mirror.put_runs(batch)).unwrap()
-            });
+        let list = |query: &ListQuery| {
+            median(LIST_ROUNDS, || {
+                runtime.block_on(mirror.list_runs(KIND, query)).unwrap()
+            })
+        };
+        let (newest, failed) = (list(&ListQuery::default()), list(&failed));
+        let page = (size - 1_000.min(size)..size).map(run).collect::<Vec<_>>();
+        let unchanged = median(LIST_ROUNDS / 10, || {
+            runtime
+                .block_on(mirror.put_runs(batch(page.clone(), 2)))
+                .unwrap()
         });
+        println!(
+            "| {} runs | {} | {} | {} |",
+            grouped(size),
+            time(newest),
+            time(failed),
+            time(unchanged)
+        );
     }
-    group.finish();
+    runtime.block_on(mirror.close());
 }
 
-fn all(criterion: &mut Criterion) {
+fn batch(objects: Vec<RawObject>, at: i64) -> RunBatch {
+    RunBatch {
+        kind: KIND,
+        objects,
+        observed_at: UnixMs(at),
+        learned: Learned::Polled,
+        sweep: None,
+    }
+}
+
+fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .build()
         .unwrap();
-    ingest(criterion, &runtime);
-    lists(criterion, &runtime);
+    let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    trials(&runtime);
+    if given.is_empty() {
+        runs(&runtime, &[1_000, 100_000, 1_000_000]);
+    } else {
+        runs(&runtime, &given);
+    }
 }
-
-criterion_group!(mirror, all);
-criterion_main!(mirror);

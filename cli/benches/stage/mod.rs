@@ -190,8 +190,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) once: Box<dyn FnMut() -> Duration + 'a>,
 }
 
-/// Times all in turn, so that a slow moment of the machine meets all of them, and prints medians
-/// and ratios to the first one.
+/// Times all in turn, so that a slow moment of the machine meets all of them, and prints a table of
+/// medians and of the median of the ratios pair by pair.
 pub(crate) fn compare(title: &str, rounds: usize, runners: &mut [Runner<'_>]) -> Vec<Duration> {
     for runner in runners.iter_mut() {
         (runner.once)();
@@ -202,7 +202,7 @@ pub(crate) fn compare(title: &str, rounds: usize, runners: &mut [Runner<'_>]) ->
             times.push((runner.once)());
         }
     }
-    let ratios = |of: usize| {
+    let ratio = |of: usize| {
         let pairs = times[0].iter().zip(&times[of]);
         let mut ratios: Vec<f64> = pairs
             .map(|(a, b)| a.as_secs_f64() / b.as_secs_f64())
@@ -210,18 +210,39 @@ pub(crate) fn compare(title: &str, rounds: usize, runners: &mut [Runner<'_>]) ->
         ratios.sort_by(f64::total_cmp);
         ratios[rounds / 2]
     };
-    println!("\n{title} ({rounds} rounds in turn)");
+    println!("\n| {title} | median | fastest | first row / this |");
+    println!("| --- | --- | --- | --- |");
     for (i, runner) in runners.iter().enumerate() {
-        let middle = median(times[i].clone());
-        let least = times[i].iter().min().unwrap();
+        let middle = median(times[i].clone()).as_secs_f64() * 1e3;
+        let least = times[i].iter().min().unwrap().as_secs_f64() * 1e3;
         println!(
-            "  {:<34} median {:>8.3} ms   min {:>8.3} ms   {} / this = {:.2}",
+            "| {} | {middle:.2} ms | {least:.2} ms | {:.2} |",
             runner.name,
-            middle.as_secs_f64() * 1e3,
-            least.as_secs_f64() * 1e3,
-            runners[0].name,
-            ratios(i)
+            ratio(i)
         );
     }
     times.into_iter().map(median).collect()
+}
+
+/// Returns the numbers among the arguments, else the three sizes that the budgets name.
+pub(crate) fn sizes() -> Vec<u64> {
+    let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    if given.is_empty() {
+        vec![1_000, 100_000, 1_000_000]
+    } else {
+        given
+    }
+}
+
+/// Writes a number as people read it: `1,000,000`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

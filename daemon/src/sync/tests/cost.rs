@@ -47,6 +47,8 @@ async fn an_idle_remote_is_asked_at_most_twice_a_minute() {
 
 #[tokio::test]
 async fn a_hundred_active_runs_cost_twelve_requests_a_minute_and_are_six_seconds_late_at_most() {
+    println!("\n| 100 active runs, simulated | p50 | p99 | requests/min |");
+    println!("| --- | --- | --- | --- |");
     for etag in [false, true] {
         let mode = Mode {
             etag,
@@ -65,7 +67,7 @@ async fn a_hundred_active_runs_cost_twelve_requests_a_minute_and_are_six_seconds
             driver.edit(|world| world.runs[1][pick].version = version);
             let wanted = driver.world.lock().unwrap().runs[1][pick].text();
             loop {
-                driver.run_for(Duration::from_millis(250)).await;
+                driver.run_for(Duration::from_millis(100)).await;
                 let held = driver
                     .mirror
                     .run(RunKind::Evaluation, &format!("r{pick}"))
@@ -84,8 +86,14 @@ async fn a_hundred_active_runs_cost_twelve_requests_a_minute_and_are_six_seconds
         );
         late.sort_by(f64::total_cmp);
         let p99 = late[late.len() * 99 / 100];
-        // Looking four times a second adds up to a quarter of one.
-        assert!(p99 <= 6.25, "{p99}");
+        // Looking ten times a second adds up to a tenth of one.
+        assert!(p99 <= 6.1, "{p99}");
+        println!(
+            "| {} | {:.1} s | {p99:.1} s | {:.1} |",
+            if etag { "with ETags" } else { "without ETags" },
+            late[late.len() / 2],
+            requests as f64 / minutes
+        );
     }
 }
 

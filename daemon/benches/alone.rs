@@ -1,0 +1,217 @@
+//! A daemon left alone: what it costs while nothing happens, and how late it sees a change.
+//!
+//! `cargo build --release && cargo bench -p docksd --bench alone [-- ROWS SECONDS]`
+
+#![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
+#![expect(clippy::print_stdout, reason = "its figures are its output")]
+
+#[expect(dead_code, reason = "nothing is timed many times here")]
+mod rounds;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use docks_proto::client::{Client, Deadlines, Transport, UnixTransport};
+use docks_proto::routes::RunKind;
+use docks_proto::status::DaemonStatus;
+use http::HeaderMap;
+use rusqlite::{Connection, OpenFlags};
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use fake_remote::{FakeRemote, TENANT, World};
+use rounds::{grouped, time};
+
+#[path = "../testkit/fake_remote/mod.rs"]
+pub mod fake_remote;
+
+/// Longest time that a first sync may take.
+const DEADLINE: Duration = Duration::from_secs(600);
+const ACTIVE: usize = 100;
+
+#[tokio::main]
+async fn main() {
+    let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    let rows = given.first().map_or(100_000, |n| *n as usize);
+    let span = Duration::from_secs(given.get(1).map_or(120, |n| *n));
+    idle(rows, span).await;
+    late(span * 2).await;
+}
+
+/// The real program with a home of its own; it ends with this.
+struct Daemon {
+    home: TempDir,
+    child: Child,
+}
+
+impl Daemon {
+    fn start(remote: &FakeRemote) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[default]\napi_url = \"{}\"\ntenant_id = \"{TENANT}\"\ntoken = \"t\"\n",
+            remote.url()
+        );
+        std::fs::write(home.path().join("config.toml"), config).unwrap();
+        let child = spawn(home.path());
+        Self { home, child }
+    }
+
+    fn restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(self.home.path());
+    }
+
+    /// Waits until the mirror holds that many runs of both kinds and nothing is left to do.
+    async fn caught_up(&self, rows: usize) -> DaemonStatus {
+        let socket = self.home.path().join("run/docksd.sock");
+        let transport = Transport::Unix(UnixTransport::new(socket, Deadlines::default()));
+        let client = Client::new(transport, TENANT, HeaderMap::new()).unwrap();
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < DEADLINE, "the first sync takes too long");
+            if let Ok(status) = client.status().await
+                && let [remote] = &status.remotes[..]
+                && remote.rows.runs + remote.rows.evaluation_runs == rows as u64
+                && remote.backlog == 0
+            {
+                return status;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+fn spawn(home: &Path) -> Child {
+    // This runs as target/release/deps/NAME-HASH.
+    let here = std::env::current_exe().unwrap();
+    let program: PathBuf = here.ancestors().nth(2).unwrap().join("docksd");
+    assert!(program.is_file(), "run `cargo build --release` first");
+    Command::new(program)
+        .arg("--foreground")
+        .env_clear()
+        .env("HOME", home)
+        .env("DOCKS_HOME", home)
+        .env("DOCKS_USE_KEYRING", "false")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+async fn idle(rows: usize, span: Duration) {
+    let mut world = World::default();
+    for number in 0..rows {
+        world.add_run(&format!("run-{number:08}"), "completed");
+    }
+    let remote = FakeRemote::start(world).await;
+    let mut daemon = Daemon::start(&remote);
+    let began = Instant::now();
+    daemon.caught_up(rows).await;
+    let first_sync = began.elapsed();
+
+    println!(
+        "\n| {} runs mirrored, {} s | resident | of a core | requests/min |",
+        grouped(rows as u64),
+        span.as_secs()
+    );
+    println!("| --- | --- | --- | --- |");
+    quiet("after the first sync", &daemon, &remote, span).await;
+    daemon.restart();
+    daemon.caught_up(rows).await;
+    quiet("after a restart", &daemon, &remote, span).await;
+    println!("\nThe first sync took {}.", time(first_sync));
+}
+
+async fn quiet(name: &str, daemon: &Daemon, remote: &FakeRemote, span: Duration) {
+    sleep(Duration::from_secs(10)).await;
+    let pid = daemon.child.id();
+    remote.take_log();
+    let before = cpu_ticks(pid);
+    sleep(span).await;
+    // Linux counts 100 ticks a second, so ticks per second are per cent of a core.
+    let share = (cpu_ticks(pid) - before) as f64 / span.as_secs_f64();
+    let minutes = span.as_secs_f64() / 60.0;
+    println!(
+        "| {name} | {:.1} MB | {share:.2} % | {:.1} |",
+        resident_mb(pid),
+        remote.take_log().len() as f64 / minutes
+    );
+}
+
+/// Changes one of the active runs again and again, and looks into the mirror's file until it is
+/// there. The daemon itself is not asked: that would be somebody watching.
+async fn late(span: Duration) {
+    let mut world = World::default();
+    for number in 0..5 * ACTIVE {
+        let active = number >= 4 * ACTIVE;
+        let status = if active { "running" } else { "completed" };
+        world.add_evaluation(&format!("eval-{number:04}"), status);
+    }
+    let remote = FakeRemote::start(world).await;
+    let daemon = Daemon::start(&remote);
+    let status = daemon.caught_up(5 * ACTIVE).await;
+    sleep(Duration::from_secs(10)).await;
+    let database = &status.remotes[0].database;
+    let file = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut held = file.prepare("SELECT body FROM runs WHERE id = ?1").unwrap();
+
+    remote.take_log();
+    let began = Instant::now();
+    let mut times = Vec::new();
+    while began.elapsed() < span {
+        let id = format!("eval-{:04}", 4 * ACTIVE + fastrand::usize(..ACTIVE));
+        let mark = format!("mark-{}", times.len());
+        remote.world(|w| w.set(RunKind::Evaluation, &id, "name", mark.as_str().into()));
+        let changed = Instant::now();
+        loop {
+            let body: String = held.query_row([&id], |row| row.get(0)).unwrap();
+            if body.contains(&format!("\"{mark}\"")) {
+                break;
+            }
+            assert!(changed.elapsed() < DEADLINE, "a change is never seen");
+            sleep(Duration::from_millis(10)).await;
+        }
+        times.push(changed.elapsed());
+        // Changes come at any moment between two polls.
+        sleep(Duration::from_millis(fastrand::u64(..6_000))).await;
+    }
+    let requests = remote.take_log().len() as f64 / (began.elapsed().as_secs_f64() / 60.0);
+    times.sort();
+    let at = |share: f64| time(times[(times.len() as f64 * share) as usize]);
+    println!(
+        "\n| {ACTIVE} active runs, change → in the mirror | p50 | p99 | most | requests/min |"
+    );
+    println!("| --- | --- | --- | --- | --- |");
+    println!(
+        "| {} changes | {} | {} | {} | {requests:.1} |",
+        times.len(),
+        at(0.5),
+        at(0.99),
+        at(1.0 - f64::EPSILON)
+    );
+}
+
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("Linux tells");
+    let after = stat.rsplit(") ").next().expect("the name is in brackets");
+    let fields: Vec<&str> = after.split(' ').collect();
+    let number = |at: usize| fields[at].parse::<u64>().expect("a number");
+    number(11) + number(12)
+}
+
+fn resident_mb(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
+    let line = status.lines().find(|l| l.starts_with("VmRSS:"));
+    let number = line.and_then(|l| l.split_whitespace().nth(1)?.parse::<f64>().ok());
+    number.expect("a number of kilobytes") * 1024.0 / 1e6
+}
