@@ -27,7 +27,7 @@ const ENDING_TAKES: Duration = Duration::from_secs(6);
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// No socket address can hold the path.
-    #[error("the path of the socket has {bytes} bytes, at most {MOST_PATH_BYTES} fit: {}", path.display())]
+    #[error("the path of the socket has {bytes} bytes, at most {MOST_PATH_BYTES} fit; name a shorter one in DOCKS_SOCKET: {}", path.display())]
     PathTooLong {
         /// The path.
         path: PathBuf,

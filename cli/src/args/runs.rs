@@ -67,7 +67,8 @@ pub(crate) struct ListOptions {
     #[arg(long, value_name = "WHEN")]
     pub(crate) until: Option<String>,
     /// Order by this key, turned round by a leading dash: created, id, name, status; trials also
-    /// by listed, task, agent, reward, duration
+    /// by listed, task, agent, reward, duration. Times, rewards and durations begin with the
+    /// greatest
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
     /// Show these columns only, comma separated; a wrong name lists the known ones
