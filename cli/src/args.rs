@@ -10,6 +10,7 @@ mod global;
 mod happened;
 mod hub;
 mod runs;
+mod watch;
 
 use std::io::{self, Write};
 
@@ -29,6 +30,7 @@ pub(crate) use runs::{
     RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsLogs, RunsResult, RunsStop,
     RunsTrajectory, RunsTrial, RunsTrials, WhichArtifacts,
 };
+pub(crate) use watch::RunsWatch;
 
 /// Look at evaluation runs, from a mirror that keeps up by itself
 #[derive(Debug, Parser)]

@@ -40,6 +40,7 @@ mod runs_stop;
 mod runs_trajectory;
 mod runs_trial;
 mod runs_trials;
+mod runs_watch;
 mod showing;
 mod stopping;
 mod stores;
@@ -121,6 +122,7 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::EvalCancel(args) => runs_eval_cancel::run(context, args).await,
         RunsCommand::Trials(args) => runs_trials::run(context, args).await,
         RunsCommand::Trial(args) => runs_trial::run(context, args).await,
+        RunsCommand::Watch(args) => runs_watch::run(context, args).await,
         RunsCommand::History(args) => runs_history::run(context, args).await,
         RunsCommand::Changes(args) => runs_changes::run(context, args).await,
         RunsCommand::Artifacts(args) => runs_artifacts::run(context, args).await,

@@ -31,6 +31,10 @@ pub(crate) enum Kind {
     NeedsKill,
     /// It had not ended when waiting for it was given up.
     StillRunning,
+    /// A run that was watched failed.
+    RunFailed,
+    /// A run that was watched was cancelled.
+    RunCancelled,
     /// Some artifacts could not be downloaded.
     SomeArtifacts,
     /// Ctrl-C.
@@ -51,6 +55,8 @@ impl Kind {
             Kind::RateLimited => 7,
             Kind::StillRunning => 8,
             Kind::Ambiguous => 9,
+            Kind::RunFailed => 10,
+            Kind::RunCancelled => 11,
             Kind::SomeArtifacts => 12,
             Kind::Interrupted => 130,
         }
@@ -181,7 +187,10 @@ mod tests {
             (Kind::Unreachable, 5),
             (Kind::FreshnessUnmet, 6),
             (Kind::RateLimited, 7),
+            (Kind::StillRunning, 8),
             (Kind::Ambiguous, 9),
+            (Kind::RunFailed, 10),
+            (Kind::RunCancelled, 11),
             (Kind::SomeArtifacts, 12),
             (Kind::Interrupted, 130),
         ];

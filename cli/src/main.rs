@@ -9,6 +9,7 @@ mod failure;
 mod output;
 mod size;
 mod source;
+mod watch;
 
 use std::process::ExitCode;
 

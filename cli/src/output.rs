@@ -11,6 +11,7 @@ pub(crate) mod json;
 pub(crate) mod look;
 mod pager;
 pub(crate) mod rows;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod when;
 

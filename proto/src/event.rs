@@ -319,6 +319,10 @@ pub struct Resync {
     pub reason: String,
 }
 
+/// A reader that names more runs than this hears of their trials what is learned anyway: to keep
+/// those of each polled would cost the remote a request per run.
+pub const MOST_WITH_TRIALS: usize = 16;
+
 /// Which events a reader wants; empty lists mean all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct EventQuery {

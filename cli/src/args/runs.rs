@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::happened::{RunsChanges, RunsHistory};
+use super::watch::RunsWatch;
 
 /// Verbs of `docks runs`.
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,8 @@ pub(crate) enum RunsCommand {
     Trials(RunsTrials),
     /// Show one trial with its results and artifact URIs
     Trial(RunsTrial),
+    /// Watch runs until they have ended
+    Watch(RunsWatch),
     /// Show the statuses of a run or trial over time, and when nobody looked
     History(RunsHistory),
     /// List what changed since a time, over all runs

@@ -55,6 +55,8 @@ pub(crate) struct Look {
     pub(crate) stderr_colour: bool,
     /// Stderr is a terminal, so that progress and questions make sense.
     pub(crate) stderr_terminal: bool,
+    /// Stdout is a terminal that can be drawn on.
+    pub(crate) live: bool,
     /// `--verbose`.
     pub(crate) verbose: bool,
     /// `--debug`.
@@ -83,6 +85,7 @@ impl Look {
             colour: colour(around.stdout_terminal),
             stderr_colour: colour(around.stderr_terminal),
             stderr_terminal: around.stderr_terminal,
+            live: around.stdout_terminal && !around.dumb,
             verbose: global.verbose,
             debug: global.debug,
         }

@@ -22,3 +22,5 @@ mod sealed;
 mod start;
 mod terminal;
 mod thin;
+mod watch;
+mod watch_terminal;

@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use docks_proto::event::{EventQuery, ObjectKind, Progress};
+use docks_proto::event::{EventQuery, MOST_WITH_TRIALS, ObjectKind, Progress};
 use docks_proto::routes::RunKind;
 
 use crate::mirror::{Resource, Told};
 
-/// A reader that names more runs than this follows their lists: the trials of each would cost the
-/// remote a request per run.
-const MOST_WITH_TRIALS: usize = 16;
 /// Runs that are counted for readers who name none, per batch of changes.
 const MOST_UNNAMED: usize = 64;
 /// Ticks between two counts of a run of which nothing was heard: rewards come without a change.
@@ -113,7 +110,7 @@ impl Followed {
     }
 
     /// Returns the runs to count after these changes.
-    pub(super) fn to_count(&mut self, told: &[Told], ticked: bool) -> Vec<String> {
+    pub(super) fn due(&mut self, told: &[Told], ticked: bool) -> Vec<String> {
         let mut due: BTreeSet<&str> = BTreeSet::new();
         let unnamed = self.lists[1] > 0;
         let mut spare = MOST_UNNAMED;

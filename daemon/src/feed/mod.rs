@@ -106,7 +106,9 @@ impl Feed {
                 // Nobody read, so nothing was pumped: begin here.
                 state.ring = Ring::starting_at(end);
                 state.snapshots.clear();
-                self.mark.send_modify(|mark| mark.seq = end.last);
+                let posted = state.board.posted();
+                self.mark
+                    .send_modify(|mark| (mark.seq, mark.posted) = (end.last, posted));
             }
             state.followed.join(&wanted)
         };
@@ -173,7 +175,7 @@ impl Feed {
                 .mirror
                 .scan(from, BATCH, &EventQuery::default())
                 .await?;
-            let runs = self.state().followed.to_count(&scan.told, ticked);
+            let runs = self.state().followed.due(&scan.told, ticked);
             let progress = match runs.is_empty() {
                 true => Vec::new(),
                 false => self.mirror.progress(runs).await?,

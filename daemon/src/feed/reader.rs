@@ -19,6 +19,8 @@ const LAG: usize = 256;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     seq: u64,
+    /// When it was read, in ticks of the feed.
+    tick: u64,
     frames: Vec<Bytes>,
 }
 
@@ -150,6 +152,8 @@ impl Reader {
         }
         if self.posted < mark.posted {
             self.post();
+            // Whatever the board says, this mark has been seen: asking again would not end.
+            self.posted = self.posted.max(mark.posted);
             return Ok(true);
         }
         Ok(false)
@@ -192,20 +196,21 @@ impl Reader {
         let _turn = self.feed.reading.lock().await;
         {
             let state = self.feed.state();
+            // What changed since follows it, so it only has to be young.
             if let Some(found) = state.snapshots.get(&self.wanted)
-                && state
-                    .ring
-                    .after(found.seq, LAG)
-                    .is_some_and(|(items, _)| items.len() < LAG)
+                && found.tick == state.ticks
+                && state.ring.after(found.seq, 1).is_some()
             {
                 return Ok(Arc::clone(found));
             }
         }
+        let tick = self.feed.state().ticks;
         let present = self.feed.mirror.present(&self.wanted).await?;
         let objects = present.objects.into_iter().map(Event::State);
         let counts = present.progress.into_iter().map(Event::Progress);
         let snapshot = Arc::new(Snapshot {
             seq: present.end.last,
+            tick,
             frames: objects.chain(counts).map(|e| frame(&e, None)).collect(),
         });
         let mut state = self.feed.state();

@@ -235,7 +235,7 @@ async fn who_watches_a_run_keeps_its_trials_polled_until_it_has_settled() {
     let reader = scene.feed.subscribe(wanted, None).await.unwrap();
     let trials = Resource::Trials("a".into());
     let heard = |scene: &Scene| std::mem::take(&mut *scene.heard.0.lock().unwrap());
-    assert_eq!(heard(&scene), [trials.clone()]);
+    assert_eq!(heard(&scene), std::slice::from_ref(&trials));
     for _ in 0..20 {
         scene.feed.pump(true).await.unwrap();
     }
@@ -267,4 +267,31 @@ async fn many_who_ask_the_same_share_one_present_state() {
     let one = first.next().await.unwrap().unwrap();
     let other = second.next().await.unwrap().unwrap();
     assert_eq!(one.as_ptr(), other.as_ptr());
+    // It is young, or it is read anew: nobody who comes later hears of changes before their time.
+    scene.put(&["a failed"]).await;
+    scene.feed.pump(true).await.unwrap();
+    let mut third = scene.read(None).await;
+    let heard = said(&mut third).await;
+    assert!(!heard.iter().any(|line| line.contains('>')), "{heard:?}");
+}
+
+#[tokio::test]
+async fn who_comes_after_everybody_left_begins_like_the_first() {
+    let mut scene = Scene::new();
+    scene.put(&["a running"]).await;
+    for round in 0..3 {
+        let mut reader = scene.read(None).await;
+        scene.feed.keep_pumping();
+        said(&mut reader).await;
+        assert!(reader.moved().await);
+        scene.put(&[&format!("b{round} running")]).await;
+        let heard = said(&mut reader).await;
+        let change = format!("b{round} >running");
+        assert!(heard.contains(&change), "{heard:?}");
+        drop(reader);
+        // The pump ends with its last reader, at the latest when it next looks.
+        while scene.feed.state().pumping {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
 }

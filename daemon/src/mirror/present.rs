@@ -1,6 +1,6 @@
 //! The present state of objects, as events tell it.
 
-use docks_proto::event::{EventQuery, ObjectKind, ObjectState, Progress};
+use docks_proto::event::{EventQuery, MOST_WITH_TRIALS, ObjectKind, ObjectState, Progress};
 use docks_proto::object::{Phase, RawObject, RunFields, phase};
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -13,7 +13,8 @@ const MOST_ACTIVE: usize = 10_000;
 
 /// Reads the objects that were asked for, and how far the history goes that led to them.
 ///
-/// Named runs come whatever their status, with their trials; without names all active runs do.
+/// Named runs come whatever their status, with their trials where they are few; without names all
+/// active runs do.
 pub(super) fn read(connection: &Connection, wanted: &EventQuery) -> rusqlite::Result<Present> {
     let mut present = Present {
         end: end(connection)?,
@@ -31,7 +32,7 @@ pub(super) fn read(connection: &Connection, wanted: &EventQuery) -> rusqlite::Re
             present.objects.extend(one_run(connection, kind, run)?);
         }
     }
-    if wants(ObjectKind::Trial) {
+    if wants(ObjectKind::Trial) && wanted.runs.len() <= MOST_WITH_TRIALS {
         for run in &wanted.runs {
             present.objects.extend(trials(connection, run)?);
         }

@@ -1,0 +1,228 @@
+//! Watching without a daemon: the remote is asked, one request at a time, as politely as the
+//! daemon would, and what differs from before is an event.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use docks_proto::client::{Client, ClientError, walk_runs, walk_trials};
+use docks_proto::event::{Change, Event, ObjectKind, ObjectState, Progress, Ready};
+use docks_proto::freshness::Allowed;
+use docks_proto::object::{RawObject, RunFields};
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+
+use super::model::{Model, RunKey};
+
+/// Between two requests: twelve a minute.
+pub(super) const PACE: Duration = Duration::from_secs(5);
+/// More runs than this are looked for in their list instead of one by one.
+const MOST_SINGLE: usize = 3;
+/// Runs of a list that are looked at.
+const PAGE: u64 = 100;
+
+/// One thing to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ask {
+    List(RunKind),
+    Run(RunKind, String),
+    Trials(String),
+}
+
+/// Asks in turn.
+#[derive(Debug)]
+pub(super) struct Poller {
+    client: Client,
+    keys: Vec<RunKey>,
+    turn: VecDeque<Ask>,
+    ready: bool,
+    statuses: HashMap<(ObjectKind, String, Option<String>), String>,
+    runs: HashMap<String, RawObject>,
+    trials: HashMap<String, BTreeMap<String, ObjectState>>,
+    fetched_at_end: HashMap<String, bool>,
+}
+
+fn run_kind(kind: ObjectKind) -> RunKind {
+    match kind {
+        ObjectKind::Run => RunKind::Run,
+        ObjectKind::Evaluation | ObjectKind::Trial => RunKind::Evaluation,
+    }
+}
+
+impl Poller {
+    /// Starts from what is known.
+    pub(super) fn new(client: Client, keys: &[RunKey], model: &Model) -> Self {
+        let mut statuses = HashMap::new();
+        for watched in &model.runs {
+            let of_run = watched.run.iter().map(|run| (None, run));
+            let of_trials = watched.trials.iter().map(|(id, state)| (Some(id), state));
+            for (trial, state) in of_run.chain(of_trials) {
+                let key = (state.kind, state.run_id.clone(), trial.cloned());
+                statuses.insert(key, state.status.clone());
+            }
+        }
+        Self {
+            client,
+            keys: keys.to_vec(),
+            turn: VecDeque::new(),
+            ready: false,
+            statuses,
+            runs: HashMap::new(),
+            trials: HashMap::new(),
+            fetched_at_end: HashMap::new(),
+        }
+    }
+
+    /// Asks the next question and returns what its answer tells.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer; the same is asked again next time.
+    pub(super) async fn step(&mut self) -> Result<Vec<Event>, ClientError> {
+        if self.turn.is_empty() {
+            self.turn = self.round();
+        }
+        let Some(ask) = self.turn.front().cloned() else {
+            return Ok(Vec::new());
+        };
+        let mut events = Vec::new();
+        match &ask {
+            Ask::List(kind) => {
+                for object in walk_runs(&self.client, *kind, Some(PAGE)).await? {
+                    self.run(*kind, &object, &mut events);
+                }
+            }
+            Ask::Run(kind, id) => match self.client.run(*kind, id, Allowed::Default).await {
+                Ok(answer) => {
+                    let text = String::from_utf8_lossy(&answer.body);
+                    if let Ok(Some(object)) = RawObject::parse(text.trim()) {
+                        self.run(*kind, &object, &mut events);
+                    }
+                }
+                Err(ClientError::Refused { status: 404, .. }) => {
+                    events.push(Event::Progress(self.count(*kind, id, true)));
+                }
+                Err(error) => return Err(error),
+            },
+            Ask::Trials(run) => {
+                let ended = self.ended(ObjectKind::Evaluation, run);
+                for object in walk_trials(&self.client, run).await? {
+                    let state = ObjectState::of_trial(run, &object);
+                    let id = state.trial_id.clone().unwrap_or_default();
+                    let trials = self.trials.entry(run.clone()).or_default();
+                    trials.insert(id, state.clone());
+                    self.differs(state, &mut events);
+                }
+                self.fetched_at_end.insert(run.clone(), ended);
+                let progress = self.count(RunKind::Evaluation, run, false);
+                events.push(Event::Progress(progress));
+            }
+        }
+        self.turn.pop_front();
+        if self.turn.is_empty() && !self.ready {
+            self.ready = true;
+            events.push(Event::Ready(Ready { id: String::new() }));
+        }
+        Ok(events)
+    }
+
+    /// Lists what one round asks: each run that goes on, and its trials.
+    fn round(&self) -> VecDeque<Ask> {
+        let open = |(kind, id): &&RunKey| {
+            let settled = *kind == ObjectKind::Run || self.fetched_at_end.get(id) == Some(&true);
+            !(self.ended(*kind, id) && settled)
+        };
+        let open: Vec<&RunKey> = self.keys.iter().filter(open).collect();
+        let mut turn = VecDeque::new();
+        for kind in RunKind::ALL {
+            let of_kind = || open.iter().filter(|(of, _)| run_kind(*of) == kind);
+            let many = of_kind().count() > MOST_SINGLE;
+            if many {
+                turn.push_back(Ask::List(kind));
+            }
+            for (of, id) in of_kind() {
+                // A list shows its newest runs; the others are asked for by themselves.
+                let listed = many && self.runs.contains_key(id);
+                if !listed && !self.ended(*of, id) {
+                    turn.push_back(Ask::Run(kind, id.clone()));
+                }
+            }
+        }
+        let evaluations = open.iter().filter(|(of, _)| *of == ObjectKind::Evaluation);
+        turn.extend(evaluations.map(|(_, id)| Ask::Trials(id.clone())));
+        turn
+    }
+
+    fn ended(&self, kind: ObjectKind, id: &str) -> bool {
+        use docks_proto::object::{Phase, phase};
+        let status = self.statuses.get(&(kind, id.to_owned(), None));
+        status.is_some_and(|status| phase(status) == Phase::Terminal)
+    }
+
+    fn run(&mut self, kind: RunKind, object: &RawObject, events: &mut Vec<Event>) {
+        let state = ObjectState::of_run(kind, object);
+        let id = state.run_id.clone();
+        if !self.keys.contains(&(state.kind, id.clone())) {
+            return;
+        }
+        self.runs.insert(id.clone(), object.clone());
+        self.differs(state, events);
+        events.push(Event::Progress(self.count(kind, &id, false)));
+    }
+
+    /// Tells of an object that is met for the first time, or in another status than before.
+    fn differs(&mut self, state: ObjectState, events: &mut Vec<Event>) {
+        let key = (state.kind, state.run_id.clone(), state.trial_id.clone());
+        let before = self.statuses.insert(key, state.status.clone());
+        if before.as_ref() == Some(&state.status) {
+            return;
+        }
+        if before.is_none() && !self.ready {
+            events.push(Event::State(state));
+            return;
+        }
+        let now = UnixMs::now().rfc3339();
+        let own = match state.ended {
+            true => &state.completed_at,
+            false => &state.started_at,
+        };
+        events.push(Event::Change(Change {
+            id: String::new(),
+            seq: 0,
+            from: before,
+            at: own.clone().unwrap_or_else(|| now.clone()),
+            observed_at: now,
+            learned: "polled".to_owned(),
+            left_out: 0,
+            object: state,
+        }));
+    }
+
+    fn count(&self, kind: RunKind, id: &str, gone: bool) -> Progress {
+        let key = (ObjectKind::from(kind), id.to_owned(), None);
+        let ended = self.ended(kind.into(), id);
+        let mut progress = Progress {
+            kind: Some(kind.into()),
+            run_id: id.to_owned(),
+            status: self.statuses.get(&key).cloned().unwrap_or_default(),
+            ended,
+            gone,
+            settled: ended && self.fetched_at_end.get(id) == Some(&true),
+            ..Progress::default()
+        };
+        if kind == RunKind::Run {
+            progress.settled = ended;
+            return progress;
+        }
+        let trials = self.trials.get(id);
+        let states = || trials.iter().flat_map(|trials| trials.values());
+        states().for_each(|trial| progress.count(&trial.status, 1));
+        let rewards: Vec<f64> = states().filter_map(|trial| trial.reward).collect();
+        if !rewards.is_empty() {
+            progress.mean_reward = Some(rewards.iter().sum::<f64>() / rewards.len() as f64);
+        }
+        if let Some(run) = self.runs.get(id) {
+            progress.widen(&RunFields::of(run));
+        }
+        progress
+    }
+}

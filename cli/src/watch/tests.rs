@@ -1,0 +1,242 @@
+//! What is known and shown, from events as they come.
+
+use docks_proto::event::{
+    Change, Event, ObjectKind, ObjectState, Progress, Ready, Resync, SourceState,
+};
+use docks_proto::time::UnixMs;
+
+use super::lines;
+use super::model::{Model, Note};
+use super::view::{Scene, frame};
+
+const NOW: UnixMs = UnixMs(1_764_000_000_000);
+
+fn ago(seconds: i64) -> String {
+    UnixMs(NOW.0 - seconds * 1_000).rfc3339()
+}
+
+fn state(trial: Option<&str>, status: &str) -> ObjectState {
+    let ended = !matches!(status, "running" | "pending");
+    ObjectState {
+        kind: trial.map_or(ObjectKind::Evaluation, |_| ObjectKind::Trial),
+        run_id: "r1".into(),
+        trial_id: trial.map(str::to_owned),
+        name: trial.map_or("nightly".to_owned(), |trial| format!("task-{trial}")),
+        status: status.into(),
+        ended,
+        started_at: Some(ago(200)).filter(|_| status != "pending"),
+        completed_at: ended.then(|| ago(20)),
+        reward: None,
+        error: (status == "failed").then(|| "boom\u{1b}[31m".into()),
+    }
+}
+
+fn change(seq: u64, trial: Option<&str>, from: &str, to: &str) -> Event {
+    Event::Change(Change {
+        id: format!("1-{seq}"),
+        seq,
+        from: Some(from.into()),
+        at: ago(10),
+        observed_at: ago(9),
+        learned: "polled".into(),
+        left_out: 0,
+        object: state(trial, to),
+    })
+}
+
+fn ready() -> Event {
+    Event::Ready(Ready { id: "1-1".into() })
+}
+
+fn progress(counts: &[(&str, u64)], settled: bool) -> Event {
+    let mut progress = Progress {
+        kind: Some(ObjectKind::Evaluation),
+        run_id: "r1".into(),
+        settled,
+        mean_reward: Some(0.25),
+        ..Progress::default()
+    };
+    counts
+        .iter()
+        .for_each(|(status, n)| progress.count(status, *n));
+    Event::Progress(progress)
+}
+
+fn model() -> Model {
+    Model::new(vec![(ObjectKind::Evaluation, "r1".into())])
+}
+
+fn take(model: &mut Model, event: Event) -> Option<Note> {
+    model.take(&event)
+}
+
+#[test]
+fn the_same_change_from_two_tellers_is_said_once() {
+    let mut model = model();
+    assert!(take(&mut model, Event::State(state(None, "running"))).is_some());
+    take(&mut model, Event::State(state(Some("t"), "running")));
+    take(&mut model, ready());
+    let failed = || change(2, Some("t"), "running", "failed");
+    let said = take(&mut model, failed()).unwrap();
+    assert_eq!(said.from.as_deref(), Some("running"));
+    assert_eq!(take(&mut model, failed()), None);
+    // A present state after a gap says what was missed, and nothing else.
+    let lost = Event::Resync(Resync {
+        reason: "pruned".into(),
+    });
+    take(&mut model, lost);
+    assert_eq!(
+        take(&mut model, Event::State(state(Some("t"), "failed"))),
+        None
+    );
+    let missed = take(&mut model, Event::State(state(None, "failed"))).unwrap();
+    assert_eq!(missed.from.as_deref(), Some("running"));
+    assert!(model.ended() && !model.settled());
+    take(&mut model, progress(&[("failed", 1)], true));
+    assert!(model.settled());
+}
+
+#[test]
+fn what_is_not_watched_changes_nothing() {
+    let mut model = model();
+    take(&mut model, ready());
+    let mut other = state(None, "failed");
+    other.kind = ObjectKind::Run;
+    assert_eq!(take(&mut model, Event::State(other)), None);
+    assert!(!model.ended());
+}
+
+#[test]
+fn a_run_that_is_gone_has_ended() {
+    let mut model = model();
+    take(&mut model, ready());
+    let gone = Progress {
+        kind: Some(ObjectKind::Evaluation),
+        run_id: "r1".into(),
+        gone: true,
+        ..Progress::default()
+    };
+    take(&mut model, Event::Progress(gone));
+    assert!(model.settled());
+}
+
+#[test]
+fn a_line_is_clean_and_what_was_there_before_is_none() {
+    let mut model = model();
+    let run = take(&mut model, Event::State(state(None, "running"))).unwrap();
+    let there = take(&mut model, Event::State(state(Some("a"), "passed"))).unwrap();
+    assert_eq!(lines::line(&model, &there), None);
+    let at = ago(200);
+    let expected = format!("{at}\tnightly\t\t\trunning\t");
+    assert_eq!(lines::line(&model, &run), Some(expected));
+    take(&mut model, ready());
+    let planned = take(&mut model, Event::State(state(Some("b"), "pending"))).unwrap();
+    assert_eq!(lines::line(&model, &planned), None);
+    let failed = take(&mut model, change(3, Some("b"), "pending", "failed")).unwrap();
+    let at = ago(10);
+    let expected = format!("{at}\tnightly\tb\tpending\tfailed\tboom");
+    assert_eq!(lines::line(&model, &failed), Some(expected));
+}
+
+fn scene(width: usize, height: usize) -> Scene {
+    Scene {
+        now: NOW,
+        width,
+        height,
+        compact: false,
+        help: false,
+        colour: false,
+    }
+}
+
+fn busy(runs: usize, trials: usize) -> Model {
+    let keys = (1..=runs).map(|n| (ObjectKind::Evaluation, format!("r{n}")));
+    let mut model = Model::new(keys.collect());
+    for run in 1..=runs {
+        let of = |mut state: ObjectState| {
+            state.run_id = format!("r{run}");
+            Event::State(state)
+        };
+        take(&mut model, of(state(None, "running")));
+        for trial in 0..trials {
+            let status = ["running", "failed", "passed", "pending"][trial % 4];
+            take(&mut model, of(state(Some(&format!("{trial:03}")), status)));
+        }
+        let quarter = trials as u64 / 4;
+        let counts = ["running", "failed", "passed", "pending"].map(|s| (s, quarter));
+        if let Event::Progress(mut counted) = progress(&counts, false) {
+            counted.run_id = format!("r{run}");
+            take(&mut model, Event::Progress(counted));
+        }
+    }
+    take(&mut model, ready());
+    model
+}
+
+#[test]
+fn a_run_is_shown_with_its_counts_trials_and_failures() {
+    let shown = frame(&busy(1, 8), scene(80, 24));
+    let bar = format!("{}{}", "█".repeat(12), "░".repeat(12));
+    assert_eq!(
+        shown,
+        [
+            "docks watch  1 run, 0 ended                                       q quit  ? help",
+            "",
+            "nightly  running  3m20s",
+            &format!("  {bar} 4/8  pass 50%  reward 0.25  12.0/min  ~20s left"),
+            "  failed 2  passed 2  pending 2  running 2  ",
+            "  ▸ task-000  3m20s",
+            "  ▸ task-004  3m20s",
+            "  ✗ task-005  boom",
+            "  ✗ task-001  boom",
+            "",
+        ]
+    );
+}
+
+#[test]
+fn no_frame_is_larger_than_its_terminal() {
+    use unicode_width::UnicodeWidthStr;
+    for runs in [1, 2, 3, 7, 60] {
+        let model = busy(runs, 40);
+        for (width, height) in [(80, 24), (200, 50), (20, 5), (1, 1), (40, 2)] {
+            for (compact, help) in [(false, false), (true, false), (false, true)] {
+                let scene = Scene {
+                    compact,
+                    help,
+                    ..scene(width, height)
+                };
+                let shown = frame(&model, scene);
+                assert!(shown.len() <= height, "{runs} runs, {width}x{height}");
+                for line in &shown {
+                    assert!(line.width() <= width, "{width}: {line}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn many_runs_are_a_line_each_and_the_rest_is_counted() {
+    let shown = frame(&busy(60, 4), scene(80, 24));
+    assert_eq!(shown.len(), 24);
+    assert!(
+        shown[2].starts_with("nightly  running     ████"),
+        "{}",
+        shown[2]
+    );
+    assert_eq!(shown[23], "… and 39 more");
+}
+
+#[test]
+fn blindness_is_shown_with_its_duration_and_cause() {
+    let mut model = busy(1, 0);
+    let blind = SourceState {
+        blind_since: Some(ago(3_720)),
+        why: Some("no route".into()),
+    };
+    take(&mut model, Event::Source(blind));
+    assert_eq!(frame(&model, scene(80, 24))[1], "blind for 1h02m: no route");
+    take(&mut model, Event::Source(SourceState::default()));
+    assert_eq!(frame(&model, scene(80, 24))[1], "");
+}

@@ -1,0 +1,246 @@
+//! `docks runs watch`, through real programs, from the first line to the exit code.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout};
+use std::sync::{Arc, Mutex};
+
+use crate::real::{Real, eventually, signal};
+use crate::remote::Remote;
+use crate::sealed::Ended;
+
+/// One evaluation run and its trials, as a test moves them on.
+#[derive(Clone)]
+pub(crate) struct Night(Arc<Mutex<(String, Vec<String>)>>);
+
+impl Night {
+    pub(crate) fn new(trials: usize) -> Self {
+        let trials = vec!["running".to_owned(); trials];
+        Self(Arc::new(Mutex::new(("running".to_owned(), trials))))
+    }
+
+    pub(crate) fn run(&self, status: &str) {
+        self.0.lock().unwrap().0 = status.to_owned();
+    }
+
+    pub(crate) fn trial(&self, number: usize, status: &str) {
+        self.0.lock().unwrap().1[number] = status.to_owned();
+    }
+
+    pub(crate) fn start(&self) -> Remote {
+        let night = self.clone();
+        Remote::start(move |asked| night.answer(asked))
+    }
+
+    fn answer(&self, asked: &str) -> (u16, String) {
+        let night = self.0.lock().unwrap();
+        let path = asked.split([' ', '?']).nth(1).unwrap();
+        let run = format!(
+            r#"{{"id":"n1","name":"night","status":"{}","total_trials":{},"created_at":"2026-01-01T00:00:00Z","started_at":"2026-01-01T00:00:01Z"}}"#,
+            night.0,
+            night.1.len()
+        );
+        let trial = |(number, status): (usize, &String)| {
+            format!(r#"{{"id":"t{number}","task_slug":"task-{number}","status":"{status}"}}"#)
+        };
+        let trials: Vec<_> = night.1.iter().enumerate().map(trial).collect();
+        match path.trim_start_matches("/tenants/ten") {
+            "/harbor/runs" => (200, format!("[{run}]")),
+            "/harbor/runs/n1" => (200, run),
+            "/harbor/runs/n1/trials" => (200, format!("[{}]", trials.join(","))),
+            "/runs" => (200, "[]".to_owned()),
+            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
+        }
+    }
+}
+
+/// A watch whose lines are read as they come.
+struct Watch {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    seen: Vec<String>,
+}
+
+impl Watch {
+    fn start(real: &Real, line: &str) -> Self {
+        let mut child = real.command(line).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Reads on until a line holds `part`.
+    fn until(&mut self, part: &str) {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "no `{part}`");
+            self.seen.push(line.trim_end_matches('\n').to_owned());
+            if line.contains(part) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for its end; returns the exit code and every line.
+    fn end(mut self) -> (Option<i32>, Vec<String>, String) {
+        self.seen.extend(self.lines.lines().map(Result::unwrap));
+        let ended = Ended::of(self.child.wait_with_output().unwrap());
+        (ended.code, self.seen, ended.stderr)
+    }
+}
+
+/// Leaves out the time of each line.
+fn changes(lines: &[String]) -> Vec<String> {
+    let rest = |line: &String| line.split_once('\t').unwrap().1.replace('\t', " ");
+    lines
+        .iter()
+        .map(rest)
+        .map(|l| l.trim_end().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_watch_says_each_change_once_and_ends_with_the_run() {
+    let night = Night::new(2);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    // The trials are known, so that each change is one from what they were.
+    real.run("runs trials night").good();
+    let mut watch = Watch::start(&real, "runs watch night --exit-status");
+    watch.until("running");
+    night.trial(0, "failed");
+    watch.until("failed");
+    night.trial(1, "passed");
+    night.run("failed");
+    let (code, lines, errors) = watch.end();
+    assert_eq!(code, Some(10), "{errors}");
+    let mut said = changes(&lines);
+    assert_eq!(said.remove(0), "night   running");
+    assert_eq!(said.remove(0), "night t0 running failed");
+    said.sort();
+    assert_eq!(said, ["night  running failed", "night t1 running passed"]);
+    assert!(errors.contains("night: failed"), "{errors}");
+    // Whatever ended before is told at once.
+    let again = real.run("runs watch n1 --exit-status");
+    assert_eq!(
+        (again.code, again.stdout.lines().count()),
+        (Some(10), 1),
+        "{again:?}"
+    );
+    assert_eq!(real.run("runs watch n1").code, Some(0));
+    night.run("cancelled");
+    real.run("runs eval-get n1 --fresh").good();
+    assert_eq!(real.run("runs watch --latest --exit-status").code, Some(11));
+}
+
+#[test]
+fn a_watch_ends_early_when_it_is_told_to() {
+    let night = Night::new(2);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    let late = real.run("runs watch --all-active --timeout 1s");
+    assert_eq!(late.code, Some(8), "{}", late.stderr);
+    assert!(late.stderr.contains("night goes on"), "{}", late.stderr);
+    let mut watch = Watch::start(&real, "runs watch night --fail-fast");
+    watch.until("running");
+    night.trial(1, "error");
+    let (code, lines, _) = watch.end();
+    assert_eq!(code, Some(10));
+    assert!(lines.last().unwrap().contains("\tt1\t"), "{lines:?}");
+    let mut watch = Watch::start(&real, "runs watch --status running");
+    watch.until("running");
+    signal(watch.child.id(), "INT");
+    let (code, _, errors) = watch.end();
+    assert_eq!(code, Some(130));
+    assert!(
+        errors.contains("stopped watching; night goes on"),
+        "{errors}"
+    );
+    assert_eq!(real.run("runs watch nobody").code, Some(3));
+    assert_eq!(real.run("runs watch").code, Some(2));
+    assert_eq!(real.run("runs watch night --format json").code, Some(2));
+}
+
+#[test]
+fn events_are_lines_of_json_as_they_are() {
+    let night = Night::new(1);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    let mut watch = Watch::start(&real, "runs watch night --format jsonl");
+    watch.until(r#""trial_id":"t0""#);
+    night.trial(0, "passed");
+    night.run("completed");
+    let (code, lines, _) = watch.end();
+    assert_eq!(code, Some(0));
+    let read = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let events: Vec<_> = lines.iter().map(read).collect();
+    let changes = events.iter().filter(|event| event["from"].is_string());
+    assert_eq!(changes.count(), 2, "{events:#?}");
+    assert_eq!(events.last().unwrap()["settled"], true);
+}
+
+#[test]
+fn without_a_daemon_the_remote_itself_is_watched() {
+    let night = Night::new(1);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    let mut watch = Watch::start(&real, "runs watch night --no-daemon --exit-status");
+    watch.until("running");
+    let again = |asked: &String| asked.ends_with("/harbor/runs/n1");
+    eventually("the run is asked for after its trials were", || {
+        let asked = remote.asked();
+        let trials = asked.iter().position(|line| line.contains("/trials"));
+        trials.is_some_and(|at| asked[at..].iter().any(again))
+    });
+    night.trial(0, "passed");
+    night.run("completed");
+    let (code, lines, errors) = watch.end();
+    assert_eq!(code, Some(0), "{errors}");
+    let mut said = changes(&lines);
+    said.sort();
+    let expected = [
+        "night   running",
+        "night  running completed",
+        "night t0 running passed",
+    ];
+    assert_eq!(said, expected);
+    assert!(real.daemons().is_empty());
+}
+
+/// `DOCKS_KILLS=100 DOCKS_WATCHERS=20` for the long form.
+#[test]
+fn a_daemon_that_is_killed_again_and_again_costs_no_watcher_a_change() {
+    let number = |name: &str, usual: usize| {
+        let said = std::env::var(name).ok().and_then(|text| text.parse().ok());
+        said.unwrap_or(usual)
+    };
+    let kills = number("DOCKS_KILLS", 5);
+    let night = Night::new(kills);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    let mut watches: Vec<Watch> = (0..number("DOCKS_WATCHERS", 4))
+        .map(|_| Watch::start(&real, "runs watch night --exit-status"))
+        .collect();
+    for watch in &mut watches {
+        watch.until("running");
+    }
+    for trial in 0..kills {
+        night.trial(trial, "passed");
+        eventually("there is a daemon to kill", || !real.daemons().is_empty());
+        real.daemons()
+            .into_iter()
+            .for_each(|pid| signal(pid, "KILL"));
+        for watch in &mut watches {
+            watch.until(&format!("\tt{trial}\t"));
+        }
+    }
+    night.run("completed");
+    for watch in watches {
+        let (code, lines, errors) = watch.end();
+        assert_eq!(code, Some(0), "{errors}");
+        // The run, each trial, and the run's end: nothing twice, nothing left out.
+        assert_eq!(lines.len(), kills + 2, "{lines:#?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! The live view at a real terminal, driven by tmux; skipped, and said so, where there is none.
+
+use std::process::Command;
+
+use crate::real::{Real, eventually};
+use crate::watch::Night;
+
+/// A terminal of its own, which ends with the test.
+struct Terminal {
+    socket: String,
+}
+
+impl Terminal {
+    /// Opens one; `None` where there is no tmux.
+    fn open(real: &Real, columns: u16, lines: u16) -> Option<Self> {
+        let found = Command::new("tmux").arg("-V").output();
+        if found.is_err() {
+            eprintln!("SKIPPED: there is no tmux");
+            return None;
+        }
+        let socket = real.path("tmux.sock").display().to_string();
+        let terminal = Self { socket };
+        let (columns, lines) = (columns.to_string(), lines.to_string());
+        let shell = "env PS1='$ ' sh";
+        terminal.tmux(&["new-session", "-d", "-x", &columns, "-y", &lines, shell]);
+        terminal.tmux(&["set-option", "-g", "window-size", "manual"]);
+        Some(terminal)
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux")
+            .args(["-S", &self.socket, "-f", "/dev/null"])
+            .args(arguments)
+            .env("TERM", "xterm-256color")
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        let mut arguments = vec!["send-keys"];
+        arguments.extend(keys);
+        self.tmux(&arguments);
+    }
+
+    fn type_line(&self, line: &str) {
+        self.keys(&["-l", line]);
+        self.keys(&["Enter"]);
+    }
+
+    fn screen(&self) -> Vec<String> {
+        let text = self.tmux(&["capture-pane", "-p"]);
+        text.lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect()
+    }
+
+    /// Waits until the screen is as wanted, and returns it.
+    fn shows(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let mut last = Vec::new();
+        eventually(what, || {
+            last = self.screen();
+            wanted(&last)
+        });
+        last
+    }
+
+    fn format(&self, format: &str) -> String {
+        let text = self.tmux(&["display-message", "-p", format]);
+        text.trim_end().to_owned()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+fn command(real: &Real, line: &str) -> String {
+    let home = real.path("docks");
+    format!(
+        "HOME={} DOCKS_HOME={} {} {line}; echo code $?",
+        real.path("").display(),
+        home.display(),
+        env!("CARGO_BIN_EXE_docks")
+    )
+}
+
+#[test]
+fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
+    let night = Night::new(8);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    real.run("runs trials night").good();
+    let Some(terminal) = Terminal::open(&real, 80, 24) else {
+        return;
+    };
+    terminal.type_line("echo before");
+    terminal.shows("the shell answers", |s| {
+        s.iter().any(|line| line == "before")
+    });
+    terminal.type_line(&command(&real, "runs watch night --exit-status"));
+    let small = terminal.shows("the run is shown", |s| s[2].starts_with("night  running"));
+    let header = "docks watch  1 run, 0 ended";
+    assert_eq!(small[0], format!("{header:<66}q quit  ? help"));
+    assert!(
+        small[3].starts_with("  ░░░░░░░░░░░░░░░░░░░░░░░░ 0/8"),
+        "{small:#?}"
+    );
+    assert_eq!(small[4], "  running 8");
+    assert!(small[5].starts_with("  ▸ task-0"), "{small:#?}");
+    assert_eq!(small.len(), 24);
+    assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "1 0");
+
+    terminal.tmux(&["resize-window", "-x", "200", "-y", "50"]);
+    let wide = format!("{header:<186}q quit  ? help");
+    let large = terminal.shows("it fits the larger terminal", |s| s[0] == wide);
+    assert_eq!(large.len(), 50);
+    assert!(!large.iter().any(|line| line == "before"));
+
+    night.trial(0, "failed");
+    night.trial(1, "passed");
+    terminal.shows("the failure is shown", |s| {
+        s.iter().any(|l| l.starts_with("  ✗ task-0"))
+    });
+    terminal.keys(&["?"]);
+    terminal.shows("the keys are explained", |s| {
+        s[1].starts_with("  q       stop")
+    });
+    terminal.keys(&["q"]);
+    let after = terminal.shows("the shell is back", |s| s.iter().any(|l| l == "code 8"));
+    assert!(after.iter().any(|line| line == "before"), "{after:#?}");
+    assert!(
+        after
+            .iter()
+            .any(|line| line == "night: running  2/8 trials, 1 passed"),
+        "{after:#?}"
+    );
+    assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "0 1");
+
+    terminal.type_line("clear");
+    terminal.type_line(&command(&real, "runs watch night"));
+    terminal.shows("it is watched again", |s| {
+        s[2].starts_with("night  running")
+    });
+    terminal.keys(&["C-c"]);
+    terminal.shows("Ctrl-C leaves the run alone", |s| {
+        s.iter()
+            .any(|l| l == "error: stopped watching; night goes on")
+            && s.iter().any(|l| l == "code 130")
+    });
+    terminal.type_line("stty -a");
+    terminal.shows("keys are shown again", |s| {
+        s.iter().any(|l| l.contains(" icanon "))
+    });
+}
