@@ -85,6 +85,26 @@ fn servers() -> impl Strategy<Value = Server> {
         })
 }
 
+/// Lists of up to 700 that cannot be told from those of a server that cuts them just there.
+const AS_LONG_AS_A_LIMIT: [usize; 3] = [100, 200, 400];
+
+#[test]
+fn a_list_as_long_as_a_limit_may_have_been_cut_there() {
+    let server = Server {
+        offset: false,
+        cap: None,
+        refuses_above: None,
+        cursor: false,
+    };
+    for count in AS_LONG_AS_A_LIMIT {
+        let (seen, whole, _) = walk(server, &mut rows(count), &[]);
+        assert_eq!((seen.len(), whole.end()), (count, Some(End::Cut)));
+        let cap = u32::try_from(count).ok();
+        let (seen, cut, _) = walk(Server { cap, ..server }, &mut rows(999), &[]);
+        assert_eq!((seen.len(), cut.end()), (count, Some(End::Cut)));
+    }
+}
+
 proptest! {
     #[test]
     fn a_walk_ends_and_sees_all_that_can_be_seen(server in servers(), count in 0_usize..700) {
@@ -95,7 +115,8 @@ proptest! {
             prop_assert!(walk.end().is_some());
         } else if server.cap.is_none() && server.refuses_above.is_none() {
             prop_assert_eq!(seen.len(), count);
-            prop_assert_eq!(walk.end(), Some(End::Whole));
+            let end = if AS_LONG_AS_A_LIMIT.contains(&count) { End::Cut } else { End::Whole };
+            prop_assert_eq!(walk.end(), Some(end));
         }
     }
 
