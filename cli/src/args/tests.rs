@@ -130,7 +130,8 @@ fn every_example_in_the_help_is_understood() {
         let help = command.get_after_help().map(ToString::to_string);
         for line in help.unwrap_or_default().lines() {
             if let Some(line) = line.trim().strip_prefix("docks ") {
-                let line = line.split(['<', '>']).next().unwrap_or(line);
+                // What follows a redirection or a pipe is the shell's.
+                let line = line.split(['<', '>', '|']).next().unwrap_or(line);
                 lines.push(format!("docks {line}"));
             }
         }
