@@ -65,10 +65,7 @@ pub struct Plan {
 
 /// Names every artifact that is wanted.
 pub fn plan(run_id: &str, run_name: RunName, trials: &[TrialArtifacts], wanted: &Wanted) -> Plan {
-    let run = match run_name {
-        RunName::Short => segment(first_twelve(run_id), "unknown"),
-        RunName::Whole => segment(run_id, "unknown"),
-    };
+    let run = name_run(run_id, run_name);
     let mut plan = Plan::default();
     for (trial, directory) in name_trials(trials) {
         if !wanted.wants(trial) {
@@ -103,20 +100,88 @@ pub fn plan(run_id: &str, run_name: RunName, trials: &[TrialArtifacts], wanted: 
     plan
 }
 
-/// Names the files of one type: the first as ever, further ones by their names at the source.
+/// Directory of the run's own files; those of trials have a `_` in their names.
+pub const OF_RUN: &str = "run";
+
+/// Names the files of the run itself, in the order of types.
+#[must_use]
+pub fn plan_of_run(
+    run_id: &str,
+    run_name: RunName,
+    uris: &[(ArtifactType, String)],
+    wanted: &Wanted,
+) -> Vec<ArtifactRequest> {
+    if !wanted.trials.is_empty() || !wanted.statuses.is_empty() {
+        return Vec::new();
+    }
+    let run = name_run(run_id, run_name);
+    let is_wanted = |kind: &ArtifactType| wanted.kinds.is_empty() || wanted.kinds.contains(kind);
+    let mut requests = Vec::new();
+    for kind in ArtifactType::ALL.into_iter().filter(is_wanted) {
+        let of_kind = uris.iter().filter(|(found, _)| *found == kind);
+        let of_kind: Vec<&str> = of_kind.map(|(_, uri)| uri.as_str()).collect();
+        for (uri, file_name) in of_kind.iter().zip(name_files(kind, &of_kind)) {
+            requests.push(ArtifactRequest {
+                trial_id: String::new(),
+                task: String::new(),
+                kind,
+                uri: (*uri).to_owned(),
+                directories: [run.clone(), OF_RUN.to_owned()],
+                file_name,
+            });
+        }
+    }
+    requests.retain(|request| wanted.fits(request));
+    requests
+}
+
+fn name_run(run_id: &str, run_name: RunName) -> String {
+    match run_name {
+        RunName::Short => segment(first_twelve(run_id), "unknown"),
+        RunName::Whole => segment(run_id, "unknown"),
+    }
+}
+
+/// Names the files of one type: the first as ever, further ones by where they lie at the source.
 fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
     let mut names: Vec<String> = uris
         .iter()
         .enumerate()
         .map(|(at, uri)| match at {
             0 => format!("{}{}", kind.name(), suffix_of(uri)),
-            _ => format!("{}-{}", kind.name(), segment(last_segment(uri), "unknown")),
+            _ => {
+                let place = segment(&below_common(uri, uris), "unknown");
+                format!("{}-{place}", kind.name())
+            }
         })
         .collect();
     for at in clashes(&names).into_iter().filter(|at| *at > 0) {
         names[at] = format!("{}-{}~{at}", kind.name(), mark(uris[at]));
     }
     names
+}
+
+/// The path of an address below the deepest folder that all of them share, with `_` for `/`.
+///
+/// A web address can hold anything; of that it is the name only.
+fn below_common(uri: &str, all: &[&str]) -> String {
+    if !uri.starts_with("file://") {
+        return last_segment(uri).to_owned();
+    }
+    let folders = |uri: &str| -> Vec<String> {
+        let mut parts: Vec<String> = uri.split('/').map(str::to_owned).collect();
+        parts.pop();
+        parts
+    };
+    let own = folders(uri);
+    let shared = all.iter().map(|other| {
+        let pairs = own.iter().zip(folders(other));
+        pairs.take_while(|(a, b)| *a == b).count()
+    });
+    let shared = shared.min().unwrap_or(0);
+    let mut parts: Vec<&str> = own[shared..].iter().map(String::as_str).collect();
+    parts.push(last_segment(uri));
+    parts.join("_")
 }
 
 /// Gives each trial a directory that no other trial has, on any file system.
@@ -308,5 +373,61 @@ mod tests {
         let planned = plan("r", RunName::Short, &trials, &wanted);
         assert_eq!((planned.requests.len(), planned.left_out), (1, 1));
         assert_eq!(planned.requests[0].trial_id, "b");
+    }
+
+    #[test]
+    fn files_of_a_job_are_told_by_where_they_lie_and_the_first_keeps_its_short_name() {
+        use ArtifactType::{Logs, Result};
+        let object = |text: &str| {
+            docks_proto::object::RawObject::parse(text)
+                .unwrap()
+                .unwrap()
+        };
+        let listed = |first: &str| {
+            let text = format!(
+                r#"{{"id":"t","task_slug":"sum","logs_uri":"{first}","harbor":{{"artifacts":[
+                {{"type":"logs","uri":"file:///j/t/steps/a/agent/coder.txt"}},
+                {{"type":"logs","uri":"file:///j/t/steps/b/agent/coder.txt"}},
+                {{"type":"logs","uri":"file:///j/t/trial.log"}},{{"type":"odd","uri":"x"}},7,
+                {{"type":"diff","uri":"file:///j/t/x.patch"}}]}}}}"#
+            );
+            TrialArtifacts::of(&object(&text))
+        };
+        let names = |trial: TrialArtifacts| -> Vec<String> {
+            let plan = plan("run", RunName::Short, &[trial], &Wanted::default());
+            plan.requests.into_iter().map(|r| r.file_name).collect()
+        };
+        assert_eq!(
+            names(listed("file:///j/t/steps/a/agent/coder.txt")),
+            [
+                "logs.txt",
+                "logs-steps_b_agent_coder.txt",
+                "logs-trial.log",
+                "diff.patch"
+            ]
+        );
+        // The list is of addresses that whoever passed the trial on has replaced.
+        assert_eq!(
+            names(listed("https://hub/x.log")),
+            ["logs.log", "diff.patch"]
+        );
+        let uris = [
+            (Logs, "file:///j/job.log".to_owned()),
+            (Result, "file:///j/result.json".to_owned()),
+        ];
+        let paths = |wanted: &Wanted| -> Vec<String> {
+            let requests = plan_of_run("run", RunName::Short, &uris, wanted);
+            let path = |r: ArtifactRequest| format!("{}/{}", r.directories.join("/"), r.file_name);
+            requests.into_iter().map(path).collect()
+        };
+        assert_eq!(
+            paths(&Wanted::default()),
+            ["run/run/logs.log", "run/run/result.json"]
+        );
+        let one_trial = Wanted {
+            trials: vec!["t".to_owned()],
+            ..Wanted::default()
+        };
+        assert!(paths(&one_trial).is_empty());
     }
 }

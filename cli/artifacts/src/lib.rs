@@ -26,6 +26,7 @@ mod tests;
 use std::path::PathBuf;
 
 use docks_proto::object::{RawObject, TrialFields};
+use serde_json::Value;
 
 use digest::Sha256;
 
@@ -78,7 +79,10 @@ pub struct TrialArtifacts {
 }
 
 impl TrialArtifacts {
-    /// Reads a trial as the remote sent it.
+    /// Reads a trial as the remote sent it, or a run, which can have files, too.
+    ///
+    /// A jobs directory lists all files of each type, `harbor.artifacts`. Such a list counts while
+    /// it begins with the address in the field: whoever passes a trial on may have changed that.
     #[must_use]
     pub fn of(object: &RawObject) -> Self {
         let fields = TrialFields::of(object);
@@ -92,10 +96,7 @@ impl TrialArtifacts {
             id: fields.id.text().unwrap_or_default(),
             task: fields.task_slug.text().unwrap_or_default(),
             status: fields.status.text().unwrap_or_default(),
-            uris: uris
-                .into_iter()
-                .filter_map(|(kind, uri)| Some((kind, uri?)))
-                .collect(),
+            uris: all_files(object, uris),
         }
     }
 
@@ -107,10 +108,31 @@ impl TrialArtifacts {
     }
 }
 
+fn all_files(
+    object: &RawObject,
+    principal: [(ArtifactType, Option<String>); 4],
+) -> Vec<(ArtifactType, String)> {
+    let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
+    let listed = whole["harbor"]["artifacts"].as_array();
+    let mut uris = Vec::new();
+    for (kind, uri) in principal {
+        let of_kind = |file: &&Value| file["type"] == kind.name();
+        let files = listed.into_iter().flatten().filter(of_kind);
+        let all: Vec<String> = files
+            .filter_map(|file| Some(file["uri"].as_str()?.to_owned()))
+            .collect();
+        match uri {
+            Some(uri) if all.first() != Some(&uri) => uris.push((kind, uri)),
+            _ => uris.extend(all.into_iter().map(|uri| (kind, uri))),
+        }
+    }
+    uris
+}
+
 /// One file to fetch, and its place below the output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactRequest {
-    /// Full id of the trial.
+    /// Full id of the trial; empty for a file of the run itself.
     pub trial_id: String,
     /// Task of the trial, for messages.
     pub task: String,

@@ -1,6 +1,6 @@
 //! Finds a run, its trials and what is wanted of their artifacts.
 
-use docks_artifacts::layout::{Plan, RunName, Wanted, plan};
+use docks_artifacts::layout::{Plan, RunName, Wanted, plan, plan_of_run};
 use docks_artifacts::{ArtifactType, TrialArtifacts};
 use docks_proto::object::{Phase, RunFields, parse_list, phase};
 use docks_proto::query::ListQuery;
@@ -20,6 +20,8 @@ pub(super) struct FoundRun {
     pub(super) id: String,
     /// Whether more may come.
     pub(super) active: bool,
+    /// Addresses of the run's own files.
+    pub(super) uris: Vec<(ArtifactType, String)>,
 }
 
 /// Everything that is asked before anything is downloaded.
@@ -39,13 +41,17 @@ impl Found {
     /// Lists the addresses of all trials.
     pub(super) fn uris(&self) -> impl Iterator<Item = &str> {
         let uris = self.trials.iter().flat_map(|trial| &trial.uris);
+        let uris = uris.chain(&self.run.uris);
         uris.map(|(_, uri)| uri.as_str())
     }
 
     /// Names what is wanted.
     pub(super) fn plan(&self, is_docks_api: bool) -> Plan {
         let name = run_name(&self.run.id, is_docks_api);
-        plan(&self.run.id, name, &self.trials, &self.wanted)
+        let own = plan_of_run(&self.run.id, name, &self.run.uris, &self.wanted);
+        let mut plan = plan(&self.run.id, name, &self.trials, &self.wanted);
+        plan.requests.splice(0..0, own);
+        plan
     }
 }
 
@@ -101,7 +107,8 @@ pub(super) async fn find_run<W: Ways>(
     let answered = source
         .ask(Question::Run(RunKind::Evaluation, given))
         .await?;
-    let fields = RunFields::of(&showing::object(&showing::text_of(&answered.body))?);
+    let object = showing::object(&showing::text_of(&answered.body))?;
+    let fields = RunFields::of(&object);
     let status = fields.status.text().unwrap_or_default();
     let active = phase(&status) == Phase::Active;
     if active {
@@ -113,6 +120,7 @@ pub(super) async fn find_run<W: Ways>(
     Ok(FoundRun {
         id: fields.id.text().unwrap_or_else(|| given.to_owned()),
         active,
+        uris: TrialArtifacts::of(&object).uris,
     })
 }
 

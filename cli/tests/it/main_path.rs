@@ -136,7 +136,27 @@ fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
         assert!(fs::metadata(path).unwrap().is_file(), "{path}");
     }
     let logs = format!("{line} --type logs -t hello-file__BbP5baJ");
-    assert_eq!(real.run_jobs(&logs).good().lines().count(), 1);
+    let logs = real.run_jobs(&logs).good();
+    let names: Vec<&str> = logs
+        .lines()
+        .map(|path| path.rsplit('/').next().unwrap())
+        .collect();
+    let expected = [
+        "logs.txt",
+        "logs-trial.log",
+        "logs-verifier_test-stdout.txt",
+    ];
+    assert!(
+        names.len() == 3 && expected.iter().all(|name| names.contains(name)),
+        "{names:?}"
+    );
+    for (name, source) in [
+        ("run/logs.log", "job.log"),
+        ("run/result.json", "result.json"),
+    ] {
+        let source = real.jobs().join("killed-midway").join(source);
+        assert_eq!(fs::read(run.join(name)).unwrap(), fs::read(source).unwrap());
+    }
     assert_eq!(real.run_jobs(&format!("{line} --type diff")).code, Some(3));
 }
 

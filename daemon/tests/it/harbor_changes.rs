@@ -37,8 +37,9 @@ async fn a_second_look_reads_only_what_changed() {
     let seen = validator(&jobs).await;
     assert_eq!(trials(&jobs, "big").await.len(), 40);
     let first = jobs.effort().files_read;
-    // Job: config, lock, result. Trial: result and test report.
-    assert_eq!(first, 3 + 2 * 40);
+    // Job: config, lock, result. Trial: result, test report, and the list of collected files,
+    // since there is a patch among them.
+    assert_eq!(first, 3 + 3 * 40);
     let again = jobs
         .list(RunKind::Run, &PageRequest::default(), Some(&seen))
         .await
@@ -56,7 +57,7 @@ async fn a_second_look_reads_only_what_changed() {
     .unwrap();
     let trials = trials(&jobs, "big").await;
     assert_eq!(trials.iter().filter(|t| t["status"] == "failed").count(), 1);
-    assert_eq!(jobs.effort().files_read, first + 2);
+    assert_eq!(jobs.effort().files_read, first + 3);
     let again = jobs
         .list(RunKind::Run, &PageRequest::default(), Some(&seen))
         .await

@@ -7,8 +7,7 @@ use object_store::ObjectStore;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
 use super::Surroundings;
-use super::bucket::{BoxedError, Provider, Signing, retry};
-use super::connector::Connector;
+use super::bucket::{BoxedError, Connector, Provider, Signing, retry};
 
 /// Which account, where it is, and what opens it.
 #[derive(Clone, Default)]

@@ -6,7 +6,6 @@
 
 mod azure;
 pub mod bucket;
-mod connector;
 pub mod file;
 mod gcs;
 pub mod http;

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::output::clean;
 use crate::source::Answered;
 use docks_artifacts::download::ArtifactError;
+use docks_artifacts::layout::OF_RUN;
 use docks_artifacts::source::shown;
 use docks_artifacts::{ArtifactRequest, Finished, How, Observer};
 
@@ -185,14 +186,15 @@ impl Observer for Progress<'_> {
     fn failed(&self, index: usize, request: &ArtifactRequest, why: &ArtifactError) {
         self.take_bar(index);
         self.overall.inc(1);
-        let trial = if request.trial_id.is_empty() {
-            &request.directories[1]
-        } else {
-            &request.trial_id
+        let [_, directory] = &request.directories;
+        let owner = match (request.trial_id.as_str(), request.task.as_str()) {
+            ("", "") if directory == OF_RUN => "the run".to_owned(),
+            ("", _) => format!("trial `{directory}`"),
+            (id, _) => format!("trial `{id}`"),
         };
         self.bars.suspend(|| {
             self.context.output.warn(format!(
-                "could not download {} of trial `{trial}`: {}",
+                "could not download {} of {owner}: {}",
                 request.kind.name(),
                 why.chain()
             ));

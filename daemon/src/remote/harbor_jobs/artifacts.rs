@@ -1,12 +1,12 @@
-//! Which files a trial left, and which of them stand for the four artifact types.
+//! What a look into a trial's folder shows: how far it is, its tests, its files.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use super::artifact_list::{self, Artifact, Kind, Place};
 use super::file::{Reader, Stamp};
 use super::json;
 use super::times::Utc;
@@ -21,22 +21,14 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Entries of one folder that are looked at; an agent can leave any number of files.
 const MOST_ENTRIES: usize = 4_096;
-/// Folders below `artifacts/` that are searched for a patch.
-const MOST_FOLDERS: usize = 256;
 /// Steps of one trial that are looked at.
 const MOST_STEPS: usize = 256;
 
 /// What was found in a trial's folder.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct TrialFiles {
-    /// First log.
-    pub(super) logs: Option<PathBuf>,
-    /// First trajectory.
-    pub(super) trajectory: Option<PathBuf>,
-    /// A patch; Harbor makes none itself.
-    pub(super) diff: Option<PathBuf>,
-    /// `result.json`.
-    pub(super) result: Option<PathBuf>,
+    /// Every file of the four types.
+    pub(super) all: Vec<Artifact>,
     /// Tests that passed and tests in all, from the verifier's report.
     pub(super) tests: Option<(u64, u64)>,
     /// Whether the agent wrote anything yet.
@@ -51,13 +43,13 @@ pub(super) struct TrialFiles {
 
 /// Names in a folder, sorted; links and hidden names are left out.
 #[derive(Debug, Default)]
-struct Names {
-    files: Vec<String>,
-    folders: Vec<String>,
+pub(super) struct Names {
+    pub(super) files: Vec<String>,
+    pub(super) folders: Vec<String>,
 }
 
 impl Names {
-    fn of(dir: &Path) -> Self {
+    pub(super) fn of(dir: &Path) -> Self {
         let mut names = Self::default();
         // Every folder on the way was listed as a real one, or is checked here.
         if Stamp::of_directory(dir).is_none() {
@@ -81,7 +73,7 @@ impl Names {
         names
     }
 
-    fn has(&self, file: &str) -> bool {
+    pub(super) fn has(&self, file: &str) -> bool {
         self.files
             .binary_search_by(|name| name.as_str().cmp(file))
             .is_ok()
@@ -91,36 +83,18 @@ impl Names {
 /// Looks through a trial's folder. `steps` are the steps of its result, in order, if it has any.
 pub(super) fn scan(dir: &Path, steps: &[String], agent: &str, reader: &mut Reader) -> TrialFiles {
     let top = Names::of(dir);
-    let mut files = TrialFiles {
-        result: top.has("result.json").then(|| dir.join("result.json")),
-        ..TrialFiles::default()
-    };
-    let places = places(dir, &top, steps);
+    let mut files = TrialFiles::default();
+    let places: Vec<Place> = places(dir, &top, steps)
+        .into_iter()
+        .map(Place::of)
+        .collect();
     for place in &places {
-        look_into(place, agent, reader, &mut files);
+        look_into(place, reader, &mut files);
     }
-    if files.result.is_none() {
+    if !top.has("result.json") {
         files.await_phases(dir, &places, top.folders.iter().any(|name| name == "steps"));
     }
-    // An empty log is no log; Harbor opens `trial.log` before it has anything to say.
-    let filled = |name: &str| {
-        let path = dir.join(name);
-        let meta = fs::symlink_metadata(&path).ok()?;
-        (meta.is_file() && meta.len() > 0).then_some(path)
-    };
-    files.logs = files
-        .logs
-        .or_else(|| filled("trial.log"))
-        .or_else(|| filled("exception.txt"));
-    if files.logs.is_none() {
-        files.logs = places.iter().find_map(|place| {
-            let checked = Names::of(&place.join("verifier"));
-            ["test-stdout.txt", "test-stderr.txt"]
-                .into_iter()
-                .find(|name| checked.has(name))
-                .map(|name| place.join("verifier").join(name))
-        });
-    }
+    files.all = artifact_list::list(dir, &top, &places, agent, reader);
     for name in ["trial.log", "config.json", "exception.txt"] {
         files.note_change(&dir.join(name));
     }
@@ -147,28 +121,11 @@ fn places(dir: &Path, top: &Names, steps: &[String]) -> Vec<PathBuf> {
     places
 }
 
-fn look_into(place: &Path, agent: &str, reader: &mut Reader, files: &mut TrialFiles) {
-    let agent_dir = place.join("agent");
-    let verifier_dir = place.join("verifier");
-    let wrote = Names::of(&agent_dir);
-    let checked = Names::of(&verifier_dir);
+fn look_into(place: &Place, reader: &mut Reader, files: &mut TrialFiles) {
+    let (wrote, checked) = (&place.wrote, &place.checked);
+    let (agent_dir, verifier_dir) = (place.dir.join("agent"), place.dir.join("verifier"));
     files.agent_wrote |= !wrote.files.is_empty() || !wrote.folders.is_empty();
     files.verifier_wrote |= !checked.files.is_empty() || !checked.folders.is_empty();
-    if files.logs.is_none() {
-        files.logs = agent_log(&agent_dir, &wrote, agent);
-    }
-    if files.trajectory.is_none() {
-        files.trajectory = ["trajectory.json", "bridge-trajectory.json"]
-            .into_iter()
-            .find(|name| wrote.has(name))
-            .map(|name| agent_dir.join(name));
-    }
-    if files.diff.is_none() {
-        files.diff = find_patch(&place.join("artifacts")).or_else(|| {
-            let patch = wrote.files.iter().find(|name| is_patch(name))?;
-            Some(agent_dir.join(patch))
-        });
-    }
     if checked.has("ctrf.json")
         && let Some((passed, total)) = reader
             .read_once(&verifier_dir.join("ctrf.json"))
@@ -186,12 +143,12 @@ fn look_into(place: &Path, agent: &str, reader: &mut Reader, files: &mut TrialFi
 }
 
 impl TrialFiles {
-    fn await_phases(&mut self, dir: &Path, places: &[PathBuf], has_steps: bool) {
+    fn await_phases(&mut self, dir: &Path, places: &[Place], has_steps: bool) {
         let below = |path: PathBuf| path.strip_prefix(dir).map(Path::to_owned).ok();
         if has_steps {
             self.awaited.push("steps".into());
-            self.awaited
-                .extend(places[1..].iter().cloned().filter_map(below));
+            let steps = places[1..].iter().map(|place| place.dir.clone());
+            self.awaited.extend(steps.filter_map(below));
         }
         for place in places {
             let writers = [
@@ -199,7 +156,7 @@ impl TrialFiles {
                 (self.verifier_wrote, "verifier"),
             ];
             for (_, name) in writers.into_iter().filter(|(wrote, _)| !wrote) {
-                let folder = place.join(name);
+                let folder = place.dir.join(name);
                 if Stamp::of_directory(&folder).is_some() {
                     self.awaited.extend(below(folder));
                 }
@@ -207,47 +164,16 @@ impl TrialFiles {
         }
     }
 
+    /// Returns the first file of a type.
+    pub(super) fn first(&self, kind: Kind) -> Option<&Path> {
+        let mut all = self.all.iter();
+        let found = all.find(|file| file.kind == kind)?;
+        Some(&found.path)
+    }
+
     fn note_change(&mut self, path: &Path) {
         self.newest = self.newest.max(Stamp::of_file(path).map(|s| s.modified()));
     }
-}
-
-/// Returns the agent's own log: by its name, else the first text, else what setting it up said.
-fn agent_log(dir: &Path, names: &Names, agent: &str) -> Option<PathBuf> {
-    let own = format!("{agent}.txt");
-    if names.has(&own) {
-        return Some(dir.join(own));
-    }
-    let is_log = |name: &&String| {
-        (name.ends_with(".txt") || name.ends_with(".log")) && name.as_str() != "exit-code.txt"
-    };
-    if let Some(name) = names.files.iter().find(is_log) {
-        return Some(dir.join(name));
-    }
-    names
-        .folders
-        .iter()
-        .filter(|name| *name == "setup" || name.starts_with("command-"))
-        .map(|name| dir.join(name).join("stdout.txt"))
-        .find(|path| Stamp::of_file(path).is_some())
-}
-
-fn is_patch(name: &str) -> bool {
-    name.ends_with(".patch") || name.ends_with(".diff")
-}
-
-/// Finds the first patch below a folder, nearest first.
-fn find_patch(dir: &Path) -> Option<PathBuf> {
-    let mut queue = VecDeque::from([dir.to_owned()]);
-    for _ in 0..MOST_FOLDERS {
-        let dir = queue.pop_front()?;
-        let names = Names::of(&dir);
-        if let Some(name) = names.files.iter().find(|name| is_patch(name)) {
-            return Some(dir.join(name));
-        }
-        queue.extend(names.folders.iter().map(|name| dir.join(name)));
-    }
-    None
 }
 
 /// Reads passed and all tests of a CTRF report.
@@ -277,36 +203,12 @@ mod checks {
         fs::write(path, "x").unwrap();
     }
 
-    fn scanned(dir: &Path, steps: &[&str]) -> TrialFiles {
-        let steps: Vec<String> = steps.iter().map(|s| (*s).to_owned()).collect();
+    fn scanned(dir: &Path) -> TrialFiles {
         let mut reader = Reader {
             now: docks_proto::time::UnixMs(0),
             opened: 0,
         };
-        scan(dir, &steps, "coder", &mut reader)
-    }
-
-    #[test]
-    fn steps_are_searched_in_their_order() {
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), "steps/a/agent/coder.txt");
-        write(dir.path(), "steps/b/agent/coder.txt");
-        write(dir.path(), "steps/b/agent/trajectory.json");
-        write(dir.path(), "steps/b/artifacts/out/x/change.diff");
-        let files = scanned(dir.path(), &["b", "a"]);
-        assert!(files.logs.unwrap().ends_with("steps/b/agent/coder.txt"));
-        assert!(
-            files
-                .trajectory
-                .unwrap()
-                .ends_with("steps/b/agent/trajectory.json")
-        );
-        assert!(
-            files
-                .diff
-                .unwrap()
-                .ends_with("steps/b/artifacts/out/x/change.diff")
-        );
+        scan(dir, &[], "coder", &mut reader)
     }
 
     #[test]
@@ -321,8 +223,8 @@ mod checks {
             dir.path().join("agent/coder.txt"),
         )
         .unwrap();
-        let files = scanned(dir.path(), &[]);
-        assert_eq!((files.logs, files.diff), (None, None));
+        let files = scanned(dir.path());
+        assert_eq!(files.all, []);
     }
 
     #[test]

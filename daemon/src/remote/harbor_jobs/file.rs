@@ -74,6 +74,11 @@ impl Stamp {
         Utc(i64::try_from(self.modified_ns.div_euclid(1_000)).unwrap_or(i64::MAX))
     }
 
+    /// Returns its size.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.size
+    }
+
     /// Tells whether both are the same file or directory, whatever its content.
     pub(super) fn same_place(&self, other: &Stamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)

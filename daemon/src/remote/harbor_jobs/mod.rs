@@ -5,6 +5,7 @@
 //! Every question is one look at the directory; files are read only when they
 //! changed since the look before.
 
+mod artifact_list;
 mod artifacts;
 mod derive;
 mod file;

@@ -159,7 +159,10 @@ pub(super) struct Step {
     pub(super) rewards: Vec<(String, f64)>,
     /// What went wrong in it; does not make the trial an error.
     pub(super) exception: Option<Exception>,
-    usage: Usage,
+    /// Seconds of each phase, by name.
+    pub(super) phases: Vec<(&'static str, f64)>,
+    /// Tokens and cost.
+    pub(super) usage: Usage,
 }
 
 /// `result.json` of a trial, written once at its end.
@@ -179,10 +182,14 @@ pub(super) struct TrialResult {
     pub(super) agent_version: Option<String>,
     /// Model that the agent reported, `provider/model`.
     pub(super) agent_model: Option<String>,
+    /// The same without its provider.
+    pub(super) agent_model_name: Option<String>,
     /// Tokens and cost, summed over steps.
     pub(super) usage: Usage,
     /// Rewards by key.
     pub(super) rewards: Vec<(String, f64)>,
+    /// Whether there is a set of rewards, be it empty.
+    pub(super) graded: bool,
     /// What ended it, unless it ended by itself.
     pub(super) exception: Option<Exception>,
     /// When it started.
@@ -226,13 +233,15 @@ impl TrialResult {
             agent_name: agent.text("name"),
             agent_version: agent.text("version"),
             agent_model: model(&agent.object("model_info")),
+            agent_model_name: agent.object("model_info").text("name"),
             // Multi-step trials have usage only in their steps.
             usage: if own == Usage::default() { summed } else { own },
             rewards: rewards(top),
+            graded: top.object("verifier_result").get("rewards").is_some(),
             exception: Exception::read(top),
             started: top.text("started_at").and_then(|t| Written::utc(&t)),
             finished: top.text("finished_at").and_then(|t| Written::utc(&t)),
-            phases: phases(top),
+            phases: with_steps(phases(top), &steps),
             steps,
         }
     }
@@ -244,6 +253,7 @@ fn step(value: Value<'_>) -> Step {
         name: step.text("step_name").unwrap_or_default(),
         rewards: rewards(&step),
         exception: Exception::read(&step),
+        phases: phases(&step),
         usage: Usage::read(&step.object("agent_result")),
     }
 }
@@ -261,6 +271,22 @@ fn rewards(holder: &Object<'_>) -> Vec<(String, f64)> {
     rewards
         .members()
         .filter_map(|(key, value)| Some((key.to_owned(), value.number()?)))
+        .collect()
+}
+
+/// Adds what the steps took together, of phases that a trial of several steps has only in them.
+fn with_steps(own: Vec<(&'static str, f64)>, steps: &[Step]) -> Vec<(&'static str, f64)> {
+    let of = |phases: &[(&'static str, f64)], name| {
+        let found = phases.iter().find(|(known, _)| *known == name);
+        found.map(|(_, seconds)| *seconds)
+    };
+    let of_steps = |name| {
+        let each = steps.iter().filter_map(|step| of(&step.phases, name));
+        each.reduce(|sum, seconds| sum + seconds)
+    };
+    PHASES
+        .into_iter()
+        .filter_map(|name| Some((name, of(&own, name).or_else(|| of_steps(name))?)))
         .collect()
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::artifact_list::{Artifact, Kind};
 use super::derive::job::{self, JobState, Tally};
 use super::derive::plan;
 use super::derive::retry::{self, Retrying};
 use super::derive::trial::{self, Around, Seen, State};
+use super::file::Stamp;
 use super::job_files::Planned;
 use super::seen::{JobSeen, TrialSeen};
 use super::times::{Clues, JobTimes, Utc};
@@ -32,6 +34,8 @@ pub(super) struct JobView<'a> {
     pub(super) retrying: Vec<Retrying<'a>>,
     /// How agents are called in this job.
     pub(super) labels: Labels,
+    /// Files of the job itself.
+    pub(super) files: Vec<Artifact>,
 }
 
 /// One trial that has a folder.
@@ -142,11 +146,26 @@ pub(super) fn derive(seen: &JobSeen) -> JobView<'_> {
         times,
         tally,
         labels: Labels::of(trials.iter().filter_map(|t| t.result)),
+        files: files(seen, around != Around::Alive),
         trials,
         unstarted,
         retrying,
         seen,
     }
+}
+
+/// Lists the files of the job itself: its log, and its result.
+fn files(seen: &JobSeen, ended: bool) -> Vec<Artifact> {
+    let log = seen.log.map(|stamp| (Kind::Logs, seen.log_path(), stamp));
+    let result = seen.result.stamp();
+    let result = result.map(|stamp| (Kind::Result, seen.dir.join("result.json"), stamp));
+    let file = |(kind, path, stamp): (Kind, _, Stamp)| Artifact {
+        kind,
+        path,
+        // A job that goes on writes both all the time.
+        size_bytes: ended.then(|| stamp.size_bytes()),
+    };
+    log.into_iter().chain(result).map(file).collect()
 }
 
 /// A total beyond this is no count of trials.

@@ -196,7 +196,7 @@ fn ended(rewards: &[(String, f64)], exception: Option<&Exception>) -> State {
 }
 
 /// Returns the reward under `reward`, else the only one.
-fn the_reward(rewards: &[(String, f64)]) -> Option<f64> {
+pub(in crate::remote::harbor_jobs) fn the_reward(rewards: &[(String, f64)]) -> Option<f64> {
     let named = rewards.iter().find(|(key, _)| key == "reward");
     match (named, rewards) {
         (Some((_, reward)), _) | (None, [(_, reward)]) => Some(*reward),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::artifact::{ArtifactFile, list as list_files};
+use super::figures::{Durations, Group, durations, groups};
 use super::{count, map};
 use crate::remote::harbor_jobs::artifacts::file_uri;
 use crate::remote::harbor_jobs::derive::job::Tally;
@@ -64,8 +66,6 @@ struct Times {
 struct Variant {
     variant_name: String,
     trial_count: u64,
-    // Left out where nothing has ended: the public Python client compares it with numbers.
-    #[serde(skip_serializing_if = "Option::is_none")]
     avg_pass_rate: Option<f64>,
     completed_count: u64,
     failed_count: u64,
@@ -94,6 +94,8 @@ pub(in crate::remote::harbor_jobs) struct Harbor<'a> {
     agents: Vec<String>,
     models: Vec<String>,
     datasets: &'a [String],
+    groups: Vec<Group>,
+    durations: Durations,
     environment: Option<&'a str>,
     attempts: Option<u64>,
     concurrent_trials: Option<u64>,
@@ -101,6 +103,7 @@ pub(in crate::remote::harbor_jobs) struct Harbor<'a> {
     job_uri: String,
     logs_uri: Option<String>,
     result_uri: Option<String>,
+    artifacts: Vec<ArtifactFile<'a>>,
 }
 
 impl Times {
@@ -161,6 +164,8 @@ impl<'a> Harbor<'a> {
             agents: names,
             models,
             datasets: config.map(|c| c.datasets.as_slice()).unwrap_or_default(),
+            groups: groups(view),
+            durations: durations(view),
             environment: config.map(|c| c.environment.as_str()),
             attempts: config.and_then(|c| c.attempts),
             concurrent_trials: config.and_then(|c| c.concurrent),
@@ -171,6 +176,7 @@ impl<'a> Harbor<'a> {
                 .result
                 .stamp()
                 .map(|_| file_uri(&seen.dir.join("result.json"))),
+            artifacts: list_files(&seen.dir, &view.files),
         }
     }
 }

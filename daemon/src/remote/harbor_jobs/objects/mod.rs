@@ -1,5 +1,7 @@
 //! Jobs and trials as the Docks API's objects, with a `harbor` object for what it has no field for.
 
+mod artifact;
+mod figures;
 mod job;
 mod trial;
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::artifact::{ArtifactFile, list as list_files};
 use super::map;
+use crate::remote::harbor_jobs::artifact_list::Kind;
 use crate::remote::harbor_jobs::artifacts::file_uri;
 use crate::remote::harbor_jobs::derive::retry::Retrying;
-use crate::remote::harbor_jobs::derive::trial::Status;
+use crate::remote::harbor_jobs::derive::trial::{Status, the_reward};
 use crate::remote::harbor_jobs::times::Utc;
 use crate::remote::harbor_jobs::trial_files::{self, AgentKey, TaskRef};
 use crate::remote::harbor_jobs::view::{JobView, TrialView};
@@ -34,29 +36,19 @@ pub(in crate::remote::harbor_jobs) struct Trial<'a> {
     harbor: TrialHarbor<'a>,
 }
 
-/// The public Python client does sums with some of these and knows how to do without them, but
-/// not what to do with a null: those are left out where they are unknown.
 #[derive(Debug, Serialize)]
 struct ResultData<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<f64>,
     rewards: BTreeMap<&'a str, f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     tests_passed: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     tests_total: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     duration_seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     cached_tokens: Option<u64>,
     cost_usd: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<&'a str>,
 }
 
@@ -71,6 +63,7 @@ struct TrialHarbor<'a> {
     phase: Option<&'static str>,
     phase_seconds: BTreeMap<&'static str, f64>,
     steps: Vec<Step<'a>>,
+    artifacts: Vec<ArtifactFile<'a>>,
     planned: Option<usize>,
     /// Exception that ended the attempt before, while the trial waits for the next one.
     retry_of: Option<&'a str>,
@@ -80,7 +73,13 @@ struct TrialHarbor<'a> {
 #[derive(Debug, Serialize)]
 struct Step<'a> {
     name: &'a str,
+    reward: Option<f64>,
     rewards: BTreeMap<&'a str, f64>,
+    phase_seconds: BTreeMap<&'static str, f64>,
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    cached_tokens: Option<u64>,
+    cost_usd: Option<f64>,
     error_code: Option<&'a str>,
     error_message: Option<&'a str>,
 }
@@ -101,7 +100,7 @@ impl<'a> Trial<'a> {
         let duration = finished
             .zip(trial.started)
             .and_then(|(end, start)| end.seconds_since(start));
-        let uri = |path: &Option<std::path::PathBuf>| path.as_deref().map(file_uri);
+        let uri = |kind| files.first(kind).map(file_uri);
         Self {
             id: trial.seen.name.clone(),
             name: Some(&trial.seen.name),
@@ -116,10 +115,10 @@ impl<'a> Trial<'a> {
             created_at: trial.started.or(view.times.started),
             started_at: trial.started,
             completed_at: finished,
-            logs_uri: uri(&files.logs),
-            trajectory_uri: uri(&files.trajectory),
-            diff_uri: uri(&files.diff),
-            result_uri: uri(&files.result),
+            logs_uri: uri(Kind::Logs),
+            trajectory_uri: uri(Kind::Trajectory),
+            diff_uri: uri(Kind::Diff),
+            result_uri: uri(Kind::Result),
             result_data: (trial.state.ended() || trial.state.lost())
                 .then(|| ResultData::of(trial, duration)),
             harbor: TrialHarbor {
@@ -141,6 +140,7 @@ impl<'a> Trial<'a> {
                     .flat_map(|r| &r.steps)
                     .map(Step::of)
                     .collect(),
+                artifacts: list_files(&view.seen.dir.join(&trial.seen.name), &files.all),
                 planned: None,
                 retry_of: None,
                 note: None,
@@ -252,9 +252,16 @@ impl<'a> ResultData<'a> {
 
 impl<'a> Step<'a> {
     fn of(step: &'a trial_files::Step) -> Self {
+        let usage = step.usage;
         Self {
             name: &step.name,
+            reward: the_reward(&step.rewards),
             rewards: map(&step.rewards),
+            phase_seconds: step.phases.iter().copied().collect(),
+            prompt_tokens: usage.input_tokens,
+            completion_tokens: usage.output_tokens,
+            cached_tokens: usage.cache_tokens,
+            cost_usd: usage.cost_usd,
             error_code: step.exception.as_ref().map(|e| e.kind.as_str()),
             error_message: step.exception.as_ref().map(|e| e.message.as_str()),
         }
