@@ -47,6 +47,8 @@ pub(crate) enum Question<'a> {
     Run(RunKind, &'a str),
     /// The trials of a run.
     Trials(&'a str, &'a ListQuery),
+    /// The trials of all evaluation runs.
+    AllTrials(&'a ListQuery),
     /// One trial of a run.
     Trial(&'a str, &'a str),
     /// To do something to a run.
@@ -129,6 +131,7 @@ impl<'a, W: Ways> Source<'a, W> {
             Question::Runs(kind, query) => client.list_runs(kind, query, allowed).await?,
             Question::Run(kind, id) => client.run(kind, id, allowed).await?,
             Question::Trials(run, query) => client.trials(run, query, allowed).await?,
+            Question::AllTrials(query) => client.all_trials(query, allowed).await?,
             Question::Trial(run, trial) => client.trial(run, trial, allowed).await?,
             Question::Act(action, id) => {
                 // A daemon of another protocol is found out before it does anything.

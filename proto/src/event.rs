@@ -10,9 +10,10 @@ use std::fmt;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::object::{Phase, RawObject, RunFields, TrialFields, TrialResult, phase};
+use crate::object::{Phase, RawObject, RunFields, phase};
 use crate::query::{Row, key};
 use crate::routes::{self, RunKind};
+use crate::trial::Trial;
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -160,9 +161,8 @@ impl ObjectState {
     /// Reads a trial of a run.
     #[must_use]
     pub fn of_trial(run: &str, object: &RawObject) -> Self {
-        let fields = TrialFields::of(object);
-        let row = Row::of_trial_fields(object, &fields);
-        let result = TrialResult::of_trial(object);
+        let Trial { fields, result, .. } = Trial::of(object);
+        let row = Row::of_trial(object);
         let error = [
             &fields.error_message,
             &result.error_message,

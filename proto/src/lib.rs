@@ -1,7 +1,7 @@
 //! What crosses the socket between `docks`, `docksd` and the Docks API.
 //!
 //! This crate owns the words both sides use: paths and header names
-//! ([`routes`]), objects as the remote sent them ([`object`]), list questions
+//! ([`routes`]), objects as the remote sent them ([`object`], [`trial`]), list questions
 //! ([`query`]), events ([`event`]), the past ([`history`]), freshness in HTTP's own terms ([`freshness`]), coded errors
 //! ([`error`]), the daemon's own replies ([`status`]), the places on disk
 //! ([`paths`]) and the settings both programs read ([`settings`]).
@@ -24,6 +24,7 @@ pub mod secret;
 pub mod settings;
 pub mod status;
 pub mod time;
+pub mod trial;
 
 /// Number of the daemon's protocol; a client and a daemon that differ in it do not talk.
 ///

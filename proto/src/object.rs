@@ -339,7 +339,7 @@ fields! {
 }
 
 fields! {
-    /// Fields of a trial that columns and filters use; `result_data` is read by [`TrialResult`].
+    /// Fields of a trial that columns and filters use; what is nested, [`Trial`](crate::trial::Trial) reads.
     TrialFields {
         /// Opaque id, unique in its run.
         id,
@@ -363,6 +363,8 @@ fields! {
         started_at,
         /// When it ended, ISO 8601.
         completed_at,
+        /// Model, where a remote names it here.
+        model,
         /// Artifact of type `logs`.
         logs_uri,
         /// Artifact of type `trajectory`.
@@ -387,6 +389,14 @@ fields! {
         duration_seconds,
         /// Tokens of the prompts, cached ones included.
         prompt_tokens,
+        /// Tokens of the answers.
+        completion_tokens,
+        /// Tokens of the prompts that came from a cache.
+        cached_tokens,
+        /// Cost in US dollars.
+        cost_usd,
+        /// Model, where a remote names it here.
+        model,
         /// What went wrong, short.
         error,
         /// Its class.
@@ -396,26 +406,35 @@ fields! {
     }
 }
 
-impl TrialResult {
-    /// Reads `result_data` of a trial, in object form or as the same object in a JSON string.
-    #[must_use]
-    pub fn of_trial(trial: &RawObject) -> Self {
-        #[derive(Deserialize)]
-        struct Holder<'a> {
-            #[serde(borrow, default)]
-            result_data: Option<&'a RawValue>,
-        }
-        let Ok(Holder {
-            result_data: Some(raw),
-        }) = serde_json::from_str::<Holder<'_>>(trial.text())
-        else {
-            return Self::default();
-        };
-        if raw.get().starts_with('"') {
-            let inner: String = serde_json::from_str(raw.get()).unwrap_or_default();
-            return serde_json::from_str(&inner).unwrap_or_default();
-        }
-        serde_json::from_str(raw.get()).unwrap_or_default()
+fields! {
+    /// What the `harbor` object of a trial holds, where the remote is a jobs directory.
+    TrialHarbor {
+        /// UUID of the attempt.
+        trial_uuid,
+        /// Full name of the task.
+        task_name,
+        /// Dataset.
+        dataset,
+        /// Agent, without its model.
+        agent,
+        /// Version that the agent reported.
+        agent_version,
+        /// Model.
+        model,
+        /// What a trial under way is doing.
+        phase,
+        /// Remark of whoever told it.
+        note,
+    }
+}
+
+fields! {
+    /// The run that a row of a list over all runs belongs to.
+    RunMark {
+        /// Its id.
+        id,
+        /// Its name.
+        name,
     }
 }
 
@@ -528,20 +547,6 @@ mod tests {
         assert_eq!(fields.id.text().as_deref(), Some("last"));
         assert_eq!(fields.name.text(), None);
         assert_eq!(fields.status, Scalar::Nested);
-    }
-
-    #[test]
-    fn result_data_reads_the_same_as_object_and_as_string() {
-        let a = RawObject::parse(r#"{"result_data":{"reward":0.5,"tests_total":"4"}}"#)
-            .unwrap()
-            .unwrap();
-        let b = RawObject::parse(r#"{"result_data":"{\"reward\":0.5,\"tests_total\":\"4\"}"}"#)
-            .unwrap()
-            .unwrap();
-        assert_eq!(TrialResult::of_trial(&a), TrialResult::of_trial(&b));
-        assert_eq!(TrialResult::of_trial(&a).tests_total.number(), Some(4.0));
-        let none = RawObject::parse(r#"{"result_data":[1]}"#).unwrap().unwrap();
-        assert_eq!(TrialResult::of_trial(&none), TrialResult::default());
     }
 
     #[test]

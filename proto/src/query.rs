@@ -3,11 +3,16 @@
 //! The daemon answers them from SQL; without a daemon the CLI asks the remote
 //! for everything and applies the same question with [`apply`].
 
-use std::cmp::Ordering;
+mod row;
+mod sort;
+mod trials;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::object::{RawObject, RunFields, Scalar, TrialFields, TrialResult};
+pub use row::{Needle, Row, apply, key};
+pub use sort::{Sort, SortKey};
+pub use trials::{Compared, ErrorWanted, RewardWanted, TrialFilter};
+
 use crate::time::UnixMs;
 
 /// How many rows a list has when nobody says.
@@ -23,122 +28,8 @@ pub enum ListOf {
     Runs,
     /// Trials of a run.
     Trials,
-}
-
-/// What a list can be ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SortKey {
-    /// When it was made; runs' default, newest first.
-    Created,
-    /// The order in which the remote lists them; trials' default.
-    Listed,
-    /// Id.
-    Id,
-    /// Name, or template name of a plain run.
-    Name,
-    /// Status.
-    Status,
-    /// Trials only: task.
-    Task,
-    /// Trials only: agent variant.
-    Agent,
-    /// Trials only: reward, highest first.
-    Reward,
-    /// Trials only: wall time, longest first.
-    Duration,
-}
-
-impl SortKey {
-    /// Every key that fits a list, with its name in options and query strings.
-    #[must_use]
-    pub fn known(list: ListOf) -> &'static [(&'static str, SortKey)] {
-        match list {
-            ListOf::Runs => &[
-                ("created", SortKey::Created),
-                ("id", SortKey::Id),
-                ("name", SortKey::Name),
-                ("status", SortKey::Status),
-            ],
-            ListOf::Trials => &[
-                ("listed", SortKey::Listed),
-                ("created", SortKey::Created),
-                ("id", SortKey::Id),
-                ("status", SortKey::Status),
-                ("task", SortKey::Task),
-                ("agent", SortKey::Agent),
-                ("reward", SortKey::Reward),
-                ("duration", SortKey::Duration),
-            ],
-        }
-    }
-
-    /// Tells whether the key's natural order is from high to low.
-    #[must_use]
-    pub fn descends(self) -> bool {
-        matches!(self, SortKey::Created | SortKey::Reward | SortKey::Duration)
-    }
-}
-
-/// An order: a key, turned round or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sort {
-    /// By what.
-    pub key: SortKey,
-    /// Against the key's natural order (`-created` is oldest first).
-    pub reversed: bool,
-}
-
-impl Sort {
-    /// Returns the list's own order.
-    #[must_use]
-    pub fn default_of(list: ListOf) -> Self {
-        let key = match list {
-            ListOf::Runs => SortKey::Created,
-            ListOf::Trials => SortKey::Listed,
-        };
-        Self {
-            key,
-            reversed: false,
-        }
-    }
-
-    /// Tells whether rows go from high to low.
-    #[must_use]
-    pub fn descending(self) -> bool {
-        self.key.descends() != self.reversed
-    }
-
-    /// Reads a key, turned round by a leading `-`.
-    ///
-    /// # Errors
-    ///
-    /// [`BadQuery::Sort`] with the known keys.
-    pub fn parse(list: ListOf, text: &str) -> Result<Self, BadQuery> {
-        let (name, reversed) = text
-            .strip_prefix('-')
-            .map_or((text, false), |rest| (rest, true));
-        let found = SortKey::known(list)
-            .iter()
-            .find(|(known, _)| *known == name);
-        found
-            .map(|&(_, key)| Self { key, reversed })
-            .ok_or_else(|| BadQuery::Sort {
-                given: text.to_owned(),
-                known: SortKey::known(list)
-                    .iter()
-                    .map(|(n, _)| *n)
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })
-    }
-
-    fn name(self, list: ListOf) -> String {
-        let name = SortKey::known(list)
-            .iter()
-            .find(|(_, k)| *k == self.key)
-            .map_or("created", |(n, _)| n);
-        format!("{}{name}", if self.reversed { "-" } else { "" })
-    }
+    /// Trials of all evaluation runs.
+    AllTrials,
 }
 
 /// Says why a query string is refused.
@@ -168,6 +59,14 @@ pub enum BadQuery {
         /// What was given.
         given: String,
     },
+    /// A condition on the reward that is none.
+    #[error(
+        "a reward is `none`, `any`, a number, or one after `=`, `!=`, `<`, `<=`, `>` or `>=`, not `{given}`"
+    )]
+    Reward {
+        /// What was given.
+        given: String,
+    },
 }
 
 /// A question to a list. Filters apply before `offset` and `limit`.
@@ -187,6 +86,8 @@ pub struct ListQuery {
     pub until: Option<UnixMs>,
     /// In which order.
     pub sort: Option<Sort>,
+    /// What else is asked of trials; of no meaning for runs.
+    pub trials: TrialFilter,
 }
 
 impl Default for ListQuery {
@@ -199,6 +100,7 @@ impl Default for ListQuery {
             since: None,
             until: None,
             sort: None,
+            trials: TrialFilter::default(),
         }
     }
 }
@@ -211,6 +113,7 @@ impl ListQuery {
             || self.search.is_some()
             || self.since.is_some()
             || self.until.is_some()
+            || !self.trials.is_empty()
     }
 
     /// Writes the query string, without `?`.
@@ -234,6 +137,9 @@ impl ListQuery {
         }
         if let Some(sort) = self.sort {
             pairs.push(("sort", sort.name(list)));
+        }
+        if list != ListOf::Runs {
+            self.trials.write(&mut pairs);
         }
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         pairs
@@ -287,6 +193,7 @@ impl ListQuery {
                 "since" => out.since = Some(time("since")?),
                 "until" => out.until = Some(time("until")?),
                 "sort" => out.sort = Some(Sort::parse(list, &value)?),
+                _ if list != ListOf::Runs => out.trials.read(key, value)?,
                 _ => {}
             }
         }
@@ -294,227 +201,10 @@ impl ListQuery {
     }
 }
 
-/// What a row is filtered and ordered by, read once per object.
-#[derive(Debug, Clone, Default)]
-pub struct Row {
-    /// Key: its id, or one made from its text, see [`key`].
-    pub id: String,
-    /// Name or template name.
-    pub name: String,
-    /// Status as it came.
-    pub status: String,
-    /// When it was made.
-    pub created: Option<UnixMs>,
-    /// Trials: task.
-    pub task: String,
-    /// Trials: agent variant.
-    pub agent: String,
-    /// Trials: reward.
-    pub reward: Option<f64>,
-    /// Trials: wall time in seconds.
-    pub duration_s: Option<f64>,
-}
-
-impl Row {
-    /// Reads a run or evaluation run.
-    #[must_use]
-    pub fn of_run(object: &RawObject) -> Self {
-        Self::of_run_fields(object, &RunFields::of(object))
-    }
-
-    /// Takes a run's row from fields that were read from `object` before.
-    #[must_use]
-    pub fn of_run_fields(object: &RawObject, f: &RunFields) -> Self {
-        Self {
-            id: key(object, &f.id),
-            name: f
-                .name
-                .text()
-                .or_else(|| f.template_name.text())
-                .unwrap_or_default(),
-            status: text(&f.status),
-            created: instant(&f.created_at),
-            ..Self::default()
-        }
-    }
-
-    /// Reads a trial.
-    #[must_use]
-    pub fn of_trial(object: &RawObject) -> Self {
-        Self::of_trial_fields(object, &TrialFields::of(object))
-    }
-
-    /// Takes a trial's row from fields that were read from `object` before.
-    #[must_use]
-    pub fn of_trial_fields(object: &RawObject, f: &TrialFields) -> Self {
-        let r = TrialResult::of_trial(object);
-        Self {
-            id: key(object, &f.id),
-            name: text(&f.name),
-            status: text(&f.status),
-            created: instant(&f.created_at),
-            task: text(&f.task_slug),
-            agent: f
-                .agent_variant
-                .text()
-                .or_else(|| f.variant_name.text())
-                .unwrap_or_default(),
-            reward: r.reward.number(),
-            duration_s: f
-                .duration_seconds
-                .number()
-                .or_else(|| r.duration_seconds.number()),
-        }
-    }
-
-    fn matches(&self, query: &ListQuery, needle: Option<&Needle>) -> bool {
-        let status = query.status.is_empty()
-            || query
-                .status
-                .iter()
-                .any(|s| s.eq_ignore_ascii_case(&self.status));
-        let search = needle.is_none_or(|needle| {
-            [&self.id, &self.name, &self.task, &self.agent]
-                .iter()
-                .any(|hay| needle.is_in(hay))
-        });
-        let since = query
-            .since
-            .is_none_or(|at| self.created.is_some_and(|c| c >= at));
-        let until = query
-            .until
-            .is_none_or(|at| self.created.is_some_and(|c| c < at));
-        status && search && since && until
-    }
-
-    fn compare(&self, other: &Self, key: SortKey) -> Ordering {
-        let number = |a: Option<f64>, b: Option<f64>| match (a, b) {
-            // Adding zero makes -0 and 0 the same number, which total_cmp tells apart.
-            (Some(a), Some(b)) => (a + 0.0).total_cmp(&(b + 0.0)),
-            (a, b) => a.is_some().cmp(&b.is_some()),
-        };
-        match key {
-            SortKey::Listed => Ordering::Equal,
-            SortKey::Created => self.created.cmp(&other.created),
-            SortKey::Id => self.id.cmp(&other.id),
-            SortKey::Name => self.name.cmp(&other.name),
-            SortKey::Status => self.status.cmp(&other.status),
-            SortKey::Task => self.task.cmp(&other.task),
-            SortKey::Agent => self.agent.cmp(&other.agent),
-            SortKey::Reward => number(self.reward, other.reward),
-            SortKey::Duration => number(self.duration_s, other.duration_s),
-        }
-    }
-}
-
-fn text(value: &Scalar) -> String {
-    value.text().unwrap_or_default()
-}
-
-fn instant(value: &Scalar) -> Option<UnixMs> {
-    value.text().and_then(|t| UnixMs::parse(&t))
-}
-
-/// Returns what an object is known by: its id, or `~` and 16 digits made from its text.
-///
-/// An object without an id is kept and listed like any other; equal texts are one object.
-#[must_use]
-pub fn key(object: &RawObject, id: &Scalar) -> String {
-    id.text().unwrap_or_else(|| {
-        // FNV-1a: stable over releases, since the key is stored, and needs no crate.
-        let hash = object
-            .text()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        format!("~{hash:016x}")
-    })
-}
-
-/// A text to look for without regard to case, character by character.
-#[derive(Debug, Clone)]
-pub struct Needle(String);
-
-impl Needle {
-    /// Takes the text as given; no character in it means anything special.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(fold(text))
-    }
-
-    /// Tells whether `hay` contains the text.
-    #[must_use]
-    pub fn is_in(&self, hay: &str) -> bool {
-        if self.0.is_ascii() && hay.is_ascii() {
-            let needle = self.0.as_bytes();
-            return needle.is_empty()
-                || hay
-                    .as_bytes()
-                    .windows(needle.len())
-                    .any(|part| part.eq_ignore_ascii_case(needle));
-        }
-        fold(hay).contains(&self.0)
-    }
-}
-
-/// Lowers each character by itself: `str::to_lowercase` looks at its neighbours (the Greek
-/// final sigma), so that a part of a text would not be found in it.
-fn fold(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
-}
-
-/// Applies a question to a whole list; returns the rows and how many matched before the cut.
-///
-/// Rows that compare equal are ordered by id in the same direction, except
-/// in listed order, so the answer does not depend on the order that came in.
-#[must_use]
-pub fn apply(list: ListOf, objects: Vec<RawObject>, query: &ListQuery) -> (Vec<RawObject>, u64) {
-    let row = |object: &RawObject| match list {
-        ListOf::Runs => Row::of_run(object),
-        ListOf::Trials => Row::of_trial(object),
-    };
-    let needle = query.search.as_deref().map(Needle::new);
-    let mut rows: Vec<(Row, RawObject)> = objects
-        .into_iter()
-        .map(|o| (row(&o), o))
-        .filter(|(r, _)| r.matches(query, needle.as_ref()))
-        .collect();
-    let sort = query.sort.unwrap_or_else(|| Sort::default_of(list));
-    if sort.key == SortKey::Listed {
-        if sort.reversed {
-            rows.reverse();
-        }
-    } else {
-        rows.sort_by(|(a, _), (b, _)| {
-            let order = a.compare(b, sort.key).then_with(|| a.id.cmp(&b.id));
-            if sort.descending() {
-                order.reverse()
-            } else {
-                order
-            }
-        });
-    }
-    let total = rows.len() as u64;
-    let limit = if query.limit == 0 {
-        usize::MAX
-    } else {
-        usize::try_from(query.limit).unwrap_or(usize::MAX)
-    };
-    let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
-    (
-        rows.into_iter()
-            .skip(offset)
-            .take(limit)
-            .map(|(_, o)| o)
-            .collect(),
-        total,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::RawObject;
 
     #[test]
     fn a_query_survives_its_string() {
@@ -529,6 +219,7 @@ mod tests {
                 key: SortKey::Name,
                 reversed: true,
             }),
+            trials: TrialFilter::default(),
         };
         assert_eq!(
             ListQuery::parse(ListOf::Runs, &query.query_string(ListOf::Runs), 20),

@@ -158,6 +158,12 @@ impl TenantRoutes {
         Ok(format!("{}/trials", self.run(RunKind::Evaluation, run)?))
     }
 
+    /// Path of the trials of all evaluation runs, which only a `docksd` answers.
+    #[must_use]
+    pub fn all_trials(&self) -> String {
+        format!("{}/harbor/trials", self.base)
+    }
+
     /// Path of one trial.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub(crate) enum RunsCommand {
     /// Cancel an evaluation run
     EvalCancel(RunsEvalCancel),
     /// List the trials of an evaluation run
-    Trials(RunsTrials),
+    Trials(Box<RunsTrials>),
     /// Show one trial with its results and artifact URIs
     Trial(RunsTrial),
     /// Watch runs until they have ended
@@ -167,10 +167,31 @@ pub(crate) struct RunsEvalCancel {
 #[command(after_help = "Examples:\n  \
     docks runs trials abc123\n  \
     docks runs trials abc123 --status failed,error --sort -reward\n  \
+    docks runs trials abc123 --agent coder --reward '>=0.5' --reward '<1'\n  \
+    docks runs trials --all-runs --error AgentTimeoutError --since 2d\n  \
     docks runs trials abc123 --columns id,task,reward --format tsv")]
 pub(crate) struct RunsTrials {
     /// Full id, unique beginning of it, or exact name
-    pub(crate) run_id: String,
+    #[arg(required_unless_present = "all_runs")]
+    pub(crate) run_id: Option<String>,
+    /// Search the trials of all evaluation runs
+    #[arg(long, conflicts_with = "run_id")]
+    pub(crate) all_runs: bool,
+    /// Only trials of this agent; may be repeated or comma separated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) agent: Vec<String>,
+    /// Only trials of this model, with or without its provider; may be repeated or comma separated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) model: Vec<String>,
+    /// Only trials of this task; may be repeated or comma separated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) task: Vec<String>,
+    /// Only trials with this type of error, `any` or `none`; may be repeated or comma separated
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) error: Vec<String>,
+    /// Only trials with this reward: 1, '>=0.5', '!=0', any, none; repeated, all must hold
+    #[arg(long, value_name = "REWARD", allow_hyphen_values = true)]
+    pub(crate) reward: Vec<String>,
     #[command(flatten)]
     pub(crate) options: ListOptions,
 }

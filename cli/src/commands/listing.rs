@@ -4,9 +4,10 @@ use docks_proto::freshness::Freshness;
 use docks_proto::object::{
     EVALUATION_STATUSES, RUN_STATUSES, RawObject, RunFields, TRIAL_STATUSES, parse_list,
 };
-use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery, Sort};
+use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery, Sort, TrialFilter};
 use docks_proto::routes::RunKind;
 use docks_proto::time::{UnixMs, parse_when};
+use docks_proto::trial::Trial;
 use jiff::tz::TimeZone;
 
 use super::asking::Asking;
@@ -26,6 +27,8 @@ pub(super) enum Which<'a> {
     Runs(RunKind),
     /// Trials of a run.
     Trials(&'a str),
+    /// Trials of all evaluation runs.
+    AllTrials,
 }
 
 impl Which<'_> {
@@ -33,6 +36,7 @@ impl Which<'_> {
         match self {
             Which::Runs(_) => ListOf::Runs,
             Which::Trials(_) => ListOf::Trials,
+            Which::AllTrials => ListOf::AllTrials,
         }
     }
 
@@ -40,6 +44,7 @@ impl Which<'_> {
         match self {
             Which::Runs(kind) => Question::Runs(*kind, query),
             Which::Trials(run) => Question::Trials(run, query),
+            Which::AllTrials => Question::AllTrials(query),
         }
     }
 
@@ -47,7 +52,7 @@ impl Which<'_> {
         match self {
             Which::Runs(RunKind::Run) => RUN_STATUSES,
             Which::Runs(RunKind::Evaluation) => EVALUATION_STATUSES,
-            Which::Trials(_) => TRIAL_STATUSES,
+            Which::Trials(_) | Which::AllTrials => TRIAL_STATUSES,
         }
     }
 }
@@ -58,15 +63,19 @@ pub(super) async fn run<R>(
     which: Which<'_>,
     rows: &Rows<R>,
     options: &ListOptions,
+    trials: TrialFilter,
 ) -> Result<(), Failure> {
     rows.pick(&options.columns)?;
-    let query = query(which, options, context.now, TimeZone::system)?;
+    let query = ListQuery {
+        trials,
+        ..query(which, options, context.now, TimeZone::system)?
+    };
     let asking = Asking::new(context)?;
     for status in &query.status {
         check_status(&asking, which, status).await?;
     }
     let answered = asking.ask(which.question(&query)).await?;
-    print(context, rows, options, &query, &answered)
+    print(context, which, rows, options, &query, &answered)
 }
 
 /// Turns options into a question.
@@ -88,7 +97,7 @@ fn query(
     });
     Ok(ListQuery {
         limit: options.limit.unwrap_or(match which {
-            Which::Runs(_) => DEFAULT_LIMIT,
+            Which::Runs(_) | Which::AllTrials => DEFAULT_LIMIT,
             Which::Trials(_) => 0,
         }),
         offset: 0,
@@ -97,6 +106,7 @@ fn query(
         since: when(&options.since)?,
         until: when(&options.until)?,
         sort: sort.transpose()?,
+        trials: TrialFilter::default(),
     })
 }
 
@@ -133,6 +143,7 @@ fn objects(answered: &Answered) -> Result<Vec<RawObject>, Failure> {
 
 fn print<R>(
     context: &Context,
+    which: Which<'_>,
     rows: &Rows<R>,
     options: &ListOptions,
     query: &ListQuery,
@@ -147,7 +158,7 @@ fn print<R>(
     } else {
         let objects = objects(answered)?;
         if options.quiet {
-            quiet(context, &objects);
+            quiet(context, which, &objects);
         } else if context.global.format == Format::Jsonl {
             for object in &objects {
                 output.line(json::compact(object.text()));
@@ -169,11 +180,20 @@ fn print<R>(
     Ok(())
 }
 
-fn quiet(context: &Context, objects: &[RawObject]) {
+fn quiet(context: &Context, which: Which<'_>, objects: &[RawObject]) {
     for object in objects {
         // A trial's id stands in the same field.
-        if let Some(id) = RunFields::of(object).id.text() {
-            context.output.line(clean::line(&id));
+        let Some(id) = RunFields::of(object).id.text() else {
+            continue;
+        };
+        match which {
+            // Both ids, as `docks runs trial` takes them.
+            Which::AllTrials => {
+                let run = Trial::of(object).run.id.text().unwrap_or_default();
+                let (run, id) = (clean::line(&run), clean::line(&id));
+                context.output.line(format!("{run}\t{id}"));
+            }
+            _ => context.output.line(clean::line(&id)),
         }
     }
 }

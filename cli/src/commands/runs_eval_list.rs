@@ -1,5 +1,6 @@
 //! `docks runs eval-list`.
 
+use docks_proto::query::TrialFilter;
 use docks_proto::routes::RunKind;
 
 use super::listing::{self, Which};
@@ -11,5 +12,12 @@ use crate::output::rows::EVALUATIONS;
 /// Lists evaluation runs.
 pub(super) async fn run(context: &Context, args: &RunsEvalList) -> Result<(), Failure> {
     let which = Which::Runs(RunKind::Evaluation);
-    listing::run(context, which, &EVALUATIONS, &args.options).await
+    listing::run(
+        context,
+        which,
+        &EVALUATIONS,
+        &args.options,
+        TrialFilter::default(),
+    )
+    .await
 }

@@ -1,5 +1,6 @@
 //! `docks runs list`.
 
+use docks_proto::query::TrialFilter;
 use docks_proto::routes::RunKind;
 
 use super::listing::{self, Which};
@@ -10,5 +11,12 @@ use crate::output::rows::RUNS;
 
 /// Lists plain runs.
 pub(super) async fn run(context: &Context, args: &RunsList) -> Result<(), Failure> {
-    listing::run(context, Which::Runs(RunKind::Run), &RUNS, &args.options).await
+    listing::run(
+        context,
+        Which::Runs(RunKind::Run),
+        &RUNS,
+        &args.options,
+        TrialFilter::default(),
+    )
+    .await
 }

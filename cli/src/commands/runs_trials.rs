@@ -1,12 +1,38 @@
 //! `docks runs trials`.
 
+use docks_proto::query::{ErrorWanted, RewardWanted, TrialFilter};
+
 use super::listing::{self, Which};
 use crate::args::RunsTrials;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::rows::TRIALS;
+use crate::output::rows::{ALL_TRIALS, TRIALS};
 
-/// Lists the trials of an evaluation run.
+/// Lists the trials of an evaluation run, or of all.
 pub(super) async fn run(context: &Context, args: &RunsTrials) -> Result<(), Failure> {
-    listing::run(context, Which::Trials(&args.run_id), &TRIALS, &args.options).await
+    let filter = filter(args)?;
+    let (which, rows) = match &args.run_id {
+        Some(run_id) => (Which::Trials(run_id), &TRIALS),
+        None => (Which::AllTrials, &ALL_TRIALS),
+    };
+    listing::run(context, which, rows, &args.options, filter).await
+}
+
+fn filter(args: &RunsTrials) -> Result<TrialFilter, Failure> {
+    let words = |given: &[String]| -> Vec<String> {
+        let words = given.iter().map(|word| word.trim().to_owned());
+        words.filter(|word| !word.is_empty()).collect()
+    };
+    let read =
+        |text: &String| RewardWanted::parse(text).map_err(|bad| Failure::usage(bad.to_string()));
+    Ok(TrialFilter {
+        agent: words(&args.agent),
+        model: words(&args.model),
+        task: words(&args.task),
+        error: words(&args.error)
+            .iter()
+            .map(|word| ErrorWanted::parse(word))
+            .collect(),
+        reward: args.reward.iter().map(read).collect::<Result<_, _>>()?,
+    })
 }

@@ -47,7 +47,7 @@ pub(super) fn print(context: &Context, view: View, answered: &Answered) -> Resul
             let detail: Detail = match view {
                 View::Run => detail::run(&object, scene),
                 View::Evaluation => detail::evaluation(&object, scene, output.look().width),
-                View::Trial => detail::trial(&object, scene),
+                View::Trial => detail::trial(&object, scene, output.look().width),
             };
             output.data(detail.print(output.look().colour));
         }

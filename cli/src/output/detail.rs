@@ -1,6 +1,7 @@
 //! One object for people: labelled lines, laid out as in the Python client.
 
 mod evaluation;
+mod harbor;
 mod run;
 mod trial;
 

@@ -19,7 +19,9 @@ use crate::failure::Failure;
 
 pub(crate) use evaluations::EVALUATIONS;
 pub(crate) use runs::RUNS;
-pub(crate) use trials::{TRIALS, Trial};
+pub(crate) use trials::{
+    ALL_TRIALS, TRIALS, dollars, duration, message, shorter, tests as tests_passed, trial_status,
+};
 
 /// Active rows say how old they are from this age on; below, they count as current.
 const ACTIVE_BOUND: Duration = Duration::from_secs(60);

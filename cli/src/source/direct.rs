@@ -6,10 +6,11 @@
 use bytes::Bytes;
 use docks_proto::client::{Answer, Client, ClientError, walk_runs, walk_trials};
 use docks_proto::freshness::{Allowed, Freshness, Source as From};
-use docks_proto::object::RawObject;
+use docks_proto::object::{RawObject, RunFields};
 use docks_proto::query::{ListOf, ListQuery, Row, apply};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
+use docks_proto::trial;
 use std::time::Duration;
 
 use super::resolve::{Fit, resolve};
@@ -29,6 +30,7 @@ pub(super) async fn ask(client: &Client, question: Question<'_>, began: UnixMs) 
         Question::Runs(kind, query) => runs(client, kind, query).await.map_err(Stop::Client),
         Question::Run(kind, given) => run(client, kind, given).await,
         Question::Trials(given, query) => trials(client, given, query).await,
+        Question::AllTrials(query) => all_trials(client, query).await.map_err(Stop::Client),
         Question::Trial(run, trial) => one_trial(client, run, trial).await,
         Question::Act(action, given) => act(client, action, given).await,
         Question::Kill(..) => Err(Stop::Failure(
@@ -122,6 +124,34 @@ async fn run(client: &Client, kind: RunKind, given: &str) -> Result<Found, Stop>
 async fn trials(client: &Client, given: &str, query: &ListQuery) -> Result<Found, Stop> {
     let (_, all) = trials_of(client, given).await?;
     let (rows, total) = apply(ListOf::Trials, all, query);
+    Ok((join(&rows), Some(total)))
+}
+
+/// Goes over the evaluation runs one after the other, since the remote knows no such list.
+async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientError> {
+    let mut all = Vec::new();
+    // Oldest first, as a mirror would have come to know them.
+    let mut runs = walk_runs(client, RunKind::Evaluation, None).await?;
+    runs.reverse();
+    for run in &runs {
+        let row = Row::of_run(run);
+        if RunFields::of(run).id.text().is_none() {
+            continue;
+        }
+        let trials = match walk_trials(client, &row.id).await {
+            Ok(trials) => trials,
+            // It went between the two requests.
+            Err(error) if unknown(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        for trial in &trials {
+            let marked = trial::mark(trial.text(), &row.id, &row.name)
+                .ok()
+                .and_then(|text| RawObject::parse(&text).ok().flatten());
+            all.extend(marked);
+        }
+    }
+    let (rows, total) = apply(ListOf::AllTrials, all, query);
     Ok((join(&rows), Some(total)))
 }
 

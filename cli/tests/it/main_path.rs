@@ -19,14 +19,25 @@ a621929a-2384-4dd8-9273-02077fd28dc0\t2026-11-23__16-43-17\tcompleted\t2026-11-2
 ";
 
 const TRIALS: &str = "\
-long-solve__TZ9TSsi\tlong-solve\toracle\terror\t\t\t\tlost: the job's process is gone
-long-solve__epzrhRs\tlong-solve\toracle\terror\t\t\t\tlost: the job's process is gone
-hello-file__BbP5baJ\thello-file\toracle\tpassed\t1\t\t1.393617\t
-sum-orders__itdL3Bo\tsum-orders\toracle\tpassed\t1\t\t1.3369\t
-wrong-answer__MnWYFeM\twrong-answer\toracle\tfailed\t0\t\t2.33612\t
-hello-file__pzLJtct\thello-file\toracle\tpassed\t1\t\t1.324187\t
-planned-0007\tsum-orders\toracle\tpending\t\t\t\tnever started: the job ended first
-planned-0008\twrong-answer\toracle\tpending\t\t\t\tnever started: the job ended first
+long-solve__TZ9TSsi\tlong-solve\toracle\t\terror\t\t\t\t\t\tLost
+long-solve__epzrhRs\tlong-solve\toracle\t\terror\t\t\t\t\t\tLost
+hello-file__BbP5baJ\thello-file\toracle\t\tpassed\t1\t\t1.393617\t\t\t
+sum-orders__itdL3Bo\tsum-orders\toracle\t\tpassed\t1\t\t1.3369\t\t\t
+wrong-answer__MnWYFeM\twrong-answer\toracle\t\tfailed\t0\t\t2.33612\t\t\t
+hello-file__pzLJtct\thello-file\toracle\t\tpassed\t1\t\t1.324187\t\t\t
+planned-0007\tsum-orders\toracle\t\tpending\t\t\t\t\t\tnever started: the job ended first
+planned-0008\twrong-answer\toracle\t\tpending\t\t\t\t\t\tnever started: the job ended first
+";
+
+const FILTERED: &str = "\
+2026-11-23__16-43-17\tfix-clamp\tscripted-coder\tacme/scripted-1\tpassed\t1\t0.01461\t7410
+2026-11-23__16-43-17\tsum-orders\tscripted-coder\tacme/scripted-1\tpassed\t1\t0.007455\t2975
+2026-11-23__16-43-17\thello-file\tscripted-coder\tacme/scripted-1\tpassed\t1\t0.007455\t2975
+";
+
+const ERRORS: &str = "\
+nightly-mixed\tslow-solve__hKaEoZ9\toracle\tAgentTimeoutError
+nightly-mixed\tslow-solve__qR4W482\toracle\tAgentTimeoutError
 ";
 
 /// A question and its whole answer on stdout.
@@ -34,6 +45,15 @@ const ANSWERS: &[(&str, &str)] = &[
     ("runs eval-list", EVALUATIONS),
     ("runs list", RUNS),
     ("runs trials killed-midway", TRIALS),
+    (
+        "runs trials --all-runs --model scripted-1 --reward >=1 --sort cost \
+         --columns run,task,agent,model,status,reward,cost,tokens",
+        FILTERED,
+    ),
+    (
+        "runs trials --all-runs --error agenttimeouterror --sort id --columns run,id,agent,error",
+        ERRORS,
+    ),
     (
         "runs list --status failed -q",
         "64724927-b858-4858-94a9-d5d0d4090cd3\n",

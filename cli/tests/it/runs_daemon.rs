@@ -76,7 +76,13 @@ fn bounds_and_filters_cross_the_socket() {
         .run_with_daemon("runs eval-list --max-age 5m --sort -name -n 0")
         .good();
     sealed.run_with_daemon("--offline runs trials e/1").good();
+    sealed
+        .run_with_daemon("runs trials --all-runs --agent a,b --error any --reward >=0.5 -n 5")
+        .good();
     let asked = daemon.asked();
+    assert!(asked[3].starts_with(
+        "GET /tenants/ten/harbor/trials?limit=5&agent=a&agent=b&error=any&reward=%3E%3D0%2E5\n"
+    ));
     assert!(
         asked[0]
             .starts_with("GET /tenants/ten/runs?limit=20&status=failed&status=running&q=a%26b\n")

@@ -357,3 +357,53 @@ fn hostile_names_reach_no_terminal_and_stay_exact_in_json() {
         format!("{body}\n")
     );
 }
+
+#[test]
+fn without_a_daemon_trials_are_filtered_here_and_all_runs_are_gone_through() {
+    let remote = Remote::start(|asked| {
+        let path = asked.split([' ', '?']).nth(1).unwrap();
+        let body = match path.strip_prefix("/tenants/ten/harbor/runs").unwrap_or("") {
+            "" => r#"[{"id":"e-2","name":"weekly"},{"id":"e-1","name":"nightly"},{"id":"e-0"}]"#,
+            "/e-1/trials" => {
+                r#"[{"id":"t-1","created_at":"2026-01-01T00:00:00Z","result_data":"{\"reward\":1}"},
+                    {"id":"t-2","created_at":"2026-01-03T00:00:00Z","result_data":{"error_code":"E"}}]"#
+            }
+            "/e-2/trials" => {
+                r#"[{"id":"t-1","created_at":"2026-01-02T00:00:00Z","result_data":{"reward":0.5}}]"#
+            }
+            _ => return (404, r#"{"detail":"Run not found"}"#.to_owned()),
+        };
+        (200, body.to_owned())
+    });
+    let sealed = Sealed::new(&remote);
+    let all = sealed.run("runs trials --all-runs -q").good();
+    assert_eq!(all, "e-1\tt-2\ne-2\tt-1\ne-1\tt-1\n");
+    let asked = remote.asked();
+    let of_trials = asked.iter().filter(|asked| asked.contains("/trials"));
+    assert_eq!(of_trials.count(), 3, "once for each run: {asked:?}");
+    let columns = "--columns run,id,reward,error";
+    for (line, expected) in [
+        (
+            "--all-runs --reward >0 --sort reward",
+            "nightly\tt-1\t1\t\nweekly\tt-1\t0.5\t\n",
+        ),
+        ("--all-runs --error any", "nightly\tt-2\t\tE\n"),
+    ] {
+        assert_eq!(
+            sealed.run(&format!("runs trials {line} {columns}")).good(),
+            expected
+        );
+    }
+    assert_eq!(
+        sealed.run("runs trials e-1 --error none -q").good(),
+        "t-1\n"
+    );
+    for line in [
+        "runs trials",
+        "runs trials e-1 --all-runs",
+        "runs trials e-1 --reward x",
+    ] {
+        let ended = sealed.run(line);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{line}");
+    }
+}

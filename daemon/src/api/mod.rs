@@ -3,6 +3,7 @@
 //! Handlers decode, call and encode. What to fetch and when is for
 //! [`crate::sync`]; what is stored, for [`crate::mirror`].
 
+mod all_trials;
 pub mod answers;
 mod complete;
 mod daemon;
@@ -127,6 +128,7 @@ fn tenant_routes() -> Router<Arc<Service>> {
         .route("/tenants/{tenant}/runs/{id}", get(run::get))
         .route("/tenants/{tenant}/runs/{id}/stop", post(run::stop))
         .route("/tenants/{tenant}/harbor/runs", get(run::list_evaluations))
+        .route("/tenants/{tenant}/harbor/trials", get(all_trials::list))
         .route(
             "/tenants/{tenant}/harbor/runs/{id}",
             get(run::get_evaluation),

@@ -7,12 +7,10 @@ use docks_proto::routes::RunKind;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::event::signed;
+use super::list_parts::{Cut, Filter, Joined, order, texts};
 use super::seen::confirmed;
+use super::trial_words;
 use super::{Listing, Resource};
-
-/// Bytes to reserve per row; most objects are of about this size.
-const TYPICAL_ROW: usize = 512;
 
 /// Up to so many statuses, each is walked in order by itself and the walks are merged.
 const MERGED_STATUSES: usize = 16;
@@ -76,37 +74,23 @@ struct Source {
     owner: Value,
 }
 
-/// A `WHERE` clause with its values.
-#[derive(Clone)]
-struct Filter {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Filter {
-    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
-        self.sql.push_str(" AND ");
-        self.sql.push_str(condition);
-        self.values.extend(values);
-    }
-}
-
 impl Source {
     fn table(&self) -> &'static str {
         match self.list {
             ListOf::Runs => "runs",
-            ListOf::Trials => "trials",
+            ListOf::Trials | ListOf::AllTrials => "trials",
         }
     }
 
     fn all(&self) -> Filter {
         let owner = match self.list {
             ListOf::Runs => "kind",
-            ListOf::Trials => "list",
+            ListOf::Trials | ListOf::AllTrials => "list",
         };
         Filter {
             sql: format!("{owner} = ? AND gone_ms IS NULL"),
             values: vec![self.owner.clone()],
+            never: false,
         }
     }
 
@@ -140,24 +124,29 @@ impl Source {
             })
             .collect();
         let mut filter = self.all();
-        if let Some(at) = query.since {
-            filter.and("created_ms >= ?", [Value::Integer(at.0)]);
-        }
-        if let Some(at) = query.until {
-            filter.and("created_ms < ?", [Value::Integer(at.0)]);
+        filter.and_made(query);
+        if self.list != ListOf::Runs {
+            trial_words::restrict(connection, &mut filter, &query.trials)?;
         }
         let statuses: Vec<&str> = wanted.iter().map(|(status, _)| status.as_str()).collect();
         let sort = query.sort.unwrap_or_else(|| Sort::default_of(self.list));
         let cut = Cut::of(query);
         if let Some(text) = &query.search {
-            restrict(&mut filter, query, &statuses);
+            if !query.status.is_empty() {
+                filter.and_one_of("status", &statuses);
+            }
             let found = self.search(connection, &filter, sort, &Needle::new(text))?;
             let rows = texts(connection, self.table(), cut.of_rows(&found))?;
             return Ok(rows.listing(found.len() as u64));
         }
         let (mut merged, many) = (filter.clone(), statuses.len());
-        restrict(&mut filter, query, &statuses);
-        let total = if query.since.is_none() && query.until.is_none() {
+        if !query.status.is_empty() {
+            filter.and_one_of("status", &statuses);
+        }
+        let by_status_only = query.since.is_none()
+            && query.until.is_none()
+            && (self.list == ListOf::Runs || query.trials.is_empty());
+        let total = if by_status_only {
             wanted.iter().map(|(_, rows)| rows.unsigned_abs()).sum()
         } else {
             self.count(connection, &filter)?
@@ -255,7 +244,7 @@ impl Source {
     ) -> rusqlite::Result<Vec<i64>> {
         let names: &[&str] = match self.list {
             ListOf::Runs => &["id", "name"],
-            ListOf::Trials => &["id", "name", "task", "agent"],
+            ListOf::Trials | ListOf::AllTrials => &["id", "name", "task", "agent"],
         };
         let mut statement = connection.prepare_cached(&format!(
             "SELECT seq, {} FROM {} WHERE {} ORDER BY {}",
@@ -276,107 +265,6 @@ impl Source {
         }
         Ok(found)
     }
-}
-
-/// Adds the statuses that were asked for, as they are written in the mirror.
-fn restrict(filter: &mut Filter, query: &ListQuery, statuses: &[&str]) {
-    if query.status.is_empty() {
-        return;
-    }
-    let text = |status: &&str| Value::Text((*status).to_owned());
-    let condition = match statuses.len() {
-        1 => "status = ?".to_owned(),
-        many => format!("status IN ({})", vec!["?"; many].join(", ")),
-    };
-    filter.and(&condition, statuses.iter().map(text));
-}
-
-/// Rows with equal keys go by id in the same direction, as in `query::apply`.
-fn order(sort: Sort) -> String {
-    let direction = if sort.descending() { "DESC" } else { "ASC" };
-    let column = match sort.key {
-        SortKey::Listed => return format!("position {direction}"),
-        SortKey::Created => "created_ms",
-        SortKey::Id => return format!("id {direction}"),
-        SortKey::Name => "name",
-        SortKey::Status => "status",
-        SortKey::Task => "task",
-        SortKey::Agent => "agent",
-        SortKey::Reward => "reward",
-        SortKey::Duration => "duration_s",
-    };
-    format!("{column} {direction}, id {direction}")
-}
-
-/// The part of a list that is asked; SQLite takes -1 for all.
-#[derive(Clone, Copy)]
-struct Cut {
-    offset: i64,
-    limit: i64,
-}
-
-impl Cut {
-    fn of(query: &ListQuery) -> Self {
-        Self {
-            offset: signed(query.offset),
-            limit: match query.limit {
-                0 => -1,
-                limit => signed(limit),
-            },
-        }
-    }
-
-    fn of_rows(self, rows: &[i64]) -> &[i64] {
-        let start = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        let rows = rows.get(start..).unwrap_or_default();
-        let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        &rows[..most.min(rows.len())]
-    }
-}
-
-/// A JSON array that grows by stored texts.
-struct Joined {
-    body: Vec<u8>,
-    rows: u64,
-}
-
-impl Joined {
-    fn new() -> Self {
-        let mut body = Vec::with_capacity(20 * TYPICAL_ROW);
-        body.push(b'[');
-        Self { body, rows: 0 }
-    }
-
-    fn push(&mut self, text: &[u8]) {
-        if self.rows > 0 {
-            self.body.push(b',');
-        }
-        self.body.extend_from_slice(text);
-        self.rows += 1;
-    }
-
-    fn listing(mut self, total: u64) -> Listing {
-        self.body.push(b']');
-        Listing {
-            body: self.body.into(),
-            returned: self.rows,
-            total,
-            confirmed: None,
-        }
-    }
-}
-
-fn texts(connection: &Connection, table: &str, rows: &[i64]) -> rusqlite::Result<Joined> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT body FROM {table} WHERE seq = ?1"))?;
-    let mut joined = Joined::new();
-    for row in rows {
-        statement.query_row([row], |row| {
-            joined.push(row.get_ref(0)?.as_bytes()?);
-            Ok(())
-        })?;
-    }
-    Ok(joined)
 }
 
 #[cfg(test)]

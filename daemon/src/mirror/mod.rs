@@ -4,10 +4,12 @@
 //! question that is answered from it. Leaves to [`crate::sync`] when to write.
 //! Only the sync engine calls the writing half.
 
+mod all_trials;
 mod error;
 mod event;
 mod judge;
 mod list;
+mod list_parts;
 mod look;
 mod open;
 mod position;
@@ -20,6 +22,7 @@ mod summary;
 mod sweep;
 mod trial;
 mod trial_rows;
+mod trial_words;
 mod types;
 mod upkeep;
 mod writer;
@@ -158,6 +161,30 @@ impl Mirror {
         let (run, query) = (run.to_owned(), query.clone());
         self.read("list trials", move |c| list::trials(c, &run, &query))
             .await
+    }
+
+    /// Lists the trials of all evaluation runs, each marked with its run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn list_all_trials(&self, query: &ListQuery) -> Result<Listing, MirrorError> {
+        let query = query.clone();
+        let question = move |c: &Connection| all_trials::list(c, &query);
+        self.read("list all trials", question).await
+    }
+
+    /// Lists evaluation runs whose trials may be others than those mirrored, newest first: at
+    /// most `most` that have not ended, and as many whose trials are due.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn loose_runs(&self, most: usize) -> Result<Vec<LooseRun>, MirrorError> {
+        self.read("list runs with trials to come", move |c| {
+            all_trials::loose_runs(c, most)
+        })
+        .await
     }
 
     /// Returns one run, also a tombstone.

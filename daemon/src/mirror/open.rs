@@ -8,18 +8,28 @@ use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 use include_dir::{Dir, include_dir};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use rusqlite_migration::Migrations;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
+use rusqlite_migration::{HookError, Migrations, MigrationsBuilder};
 
 use super::error::damages;
-use super::{MirrorError, Opened};
+use super::{MirrorError, Opened, trial_rows};
 
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../migrations");
 
 /// Every migration of this release, oldest first.
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
-    Migrations::from_directory(&FOLDER).expect("the folder that was built in is well formed")
+    MigrationsBuilder::from_directory(&FOLDER)
+        .expect("the folder that was built in is well formed")
+        .edit(TRIAL_COLUMNS, |migration| {
+            migration.set_up_hook(|transaction: &Transaction<'_>| {
+                trial_rows::read_again(transaction).map_err(HookError::from)
+            })
+        })
+        .finalize()
 });
+
+/// The migration after which columns of trials are read out of their texts, in its transaction.
+const TRIAL_COLUMNS: usize = 5;
 
 /// Says whose file it is, see the first migration.
 const APPLICATION_ID: i64 = 0x646f_636b;

@@ -1,7 +1,5 @@
 //! Trials: how a run's whole list or one of them is written, and how one is read.
 
-use std::collections::BTreeSet;
-
 use docks_proto::object::RawObject;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,9 +8,9 @@ use super::event::{Change, record, signed};
 use super::judge::{Verdict, judge};
 use super::position::place;
 use super::trial_rows::{
-    Arrival, Found, find, grow, insert, last_of_each, last_position, list, match_stored, remember,
-    update,
+    Arrival, Found, find, grow, insert, last_of_each, last_position, list, match_stored, update,
 };
+use super::trial_words::Words;
 use super::{Changed, Learned, Resource, Stored, Subject};
 use crate::remote::Validator;
 
@@ -46,12 +44,12 @@ pub(super) fn put_all(
         .iter()
         .map(|a| a.found.as_ref().map(|f| f.position))
         .collect();
-    let mut statuses = BTreeSet::new();
+    let mut words = Words::default();
     for (arrival, position) in arrivals.iter().zip(place(&old)) {
         put(connection, list.seq, batch, arrival, position, &mut changed)?;
-        statuses.insert(arrival.columns.status.as_str());
+        words.note(&arrival.columns);
     }
-    remember(connection, &statuses)?;
+    words.remember(connection)?;
     for seq in missing {
         // What a request after this one's beginning showed is there.
         changed.removed += connection
@@ -97,10 +95,9 @@ pub(super) fn put_one(connection: &Connection, batch: &TrialBatch) -> rusqlite::
             position,
             &mut changed,
         )?;
-        remember(
-            connection,
-            &BTreeSet::from([arrival.columns.status.as_str()]),
-        )?;
+        let mut words = Words::default();
+        words.note(&arrival.columns);
+        words.remember(connection)?;
         if let Some(found) = &arrival.found
             && found.known.same_text
             && changed.unchanged > 0

@@ -1,8 +1,8 @@
 //! The rows of trials: how they are found, added and replaced.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use docks_proto::object::{RawObject, TrialFields};
+use docks_proto::object::RawObject;
 use docks_proto::query::Row as Columns;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::judge::{Known, Times};
 use super::position::place;
 use super::trial::TrialBatch;
+use super::trial_words::Words;
 
 /// An object that arrived, with what is read from it.
 pub(super) struct Arrival<'a> {
@@ -21,13 +22,12 @@ pub(super) struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     fn of(object: &'a RawObject) -> Self {
-        let fields = TrialFields::of(object);
-        let columns = Columns::of_trial_fields(object, &fields);
+        let columns = Columns::of_trial(object);
         let times = Times {
             created: columns.created.map(|at| at.0),
-            started: Times::read(&fields.started_at),
+            started: columns.started.map(|at| at.0),
             updated: None,
-            completed: Times::read(&fields.completed_at),
+            completed: columns.completed.map(|at| at.0),
         };
         Self {
             object,
@@ -102,8 +102,10 @@ pub(super) fn insert(
     connection
         .prepare_cached(
             "INSERT INTO trials (list, id, position, name, task, agent, status, created_ms,
-               started_ms, completed_ms, reward, duration_s, observed_ms, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+               started_ms, completed_ms, reward, duration_s, observed_ms, body, model, error,
+               cost_usd, tokens, tests_passed, artifacts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+               ?18, ?19, ?20)",
         )?
         .execute(params![
             list,
@@ -120,6 +122,12 @@ pub(super) fn insert(
             columns.duration_s,
             batch.at.0,
             arrival.object.text(),
+            columns.model,
+            columns.error,
+            columns.cost_usd,
+            columns.tokens,
+            columns.tests_passed,
+            columns.artifacts,
         ])
         .map(drop)
 }
@@ -137,7 +145,8 @@ pub(super) fn update(
             "UPDATE trials SET position = ?2, name = ?3, task = ?4, agent = ?5, status = ?6,
                created_ms = ?7, started_ms = ?8, completed_ms = ?9, reward = ?10,
                duration_s = ?11, observed_ms = max(observed_ms, ?12), gone_ms = NULL,
-               doubt_ms = NULL, body = ?13
+               doubt_ms = NULL, body = ?13, model = ?14, error = ?15, cost_usd = ?16,
+               tokens = ?17, tests_passed = ?18, artifacts = ?19
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -154,8 +163,53 @@ pub(super) fn update(
             columns.duration_s,
             batch.at.0,
             arrival.object.text(),
+            columns.model,
+            columns.error,
+            columns.cost_usd,
+            columns.tokens,
+            columns.tests_passed,
+            columns.artifacts,
         ])
         .map(drop)
+}
+
+/// Reads the columns that the fifth migration added out of every stored text.
+///
+/// The migration's own SQL cannot: what a text says is decided in one place, which is not SQL.
+pub(super) fn read_again(connection: &Connection) -> rusqlite::Result<()> {
+    let mut write = connection.prepare(
+        "UPDATE trials SET model = ?2, error = ?3, cost_usd = ?4, tokens = ?5, tests_passed = ?6,
+           artifacts = ?7 WHERE seq = ?1",
+    )?;
+    let mut words = Words::default();
+    let mut after = i64::MIN;
+    loop {
+        // By portions: an update under a walk of the same table could meet its own rows.
+        let rows: Vec<(i64, String)> = connection
+            .prepare_cached("SELECT seq, body FROM trials WHERE seq > ?1 ORDER BY seq LIMIT 1000")?
+            .query_map([after], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let Some((last, _)) = rows.last() else {
+            return words.remember(connection);
+        };
+        after = *last;
+        for (seq, text) in &rows {
+            let Ok(Some(object)) = RawObject::parse(text) else {
+                continue;
+            };
+            let columns = Columns::of_trial(&object);
+            words.note(&columns);
+            write.execute(params![
+                seq,
+                columns.model,
+                columns.error,
+                columns.cost_usd,
+                columns.tokens,
+                columns.tests_passed,
+                columns.artifacts,
+            ])?;
+        }
+    }
 }
 
 /// Of objects with one id, the last one counts.
@@ -238,13 +292,4 @@ pub(super) fn grow(connection: &Connection, list: i64, by: i64) -> rusqlite::Res
         .prepare_cached("UPDATE trial_list SET rows = rows + ?2 WHERE seq = ?1")?
         .execute([list, by])
         .map(drop)
-}
-
-pub(super) fn remember(connection: &Connection, statuses: &BTreeSet<&str>) -> rusqlite::Result<()> {
-    let mut statement =
-        connection.prepare_cached("INSERT OR IGNORE INTO trial_status VALUES (?1)")?;
-    for status in statuses {
-        statement.execute([status])?;
-    }
-    Ok(())
 }

@@ -193,6 +193,19 @@ pub struct ActiveRun {
     pub newer_rows: u64,
 }
 
+/// A run whose trials may be others than those mirrored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LooseRun {
+    /// Its id.
+    pub id: String,
+    /// Whether it has not ended.
+    pub active: bool,
+    /// Whether its trials are due.
+    pub due: bool,
+    /// When its trials were last confirmed; `None` when they were never mirrored.
+    pub confirmed: Option<UnixMs>,
+}
+
 /// A run whose trials should be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrialsDue {

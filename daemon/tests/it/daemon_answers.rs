@@ -323,3 +323,32 @@ async fn it_ends_by_itself_when_nobody_asks_and_nothing_is_active() {
     let daemon = TestDaemon::start_in(home, |config| config.idle_exit = soon).await;
     daemon.ended().await;
 }
+
+#[tokio::test]
+async fn trials_of_all_runs_are_one_list_that_waits_for_what_was_never_mirrored() {
+    let (mut remote, daemon) = both(5, 3).await;
+    let all = daemon.get("/harbor/trials?limit=0").await;
+    assert_eq!(ids(&all).len(), 15);
+    assert_eq!(all.headers["docks-total"], "15");
+    assert_eq!(freshness(&all).stale_reason, None);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&all.body).unwrap();
+    for row in &rows {
+        let run = row["docks_run"]["id"].as_str().unwrap();
+        let path = format!("/harbor/runs/{run}/trials/{}", row["id"].as_str().unwrap());
+        assert_eq!(daemon.get(&path).await.status, 200, "{path}");
+    }
+    assert_eq!(ids(&daemon.get("/harbor/trials").await).len(), 15);
+    assert_eq!(ids(&daemon.get("/harbor/trials?limit=4").await).len(), 4);
+    assert_eq!(daemon.get("/harbor/trials?reward=x").await.status, 422);
+    let run = newest(&remote, RunKind::Evaluation);
+    let path = format!("/harbor/runs/{run}/trials?task=no%20such");
+    assert_eq!(ids(&daemon.get(&path).await).len(), 0);
+    remote.close().await;
+    let warm = daemon
+        .get_as("/harbor/trials?limit=0", Allowed::OnlyIfCached)
+        .await;
+    assert_eq!(warm.body, all.body);
+    let fresh = daemon.get_as("/harbor/trials", Allowed::NoCache).await;
+    assert_eq!(fresh.status, 504, "the remote is gone");
+    daemon.end().await;
+}

@@ -1,7 +1,7 @@
 //! Lists from the mirror are those that `query::apply` makes of the same objects.
 
 use docks_proto::object::RawObject;
-use docks_proto::query::{ListOf, ListQuery, Row, Sort, SortKey, apply};
+use docks_proto::query::{ListOf, ListQuery, Row, Sort, SortKey, TrialFilter, apply};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd::mirror::{Learned, Resolution};
@@ -43,22 +43,72 @@ const FIELDS: &[&str] = &[
     "agent_variant",
     "variant_name",
     "duration_seconds",
+    "started_at",
+    "error_message",
+    "logs_uri",
+    "model",
     "unknown",
+];
+
+/// Members of `result_data`.
+const RESULTS: &[&str] = &[
+    "reward",
+    "reward",
+    "error_code",
+    "error_code",
+    "error",
+    "cost_usd",
+    "prompt_tokens",
+    "completion_tokens",
+    "tests_passed",
+    "model",
+];
+
+/// What can be asked of trials; each is one parameter.
+const ASKED: &[&str] = &[
+    "agent=failed",
+    "agent=A%25B_C",
+    "model=7",
+    "model=RUNNING",
+    "task=failed",
+    "task=no%20such",
+    "error=any",
+    "error=none",
+    "error=failed",
+    "error=unknown",
+    "error=true",
+    "reward=none",
+    "reward=any",
+    "reward=0",
+    "reward=!=0.5",
+    "reward=<1",
+    "reward=>=0",
 ];
 
 fn an_object() -> impl Strategy<Value = RawObject> {
     let field = (prop::sample::select(FIELDS), prop::sample::select(TEXTS));
     let id = prop::option::of(0..12u8);
-    let reward = prop::option::of(prop::sample::select(TEXTS));
-    (id, reward, prop::collection::vec(field, 0..6)).prop_map(|(id, reward, fields)| {
-        let mut parts: Vec<String> = fields
-            .iter()
-            .map(|(key, value)| format!("\"{key}\":{value}"))
-            .collect();
-        parts.extend(id.map(|id| format!("\"id\":\"r{id}\"")));
-        parts.extend(reward.map(|r| format!("\"result_data\":{{\"reward\":{r}}}")));
-        object(&format!("{{ {} }}", parts.join(" ,")))
-    })
+    let result = (prop::sample::select(RESULTS), prop::sample::select(TEXTS));
+    let results = (any::<bool>(), prop::collection::vec(result, 0..5));
+    (id, results, prop::collection::vec(field, 0..6)).prop_map(
+        |(id, (as_text, results), fields)| {
+            let mut parts: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("\"{key}\":{value}"))
+                .collect();
+            parts.extend(id.map(|id| format!("\"id\":\"r{id}\"")));
+            let results: Vec<String> = results
+                .iter()
+                .map(|(key, value)| format!("\"{key}\":{value}"))
+                .collect();
+            let mut results = format!("{{{}}}", results.join(","));
+            if as_text {
+                results = serde_json::to_string(&results).unwrap();
+            }
+            parts.push(format!("\"result_data\":{results}"));
+            object(&format!("{{ {} }}", parts.join(" ,")))
+        },
+    )
 }
 
 fn a_query(list: ListOf) -> impl Strategy<Value = ListQuery> {
@@ -72,8 +122,10 @@ fn a_query(list: ListOf) -> impl Strategy<Value = ListQuery> {
         prop::option::of(prop::sample::select(needles)),
         (at.clone(), at),
         prop::option::of((prop::sample::select(keys), any::<bool>())),
+        prop::collection::vec(prop::sample::select(ASKED), 0..3),
     )
-        .prop_map(|(cut, status, search, times, sort)| ListQuery {
+        .prop_map(|(cut, status, search, times, sort, asked)| ListQuery {
+            trials: trial_filter(&asked.join("&")),
             limit: cut.0,
             offset: cut.1,
             status: status.into_iter().map(str::to_owned).collect(),
@@ -84,17 +136,28 @@ fn a_query(list: ListOf) -> impl Strategy<Value = ListQuery> {
         })
 }
 
+fn trial_filter(asked: &str) -> TrialFilter {
+    ListQuery::parse(ListOf::Trials, asked, 0).unwrap().trials
+}
+
 /// What a mirror keeps of objects with one key: the last.
 fn last_of_each(list: ListOf, objects: &[RawObject]) -> Vec<RawObject> {
     let key = |object: &RawObject| match list {
         ListOf::Runs => Row::of_run(object).id,
-        ListOf::Trials => Row::of_trial(object).id,
+        ListOf::Trials | ListOf::AllTrials => Row::of_trial(object).id,
     };
     let kept = |(place, object): &(usize, &RawObject)| {
         !objects[place + 1..].iter().any(|o| key(o) == key(object))
     };
     let kept = objects.iter().enumerate().filter(kept);
     kept.map(|(_, object)| object.clone()).collect()
+}
+
+/// What a mirror tells of a run's trials among those of others.
+fn marked(objects: &[RawObject], run: &str, name: &str) -> Vec<RawObject> {
+    let kept = last_of_each(ListOf::Trials, objects).into_iter();
+    kept.map(|trial| object(&docks_proto::trial::mark(trial.text(), run, name).unwrap()))
+        .collect()
 }
 
 fn joined(rows: &[RawObject]) -> String {
@@ -110,6 +173,8 @@ proptest! {
         objects in prop::collection::vec(an_object(), 0..24),
         of_runs in prop::collection::vec(a_query(ListOf::Runs), 8),
         of_trials in prop::collection::vec(a_query(ListOf::Trials), 8),
+        more in prop::collection::vec(an_object(), 0..12),
+        of_all in prop::collection::vec(a_query(ListOf::AllTrials), 8),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let place = Place::new();
@@ -128,6 +193,27 @@ proptest! {
                 let listing = mirror.list_trials("r", &query).await.unwrap().unwrap();
                 let (rows, total) =
                     apply(ListOf::Trials, last_of_each(ListOf::Trials, &objects), &query);
+                prop_assert_eq!(body(&listing), joined(&rows), "{:?}", query);
+                prop_assert_eq!((listing.total, listing.returned), (total, rows.len() as u64));
+            }
+            mirror.close().await;
+            // What has no id is told by its text, which the mark changes.
+            let with_id = |objects: &[RawObject]| -> Vec<RawObject> {
+                let with = objects.iter().filter(|o| !Row::of_trial(o).id.starts_with('~'));
+                with.cloned().collect()
+            };
+            let (objects, more) = (with_id(&objects), with_id(&more));
+            let place = Place::new();
+            let mirror = place.open();
+            put(&mirror, 1_000, vec![run("r", "failed", ""), run("other", "failed", "")]).await;
+            put_trials(&mirror, 1_000, objects.clone()).await;
+            let other = mirror.put_trials("other", more.clone(), UnixMs(1_000), None, Learned::Polled);
+            other.await.unwrap();
+            let mut all = marked(&objects, "r", "");
+            all.extend(marked(&more, "other", ""));
+            for query in of_all {
+                let listing = mirror.list_all_trials(&query).await.unwrap();
+                let (rows, total) = apply(ListOf::AllTrials, all.clone(), &query);
                 prop_assert_eq!(body(&listing), joined(&rows), "{:?}", query);
                 prop_assert_eq!((listing.total, listing.returned), (total, rows.len() as u64));
             }
@@ -236,4 +322,38 @@ async fn a_reader_never_sees_half_of_a_version() {
         assert!(mirror.data_version() >= seen);
     }
     writing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_list_over_all_runs_names_them_and_leaves_out_those_that_are_gone() {
+    let place = Place::new();
+    let mirror = place.open();
+    let runs = [("r1", "nightly"), ("r2", "weekly"), ("r3", "")];
+    let objects = runs.map(|(id, name)| run(id, "completed", &format!(r#","name":"{name}""#)));
+    put(&mirror, 1, objects.to_vec()).await;
+    for (index, (id, _)) in runs.iter().enumerate() {
+        let made = format!(r#","created_at":"2026-01-0{}T00:00:00Z""#, index + 1);
+        let trials = vec![run("t", "passed", &made), run(id, "error", &made)];
+        let put = mirror.put_trials(id, trials, UnixMs(2), None, Learned::Polled);
+        put.await.unwrap();
+    }
+    mirror
+        .entomb(RunKind::Evaluation, "r2", UnixMs(3))
+        .await
+        .unwrap();
+    let ask = async |question: &str| {
+        let query = ListQuery::parse(ListOf::AllTrials, question, 20).unwrap();
+        let listing = mirror.list_all_trials(&query).await.unwrap();
+        let rows: Vec<serde_json::Value> = serde_json::from_slice(&listing.body).unwrap();
+        let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+        let names: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{}/{}", text(&row["docks_run"], "name"), text(row, "id")))
+            .collect();
+        (names.join(" "), listing.total)
+    };
+    assert_eq!(ask("").await, ("/t /r3 nightly/t nightly/r1".into(), 4));
+    assert_eq!(ask("limit=1&status=PASSED").await, ("/t".into(), 2));
+    assert_eq!(ask("q=R1").await, ("nightly/r1".into(), 1));
+    assert_eq!(ask("status=failed").await, (String::new(), 0));
 }

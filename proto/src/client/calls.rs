@@ -141,6 +141,24 @@ impl Client {
         self.list(path, allowed).await
     }
 
+    /// Lists the trials of all evaluation runs, each marked with its run; only a `docksd` can.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn all_trials(
+        &self,
+        query: &ListQuery,
+        allowed: Allowed,
+    ) -> Result<Answer, ClientError> {
+        let path = format!(
+            "{}?{}",
+            self.routes.all_trials(),
+            query.query_string(ListOf::AllTrials)
+        );
+        self.list_patiently(path, allowed).await
+    }
+
     /// Gets one run.
     ///
     /// # Errors
@@ -268,6 +286,16 @@ impl Client {
             reply.body = join(&list);
         }
         Ok(answer(reply))
+    }
+
+    /// As [`Self::list`], for answers that may wait for the remote whatever age is allowed.
+    async fn list_patiently(&self, path: String, allowed: Allowed) -> Result<Answer, ClientError> {
+        let request = self.request(Request::get(path), allowed);
+        let patience = match allowed {
+            Allowed::OnlyIfCached => None,
+            _ => Some(PATIENT),
+        };
+        Ok(answer(self.exchange(request, patience).await?))
     }
 
     async fn object(

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use docks_proto::object::{Phase, RawObject, TrialFields, TrialResult, phase};
+use docks_proto::object::{Phase, RawObject, phase};
+use docks_proto::trial::Trial;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,21 +21,15 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Reads a trial.
     pub(super) fn of(object: &RawObject) -> Self {
-        let fields = TrialFields::of(object);
-        let result = TrialResult::of_trial(object);
-        let agent = fields.agent_variant.text();
+        let trial = Trial::of(object);
+        let fields = &trial.fields;
         let whole: Value = serde_json::from_str(object.text()).unwrap_or(Value::Null);
         Self {
             task: fields.task_slug.text().unwrap_or_default(),
-            agent: agent
-                .or_else(|| fields.variant_name.text())
-                .unwrap_or_default(),
+            agent: trial.agent().unwrap_or_default(),
             status: fields.status.text().unwrap_or_default(),
-            reward: result.reward.number(),
-            duration_seconds: fields
-                .duration_seconds
-                .number()
-                .or_else(|| result.duration_seconds.number()),
+            reward: trial.reward(),
+            duration_seconds: trial.duration_s(),
             cost_usd: cost(&whole),
         }
     }

@@ -2,7 +2,6 @@
 
 use docks_proto::object::{RawObject, RunFields, Scalar};
 use docks_proto::time::UnixMs;
-use serde::Deserialize;
 
 use super::{Cell, Detail};
 use crate::output::rows::{self, Scene};
@@ -28,9 +27,11 @@ pub(crate) fn evaluation(object: &RawObject, scene: Scene, width: Option<usize>)
     detail.field("Failed", rows::text(&run.failed_trials));
     detail.blank();
     times(&mut detail, &run, scene);
-    if let Some(table) = leaderboard(object) {
+    let room = width.unwrap_or(WIDE).saturating_sub(4);
+    let whole: serde_json::Value = serde_json::from_str(object.text()).unwrap_or_default();
+    super::harbor::add(&mut detail, &whole["harbor"], room);
+    if let Some(table) = leaderboard(&whole["leaderboard"]) {
         detail.heading("Leaderboard");
-        let room = width.unwrap_or(WIDE).saturating_sub(4);
         detail.block(&table.lay_out(room, false).text);
     }
     detail
@@ -57,15 +58,8 @@ pub(super) fn moment(value: &Scalar, scene: Scene) -> Cell {
     }
 }
 
-#[derive(Deserialize)]
-struct Holder {
-    #[serde(default)]
-    leaderboard: serde_json::Value,
-}
-
-fn leaderboard(object: &RawObject) -> Option<Table> {
-    let holder: Holder = serde_json::from_str(object.text()).ok()?;
-    let entries = holder.leaderboard.as_array().filter(|e| !e.is_empty())?;
+fn leaderboard(entries: &serde_json::Value) -> Option<Table> {
+    let entries = entries.as_array().filter(|e| !e.is_empty())?;
     let mut table = Table::plain(&["VARIANT", "PASS RATE", "TRIALS", "COMPLETED", "FAILED"]);
     for entry in entries {
         let text = |key: &str| match entry.get(key) {

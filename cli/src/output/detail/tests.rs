@@ -40,7 +40,7 @@ fn a_trial_shows_results_and_artifacts_from_both_forms() {
     let text = r#"{"id":"t-1","task_slug":"hello","variant_name":"old","status":"error",
         "result_data":"{\"reward\":0,\"error_code\":\"E1\",\"error_message\":\"boom\"}",
         "logs_uri":"gs://b/logs.txt","diff_uri":""}"#;
-    insta::assert_snapshot!(trial(&object(text), scene()).print(false));
+    insta::assert_snapshot!(trial(&object(text), scene(), None).print(false));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn hostile_objects_leave_no_control_character() {
     for text in [
         run(&object, scene()).print(false),
         evaluation(&object, scene(), Some(40)).print(false),
-        trial(&object, scene()).print(false),
+        trial(&object, scene(), Some(40)).print(false),
     ] {
         let harmless = |c: char| c == '\n' || !(c.is_control() || clean::misleads(c));
         assert!(text.chars().all(harmless), "{text:?}");
@@ -71,5 +71,5 @@ fn an_empty_object_is_shown_too() {
             .print(true)
             .contains('-')
     );
-    assert!(trial(&nothing, scene()).print(true).contains("none"));
+    assert!(trial(&nothing, scene(), None).print(true).contains("none"));
 }

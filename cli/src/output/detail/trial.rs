@@ -1,74 +1,196 @@
 //! `docks runs trial`.
 
-use docks_proto::object::RawObject;
+use docks_proto::object::{RawObject, Scalar};
+use docks_proto::trial::{Trial, UNKNOWN_ERROR};
+use serde_json::Value;
 
+use super::harbor::{self, Names};
 use super::{Cell, Detail};
 use crate::output::cell::Ink;
-use crate::output::rows::{self, Scene, Trial};
+use crate::output::rows::{self, Scene};
+use crate::output::table::Table;
+use crate::output::when;
 
-/// Shows one trial with its results and artifact URIs.
-pub(crate) fn trial(object: &RawObject, scene: Scene) -> Detail {
+/// Width of a table when nothing limits it.
+const WIDE: usize = 200;
+
+/// Shows one trial: results, phases, steps and the artifacts that were found.
+pub(crate) fn trial(object: &RawObject, scene: Scene, width: Option<usize>) -> Detail {
     let trial = Trial::of(object);
+    let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
     let fields = &trial.fields;
     let mut detail = Detail::default();
     detail.title("Trial", rows::text(&fields.id));
     detail.known("Name", fields.name.text());
     detail.field("Task", rows::text(&fields.task_slug));
+    detail.known("Dataset", trial.harbor.dataset.text());
     detail.field("Agent", Cell::of(trial.agent()));
-    detail.field("Status", trial.status(scene));
-    if let Some(error) = trial.error() {
+    detail.field("Status", rows::trial_status(&trial, scene));
+    detail.known("Phase", trial.harbor.phase.text());
+    if let Some(error) = rows::message(&trial) {
         detail.field("Error", Cell::new(error).ink(Some(Ink::Red)));
     }
-    detail.field("Duration", trial.duration());
-    detail.field(
-        "Created",
-        super::evaluation::moment(&fields.created_at, scene),
-    );
-    results(&mut detail, &trial);
-    artifacts(&mut detail, &trial);
+    detail.field("Duration", rows::duration(&trial));
+    for (label, at) in [
+        ("Created", &fields.created_at),
+        ("Started", &fields.started_at),
+        ("Ended", &fields.completed_at),
+    ] {
+        if label == "Created" || at.text().is_some() {
+            detail.field(label, super::evaluation::moment(at, scene));
+        }
+    }
+    results(&mut detail, &trial, &whole);
+    phases(&mut detail, &whole["harbor"]["phase_seconds"]);
+    if let Some(table) = steps(&whole["harbor"]["steps"]) {
+        detail.heading("Steps");
+        let room = width.unwrap_or(WIDE).saturating_sub(4);
+        detail.block(&table.lay_out(room, false).text);
+    }
+    artifacts(&mut detail, &trial, &whole);
     detail
 }
 
-fn results(detail: &mut Detail, trial: &Trial) {
+fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
     let result = &trial.result;
-    let shown_above = trial.error();
+    let shown_above = rows::message(trial);
     let detailed = result.error_message.text();
+    let short = [&result.error_code, &result.error];
     let known = [
-        ("Reward", result.reward.text()),
-        ("Tests Passed", trial.tests()),
-        ("Tokens", result.prompt_tokens.text()),
-        ("Error Code", result.error_code.text()),
+        ("Tests Passed", rows::tests_passed(trial)),
+        ("Input Tokens", tokens(&result.prompt_tokens)),
+        ("Cached Tokens", tokens(&result.cached_tokens)),
+        ("Output Tokens", tokens(&result.completion_tokens)),
+        ("Cost", trial.cost_usd().map(rows::dollars)),
+        (
+            "Error Code",
+            short
+                .into_iter()
+                .find_map(Scalar::text)
+                .filter(|kind| kind != UNKNOWN_ERROR && Some(kind) != shown_above.as_ref()),
+        ),
         (
             "Error Detail",
             detailed.filter(|_| result.error_message.text() != shown_above),
         ),
     ];
-    if known.iter().all(|(_, value)| value.is_none()) {
+    let mut lines: Vec<(String, String)> = rewards(trial, whole);
+    let known = known.into_iter();
+    lines.extend(known.filter_map(|(label, value)| Some((label.to_owned(), value?))));
+    if lines.is_empty() {
         return;
     }
     detail.heading("Results");
-    for (label, value) in known {
-        if let Some(text) = value {
-            detail.inner(label, Cell::new(text));
+    for (label, value) in lines {
+        detail.inner(&label, Cell::new(value));
+    }
+}
+
+fn tokens(value: &Scalar) -> Option<String> {
+    value.text()
+}
+
+/// The reward, then those under other keys.
+fn rewards(trial: &Trial, whole: &Value) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    let reward = trial.result.reward.text();
+    lines.extend(reward.clone().map(|reward| ("Reward".to_owned(), reward)));
+    let keys = whole["result_data"]["rewards"].as_object();
+    let several = keys.is_some_and(|keys| keys.len() > 1);
+    for (key, value) in keys.into_iter().flatten() {
+        // A lone key is the reward, whatever it is called.
+        if several && key != "reward" || reward.is_none() {
+            lines.push((format!("Reward {key}"), value.to_string()));
+        }
+    }
+    lines
+}
+
+fn phases(detail: &mut Detail, phases: &Value) {
+    let Some(phases) = phases.as_object().filter(|phases| !phases.is_empty()) else {
+        return;
+    };
+    detail.heading("Phases");
+    for (key, label) in harbor::PHASES {
+        if let Some(seconds) = phases.get(key).and_then(Value::as_f64) {
+            detail.inner(label, Cell::new(when::lasting(seconds)));
         }
     }
 }
 
-fn artifacts(detail: &mut Detail, trial: &Trial) {
-    let fields = &trial.fields;
-    let known = [
-        ("Logs", fields.logs_uri.text()),
-        ("Trajectory", fields.trajectory_uri.text()),
-        ("Diff", fields.diff_uri.text()),
-        ("Result", fields.result_uri.text()),
-    ];
-    detail.heading("Artifacts");
-    if known.iter().all(|(_, uri)| uri.is_none()) {
-        detail.block("none");
+fn steps(steps: &Value) -> Option<Table> {
+    let steps = steps.as_array().filter(|steps| !steps.is_empty())?;
+    let mut table = Table::plain(&["STEP", "REWARD", "DURATION", "COST", "ERROR"]);
+    for step in steps {
+        let rewards: Names = step["rewards"]
+            .as_object()
+            .map(|rewards| match rewards.len() {
+                1 => rewards.values().map(Value::to_string).collect(),
+                _ => rewards.iter().map(|(k, v)| format!("{k} {v}")).collect(),
+            })
+            .unwrap_or_default();
+        let seconds: f64 = step["phase_seconds"]
+            .as_object()
+            .into_iter()
+            .flat_map(|phases| phases.values().filter_map(Value::as_f64))
+            .sum();
+        table.row(vec![
+            Cell::of(step["name"].as_str().map(str::to_owned)),
+            Cell::of((!rewards.is_empty()).then(|| rewards.join(", "))),
+            Cell::of((seconds > 0.0).then(|| when::lasting(seconds))),
+            Cell::of(step["cost_usd"].as_f64().map(rows::dollars)),
+            Cell::of(step["error_code"].as_str().map(str::to_owned)),
+        ]);
     }
-    for (label, uri) in known {
-        if let Some(uri) = uri {
-            detail.inner(label, Cell::new(uri));
+    Some(table)
+}
+
+/// Types with their names in fields and for people.
+const TYPES: [(&str, &str); 4] = [
+    ("logs", "Logs"),
+    ("trajectory", "Trajectory"),
+    ("diff", "Diff"),
+    ("result", "Result"),
+];
+
+/// Lists the files where the remote tells all of them, else the address of each type.
+fn artifacts(detail: &mut Detail, trial: &Trial, whole: &Value) {
+    let f = &trial.fields;
+    let uris = [&f.logs_uri, &f.trajectory_uri, &f.diff_uri, &f.result_uri];
+    let listed = whole["harbor"]["artifacts"].as_array();
+    detail.heading("Artifacts");
+    if uris.iter().all(|uri| uri.text().is_none()) {
+        detail.block(if listed.is_some() {
+            "not available"
+        } else {
+            "none"
+        });
+        return;
+    }
+    for ((kind, label), uri) in TYPES.into_iter().zip(uris) {
+        let files = listed.into_iter().flatten();
+        let files: Vec<&Value> = files.filter(|file| file["type"] == kind).collect();
+        let uri = uri.text();
+        match (uri, files.first()) {
+            // Whoever passed it on gave it another address, so the list is of no use here.
+            (Some(uri), first) if first.is_none_or(|first| first["uri"] != uri) => {
+                detail.inner(label, Cell::new(uri));
+            }
+            (Some(_), _) => {
+                for file in files {
+                    detail.inner(label, Cell::of(file_line(file)));
+                }
+            }
+            (None, _) if listed.is_some() => detail.inner(label, Cell::new("not available")),
+            (None, _) => {}
         }
     }
+}
+
+fn file_line(file: &Value) -> Option<String> {
+    let path = file["path"].as_str().or_else(|| file["uri"].as_str())?;
+    Some(match file["size_bytes"].as_u64() {
+        Some(size) => format!("{path} ({})", indicatif::HumanBytes(size)),
+        None => path.to_owned(),
+    })
 }

@@ -1,0 +1,131 @@
+//! Trials of all evaluation runs in one list.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use docks_proto::freshness::{Allowed, Source as From};
+use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
+use docks_proto::routes::RunKind;
+
+use super::answers::{Answer, Of};
+use super::complete;
+use super::error::ApiError;
+use super::freshen::{self, Ask, freshen};
+use super::pick::Ids;
+use super::run::question;
+use super::{Service, encode};
+use crate::mirror::{Confirmed, LooseRun, Resource};
+use crate::registry::Source;
+use crate::sync::Want;
+
+/// Runs that are looked at for trials that are not mirrored, or not for good.
+const MOST: usize = 10_000;
+/// Runs whose missing trials one question waits for; more than these the backfill brings in time.
+const AWAITED: usize = 50;
+/// Runs of a metered remote that count as watched when somebody looks at all trials.
+const WATCHED: usize = 10;
+/// How long a question waits for trials that were never mirrored.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `GET /tenants/{tenant}/harbor/trials`
+pub(super) async fn list(
+    State(service): State<Arc<Service>>,
+    Ids(tenant): Ids<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let source = service.source(&headers, Some(&tenant)).await?;
+    let ask = service.ask(&headers);
+    let question = question(&uri);
+    if let Some(response) = encode::ready(&source, question, ask, service.monotonic()) {
+        return Ok(response);
+    }
+    let query = ListQuery::parse(ListOf::AllTrials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
+    let resource = Resource::List(RunKind::Evaluation);
+    let of = Of::Changing { active: false };
+    let confirmed = source.mirror.confirmed(&resource).await?;
+    let want = Want::List(RunKind::Evaluation);
+    let mut from = freshen(&source, want, confirmed.as_ref(), of, ask).await?;
+    complete::wait(&source, RunKind::Evaluation, ask.allowed).await?;
+    if bring(&source, ask).await? {
+        from = From::Remote;
+    }
+    let version = source.mirror.data_version();
+    let loose = source.mirror.loose_runs(MOST).await?;
+    watch(&source, &loose);
+    let listing = source.mirror.list_all_trials(&query).await?;
+    let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
+    let lacks = if loose.iter().any(|run| run.due) {
+        Some("the trials of some runs are not mirrored yet, so rows may be missing")
+    } else {
+        (!confirmed.whole).then(|| complete::why(&source))
+    };
+    let active = loose.iter().any(|run| run.active);
+    let of = Of::Changing { active };
+    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).lacking(lacks);
+    let now = service.monotonic();
+    Ok(encode::list(&source, question, version, answer, from, now))
+}
+
+/// Fetches trials, one run after the other: those that were never mirrored as they ended, if they
+/// are few, and those that are older than asked. Tells whether any was fetched.
+async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
+    if ask.allowed == Allowed::OnlyIfCached {
+        return Ok(false);
+    }
+    let loose = source.mirror.loose_runs(MOST).await?;
+    if !ask.takes_anything() {
+        let mut fetched = false;
+        for run in &loose {
+            fetched |= bring_one(source, run, ask).await? == From::Remote;
+        }
+        return Ok(fetched);
+    }
+    let missing: Vec<&LooseRun> = loose.iter().filter(|run| run.due).collect();
+    let many = missing.len() > AWAITED && is_metered(source);
+    if missing.is_empty() || many {
+        return Ok(false);
+    }
+    let fetch = async {
+        for run in missing {
+            // What fails is missing, and the answer says so.
+            if let Err(error) = freshen::read_through(source, want(run), ask.not_before()).await {
+                tracing::debug!(run = run.id, error = crate::chain(&error), "no trials");
+            }
+        }
+    };
+    Ok(tokio::time::timeout(PATIENCE, fetch).await.is_ok())
+}
+
+async fn bring_one(source: &Source, run: &LooseRun, ask: Ask) -> Result<From, ApiError> {
+    let confirmed = run.confirmed.map(|at| Confirmed {
+        at,
+        validator: None,
+        whole: true,
+    });
+    let of = Of::Changing { active: run.active };
+    match freshen(source, want(run), confirmed.as_ref(), of, ask).await {
+        // It is gone since the list was read; the next sweep says so.
+        Err(error) if freshen::says_not_there(&error) => Ok(From::Mirror),
+        other => other,
+    }
+}
+
+fn want(run: &LooseRun) -> Want {
+    Want::Trials(run.id.clone())
+}
+
+/// Tells the engine that somebody looks at the trials of the runs that go on.
+fn watch(source: &Source, loose: &[LooseRun]) {
+    let most = if is_metered(source) { WATCHED } else { MOST };
+    for run in loose.iter().filter(|run| run.active).take(most) {
+        source.sync.touch(&Resource::Trials(run.id.clone()));
+    }
+}
+
+fn is_metered(source: &Source) -> bool {
+    source.kind != "harbor_jobs"
+}

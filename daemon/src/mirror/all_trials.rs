@@ -1,0 +1,286 @@
+//! Trials of all evaluation runs in one list.
+//!
+//! Answers as [`docks_proto::query::apply`] does on all trials, each marked with its run. A mirror
+//! can hold a million trials, so an index that holds every column is walked, the indexes are
+//! named, and texts are read of the rows that are shown only.
+
+use docks_proto::query::{ListOf, ListQuery, Needle, Sort};
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use docks_proto::trial;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::event::signed;
+use super::list_parts::{Cut, Filter, Joined, order};
+use super::seen::confirmed;
+use super::trial_words::{self, Narrow};
+use super::{Confirmed, Listing, LooseRun, Resource};
+
+/// Reads the list.
+pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Listing> {
+    let sort = query
+        .sort
+        .unwrap_or_else(|| Sort::default_of(ListOf::AllTrials));
+    let walk = Walk::new(connection, query, sort)?;
+    let cut = Cut::of(query);
+    let (rows, total) = match &query.search {
+        _ if walk.filter.never => (Vec::new(), 0),
+        Some(text) => {
+            let found = walk.search(connection, &Needle::new(text))?;
+            (cut.of_rows(&found).to_vec(), found.len() as u64)
+        }
+        None => (walk.rows(connection, cut)?, walk.count(connection, query)?),
+    };
+    let mut listing = marked(connection, &rows)?.listing(total);
+    listing.confirmed = age(connection)?;
+    Ok(listing)
+}
+
+/// How the rows are found.
+struct Walk {
+    filter: Filter,
+    index: &'static str,
+    order: String,
+    /// Lists of runs that are gone, whose trials are not shown.
+    hidden: Vec<i64>,
+}
+
+impl Walk {
+    fn new(connection: &Connection, query: &ListQuery, sort: Sort) -> rusqlite::Result<Self> {
+        let mut filter = Filter {
+            sql: "gone_ms IS NULL".to_owned(),
+            values: Vec::new(),
+            never: false,
+        };
+        filter.and_made(query);
+        let hidden = hidden(connection)?;
+        if !hidden.is_empty() {
+            filter.and(&format!("list NOT IN ({HIDDEN})"), []);
+        }
+        let narrow = trial_words::restrict(connection, &mut filter, &query.trials)?;
+        let mut one_status = false;
+        if !query.status.is_empty() {
+            let found = statuses(connection, query)?;
+            one_status = found.len() == 1;
+            filter.and_one_of("status", &found);
+        }
+        let index = match narrow {
+            Narrow::OneError => "trials_by_error",
+            Narrow::No if one_status => "trials_by_status",
+            Narrow::No => "trials_by_created",
+        };
+        let direction = if sort.descending() { "DESC" } else { "ASC" };
+        Ok(Self {
+            filter,
+            index,
+            // Two runs may have trials of one id.
+            order: format!("{}, list {direction}", order(sort)),
+            hidden,
+        })
+    }
+
+    fn rows(&self, connection: &Connection, cut: Cut) -> rusqlite::Result<Vec<i64>> {
+        let mut values = self.filter.values.clone();
+        values.push(Value::Integer(cut.limit));
+        values.push(Value::Integer(cut.offset));
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT seq FROM trials INDEXED BY {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            self.index, self.filter.sql, self.order
+        ))?;
+        let rows = statement.query_map(params_from_iter(values), |row| row.get(0))?;
+        rows.collect()
+    }
+
+    fn count(&self, connection: &Connection, query: &ListQuery) -> rusqlite::Result<u64> {
+        let rows: i64 = if query.filters() {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT count(*) FROM trials INDEXED BY {} WHERE {}",
+                    self.index, self.filter.sql
+                ))?
+                .query_row(params_from_iter(&self.filter.values), |row| row.get(0))?
+        } else {
+            let all: i64 = connection
+                .prepare_cached("SELECT coalesce(sum(rows), 0) FROM trial_list")?
+                .query_row([], |row| row.get(0))?;
+            let mut one =
+                connection.prepare_cached("SELECT rows FROM trial_list WHERE seq = ?1")?;
+            let mut gone = 0;
+            for list in &self.hidden {
+                gone += one.query_row([list], |row| row.get::<_, i64>(0))?;
+            }
+            all - gone
+        };
+        Ok(rows.unsigned_abs())
+    }
+
+    /// Finds the rows that contain a text; reads the names of every row that passes the filter.
+    fn search(&self, connection: &Connection, needle: &Needle) -> rusqlite::Result<Vec<i64>> {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT seq, id, name, task, agent FROM trials INDEXED BY {} WHERE {} ORDER BY {}",
+            self.index, self.filter.sql, self.order
+        ))?;
+        let mut rows = statement.query(params_from_iter(&self.filter.values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            for column in 1..=4 {
+                if needle.is_in(row.get_ref(column)?.as_str()?) {
+                    found.push(row.get(0)?);
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+const HIDDEN: &str = "SELECT l.seq FROM runs r INDEXED BY runs_gone \
+                      JOIN trial_list l ON l.run = r.id \
+                      WHERE r.gone_ms IS NOT NULL AND r.kind = 'evaluation'";
+
+fn hidden(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    connection
+        .prepare_cached(HIDDEN)?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// The statuses that were asked for, as they are written in the mirror.
+fn statuses(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached("SELECT status FROM trial_status")?;
+    let all: Vec<String> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let asked = |status: &String| query.status.iter().any(|s| s.eq_ignore_ascii_case(status));
+    Ok(all.into_iter().filter(asked).collect())
+}
+
+/// Joins the texts, each with its run in front.
+fn marked(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Joined> {
+    let mut statement = connection.prepare_cached(
+        "SELECT t.body, l.run, r.name FROM trials t JOIN trial_list l ON l.seq = t.list
+         LEFT JOIN runs r ON r.kind = 'evaluation' AND r.id = l.run WHERE t.seq = ?1",
+    )?;
+    let mut joined = Joined::new();
+    for row in rows {
+        statement.query_row([row], |row| {
+            let name = row.get_ref(2)?.as_str_or_null()?.unwrap_or_default();
+            let (text, run) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+            let marked = trial::mark(text, run, name)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+            joined.push(marked.as_bytes());
+            Ok(())
+        })?;
+    }
+    Ok(joined)
+}
+
+/// Returns how old the list is: as old as the oldest part of it that may still change.
+fn age(connection: &Connection) -> rusqlite::Result<Option<Confirmed>> {
+    let Some(mut list) = confirmed(connection, &Resource::List(RunKind::Evaluation))? else {
+        return Ok(None);
+    };
+    let oldest: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(l.confirmed_ms) FROM runs r INDEXED BY runs_active
+             JOIN trial_list l ON l.run = r.id
+             WHERE r.kind = 'evaluation' AND r.active = 1 AND r.gone_ms IS NULL",
+        )?
+        .query_row([], |row| row.get(0))?;
+    if let Some(oldest) = oldest {
+        list.at = list.at.min(UnixMs(oldest));
+    }
+    list.validator = None;
+    Ok(Some(list))
+}
+
+/// Lists runs whose trials the mirror may not have as they are now, newest first: those that have
+/// not ended, and those whose trials are due.
+pub(super) fn loose_runs(connection: &Connection, most: usize) -> rusqlite::Result<Vec<LooseRun>> {
+    let most = signed(most as u64);
+    let mut found = Vec::new();
+    for (index, condition) in [
+        ("runs_active", "r.active = 1"),
+        ("runs_trials_due", "r.trials_due = 1 AND r.active = 0"),
+    ] {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT r.id, r.active, r.trials_due, l.confirmed_ms FROM runs r INDEXED BY {index}
+             LEFT JOIN trial_list l ON l.run = r.id
+             WHERE r.kind = 'evaluation' AND {condition} AND r.gone_ms IS NULL
+             ORDER BY r.created_ms DESC, r.id DESC LIMIT ?1"
+        ))?;
+        let rows = statement.query_map(params![most], |row| {
+            Ok(LooseRun {
+                id: row.get(0)?,
+                active: row.get(1)?,
+                due: row.get(2)?,
+                confirmed: row.get::<_, Option<i64>>(3)?.map(UnixMs),
+            })
+        })?;
+        for row in rows {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(question: &str) -> String {
+        let connection = super::super::open::in_memory();
+        connection
+            .execute_batch(
+                "INSERT INTO trial_status VALUES ('running');
+                 INSERT INTO trial_word VALUES ('error', 'AgentTimeoutError'), ('agent', 'oracle'),
+                   ('task', 'x');",
+            )
+            .unwrap();
+        let query = ListQuery::parse(ListOf::AllTrials, question, 20).unwrap();
+        let sort = query
+            .sort
+            .unwrap_or_else(|| Sort::default_of(ListOf::AllTrials));
+        let walk = Walk::new(&connection, &query, sort).unwrap();
+        let sql = format!(
+            "EXPLAIN QUERY PLAN SELECT seq FROM trials INDEXED BY {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            walk.index, walk.filter.sql, walk.order
+        );
+        let mut statement = connection.prepare(&sql).unwrap();
+        let values = vec![Value::Integer(1); statement.parameter_count()];
+        let lines = statement
+            .query_map(params_from_iter(values), |row| row.get::<_, String>(3))
+            .unwrap();
+        lines
+            .map(|line| line.unwrap())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn lists_over_all_runs_are_walks_of_an_index_that_end_with_their_limit() {
+        for (question, index) in [
+            ("", "COVERING INDEX trials_by_created"),
+            (
+                "sort=-created&since=2026-01-01",
+                "COVERING INDEX trials_by_created",
+            ),
+            ("agent=oracle&reward=>0", "COVERING INDEX trials_by_created"),
+            ("status=running", "INDEX trials_by_status"),
+            (
+                "error=agenttimeouterror&agent=oracle",
+                "INDEX trials_by_error",
+            ),
+        ] {
+            let plan = plan(question);
+            assert!(plan.contains(index), "{question}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{question}: {plan}");
+        }
+        let sorted = plan("sort=cost&task=x");
+        assert!(
+            sorted.contains("COVERING INDEX trials_by_created"),
+            "{sorted}"
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! What lists of all kinds are made of: conditions, order, cut, joined texts.
+
+use docks_proto::query::{ListQuery, Sort, SortKey};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::Listing;
+use super::event::signed;
+
+/// Bytes to reserve per row; most objects are of about this size.
+const TYPICAL_ROW: usize = 512;
+
+/// A `WHERE` clause with its values.
+#[derive(Clone)]
+pub(super) struct Filter {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+    /// Whether no row can pass, which SQLite must not be asked when an index is named.
+    pub(super) never: bool,
+}
+
+impl Filter {
+    pub(super) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.sql.push_str(" AND ");
+        self.sql.push_str(condition);
+        self.values.extend(values);
+    }
+
+    /// Adds that a column holds one of these words; none fit, none is found.
+    pub(super) fn and_one_of(&mut self, column: &str, words: &[impl AsRef<str>]) {
+        self.never |= words.is_empty();
+        let condition = match words.len() {
+            1 => format!("{column} = ?"),
+            many => format!("{column} IN ({})", vec!["?"; many].join(", ")),
+        };
+        let text = |word: &dyn AsRef<str>| Value::Text(word.as_ref().to_owned());
+        self.and(&condition, words.iter().map(|word| text(word)));
+    }
+
+    /// Adds when rows were made.
+    pub(super) fn and_made(&mut self, query: &ListQuery) {
+        if let Some(at) = query.since {
+            self.and("created_ms >= ?", [Value::Integer(at.0)]);
+        }
+        if let Some(at) = query.until {
+            self.and("created_ms < ?", [Value::Integer(at.0)]);
+        }
+    }
+}
+
+/// Rows with equal keys go by id in the same direction, as in `query::apply`.
+pub(super) fn order(sort: Sort) -> String {
+    let direction = if sort.descending() { "DESC" } else { "ASC" };
+    let column = match sort.key {
+        SortKey::Listed => return format!("position {direction}"),
+        SortKey::Created => "created_ms",
+        SortKey::Id => return format!("id {direction}"),
+        SortKey::Name => "name",
+        SortKey::Status => "status",
+        SortKey::Task => "task",
+        SortKey::Agent => "agent",
+        SortKey::Model => "model",
+        SortKey::Error => "error",
+        SortKey::Started => "started_ms",
+        SortKey::Completed => "completed_ms",
+        SortKey::Reward => "reward",
+        SortKey::Tests => "tests_passed",
+        SortKey::Duration => "duration_s",
+        SortKey::Cost => "cost_usd",
+        SortKey::Tokens => "tokens",
+        SortKey::Artifacts => "artifacts",
+    };
+    format!("{column} {direction}, id {direction}")
+}
+
+/// The part of a list that is asked; SQLite takes -1 for all.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) offset: i64,
+    pub(super) limit: i64,
+}
+
+impl Cut {
+    pub(super) fn of(query: &ListQuery) -> Self {
+        Self {
+            offset: signed(query.offset),
+            limit: match query.limit {
+                0 => -1,
+                limit => signed(limit),
+            },
+        }
+    }
+
+    pub(super) fn of_rows(self, rows: &[i64]) -> &[i64] {
+        let start = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let rows = rows.get(start..).unwrap_or_default();
+        let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        &rows[..most.min(rows.len())]
+    }
+}
+
+/// A JSON array that grows by stored texts.
+pub(super) struct Joined {
+    body: Vec<u8>,
+    rows: u64,
+}
+
+impl Joined {
+    pub(super) fn new() -> Self {
+        let mut body = Vec::with_capacity(20 * TYPICAL_ROW);
+        body.push(b'[');
+        Self { body, rows: 0 }
+    }
+
+    pub(super) fn push(&mut self, text: &[u8]) {
+        if self.rows > 0 {
+            self.body.push(b',');
+        }
+        self.body.extend_from_slice(text);
+        self.rows += 1;
+    }
+
+    pub(super) fn listing(mut self, total: u64) -> Listing {
+        self.body.push(b']');
+        Listing {
+            body: self.body.into(),
+            returned: self.rows,
+            total,
+            confirmed: None,
+        }
+    }
+}
+
+pub(super) fn texts(
+    connection: &Connection,
+    table: &str,
+    rows: &[i64],
+) -> rusqlite::Result<Joined> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT body FROM {table} WHERE seq = ?1"))?;
+    let mut joined = Joined::new();
+    for row in rows {
+        statement.query_row([row], |row| {
+            joined.push(row.get_ref(0)?.as_bytes()?);
+            Ok(())
+        })?;
+    }
+    Ok(joined)
+}

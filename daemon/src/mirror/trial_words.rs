@@ -1,0 +1,144 @@
+//! Words that stand in the columns of trials: remembered when they come, looked up by filters.
+//!
+//! There are few of them (agents, models, tasks, types of errors), so a filter compares those, in
+//! Rust and as leniently as it likes, and SQL gets the exact words that fit.
+
+use std::collections::BTreeSet;
+
+use docks_proto::query::{ErrorWanted, RewardWanted, Row, TrialFilter};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::list_parts::Filter;
+
+/// Words of some trials.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    statuses: BTreeSet<String>,
+    others: BTreeSet<(&'static str, String)>,
+}
+
+impl Words {
+    /// Takes the words of a trial.
+    pub(super) fn note(&mut self, row: &Row) {
+        if !self.statuses.contains(&row.status) {
+            self.statuses.insert(row.status.clone());
+        }
+        for (field, word) in [
+            ("task", &row.task),
+            ("agent", &row.agent),
+            ("model", &row.model),
+            ("error", &row.error),
+        ] {
+            if !word.is_empty() {
+                self.others.insert((field, word.clone()));
+            }
+        }
+    }
+
+    /// Writes down those that are new.
+    pub(super) fn remember(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let mut statement =
+            connection.prepare_cached("INSERT OR IGNORE INTO trial_status VALUES (?1)")?;
+        for status in &self.statuses {
+            statement.execute([status])?;
+        }
+        let mut statement =
+            connection.prepare_cached("INSERT OR IGNORE INTO trial_word VALUES (?1, ?2)")?;
+        for (field, word) in &self.others {
+            statement.execute([field, word.as_str()])?;
+        }
+        Ok(())
+    }
+}
+
+/// The one word of a column that a filter comes down to, if it is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Narrow {
+    /// Nothing so narrow.
+    No,
+    /// One type of error.
+    OneError,
+}
+
+/// Adds what is asked of trials.
+pub(super) fn restrict(
+    connection: &Connection,
+    filter: &mut Filter,
+    asked: &TrialFilter,
+) -> rusqlite::Result<Narrow> {
+    if !asked.agent.is_empty() {
+        let fits = |word: &str| asked.takes_agent(word);
+        filter.and_one_of("agent", &words(connection, "agent", fits)?);
+    }
+    if !asked.model.is_empty() {
+        let fits = |word: &str| asked.takes_model(word);
+        filter.and_one_of("model", &words(connection, "model", fits)?);
+    }
+    if !asked.task.is_empty() {
+        let fits = |word: &str| asked.takes_task(word);
+        filter.and_one_of("task", &words(connection, "task", fits)?);
+    }
+    for wanted in &asked.reward {
+        match wanted {
+            RewardWanted::Any => filter.and("reward IS NOT NULL", []),
+            RewardWanted::None => filter.and("reward IS NULL", []),
+            RewardWanted::Is(compared, number) => {
+                let condition = format!("reward {} ?", compared.sign());
+                filter.and(&condition, [Value::Real(*number)]);
+            }
+        }
+    }
+    errors(connection, filter, asked)
+}
+
+fn errors(
+    connection: &Connection,
+    filter: &mut Filter,
+    asked: &TrialFilter,
+) -> rusqlite::Result<Narrow> {
+    if asked.error.is_empty() {
+        return Ok(Narrow::No);
+    }
+    let (any, none) = (
+        asked.error.contains(&ErrorWanted::Any),
+        asked.error.contains(&ErrorWanted::None),
+    );
+    match (any, none) {
+        (true, true) => return Ok(Narrow::No),
+        (true, false) => filter.and("error <> ''", []),
+        (false, true) => {
+            let mut found = words(connection, "error", |word| asked.takes_error(word))?;
+            found.push(String::new());
+            filter.and_one_of("error", &found);
+        }
+        (false, false) => {
+            let found = words(connection, "error", |word| asked.takes_error(word))?;
+            // Said so that SQLite sees that the index of errors has them.
+            filter.and("error <> ''", []);
+            filter.and_one_of("error", &found);
+            if found.len() == 1 {
+                return Ok(Narrow::OneError);
+            }
+        }
+    }
+    Ok(Narrow::No)
+}
+
+fn words(
+    connection: &Connection,
+    field: &str,
+    fits: impl Fn(&str) -> bool,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        connection.prepare_cached("SELECT word FROM trial_word WHERE field = ?1")?;
+    let mut rows = statement.query([field])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let word = row.get_ref(0)?.as_str()?;
+        if fits(word) {
+            found.push(word.to_owned());
+        }
+    }
+    Ok(found)
+}

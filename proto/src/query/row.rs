@@ -1,0 +1,234 @@
+//! One row as far as questions go, and a question applied to a whole list.
+
+use std::cmp::Ordering;
+
+use super::{ListOf, ListQuery, Sort, SortKey};
+use crate::object::{RawObject, RunFields, Scalar};
+use crate::time::UnixMs;
+use crate::trial::Trial;
+
+/// What a row is filtered and ordered by, read once per object.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Key: its id, or one made from its text, see [`key`].
+    pub id: String,
+    /// Name or template name.
+    pub name: String,
+    /// Status as it came.
+    pub status: String,
+    /// When it was made.
+    pub created: Option<UnixMs>,
+    /// Trials: task.
+    pub task: String,
+    /// Trials: agent variant.
+    pub agent: String,
+    /// Trials: model.
+    pub model: String,
+    /// Trials: type of the error; empty when there is none.
+    pub error: String,
+    /// Trials: when it began.
+    pub started: Option<UnixMs>,
+    /// Trials: when it ended.
+    pub completed: Option<UnixMs>,
+    /// Trials: reward.
+    pub reward: Option<f64>,
+    /// Trials: tests that passed.
+    pub tests_passed: Option<f64>,
+    /// Trials: wall time in seconds.
+    pub duration_s: Option<f64>,
+    /// Trials: cost in US dollars.
+    pub cost_usd: Option<f64>,
+    /// Trials: tokens of prompts and answers.
+    pub tokens: Option<f64>,
+    /// Trials: types of which there is an artifact.
+    pub artifacts: u8,
+}
+
+impl Row {
+    /// Reads a run or evaluation run.
+    #[must_use]
+    pub fn of_run(object: &RawObject) -> Self {
+        Self::of_run_fields(object, &RunFields::of(object))
+    }
+
+    /// Takes a run's row from fields that were read from `object` before.
+    #[must_use]
+    pub fn of_run_fields(object: &RawObject, f: &RunFields) -> Self {
+        Self {
+            id: key(object, &f.id),
+            name: f
+                .name
+                .text()
+                .or_else(|| f.template_name.text())
+                .unwrap_or_default(),
+            status: text(&f.status),
+            created: instant(&f.created_at),
+            ..Self::default()
+        }
+    }
+
+    /// Reads a trial.
+    #[must_use]
+    pub fn of_trial(object: &RawObject) -> Self {
+        let trial = Trial::of(object);
+        let f = &trial.fields;
+        Self {
+            id: key(object, &f.id),
+            name: text(&f.name),
+            status: text(&f.status),
+            created: instant(&f.created_at),
+            task: text(&f.task_slug),
+            agent: trial.agent().unwrap_or_default(),
+            model: trial.model().unwrap_or_default(),
+            error: trial.error_type().unwrap_or_default(),
+            started: instant(&f.started_at),
+            completed: instant(&f.completed_at),
+            reward: trial.reward(),
+            tests_passed: trial.result.tests_passed.number(),
+            duration_s: trial.duration_s(),
+            cost_usd: trial.cost_usd(),
+            tokens: trial.tokens(),
+            artifacts: u8::try_from(trial.artifacts()).unwrap_or(u8::MAX),
+        }
+    }
+
+    fn matches(&self, list: ListOf, query: &ListQuery, needle: Option<&Needle>) -> bool {
+        let status = query.status.is_empty()
+            || query
+                .status
+                .iter()
+                .any(|s| s.eq_ignore_ascii_case(&self.status));
+        let search = needle.is_none_or(|needle| {
+            [&self.id, &self.name, &self.task, &self.agent]
+                .iter()
+                .any(|hay| needle.is_in(hay))
+        });
+        let since = query
+            .since
+            .is_none_or(|at| self.created.is_some_and(|c| c >= at));
+        let until = query
+            .until
+            .is_none_or(|at| self.created.is_some_and(|c| c < at));
+        let trial = list == ListOf::Runs || query.trials.fits(self);
+        status && search && since && until && trial
+    }
+
+    fn compare(&self, other: &Self, key: SortKey) -> Ordering {
+        let number = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            // Adding zero makes -0 and 0 the same number, which total_cmp tells apart.
+            (Some(a), Some(b)) => (a + 0.0).total_cmp(&(b + 0.0)),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        };
+        match key {
+            SortKey::Listed => Ordering::Equal,
+            SortKey::Created => self.created.cmp(&other.created),
+            SortKey::Id => self.id.cmp(&other.id),
+            SortKey::Name => self.name.cmp(&other.name),
+            SortKey::Status => self.status.cmp(&other.status),
+            SortKey::Task => self.task.cmp(&other.task),
+            SortKey::Agent => self.agent.cmp(&other.agent),
+            SortKey::Model => self.model.cmp(&other.model),
+            SortKey::Error => self.error.cmp(&other.error),
+            SortKey::Started => self.started.cmp(&other.started),
+            SortKey::Completed => self.completed.cmp(&other.completed),
+            SortKey::Reward => number(self.reward, other.reward),
+            SortKey::Tests => number(self.tests_passed, other.tests_passed),
+            SortKey::Duration => number(self.duration_s, other.duration_s),
+            SortKey::Cost => number(self.cost_usd, other.cost_usd),
+            SortKey::Tokens => number(self.tokens, other.tokens),
+            SortKey::Artifacts => self.artifacts.cmp(&other.artifacts),
+        }
+    }
+}
+
+fn text(value: &Scalar) -> String {
+    value.text().unwrap_or_default()
+}
+
+fn instant(value: &Scalar) -> Option<UnixMs> {
+    value.text().and_then(|t| UnixMs::parse(&t))
+}
+
+/// Returns what an object is known by: its id, or `~` and 16 digits made from its text.
+///
+/// An object without an id is kept and listed like any other; equal texts are one object.
+#[must_use]
+pub fn key(object: &RawObject, id: &Scalar) -> String {
+    id.text().unwrap_or_else(|| {
+        // FNV-1a: stable over releases, since the key is stored, and needs no crate.
+        let hash = object
+            .text()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
+        format!("~{hash:016x}")
+    })
+}
+
+/// A text to look for without regard to case, character by character.
+#[derive(Debug, Clone)]
+pub struct Needle(String);
+
+impl Needle {
+    /// Takes the text as given; no character in it means anything special.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(fold(text))
+    }
+
+    /// Tells whether `hay` contains the text.
+    #[must_use]
+    pub fn is_in(&self, hay: &str) -> bool {
+        if self.0.is_ascii() && hay.is_ascii() {
+            let needle = self.0.as_bytes();
+            return needle.is_empty()
+                || hay
+                    .as_bytes()
+                    .windows(needle.len())
+                    .any(|part| part.eq_ignore_ascii_case(needle));
+        }
+        fold(hay).contains(&self.0)
+    }
+}
+
+/// Lowers each character by itself: `str::to_lowercase` looks at its neighbours (the Greek
+/// final sigma), so that a part of a text would not be found in it.
+fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// Applies a question to a whole list; returns the rows and how many matched before the cut.
+///
+/// Rows that compare equal are ordered by id in the same direction, except
+/// in listed order, so the answer does not depend on the order that came in. Where two runs
+/// have trials of one id, the order of the runs that came in decides.
+#[must_use]
+pub fn apply(list: ListOf, objects: Vec<RawObject>, query: &ListQuery) -> (Vec<RawObject>, u64) {
+    let row = |object: &RawObject| match list {
+        ListOf::Runs => Row::of_run(object),
+        ListOf::Trials | ListOf::AllTrials => Row::of_trial(object),
+    };
+    let needle = query.search.as_deref().map(Needle::new);
+    let mut rows: Vec<(Row, RawObject)> = objects
+        .into_iter()
+        .map(|o| (row(&o), o))
+        .filter(|(r, _)| r.matches(list, query, needle.as_ref()))
+        .collect();
+    let sort = query.sort.unwrap_or_else(|| Sort::default_of(list));
+    if sort.key != SortKey::Listed {
+        rows.sort_by(|(a, _), (b, _)| a.compare(b, sort.key).then_with(|| a.id.cmp(&b.id)));
+    }
+    if sort.descending() {
+        rows.reverse();
+    }
+    let total = rows.len() as u64;
+    let limit = if query.limit == 0 {
+        usize::MAX
+    } else {
+        usize::try_from(query.limit).unwrap_or(usize::MAX)
+    };
+    let offset = usize::try_from(query.offset).unwrap_or(usize::MAX);
+    let rows = rows.into_iter().skip(offset).take(limit);
+    (rows.map(|(_, o)| o).collect(), total)
+}

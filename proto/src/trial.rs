@@ -1,0 +1,215 @@
+//! A trial with what is nested in it, and what columns, filters and orders make of that.
+//!
+//! A Docks API and a jobs directory say the same things in other places; here
+//! they become one, so that the mirror, a list without a daemon and a table agree.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::object::{RawObject, RunMark, Scalar, TrialFields, TrialHarbor, TrialResult};
+
+/// What an error without a type is called.
+pub const UNKNOWN_ERROR: &str = "unknown";
+
+/// Member that a list over all runs puts in front of each trial: `{"id":…,"name":…}` of its run.
+pub const RUN_MARK: &str = "docks_run";
+
+/// A trial's own fields and those of the objects in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Trial {
+    /// Its own fields.
+    pub fields: TrialFields,
+    /// Its `result_data`, in object form or as the same object in a JSON string.
+    pub result: TrialResult,
+    /// Its `harbor` object.
+    pub harbor: TrialHarbor,
+    /// The run it belongs to, in a list over all runs.
+    pub run: RunMark,
+}
+
+#[derive(Default, Deserialize)]
+struct Nested<'a> {
+    #[serde(borrow, default)]
+    result_data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    harbor: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    docks_run: Option<&'a RawValue>,
+}
+
+impl Trial {
+    /// Reads a trial; what is missing or of another type stays `Null`.
+    #[must_use]
+    pub fn of(object: &RawObject) -> Self {
+        let nested: Nested<'_> = serde_json::from_str(object.text()).unwrap_or_default();
+        Self {
+            fields: TrialFields::of(object),
+            result: nested.result_data.map(result).unwrap_or_default(),
+            harbor: nested.harbor.map(read).unwrap_or_default(),
+            run: nested.docks_run.map(read).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the agent variant under its newer or older name.
+    #[must_use]
+    pub fn agent(&self) -> Option<String> {
+        first([&self.fields.agent_variant, &self.fields.variant_name])
+    }
+
+    /// Returns the model.
+    #[must_use]
+    pub fn model(&self) -> Option<String> {
+        first([&self.harbor.model, &self.fields.model, &self.result.model])
+    }
+
+    /// Returns the type of what went wrong; [`UNKNOWN_ERROR`] where only a message says that
+    /// something did.
+    ///
+    /// A trial that has yet to start can say why it never did, which is no error.
+    #[must_use]
+    pub fn error_type(&self) -> Option<String> {
+        let typed = first([&self.result.error_code, &self.result.error]);
+        typed.or_else(|| {
+            let status = self.fields.status.text().unwrap_or_default();
+            let said = self.error_message().is_some() && !status.eq_ignore_ascii_case("pending");
+            said.then(|| UNKNOWN_ERROR.to_owned())
+        })
+    }
+
+    /// Returns what went wrong, from wherever it is said in words.
+    #[must_use]
+    pub fn error_message(&self) -> Option<String> {
+        first([&self.fields.error_message, &self.result.error_message])
+    }
+
+    /// Returns the reward.
+    #[must_use]
+    pub fn reward(&self) -> Option<f64> {
+        self.result.reward.number()
+    }
+
+    /// Returns the wall time in seconds.
+    #[must_use]
+    pub fn duration_s(&self) -> Option<f64> {
+        let own = self.fields.duration_seconds.number();
+        own.or_else(|| self.result.duration_seconds.number())
+    }
+
+    /// Returns the cost in US dollars.
+    #[must_use]
+    pub fn cost_usd(&self) -> Option<f64> {
+        self.result.cost_usd.number()
+    }
+
+    /// Returns the tokens of prompts and answers together, as far as they are known.
+    #[must_use]
+    pub fn tokens(&self) -> Option<f64> {
+        let prompt = self.result.prompt_tokens.number();
+        match (prompt, self.result.completion_tokens.number()) {
+            (Some(prompt), Some(completion)) => Some(prompt + completion),
+            (prompt, completion) => prompt.or(completion),
+        }
+    }
+
+    /// Counts the types of which there is an artifact.
+    #[must_use]
+    pub fn artifacts(&self) -> usize {
+        let f = &self.fields;
+        let uris = [&f.logs_uri, &f.trajectory_uri, &f.diff_uri, &f.result_uri];
+        uris.iter().filter(|uri| uri.text().is_some()).count()
+    }
+}
+
+/// Puts the run in front of a trial's own members, which stay as they are.
+///
+/// # Errors
+///
+/// When the id or the name cannot be written, which no text is known to do.
+pub fn mark(trial: &str, run_id: &str, run_name: &str) -> Result<String, serde_json::Error> {
+    let (id, name) = (
+        serde_json::to_string(run_id)?,
+        serde_json::to_string(run_name)?,
+    );
+    let members = trial.strip_prefix('{').unwrap_or(trial);
+    let comma = if members.trim_start().starts_with('}') {
+        ""
+    } else {
+        ","
+    };
+    Ok(format!(
+        "{{\"{RUN_MARK}\":{{\"id\":{id},\"name\":{name}}}{comma}{members}"
+    ))
+}
+
+fn first<const N: usize>(places: [&Scalar; N]) -> Option<String> {
+    places.into_iter().find_map(Scalar::text)
+}
+
+fn read<T: for<'de> Deserialize<'de> + Default>(raw: &RawValue) -> T {
+    serde_json::from_str(raw.get()).unwrap_or_default()
+}
+
+fn result(raw: &RawValue) -> TrialResult {
+    if raw.get().starts_with('"') {
+        let inner: String = serde_json::from_str(raw.get()).unwrap_or_default();
+        return serde_json::from_str(&inner).unwrap_or_default();
+    }
+    read(raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(text: &str) -> Trial {
+        Trial::of(&RawObject::parse(text).unwrap().unwrap())
+    }
+
+    #[test]
+    fn result_data_reads_the_same_as_object_and_as_string() {
+        let a = trial(r#"{"result_data":{"reward":0.5,"tests_total":"4"}}"#);
+        let b = trial(r#"{"result_data":"{\"reward\":0.5,\"tests_total\":\"4\"}"}"#);
+        assert_eq!(a, b);
+        assert_eq!(
+            (a.reward(), a.result.tests_total.number()),
+            (Some(0.5), Some(4.0))
+        );
+        assert_eq!(trial(r#"{"result_data":[1]}"#), Trial::default());
+    }
+
+    #[test]
+    fn both_kinds_of_remote_say_agent_model_and_error_in_their_own_places() {
+        let harbor = trial(
+            r#"{"agent_variant":"coder (a/m)","harbor":{"model":"a/m"},"result_data":{"error_code":"AgentTimeoutError","prompt_tokens":3,"completion_tokens":4}}"#,
+        );
+        assert_eq!(harbor.model().as_deref(), Some("a/m"));
+        assert_eq!(harbor.error_type().as_deref(), Some("AgentTimeoutError"));
+        assert_eq!(harbor.tokens(), Some(7.0));
+        let api = trial(
+            r#"{"variant_name":"base","model":"m","status":"failed","error_message":"boom"}"#,
+        );
+        assert_eq!(
+            (api.agent().as_deref(), api.model().as_deref()),
+            (Some("base"), Some("m"))
+        );
+        assert_eq!(api.error_type().as_deref(), Some(UNKNOWN_ERROR));
+        let waits = trial(r#"{"status":"pending","error_message":"never started"}"#);
+        assert_eq!(waits.error_type(), None);
+    }
+
+    #[test]
+    fn a_mark_leaves_the_rest_as_it_came() {
+        let text = r#"{ "id" : "t", "n":1.50 }"#;
+        let marked = mark(text, "r\"1", "nightly").unwrap();
+        assert_eq!(
+            marked,
+            r#"{"docks_run":{"id":"r\"1","name":"nightly"}, "id" : "t", "n":1.50 }"#
+        );
+        assert_eq!(trial(&marked).run.id.text().as_deref(), Some("r\"1"));
+        assert!(
+            RawObject::parse(&mark("{ }", "r", "").unwrap())
+                .unwrap()
+                .is_some()
+        );
+    }
+}
