@@ -66,6 +66,8 @@ struct Times {
 struct Variant {
     variant_name: String,
     trial_count: u64,
+    // Left out where nothing has ended: the public Python client compares it with numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
     avg_pass_rate: Option<f64>,
     completed_count: u64,
     failed_count: u64,

@@ -36,19 +36,29 @@ pub(in crate::remote::harbor_jobs) struct Trial<'a> {
     harbor: TrialHarbor<'a>,
 }
 
+/// The public Python client does sums with some of these and knows how to do without them, but
+/// not what to do with a null: those are left out where they are unknown.
 #[derive(Debug, Serialize)]
 struct ResultData<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<f64>,
     rewards: BTreeMap<&'a str, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tests_passed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tests_total: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     duration_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     cached_tokens: Option<u64>,
     cost_usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_message: Option<&'a str>,
 }
 
