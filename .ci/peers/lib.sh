@@ -53,10 +53,11 @@ until_true() {
     done
 }
 
-# Makes a Python environment with one pinned package, once; prints its folder.
+# Makes a Python environment with pinned packages, once; prints its folder.
 python_environment() {
-    local package=$1 folder log
-    folder=$cache/${package//==/-}
+    local folder log name
+    name=$(printf '%s+' "${@//==/-}")
+    folder=$cache/${name%+}
     log=$work/pip.log
     command -v python3 >/dev/null || return 1
     mkdir -p "$cache"
@@ -67,7 +68,7 @@ python_environment() {
         [[ -e $folder/.complete ]] ||
             { rm -rf "$folder" &&
                 python3 -m venv "$folder" &&
-                "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$package" &&
+                "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" &&
                 touch "$folder/.complete"; }
     ) 9>"$cache/.lock" >"$log" 2>&1 || return 1
     printf '%s\n' "$folder"
