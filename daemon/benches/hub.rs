@@ -13,6 +13,7 @@
 )]
 
 #[path = "../testkit/harbor_jobs.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
 mod harbor_jobs;
 
 use std::net::SocketAddr;
