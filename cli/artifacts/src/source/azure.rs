@@ -7,7 +7,8 @@ use object_store::ObjectStore;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
 use super::Surroundings;
-use super::bucket::{BoxedError, Connector, Provider, Signing, retry};
+use super::bucket::{BoxedError, Provider, Signing, retry};
+use super::connector::Connector;
 
 /// Which account, where it is, and what opens it.
 #[derive(Clone, Default)]

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::StreamExt;
-use object_store::client::{HttpClient, HttpConnector};
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    ClientOptions, Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
+    Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, RetryConfig,
 };
 
+use super::connector::Connector;
 use super::{Answer, Ask, AzureSettings, GcsSettings, Opened, S3Settings, SourceError, http};
 use crate::version::{ResumePoint, Version};
 
@@ -274,16 +274,6 @@ impl BucketSource {
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         Ok(self.client.get_or_init(|| made).clone())
-    }
-}
-
-/// Gives `object_store` the client that this program uses for downloads.
-#[derive(Debug)]
-pub(super) struct Connector(reqwest::Client);
-
-impl HttpConnector for Connector {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
     }
 }
 

@@ -10,7 +10,8 @@ use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use super::Surroundings;
-use super::bucket::{BoxedError, Connector, Provider, Signing, retry};
+use super::bucket::{BoxedError, Provider, Signing, retry};
+use super::connector::Connector;
 
 /// Where Google Cloud Storage is and what to sign with.
 #[derive(Debug, Clone, Default)]

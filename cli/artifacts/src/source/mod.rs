@@ -6,6 +6,7 @@
 
 mod azure;
 pub mod bucket;
+mod connector;
 pub mod file;
 mod gcs;
 pub mod http;

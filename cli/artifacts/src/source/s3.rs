@@ -12,7 +12,8 @@ use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
 use super::Surroundings;
-use super::bucket::{BoxedError, Connector, Provider, Signing, retry};
+use super::bucket::{BoxedError, Provider, Signing, retry};
+use super::connector::Connector;
 
 /// Where S3 is and what to sign with.
 #[derive(Clone, Default)]

@@ -196,3 +196,13 @@ async fn objects_of_s3_and_azure_are_fetched_from_the_named_endpoint() {
     let why = fails("s3://my-bucket/private", &signed).await;
     assert!(why.contains("credentials that were found"), "{why}");
 }
+
+#[tokio::test]
+async fn an_emulator_that_names_no_version_is_read_too() {
+    let nameless = Answer::Nameless(b"content".to_vec());
+    let server = Server::start(&[("/bucket/x%2Etxt", nameless)]).await;
+    let sources = sources(http(IDLE), None, &[("STORAGE_EMULATOR_HOST", &server.url)]);
+    let output = tempfile::tempdir().unwrap();
+    let (outcome, memory) = fetch(&logs("gs://bucket/x.txt"), &sources, output.path()).await;
+    assert_eq!(outcome.bytes(), 7, "{:?}", memory.failures);
+}

@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Together(Arc<Barrier>, Vec<u8>),
     /// First this, afterwards that.
     Then(Box<Answer>, Box<Answer>),
+    /// 200 with this body, and neither a tag nor a time.
+    Nameless(Vec<u8>),
     /// An object that knows versions and ranges; each answer ends after so many bytes.
     Object(Object),
     /// 200 only with this value of `Authorization`, else 401.
@@ -203,6 +205,13 @@ async fn respond(stream: &mut TcpStream, answer: Answer, head: &str) -> std::io:
         Answer::Together(barrier, body) => {
             barrier.wait().await;
             send(stream, 200, "", body.len(), &body).await
+        }
+        Answer::Nameless(body) => {
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 200 x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(&body).await
         }
         Answer::Object(object) => object.respond(stream, head).await,
         Answer::Secret(expected, body) => {
