@@ -53,13 +53,13 @@ until_true() {
     done
 }
 
-# Makes a Python environment with pinned packages, once; prints its folder.
+# Makes a Python environment with pinned packages, once, with $PYTHON; prints its folder.
 python_environment() {
-    local folder log name
+    local python=${PYTHON:-python3} folder log name
     name=$(printf '%s+' "${@//==/-}")
     folder=$cache/${name%+}
     log=$work/pip.log
-    command -v python3 >/dev/null || return 1
+    command -v "$python" >/dev/null || return 1
     mkdir -p "$cache"
     (
         # Two checkouts may want the same environment at once.
@@ -67,7 +67,7 @@ python_environment() {
         # Chained, because `set -e` does not hold where a caller tests the result.
         [[ -e $folder/.complete ]] ||
             { rm -rf "$folder" &&
-                python3 -m venv "$folder" &&
+                "$python" -m venv "$folder" &&
                 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@" &&
                 touch "$folder/.complete"; }
     ) 9>"$cache/.lock" >"$log" 2>&1 || return 1

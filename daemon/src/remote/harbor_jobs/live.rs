@@ -25,6 +25,8 @@ const MOST_WAIT: Duration = Duration::from_millis(150);
 const SHARE: u32 = 5;
 /// Jobs that are handed out together, at most.
 const MOST_JOBS: usize = 16;
+/// When a job that changed under the look is looked at again: its files are not young any more.
+const AGAIN: Duration = Duration::from_millis(120);
 /// How often every trial of finished jobs is looked at, too.
 const THOROUGH: Duration = Duration::from_secs(300);
 
@@ -148,7 +150,10 @@ impl State {
 
     /// Looks where events point, and returns what differs from what was handed out.
     pub(super) fn news(&mut self, now: UnixMs) -> Result<News, RemoteError> {
-        let dirt = self.live.inbox.take();
+        let mut dirt = self.live.inbox.take();
+        for unsure in &self.index.unsure {
+            dirt.jobs.insert(unsure.clone(), Part::Whole);
+        }
         if dirt.everything || is_gone(&self.index.dir) {
             self.look(now, Depth::Every)?;
         } else {
@@ -156,7 +161,7 @@ impl State {
             self.tell(now)?;
             self.live.looked_at(&self.index, dirt.jobs.keys());
         }
-        self.wake_for_beginnings(now);
+        self.wake_in_time(now);
         let mut news = News {
             runs: Vec::new(),
             gone: self.proved_gone(),
@@ -225,11 +230,13 @@ impl State {
         proved
     }
 
-    /// Sees to it that jobs that are too young to be told are told in time.
-    fn wake_for_beginnings(&self, now: UnixMs) {
+    /// Sees to it that jobs that are too young to be told are told in time, and that those which
+    /// changed under the look are looked at again.
+    fn wake_in_time(&self, now: UnixMs) {
         let left = self.index.jobs.values().filter(|job| job.is_job());
         let left = left.filter_map(|job| job.settles_in(now)).min();
-        self.live.inbox.wake_in(left);
+        let again = (!self.index.unsure.is_empty()).then_some(AGAIN);
+        self.live.inbox.wake_in(left.into_iter().chain(again).min());
     }
 }
 

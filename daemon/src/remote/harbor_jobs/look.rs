@@ -1,6 +1,6 @@
 //! Looking at the directory: all jobs or one, with the processes behind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub(super) struct Index {
     pub(super) quiet_limit: Duration,
     /// Versions at which a job's process was proved to be gone.
     gone_at: BTreeMap<OsString, u64>,
+    /// Jobs that have to be looked at again soon, since they changed under the last look.
+    pub(super) unsure: BTreeSet<OsString>,
     /// Files opened so far.
     pub(super) opened: u64,
 }
@@ -43,6 +45,7 @@ impl Index {
             processes,
             quiet_limit,
             gone_at: BTreeMap::new(),
+            unsure: BTreeSet::new(),
             opened: 0,
         }
     }
@@ -118,6 +121,7 @@ impl Index {
     /// written its last word in between. A job is called dead only when its files, read once
     /// more, are as they were.
     fn find_processes(&mut self, names: &[OsString], reader: &mut Reader) {
+        self.unsure.retain(|name| !names.contains(name));
         let mut unsure: Vec<OsString> = names
             .iter()
             .filter(|name| self.needs_process(name))
@@ -135,9 +139,10 @@ impl Index {
             });
         }
         // It changes faster than it can be looked at: somebody writes.
-        for name in unsure {
-            self.set_life(&name, Life::RecentSigns);
+        for name in &unsure {
+            self.set_life(name, Life::RecentSigns);
         }
+        self.unsure.extend(unsure);
     }
 
     /// Tells whether the processes must be gone through for a job; settles it when not.

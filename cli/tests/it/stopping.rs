@@ -1,0 +1,146 @@
+//! Stopping a job: which process, which signal, and what is said when there is none to send.
+
+use std::fs;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::real::{Real, eventually, signal};
+
+const JOB: &str = "killed-midway";
+
+/// A process that holds the log of a sample job open, as Harbor does.
+struct Holder(Child);
+
+/// Cleans up as Harbor does: its trials are cancelled, then the job's result says so.
+const CLEANS_UP: &str = r#"
+    stop() {
+        echo asked >>"$JOB/../asked"
+        for trial in "$JOB"/long-solve__*; do
+            sed 's/"exception_info": null/"exception_info": {"exception_type": "CancelledError", "exception_message": ""}/' \
+                "$MODEL" >"$trial/result.json"
+        done
+        sed -i 's/"n_running_trials": 2/"n_running_trials": 0/; s/"n_cancelled_trials": 0/"n_cancelled_trials": 2/' \
+            "$JOB/result.json"
+        exit 130
+    }
+"#;
+
+impl Holder {
+    fn start(real: &Real, script: &str) -> Self {
+        let job = job(real);
+        let model = fs::read_dir(&job)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path().join("result.json"));
+        let model = model.into_iter().find(|path| path.is_file()).unwrap();
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", script])
+            .env("JOB", &job)
+            .env("MODEL", model)
+            .stdin(Stdio::null())
+            .process_group(0);
+        let holder = Self(command.spawn().unwrap());
+        eventually("the job runs", || {
+            let text = real
+                .run_jobs(&format!("runs get {JOB} --format json"))
+                .good();
+            let run: serde_json::Value = serde_json::from_str(&text).unwrap();
+            run["harbor"]["pid"] == holder.0.id()
+        });
+        holder
+    }
+
+    fn ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|status| status.is_none()) {
+            signal(self.0.id(), "KILL");
+            drop(self.0.wait());
+        }
+    }
+}
+
+fn job(real: &Real) -> PathBuf {
+    real.jobs().join(JOB)
+}
+
+/// Waits in small steps, since a shell hears of a signal only between commands.
+fn waiting(before: &str) -> String {
+    format!("{before}\nexec 3>>\"$JOB/job.log\"\nwhile :; do sleep 0.05 3>&-; done")
+}
+
+#[test]
+fn a_job_is_asked_once_and_waited_for_until_it_has_cleaned_up() {
+    let real = Real::with_jobs();
+    let script = waiting(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+    let mut holder = Holder::start(&real, &script);
+    let stopped = real.run_jobs(&format!("runs stop {JOB} --force"));
+    assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
+    assert!(
+        stopped.stdout.ends_with(": cancelled\n"),
+        "{}",
+        stopped.stdout
+    );
+    let said = format!("SIGTERM was sent to process {}", holder.0.id());
+    assert!(stopped.stderr.contains(&said), "{}", stopped.stderr);
+    assert_eq!(holder.0.wait().unwrap().code(), Some(130));
+    assert_eq!(
+        fs::read_to_string(real.jobs().join("asked")).unwrap(),
+        "asked\n"
+    );
+    let again = real.run_jobs(&format!("runs stop {JOB} --force"));
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("is not running"), "{}", again.stderr);
+}
+
+#[test]
+fn a_process_that_catches_nothing_is_left_alone_until_killing_it_is_asked() {
+    let real = Real::with_jobs();
+    let mut holder = Holder::start(&real, &waiting("trap '' INT"));
+    let refused = real.run_jobs(&format!("runs eval-cancel {JOB} --force"));
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    for part in [
+        "catches neither SIGTERM nor SIGINT",
+        "--kill",
+        "trials under way are lost",
+    ] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert!(!holder.ended());
+    let killed = real.run_jobs(&format!("runs eval-cancel {JOB} --force --kill"));
+    assert_eq!(killed.code, Some(0), "{}", killed.stderr);
+    assert!(killed.stdout.ends_with(": failed\n"), "{}", killed.stdout);
+    assert_eq!(holder.0.wait().unwrap().signal(), Some(9));
+}
+
+#[test]
+fn a_job_that_does_not_end_is_not_asked_again_but_can_be_killed() {
+    let real = Real::with_jobs();
+    let script = waiting("trap 'echo asked >>\"$JOB/../asked\"' TERM");
+    let mut holder = Holder::start(&real, &script);
+    let line = format!("runs stop {JOB} --force");
+    let mut waits = real.command_jobs(&line).spawn().unwrap();
+    let asked = real.jobs().join("asked");
+    eventually("it was asked", || asked.exists());
+    // Giving up waiting leaves it as it is: asked, once.
+    signal(waits.id(), "INT");
+    assert_eq!(waits.wait().unwrap().code(), Some(130));
+    let shown = real
+        .run_jobs(&format!("runs get {JOB} --format json"))
+        .good();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (&shown["status"], &shown["harbor"]["state"]),
+        (&"running".into(), &"stopping".into())
+    );
+    let killed = real.run_jobs(&format!("{line} --kill"));
+    assert_eq!(killed.code, Some(0), "{}", killed.stderr);
+    assert_eq!(holder.0.wait().unwrap().signal(), Some(9));
+    assert_eq!(fs::read_to_string(asked).unwrap(), "asked\n");
+}
