@@ -11,27 +11,26 @@ use rusqlite::types::Value;
 
 use super::list_parts::Filter;
 
+/// Columns whose words are remembered, in the order of [`Words::others`].
+const FIELDS: [&str; 4] = ["task", "agent", "model", "error"];
+
 /// Words of some trials.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     statuses: BTreeSet<String>,
-    others: BTreeSet<(&'static str, String)>,
+    others: [BTreeSet<String>; 4],
 }
 
 impl Words {
     /// Takes the words of a trial.
     pub(super) fn note(&mut self, row: &Row) {
-        if !self.statuses.contains(&row.status) {
-            self.statuses.insert(row.status.clone());
-        }
-        for (field, word) in [
-            ("task", &row.task),
-            ("agent", &row.agent),
-            ("model", &row.model),
-            ("error", &row.error),
-        ] {
-            if !word.is_empty() {
-                self.others.insert((field, word.clone()));
+        let words = [&row.task, &row.agent, &row.model, &row.error];
+        let others = self.others.iter_mut().zip(words);
+        let others = others.filter(|(_, word)| !word.is_empty());
+        for (known, word) in others.chain([(&mut self.statuses, &row.status)]) {
+            // Most trials bring nothing new, and a copy of every word would be felt.
+            if !known.contains(word) {
+                known.insert(word.clone());
             }
         }
     }
@@ -45,8 +44,10 @@ impl Words {
         }
         let mut statement =
             connection.prepare_cached("INSERT OR IGNORE INTO trial_word VALUES (?1, ?2)")?;
-        for (field, word) in &self.others {
-            statement.execute([field, word.as_str()])?;
+        for (field, words) in FIELDS.iter().zip(&self.others) {
+            for word in words {
+                statement.execute([field, word.as_str()])?;
+            }
         }
         Ok(())
     }
