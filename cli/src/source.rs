@@ -66,6 +66,8 @@ pub(crate) struct Answered {
     pub(crate) freshness: Freshness,
     /// Lists: how many match before the cut, where that is known.
     pub(crate) total: Option<u64>,
+    /// Empty lists from the daemon: whether the statuses asked for were ever seen.
+    pub(crate) status_seen: Option<bool>,
 }
 
 /// One place to ask.
@@ -152,6 +154,7 @@ impl<'a, W: Ways> Source<'a, W> {
                 .freshness
                 .unwrap_or_else(|| direct::fresh(self.began)),
             total: answer.total,
+            status_seen: answer.status_seen,
             body: answer.body,
         }
     }

@@ -20,6 +20,8 @@ pub const PROTOCOL: &str = "docks-protocol";
 pub const VERSION: &str = "docks-version";
 /// How many objects match a list's filters before `limit` and `offset`.
 pub const TOTAL: &str = "docks-total";
+/// On an empty list that was filtered by status: whether each of those statuses was ever seen.
+pub const STATUS_SEEN: &str = "docks-status-seen";
 /// When the remote last confirmed the answer, RFC 3339 with milliseconds.
 pub const AS_OF: &str = "docks-as-of";
 /// Age of the answer in milliseconds, finer than `Age`.

@@ -125,7 +125,7 @@ async fn check_status(asking: &Asking<'_>, which: Which<'_>, status: &str) -> Re
                 ..ListQuery::default()
             };
             let answered = asking.ask(which.question(&probe)).await?;
-            !objects(&answered)?.is_empty()
+            answered.status_seen == Some(true) || !objects(&answered)?.is_empty()
         }
     };
     if seen {

@@ -50,6 +50,7 @@ pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Answ
     Answered {
         freshness: answer.freshness.unwrap_or_else(unknown),
         total: answer.total,
+        status_seen: answer.status_seen,
         body: answer.body,
     }
 }

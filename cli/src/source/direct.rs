@@ -42,6 +42,7 @@ pub(super) async fn ask(client: &Client, question: Question<'_>, began: UnixMs) 
         Ok((body, total)) => Ok(Ok(Answered {
             body,
             total,
+            status_seen: None,
             freshness: fresh(began),
         })),
         Err(Stop::Client(error)) => Ok(Err(error)),

@@ -159,3 +159,28 @@ fn a_read_goes_on_to_the_remote_and_an_action_that_may_have_begun_does_not() {
         "it may have been stopped already"
     );
 }
+
+#[test]
+fn a_status_that_only_an_earlier_row_had_is_no_mistake() {
+    let remote = empty_remote();
+    let sealed = Sealed::new(&remote);
+    let _daemon = FakeDaemon::start(&sealed.socket(), |asked| {
+        let seen = if asked.contains("thawing") {
+            "true"
+        } else {
+            "false"
+        };
+        let headers = vec![
+            STALE[1],
+            STALE[2],
+            ("docks-total", "0"),
+            ("docks-status-seen", seen),
+        ];
+        Says::Answer(200, headers, "[]".to_owned())
+    });
+    let ended = sealed.run_with_daemon("runs list --status thawing");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));
+    let ended = sealed.run_with_daemon("runs list --status frozen");
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("unknown status `frozen`"));
+}

@@ -16,8 +16,8 @@ use super::error::ApiError;
 use super::freshen::{self, Ask, freshen};
 use super::pick::Ids;
 use super::run::question;
-use super::{Service, encode};
-use crate::mirror::{Confirmed, LooseRun, Resource};
+use super::{Service, encode, statuses};
+use crate::mirror::{Confirmed, LooseRun, Resource, StatusOf};
 use crate::registry::Source;
 use crate::sync::Want;
 
@@ -65,7 +65,10 @@ pub(super) async fn list(
     };
     let active = loose.iter().any(|run| run.active);
     let of = Of::Changing { active };
-    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).lacking(lacks);
+    let seen = statuses::seen(&source, StatusOf::Trials, &query, listing.total).await?;
+    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
+        .lacking(lacks)
+        .seen(seen);
     let now = service.monotonic();
     Ok(encode::list(&source, question, version, answer, from, now))
 }

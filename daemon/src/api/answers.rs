@@ -38,6 +38,8 @@ pub struct Answer {
     pub of: Of,
     /// Why rows may be missing, if they may.
     pub lacks: Option<&'static str>,
+    /// Empty lists: whether the statuses asked for were ever seen.
+    pub status_seen: Option<bool>,
     told_s: AtomicU64,
 }
 
@@ -64,6 +66,7 @@ impl Answer {
             resource,
             of,
             lacks: None,
+            status_seen: None,
             told_s: AtomicU64::new(0),
         }
     }
@@ -72,6 +75,13 @@ impl Answer {
     #[must_use]
     pub fn lacking(mut self, why: Option<&'static str>) -> Self {
         self.lacks = why;
+        self
+    }
+
+    /// Adds whether the statuses that nothing has now were ever seen.
+    #[must_use]
+    pub fn seen(mut self, seen: Option<bool>) -> Self {
+        self.status_seen = seen;
         self
     }
 

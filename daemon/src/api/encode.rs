@@ -55,6 +55,10 @@ fn send(source: &Source, answer: &Answer, from: From, now: Duration) -> Response
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(routes::TOTAL, HeaderValue::from(answer.total));
+    if let Some(seen) = answer.status_seen {
+        let seen = if seen { "true" } else { "false" };
+        headers.insert(routes::STATUS_SEEN, HeaderValue::from_static(seen));
+    }
     response
 }
 

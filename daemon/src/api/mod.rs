@@ -17,6 +17,7 @@ mod history;
 mod pick;
 mod run;
 pub mod serve;
+mod statuses;
 mod trial;
 
 use std::panic::AssertUnwindSafe;

@@ -16,8 +16,8 @@ use super::error::ApiError;
 use super::find;
 use super::freshen::{self, freshen};
 use super::pick::Ids;
-use super::{Service, encode};
-use crate::mirror::Resource;
+use super::{Service, encode, statuses};
+use crate::mirror::{Resource, StatusOf};
 use crate::registry::Source;
 use crate::sync::Want;
 
@@ -74,7 +74,10 @@ async fn list_kind(
     let active = complete::shows_active(&listing);
     let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
     let of = Of::Changing { active };
-    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).lacking(lacks);
+    let seen = statuses::seen(&source, StatusOf::Runs(kind), &query, listing.total).await?;
+    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
+        .lacking(lacks)
+        .seen(seen);
     let now = service.monotonic();
     Ok(encode::list(&source, question, version, answer, from, now))
 }

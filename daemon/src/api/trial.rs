@@ -15,8 +15,8 @@ use super::find;
 use super::freshen::{self, freshen};
 use super::pick::Ids;
 use super::run::question;
-use super::{Service, encode};
-use crate::mirror::Resource;
+use super::{Service, encode, statuses};
+use crate::mirror::{Resource, StatusOf};
 use crate::sync::Want;
 
 /// All trials, when nobody says how many.
@@ -57,7 +57,8 @@ pub(super) async fn list(
     let listing = source.mirror.list_trials(&run.id, &query).await?;
     let listing = listing.ok_or(ApiError::NotCached)?;
     let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
-    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of);
+    let seen = statuses::seen(&source, StatusOf::Trials, &query, listing.total).await?;
+    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).seen(seen);
     let now = service.monotonic();
     Ok(encode::list(&source, question, version, answer, from, now))
 }

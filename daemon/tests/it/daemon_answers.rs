@@ -352,3 +352,26 @@ async fn trials_of_all_runs_are_one_list_that_waits_for_what_was_never_mirrored(
     assert_eq!(fresh.status, 504, "the remote is gone");
     daemon.end().await;
 }
+
+#[tokio::test]
+async fn an_empty_answer_says_whether_its_statuses_were_ever_seen() {
+    let (remote, daemon) = both(3, 1).await;
+    let id = newest(&remote, RunKind::Run);
+    let becomes = |status: &str| remote.world(|world| world.advance(RunKind::Run, &id, status));
+    let seen = |reply: &Reply| {
+        let told = reply.headers.get("docks-status-seen");
+        told.map(|told| told.to_str().unwrap().to_owned())
+    };
+    becomes("thawing");
+    let held = daemon.get("/runs?status=thawing").await;
+    assert_eq!((ids(&held).len(), seen(&held)), (1, None));
+    becomes("completed");
+    daemon.get_as("/runs", Allowed::NoCache).await;
+    for (asked, told) in [("Thawing", "true"), ("thawing,frozen", "false")] {
+        let empty = daemon.get(&format!("/runs?status={asked}")).await;
+        assert_eq!(ids(&empty).len(), 0);
+        assert_eq!(seen(&empty).as_deref(), Some(told), "{asked}");
+    }
+    assert_eq!(seen(&daemon.get("/runs?q=nothing-has-this").await), None);
+    daemon.end().await;
+}

@@ -28,6 +28,8 @@ pub struct Answer {
     pub freshness: Option<Freshness>,
     /// How many objects match before the cut, when a daemon answered.
     pub total: Option<u64>,
+    /// Whether the statuses asked for were ever seen, when a daemon answered with an empty list.
+    pub status_seen: Option<bool>,
     /// Protocol of the daemon that answered, if one did.
     pub protocol: Option<u32>,
 }
@@ -411,6 +413,7 @@ fn answer(reply: Reply) -> Answer {
     Answer {
         freshness: Freshness::read(&reply.headers),
         total: text(&reply.headers, routes::TOTAL).and_then(|t| t.parse().ok()),
+        status_seen: text(&reply.headers, routes::STATUS_SEEN).map(|seen| seen == "true"),
         protocol: protocol(&reply.headers),
         body: reply.body,
     }
