@@ -7,7 +7,6 @@ mod context;
 mod environment;
 mod failure;
 mod output;
-mod size;
 mod source;
 mod watch;
 

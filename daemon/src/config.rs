@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use docks_artifacts::source::StoreVariables;
 use docks_proto::client::Limits;
 use docks_proto::credentials::files;
 use docks_proto::paths::{NoPlace, Places, PlacesInput};
@@ -22,6 +23,7 @@ pub use hub::HubFlags;
 
 use crate::hub::{BadHub, HubSettings};
 use crate::mirror::Retention;
+use crate::pull;
 use crate::schedule::Calendar;
 use crate::sync::Options;
 
@@ -115,6 +117,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// What is shared over TCP, if anything is.
     pub hub: Option<HubSettings>,
+    /// What is pulled when a run ends.
+    pub pull: pull::Settings,
     /// What decides whether the keyring can be asked.
     pub keyring: Environment,
     /// What is odd about the settings without making them useless, for the log.
@@ -157,6 +161,7 @@ impl Config {
             retention: Retention::default(),
             calendar: Calendar::default(),
             hub: None,
+            pull: pull::Settings::default(),
             keyring: Environment::default(),
             warnings: Vec::new(),
         }
@@ -168,7 +173,9 @@ impl Config {
     ///
     /// [`ConfigError`] naming what cannot be used.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
-        Self::decide(flags, &environment_places(), environment_keyring())
+        let mut config = Self::decide(flags, &environment_places(), environment_keyring())?;
+        config.pull.variables = StoreVariables::read(|name| env::var_os(name));
+        Ok(config)
     }
 
     /// As [`Config::load`], with the environment as values.

@@ -9,6 +9,7 @@ pub mod instance;
 pub mod limits;
 pub mod logging;
 pub mod mirror;
+pub mod pull;
 pub mod registry;
 pub mod remote;
 pub mod report;
@@ -96,6 +97,10 @@ pub async fn run(
         let registry = Arc::clone(&registry);
         async move { registry.mend().await }
     });
+    behind.spawn(pull::keep_pulling(
+        Arc::clone(&registry),
+        service.config.pull.clone(),
+    ));
     if let Some(limit) = service.config.idle_exit.after() {
         behind.spawn(end_when_idle(Arc::clone(&service), limit));
     }

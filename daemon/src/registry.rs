@@ -12,9 +12,11 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use docks_artifacts::source::{Reach, Sources, StoreVariables};
 use docks_proto::client::Limits;
+use docks_proto::paths::Places;
 use docks_proto::secret::Token;
-use docks_proto::settings::{Environment, SettingsError, Target, normalise_api_url};
+use docks_proto::settings::{Environment, SettingsError, StoreKeys, Target, normalise_api_url};
 use tokio::sync::{Notify, OnceCell};
 
 pub use connect::{Connect, Network};
@@ -27,6 +29,7 @@ use crate::config::Config;
 use crate::feed::Feed;
 use crate::mirror::{Mirror, MirrorError};
 use crate::remote::RemoteError;
+use crate::remote::docks_api::TokenSource;
 use crate::sync::{self, Clock, Options};
 
 /// Which remote a request means.
@@ -126,6 +129,28 @@ impl Registry {
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// Returns where everything lies.
+    #[must_use]
+    pub fn places(&self) -> &Places {
+        self.settings.places()
+    }
+
+    /// Puts the places together that a remote's artifacts may lie in, with its own token.
+    #[must_use]
+    pub fn reach(&self, source: &Source, variables: &StoreVariables) -> Sources {
+        let profile = self.settings.profile_of(&source.target);
+        let keys = profile.as_ref().map(|profile| &profile.extras.stores);
+        Reach {
+            target: &source.target,
+            token: source.tokens.token(),
+            insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
+            ca_file: profile.as_ref().and_then(|profile| profile.ca_file.clone()),
+            keys: keys.unwrap_or(&StoreKeys::default()),
+            variables,
+        }
+        .sources()
     }
 
     /// Returns the profiles that use a remote.

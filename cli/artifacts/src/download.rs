@@ -9,7 +9,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::OnceCell;
 
 use crate::cache::{Cache, Known};
@@ -165,19 +166,20 @@ impl Downloader<'_> {
         requests: &'r [ArtifactRequest],
         work: impl Fn(usize, &'r ArtifactRequest) -> F,
     ) -> Outcome {
-        let work = &work;
-        let mut results: Vec<_> = stream::iter(requests.iter().enumerate())
-            .map(|(index, request)| async move {
-                let result = work(index, request).await;
-                match &result {
-                    Ok(finished) => self.observer.finished(index, request, finished),
-                    Err(error) => self.observer.failed(index, request, error),
-                }
-                (index, result)
-            })
-            .buffer_unordered(self.options.at_once.max(1))
-            .collect()
-            .await;
+        let mut left = requests.iter().enumerate();
+        let mut running = FuturesUnordered::new();
+        let mut results = Vec::with_capacity(requests.len());
+        loop {
+            while running.len() < self.options.at_once.max(1)
+                && let Some((index, request)) = left.next()
+            {
+                running.push(self.told(index, request, work(index, request)));
+            }
+            match running.next().await {
+                Some(result) => results.push(result),
+                None => break,
+            }
+        }
         results.sort_by_key(|(index, _)| *index);
         if let Some(cache) = self.cache {
             // A cache that is too large until the next time harms nobody.
@@ -186,6 +188,20 @@ impl Downloader<'_> {
         Outcome {
             results: results.into_iter().map(|(_, result)| result).collect(),
         }
+    }
+
+    async fn told(
+        &self,
+        index: usize,
+        request: &ArtifactRequest,
+        work: impl Future<Output = Result<Finished, ArtifactError>>,
+    ) -> (usize, Result<Finished, ArtifactError>) {
+        let result = work.await;
+        match &result {
+            Ok(finished) => self.observer.finished(index, request, finished),
+            Err(error) => self.observer.failed(index, request, error),
+        }
+        (index, result)
     }
 
     /// Tells whether what is known counts without asking the source.

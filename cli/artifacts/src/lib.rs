@@ -16,6 +16,7 @@ pub mod layout;
 mod partial;
 pub mod pattern;
 pub mod sanitise;
+pub mod size;
 pub mod source;
 pub mod target;
 pub mod version;
@@ -171,7 +172,7 @@ pub struct Finished {
 }
 
 /// Hears what happens while files are fetched; `index` counts requests from 0.
-pub trait Observer {
+pub trait Observer: Sync {
     /// A request is answered: the size in all, if the source says one, and what of it is there.
     fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>, there: u64);
     /// That many more bytes are written.

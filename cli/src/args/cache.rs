@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::runs::WhichArtifacts;
-use crate::size;
+use docks_artifacts::size;
 
 /// Verbs of `docks cache`.
 #[derive(Debug, Subcommand)]

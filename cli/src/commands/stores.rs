@@ -1,14 +1,9 @@
 //! Where artifacts of this command's remote lie, and the cache that keeps them.
 
-use std::path::Path;
-use std::time::Duration;
-
 use docks_artifacts::cache::{Cache, RunKey, USUAL_LIMIT_BYTES};
 use docks_artifacts::download::Asking;
-use docks_artifacts::source::{
-    AzureSettings, BucketSource, FileSource, GcsSettings, HttpSettings, HttpSource, S3Settings,
-    Sources, Surroundings, same_origin,
-};
+use docks_artifacts::size;
+use docks_artifacts::source::{Reach, Sources, same_origin};
 use docks_proto::credentials::files;
 use docks_proto::freshness::Allowed;
 use docks_proto::paths::Places;
@@ -18,45 +13,23 @@ use docks_proto::time::UnixMs;
 
 use crate::connect::Ladder;
 use crate::failure::Failure;
-use crate::size;
-
-/// Longest silence of a server; there is no limit on the whole download.
-const IDLE: Duration = Duration::from_secs(60);
 
 /// Puts the places together that may be read for these addresses.
 pub(super) fn sources<'a>(ladder: &Ladder, uris: impl IntoIterator<Item = &'a str>) -> Sources {
-    let (api_url, jobs_dir) = match &ladder.profile.target {
-        Target::DocksApi { api_url, .. } => (Some(api_url.clone()), None),
-        Target::HarborJobs { dir } => (None, Some(dir.clone())),
+    let profile = &ladder.profile;
+    let token = match &profile.target {
+        Target::DocksApi { api_url, .. } => token(ladder, uris, api_url),
+        Target::HarborJobs { .. } => None,
     };
-    // What the firmware calls the machine and its maker; other systems than Linux do not say.
-    let firmware = |name: &str| text_of(Path::new("/sys/class/dmi/id").join(name).as_path());
-    let machine = [firmware("product_name"), firmware("sys_vendor")]
-        .map(Option::unwrap_or_default)
-        .concat();
-    let around = Surroundings {
+    Reach {
+        target: &profile.target,
+        token,
+        insecure: profile.insecure,
+        ca_file: profile.ca_file.clone(),
+        keys: &profile.extras.stores,
         variables: &ladder.door.environment.stores,
-        keys: &ladder.profile.extras.stores,
-        file: &text_of,
-        machine: &machine,
-    };
-    let token = api_url.as_ref().and_then(|url| token(ladder, uris, url));
-    Sources {
-        http: HttpSource::new(HttpSettings {
-            token,
-            api_url,
-            insecure: ladder.profile.insecure,
-            ca_file: ladder.profile.ca_file.clone(),
-            idle: IDLE,
-        }),
-        files: FileSource::new(jobs_dir),
-        buckets: BucketSource::new(
-            GcsSettings::decide(around),
-            S3Settings::decide(around),
-            AzureSettings::decide(around),
-            IDLE,
-        ),
     }
+    .sources()
 }
 
 /// Returns the cache of a home, as large as `docks.toml` allows.
@@ -93,13 +66,7 @@ pub(super) fn asking(ladder: &Ladder, allowed: Allowed) -> Asking {
 
 /// Names a run in the cache.
 pub(super) fn run_key(ladder: &Ladder, run_id: &str) -> RunKey {
-    RunKey {
-        remote: match &ladder.profile.target {
-            Target::DocksApi { api_url, tenant } => format!("{api_url} {tenant}"),
-            Target::HarborJobs { dir } => dir.display().to_string(),
-        },
-        run_id: run_id.to_owned(),
-    }
+    RunKey::new(&ladder.profile.target, run_id)
 }
 
 /// Looks for the token only where the API itself serves artifacts: a keyring may ask its owner.
@@ -111,8 +78,4 @@ fn token<'a>(
     let mut own = uris.into_iter().filter(|uri| same_origin(uri, api_url));
     own.next()?;
     ladder.token().ok().map(|found| found.token)
-}
-
-fn text_of(path: &Path) -> Option<String> {
-    std::fs::read_to_string(path).ok()
 }

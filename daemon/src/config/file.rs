@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use docks_artifacts::ArtifactType;
 use docks_proto::time::parse_duration;
 use toml_edit::{DocumentMut, Item};
 
@@ -49,6 +50,7 @@ pub struct DaemonFile {
     sweep_interval: Option<Duration>,
     remote_timeout: Option<Duration>,
     history: Option<Duration>,
+    pull: Option<Vec<ArtifactType>>,
     hub: HubFile,
     unknown: Vec<String>,
 }
@@ -98,6 +100,7 @@ impl DaemonFile {
                 let days = number(item, 1, MOST_DAYS)?;
                 self.history = Some(Duration::from_secs(u64::from(days) * 86_400));
             }
+            "pull" => self.pull = Some(types(text(item)?)?),
             _ if self.hub.take(key, item)? => {}
             _ => self.unknown.push(key.to_owned()),
         }
@@ -127,6 +130,7 @@ impl DaemonFile {
         set(&mut config.limits.total, self.remote_timeout);
         config.limits.connect = config.limits.connect.min(config.limits.total);
         set(&mut config.retention.history, self.history);
+        set(&mut config.pull.kinds, self.pull);
         let path = config.places.daemon_file();
         config.warnings.extend(
             self.unknown
@@ -147,6 +151,21 @@ fn number(item: &Item, least: u64, most: u64) -> Result<u32, String> {
         .filter(|n| (least..=most).contains(n))
         .and_then(|n| u32::try_from(n).ok())
         .ok_or_else(|| format!("it must be a whole number from {least} to {most}"))
+}
+
+/// Reads types of artifacts, comma-separated; an empty text is none.
+fn types(text: &str) -> Result<Vec<ArtifactType>, String> {
+    let names = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            let known = ArtifactType::ALL.map(ArtifactType::name).join(", ");
+            let problem = || format!("`{name}` is no type of artifact; there are {known}");
+            ArtifactType::named(name).ok_or_else(problem)
+        })
+        .collect()
 }
 
 /// Reads an interval; below a second the remote would be flooded and this machine kept awake.
@@ -184,6 +203,7 @@ mod tests {
             ("active_interval = \"10ms\"", "active_interval"),
             ("retention_days = 0", "retention_days"),
             ("log_level = 3", "log_level"),
+            ("pull = \"result, videos\"", "pull"),
             ("hub_listen = \"7433\"", "hub_listen"),
             ("hub_read_only = \"yes\"", "hub_read_only"),
         ] {

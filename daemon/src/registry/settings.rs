@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use docks_proto::credentials::files::{self, Stamp};
 use docks_proto::paths::Places;
-use docks_proto::settings::{ConfigFile, Environment, Flags, SettingsError, Target, resolve};
+use docks_proto::settings::{
+    ConfigFile, Environment, Flags, Profile, SettingsError, Target, resolve,
+};
 
 /// What a profile's name stands for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +89,20 @@ impl Settings {
             };
             let profile = resolve(&flags, &Environment::default(), &file).ok()?;
             profile.ca_file.filter(|_| profile.target == *target)
+        })
+    }
+
+    /// Returns a profile that stands for `target`, with all its keys.
+    #[must_use]
+    pub fn profile_of(&self, target: &Target) -> Option<Profile> {
+        let file = self.with(|version| Ok(Arc::clone(&version.file))).ok()?;
+        file.profile_names().into_iter().find_map(|name| {
+            let flags = Flags {
+                profile: Some(name),
+                harbor: None,
+            };
+            let profile = resolve(&flags, &Environment::default(), &file).ok()?;
+            (canonical(profile.target.clone()) == *target).then_some(profile)
         })
     }
 

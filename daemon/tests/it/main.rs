@@ -37,6 +37,7 @@ mod mirror_migrations;
 mod mirror_support;
 mod mirror_sync;
 mod one_request;
+mod pull;
 mod remote_docks_api;
 mod remote_https;
 mod remote_tls;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
+use docks_proto::settings::Target;
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, entries};
@@ -30,6 +31,18 @@ pub struct RunRecord {
 }
 
 impl RunKey {
+    /// Names a run of a remote.
+    #[must_use]
+    pub fn new(target: &Target, run_id: &str) -> Self {
+        Self {
+            remote: match target {
+                Target::DocksApi { api_url, tenant } => format!("{api_url} {tenant}"),
+                Target::HarborJobs { dir } => dir.display().to_string(),
+            },
+            run_id: run_id.to_owned(),
+        }
+    }
+
     fn hash(&self) -> Sha256 {
         Sha256::of_text(&format!("{}\0{}", self.remote, self.run_id))
     }

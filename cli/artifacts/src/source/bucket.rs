@@ -97,7 +97,7 @@ pub(super) enum Signing {
 }
 
 /// A keeper of buckets.
-pub(super) trait Provider {
+pub(super) trait Provider: Send + Sync {
     /// Ways to sign, in the order in which they are tried until one is not refused.
     fn ways(&self) -> &'static [Signing];
 

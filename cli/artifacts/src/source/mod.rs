@@ -11,6 +11,7 @@ pub mod file;
 mod gcs;
 pub mod http;
 mod key;
+mod reach;
 mod s3;
 mod surroundings;
 
@@ -26,6 +27,7 @@ pub use file::FileSource;
 pub use gcs::GcsSettings;
 pub use http::{HttpSettings, HttpSource, same_origin};
 pub use key::shown;
+pub use reach::Reach;
 pub use s3::S3Settings;
 pub use surroundings::{StoreVariables, Surroundings};
 

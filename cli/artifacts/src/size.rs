@@ -18,7 +18,11 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// Reads a size.
-pub(crate) fn parse(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub fn parse(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let end = text
         .find(|c: char| !c.is_ascii_digit())

@@ -1,0 +1,89 @@
+//! `pull` in `daemon.toml`: artifacts of runs that end are in the cache by themselves.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use docks_artifacts::ArtifactType;
+use docks_artifacts::cache::Cache;
+use docks_artifacts::source::StoreVariables;
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+
+use crate::testkit::fake_remote::{FakeRemote, TENANT, World};
+use crate::testkit::test_daemon::{TestDaemon, eventually};
+
+/// A store that has every object; ends with the test's process.
+fn store() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines
+                .next()
+                .is_some_and(|line| line.is_ok_and(|l| !l.is_empty()))
+            {}
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"1\"\r\n\
+                          Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nConnection: close\r\n\r\nhello";
+            stream.write_all(answer.as_bytes()).ok();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_run_that_is_seen_to_end_is_pulled_and_no_other() {
+    let store = store();
+    let mut world = World::default();
+    world.add_evaluation("old", "completed");
+    world.add_trial("old", "t-0", "success");
+    world.add_evaluation("new", "running");
+    world.add_trial("new", "t-1", "running");
+    let remote = FakeRemote::start(world).await;
+    let home = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[default]\napi_url = \"{}\"\ntenant_id = \"{TENANT}\"\ntoken = \"s3cret\"\n",
+        remote.url()
+    );
+    std::fs::write(home.path().join("config.toml"), text).unwrap();
+    let daemon = TestDaemon::start_in(home, |config| {
+        config.sync.active_interval = Duration::from_secs(1);
+        config.pull.kinds = vec![ArtifactType::Logs];
+        config.pull.variables = StoreVariables::read(|name| {
+            (name == "STORAGE_EMULATOR_HOST").then(|| store.clone().into())
+        });
+    })
+    .await;
+    let root = daemon.places().cache_dir().join("artifacts");
+    let cache = Cache::new(root, 1_000, UnixMs(0));
+    eventually("the run is mirrored", || async {
+        let list = daemon.get("/harbor/runs?limit=0").await;
+        String::from_utf8_lossy(&list.body).contains("running")
+    })
+    .await;
+    eventually("the history is followed", || async {
+        let files = std::fs::read_dir(daemon.places().cache_dir()).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let mut mirrors = paths.filter(|path| path.extension().is_some_and(|e| e == "db"));
+        mirrors.any(|path| {
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+            let file = rusqlite::Connection::open_with_flags(path, flags).unwrap();
+            let note = "SELECT value FROM note WHERE key = 'pulled_to'";
+            file.query_row(note, [], |_| Ok(())).is_ok()
+        })
+    })
+    .await;
+    remote.world(|world| {
+        world.advance_trial("new", "t-1", "success");
+        world.advance(RunKind::Evaluation, "new", "completed");
+    });
+    eventually("the run is pulled", || async {
+        cache.usage().is_ok_and(|usage| usage.objects == 1)
+    })
+    .await;
+    let runs = cache.runs().unwrap();
+    assert_eq!(runs.len(), 1, "what had ended before is left alone");
+    assert_eq!(runs[0].run.run_id, "new");
+    daemon.end().await;
+}
