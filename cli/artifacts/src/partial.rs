@@ -158,8 +158,14 @@ impl Partial {
         .await
     }
 
-    /// Gives the sealed file its name; returns the open file.
-    pub(crate) fn publish(mut self) -> Result<File, TargetError> {
+    /// Returns the sealed file, for somebody who copies it.
+    pub(crate) fn file(&self) -> Result<File, TargetError> {
+        let opened = self.state().file.try_clone();
+        opened.map_err(|source| self.place.failed(source))
+    }
+
+    /// Gives the sealed file its name.
+    pub(crate) fn publish(mut self) -> Result<(), TargetError> {
         let place = &self.place;
         rustix::fs::renameat(
             &place.directory,
@@ -170,8 +176,7 @@ impl Partial {
         .map_err(|errno| place.failed(errno.into()))?;
         self.done = true;
         self.remove_journal();
-        let opened = self.state().file.try_clone();
-        opened.map_err(|source| self.place.failed(source))
+        Ok(())
     }
 
     /// Lets the caller move the sealed file, whose name it hears, to where it belongs.

@@ -50,10 +50,11 @@ impl Downloader<'_> {
             }
         };
         let (sha256, size_bytes) = partial.seal().await?;
+        // Known first: whoever waits goes on when it has its name, and shall find then that it is.
+        let remembered = cache.remember(&key, version, &sha256, size_bytes);
+        remembered.map_err(ArtifactError::Cache)?;
         let adopted = partial.publish_by(|file, name| cache.adopt(file, name, &sha256));
         adopted.map_err(ArtifactError::Cache)?;
-        let remembered = cache.remember(&key, version.clone(), &sha256, size_bytes);
-        remembered.map_err(ArtifactError::Cache)?;
         Ok(Finished {
             path: cache.object_path(&sha256),
             size_bytes,

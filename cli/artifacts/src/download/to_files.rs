@@ -194,12 +194,15 @@ impl One<'_> {
         }))
     }
 
-    /// Gives the file its name, and the cache its copy.
+    /// Gives the cache its copy, and the file its name.
+    ///
+    /// In this order: whoever waits for the file goes on when it has its name, and shall find then
+    /// that it is known.
     async fn publish(&self, partial: Partial, sealed: Sealed) -> Result<Finished, ArtifactError> {
         let path = partial.place().shown.clone();
-        let file = partial.publish()?;
         if sealed.how == How::Fetched {
             if let Some(cache) = self.cache().cloned() {
+                let file = partial.file()?;
                 let (sha256, size_bytes) = (sealed.sha256.clone(), sealed.size_bytes);
                 let keep = move || cache.keep(&file, &sha256, size_bytes);
                 // Not kept is fetched again, and nothing worse.
@@ -207,6 +210,7 @@ impl One<'_> {
             }
             self.remember(sealed.version, &sealed.sha256, sealed.size_bytes);
         }
+        partial.publish()?;
         Ok(Finished {
             path,
             size_bytes: sealed.size_bytes,
