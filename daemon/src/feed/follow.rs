@@ -87,13 +87,11 @@ impl Followed {
     }
 
     /// Returns what is looked at.
+    ///
+    /// Lists are left out: an active one is polled anyway, and one in which nothing is active
+    /// shall cost no more for being watched.
     pub(super) fn resources(&self) -> Vec<Resource> {
-        let mut resources: Vec<Resource> = RunKind::ALL
-            .into_iter()
-            .zip(self.lists)
-            .filter(|(_, readers)| *readers > 0)
-            .map(|(kind, _)| Resource::List(kind))
-            .collect();
+        let mut resources = Vec::new();
         for (run, follow) in self.runs.iter().filter(|(_, follow)| !follow.settled) {
             if follow.with_trials > 0 && follow.kinds.contains(&ObjectKind::Evaluation) {
                 resources.push(Resource::Trials(run.clone()));
@@ -101,8 +99,8 @@ impl Followed {
             if follow.kinds.contains(&ObjectKind::Run) {
                 resources.push(Resource::Run(RunKind::Run, run.clone()));
             }
-            if follow.kinds.is_empty() {
-                // Not counted yet: a look at either kind does no harm.
+            if follow.kinds.is_empty() && follow.with_trials > 0 {
+                // Not counted yet: a look at the trials of a plain run does no harm.
                 resources.push(Resource::Trials(run.clone()));
             }
         }

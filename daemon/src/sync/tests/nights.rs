@@ -215,6 +215,49 @@ async fn night(seed: u64) {
     }
 }
 
+/// Passes interest on to the engine, which a test drives by hand.
+#[derive(Default)]
+struct Noted(std::sync::Mutex<Vec<Resource>>);
+
+impl Attention for Noted {
+    fn touch(&self, what: &Resource) {
+        self.0.lock().unwrap().push(what.clone());
+    }
+
+    fn sight(&self) -> SourceState {
+        SourceState::default()
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_active_runs_cost_no_more_for_being_watched() {
+    let mut driver = super::cost::settled(Mode::PLAIN, 100, 100).await;
+    let noted = Arc::new(Noted::default());
+    let attention = Arc::clone(&noted) as Arc<dyn Attention>;
+    let feed = Feed::new(driver.mirror.clone(), attention);
+    let all = EventQuery {
+        runs: (100..200).map(|number| format!("r{number}")).collect(),
+        ..EventQuery::default()
+    };
+    let mut readers = Vec::new();
+    for wanted in [all, EventQuery::default()] {
+        for _ in 0..20 {
+            readers.push(feed.subscribe(wanted.clone(), None).await.unwrap());
+        }
+    }
+    let before = driver.requests();
+    for _ in 0..300 {
+        driver.run_for(Duration::from_secs(1)).await;
+        feed.pump(true).await.unwrap();
+        let now = driver.now();
+        for what in std::mem::take(&mut *noted.0.lock().unwrap()) {
+            driver.core.touch(&what, now);
+        }
+    }
+    let asked = driver.requests() - before;
+    assert!(asked <= 60, "{asked} requests in five minutes");
+}
+
 #[tokio::test]
 async fn whatever_happens_in_a_night_each_watcher_sees_every_end_once() {
     for seed in seeds(6) {
