@@ -74,6 +74,9 @@ pub(crate) struct ListOptions {
     /// greatest
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
+    /// Keep the table current until q or Ctrl-C
+    #[arg(short, long)]
+    pub(crate) watch: bool,
     /// Show these columns only, comma separated; a wrong name lists the known ones
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,

@@ -74,6 +74,9 @@ pub(super) async fn run<R>(
     for status in &query.status {
         check_status(&asking, which, status).await?;
     }
+    if options.watch {
+        return watching::run(context, which, rows, options, &query).await;
+    }
     let answered = asking.ask(which.question(&query)).await?;
     print(context, which, rows, options, &query, &answered)
 }
@@ -234,6 +237,8 @@ fn footer(limit: u64, shown: Option<u64>, total: Option<u64>) -> Option<String> 
             .then(|| format!("the first {limit}; --limit 0 shows all")),
     }
 }
+
+mod watching;
 
 #[cfg(test)]
 mod tests;

@@ -155,3 +155,25 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
         s.iter().any(|l| l.contains(" icanon "))
     });
 }
+
+#[test]
+fn a_list_is_kept_current_until_it_is_left() {
+    let night = Night::new(1);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    real.run("runs eval-list").good();
+    let Some(terminal) = Terminal::open(&real, 80, 24) else {
+        return;
+    };
+    terminal.type_line(&command(&real, "runs eval-list --watch"));
+    let row = |status: &'static str| {
+        move |s: &[String]| s.len() == 24 && s[1].starts_with("n1") && s[1].contains(status)
+    };
+    terminal.shows("the run is listed", row(" running "));
+    night.run("completed");
+    let after = terminal.shows("its end is listed", row(" completed "));
+    assert_eq!(after[23], "q quits");
+    terminal.keys(&["q"]);
+    terminal.shows("the shell is back", |s| s.iter().any(|l| l == "code 0"));
+    assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "0 1");
+}

@@ -1,0 +1,163 @@
+//! A list that is kept current at a terminal.
+
+use std::io;
+use std::time::Duration;
+
+use docks_proto::freshness::Source as From;
+use docks_proto::query::ListQuery;
+use docks_proto::time::UnixMs;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Which, footer, objects};
+use crate::args::{Format, ListOptions};
+use crate::commands::asking::Asking;
+use crate::context::Context;
+use crate::failure::{Failure, Kind};
+use crate::output::clean;
+use crate::output::rows::{Rows, Scene};
+use crate::output::screen::Screen;
+use crate::output::when;
+use crate::source::Answered;
+
+/// Between two looks at the daemon's mirror, which cost the remote nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The same where the remote itself answers: twelve a minute.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// What is shown.
+#[derive(Default)]
+struct Shown {
+    answered: Option<Answered>,
+    at: UnixMs,
+    trouble: Option<(UnixMs, String)>,
+}
+
+/// Shows the list until it has been seen enough.
+pub(super) async fn run<R>(
+    context: &Context,
+    which: Which<'_>,
+    rows: &Rows<R>,
+    options: &ListOptions,
+    query: &ListQuery,
+) -> Result<(), Failure> {
+    if !context.output.look().live || context.global.format != Format::Table || options.quiet {
+        return Err(
+            Failure::usage("--watch draws a table, and this is no terminal for one")
+                .hint("`docks runs watch` prints each change in a pipe"),
+        );
+    }
+    let gone =
+        |error: io::Error| Failure::chain(Kind::Failed, "could not use the terminal", &error);
+    let mut shown = Shown::default();
+    // What is wrong with the question is said before the screen is taken.
+    let first = Asking::new(context)?.ask(which.question(query)).await?;
+    let mut next = shown.take(Ok(first), UnixMs::now());
+    let mut screen = Screen::open().map_err(gone)?;
+    let mut resized = signal(SignalKind::window_change()).map_err(gone)?;
+    let mut ended = signal(SignalKind::interrupt()).map_err(gone)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(gone)?;
+    loop {
+        draw(context, rows, options, query, &shown, &mut screen)?;
+        let due = next;
+        let mut looking = std::pin::pin!(async move {
+            sleep_until(due).await;
+            // Anew each time: a night lies between, and settings or tokens may change.
+            Asking::new(context)?.ask(which.question(query)).await
+        });
+        let answered = loop {
+            tokio::select! {
+                biased;
+                _ = ended.recv() => return Ok(()),
+                _ = terminated.recv() => return Ok(()),
+                key = screen.key() => match key {
+                    Some(b'q' | b'Q') | None => return Ok(()),
+                    Some(_) => {}
+                },
+                _ = resized.recv() => {
+                    screen.resized().map_err(gone)?;
+                    draw(context, rows, options, query, &shown, &mut screen)?;
+                }
+                answered = &mut looking => break answered,
+            }
+        };
+        next = shown.take(answered, UnixMs::now());
+    }
+}
+
+impl Shown {
+    /// Takes an answer, or why there is none; returns when to ask again.
+    fn take(&mut self, answered: Result<Answered, Failure>, now: UnixMs) -> Instant {
+        match answered {
+            Ok(answered) => {
+                let pause = match answered.freshness.source {
+                    From::Mirror => LOOK_EVERY,
+                    From::Remote => ASK_EVERY,
+                };
+                (self.answered, self.at, self.trouble) = (Some(answered), now, None);
+                Instant::now() + pause
+            }
+            Err(failure) => {
+                let since = self.trouble.take().map_or(now, |(since, _)| since);
+                self.trouble = Some((since, failure.message));
+                Instant::now() + ASK_EVERY
+            }
+        }
+    }
+
+    /// Says how old what is shown is, where that matters.
+    fn age(&self, now: UnixMs) -> Option<String> {
+        let answered = self.answered.as_ref()?;
+        let age = when::age(answered.freshness.age + now.since(self.at));
+        let age = age.unwrap_or_else(|| "0s".to_owned());
+        match (&self.trouble, &answered.freshness.stale_reason) {
+            (Some((since, why)), _) => {
+                let blind = when::lasting(now.since(*since).as_secs_f64());
+                Some(format!("blind for {blind}: {why}; data is {age} old"))
+            }
+            (None, Some(why)) => Some(format!("data is {age} old: {why}")),
+            (None, None) => None,
+        }
+    }
+}
+
+fn draw<R>(
+    context: &Context,
+    rows: &Rows<R>,
+    options: &ListOptions,
+    query: &ListQuery,
+    shown: &Shown,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    let Some(answered) = &shown.answered else {
+        return Ok(());
+    };
+    let now = UnixMs::now();
+    let (width, height) = screen.size();
+    let list = objects(answered)?;
+    let specs = rows.pick(&options.columns)?;
+    let scene = Scene {
+        now,
+        age: answered.freshness.age + now.since(shown.at),
+    };
+    let table = rows.table(&list, &specs, !options.columns.is_empty(), scene);
+    let laid = table.lay_out(width, context.output.look().colour);
+    let mut lines: Vec<String> = laid.text.lines().map(str::to_owned).collect();
+    // The last line is ours; what has no room is counted there.
+    let room = height.saturating_sub(1).max(1);
+    let hidden = lines.len().saturating_sub(room);
+    lines.truncate(room);
+    lines.resize(room, String::new());
+    let count = list.len() as u64;
+    let mut notes: Vec<String> = shown.age(now).into_iter().collect();
+    notes.extend(footer(query.limit, Some(count), answered.total));
+    if hidden > 0 {
+        notes.push(format!("{hidden} more rows below"));
+    }
+    notes.push("q quits".to_owned());
+    let notes = notes.join("  ");
+    lines.push(clean::line(&notes).chars().take(width).collect());
+    screen
+        .draw(lines)
+        .map_err(|error| Failure::chain(Kind::Failed, "could not use the terminal", &error))
+}
