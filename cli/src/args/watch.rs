@@ -41,6 +41,9 @@ pub(crate) struct RunsWatch {
     /// Wait so long for the run to exist and to start; then end with 3 or 8
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) wait_for_start: Option<Duration>,
+    /// Run this shell command when a run has ended; it gets the event as JSON on standard input
+    #[arg(long, value_name = "CMD")]
+    pub(crate) exec: Option<String>,
     /// One line per run in the live view
     #[arg(long)]
     pub(crate) compact: bool,

@@ -15,6 +15,7 @@ use crate::args::{Format, RunsWatch};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::watch::ear::Ear;
+use crate::watch::hook::Hook;
 use crate::watch::model::{Model, Note, RunKey, Watched};
 
 /// How long a watch goes on after the end for the last word about trials.
@@ -62,11 +63,13 @@ pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failu
     };
     let mut model = Model::new(keys.clone());
     let live = context.output.look().live && context.global.format == Format::Table;
+    let mut hook = Hook::new(args.exec.clone(), live);
     let end = if live {
-        live::watch(context, args, keys, &mut model, &mut limits).await?
+        live::watch(context, args, keys, &mut model, &mut limits, &mut hook).await?
     } else {
-        plain::watch(context, keys, &mut model, &mut limits).await?
+        plain::watch(context, keys, &mut model, &mut limits, &mut hook).await?
     };
+    hook.finish(context, &model);
     if live {
         plain::sum_up(context, &model);
     }

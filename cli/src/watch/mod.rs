@@ -4,6 +4,7 @@
 //! another daemon after it, or the remote itself. So nothing is said twice.
 
 pub(crate) mod ear;
+pub(crate) mod hook;
 pub(crate) mod lines;
 pub(crate) mod model;
 mod poll;

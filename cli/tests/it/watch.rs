@@ -244,3 +244,29 @@ fn a_daemon_that_is_killed_again_and_again_costs_no_watcher_a_change() {
         assert_eq!(lines.len(), kills + 2, "{lines:#?}");
     }
 }
+
+#[test]
+fn a_command_is_told_of_the_end_on_its_standard_input() {
+    let night = Night::new(1);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    night.trial(0, "passed");
+    night.run("completed");
+    let told = real.path("told");
+    let mut command = real.command("runs watch night --exec");
+    command.arg(format!("cat >> {}; echo noise; exit 3", told.display()));
+    let ended = Ended::of(command.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("noise") && !ended.stdout.contains("noise"));
+    assert!(
+        ended.stderr.contains("--exec ended with exit status: 3"),
+        "{}",
+        ended.stderr
+    );
+    let text = std::fs::read_to_string(told).unwrap();
+    let event: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(event["event"], "ended");
+    assert_eq!(event["run"]["status"], "completed");
+    assert_eq!(event["progress"]["passed"], 1);
+    assert_eq!(real.run("runs eval-list --watch").code, Some(2));
+}

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::screen::Screen;
 use crate::watch::ear::Heard;
+use crate::watch::hook::Hook;
 use crate::watch::model::{Model, RunKey};
 use crate::watch::view::{Scene, frame};
 
@@ -36,6 +37,7 @@ pub(super) async fn watch(
     keys: Vec<RunKey>,
     model: &mut Model,
     limits: &mut Limits,
+    hook: &mut Hook,
 ) -> Result<End, Failure> {
     let gone =
         |error: io::Error| Failure::chain(Kind::Failed, "could not use the terminal", &error);
@@ -93,6 +95,7 @@ pub(super) async fn watch(
             }
         };
         let note = model.take(&heard.event);
+        hook.after(model);
         if let Some(end) = limits.reached(model, note.as_ref()) {
             return Ok(end);
         }

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::rows::status_ink;
+use crate::watch::hook::Hook;
 use crate::watch::lines;
 use crate::watch::model::{Model, RunKey};
 use docks_proto::event::Event;
@@ -16,6 +17,7 @@ pub(super) async fn watch(
     keys: Vec<RunKey>,
     model: &mut Model,
     limits: &mut Limits,
+    hook: &mut Hook,
 ) -> Result<End, Failure> {
     let output = &context.output;
     if context.global.format == Format::Tsv {
@@ -53,6 +55,7 @@ pub(super) async fn watch(
         if output.reader_is_gone() {
             return Ok(End::Quit);
         }
+        hook.after(model);
         if let Some(end) = limits.reached(model, note.as_ref()) {
             return Ok(end);
         }
