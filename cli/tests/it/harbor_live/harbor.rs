@@ -94,6 +94,7 @@ impl Stage {
             .env("HOME", self.docks.path("."))
             .env("PYTHONPATH", plugin)
             .env("HARBOR_TELEMETRY", "0")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("LIVE_ROOTS", self.docks.path("roots"))
             .current_dir(self.docks.path("."))
             .stdin(Stdio::null())
