@@ -5,7 +5,7 @@
 //! calls gives it trials and hears through [`Observer`] what happens.
 //!
 //! - [`layout`] decides names, [`sanitise`] makes them safe, [`pattern`] picks some;
-//! - [`target`] and [`partial`] are the only places that create files in an output directory;
+//! - [`target`] and `partial` are the only places that create files in an output directory;
 //! - [`source`] opens an address, [`cache`] keeps what was fetched, [`download`] carries out.
 
 pub mod cache;

@@ -2,7 +2,7 @@
 //!
 //! Everything below it is reached through open directories, one segment at a
 //! time and never through a symbolic link, so neither a name nor a link that
-//! somebody planted can lead outside. What is written there is in [`crate::partial`].
+//! somebody planted can lead outside. What is written there is in `partial`.
 
 use std::fs::File;
 use std::io;

@@ -33,7 +33,7 @@ pub(crate) struct HubServe {
     /// Listen beyond this machine without TLS; the token then travels in the open
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Ask for no token; on 127.0.0.1 or [::1] only
+    /// Ask for no token; on a loopback address only
     #[arg(long)]
     pub(crate) no_token: bool,
     /// Let nobody stop a job through the hub

@@ -41,7 +41,7 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Returns a piece of a longer text cleaned as [`line`] does, with its tabs.
+/// Returns a piece of a longer text cleaned as [`line()`] does, with its tabs.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let parts: Vec<_> = text.split('\t').map(line).collect();

@@ -12,6 +12,7 @@ struct Terminal {
 
 impl Terminal {
     /// Opens one; `None` where there is no tmux.
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     fn open(real: &Real, columns: u16, lines: u16) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").output();
         if found.is_err() {

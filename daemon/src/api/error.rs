@@ -248,9 +248,10 @@ fn no_source(none: &NoSource) -> (StatusCode, ErrorDetail) {
     detail.hint = match none {
         NoSource::Settings(error) => error.hint(),
         NoSource::OtherTenant { .. } => Some("Name the profile in `Docks-Profile`.".to_owned()),
-        NoSource::Remote { source, .. } if matches!(source, RemoteError::Files { .. }) => {
-            Some("Name the directory that holds the folders of the jobs.".to_owned())
-        }
+        NoSource::Remote {
+            source: RemoteError::Files { .. },
+            ..
+        } => Some("Name the directory that holds the folders of the jobs.".to_owned()),
         _ => None,
     };
     (status, detail)

@@ -53,6 +53,7 @@ fn follow(stage: &Stage, name: &str, harbor: &mut Running) -> Vec<Duration> {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the figures are worth seeing")]
 fn judge(what: &str, mut lags: Vec<Duration>) {
     lags.sort_unstable();
     let at = |share: usize| lags[(lags.len() - 1) * share / 100];
