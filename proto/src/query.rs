@@ -19,7 +19,7 @@ use crate::time::UnixMs;
 pub const DEFAULT_LIMIT: u64 = 20;
 
 /// Largest number in a question: what every JSON reader and SQLite can hold.
-const LARGEST_NUMBER: u64 = i64::MAX.unsigned_abs();
+pub const LARGEST_NUMBER: u64 = i64::MAX.unsigned_abs();
 
 /// Which list is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

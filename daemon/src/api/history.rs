@@ -9,6 +9,7 @@ use docks_proto::event::{Change, EventQuery, ObjectKind, Position, pairs};
 use docks_proto::freshness::Source as From;
 use docks_proto::history::{DEFAULT_CHANGES, Entry, History, Stretch};
 use docks_proto::object::{Phase, RawObject, phase};
+use docks_proto::query::LARGEST_NUMBER;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
@@ -167,6 +168,12 @@ struct Given {
 impl Given {
     fn read(query: &str) -> Result<Self, ApiError> {
         let mut given = Self::default();
+        // An empty word of a list means nothing; an empty time is a mistake.
+        let empty = |pair: &&str| matches!(pair.trim_end_matches('='), "since" | "until");
+        if let Some(name) = query.split('&').find(empty) {
+            let name = name.trim_end_matches('=');
+            return Err(ApiError::Request(format!("`{name}` must be ISO 8601")));
+        }
         for (name, value) in pairs(query).map_err(ApiError::Request)? {
             let time = || {
                 let bad = || format!("`{name}` must be ISO 8601, not `{value}`");
@@ -177,9 +184,9 @@ impl Given {
                 "since" => given.since = Some(time()?),
                 "until" => given.until = Some(time()?),
                 "limit" => {
-                    let number = value.parse();
-                    let bad = |_| format!("`limit` must be a whole number, not `{value}`");
-                    given.limit = Some(number.map_err(bad).map_err(ApiError::Request)?);
+                    let read = value.parse().ok().filter(|limit| *limit <= LARGEST_NUMBER);
+                    let bad = || format!("`limit` must be a whole number, not `{value}`");
+                    given.limit = Some(read.ok_or_else(|| ApiError::Request(bad()))?);
                 }
                 _ => {}
             }
