@@ -321,3 +321,23 @@ async fn other_things_in_the_directory_are_no_jobs() {
         .unwrap());
     assert_eq!(page.objects.len(), 1);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_job_copied_this_moment_is_as_dead_as_its_original() {
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["killed-midway", "interrupted-midway"] {
+            copy_of(name, dir.path());
+        }
+        let jobs = HarborJobs::open(dir.path(), Options::default()).unwrap();
+        for job in list(&jobs, RunKind::Evaluation).await {
+            let ended = if job["name"] == "killed-midway" {
+                "failed"
+            } else {
+                "cancelled"
+            };
+            assert_eq!(job["status"], ended, "{job}");
+        }
+    }
+}
