@@ -74,6 +74,8 @@ fn exit_of(trouble: &Trouble, list: bool) -> Option<u8> {
 
 fn cold(trouble: &Trouble, question: &Question) -> Must {
     match (exit_of(trouble, question.is_list()), trouble) {
+        // The lists can be used, and may have brought the object by then.
+        (Some(exit), Trouble::Plays(Fault::RepeatingCursor)) => Must::AnswerOr(exit),
         (Some(exit), _) => Must::Exit(exit),
         // Of a run that says it has no trials, there is none.
         (None, Trouble::Plays(Fault::Empty)) if matches!(question, Question::Trial(..)) => {
