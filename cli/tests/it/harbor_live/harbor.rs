@@ -10,6 +10,13 @@ use serde_json::Value;
 
 use crate::real::{Real, signal};
 
+/// Becomes the program that is named after it, with SIGINT as a terminal leaves it. Tests that a
+/// script started with `&` inherit it ignored, and so would Harbor, which then keeps it so.
+const AS_AT_A_TERMINAL: &[&str] = &[
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+];
+
 /// A home with an empty jobs directory, and tasks.
 pub(super) struct Stage {
     pub(super) docks: Real,
@@ -73,19 +80,17 @@ impl Stage {
         );
     }
 
-    /// Starts `harbor`, behind `wrapper` when there is one.
+    /// Starts `harbor`, behind `wrapper` when there is one, else as a terminal would.
     pub(super) fn harbor(&self, wrapper: &[&str], line: &str) -> Running {
         let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/peers/harbor");
         let harbor = harbor();
+        let python = harbor.with_file_name("python");
         let (program, before) = match wrapper {
             [program, before @ ..] => (PathBuf::from(program), before),
-            [] => (harbor.clone(), wrapper),
+            [] => (python, AS_AT_A_TERMINAL),
         };
         let mut command = Command::new(program);
-        command.args(before);
-        if !wrapper.is_empty() {
-            command.arg(&harbor);
-        }
+        command.args(before).arg(&harbor);
         let log = fs::File::create(self.docks.path("harbor.log")).unwrap();
         command
             .args(line.split_whitespace())
