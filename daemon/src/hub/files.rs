@@ -3,14 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Stat};
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: u64 = 128 << 10;
@@ -50,7 +49,7 @@ pub(super) fn path_below(encoded: &str) -> Option<PathBuf> {
 ///
 /// The system's reason; a link anywhere on the way is one, and so is what is no regular file.
 pub(super) fn open_below(root: &Path, below: &Path) -> io::Result<Opened> {
-    let file = walk(root, below)?;
+    let file = docks_artifacts::source::file::walk(root, below)?;
     let stat = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(io::ErrorKind::NotFound.into());
@@ -60,23 +59,6 @@ pub(super) fn open_below(root: &Path, below: &Path) -> io::Result<Opened> {
         size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         tag: tag(&stat),
     })
-}
-
-fn walk(root: &Path, below: &Path) -> Result<OwnedFd, rustix::io::Errno> {
-    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut at = rustix::fs::open(root, directory, Mode::empty())?;
-    let mut segments = below.components().peekable();
-    while let Some(segment) = segments.next() {
-        // Not blocking: opening a pipe would wait for its writer.
-        let flags = if segments.peek().is_some() {
-            directory
-        } else {
-            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC
-        };
-        let name = segment.as_os_str();
-        at = rustix::fs::openat(&at, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
-    }
-    Ok(at)
 }
 
 fn tag(stat: &Stat) -> HeaderValue {
@@ -119,6 +101,8 @@ fn read(mut file: File, at: u64, left: u64) -> io::Result<(Bytes, File)> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::Mode;
+
     use super::*;
     use futures_util::TryStreamExt;
     use std::fs;

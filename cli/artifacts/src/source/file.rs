@@ -192,7 +192,12 @@ fn open_below(jobs_dir: &Path, path: &Path) -> Result<File, FileError> {
     Ok(File::from(file))
 }
 
-fn walk(root: &Path, below: &Path) -> Result<OwnedFd, rustix::io::Errno> {
+/// Opens what lies below a directory, one segment at a time and through no link.
+///
+/// # Errors
+///
+/// The system's reason; a link anywhere on the way is one.
+pub fn walk(root: &Path, below: &Path) -> Result<OwnedFd, rustix::io::Errno> {
     let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut at = rustix::fs::open(root, directory, Mode::empty())?;
     let mut segments = below.components().peekable();
