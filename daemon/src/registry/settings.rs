@@ -81,28 +81,24 @@ impl Settings {
     /// Returns the certificates that a profile of `target` names.
     #[must_use]
     pub fn ca_file_of(&self, target: &Target) -> Option<PathBuf> {
-        let file = self.with(|version| Ok(Arc::clone(&version.file))).ok()?;
-        file.profile_names().into_iter().find_map(|name| {
-            let flags = Flags {
-                profile: Some(name),
-                harbor: None,
-            };
-            let profile = resolve(&flags, &Environment::default(), &file).ok()?;
-            profile.ca_file.filter(|_| profile.target == *target)
-        })
+        self.first(|profile| profile.ca_file.filter(|_| profile.target == *target))
     }
 
     /// Returns a profile that stands for `target`, with all its keys.
     #[must_use]
     pub fn profile_of(&self, target: &Target) -> Option<Profile> {
+        self.first(|profile| (canonical(profile.target.clone()) == *target).then_some(profile))
+    }
+
+    /// Returns what is picked of the first profile that has it; one that makes no sense has nothing.
+    fn first<T>(&self, pick: impl Fn(Profile) -> Option<T>) -> Option<T> {
         let file = self.with(|version| Ok(Arc::clone(&version.file))).ok()?;
         file.profile_names().into_iter().find_map(|name| {
             let flags = Flags {
                 profile: Some(name),
                 harbor: None,
             };
-            let profile = resolve(&flags, &Environment::default(), &file).ok()?;
-            (canonical(profile.target.clone()) == *target).then_some(profile)
+            pick(resolve(&flags, &Environment::default(), &file).ok()?)
         })
     }
 
