@@ -33,7 +33,7 @@ pub(crate) fn new<T>(fetched: Fetched<T>) -> T {
     }
 }
 
-fn values(page: Page) -> Vec<Value> {
+pub(crate) fn values(page: Page) -> Vec<Value> {
     let texts = page
         .objects
         .iter()

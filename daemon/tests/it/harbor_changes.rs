@@ -11,7 +11,7 @@ use docksd::remote::harbor_jobs::{HarborJobs, Options};
 use docksd::remote::{FaultClass, Fetched, PageRequest, Remote, Validator};
 use serde_json::Value;
 
-use crate::harbor::{list, new, open, run_in, trials};
+use crate::harbor::{list, new, open, run_in, trials, values};
 use crate::harbor_jobs::{big_job, copy_tree, samples, timeline};
 
 fn copy_of(job: &str, dir: &Path) {
@@ -260,6 +260,54 @@ async fn a_removed_job_is_not_found_and_a_removed_directory_is_an_outage() {
         .await
         .unwrap_err();
     assert_eq!(failed.class(), FaultClass::Outage);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_moved_under_the_look_is_told_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (inner, away) = (dir.path().join("jobs"), dir.path().join("away"));
+    copy_tree(&samples(), &inner);
+    let jobs = open(&inner);
+    let whole = list(&jobs, RunKind::Evaluation).await;
+    let (told, heard) = std::sync::mpsc::channel::<bool>();
+    let mover = std::thread::spawn({
+        let mut places = [inner.clone(), away.clone()];
+        move || {
+            let mut there = true;
+            let mut delays = (0..2_000).step_by(70).cycle().map(Duration::from_micros);
+            // Each way only after a look that met it where it is now.
+            for met in heard {
+                if met == there {
+                    // At any moment of the look that is under way now.
+                    let at = Instant::now() + delays.next().unwrap();
+                    while Instant::now() < at {
+                        std::hint::spin_loop();
+                    }
+                    fs::rename(&places[0], &places[1]).unwrap();
+                    places.swap(0, 1);
+                    there = !there;
+                }
+            }
+        }
+    });
+    let page = PageRequest::default();
+    let mut moves = 0;
+    let mut there = true;
+    while moves < 200 {
+        let looked = jobs.list(RunKind::Evaluation, &page, None).await;
+        moves += u32::from(looked.is_ok() != there);
+        there = looked.is_ok();
+        match looked {
+            Ok(Fetched::New { value, .. }) => {
+                assert_eq!(values(value), whole, "after {moves} moves");
+            }
+            Ok(Fetched::NotModified) => panic!("nothing was asked to be compared"),
+            Err(error) => assert_eq!(error.class(), FaultClass::Outage, "{error}"),
+        }
+        told.send(there).unwrap();
+    }
+    drop(told);
+    mover.join().unwrap();
 }
 
 #[tokio::test]

@@ -68,6 +68,11 @@ impl Live {
         }
     }
 
+    /// Has everything looked at soon.
+    pub(super) fn look_again(&self) {
+        self.inbox.put_all();
+    }
+
     /// Takes that everything was looked at.
     pub(super) fn looked_at_all(&mut self, index: &Index, tellings: &Tellings) {
         if let Some(follower) = &mut self.follower {
@@ -157,7 +162,7 @@ impl State {
         if dirt.everything || is_gone(&self.index.dir) {
             self.look(now, Depth::Every)?;
         } else {
-            self.index.look_at_parts(&dirt.jobs, now);
+            self.steadily(|index| index.look_at_parts(&dirt.jobs, now))?;
             self.tell(now)?;
             self.live.looked_at(&self.index, dirt.jobs.keys());
         }

@@ -35,6 +35,7 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
 pub use self::artifacts::file_uri;
+use self::file::Stamp;
 use self::follow::Inbox;
 use self::live::{Live, Pace};
 use self::look::Index;
@@ -190,16 +191,36 @@ impl State {
     }
 
     fn look(&mut self, now: UnixMs, depth: Depth) -> Result<(), RemoteError> {
-        self.index
-            .look(now, depth)
-            .map_err(|e| RemoteError::Files {
-                path: self.index.dir.clone(),
-                // Never "not found": that would say of every job that it is gone.
-                source: std::io::Error::other(e),
-            })?;
+        let looked = self.steadily(|index| index.look(now, depth))?;
+        looked.map_err(|e| self.outage(e))?;
         self.tell(now)?;
         self.live.looked_at_all(&self.index, &self.tellings);
         Ok(())
+    }
+
+    /// Looks at a directory that stays where it is. One that is moved away under the look shows
+    /// some of its files and not the others, so what was seen of it is not told.
+    fn steadily<T>(&mut self, look: impl FnOnce(&mut Index) -> T) -> Result<T, RemoteError> {
+        let before = Stamp::of_directory(&self.index.dir);
+        let looked = look(&mut self.index);
+        let after = Stamp::of_directory(&self.index.dir);
+        match (before, after) {
+            (Some(before), Some(after)) if before.same_place(&after) => Ok(looked),
+            (None, _) => Err(self.outage("it is not there")),
+            (Some(_), _) => {
+                // Whoever put another directory in its place will not tell a second time.
+                self.live.look_again();
+                Err(self.outage("it was moved or removed while it was looked at"))
+            }
+        }
+    }
+
+    fn outage(&self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RemoteError {
+        RemoteError::Files {
+            path: self.index.dir.clone(),
+            // Never "not found": that would say of every job that it is gone.
+            source: std::io::Error::other(why),
+        }
     }
 
     fn tell(&mut self, now: UnixMs) -> Result<(), RemoteError> {
@@ -212,8 +233,9 @@ impl State {
     fn look_for(&mut self, id: &str, now: UnixMs) -> Result<OsString, RemoteError> {
         if let Some((folder, _)) = self.tellings.find(id) {
             let folder = folder.clone();
-            self.index
-                .look_at(std::slice::from_ref(&folder), now, Depth::Every);
+            self.steadily(|index| {
+                index.look_at(std::slice::from_ref(&folder), now, Depth::Every);
+            })?;
             self.tell(now)?;
             self.live.looked_at(&self.index, [&folder].into_iter());
             if self

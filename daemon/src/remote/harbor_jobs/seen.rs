@@ -24,6 +24,8 @@ const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.jso
 const TRIAL_FILES: [&str; 4] = ["result.json", "config.json", "lock.json", "trial.log"];
 /// How long a job may take until it has a UUID; Harbor takes a tenth of a second.
 const BEGINNING: Duration = Duration::from_millis(1_500);
+/// How often a folder that took another's place is looked at in one look.
+const MOVES: u32 = 3;
 /// A file that is this much newer than the time it holds was copied, so its age says nothing.
 const COPIED_US: i64 = 120_000_000;
 
@@ -176,7 +178,22 @@ impl JobSeen {
     }
 
     /// Looks again; tells whether anything changed, and `None` when the folder is gone.
+    ///
+    /// A folder that is moved away under the look is gone, however much of it was seen, and one
+    /// that took its place is looked at instead.
     pub(super) fn look(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
+        let mut changed = self.look_once(reader, depth)?;
+        for _ in 0..MOVES {
+            match Stamp::of_directory(&self.dir) {
+                Some(now) if self.place.is_some_and(|then| then.same_place(&now)) => break,
+                None if !is_gone(&self.dir) => break,
+                _ => changed |= self.look_once(reader, depth)?,
+            }
+        }
+        Some(changed)
+    }
+
+    fn look_once(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
         let mut changed = match self.look_at_place(reader)? {
             Place::Unreadable => return Some(false),
             Place::There { changed } => changed,
