@@ -5,7 +5,6 @@
 
 mod ask;
 pub(crate) mod cell;
-pub(crate) mod clean;
 pub(crate) mod detail;
 pub(crate) mod json;
 pub(crate) mod look;
@@ -19,6 +18,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::Mutex;
 
 use anstyle::{AnsiColor, Style};
+pub(crate) use docks_proto::clean;
 use docks_proto::client::Client;
 
 use crate::failure::{Failure, Kind};

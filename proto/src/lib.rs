@@ -3,11 +3,12 @@
 //! This crate owns the words both sides use: paths and header names
 //! ([`routes`]), objects as the remote sent them ([`object`], [`trial`]), list questions
 //! ([`query`]), events ([`event`]), the past ([`history`]), freshness in HTTP's own terms ([`freshness`]), coded errors
-//! ([`error`]), the daemon's own replies ([`status`]), the places on disk
+//! ([`error`]), text made safe to show ([`clean`]), the daemon's own replies ([`status`]), the places on disk
 //! ([`paths`]) and the settings both programs read ([`settings`]).
 //!
 //! It does no I/O outside [`client`] (feature `client`) and [`credentials`].
 
+pub mod clean;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod credentials;

@@ -10,7 +10,8 @@ use std::borrow::Cow;
 const REPLACEMENT: char = '\u{fffd}';
 
 /// Returns `text` as one line that holds no control, bidirectional or invisible character.
-pub(crate) fn line(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         return Cow::Borrowed(text);
     }
@@ -42,7 +43,8 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns a piece of a longer text cleaned as [`line()`] does, with its tabs.
-pub(crate) fn text(bytes: &[u8]) -> String {
+#[must_use]
+pub fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let parts: Vec<_> = text.split('\t').map(line).collect();
     parts.join("\t")
@@ -100,7 +102,8 @@ fn string<'a>(after: &'a str, out: &mut String) -> &'a str {
 }
 
 /// Tells whether a character reorders its neighbours or cannot be seen.
-pub(crate) fn misleads(c: char) -> bool {
+#[must_use]
+pub fn misleads(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
