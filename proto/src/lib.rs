@@ -6,7 +6,8 @@
 //! ([`error`]), text made safe to show ([`clean`]), the daemon's own replies ([`status`]), the places on disk
 //! ([`paths`]) and the settings both programs read ([`settings`]).
 //!
-//! It does no I/O outside [`client`] (feature `client`) and [`credentials`].
+//! It does no I/O outside [`client`] (feature `client`), [`credentials`] and [`notification`]
+//! (feature `notification`).
 
 pub mod clean;
 #[cfg(feature = "client")]
@@ -17,6 +18,7 @@ pub mod event;
 pub mod freshness;
 pub mod history;
 pub mod id;
+pub mod notification;
 pub mod object;
 pub mod paths;
 pub mod query;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "keyring")]
 use std::time::Duration;
 
-#[cfg(feature = "keyring")]
+#[cfg(any(feature = "keyring", feature = "notification"))]
 use crate::settings::Environment;
 
 /// Service under which the Python client stores tokens too.
@@ -94,8 +94,8 @@ pub fn system(environment: &Environment, patience: Duration) -> Box<dyn Keyring>
 }
 
 /// Tells whether a bus could be reached; connecting without one can take seconds to fail.
-#[cfg(feature = "keyring")]
-fn has_session_bus(environment: &Environment) -> bool {
+#[cfg(any(feature = "keyring", feature = "notification"))]
+pub(crate) fn has_session_bus(environment: &Environment) -> bool {
     if let Some(address) = &environment.session_bus
         && !address.trim().is_empty()
     {

@@ -7,7 +7,7 @@
 pub mod files;
 pub mod hub_token;
 mod jwt;
-mod keyring;
+pub(crate) mod keyring;
 mod source;
 #[cfg(test)]
 mod tests;
