@@ -44,6 +44,9 @@ pub(crate) struct RunsWatch {
     /// Run this shell command when a run has ended; it gets the event as JSON on standard input
     #[arg(long, value_name = "CMD")]
     pub(crate) exec: Option<String>,
+    /// Show a desktop notification when a run has ended
+    #[arg(long)]
+    pub(crate) notify: bool,
     /// One line per run in the live view
     #[arg(long)]
     pub(crate) compact: bool,

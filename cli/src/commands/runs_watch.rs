@@ -54,6 +54,8 @@ pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failu
             .hint("--format jsonl prints each event on a line of its own"));
     }
     let began = Instant::now();
+    let live = context.output.look().live && context.global.format == Format::Table;
+    let mut hook = Hook::new(args, live);
     let keys = choose::runs(context, args).await?;
     let mut limits = Limits {
         timeout: args.timeout.map(|time| began + time),
@@ -62,14 +64,13 @@ pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failu
         linger: None,
     };
     let mut model = Model::new(keys.clone());
-    let live = context.output.look().live && context.global.format == Format::Table;
-    let mut hook = Hook::new(args.exec.clone(), live);
+    hook.ready(context).await;
     let end = if live {
         live::watch(context, args, keys, &mut model, &mut limits, &mut hook).await?
     } else {
         plain::watch(context, keys, &mut model, &mut limits, &mut hook).await?
     };
-    hook.finish(context, &model);
+    hook.finish(context, &model).await;
     if live {
         plain::sum_up(context, &model);
     }

@@ -25,4 +25,5 @@ mod stopping;
 mod terminal;
 mod thin;
 mod watch;
+mod watch_notify;
 mod watch_terminal;

@@ -31,7 +31,7 @@ impl Night {
         Remote::start(move |asked| night.answer(asked))
     }
 
-    fn answer(&self, asked: &str) -> (u16, String) {
+    pub(crate) fn answer(&self, asked: &str) -> (u16, String) {
         let night = self.0.lock().unwrap();
         let path = asked.split([' ', '?']).nth(1).unwrap();
         let run = format!(

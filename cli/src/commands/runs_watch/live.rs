@@ -95,7 +95,7 @@ pub(super) async fn watch(
             }
         };
         let note = model.take(&heard.event);
-        hook.after(model);
+        hook.after(context, model);
         if let Some(end) = limits.reached(model, note.as_ref()) {
             return Ok(end);
         }

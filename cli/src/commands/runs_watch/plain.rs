@@ -55,7 +55,7 @@ pub(super) async fn watch(
         if output.reader_is_gone() {
             return Ok(End::Quit);
         }
-        hook.after(model);
+        hook.after(context, model);
         if let Some(end) = limits.reached(model, note.as_ref()) {
             return Ok(end);
         }
