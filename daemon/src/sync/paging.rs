@@ -2,8 +2,9 @@
 //!
 //! A walk asks, looks at what came, and learns: pages by cursor when the remote
 //! names one, else by `offset` with some overlap (so that objects added or
-//! removed meanwhile are noticed), else with a growing `limit`. It always ends:
-//! each page must bring it forward, and their number is bounded.
+//! removed meanwhile are noticed), else with a growing `limit`. Long lists are read
+//! in larger and larger pages, as far as the remote fills them. It always ends: each
+//! page must bring it forward, and their number is bounded.
 
 use std::collections::HashSet;
 
@@ -21,6 +22,8 @@ const LARGEST_LIMIT: u32 = 1 << 17;
 const MOST_PAGES: u32 = 200_000;
 /// Pages in a row without anything new after which there is nothing to be had.
 const MOST_BARREN: u8 = 6;
+/// Pages of the first size; a list that goes on is long enough for larger ones.
+const SMALL_PAGES: u32 = 4;
 /// How often a gap between two pages is looked into again.
 const STEPS_BACK: u8 = 3;
 
@@ -51,6 +54,10 @@ pub struct Walk {
     overlap: u64,
     pages: u32,
     steps_back: u8,
+    /// Largest `limit` that this walk saw filled.
+    filled: u32,
+    /// Length of the page before, when it held less than was asked for.
+    short: Option<u64>,
     /// Pages in a row without anything new.
     barren: u8,
     first_page: HashSet<String>,
@@ -73,6 +80,8 @@ impl Walk {
             overlap: 0,
             pages: 0,
             steps_back: 0,
+            filled: 0,
+            short: None,
             barren: 0,
             first_page: HashSet::new(),
             last_page: HashSet::new(),
@@ -123,6 +132,7 @@ impl Walk {
             .filter(|id| !self.seen.contains(*id))
             .count();
         self.barren = if fresh == 0 { self.barren + 1 } else { 0 };
+        let asked = self.limit;
         if self.whole_lists {
             self.end = Some(End::Whole);
         } else if self.pages >= MOST_PAGES || self.barren >= MOST_BARREN {
@@ -134,8 +144,9 @@ impl Walk {
         } else {
             self.accept_offset(page, fresh, facts);
         }
-        if page.len >= self.limit as usize {
-            facts.limit_filled = facts.limit_filled.max(self.limit);
+        if page.len >= asked as usize {
+            facts.limit_filled = facts.limit_filled.max(asked);
+            self.filled = self.filled.max(asked);
         }
         self.last_page = page.ids.iter().cloned().collect();
         if self.pages == 1 {
@@ -172,7 +183,29 @@ impl Walk {
             None => self.end = Some(End::Whole),
             // A cursor that repeats would be followed for ever.
             Some(next) if !self.cursors.insert(next.clone()) => self.end = Some(End::Cut),
-            Some(next) => self.mode = Mode::Cursor(next.clone()),
+            Some(next) => {
+                self.mode = Mode::Cursor(next.clone());
+                self.enlarge(page.len, facts);
+            }
+        }
+    }
+
+    /// Asks for more at once from now on, if the last page was as long as it was to be.
+    fn enlarge(&mut self, len: usize, facts: &ListFacts) {
+        if self.pages >= SMALL_PAGES && len >= self.limit as usize {
+            let larger = self.limit.saturating_mul(2).min(facts.page_cap());
+            self.limit = larger.max(self.limit);
+        }
+    }
+
+    /// Learns from a page behind a short one that the remote cuts longer pages silently.
+    fn learn_cap(&mut self, fresh: usize, facts: &mut ListFacts) {
+        let Some(len) = self.short.filter(|_| fresh > 0) else {
+            return;
+        };
+        // Shorter than what was filled before, it was the end, and then the list grew.
+        if self.pages == 2 || len >= u64::from(self.filled) {
+            facts.limit_capped_at = u32::try_from(len).ok();
         }
     }
 
@@ -216,16 +249,22 @@ impl Walk {
             self.end = Some(End::Whole);
             return;
         }
-        if self.pages == 2 && fresh > 0 && (self.first_page.len() as u64) < u64::from(self.limit) {
-            // The first page was short and yet there was more: the server cuts silently.
-            facts.limit_capped_at = u32::try_from(self.first_page.len()).ok();
-        }
+        let short = len < u64::from(self.limit);
+        self.learn_cap(fresh, facts);
+        self.short = short.then_some(len);
         self.position = reached;
-        let short = len < u64::from(self.limit) && facts.limit_capped_at.is_none();
-        if short && facts.limit_filled >= self.limit && facts.offset == Known::Honoured {
+        let uncapped = short && facts.limit_capped_at.is_none();
+        // That a large page was filled some other day is no proof: servers change.
+        let filled = if self.limit > FIRST_LIMIT {
+            self.filled
+        } else {
+            facts.limit_filled
+        };
+        if uncapped && filled >= self.limit && facts.offset == Known::Honoured {
             self.end = Some(End::Whole);
             return;
         }
+        self.enlarge(page.len, facts);
         self.overlap = OVERLAP.min(self.position / 2).min(len / 2);
         self.asked_offset = self.position - self.overlap;
     }

@@ -61,7 +61,7 @@ fn walk(
             }
         }
         asked += 1;
-        assert!(asked < 2_000, "a walk must end");
+        assert!(asked < 5_000, "a walk must end");
     }
     (seen, walk, facts)
 }
@@ -73,8 +73,10 @@ fn rows(count: usize) -> Vec<String> {
 fn servers() -> impl Strategy<Value = Server> {
     (
         any::<bool>(),
-        prop::option::of(1_u32..150),
-        prop::option::of(prop::sample::select(vec![10_u32, 50, 99, 100, 200, 500])),
+        prop::option::of(1_u32..1_200),
+        prop::option::of(prop::sample::select(vec![
+            10_u32, 50, 99, 100, 200, 500, 1_000,
+        ])),
         any::<bool>(),
     )
         .prop_map(|(offset, cap, refuses_above, cursor)| Server {
@@ -85,8 +87,8 @@ fn servers() -> impl Strategy<Value = Server> {
         })
 }
 
-/// Lists of up to 700 that cannot be told from those of a server that cuts them just there.
-const AS_LONG_AS_A_LIMIT: [usize; 3] = [100, 200, 400];
+/// Lists of up to 2,500 that cannot be told from those of a server that cuts them just there.
+const AS_LONG_AS_A_LIMIT: [usize; 5] = [100, 200, 400, 800, 1_600];
 
 #[test]
 fn a_list_as_long_as_a_limit_may_have_been_cut_there() {
@@ -100,14 +102,78 @@ fn a_list_as_long_as_a_limit_may_have_been_cut_there() {
         let (seen, whole, _) = walk(server, &mut rows(count), &[]);
         assert_eq!((seen.len(), whole.end()), (count, Some(End::Cut)));
         let cap = u32::try_from(count).ok();
-        let (seen, cut, _) = walk(Server { cap, ..server }, &mut rows(999), &[]);
+        let (seen, cut, _) = walk(Server { cap, ..server }, &mut rows(2_999), &[]);
         assert_eq!((seen.len(), cut.end()), (count, Some(End::Cut)));
+    }
+}
+
+#[test]
+fn a_long_list_is_read_in_larger_pages_as_far_as_they_are_filled() {
+    let plain = Server {
+        offset: true,
+        cap: None,
+        refuses_above: None,
+        cursor: false,
+    };
+    let (seen, whole, facts) = walk(plain, &mut rows(100_000), &[]);
+    assert_eq!((seen.len(), whole.end()), (100_000, Some(End::Whole)));
+    assert!(whole.pages() < 120, "{}", whole.pages());
+    assert_eq!(facts.limit_filled, 1_000);
+    let cursor = Server {
+        cursor: true,
+        offset: false,
+        ..plain
+    };
+    let (seen, whole, _) = walk(cursor, &mut rows(100_000), &[]);
+    assert_eq!((seen.len(), whole.end()), (100_000, Some(End::Whole)));
+    assert!(whole.pages() < 120, "{}", whole.pages());
+    for limited in [
+        Server {
+            cap: Some(250),
+            ..plain
+        },
+        Server {
+            refuses_above: Some(250),
+            ..plain
+        },
+    ] {
+        let (seen, whole, facts) = walk(limited, &mut rows(10_000), &[]);
+        assert_eq!((seen.len(), whole.end()), (10_000, Some(End::Whole)));
+        assert!(whole.pages() < 60, "{}", whole.pages());
+        let learned = (facts.limit_capped_at, facts.limit_refused_at);
+        let expected = match limited.cap {
+            Some(_) => (Some(250), None),
+            None => (None, Some(400)),
+        };
+        assert_eq!(learned, expected);
+    }
+}
+
+#[test]
+fn a_server_that_cuts_more_than_it_did_is_still_read_to_its_end() {
+    let server = |cap| Server {
+        offset: true,
+        cap: Some(cap),
+        refuses_above: None,
+        cursor: false,
+    };
+    let mut facts = ListFacts::default();
+    for cap in [1_000, 100] {
+        facts.limit_capped_at = None;
+        let mut list = Walk::new(&facts, false);
+        let mut seen = HashSet::new();
+        while let Some(request) = list.request() {
+            let page = server(cap).answer(&rows(5_000), &request).unwrap();
+            seen.extend(page.ids.iter().cloned());
+            list.accept(&page, &mut facts);
+        }
+        assert_eq!(seen.len(), 5_000, "cut at {cap}");
     }
 }
 
 proptest! {
     #[test]
-    fn a_walk_ends_and_sees_all_that_can_be_seen(server in servers(), count in 0_usize..700) {
+    fn a_walk_ends_and_sees_all_that_can_be_seen(server in servers(), count in 0_usize..2_500) {
         let mut list = rows(count);
         let (seen, walk, _) = walk(server, &mut list, &[]);
         if server.offset || server.cursor {
@@ -131,7 +197,7 @@ proptest! {
 
     #[test]
     fn drift_never_stops_a_walk_nor_hides_what_stayed(
-        server in servers(), count in 0_usize..500, drift in prop::collection::vec(-3_i8..4, 0..20),
+        server in servers(), count in 0_usize..2_000, drift in prop::collection::vec(-3_i8..4, 0..20),
     ) {
         let mut list = rows(count);
         let stays: Vec<String> = list.iter().skip(100).cloned().collect();
