@@ -125,6 +125,7 @@ impl Core {
             rechecks: &self.rechecks,
             sweeps: [self.lists[0].sweep_due, self.lists[1].sweep_due],
             catching_up: !self.catch_ups.is_empty(),
+            all_trials: self.brings_all_trials(),
         }
     }
 
@@ -140,7 +141,7 @@ impl Core {
     fn start_background(&mut self, now: Now, steps: &mut Vec<Step>) {
         let planned = self.plan(now);
         self.backlog = planned.iter().filter(|p| p.due <= now.mono).count() as u64;
-        if let Some(summary) = &self.summary {
+        if let Some(summary) = self.summary.as_ref().filter(|_| self.brings_all_trials()) {
             let shown = summary.trials_due.len() as u64;
             self.backlog += summary.trials_due_total.saturating_sub(shown);
         }

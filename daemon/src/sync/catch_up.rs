@@ -23,6 +23,7 @@ pub struct CatchUp {
     began: Duration,
     done: u64,
     heads: [bool; 2],
+    full: bool,
     open_trials: bool,
     failures: u32,
     doing: String,
@@ -65,6 +66,7 @@ impl Core {
             began: now.mono,
             done: 0,
             heads: [false; 2],
+            full,
             open_trials: full,
             failures: 0,
             doing: "starting".to_owned(),
@@ -95,6 +97,21 @@ impl Core {
                 self.rechecks.entry(run.id.clone()).or_insert(first);
             }
         }
+    }
+
+    /// Tells whether the trials of ended runs are brought though nobody looks at them: always
+    /// with `backfill`, and else while somebody waits for really everything.
+    pub(super) fn brings_all_trials(&self) -> bool {
+        self.options.backfill || self.catch_ups.iter().any(|waiting| waiting.full)
+    }
+
+    /// Returns how many runs are still to get their trials.
+    fn trials_left(&self, now: Now) -> u64 {
+        if !self.brings_all_trials() {
+            return 0;
+        }
+        let due = self.summary.as_ref().map_or(1, |s| s.trials_due_total);
+        due.saturating_add(self.rechecking(now))
     }
 
     fn rechecking(&self, now: Now) -> u64 {
@@ -175,11 +192,7 @@ impl Core {
         }
         let open = self.circuit.state() != State::Closed;
         let failing = self.failing_trials(now);
-        let shown = self.summary.as_ref();
-        let due = shown
-            .map_or(1, |s| s.trials_due_total)
-            .saturating_add(self.rechecking(now))
-            .saturating_sub(failing);
+        let due = self.trials_left(now).saturating_sub(failing);
         let left = self.sweeping(now) + due + self.settling.len() as u64;
         let fresh = !self.wants_summary();
         let quiet = self.circuit.quiet_until(now.mono).is_some();

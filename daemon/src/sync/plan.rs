@@ -79,6 +79,8 @@ pub struct Situation<'a> {
     pub sweeps: [Option<Duration>; 2],
     /// Whether somebody waits for the mirror to catch up.
     pub catching_up: bool,
+    /// Whether trials of ended runs are brought though nobody looks at them.
+    pub all_trials: bool,
 }
 
 /// Something to do.
@@ -232,7 +234,7 @@ fn plan_sweeps(s: &Situation<'_>, plan: &mut Vec<Planned>) {
 }
 
 fn plan_backfill(s: &Situation<'_>, plan: &mut Vec<Planned>) {
-    if !s.options.backfill && !s.catching_up {
+    if !s.all_trials {
         return;
     }
     let mut dues: Vec<_> = s.summary.trials_due.iter().collect();

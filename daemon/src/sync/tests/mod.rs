@@ -1,5 +1,6 @@
 //! Simulations: the real core, the real mirror, a remote and clocks made up here.
 
+mod backfill;
 mod behaviour;
 mod cost;
 mod driver;
