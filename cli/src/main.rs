@@ -6,6 +6,7 @@ mod connect;
 mod context;
 mod environment;
 mod failure;
+mod grep;
 mod output;
 mod source;
 mod watch;

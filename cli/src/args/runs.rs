@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::happened::{RunsChanges, RunsHistory};
 use super::watch::RunsWatch;
+use crate::grep::Grep;
 
 /// Verbs of `docks runs`.
 #[derive(Debug, Subcommand)]
@@ -283,11 +284,11 @@ pub(crate) struct RunsLogs {
     pub(crate) tail: Option<u64>,
     /// Only lines in which this regular expression is found
     #[arg(long, value_name = "RE", value_parser = regular_expression, allow_hyphen_values = true)]
-    pub(crate) grep: Option<regex_lite::Regex>,
+    pub(crate) grep: Option<Grep>,
 }
 
-fn regular_expression(text: &str) -> Result<regex_lite::Regex, String> {
-    regex_lite::Regex::new(text).map_err(|error| error.to_string())
+fn regular_expression(text: &str) -> Result<Grep, String> {
+    Grep::new(text).map_err(|error| error.to_string())
 }
 
 /// Arguments of `docks runs trajectory`.

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
+use crate::grep::{Grep, Scan};
+
 /// Longest line that is taken as one; a longer one comes in pieces.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Bytes that are looked through at once, backwards.
-const BLOCK_BYTES: u64 = 64 * 1024;
+/// Bytes that are read at once, and looked through backwards.
+const BLOCK_BYTES: u64 = 256 * 1024;
 
 /// Lines of a file from some place on.
 pub(super) struct Lines {
@@ -37,6 +39,25 @@ impl Lines {
     /// Tells whether the last piece ended its line.
     pub(super) fn at_line_start(&self) -> bool {
         self.whole
+    }
+
+    /// Tells whether the last piece may become longer: it ends where the file does, without a
+    /// line end.
+    pub(super) fn may_grow(&self, piece: &[u8]) -> bool {
+        !self.whole && (piece.len() as u64) < MOST_BYTES
+    }
+
+    /// Passes over lines in which nothing can be found, a block of them at most.
+    pub(super) fn pass_over(&mut self, scan: &mut Scan<'_>) -> io::Result<()> {
+        if !self.whole {
+            return Ok(());
+        }
+        let block = self.reader.fill_buf()?;
+        let end = memchr::memrchr(b'\n', block).map_or(0, |at| at + 1);
+        let passed = scan.passes(&block[..end], self.at_bytes);
+        self.reader.consume(passed);
+        self.at_bytes += passed as u64;
+        Ok(())
     }
 
     /// Reads the next piece without its line end; false at the end of what there is now.
@@ -87,20 +108,25 @@ pub(super) fn start_of_last(file: &mut File, wanted: u64) -> io::Result<u64> {
     })
 }
 
-/// Finds where the last lines that fit begin; they are found again there.
+/// Finds where the last lines that fit begin, and where it ended to look.
+///
+/// In a file that grows, the last line is left for later until it is whole.
 pub(super) fn last_that_fit(
     file: File,
     wanted: usize,
-    fits: impl Fn(&[u8]) -> bool,
-) -> io::Result<VecDeque<u64>> {
+    grep: &Grep,
+    grows: bool,
+) -> io::Result<(VecDeque<u64>, u64)> {
     let mut lines = Lines::from(file, 0)?;
+    let mut scan = grep.scan();
     let (mut piece, mut found) = (Vec::new(), VecDeque::new());
     loop {
+        lines.pass_over(&mut scan)?;
         let at = lines.at_bytes();
-        if !lines.next(&mut piece)? {
-            return Ok(found);
+        if !lines.next(&mut piece)? || (grows && lines.may_grow(&piece)) {
+            return Ok((found, at));
         }
-        if fits(&piece) {
+        if grep.fits(&piece) {
             found.push_back(at);
             if found.len() > wanted {
                 found.pop_front();

@@ -6,11 +6,11 @@ use std::time::Duration;
 use docks_artifacts::ArtifactType;
 use docks_artifacts::sanitise::last_segment;
 use docks_artifacts::source::is_local;
-use regex_lite::Regex;
 
 use crate::args::{Format, RunsLogs};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::grep::Grep;
 use crate::output::clean;
 
 use super::lines::{self, Lines};
@@ -21,6 +21,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How often somebody else is asked.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Bytes of a log between two looks at whether anybody still wants them.
+const PAUSE_EVERY_BYTES: u64 = 1 << 20;
 
 /// Shows the logs of a trial.
 ///
@@ -52,10 +55,11 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
         several: uris.len() > 1,
         shown: None,
     };
+    let grows = args.follow && now.active();
     let mut logs = Vec::new();
     for uri in uris {
         let file = reading.open(&uri).await?;
-        let at_bytes = printer.begin(&uri, file, args.tail).await?;
+        let at_bytes = printer.begin(&uri, file, args.tail, grows).await?;
         logs.push((uri, at_bytes));
         if context.output.reader_is_gone() {
             return Ok(());
@@ -86,7 +90,7 @@ async fn follow(
         let last = !now.active();
         for (uri, at_bytes) in &mut logs {
             let file = reading.open(uri).await?;
-            *at_bytes = printer.rest(uri, file, *at_bytes).await?;
+            *at_bytes = printer.rest(uri, file, *at_bytes, !last).await?;
         }
         if last || printer.context.output.reader_is_gone() {
             return Ok(());
@@ -107,7 +111,7 @@ async fn follow(
 
 struct Printer<'a> {
     context: &'a Context,
-    grep: Option<&'a Regex>,
+    grep: Option<&'a Grep>,
     /// Whether lines need to say which log they are of.
     several: bool,
     /// The log that was last said.
@@ -121,20 +125,21 @@ impl Printer<'_> {
         uri: &str,
         mut file: File,
         tail: Option<u64>,
+        grows: bool,
     ) -> Result<u64, Failure> {
         let Some(wanted) = tail else {
-            return self.rest(uri, file, 0).await;
+            return self.rest(uri, file, 0, grows).await;
         };
-        if self.grep.is_none() {
+        let Some(grep) = self.grep else {
             let start = lines::start_of_last(&mut file, wanted).map_err(unreadable)?;
-            return self.rest(uri, file, start).await;
-        }
-        let end_bytes = file.metadata().map_err(unreadable)?.len();
+            return self.rest(uri, file, start, grows).await;
+        };
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let again = file.try_clone().map_err(unreadable)?;
-        let found = lines::last_that_fit(file, wanted, |piece| self.fits(piece));
+        let found = lines::last_that_fit(file, wanted, grep, grows);
+        let (found, end_bytes) = found.map_err(unreadable)?;
         let mut piece = Vec::new();
-        for at_bytes in found.map_err(unreadable)? {
+        for at_bytes in found {
             let file = again.try_clone().map_err(unreadable)?;
             let mut line = Lines::from(file, at_bytes).map_err(unreadable)?;
             if line.next(&mut piece).map_err(unreadable)? {
@@ -146,7 +151,15 @@ impl Printer<'_> {
     }
 
     /// Shows a log from a place on; returns where it ends now.
-    async fn rest(&mut self, uri: &str, file: File, from_bytes: u64) -> Result<u64, Failure> {
+    ///
+    /// While it grows a line is searched once it is whole.
+    async fn rest(
+        &mut self,
+        uri: &str,
+        file: File,
+        from_bytes: u64,
+        grows: bool,
+    ) -> Result<u64, Failure> {
         let size_bytes = file.metadata().map_err(unreadable)?.len();
         // One that became shorter was begun again.
         let from_bytes = if size_bytes < from_bytes {
@@ -155,14 +168,25 @@ impl Printer<'_> {
             from_bytes
         };
         let mut lines = Lines::from(file, from_bytes).map_err(unreadable)?;
-        let (mut piece, mut unseen_bytes) = (Vec::new(), 0);
-        while lines.next(&mut piece).map_err(unreadable)? {
-            if self.fits(&piece) {
+        let mut scan = self.grep.map(Grep::scan);
+        let (mut piece, mut paused_at) = (Vec::new(), from_bytes);
+        loop {
+            if let Some(scan) = &mut scan {
+                lines.pass_over(scan).map_err(unreadable)?;
+            }
+            let at_bytes = lines.at_bytes();
+            if !lines.next(&mut piece).map_err(unreadable)? {
+                break;
+            }
+            if grows && scan.is_some() && lines.may_grow(&piece) {
+                self.context.output.flush()?;
+                return Ok(at_bytes);
+            }
+            if self.grep.is_none_or(|grep| grep.fits(&piece)) {
                 self.print(uri, &piece, lines.at_line_start());
             }
-            unseen_bytes += piece.len();
-            if unseen_bytes > 1 << 20 {
-                unseen_bytes = 0;
+            if lines.at_bytes() - paused_at > PAUSE_EVERY_BYTES {
+                paused_at = lines.at_bytes();
                 // A moment for Ctrl-C.
                 tokio::task::yield_now().await;
                 if self.context.output.reader_is_gone() {
@@ -172,11 +196,6 @@ impl Printer<'_> {
         }
         self.context.output.flush()?;
         Ok(lines.at_bytes())
-    }
-
-    fn fits(&self, piece: &[u8]) -> bool {
-        let grep = self.grep;
-        grep.is_none_or(|grep| grep.is_match(&String::from_utf8_lossy(piece)))
     }
 
     fn print(&mut self, uri: &str, piece: &[u8], whole: bool) {

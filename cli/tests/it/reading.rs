@@ -91,6 +91,21 @@ fn a_log_is_followed_until_its_trial_has_ended() {
 }
 
 #[test]
+fn a_line_that_comes_in_parts_is_searched_once_it_is_whole() {
+    let log =
+        |number: usize| ["one\ner", "one\nerror 1\nerr", "one\nerror 1\nerror 2"][number.min(2)];
+    for more in ["", " --tail 9"] {
+        let remote = serve(
+            |n| if n < 2 { "running" } else { "failed" },
+            move |number| log(number).to_owned(),
+        );
+        let line = format!("runs logs r-1 t-1 --follow --grep ^error{more}");
+        let shown = Sealed::new(&remote).run(&line).good();
+        assert_eq!(shown, "error 1\nerror 2\n", "{more}");
+    }
+}
+
+#[test]
 fn steps_are_shown_one_by_one_or_as_they_are() {
     let home = ended();
     let all = home.run("runs trajectory r-1 t-1").good();
