@@ -12,6 +12,7 @@ mod hub;
 mod runs;
 mod watch;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::error::ErrorKind;
@@ -112,7 +113,24 @@ impl Cli {
             });
         // Some thousand small pieces; a process that lives a millisecond need not free them.
         std::mem::forget(tree);
-        read?.check()
+        read?.whole(std::env::args_os())?.check()
+    }
+
+    /// Checks that clap handed on every `--harbor`: of those before and after a command it keeps
+    /// the later ones only.
+    ///
+    /// # Errors
+    ///
+    /// clap's usage error.
+    fn whole(self, args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let names_one =
+            |arg: &OsString| arg == "--harbor" || arg.as_encoded_bytes().starts_with(b"--harbor=");
+        let written = args.take_while(|arg| arg != "--").filter(names_one).count();
+        if written <= self.global.harbor.len() {
+            return Ok(self);
+        }
+        let text = "--harbor stands before and after the command; put all of them on one side";
+        Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
     }
 
     /// Checks what clap cannot: options that exclude each other on both sides of a subcommand.
@@ -141,7 +159,7 @@ impl Cli {
                  mirror, and only the daemon reads it",
             );
         }
-        if g.harbor.is_some() && g.profile.is_some() {
+        if !g.harbor.is_empty() && g.profile.is_some() {
             return conflict("--harbor cannot be used with --profile: each names a remote");
         }
         if let Command::Auth(AuthCommand::Login(login)) = &self.command

@@ -54,7 +54,7 @@ impl Environment {
                 tenant_id: text("DOCKS_TENANT_ID"),
                 token: text("DOCKS_TOKEN"),
                 profile: text("DOCKS_PROFILE"),
-                harbor_jobs: path("DOCKS_HARBOR_JOBS"),
+                harbor_jobs: set("DOCKS_HARBOR_JOBS"),
                 use_keyring: text("DOCKS_USE_KEYRING"),
                 session_bus: text("DBUS_SESSION_BUS_ADDRESS"),
                 runtime_dir: path("XDG_RUNTIME_DIR"),

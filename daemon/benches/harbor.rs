@@ -31,7 +31,8 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .expect("a runtime without drivers can be made");
-    let open = || HarborJobs::open(dir.path(), Options::default()).expect("the directory is there");
+    let open =
+        || HarborJobs::open([dir.path()], Options::default()).expect("the directory is there");
     let list = |jobs: &HarborJobs| {
         let page = PageRequest::default();
         runtime

@@ -46,8 +46,8 @@ pub enum Pick {
         /// The token that the request brought.
         token: Option<Token>,
     },
-    /// A Harbor jobs directory.
-    Jobs(PathBuf),
+    /// Harbor jobs directories.
+    Jobs(Vec<PathBuf>),
 }
 
 /// Says why a remote cannot be had.
@@ -182,13 +182,13 @@ impl Registry {
         tenant: Option<&str>,
     ) -> Result<(Resolved, Option<Token>), NoSource> {
         let profile = match pick {
-            Pick::Jobs(dir) if !dir.is_absolute() => {
-                let message = format!("the jobs directory must be absolute: {}", dir.display());
-                return Err(NoSource::Request(message));
-            }
-            Pick::Jobs(dir) => {
+            Pick::Jobs(dirs) => {
+                if let Some(dir) = dirs.iter().find(|dir| !dir.is_absolute()) {
+                    let message = format!("the jobs directory must be absolute: {}", dir.display());
+                    return Err(NoSource::Request(message));
+                }
                 let resolved = Resolved {
-                    target: canonical(Target::HarborJobs { dir }),
+                    target: canonical(Target::harbor_jobs(dirs)),
                     insecure: false,
                 };
                 return Ok((resolved, None));
@@ -256,7 +256,7 @@ impl Registry {
     async fn make(&self, resolved: Resolved) -> Result<Arc<Source>, NoSource> {
         let Resolved { target, insecure } = resolved;
         let database = source::database(&self.settings.places().cache_dir(), &target);
-        let location = source::location(&target);
+        let location = target.to_string();
         let tokens = Arc::new(Tokens::new(
             target.clone(),
             Arc::clone(&self.settings),
@@ -381,7 +381,7 @@ impl Registry {
             insecure: false,
         }));
         for resolved in likely {
-            let location = source::location(&resolved.target);
+            let location = resolved.target.to_string();
             if let Err(error) = self.open(resolved).await {
                 let error = crate::chain(&error);
                 tracing::warn!(remote = location, error, "could not open {location}");

@@ -60,6 +60,9 @@ pub struct Candidate {
     /// Status as the remote wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// Where the remote says it lies; the folder of a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// The coded error, found under `detail`, where every Docks API client looks.

@@ -12,7 +12,8 @@ pub const PROFILE: &str = "docks-profile";
 /// The token for it comes in `Authorization` of the same request; a profile's
 /// token is never used for it.
 pub const API_URL: &str = "docks-api-url";
-/// Names a Harbor jobs directory (absolute, percent-encoded) to use without a profile.
+/// Names Harbor jobs directories to use without a profile: absolute, percent-encoded, with commas
+/// between them.
 pub const HARBOR_JOBS: &str = "docks-harbor-jobs";
 /// The daemon's [`PROTOCOL`](crate::PROTOCOL), on every reply.
 pub const PROTOCOL: &str = "docks-protocol";

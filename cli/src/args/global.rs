@@ -38,9 +38,9 @@ pub(crate) struct Global {
     /// Profile to use
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Use a Harbor jobs directory instead of a profile
+    /// Use a Harbor jobs directory instead of a profile; several by repeating it
     #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) harbor: Option<PathBuf>,
+    pub(crate) harbor: Vec<PathBuf>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: Colour,

@@ -1,7 +1,9 @@
 use super::*;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(line.split_whitespace()).and_then(Cli::check)
+    Cli::try_parse_from(line.split_whitespace())
+        .and_then(|cli| cli.whole(line.split_whitespace().map(OsString::from)))
+        .and_then(Cli::check)
 }
 
 #[test]
@@ -24,6 +26,17 @@ fn global_options_work_on_both_sides_of_a_subcommand() {
 }
 
 #[test]
+fn every_jobs_directory_is_kept_or_refused() {
+    for line in [
+        "docks --harbor /x --harbor=/y runs list",
+        "docks runs list --harbor /x --harbor /y",
+    ] {
+        assert_eq!(parse(line).unwrap().global.harbor.len(), 2, "{line}");
+    }
+    assert!(parse("docks runs get --harbor /x -- --harbor").is_ok());
+}
+
+#[test]
 fn contradictions_are_usage_errors_wherever_they_stand() {
     for line in [
         "docks --fresh runs list --offline",
@@ -31,6 +44,7 @@ fn contradictions_are_usage_errors_wherever_they_stand() {
         "docks --max-age 5s runs list --offline",
         "docks runs list --offline --no-daemon",
         "docks --harbor /x runs list -p y",
+        "docks --harbor /x runs list --harbor=/y",
         "docks auth login --token abc",
         "docks runs list --limit -5",
         "docks runs list --limit five",

@@ -90,7 +90,7 @@ impl Account {
     pub(super) fn uses_token_file(&self, name: &str) -> bool {
         let flags = Flags {
             profile: Some(name.to_owned()),
-            harbor: None,
+            harbor: Vec::new(),
         };
         let Ok(profile) = settings::resolve(&flags, &Variables::default(), &self.file) else {
             return false;

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
         check_profile_name(&account.name).map_err(|e| settings_failure(&e))?;
     }
     let stored = stored.unwrap_or_default();
-    if stored.harbor_jobs.is_some() {
+    if !stored.harbor_jobs.is_empty() {
         return Err(Failure::usage(format!(
             "profile `{}` is a jobs directory and needs no token",
             account.name

@@ -15,8 +15,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let mut rows = vec![row("profile", &ladder.profile.name)];
     let (api_url, tenant) = match &ladder.profile.target {
         Target::DocksApi { api_url, tenant } => (api_url, tenant),
-        Target::HarborJobs { dir } => {
-            rows.push(row("harbor_jobs", &dir.display().to_string()));
+        jobs @ Target::HarborJobs { .. } => {
+            rows.push(row("harbor_jobs", &jobs.to_string()));
             rows.push(row("token", "not needed"));
             columns::print(context, &["what", "value"], &rows);
             return Ok(());

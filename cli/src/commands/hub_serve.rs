@@ -48,10 +48,17 @@ fn jobs(context: &Context, door: &Door) -> Result<PathBuf, Failure> {
     let flags = flags(&context.global, &door.environment);
     let profile = resolve(&flags, &door.environment.settings, &file);
     match profile.map(|profile| profile.target) {
-        Ok(Target::HarborJobs { dir }) => dir.canonicalize().map_err(|error| {
-            let doing = format!("could not share {}", dir.display());
-            Failure::chain(Kind::NotFound, &doing, &error)
-        }),
+        Ok(Target::HarborJobs { dirs }) => match dirs.as_slice() {
+            [dir] => dir.canonicalize().map_err(|error| {
+                let doing = format!("could not share {}", dir.display());
+                Failure::chain(Kind::NotFound, &doing, &error)
+            }),
+            several => Err(Failure::usage(format!(
+                "a hub shares one directory, and these are {}",
+                several.len()
+            ))
+            .hint("name it: `docks hub serve --harbor DIR`")),
+        },
         // Nothing is set up, or it is an API: either way the answer is to name a directory.
         _ => Err(Failure::usage("a hub shares a Harbor jobs directory")
             .hint("name it: `docks hub serve --harbor DIR`")),

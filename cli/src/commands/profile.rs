@@ -1,6 +1,6 @@
 //! `docks profile list`, `use`, `add` and `remove`.
 
-use docks_proto::settings::{self, check_profile_name};
+use docks_proto::settings::{self, Target, check_profile_name};
 
 use super::account::{Account, checked_tenant, checked_url, remote_of};
 use super::auth_login::{as_text, trusted};
@@ -18,10 +18,13 @@ pub(super) fn list(context: &Context) -> Result<(), Failure> {
         let Ok(Some(stored)) = account.file.profile(&name) else {
             continue;
         };
-        let (kind, location, tenant) = match (&stored.harbor_jobs, remote_of(&stored)) {
-            (Some(dir), _) => ("harbor_jobs", dir.display().to_string(), String::new()),
-            (None, Some((url, tenant))) => ("docks_api", url, tenant),
-            (None, None) => ("incomplete", String::new(), String::new()),
+        let (kind, location, tenant) = match remote_of(&stored) {
+            _ if !stored.harbor_jobs.is_empty() => {
+                let jobs = Target::harbor_jobs(stored.harbor_jobs.clone());
+                ("harbor_jobs", jobs.to_string(), String::new())
+            }
+            Some((url, tenant)) => ("docks_api", url, tenant),
+            None => ("incomplete", String::new(), String::new()),
         };
         let default = if name == account.name { "*" } else { "" };
         rows.push(vec![
@@ -66,10 +69,10 @@ pub(super) fn add(context: &Context, args: &ProfileAdd) -> Result<(), Failure> {
         check_profile_name(&args.name).map_err(|e| settings_failure(&e))?;
     }
     let before = stored.clone().unwrap_or_default();
-    if context.global.harbor.is_some() {
+    if !context.global.harbor.is_empty() {
         return add_jobs(context, args, &account);
     }
-    if before.harbor_jobs.is_some() {
+    if !before.harbor_jobs.is_empty() {
         return Err(other_remote(&args.name));
     }
     let tenant = match (&args.tenant, &before.tenant_id) {
@@ -114,16 +117,29 @@ fn add_jobs(context: &Context, args: &ProfileAdd, account: &Account) -> Result<(
     if remote_of(&account.stored()?.unwrap_or_default()).is_some() {
         return Err(other_remote(&args.name));
     }
-    let given = flags(&context.global, &account.door.environment).harbor;
-    let dir = given.unwrap_or_default();
-    let real = dir
-        .canonicalize()
-        .map_err(|error| Failure::usage(format!("{} cannot be used: {error}", dir.display())))?;
-    let text = real
-        .to_str()
-        .filter(|_| real.is_dir())
-        .ok_or_else(|| Failure::usage(format!("{} is no directory", dir.display())))?;
-    account.set(&[("harbor_jobs", Some(text))])?;
+    let mut real = Vec::new();
+    for dir in flags(&context.global, &account.door.environment).harbor {
+        let unusable = |why: &str| Failure::usage(format!("{} {why}", dir.display()));
+        let found = dir.canonicalize();
+        let found = found.map_err(|error| unusable(&format!("cannot be used: {error}")))?;
+        if !found.is_dir() {
+            return Err(unusable("is no directory"));
+        }
+        if found.as_os_str().as_encoded_bytes().contains(&b':') {
+            return Err(unusable(
+                "has a colon in its path, which separates directories in a profile",
+            )
+            .hint("name it with --harbor each time, or give it another name"));
+        }
+        real.push(found);
+    }
+    let text = Target::harbor_jobs(real).to_string();
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(Failure::usage(
+            "a profile holds text, and this path is none",
+        ));
+    }
+    account.set(&[("harbor_jobs", Some(&text))])?;
     let name = &args.name;
     context
         .output

@@ -90,10 +90,9 @@ impl Ladder {
         let flags = flags(global, environment);
         let mut profile =
             resolve(&flags, &environment.settings, &file).map_err(|e| settings_failure(&e))?;
-        if let Target::HarborJobs { dir } = &mut profile.target
-            && let Ok(real) = dir.canonicalize()
-        {
-            *dir = real;
+        if let Target::HarborJobs { dirs } = &profile.target {
+            let real = |dir: &PathBuf| dir.canonicalize().unwrap_or_else(|_| dir.clone());
+            profile.target = Target::harbor_jobs(dirs.iter().map(real));
         }
         let disabled = if global.no_daemon {
             Some(OPTION)
@@ -267,8 +266,9 @@ impl Ladder {
             _ if !self.profile.adhoc => {
                 headers.insert(routes::PROFILE, value(&self.profile.name)?);
             }
-            Target::HarborJobs { dir } => {
-                headers.insert(routes::HARBOR_JOBS, value(&encode_path(dir))?);
+            Target::HarborJobs { dirs } => {
+                let dirs: Vec<String> = dirs.iter().map(|dir| encode_path(dir)).collect();
+                headers.insert(routes::HARBOR_JOBS, value(&dirs.join(","))?);
             }
             Target::DocksApi { api_url, .. } => {
                 headers.insert(routes::API_URL, value(api_url)?);
@@ -339,7 +339,7 @@ impl Ladder {
     }
 }
 
-/// Returns the options that pick a remote; a relative directory is meant from where we stand.
+/// Returns the options that pick a remote; relative directories are meant from where we stand.
 pub(crate) fn flags(global: &Global, environment: &Environment) -> Flags {
     let absolute = |dir: &PathBuf| match &environment.directory {
         Some(here) => here.join(dir),
@@ -347,7 +347,7 @@ pub(crate) fn flags(global: &Global, environment: &Environment) -> Flags {
     };
     Flags {
         profile: global.profile.clone(),
-        harbor: global.harbor.as_ref().map(absolute),
+        harbor: global.harbor.iter().map(absolute).collect(),
     }
 }
 

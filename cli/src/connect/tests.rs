@@ -71,7 +71,7 @@ impl Home {
 
     fn jobs_ladder(&self, docksd: &Path) -> Ladder {
         let global = Global {
-            harbor: Some(self.dir.path().to_owned()),
+            harbor: vec![self.dir.path().to_owned()],
             ..Global::default()
         };
         Ladder::new(&global, self.environment(docksd)).unwrap()
@@ -253,7 +253,7 @@ async fn a_switched_off_daemon_is_neither_asked_nor_started() {
     assert_eq!(why(reached), None, "who typed the option knows");
     assert!(ladder.mirror_instead().await.is_none());
     let global = Global {
-        harbor: Some(home.dir.path().to_owned()),
+        harbor: vec![home.dir.path().to_owned()],
         ..global
     };
     let ladder = Ladder::new(&global, home.environment(&program)).unwrap();
@@ -294,7 +294,7 @@ async fn what_the_environment_changed_goes_to_the_daemon_as_headers() {
     let jobs = home.dir.path().join("my jobs %");
     fs::create_dir(&jobs).unwrap();
     let global = Global {
-        harbor: Some(jobs),
+        harbor: vec![jobs],
         ..Global::default()
     };
     let ladder = Ladder::new(&global, home.environment(&program)).unwrap();

@@ -20,6 +20,7 @@ mod remote;
 mod runs_daemon;
 mod runs_direct;
 mod sealed;
+mod several_dirs;
 mod start;
 mod stopping;
 mod terminal;

@@ -33,8 +33,12 @@ pub(super) fn pick(headers: &HeaderMap) -> Result<Pick, ApiError> {
             token: one(headers, header::AUTHORIZATION.as_str())?.and_then(Token::new),
         }),
         (None, None, Some(encoded)) => {
-            let bytes: Vec<u8> = percent_decode_str(encoded).collect();
-            Ok(Pick::Jobs(Path::new(OsStr::from_bytes(&bytes)).to_owned()))
+            // A comma in a path is encoded, too.
+            let dirs = encoded.split(',').map(|dir| {
+                let bytes: Vec<u8> = percent_decode_str(dir).collect();
+                Path::new(OsStr::from_bytes(&bytes)).to_owned()
+            });
+            Ok(Pick::Jobs(dirs.collect()))
         }
         _ => Err(ApiError::Request(format!(
             "only one of {}, {} and {} can pick the remote",
@@ -127,8 +131,10 @@ mod tests {
             ("authorization", "Bearer t"),
         ]);
         assert!(matches!(api, Ok(Pick::Api { token: Some(_), .. })));
-        let jobs = of(&[("docks-harbor-jobs", "%2Fa%20b%FF")]);
-        assert!(matches!(jobs, Ok(Pick::Jobs(dir)) if dir.as_os_str().as_bytes() == b"/a b\xff"));
+        let jobs = of(&[("docks-harbor-jobs", "%2Fa%20b%FF,%2Fc%2Cd")]);
+        assert!(
+            matches!(jobs, Ok(Pick::Jobs(dirs)) if dirs[0].as_os_str().as_bytes() == b"/a b\xff" && dirs[1] == Path::new("/c,d"))
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What an id, a prefix of one, or a name stands for.
 
 use docks_proto::error::Candidate;
+use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
@@ -34,6 +35,9 @@ pub(super) fn run(
         given,
         |_| true,
     )?;
+    if named.len() > 1 {
+        return Ok(Resolution::Several(placed(connection, kind, named)?));
+    }
     if !named.is_empty() {
         return Ok(resolution(named));
     }
@@ -115,6 +119,22 @@ fn candidates(
     Ok(found)
 }
 
+/// Adds what tells runs of the same name apart for people.
+fn placed(
+    connection: &Connection,
+    kind: RunKind,
+    mut found: Vec<Candidate>,
+) -> rusqlite::Result<Vec<Candidate>> {
+    let mut statement =
+        connection.prepare_cached("SELECT body FROM runs WHERE kind = ?1 AND id = ?2")?;
+    for candidate in &mut found {
+        let body: String = statement.query_row([kind.name(), &candidate.id], |row| row.get(0))?;
+        let fields: RunFields = serde_json::from_str(&body).unwrap_or_default();
+        candidate.place = fields.remote_ref.text();
+    }
+    Ok(found)
+}
+
 fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let text = |column| {
         row.get::<_, String>(column)
@@ -124,6 +144,7 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         id: row.get(0)?,
         name: text(1)?,
         status: text(2)?,
+        place: None,
     })
 }
 

@@ -81,7 +81,7 @@ impl Settings {
     /// Returns the certificates that a profile of `target` names.
     #[must_use]
     pub fn ca_file_of(&self, target: &Target) -> Option<PathBuf> {
-        self.first(|profile| profile.ca_file.filter(|_| profile.target == *target))
+        self.profile_of(target)?.ca_file
     }
 
     /// Returns a profile that stands for `target`, with all its keys.
@@ -96,7 +96,7 @@ impl Settings {
         file.profile_names().into_iter().find_map(|name| {
             let flags = Flags {
                 profile: Some(name),
-                harbor: None,
+                ..Flags::default()
             };
             pick(resolve(&flags, &Environment::default(), &file).ok()?)
         })
@@ -134,7 +134,7 @@ impl Settings {
 fn look_up(profile: Option<String>, file: &ConfigFile) -> Result<Resolved, SettingsError> {
     let flags = Flags {
         profile,
-        harbor: None,
+        ..Flags::default()
     };
     // Our environment is that of whoever started us, and decides nothing for those who ask.
     let profile = resolve(&flags, &Environment::default(), file)?;
@@ -150,9 +150,7 @@ fn look_up(profile: Option<String>, file: &ConfigFile) -> Result<Resolved, Setti
 #[must_use]
 pub fn canonical(target: Target) -> Target {
     match target {
-        Target::HarborJobs { dir } => Target::HarborJobs {
-            dir: canonical_dir(dir),
-        },
+        Target::HarborJobs { dirs } => Target::harbor_jobs(dirs.into_iter().map(canonical_dir)),
         other @ Target::DocksApi { .. } => other,
     }
 }

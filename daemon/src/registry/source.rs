@@ -1,5 +1,6 @@
 //! One mirrored remote: its file, its engine, and the answers kept ready.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -49,7 +50,7 @@ impl Source {
     /// Names the remote for people: origin and tenant, or the directory.
     #[must_use]
     pub fn location(&self) -> String {
-        location(&self.target)
+        self.target.to_string()
     }
 
     /// Writes down that the remote is in use, at most once an hour.
@@ -71,21 +72,20 @@ impl Source {
     }
 }
 
-/// Names a remote for people.
-pub(super) fn location(target: &Target) -> String {
-    match target {
-        Target::DocksApi { api_url, tenant } => format!("{api_url} {tenant}"),
-        Target::HarborJobs { dir } => dir.display().to_string(),
-    }
-}
-
 /// Names a remote for good: the file remembers it and refuses to be another's.
 #[must_use]
 pub fn identity(target: &Target) -> String {
-    match target {
-        Target::DocksApi { api_url, tenant } => format!("docks_api {api_url} {tenant}"),
-        Target::HarborJobs { dir } => format!("harbor_jobs {}", dir.display()),
-    }
+    let kind = match target {
+        Target::DocksApi { .. } => "docks_api",
+        Target::HarborJobs { .. } => "harbor_jobs",
+    };
+    format!("{kind} {target}")
+}
+
+/// Writes directories so that they can be told apart whatever bytes are in their names.
+fn bytes_of(dirs: &[PathBuf]) -> Vec<u8> {
+    let dirs: Vec<&[u8]> = dirs.iter().map(|dir| dir.as_os_str().as_bytes()).collect();
+    dirs.join(&0)
 }
 
 /// Returns the file of a remote's mirror: readable, and unique by a hash of the identity.
@@ -96,9 +96,11 @@ pub fn database(cache_dir: &Path, target: &Target) -> PathBuf {
             let host = api_url.split("://").nth(1).unwrap_or(api_url);
             format!("{host}-{tenant}")
         }
-        Target::HarborJobs { dir } => {
-            let name = dir.file_name().unwrap_or_default();
-            format!("harbor-{}", name.to_string_lossy())
+        Target::HarborJobs { dirs } => {
+            let names = dirs.iter().filter_map(|dir| dir.file_name());
+            names.fold("harbor".to_owned(), |readable, name| {
+                format!("{readable}-{}", name.to_string_lossy())
+            })
         }
     };
     let plain: String = readable
@@ -109,7 +111,7 @@ pub fn database(cache_dir: &Path, target: &Target) -> PathBuf {
     let key = match target {
         Target::DocksApi { .. } => identity(target).into_bytes(),
         // Directories that differ only in bytes that are no text are different ones.
-        Target::HarborJobs { dir } => [b"harbor_jobs ", dir.as_os_str().as_bytes()].concat(),
+        Target::HarborJobs { dirs } => [b"harbor_jobs ", bytes_of(dirs).as_slice()].concat(),
     };
     cache_dir.join(format!("{plain}-{:016x}.db", fnv(&key)))
 }
@@ -125,7 +127,7 @@ fn marker(database: &Path) -> PathBuf {
     database.with_extension("used")
 }
 
-/// Writes the marker, which for a jobs directory holds its path: no profile may name it.
+/// Writes the marker, which for jobs directories holds their paths: no profile may name them.
 fn mark(database: &Path, target: &Target) -> io::Result<()> {
     use io::Write;
     let mut file = fs::OpenOptions::new()
@@ -135,7 +137,7 @@ fn mark(database: &Path, target: &Target) -> io::Result<()> {
         .mode(0o600)
         .open(marker(database))?;
     match target {
-        Target::HarborJobs { dir } => file.write_all(dir.as_os_str().as_bytes()),
+        Target::HarborJobs { dirs } => file.write_all(&bytes_of(dirs)),
         Target::DocksApi { .. } => file.write_all(b"\n"),
     }
 }
@@ -156,8 +158,10 @@ pub(super) fn jobs_used_lately(cache_dir: &Path) -> Vec<Target> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "used"))
         .filter_map(|path| {
-            let dir = PathBuf::from(std::ffi::OsString::from_vec(fs::read(&path).ok()?));
-            let target = Target::HarborJobs { dir };
+            let bytes = fs::read(&path).ok()?;
+            let dirs = bytes.split(|byte| *byte == 0);
+            let dirs = dirs.map(|dir| PathBuf::from(OsString::from_vec(dir.to_owned())));
+            let target = Target::harbor_jobs(dirs);
             // The name proves that the marker is what it says.
             (marker(&database(cache_dir, &target)) == path).then_some(target)
         })
@@ -181,6 +185,12 @@ mod tests {
         let dir = Path::new("/c");
         assert_ne!(database(dir, &api("a")), database(dir, &api("A")));
         assert_ne!(database(dir, &api("a/b")), database(dir, &api("a-b")));
+        let jobs = |dirs: &[&str]| {
+            let target = Target::harbor_jobs(dirs.iter().map(PathBuf::from));
+            database(dir, &target)
+        };
+        assert_eq!(jobs(&["/b", "/a"]), jobs(&["/a", "/b", "/a"]));
+        assert_ne!(jobs(&["/a", "/b"]), jobs(&["/a:/b"]));
         let hostile = database(dir, &api("../../etc"));
         assert_eq!(hostile.parent(), Some(dir));
         let long = database(dir, &api(&"x".repeat(10_000)));
@@ -190,13 +200,15 @@ mod tests {
     #[test]
     fn a_used_jobs_directory_is_found_again() {
         let cache = tempfile::tempdir().unwrap();
-        let target = Target::HarborJobs {
-            dir: "/some/jobs".into(),
-        };
-        assert!(!used_lately(cache.path(), &target));
-        mark(&database(cache.path(), &target), &target).unwrap();
-        mark(&database(cache.path(), &api("t")), &api("t")).unwrap();
-        assert_eq!(jobs_used_lately(cache.path()), [target]);
+        let one = Target::harbor_jobs(["/some/jobs".into()]);
+        let two = Target::harbor_jobs(["/some/jobs".into(), "/a:b".into()]);
+        for target in [&one, &two, &api("t")] {
+            assert!(!used_lately(cache.path(), target));
+            mark(&database(cache.path(), target), target).unwrap();
+        }
+        let mut found = jobs_used_lately(cache.path());
+        found.sort_by_key(Target::to_string);
+        assert_eq!(found, [two, one]);
         assert!(used_lately(cache.path(), &api("t")));
     }
 }

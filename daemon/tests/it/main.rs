@@ -18,6 +18,7 @@ mod damaged;
 mod events;
 mod harbor;
 mod harbor_changes;
+mod harbor_dirs;
 mod harbor_figures;
 mod harbor_follow;
 mod harbor_hostile;

@@ -241,7 +241,7 @@ fn other_remotes(file: &ConfigFile, api_url: &str, tenant: &str) -> Vec<(String,
         let Ok(Some(stored)) = file.profile(&name) else {
             continue;
         };
-        if stored.harbor_jobs.is_some() {
+        if !stored.harbor_jobs.is_empty() {
             continue;
         }
         let Some(its_tenant) = stored.tenant_id else {

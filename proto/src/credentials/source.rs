@@ -70,7 +70,7 @@ impl TokenSource {
         let file = files::load(&self.places)?;
         let flags = Flags {
             profile: Some(self.profile.clone()),
-            harbor: None,
+            harbor: Vec::new(),
         };
         // The daemon's own environment is that of whoever started it, and decides nothing here.
         let profile = resolve(&flags, &Environment::default(), &file)?;

@@ -63,7 +63,7 @@ fn look(
 ) -> Result<Found, CredentialError> {
     let flags = Flags {
         profile: Some(name.to_owned()),
-        harbor: None,
+        harbor: Vec::new(),
     };
     let file = files::load(&home.places).unwrap();
     let profile = resolve(&flags, environment, &file).unwrap();

@@ -54,14 +54,22 @@ pub struct Stored {
     pub tenant_id: Option<String>,
     /// `token`.
     pub token: Option<String>,
-    /// `harbor_jobs`.
-    pub harbor_jobs: Option<PathBuf>,
+    /// `harbor_jobs`: directories, in the file with colons between them; empty for an API.
+    pub harbor_jobs: Vec<PathBuf>,
     /// `insecure = "true"`.
     pub insecure: bool,
     /// `ca_file`: certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// `gcs_…`, `gcp_…`, `aws_…` and `azure_…`.
     pub extras: super::Extras,
+}
+
+/// Splits directories at colons, as `PATH` is; a directory with a colon in its name can only be
+/// named by `--harbor`.
+pub(super) fn split_dirs(text: &std::ffi::OsStr) -> Vec<PathBuf> {
+    std::env::split_paths(text)
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .collect()
 }
 
 impl std::fmt::Debug for Stored {
@@ -162,7 +170,9 @@ impl ConfigFile {
             api_url: text("api_url")?,
             tenant_id: text("tenant_id")?,
             token: text("token")?,
-            harbor_jobs: text("harbor_jobs")?.map(PathBuf::from),
+            harbor_jobs: text("harbor_jobs")?
+                .map(|text| split_dirs(text.as_ref()))
+                .unwrap_or_default(),
             ca_file: text("ca_file")?.map(PathBuf::from),
             insecure: text("insecure")?.is_some_and(|v| v.eq_ignore_ascii_case("true")),
             extras: super::Extras {

@@ -12,6 +12,8 @@ mod store_keys;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -40,10 +42,11 @@ pub enum Target {
         /// Tenant id, the first segment of every path.
         tenant: String,
     },
-    /// A Harbor jobs directory, absolute and canonical.
+    /// Harbor jobs directories, seen as one remote.
     HarborJobs {
-        /// The directory.
-        dir: PathBuf,
+        /// The directories: at least one, absolute, without doubles and in alphabetical order, so
+        /// that naming them in another order names the same remote; see [`Target::harbor_jobs`].
+        dirs: Vec<PathBuf>,
     },
 }
 
@@ -51,6 +54,15 @@ pub enum Target {
 pub const LOCAL_TENANT: &str = "local";
 
 impl Target {
+    /// Takes jobs directories in any order.
+    #[must_use]
+    pub fn harbor_jobs(dirs: impl IntoIterator<Item = PathBuf>) -> Self {
+        let dirs: BTreeSet<PathBuf> = dirs.into_iter().collect();
+        Target::HarborJobs {
+            dirs: dirs.into_iter().collect(),
+        }
+    }
+
     /// Returns the tenant that requests to the daemon carry.
     #[must_use]
     pub fn tenant(&self) -> &str {
@@ -61,13 +73,29 @@ impl Target {
     }
 }
 
+/// For people: origin and tenant, or the directories with colons between them.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::DocksApi { api_url, tenant } => write!(f, "{api_url} {tenant}"),
+            Target::HarborJobs { dirs } => {
+                for (place, dir) in dirs.iter().enumerate() {
+                    let colon = if place == 0 { "" } else { ":" };
+                    write!(f, "{colon}{}", dir.display())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Options of the command line that pick a remote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
     /// `-p/--profile`.
     pub profile: Option<String>,
-    /// `--harbor`, made absolute by the caller.
-    pub harbor: Option<PathBuf>,
+    /// Each `--harbor`, made absolute by the caller.
+    pub harbor: Vec<PathBuf>,
 }
 
 /// Variables that decide settings, as values; empty ones count as unset.
@@ -81,8 +109,8 @@ pub struct Environment {
     pub token: Option<String>,
     /// `DOCKS_PROFILE`.
     pub profile: Option<String>,
-    /// `DOCKS_HARBOR_JOBS`.
-    pub harbor_jobs: Option<PathBuf>,
+    /// `DOCKS_HARBOR_JOBS`: directories with colons between them.
+    pub harbor_jobs: Option<OsString>,
     /// `DOCKS_USE_KEYRING`.
     pub use_keyring: Option<String>,
     /// `DBUS_SESSION_BUS_ADDRESS`: without a session bus there is no keyring on Linux.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::file::split_dirs;
 use super::{
     ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment, Explained, Flags, Origin, Profile,
     SettingsError, Stored, Target, normalise_api_url,
@@ -22,7 +23,7 @@ pub fn resolve(
     environment: &Environment,
     file: &ConfigFile,
 ) -> Result<Profile, SettingsError> {
-    if flags.profile.is_some() && flags.harbor.is_some() {
+    if flags.profile.is_some() && !flags.harbor.is_empty() {
         return Err(SettingsError::TwoFlags);
     }
     let (name, named_by) = pick_name(flags, environment, file);
@@ -31,19 +32,19 @@ pub fn resolve(
         value: name.clone(),
         origin: named_by.clone(),
     }];
-    if let Some((dir, origin)) = pick_jobs(flags, environment) {
-        return jobs(name, dir, origin, true, from);
+    if let Some((dirs, origin)) = pick_jobs(flags, environment) {
+        return jobs(name, dirs, origin, true, from);
     }
     let stored = file.profile(&name)?;
     let known = stored.is_some();
     let stored = stored.unwrap_or_default();
     let set = |value: &Option<String>| value.clone().filter(|v| !v.trim().is_empty());
     let (env_url, env_tenant) = (set(&environment.api_url), set(&environment.tenant_id));
-    if let Some(dir) = &stored.harbor_jobs {
+    if !stored.harbor_jobs.is_empty() {
         if flags.profile.is_some() || (env_url.is_none() && env_tenant.is_none()) {
             one_target(&name, &stored)?;
             let origin = Origin::File(file.path().to_owned());
-            return jobs(name, dir.clone(), origin, false, from);
+            return jobs(name, stored.harbor_jobs, origin, false, from);
         }
         return api(name, Stored::default(), environment, file, from);
     }
@@ -74,34 +75,36 @@ fn pick_name(flags: &Flags, environment: &Environment, file: &ConfigFile) -> (St
     }
 }
 
-fn pick_jobs(flags: &Flags, environment: &Environment) -> Option<(PathBuf, Origin)> {
-    if let Some(dir) = &flags.harbor {
-        return Some((dir.clone(), Origin::Flag("--harbor")));
+fn pick_jobs(flags: &Flags, environment: &Environment) -> Option<(Vec<PathBuf>, Origin)> {
+    if !flags.harbor.is_empty() {
+        return Some((flags.harbor.clone(), Origin::Flag("--harbor")));
     }
     let from_environment = environment.harbor_jobs.as_ref();
     from_environment
-        .filter(|dir| !dir.as_os_str().is_empty() && flags.profile.is_none())
-        .map(|dir| (dir.clone(), Origin::Environment("DOCKS_HARBOR_JOBS")))
+        .map(|dirs| split_dirs(dirs))
+        .filter(|dirs| !dirs.is_empty() && flags.profile.is_none())
+        .map(|dirs| (dirs, Origin::Environment("DOCKS_HARBOR_JOBS")))
 }
 
 fn jobs(
     name: String,
-    dir: PathBuf,
+    dirs: Vec<PathBuf>,
     origin: Origin,
     adhoc: bool,
     mut from: Vec<Explained>,
 ) -> Result<Profile, SettingsError> {
-    if !dir.is_absolute() {
-        return Err(SettingsError::RelativeJobs { origin, path: dir });
+    if let Some(path) = dirs.iter().find(|dir| !dir.is_absolute()).cloned() {
+        return Err(SettingsError::RelativeJobs { origin, path });
     }
+    let target = Target::harbor_jobs(dirs);
     from.push(Explained {
         key: "harbor_jobs",
-        value: dir.display().to_string(),
+        value: target.to_string(),
         origin,
     });
     Ok(Profile {
         name,
-        target: Target::HarborJobs { dir },
+        target,
         inline_token: None,
         inline_token_from: None,
         insecure: false,

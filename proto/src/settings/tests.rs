@@ -31,7 +31,7 @@ fn some(text: &str) -> Option<String> {
 fn named(name: &str) -> Flags {
     Flags {
         profile: some(name),
-        harbor: None,
+        harbor: Vec::new(),
     }
 }
 
@@ -119,7 +119,7 @@ fn a_stored_token_never_follows_an_address_from_the_environment() {
 #[test]
 fn a_jobs_directory_comes_from_flag_environment_or_profile() {
     let over = Environment {
-        harbor_jobs: Some("/env/jobs".into()),
+        harbor_jobs: Some("/env/jobs:/more/jobs:".into()),
         api_url: some("https://x.example"),
         ..Environment::default()
     };
@@ -128,19 +128,20 @@ fn a_jobs_directory_comes_from_flag_environment_or_profile() {
             .unwrap()
             .target
         {
-            Target::HarborJobs { dir } => Some(dir),
+            target @ Target::HarborJobs { .. } => Some(target.to_string()),
             Target::DocksApi { .. } => None,
         };
     let flag = Flags {
-        harbor: Some("/flag/jobs".into()),
+        harbor: vec!["/flag/jobs".into(), "/a".into(), "/flag/jobs".into()],
         profile: None,
     };
-    assert_eq!(dir(&flag, &over), Some("/flag/jobs".into()));
-    assert_eq!(dir(&Flags::default(), &over), Some("/env/jobs".into()));
+    assert_eq!(dir(&flag, &over), Some("/a:/flag/jobs".into()));
+    let from_environment = dir(&Flags::default(), &over);
+    assert_eq!(from_environment, Some("/env/jobs:/more/jobs".into()));
     assert_eq!(dir(&named("jobs"), &over), Some("/srv/jobs".into()));
     assert_eq!(dir(&named("two"), &over), None);
     let relative = Flags {
-        harbor: Some("jobs".into()),
+        harbor: vec!["/a".into(), "jobs".into()],
         profile: None,
     };
     assert!(matches!(

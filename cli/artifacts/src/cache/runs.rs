@@ -35,10 +35,7 @@ impl RunKey {
     #[must_use]
     pub fn new(target: &Target, run_id: &str) -> Self {
         Self {
-            remote: match target {
-                Target::DocksApi { api_url, tenant } => format!("{api_url} {tenant}"),
-                Target::HarborJobs { dir } => dir.display().to_string(),
-            },
+            remote: target.to_string(),
             run_id: run_id.to_owned(),
         }
     }

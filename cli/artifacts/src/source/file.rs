@@ -67,17 +67,17 @@ impl FileError {
     }
 }
 
-/// Reads files below one directory, or none.
+/// Reads files below some directories, or none.
 #[derive(Debug, Clone, Default)]
 pub struct FileSource {
-    jobs_dir: Option<PathBuf>,
+    jobs_dirs: Vec<PathBuf>,
 }
 
 impl FileSource {
-    /// Allows files below a jobs directory; `None` allows none.
+    /// Allows files below these jobs directories.
     #[must_use]
-    pub fn new(jobs_dir: Option<PathBuf>) -> Self {
-        Self { jobs_dir }
+    pub fn new(jobs_dirs: Vec<PathBuf>) -> Self {
+        Self { jobs_dirs }
     }
 
     /// Opens the file of an address, for somebody who reads it as it grows.
@@ -91,10 +91,13 @@ impl FileSource {
     }
 
     async fn checked(&self, uri: &str) -> Result<(File, PathBuf), FileError> {
-        let jobs_dir = self.jobs_dir.clone().ok_or(FileError::NotAllowed)?;
+        if self.jobs_dirs.is_empty() {
+            return Err(FileError::NotAllowed);
+        }
+        let jobs_dirs = self.jobs_dirs.clone();
         let path = path_of(uri)?;
         let shown = path.clone();
-        let file = on_a_thread(&shown, move || open_below(&jobs_dir, &path)).await?;
+        let file = on_a_thread(&shown, move || open_below_one(&jobs_dirs, &path)).await?;
         Ok((file, shown))
     }
 
@@ -163,6 +166,21 @@ fn path_of(uri: &str) -> Result<PathBuf, FileError> {
         return Err(FileError::NotAPath);
     }
     Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
+}
+
+/// Opens a file in whichever directory it lies; one of them may be out of reach.
+fn open_below_one(jobs_dirs: &[PathBuf], path: &Path) -> Result<File, FileError> {
+    let mut outside = FileError::Outside {
+        path: path.to_owned(),
+    };
+    for jobs_dir in jobs_dirs {
+        match open_below(jobs_dir, path) {
+            Err(FileError::Outside { .. }) => {}
+            Err(error) if !path.starts_with(jobs_dir) => outside = error,
+            found => return found,
+        }
+    }
+    Err(outside)
 }
 
 fn open_below(jobs_dir: &Path, path: &Path) -> Result<File, FileError> {

@@ -35,9 +35,9 @@ impl Reach<'_> {
     /// Reads what the stores' own programs left on this machine; connects to nothing.
     #[must_use]
     pub fn sources(self) -> Sources {
-        let (api_url, jobs_dir) = match self.target {
-            Target::DocksApi { api_url, .. } => (Some(api_url.clone()), None),
-            Target::HarborJobs { dir } => (None, Some(dir.clone())),
+        let (api_url, jobs_dirs) = match self.target {
+            Target::DocksApi { api_url, .. } => (Some(api_url.clone()), Vec::new()),
+            Target::HarborJobs { dirs } => (None, dirs.clone()),
         };
         // What the firmware calls the machine and its maker; other systems than Linux do not say.
         let firmware = |name: &str| text_of(Path::new("/sys/class/dmi/id").join(name).as_path());
@@ -58,7 +58,7 @@ impl Reach<'_> {
                 ca_file: self.ca_file,
                 idle: IDLE,
             }),
-            files: FileSource::new(jobs_dir),
+            files: FileSource::new(jobs_dirs),
             buckets: BucketSource::new(
                 GcsSettings::decide(around),
                 S3Settings::decide(around),

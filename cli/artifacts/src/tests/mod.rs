@@ -80,7 +80,7 @@ fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, variables: &[(&str, &s
     };
     Sources {
         http: HttpSource::new(http),
-        files: FileSource::new(jobs_dir),
+        files: FileSource::new(jobs_dir.into_iter().collect()),
         buckets: BucketSource::new(
             GcsSettings::decide(around),
             S3Settings::decide(around),

@@ -18,6 +18,7 @@ pub(crate) fn evaluation(object: &RawObject, scene: Scene, width: Option<usize>)
     detail.title("Evaluation run", rows::text(&run.id));
     detail.field("Name", rows::text(&run.name));
     detail.field("Status", rows::status(&run.status, scene));
+    detail.known("Remote", run.remote_ref.text());
     detail.known("Reason", run.status_reason.text());
     detail.field("Dataset", rows::text(&run.dataset_uri));
     detail.blank();

@@ -43,6 +43,9 @@ pub(crate) const EVALUATIONS: Rows<RunFields> = Rows {
             Show::Asked,
             |run, _| text(&run.dataset_uri),
         ),
+        Spec::new("remote", "REMOTE", Fit::Text(10), Show::Asked, |run, _| {
+            text(&run.remote_ref)
+        }),
         Spec::number("passed", "PASSED TRIALS", Show::Asked, |run, _| {
             text(&run.passed_trials)
         }),

@@ -1,7 +1,7 @@
 //! News: which jobs are other than what was last handed out, found by looking where events point.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,12 +9,13 @@ use docks_proto::time::UnixMs;
 use tokio::time::Instant;
 
 use super::file::is_gone;
-use super::follow::{Follower, Inbox, Part};
+use super::follow::{Followers, Inbox, Part};
 use super::look::Index;
+use super::roots::Root;
 use super::seen::Depth;
 use super::told::Tellings;
 use super::{HarborJobs, State, hash, page_of, unwritable, validator_of};
-use crate::remote::{Following, News, RemoteError, Whole};
+use crate::remote::{News, RemoteError, Whole};
 
 /// Shortest time between an event and the look: Harbor truncates, writes and closes, and several
 /// files change together.
@@ -34,13 +35,13 @@ const THOROUGH: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Live {
     inbox: Arc<Inbox>,
-    follower: Option<Follower>,
+    followers: Option<Followers>,
     /// What was handed out of each job: the version it rests on, and a hash of it.
-    handed: BTreeMap<OsString, (u64, u64)>,
+    handed: BTreeMap<PathBuf, (u64, u64)>,
     looked_at_all: bool,
     thorough_at: Option<UnixMs>,
-    ids: BTreeMap<String, OsString>,
-    gone: BTreeMap<String, OsString>,
+    ids: BTreeMap<String, PathBuf>,
+    gone: BTreeMap<String, PathBuf>,
 }
 
 impl Live {
@@ -48,7 +49,7 @@ impl Live {
     pub(super) fn new(inbox: Arc<Inbox>) -> Self {
         Self {
             inbox,
-            follower: None,
+            followers: None,
             handed: BTreeMap::new(),
             looked_at_all: false,
             thorough_at: None,
@@ -75,8 +76,9 @@ impl Live {
 
     /// Takes that everything was looked at.
     pub(super) fn looked_at_all(&mut self, index: &Index, tellings: &Tellings) {
-        if let Some(follower) = &mut self.follower {
-            follower.retain(|name| index.jobs.contains_key(name));
+        if let Some(followers) = &mut self.followers {
+            followers.retain(|folder| index.jobs.contains_key(folder));
+            followers.start(index);
         }
         self.looked_at(index, index.jobs.keys());
         if !std::mem::replace(&mut self.looked_at_all, true) {
@@ -93,17 +95,17 @@ impl Live {
     pub(super) fn looked_at<'a>(
         &mut self,
         index: &Index,
-        names: impl Iterator<Item = &'a OsString>,
+        names: impl Iterator<Item = &'a PathBuf>,
     ) {
-        if let Some(follower) = &mut self.follower {
-            follower.keep(index, names);
+        if let Some(followers) = &mut self.followers {
+            followers.keep(index, names);
         }
     }
 
     /// Takes what is told now; wakes who waits for news when it differs from what was handed out.
     pub(super) fn told(&mut self, tellings: &Tellings) {
         let current = tellings.all();
-        let ids: BTreeMap<String, OsString> = current
+        let ids: BTreeMap<String, PathBuf> = current
             .iter()
             .map(|(folder, told)| (told.id.clone(), folder.clone()))
             .collect();
@@ -124,7 +126,7 @@ impl Live {
         }
     }
 
-    fn differs(&self, folder: &OsString, version: u64) -> bool {
+    fn differs(&self, folder: &PathBuf, version: u64) -> bool {
         self.handed
             .get(folder)
             .is_none_or(|(handed, _)| *handed != version)
@@ -132,25 +134,17 @@ impl Live {
 }
 
 impl State {
-    /// Begins to follow, unless it does or cannot.
+    /// Begins to follow what is there; the rest once a look finds it.
     fn follow(&mut self) {
+        for root in &mut self.index.roots {
+            root.find().ok();
+        }
         let inbox = Arc::clone(&self.live.inbox);
-        if self.live.follower.is_some() {
-            return;
-        }
-        match Follower::start(&self.index.dir, &inbox) {
-            Ok(mut follower) => {
-                follower.keep(&self.index, self.index.jobs.keys());
-                self.live.follower = Some(follower);
-                // What happened before the watches were there.
-                inbox.put_all();
-            }
-            Err(why) => {
-                let dir = self.index.dir.display();
-                tracing::warn!(%dir, why, "cannot follow {dir}; it is rescanned instead");
-                inbox.set_following(Following::Rescans { why });
-            }
-        }
+        let followers = self
+            .live
+            .followers
+            .get_or_insert_with(|| Followers::new(inbox));
+        followers.start(&self.index);
     }
 
     /// Looks where events point, and returns what differs from what was handed out.
@@ -159,8 +153,11 @@ impl State {
         for unsure in &self.index.unsure {
             dirt.jobs.insert(unsure.clone(), Part::Whole);
         }
-        if dirt.everything || is_gone(&self.index.dir) {
-            self.look(now, Depth::Every)?;
+        if dirt.everything || !self.index.roots.iter().all(Root::is_as_before) {
+            let looked = self.look(now, Depth::Every);
+            if !self.index.roots.iter().any(Root::is_there) {
+                looked?;
+            }
         } else {
             self.steadily(|index| index.look_at_parts(&dirt.jobs, now))?;
             self.tell(now)?;
@@ -171,7 +168,7 @@ impl State {
             runs: Vec::new(),
             gone: self.proved_gone(),
         };
-        let differing: Vec<OsString> = self
+        let differing: Vec<PathBuf> = self
             .tellings
             .all()
             .iter()
@@ -188,7 +185,7 @@ impl State {
     }
 
     /// Returns a job as it is told, unless only its version is new.
-    fn hand_out(&mut self, folder: &OsString) -> Result<Option<Whole>, RemoteError> {
+    fn hand_out(&mut self, folder: &PathBuf) -> Result<Option<Whole>, RemoteError> {
         let trials = self
             .tellings
             .trials(&self.index, folder)
@@ -225,7 +222,8 @@ impl State {
         let index = &self.index;
         let inbox = &self.live.inbox;
         self.live.gone.retain(|id, folder| {
-            if index.jobs.contains_key(folder) || is_gone(&index.dir.join(&*folder)) {
+            let gone = || index.would_show(folder) && is_gone(folder);
+            if index.jobs.contains_key(folder) || gone() {
                 proved.push(id.clone());
                 return false;
             }

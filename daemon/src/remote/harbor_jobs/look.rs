@@ -1,7 +1,6 @@
-//! Looking at the directory: all jobs or one, with the processes behind them.
+//! Looking at the directories: all jobs or one, with the processes behind them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,36 +10,46 @@ use docks_proto::time::UnixMs;
 use super::file::Reader;
 use super::follow::Part;
 use super::process::{Held, Life, Processes};
-use super::seen::{Depth, JobSeen, folders};
+use super::roots::Root;
+use super::seen::{Depth, JobSeen};
 use super::view;
 
 /// How often a job is looked at again when it changes under the look.
 const ROUNDS: u32 = 3;
 
-/// All that was seen of the directory.
+/// A directory that cannot be looked at now.
+#[derive(Debug)]
+pub(super) struct OutOfReach {
+    /// How it was named.
+    pub(super) path: PathBuf,
+    /// Why.
+    pub(super) why: io::Error,
+}
+
+/// All that was seen of the directories.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// The directory, resolved.
-    pub(super) dir: PathBuf,
-    /// Jobs by folder name.
-    pub(super) jobs: BTreeMap<OsString, JobSeen>,
+    /// The directories.
+    pub(super) roots: Vec<Root>,
+    /// Jobs by folder. Those of a directory that is out of reach stay as they were.
+    pub(super) jobs: BTreeMap<PathBuf, JobSeen>,
     /// The system's processes.
     pub(super) processes: Processes,
     /// Without any other evidence, a job whose files rest this long is taken to have ended.
     pub(super) quiet_limit: Duration,
     /// Versions at which a job's process was proved to be gone.
-    gone_at: BTreeMap<OsString, u64>,
+    gone_at: BTreeMap<PathBuf, u64>,
     /// Jobs that have to be looked at again soon, since they changed under the last look.
-    pub(super) unsure: BTreeSet<OsString>,
+    pub(super) unsure: BTreeSet<PathBuf>,
     /// Files opened so far.
     pub(super) opened: u64,
 }
 
 impl Index {
     /// Starts without having looked.
-    pub(super) fn new(dir: PathBuf, processes: Processes, quiet_limit: Duration) -> Self {
+    pub(super) fn new(roots: Vec<Root>, processes: Processes, quiet_limit: Duration) -> Self {
         Self {
-            dir,
+            roots,
             jobs: BTreeMap::new(),
             processes,
             quiet_limit,
@@ -50,25 +59,42 @@ impl Index {
         }
     }
 
-    /// Looks at everything.
-    pub(super) fn look(&mut self, now: UnixMs, depth: Depth) -> io::Result<()> {
-        let names: Vec<OsString> = folders(&self.dir)?
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
-        let before: Vec<OsString> = self.jobs.keys().cloned().collect();
-        for name in before
-            .iter()
-            .filter(|name| names.binary_search(name).is_err())
-        {
-            self.forget(name);
+    /// Looks at everything within reach; returns why a directory is not.
+    pub(super) fn look(&mut self, now: UnixMs, depth: Depth) -> Option<OutOfReach> {
+        let mut out_of_reach = None;
+        let mut found = BTreeSet::new();
+        for root in &mut self.roots {
+            match root.folders() {
+                Ok(folders) => found.extend(folders),
+                Err(why) => {
+                    let path = root.given.clone();
+                    out_of_reach.get_or_insert(OutOfReach { path, why });
+                }
+            }
         }
-        self.look_at(&names, now, depth);
-        Ok(())
+        let gone: Vec<PathBuf> = self
+            .jobs
+            .keys()
+            .filter(|folder| !found.contains(*folder) && self.would_show(folder))
+            .cloned()
+            .collect();
+        for folder in gone {
+            self.forget(&folder);
+        }
+        let found: Vec<PathBuf> = found.into_iter().collect();
+        self.look_at(&found, now, depth);
+        out_of_reach
+    }
+
+    /// Tells whether a job would be seen if it were there.
+    pub(super) fn would_show(&self, folder: &Path) -> bool {
+        let root = self.roots.iter().find(|root| root.holds(folder));
+        // A link that leads elsewhere now took the directory with it.
+        root.is_none_or(Root::is_there)
     }
 
     /// Looks at some jobs.
-    pub(super) fn look_at(&mut self, names: &[OsString], now: UnixMs, depth: Depth) {
+    pub(super) fn look_at(&mut self, names: &[PathBuf], now: UnixMs, depth: Depth) {
         let mut reader = Reader { now, opened: 0 };
         for name in names {
             self.look_at_job(name, &mut reader, depth);
@@ -78,9 +104,12 @@ impl Index {
     }
 
     /// Looks at what may have changed of some jobs.
-    pub(super) fn look_at_parts(&mut self, parts: &BTreeMap<OsString, Part>, now: UnixMs) {
+    pub(super) fn look_at_parts(&mut self, parts: &BTreeMap<PathBuf, Part>, now: UnixMs) {
         let mut reader = Reader { now, opened: 0 };
         for (name, part) in parts {
+            if !self.would_show(name) {
+                continue;
+            }
             match part {
                 Part::Folders(folders) if self.jobs.contains_key(name) => {
                     let job = self.jobs.get_mut(name);
@@ -92,22 +121,21 @@ impl Index {
                 _ => drop(self.look_at_job(name, &mut reader, Depth::Every)),
             }
         }
-        let names: Vec<OsString> = parts.keys().cloned().collect();
+        let names: Vec<PathBuf> = parts.keys().cloned().collect();
         self.find_processes(&names, &mut reader);
         self.opened += reader.opened;
     }
 
-    fn forget(&mut self, name: &OsString) {
+    fn forget(&mut self, name: &Path) {
         self.jobs.remove(name);
         self.gone_at.remove(name);
     }
 
-    fn look_at_job(&mut self, name: &OsString, reader: &mut Reader, depth: Depth) -> bool {
-        let dir = self.dir.join(name);
+    fn look_at_job(&mut self, name: &Path, reader: &mut Reader, depth: Depth) -> bool {
         let job = self
             .jobs
-            .entry(name.clone())
-            .or_insert_with(|| JobSeen::new(dir, name, reader.now));
+            .entry(name.to_owned())
+            .or_insert_with(|| JobSeen::new(name.to_owned(), reader.now));
         let Some(changed) = job.look(reader, depth) else {
             self.forget(name);
             return true;
@@ -120,9 +148,9 @@ impl Index {
     /// Files were read before the processes were asked, so a process that is gone may have
     /// written its last word in between. A job is called dead only when its files, read once
     /// more, are as they were.
-    fn find_processes(&mut self, names: &[OsString], reader: &mut Reader) {
+    fn find_processes(&mut self, names: &[PathBuf], reader: &mut Reader) {
         self.unsure.retain(|name| !names.contains(name));
-        let mut unsure: Vec<OsString> = names
+        let mut unsure: Vec<PathBuf> = names
             .iter()
             .filter(|name| self.needs_process(name))
             .cloned()
@@ -131,10 +159,10 @@ impl Index {
             if unsure.is_empty() {
                 return;
             }
-            let logs: Vec<PathBuf> = unsure.iter().map(|name| log_of(&self.dir, name)).collect();
+            let logs: Vec<PathBuf> = unsure.iter().map(|name| log_of(name)).collect();
             let held = self.processes.find(&logs);
             unsure.retain(|name| {
-                let found = held.get(&log_of(&self.dir, name)).copied();
+                let found = held.get(&log_of(name)).copied();
                 !self.settle(name, found.unwrap_or(Held::Unknown), reader)
             });
         }
@@ -146,7 +174,7 @@ impl Index {
     }
 
     /// Tells whether the processes must be gone through for a job; settles it when not.
-    fn needs_process(&mut self, name: &OsString) -> bool {
+    fn needs_process(&mut self, name: &Path) -> bool {
         let Some(job) = self.jobs.get(name) else {
             return false;
         };
@@ -162,7 +190,7 @@ impl Index {
     }
 
     /// Draws the conclusion for one job; false when it has to be asked again.
-    fn settle(&mut self, name: &OsString, held: Held, reader: &mut Reader) -> bool {
+    fn settle(&mut self, name: &Path, held: Held, reader: &mut Reader) -> bool {
         match held {
             Held::By(pid) => self.set_life(name, Life::Process(pid)),
             Held::No => {
@@ -172,7 +200,7 @@ impl Index {
                 self.set_life(name, Life::NoProcess);
                 let version = self.jobs.get(name).map(|job| job.version);
                 self.gone_at
-                    .extend(version.map(|version| (name.clone(), version)));
+                    .extend(version.map(|version| (name.to_owned(), version)));
             }
             Held::Unknown => {
                 let life = self.by_signs(name, reader.now);
@@ -182,7 +210,7 @@ impl Index {
         true
     }
 
-    fn by_signs(&self, name: &OsString, now: UnixMs) -> Life {
+    fn by_signs(&self, name: &Path, now: UnixMs) -> Life {
         let Some(job) = self.jobs.get(name) else {
             return Life::NoProcess;
         };
@@ -195,7 +223,7 @@ impl Index {
         }
     }
 
-    fn set_life(&mut self, name: &OsString, life: Life) {
+    fn set_life(&mut self, name: &Path, life: Life) {
         if let Some(job) = self.jobs.get_mut(name)
             && job.life != life
         {
@@ -209,6 +237,6 @@ impl Index {
     }
 }
 
-fn log_of(dir: &Path, name: &OsString) -> PathBuf {
-    dir.join(name).join("job.log")
+fn log_of(folder: &Path) -> PathBuf {
+    folder.join("job.log")
 }

@@ -1,8 +1,8 @@
-//! A Harbor jobs directory as a remote.
+//! Harbor jobs directories as a remote.
 //!
 //! Owns reading the files that Harbor writes and deriving runs, evaluation
 //! runs and trials from them. `docs/harbor.md` says what becomes of what.
-//! Every question is one look at the directory; files are read only when they
+//! Every question is one look at the directories; files are read only when they
 //! changed since the look before.
 
 mod artifact_list;
@@ -16,6 +16,7 @@ mod live;
 mod look;
 mod objects;
 mod process;
+mod roots;
 mod seen;
 mod stop;
 mod times;
@@ -23,7 +24,6 @@ mod told;
 mod trial_files;
 mod view;
 
-use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,11 +35,11 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
 pub use self::artifacts::file_uri;
-use self::file::Stamp;
 use self::follow::Inbox;
 use self::live::{Live, Pace};
-use self::look::Index;
+use self::look::{Index, OutOfReach};
 use self::process::Processes;
+use self::roots::Root;
 use self::seen::Depth;
 use self::stop::Hardness;
 use self::told::Tellings;
@@ -88,10 +88,10 @@ pub struct Effort {
     pub process_scans: u64,
 }
 
-/// A Harbor jobs directory.
+/// One or several Harbor jobs directories, as one remote.
 #[derive(Debug, Clone)]
 pub struct HarborJobs {
-    dir: Arc<Path>,
+    dirs: Arc<[PathBuf]>,
     options: Options,
     state: Arc<Mutex<State>>,
     inbox: Arc<Inbox>,
@@ -105,45 +105,42 @@ struct State {
     live: Live,
 }
 
-/// Files that Harbor writes into the folder of a job and nowhere else.
-const OF_ONE_JOB: [&str; 2] = ["job.log", "lock.json"];
-
 impl HarborJobs {
-    /// Opens a directory; looks at no job yet.
-    ///
-    /// # Errors
-    ///
-    /// When it is not there or no directory.
-    pub fn open(dir: &Path, options: Options) -> Result<Self, RemoteError> {
-        let files = |source| RemoteError::Files {
-            path: dir.to_owned(),
-            source,
-        };
-        let resolved = std::fs::canonicalize(dir).map_err(files)?;
-        if !resolved.is_dir() {
-            return Err(files(std::io::ErrorKind::NotADirectory.into()));
-        }
-        // Its trials are no jobs, so one would look like an empty directory of jobs.
-        if OF_ONE_JOB.iter().any(|file| resolved.join(file).is_file()) {
-            return Err(files(std::io::Error::other(
-                "this is one job, not a directory of jobs",
-            )));
-        }
+    /// Takes directories that may be out of reach for now, such as on a disk that is not mounted;
+    /// looks at no job yet.
+    #[must_use]
+    pub fn new<D: AsRef<Path>>(dirs: impl IntoIterator<Item = D>, options: Options) -> Self {
+        let dirs: Arc<[PathBuf]> = dirs.into_iter().map(|dir| dir.as_ref().into()).collect();
         let inbox = Arc::default();
-        let state = State::new(&resolved, &options, &inbox);
-        Ok(Self {
-            dir: resolved.into(),
+        let state = State::new(&dirs, &options, &inbox);
+        Self {
+            dirs,
             options,
             state: Arc::new(Mutex::new(state)),
             inbox,
             pace: Arc::default(),
-        })
+        }
     }
 
-    /// Returns the directory, resolved.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// The same for directories that have to be there now.
+    ///
+    /// # Errors
+    ///
+    /// When one is not there or is no directory of jobs.
+    pub fn open<D: AsRef<Path>>(
+        dirs: impl IntoIterator<Item = D>,
+        options: Options,
+    ) -> Result<Self, RemoteError> {
+        let this = Self::new(dirs, options);
+        for dir in this.dirs.iter() {
+            Root::new(dir.clone())
+                .find()
+                .map_err(|source| RemoteError::Files {
+                    path: dir.clone(),
+                    source,
+                })?;
+        }
+        Ok(this)
     }
 
     /// Returns what looking cost so far. Blocks while a look is under way.
@@ -167,59 +164,57 @@ impl HarborJobs {
                 // A look that panicked may have left half of one; start anew.
                 this.state.clear_poison();
                 let mut state = poisoned.into_inner();
-                *state = State::new(&this.dir, &this.options, &this.inbox);
+                *state = State::new(&this.dirs, &this.options, &this.inbox);
                 state
             });
             look(&mut state, (this.options.now)())
         });
         looked.await.unwrap_or_else(|e| {
             Err(RemoteError::Nonsense {
-                why: format!("looking at {} did not end well: {e}", self.dir.display()),
+                why: format!("looking at a jobs directory did not end well: {e}"),
             })
         })
     }
 }
 
 impl State {
-    fn new(dir: &Path, options: &Options, inbox: &Arc<Inbox>) -> Self {
-        let processes = Processes::new(options.processes.clone(), dir);
+    fn new(dirs: &[PathBuf], options: &Options, inbox: &Arc<Inbox>) -> Self {
+        let roots = dirs.iter().cloned().map(Root::new).collect();
+        let processes = Processes::new(options.processes.clone());
         Self {
-            index: Index::new(dir.to_owned(), processes, options.quiet_limit),
+            index: Index::new(roots, processes, options.quiet_limit),
             tellings: Tellings::default(),
             live: Live::new(Arc::clone(inbox)),
         }
     }
 
+    /// Looks at all jobs and tells them.
+    ///
+    /// # Errors
+    ///
+    /// When a directory is out of reach, though the jobs of the others were looked at and are told.
     fn look(&mut self, now: UnixMs, depth: Depth) -> Result<(), RemoteError> {
-        let looked = self.steadily(|index| index.look(now, depth))?;
-        looked.map_err(|e| self.outage(e))?;
+        let out_of_reach = self.steadily(|index| index.look(now, depth))?;
         self.tell(now)?;
         self.live.looked_at_all(&self.index, &self.tellings);
-        Ok(())
-    }
-
-    /// Looks at a directory that stays where it is. One that is moved away under the look shows
-    /// some of its files and not the others, so what was seen of it is not told.
-    fn steadily<T>(&mut self, look: impl FnOnce(&mut Index) -> T) -> Result<T, RemoteError> {
-        let before = Stamp::of_directory(&self.index.dir);
-        let looked = look(&mut self.index);
-        let after = Stamp::of_directory(&self.index.dir);
-        match (before, after) {
-            (Some(before), Some(after)) if before.same_place(&after) => Ok(looked),
-            (None, _) => Err(self.outage("it is not there")),
-            (Some(_), _) => {
-                // Whoever put another directory in its place will not tell a second time.
-                self.live.look_again();
-                Err(self.outage("it was moved or removed while it was looked at"))
-            }
+        match out_of_reach {
+            Some(OutOfReach { path, why }) => Err(outage(path, why)),
+            None => Ok(()),
         }
     }
 
-    fn outage(&self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RemoteError {
-        RemoteError::Files {
-            path: self.index.dir.clone(),
-            // Never "not found": that would say of every job that it is gone.
-            source: std::io::Error::other(why),
+    /// Looks at directories that stay where they are. One that is moved away under the look shows
+    /// some of its files and not the others, so what was seen is not told.
+    fn steadily<T>(&mut self, look: impl FnOnce(&mut Index) -> T) -> Result<T, RemoteError> {
+        let looked = look(&mut self.index);
+        match self.index.roots.iter().find(|root| !root.has_stayed()) {
+            Some(root) => {
+                // Whoever put another directory in its place will not tell a second time.
+                self.live.look_again();
+                let why = "it was moved or removed while it was looked at";
+                Err(outage(root.given.clone(), why))
+            }
+            None => Ok(looked),
         }
     }
 
@@ -230,9 +225,9 @@ impl State {
     }
 
     /// Looks at the job with an id, and at all jobs when none has it.
-    fn look_for(&mut self, id: &str, now: UnixMs) -> Result<OsString, RemoteError> {
-        if let Some((folder, _)) = self.tellings.find(id) {
-            let folder = folder.clone();
+    fn look_for(&mut self, id: &str, now: UnixMs) -> Result<PathBuf, RemoteError> {
+        let known = self.tellings.find(id).map(|(folder, _)| folder.clone());
+        if let Some(folder) = known.filter(|folder| self.index.would_show(folder)) {
             self.steadily(|index| {
                 index.look_at(std::slice::from_ref(&folder), now, Depth::Every);
             })?;
@@ -255,7 +250,7 @@ impl State {
 
     fn not_found(&self, what: &str) -> RemoteError {
         RemoteError::Files {
-            path: self.index.dir.join(what),
+            path: self.index.roots[0].dir.join(what),
             source: std::io::ErrorKind::NotFound.into(),
         }
     }
@@ -279,6 +274,14 @@ impl State {
             .map_err(unwritable)?;
         let trials = told.map(<[_]>::to_vec);
         trials.ok_or_else(|| self.not_found(run))
+    }
+}
+
+fn outage(path: PathBuf, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RemoteError {
+    RemoteError::Files {
+        path,
+        // Never "not found": that would say of every job that it is gone.
+        source: std::io::Error::other(why),
     }
 }
 

@@ -54,22 +54,36 @@ pub(super) enum Held {
 #[derive(Debug)]
 pub(super) struct Processes {
     root: PathBuf,
-    conclusive: bool,
+    /// Whether all writers of a directory are to be seen, by directory.
+    conclusive: HashMap<PathBuf, bool>,
     known: HashMap<PathBuf, u32>,
     /// How often all processes were gone through.
     pub(super) scans: u64,
 }
 
 impl Processes {
-    /// Prepares for logs below `dir`.
-    pub(super) fn new(root: PathBuf, dir: &Path) -> Self {
-        let conclusive = cfg!(target_os = "linux") && sees_every_writer(&root, dir);
+    /// Takes where the system shows them.
+    pub(super) fn new(root: PathBuf) -> Self {
         Self {
             root,
-            conclusive,
+            conclusive: HashMap::new(),
             known: HashMap::new(),
             scans: 0,
         }
+    }
+
+    /// Tells whether a process that holds the log would be seen.
+    fn is_conclusive(&mut self, log: &Path) -> bool {
+        // The directory of jobs; a job's own folder may be gone by now.
+        let Some(dir) = log.ancestors().nth(2) else {
+            return false;
+        };
+        if let Some(known) = self.conclusive.get(dir) {
+            return *known;
+        }
+        let sees = cfg!(target_os = "linux") && sees_every_writer(&self.root, dir);
+        self.conclusive.insert(dir.to_owned(), sees);
+        sees
     }
 
     /// Returns the process that was found earlier, if it still holds the log. Costs one look at that process.
@@ -101,13 +115,12 @@ impl Processes {
             }
         }
         for log in logs {
-            found.entry(log.clone()).or_insert_with(|| {
-                if self.conclusive && all_seen(log, &hidden_users) {
-                    Held::No
-                } else {
-                    Held::Unknown
-                }
-            });
+            if found.contains_key(log) {
+                continue;
+            }
+            let seen = self.is_conclusive(log) && all_seen(log, &hidden_users);
+            let held = if seen { Held::No } else { Held::Unknown };
+            found.insert(log.clone(), held);
         }
         found
     }
@@ -291,10 +304,13 @@ mod tests {
     #[test]
     fn only_a_writer_holds_a_log() {
         let dir = tempfile::tempdir().unwrap();
-        let log = fs::canonicalize(dir.path()).unwrap().join("job.log");
+        let dir = fs::canonicalize(dir.path()).unwrap();
+        let job = dir.join("job");
+        fs::create_dir(&job).unwrap();
+        let log = job.join("job.log");
         fs::write(&log, "").unwrap();
-        let mut processes = Processes::new("/proc".into(), dir.path());
-        processes.conclusive = true;
+        let mut processes = Processes::new("/proc".into());
+        processes.conclusive.insert(dir, true);
         let held = |p: &mut Processes| p.find(std::slice::from_ref(&log))[&log];
         let reader = fs::File::open(&log).unwrap();
         assert_eq!(held(&mut processes), Held::No);
@@ -310,9 +326,8 @@ mod tests {
     #[test]
     fn a_system_without_proc_cannot_tell() {
         let dir = tempfile::tempdir().unwrap();
-        let mut processes = Processes::new(dir.path().join("no-proc"), dir.path());
-        processes.conclusive = false;
-        let log = dir.path().join("job.log");
+        let mut processes = Processes::new(dir.path().join("no-proc"));
+        let log = dir.path().join("job/job.log");
         assert_eq!(
             processes.find(std::slice::from_ref(&log))[&log],
             Held::Unknown

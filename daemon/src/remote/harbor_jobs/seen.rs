@@ -127,10 +127,10 @@ pub(super) fn folders(dir: &Path) -> std::io::Result<Vec<(OsString, u64)>> {
 
 impl JobSeen {
     /// Starts without having looked.
-    pub(super) fn new(dir: PathBuf, name: &std::ffi::OsStr, now: UnixMs) -> Self {
+    pub(super) fn new(dir: PathBuf, now: UnixMs) -> Self {
         Self {
+            folder: name_of(dir.file_name().unwrap_or_default()),
             dir,
-            folder: name_of(name),
             result: Cached::default(),
             config: Cached::default(),
             lock: Cached::default(),
@@ -253,10 +253,9 @@ impl JobSeen {
         };
         let moved = self.place != Some(place);
         if self.place.is_some_and(|old| !old.same_place(&place)) {
-            let name = self.dir.file_name().unwrap_or_default();
             *self = Self {
                 version: self.version + 1,
-                ..Self::new(self.dir.clone(), name, reader.now)
+                ..Self::new(self.dir.clone(), reader.now)
             };
         }
         self.place = Some(place);

@@ -1,7 +1,7 @@
 //! What was told of each job, kept as text until something of it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
@@ -41,23 +41,25 @@ impl Told {
 
 /// All jobs as they were told.
 #[derive(Debug, Default)]
-pub(super) struct Tellings(BTreeMap<OsString, Told>);
+pub(super) struct Tellings(BTreeMap<PathBuf, Told>);
 
 /// What decides a job's id.
 struct Claim {
-    folder: OsString,
+    folder: PathBuf,
     name: String,
     uuid: Option<String>,
     in_own_folder: bool,
+    copied: bool,
 }
 
 impl Claim {
-    fn of(folder: &OsString, job: &JobSeen) -> Self {
+    fn of(folder: &Path, job: &JobSeen) -> Self {
         Self {
-            folder: folder.clone(),
+            folder: folder.to_owned(),
             name: job.folder.clone(),
             uuid: view::uuid(job).filter(|id| docks_proto::id::check(id).is_ok()),
             in_own_folder: view::in_own_folder(job),
+            copied: job.copied(view::times(job).updated),
         }
     }
 }
@@ -86,13 +88,13 @@ impl Tellings {
     }
 
     /// Returns the folder and telling of an id; a folder's name works too.
-    pub(super) fn find(&self, id: &str) -> Option<(&OsString, &Told)> {
+    pub(super) fn find(&self, id: &str) -> Option<(&PathBuf, &Told)> {
         let by_id = self.0.iter().find(|(_, told)| told.id == id);
         by_id.or_else(|| self.0.iter().find(|(_, told)| told.folder == id))
     }
 
     /// Returns what was told, by folder.
-    pub(super) fn all(&self) -> &BTreeMap<OsString, Told> {
+    pub(super) fn all(&self) -> &BTreeMap<PathBuf, Told> {
         &self.0
     }
 
@@ -107,7 +109,7 @@ impl Tellings {
     pub(super) fn trials(
         &mut self,
         index: &Index,
-        folder: &OsString,
+        folder: &Path,
     ) -> Result<Option<&[RawObject]>, serde_json::Error> {
         let (Some(told), Some(job)) = (self.0.get_mut(folder), index.jobs.get(folder)) else {
             return Ok(None);
@@ -121,11 +123,12 @@ impl Tellings {
 
 /// Gives every job its UUID as id, once; copies of a folder get their own name.
 ///
-/// The folder that still has the name its trials were made under comes first, then the
-/// alphabet, so that copying a folder never takes the id from the original.
-fn assign(mut claims: Vec<Claim>) -> Vec<(OsString, (String, Option<String>))> {
-    claims.sort_by(|a, b| (!a.in_own_folder, &a.folder).cmp(&(!b.in_own_folder, &b.folder)));
-    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+/// The folder that still has the name its trials were made under comes first, then one that
+/// nobody copied, then the alphabet, so that copying a folder never takes the id from the original.
+fn assign(mut claims: Vec<Claim>) -> Vec<(PathBuf, (String, Option<String>))> {
+    let rank = |claim: &Claim| (!claim.in_own_folder, claim.copied, claim.folder.clone());
+    claims.sort_by_cached_key(rank);
+    let mut taken: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut given = Vec::new();
     let uuids: BTreeSet<String> = claims.iter().filter_map(|c| c.uuid.clone()).collect();
     for claim in claims {
@@ -136,19 +139,23 @@ fn assign(mut claims: Vec<Claim>) -> Vec<(OsString, (String, Option<String>))> {
             .cloned();
         let (mut id, note) = match (claim.uuid, owner) {
             (Some(uuid), None) => (uuid, None),
-            (Some(uuid), Some(owner)) => (
-                claim.name.clone(),
-                Some(format!(
-                    "same job id {uuid} as `{owner}`; the folder's name is the id here"
-                )),
-            ),
-            (None, _) => (claim.name.clone(), None),
+            (Some(uuid), Some(owner)) => {
+                let beside = owner.parent() == claim.folder.parent();
+                let owner = match owner.file_name().filter(|_| beside) {
+                    Some(name) => Path::new(name).display().to_string(),
+                    None => owner.display().to_string(),
+                };
+                let note =
+                    format!("same job id {uuid} as `{owner}`; the folder's name is the id here");
+                (claim.name, Some(note))
+            }
+            (None, _) => (claim.name, None),
         };
         // A folder may be named like another job's id.
         while taken.contains_key(&id) || (note.is_some() && uuids.contains(&id)) {
             id.insert(0, '~');
         }
-        taken.insert(id.clone(), claim.name);
+        taken.insert(id.clone(), claim.folder.clone());
         given.push((claim.folder, (id, note)));
     }
     given

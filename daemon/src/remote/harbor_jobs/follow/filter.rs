@@ -41,7 +41,7 @@ pub(super) fn sort(root: &Path, event: &Event, inbox: &Inbox) {
         }
         let inner: Vec<&OsStr> = names.collect();
         if matters(event.kind, &inner) {
-            inbox.put(job, part(&inner, event.kind));
+            inbox.put(&root.join(job), part(&inner, event.kind));
         }
     }
 }
@@ -99,7 +99,7 @@ mod tests {
             &Event::new(kind).add_path(path.into()),
             &inbox,
         );
-        inbox.take().jobs.remove(OsStr::new("a"))
+        inbox.take().jobs.remove(Path::new("/jobs/a"))
     }
 
     fn folder(name: &str) -> Option<Part> {

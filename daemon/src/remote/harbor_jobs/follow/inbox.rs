@@ -1,7 +1,7 @@
 //! What events said, kept until it is looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,8 +43,8 @@ impl Part {
 /// What is to be looked at.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::remote::harbor_jobs) struct Dirt {
-    /// Jobs by folder name.
-    pub(in crate::remote::harbor_jobs) jobs: BTreeMap<OsString, Part>,
+    /// Jobs by folder.
+    pub(in crate::remote::harbor_jobs) jobs: BTreeMap<PathBuf, Part>,
     /// Events were lost, so anything may have changed.
     pub(in crate::remote::harbor_jobs) everything: bool,
     /// Something that was looked at already is other than what was handed out.
@@ -79,7 +79,7 @@ impl Inbox {
     }
 
     /// Notes that a job may have changed.
-    pub(in crate::remote::harbor_jobs) fn put(&self, job: &OsStr, part: Part) {
+    pub(in crate::remote::harbor_jobs) fn put(&self, job: &Path, part: Part) {
         {
             let mut content = self.content();
             match content.dirt.jobs.get_mut(job) {
@@ -166,14 +166,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_said_of_a_job_is_joined_until_it_is_taken() {
         let inbox = Inbox::default();
-        inbox.put(OsStr::new("a"), folders(&["x"]));
-        inbox.put(OsStr::new("a"), folders(&["y"]));
-        inbox.put(OsStr::new("b"), folders(&["z"]));
-        inbox.put(OsStr::new("b"), Part::Whole);
+        inbox.put(Path::new("a"), folders(&["x"]));
+        inbox.put(Path::new("a"), folders(&["y"]));
+        inbox.put(Path::new("b"), folders(&["z"]));
+        inbox.put(Path::new("b"), Part::Whole);
         inbox.filled().await;
         let dirt = inbox.take();
-        assert_eq!(dirt.jobs[OsStr::new("a")], folders(&["x", "y"]));
-        assert_eq!(dirt.jobs[OsStr::new("b")], Part::Whole);
+        assert_eq!(dirt.jobs[Path::new("a")], folders(&["x", "y"]));
+        assert_eq!(dirt.jobs[Path::new("b")], Part::Whole);
         assert!(inbox.take().is_empty());
     }
 }

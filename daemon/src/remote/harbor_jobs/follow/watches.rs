@@ -4,7 +4,6 @@
 //! folders of trials that have not ended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use notify::{RecursiveMode, Watcher};
@@ -48,7 +47,7 @@ pub(super) struct Watches<W> {
     root: PathBuf,
     root_at: Option<Stamp>,
     watcher: W,
-    jobs: BTreeMap<OsString, Job>,
+    jobs: BTreeMap<PathBuf, Job>,
 }
 
 impl<W: Watcher> Watches<W> {
@@ -111,8 +110,8 @@ impl<W: Watcher> Watches<W> {
 
     /// Watches what is wanted of a job and nothing else; returns the part of it that was not
     /// watched until now.
-    pub(super) fn keep(&mut self, name: &OsStr, wanted: Option<Wanted>) -> Option<Part> {
-        let mut job = self.jobs.remove(name).unwrap_or_default();
+    pub(super) fn keep(&mut self, place: &Path, wanted: Option<Wanted>) -> Option<Part> {
+        let mut job = self.jobs.remove(place).unwrap_or_default();
         let Some(wanted) = wanted else {
             self.release(job);
             return None;
@@ -126,7 +125,6 @@ impl<W: Watcher> Watches<W> {
             .retain(|folder, number| wanted.folders.get(folder) == Some(number));
         job.lives = wanted.lives;
         job.lacking = false;
-        let place = self.root.join(name);
         let mut added = None;
         if wanted.lives || self.resting() < MOST_RESTING {
             for (folder, number) in wanted.folders {
@@ -135,7 +133,7 @@ impl<W: Watcher> Watches<W> {
                 }
                 match self.watch(&folder, wanted.lives) {
                     Ok(()) => {
-                        let part = part_of(&place, &folder);
+                        let part = part_of(place, &folder);
                         added = Some(match added {
                             Some(have) => part.and(have),
                             None => part,
@@ -146,7 +144,7 @@ impl<W: Watcher> Watches<W> {
                 }
             }
         }
-        self.jobs.insert(name.to_owned(), job);
+        self.jobs.insert(place.to_owned(), job);
         added
     }
 
@@ -180,8 +178,8 @@ impl<W: Watcher> Watches<W> {
     }
 
     /// Drops the watches of jobs that are no more.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&OsStr) -> bool) {
-        let gone: BTreeSet<OsString> = self
+    pub(super) fn retain(&mut self, is_there: impl Fn(&Path) -> bool) {
+        let gone: BTreeSet<PathBuf> = self
             .jobs
             .keys()
             .filter(|name| !is_there(name))
@@ -293,7 +291,7 @@ mod tests {
         let keep = |watches: &mut Watches<Limited>, folders: &[&str]| {
             let folders: Vec<PathBuf> = folders.iter().map(|f| job.join(f)).collect();
             let folders: Vec<&str> = folders.iter().filter_map(|f| f.to_str()).collect();
-            watches.keep(OsStr::new("a"), wanted(true, &folders))
+            watches.keep(&job, wanted(true, &folders))
         };
         assert_eq!(
             keep(&mut watches, &["", "t1", "t1/agent"]),
@@ -305,7 +303,7 @@ mod tests {
         assert_eq!(watches.count(), 2);
         let only = Part::Folders(BTreeSet::from(["t1".into()]));
         assert_eq!(keep(&mut watches, &["", "t1"]), Some(only));
-        assert_eq!(watches.keep(OsStr::new("a"), None), None);
+        assert_eq!(watches.keep(&job, None), None);
         assert_eq!((watches.count(), watches.watcher.watched.len()), (1, 1));
     }
 
@@ -313,15 +311,15 @@ mod tests {
     fn at_the_limit_finished_jobs_make_room_for_living_ones_and_then_it_is_said() {
         let dir = tempfile::tempdir().unwrap();
         let mut watches = watches(dir.path(), 3);
-        watches.keep(OsStr::new("old"), wanted(false, &["/j/old"]));
-        watches.keep(OsStr::new("older"), wanted(false, &["/j/older"]));
-        watches.keep(OsStr::new("oldest"), wanted(false, &["/j/oldest"]));
+        watches.keep(Path::new("/j/old"), wanted(false, &["/j/old"]));
+        watches.keep(Path::new("/j/older"), wanted(false, &["/j/older"]));
+        watches.keep(Path::new("/j/oldest"), wanted(false, &["/j/oldest"]));
         assert_eq!(watches.standing(), Standing::Whole);
-        watches.keep(OsStr::new("new"), wanted(true, &["/j/new", "/j/new/t1"]));
+        watches.keep(Path::new("/j/new"), wanted(true, &["/j/new", "/j/new/t1"]));
         assert_eq!((watches.count(), watches.standing()), (3, Standing::Whole));
-        watches.keep(OsStr::new("newer"), wanted(true, &["/j/newer"]));
+        watches.keep(Path::new("/j/newer"), wanted(true, &["/j/newer"]));
         assert_eq!(watches.standing(), Standing::Lacking);
-        watches.retain(|name| name == OsStr::new("new"));
+        watches.retain(|name| name == Path::new("/j/new"));
         assert_eq!(watches.standing(), Standing::Whole);
     }
 
@@ -331,7 +329,7 @@ mod tests {
         let root = dir.path().join("jobs");
         std::fs::create_dir(&root).unwrap();
         let mut watches = watches(&root, 100);
-        watches.keep(OsStr::new("a"), wanted(true, &["/j/a"]));
+        watches.keep(Path::new("/j/a"), wanted(true, &["/j/a"]));
         std::fs::rename(&root, dir.path().join("old")).unwrap();
         std::fs::create_dir(&root).unwrap();
         watches.watch_root().unwrap();

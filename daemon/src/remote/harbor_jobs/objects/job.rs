@@ -1,5 +1,6 @@
 //! A job as a run and as an evaluation run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -23,6 +24,8 @@ pub(in crate::remote::harbor_jobs) struct Run<'a> {
     template_name: &'a str,
     status: &'static str,
     status_reason: Option<&'a str>,
+    /// Its folder.
+    remote_ref: Cow<'a, str>,
     #[serde(flatten)]
     times: Times,
     task_results: Vec<TaskResult>,
@@ -36,6 +39,8 @@ pub(in crate::remote::harbor_jobs) struct Evaluation<'a> {
     name: &'a str,
     status: &'static str,
     status_reason: Option<&'a str>,
+    /// Its folder.
+    remote_ref: Cow<'a, str>,
     dataset_uri: Option<&'a str>,
     #[serde(flatten)]
     times: Times,
@@ -201,6 +206,7 @@ impl<'a> Run<'a> {
             template_name: &view.seen.folder,
             status: view.state.status,
             status_reason: view.state.reason.as_deref(),
+            remote_ref: view.seen.dir.to_string_lossy(),
             times: Times::of(view),
             task_results: begun
                 .chain(to_come)
@@ -229,6 +235,7 @@ impl<'a> Evaluation<'a> {
             name: &view.seen.folder,
             status: view.state.status,
             status_reason: view.state.reason.as_deref(),
+            remote_ref: view.seen.dir.to_string_lossy(),
             dataset_uri: config
                 .and_then(|c| c.dataset_uri.as_deref())
                 .or_else(from_trials),

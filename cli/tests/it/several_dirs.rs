@@ -1,0 +1,142 @@
+//! Several jobs directories as one remote, through the real binaries.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::real::{Real, eventually};
+use crate::sealed::Ended;
+
+/// Moves two of the sample jobs into a directory of their own; returns both directories.
+fn split(real: &Real) -> (PathBuf, PathBuf) {
+    let other = real.path("other-jobs");
+    fs::create_dir(&other).unwrap();
+    for job in ["nightly-mixed", "interrupted-midway"] {
+        fs::rename(real.jobs().join(job), other.join(job)).unwrap();
+    }
+    (real.jobs(), other)
+}
+
+fn named(listed: &str) -> Vec<&str> {
+    let mut names: Vec<&str> = listed.lines().collect();
+    names.sort_unstable();
+    names
+}
+
+const ALL: [&str; 4] = [
+    "2026-11-23__16-43-17",
+    "interrupted-midway",
+    "killed-midway",
+    "nightly-mixed",
+];
+
+#[test]
+fn directories_are_named_by_option_environment_or_profile_in_any_order() {
+    let real = Real::with_jobs();
+    let (one, two) = split(&real);
+    let (one, two) = (one.display(), two.display());
+    let list = "runs eval-list --columns name";
+    let listed = real.run(&format!("{list} --harbor {one} --harbor {two}"));
+    assert_eq!(named(&listed.good()), ALL);
+    let listed = real.run(&format!("--harbor {two} --harbor {one} {list}"));
+    assert_eq!(named(&listed.good()), ALL);
+    let mut command = real.command(list);
+    command.env("DOCKS_HARBOR_JOBS", format!("{two}:{one}"));
+    let listed = Ended::of(command.output().unwrap());
+    assert_eq!(named(&listed.good()), ALL);
+    real.run(&format!("profile add both --harbor {one} --harbor {two}"))
+        .good();
+    assert_eq!(named(&real.run(&format!("{list} -p both")).good()), ALL);
+    let profiles = real.run("profile list").good();
+    assert!(profiles.contains(&format!("{one}:{two}")), "{profiles}");
+    // One remote, however it is named, and the daemon remembers it.
+    let status = real.status();
+    let remotes = status["remotes"].as_array().unwrap();
+    assert_eq!(remotes.len(), 1, "{status}");
+    assert_eq!(remotes[0]["location"], format!("{one}:{two}"));
+    real.stop();
+    real.run("daemon start").good();
+    eventually("the daemon opens what was used", || {
+        let remotes = real.status()["remotes"].clone();
+        remotes.as_array().is_some_and(|remotes| {
+            remotes.len() == 1 && remotes[0]["location"] == format!("{one}:{two}")
+        })
+    });
+}
+
+#[test]
+fn a_name_that_is_in_both_is_ambiguous_and_each_says_where_it_lies() {
+    let real = Real::with_jobs();
+    let (one, two) = split(&real);
+    let both = format!("--harbor {} --harbor {}", one.display(), two.display());
+    for (dir, id) in [(&one, "1111"), (&two, "2222")] {
+        let job = dir.join("same");
+        fs::create_dir(&job).unwrap();
+        fs::write(job.join("job.log"), "").unwrap();
+        fs::write(job.join("result.json"), RESULT.replace("1111", id)).unwrap();
+    }
+    real.run(&format!("sync --full {both}")).good();
+    let ended = real.run(&format!("runs eval-get same {both}"));
+    assert_eq!(ended.code, Some(9), "{}", ended.stderr);
+    for dir in [&one, &two] {
+        let place = dir.join("same");
+        assert!(
+            ended.stderr.contains(place.to_str().unwrap()),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+const RESULT: &str = r#"{"id": "11111111-7cbd-4a64-8ed5-0a0c72aee0a1",
+    "started_at": "2026-11-23T16:43:23", "finished_at": "2026-11-23T16:44:23",
+    "n_total_trials": 0, "stats": {}}"#;
+
+#[test]
+fn artifacts_of_each_directory_are_fetched_and_one_out_of_reach_is_named() {
+    let real = Real::with_jobs();
+    let (one, two) = split(&real);
+    let both = format!("--harbor {} --harbor {}", one.display(), two.display());
+    for (dir, job) in [(&one, "killed-midway"), (&two, "nightly-mixed")] {
+        let out = real.path(job);
+        let line = format!(
+            "runs artifacts {job} --type result -o {} {both}",
+            out.display()
+        );
+        let paths = real.run(&line).good();
+        let run = paths.lines().find(|path| path.contains("/run/")).unwrap();
+        let source = fs::read(dir.join(job).join("result.json")).unwrap();
+        assert_eq!(fs::read(run).unwrap(), source);
+    }
+    fs::rename(&two, real.path("unplugged")).unwrap();
+    let ended = real.run(&format!("runs eval-list --columns name {both}"));
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(named(&ended.stdout), ALL);
+    let fresh = real.run(&format!("runs eval-list --fresh {both}"));
+    assert_ne!(fresh.code, Some(0), "nobody can confirm it");
+    assert!(
+        fresh.stderr.contains(two.to_str().unwrap()),
+        "{}",
+        fresh.stderr
+    );
+    let trials = real.run(&format!("runs trials killed-midway --fresh -q {both}"));
+    assert_eq!(trials.good().lines().count(), 8, "that one is within reach");
+}
+
+#[test]
+fn what_cannot_be_several_directories_says_so() {
+    let real = Real::with_jobs();
+    let (one, two) = split(&real);
+    let both = format!("--harbor {} --harbor {}", one.display(), two.display());
+    let ended = real.run(&format!("hub serve --listen 127.0.0.1:0 {both}"));
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("a hub shares one directory"),
+        "{}",
+        ended.stderr
+    );
+    let colon = real.path("with:colon");
+    fs::create_dir(&colon).unwrap();
+    let ended = real.run(&format!("profile add odd --harbor {}", colon.display()));
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("colon"), "{}", ended.stderr);
+}
