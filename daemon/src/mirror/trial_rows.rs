@@ -1,11 +1,12 @@
 //! The rows of trials: how they are found, added and replaced.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use docks_proto::object::RawObject;
 use docks_proto::query::Row as Columns;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::{ToSql, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::judge::{Known, Times};
 use super::position::place;
@@ -91,6 +92,68 @@ pub(super) struct List {
     pub(super) rows: i64,
 }
 
+/// Columns that are written of every arrival, in the order of [`values`].
+const WRITTEN: [&str; 17] = [
+    "position",
+    "name",
+    "task",
+    "agent",
+    "model",
+    "status",
+    "error",
+    "created_ms",
+    "started_ms",
+    "completed_ms",
+    "reward",
+    "duration_s",
+    "cost_usd",
+    "tokens",
+    "tests_passed",
+    "artifacts",
+    "body",
+];
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let columns = WRITTEN.join(", ");
+    let places = ", ?".repeat(WRITTEN.len());
+    format!("INSERT INTO trials (list, id, observed_ms, {columns}) VALUES (?, ?, ?{places})")
+});
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    let columns = WRITTEN.map(|column| format!("{column} = ?")).join(", ");
+    format!(
+        "UPDATE trials SET observed_ms = max(observed_ms, ?), {columns}, gone_ms = NULL,
+           doubt_ms = NULL WHERE seq = ?"
+    )
+});
+
+fn values<'a>(
+    arrival: &'a Arrival<'_>,
+    position: &'a i64,
+    text: &'a &str,
+) -> [&'a dyn ToSql; WRITTEN.len()] {
+    let (columns, times) = (&arrival.columns, &arrival.times);
+    [
+        position,
+        &columns.name,
+        &columns.task,
+        &columns.agent,
+        &columns.model,
+        &columns.status,
+        &columns.error,
+        &times.created,
+        &times.started,
+        &times.completed,
+        &columns.reward,
+        &columns.duration_s,
+        &columns.cost_usd,
+        &columns.tokens,
+        &columns.tests_passed,
+        &columns.artifacts,
+        text,
+    ]
+}
+
 pub(super) fn insert(
     connection: &Connection,
     list: i64,
@@ -98,37 +161,12 @@ pub(super) fn insert(
     arrival: &Arrival<'_>,
     position: i64,
 ) -> rusqlite::Result<()> {
-    let (columns, times) = (&arrival.columns, arrival.times);
+    let key: [&dyn ToSql; 3] = [&list, &arrival.columns.id, &batch.at.0];
+    let text = arrival.object.text();
+    let values = values(arrival, &position, &text);
     connection
-        .prepare_cached(
-            "INSERT INTO trials (list, id, position, name, task, agent, status, created_ms,
-               started_ms, completed_ms, reward, duration_s, observed_ms, body, model, error,
-               cost_usd, tokens, tests_passed, artifacts)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-               ?18, ?19, ?20)",
-        )?
-        .execute(params![
-            list,
-            columns.id,
-            position,
-            columns.name,
-            columns.task,
-            columns.agent,
-            columns.status,
-            times.created,
-            times.started,
-            times.completed,
-            columns.reward,
-            columns.duration_s,
-            batch.at.0,
-            arrival.object.text(),
-            columns.model,
-            columns.error,
-            columns.cost_usd,
-            columns.tokens,
-            columns.tests_passed,
-            columns.artifacts,
-        ])
+        .prepare_cached(&INSERT)?
+        .execute(params_from_iter(key.into_iter().chain(values)))
         .map(drop)
 }
 
@@ -139,37 +177,14 @@ pub(super) fn update(
     found: &Found,
     position: i64,
 ) -> rusqlite::Result<()> {
-    let (columns, times) = (&arrival.columns, arrival.times);
+    let observed: &dyn ToSql = &batch.at.0;
+    let seq: &dyn ToSql = &found.seq;
+    let text = arrival.object.text();
+    let values = values(arrival, &position, &text);
+    let all = [observed].into_iter().chain(values).chain([seq]);
     connection
-        .prepare_cached(
-            "UPDATE trials SET position = ?2, name = ?3, task = ?4, agent = ?5, status = ?6,
-               created_ms = ?7, started_ms = ?8, completed_ms = ?9, reward = ?10,
-               duration_s = ?11, observed_ms = max(observed_ms, ?12), gone_ms = NULL,
-               doubt_ms = NULL, body = ?13, model = ?14, error = ?15, cost_usd = ?16,
-               tokens = ?17, tests_passed = ?18, artifacts = ?19
-             WHERE seq = ?1",
-        )?
-        .execute(params![
-            found.seq,
-            position,
-            columns.name,
-            columns.task,
-            columns.agent,
-            columns.status,
-            times.created,
-            times.started,
-            times.completed,
-            columns.reward,
-            columns.duration_s,
-            batch.at.0,
-            arrival.object.text(),
-            columns.model,
-            columns.error,
-            columns.cost_usd,
-            columns.tokens,
-            columns.tests_passed,
-            columns.artifacts,
-        ])
+        .prepare_cached(&UPDATE)?
+        .execute(params_from_iter(all))
         .map(drop)
 }
 
