@@ -425,14 +425,9 @@ impl Mirror {
         validator: Option<Validator>,
         learned: Learned,
     ) -> Result<Changed, MirrorError> {
-        let batch = trial::TrialBatch {
-            run: run.to_owned(),
-            objects,
-            at,
-            learned,
-        };
+        let batch = trial::TrialBatch::new(run, objects, at, learned);
         self.write("store trials", move |desk| {
-            trial::put_all(&desk.connection, &batch, validator.as_ref())
+            trial::put_all(&desk.connection, batch, validator.as_ref())
         })
         .await
     }
@@ -449,14 +444,9 @@ impl Mirror {
         at: UnixMs,
         learned: Learned,
     ) -> Result<Changed, MirrorError> {
-        let batch = trial::TrialBatch {
-            run: run.to_owned(),
-            objects: vec![object],
-            at,
-            learned,
-        };
+        let batch = trial::TrialBatch::new(run, vec![object], at, learned);
         self.write("store a trial", move |desk| {
-            trial::put_one(&desk.connection, &batch)
+            trial::put_one(&desk.connection, batch)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! Trials: how a run's whole list or one of them is written, and how one is read.
 
-use docks_proto::object::RawObject;
+use docks_proto::object::{Phase, RawObject, phase};
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -14,42 +14,68 @@ use super::trial_words::Words;
 use super::{Changed, Learned, Resource, Stored, Subject};
 use crate::remote::Validator;
 
-/// Trials that arrived together, or one by itself.
+/// Trials that arrived together, or one by itself, with what is read from them.
 pub(super) struct TrialBatch {
-    pub(super) run: String,
-    pub(super) objects: Vec<RawObject>,
+    run: String,
+    arrivals: Vec<Arrival>,
+    words: Words,
     pub(super) at: UnixMs,
     pub(super) learned: Learned,
+    /// Trials that have not ended.
+    active: u64,
+}
+
+impl TrialBatch {
+    /// Reads the objects. Whoever brings them does that, and not the one thread that writes.
+    pub(super) fn new(run: &str, objects: Vec<RawObject>, at: UnixMs, learned: Learned) -> Self {
+        let arrivals = last_of_each(objects);
+        let mut words = Words::default();
+        let mut active = 0;
+        for arrival in &arrivals {
+            words.note(&arrival.columns);
+            active += u64::from(phase(&arrival.columns.status) == Phase::Active);
+        }
+        Self {
+            run: run.to_owned(),
+            arrivals,
+            words,
+            at,
+            learned,
+            active,
+        }
+    }
 }
 
 /// Writes a run's whole list; those missing from it become tombstones.
 pub(super) fn put_all(
     connection: &Connection,
-    batch: &TrialBatch,
+    mut batch: TrialBatch,
     validator: Option<&Validator>,
 ) -> rusqlite::Result<Changed> {
     let list = list(connection, &batch.run)?;
-    let mut changed = Changed::default();
+    let mut changed = Changed {
+        active: batch.active,
+        ..Changed::default()
+    };
     if list.confirmed_ms.is_some_and(|at| batch.at.0 < at) {
-        changed.unchanged = batch.objects.len() as u64;
+        changed.unchanged = batch.arrivals.len() as u64;
         return Ok(changed);
     }
-    if batch.objects.is_empty() && list.rows > 0 {
+    if batch.arrivals.is_empty() && list.rows > 0 {
         changed.suspicious = true;
         return Ok(changed);
     }
-    let mut arrivals = last_of_each(&batch.objects);
-    let missing = match_stored(connection, list.seq, &mut arrivals)?;
-    let old: Vec<_> = arrivals
+    let missing = match_stored(connection, list.seq, &mut batch.arrivals)?;
+    let batch = &batch;
+    let old: Vec<_> = batch
+        .arrivals
         .iter()
         .map(|a| a.found.as_ref().map(|f| f.position))
         .collect();
-    let mut words = Words::default();
-    for (arrival, position) in arrivals.iter().zip(place(&old)) {
+    for (arrival, position) in batch.arrivals.iter().zip(place(&old)) {
         put(connection, list.seq, batch, arrival, position, &mut changed)?;
-        words.note(&arrival.columns);
     }
-    words.remember(connection)?;
+    batch.words.remember(connection)?;
     for seq in missing {
         // What a request after this one's beginning showed is there.
         changed.removed += connection
@@ -59,11 +85,8 @@ pub(super) fn put_all(
             )?
             .execute([seq, batch.at.0])? as u64;
     }
-    let rows = signed(changed.inserted) - signed(changed.removed)
-        + arrivals
-            .iter()
-            .map(|a| i64::from(a.revived(batch)))
-            .sum::<i64>();
+    let revived = batch.arrivals.iter().filter(|a| a.revived(batch)).count();
+    let rows = signed(changed.inserted) - signed(changed.removed) + signed(revived as u64);
     grow(connection, list.seq, rows)?;
     // Under a doubt the whole answer must come again, not "as before".
     let validator = validator.filter(|_| changed.doubted == 0);
@@ -72,10 +95,15 @@ pub(super) fn put_all(
 }
 
 /// Writes one trial; where the list has it not yet, it comes last.
-pub(super) fn put_one(connection: &Connection, batch: &TrialBatch) -> rusqlite::Result<Changed> {
+pub(super) fn put_one(connection: &Connection, mut batch: TrialBatch) -> rusqlite::Result<Changed> {
     let list = list(connection, &batch.run)?;
-    let mut changed = Changed::default();
-    for mut arrival in last_of_each(&batch.objects) {
+    let mut changed = Changed {
+        active: batch.active,
+        ..Changed::default()
+    };
+    let arrivals = std::mem::take(&mut batch.arrivals);
+    let batch = &batch;
+    for mut arrival in arrivals {
         arrival.found = find(connection, list.seq, &arrival)?;
         if let Some(found) = &mut arrival.found
             && found.known.gone_ms.is_none()
@@ -95,9 +123,7 @@ pub(super) fn put_one(connection: &Connection, batch: &TrialBatch) -> rusqlite::
             position,
             &mut changed,
         )?;
-        let mut words = Words::default();
-        words.note(&arrival.columns);
-        words.remember(connection)?;
+        batch.words.remember(connection)?;
         if let Some(found) = &arrival.found
             && found.known.same_text
             && changed.unchanged > 0
@@ -114,7 +140,7 @@ pub(super) fn put_one(connection: &Connection, batch: &TrialBatch) -> rusqlite::
     Ok(changed)
 }
 
-impl Arrival<'_> {
+impl Arrival {
     fn verdict(&self, batch: &TrialBatch) -> Option<Verdict> {
         let known = &self.found.as_ref()?.known;
         let (status, at) = (&self.columns.status, batch.at.0);
@@ -131,7 +157,7 @@ fn put(
     connection: &Connection,
     list: i64,
     batch: &TrialBatch,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     position: i64,
     changed: &mut Changed,
 ) -> rusqlite::Result<()> {

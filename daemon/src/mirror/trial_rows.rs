@@ -1,6 +1,6 @@
 //! The rows of trials: how they are found, added and replaced.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use docks_proto::object::RawObject;
@@ -14,16 +14,16 @@ use super::trial::TrialBatch;
 use super::trial_words::Words;
 
 /// An object that arrived, with what is read from it.
-pub(super) struct Arrival<'a> {
-    pub(super) object: &'a RawObject,
+pub(super) struct Arrival {
+    pub(super) object: RawObject,
     pub(super) columns: Columns,
     pub(super) times: Times,
     pub(super) found: Option<Found>,
 }
 
-impl<'a> Arrival<'a> {
-    fn of(object: &'a RawObject) -> Self {
-        let columns = Columns::of_trial(object);
+impl Arrival {
+    fn of(object: RawObject) -> Self {
+        let columns = Columns::of_trial(&object);
         let times = Times {
             created: columns.created.map(|at| at.0),
             started: columns.started.map(|at| at.0),
@@ -73,7 +73,7 @@ fn found(row: &Row<'_>, text: &str) -> rusqlite::Result<Found> {
 pub(super) fn find(
     connection: &Connection,
     list: i64,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
 ) -> rusqlite::Result<Option<Found>> {
     connection
         .prepare_cached(&format!(
@@ -128,7 +128,7 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
 });
 
 fn values<'a>(
-    arrival: &'a Arrival<'_>,
+    arrival: &'a Arrival,
     position: &'a i64,
     text: &'a &str,
 ) -> [&'a dyn ToSql; WRITTEN.len()] {
@@ -158,7 +158,7 @@ pub(super) fn insert(
     connection: &Connection,
     list: i64,
     batch: &TrialBatch,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     position: i64,
 ) -> rusqlite::Result<()> {
     let key: [&dyn ToSql; 3] = [&list, &arrival.columns.id, &batch.at.0];
@@ -173,7 +173,7 @@ pub(super) fn insert(
 pub(super) fn update(
     connection: &Connection,
     batch: &TrialBatch,
-    arrival: &Arrival<'_>,
+    arrival: &Arrival,
     found: &Found,
     position: i64,
 ) -> rusqlite::Result<()> {
@@ -227,43 +227,48 @@ pub(super) fn read_again(connection: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Of objects with one id, the last one counts.
-pub(super) fn last_of_each(objects: &[RawObject]) -> Vec<Arrival<'_>> {
-    let mut arrivals: Vec<Option<Arrival<'_>>> = Vec::with_capacity(objects.len());
-    let mut places = HashMap::with_capacity(objects.len());
-    for object in objects {
-        let arrival = Arrival::of(object);
-        if let Some(earlier) = places.insert(arrival.columns.id.clone(), arrivals.len()) {
-            arrivals[earlier] = None;
-        }
-        arrivals.push(Some(arrival));
+/// Reads the objects; of several with one id, the last one counts.
+pub(super) fn last_of_each(objects: Vec<RawObject>) -> Vec<Arrival> {
+    let mut arrivals: Vec<Arrival> = objects.into_iter().map(Arrival::of).collect();
+    let last: HashMap<&str, usize> = arrivals
+        .iter()
+        .enumerate()
+        .map(|(place, arrival)| (arrival.columns.id.as_str(), place))
+        .collect();
+    if last.len() < arrivals.len() {
+        let kept: HashSet<usize> = last.into_values().collect();
+        let mut place = 0..;
+        arrivals.retain(|_| place.next().is_some_and(|place| kept.contains(&place)));
     }
-    arrivals.into_iter().flatten().collect()
+    arrivals
 }
 
 /// Finds the stored row of each arrival in one walk; returns the live rows of no arrival.
 pub(super) fn match_stored(
     connection: &Connection,
     list: i64,
-    arrivals: &mut [Arrival<'_>],
+    arrivals: &mut [Arrival],
 ) -> rusqlite::Result<Vec<i64>> {
-    let places: HashMap<String, usize> = arrivals
-        .iter()
-        .enumerate()
-        .map(|(place, arrival)| (arrival.columns.id.clone(), place))
-        .collect();
     let mut missing = Vec::new();
+    let mut matched = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     let mut statement =
         connection.prepare_cached(&format!("SELECT {FOUND} FROM trials WHERE list = ?1"))?;
     let mut rows = statement.query([list])?;
     while let Some(row) = rows.next()? {
+        // Not before there is a row: most lists come for the first time.
+        if places.is_empty() {
+            let ids = arrivals.iter().map(|arrival| arrival.columns.id.as_str());
+            places = ids.zip(0..).collect();
+        }
         match places.get(row.get_ref(1)?.as_str()?) {
-            Some(&place) => {
-                arrivals[place].found = Some(found(row, arrivals[place].object.text())?);
-            }
+            Some(&place) => matched.push((place, found(row, arrivals[place].object.text())?)),
             None if row.get_ref(8)? == ValueRef::Null => missing.push(row.get(0)?),
             None => {}
         }
+    }
+    for (place, found) in matched {
+        arrivals[place].found = Some(found);
     }
     Ok(missing)
 }

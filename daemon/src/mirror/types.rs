@@ -137,6 +137,8 @@ pub struct Changed {
     pub removed: u64,
     /// Rows added to the history.
     pub events: u64,
+    /// Trials of the answer that have not ended.
+    pub active: u64,
     /// Objects whose stored text stays because the answer took back an end; a second,
     /// later answer that says the same is believed.
     pub doubted: u64,

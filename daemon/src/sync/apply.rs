@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use docks_proto::object::{Phase, RawObject, RunFields, TrialFields, phase};
+use docks_proto::object::{Phase, RawObject, RunFields, phase};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
@@ -356,11 +356,6 @@ impl Work<'_> {
                 return Err(error.into());
             }
         };
-        let active = |trial| {
-            let status = TrialFields::of(trial).status.text();
-            phase(status.as_deref().unwrap_or_default()) == Phase::Active
-        };
-        let open = page.objects.iter().any(active);
         let changed = self
             .mirror
             .put_trials(run, page.objects, self.at, fresh, Learned::Polled)
@@ -371,7 +366,7 @@ impl Work<'_> {
         }
         Ok(Answer::Stored {
             doubtful: changed.suspicious && !believes_empty,
-            open,
+            open: changed.active > 0,
         })
     }
 
