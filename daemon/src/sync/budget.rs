@@ -23,8 +23,11 @@ pub enum Class {
 const BACKFILL_PERCENT: u32 = 60;
 /// Share of the full bucket, in percent, that is kept for users.
 const RESERVE_PERCENT: u32 = 25;
-/// Requests per minute while somebody waits for the mirror to catch up.
-const CATCH_UP_PER_MINUTE: u32 = 600;
+/// Requests per minute while somebody waits for the mirror to catch up: a run's trials every
+/// 50 ms, about as fast as those of large runs can be written.
+const CATCH_UP_PER_MINUTE: u32 = 1_200;
+/// Of these at once, so that a few runs are there at once; steps under way bound it further.
+const CATCH_UP_BURST: f64 = 100.0;
 /// No back-filling burst after an outage: three requests in a second are seen as one.
 const BACKFILL_BURST: f64 = 2.0;
 /// Minutes that the log of requests covers.
@@ -92,7 +95,7 @@ impl Budget {
             per_minute,
             shared: Bucket::new(per_minute, f64::from(per_minute)),
             backfill: Bucket::new(per_minute * BACKFILL_PERCENT / 100, BACKFILL_BURST),
-            catch_up: Bucket::new(CATCH_UP_PER_MINUTE.max(per_minute), 20.0),
+            catch_up: Bucket::new(CATCH_UP_PER_MINUTE.max(per_minute), CATCH_UP_BURST),
             filled: now,
             log: VecDeque::new(),
         }
@@ -221,6 +224,25 @@ mod tests {
             }
         }
         assert!((1_400..=1_450).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn who_waits_for_everything_gets_a_burst_then_twenty_a_second_and_hinders_nobody() {
+        let mut budget = Budget::new(240, true, START);
+        let mut now = START;
+        let mut taken = 0;
+        while budget.take(Class::CatchUp, now).is_ok() {
+            taken += 1;
+        }
+        assert_eq!(taken, 100);
+        while now < START + Duration::from_secs(60) {
+            match budget.take(Class::CatchUp, now) {
+                Ok(()) => taken += 1,
+                Err(wait) => now += wait,
+            }
+        }
+        assert!((1_250..=1_300).contains(&taken), "{taken}");
+        assert!(budget.take(Class::Poll, now).is_ok());
     }
 
     #[test]
