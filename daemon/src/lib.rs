@@ -3,6 +3,7 @@
 pub mod api;
 pub mod config;
 pub mod ending;
+pub mod ends;
 pub mod feed;
 pub mod hub;
 pub mod instance;
