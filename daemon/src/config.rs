@@ -5,6 +5,7 @@
 
 mod file;
 mod hub;
+mod on_end;
 
 use std::env;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use hub::HubFlags;
 
 use crate::hub::{BadHub, HubSettings};
 use crate::mirror::Retention;
+use crate::on_end::Rule;
 use crate::pull;
 use crate::schedule::Calendar;
 use crate::sync::Options;
@@ -119,7 +121,9 @@ pub struct Config {
     pub hub: Option<HubSettings>,
     /// What is pulled when a run ends.
     pub pull: pull::Settings,
-    /// What decides whether the keyring can be asked.
+    /// What else is done then.
+    pub on_end: Vec<Rule>,
+    /// What decides whether the keyring, and who shows notifications, can be asked.
     pub keyring: Environment,
     /// What is odd about the settings without making them useless, for the log.
     pub warnings: Vec<String>,
@@ -162,6 +166,7 @@ impl Config {
             calendar: Calendar::default(),
             hub: None,
             pull: pull::Settings::default(),
+            on_end: Vec::new(),
             keyring: Environment::default(),
             warnings: Vec::new(),
         }

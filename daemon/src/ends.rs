@@ -140,6 +140,8 @@ impl Ends {
                 place
             }
         };
+        let (remote, to) = (source.location(), place.to);
+        tracing::debug!(remote, to, "following the ends of runs of {remote}");
         Ok(Followed {
             source: Arc::downgrade(source),
             commit: None,

@@ -10,6 +10,7 @@ pub mod instance;
 pub mod limits;
 pub mod logging;
 pub mod mirror;
+pub mod on_end;
 pub mod pull;
 pub mod registry;
 pub mod remote;
@@ -101,6 +102,11 @@ pub async fn run(
     behind.spawn(pull::keep_pulling(
         Arc::clone(&registry),
         service.config.pull.clone(),
+    ));
+    behind.spawn(on_end::keep_acting(
+        Arc::clone(&registry),
+        service.config.on_end.clone(),
+        service.config.keyring.clone(),
     ));
     if let Some(limit) = service.config.idle_exit.after() {
         behind.spawn(end_when_idle(Arc::clone(&service), limit));

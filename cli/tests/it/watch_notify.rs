@@ -9,7 +9,7 @@ use dbus::Message;
 use dbus::blocking::LocalConnection;
 use dbus::channel::Channel;
 
-use crate::real::Real;
+use crate::real::{Real, eventually};
 use crate::remote::Remote;
 use crate::sealed::Ended;
 use crate::watch::Night;
@@ -172,5 +172,47 @@ fn a_watch_without_anybody_to_notify_warns_once_and_goes_on() {
     assert!(
         warning.starts_with("warning: --notify: the notification service cannot be reached"),
         "{warning}"
+    );
+}
+
+#[test]
+fn a_standing_rule_notifies_though_nobody_watches() {
+    let night = Night::new(1);
+    let remote = night.start();
+    let real = Real::of(&remote);
+    let Some(bus) = Bus::start(&real) else {
+        return;
+    };
+    let shown = bus.service();
+    let rules = "log_level = \"info,docksd::ends=debug\"\n[[on_end]]\nname = \"ni*\"\nnotify = true\n\n\
+                 [[on_end]]\nstatus = \"cancelled\"\nexec = [\"/bin/false\"]\n";
+    std::fs::write(real.path("docks/daemon.toml"), rules).unwrap();
+    assert_eq!(
+        watch(&real, Some(&bus.address), "daemon start").code,
+        Some(0)
+    );
+    real.run("runs trials night --fresh").good();
+    eventually("the rules stand and the history is followed", || {
+        let log = real.run("daemon logs").stdout;
+        log.contains("2 rules stand for the end of a run") && log.contains("following the ends")
+    });
+    night.trial(0, "failed");
+    night.run("failed");
+    let said = shown.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(
+        said,
+        (
+            "night: failed".to_owned(),
+            "1/1 trials, 0 passed".to_owned()
+        )
+    );
+    real.stop();
+    assert_eq!(shown.try_iter().count(), 0);
+    std::fs::write(real.path("docks/daemon.toml"), "[[on_end]]\nnotfy = true\n").unwrap();
+    let refused = real.run("daemon start");
+    let why = "`on_end` in";
+    assert!(
+        refused.stderr.contains(why) && refused.stderr.contains("`notfy`"),
+        "{refused:?}"
     );
 }

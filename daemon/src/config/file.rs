@@ -8,8 +8,10 @@ use docks_proto::time::parse_duration;
 use toml_edit::{DocumentMut, Item};
 
 use super::hub::HubFile;
+use super::on_end;
 use super::{Config, IdleExit, parse_idle_exit};
 use crate::hub::Wanted;
+use crate::on_end::Rule;
 
 /// Most days that history is kept; more would overflow nothing, but is a slip of the finger.
 const MOST_DAYS: u64 = 36_500;
@@ -51,6 +53,7 @@ pub struct DaemonFile {
     remote_timeout: Option<Duration>,
     history: Option<Duration>,
     pull: Option<Vec<ArtifactType>>,
+    on_end: Option<Vec<Rule>>,
     hub: HubFile,
     unknown: Vec<String>,
 }
@@ -101,6 +104,7 @@ impl DaemonFile {
                 self.history = Some(Duration::from_secs(u64::from(days) * 86_400));
             }
             "pull" => self.pull = Some(types(text(item)?)?),
+            "on_end" => self.on_end = Some(on_end::rules(item)?),
             _ if self.hub.take(key, item)? => {}
             _ => self.unknown.push(key.to_owned()),
         }
@@ -131,6 +135,7 @@ impl DaemonFile {
         config.limits.connect = config.limits.connect.min(config.limits.total);
         set(&mut config.retention.history, self.history);
         set(&mut config.pull.kinds, self.pull);
+        set(&mut config.on_end, self.on_end);
         let path = config.places.daemon_file();
         config.warnings.extend(
             self.unknown

@@ -37,6 +37,7 @@ mod mirror_lists;
 mod mirror_migrations;
 mod mirror_support;
 mod mirror_sync;
+mod on_end;
 mod one_request;
 mod pull;
 mod remote_docks_api;
