@@ -5,15 +5,16 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::real::{Real, eventually, signal};
 use crate::sealed::Ended;
 
-/// A hub in a home of its own.
-struct Hub {
-    real: Real,
+/// A hub and its home.
+pub(crate) struct Hub {
+    real: Rc<Real>,
     process: Option<Child>,
     address: String,
 }
@@ -21,8 +22,13 @@ struct Hub {
 impl Hub {
     /// Starts one for a copy of the bundled jobs and waits until it answers.
     fn start(options: &str) -> Self {
+        Self::of(Rc::new(Real::with_jobs()), options)
+    }
+
+    /// Starts one for the jobs of a home and waits until it answers.
+    pub(crate) fn of(real: Rc<Real>, options: &str) -> Self {
         let mut hub = Self {
-            real: Real::with_jobs(),
+            real,
             process: None,
             address: String::new(),
         };
@@ -57,7 +63,7 @@ impl Hub {
         self.address.replace("127.0.0.1", "localhost")
     }
 
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         self.real.run("hub token").good().trim().to_owned()
     }
 
@@ -83,8 +89,8 @@ impl Drop for Hub {
     }
 }
 
-/// Signs in to a hub from another home.
-fn sign_in(other: &Real, hub: &Hub, token: &str, options: &str) -> Ended {
+/// Signs in to a hub from another home, as profile `team`.
+pub(crate) fn sign_in(other: &Real, hub: &Hub, token: &str, options: &str) -> Ended {
     let url = hub.url();
     let line = format!("auth login -p team --api-url {url} --tenant local --token-stdin {options}");
     let mut command = other.command(&line);
@@ -186,6 +192,24 @@ fn a_hub_and_the_users_own_daemon_do_not_notice_each_other() {
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("already running"), "{}", again.stderr);
     hub.end();
+}
+
+#[test]
+fn a_job_that_the_mirror_has_not_seen_yet_is_found_by_its_name() {
+    let real = Rc::new(Real::with_jobs());
+    let (aside, job) = (real.path("aside"), real.jobs().join("nightly-mixed"));
+    fs::rename(&job, &aside).unwrap();
+    let hub = Hub::of(real, "");
+    let other = Real::new();
+    assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
+    other.run("-p team sync").good();
+    fs::rename(&aside, &job).unwrap();
+    // The hub takes names where an id belongs; that is no answer for a mirror.
+    let get = "-p team runs eval-get nightly-mixed";
+    eventually("the hub has it", || {
+        other.run(&format!("{get} --no-daemon")).code == Some(0)
+    });
+    other.run(get).good();
 }
 
 #[test]

@@ -27,6 +27,12 @@ pub enum RemoteError {
         /// What is wrong with it.
         why: String,
     },
+    /// It has no run of that id, but one that the text finds, too: a hub takes names.
+    #[error("the remote answered with another run than `{id}`")]
+    AnotherRun {
+        /// What was asked for.
+        id: String,
+    },
     /// This remote cannot do that at all.
     #[error("{0}")]
     Unsupported(String),
@@ -78,6 +84,7 @@ impl RemoteError {
         match self {
             RemoteError::Send(SendError::Unsendable(_)) => FaultClass::Rejected,
             RemoteError::Send(_) | RemoteError::Nonsense { .. } => FaultClass::Outage,
+            RemoteError::AnotherRun { .. } => FaultClass::NotFound,
             RemoteError::Files { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 FaultClass::NotFound
             }

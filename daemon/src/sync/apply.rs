@@ -315,7 +315,7 @@ impl Work<'_> {
             }
             Ok(Fetched::New { value, validator }) => {
                 if !names(&value, id) {
-                    return Err(other_object(id));
+                    return Err(RemoteError::AnotherRun { id: id.to_owned() }.into());
                 }
                 self.put(kind, vec![value], None).await?;
                 if validator.is_some() {

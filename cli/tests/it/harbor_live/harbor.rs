@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ const AS_AT_A_TERMINAL: &[&str] = &[
 
 /// A home with an empty jobs directory, and tasks.
 pub(super) struct Stage {
-    pub(super) docks: Real,
+    pub(super) docks: Rc<Real>,
 }
 
 /// A process of Harbor, killed with its test.
@@ -48,7 +49,9 @@ pub(super) fn json(path: &Path) -> Option<Value> {
 
 impl Stage {
     pub(super) fn new() -> Self {
-        let stage = Self { docks: Real::new() };
+        let stage = Self {
+            docks: Rc::new(Real::new()),
+        };
         for folder in ["jobs", "tasks", "roots"] {
             fs::create_dir(stage.docks.path(folder)).unwrap();
         }
