@@ -6,12 +6,14 @@
 //!
 //! - [`layout`] decides names, [`sanitise`] makes them safe, [`pattern`] picks some;
 //! - [`target`] and `partial` are the only places that create files in an output directory;
-//! - [`source`] opens an address, [`cache`] keeps what was fetched, [`download`] carries out.
+//! - [`source`] opens an address, [`cache`] keeps what was fetched, [`download`] carries out,
+//!   [`growing`] follows.
 
 pub mod cache;
 pub mod digest;
 pub mod download;
 mod fill;
+pub mod growing;
 pub mod layout;
 mod partial;
 pub mod pattern;

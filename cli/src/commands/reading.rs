@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use docks_artifacts::cache::Cache;
 use docks_artifacts::download::{ArtifactError, Downloader, Options};
 use docks_artifacts::source::Sources;
 use docks_artifacts::{ArtifactRequest, ArtifactType, Finished, Observer, TrialArtifacts};
@@ -104,9 +105,19 @@ impl<'a> Reading<'a> {
         self.context.output.page(choice);
     }
 
+    /// Puts the places together that an address may lie in.
+    pub(super) fn sources(&self, uri: &str) -> Sources {
+        stores::sources(&self.ladder, [uri])
+    }
+
+    /// Returns the cache of this home.
+    pub(super) fn cache(&self) -> Result<Cache, Failure> {
+        stores::cache_of_home(&self.ladder.door.places, self.context.now)
+    }
+
     /// Opens what lies at an address.
     pub(super) async fn open(&self, uri: &str) -> Result<File, Failure> {
-        let sources = stores::sources(&self.ladder, [uri]);
+        let sources = self.sources(uri);
         let opened = self.content(&sources, uri).await;
         opened.map_err(|error| {
             let kind = match error {
@@ -118,8 +129,8 @@ impl<'a> Reading<'a> {
     }
 
     async fn content(&self, sources: &Sources, uri: &str) -> Result<File, ArtifactError> {
-        let home = &self.ladder.door.places;
-        let cache = stores::cache_of_home(home, self.context.now)
+        let cache = self
+            .cache()
             .map_err(|failure| ArtifactError::Cache(std::io::Error::other(failure.message)))?;
         let fetching = Fetching {
             terminal: self.context.output.look().stderr_terminal,

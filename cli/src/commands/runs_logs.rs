@@ -1,11 +1,11 @@
 //! `docks runs logs`: the logs of one trial, as long as they grow if need be.
 
+mod follow;
+
 use std::fs::File;
-use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
 use docks_artifacts::sanitise::last_segment;
-use docks_artifacts::source::is_local;
 
 use crate::args::{Format, RunsLogs};
 use crate::context::Context;
@@ -14,13 +14,8 @@ use crate::grep::Grep;
 use crate::output::clean;
 
 use super::lines::{self, Lines};
-use super::reading::{Now, Reading};
-
-/// How often a file of this machine is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// How often somebody else is asked.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+use super::reading::Reading;
+use follow::{ASK_AGAIN, Followed};
 
 /// Bytes of a log between two looks at whether anybody still wants them.
 const PAUSE_EVERY_BYTES: u64 = 1 << 20;
@@ -59,54 +54,19 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     let mut logs = Vec::new();
     for uri in uris {
         let file = reading.open(&uri).await?;
+        let again = file.try_clone().map_err(unreadable)?;
         let at_bytes = printer.begin(&uri, file, args.tail, grows).await?;
-        logs.push((uri, at_bytes));
         if context.output.reader_is_gone() {
             return Ok(());
         }
+        if args.follow {
+            logs.push(Followed::after(&reading, uri, again, at_bytes)?);
+        }
     }
     if args.follow {
-        follow(&reading, &mut printer, logs, now).await?;
+        follow::follow(&reading, &mut printer, logs, now).await?;
     }
     Ok(())
-}
-
-/// Shows what comes until the trial has ended.
-async fn follow(
-    reading: &Reading<'_>,
-    printer: &mut Printer<'_>,
-    mut logs: Vec<(String, u64)>,
-    mut now: Now,
-) -> Result<(), Failure> {
-    let local = logs.iter().all(|(uri, _)| is_local(uri));
-    let looks_per_question = if local {
-        ASK_AGAIN.as_millis() / LOOK_AGAIN.as_millis()
-    } else {
-        1
-    };
-    let mut looks = 0;
-    loop {
-        // Once more after the end: what came between the last look and the end.
-        let last = !now.active();
-        for (uri, at_bytes) in &mut logs {
-            let file = reading.open(uri).await?;
-            *at_bytes = printer.rest(uri, file, *at_bytes, !last).await?;
-        }
-        if last || printer.context.output.reader_is_gone() {
-            return Ok(());
-        }
-        tokio::time::sleep(if local { LOOK_AGAIN } else { ASK_AGAIN }).await;
-        looks += 1;
-        if looks % looks_per_question == 0 {
-            now = reading.now(true).await?;
-            for uri in now.uris(ArtifactType::Logs) {
-                if logs.iter().all(|(known, _)| *known != uri) {
-                    printer.several = true;
-                    logs.push((uri, 0));
-                }
-            }
-        }
-    }
 }
 
 struct Printer<'a> {

@@ -74,6 +74,21 @@ impl Cache {
         Ok(Place::new(opened, key.hex().to_owned(), shown))
     }
 
+    /// Makes a file that nobody else can open and that goes when it is closed.
+    pub(crate) fn nameless(&self) -> io::Result<File> {
+        let path = self
+            .directory("partial")?
+            .join(format!("{:016x}.new", fastrand::u64(..)));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        std::fs::remove_file(&path)?;
+        Ok(file)
+    }
+
     fn directory(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.root.join(name);
         DirBuilder::new()

@@ -4,6 +4,8 @@
 //! out unsigned, which is enough for public buckets. Only when that is refused
 //! does it matter that there are none, and the error says what to set.
 
+mod behind;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;

@@ -5,6 +5,8 @@
 //! only when the API is on loopback too: a remote elsewhere has no business
 //! with this machine's local services.
 
+mod behind;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -158,9 +160,7 @@ impl HttpSource {
     }
 
     pub(super) async fn open(&self, ask: Ask<'_>) -> Result<Answer, SourceError> {
-        let url = Url::parse(ask.uri).map_err(|_| HttpError::NotAUrl)?;
-        let host = url.host_str().ok_or(HttpError::NotAUrl)?.to_owned();
-        self.check_plain(&url, &host)?;
+        let (url, host) = self.checked(ask.uri)?;
         if let Some(at) = ask.resume {
             let range = format!("bytes={}-", at.offset_bytes);
             let headers = [(RANGE, range.as_str()), (IF_RANGE, at.version.tag())];
@@ -176,6 +176,13 @@ impl HttpSource {
         }
         self.check_status(&url, reply.status(), &host)?;
         Ok(Answer::Opened(whole(reply, host)))
+    }
+
+    fn checked(&self, uri: &str) -> Result<(Url, String), HttpError> {
+        let url = Url::parse(uri).map_err(|_| HttpError::NotAUrl)?;
+        let host = url.host_str().ok_or(HttpError::NotAUrl)?.to_owned();
+        self.check_plain(&url, &host)?;
+        Ok((url, host))
     }
 
     async fn send(

@@ -135,6 +135,28 @@ impl Sources {
         }
     }
 
+    /// Asks another machine for what lies behind a place, unless it still has that version.
+    ///
+    /// The answer begins at that place or, where a part cannot be had, at 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sources::open`].
+    pub(crate) async fn behind(
+        &self,
+        uri: &str,
+        offset_bytes: u64,
+        unless: Option<&Version>,
+    ) -> Result<Answer, SourceError> {
+        match scheme(uri)?.as_str() {
+            "http" | "https" => self.http.behind(uri, offset_bytes, unless).await,
+            "gs" | "s3" | "az" => self.buckets.behind(uri, offset_bytes, unless).await,
+            other => Err(SourceError::UnknownScheme {
+                scheme: other.to_owned(),
+            }),
+        }
+    }
+
     /// Returns the size of what lies at an address, without reading it.
     ///
     /// # Errors

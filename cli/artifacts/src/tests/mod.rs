@@ -1,6 +1,7 @@
 //! Whole downloads against a loopback server and temporary directories.
 
 mod faults;
+mod growing;
 mod hostile;
 mod places;
 mod resume;

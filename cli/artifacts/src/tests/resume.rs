@@ -25,7 +25,7 @@ async fn serve(object: &Object) -> Server {
 }
 
 /// The three kinds of address under which the server offers its one object.
-fn kinds(server: &Server) -> [(String, Sources); 3] {
+pub(super) fn kinds(server: &Server) -> [(String, Sources); 3] {
     let (host, path) = (&server.url, "x.bin");
     [
         (format!("{host}/{path}"), usual()),
@@ -41,7 +41,7 @@ fn kinds(server: &Server) -> [(String, Sources); 3] {
 }
 
 /// The same object under the paths of all three.
-async fn serve_kinds(object: &Object) -> Server {
+pub(super) async fn serve_kinds(object: &Object) -> Server {
     Server::start(&[
         ("/x.bin", Answer::Object(object.clone())),
         ("/bucket/x.bin", Answer::Object(object.clone())),

@@ -95,8 +95,16 @@ impl Object {
             })
             .unwrap_or(0_usize);
         let size = content.len();
-        let body = &content[first.min(size)..];
-        let range = format!("Content-Range: bytes {first}-{}/{size}\r\n", size - 1);
+        if first > 0 && first >= size {
+            let head = format!(
+                "HTTP/1.1 416 x\r\nContent-Range: bytes */{size}\r\nContent-Length: 0\r\n\
+                 Connection: close\r\n\r\n"
+            );
+            return stream.write_all(head.as_bytes()).await;
+        }
+        let body = &content[first..];
+        let last = size.saturating_sub(1);
+        let range = format!("Content-Range: bytes {first}-{last}/{size}\r\n");
         let (status, range) = if first > 0 {
             (206, range)
         } else {

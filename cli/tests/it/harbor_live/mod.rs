@@ -4,5 +4,6 @@
 
 mod follow;
 mod harbor;
+mod logs;
 mod stop;
 mod viewer;

@@ -1,0 +1,52 @@
+//! What lies behind a place in a file that grows.
+
+use reqwest::StatusCode;
+use reqwest::header::{IF_NONE_MATCH, RANGE};
+
+use super::super::{Answer, Ask, Opened, SourceError};
+use super::{HttpSource, body, content_range, version, whole};
+use crate::version::Version;
+
+impl HttpSource {
+    /// Asks for what is behind a place, or for all of it where a part cannot be had.
+    pub(in crate::source) async fn behind(
+        &self,
+        uri: &str,
+        offset_bytes: u64,
+        unless: Option<&Version>,
+    ) -> Result<Answer, SourceError> {
+        let (url, host) = self.checked(uri)?;
+        let range = format!("bytes={offset_bytes}-");
+        let mut headers = Vec::new();
+        // Without a condition: whoever asks sees from the bytes whether they fit.
+        headers.extend((offset_bytes > 0).then_some((RANGE, range.as_str())));
+        headers.extend(unless.map(|version| (IF_NONE_MATCH, version.tag())));
+        let reply = self.send(&url, &host, &headers).await?;
+        match reply.status() {
+            StatusCode::NOT_MODIFIED if unless.is_some() => return Ok(Answer::Unchanged),
+            StatusCode::PARTIAL_CONTENT => {
+                if let Some((first, size_bytes)) = content_range(reply.headers())
+                    && first == offset_bytes
+                {
+                    return Ok(Answer::Opened(Opened {
+                        size_bytes: Some(size_bytes),
+                        begins_at: first,
+                        version: version(reply.headers()),
+                        body: body(reply, Some(size_bytes - first), host),
+                    }));
+                }
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE => {}
+            status => {
+                self.check_status(&url, status, &host)?;
+                return Ok(Answer::Opened(whole(reply, host)));
+            }
+        }
+        let ask = Ask {
+            uri,
+            resume: None,
+            unless: None,
+        };
+        self.open(ask).await
+    }
+}
