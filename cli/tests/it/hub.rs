@@ -14,14 +14,15 @@ use crate::sealed::Ended;
 
 /// A hub and its home.
 pub(crate) struct Hub {
-    real: Rc<Real>,
+    /// The home that it shares from.
+    pub(crate) real: Rc<Real>,
     process: Option<Child>,
     address: String,
 }
 
 impl Hub {
     /// Starts one for a copy of the bundled jobs and waits until it answers.
-    fn start(options: &str) -> Self {
+    pub(crate) fn start(options: &str) -> Self {
         Self::of(Rc::new(Real::with_jobs()), options)
     }
 
@@ -72,7 +73,7 @@ impl Hub {
     }
 
     /// Ends it as Ctrl-C does; it must end well.
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let mut process = self.process.take().unwrap();
         signal(process.id(), "INT");
         let ended = process.wait().unwrap();

@@ -5,7 +5,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use crate::hub::{Hub, sign_in};
 use crate::real::{Real, eventually, signal};
+use crate::sealed::Ended;
 
 const JOB: &str = "killed-midway";
 
@@ -143,4 +145,90 @@ fn a_job_that_does_not_end_is_not_asked_again_but_can_be_killed() {
     assert_eq!(killed.code, Some(0), "{}", killed.stderr);
     assert_eq!(holder.0.wait().unwrap().signal(), Some(9));
     assert_eq!(fs::read_to_string(asked).unwrap(), "asked\n");
+}
+
+#[test]
+fn a_job_is_stopped_through_a_hub_and_a_read_only_one_refuses() {
+    for (options, code) in [("", 0), ("--read-only", 4)] {
+        let mut hub = Hub::start(options);
+        let script = waiting(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+        let mut holder = Holder::start(&hub.real, &script);
+        let other = Real::new();
+        assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
+        let stopped = other.run(&format!("-p team runs stop {JOB} --force"));
+        assert_eq!(stopped.code, Some(code), "{options}: {}", stopped.stderr);
+        if code == 0 {
+            let ended = stopped.stdout.ends_with(": cancelled\n");
+            assert!(ended, "{}", stopped.stdout);
+            assert_eq!(holder.0.wait().unwrap().code(), Some(130));
+        } else {
+            for said in ["read-only", "Ask whoever shares it"] {
+                assert!(stopped.stderr.contains(said), "{}", stopped.stderr);
+            }
+            assert!(!stopped.stderr.contains("auth login"), "{}", stopped.stderr);
+            assert!(!holder.ended());
+        }
+        let asked = fs::read_to_string(hub.real.jobs().join("asked")).unwrap_or_default();
+        assert_eq!(asked, if code == 0 { "asked\n" } else { "" });
+        hub.end();
+    }
+}
+
+/// A user who owns nothing here.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn the_process_of_another_user_is_left_to_them() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can start processes of two users");
+        return;
+    }
+    let real = Real::with_jobs();
+    let job = real.jobs().join("theirs");
+    fs::create_dir(&job).unwrap();
+    fs::copy(
+        real.jobs().join(JOB).join("config.json"),
+        job.join("config.json"),
+    )
+    .unwrap();
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &waiting("trap '' INT TERM")])
+        .env("JOB", &job)
+        .stdin(Stdio::null());
+    let mut holder = Holder(command.spawn().unwrap());
+    eventually("its log is there", || job.join("job.log").exists());
+    for own in [real.path("."), real.path("docks")] {
+        fs::create_dir_all(&own).unwrap();
+        std::os::unix::fs::chown(own, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let run = |line: &str| {
+        let mut command = real.command_jobs(line);
+        command.uid(NOBODY).gid(NOBODY).output()
+    };
+    if run("--version").is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied) {
+        eprintln!("skipped: another user may not run the programs that were built here");
+        return;
+    }
+    eventually("the job is told", || {
+        let shown = Ended::of(run("runs get theirs --fresh").unwrap());
+        shown.stdout.contains("Status:    pending")
+    });
+    for line in [
+        "runs stop theirs --force",
+        "runs stop theirs --force --kill",
+    ] {
+        let refused = Ended::of(run(line).unwrap());
+        assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+        let said = "`theirs` belongs to user 0, whose processes cannot be looked at";
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("stop it where it runs"),
+            "{}",
+            refused.stderr
+        );
+        assert!(!holder.ended());
+    }
+    let ended = Ended::of(run("daemon stop").unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }

@@ -109,7 +109,8 @@ impl Answerer {
         let reads = matches!(parts.method, Method::GET | Method::HEAD);
         if !reads && self.hub.settings.read_only {
             let why = "This hub is read-only.";
-            return coded(StatusCode::FORBIDDEN, ErrorCode::Forbidden, why, None);
+            let hint = "Ask whoever shares it to stop the run.";
+            return coded(StatusCode::FORBIDDEN, ErrorCode::Forbidden, why, Some(hint));
         }
         if !reads {
             let response = self.ask(parts.method, &parts.uri, &parts.headers).await;
