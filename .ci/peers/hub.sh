@@ -63,14 +63,14 @@ def get(address):
 
 for run in get(sys.argv[1]):
     trials = get(f"{sys.argv[1]}/{run['id']}/trials")
-    print(run["id"], run["name"], trials[0]["id"])
+    print(run["id"], run["name"], trials[0]["id"], trials[0]["variant_name"])
 PYTHON
 }
 
 works nightly-mixed runs list
 works nightly-mixed runs list --limit 100 --status completed
 works nightly-mixed runs eval-list --limit 7
-while read -r run name trial; do
+while read -r run name trial variant; do
     works "$name" runs get "$run"
     works "$name" runs eval-get "$run"
     works "Task" runs trials "$run"
@@ -79,6 +79,7 @@ while read -r run name trial; do
     works "No artifacts available" runs artifacts "$run"
     works "$name" report summary "$run"
     works "DOCKS EVALUATION REPORT" report show "$run"
+    works "${variant:0:10}" report show "$run"
     works "Report generated" report html "$run" -o "$work/empty/$name.html"
     grep -q "$name" "$work/empty/$name.html" || wrong=$((wrong + 1))
     # All of them have ended.

@@ -22,6 +22,8 @@ pub(in crate::remote::harbor_jobs) struct Trial<'a> {
     run_id: &'a str,
     task_slug: &'a str,
     agent_variant: String,
+    /// The same under its older name, which reports of the Python client read.
+    variant_name: String,
     status: &'static str,
     error_message: Option<&'a str>,
     duration_seconds: Option<f64>,
@@ -119,6 +121,7 @@ impl<'a> Trial<'a> {
                 .or_else(|| setup.map(|c| c.task.slug.as_str()))
                 .unwrap_or_default(),
             agent_variant: view.labels.variant(&trial.agent),
+            variant_name: view.labels.variant(&trial.agent),
             status: trial.state.status.word(),
             error_message: trial.state.message.as_deref(),
             duration_seconds: duration,
@@ -166,14 +169,16 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let task = trial.planned.map(|planned| &planned.task);
         let agent = trial.planned.map(|planned| &planned.agent);
+        let variant = agent
+            .map(|agent| view.labels.variant(agent))
+            .unwrap_or_default();
         Self {
             id: trial.name.to_owned(),
             name: Some(trial.name),
             run_id,
             task_slug: task.map(|task| task.slug.as_str()).unwrap_or_default(),
-            agent_variant: agent
-                .map(|agent| view.labels.variant(agent))
-                .unwrap_or_default(),
+            agent_variant: variant.clone(),
+            variant_name: variant,
             status: Status::Pending.word(),
             error_message: None,
             duration_seconds: None,
@@ -215,6 +220,7 @@ impl<'a> Trial<'a> {
             run_id,
             task_slug: &task.slug,
             agent_variant: view.labels.variant(agent),
+            variant_name: view.labels.variant(agent),
             status: Status::Pending.word(),
             error_message: note,
             duration_seconds: None,
