@@ -12,6 +12,7 @@ mod exit_codes;
 mod harbor_live;
 mod hostile;
 mod hub;
+mod large;
 mod made_up;
 mod main_path;
 mod reading;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, Seek};
 
-use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -53,7 +52,12 @@ pub(super) fn read(
     let mut values = 0;
     loop {
         // Several values one after the other are steps: a file of JSON lines.
-        match (&mut reader).deserialize_any(Whole(&mut found, values > 0)) {
+        let place = if values > 0 {
+            Place::Later
+        } else {
+            Place::First
+        };
+        match Walk(&mut found, place).deserialize(&mut reader) {
             Ok(()) => values += 1,
             Err(error) if error.to_string().contains(STOPPED) => return Ok(Read::Stopped),
             Err(error) if error.is_eof() && values > 0 && reader.end().is_ok() => break,
@@ -96,10 +100,29 @@ struct Found<'a> {
     steps: bool,
 }
 
-/// A whole value; one that comes after another is left to [`lines`].
-struct Whole<'a, 'b>(&'a mut Found<'b>, bool);
+/// What a value is taken for.
+#[derive(PartialEq)]
+enum Place {
+    /// The first value of the file.
+    First,
+    /// One that comes after another; its steps are left to [`lines`].
+    Later,
+    /// The list of steps; what is no list has none.
+    Steps,
+}
 
-impl<'de> Visitor<'de> for Whole<'_, '_> {
+/// A value that is walked through; what is neither a list nor an object holds nothing.
+struct Walk<'a, 'b>(&'a mut Found<'b>, Place);
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -107,17 +130,17 @@ impl<'de> Visitor<'de> for Whole<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Whole(found, later) = self;
+        let Walk(found, place) = self;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                name if STEPS.contains(&name) && !later && !found.steps => {
-                    map.next_value_seed(Steps(found))?;
+                name if STEPS.contains(&name) && place == Place::First && !found.steps => {
+                    map.next_value_seed(Walk(found, Place::Steps))?;
                 }
-                "final_metrics" if found.steps => {
+                "final_metrics" if found.steps && place != Place::Steps => {
                     let raw: Box<RawValue> = map.next_value()?;
                     give(found, Event::Total(raw.get()))?;
                 }
-                "continued_trajectory_ref" if found.steps => {
+                "continued_trajectory_ref" if found.steps && place != Place::Steps => {
                     let raw: Box<RawValue> = map.next_value()?;
                     if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
                         give(found, Event::Continued(&text))?;
@@ -131,63 +154,11 @@ impl<'de> Visitor<'de> for Whole<'_, '_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        Steps(self.0).visit_seq(seq)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-/// The array of steps, given out one by one; what is no array has none.
-struct Steps<'a, 'b>(&'a mut Found<'b>);
-
-impl<'de> DeserializeSeed<'de> for Steps<'_, '_> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Steps<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of steps")
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         self.0.steps = true;
         while let Some(raw) = seq.next_element::<Box<RawValue>>()? {
             give(self.0, Event::Step(raw.get()))?;
         }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(())
     }
 

@@ -1,0 +1,126 @@
+//! Files that are larger than the memory that a command may have.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::real::Real;
+
+/// Size of each file.
+const FILE_BYTES: u64 = 48 << 20;
+
+/// What a command may have for data, in the unit of `ulimit`; half of a file.
+const MOST_KIB: u64 = 24 << 10;
+
+const JOB: &str = "2026-11-23__16-43-17";
+const TRIAL: &str = "hello-file__PJUAFm8";
+
+/// A trial with large files, and a daemon, which has no such limit.
+fn home() -> (Real, PathBuf) {
+    let real = Real::with_jobs();
+    let trial = real.jobs().join(JOB).join(TRIAL);
+    (real, trial)
+}
+
+/// Fills a file with numbered pieces between a beginning and an end.
+fn fill(path: &Path, first: &str, piece: impl Fn(u64) -> String, last: &str) -> u64 {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut file = BufWriter::new(File::create(path).unwrap());
+    file.write_all(first.as_bytes()).unwrap();
+    let (mut number, mut written) = (0, 0);
+    while written < FILE_BYTES {
+        number += 1;
+        let piece = piece(number);
+        file.write_all(piece.as_bytes()).unwrap();
+        written += piece.len() as u64;
+    }
+    file.write_all(last.as_bytes()).unwrap();
+    file.flush().unwrap();
+    number
+}
+
+/// Runs a line with little memory; returns how many lines it wrote and the last of them that is
+/// not empty.
+fn run(real: &Real, line: &str) -> (u64, String) {
+    let docks = real.command_jobs(line);
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", &format!("ulimit -d {MOST_KIB} && exec \"$@\""), "sh"])
+        .arg(docks.get_program())
+        .args(docks.get_args())
+        .env_clear()
+        .envs(
+            docks
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(docks.get_current_dir().unwrap())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = limited.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let (mut count, mut last, mut line_bytes) = (0, String::new(), Vec::new());
+    loop {
+        line_bytes.clear();
+        if lines.read_until(b'\n', &mut line_bytes).unwrap() == 0 {
+            break;
+        }
+        count += 1;
+        let text = String::from_utf8_lossy(&line_bytes);
+        if !text.trim().is_empty() {
+            last = text.trim_end().to_owned();
+        }
+    }
+    let ended = child.wait().unwrap();
+    assert!(ended.success(), "{line}: {ended}");
+    (count, last)
+}
+
+#[test]
+fn a_log_larger_than_the_memory_is_shown_searched_and_read_from_behind() {
+    let (real, trial) = home();
+    for folder in ["agent", "verifier"] {
+        std::fs::remove_dir_all(trial.join(folder)).unwrap();
+    }
+    let log = trial.join("trial.log");
+    let padding = "x".repeat(2_000);
+    let lines = fill(
+        &log,
+        "",
+        |number| format!("{number} {padding}\n"),
+        "the end\n",
+    );
+    real.run_jobs("runs list").good();
+    let logs = format!("runs logs {JOB} {TRIAL}");
+    assert_eq!(run(&real, &logs), (lines + 1, "the end".to_owned()));
+    let (found, _) = run(&real, &format!("{logs} --grep ^[0-9]*0\\x20"));
+    assert_eq!(found, lines / 10);
+    let found = run(&real, &format!("{logs} --grep end"));
+    assert_eq!(found, (1, "the end".to_owned()));
+    let (found, _) = run(&real, &format!("{logs} --tail 2000"));
+    assert_eq!(found, 2_000);
+}
+
+#[test]
+fn a_trajectory_and_a_diff_larger_than_the_memory_are_shown() {
+    let (real, trial) = home();
+    let text = "y".repeat(20_000);
+    let step = |number: u64| {
+        let comma = if number > 1 { "," } else { "" };
+        format!("{comma}\n{{\"step_id\":{number},\"source\":\"agent\",\"message\":\"{text}\"}}")
+    };
+    let trajectory = trial.join("agent/trajectory.json");
+    let end = "],\n\"final_metrics\":{\"total_steps\":7}}\n";
+    let steps = fill(&trajectory, "{\"steps\":[", step, end);
+    let diff = trial.join("artifacts/changes.patch");
+    let lines = fill(&diff, "", |number| format!("+{number} {text}\n"), "-end\n");
+    real.run_jobs("runs list").good();
+    let line = format!("runs trajectory {JOB} {TRIAL}");
+    assert!(run(&real, &line).0 > steps);
+    assert_eq!(run(&real, &format!("{line} --format jsonl")).0, steps);
+    let (_, last) = run(&real, &format!("{line} --format json"));
+    assert_eq!(last, "\"final_metrics\":{\"total_steps\":7}}");
+    let shown = run(&real, &format!("runs diff {JOB} {TRIAL}"));
+    assert_eq!(shown, (lines + 1, "-end".to_owned()));
+}
