@@ -8,6 +8,7 @@ use super::capabilities::{Known, ListFacts, Order};
 use super::paging::FIRST_LIMIT;
 use super::plan::{Situation, rescan};
 use super::schedule::Jitter;
+use super::share;
 
 /// Parts of one list that are polled in turn, at most.
 const MOST_WINDOWS: usize = 20;
@@ -87,7 +88,6 @@ pub fn windows(facts: &ListFacts, rows: u64, depth: u64) -> Vec<Window> {
 pub fn round(s: &Situation<'_>, kind: RunKind) -> Round {
     let of = |kind: RunKind| s.summary.active.iter().filter(move |run| run.kind == kind);
     let active = of(kind).next().is_some();
-    let watched = s.interest.in_kind(kind, s.now);
     let rows = s
         .summary
         .lists
@@ -113,19 +113,9 @@ pub fn round(s: &Situation<'_>, kind: RunKind) -> Round {
     let mut newer: Vec<u64> = of(kind).map(|run| run.newer_rows).collect();
     let depth = depth(&mut newer);
     let windows = windows(s.facts.list(kind), rows, depth);
-    let other_active = s.summary.active.iter().any(|run| run.kind != kind);
-    let (interval, jitter) = if !active {
-        let interval = if watched {
-            s.options.watched_interval
-        } else {
-            s.options.idle_interval
-        };
-        (interval, Jitter::LONGER)
-    } else if other_active && !watched {
-        // Two busy lists share what one may cost, until somebody looks.
-        (s.options.active_interval * 2, Jitter::BOTH)
-    } else {
-        (s.options.active_interval, Jitter::BOTH)
+    let (interval, jitter) = match active {
+        true => (share::busy_list(s, kind), Jitter::BOTH),
+        false => (share::idle_list(s, kind), Jitter::LONGER),
     };
     Round {
         interval,

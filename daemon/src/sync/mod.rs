@@ -23,6 +23,7 @@ mod outcome;
 pub mod paging;
 pub mod plan;
 pub mod schedule;
+mod share;
 pub mod sweep;
 pub mod task;
 

@@ -13,6 +13,7 @@ use super::cadence::{Round, round};
 use super::capabilities::Capabilities;
 use super::interest::Interest;
 use super::schedule::{Jitter, Schedule};
+use super::share;
 use super::task::Want;
 
 /// Least time between two fetches of the same trials for the mirror's own sake.
@@ -159,20 +160,23 @@ pub(super) fn rescan(s: &Situation<'_>) -> Duration {
 }
 
 fn plan_watched(s: &Situation<'_>, plan: &mut Vec<Planned>) {
-    let interval = if s.traits.metered {
-        s.options.active_interval
-    } else {
-        rescan(s)
+    let mut put = |run: String, due| {
+        plan.push(Planned {
+            chore: Chore::Trials(run),
+            due,
+            class: Class::Poll,
+        });
     };
-    for run in &s.summary.active {
-        if run.kind == RunKind::Evaluation && s.interest.in_trials(&run.id, s.now) {
-            let want = Want::Trials(run.id.clone());
-            plan.push(Planned {
-                due: s.schedule.due(&want, interval, Jitter::BOTH),
-                chore: Chore::Trials(run.id.clone()),
-                class: Class::Poll,
-            });
+    if s.traits.metered {
+        if let Some((run, due)) = share::next_trials(s) {
+            put(run, due);
         }
+        return;
+    }
+    for run in share::watched(s) {
+        let want = Want::Trials(run.to_owned());
+        let due = s.schedule.due(&want, rescan(s), Jitter::BOTH);
+        put(run.to_owned(), due);
     }
 }
 

@@ -25,6 +25,16 @@ pub struct Entry {
     pub doubted: bool,
 }
 
+impl Entry {
+    /// Returns when an interval since the last answer is over.
+    #[must_use]
+    pub fn after(&self, interval: Duration, jitter: Jitter) -> Duration {
+        let factor = jitter.least + (jitter.most - jitter.least) * self.random;
+        let interval = interval.mul_f64(factor);
+        self.began.map_or(Duration::ZERO, |began| began + interval)
+    }
+}
+
 /// How far an interval may be shortened and stretched.
 #[derive(Debug, Clone, Copy)]
 pub struct Jitter {
@@ -74,11 +84,7 @@ impl Schedule {
     #[must_use]
     pub fn due(&self, want: &Want, interval: Duration, jitter: Jitter) -> Duration {
         let entry = self.get(want);
-        let factor = jitter.least + (jitter.most - jitter.least) * entry.random;
-        let by_interval = entry
-            .began
-            .map_or(Duration::ZERO, |began| began + interval.mul_f64(factor));
-        by_interval.max(entry.blocked_until)
+        entry.after(interval, jitter).max(entry.blocked_until)
     }
 
     /// Notes an answer to a request that began then.
