@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "nothing is timed many times here")]
 mod rounds;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,9 +35,10 @@ const ACTIVE: usize = 100;
 async fn main() {
     let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     let rows = given.first().map_or(100_000, |n| *n as usize);
-    let span = Duration::from_secs(given.get(1).map_or(120, |n| *n));
+    // Whole minutes, in which each list is polled once at most.
+    let span = Duration::from_secs(given.get(1).map_or(60, |n| *n));
     idle(rows, span).await;
-    late(span * 2).await;
+    late(span * 3).await;
 }
 
 /// The real program with a home of its own; it ends with this.
@@ -63,11 +65,28 @@ impl Daemon {
         self.child = spawn(self.home.path());
     }
 
-    /// Waits until the mirror holds that many runs of both kinds and nothing is left to do.
-    async fn caught_up(&self, rows: usize) -> DaemonStatus {
+    fn client(&self) -> Client {
         let socket = self.home.path().join("run/docksd.sock");
         let transport = Transport::Unix(UnixTransport::new(socket, Deadlines::default()));
-        let client = Client::new(transport, TENANT, HeaderMap::new()).unwrap();
+        Client::new(transport, TENANT, HeaderMap::new()).unwrap()
+    }
+
+    /// Has the daemon bring everything now, as `docks sync` does: by itself it takes its time.
+    async fn sync(&self) {
+        let client = self.client();
+        let began = Instant::now();
+        while client.status().await.is_err() {
+            assert!(began.elapsed() < DEADLINE, "the daemon does not start");
+            sleep(Duration::from_millis(20)).await;
+        }
+        let mut error = None;
+        client.sync(false, |line| error = line.error).await.unwrap();
+        assert!(error.is_none(), "{error:?}");
+    }
+
+    /// Waits until the mirror holds that many runs of both kinds and nothing is left to do.
+    async fn caught_up(&self, rows: usize) -> DaemonStatus {
+        let client = self.client();
         let began = Instant::now();
         loop {
             assert!(began.elapsed() < DEADLINE, "the first sync takes too long");
@@ -116,8 +135,9 @@ async fn idle(rows: usize, span: Duration) {
     let remote = FakeRemote::start(world).await;
     let mut daemon = Daemon::start(&remote);
     let began = Instant::now();
-    daemon.caught_up(rows).await;
+    daemon.sync().await;
     let first_sync = began.elapsed();
+    daemon.caught_up(rows).await;
 
     println!(
         "\n| {} runs mirrored, {} s | resident | of a core | requests/min |",
@@ -148,8 +168,8 @@ async fn quiet(name: &str, daemon: &Daemon, remote: &FakeRemote, span: Duration)
     );
 }
 
-/// Changes one of the active runs again and again, and looks into the mirror's file until it is
-/// there. The daemon itself is not asked: that would be somebody watching.
+/// Changes active runs at any moment, and looks into the mirror's file until each change is there.
+/// The daemon itself is not asked: that would be somebody watching.
 async fn late(span: Duration) {
     let mut world = World::default();
     for number in 0..5 * ACTIVE {
@@ -159,6 +179,7 @@ async fn late(span: Duration) {
     }
     let remote = FakeRemote::start(world).await;
     let daemon = Daemon::start(&remote);
+    daemon.sync().await;
     let status = daemon.caught_up(5 * ACTIVE).await;
     sleep(Duration::from_secs(10)).await;
     let database = &status.remotes[0].database;
@@ -167,23 +188,34 @@ async fn late(span: Duration) {
 
     remote.take_log();
     let began = Instant::now();
+    let mut next = began;
+    let mut made = 0;
+    let mut waiting: HashMap<String, (String, Instant)> = HashMap::new();
     let mut times = Vec::new();
     while began.elapsed() < span {
-        let id = format!("eval-{:04}", 4 * ACTIVE + fastrand::usize(..ACTIVE));
-        let mark = format!("mark-{}", times.len());
-        remote.world(|w| w.set(RunKind::Evaluation, &id, "name", mark.as_str().into()));
-        let changed = Instant::now();
-        loop {
-            let body: String = held.query_row([&id], |row| row.get(0)).unwrap();
-            if body.contains(&format!("\"{mark}\"")) {
-                break;
+        if Instant::now() >= next {
+            let id = format!("eval-{:04}", 4 * ACTIVE + fastrand::usize(..ACTIVE));
+            if !waiting.contains_key(&id) {
+                made += 1;
+                let mark = format!("mark-{made}");
+                remote.world(|w| w.set(RunKind::Evaluation, &id, "name", mark.as_str().into()));
+                waiting.insert(id, (format!("\"{mark}\""), Instant::now()));
             }
-            assert!(changed.elapsed() < DEADLINE, "a change is never seen");
-            sleep(Duration::from_millis(10)).await;
+            next += Duration::from_millis(fastrand::u64(..1_000));
         }
-        times.push(changed.elapsed());
-        // Changes come at any moment between two polls.
-        sleep(Duration::from_millis(fastrand::u64(..6_000))).await;
+        waiting.retain(|id, (mark, changed)| {
+            let body: String = held.query_row([id], |row| row.get(0)).unwrap();
+            let seen = body.contains(mark.as_str());
+            if seen {
+                times.push(changed.elapsed());
+            }
+            assert!(
+                seen || changed.elapsed() < DEADLINE,
+                "a change is never seen"
+            );
+            !seen
+        });
+        sleep(Duration::from_millis(10)).await;
     }
     let requests = remote.take_log().len() as f64 / (began.elapsed().as_secs_f64() / 60.0);
     times.sort();
