@@ -1,0 +1,301 @@
+//! Fields that are read from an object: as many as columns, filters and tables use.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::RawObject;
+
+/// A JSON value as far as a filter or a column can use it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Scalar {
+    /// Absent or null.
+    #[default]
+    Null,
+    /// A string.
+    Text(String),
+    /// A number.
+    Number(f64),
+    /// True or false.
+    Bool(bool),
+    /// An array or an object; its content is left unread.
+    Nested,
+}
+
+impl Scalar {
+    /// Returns a non-empty string, or a number or truth value in text form.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Scalar::Text(text) if !text.is_empty() => Some(text.clone()),
+            Scalar::Number(n) => Some(if n.fract() == 0.0 && n.abs() < 9e15 {
+                format!("{}", *n as i64)
+            } else {
+                n.to_string()
+            }),
+            Scalar::Bool(b) => Some(b.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Returns a number, also from a string that is one.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Scalar::Number(n) => Some(*n),
+            Scalar::Text(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
+            _ => None,
+        }
+    }
+}
+
+/// Integers below this are exact in a float.
+const EXACT: u64 = 1 << 53;
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any JSON value")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+                Ok(Scalar::Text(text.to_owned()))
+            }
+            fn visit_f64<E>(self, n: f64) -> Result<Scalar, E> {
+                Ok(Scalar::Number(n))
+            }
+            // An integer that a float would round stays text: two ids must not become one.
+            fn visit_i64<E>(self, n: i64) -> Result<Scalar, E> {
+                Ok(if n.unsigned_abs() < EXACT {
+                    Scalar::Number(n as f64)
+                } else {
+                    Scalar::Text(n.to_string())
+                })
+            }
+            fn visit_u64<E>(self, n: u64) -> Result<Scalar, E> {
+                Ok(if n < EXACT {
+                    Scalar::Number(n as f64)
+                } else {
+                    Scalar::Text(n.to_string())
+                })
+            }
+            fn visit_bool<E>(self, b: bool) -> Result<Scalar, E> {
+                Ok(Scalar::Bool(b))
+            }
+            fn visit_unit<E>(self) -> Result<Scalar, E> {
+                Ok(Scalar::Null)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Scalar, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Nested)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Scalar::Nested)
+            }
+        }
+        deserializer.deserialize_any(V)
+    }
+}
+
+macro_rules! fields {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Default)]
+        pub struct $name {
+            $($(#[$fdoc])* pub $field: Scalar,)+
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct V;
+                impl<'de> Visitor<'de> for V {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+                    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
+                        let mut found = $name::default();
+                        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+                            match key.as_ref() {
+                                $(stringify!($field) => found.$field = map.next_value()?,)+
+                                _ => { map.next_value::<IgnoredAny>()?; }
+                            }
+                        }
+                        Ok(found)
+                    }
+                }
+                deserializer.deserialize_map(V)
+            }
+        }
+
+        impl $name {
+            /// Reads the fields of `object`; what is not there stays `Null`.
+            #[must_use]
+            pub fn of(object: &RawObject) -> Self {
+                serde_json::from_str(object.text()).unwrap_or_default()
+            }
+        }
+    };
+}
+
+fields! {
+    /// Fields of a run or evaluation run that columns and filters use.
+    RunFields {
+        /// Opaque id.
+        id,
+        /// Name of an evaluation run.
+        name,
+        /// Template of a plain run.
+        template_name,
+        /// Id of that template.
+        template_id,
+        /// Status as the remote wrote it.
+        status,
+        /// Why it has this status.
+        status_reason,
+        /// When it was made, ISO 8601.
+        created_at,
+        /// When it began, ISO 8601.
+        started_at,
+        /// When it last changed, ISO 8601; not every remote sends it.
+        updated_at,
+        /// When it ended, ISO 8601.
+        completed_at,
+        /// Where its dataset lies.
+        dataset_uri,
+        /// Planned trials.
+        total_trials,
+        /// Ended trials.
+        completed_trials,
+        /// Trials that passed.
+        passed_trials,
+        /// Trials that failed.
+        failed_trials,
+        /// Host name of a plain run.
+        dns_name,
+        /// The remote's own reference.
+        remote_ref,
+    }
+}
+
+fields! {
+    /// Fields of a trial that columns and filters use; what is nested, [`Trial`](crate::trial::Trial) reads.
+    TrialFields {
+        /// Opaque id, unique in its run.
+        id,
+        /// Name, where the remote has one.
+        name,
+        /// Task.
+        task_slug,
+        /// Agent variant, newer name.
+        agent_variant,
+        /// Agent variant, older name.
+        variant_name,
+        /// Status as the remote wrote it.
+        status,
+        /// What went wrong.
+        error_message,
+        /// Wall time in seconds.
+        duration_seconds,
+        /// When it was made, ISO 8601.
+        created_at,
+        /// When it began, ISO 8601.
+        started_at,
+        /// When it ended, ISO 8601.
+        completed_at,
+        /// Model, where a remote names it here.
+        model,
+        /// Artifact of type `logs`.
+        logs_uri,
+        /// Artifact of type `trajectory`.
+        trajectory_uri,
+        /// Artifact of type `diff`.
+        diff_uri,
+        /// Artifact of type `result`.
+        result_uri,
+    }
+}
+
+fields! {
+    /// What a trial's `result_data` holds.
+    TrialResult {
+        /// The reward.
+        reward,
+        /// Tests that passed.
+        tests_passed,
+        /// Tests in all.
+        tests_total,
+        /// Wall time in seconds.
+        duration_seconds,
+        /// Tokens of the prompts, cached ones included.
+        prompt_tokens,
+        /// Tokens of the answers.
+        completion_tokens,
+        /// Tokens of the prompts that came from a cache.
+        cached_tokens,
+        /// Cost in US dollars.
+        cost_usd,
+        /// Model, where a remote names it here.
+        model,
+        /// What went wrong, short.
+        error,
+        /// Its class.
+        error_code,
+        /// What went wrong, long.
+        error_message,
+    }
+}
+
+fields! {
+    /// What the `harbor` object of a trial holds, where the remote is a jobs directory.
+    TrialHarbor {
+        /// UUID of the attempt.
+        trial_uuid,
+        /// Full name of the task.
+        task_name,
+        /// Dataset.
+        dataset,
+        /// Agent, without its model.
+        agent,
+        /// Version that the agent reported.
+        agent_version,
+        /// Model.
+        model,
+        /// What a trial under way is doing.
+        phase,
+        /// Remark of whoever told it.
+        note,
+    }
+}
+
+fields! {
+    /// The run that a row of a list over all runs belongs to.
+    RunMark {
+        /// Its id.
+        id,
+        /// Its name.
+        name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_whatever_their_type() {
+        let object = RawObject::parse(
+            r#"{"id":7,"name":null,"status":{"x":1},"id":"last","created_at":[1]}"#,
+        )
+        .unwrap()
+        .unwrap();
+        let fields = RunFields::of(&object);
+        assert_eq!(fields.id.text().as_deref(), Some("last"));
+        assert_eq!(fields.name.text(), None);
+        assert_eq!(fields.status, Scalar::Nested);
+    }
+}
