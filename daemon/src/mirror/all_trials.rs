@@ -247,10 +247,11 @@ pub(super) fn loose_runs(connection: &Connection, most: usize) -> rusqlite::Resu
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::{in_memory, plan_of};
     use super::*;
 
     fn plan(question: &str) -> String {
-        let connection = super::super::open::in_memory();
+        let connection = in_memory();
         connection
             .execute_batch(
                 "INSERT INTO trial_status VALUES ('running');
@@ -264,18 +265,10 @@ mod tests {
             .unwrap_or_else(|| Sort::default_of(ListOf::AllTrials));
         let walk = Walk::new(&connection, &query, sort).unwrap();
         let sql = format!(
-            "EXPLAIN QUERY PLAN SELECT seq FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            "SELECT seq FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
             walk.table, walk.filter.sql, walk.order
         );
-        let mut statement = connection.prepare(&sql).unwrap();
-        let values = vec![Value::Integer(1); statement.parameter_count()];
-        let lines = statement
-            .query_map(params_from_iter(values), |row| row.get::<_, String>(3))
-            .unwrap();
-        lines
-            .map(|line| line.unwrap())
-            .collect::<Vec<_>>()
-            .join("\n")
+        plan_of(&connection, &sql)
     }
 
     #[test]

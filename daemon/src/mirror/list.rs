@@ -269,11 +269,12 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::{in_memory, plan_of};
     use super::*;
 
     /// The plan's lines for a walk.
     fn plan(list: ListOf, status: Option<&str>) -> String {
-        let connection = super::super::open::in_memory();
+        let connection = in_memory();
         let source = Source {
             list,
             owner: Value::Integer(1),
@@ -283,20 +284,12 @@ mod tests {
             filter.and("status = ?", []);
         }
         let sql = format!(
-            "EXPLAIN QUERY PLAN SELECT body FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            "SELECT body FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
             source.table(),
             filter.sql,
             order(Sort::default_of(list))
         );
-        let mut statement = connection.prepare(&sql).unwrap();
-        let values = vec![Value::Integer(1); statement.parameter_count()];
-        let lines = statement
-            .query_map(params_from_iter(values), |row| row.get::<_, String>(3))
-            .unwrap();
-        lines
-            .map(|line| line.unwrap())
-            .collect::<Vec<_>>()
-            .join("\n")
+        plan_of(&connection, &sql)
     }
 
     #[test]

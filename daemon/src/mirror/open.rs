@@ -309,3 +309,17 @@ pub(super) fn in_memory() -> Connection {
     MIGRATIONS.to_latest(&mut connection).unwrap();
     connection
 }
+
+/// Returns the lines of SQLite's plan for a statement, whatever its parameters are.
+#[cfg(test)]
+pub(super) fn plan_of(connection: &Connection, sql: &str) -> String {
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let values = vec![1; statement.parameter_count()];
+    let lines = statement
+        .query_map(rusqlite::params_from_iter(values), |row| row.get(3))
+        .unwrap();
+    let lines: Vec<String> = lines.map(Result::unwrap).collect();
+    lines.join("\n")
+}
