@@ -9,7 +9,7 @@ mod trials;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-pub use row::{Needle, Row, apply, key};
+pub use row::{Needle, Row, apply, key, written};
 pub use sort::{Sort, SortKey};
 pub use trials::{Compared, ErrorWanted, RewardWanted, TrialFilter};
 

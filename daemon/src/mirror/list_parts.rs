@@ -1,7 +1,9 @@
 //! What lists of all kinds are made of: conditions, order, cut, joined texts.
 
-use docks_proto::query::{ListQuery, Sort, SortKey};
+use docks_proto::object::RawObject;
+use docks_proto::query::{ListOf, ListQuery, Sort, SortKey, written};
 use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 
 use super::Listing;
@@ -48,6 +50,17 @@ impl Filter {
     }
 }
 
+/// Adds what [`order`] calls: `trial_says(body, key)`, for columns that no row keeps.
+pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("trial_says", 2, flags, |call| {
+        let (body, key): (String, String) = (call.get(0)?, call.get(1)?);
+        let key = Sort::parse(ListOf::Trials, &key).map(|sort| sort.key);
+        let said = key.ok().zip(RawObject::parse(&body).ok().flatten());
+        Ok(said.map_or_else(String::new, |(key, object)| written(&object, key)))
+    })
+}
+
 /// Rows with equal keys go by id in the same direction, as in `query::apply`.
 pub(super) fn order(sort: Sort) -> String {
     let direction = if sort.descending() { "DESC" } else { "ASC" };
@@ -69,6 +82,9 @@ pub(super) fn order(sort: Sort) -> String {
         SortKey::Cost => "cost_usd",
         SortKey::Tokens => "tokens",
         SortKey::Artifacts => "artifacts",
+        SortKey::Message => "trial_says(body, 'message')",
+        SortKey::Dataset => "trial_says(body, 'dataset')",
+        SortKey::Phase => "trial_says(body, 'phase')",
     };
     format!("{column} {direction}, id {direction}")
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 use rusqlite_migration::{HookError, Migrations, MigrationsBuilder};
 
 use super::error::damages;
-use super::{MirrorError, Opened, trial_rows};
+use super::{MirrorError, Opened, list_parts, trial_rows};
 
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../migrations");
 
@@ -78,6 +78,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     common_pragmas(&connection, READER_CACHE_KIB)?;
+    list_parts::add_functions(&connection)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }

@@ -137,7 +137,22 @@ impl Row {
             SortKey::Cost => number(self.cost_usd, other.cost_usd),
             SortKey::Tokens => number(self.tokens, other.tokens),
             SortKey::Artifacts => self.artifacts.cmp(&other.artifacts),
+            // These are not in the row; `apply` orders by them itself.
+            SortKey::Message | SortKey::Dataset | SortKey::Phase => Ordering::Equal,
         }
+    }
+}
+
+/// Returns what a trial says in a column that is too long or too rare to be kept in every row;
+/// empty for all other columns.
+#[must_use]
+pub fn written(object: &RawObject, key: SortKey) -> String {
+    let trial = Trial::of(object);
+    match key {
+        SortKey::Message => trial.error_message().unwrap_or_default(),
+        SortKey::Dataset => text(&trial.harbor.dataset),
+        SortKey::Phase => text(&trial.harbor.phase),
+        _ => String::new(),
     }
 }
 
@@ -216,7 +231,9 @@ pub fn apply(list: ListOf, objects: Vec<RawObject>, query: &ListQuery) -> (Vec<R
         .filter(|(r, _)| r.matches(list, query, needle.as_ref()))
         .collect();
     let sort = query.sort.unwrap_or_else(|| Sort::default_of(list));
-    if sort.key != SortKey::Listed {
+    if sort.key.is_written() {
+        rows.sort_by_cached_key(|(row, object)| (written(object, sort.key), row.id.clone()));
+    } else if sort.key != SortKey::Listed {
         rows.sort_by(|(a, _), (b, _)| a.compare(b, sort.key).then_with(|| a.id.cmp(&b.id)));
     }
     if sort.descending() {

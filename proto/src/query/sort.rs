@@ -39,9 +39,15 @@ pub enum SortKey {
     Tokens,
     /// Trials only: types of artifacts, most first.
     Artifacts,
+    /// Trials only: what went wrong, in words.
+    Message,
+    /// Trials only: dataset.
+    Dataset,
+    /// Trials only: phase of one that runs.
+    Phase,
 }
 
-const OF_TRIALS: [(&str, SortKey); 17] = [
+const OF_TRIALS: [(&str, SortKey); 20] = [
     ("listed", SortKey::Listed),
     ("created", SortKey::Created),
     ("id", SortKey::Id),
@@ -59,6 +65,9 @@ const OF_TRIALS: [(&str, SortKey); 17] = [
     ("cost", SortKey::Cost),
     ("tokens", SortKey::Tokens),
     ("artifacts", SortKey::Artifacts),
+    ("message", SortKey::Message),
+    ("dataset", SortKey::Dataset),
+    ("phase", SortKey::Phase),
 ];
 
 impl SortKey {
@@ -76,6 +85,13 @@ impl SortKey {
             // Over all runs there is no order in which a remote lists.
             ListOf::AllTrials => &OF_TRIALS[1..],
         }
+    }
+
+    /// Tells whether rows are ordered by what only the whole object says: no [`Row`](super::Row)
+    /// holds it, see [`written`](super::written).
+    #[must_use]
+    pub fn is_written(self) -> bool {
+        matches!(self, SortKey::Message | SortKey::Dataset | SortKey::Phase)
     }
 
     /// Tells whether the key's natural order is from high to low.
