@@ -13,8 +13,9 @@ use super::follow::{Followers, Inbox, Part};
 use super::look::Index;
 use super::roots::Root;
 use super::seen::Depth;
+use super::state::{State, unwritable};
 use super::told::Tellings;
-use super::{HarborJobs, State, hash, page_of, unwritable, validator_of};
+use super::{HarborJobs, hash, page_of, validator_of};
 use crate::remote::{News, RemoteError, Whole};
 
 /// Shortest time between an event and the look: Harbor truncates, writes and closes, and several

@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::process::Processes;
 use super::seen::{Asked, JobSeen};
-use super::{State, unwritable};
+use super::state::{State, unwritable};
 use crate::remote::RemoteError;
 
 /// How far a stop may go.
