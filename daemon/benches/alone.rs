@@ -9,6 +9,7 @@
 mod rounds;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -195,11 +196,12 @@ async fn late(span: Duration) {
     while began.elapsed() < span {
         if Instant::now() >= next {
             let id = format!("eval-{:04}", 4 * ACTIVE + fastrand::usize(..ACTIVE));
-            if !waiting.contains_key(&id) {
+            if let Entry::Vacant(place) = waiting.entry(id) {
                 made += 1;
                 let mark = format!("mark-{made}");
-                remote.world(|w| w.set(RunKind::Evaluation, &id, "name", mark.as_str().into()));
-                waiting.insert(id, (format!("\"{mark}\""), Instant::now()));
+                let id = place.key();
+                remote.world(|w| w.set(RunKind::Evaluation, id, "name", mark.as_str().into()));
+                place.insert((format!("\"{mark}\""), Instant::now()));
             }
             next += Duration::from_millis(fastrand::u64(..1_000));
         }
