@@ -33,7 +33,7 @@ impl Sha256 {
     /// When it cannot be read.
     pub fn of_reader(reader: &mut impl Read) -> io::Result<(Self, u64)> {
         let mut hasher = Hasher::new();
-        let mut buffer = vec![0; 256 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         let mut size_bytes = 0;
         loop {
             match reader.read(&mut buffer) {

@@ -219,4 +219,11 @@ impl Downloader<'_> {
             cache.remember(key, version, sha256, size_bytes).ok();
         }
     }
+
+    /// Remembers that an address still has what is known of it.
+    fn confirm(&self, key: &Sha256, known: &Known) {
+        if let Some(cache) = self.cache {
+            cache.confirm(key, known).ok();
+        }
+    }
 }

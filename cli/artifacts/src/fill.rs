@@ -1,7 +1,5 @@
 //! Fills a partial file with all bytes of one version, however often the answer breaks off.
 
-use std::fs::File;
-use std::io::Read;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -19,9 +17,6 @@ const TRIES: u32 = 3;
 
 /// Answers that brought something and broke off; more are a server that plays with us.
 const MOST_ANSWERS: u32 = 10_000;
-
-/// Bytes that are copied at once.
-const CHUNK_BYTES: u64 = 256 * 1024;
 
 /// One file that is being fetched.
 pub(crate) struct Fill<'a> {
@@ -124,38 +119,27 @@ impl Fill<'_> {
         cache: &Cache,
         known: &Known,
     ) -> Result<bool, ArtifactError> {
-        let Some(mut file) = cache.open(&known.sha256) else {
+        let Some(file) = cache.open(&known.sha256) else {
             return Ok(false);
         };
         partial.start_over(None, None)?;
         self.observer
             .began(self.index, self.request, Some(known.size_bytes), 0);
         loop {
-            let read = tokio::task::spawn_blocking(move || read_some(file)).await;
-            let Ok(Ok((chunk, rest))) = read else {
-                break;
-            };
-            file = rest;
-            if chunk.is_empty() {
-                let (sha256, _) = partial.seal().await?;
-                if sha256 == known.sha256 {
-                    return Ok(true);
-                }
+            let copied_bytes = partial.copy_from(&file).await?;
+            self.observer.advanced(self.index, copied_bytes);
+            if partial.written_bytes() >= known.size_bytes || copied_bytes == 0 {
                 break;
             }
-            partial.write(&chunk).await?;
-            self.observer.advanced(self.index, chunk.len() as u64);
+        }
+        let (sha256, _) = partial.seal().await?;
+        if sha256 == known.sha256 {
+            return Ok(true);
         }
         cache.forget(&known.sha256);
         partial.start_over(None, None)?;
         Ok(false)
     }
-}
-
-fn read_some(mut file: File) -> std::io::Result<(Vec<u8>, File)> {
-    let mut chunk = Vec::new();
-    (&mut file).take(CHUNK_BYTES).read_to_end(&mut chunk)?;
-    Ok((chunk, file))
 }
 
 /// Half a second, then doubled, with jitter so that many downloads do not come back as one.

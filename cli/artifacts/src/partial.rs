@@ -6,9 +6,10 @@
 //! is on the disk.
 
 mod journal;
+mod state;
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,9 +20,13 @@ use crate::digest::{Hasher, Sha256};
 use crate::target::{Place, TargetError};
 use crate::version::{ResumePoint, Version};
 use journal::Journal;
+use state::State;
 
 /// Bytes that are gathered before they are written: fewer trips to another thread.
 const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Bytes that are copied from another file in one trip.
+const COPY_BYTES: u64 = 16 << 20;
 
 /// Bytes after which what is there is made safe, so that a killed process or a power cut costs
 /// at most these.
@@ -43,6 +48,8 @@ pub(crate) struct Partial {
     /// What its bytes are of; `None` when there is nothing that a later try could rely on.
     source: Option<Source>,
     key: Sha256,
+    /// Whether there is something to remove under the journal's name.
+    journal: bool,
     done: bool,
 }
 
@@ -52,27 +59,18 @@ struct Source {
     size_bytes: Option<u64>,
 }
 
-struct State {
-    file: File,
-    hasher: Hasher,
-    written_bytes: u64,
-    safe_bytes: u64,
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("written_bytes", &self.written_bytes)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Partial {
+    /// Tells whether somebody left a part of a file, or works on it.
+    pub(crate) fn is_begun(place: &Place) -> bool {
+        let temporary = temporary(place);
+        rustix::fs::statat(&place.directory, temporary, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
     /// Opens the part of a file, and waits while another process works on it.
     ///
     /// `key` stands for the address; a part that is of another one starts over.
     pub(crate) async fn lock(place: Place, key: &Sha256) -> Result<Self, TargetError> {
-        let temporary = format!(".{}.part", place.file_name);
+        let temporary = temporary(&place);
         let file = loop {
             let file = open(&place, &temporary)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -95,6 +93,7 @@ impl Partial {
             buffer: Vec::new(),
             source: None,
             key: key.clone(),
+            journal: false,
             done: false,
         };
         partial.pick_up().await?;
@@ -129,12 +128,18 @@ impl Partial {
         size_bytes: Option<u64>,
     ) -> Result<(), TargetError> {
         self.buffer.clear();
-        self.remove_journal();
+        if self.journal {
+            self.remove_journal();
+        }
         self.source = version.map(|version| Source {
             version,
             size_bytes,
         });
-        let emptied = self.state().empty();
+        // One that is empty needs no call for that, which counts where files are small.
+        let emptied = match self.state() {
+            state if state.written_bytes == 0 => Ok(()),
+            mut state => state.empty(),
+        };
         emptied.map_err(|source| self.place.failed(source))
     }
 
@@ -150,12 +155,23 @@ impl Partial {
 
     /// Puts every byte on the disk; returns what they are.
     pub(crate) async fn seal(&mut self) -> Result<(Sha256, u64), TargetError> {
-        self.write_out().await?;
-        self.on_a_thread(|state| {
+        let block = std::mem::take(&mut self.buffer);
+        self.on_a_thread(move |state| {
+            state.append(&block)?;
             state.file.sync_all()?;
             Ok((state.hasher.clone().finish(), state.written_bytes))
         })
         .await
+    }
+
+    /// Appends what comes next of a file, a share of it; returns how much that was.
+    pub(crate) async fn copy_from(&mut self, from: &File) -> Result<u64, TargetError> {
+        self.write_out().await?;
+        let mut from = from
+            .try_clone()
+            .map_err(|source| self.place.failed(source))?;
+        self.on_a_thread(move |state| state.copy_from(&mut from, COPY_BYTES))
+            .await
     }
 
     /// Returns the sealed file, for somebody who copies it.
@@ -175,7 +191,9 @@ impl Partial {
         )
         .map_err(|errno| place.failed(errno.into()))?;
         self.done = true;
-        self.remove_journal();
+        if self.journal {
+            self.remove_journal();
+        }
         Ok(())
     }
 
@@ -187,7 +205,9 @@ impl Partial {
         let renamed = rename(&self.state().file, &self.temporary);
         if renamed.is_ok() {
             self.done = true;
-            self.remove_journal();
+            if self.journal {
+                self.remove_journal();
+            }
         }
         renamed
     }
@@ -199,8 +219,14 @@ impl Partial {
 
     /// Goes on with what an earlier process left, where its journal vouches for it.
     async fn pick_up(&mut self) -> Result<(), TargetError> {
-        let Some(journal) = Journal::read(&self.place, &self.temporary, &self.key) else {
-            return self.on_a_thread(State::empty).await;
+        let (there, journal) = Journal::read(&self.place, &self.temporary, &self.key);
+        self.journal = there;
+        let Some(journal) = journal else {
+            let length = self.state().file.metadata().map(|meta| meta.len());
+            return match length {
+                Ok(0) => Ok(()),
+                _ => self.on_a_thread(State::empty).await,
+            };
         };
         let safe_bytes = journal.safe_bytes;
         let whole = self
@@ -237,6 +263,7 @@ impl Partial {
         };
         if due && self.source.is_some() {
             self.on_a_thread(State::make_safe).await?;
+            self.journal = true;
             self.write_journal();
         }
         Ok(())
@@ -301,55 +328,8 @@ impl Drop for Partial {
     }
 }
 
-impl State {
-    fn empty(&mut self) -> io::Result<()> {
-        self.hasher = Hasher::new();
-        (self.written_bytes, self.safe_bytes) = (0, 0);
-        self.file.set_len(0)?;
-        self.file.rewind()
-    }
-
-    fn append(&mut self, block: &[u8]) -> io::Result<()> {
-        self.file.write_all(block)?;
-        self.hasher.update(block);
-        self.written_bytes += block.len() as u64;
-        Ok(())
-    }
-
-    fn make_safe(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
-        self.safe_bytes = self.written_bytes;
-        Ok(())
-    }
-
-    /// Hashes the bytes that are safe and drops those behind them; false when there are too few.
-    fn read_again(&mut self, safe_bytes: u64) -> io::Result<bool> {
-        self.empty_counts();
-        if self.file.metadata()?.len() < safe_bytes {
-            self.empty()?;
-            return Ok(false);
-        }
-        self.file.set_len(safe_bytes)?;
-        self.file.rewind()?;
-        let mut block = vec![0; BLOCK_BYTES];
-        while self.written_bytes < safe_bytes {
-            let got = self.file.read(&mut block)?;
-            if got == 0 {
-                self.empty()?;
-                return Ok(false);
-            }
-            self.hasher.update(&block[..got]);
-            self.written_bytes += got as u64;
-        }
-        self.safe_bytes = safe_bytes;
-        self.file.seek(SeekFrom::Start(safe_bytes))?;
-        Ok(true)
-    }
-
-    fn empty_counts(&mut self) {
-        self.hasher = Hasher::new();
-        (self.written_bytes, self.safe_bytes) = (0, 0);
-    }
+fn temporary(place: &Place) -> String {
+    format!(".{}.part", place.file_name)
 }
 
 /// Opens or makes the part; one that somebody else could reach under another name is refused.

@@ -11,6 +11,9 @@ use super::Cache;
 use crate::digest::Sha256;
 use crate::version::Version;
 
+/// A time that is not worth to be told from now.
+const RECENT: Duration = Duration::from_secs(10);
+
 /// What an address gave last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
@@ -50,8 +53,20 @@ impl Cache {
             size_bytes,
             confirmed_ms: u64::try_from(self.now.0).unwrap_or(0),
         };
-        self.directory(&format!("known/{}", &key.hex()[..2]))?;
         self.write(&self.known_path(key), &serde_json::to_vec(&known)?)
+    }
+
+    /// Remembers that an address still has what is known of it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn confirm(&self, key: &Sha256, known: &Known) -> io::Result<()> {
+        // Written anew it would be a file removed, thousands of times.
+        if self.is_recent(known, RECENT) {
+            return Ok(());
+        }
+        self.remember(key, known.version.clone(), &known.sha256, known.size_bytes)
     }
 
     /// Tells whether an address was asked at most this long ago.

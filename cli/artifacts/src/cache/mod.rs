@@ -76,9 +76,7 @@ impl Cache {
 
     /// Makes a file that nobody else can open and that goes when it is closed.
     pub(crate) fn nameless(&self) -> io::Result<File> {
-        let path = self
-            .directory("partial")?
-            .join(format!("{:016x}.new", fastrand::u64(..)));
+        let path = new_beside(&self.directory("partial")?.join("aside"));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -91,21 +89,32 @@ impl Cache {
 
     fn directory(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.root.join(name);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)?;
+        self.directory_at(&path)?;
         Ok(path)
+    }
+
+    fn directory_at(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    /// Makes a file, and its directory only where that is missing: it mostly is not.
+    fn create(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        match (options.open(path), path.parent()) {
+            (Err(error), Some(directory)) if error.kind() == io::ErrorKind::NotFound => {
+                self.directory_at(directory)?;
+                options.open(path)
+            }
+            (opened, _) => opened,
+        }
     }
 
     /// Writes a small file in one step.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let new = path.with_extension(format!("{:016x}.new", fastrand::u64(..)));
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)
+        let new = new_beside(path);
+        let written = self
+            .create(&new)
             .and_then(|mut file| io::Write::write_all(&mut file, content))
             .and_then(|()| std::fs::rename(&new, path));
         if written.is_err() {
@@ -134,6 +143,11 @@ impl Cache {
             .mode(0o600)
             .open(self.root.join("lock"))
     }
+}
+
+/// Returns a name beside another one that nobody else has.
+fn new_beside(path: &Path) -> PathBuf {
+    path.with_extension(format!("{:016x}.new", fastrand::u64(..)))
 }
 
 /// Lists the files of a directory of directories, `known` or `objects`.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::Cache;
+use super::{Cache, new_beside};
 use crate::digest::Sha256;
 
 impl Cache {
@@ -53,15 +53,12 @@ impl Cache {
         if size_bytes > self.limit_bytes / 2 || self.has(sha256) {
             return Ok(());
         }
-        let (path, new) = self.new_object(sha256)?;
+        let path = self.object_path(sha256);
+        let new = new_beside(&path);
         let copied = (|| {
             let mut from = file.try_clone()?;
             from.rewind()?;
-            let mut to = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&new)?;
+            let mut to = self.create(&new)?;
             if io::copy(&mut from, &mut to)? != size_bytes {
                 return Err(io::Error::other("it changed while it was copied"));
             }
@@ -76,7 +73,10 @@ impl Cache {
 
     /// Takes over a whole file that lies in the cache's own `partial` directory.
     pub(crate) fn adopt(&self, pulled: &File, name: &str, sha256: &Sha256) -> io::Result<()> {
-        let (path, _) = self.new_object(sha256)?;
+        let path = self.object_path(sha256);
+        if let Some(shelf) = path.parent() {
+            self.directory_at(shelf)?;
+        }
         let from = self.root.join("partial").join(name);
         rustix::fs::fchmod(pulled, rustix::fs::Mode::from_raw_mode(0o600))?;
         self.touch(pulled);
@@ -93,13 +93,6 @@ impl Cache {
     pub fn object_path(&self, sha256: &Sha256) -> PathBuf {
         let hex = sha256.hex();
         self.root.join("objects").join(&hex[..2]).join(hex)
-    }
-
-    fn new_object(&self, sha256: &Sha256) -> io::Result<(PathBuf, PathBuf)> {
-        let path = self.object_path(sha256);
-        self.directory(&format!("objects/{}", &sha256.hex()[..2]))?;
-        let new = path.with_extension(format!("{:016x}.new", fastrand::u64(..)));
-        Ok((path, new))
     }
 
     /// Notes that content was used, in the time of its file: the least recently used goes first.

@@ -39,7 +39,7 @@ impl Downloader<'_> {
                 partial.discard();
                 // Only what was named can be unchanged.
                 let known = known.ok_or(ArtifactError::NotCached)?;
-                self.remember(&key, known.version.clone(), &known.sha256, known.size_bytes);
+                self.confirm(&key, &known);
                 return Ok(finished(cache, &known));
             }
             Err(error) => {

@@ -8,6 +8,7 @@ use crate::cache::{Cache, Known};
 use crate::digest::Sha256;
 use crate::fill::{Fill, Filled};
 use crate::partial::Partial;
+use crate::source::{Answer, Ask};
 use crate::target::{Place, TargetError};
 use crate::version::Version;
 use crate::{ArtifactRequest, Finished, How};
@@ -42,6 +43,9 @@ impl Downloader<'_> {
         place: Place,
     ) -> Result<Finished, ArtifactError> {
         let key = self.sources.key(&request.uri);
+        if let Some(finished) = self.still_there(&request.uri, &place, &key).await? {
+            return Ok(finished);
+        }
         let mut partial = Partial::lock(place, &key).await?;
         let one = One {
             downloader: self,
@@ -68,6 +72,57 @@ impl Downloader<'_> {
                 Err(error)
             }
         }
+    }
+}
+
+impl Downloader<'_> {
+    /// Finds that a file which was written here before is still what its source has.
+    ///
+    /// That is what most files are when a command is given again. Nothing is made for it: a part
+    /// that is made and removed thousands of times costs a file system more than everything else.
+    /// Whatever is unclear, or failed, is left to whoever holds the part.
+    async fn still_there(
+        &self,
+        uri: &str,
+        place: &Place,
+        key: &Sha256,
+    ) -> Result<Option<Finished>, ArtifactError> {
+        let Some(known) = self.cache.and_then(|cache| cache.known(key)) else {
+            return Ok(None);
+        };
+        let Some((file, size_bytes)) = place.existing()? else {
+            return Ok(None);
+        };
+        let mut there = There {
+            file,
+            size_bytes,
+            sha256: None,
+        };
+        let same = there.is(&known.sha256, known.size_bytes).await;
+        if !same.unwrap_or(false) || Partial::is_begun(place) {
+            return Ok(None);
+        }
+        if !self.trusts(&known) {
+            let Some(version) = &known.version else {
+                return Ok(None);
+            };
+            let ask = Ask {
+                uri,
+                resume: None,
+                unless: Some(version),
+            };
+            match self.sources.open(ask).await {
+                Ok(Answer::Unchanged) => {}
+                _ => return Ok(None),
+            }
+            self.confirm(key, &known);
+        }
+        Ok(Some(Finished {
+            path: place.shown.clone(),
+            size_bytes: known.size_bytes,
+            sha256: known.sha256,
+            how: How::Unchanged,
+        }))
     }
 }
 
@@ -144,7 +199,7 @@ impl One<'_> {
                 Filled::Unchanged => {}
             }
             if let Some(known) = usable.take() {
-                self.remember(known.version.clone(), &known.sha256, known.size_bytes);
+                self.downloader.confirm(&self.key, known);
                 if ours {
                     return Ok(self.unchanged(partial, known));
                 }
@@ -199,24 +254,35 @@ impl One<'_> {
     /// In this order: whoever waits for the file goes on when it has its name, and shall find then
     /// that it is known.
     async fn publish(&self, partial: Partial, sealed: Sealed) -> Result<Finished, ArtifactError> {
-        let path = partial.place().shown.clone();
-        if sealed.how == How::Fetched {
-            if let Some(cache) = self.cache().cloned() {
-                let file = partial.file()?;
-                let (sha256, size_bytes) = (sealed.sha256.clone(), sealed.size_bytes);
-                let keep = move || cache.keep(&file, &sha256, size_bytes);
-                // Not kept is fetched again, and nothing worse.
-                drop(tokio::task::spawn_blocking(keep).await);
-            }
-            self.remember(sealed.version, &sealed.sha256, sealed.size_bytes);
-        }
-        partial.publish()?;
-        Ok(Finished {
-            path,
+        let finished = Finished {
+            path: partial.place().shown.clone(),
             size_bytes: sealed.size_bytes,
-            sha256: sealed.sha256,
+            sha256: sealed.sha256.clone(),
             how: sealed.how,
-        })
+        };
+        let cache = self.cache().filter(|_| sealed.how == How::Fetched).cloned();
+        let key = self.key.clone();
+        let path = finished.path.clone();
+        let published = tokio::task::spawn_blocking(move || {
+            if let Some(cache) = cache {
+                let Sealed {
+                    sha256,
+                    size_bytes,
+                    version,
+                    ..
+                } = sealed;
+                let file = partial.file()?;
+                // Not kept, or not known, is fetched again, and nothing worse.
+                cache.keep(&file, &sha256, size_bytes).ok();
+                cache.remember(&key, version, &sha256, size_bytes).ok();
+            }
+            partial.publish()
+        });
+        published.await.unwrap_or_else(|_| {
+            let source = io::Error::other("writing was cut short");
+            Err(TargetError::Write { path, source })
+        })?;
+        Ok(finished)
     }
 
     fn unchanged(&self, partial: &Partial, known: &Known) -> Brought {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
@@ -27,13 +28,20 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Reads the journal of a part; whatever is wrong with it, there is none.
-    pub(super) fn read(place: &Place, temporary: &str, key: &Sha256) -> Option<Self> {
+    /// Reads the journal of a part; whatever is wrong with it, it vouches for nothing.
+    ///
+    /// Returns whether something of its name is there, too.
+    pub(super) fn read(place: &Place, temporary: &str, key: &Sha256) -> (bool, Option<Self>) {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let name = name(temporary);
-        let file = rustix::fs::openat(&place.directory, name, flags, Mode::empty()).ok()?;
+        match rustix::fs::openat(&place.directory, name(temporary), flags, Mode::empty()) {
+            Ok(file) => (true, Self::parse(File::from(file), key)),
+            Err(errno) => (errno != Errno::NOENT, None),
+        }
+    }
+
+    fn parse(file: File, key: &Sha256) -> Option<Self> {
         let mut text = String::new();
-        let mut limited = File::from(file).take(MOST_BYTES);
+        let mut limited = file.take(MOST_BYTES);
         limited.read_to_string(&mut text).ok()?;
         let journal: Self = serde_json::from_str(&text).ok()?;
         let fits = journal

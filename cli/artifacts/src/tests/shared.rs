@@ -92,6 +92,34 @@ async fn what_is_there_and_identical_is_not_moved_again() {
 }
 
 #[tokio::test]
+async fn nothing_is_made_for_a_file_that_is_still_what_its_source_has() {
+    use std::fs::{File, FileTimes};
+    use std::time::SystemTime;
+    let world = World::new(b"content").await;
+    world.fetch("a", Options::default()).await.unwrap();
+    let recent = Options {
+        asking: Asking::IfOlderThan(Duration::from_secs(60)),
+        ..Options::default()
+    };
+    let folder = world.file("a").parent().unwrap().to_owned();
+    for options in [Options::default(), recent, offline()] {
+        let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        File::open(&folder).unwrap().set_times(old).unwrap();
+        assert_eq!(world.fetch("a", options).await, Ok(How::Unchanged));
+        // The time of a folder changes with every name that comes or goes in it.
+        let modified = folder.metadata().unwrap().modified().unwrap();
+        assert_eq!(modified, SystemTime::UNIX_EPOCH, "{options:?}");
+    }
+    let part = folder.join(".logs.txt.part");
+    std::fs::write(&part, "what somebody left").unwrap();
+    assert_eq!(
+        world.fetch("a", Options::default()).await,
+        Ok(How::Unchanged)
+    );
+    assert!(!part.exists());
+}
+
+#[tokio::test]
 async fn a_changed_object_replaces_what_was_written_before() {
     let world = World::new(b"content").await;
     world.fetch("a", Options::default()).await.unwrap();

@@ -1,0 +1,91 @@
+//! The bytes of a partial file: written, hashed, made safe.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use super::BLOCK_BYTES;
+use crate::digest::Hasher;
+
+/// What is on the disk of a part, and what that is.
+pub(super) struct State {
+    pub(super) file: File,
+    pub(super) hasher: Hasher,
+    pub(super) written_bytes: u64,
+    pub(super) safe_bytes: u64,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("written_bytes", &self.written_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(super) fn empty(&mut self) -> io::Result<()> {
+        self.hasher = Hasher::new();
+        (self.written_bytes, self.safe_bytes) = (0, 0);
+        self.file.set_len(0)?;
+        self.file.rewind()
+    }
+
+    pub(super) fn append(&mut self, block: &[u8]) -> io::Result<()> {
+        self.file.write_all(block)?;
+        self.hasher.update(block);
+        self.written_bytes += block.len() as u64;
+        Ok(())
+    }
+
+    /// Appends what comes next of a file; returns how much that was.
+    pub(super) fn copy_from(&mut self, from: &mut File, most_bytes: u64) -> io::Result<u64> {
+        let before_bytes = self.written_bytes;
+        let mut block = Vec::new();
+        while self.written_bytes - before_bytes < most_bytes {
+            block.clear();
+            // As large as the file is, where that is small.
+            let read = from.take(BLOCK_BYTES as u64).read_to_end(&mut block);
+            // What cannot be read is missed when its hash is looked at.
+            if read.is_err() || block.is_empty() {
+                break;
+            }
+            self.append(&block)?;
+        }
+        Ok(self.written_bytes - before_bytes)
+    }
+
+    pub(super) fn make_safe(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.safe_bytes = self.written_bytes;
+        Ok(())
+    }
+
+    /// Hashes the bytes that are safe and drops those behind them; false when there are too few.
+    pub(super) fn read_again(&mut self, safe_bytes: u64) -> io::Result<bool> {
+        self.empty_counts();
+        if self.file.metadata()?.len() < safe_bytes {
+            self.empty()?;
+            return Ok(false);
+        }
+        self.file.set_len(safe_bytes)?;
+        self.file.rewind()?;
+        let mut block = vec![0; BLOCK_BYTES];
+        while self.written_bytes < safe_bytes {
+            let got = self.file.read(&mut block)?;
+            if got == 0 {
+                self.empty()?;
+                return Ok(false);
+            }
+            self.hasher.update(&block[..got]);
+            self.written_bytes += got as u64;
+        }
+        self.safe_bytes = safe_bytes;
+        self.file.seek(SeekFrom::Start(safe_bytes))?;
+        Ok(true)
+    }
+
+    fn empty_counts(&mut self) {
+        self.hasher = Hasher::new();
+        (self.written_bytes, self.safe_bytes) = (0, 0);
+    }
+}
