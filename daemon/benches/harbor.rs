@@ -32,7 +32,7 @@ fn main() {
         .build()
         .expect("a runtime without drivers can be made");
     let open =
-        || HarborJobs::open([dir.path()], Options::default()).expect("the directory is there");
+        || HarborJobs::open(&[dir.path()], Options::default()).expect("the directory is there");
     let list = |jobs: &HarborJobs| {
         let page = PageRequest::default();
         runtime

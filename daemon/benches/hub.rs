@@ -140,7 +140,7 @@ async fn measure(
     asking.shutdown().await;
     let answers = (after.0 - before.0) as f64;
     println!(
-        "{what}: {mirrors} mirrors, {:.0} requests/s, {:.1} % of them 304, {busy:.1} % of a core",
+        "| {what} | {mirrors} | {:.0} | {:.1} % | {busy:.1} % |",
         answers / took,
         (after.1 - before.1) as f64 / answers.max(1.0) * 100.0,
     );
@@ -194,6 +194,8 @@ fn main() {
         let shutdown = async move { asked.await.unwrap_or("the bench ended") };
         let daemon = tokio::spawn(run(config, claimed, world, shutdown));
         let nobody = nothing().await;
+        println!("\n| how they ask | mirrors | requests/s | of them 304 | of a core, both sides |");
+        println!("| --- | --- | --- | --- | --- |");
         let paced = (mirrors, Some(PERIOD));
         let fast = (mirrors.min(64), None);
         measure("as fast as they can", address, &token, fast, time).await;

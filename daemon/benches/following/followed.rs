@@ -46,7 +46,7 @@ pub(crate) async fn visible() {
     let (job, log) = job(&dir, CHANGES);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (mirror, _) = Mirror::open(&home.path().join("m.db"), "bench", clock.wall()).unwrap();
-    let jobs = HarborJobs::open([&dir], Options::default()).unwrap();
+    let jobs = HarborJobs::open(&[&dir], Options::default()).unwrap();
     let handle = sync::spawn(
         Arc::new(jobs),
         mirror.clone(),

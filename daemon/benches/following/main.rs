@@ -62,7 +62,7 @@ fn indexed(dir: &Path, shape: Shape) {
     let open = || {
         let now = Arc::new(now.clone());
         HarborJobs::open(
-            dir,
+            &[dir],
             Options {
                 now,
                 ..Options::default()

@@ -17,7 +17,7 @@ use crate::harbor_jobs::{copy_tree, samples, timeline};
 pub(crate) fn open(dir: &Path) -> HarborJobs {
     let now = Arc::new(|| UnixMs::now().plus(Duration::from_secs(3_600)));
     HarborJobs::open(
-        [dir],
+        &[dir],
         Options {
             now,
             ..Options::default()

@@ -112,7 +112,7 @@ async fn without_processes_to_look_at_fresh_files_mean_running_and_old_ones_do_n
             now: std::sync::Arc::new(now),
             ..Options::default()
         };
-        HarborJobs::open([dir.path()], options).unwrap()
+        HarborJobs::open(&[dir.path()], options).unwrap()
     };
     // Its files are fresh copies, and their content says so.
     let seen = run_in(&blind(0), "killed-midway").await;
@@ -163,7 +163,7 @@ async fn a_result_that_is_rewritten_under_the_look_never_tells_a_wrong_status() 
             done.store(true, Ordering::SeqCst);
         })
     };
-    let jobs = HarborJobs::open([dir.path()], Options::default()).unwrap();
+    let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
     let mut looks = 0;
     while !done.load(Ordering::SeqCst) || looks == 0 {
         let all = list(&jobs, RunKind::Evaluation).await;
@@ -204,7 +204,7 @@ async fn a_job_that_ends_while_it_is_watched_goes_from_running_to_completed_and_
         );
         drop(process);
     });
-    let jobs = HarborJobs::open([dir.path()], Options::default()).unwrap();
+    let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let seen = run_in(&jobs, "nightly-mixed").await;
@@ -378,7 +378,7 @@ async fn a_job_copied_this_moment_is_as_dead_as_its_original() {
         for name in ["killed-midway", "interrupted-midway"] {
             copy_of(name, dir.path());
         }
-        let jobs = HarborJobs::open([dir.path()], Options::default()).unwrap();
+        let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
         for job in list(&jobs, RunKind::Evaluation).await {
             let ended = if job["name"] == "killed-midway" {
                 "failed"

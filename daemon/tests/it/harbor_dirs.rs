@@ -43,7 +43,7 @@ fn two() -> Two {
 
 impl Two {
     fn open(&self) -> HarborJobs {
-        HarborJobs::open([&self.near, &self.far], Options::default()).unwrap()
+        HarborJobs::open(&[&self.near, &self.far], Options::default()).unwrap()
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_job_copied_into_another_directory_keeps_its_id_where_it_was_made() {
 /// Gives a job's result the time at which Harbor wrote it, which bringing it here lost; returns
 /// the job's id.
 async fn written_in_its_time(job: &Path) -> String {
-    let jobs = HarborJobs::open([job.parent().unwrap()], Options::default()).unwrap();
+    let jobs = HarborJobs::open(&[job.parent().unwrap()], Options::default()).unwrap();
     let run = run_in(&jobs, "nightly-mixed").await;
     let at = docks_proto::time::UnixMs::parse(run["updated_at"].as_str().unwrap()).unwrap();
     let at = std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(at.0).unwrap());
@@ -182,8 +182,8 @@ async fn a_directory_that_is_there_only_later_is_found_and_followed() {
     let two = two();
     let away = two.far.with_extension("away");
     fs::rename(&two.far, &away).unwrap();
-    assert!(HarborJobs::open([&two.near, &two.far], Options::default()).is_err());
-    let jobs = HarborJobs::new([&two.near, &two.far], Options::default());
+    assert!(HarborJobs::open(&[&two.near, &two.far], Options::default()).is_err());
+    let jobs = HarborJobs::new(&[&two.near, &two.far], Options::default());
     let page = PageRequest::default();
     assert!(jobs.list(RunKind::Run, &page, None).await.is_err());
     assert_eq!(run_in_reach(&jobs, "killed-midway").await, "failed");

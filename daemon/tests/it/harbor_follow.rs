@@ -44,7 +44,7 @@ impl Stage {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let path = home.path().join("mirror.db");
         let (mirror, _) = Mirror::open(&path, "jobs", clock.wall()).unwrap();
-        let jobs = HarborJobs::open([&dir], Options::default()).unwrap();
+        let jobs = HarborJobs::open(&[&dir], Options::default()).unwrap();
         let sync = sync::spawn(
             Arc::new(jobs),
             mirror.clone(),

@@ -100,8 +100,8 @@ impl HarborJobs {
     /// Takes directories that may be out of reach for now, such as on a disk that is not mounted;
     /// looks at no job yet.
     #[must_use]
-    pub fn new<D: AsRef<Path>>(dirs: impl IntoIterator<Item = D>, options: Options) -> Self {
-        let dirs: Arc<[PathBuf]> = dirs.into_iter().map(|dir| dir.as_ref().into()).collect();
+    pub fn new(dirs: &[impl AsRef<Path>], options: Options) -> Self {
+        let dirs: Arc<[PathBuf]> = dirs.iter().map(|dir| dir.as_ref().into()).collect();
         let inbox = Arc::default();
         let state = State::new(&dirs, &options, &inbox);
         Self {
@@ -118,10 +118,7 @@ impl HarborJobs {
     /// # Errors
     ///
     /// When one is not there or is no directory of jobs.
-    pub fn open<D: AsRef<Path>>(
-        dirs: impl IntoIterator<Item = D>,
-        options: Options,
-    ) -> Result<Self, RemoteError> {
+    pub fn open(dirs: &[impl AsRef<Path>], options: Options) -> Result<Self, RemoteError> {
         let this = Self::new(dirs, options);
         for dir in this.dirs.iter() {
             Root::new(dir.clone())
