@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport, roots};
 use docks_proto::credentials::{KeyringError, user};
@@ -11,13 +12,18 @@ use docks_proto::routes::RunKind;
 use docks_proto::secret::Token;
 use docks_proto::settings::{DEFAULT_API_URL, Stored, check_profile_name};
 use http::HeaderMap;
+use tokio::time::timeout;
 
 use super::account::{Account, checked_tenant, checked_url, remote_of};
 use crate::args::AuthLogin;
-use crate::connect::settings_failure;
+use crate::connect::{Ladder, settings_failure};
 use crate::context::Context;
+use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};
 use crate::output::Output;
+
+/// How long a daemon may take to ask the remote with the new token; it goes on by itself.
+const DAEMON_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longest token that is read from standard input.
 const TOKEN_BYTES: u64 = 64 * 1024;
@@ -55,7 +61,29 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
         &way,
     )?;
     account.warn_of_variables(context);
+    drop(timeout(DAEMON_PATIENCE, tell_daemon(context)).await);
     Ok(())
+}
+
+/// Lets a daemon that runs ask the remote anew: whoever watches since before an old token was
+/// refused would else wait for its next try.
+async fn tell_daemon(context: &Context) {
+    let Ok(ladder) = Ladder::new(&context.global, Environment::of_process()) else {
+        return;
+    };
+    let switched_off = ladder.disabled().is_some();
+    if switched_off || !matches!(ladder.door.status().await, Ok(Some(_))) {
+        return;
+    }
+    if let Ok(client) = ladder.daemon().await {
+        let query = ListQuery {
+            limit: 1,
+            ..ListQuery::default()
+        };
+        let asked = client.list_runs(RunKind::Run, &query, Allowed::NoCache);
+        // It tries again by itself if this does not help.
+        drop(asked.await);
+    }
 }
 
 /// How a remote may be reached.

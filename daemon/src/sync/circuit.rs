@@ -24,6 +24,9 @@ const IDLE: Backoff = Backoff {
 };
 /// How long a refused token is not tried again unasked.
 const AUTH_PAUSE: Duration = Duration::from_secs(300);
+/// The same while somebody watches or something is active: whoever signs in again in the morning
+/// sees the night's ends within a minute.
+const AUTH_ATTENTIVE: Duration = Duration::from_secs(60);
 
 /// Why the circuit is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +160,7 @@ impl Circuit {
         if self.probing || self.tries == 0 || now >= self.until {
             self.tries = self.tries.saturating_add(1);
             let gap = match (cause, retry_after) {
+                (Cause::Auth, _) if attentive => AUTH_ATTENTIVE,
                 (Cause::Auth, _) => AUTH_PAUSE,
                 (Cause::RateLimited, said) => quiet_for(said, self.tries, random),
                 (Cause::Outage, Some(said)) => quiet_for(Some(said), self.tries, random),
@@ -223,10 +227,13 @@ mod tests {
 
     #[test]
     fn a_refused_token_pauses_background_work_but_nobody_else() {
-        let mut circuit = Circuit::default();
-        fail(&mut circuit, FaultClass::Auth, 10);
-        assert_eq!(circuit.background_from(), Some(Duration::from_secs(310)));
-        assert_eq!(circuit.quiet_until(Duration::from_secs(11)), None);
+        for (attentive, until) in [(false, 310), (true, 70)] {
+            let mut circuit = Circuit::default();
+            let now = Duration::from_secs(10);
+            circuit.failed(FaultClass::Auth, None, attentive, now, 1.0);
+            assert_eq!(circuit.background_from(), Some(Duration::from_secs(until)));
+            assert_eq!(circuit.quiet_until(Duration::from_secs(11)), None);
+        }
     }
 
     #[test]
