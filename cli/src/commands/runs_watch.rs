@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::watch::ear::Ear;
 use crate::watch::hook::Hook;
-use crate::watch::model::{Model, Note, RunKey, Watched};
+use crate::watch::model::{Model, Note, RunKey, Watched, waits};
 
 /// How long a watch goes on after the end for the last word about trials.
 const LINGER: Duration = Duration::from_secs(20);
@@ -108,8 +108,7 @@ impl Limits {
 }
 
 fn has_started(run: &Watched) -> bool {
-    let waits = ["pending", "queued", "provisioning"];
-    run.run.is_some() && !waits.iter().any(|w| w.eq_ignore_ascii_case(run.status()))
+    run.run.is_some() && !waits(run.status())
 }
 
 /// Tells whether a run of this status failed; one that ended in part has failed in part.

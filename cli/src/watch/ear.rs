@@ -25,8 +25,10 @@ pub(crate) const MOST_RUNS: usize = 1_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 /// Longest pause between two tries.
 const MOST_PAUSE: Duration = Duration::from_secs(15);
+/// Longest pause that a remote is granted; its own words may be of ten years.
+const MOST_QUIET: Duration = Duration::from_secs(600);
 /// How long the remote is polled before a daemon is looked for again.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Something that was heard.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub(crate) struct Ear<'a> {
     tries: u32,
     blind: Option<SourceState>,
     connected_before: bool,
+    /// A daemon begins to tell what may be older than what the remote itself told us.
+    behind: bool,
 }
 
 impl<'a> Ear<'a> {
@@ -88,6 +92,7 @@ impl<'a> Ear<'a> {
             tries: 0,
             blind: None,
             connected_before: false,
+            behind: false,
         }
     }
 
@@ -111,7 +116,12 @@ impl<'a> Ear<'a> {
                         self.sees();
                         match &told.event {
                             Event::Change(change) => self.place = Some(change.id.clone()),
-                            Event::Ready(ready) => self.place = Some(ready.id.clone()),
+                            Event::Ready(ready) => {
+                                self.place = Some(ready.id.clone());
+                                self.behind = false;
+                            }
+                            // What it finds out next is what we know already.
+                            Event::State(state) if self.behind && model.is_past(state) => continue,
                             _ => {}
                         }
                         let (event, text) = (told.event, told.text);
@@ -156,9 +166,7 @@ impl<'a> Ear<'a> {
             _ => Duration::ZERO,
         };
         self.cannot(&error.to_string());
-        self.next_try = self
-            .next_try
-            .max(Instant::now() + wait.min(LOOK_AGAIN * 10));
+        self.next_try = self.next_try.max(Instant::now() + wait.min(MOST_QUIET));
         // The token is read again: its owner may have signed in meanwhile.
         self.way = Way::None;
         Ok(())
@@ -232,7 +240,7 @@ impl<'a> Ear<'a> {
             }
         };
         // What was heard meanwhile is not in any daemon's order: begin anew there.
-        self.place = None;
+        (self.place, self.behind) = (None, true);
         let poller = Poller::new(client, &self.keys, model);
         let until = Instant::now() + LOOK_AGAIN;
         self.way = Way::Remote(Box::new(poller), until);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use docks_proto::event::{
     Change, Event, ObjectKind, ObjectState, Progress, SourceState, is_failure,
 };
+use docks_proto::object::{Phase, phase};
 use docks_proto::time::UnixMs;
 
 /// Latest failures that are remembered of a run.
@@ -151,11 +152,7 @@ impl Model {
     }
 
     fn state(&mut self, state: &ObjectState, change: Option<&Change>) -> Option<Note> {
-        let kind = match state.kind {
-            ObjectKind::Trial => ObjectKind::Evaluation,
-            kind => kind,
-        };
-        let place = *self.places.get(&(kind, state.run_id.clone()))?;
+        let place = self.place(state)?;
         let watched = &mut self.runs[place];
         let before = match &state.trial_id {
             None => watched.run.replace(state.clone()),
@@ -179,6 +176,27 @@ impl Model {
         })
     }
 
+    /// Tells whether an object is known to be further than this state of it.
+    pub(crate) fn is_past(&self, state: &ObjectState) -> bool {
+        let Some(place) = self.place(state) else {
+            return false;
+        };
+        let watched = &self.runs[place];
+        let known = match &state.trial_id {
+            None => watched.run.as_ref(),
+            Some(trial) => watched.trials.get(trial),
+        };
+        known.is_some_and(|known| stage(&known.status) > stage(&state.status))
+    }
+
+    fn place(&self, state: &ObjectState) -> Option<usize> {
+        let kind = match state.kind {
+            ObjectKind::Trial => ObjectKind::Evaluation,
+            kind => kind,
+        };
+        self.places.get(&(kind, state.run_id.clone())).copied()
+    }
+
     /// Tells whether everything has ended and settled.
     pub(crate) fn settled(&self) -> bool {
         self.ready && self.runs.iter().all(Watched::settled)
@@ -194,6 +212,20 @@ impl Model {
         let active = self.runs.iter().filter(|run| !run.ended());
         active.map(Watched::label).collect()
     }
+}
+
+/// Returns how far a status is on the way from waiting over working to the end.
+fn stage(status: &str) -> u8 {
+    match phase(status) {
+        Phase::Terminal => 2,
+        Phase::Active => u8::from(!waits(status)),
+    }
+}
+
+/// Tells whether something of this status has not begun.
+pub(crate) fn waits(status: &str) -> bool {
+    let waiting = ["pending", "queued", "provisioning"];
+    waiting.iter().any(|w| w.eq_ignore_ascii_case(status))
 }
 
 impl Watched {

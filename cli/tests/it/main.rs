@@ -29,3 +29,4 @@ mod thin;
 mod watch;
 mod watch_notify;
 mod watch_terminal;
+mod watch_trouble;

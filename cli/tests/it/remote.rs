@@ -12,6 +12,7 @@ type Answer = dyn Fn(&str) -> (u16, String) + Send + Sync;
 pub(crate) struct Remote {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
+    token: Arc<Mutex<String>>,
 }
 
 impl Remote {
@@ -22,18 +23,30 @@ impl Remote {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
         let answer: Arc<Answer> = Arc::new(answer);
+        let token = Arc::new(Mutex::new("canary-token".to_owned()));
+        let accepted = Arc::clone(&token);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
-                thread::spawn(move || serve(stream, &*answer, &seen));
+                let accepted = Arc::clone(&accepted);
+                thread::spawn(move || serve(stream, &*answer, &seen, &accepted));
             }
         });
-        Self { address, asked }
+        Self {
+            address,
+            asked,
+            token,
+        }
     }
 
     /// Returns its address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Accepts this token from now on, and no other.
+    pub(crate) fn accept(&self, token: &str) {
+        token.clone_into(&mut self.token.lock().unwrap());
     }
 
     /// Returns the request lines so far.
@@ -42,13 +55,15 @@ impl Remote {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<String>>) {
+fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<String>>, token: &Mutex<String>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(first)) = lines.next() {
         let asked = first.trim_end_matches(" HTTP/1.1").to_owned();
         let mut authorised = false;
         for line in lines.by_ref().map_while(Result::ok) {
-            authorised |= line.eq_ignore_ascii_case("authorization: Bearer canary-token");
+            let given = line.to_ascii_lowercase();
+            let given = given.strip_prefix("authorization: bearer ");
+            authorised |= given.is_some_and(|given| given == *token.lock().unwrap());
             if line.is_empty() {
                 break;
             }

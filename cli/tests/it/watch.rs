@@ -54,15 +54,20 @@ impl Night {
 }
 
 /// A watch whose lines are read as they come.
-struct Watch {
-    child: Child,
+pub(crate) struct Watch {
+    pub(crate) child: Child,
     lines: BufReader<ChildStdout>,
     seen: Vec<String>,
 }
 
 impl Watch {
-    fn start(real: &Real, line: &str) -> Self {
-        let mut child = real.command(line).spawn().unwrap();
+    pub(crate) fn start(real: &Real, line: &str) -> Self {
+        Self::of(&mut real.command(line))
+    }
+
+    /// Starts a command that watches.
+    pub(crate) fn of(command: &mut std::process::Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self {
             child,
@@ -72,7 +77,7 @@ impl Watch {
     }
 
     /// Reads on until a line holds `part`.
-    fn until(&mut self, part: &str) {
+    pub(crate) fn until(&mut self, part: &str) {
         loop {
             let mut line = String::new();
             assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "no `{part}`");
@@ -84,7 +89,7 @@ impl Watch {
     }
 
     /// Waits for its end; returns the exit code and every line.
-    fn end(mut self) -> (Option<i32>, Vec<String>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>, String) {
         self.seen.extend(self.lines.lines().map(Result::unwrap));
         let ended = Ended::of(self.child.wait_with_output().unwrap());
         (ended.code, self.seen, ended.stderr)
@@ -92,7 +97,7 @@ impl Watch {
 }
 
 /// Leaves out the time of each line.
-fn changes(lines: &[String]) -> Vec<String> {
+pub(crate) fn changes(lines: &[String]) -> Vec<String> {
     let rest = |line: &String| line.split_once('\t').unwrap().1.replace('\t', " ");
     lines
         .iter()

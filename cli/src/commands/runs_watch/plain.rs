@@ -33,6 +33,7 @@ pub(super) async fn watch(
             end = limits.over() => return Ok(end),
             heard = ear.next(model) => heard?,
         };
+        let was_blind = model.source.blind_since.is_some();
         let note = model.take(&heard.event);
         if context.global.format == Format::Jsonl {
             output.line(&heard.text);
@@ -47,7 +48,7 @@ pub(super) async fn watch(
                     let why = why.as_deref().unwrap_or("unknown reason");
                     output.warn(format!("nothing is heard since {since}: {why}"));
                 }
-                (None, _) if model.ready => output.note("the remote can be seen"),
+                (None, _) if was_blind => output.note("the remote can be seen"),
                 (None, _) => {}
             }
         }
