@@ -3,7 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 
+use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 /// Another screen, without a cursor, lines cut at the edge instead of broken.
@@ -68,6 +70,14 @@ impl Screen {
         tcsetattr(&self.terminal, OptionalActions::Now, &self.before).ok();
     }
 
+    /// Stops this process as Ctrl-Z would: the shell gets its terminal back, and we ours when we
+    /// go on.
+    pub(crate) fn stop(&mut self) -> io::Result<()> {
+        self.leave();
+        kill_process(getpid(), Signal::STOP).ok();
+        self.enter()
+    }
+
     /// Returns columns and lines.
     pub(crate) fn size(&self) -> (usize, usize) {
         let size = tcgetwinsize(&self.terminal);
@@ -113,6 +123,11 @@ impl Screen {
     }
 }
 
+/// Returns the signal of Ctrl-Z, after which [`Screen::stop`] is due.
+pub(crate) fn suspended() -> SignalKind {
+    SignalKind::from_raw(Signal::TSTP.as_raw())
+}
+
 /// Reads keys on a thread of its own, which ends with the process: a terminal can only be waited
 /// for by reading it.
 fn keys(mut terminal: File) -> io::Result<mpsc::Receiver<u8>> {
@@ -121,9 +136,12 @@ fn keys(mut terminal: File) -> io::Result<mpsc::Receiver<u8>> {
         .name("keys".into())
         .spawn(move || {
             let mut byte = [0];
-            while let Ok(1) = terminal.read(&mut byte) {
-                if sender.blocking_send(byte[0]).is_err() {
-                    return;
+            loop {
+                match terminal.read(&mut byte) {
+                    Ok(1) if sender.blocking_send(byte[0]).is_ok() => {}
+                    // Stopped, and gone on.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    _ => return,
                 }
             }
         })?;

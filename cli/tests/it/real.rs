@@ -12,7 +12,7 @@ use crate::remote::Remote;
 use crate::sealed::Ended;
 
 /// How long a state may take to come about; reaching it means that it never will.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A home with whatever daemon its commands start; that one ends when this is dropped.
 pub(crate) struct Real {

@@ -1,8 +1,9 @@
 //! The live view at a real terminal, driven by tmux; skipped, and said so, where there is none.
 
 use std::process::Command;
+use std::time::Instant;
 
-use crate::real::{Real, eventually};
+use crate::real::{PATIENCE, Real};
 use crate::watch::Night;
 
 /// A terminal of its own, which ends with the test.
@@ -25,6 +26,8 @@ impl Terminal {
         let shell = "env PS1='$ ' sh";
         terminal.tmux(&["new-session", "-d", "-x", &columns, "-y", &lines, shell]);
         terminal.tmux(&["set-option", "-g", "window-size", "manual"]);
+        // What is typed before the shell reads may be lost.
+        terminal.shows("the shell asks", |s| s.iter().any(|line| line == "$"));
         Some(terminal)
     }
 
@@ -58,12 +61,15 @@ impl Terminal {
 
     /// Waits until the screen is as wanted, and returns it.
     fn shows(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
-        let mut last = Vec::new();
-        eventually(what, || {
-            last = self.screen();
-            wanted(&last)
-        });
-        last
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen();
+            if wanted(&screen) {
+                return screen;
+            }
+            assert!(Instant::now() < deadline, "never: {what}: {screen:#?}");
+            std::thread::yield_now();
+        }
     }
 
     fn format(&self, format: &str) -> String {
@@ -151,6 +157,31 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
             .any(|l| l == "error: stopped watching; night goes on")
             && s.iter().any(|l| l == "code 130")
     });
+    terminal.type_line("clear");
+    terminal.type_line(&command(&real, "runs watch night"));
+    terminal.shows("it is watched once more", |s| {
+        s[2].starts_with("night  running")
+    });
+    terminal.keys(&["C-z"]);
+    let stopped = terminal.shows("Ctrl-Z gives the shell its screen back", |s| {
+        s.iter().any(|l| l.contains("code 1")) && s.iter().any(|l| l.contains("Stopped"))
+    });
+    assert!(
+        !stopped.iter().any(|l| l.starts_with("docks watch")),
+        "{stopped:#?}"
+    );
+    assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "0 1");
+    night.trial(2, "passed");
+    terminal.type_line("fg");
+    terminal.shows(
+        "the view is drawn anew, with what happened meanwhile",
+        |s| s[0].starts_with("docks watch") && s[3].contains(" 3/8"),
+    );
+    assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "1 0");
+    terminal.keys(&["q"]);
+    terminal.shows("the shell is back again", |s| {
+        s.iter().any(|l| l.starts_with("night: running  3/8"))
+    });
     terminal.type_line("stty -a");
     terminal.shows("keys are shown again", |s| {
         s.iter().any(|l| l.contains(" icanon "))
@@ -174,7 +205,15 @@ fn a_list_is_kept_current_until_it_is_left() {
     night.run("completed");
     let after = terminal.shows("its end is listed", row(" completed "));
     assert_eq!(after[23], "q quits");
+    terminal.keys(&["C-z"]);
+    terminal.shows("the shell has its screen back", |s| {
+        s.iter().any(|l| l.contains("code 1"))
+    });
+    terminal.type_line("fg");
+    terminal.shows("the table is drawn anew", row(" completed "));
     terminal.keys(&["q"]);
-    terminal.shows("the shell is back", |s| s.iter().any(|l| l == "code 0"));
+    terminal.shows("the shell is back", |s| {
+        s.iter().any(|l| l.contains("code 1")) && s.last().is_some_and(|_| !s[0].starts_with("ID"))
+    });
     assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "0 1");
 }

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::rows::{Rows, Scene};
-use crate::output::screen::Screen;
+use crate::output::screen::{Screen, suspended};
 use crate::output::when;
 use crate::source::Answered;
 
@@ -55,6 +55,7 @@ pub(super) async fn run<R>(
     let mut next = shown.take(Ok(first), UnixMs::now());
     let mut screen = Screen::open().map_err(gone)?;
     let mut resized = signal(SignalKind::window_change()).map_err(gone)?;
+    let mut stopped = signal(suspended()).map_err(gone)?;
     let mut ended = signal(SignalKind::interrupt()).map_err(gone)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(gone)?;
     loop {
@@ -74,6 +75,10 @@ pub(super) async fn run<R>(
                     Some(b'q' | b'Q') | None => return Ok(()),
                     Some(_) => {}
                 },
+                _ = stopped.recv() => {
+                    screen.stop().map_err(gone)?;
+                    draw(context, rows, options, query, &shown, &mut screen)?;
+                }
                 _ = resized.recv() => {
                     screen.resized().map_err(gone)?;
                     draw(context, rows, options, query, &shown, &mut screen)?;

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -11,7 +10,7 @@ use super::{End, Limits, interrupted, listen, now};
 use crate::args::RunsWatch;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::output::screen::Screen;
+use crate::output::screen::{Screen, suspended};
 use crate::watch::ear::Heard;
 use crate::watch::hook::Hook;
 use crate::watch::model::{Model, RunKey};
@@ -42,7 +41,7 @@ pub(super) async fn watch(
     let gone =
         |error: io::Error| Failure::chain(Kind::Failed, "could not use the terminal", &error);
     let mut resized = signal(SignalKind::window_change()).map_err(gone)?;
-    let mut stopped = signal(SignalKind::from_raw(Signal::TSTP.as_raw())).map_err(gone)?;
+    let mut stopped = signal(suspended()).map_err(gone)?;
     let mut screen = Screen::open().map_err(gone)?;
     let mut ear = listen(context, keys);
     let mut ending = std::pin::pin!(interrupted());
@@ -73,12 +72,7 @@ pub(super) async fn watch(
                     Happened::Key(Some(_)) => {}
                     Happened::Key(None) => return Ok(End::Interrupted),
                     Happened::Resized => screen.resized().map_err(gone)?,
-                    Happened::Stopped => {
-                        // The shell gets its terminal back, and we ours when we go on.
-                        screen.leave();
-                        kill_process(getpid(), Signal::STOP).ok();
-                        screen.enter().map_err(gone)?;
-                    }
+                    Happened::Stopped => screen.stop().map_err(gone)?,
                     Happened::Frame => {
                         let (width, height) = screen.size();
                         let scene = Scene {
