@@ -51,6 +51,7 @@ pub enum TargetError {
 fn why(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull => ", the disk is full",
+        io::ErrorKind::FileTooLarge => ", it is larger than files may be",
         io::ErrorKind::QuotaExceeded => ", the quota is used up",
         io::ErrorKind::ReadOnlyFilesystem => ", the file system is read-only",
         io::ErrorKind::PermissionDenied => ", the permission is missing",

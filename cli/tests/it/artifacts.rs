@@ -188,25 +188,6 @@ fn a_file_that_somebody_edited_is_exit_12_until_overwrite_is_said() {
 }
 
 #[test]
-fn a_directory_without_permission_is_named_and_the_rest_goes_on() {
-    use std::os::unix::fs::PermissionsExt;
-    let home = Home::new(GOOD);
-    let shut = home.output.path().join("0123456789ab/sum_trial-000000");
-    std::fs::create_dir_all(&shut).unwrap();
-    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o500)).unwrap();
-    // Root may write everywhere.
-    let root = std::fs::write(shut.join("probe"), "").is_ok();
-    let ended = home.artifacts("");
-    std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o700)).unwrap();
-    if !root {
-        assert_eq!(ended.code, Some(12));
-        assert!(ended.stderr.contains("permission"), "{}", ended.stderr);
-    }
-    let other = home.output.path().join("0123456789ab/fix_trial-000000");
-    assert!(other.join("logs.txt").is_file());
-}
-
-#[test]
 fn the_cache_is_pulled_counted_pinned_pruned_and_cleared() {
     let home = Home::new(GOOD);
     home.run("cache pull 0123456789abcdef").good();

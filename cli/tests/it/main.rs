@@ -8,6 +8,7 @@
 mod account;
 mod artifacts;
 mod daemon;
+mod disk;
 mod exit_codes;
 mod harbor_live;
 mod hostile;

@@ -1,0 +1,238 @@
+//! Disks that are full, read-only or shut: named, the rest goes on, and nothing is left behind.
+//!
+//! File systems of their own come from a user namespace, which needs no rights; where there is
+//! none, the tests say that they were skipped.
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, OnceLock};
+
+use crate::remote::Remote;
+use crate::sealed::{Ended, Sealed};
+
+/// Larger than the file systems here, and worth keeping for a later try if it broke off.
+const LOG_BYTES: usize = 600 << 10;
+
+/// Who owns nothing.
+const NOBODY: u32 = 65_534;
+
+/// A run of two trials, whose logs are called by their first letters.
+struct Stage {
+    sealed: Sealed,
+    _remote: Remote,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let own = Arc::new(OnceLock::<String>::new());
+        let address = Arc::clone(&own);
+        let remote = Remote::start(move |asked| {
+            let path = asked.split([' ', '?']).nth(1).unwrap_or_default();
+            let run = r#"{"id":"r-1","status":"completed"}"#;
+            let trial = |id: &str| {
+                let url = address.get().unwrap();
+                format!(r#"{{"id":"{id}","task_slug":"t","logs_uri":"{url}/{id}.txt"}}"#)
+            };
+            match path {
+                "/tenants/ten/harbor/runs" => (200, format!("[{run}]")),
+                "/tenants/ten/harbor/runs/r-1" => (200, run.to_owned()),
+                "/tenants/ten/harbor/runs/r-1/trials" => {
+                    (200, format!("[{},{}]", trial("bad"), trial("good")))
+                }
+                "/bad.txt" => (200, "b".repeat(LOG_BYTES)),
+                "/good.txt" => (200, "g".repeat(LOG_BYTES)),
+                _ => (404, "{}".to_owned()),
+            }
+        });
+        own.set(remote.url()).unwrap();
+        Self {
+            sealed: Sealed::new(&remote),
+            _remote: remote,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.sealed.home().join(name)
+    }
+
+    /// Where the logs of a trial go.
+    fn folder(&self, trial: &str) -> PathBuf {
+        self.path("out/r-1").join(format!("t_{trial}"))
+    }
+
+    /// Runs a line where a small file system is mounted at a folder, and `then` was done there;
+    /// returns what the line left on it, too. `None` where nobody may mount.
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    fn mounted(&self, at: &Path, then: &str, line: &str) -> Option<(Ended, String)> {
+        std::fs::create_dir_all(at).unwrap();
+        let probe = ["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none \"$0\""];
+        let probe = Command::new("unshare").args(probe).arg(at).output();
+        if !probe.is_ok_and(|probe| probe.status.success()) {
+            eprintln!("SKIPPED: there is no file system to mount without rights");
+            return None;
+        }
+        let script = format!(
+            "mount -t tmpfs -o size=512k none \"$1\" && cd \"$1\" && {then} && shift &&
+             {{ \"$@\"; code=$?; ls -A >\"$LEFT\"; exit $code; }}"
+        );
+        let docks = self.sealed.command();
+        let mut command = Command::new("unshare");
+        command
+            .args(["-rm", "sh", "-c", &script, "sh"])
+            .arg(at)
+            .arg(docks.get_program())
+            .args(line.split_whitespace())
+            .env_clear()
+            .envs(
+                docks
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("LEFT", self.path("left"))
+            .stdin(Stdio::null());
+        let ended = Ended::of(command.output().unwrap());
+        let left = std::fs::read_to_string(self.path("left"));
+        Some((ended, left.unwrap()))
+    }
+
+    fn artifacts(&self) -> String {
+        format!("runs artifacts r-1 -o {}", self.path("out").display())
+    }
+
+    /// Checks that one of two failed for a reason that is named, and that all else is well.
+    fn one_failed(&self, ended: &Ended, why: &str) {
+        assert_eq!(ended.code, Some(12), "{}", ended.stderr);
+        assert!(ended.stderr.contains(why), "{}", ended.stderr);
+        assert!(ended.stderr.contains("t_bad"), "the path: {}", ended.stderr);
+        let good = std::fs::read(self.folder("good").join("logs.txt")).unwrap();
+        assert_eq!(good.len(), LOG_BYTES);
+        assert_eq!(names(&self.folder("good")), ["logs.txt"]);
+        self.sealed.run("cache verify").good();
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_full_disk_is_named_and_the_rest_goes_on() {
+    let stage = Stage::new();
+    let Some((ended, left)) = stage.mounted(&stage.folder("bad"), ":", &stage.artifacts()) else {
+        return;
+    };
+    stage.one_failed(&ended, "the disk is full");
+    assert_eq!(left, "", "no part of it is left to fill the disk");
+    // With room it is whole; what was already there stays.
+    stage.sealed.run(&stage.artifacts()).good();
+    assert_eq!(names(&stage.folder("bad")), ["logs.txt"]);
+}
+
+#[test]
+fn a_read_only_disk_is_named_and_the_rest_goes_on() {
+    let stage = Stage::new();
+    let then = "mount -o remount,ro . ";
+    let Some((ended, left)) = stage.mounted(&stage.folder("bad"), then, &stage.artifacts()) else {
+        return;
+    };
+    stage.one_failed(&ended, "the file system is read-only");
+    assert_eq!(left, "");
+}
+
+#[test]
+fn a_full_cache_stops_no_download_and_a_pull_names_it() {
+    let stage = Stage::new();
+    let cache = stage.path("docks/cache");
+    let Some((ended, left)) = stage.mounted(&cache, ":", &stage.artifacts()) else {
+        return;
+    };
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for trial in ["bad", "good"] {
+        assert_eq!(names(&stage.folder(trial)), ["logs.txt"]);
+    }
+    assert_eq!(left, "artifacts\n");
+    let partial = stage.path("docks/cache/artifacts/partial");
+    let (ended, left) = stage.mounted(&partial, ":", "cache pull r-1").unwrap();
+    assert_eq!(ended.code, Some(12), "{}", ended.stderr);
+    let why = "the disk is full";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    assert_eq!(left, "", "no part of it is left to fill the disk");
+}
+
+#[test]
+fn a_file_larger_than_files_may_be_is_named() {
+    let stage = Stage::new();
+    let docks = stage.sealed.command();
+    let mut limited = Command::new("sh");
+    // In blocks of 512 or 1,024 bytes; either is less than the file.
+    let script = "trap '' XFSZ && ulimit -f 200 && exec \"$@\"";
+    limited
+        .args(["-c", script, "sh"])
+        .arg(docks.get_program())
+        .args(stage.artifacts().split_whitespace())
+        .env_clear()
+        .envs(
+            docks
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null());
+    let ended = Ended::of(limited.output().unwrap());
+    assert_eq!(ended.code, Some(12), "{}", ended.stderr);
+    let why = "it is larger than files may be";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    for trial in ["bad", "good"] {
+        assert_eq!(names(&stage.folder(trial)), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_folder_without_permission_is_named_and_the_rest_goes_on() {
+    let stage = Stage::new();
+    let shut = stage.folder("bad");
+    std::fs::create_dir_all(&shut).unwrap();
+    let mut command = stage.sealed.command();
+    command.args(stage.artifacts().split_whitespace());
+    let owner = Command::new("id").arg("-u").output().unwrap().stdout;
+    if owner == b"0\n" {
+        // Root may write everywhere, so somebody else does it.
+        let copy = stage.path("program");
+        std::fs::copy(env!("CARGO_BIN_EXE_docks"), &copy).unwrap();
+        let mut other = Command::new(&copy);
+        other
+            .args(command.get_args())
+            .env_clear()
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .stdin(Stdio::null())
+            .current_dir(stage.sealed.home())
+            .gid(NOBODY)
+            .uid(NOBODY);
+        command = other;
+        for path in [".", "out", "out/r-1", "out/r-1/t_bad"] {
+            chown(stage.path(path), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    let mode = |mode| std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(mode));
+    mode(0o500).unwrap();
+    let ended = Ended::of(command.output().unwrap());
+    mode(0o700).unwrap();
+    assert_eq!(names(&shut), Vec::<String>::new());
+    assert_eq!(ended.code, Some(12), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the permission is missing"),
+        "{}",
+        ended.stderr
+    );
+    let good = std::fs::read(stage.folder("good").join("logs.txt")).unwrap();
+    assert_eq!(good.len(), LOG_BYTES);
+}
