@@ -70,7 +70,8 @@ impl Environment {
             docksd: path("DOCKSD"),
             stores: StoreVariables::read(&variable),
             pager: PagerChoice {
-                pager: text("PAGER"),
+                // An empty one says that none is wanted.
+                pager: variable("PAGER").and_then(|value| value.into_string().ok()),
                 less: set("LESS").is_some(),
             },
             search_path: set("PATH"),

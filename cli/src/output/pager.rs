@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 /// What the environment says about paging; read by `main`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PagerChoice {
-    /// `PAGER`; `cat` or nothing at all means none.
+    /// `PAGER`, empty when it is set to nothing, which means none, as `cat` does.
     pub(crate) pager: Option<String>,
     /// Whether `LESS` is set, so that its owner has decided how it behaves.
     pub(crate) less: bool,
@@ -31,6 +31,8 @@ impl Pager {
         let program = words.next().filter(|program| *program != "cat")?;
         let mut command = Command::new(program);
         command.args(words).stdin(Stdio::piped());
+        // It needs no token, and can start whatever its user tells it to.
+        command.env_remove("DOCKS_TOKEN");
         if !choice.less {
             // Short texts stay on the screen, colours show, nothing is cleared at the end.
             command.env("LESS", "FRX");

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::real::Real;
+use crate::real::{Real, eventually};
 
 /// Size of each file.
 const FILE_BYTES: u64 = 48 << 20;
@@ -91,7 +91,9 @@ fn a_log_larger_than_the_memory_is_shown_searched_and_read_from_behind() {
         |number| format!("{number} {padding}\n"),
         "the end\n",
     );
-    real.run_jobs("runs list").good();
+    eventually("the daemon answers", || {
+        real.run_jobs("runs list").code == Some(0)
+    });
     let logs = format!("runs logs {JOB} {TRIAL}");
     assert_eq!(run(&real, &logs), (lines + 1, "the end".to_owned()));
     let (found, _) = run(&real, &format!("{logs} --grep ^[0-9]*0\\x20"));
@@ -115,7 +117,9 @@ fn a_trajectory_and_a_diff_larger_than_the_memory_are_shown() {
     let steps = fill(&trajectory, "{\"steps\":[", step, end);
     let diff = trial.join("artifacts/changes.patch");
     let lines = fill(&diff, "", |number| format!("+{number} {text}\n"), "-end\n");
-    real.run_jobs("runs list").good();
+    eventually("the daemon answers", || {
+        real.run_jobs("runs list").code == Some(0)
+    });
     let line = format!("runs trajectory {JOB} {TRIAL}");
     assert!(run(&real, &line).0 > steps);
     assert_eq!(run(&real, &format!("{line} --format jsonl")).0, steps);

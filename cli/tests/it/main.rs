@@ -16,6 +16,7 @@ mod hub;
 mod large;
 mod made_up;
 mod main_path;
+mod pager;
 mod reading;
 mod real;
 mod remote;

@@ -13,7 +13,7 @@ use crate::sealed::Sealed;
 
 /// Runs a command at a terminal of `width` columns, where somebody has typed `typed`; returns its
 /// exit code and the screen, answers included.
-fn at_terminal(mut command: Command, width: u16, typed: &str) -> (Option<i32>, String) {
+pub(crate) fn at_terminal(mut command: Command, width: u16, typed: &str) -> (Option<i32>, String) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();

@@ -7,14 +7,14 @@ use crate::real::{PATIENCE, Real};
 use crate::watch::Night;
 
 /// A terminal of its own, which ends with the test.
-struct Terminal {
+pub(crate) struct Terminal {
     socket: String,
 }
 
 impl Terminal {
     /// Opens one; `None` where there is no tmux.
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-    fn open(real: &Real, columns: u16, lines: u16) -> Option<Self> {
+    pub(crate) fn open(real: &Real, columns: u16, lines: u16) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").output();
         if found.is_err() {
             eprintln!("SKIPPED: there is no tmux");
@@ -41,13 +41,13 @@ impl Terminal {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn keys(&self, keys: &[&str]) {
+    pub(crate) fn keys(&self, keys: &[&str]) {
         let mut arguments = vec!["send-keys"];
         arguments.extend(keys);
         self.tmux(&arguments);
     }
 
-    fn type_line(&self, line: &str) {
+    pub(crate) fn type_line(&self, line: &str) {
         self.keys(&["-l", line]);
         self.keys(&["Enter"]);
     }
@@ -60,7 +60,7 @@ impl Terminal {
     }
 
     /// Waits until the screen is as wanted, and returns it.
-    fn shows(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+    pub(crate) fn shows(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let screen = self.screen();
@@ -84,7 +84,8 @@ impl Drop for Terminal {
     }
 }
 
-fn command(real: &Real, line: &str) -> String {
+/// The line that a shell needs to run a command in a home.
+pub(crate) fn command(real: &Real, line: &str) -> String {
     let home = real.path("docks");
     format!(
         "HOME={} DOCKS_HOME={} {} {line}; echo code $?",

@@ -1,0 +1,119 @@
+//! The user's own pager: at a terminal, and nowhere else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::real::{Real, eventually};
+use crate::terminal::at_terminal;
+use crate::watch_terminal::{Terminal, command};
+
+const JOB: &str = "2026-11-23__16-43-17";
+const TRIAL: &str = "hello-file__PJUAFm8";
+const LINES: usize = 20_000;
+
+/// A home with a job, one of whose trials has one long log and nothing else.
+fn home() -> Real {
+    let real = Real::with_jobs();
+    let trial = real.jobs().join(JOB).join(TRIAL);
+    for folder in ["agent", "verifier"] {
+        fs::remove_dir_all(trial.join(folder)).unwrap();
+    }
+    let lines: String = (1..=LINES)
+        .map(|number| format!("line {number}\n"))
+        .collect();
+    fs::write(trial.join("trial.log"), lines).unwrap();
+    eventually("the daemon answers", || {
+        real.run_jobs("runs list").code == Some(0)
+    });
+    real
+}
+
+/// Writes a program that serves as pager.
+fn program(real: &Real, body: &str) -> PathBuf {
+    let path = real.path("pager");
+    fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+    path
+}
+
+fn logs(real: &Real, pager: &str) -> Command {
+    let mut command = real.command_jobs(&format!("runs logs {JOB} {TRIAL}"));
+    command
+        .env("PAGER", pager)
+        .env("PATH", std::env::var_os("PATH").unwrap());
+    command
+}
+
+#[test]
+fn a_pager_is_used_at_a_terminal_with_its_arguments_and_not_in_a_pipe() {
+    let real = home();
+    let pager = program(&real, "echo paged with $1; exec tail -n 1");
+    let pager = format!("{} --option", pager.display());
+    let (code, screen) = at_terminal(logs(&real, &pager), 80, "");
+    assert_eq!(
+        (code, screen.as_str()),
+        (Some(0), "paged with --option\nline 20000\n")
+    );
+    let piped = logs(&real, &pager).output().unwrap();
+    let piped = String::from_utf8(piped.stdout).unwrap();
+    assert!(piped.starts_with("line 1\nline 2\n"), "no pager");
+    assert_eq!(piped.lines().count(), LINES);
+}
+
+#[test]
+fn no_pager_at_all_can_be_had_and_wanted() {
+    let real = home();
+    for pager in ["", "cat", "/nonexistent/pager"] {
+        let (code, screen) = at_terminal(logs(&real, pager), 80, "");
+        assert_eq!(code, Some(0), "{pager:?}");
+        assert_eq!(screen.lines().count(), LINES, "{pager:?}");
+    }
+}
+
+#[test]
+fn a_pager_that_is_left_early_ends_the_command_quietly() {
+    let real = home();
+    let pager = program(&real, "exec head -n 2");
+    let (code, screen) = at_terminal(logs(&real, pager.to_str().unwrap()), 80, "");
+    assert_eq!((code, screen.as_str()), (Some(0), "line 1\nline 2\n"));
+}
+
+#[test]
+fn a_pager_is_not_told_the_token() {
+    let real = home();
+    let pager = program(&real, "env; exec cat >/dev/null");
+    let mut command = logs(&real, pager.to_str().unwrap());
+    command.env("DOCKS_TOKEN", "canary-token");
+    let (code, screen) = at_terminal(command, 80, "");
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("PAGER="), "{screen}");
+    assert!(!screen.contains("canary-token"), "{screen}");
+}
+
+#[test]
+fn less_shows_the_first_screen_and_gives_the_terminal_back() {
+    let real = home();
+    let Some(terminal) = Terminal::open(&real, 80, 24) else {
+        return;
+    };
+    if Command::new("less").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no less");
+        return;
+    }
+    let jobs = real.jobs();
+    let line = format!("--harbor {} runs logs {JOB} {TRIAL}", jobs.display());
+    terminal.type_line(&format!("unset PAGER LESS; {}", command(&real, &line)));
+    terminal.shows("the first screen", |screen| {
+        screen.iter().any(|line| line == "line 1") && screen.last().is_some_and(|l| l == ":")
+    });
+    terminal.keys(&["G"]);
+    terminal.shows("the end", |screen| {
+        screen.iter().any(|line| line == "line 20000")
+    });
+    terminal.keys(&["q"]);
+    terminal.shows("the shell is back", |screen| {
+        screen.iter().any(|l| l == "code 0")
+    });
+}
