@@ -1,10 +1,13 @@
-"""Drives `docks` against five stores: S3 (moto), GCS (an emulator), HTTPS with a private
-certificate, our own hub, and a jobs directory. Each network store stands behind a proxy that
+"""Drives `docks` against six stores: S3 (moto), GCS (an emulator), Azure (Azurite), HTTPS with a
+private certificate, our own hub, and a jobs directory. Each network store stands behind a proxy that
 cuts connections where it is told to. Prints a Markdown table; exits 1 when a check fails.
 """
 
 import argparse
+import base64
+import email.utils
 import hashlib
+import hmac
 import json
 import os
 import random
@@ -26,6 +29,7 @@ SIZE = 4 << 20
 STEP = 64 << 10
 TOKEN = "canary-5f1d7c"
 RUN = "0123456789abcdef"
+AZURE_KEY = base64.b64encode(b"canary-azure-key-of-32-bytes----").decode()
 
 
 def content(seed):
@@ -214,6 +218,56 @@ def put(url, body, method="PUT"):
     urllib.request.urlopen(request, timeout=30).close()
 
 
+def put_azure(port, path, body, **more):
+    """Puts a container (no body) or a blob, signed with the account's key (SharedKey)."""
+    headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-08-06", **more}
+    ms = sorted((name, value) for name, value in headers.items() if name.startswith("x-ms-"))
+    length = str(len(body)) if body else ""
+    kind = "application/octet-stream"
+    where, _, query = path.partition("?")
+    lines = ["PUT", "", "", length, "", kind, "", "", "", "", "", ""]
+    lines += [f"{name}:{value}" for name, value in ms]
+    lines.append(f"/canary/canary/{where}")
+    lines += [part.replace("=", ":") for part in query.split("&") if part]
+    signed = hmac.digest(base64.b64decode(AZURE_KEY), "\n".join(lines).encode(), "sha256")
+    headers["Authorization"] = "SharedKey canary:" + base64.b64encode(signed).decode()
+    headers["Content-Type"] = kind
+    url = f"http://127.0.0.1:{port}/canary/{path}"
+    request = urllib.request.Request(url, data=body, method="PUT", headers=headers)
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+class Watch:
+    """Looks at the arguments and variables of every process of the suite's homes while they run."""
+
+    def __init__(self, work, secrets):
+        self.work, self.secrets = f"={work}/".encode(), secrets
+        self.looked, self.found = set(), set()
+        threading.Thread(target=self.look, daemon=True).start()
+
+    def look(self):
+        while True:
+            for process in Path("/proc").iterdir():
+                if process.name.isdigit():
+                    self.read(process)
+            time.sleep(0.002)
+
+    def read(self, process):
+        try:
+            variables = (process / "environ").read_bytes()
+            # Only ours: those whose home is one of the suite's.
+            if b"DOCKS_HOME" + self.work not in variables:
+                return
+            line = (process / "cmdline").read_bytes()
+            name = (process / "comm").read_text().strip()
+        except OSError:
+            return
+        self.looked.add((process.name, name))
+        for secret in self.secrets():
+            if secret in line or secret in variables:
+                self.found.add(f"a secret is in the arguments or variables of {name}")
+
+
 class Store:
     """One store: how docks is told of it, and how its object changes."""
 
@@ -234,6 +288,12 @@ class Suite:
         self.args.bin = Path(args.bin).resolve()
         self.started, self.failures, self.rows = [], [], []
         self.number = 0
+        self.hub_token = ""
+        self.watch = Watch(self.work, self.known_secrets)
+
+    def known_secrets(self):
+        known = (TOKEN, self.hub_token, "canary-secret", AZURE_KEY)
+        return [secret.encode() for secret in known if secret]
 
     def start(self, name, *command, **more):
         log = open(self.work / f"{name}.log", "wb")
@@ -418,15 +478,24 @@ class Suite:
             if path.is_file() and path.name not in ("config.toml", "hub-token"):
                 seen += 1
                 text = path.read_bytes()
-                for secret in (TOKEN.encode(), self.hub_token.encode(), b"canary-secret"):
+                for secret in self.known_secrets():
                     if secret in text:
                         self.failures.append(f"a secret is in {path}")
-        self.rows.append(("secrets", f"{seen} files searched", "", ""))
+        self.failures += sorted(self.watch.found)
+        names = {name for _, name in self.watch.looked}
+        if not {"docks", "docksd"} <= names:
+            self.failures.append(f"no process of some kind was looked at: {names}")
+        looked = f"{len(self.watch.looked)} processes looked at"
+        self.rows.append(("secrets", f"{seen} files searched", looked, ""))
 
     def everything(self):
         api = serve(Api)
         profile = f'[default]\napi_url = "http://127.0.0.1:{api}"\ntenant_id = "ten"\ntoken = "{TOKEN}"\n'
         stores = [self.s3(profile), self.gcs(profile), self.https(profile)]
+        if self.args.azurite:
+            stores.append(self.azure(profile))
+        else:
+            self.rows.append(("Azure (Azurite)", "SKIPPED: not to be had from npm", "", ""))
         for store in stores:
             Api.uri = store.uri
             self.suite(store)
@@ -486,6 +555,30 @@ class Suite:
         # The emulator loses the end of an object that is replaced while it is read.
         direct = f"http://127.0.0.1:{port}/bucket/logs.bin"
         store.now = lambda: urllib.request.urlopen(direct, timeout=30).read()
+        return store
+
+    def azure(self, profile):
+        port = free_port()
+        folder = self.work / "azurite"
+        folder.mkdir()
+        line = ("--blobPort", str(port), "--inMemoryPersistence", "--silent", "--disableTelemetry")
+        environment = {**os.environ, "AZURITE_ACCOUNTS": f"canary:{AZURE_KEY}"}
+        self.start("azurite", self.args.azurite, *line, "--skipApiVersionCheck", cwd=folder, env=environment)
+        until("Azurite", answers(f"http://127.0.0.1:{port}/"))
+        put_azure(port, "container?restype=container", b"")
+        proxy = Proxy(port)
+        blob = {"x-ms-blob-type": "BlockBlob"}
+        keys = (
+            f'azure_endpoint = "http://127.0.0.1:{proxy.port}/canary"\n'
+            f'azure_account = "canary"\nazure_key = "{AZURE_KEY}"\n'
+        )
+        store = Store(
+            "Azure (Azurite)",
+            proxy,
+            lambda body: put_azure(port, "container/logs.bin", body, **blob),
+            home=self.home("azure", profile + keys),
+        )
+        store.uri = "az://container/logs.bin"
         return store
 
     def https(self, profile):
@@ -581,6 +674,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("bin", "work", "moto", "gcs"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--azurite", default="")
     parser.add_argument("--every", type=int, default=int(os.environ.get("DOCKS_CI_CUTS_EVERY", 1)))
     parser.add_argument("--only", default="", help="only stores whose name contains this")
     suite = Suite(parser.parse_args())

@@ -74,6 +74,21 @@ python_environment() {
     printf '%s\n' "$folder"
 }
 
+# Installs a pinned package of the npm registry, once; prints its folder.
+node_package() {
+    local folder=$cache/${1/@/-}
+    command -v npm >/dev/null || return 1
+    mkdir -p "$cache"
+    (
+        if command -v flock >/dev/null; then flock 9; fi
+        [[ -e $folder/.complete ]] ||
+            { rm -rf "$folder" && mkdir "$folder" &&
+                npm install --silent --no-audit --no-fund --prefix "$folder" "$1" &&
+                touch "$folder/.complete"; }
+    ) 9>"$cache/.lock" >"$work/npm.log" 2>&1 || return 1
+    printf '%s\n' "$folder"
+}
+
 # Says in one line why `python_environment` gave nothing.
 why_no_environment() {
     if ! command -v python3 >/dev/null; then
