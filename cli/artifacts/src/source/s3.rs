@@ -1,8 +1,10 @@
 //! S3 and what speaks its language: `s3://bucket/key`.
 //!
 //! Credentials are found where Amazon's own programs find them: environment,
-//! the profile's keys, the shared files, a role of the container, of the
-//! cluster or of the machine. Programs named in the shared files are not run.
+//! the profile's keys, the shared files and the program that they name, a role
+//! of the container, of the cluster or of the machine.
+
+mod process;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,14 +16,19 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use super::Surroundings;
 use super::bucket::{BoxedError, Provider, Signing, retry};
 use super::connector::Connector;
+use process::Process;
 
 /// Where S3 is and what to sign with.
 #[derive(Clone, Default)]
 pub struct S3Settings {
     /// What the builder is told, secrets included.
     options: Vec<(AmazonS3ConfigKey, String)>,
-    /// Whether among them is something to sign with.
+    /// Whether there is something to sign with, among them or from a program.
     own: bool,
+    /// A program that gives keys.
+    process: Option<Arc<Process>>,
+    /// Whether the profile of the shared files signs in with SSO.
+    sso: bool,
     /// Whether this machine is Amazon's and its metadata server gives credentials.
     on_ec2: bool,
 }
@@ -63,13 +70,20 @@ impl S3Settings {
                 "true".to_owned(),
             ));
         }
-        let found = keys(around, &shared).or_else(|| role(around));
-        let own = found.is_some();
+        let found = keys(around, &shared);
+        let process = match found {
+            Some(_) => None,
+            None => shared.get("credential_process").map(Process::new),
+        };
+        let found = found.or_else(|| role(around).filter(|_| process.is_none()));
+        let own = found.is_some() || process.is_some();
         options.extend(found.unwrap_or_default());
         let disabled = around.variables.text("AWS_EC2_METADATA_DISABLED");
         Self {
             options,
             own,
+            process: process.map(Arc::new),
+            sso: shared.get("sso_session").is_some() || shared.get("sso_start_url").is_some(),
             on_ec2: around.machine.contains("Amazon EC2")
                 && disabled.is_none_or(|value| !value.eq_ignore_ascii_case("true")),
         }
@@ -214,6 +228,9 @@ impl Provider for S3Settings {
         for (key, value) in &self.options {
             builder = builder.with_config(*key, value);
         }
+        if let Some(process) = &self.process {
+            builder = builder.with_credentials(Arc::<Process>::clone(process));
+        }
         Ok(Arc::new(builder.build()?))
     }
 
@@ -225,6 +242,11 @@ impl Provider for S3Settings {
     }
 
     fn what_to_set(&self) -> &'static str {
+        if self.sso && !self.own {
+            return "this AWS profile signs in with SSO, which only Amazon's own program can: add \
+                    `credential_process = aws configure export-credentials --profile NAME` to a \
+                    profile of ~/.aws/config and name that one in AWS_PROFILE";
+        }
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to one of \
          ~/.aws/credentials, or `aws_access_key_id` and `aws_secret_access_key` in the profile"
     }
@@ -271,6 +293,22 @@ mod tests {
         }
         let none = decided(&[id], &[], &[], S3Settings::decide);
         assert_eq!(none.ways(), [Signing::Nothing]);
+    }
+
+    #[test]
+    fn a_program_is_asked_where_no_keys_are_set_and_sso_says_what_to_do() {
+        let text = "[default]\ncredential_process = give keys\n[profile sso]\nsso_session = x\n";
+        let (home, config) = (("HOME", "/h"), ("/h/.aws/config", text));
+        let settings = decided(&[home], &[], &[config], S3Settings::decide);
+        assert!(settings.process.is_some());
+        assert_eq!(settings.ways(), [Signing::Own]);
+        let keys = [("aws_access_key_id", "p"), ("aws_secret_access_key", "ps")];
+        let settings = decided(&[home], &keys, &[config], S3Settings::decide);
+        assert!(settings.process.is_none());
+        let named = [home, ("AWS_PROFILE", "sso")];
+        let settings = decided(&named, &[], &[config], S3Settings::decide);
+        assert_eq!(settings.ways(), [Signing::Nothing]);
+        assert!(settings.what_to_set().contains("export-credentials"));
     }
 
     #[test]
