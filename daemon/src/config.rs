@@ -56,6 +56,9 @@ pub struct Flags {
     /// Leave the terminal, log to a file, and tell on standard output whether the start went well
     #[arg(long)]
     pub report: bool,
+    /// Only read the settings and say what is wrong with them
+    #[arg(long, conflicts_with = "report")]
+    pub check: bool,
     /// Stay in the foreground and log to standard error (the default without --report)
     #[arg(long, conflicts_with = "report")]
     pub foreground: bool,

@@ -32,6 +32,9 @@ fn main() -> ExitCode {
 
 fn start(flags: &Flags, reporter: &mut Reporter) -> anyhow::Result<()> {
     let config = Config::load(flags)?;
+    if flags.check {
+        return Ok(());
+    }
     // Two threads: a request never waits for another's SQL, and idle memory stays small.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

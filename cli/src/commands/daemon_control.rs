@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::connect::{Door, Ended, NOT_INHERITED, find_docksd};
+use crate::connect::{Door, Ended, NOT_INHERITED, check, find_docksd};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
@@ -36,9 +36,10 @@ pub(super) async fn stop(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends the daemon, if there is one, and starts it.
+/// Ends the daemon, if there is one, and starts it; one that could not start ends no other.
 pub(super) async fn restart(context: &Context) -> Result<(), Failure> {
     let door = Door::new(Environment::of_process())?;
+    check(&door.environment).map_err(|failure| failure.hint("nothing was stopped"))?;
     if door.end().await? == Ended::Signalled {
         context
             .output

@@ -267,6 +267,35 @@ pub(crate) fn find_docksd(environment: &Environment) -> Result<PathBuf, Failure>
 }
 
 /// Spawns docksd on its own and listens for its report in the background.
+/// Has docksd read its settings and end, so that nothing is given up for one that cannot start.
+///
+/// # Errors
+///
+/// What is wrong with them.
+pub(crate) fn check(environment: &Environment) -> Result<(), Failure> {
+    /// With it a release of docksd ends that does not know the option.
+    const USAGE: i32 = 2;
+    let program = find_docksd(environment)?;
+    let mut command = Command::new(&program);
+    command.arg("--check").stdin(Stdio::null());
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    let checked = command.output().map_err(|e| {
+        let doing = format!("could not run {}", program.display());
+        Failure::chain(Kind::Unreachable, &doing, &e)
+    })?;
+    if checked.status.success() || checked.status.code() == Some(USAGE) {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&checked.stderr);
+    let reason = said.trim().trim_start_matches("docksd: ");
+    Err(Failure::new(
+        Kind::Usage,
+        format!("docksd would not start: {reason}"),
+    ))
+}
+
 fn spawn(program: &Path) -> Result<oneshot::Receiver<Result<(), NotReady>>, Failure> {
     let mut command = Command::new(program);
     command

@@ -275,3 +275,21 @@ fn a_remote_that_is_slow_is_asked_once_and_the_daemon_is_not_called_silent() {
     assert_eq!(slow.count(), 1, "{asked:?}");
     real.stop();
 }
+
+#[test]
+fn a_restart_with_settings_that_make_no_sense_ends_nothing() {
+    let real = Real::with_jobs();
+    real.run_jobs("runs list").good();
+    let pid = real.pid();
+    let file = real.path("docks/daemon.toml");
+    fs::write(&file, "[[on_end]]\nstauts = \"failed\"\n").unwrap();
+    let refused = real.run("daemon restart");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    for said in ["`stauts`", "nothing was stopped"] {
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    assert_eq!(real.pid(), pid);
+    fs::write(&file, "idle_exit = \"1h\"\n").unwrap();
+    real.run("daemon restart").good();
+    assert_ne!(real.pid(), pid);
+}
