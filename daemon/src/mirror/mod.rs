@@ -43,6 +43,9 @@ pub use types::*;
 use readers::Readers;
 use writer::{Desk, Footing, Writer};
 
+/// Rows from which on a write has a transaction of its own.
+const LARGE: usize = 50;
+
 /// Handle to one mirror; clones share it.
 #[derive(Debug, Clone)]
 pub struct Mirror {
@@ -155,8 +158,25 @@ impl Mirror {
         T: Send + 'static,
         F: FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
     {
+        self.write_many(1, doing, work).await
+    }
+
+    async fn write_many<T, F>(
+        &self,
+        rows: usize,
+        doing: &'static str,
+        work: F,
+    ) -> Result<T, MirrorError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let footing = if rows < LARGE {
+            Footing::Transaction
+        } else {
+            Footing::Large
+        };
         let work = move |desk: &mut Desk| work(desk).map_err(MirrorError::during(doing));
-        let written = self.inner.writer.run(Footing::Transaction, doing, work);
-        self.watched(written.await)
+        self.watched(self.inner.writer.run(footing, doing, work).await)
     }
 }

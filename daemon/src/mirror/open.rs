@@ -134,6 +134,12 @@ fn attempt(path: &Path, identity: &str, now: UnixMs) -> Result<Connection, Failu
                 source: Box::new(other),
             }),
         })?;
+    // A statement with triggers keeps the pages it changes until it ends, one after the other in
+    // the same place; in a file, each page of each run would be two system calls. Not before the
+    // migrations: what they sort to make an index can be larger than memory.
+    connection
+        .pragma_update(None, "temp_store", "memory")
+        .map_err(&failure)?;
     check_sound(&connection).map_err(&failure)?;
     check_identity(&connection, path, identity, now)?;
     Ok(connection)

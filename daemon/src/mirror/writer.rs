@@ -2,7 +2,9 @@
 //!
 //! It takes whatever waits in its queue into one transaction, since the commit is
 //! what costs; each job has a savepoint, so one that fails takes back only
-//! itself. Nobody hears that a job is done before its commit is.
+//! itself. A large job has a transaction of its own, for inside a savepoint the pages that
+//! each statement changes are kept again for each. Nobody hears that a job is done before
+//! its commit is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub(super) struct Desk {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Footing {
     Transaction,
+    /// So many rows that a transaction of its own costs no more.
+    Large,
     /// Checkpoints and the like, which SQLite refuses inside one.
     Alone,
 }
@@ -177,6 +181,7 @@ fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, shown: &Shown) 
                 show(desk, before, shown);
                 job.reply(Ok(()));
             }
+            Message::Job(Footing::Large, job) => transact(desk, vec![job], shown),
             Message::Job(Footing::Transaction, job) => {
                 let mut group = vec![job];
                 while group.len() < QUEUE {
@@ -269,13 +274,21 @@ mod tests {
     use super::*;
 
     async fn note(writer: &Writer, key: &'static str) -> Result<(), MirrorError> {
+        note_as(Footing::Transaction, writer, key).await
+    }
+
+    async fn note_as(
+        footing: Footing,
+        writer: &Writer,
+        key: &'static str,
+    ) -> Result<(), MirrorError> {
         let work = move |desk: &mut Desk| {
             crate::mirror::upkeep::put_note(&desk.connection, key, "x")
                 .map_err(MirrorError::during("write"))?;
             assert!(key != "panics", "a defect");
             Ok(())
         };
-        writer.run(Footing::Transaction, "write", work).await
+        writer.run(footing, "write", work).await
     }
 
     async fn count(writer: &Writer) -> i64 {
@@ -300,6 +313,15 @@ mod tests {
         assert!(a.is_ok() && c.is_ok());
         assert!(matches!(b, Err(MirrorError::Panicked { .. })));
         assert_eq!(count(&writer).await, 2);
+        let large = Footing::Large;
+        let (a, b, c) = tokio::join!(
+            note(&writer, "beside"),
+            note_as(large, &writer, "panics"),
+            note_as(large, &writer, "large")
+        );
+        assert!(a.is_ok() && c.is_ok());
+        assert!(matches!(b, Err(MirrorError::Panicked { .. })));
+        assert_eq!(count(&writer).await, 4);
         writer.close().await;
     }
 

@@ -18,7 +18,7 @@ impl Mirror {
     ///
     /// [`MirrorError`] when nothing was written; so for all that write.
     pub async fn put_runs(&self, batch: RunBatch) -> Result<Changed, MirrorError> {
-        self.write("store runs", move |desk| {
+        self.write_many(batch.objects.len(), "store runs", move |desk| {
             run::put(&desk.connection, &mut desk.sweeps, &batch)
         })
         .await
@@ -40,8 +40,9 @@ impl Mirror {
         validator: Option<Validator>,
         learned: Learned,
     ) -> Result<Changed, MirrorError> {
+        let rows = objects.len();
         let batch = trial::TrialBatch::new(run, objects, at, learned);
-        self.write("store trials", move |desk| {
+        self.write_many(rows, "store trials", move |desk| {
             trial::put_all(&desk.connection, batch, validator.as_ref())
         })
         .await
