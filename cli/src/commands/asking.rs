@@ -2,6 +2,7 @@
 
 use docks_proto::client::Client;
 use docks_proto::freshness::Allowed;
+use docks_proto::settings::Target;
 
 use crate::connect::{Ladder, Rungs};
 use crate::context::Context;
@@ -34,6 +35,11 @@ impl<'a> Asking<'a> {
     /// Why there is none.
     pub(super) async fn daemon(&self) -> Result<Client, Failure> {
         self.ladder.daemon().await
+    }
+
+    /// Tells whether asking costs no remote anything: jobs are read from this machine's files.
+    pub(super) fn is_free(&self) -> bool {
+        matches!(self.ladder.profile.target, Target::HarborJobs { .. })
     }
 
     /// Asks, whoever answers.

@@ -169,29 +169,39 @@ impl Feed {
     ///
     /// [`MirrorError`] when the mirror cannot be read.
     pub async fn pump(&self, ticked: bool) -> Result<(), MirrorError> {
+        // Runs of changes that are told, but not counted yet.
+        let mut owed: Vec<String> = Vec::new();
         loop {
             let from = self.state().ring.end();
             let scan = self
                 .mirror
                 .scan(from, BATCH, &EventQuery::default())
                 .await?;
-            let runs = self.state().followed.due(&scan.told, ticked);
-            let progress = match runs.is_empty() {
-                true => Vec::new(),
-                false => self.mirror.progress(runs).await?,
-            };
+            owed.extend(self.state().followed.due(&scan.told, ticked));
             let more = scan.told.len() == BATCH;
-            let items: Vec<Arc<Item>> = (scan.told.iter())
+            let (mut told, mut read_to) = (scan.told, scan.read_to);
+            let mut progress = Vec::new();
+            if !more && !owed.is_empty() {
+                // No count may be ahead of the changes that led to it: whoever hears that a run
+                // has settled may leave.
+                let runs = std::mem::take(&mut owed);
+                let (since, counted) = self.mirror.progress_since(read_to, runs).await?;
+                owed = self.state().followed.due(&since.told, false);
+                owed.retain(|run| since.told.iter().any(|told| told.event.run == *run));
+                (read_to, progress) = (since.read_to, counted);
+                told.extend(since.told);
+            }
+            let items: Vec<Arc<Item>> = (told.iter())
                 .map(|told| Arc::new(Item::of(scan.end.history, told)))
                 .collect();
             let mut state = self.state();
-            state.ring.extend(items, scan.read_to);
+            state.ring.extend(items, read_to);
             state.followed.counted(&progress);
             for counted in &progress {
                 state.board.post(counted);
             }
             self.advance(&state);
-            if !more {
+            if !more && owed.is_empty() {
                 break;
             }
         }

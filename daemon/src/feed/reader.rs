@@ -151,9 +151,11 @@ impl Reader {
             return Ok(true);
         }
         if self.posted < mark.posted {
-            self.post();
-            // Whatever the board says, this mark has been seen: asking again would not end.
-            self.posted = self.posted.max(mark.posted);
+            // Changes that came meanwhile are read at the next turn.
+            if self.post() {
+                // Whatever the board says, this mark has been seen: asking again would not end.
+                self.posted = self.posted.max(mark.posted);
+            }
             return Ok(true);
         }
         Ok(false)
@@ -174,9 +176,13 @@ impl Reader {
         Ok((items.map(Arc::new).collect(), scan.read_to))
     }
 
-    /// Puts the latest counts into the outbox.
-    fn post(&mut self) {
+    /// Puts the latest counts into the outbox; not, and false, while changes that led to them are
+    /// still to be read.
+    fn post(&mut self) -> bool {
         let state = self.feed.state();
+        if state.ring.end() > self.seq {
+            return false;
+        }
         let wanted = &self.wanted;
         let wants = |kind: ObjectKind, run: &str| {
             let kinds = &wanted.kinds;
@@ -189,6 +195,7 @@ impl Reader {
         self.posted = state.board.posted();
         drop(state);
         self.outbox.extend(frames);
+        true
     }
 
     /// Returns the present state, read before for somebody else if that joins on to what is at hand.

@@ -295,3 +295,21 @@ async fn who_comes_after_everybody_left_begins_like_the_first() {
         }
     }
 }
+
+#[tokio::test]
+async fn no_count_comes_before_the_changes_that_led_to_it() {
+    let mut scene = Scene::new();
+    scene.put(&["a running"]).await;
+    let wanted = EventQuery {
+        runs: vec!["a".into()],
+        ..EventQuery::default()
+    };
+    let mut reader = scene.feed.subscribe(wanted, None).await.unwrap();
+    // Its present state is read, and then the run ends before all of that is sent.
+    reader.next().await.unwrap().unwrap();
+    scene.put(&["a failed"]).await;
+    let heard = said(&mut reader).await;
+    let place = |what: &str| heard.iter().position(|line| line == what);
+    let (change, count) = (place("a running>failed"), place("a counted failed"));
+    assert!(change.is_some() && change < count, "{heard:?}");
+}

@@ -200,6 +200,28 @@ impl Mirror {
             .await
     }
 
+    /// Counts what there is of some runs, and returns every change after number `from` that is
+    /// part of these counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn progress_since(
+        &self,
+        from: u64,
+        runs: Vec<String>,
+    ) -> Result<(Scan, Vec<Progress>), MirrorError> {
+        self.read("count trials", move |c| {
+            let since = event::scan(c, from, usize::MAX, &EventQuery::default())?;
+            let mut all = Vec::new();
+            for run in &runs {
+                all.extend(present::progress(c, run)?);
+            }
+            Ok((since, all))
+        })
+        .await
+    }
+
     /// Counts what there is of some runs.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ use crate::watch::model::RunKey;
 
 /// Between two looks for a run that is not there yet.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The same for a job, which may have ended after five seconds.
+const LOOK_EVERY_LOCAL: Duration = Duration::from_millis(500);
 
 /// Statuses that a run has before its end.
 const ACTIVE: [&str; 4] = ["queued", "pending", "provisioning", "running"];
@@ -33,10 +35,12 @@ pub(super) async fn runs(context: &Context, args: &RunsWatch) -> Result<Vec<RunK
             Err(failure) => failure.kind == Kind::NotFound,
             Ok(_) => false,
         };
+        let pause = match asking.is_free() {
+            true => LOOK_EVERY_LOCAL,
+            false => LOOK_EVERY,
+        };
         match deadline {
-            Some(deadline) if retry && Instant::now() + LOOK_EVERY < deadline => {
-                sleep(LOOK_EVERY).await;
-            }
+            Some(deadline) if retry && Instant::now() + pause < deadline => sleep(pause).await,
             _ => return found,
         }
     }

@@ -7,3 +7,4 @@ mod harbor;
 mod logs;
 mod stop;
 mod viewer;
+mod watch;

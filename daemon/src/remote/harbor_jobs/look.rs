@@ -17,6 +17,9 @@ use super::view;
 /// How often a job is looked at again when it changes under the look.
 const ROUNDS: u32 = 3;
 
+/// How old the end of a job is, at most, for its trials to be read once more after it.
+const JUST: Duration = Duration::from_secs(10);
+
 /// A directory that cannot be looked at now.
 #[derive(Debug)]
 pub(super) struct OutOfReach {
@@ -112,10 +115,13 @@ impl Index {
             }
             match part {
                 Part::Folders(folders) if self.jobs.contains_key(name) => {
+                    let before = self.has_finished(name);
                     let job = self.jobs.get_mut(name);
                     let looked = job.and_then(|job| job.look_at_folders(&mut reader, folders));
                     if looked.is_none() {
                         self.forget(name);
+                    } else if !before && self.has_just_finished(name, now) {
+                        self.look_at_job_once(name, &mut reader, Depth::Every);
                     }
                 }
                 _ => drop(self.look_at_job(name, &mut reader, Depth::Every)),
@@ -131,7 +137,28 @@ impl Index {
         self.gone_at.remove(name);
     }
 
+    fn has_finished(&self, name: &Path) -> bool {
+        self.jobs.get(name).is_some_and(JobSeen::finished)
+    }
+
+    /// Tells whether a job has only just written its last word. That comes after the last words of
+    /// its trials, so what was read of these before it may be out of date.
+    fn has_just_finished(&self, name: &Path, now: UnixMs) -> bool {
+        let job = self.jobs.get(name).filter(|job| job.finished());
+        let stamp = job.and_then(|job| job.result.stamp());
+        stamp.is_some_and(|stamp| now.since(UnixMs(stamp.modified().millis())) < JUST)
+    }
+
     fn look_at_job(&mut self, name: &Path, reader: &mut Reader, depth: Depth) -> bool {
+        let before = self.has_finished(name);
+        let mut changed = self.look_at_job_once(name, reader, depth);
+        if !before && self.has_just_finished(name, reader.now) {
+            changed |= self.look_at_job_once(name, reader, Depth::Every);
+        }
+        changed
+    }
+
+    fn look_at_job_once(&mut self, name: &Path, reader: &mut Reader, depth: Depth) -> bool {
         let job = self
             .jobs
             .entry(name.to_owned())
