@@ -77,7 +77,16 @@ pub(super) struct RunTrials {
 pub(super) struct Outcome {
     /// `pass`, `fail`, `flaky`, `active` or `missing`.
     pub(super) status: &'static str,
+    #[serde(flatten)]
+    pub(super) sums: Sums,
+}
+
+/// Attempts, added up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Sums {
     pub(super) attempts: usize,
+    /// Of them.
+    pub(super) ended: usize,
     pub(super) passed: usize,
     /// Mean over the attempts that have one.
     pub(super) reward: Option<f64>,
@@ -89,29 +98,35 @@ pub(super) struct Outcome {
 
 impl Outcome {
     fn of(attempts: &[&Attempt]) -> Self {
-        let ended: Vec<_> = attempts.iter().filter(|attempt| attempt.ended()).collect();
-        let passed = ended.iter().filter(|attempt| attempt.passed()).count();
-        let status = match (attempts.len(), ended.len(), passed) {
+        let sums = Sums::of(attempts);
+        let status = match (sums.attempts, sums.ended, sums.passed) {
             (0, _, _) => "missing",
             (_, 0, _) => "active",
             (_, ended, passed) if ended == passed => "pass",
             (_, _, 0) => "fail",
             _ => "flaky",
         };
+        Self { status, sums }
+    }
+
+    fn rate(&self) -> Option<f64> {
+        // One that still runs has neither passed nor failed.
+        (self.sums.ended > 0).then(|| self.sums.passed as f64 / self.sums.ended as f64)
+    }
+}
+
+impl Sums {
+    fn of(attempts: &[&Attempt]) -> Self {
+        let ended: Vec<_> = attempts.iter().filter(|attempt| attempt.ended()).collect();
         let costs = attempts.iter().filter_map(|attempt| attempt.cost_usd);
         Self {
-            status,
             attempts: attempts.len(),
-            passed,
+            ended: ended.len(),
+            passed: ended.iter().filter(|attempt| attempt.passed()).count(),
             reward: mean(ended.iter().filter_map(|attempt| attempt.reward)),
             duration_seconds: mean(ended.iter().filter_map(|attempt| attempt.duration_seconds)),
             cost_usd: costs.reduce(|sum, cost| sum + cost),
         }
-    }
-
-    fn rate(&self) -> Option<f64> {
-        let known = !matches!(self.status, "missing" | "active");
-        known.then(|| self.passed as f64 / self.attempts as f64)
     }
 }
 
@@ -133,9 +148,10 @@ pub(super) struct Row {
 pub(super) struct Column {
     pub(super) id: String,
     pub(super) name: String,
+    /// Of the run itself, as the remote wrote it.
     pub(super) status: String,
     #[serde(flatten)]
-    pub(super) all: Outcome,
+    pub(super) all: Sums,
 }
 
 /// Everything that is compared.
@@ -197,7 +213,7 @@ impl Matrix {
                     id: run.id.clone(),
                     name: run.name.clone(),
                     status: run.status.clone(),
-                    all: Outcome::of(&run.trials.iter().collect::<Vec<_>>()),
+                    all: Sums::of(&run.trials.iter().collect::<Vec<_>>()),
                 })
                 .collect(),
             tasks,
@@ -224,7 +240,7 @@ fn change(runs: &[Outcome]) -> Option<&'static str> {
         _ => "same",
     };
     let rates = by(first.rate()?, last.rate()?);
-    match (rates, first.reward, last.reward) {
+    match (rates, first.sums.reward, last.sums.reward) {
         ("same", Some(before), Some(after)) => Some(by(before, after)),
         (rates, _, _) => Some(rates),
     }
@@ -290,12 +306,25 @@ mod tests {
         assert_eq!(row("gone").change, None);
         assert_eq!(row("gone").runs[1].status, "missing");
         assert_eq!(row("new").runs[1].status, "active");
-        assert_eq!(row("shaky").runs[0].reward, Some(0.5));
+        assert_eq!(row("shaky").runs[0].sums.reward, Some(0.5));
         assert_eq!(row("won").agent, None);
         assert_eq!(
             (matrix.runs[0].all.passed, matrix.runs[0].all.attempts),
             (3, 6)
         );
+    }
+
+    #[test]
+    fn attempts_that_still_run_change_nothing() {
+        let ended = [("t", "x", "passed", 1.0)];
+        let half = [("t", "x", "passed", 1.0), ("t", "x", "running", 0.0)];
+        let matrix = Matrix::of(vec![run("a", &ended), run("b", &half)]);
+        assert_eq!(matrix.tasks[0].change, Some("same"));
+        let outcome = &matrix.tasks[0].runs[1];
+        assert_eq!((outcome.status, outcome.sums.ended), ("pass", 1));
+        let text = serde_json::to_string(&matrix.runs[1]).unwrap();
+        assert_eq!(text.matches("\"status\"").count(), 1, "{text}");
+        assert!(text.contains("\"status\":\"completed\""), "{text}");
     }
 
     #[test]

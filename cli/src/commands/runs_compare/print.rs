@@ -8,7 +8,7 @@ use crate::output::clean;
 use crate::output::json;
 use crate::output::when;
 
-use super::matrix::{Matrix, Outcome, Row};
+use super::matrix::{Matrix, Outcome, Row, Sums};
 
 /// Tasks that are named in a line of the summary.
 const MOST_NAMED: usize = 10;
@@ -81,11 +81,11 @@ fn summary(matrix: &Matrix) -> Vec<String> {
     lines
 }
 
-fn details(outcome: &Outcome) -> String {
+fn details(sums: &Sums) -> String {
     let known = [
-        outcome.reward.map(|reward| format!("reward {reward:.2}")),
-        outcome.duration_seconds.map(when::lasting),
-        outcome.cost_usd.map(|cost| format!("${cost:.3}")),
+        sums.reward.map(|reward| format!("reward {reward:.2}")),
+        sums.duration_seconds.map(when::lasting),
+        sums.cost_usd.map(|cost| format!("${cost:.3}")),
     ];
     let known = known.into_iter().flatten();
     known.map(|text| format!(", {text}")).collect()
@@ -103,9 +103,9 @@ fn table(context: &Context, matrix: &Matrix) {
                 "missing" => "-".to_owned(),
                 status => format!(
                     "{status} {}/{}{}",
-                    outcome.passed,
-                    outcome.attempts,
-                    details(outcome)
+                    outcome.sums.passed,
+                    outcome.sums.attempts,
+                    details(&outcome.sums)
                 ),
             };
             let mut cells = vec![row.name()];
@@ -140,11 +140,11 @@ fn separated(context: &Context, matrix: &Matrix) {
             row.agent.clone().unwrap_or_default(),
             matrix.runs[at].id.clone(),
             outcome.status.to_owned(),
-            outcome.attempts.to_string(),
-            outcome.passed.to_string(),
-            number(outcome.reward),
-            number(outcome.duration_seconds),
-            number(outcome.cost_usd),
+            outcome.sums.attempts.to_string(),
+            outcome.sums.passed.to_string(),
+            number(outcome.sums.reward),
+            number(outcome.sums.duration_seconds),
+            number(outcome.sums.cost_usd),
             row.change.unwrap_or_default().to_owned(),
             row.flaky.to_string(),
         ]
