@@ -2,13 +2,16 @@
 //! again from the cache. Prints Markdown tables.
 //!
 //! `cargo bench -p docks --bench artifacts -- TRIALS MIB`: 1,000 trials of four files, and 1 GiB,
-//! unless told otherwise.
+//! unless told otherwise. `MOTO_SERVER` may name an emulator of S3, for `aws s3 cp` beside docks.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a bench that cannot be set up has nothing to measure, and prints what it measured"
 )]
+
+#[path = "peers/s3.rs"]
+mod s3;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -79,6 +82,24 @@ fn main() {
         docks(home.path(), &url, "many", "c", &["--max-age", "1h"]),
     );
 
+    if let Some(store) = s3::S3::start() {
+        for trial in 0..trials {
+            for (kind, suffix) in KINDS {
+                let path = format!("/bench/{trial}/{kind}.{suffix}");
+                store.put(&path, &body(&path));
+            }
+        }
+        if let Some(command) = store.aws(&home.path().join("aws")) {
+            small(
+                "aws s3 cp --recursive, from an emulator of S3",
+                took(command),
+            );
+        }
+        let mut command = docks_command(home.path(), &url, "stored", "f", &[]);
+        command.envs(s3::KEYS).env("AWS_ENDPOINT_URL", store.url());
+        small("docks, from the same emulator", took(command));
+    }
+
     println!(
         "\n| one file of {} MiB | seconds | MiB/s | peak MiB |",
         large_bytes >> 20
@@ -114,6 +135,10 @@ fn main() {
 }
 
 fn docks(home: &Path, url: &str, run: &str, output: &str, more: &[&str]) -> Took {
+    took(docks_command(home, url, run, output, more))
+}
+
+fn docks_command(home: &Path, url: &str, run: &str, output: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_docks"));
     command
         .env_clear()
@@ -126,7 +151,14 @@ fn docks(home: &Path, url: &str, run: &str, output: &str, more: &[&str]) -> Took
         .args(["runs", "artifacts", run, "-o"])
         .arg(home.join(output))
         .args(more);
-    took(command)
+    command
+}
+
+/// Returns the content of a small file: each is another one, or the cache would have one to keep.
+fn body(path: &str) -> Vec<u8> {
+    let mut body = path.as_bytes().to_vec();
+    body.resize(SMALL_BYTES, b'.');
+    body
 }
 
 /// Runs curl, where there is one.
@@ -203,10 +235,12 @@ fn serve(mut stream: TcpStream, url: &str, trials: usize, large_bytes: usize) {
         let sent = match path.trim_start_matches("/tenants/ten/harbor/") {
             "runs" => send(
                 &mut stream,
-                br#"[{"id":"many","status":"completed"},{"id":"one","status":"completed"}]"#,
+                br#"[{"id":"many","status":"completed"},{"id":"stored","status":"completed"},{"id":"one","status":"completed"}]"#,
                 "",
             ),
             "runs/many" => send(&mut stream, br#"{"id":"many","status":"completed"}"#, ""),
+            "runs/stored" => send(&mut stream, br#"{"id":"stored","status":"completed"}"#, ""),
+            "runs/stored/trials" => send(&mut stream, many("s3://bench", trials).as_bytes(), ""),
             "runs/one" => send(&mut stream, br#"{"id":"one","status":"completed"}"#, ""),
             "runs/many/trials" => send(&mut stream, many(url, trials).as_bytes(), ""),
             "runs/one/trials" => {
@@ -229,10 +263,7 @@ fn serve(mut stream: TcpStream, url: &str, trials: usize, large_bytes: usize) {
                 sent
             }
             path => {
-                // Each file is another one, or the cache would have only one to keep.
-                let mut body = path.as_bytes().to_vec();
-                body.resize(SMALL_BYTES, b'.');
-                send(&mut stream, &body, "ETag: \"1\"\r\n")
+                send(&mut stream, &body(path), "ETag: \"1\"\r\n")
             }
         };
         if sent.is_err() {
