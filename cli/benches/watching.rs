@@ -173,8 +173,77 @@ fn config(url: &str) -> String {
 fn main() {
     docksd::limits::raise_files();
     let rounds = std::env::args().skip(1).find_map(|text| text.parse().ok());
+    println!("\n| change → line of `docks runs watch` | changes | p50 | p99 |");
+    println!("| --- | --- | --- | --- |");
     late(rounds.unwrap_or(50));
+    late_on_disk();
     cost();
+}
+
+/// Prints a row of times from a change to its line.
+fn row(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;
+    let (p50, p99) = (at(0.5), at(0.99));
+    println!("| {what} | {} | {p50:.0} ms | {p99:.0} ms |", times.len());
+}
+
+/// Lets trials of a job end, one after the other, as Harbor writes it.
+fn late_on_disk() {
+    let home = Home::start("");
+    let jobs = home.directory.path().join("jobs");
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/harbor-jobs");
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(bundled)
+        .arg(&jobs)
+        .status();
+    assert!(copied.unwrap().success());
+    let job = jobs.join("nightly-mixed");
+    let result = job.join("result.json");
+    let text = std::fs::read_to_string(&result).unwrap();
+    let mut going_on: serde_json::Value = serde_json::from_str(&text).unwrap();
+    going_on["finished_at"] = serde_json::Value::Null;
+    std::fs::write(&result, going_on.to_string()).unwrap();
+    // Whoever holds its log open is the job's process.
+    let log = std::fs::OpenOptions::new()
+        .append(true)
+        .open(job.join("job.log"));
+    let log = log.unwrap();
+    let folders = std::fs::read_dir(&job).unwrap().flatten();
+    let results = folders.map(|folder| folder.path().join("result.json"));
+    let ends: Vec<(PathBuf, String)> = results
+        .filter_map(|path| Some((path.clone(), std::fs::read_to_string(path).ok()?)))
+        .collect();
+    ends.iter()
+        .for_each(|(path, _)| std::fs::remove_file(path).unwrap());
+    let mut watch = home
+        .docks("runs watch nightly-mixed --harbor")
+        .arg(&jobs)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let mut times = Vec::new();
+    for (path, text) in &ends {
+        let pause = Instant::now() + Duration::from_millis(fastrand::u64(500..1_500));
+        while Instant::now() < pause {
+            std::thread::park_timeout(pause.saturating_duration_since(Instant::now()));
+        }
+        let name = path.parent().unwrap().file_name().unwrap();
+        let changed = Instant::now();
+        std::fs::write(path, text).unwrap();
+        while !lines
+            .next()
+            .unwrap()
+            .unwrap()
+            .contains(name.to_str().unwrap())
+        {}
+        times.push(changed.elapsed());
+    }
+    drop((watch.kill(), watch.wait(), log));
+    row("a jobs directory", times);
 }
 
 /// Ends one run after the other and waits for its line.
@@ -204,11 +273,7 @@ fn late(rounds: usize) {
     }
     drop(watch.kill());
     drop(watch.wait());
-    times.sort();
-    let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64();
-    println!("\n| change → line of `docks runs watch`, {rounds} changes | p50 | p99 |");
-    println!("| --- | --- | --- |");
-    println!("| polled remote | {:.2} s | {:.2} s |", at(0.5), at(0.99));
+    row("a polled remote", times);
 }
 
 /// Counts what the daemon takes while so many watch and nothing changes.
