@@ -1,7 +1,7 @@
 //! `docks runs watch`, through real programs, from the first line to the exit code.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout};
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Output};
 use std::sync::{Arc, Mutex};
 
 use crate::real::{Real, eventually, signal};
@@ -90,9 +90,26 @@ impl Watch {
 
     /// Waits for its end; returns the exit code and every line.
     pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>, String) {
-        self.seen.extend(self.lines.lines().map(Result::unwrap));
-        let ended = Ended::of(self.child.wait_with_output().unwrap());
-        (ended.code, self.seen, ended.stderr)
+        let rest = self.lines.by_ref().lines().map(Result::unwrap);
+        self.seen.extend(rest);
+        let mut stderr = Vec::new();
+        if let Some(mut errors) = self.child.stderr.take() {
+            errors.read_to_end(&mut stderr).unwrap();
+        }
+        let ended = Ended::of(Output {
+            status: self.child.wait().unwrap(),
+            stdout: Vec::new(),
+            stderr,
+        });
+        (ended.code, std::mem::take(&mut self.seen), ended.stderr)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // A failed test leaves nobody watching.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
