@@ -271,9 +271,9 @@ class Watch:
 class Store:
     """One store: how docks is told of it, and how its object changes."""
 
-    def __init__(self, name, proxy, change, api=True, resumes=True, variables=None, home=None):
+    def __init__(self, name, proxy, change, api=True, variables=None, home=None):
         self.name, self.proxy, self.change = name, proxy, change
-        self.api, self.resumes, self.home = api, resumes, home
+        self.api, self.home = api, home
         self.variables = variables or {}
         self.extra = ["--no-daemon"]
         self.run = RUN
@@ -380,9 +380,7 @@ class Suite:
             code, out, err = self.artifacts(store, where, "--format", "json")
             cached = code == 0 and all(row["cached"] for row in json.loads(out))
             moved = store.proxy.moved - before if store.proxy else 0
-            # A store that names no version has to be read again to know.
-            if store.resumes:
-                self.check(store, "second time", cached and moved < STEP, f"{moved} {out} {err}")
+            self.check(store, "second time", cached and moved < STEP, f"{moved} {out} {err}")
         output = self.fresh()
         before = store.proxy.moved if store.proxy else 0
         code, out, err = self.ran(store, "cache", "pull", store.run, "--type", "logs")
@@ -405,8 +403,7 @@ class Suite:
             worst = max(worst, moved / SIZE)
             self.check(store, f"cut at {cut}", self.written(store, output) == [old], err)
             self.check(store, f"exit code of a cut at {cut}", code == 0, err)
-            if store.resumes:
-                self.check(store, f"bytes of a cut at {cut}", moved <= 1.1 * SIZE, moved)
+            self.check(store, f"bytes of a cut at {cut}", moved <= 1.1 * SIZE, moved)
             shutil.rmtree(output, ignore_errors=True)
         return f"{len(range(STEP, SIZE, STEP * self.args.every))}, at most {worst:.2f} ×"
 
@@ -441,7 +438,7 @@ class Suite:
         codes = [process.returncode for process in both]
         self.check(store, "two at once", codes == [0, 0], ended)
         self.check(store, "bytes of two at once", self.written(store, output) == [old])
-        if store.proxy and store.resumes:
+        if store.proxy:
             moved = store.proxy.moved - before
             self.check(store, "two at once move it once", moved <= 1.1 * SIZE, moved)
 
@@ -547,8 +544,6 @@ class Suite:
             "GCS (emulator)",
             proxy,
             lambda body: put(url, body, "POST"),
-            # It sends no ETag, so every try is from the beginning.
-            resumes=False,
             home=self.home("gcs", profile + f'gcs_endpoint = "http://127.0.0.1:{proxy.port}"\n'),
         )
         store.uri = "gs://bucket/logs.bin"

@@ -32,7 +32,7 @@ impl HttpService for Connector {
 ///
 /// The tag is weak and new each time: it proves nothing, so nothing is resumed on it, neither
 /// here nor inside `object_store`, which compares tags.
-fn name_something(headers: &mut HeaderMap) {
+pub(super) fn name_something(headers: &mut HeaderMap) {
     if !headers.contains_key(ETAG) {
         let tag = format!("W/\"{:016x}\"", fastrand::u64(..));
         if let Ok(tag) = HeaderValue::from_str(&tag) {

@@ -3,12 +3,15 @@
 //! Credentials are Google's application default ones. Without any, the request
 //! goes out unsigned, which is enough for public buckets.
 
+mod generation;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
+use self::generation::ByGeneration;
 use super::Surroundings;
 use super::bucket::{BoxedError, Provider, Signing, retry};
 use super::connector::Connector;
@@ -81,10 +84,14 @@ impl Provider for GcsSettings {
     ) -> Result<Arc<dyn ObjectStore>, BoxedError> {
         let mut builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(bucket)
-            .with_http_connector(connector)
+            .with_http_connector(connector.clone())
             .with_retry(retry());
         if let Some(endpoint) = &self.endpoint {
-            builder = builder.with_base_url(endpoint);
+            let named = ByGeneration {
+                connector,
+                endpoint: endpoint.trim_end_matches('/').to_owned(),
+            };
+            builder = builder.with_base_url(endpoint).with_http_connector(named);
         }
         match (signing, &self.credentials_file) {
             (Signing::Own, Some(file)) => {
