@@ -266,7 +266,6 @@ pub(crate) fn find_docksd(environment: &Environment) -> Result<PathBuf, Failure>
         })
 }
 
-/// Spawns docksd on its own and listens for its report in the background.
 /// Has docksd read its settings and end, so that nothing is given up for one that cannot start.
 ///
 /// # Errors
@@ -296,6 +295,7 @@ pub(crate) fn check(environment: &Environment) -> Result<(), Failure> {
     ))
 }
 
+/// Spawns docksd on its own and listens for its report in the background.
 fn spawn(program: &Path) -> Result<oneshot::Receiver<Result<(), NotReady>>, Failure> {
     let mut command = Command::new(program);
     command
