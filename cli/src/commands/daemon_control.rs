@@ -2,9 +2,8 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 
-use crate::connect::{Door, Ended, NOT_INHERITED, check, find_docksd};
+use crate::connect::{Door, Ended, check, docksd, find_docksd};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
@@ -74,11 +73,8 @@ async fn say_running(context: &Context, door: &Door) -> Result<(), Failure> {
 pub(super) fn run(options: &[OsString]) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let program = find_docksd(&environment)?;
-    let mut command = Command::new(&program);
+    let mut command = docksd(&program);
     command.args(options);
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
     let error = command.exec();
     let doing = format!("could not run {}", program.display());
     Err(Failure::chain(Kind::Failed, &doing, &error))

@@ -7,13 +7,12 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use docks_proto::credentials::{files, hub_token};
 use docks_proto::settings::{LOCAL_TENANT, Target, resolve};
 
 use crate::args::HubServe;
-use crate::connect::{Door, NOT_INHERITED, find_docksd, flags, settings_failure};
+use crate::connect::{Door, docksd, find_docksd, flags, settings_failure};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
@@ -31,11 +30,8 @@ pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
             introduce(context, &path, token.expose());
         }
     }
-    let mut command = Command::new(&program);
+    let mut command = docksd(&program);
     command.args(options(&door, args, &jobs)?);
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
     context.output.flush()?;
     let error = command.exec();
     let doing = format!("could not run {}", program.display());

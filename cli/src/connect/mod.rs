@@ -34,7 +34,7 @@ use crate::failure::{Failure, Kind};
 pub(crate) use door::Door;
 use door::SocketState;
 pub(crate) use gone::Ended;
-pub(crate) use start::{NOT_INHERITED, check, find_docksd};
+pub(crate) use start::{check, docksd, find_docksd};
 pub(crate) use trouble::{credential_failure, settings_failure};
 pub(crate) use ways::Rungs;
 

@@ -35,7 +35,7 @@ const REPORT_BYTES: u64 = 16 * 1024;
 
 /// Variables that pick a remote for one command. They must not become the daemon's own, which
 /// serves every profile and would hand one profile's token to another.
-pub(crate) const NOT_INHERITED: [&str; 5] = [
+pub(super) const NOT_INHERITED: [&str; 5] = [
     "DOCKS_API_URL",
     "DOCKS_TENANT_ID",
     "DOCKS_TOKEN",
@@ -266,6 +266,15 @@ pub(crate) fn find_docksd(environment: &Environment) -> Result<PathBuf, Failure>
         })
 }
 
+/// Returns docksd, ready for arguments, without what picks a remote for one command.
+pub(crate) fn docksd(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Has docksd read its settings and end, so that nothing is given up for one that cannot start.
 ///
 /// # Errors
@@ -275,11 +284,8 @@ pub(crate) fn check(environment: &Environment) -> Result<(), Failure> {
     /// With it a release of docksd ends that does not know the option.
     const USAGE: i32 = 2;
     let program = find_docksd(environment)?;
-    let mut command = Command::new(&program);
+    let mut command = docksd(&program);
     command.arg("--check").stdin(Stdio::null());
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
     let checked = command.output().map_err(|e| {
         let doing = format!("could not run {}", program.display());
         Failure::chain(Kind::Unreachable, &doing, &e)
@@ -297,7 +303,7 @@ pub(crate) fn check(environment: &Environment) -> Result<(), Failure> {
 
 /// Spawns docksd on its own and listens for its report in the background.
 fn spawn(program: &Path) -> Result<oneshot::Receiver<Result<(), NotReady>>, Failure> {
-    let mut command = Command::new(program);
+    let mut command = docksd(program);
     command
         .arg("--report")
         .stdin(Stdio::null())
@@ -306,9 +312,6 @@ fn spawn(program: &Path) -> Result<oneshot::Receiver<Result<(), NotReady>>, Fail
         // Away from the terminal's signals, and from a directory somebody may want to unmount.
         .process_group(0)
         .current_dir("/");
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
     let child = command.spawn().map_err(|e| {
         let doing = format!("could not run {}", program.display());
         Failure::chain(Kind::Unreachable, &doing, &e)

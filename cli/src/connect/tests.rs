@@ -169,7 +169,7 @@ async fn the_daemon_inherits_nothing_that_picks_a_remote() {
     let ladder = home.ladder(&program);
     start::start(&ladder.door).await.unwrap();
     let inherited = fs::read_to_string(home.path("notes.env")).unwrap();
-    for name in NOT_INHERITED {
+    for name in start::NOT_INHERITED {
         assert!(!inherited.contains(&format!("{name}=")), "{name}");
     }
     assert_eq!(
