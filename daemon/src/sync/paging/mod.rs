@@ -289,5 +289,4 @@ impl Walk {
 }
 
 #[cfg(test)]
-#[path = "paging_tests.rs"]
 mod tests;

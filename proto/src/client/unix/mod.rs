@@ -319,5 +319,4 @@ impl Opened {
 }
 
 #[cfg(test)]
-#[path = "unix_tests.rs"]
 mod tests;

@@ -298,5 +298,4 @@ fn key(object: &RawObject) -> String {
 }
 
 #[cfg(test)]
-#[path = "walk_tests.rs"]
 mod tests;
