@@ -5,9 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
-#[expect(dead_code, reason = "nothing is timed many times here")]
-mod rounds;
-
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
@@ -22,11 +19,8 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use fake_remote::{FakeRemote, TENANT, World};
-use rounds::{grouped, time};
-
-#[path = "../testkit/fake_remote/mod.rs"]
-pub mod fake_remote;
+use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
+use docksd_testkit::rounds::{grouped, time};
 
 /// Longest time that a first sync may take.
 const DEADLINE: Duration = Duration::from_secs(600);

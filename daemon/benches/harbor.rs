@@ -4,24 +4,15 @@
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
-mod rounds;
-
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd::mirror::{Learned, Mirror};
-use docksd::remote::harbor_jobs::{HarborJobs, Options};
-use docksd::remote::{Fetched, PageRequest, Remote};
+use docksd_harbor::{HarborJobs, Options};
+use docksd_mirror::{Learned, Mirror};
+use docksd_remote::{Fetched, PageRequest, Remote};
 
-use rounds::{grouped, median, time};
-
-#[path = "../testkit/harbor_jobs.rs"]
-#[expect(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "made for tests; the bench needs only the large job"
-)]
-mod harbor_jobs;
+use docksd_testkit::harbor_jobs;
+use docksd_testkit::rounds::{grouped, median, time};
 
 fn main() {
     let given = std::env::args().find_map(|a| a.parse().ok());

@@ -12,10 +12,6 @@
     reason = "a figure that cannot be measured is no figure"
 )]
 
-#[path = "../testkit/harbor_jobs.rs"]
-#[expect(dead_code, reason = "tests use more of it")]
-mod harbor_jobs;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,8 +23,9 @@ use docksd::config::Config;
 use docksd::hub::{Hub, Wanted};
 use docksd::instance::Instance;
 use docksd::registry::Network;
-use docksd::sync::SystemClock;
 use docksd::{World, run};
+use docksd_sync::SystemClock;
+use docksd_testkit::harbor_jobs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;

@@ -5,18 +5,16 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
-mod rounds;
-
 use std::time::{Duration, Instant};
 
 use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd::mirror::{Learned, Mirror, RunBatch};
+use docksd_mirror::{Learned, Mirror, RunBatch};
 use tokio::runtime::Runtime;
 
-use rounds::{grouped, median, time};
+use docksd_testkit::rounds::{grouped, median, time};
 
 const KIND: RunKind = RunKind::Evaluation;
 const TRIALS: u64 = 10_000;

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-#[path = "../testkit/fake_remote/mod.rs"]
-pub mod fake_remote;
-
-use fake_remote::{FakeRemote, World};
+use docksd_testkit::fake_remote::{FakeRemote, World};
 
 /// Serve made-up runs in the shape of the Docks API
 #[derive(Debug, Parser)]
@@ -45,6 +42,10 @@ async fn main() -> std::io::Result<()> {
         habits.cap = args.cap;
         habits.token = args.token;
     });
-    println!("{} tenant={}", remote.url(), fake_remote::TENANT);
+    println!(
+        "{} tenant={}",
+        remote.url(),
+        docksd_testkit::fake_remote::TENANT
+    );
     tokio::signal::ctrl_c().await
 }

@@ -13,9 +13,9 @@ use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 
-use crate::mirror::{Mirror, MirrorError, Resource, StatusEvent, Subject};
 use crate::registry::Source;
-use crate::sync::Clock;
+use docksd_mirror::{Mirror, MirrorError, Resource, StatusEvent, Subject};
+use docksd_sync::Clock;
 
 /// Between two looks at what changed.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -224,7 +224,7 @@ async fn trials_are_known(mirror: &Mirror, event: &StatusEvent) -> Result<bool, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirror::Learned;
+    use docksd_mirror::Learned;
 
     fn event(from: Option<&str>, to: &str, at: i64) -> StatusEvent {
         StatusEvent {

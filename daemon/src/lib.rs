@@ -4,19 +4,15 @@ pub mod api;
 pub mod config;
 pub mod ending;
 pub mod ends;
-pub mod feed;
 pub mod hub;
 pub mod instance;
 pub mod limits;
 pub mod logging;
-pub mod mirror;
 pub mod on_end;
 pub mod pull;
 pub mod registry;
-pub mod remote;
 pub mod report;
 pub mod schedule;
-pub mod sync;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,12 +25,13 @@ use tokio_cron_scheduler::JobSchedulerError;
 
 use api::Service;
 use config::Config;
+use docks_proto::error::chain;
+use docksd_sync::Clock;
 use ending::Ending;
 use hub::Hub;
 use instance::Instance;
 use registry::{Connect, Registry};
 use schedule::Schedule;
-use sync::Clock;
 
 /// What the daemon asks besides its own files: remotes and the time.
 pub struct World {
@@ -151,21 +148,4 @@ async fn anything_active(registry: &Registry) -> bool {
         }
     }
     false
-}
-
-/// Writes an error and its causes on one line.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // A transparent error repeats its cause.
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -57,6 +57,7 @@ const QUIET_LIBRARIES: &str = "hyper=warn,reqwest=warn,rustls=warn,tokio_cron_sc
 ///
 /// [`LogError`]; nothing is logged then, and the daemon serves all the same.
 pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError> {
+    let filter = with_crate_names(filter);
     let filter = EnvFilter::try_new(format!("{QUIET_LIBRARIES},{filter}"))
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
@@ -73,6 +74,24 @@ pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError>
     }
     log_panics();
     Ok(())
+}
+
+/// Modules that log filters name, and the crates that they have become.
+const CRATES: [(&str, &str); 5] = [
+    ("docksd::remote::harbor_jobs", "docksd_harbor"),
+    ("docksd::remote", "docksd_remote"),
+    ("docksd::mirror", "docksd_mirror"),
+    ("docksd::sync", "docksd_sync"),
+    ("docksd::feed", "docksd_events"),
+];
+
+/// Translates modules of earlier releases in a filter, so that settings that name them go on working.
+fn with_crate_names(filter: &str) -> String {
+    CRATES
+        .iter()
+        .fold(filter.to_owned(), |filter, (module, name)| {
+            filter.replace(module, name)
+        })
 }
 
 fn files(dir: &Path) -> Result<RollingFileAppender, LogError> {
@@ -110,6 +129,15 @@ mod tests {
         for bad in ["", "loud", "info,", "=", "docksd::sync=loud"] {
             assert!(!is_filter(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn filters_of_earlier_releases_name_the_crates_of_this_one() {
+        let filter = "info,docksd::sync=debug,docksd::remote::harbor_jobs=trace,docksd::hub=warn";
+        assert_eq!(
+            with_crate_names(filter),
+            "info,docksd_sync=debug,docksd_harbor=trace,docksd::hub=warn"
+        );
     }
 
     #[test]

@@ -11,8 +11,8 @@ use docksd::instance::Instance;
 use docksd::logging::{self, Destination};
 use docksd::registry::Network;
 use docksd::report::Reporter;
-use docksd::sync::SystemClock;
 use docksd::{World, run};
+use docksd_sync::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {

@@ -15,8 +15,8 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
 use crate::ends::{Ends, LOOK_AGAIN};
-use crate::mirror::MirrorError;
 use crate::registry::{Registry, Source};
+use docksd_mirror::MirrorError;
 
 /// Note of a mirror: the change up to which ended runs were pulled.
 const NOTE: &str = "pulled_to";
@@ -39,7 +39,7 @@ pub async fn keep_pulling(registry: Arc<Registry>, settings: Settings) {
     loop {
         for source in registry.open_sources() {
             if let Err(error) = look(&registry, &settings, &source, &mut ends).await {
-                let (remote, error) = (source.location(), crate::chain(&error));
+                let (remote, error) = (source.location(), docks_proto::error::chain(&error));
                 tracing::warn!(remote, error, "could not look for runs to pull");
             }
         }

@@ -7,9 +7,9 @@ use docks_proto::time::UnixMs;
 use tokio::sync::Mutex;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use crate::mirror::Retention;
 use crate::registry::{Registry, Source};
-use crate::sync::Poke;
+use docksd_mirror::Retention;
+use docksd_sync::Poke;
 
 /// When the jobs are due, as cron lines that begin with seconds, in UTC.
 #[derive(Debug, Clone)]

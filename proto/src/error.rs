@@ -180,3 +180,19 @@ pub fn parse_complaint(body: &[u8]) -> RemoteComplaint {
         _ => RemoteComplaint::default(),
     }
 }
+/// Writes an error and its causes on one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // A transparent error repeats its cause.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

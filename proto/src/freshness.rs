@@ -11,6 +11,10 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::routes;
 use crate::time::UnixMs;
 
+/// A validator of an earlier answer (an `ETag`), sent as `If-None-Match` (RFC 9110 §13.1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validator(pub String);
+
 /// What a request allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Allowed {

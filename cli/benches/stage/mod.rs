@@ -11,9 +11,9 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
-use docksd::mirror::{Confirmed, Learned, Mirror, Resource, RunBatch};
 use docksd::registry::{database, identity};
-use docksd::sync::apply::swept_note;
+use docksd_mirror::{Confirmed, Learned, Mirror, Resource, RunBatch};
+use docksd_sync::apply::swept_note;
 
 /// Nobody listens there: what is timed is the mirror, and no answer changes it meanwhile.
 const API_URL: &str = "http://127.0.0.1:9";

@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docksd::mirror::Mirror;
-use docksd::remote::Following;
-use docksd::remote::harbor_jobs::{HarborJobs, Options};
-use docksd::sync::{self, Clock, SystemClock};
+use docksd_harbor::{HarborJobs, Options};
+use docksd_mirror::Mirror;
+use docksd_remote::Following;
+use docksd_sync::{Clock, SystemClock};
 
 use crate::directory::{begin, name, result, result_of_job};
-use crate::rounds::time;
+use docksd_testkit::rounds::time;
 
 /// Trials at once.
 const TRIALS: usize = 64;
@@ -47,11 +47,11 @@ pub(crate) async fn visible() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (mirror, _) = Mirror::open(&home.path().join("m.db"), "bench", clock.wall()).unwrap();
     let jobs = HarborJobs::open(&[&dir], Options::default()).unwrap();
-    let handle = sync::spawn(
+    let handle = docksd_sync::spawn(
         Arc::new(jobs),
         mirror.clone(),
         clock,
-        sync::Options::default(),
+        docksd_sync::Options::default(),
     );
     let began = Instant::now();
     let known = || async {

@@ -8,8 +8,6 @@
 
 mod directory;
 mod followed;
-#[path = "../rounds/mod.rs"]
-mod rounds;
 mod viewer;
 
 use std::path::Path;
@@ -20,12 +18,12 @@ use std::time::{Duration, Instant};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd::mirror::{Learned, Mirror};
-use docksd::remote::harbor_jobs::{HarborJobs, Options};
-use docksd::remote::{Fetched, PageRequest, Remote};
+use docksd_harbor::{HarborJobs, Options};
+use docksd_mirror::{Learned, Mirror};
+use docksd_remote::{Fetched, PageRequest, Remote};
 
 use directory::Shape;
-use rounds::{grouped, median, time};
+use docksd_testkit::rounds::{grouped, median, time};
 
 fn main() {
     let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();

@@ -17,9 +17,9 @@ use super::freshen::{self, Ask, freshen};
 use super::pick::Ids;
 use super::run::question;
 use super::{Service, encode, statuses};
-use crate::mirror::{Confirmed, LooseRun, Resource, StatusOf};
 use crate::registry::Source;
-use crate::sync::Want;
+use docksd_mirror::{Confirmed, LooseRun, Resource, StatusOf};
+use docksd_sync::Want;
 
 /// Runs that are looked at for trials that are not mirrored, or not for good.
 const MOST: usize = 10_000;
@@ -96,7 +96,11 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
         for run in missing {
             // What fails is missing, and the answer says so.
             if let Err(error) = freshen::read_through(source, want(run), ask.not_before()).await {
-                tracing::debug!(run = run.id, error = crate::chain(&error), "no trials");
+                tracing::debug!(
+                    run = run.id,
+                    error = docks_proto::error::chain(&error),
+                    "no trials"
+                );
             }
         }
     };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use docks_proto::time::UnixMs;
 
-use crate::mirror::{Confirmed, Resource};
+use docksd_mirror::{Confirmed, Resource};
 
 /// Bytes kept per remote; the idle daemon is to stay below 30 MB.
 const MOST_BYTES: usize = 4 << 20;

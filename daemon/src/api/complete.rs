@@ -12,8 +12,8 @@ use docks_proto::query::{ListQuery, Row};
 use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
-use crate::mirror::{Listing, Resource};
 use crate::registry::Source;
+use docksd_mirror::{Listing, Resource};
 
 /// How long a question waits for the first sweep; after that what is there is better.
 const PATIENCE: Duration = Duration::from_secs(15);

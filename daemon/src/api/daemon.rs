@@ -15,9 +15,8 @@ use tokio::sync::mpsc;
 
 use super::Service;
 use super::error::ApiError;
-use crate::mirror;
 use crate::registry::Source;
-use crate::remote::Following;
+use docksd_remote::Following;
 
 /// Lines of progress that may wait for a slow reader.
 const LINES_WAITING: usize = 16;
@@ -35,7 +34,7 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
         pid: std::process::id(),
         version: docks_proto::VERSION.to_owned(),
         protocol: docks_proto::PROTOCOL,
-        sqlite_version: mirror::sqlite_version().to_owned(),
+        sqlite_version: docksd_mirror::sqlite_version().to_owned(),
         socket: places.socket.display().to_string(),
         log_dir: places.log_dir().display().to_string(),
         uptime_s: service
@@ -57,7 +56,7 @@ async fn remote_status(service: &Service, source: &Source) -> RemoteStatus {
     // A mirror that cannot even be counted is what status is asked for.
     let unreadable = stats.as_ref().err().map(|error| SyncFailure {
         at: service.wall().rfc3339(),
-        message: crate::chain(error),
+        message: docks_proto::error::chain(error),
         consecutive: 1,
     });
     let stats = stats.unwrap_or_default();
@@ -152,7 +151,7 @@ fn line(progress: &SyncProgress) -> Bytes {
 
 /// The last line when the engine ended before the work did.
 fn broken_off() -> SyncProgress {
-    let (_, detail) = ApiError::Sync(crate::sync::SyncError::Stopped).told();
+    let (_, detail) = ApiError::Sync(docksd_sync::SyncError::Stopped).told();
     SyncProgress {
         done: 0,
         left: 0,

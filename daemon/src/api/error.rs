@@ -13,10 +13,10 @@ use docks_proto::settings::SettingsError;
 use docks_proto::time::UnixMs;
 
 use super::guard::Refusal;
-use crate::mirror::MirrorError;
 use crate::registry::NoSource;
-use crate::remote::{FaultClass, RemoteError};
-use crate::sync::SyncError;
+use docksd_mirror::MirrorError;
+use docksd_remote::{FaultClass, RemoteError};
+use docksd_sync::SyncError;
 
 /// Why a request has no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -190,7 +190,7 @@ fn internal(error: &MirrorError) -> (StatusCode, ErrorDetail) {
     if matches!(error, MirrorError::Closed) {
         return ending();
     }
-    let message = sentence(&crate::chain(error));
+    let message = sentence(&docks_proto::error::chain(error));
     tracing::error!(error = message, "the mirror failed");
     (
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -220,7 +220,7 @@ fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> ErrorDetail {
 }
 
 fn no_source(none: &NoSource) -> (StatusCode, ErrorDetail) {
-    let message = sentence(&crate::chain(none));
+    let message = sentence(&docks_proto::error::chain(none));
     let (status, code) = match none {
         NoSource::Closed => return ending(),
         NoSource::Mirror { source, .. } => {

@@ -18,9 +18,9 @@ use super::error::ApiError;
 use super::freshen::Ask;
 use super::{Service, find};
 use crate::ending::Ending;
-use crate::feed::Reader;
-use crate::mirror::Stored;
 use crate::registry::Source;
+use docksd_events::Reader;
+use docksd_mirror::Stored;
 
 /// A comment is sent when nothing was said for this long: readers then know that we live, and we
 /// learn whether they do.
@@ -140,7 +140,7 @@ impl Telling {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let error = crate::chain(&error);
+                    let error = docks_proto::error::chain(&error);
                     tracing::warn!(error, "could not go on telling what changes");
                     return None;
                 }

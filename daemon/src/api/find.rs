@@ -9,9 +9,9 @@ use super::answers::Of;
 use super::complete;
 use super::error::ApiError;
 use super::freshen::{Ask, read_through, says_not_there};
-use crate::mirror::{Confirmed, Resolution, Resource, Stored};
 use crate::registry::Source;
-use crate::sync::Want;
+use docksd_mirror::{Confirmed, Resolution, Resource, Stored};
+use docksd_sync::Want;
 
 /// Finds a run by full id, exact name or unique prefix, asking the remote if the mirror has none.
 pub(super) async fn run(

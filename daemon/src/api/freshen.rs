@@ -7,10 +7,10 @@ use docks_proto::time::UnixMs;
 
 use super::answers::Of;
 use super::error::ApiError;
-use crate::mirror::Confirmed;
 use crate::registry::Source;
-use crate::remote::FaultClass;
-use crate::sync::{SyncError, Want};
+use docksd_mirror::Confirmed;
+use docksd_remote::FaultClass;
+use docksd_sync::{SyncError, Want};
 
 /// How long a request waits for the remote: as long as the public Python client.
 const PATIENCE: Duration = Duration::from_secs(30);

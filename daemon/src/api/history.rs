@@ -17,8 +17,8 @@ use super::answers::Of;
 use super::error::ApiError;
 use super::events::{any_run, tenant};
 use super::{Service, encode, find, freshen};
-use crate::mirror::{Confirmed, Resource, StatusEvent};
 use crate::registry::Source;
+use docksd_mirror::{Confirmed, Resource, StatusEvent};
 
 /// Changes in one answer, whatever is asked: some tens of megabytes.
 const MOST: u64 = 100_000;

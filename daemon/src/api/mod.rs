@@ -1,7 +1,7 @@
 //! What is answered on the socket.
 //!
 //! Handlers decode, call and encode. What to fetch and when is for
-//! [`crate::sync`]; what is stored, for [`crate::mirror`].
+//! [`docksd_sync`]; what is stored, for [`docksd_mirror`].
 
 mod all_trials;
 pub mod answers;

@@ -17,9 +17,9 @@ use super::find;
 use super::freshen::{self, freshen};
 use super::pick::Ids;
 use super::{Service, encode, statuses};
-use crate::mirror::{Resource, StatusOf};
 use crate::registry::Source;
-use crate::sync::Want;
+use docksd_mirror::{Resource, StatusOf};
+use docksd_sync::Want;
 
 /// How long an action may take; given up earlier, nobody would know what became of it.
 const ACTION_PATIENCE: Duration = Duration::from_secs(40);
@@ -149,7 +149,7 @@ async fn again(
     source: &Source,
     kind: RunKind,
     id: &str,
-) -> Result<crate::mirror::Stored, ApiError> {
+) -> Result<docksd_mirror::Stored, ApiError> {
     let stored = source.mirror.run(kind, id).await?;
     stored.ok_or_else(|| find::no_run(kind, id, None))
 }

@@ -2,8 +2,8 @@
 
 use docks_proto::query::ListQuery;
 
-use crate::mirror::{MirrorError, StatusOf};
 use crate::registry::Source;
+use docksd_mirror::{MirrorError, StatusOf};
 
 /// Tells whether each status of an empty answer's question was ever seen; `None` where that
 /// was not the question.

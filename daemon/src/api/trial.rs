@@ -16,8 +16,8 @@ use super::freshen::{self, freshen};
 use super::pick::Ids;
 use super::run::question;
 use super::{Service, encode, statuses};
-use crate::mirror::{Resource, StatusOf};
-use crate::sync::Want;
+use docksd_mirror::{Resource, StatusOf};
+use docksd_sync::Want;
 
 /// All trials, when nobody says how many.
 const ALL: u64 = 0;

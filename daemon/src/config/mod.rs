@@ -23,11 +23,11 @@ pub use file::{BadDaemonFile, DaemonFile};
 pub use hub::HubFlags;
 
 use crate::hub::{BadHub, HubSettings};
-use crate::mirror::Retention;
 use crate::on_end::Rule;
 use crate::pull;
 use crate::schedule::Calendar;
-use crate::sync::Options;
+use docksd_mirror::Retention;
+use docksd_sync::Options;
 
 /// Idle time after which the daemon ends by itself, unless it is told otherwise.
 const IDLE_EXIT: Duration = Duration::from_secs(12 * 3_600);

@@ -59,7 +59,10 @@ impl Keeper {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if stamp.is_none() || known.stamp != stamp {
             let token = hub_token::read(&self.path).unwrap_or_else(|error| {
-                tracing::error!(error = crate::chain(&error), "nobody is let in");
+                tracing::error!(
+                    error = docks_proto::error::chain(&error),
+                    "nobody is let in"
+                );
                 None
             });
             *known = Known {

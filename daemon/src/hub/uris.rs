@@ -12,7 +12,7 @@ use docks_proto::settings::LOCAL_TENANT;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::remote::harbor_jobs::file_uri;
+use docksd_harbor::file_uri;
 
 /// Last segment before the path of a file, below its run or trial.
 pub(super) const ARTIFACTS: &str = "artifacts";

@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 pub use rule::{Rule, Wish};
 
 use crate::ends::{Ends, LOOK_AGAIN};
-use crate::mirror::{MirrorError, StatusEvent, Subject};
 use crate::registry::{Pick, Registry, Source};
+use docksd_mirror::{MirrorError, StatusEvent, Subject};
 
 /// Note of a mirror: the change up to which ends were acted on.
 const NOTE: &str = "acted_to";
@@ -63,7 +63,7 @@ pub async fn keep_acting(registry: Arc<Registry>, rules: Vec<Rule>, environment:
     loop {
         for source in actor.registry.open_sources() {
             if let Err(error) = actor.look(&source, &mut ends, &mut acting).await {
-                let (remote, error) = (source.location(), crate::chain(&error));
+                let (remote, error) = (source.location(), docks_proto::error::chain(&error));
                 tracing::warn!(remote, error, "could not look for runs that ended");
             }
         }
@@ -77,7 +77,7 @@ async fn open_named(registry: &Registry, rules: &[Rule]) {
     for profile in rules.iter().flat_map(|rule| &rule.profiles) {
         let opened = registry.source(Pick::Profile(profile.clone()), None).await;
         if let Err(error) = opened {
-            let error = crate::chain(&error);
+            let error = docks_proto::error::chain(&error);
             tracing::warn!(profile, error, "a rule of on_end names a profile in vain");
         }
     }

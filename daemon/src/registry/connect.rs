@@ -6,9 +6,9 @@ use docks_proto::client::{HttpsTransport, Limits, SendError};
 use docks_proto::settings::Target;
 
 use super::tokens::{Signed, Tokens};
-use crate::remote::docks_api::{DocksApi, TokenSource};
-use crate::remote::harbor_jobs::{self, HarborJobs};
-use crate::remote::{Remote, RemoteError};
+use docksd_harbor::HarborJobs;
+use docksd_remote::docks_api::{DocksApi, TokenSource};
+use docksd_remote::{Remote, RemoteError};
 
 /// Makes remotes. The daemon's is [`Network`]; tests bring their own.
 pub trait Connect: Send + Sync + 'static {
@@ -54,7 +54,7 @@ impl Connect for Network {
                 Ok(Arc::new(Signed::new(remote, Arc::clone(tokens))))
             }
             Target::HarborJobs { dirs } => {
-                let options = harbor_jobs::Options::default();
+                let options = docksd_harbor::Options::default();
                 Ok(Arc::new(if known {
                     HarborJobs::new(dirs, options)
                 } else {

@@ -26,11 +26,11 @@ use self::settings::{Resolved, Settings, canonical};
 use self::tokens::Tokens;
 use crate::api::answers::Answers;
 use crate::config::Config;
-use crate::feed::Feed;
-use crate::mirror::{Mirror, MirrorError};
-use crate::remote::RemoteError;
-use crate::remote::docks_api::TokenSource;
-use crate::sync::{self, Clock, Options};
+use docksd_events::Feed;
+use docksd_mirror::{Mirror, MirrorError};
+use docksd_remote::RemoteError;
+use docksd_remote::docks_api::TokenSource;
+use docksd_sync::{Clock, Options};
 
 /// Which remote a request means.
 #[derive(Debug, Clone)]
@@ -302,13 +302,13 @@ impl Registry {
             }
         }));
         let kind = remote.traits().kind;
-        let sync = sync::spawn(
+        let sync = docksd_sync::spawn(
             remote,
             mirror.clone(),
             Arc::clone(&self.clock),
             self.options.clone(),
         );
-        let feed = Feed::new(mirror.clone(), Arc::new(sync.clone()));
+        let feed = Feed::new(mirror.clone(), Arc::new(source::Engine(sync.clone())));
         tracing::info!(remote = location, kind, "mirroring {location}");
         Ok(Arc::new(Source {
             target,
@@ -350,7 +350,7 @@ impl Registry {
                 self.asides().insert(source.target.clone(), aside);
             }
             Ok(Err(error)) => {
-                let error = crate::chain(&error);
+                let error = docks_proto::error::chain(&error);
                 tracing::error!(remote, error, "could not set a damaged mirror aside");
             }
             Err(_) => return,
@@ -383,7 +383,7 @@ impl Registry {
         for resolved in likely {
             let location = resolved.target.to_string();
             if let Err(error) = self.open(resolved).await {
-                let error = crate::chain(&error);
+                let error = docks_proto::error::chain(&error);
                 tracing::warn!(remote = location, error, "could not open {location}");
             }
         }

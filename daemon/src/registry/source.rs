@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use docks_proto::event::SourceState;
 use docks_proto::settings::Target;
 
 use super::tokens::Tokens;
 use crate::api::answers::Answers;
-use crate::feed::Feed;
-use crate::mirror::{Mirror, Opened};
-use crate::sync::SyncHandle;
+use docksd_events::{Attention, Feed};
+use docksd_mirror::{Mirror, Opened, Resource};
+use docksd_sync::SyncHandle;
 
 /// How often a use is written down.
 const MARK_EVERY: Duration = Duration::from_secs(3_600);
@@ -44,6 +45,19 @@ pub struct Source {
     pub answers: Answers,
     pub(super) tokens: Arc<Tokens>,
     pub(super) marked_s: AtomicU64,
+}
+
+/// The engine as a feed asks it.
+pub(super) struct Engine(pub(super) SyncHandle);
+
+impl Attention for Engine {
+    fn touch(&self, what: &Resource) {
+        self.0.touch(what);
+    }
+
+    fn sight(&self) -> SourceState {
+        self.0.sight()
+    }
 }
 
 impl Source {

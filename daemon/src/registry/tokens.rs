@@ -12,8 +12,8 @@ use docks_proto::settings::{Environment, Target};
 
 use super::settings::Settings;
 use crate::config::KEYRING_PATIENCE;
-use crate::remote::docks_api::TokenSource;
-use crate::remote::{Fetched, Page, PageRequest, Remote, RemoteError, Traits, Validator};
+use docksd_remote::docks_api::TokenSource;
+use docksd_remote::{Fetched, Page, PageRequest, Remote, RemoteError, Traits, Validator};
 
 /// Finds the token of a remote: one that a request brought, else that of a profile.
 ///

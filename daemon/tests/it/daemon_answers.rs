@@ -8,8 +8,8 @@ use docks_proto::freshness::{Allowed, Freshness, Source};
 use docks_proto::routes::RunKind;
 use docks_proto::status::{DaemonStatus, SyncProgress};
 
-use crate::testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
-use crate::testkit::test_daemon::{TestDaemon, detail, eventually, ids};
+use crate::test_daemon::{TestDaemon, detail, eventually, ids};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
 
 async fn both(runs: usize, trials: usize) -> (FakeRemote, TestDaemon) {
     let remote = FakeRemote::start(World::sample(runs, trials)).await;

@@ -1,7 +1,7 @@
 //! What no handler gets to see, on every route.
 
-use crate::testkit::fake_remote::{FakeRemote, World};
-use crate::testkit::test_daemon::TestDaemon;
+use crate::test_daemon::TestDaemon;
+use docksd_testkit::fake_remote::{FakeRemote, World};
 
 const ROUTES: [(&str, &str); 14] = [
     ("GET", "/tenants/ten/runs"),

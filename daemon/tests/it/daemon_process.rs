@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::testkit::test_daemon::{eventually, places};
+use crate::test_daemon::{eventually, places};
 
 const DOCKSD: &str = env!("CARGO_BIN_EXE_docksd");
 

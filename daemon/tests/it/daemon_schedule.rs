@@ -2,8 +2,8 @@
 
 use docks_proto::status::DaemonStatus;
 
-use crate::testkit::fake_remote::{FakeRemote, World};
-use crate::testkit::test_daemon::{TestDaemon, eventually};
+use crate::test_daemon::{TestDaemon, eventually};
+use docksd_testkit::fake_remote::{FakeRemote, World};
 
 async fn status(daemon: &TestDaemon) -> DaemonStatus {
     let reply = daemon.get_with("/v1/status", &[]).await;

@@ -8,8 +8,8 @@ use std::path::Path;
 use docks_proto::paths::Places;
 use docksd::instance::{ClaimError, Instance, Standing};
 
-use crate::testkit::fake_remote::{FakeRemote, World};
-use crate::testkit::test_daemon::{TestDaemon, eventually, places};
+use crate::test_daemon::{TestDaemon, eventually, places};
+use docksd_testkit::fake_remote::{FakeRemote, World};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777

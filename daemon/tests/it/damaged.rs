@@ -11,8 +11,8 @@ use docks_proto::freshness::Allowed;
 use docks_proto::routes::RunKind;
 use tokio::time::{Instant, sleep};
 
-use crate::testkit::fake_remote::World;
 use crate::upstream_support::{Question, Site};
+use docksd_testkit::fake_remote::World;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

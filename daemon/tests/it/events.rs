@@ -12,8 +12,8 @@ use docks_proto::time::UnixMs;
 use http::HeaderMap;
 use tokio::time::timeout;
 
-use crate::testkit::fake_remote::{FakeRemote, TENANT, World};
-use crate::testkit::test_daemon::{DEADLINE, TestDaemon, detail};
+use crate::test_daemon::{DEADLINE, TestDaemon, detail};
+use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
 
 fn client(daemon: &TestDaemon) -> Client {
     let deadlines = Deadlines {

@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
-use docksd::mirror::{Learned, Mirror, StatusEvent, Stored, Subject};
-use docksd::remote::Following;
-use docksd::remote::harbor_jobs::{HarborJobs, Options};
-use docksd::sync::{self, Clock, SyncHandle, SystemClock};
+use docksd_harbor::{HarborJobs, Options};
+use docksd_mirror::{Learned, Mirror, StatusEvent, Stored, Subject};
+use docksd_remote::Following;
+use docksd_sync::{Clock, SyncHandle, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harbor_jobs::{copy_tree, samples, timeline};
-use crate::testkit::test_daemon::eventually;
+use crate::test_daemon::eventually;
+use docksd_testkit::harbor_jobs::{copy_tree, samples, timeline};
 
 const JOB: &str = "nightly-mixed";
 const ID: &str = "e8c003f5-a129-414b-9d33-4c12687eb455";
@@ -45,11 +45,11 @@ impl Stage {
         let path = home.path().join("mirror.db");
         let (mirror, _) = Mirror::open(&path, "jobs", clock.wall()).unwrap();
         let jobs = HarborJobs::open(&[&dir], Options::default()).unwrap();
-        let sync = sync::spawn(
+        let sync = docksd_sync::spawn(
             Arc::new(jobs),
             mirror.clone(),
             clock,
-            sync::Options::default(),
+            docksd_sync::Options::default(),
         );
         let stage = Self { home, mirror, sync };
         let follows = || async {

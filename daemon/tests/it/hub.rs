@@ -5,7 +5,7 @@ use std::io::Read;
 use docks_proto::credentials::hub_token;
 
 use crate::hub_support::TestHub;
-use crate::testkit::test_daemon::{detail, eventually};
+use crate::test_daemon::{detail, eventually};
 
 const RUNS: &str = "/tenants/local/harbor/runs";
 

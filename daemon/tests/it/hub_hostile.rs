@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::hub_support::{TestHub, told};
-use crate::testkit::test_daemon::DEADLINE;
+use crate::test_daemon::DEADLINE;
 
 const RUNS: &str = "/tenants/local/harbor/runs";
 

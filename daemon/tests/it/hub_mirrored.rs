@@ -7,7 +7,7 @@ use docks_proto::freshness::Allowed;
 use docks_proto::status::DaemonStatus;
 
 use crate::hub_support::TestHub;
-use crate::testkit::test_daemon::{TestDaemon, eventually, ids};
+use crate::test_daemon::{TestDaemon, eventually, ids};
 
 fn profile(hub: &TestHub, token: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();

@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::harbor_jobs::{copy_tree, samples};
-use crate::testkit::test_daemon::{DEADLINE, TestDaemon};
+use crate::test_daemon::{DEADLINE, TestDaemon};
+use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
 /// One answer, split.
 #[derive(Debug)]

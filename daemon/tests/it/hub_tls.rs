@@ -6,9 +6,9 @@ use std::path::Path;
 use docksd::hub::Wanted;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::harbor_jobs::{copy_tree, samples};
 use crate::hub_support::TestHub;
-use crate::testkit::test_daemon::{TestDaemon, detail, eventually};
+use crate::test_daemon::{TestDaemon, detail, eventually};
+use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
 fn certify(dir: &Path) {
     let CertifiedKey { cert, signing_key } =

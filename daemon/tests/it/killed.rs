@@ -13,8 +13,8 @@ use docks_proto::routes::RunKind;
 use docks_proto::{client::Limits, client::sense};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::testkit::fake_remote::World;
 use crate::upstream_support::{Site, everything};
+use docksd_testkit::fake_remote::World;
 
 /// Kills, unless the environment asks for another number.
 const ROUNDS: usize = 200;

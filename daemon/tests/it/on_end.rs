@@ -8,8 +8,8 @@ use docksd::on_end::{Rule, Wish};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::testkit::fake_remote::{FakeRemote, TENANT, World};
-use crate::testkit::test_daemon::{TestDaemon, eventually};
+use crate::test_daemon::{TestDaemon, eventually};
+use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
 
 /// A home for `remote`.
 fn home(remote: &FakeRemote) -> TempDir {

@@ -7,8 +7,8 @@ use docks_proto::freshness::Allowed;
 use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 
-use crate::testkit::fake_remote::World;
 use crate::upstream_support::{Question, Site};
+use docksd_testkit::fake_remote::World;
 
 const READERS: usize = 50;
 

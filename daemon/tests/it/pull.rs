@@ -10,8 +10,8 @@ use docks_artifacts::source::StoreVariables;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use crate::testkit::fake_remote::{FakeRemote, TENANT, World};
-use crate::testkit::test_daemon::{TestDaemon, eventually};
+use crate::test_daemon::{TestDaemon, eventually};
+use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
 
 /// A store that has every object; ends with the test's process.
 fn store() -> String {

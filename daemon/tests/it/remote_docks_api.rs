@@ -7,12 +7,12 @@ use docks_proto::client::{HttpsTransport, Limits, SendError};
 use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::secret::Token;
-use docksd::remote::{
+use docksd_remote::{
     DocksApi, FaultClass, Fetched, Page, PageRequest, Remote, RemoteError, Validator,
 };
 use futures_util::{StreamExt, stream};
 
-use crate::testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
 
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(2),

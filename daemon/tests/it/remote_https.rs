@@ -10,7 +10,7 @@ use docks_proto::client::{HttpsTransport, Limits, Reply, Request, SendError};
 use docks_proto::secret::Token;
 use tokio::net::TcpListener;
 
-use crate::testkit::fake_remote::{FakeRemote, Fault, Habits, World};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, Habits, World};
 
 /// Short enough for tests, and still a thousand times what loopback needs.
 const SHORT: Limits = Limits {

@@ -8,8 +8,8 @@ use std::process::Command;
 use docks_proto::client::{HttpsTransport, Limits, Request, SendError};
 use docks_proto::secret::Token;
 
-use crate::testkit::fake_remote::{FakeRemote, World};
-use crate::testkit::tls_front::{Flaw, TlsFront};
+use docksd_testkit::fake_remote::{FakeRemote, World};
+use docksd_testkit::tls_front::{Flaw, TlsFront};
 
 const URL: &str = "DOCKSD_TEST_TLS_URL";
 

@@ -11,7 +11,7 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use http::HeaderMap;
 
-use crate::testkit::fake_remote::{FakeRemote, Fault, Habits, Order, TENANT, World, Wrap};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, Habits, Order, TENANT, World, Wrap};
 
 fn client(remote: &FakeRemote) -> Client {
     let limits = Limits {

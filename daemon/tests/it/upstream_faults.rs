@@ -9,9 +9,9 @@ use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
-use crate::testkit::fake_remote::{FakeRemote, Fault, World};
-use crate::testkit::tls_front::{Flaw, TlsFront};
 use crate::upstream_support::{Came, Question, Site};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, World};
+use docksd_testkit::tls_front::{Flaw, TlsFront};
 
 /// Daemons at once: more only wait for the processor.
 const AT_ONCE: usize = 8;

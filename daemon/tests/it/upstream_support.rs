@@ -20,16 +20,16 @@ use docksd::config::Config;
 use docksd::instance::Instance;
 use docksd::registry::tokens::Tokens;
 use docksd::registry::{Connect, Network};
-use docksd::remote::{Remote, RemoteError};
-use docksd::sync::{Clock, SystemClock};
 use docksd::{RunError, World as Around, run};
+use docksd_remote::{Remote, RemoteError};
+use docksd_sync::{Clock, SystemClock};
 use http::HeaderMap;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::testkit::fake_remote::{FakeRemote, TENANT, World};
+use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
 
 /// No answer may take longer.
 pub(crate) const CEILING: Duration = Duration::from_secs(10);
@@ -290,7 +290,7 @@ pub(crate) fn texts(body: &[u8]) -> Vec<String> {
     texts
 }
 
-fn sorted(items: &[crate::testkit::fake_remote::world::Item]) -> Vec<String> {
+fn sorted(items: &[docksd_testkit::fake_remote::world::Item]) -> Vec<String> {
     let mut texts: Vec<String> = items.iter().map(|item| item.text.clone()).collect();
     texts.sort();
     texts

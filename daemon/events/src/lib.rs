@@ -1,0 +1,252 @@
+//! Events: one reading of the history for all who watch a remote.
+//!
+//! [`Feed::pump`] reads what a commit added to the history once and keeps it at
+//! hand, as the bytes that are sent. A [`Reader`] takes from there at its own
+//! pace and holds nothing but its place: the history itself is its queue, so
+//! one that is slow loses nothing and holds up nobody. What is long past is read
+//! from the mirror, and coalesced where it is much.
+
+mod board;
+mod coalesce;
+mod follow;
+mod frame;
+mod reader;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use docks_proto::event::{EventQuery, Position, SourceState};
+use tokio::sync::watch;
+
+use board::Board;
+use follow::Followed;
+use frame::Item;
+pub use reader::Reader;
+use reader::Snapshot;
+use ring::Ring;
+
+use docksd_mirror::{Mirror, MirrorError, Resource};
+
+/// Changes that are read at once.
+const BATCH: usize = 1_024;
+/// Time between two looks at what changes without a commit.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two signs of interest; the engine remembers one for a minute.
+const TOUCH_TICKS: u64 = 10;
+/// Present states that are kept for others who ask the same.
+const SNAPSHOTS: usize = 8;
+
+/// What a feed asks of whoever syncs.
+pub trait Attention: Send + Sync + 'static {
+    /// Somebody looks at this.
+    fn touch(&self, what: &Resource);
+    /// Whether the remote can be seen.
+    fn sight(&self) -> SourceState;
+}
+
+/// What woken readers look at: how far the history and the board are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Mark {
+    seq: u64,
+    posted: u64,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ring: Ring,
+    board: Board,
+    followed: Followed,
+    snapshots: HashMap<EventQuery, Arc<Snapshot>>,
+    pumping: bool,
+    ticks: u64,
+}
+
+/// The events of one remote.
+pub struct Feed {
+    mirror: Mirror,
+    attention: Arc<dyn Attention>,
+    state: Mutex<State>,
+    mark: watch::Sender<Mark>,
+    /// One present state is read at a time, so that many who come at once share it.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl Feed {
+    /// Starts without readers.
+    #[must_use]
+    pub fn new(mirror: Mirror, attention: Arc<dyn Attention>) -> Arc<Self> {
+        Arc::new(Self {
+            mirror,
+            attention,
+            state: Mutex::default(),
+            mark: watch::Sender::default(),
+            reading: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Begins to read; `after` is the place of an earlier reading that goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorError`] when the mirror cannot be read.
+    pub async fn subscribe(
+        self: &Arc<Self>,
+        wanted: EventQuery,
+        after: Option<Position>,
+    ) -> Result<Reader, MirrorError> {
+        let end = self.mirror.scan(u64::MAX, 1, &wanted).await?.end;
+        let first = {
+            let mut state = self.state();
+            if state.followed.readers() == 0 {
+                // Nobody read, so nothing was pumped: begin here.
+                state.ring = Ring::starting_at(end);
+                state.snapshots.clear();
+                let posted = state.board.posted();
+                self.mark
+                    .send_modify(|mark| (mark.seq, mark.posted) = (end.last, posted));
+            }
+            state.followed.join(&wanted)
+        };
+        for resource in &first {
+            self.attention.touch(resource);
+        }
+        Ok(Reader::begin(Arc::clone(self), wanted, after, end))
+    }
+
+    /// Pumps while there are readers, if nobody does yet. Ends by itself.
+    pub fn keep_pumping(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.state().pumping, true) {
+            return;
+        }
+        let feed = Arc::clone(self);
+        drop(tokio::spawn(async move { feed.run().await }));
+    }
+
+    async fn run(&self) {
+        let mut commits = self.mirror.commits();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let ticked = tokio::select! {
+                changed = commits.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    false
+                }
+                _ = tick.tick() => true,
+            };
+            match self.pump(ticked).await {
+                Ok(()) => {}
+                Err(MirrorError::Closed) => break,
+                Err(error) => {
+                    // The next commit or tick tries again; readers keep their places.
+                    tracing::warn!(
+                        error = docks_proto::error::chain(&error),
+                        "could not read the history"
+                    );
+                    tokio::time::sleep(TICK).await;
+                }
+            }
+            let mut state = self.state();
+            if state.followed.readers() == 0 {
+                state.pumping = false;
+                state.ring = Ring::default();
+                state.board = Board::default();
+                state.snapshots.clear();
+                return;
+            }
+        }
+        self.state().pumping = false;
+        self.mark.send_modify(|mark| mark.closed = true);
+    }
+
+    /// Reads what is new, and wakes the readers; `ticked` also looks at what no commit tells.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorError`] when the mirror cannot be read.
+    pub async fn pump(&self, ticked: bool) -> Result<(), MirrorError> {
+        // Runs of changes that are told, but not counted yet.
+        let mut owed: Vec<String> = Vec::new();
+        loop {
+            let from = self.state().ring.end();
+            let scan = self
+                .mirror
+                .scan(from, BATCH, &EventQuery::default())
+                .await?;
+            owed.extend(self.state().followed.due(&scan.told, ticked));
+            let more = scan.told.len() == BATCH;
+            let (mut told, mut read_to) = (scan.told, scan.read_to);
+            let mut progress = Vec::new();
+            if !more && !owed.is_empty() {
+                // No count may be ahead of the changes that led to it: whoever hears that a run
+                // has settled may leave.
+                let runs = std::mem::take(&mut owed);
+                let (since, counted) = self.mirror.progress_since(read_to, runs).await?;
+                owed = self.state().followed.due(&since.told, false);
+                owed.retain(|run| since.told.iter().any(|told| told.event.run == *run));
+                (read_to, progress) = (since.read_to, counted);
+                told.extend(since.told);
+            }
+            let items: Vec<Arc<Item>> = (told.iter())
+                .map(|told| Arc::new(Item::of(scan.end.history, told)))
+                .collect();
+            let mut state = self.state();
+            state.ring.extend(items, read_to);
+            state.followed.counted(&progress);
+            for counted in &progress {
+                state.board.post(counted);
+            }
+            self.advance(&state);
+            if !more && owed.is_empty() {
+                break;
+            }
+        }
+        if ticked {
+            self.tick();
+        }
+        Ok(())
+    }
+
+    fn tick(&self) {
+        let sight = self.attention.sight();
+        let touch = {
+            let mut state = self.state();
+            state.ticks += 1;
+            state.board.see(&sight);
+            self.advance(&state);
+            match state.ticks.is_multiple_of(TOUCH_TICKS) {
+                true => state.followed.resources(),
+                false => Vec::new(),
+            }
+        };
+        for resource in &touch {
+            self.attention.touch(resource);
+        }
+    }
+
+    fn advance(&self, state: &State) {
+        let (seq, posted) = (state.ring.end(), state.board.posted());
+        self.mark.send_if_modified(|mark| {
+            let moved = mark.seq != seq || mark.posted != posted;
+            (mark.seq, mark.posted) = (seq, posted);
+            moved
+        });
+    }
+
+    /// Returns how many read.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.state().followed.readers()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

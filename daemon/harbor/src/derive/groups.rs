@@ -1,0 +1,216 @@
+//! Figures of a job per agent, model and dataset, as Harbor computes them; pure.
+//!
+//! Harbor writes mean rewards as trials end and pass@k when the job does. Here both are computed
+//! from the trials at any time, with Harbor's own formulas, so that they agree in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::job::Tally;
+use super::trial::State;
+use crate::trial_files::{TrialResult, Usage};
+
+/// Dataset of trials that come from none.
+const ADHOC: &str = "adhoc";
+
+/// What tells the groups apart, as in the keys of Harbor's `stats.evals`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GroupKey {
+    /// Agent.
+    pub(crate) agent: String,
+    /// Model without its provider.
+    pub(crate) model: Option<String>,
+    /// Dataset.
+    pub(crate) dataset: String,
+}
+
+impl GroupKey {
+    /// Makes a key; a trial without a dataset is in one of its own.
+    pub(crate) fn new(agent: String, model: Option<String>, dataset: Option<&str>) -> Self {
+        Self {
+            agent,
+            model,
+            dataset: dataset.unwrap_or(ADHOC).to_owned(),
+        }
+    }
+}
+
+/// A trial as far as its group goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member<'a> {
+    /// Its state.
+    pub(crate) state: &'a State,
+    /// Its result, once it has one.
+    pub(crate) result: Option<&'a TrialResult>,
+}
+
+/// The figures of one group.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    /// Trials by what became of them.
+    pub(crate) tally: Tally,
+    /// Errors by type.
+    pub(crate) errors: BTreeMap<String, u64>,
+    /// Mean of each reward over the trials that ended; a missing one counts as 0.
+    pub(crate) mean_rewards: BTreeMap<String, f64>,
+    /// Chance that one of k attempts at a task solves it, by k.
+    pub(crate) pass_at_k: BTreeMap<u64, f64>,
+    /// Tokens and cost.
+    pub(crate) usage: Usage,
+}
+
+/// Computes the figures of a group.
+pub(crate) fn figures(members: &[Member<'_>]) -> Figures {
+    let mut errors = BTreeMap::new();
+    for code in members.iter().filter_map(|m| m.state.code.as_ref()) {
+        *errors.entry(code.clone()).or_default() += 1;
+    }
+    let results: Vec<&TrialResult> = members.iter().filter_map(|m| m.result).collect();
+    Figures {
+        tally: Tally::of(members.iter().map(|m| m.state)),
+        errors,
+        mean_rewards: mean_rewards(&results),
+        pass_at_k: pass_at_k(&results),
+        usage: results
+            .iter()
+            .fold(Usage::default(), |sum, result| sum.plus(result.usage)),
+    }
+}
+
+/// Harbor's metric `mean`: one reward key is just `mean`, several are told apart.
+fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
+    if results.is_empty() {
+        return BTreeMap::new();
+    }
+    let rewards = || results.iter().map(|result| &result.rewards);
+    let keys: BTreeSet<&str> = rewards().flatten().map(|(key, _)| key.as_str()).collect();
+    let mean = |key: Option<&str>| {
+        let is_meant = |(known, _): &&(String, f64)| key.is_none_or(|key| key == known);
+        let found = rewards().filter_map(|all| all.iter().find(is_meant));
+        found.map(|(_, reward)| reward).sum::<f64>() / results.len() as f64
+    };
+    if keys.len() <= 1 {
+        return BTreeMap::from([("mean".to_owned(), mean(None))]);
+    }
+    keys.into_iter()
+        .map(|key| (key.to_owned(), mean(Some(key))))
+        .collect()
+}
+
+/// Harbor's pass@k, and pass@1 by the same formula; nothing where a reward is more than solved or
+/// not.
+fn pass_at_k(results: &[&TrialResult]) -> BTreeMap<u64, f64> {
+    let mut by_task: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for result in results {
+        let solved = match result.rewards[..] {
+            [] if !result.graded => false,
+            [(_, reward)] if reward == 0.0 || reward == 1.0 => reward == 1.0,
+            _ => return BTreeMap::new(),
+        };
+        let task = result.task_name.as_deref().unwrap_or_default();
+        let (attempts, successes) = by_task.entry(task).or_default();
+        *attempts += 1;
+        *successes += u64::from(solved);
+    }
+    let Some(fewest) = by_task.values().map(|(attempts, _)| *attempts).min() else {
+        return BTreeMap::new();
+    };
+    let tasks = by_task.len() as f64;
+    let share = |k: u64| {
+        let each = by_task.values().map(|(n, c)| of_task(*n, *c, k));
+        (k, each.sum::<f64>() / tasks)
+    };
+    ks(fewest).into_iter().map(share).collect()
+}
+
+/// The k that Harbor tells, up to the fewest attempts at a task: powers of two and multiples of
+/// five; and 1.
+fn ks(most: u64) -> BTreeSet<u64> {
+    let powers = std::iter::successors(Some(1_u64), |k| k.checked_mul(2));
+    let fives = std::iter::successors(Some(5_u64), |k| k.checked_add(5));
+    powers
+        .take_while(|k| *k <= most)
+        .chain(fives.take_while(|k| *k <= most))
+        .collect()
+}
+
+/// Chance that k of n attempts, of which c succeeded, hold a success.
+fn of_task(n: u64, c: u64, k: u64) -> f64 {
+    if n - c < k {
+        return 1.0;
+    }
+    let none = (0..k).map(|i| (n - c - i) as f64 / (n - i) as f64);
+    1.0 - none.product::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(task: &str, rewards: &str) -> TrialResult {
+        let text = format!(r#"{{"task_name":"{task}","verifier_result":{rewards}}}"#);
+        TrialResult::parse(&text).unwrap()
+    }
+
+    fn shares(results: &[TrialResult]) -> Vec<(u64, f64)> {
+        let all: Vec<&TrialResult> = results.iter().collect();
+        pass_at_k(&all).into_iter().collect()
+    }
+
+    fn attempts(task: &str, solved: usize, all: usize) -> Vec<TrialResult> {
+        (0..all)
+            .map(|n| {
+                let reward = u8::from(n < solved);
+                result(task, &format!(r#"{{"rewards":{{"reward":{reward}}}}}"#))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn pass_at_k_is_harbors() {
+        // Values of `compute_pass_at_k_by_evals` for 11 attempts of which 3 succeeded, and 10 of 10.
+        let mut results = attempts("a", 3, 11);
+        results.extend(attempts("b", 10, 10));
+        let expected = [
+            (1, 0.636_363_636_363_636_4),
+            (2, 0.745_454_545_454_545_4),
+            (4, 0.893_939_393_939_393_9),
+            (5, 0.939_393_939_393_939_3),
+            (8, 0.996_969_696_969_697),
+            (10, 1.0),
+        ];
+        let found = shares(&results);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for ((k, share), (expected_k, expected_share)) in found.into_iter().zip(expected) {
+            assert_eq!(k, expected_k);
+            assert!((share - expected_share).abs() < 1e-12, "{k}: {share}");
+        }
+    }
+
+    #[test]
+    fn pass_at_k_needs_one_reward_of_zero_or_one_and_takes_none_as_a_failure() {
+        let one = result("a", r#"{"rewards":{"reward":1}}"#);
+        let none = result("a", "null");
+        assert_eq!(shares(&[one.clone(), none]), [(1, 0.5), (2, 1.0)]);
+        for odd in [
+            r#"{"rewards":{"reward":0.5}}"#,
+            r#"{"rewards":{"reward":1,"speed":1}}"#,
+            r#"{"rewards":{}}"#,
+        ] {
+            assert_eq!(shares(&[one.clone(), result("a", odd)]), [], "{odd}");
+        }
+        assert_eq!(shares(&[]), []);
+    }
+
+    #[test]
+    fn means_count_a_missing_reward_as_nothing() {
+        let one = result("a", r#"{"rewards":{"score":1}}"#);
+        let none = result("b", "null");
+        let means = mean_rewards(&[&one, &none]);
+        assert_eq!(means, BTreeMap::from([("mean".to_owned(), 0.5)]));
+        let two = result("c", r#"{"rewards":{"reward":0.5,"speed":1}}"#);
+        let means = mean_rewards(&[&two, &none]);
+        let expected = [("reward".to_owned(), 0.25), ("speed".to_owned(), 0.5)];
+        assert_eq!(means, BTreeMap::from(expected));
+        assert!(mean_rewards(&[]).is_empty());
+    }
+}

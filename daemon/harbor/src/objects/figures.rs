@@ -1,0 +1,147 @@
+//! Figures of a job: per agent, model and dataset, and how long things took.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::derive::groups::{Figures, GroupKey, Member, figures};
+use crate::derive::job::Tally;
+use crate::derive::trial::State;
+use crate::trial_files::{AgentKey, TaskRef, last_part};
+use crate::view::{JobView, TrialView};
+
+/// Figures of the trials of one agent with one model on one dataset.
+#[derive(Debug, Serialize)]
+pub(super) struct Group {
+    agent: String,
+    model: Option<String>,
+    dataset: String,
+    trials: Tally,
+    errors: BTreeMap<String, u64>,
+    mean_reward: Option<f64>,
+    mean_rewards: BTreeMap<String, f64>,
+    pass_at_k: BTreeMap<u64, f64>,
+    input_tokens: Option<u64>,
+    cache_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    cost_usd: Option<f64>,
+}
+
+/// How long things took, in seconds.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Durations {
+    job_seconds: Option<f64>,
+    trial_seconds_mean: Option<f64>,
+    trial_seconds_max: Option<f64>,
+    phase_seconds_mean: BTreeMap<&'static str, f64>,
+}
+
+/// Computes the figures of all groups.
+pub(super) fn groups(view: &JobView<'_>) -> Vec<Group> {
+    let mut members: BTreeMap<GroupKey, Vec<Member<'_>>> = BTreeMap::new();
+    let nothing = State::default();
+    for trial in &view.trials {
+        let member = Member {
+            state: &trial.state,
+            result: trial.result,
+        };
+        members.entry(key_of(view, trial)).or_default().push(member);
+    }
+    for (_, planned) in &view.unstarted {
+        let key = planned_key(view, &planned.agent, &planned.task);
+        let member = Member {
+            state: &nothing,
+            result: None,
+        };
+        members.entry(key).or_default().push(member);
+    }
+    let told = members
+        .into_iter()
+        .map(|(key, members)| Group::of(key, figures(&members)));
+    told.collect()
+}
+
+/// Harbor's key where there is a result; before, what it will be as far as that can be told.
+fn key_of(view: &JobView<'_>, trial: &TrialView<'_>) -> GroupKey {
+    match trial.result {
+        Some(result) => GroupKey::new(
+            result
+                .agent_name
+                .clone()
+                .unwrap_or_else(|| view.labels.name(&trial.agent)),
+            result.agent_model_name.clone(),
+            result.source.as_deref(),
+        ),
+        None => {
+            let nowhere = TaskRef::default();
+            let task = trial.seen.setup().map_or(&nowhere, |config| &config.task);
+            planned_key(view, &trial.agent, task)
+        }
+    }
+}
+
+fn planned_key(view: &JobView<'_>, agent: &AgentKey, task: &TaskRef) -> GroupKey {
+    let model = view.labels.model(agent);
+    GroupKey::new(
+        view.labels.name(agent),
+        model.as_deref().map(|model| last_part(model).to_owned()),
+        task.source.as_deref(),
+    )
+}
+
+impl Group {
+    fn of(key: GroupKey, figures: Figures) -> Self {
+        let means = &figures.mean_rewards;
+        Self {
+            agent: key.agent,
+            model: key.model,
+            dataset: key.dataset,
+            trials: figures.tally,
+            errors: figures.errors,
+            mean_reward: means.get("mean").or_else(|| means.get("reward")).copied(),
+            pass_at_k: figures.pass_at_k,
+            input_tokens: figures.usage.input_tokens,
+            cache_tokens: figures.usage.cache_tokens,
+            output_tokens: figures.usage.output_tokens,
+            cost_usd: figures.usage.cost_usd,
+            mean_rewards: figures.mean_rewards,
+        }
+    }
+}
+
+/// Works out how long job, trials and phases took.
+pub(super) fn durations(view: &JobView<'_>) -> Durations {
+    let active = matches!(view.state.status, "pending" | "running");
+    let last_trial = view.trials.iter().filter_map(|t| t.result?.finished).max();
+    let end = view.times.finished.or_else(|| {
+        if active {
+            None
+        } else {
+            view.times.updated.max(last_trial)
+        }
+    });
+    let trials: Vec<f64> = view
+        .trials
+        .iter()
+        .filter_map(|trial| trial.result?.finished?.seconds_since(trial.started?))
+        .collect();
+    let mut phases: BTreeMap<&'static str, (f64, u32)> = BTreeMap::new();
+    let results = view.trials.iter().filter_map(|trial| trial.result);
+    for (name, seconds) in results.flat_map(|result| &result.phases) {
+        let (sum, count) = phases.entry(name).or_default();
+        *sum += seconds;
+        *count += 1;
+    }
+    Durations {
+        job_seconds: end
+            .zip(view.times.started)
+            .and_then(|(end, start)| end.seconds_since(start)),
+        trial_seconds_mean: (!trials.is_empty())
+            .then(|| trials.iter().sum::<f64>() / trials.len() as f64),
+        trial_seconds_max: trials.iter().copied().reduce(f64::max),
+        phase_seconds_mean: phases
+            .into_iter()
+            .map(|(name, (sum, count))| (name, sum / f64::from(count)))
+            .collect(),
+    }
+}

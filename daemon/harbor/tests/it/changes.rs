@@ -1,0 +1,391 @@
+//! A jobs directory that changes: what is read again, and what is never told.
+
+use std::fs;
+use std::io::{Seek, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use docks_proto::routes::RunKind;
+use docksd_harbor::{HarborJobs, Options};
+use docksd_remote::{FaultClass, Fetched, PageRequest, Remote, Validator};
+use serde_json::Value;
+
+use crate::jobs::{list, new, open, run_in, trials, values};
+use docksd_testkit::harbor_jobs::{big_job, copy_tree, samples, timeline};
+
+fn copy_of(job: &str, dir: &Path) {
+    copy_tree(&samples().join(job), &dir.join(job));
+}
+
+async fn validator(jobs: &HarborJobs) -> Validator {
+    match jobs
+        .list(RunKind::Run, &PageRequest::default(), None)
+        .await
+        .unwrap()
+    {
+        Fetched::New { validator, .. } => validator.unwrap(),
+        Fetched::NotModified => panic!("there was no validator"),
+    }
+}
+
+#[tokio::test]
+async fn a_second_look_reads_only_what_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    big_job(dir.path(), "big", 40);
+    let jobs = open(dir.path());
+    let seen = validator(&jobs).await;
+    assert_eq!(trials(&jobs, "big").await.len(), 40);
+    let first = jobs.effort().files_read;
+    // Job: config, lock, result. Trial: result, test report, and the list of collected files,
+    // since there is a patch among them.
+    assert_eq!(first, 3 + 3 * 40);
+    let again = jobs
+        .list(RunKind::Run, &PageRequest::default(), Some(&seen))
+        .await
+        .unwrap();
+    assert!(matches!(again, Fetched::NotModified));
+    assert_eq!(trials(&jobs, "big").await.len(), 40);
+    assert_eq!(jobs.effort().files_read, first);
+
+    let changed = dir.path().join("big/fix-clamp__0000007/result.json");
+    let text = fs::read_to_string(&changed).unwrap();
+    fs::write(
+        &changed,
+        text.replace("\"reward\": 1.0", "\"reward\": 0.25"),
+    )
+    .unwrap();
+    let trials = trials(&jobs, "big").await;
+    assert_eq!(trials.iter().filter(|t| t["status"] == "failed").count(), 1);
+    assert_eq!(jobs.effort().files_read, first + 3);
+    let again = jobs
+        .list(RunKind::Run, &PageRequest::default(), Some(&seen))
+        .await
+        .unwrap();
+    assert!(matches!(again, Fetched::New { .. }));
+}
+
+#[tokio::test]
+async fn a_validator_holds_across_processes() {
+    let seen = validator(&open(&samples())).await;
+    let page = PageRequest::default();
+    let again = open(&samples())
+        .list(RunKind::Run, &page, Some(&seen))
+        .await
+        .unwrap();
+    assert!(matches!(again, Fetched::NotModified));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_job_runs_as_long_as_its_log_is_held_open() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_of("killed-midway", dir.path());
+    let log = dir.path().join("killed-midway/job.log");
+    let process = fs::File::options().append(true).open(&log).unwrap();
+    let jobs = open(dir.path());
+    let seen = run_in(&jobs, "killed-midway").await;
+    assert_eq!(seen["status"], "running");
+    assert_eq!(seen["harbor"]["pid"], std::process::id());
+    let alive = trials(&jobs, "killed-midway").await;
+    assert_eq!(alive.iter().filter(|t| t["status"] == "running").count(), 2);
+    drop(process);
+    let seen = run_in(&jobs, "killed-midway").await;
+    assert_eq!(
+        (&seen["status"], &seen["harbor"]["state"]),
+        (&"failed".into(), &"killed".into())
+    );
+    // A job that is known to be dead costs no search until something of it changes.
+    let scans = jobs.effort().process_scans;
+    run_in(&jobs, "killed-midway").await;
+    assert_eq!(jobs.effort().process_scans, scans);
+}
+
+#[tokio::test]
+async fn without_processes_to_look_at_fresh_files_mean_running_and_old_ones_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_of("killed-midway", dir.path());
+    let blind = |hours: u64| {
+        let now = move || docks_proto::time::UnixMs::now().plus(Duration::from_secs(3_600 * hours));
+        let options = Options {
+            processes: dir.path().join("no-proc"),
+            now: std::sync::Arc::new(now),
+            ..Options::default()
+        };
+        HarborJobs::open(&[dir.path()], options).unwrap()
+    };
+    // Its files are fresh copies, and their content says so.
+    let seen = run_in(&blind(0), "killed-midway").await;
+    assert_eq!(seen["harbor"]["state"], "killed");
+    let result = dir.path().join("killed-midway/result.json");
+    let text = fs::read_to_string(&result).unwrap();
+    let now = docks_proto::time::UnixMs::now().rfc3339();
+    fs::write(&result, text.replace("2026-11-23T21:43:48.331941Z", &now)).unwrap();
+    assert_eq!(
+        run_in(&blind(0), "killed-midway").await["status"],
+        "running"
+    );
+    assert_eq!(run_in(&blind(1), "killed-midway").await["status"], "failed");
+}
+
+/// Writes as Harbor does: truncate, then the new text, in place.
+fn rewrite(file: &mut fs::File, text: &str) {
+    file.set_len(0).unwrap();
+    file.rewind().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_that_is_rewritten_under_the_look_never_tells_a_wrong_status() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_tree(&timeline().join("t2"), dir.path());
+    let job = dir.path().join("nightly-mixed");
+    let process = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(job.join("job.log"))
+        .unwrap();
+    let moments: Vec<String> = ["t1", "t2", "t3"]
+        .map(|t| fs::read_to_string(timeline().join(t).join("nightly-mixed/result.json")).unwrap())
+        .into();
+    let ended = job.join("bad-env__fEKY4WE/result.json");
+    let trial_text = fs::read_to_string(&ended).unwrap();
+    let done = std::sync::Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (done, job) = (done.clone(), job.clone());
+        std::thread::spawn(move || {
+            let open = |path: &Path| fs::File::options().write(true).open(path).unwrap();
+            let (mut result, mut trial) = (open(&job.join("result.json")), open(&ended));
+            for round in 0..2_500 {
+                rewrite(&mut result, &moments[round % 3]);
+                rewrite(&mut trial, &trial_text);
+            }
+            done.store(true, Ordering::SeqCst);
+        })
+    };
+    let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
+    let mut looks = 0;
+    while !done.load(Ordering::SeqCst) || looks == 0 {
+        let all = list(&jobs, RunKind::Evaluation).await;
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0]["status"], "running", "{}", all[0]);
+        assert_eq!(all[0]["total_trials"], 24);
+        let trials = trials(&jobs, "nightly-mixed").await;
+        let bad = trials
+            .iter()
+            .find(|t| t["id"] == "bad-env__fEKY4WE")
+            .unwrap();
+        assert!(
+            bad["status"] == "error" || bad["harbor"]["phase"] == "ending",
+            "{bad}"
+        );
+        assert_ne!(bad["harbor"]["phase"], "setup");
+        looks += 1;
+    }
+    writer.join().unwrap();
+    drop(process);
+}
+
+#[tokio::test]
+async fn a_job_that_ends_while_it_is_watched_goes_from_running_to_completed_and_nowhere_else() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_tree(&timeline().join("t3"), dir.path());
+    let job = dir.path().join("nightly-mixed");
+    let process = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(job.join("job.log"))
+        .unwrap();
+    let ending = job.clone();
+    let finish = std::thread::spawn(move || {
+        copy_tree(
+            &samples().join("nightly-mixed"),
+            &ending.join("..").join("nightly-mixed"),
+        );
+        drop(process);
+    });
+    let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let seen = run_in(&jobs, "nightly-mixed").await;
+        match seen["status"].as_str().unwrap() {
+            "completed" => break,
+            "running" => assert!(Instant::now() < deadline),
+            other => panic!("{other}: {seen}"),
+        }
+    }
+    finish.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_copied_folder_takes_neither_id_nor_place_of_the_original() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_of("nightly-mixed", dir.path());
+    copy_tree(&samples().join("nightly-mixed"), &dir.path().join("a-copy"));
+    let jobs = open(dir.path());
+    let all = list(&jobs, RunKind::Evaluation).await;
+    let of = |name: &str| all.iter().find(|e| e["name"] == name).unwrap().clone();
+    assert_eq!(
+        of("nightly-mixed")["id"],
+        "e8c003f5-a129-414b-9d33-4c12687eb455"
+    );
+    assert_eq!(of("a-copy")["id"], "a-copy");
+    let note = of("a-copy")["harbor"]["note"].as_str().unwrap().to_owned();
+    assert!(
+        note.contains("same job id") && note.contains("nightly-mixed"),
+        "{note}"
+    );
+    assert_eq!(trials(&jobs, "a-copy").await.len(), 24);
+}
+
+#[tokio::test]
+async fn a_removed_job_is_not_found_and_a_removed_directory_is_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("jobs");
+    copy_tree(&samples(), &inner);
+    let jobs = open(&inner);
+    let id = list(&jobs, RunKind::Run).await[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    fs::remove_dir_all(inner.join("killed-midway")).unwrap();
+    let gone = jobs.run(RunKind::Run, &id, None).await.unwrap_err();
+    assert_eq!(gone.class(), FaultClass::NotFound);
+    assert_eq!(list(&jobs, RunKind::Run).await.len(), 3);
+    fs::remove_dir_all(&inner).unwrap();
+    let failed = jobs.run(RunKind::Run, &id, None).await.unwrap_err();
+    assert_eq!(failed.class(), FaultClass::Outage);
+    let failed = jobs
+        .list(RunKind::Run, &PageRequest::default(), None)
+        .await
+        .unwrap_err();
+    assert_eq!(failed.class(), FaultClass::Outage);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_moved_under_the_look_is_told_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let (inner, away) = (dir.path().join("jobs"), dir.path().join("away"));
+    copy_tree(&samples(), &inner);
+    let jobs = open(&inner);
+    let whole = list(&jobs, RunKind::Evaluation).await;
+    let (told, heard) = std::sync::mpsc::channel::<bool>();
+    let mover = std::thread::spawn({
+        let mut places = [inner.clone(), away.clone()];
+        move || {
+            let mut there = true;
+            let mut delays = (0..2_000).step_by(70).cycle().map(Duration::from_micros);
+            // Each way only after a look that met it where it is now.
+            for met in heard {
+                if met == there {
+                    // At any moment of the look that is under way now.
+                    let at = Instant::now() + delays.next().unwrap();
+                    while Instant::now() < at {
+                        std::hint::spin_loop();
+                    }
+                    fs::rename(&places[0], &places[1]).unwrap();
+                    places.swap(0, 1);
+                    there = !there;
+                }
+            }
+        }
+    });
+    let page = PageRequest::default();
+    let mut moves = 0;
+    let mut there = true;
+    while moves < 200 {
+        let looked = jobs.list(RunKind::Evaluation, &page, None).await;
+        moves += u32::from(looked.is_ok() != there);
+        there = looked.is_ok();
+        match looked {
+            Ok(Fetched::New { value, .. }) => {
+                assert_eq!(values(value), whole, "after {moves} moves");
+            }
+            Ok(Fetched::NotModified) => panic!("nothing was asked to be compared"),
+            Err(error) => assert_eq!(error.class(), FaultClass::Outage, "{error}"),
+        }
+        told.send(there).unwrap();
+    }
+    drop(told);
+    mover.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_retried_trial_forgets_its_thrown_away_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_tree(&timeline().join("t2"), dir.path());
+    let job = dir.path().join("nightly-mixed");
+    let process = fs::File::options()
+        .append(true)
+        .create(true)
+        .open(job.join("job.log"))
+        .unwrap();
+    let jobs = open(dir.path());
+    let status = |all: &[Value], id: &str| {
+        let found = all.iter().find(|t| t["id"] == id);
+        found.map(|t| t["status"].as_str().unwrap().to_owned())
+    };
+    let name = "bad-env__fEKY4WE";
+    assert_eq!(
+        status(&trials(&jobs, "nightly-mixed").await, name).as_deref(),
+        Some("error")
+    );
+    fs::remove_dir_all(job.join(name)).unwrap();
+    let all = trials(&jobs, "nightly-mixed").await;
+    assert_eq!((status(&all, name), all.len()), (None, 24));
+    fs::create_dir_all(job.join(name).join("agent")).unwrap();
+    fs::copy(
+        job.join("bad-env__EjwzeTT/config.json"),
+        job.join(name).join("config.json"),
+    )
+    .unwrap();
+    let all = trials(&jobs, "nightly-mixed").await;
+    assert_eq!(
+        (status(&all, name).as_deref(), all.len()),
+        (Some("running"), 24)
+    );
+    drop(process);
+}
+
+#[tokio::test]
+async fn other_things_in_the_directory_are_no_jobs() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_of("nightly-mixed", dir.path());
+    for name in [".harbor-download-1", "_retries"] {
+        copy_tree(&samples().join("killed-midway"), &dir.path().join(name));
+    }
+    fs::create_dir_all(dir.path().join("notes/deep")).unwrap();
+    copy_tree(
+        &samples().join("nightly-mixed/hello-file__Da75jky"),
+        &dir.path().join("a-lone-trial"),
+    );
+    std::os::unix::fs::symlink(samples(), dir.path().join("link")).unwrap();
+    std::os::unix::fs::symlink(samples().join("killed-midway"), dir.path().join("job-link"))
+        .unwrap();
+    let jobs = open(dir.path());
+    let page = new(jobs
+        .list(RunKind::Run, &PageRequest::default(), None)
+        .await
+        .unwrap());
+    assert_eq!(page.objects.len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_job_copied_this_moment_is_as_dead_as_its_original() {
+    for _ in 0..5 {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["killed-midway", "interrupted-midway"] {
+            copy_of(name, dir.path());
+        }
+        let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
+        for job in list(&jobs, RunKind::Evaluation).await {
+            let ended = if job["name"] == "killed-midway" {
+                "failed"
+            } else {
+                "cancelled"
+            };
+            assert_eq!(job["status"], ended, "{job}");
+        }
+    }
+}

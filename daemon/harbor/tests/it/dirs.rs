@@ -1,0 +1,202 @@
+//! Several jobs directories as one remote.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use docks_proto::routes::RunKind;
+use docksd_harbor::{HarborJobs, Options};
+use docksd_remote::{FaultClass, Following, PageRequest, Remote};
+use serde_json::Value;
+
+use crate::jobs::{id_of, list, run_in};
+use docksd_testkit::harbor_jobs::{copy_tree, samples};
+
+/// Longest wait for something that is to happen.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Two {
+    _dir: tempfile::TempDir,
+    near: PathBuf,
+    far: PathBuf,
+}
+
+/// Two directories with two of the sample jobs each.
+fn two() -> Two {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    let (near, far) = (root.join("near"), root.join("far"));
+    for (into, jobs) in [
+        (&near, ["nightly-mixed", "killed-midway"]),
+        (&far, ["interrupted-midway", "2026-11-23__16-43-17"]),
+    ] {
+        for job in jobs {
+            copy_tree(&samples().join(job), &into.join(job));
+        }
+    }
+    Two {
+        _dir: dir,
+        near,
+        far,
+    }
+}
+
+impl Two {
+    fn open(&self) -> HarborJobs {
+        HarborJobs::open(&[&self.near, &self.far], Options::default()).unwrap()
+    }
+}
+
+fn names(listed: &[Value]) -> Vec<&str> {
+    let mut names: Vec<&str> = listed.iter().filter_map(|r| r["name"].as_str()).collect();
+    names.sort_unstable();
+    names
+}
+
+const ALL: [&str; 4] = [
+    "2026-11-23__16-43-17",
+    "interrupted-midway",
+    "killed-midway",
+    "nightly-mixed",
+];
+
+/// Takes news until one has what is looked for.
+async fn news_until(jobs: &HarborJobs, found: impl Fn(&docksd_remote::News) -> bool) {
+    tokio::time::timeout(DEADLINE, async {
+        loop {
+            jobs.changed().await;
+            if found(&jobs.news().await.unwrap()) {
+                return;
+            }
+        }
+    })
+    .await
+    .expect("news within the deadline");
+}
+
+#[tokio::test]
+async fn the_jobs_of_all_directories_are_one_list_that_says_where_each_lies() {
+    let two = two();
+    let jobs = two.open();
+    let listed = list(&jobs, RunKind::Evaluation).await;
+    assert_eq!(names(&listed), ALL);
+    let far = two.far.join("interrupted-midway");
+    let run = run_in(&jobs, "interrupted-midway").await;
+    assert_eq!(run["remote_ref"], far.to_str().unwrap());
+    assert!(
+        run["harbor"]["job_uri"]
+            .as_str()
+            .unwrap()
+            .ends_with(far.to_str().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn a_job_copied_into_another_directory_keeps_its_id_where_it_was_made() {
+    let two = two();
+    let original = two.near.join("nightly-mixed");
+    let id = written_in_its_time(&original).await;
+    // In the alphabet its directory comes first.
+    copy_tree(&original, &two.far.join("nightly-mixed"));
+    let jobs = two.open();
+    let listed = list(&jobs, RunKind::Evaluation).await;
+    let of = |dir: &Path| {
+        let path = dir.join("nightly-mixed");
+        let found = listed
+            .iter()
+            .find(|run| run["remote_ref"] == path.to_str().unwrap());
+        found.unwrap().clone()
+    };
+    assert_eq!(of(&two.near)["id"], id);
+    assert_eq!(of(&two.far)["id"], "nightly-mixed");
+    let note = of(&two.far)["harbor"]["note"].to_string();
+    assert!(note.contains(original.to_str().unwrap()), "{note}");
+}
+
+/// Gives a job's result the time at which Harbor wrote it, which bringing it here lost; returns
+/// the job's id.
+async fn written_in_its_time(job: &Path) -> String {
+    let jobs = HarborJobs::open(&[job.parent().unwrap()], Options::default()).unwrap();
+    let run = run_in(&jobs, "nightly-mixed").await;
+    let at = docks_proto::time::UnixMs::parse(run["updated_at"].as_str().unwrap()).unwrap();
+    let at = std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(at.0).unwrap());
+    let result = job.join("result.json");
+    let file = fs::File::options().append(true).open(result).unwrap();
+    file.set_modified(at).unwrap();
+    run["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_directory_out_of_reach_takes_nothing_with_it_and_comes_back() {
+    let two = two();
+    let jobs = two.open();
+    assert_eq!(list(&jobs, RunKind::Run).await.len(), 4);
+    let lost = id_of(&jobs, "interrupted-midway").await;
+    let away = two.far.with_extension("away");
+    fs::rename(&two.far, &away).unwrap();
+
+    let page = PageRequest::default();
+    let failed = jobs.list(RunKind::Run, &page, None).await.unwrap_err();
+    assert_eq!(failed.class(), FaultClass::Outage);
+    assert!(failed.to_string().contains("far"), "{failed}");
+    let failed = jobs.run(RunKind::Run, &lost, None).await.unwrap_err();
+    assert_eq!(
+        failed.class(),
+        FaultClass::Outage,
+        "no proof that it is gone"
+    );
+    assert_eq!(run_in_reach(&jobs, "killed-midway").await, "failed");
+
+    // What is within reach is followed all the same, and nothing else is said to be gone.
+    copy_tree(&samples().join("killed-midway"), &two.near.join("another"));
+    news_until(&jobs, |news| {
+        assert!(news.gone.is_empty(), "{:?}", news.gone);
+        news.runs
+            .iter()
+            .any(|run| run.run.text().contains("another"))
+    })
+    .await;
+    let why = match jobs.following() {
+        Following::Rescans { why } => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(why.contains("far"), "{why}");
+
+    fs::rename(&away, &two.far).unwrap();
+    assert_eq!(list(&jobs, RunKind::Run).await.len(), 5);
+    fs::remove_dir_all(two.far.join("interrupted-midway")).unwrap();
+    news_until(&jobs, |news| news.gone == [lost.as_str()]).await;
+    assert!(matches!(jobs.following(), Following::Events { .. }));
+}
+
+/// Returns the status of a job by its id as the samples have it, while lists fail.
+async fn run_in_reach(jobs: &HarborJobs, folder: &str) -> String {
+    let result = fs::read_to_string(samples().join(folder).join("result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    let run = crate::jobs::run(jobs, RunKind::Run, result["id"].as_str().unwrap()).await;
+    run["status"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_directory_that_is_there_only_later_is_found_and_followed() {
+    let two = two();
+    let away = two.far.with_extension("away");
+    fs::rename(&two.far, &away).unwrap();
+    assert!(HarborJobs::open(&[&two.near, &two.far], Options::default()).is_err());
+    let jobs = HarborJobs::new(&[&two.near, &two.far], Options::default());
+    let page = PageRequest::default();
+    assert!(jobs.list(RunKind::Run, &page, None).await.is_err());
+    assert_eq!(run_in_reach(&jobs, "killed-midway").await, "failed");
+    fs::rename(&away, &two.far).unwrap();
+    assert_eq!(names(&list(&jobs, RunKind::Run).await), ALL);
+    // Whoever waits for news hears of it from now on.
+    let changed = jobs.clone();
+    let waiting = tokio::spawn(async move { changed.changed().await });
+    tokio::time::timeout(DEADLINE, waiting)
+        .await
+        .unwrap()
+        .unwrap();
+    jobs.news().await.unwrap();
+    copy_tree(&samples().join("killed-midway"), &two.far.join("late"));
+    news_until(&jobs, |news| news.runs.iter().any(|run| run.id == "late")).await;
+}

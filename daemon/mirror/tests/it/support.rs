@@ -1,0 +1,85 @@
+//! A mirror in a directory of its own, and short ways to fill and ask it.
+
+use std::path::PathBuf;
+
+use docks_proto::object::RawObject;
+use docks_proto::query::ListQuery;
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use docksd_mirror::{Changed, Learned, Listing, Mirror, Opened, RunBatch};
+
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self {
+            path: directory.path().join("cache/mirror.db"),
+            _directory: directory,
+        }
+    }
+
+    pub(crate) fn open(&self) -> Mirror {
+        self.try_open().unwrap().0
+    }
+
+    pub(crate) fn try_open(&self) -> Result<(Mirror, Opened), docksd_mirror::MirrorError> {
+        Mirror::open(&self.path, "https://api.example/tenants/t", UnixMs(1_000))
+    }
+
+    /// A connection of somebody else.
+    pub(crate) fn sqlite(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open_with_flags(&self.path, rusqlite::OpenFlags::default()).unwrap()
+    }
+}
+
+pub(crate) fn object(text: &str) -> RawObject {
+    RawObject::parse(text).unwrap().unwrap()
+}
+
+pub(crate) fn run(id: &str, status: &str, more: &str) -> RawObject {
+    object(&format!(r#"{{"id":"{id}","status":"{status}"{more}}}"#))
+}
+
+pub(crate) fn batch(kind: RunKind, at: i64, objects: Vec<RawObject>) -> RunBatch {
+    RunBatch {
+        kind,
+        objects,
+        observed_at: UnixMs(at),
+        learned: Learned::Polled,
+        sweep: None,
+    }
+}
+
+pub(crate) async fn put(mirror: &Mirror, at: i64, objects: Vec<RawObject>) -> Changed {
+    mirror
+        .put_runs(batch(RunKind::Evaluation, at, objects))
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn put_trials(mirror: &Mirror, at: i64, objects: Vec<RawObject>) -> Changed {
+    mirror
+        .put_trials("r", objects, UnixMs(at), None, Learned::Polled)
+        .await
+        .unwrap()
+}
+
+pub(crate) fn everything() -> ListQuery {
+    ListQuery {
+        limit: 0,
+        ..ListQuery::default()
+    }
+}
+
+pub(crate) fn body(listing: &Listing) -> String {
+    String::from_utf8(listing.body.to_vec()).unwrap()
+}
+
+pub(crate) async fn status(mirror: &Mirror, id: &str) -> String {
+    let found = mirror.run(RunKind::Evaluation, id).await.unwrap();
+    found.unwrap().status
+}

@@ -1,0 +1,283 @@
+//! What the sync engine asks and tells.
+
+use docks_proto::freshness::Validator;
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use docksd_mirror::{Confirmed, Learned, MirrorError, Resource, Retention};
+
+use crate::support::*;
+
+const KIND: RunKind = RunKind::Evaluation;
+
+fn made(id: &str, status: &str, second: u32) -> docks_proto::object::RawObject {
+    run(
+        id,
+        status,
+        &format!(r#","created_at":"2026-01-01T00:00:{second:02}Z""#),
+    )
+}
+
+fn confirmed(at: i64, validator: &str) -> Confirmed {
+    Confirmed {
+        at: UnixMs(at),
+        validator: Some(Validator(validator.into())),
+        whole: true,
+    }
+}
+
+async fn age(mirror: &docksd_mirror::Mirror, id: &str) -> i64 {
+    mirror.run(KIND, id).await.unwrap().unwrap().confirmed_at.0
+}
+
+#[tokio::test]
+async fn a_sweep_knows_what_it_did_not_see() {
+    let place = Place::new();
+    let mirror = place.open();
+    put(
+        &mirror,
+        10,
+        ["a", "b", "c"].map(|id| run(id, "failed", "")).into(),
+    )
+    .await;
+    let sweep = mirror.begin_sweep(KIND).await.unwrap();
+    let page = docksd_mirror::RunBatch {
+        sweep: Some(sweep),
+        ..batch(KIND, 20, vec![run("a", "failed", "")])
+    };
+    mirror.put_runs(page).await.unwrap();
+    put(&mirror, 21, vec![run("d", "failed", "")]).await;
+    assert_eq!(mirror.unseen(KIND, sweep).await.unwrap(), ["c", "b"]);
+    let next = mirror.begin_sweep(KIND).await.unwrap();
+    assert!(matches!(
+        mirror.unseen(KIND, sweep).await,
+        Err(MirrorError::NoSuchSweep(_))
+    ));
+    assert_eq!(mirror.unseen(KIND, next).await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn an_equal_answer_moves_all_its_rows_on_with_one_write() {
+    let place = Place::new();
+    let mirror = place.open();
+    let page = || {
+        (0..50)
+            .map(|i| run(&format!("r{i}"), "failed", ""))
+            .collect::<Vec<_>>()
+    };
+    put(&mirror, 10, page()).await;
+    put(&mirror, 20, page()).await;
+    assert_eq!(age(&mirror, "r7").await, 20);
+    let groups: i64 = place
+        .sqlite()
+        .query_row("SELECT count(*) FROM observation", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(groups, 1);
+    // "As before" confirms the rows of the answer that the validator came with, and no others.
+    mirror
+        .confirm(Resource::List(KIND), confirmed(20, "v"))
+        .await
+        .unwrap();
+    put(&mirror, 25, vec![run("deep", "failed", "")]).await;
+    mirror
+        .confirm(Resource::List(KIND), confirmed(30, "v"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (age(&mirror, "r7").await, age(&mirror, "deep").await),
+        (30, 25)
+    );
+    mirror
+        .confirm(Resource::List(KIND), confirmed(40, "w"))
+        .await
+        .unwrap();
+    assert_eq!(age(&mirror, "r7").await, 30);
+    mirror
+        .confirm(Resource::Run(KIND, "r7".into()), confirmed(50, "x"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (age(&mirror, "r7").await, age(&mirror, "r8").await),
+        (50, 30)
+    );
+    // A row that leaves the page leaves its group.
+    put(&mirror, 60, page().split_off(1)).await;
+    assert_eq!(
+        (age(&mirror, "r0").await, age(&mirror, "r8").await),
+        (30, 60)
+    );
+}
+
+#[tokio::test]
+async fn ages_never_go_back() {
+    let place = Place::new();
+    let mirror = place.open();
+    let list = Resource::List(KIND);
+    mirror
+        .confirm(list.clone(), confirmed(20, "v"))
+        .await
+        .unwrap();
+    mirror
+        .confirm(list.clone(), confirmed(10, "u"))
+        .await
+        .unwrap();
+    assert_eq!(
+        mirror.confirmed(&list).await.unwrap(),
+        Some(confirmed(20, "v"))
+    );
+    let never = Resource::Trials("r".into());
+    assert_eq!(mirror.confirmed(&never).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_summary_says_what_is_active_where_and_whose_trials_are_due() {
+    let place = Place::new();
+    let mirror = place.open();
+    put(
+        &mirror,
+        10,
+        vec![
+            made("new", "completed", 50),
+            made("mid", "warming-up", 40),
+            made("old", "failed", 30),
+            made("last", "running", 20),
+            run("undated", "running", ""),
+        ],
+    )
+    .await;
+    let summary = mirror.summary(2).await.unwrap();
+    let active: Vec<_> = summary
+        .active
+        .iter()
+        .map(|a| (a.id.as_str(), a.newer_rows, a.confirmed_at.0))
+        .collect();
+    assert_eq!(
+        active,
+        [("mid", 1, 10), ("last", 3, 10), ("undated", 5, 10)]
+    );
+    assert_eq!((summary.lists[0].rows, summary.lists[1].rows), (0, 5));
+    let due: Vec<_> = summary
+        .trials_due
+        .iter()
+        .map(|d| (d.run.as_str(), d.ended))
+        .collect();
+    assert_eq!(due, [("new", true), ("mid", false)]);
+    assert_eq!(summary.trials_due_total, 5);
+    assert_eq!(mirror.stats().await.unwrap().rows.active, 3);
+}
+
+#[tokio::test]
+async fn trials_are_due_again_when_their_run_ends_after_they_were_asked_for() {
+    let place = Place::new();
+    let mirror = place.open();
+    let due = async || mirror.summary(9).await.unwrap().trials_due_total;
+    put(&mirror, 10, vec![run("r", "running", "")]).await;
+    put_trials(&mirror, 20, vec![run("t", "running", "")]).await;
+    assert_eq!(due().await, 0);
+    put(&mirror, 30, vec![run("r", "running", r#","n":1"#)]).await;
+    assert_eq!(due().await, 0);
+    put(&mirror, 40, vec![run("r", "completed", "")]).await;
+    put_trials(&mirror, 35, vec![run("t", "running", "")]).await;
+    assert_eq!(due().await, 1);
+    put_trials(&mirror, 45, vec![run("t", "passed", "")]).await;
+    assert_eq!(due().await, 0);
+    put_trials(&mirror, 46, vec![run("t", "passed", "")]).await;
+    mirror
+        .confirm(Resource::Trials("r".into()), confirmed(50, "v"))
+        .await
+        .unwrap();
+    put(&mirror, 60, vec![run("r", "completed", r#","n":2"#)]).await;
+    assert_eq!(due().await, 1);
+    mirror
+        .confirm(Resource::Trials("r".into()), confirmed(70, "v"))
+        .await
+        .unwrap();
+    assert_eq!(due().await, 0);
+}
+
+#[tokio::test]
+async fn upkeep_drops_what_is_past_its_time_and_keeps_the_rest() {
+    let place = Place::new();
+    let mirror = place.open();
+    put(
+        &mirror,
+        10,
+        vec![run("r", "failed", ""), run("s", "failed", "")],
+    )
+    .await;
+    put_trials(&mirror, 10, vec![run("t", "failed", "")]).await;
+    mirror.entomb(KIND, "r", UnixMs(20)).await.unwrap();
+    mirror.put_note("a", "1").await.unwrap();
+    let before = mirror.data_version();
+    mirror
+        .upkeep(UnixMs(1_000), Retention::default())
+        .await
+        .unwrap();
+    assert!(mirror.run(KIND, "r").await.unwrap().is_some());
+    let retention = Retention {
+        history: std::time::Duration::ZERO,
+        tombstones: std::time::Duration::ZERO,
+    };
+    mirror.upkeep(UnixMs(1_000), retention).await.unwrap();
+    assert!(mirror.data_version() > before);
+    assert!(mirror.run(KIND, "r").await.unwrap().is_none());
+    assert!(mirror.trial("r", "t").await.unwrap().is_none());
+    assert_eq!(mirror.events(0, 9).await.unwrap(), []);
+    let rows = mirror.stats().await.unwrap().rows;
+    assert_eq!(
+        (rows.evaluation_runs, rows.trials, rows.tombstones),
+        (1, 0, 0)
+    );
+    assert_eq!(mirror.note("a").await.unwrap().as_deref(), Some("1"));
+    // Numbers go on, so that a reader who resumes misses nothing.
+    put(&mirror, 2_000, vec![run("u", "failed", "")]).await;
+    assert_eq!(mirror.events(0, 9).await.unwrap()[0].seq, 4);
+}
+
+#[tokio::test]
+async fn a_write_of_a_group_that_fails_takes_back_only_itself() {
+    let place = Place::new();
+    let mirror = place.open();
+    // A trigger is a way to have one row refused by the database itself.
+    place
+        .sqlite()
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON runs WHEN NEW.id = 'bad9'
+             BEGIN SELECT raise(ABORT, 'refused'); END",
+        )
+        .unwrap();
+    let writes = (0..20).map(|i| {
+        let mirror = mirror.clone();
+        let pair = vec![
+            run(&format!("good{i}"), "failed", ""),
+            run(&format!("bad{i}"), "failed", ""),
+        ];
+        tokio::spawn(async move { mirror.put_runs(batch(KIND, 1, pair)).await })
+    });
+    let writes: Vec<_> = writes.collect();
+    let mut failed = Vec::new();
+    for (i, write) in writes.into_iter().enumerate() {
+        if write.await.unwrap().is_err() {
+            failed.push(i);
+        }
+    }
+    assert_eq!(failed, [9]);
+    assert_eq!(
+        mirror.list_runs(KIND, &everything()).await.unwrap().total,
+        38
+    );
+    assert_eq!(mirror.events(0, 99).await.unwrap().len(), 38);
+}
+
+#[tokio::test]
+async fn a_closed_mirror_says_so() {
+    let place = Place::new();
+    let mirror = place.open();
+    let clone = mirror.clone();
+    put(&mirror, 1, vec![run("r", "failed", "")]).await;
+    mirror.close().await;
+    let put = clone.put_trial("r", run("t", "x", ""), UnixMs(1), Learned::Polled);
+    assert!(matches!(put.await, Err(MirrorError::Closed)));
+    assert!(matches!(clone.stats().await, Err(MirrorError::Closed)));
+    assert!(!place.path.with_file_name("mirror.db-wal").exists());
+    assert_eq!(status(&place.open(), "r").await, "failed");
+}

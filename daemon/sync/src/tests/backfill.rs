@@ -1,0 +1,65 @@
+//! Trials of ended runs that nobody looked at yet.
+
+use std::time::Duration;
+
+use docks_proto::routes::RunKind;
+
+use crate::task::Want;
+
+use super::cost::run;
+use super::driver::Driver;
+use super::world::Mode;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Returns a remote with ended runs, one of which has a trial that never ended.
+async fn without_backfill(ended: u64) -> Driver {
+    let mut driver = Driver::new(Mode::PLAIN, 3).await;
+    driver.core.options.backfill = false;
+    driver.edit(|world| {
+        world.runs[1] = (0..ended).map(|n| run(n, "completed")).collect();
+        let trials = &mut world.runs[1][0].trials;
+        trials.insert("t0".to_owned(), ("running", 0));
+    });
+    driver
+}
+
+fn requests_for_trials(driver: &Driver) -> usize {
+    let world = driver.world.lock().unwrap();
+    let of_trials = |(_, what): &&(Duration, String)| what.starts_with("trials");
+    world.log.iter().filter(of_trials).count()
+}
+
+#[tokio::test]
+async fn without_backfill_nobody_fetches_trials_that_were_not_asked_for() {
+    let mut driver = without_backfill(300).await;
+    driver.run_for(10 * MINUTE).await;
+    assert_eq!(driver.rows(RunKind::Evaluation).await.len(), 300);
+    assert_eq!(requests_for_trials(&driver), 0);
+    assert_eq!(driver.core.backlog(), 0);
+
+    // Who asks for those of one run gets them, and is not waited for by anybody else.
+    let now = driver.now();
+    driver.core.want(&Want::Trials("r0".into()), now.mono, 1);
+    driver.run_for(MINUTE).await;
+    assert_eq!(requests_for_trials(&driver), 1);
+
+    let now = driver.now();
+    driver.core.catch_up(2, false, now);
+    driver.run_for(MINUTE).await;
+    let last = driver.core.take_reports().pop().unwrap();
+    assert!(last.finished && last.error.is_none(), "{last:?}");
+    assert_eq!(requests_for_trials(&driver), 1);
+}
+
+#[tokio::test]
+async fn without_backfill_who_waits_for_everything_gets_all_trials() {
+    let mut driver = without_backfill(300).await;
+    driver.run_for(10 * MINUTE).await;
+    let now = driver.now();
+    driver.core.catch_up(1, true, now);
+    driver.run_for(2 * MINUTE).await;
+    let last = driver.core.take_reports().pop().unwrap();
+    assert!(last.finished && last.error.is_none(), "{last:?}");
+    assert_eq!(driver.difference().await, None);
+}

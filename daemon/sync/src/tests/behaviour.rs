@@ -1,0 +1,154 @@
+//! What users see of syncing: deletions, empty answers, their own actions, local files.
+
+use std::time::Duration;
+
+use docks_proto::routes::{Action, RunKind};
+
+use crate::core::Reply;
+use crate::task::Want;
+use docksd_mirror::Resource;
+use docksd_remote::FaultClass;
+
+use super::cost::{run, settled};
+use super::driver::Driver;
+use super::world::{Fault, Mode};
+
+const EVALUATION: RunKind = RunKind::Evaluation;
+
+#[tokio::test]
+async fn the_head_of_both_lists_is_fetched_before_anything_else() {
+    let mut driver = Driver::new(Mode::PLAIN, 1).await;
+    driver.edit(|world| world.runs[1] = (0..500).map(|n| run(n, "completed")).collect());
+    driver.run_for(Duration::from_millis(1)).await;
+    assert_eq!(driver.rows(EVALUATION).await.len(), 100);
+    let world = driver.world.lock().unwrap();
+    let lists: Vec<&str> = world.log.iter().map(|(_, what)| &what[..8]).collect();
+    assert_eq!(lists, ["list run", "list eva"]);
+}
+
+#[tokio::test]
+async fn a_run_that_answers_404_is_gone_only_after_a_sweep_without_it() {
+    let mut driver = settled(Mode::PLAIN, 20, 0).await;
+    driver.edit(|world| drop(world.runs[1].remove(3)));
+    let now = driver.now();
+    let want = Want::Run(EVALUATION, "r3".into());
+    driver.core.want(&want, now.mono, 1);
+    driver.run_for(Duration::from_millis(500)).await;
+    assert!(matches!(
+        driver.replies.pop(),
+        Some((1, Reply::Confirmed(Err(error)))) if error.class() == Some(FaultClass::NotFound)
+    ));
+    driver.run_for(Duration::from_secs(120)).await;
+    assert_eq!(driver.difference().await, None);
+    let stored = driver.mirror.run(EVALUATION, "r3").await.unwrap().unwrap();
+    assert!(stored.gone_at.is_some());
+}
+
+#[tokio::test]
+async fn an_active_run_that_vanishes_is_noticed_without_being_asked() {
+    let mut driver = settled(Mode::PLAIN, 20, 5).await;
+    driver.edit(|world| drop(world.runs[1].remove(22)));
+    driver.run_for(Duration::from_secs(150)).await;
+    assert_eq!(driver.difference().await, None);
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_asked_again_and_deletes_nothing() {
+    for mode in [Mode::PLAIN, Mode::FILES] {
+        let mut driver = settled(mode, 20, 5).await;
+        driver.edit(|world| world.fault = Fault::Empty);
+        let now = driver.now();
+        let list = Resource::List(EVALUATION);
+        let before = driver.mirror.confirmed(&list).await.unwrap().unwrap();
+        driver.core.want(&Want::List(EVALUATION), now.mono, 1);
+        driver.core.sweep(now);
+        driver.run_for(Duration::from_millis(1_500)).await;
+        let doubted = driver.mirror.confirmed(&list).await.unwrap().unwrap();
+        assert_eq!(before.at, doubted.at);
+        assert!(driver.replies.is_empty());
+        driver.run_for(Duration::from_secs(300)).await;
+        assert_eq!(driver.rows(EVALUATION).await.len(), 25);
+        assert!(matches!(
+            driver.replies.pop(),
+            Some((1, Reply::Confirmed(Ok(_))))
+        ));
+    }
+}
+
+#[tokio::test]
+async fn an_ended_run_is_fetched_once_more_with_its_trials_and_then_left_alone() {
+    let mut driver = settled(Mode::PLAIN, 5, 1).await;
+    driver.edit(|world| {
+        world.log.clear();
+        let run = &mut world.runs[1][5];
+        run.status = "completed";
+        run.version += 1;
+        run.trials.insert("t1".into(), ("passed", 1));
+    });
+    driver.run_for(Duration::from_secs(1_200)).await;
+    assert_eq!(driver.difference().await, None);
+    let world = driver.world.lock().unwrap();
+    let asked = |what: &str| world.log.iter().filter(|(_, w)| w == what).count();
+    assert_eq!(asked("run r5"), 1);
+    assert_eq!(asked("trials r5"), 1);
+}
+
+#[tokio::test]
+async fn no_later_read_shows_the_state_before_ones_own_action() {
+    for seed in 0..40 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut driver = settled(Mode::PLAIN, 3, 1).await;
+        driver.latency = 50..2_500;
+        driver
+            .run_for(Duration::from_millis(rng.u64(..6_000)))
+            .await;
+        driver.core.act(Action::Cancel, "r3".into(), false, 9);
+        while driver.replies.is_empty() {
+            driver.run_for(Duration::from_millis(50)).await;
+        }
+        for _ in 0..20 {
+            let held = driver.mirror.run(EVALUATION, "r3").await.unwrap().unwrap();
+            assert_eq!(held.status, "cancelled");
+            driver
+                .run_for(Duration::from_millis(rng.u64(..1_000)))
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_is_followed_within_seconds_and_deletions_too() {
+    let mut driver = settled(Mode::FILES, 20, 3).await;
+    driver.edit(|world| {
+        world.runs[1][21].version += 1;
+        world.runs[1].remove(4);
+        world.runs[1].push(run(90, "running"));
+    });
+    driver.run_for(Duration::from_millis(2_500)).await;
+    let rows = driver.rows(EVALUATION).await;
+    assert!(rows.iter().any(|row| row.contains("r90")));
+    driver.run_for(Duration::from_secs(15)).await;
+    assert_eq!(driver.difference().await, None);
+    driver.edit(|world| world.fault = Fault::Outage);
+    driver.run_for(Duration::from_secs(60)).await;
+    driver.edit(|world| {
+        world.fault = Fault::None;
+        world.runs[1][20].version += 1;
+    });
+    driver.run_for(Duration::from_secs(7)).await;
+    assert_eq!(driver.difference().await, None);
+}
+
+#[tokio::test]
+async fn one_broken_run_does_not_hold_up_the_others() {
+    let mut driver = Driver::new(Mode::PLAIN, 4).await;
+    driver.edit(|world| {
+        world.runs[1] = (0..200).map(|n| run(n, "completed")).collect();
+        world.broken = (100..200).map(|n| format!("trials r{n}")).collect();
+    });
+    driver.run_for(Duration::from_secs(400)).await;
+    let held = driver.trial_rows("r0").await;
+    assert!(held.is_some());
+    let now = driver.now();
+    assert!(driver.core.last_hour(now).0 < 1_700);
+}

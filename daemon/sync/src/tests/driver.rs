@@ -1,0 +1,218 @@
+//! Drives the core by a clock that stands still until something is due.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use docks_proto::object::{RawObject, RunFields};
+use docks_proto::query::ListQuery;
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+
+use crate::apply::carry_out;
+use crate::capabilities::Capabilities;
+use crate::clock::manual::ManualClock;
+use crate::clock::{Clock, Now, Steady};
+use crate::core::{Core, Reply, Waiter};
+use crate::plan::Options;
+use crate::task::{Outcome, Step};
+use docksd_mirror::Mirror;
+
+use super::world::{Fault, Mode, Run, Simulated, World};
+
+pub(super) struct Driver {
+    pub(super) core: Core,
+    pub(super) mirror: Mirror,
+    pub(super) world: Arc<Mutex<World>>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) replies: Vec<(Waiter, Reply)>,
+    pub(super) latency: std::ops::Range<u64>,
+    steady: Steady,
+    remote: Simulated,
+    pending: Vec<(Duration, Step, Outcome)>,
+    rng: fastrand::Rng,
+    _dir: tempfile::TempDir,
+}
+
+impl Driver {
+    pub(super) async fn new(mode: Mode, seed: u64) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let dir = tempfile::tempdir().unwrap();
+        let (mirror, _) =
+            Mirror::open(&dir.path().join("mirror.db"), "simulated", clock.wall()).unwrap();
+        let mut steady = Steady::new(clock.as_ref(), UnixMs(0));
+        let now = steady.now(clock.as_ref());
+        let world = Arc::new(Mutex::new(World {
+            mode,
+            fault: Fault::None,
+            runs: [Vec::new(), Vec::new()],
+            before: [Vec::new(), Vec::new()],
+            broken: std::collections::HashSet::new(),
+            log: Vec::new(),
+            flaky: fastrand::Rng::with_seed(seed ^ 0xf1a4),
+            clock: Arc::clone(&clock),
+        }));
+        let remote = Simulated(Arc::clone(&world));
+        let core = Core::new(
+            docksd_remote::Remote::traits(&remote),
+            Options::default(),
+            Capabilities::default(),
+            [None, None],
+            fastrand::Rng::with_seed(seed),
+            now,
+        );
+        Self {
+            core,
+            mirror,
+            world,
+            clock,
+            replies: Vec::new(),
+            latency: 50..400,
+            steady,
+            remote,
+            pending: Vec::new(),
+            rng: fastrand::Rng::with_seed(seed ^ 0x1a7e),
+            _dir: dir,
+        }
+    }
+
+    /// Ends the engine and its daemon in the middle of whatever they do, and starts the next one.
+    pub(super) fn restart(&mut self, seed: u64) {
+        self.pending.clear();
+        let floor = self.steady.now(self.clock.as_ref()).stamp;
+        self.steady = Steady::new(self.clock.as_ref(), floor);
+        let now = self.now();
+        self.core = Core::new(
+            docksd_remote::Remote::traits(&self.remote),
+            Options::default(),
+            Capabilities::default(),
+            [None, None],
+            fastrand::Rng::with_seed(seed),
+            now,
+        );
+    }
+
+    pub(super) fn now(&mut self) -> Now {
+        self.steady.now(self.clock.as_ref())
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.clock.monotonic().as_secs_f64()
+    }
+
+    /// Lets time pass.
+    pub(super) async fn run_for(&mut self, time: Duration) {
+        let deadline = self.clock.monotonic() + time;
+        let mut turns_at_once = 0;
+        loop {
+            let now = self.now();
+            self.turn(now).await;
+            let next = self
+                .pending
+                .iter()
+                .map(|(at, ..)| *at)
+                .chain([self.core.next_wake(), deadline])
+                .min()
+                .unwrap();
+            if next > now.mono {
+                turns_at_once = 0;
+                self.clock.advance(next - now.mono);
+            }
+            turns_at_once += 1;
+            assert!(
+                turns_at_once < 500,
+                "the core spins: {:?}",
+                self.core.plan(now)
+            );
+            if self.clock.monotonic() >= deadline {
+                return;
+            }
+        }
+    }
+
+    async fn turn(&mut self, now: Now) {
+        let mut done = Vec::new();
+        self.pending.sort_by_key(|(at, ..)| *at);
+        while self.pending.first().is_some_and(|(at, ..)| *at <= now.mono) {
+            done.push(self.pending.remove(0));
+        }
+        for (_, step, outcome) in done {
+            self.core.finished(&step, outcome, now);
+        }
+        if self.core.wants_summary() {
+            let summary = self
+                .mirror
+                .summary(self.core.trials_wanted())
+                .await
+                .unwrap();
+            self.core.set_summary(summary, now);
+        }
+        for step in self.core.due(now) {
+            let arrived = || now.stamp;
+            let outcome = carry_out(&self.remote, &self.mirror, &step, arrived).await;
+            let latency = Duration::from_millis(self.rng.u64(self.latency.clone()));
+            self.pending.push((now.mono + latency, step, outcome));
+        }
+        self.replies.extend(self.core.take_replies());
+    }
+
+    pub(super) fn requests(&self) -> usize {
+        self.world.lock().unwrap().log.len()
+    }
+
+    pub(super) fn edit(&self, edit: impl FnOnce(&mut World)) {
+        edit(&mut self.world.lock().unwrap());
+    }
+
+    /// Returns the live rows of a list, as the mirror serves them, by id.
+    pub(super) async fn rows(&self, kind: RunKind) -> Vec<String> {
+        let all = ListQuery {
+            limit: 0,
+            ..ListQuery::default()
+        };
+        let listing = self.mirror.list_runs(kind, &all).await.unwrap();
+        sorted(&listing.body)
+    }
+
+    pub(super) async fn trial_rows(&self, run: &str) -> Option<Vec<String>> {
+        let all = ListQuery {
+            limit: 0,
+            ..ListQuery::default()
+        };
+        let listing = self.mirror.list_trials(run, &all).await.unwrap();
+        listing.map(|listing| sorted(&listing.body))
+    }
+
+    /// Returns what differs between mirror and remote.
+    pub(super) async fn difference(&self) -> Option<String> {
+        let runs = self.world.lock().unwrap().runs.clone();
+        for (kind, runs) in RunKind::ALL.into_iter().zip(&runs) {
+            let mut theirs: Vec<String> = runs.iter().map(Run::text).collect();
+            theirs.sort();
+            let ours = self.rows(kind).await;
+            if ours != theirs {
+                return Some(format!("{kind:?}: ours {ours:#?}, theirs {theirs:#?}"));
+            }
+        }
+        for run in &runs[1] {
+            let ended = run.status != "running" && run.status != "pending";
+            let ours = self.trial_rows(&run.id).await.unwrap_or_default();
+            if ended && ours != run.trial_texts() {
+                return Some(format!("trials: ours {ours:#?}, theirs {run:#?}"));
+            }
+        }
+        None
+    }
+}
+
+fn sorted(body: &[u8]) -> Vec<String> {
+    let list = docks_proto::object::parse_list(body).unwrap();
+    let mut texts: Vec<String> = list.objects.iter().map(|o| o.text().to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+/// Returns the id in a text.
+pub(super) fn id_of(text: &str) -> String {
+    let object = RawObject::parse(text).unwrap().unwrap();
+    RunFields::of(&object).id.text().unwrap()
+}

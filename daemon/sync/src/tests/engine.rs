@@ -1,0 +1,181 @@
+//! The engine's task itself, on real time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use docks_proto::object::RunFields;
+use docks_proto::routes::{Action, RunKind};
+use docks_proto::time::UnixMs;
+use tokio::sync::mpsc;
+
+use crate::clock::manual::ManualClock;
+use crate::engine::is_missed;
+use crate::{Clock, Options, Poke, SyncError, SyncHandle, SystemClock, spawn};
+use docksd_mirror::{Learned, Mirror, Resource};
+
+use super::world::{Fault, Mode, Run, Simulated, World};
+
+struct Stage {
+    handle: SyncHandle,
+    mirror: Mirror,
+    world: Arc<Mutex<World>>,
+    _dir: tempfile::TempDir,
+}
+
+fn stage() -> Stage {
+    let dir = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let path = dir.path().join("mirror.db");
+    let (mirror, _) = Mirror::open(&path, "simulated", clock.wall()).unwrap();
+    let run = |n: u64| Run {
+        id: format!("r{n}"),
+        status: "running",
+        made: n,
+        version: 0,
+        trials: [("t1".to_owned(), ("running", 0))].into(),
+    };
+    let world = Arc::new(Mutex::new(World {
+        mode: Mode::PLAIN,
+        fault: Fault::None,
+        runs: [vec![run(1)], vec![run(2)]],
+        before: [Vec::new(), Vec::new()],
+        broken: std::collections::HashSet::new(),
+        log: Vec::new(),
+        flaky: fastrand::Rng::with_seed(1),
+        clock: Arc::new(ManualClock::new()),
+    }));
+    let remote = Arc::new(Simulated(Arc::clone(&world)));
+    Stage {
+        handle: spawn(remote, mirror.clone(), clock, Options::default()),
+        mirror,
+        world,
+        _dir: dir,
+    }
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .expect("it ends in time")
+}
+
+#[tokio::test]
+async fn catching_up_mirrors_everything_and_says_so_last() {
+    let stage = stage();
+    let (progress, mut messages) = mpsc::channel(64);
+    within(stage.handle.catch_up(true, progress)).await;
+    let mut last = None;
+    while let Ok(message) = messages.try_recv() {
+        assert!(last.is_none_or(|finished: bool| !finished));
+        last = Some(message.finished);
+    }
+    assert_eq!(last, Some(true));
+    let rows = stage.mirror.stats().await.unwrap().rows;
+    assert_eq!((rows.runs, rows.evaluation_runs, rows.trials), (1, 1, 1));
+    assert_eq!(stage.handle.health().circuit, "closed");
+    within(stage.handle.stop()).await;
+}
+
+#[tokio::test]
+async fn an_action_is_in_the_mirror_before_its_caller_goes_on() {
+    let stage = stage();
+    let object = within(stage.handle.act(Action::Cancel, "r2"))
+        .await
+        .unwrap();
+    let status = RunFields::of(&object).status.text();
+    assert_eq!(status.as_deref(), Some("cancelled"));
+    let held = stage.mirror.run(RunKind::Evaluation, "r2").await.unwrap();
+    assert_eq!(held.unwrap().status, "cancelled");
+    let events = stage.mirror.events(0, 100).await.unwrap();
+    assert!(events.iter().any(|e| e.learned == Learned::OwnAction));
+}
+
+#[tokio::test]
+async fn a_refresh_answers_all_who_wait_and_a_stop_leaves_nobody_waiting() {
+    let stage = stage();
+    let now = SystemClock.wall();
+    let resource = Resource::Run(RunKind::Run, "r1".into());
+    let at = within(stage.handle.refresh(resource.clone(), now))
+        .await
+        .unwrap();
+    assert!(at >= now);
+    let confirmed = stage.mirror.run(RunKind::Run, "r1").await.unwrap().unwrap();
+    assert!(confirmed.confirmed_at >= now);
+    let missing = Resource::Run(RunKind::Run, "nobody".into());
+    let error = within(stage.handle.refresh(missing, now))
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Some(docksd_remote::FaultClass::NotFound));
+    stage.world.lock().unwrap().fault = Fault::Outage;
+    let error = within(stage.handle.refresh(resource.clone(), SystemClock.wall())).await;
+    assert!(matches!(error, Err(SyncError::Remote(_))));
+    let handle = stage.handle.clone();
+    within(stage.handle.stop()).await;
+    let error = within(handle.refresh(resource, UnixMs(0))).await;
+    assert!(matches!(error, Err(SyncError::Stopped)));
+}
+
+#[tokio::test]
+async fn who_waits_for_an_engine_that_stops_gets_a_last_word() {
+    let stage = stage();
+    let handle = stage.handle.clone();
+    within(stage.handle.stop()).await;
+    let (progress, mut messages) = mpsc::channel(4);
+    within(handle.catch_up(false, progress)).await;
+    let last = messages.try_recv().unwrap();
+    assert!(last.finished && last.error.is_some());
+}
+
+#[tokio::test]
+async fn upkeep_is_done_when_it_is_poked_or_was_never_done() {
+    let retention = docksd_mirror::Retention::default();
+    for poke in [Poke::Upkeep(retention), Poke::MissedUpkeep(retention)] {
+        let stage = stage();
+        stage.handle.poke(poke);
+        within(async {
+            while stage.handle.health().last_upkeep.is_none() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[test]
+fn upkeep_is_missed_when_a_night_went_by_without_it() {
+    let now = UnixMs(1_764_000_000_000);
+    let hours = |count: u64| Some(now.minus(Duration::from_secs(count * 3_600)));
+    for (last, missed) in [
+        (None, true),
+        (hours(0), false),
+        (hours(25), false),
+        (hours(27), true),
+        (hours(24 * 90), true),
+    ] {
+        assert_eq!(is_missed(last, now), missed, "{last:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_answer_says_why_it_is_old() {
+    let stage = stage();
+    stage.world.lock().unwrap().fault = Fault::Refused401;
+    let now = SystemClock.wall();
+    let refused = within(stage.handle.refresh(Resource::List(RunKind::Run), now)).await;
+    assert!(refused.is_err());
+    within(async {
+        while stage.handle.health().circuit == "closed" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let confirmed = docksd_mirror::Confirmed {
+        at: now.minus(Duration::from_secs(3_600)),
+        validator: None,
+        whole: true,
+    };
+    let freshness = stage.handle.freshness(Some(&confirmed), true);
+    assert!(freshness.age >= Duration::from_secs(3_599));
+    let reason = freshness.stale_reason.unwrap();
+    assert!(reason.contains("refuses the token"), "{reason}");
+}
