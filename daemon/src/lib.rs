@@ -1,5 +1,6 @@
 //! `docksd`: mirrors runs, trials and statuses of a remote and serves them on a Unix socket.
 
+pub mod answers;
 pub mod api;
 pub mod config;
 pub mod ending;

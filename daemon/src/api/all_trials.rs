@@ -10,13 +10,13 @@ use docks_proto::freshness::{Allowed, Source as From};
 use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
 use docks_proto::routes::RunKind;
 
-use super::answers::{Answer, Of};
 use super::complete;
 use super::error::ApiError;
 use super::freshen::{self, Ask, freshen};
 use super::pick::Ids;
 use super::run::question;
 use super::{Service, encode, statuses};
+use crate::answers::{Answer, Of};
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, LooseRun, Resource, StatusOf};
 use docksd_sync::Want;

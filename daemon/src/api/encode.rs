@@ -9,8 +9,8 @@ use axum::response::Response;
 use docks_proto::freshness::{Freshness, Source as From};
 use docks_proto::routes;
 
-use super::answers::Answer;
 use super::freshen::{Ask, freshness, is_too_old};
+use crate::answers::Answer;
 use crate::registry::Source;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

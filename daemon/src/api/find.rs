@@ -5,10 +5,10 @@ use docks_proto::object::{Phase, phase};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::answers::Of;
 use super::complete;
 use super::error::ApiError;
 use super::freshen::{Ask, read_through, says_not_there};
+use crate::answers::Of;
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, Resolution, Resource, Stored};
 use docksd_sync::Want;

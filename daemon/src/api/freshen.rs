@@ -5,8 +5,8 @@ use std::time::Duration;
 use docks_proto::freshness::{Allowed, Freshness, Source as From};
 use docks_proto::time::UnixMs;
 
-use super::answers::Of;
 use super::error::ApiError;
+use crate::answers::Of;
 use crate::registry::Source;
 use docksd_mirror::Confirmed;
 use docksd_remote::FaultClass;

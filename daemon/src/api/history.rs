@@ -13,10 +13,10 @@ use docks_proto::query::LARGEST_NUMBER;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::answers::Of;
 use super::error::ApiError;
 use super::events::{any_run, tenant};
 use super::{Service, encode, find, freshen};
+use crate::answers::Of;
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, Resource, StatusEvent};
 

@@ -4,7 +4,6 @@
 //! [`docksd_sync`]; what is stored, for [`docksd_mirror`].
 
 mod all_trials;
-pub mod answers;
 mod complete;
 mod daemon;
 mod encode;

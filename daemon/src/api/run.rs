@@ -10,13 +10,13 @@ use docks_proto::freshness::Source as From;
 use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
 use docks_proto::routes::{Action, KILL, RunKind};
 
-use super::answers::{Answer, Of};
 use super::complete;
 use super::error::ApiError;
 use super::find;
 use super::freshen::{self, freshen};
 use super::pick::Ids;
 use super::{Service, encode, statuses};
+use crate::answers::{Answer, Of};
 use crate::registry::Source;
 use docksd_mirror::{Resource, StatusOf};
 use docksd_sync::Want;

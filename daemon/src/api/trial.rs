@@ -9,13 +9,13 @@ use docks_proto::freshness::Source as From;
 use docks_proto::query::{ListOf, ListQuery};
 use docks_proto::routes::RunKind;
 
-use super::answers::Answer;
 use super::error::ApiError;
 use super::find;
 use super::freshen::{self, freshen};
 use super::pick::Ids;
 use super::run::question;
 use super::{Service, encode, statuses};
+use crate::answers::Answer;
 use docksd_mirror::{Resource, StatusOf};
 use docksd_sync::Want;
 

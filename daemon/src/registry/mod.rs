@@ -24,7 +24,7 @@ pub use source::{Source, database, identity};
 
 use self::settings::{Resolved, Settings, canonical};
 use self::tokens::Tokens;
-use crate::api::answers::Answers;
+use crate::answers::Answers;
 use crate::config::Config;
 use docksd_events::Feed;
 use docksd_mirror::{Mirror, MirrorError};

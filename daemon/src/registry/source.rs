@@ -14,7 +14,7 @@ use docks_proto::event::SourceState;
 use docks_proto::settings::Target;
 
 use super::tokens::Tokens;
-use crate::api::answers::Answers;
+use crate::answers::Answers;
 use docksd_events::{Attention, Feed};
 use docksd_mirror::{Mirror, Opened, Resource};
 use docksd_sync::SyncHandle;
