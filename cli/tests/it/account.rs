@@ -295,16 +295,21 @@ fn python_reads_what_we_write() {
         .args(["-c", script])
         .arg(home.file("config.toml"))
         .output();
-    // Without Python 3.11 there is nothing to compare with.
-    if let Ok(read) = read
-        && !String::from_utf8_lossy(&read.stderr).contains("No module named 'tomllib'")
-    {
-        let said = String::from_utf8(read.stdout).unwrap();
-        let jobs = jobs.canonicalize().unwrap();
-        assert_eq!(said.trim(), format!("t {}", jobs.display()));
-    }
     let list = home.run("profile list --format tsv").good().stdout;
     assert!(list.contains("*\tlocal\tharbor_jobs"), "{list}");
+    match read {
+        Ok(read)
+            if !String::from_utf8_lossy(&read.stderr).contains("No module named 'tomllib'") =>
+        {
+            let printed = String::from_utf8(read.stdout).unwrap();
+            let jobs = jobs.canonicalize().unwrap();
+            assert_eq!(printed.trim(), format!("t {}", jobs.display()));
+        }
+        _ => docksd_testkit::skip(
+            "account::python_reads_what_we_write",
+            "Python 3.11 is not installed",
+        ),
+    }
 }
 
 #[test]

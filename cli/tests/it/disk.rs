@@ -63,14 +63,14 @@ impl Stage {
     }
 
     /// Runs a line where a small file system is mounted at a folder, and `then` was done there;
-    /// returns what the line left on it, too. `None` where nobody may mount.
-    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-    fn mounted(&self, at: &Path, then: &str, line: &str) -> Option<(Ended, String)> {
+    /// returns what the line left on it, too. `None`, and the test is reported as skipped, where
+    /// mounting needs rights that are missing.
+    fn mounted(&self, test: &str, at: &Path, then: &str, line: &str) -> Option<(Ended, String)> {
         std::fs::create_dir_all(at).unwrap();
         let probe = ["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none \"$0\""];
         let probe = Command::new("unshare").args(probe).arg(at).output();
         if !probe.is_ok_and(|probe| probe.status.success()) {
-            eprintln!("SKIPPED: there is no file system to mount without rights");
+            docksd_testkit::skip(test, "a file system cannot be mounted in a user namespace");
             return None;
         }
         let script = format!(
@@ -124,7 +124,12 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn a_full_disk_is_named_and_the_rest_goes_on() {
     let stage = Stage::new();
-    let Some((ended, left)) = stage.mounted(&stage.folder("bad"), ":", &stage.artifacts()) else {
+    let Some((ended, left)) = stage.mounted(
+        "disk::a_full_disk_is_named_and_the_rest_goes_on",
+        &stage.folder("bad"),
+        ":",
+        &stage.artifacts(),
+    ) else {
         return;
     };
     stage.one_failed(&ended, "the disk is full");
@@ -138,7 +143,12 @@ fn a_full_disk_is_named_and_the_rest_goes_on() {
 fn a_read_only_disk_is_named_and_the_rest_goes_on() {
     let stage = Stage::new();
     let then = "mount -o remount,ro . ";
-    let Some((ended, left)) = stage.mounted(&stage.folder("bad"), then, &stage.artifacts()) else {
+    let Some((ended, left)) = stage.mounted(
+        "disk::a_read_only_disk_is_named_and_the_rest_goes_on",
+        &stage.folder("bad"),
+        then,
+        &stage.artifacts(),
+    ) else {
         return;
     };
     stage.one_failed(&ended, "the file system is read-only");
@@ -149,7 +159,12 @@ fn a_read_only_disk_is_named_and_the_rest_goes_on() {
 fn a_full_cache_stops_no_download_and_a_pull_names_it() {
     let stage = Stage::new();
     let cache = stage.path("docks/cache");
-    let Some((ended, left)) = stage.mounted(&cache, ":", &stage.artifacts()) else {
+    let Some((ended, left)) = stage.mounted(
+        "disk::a_full_cache_stops_no_download_and_a_pull_names_it",
+        &cache,
+        ":",
+        &stage.artifacts(),
+    ) else {
         return;
     };
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -158,7 +173,14 @@ fn a_full_cache_stops_no_download_and_a_pull_names_it() {
     }
     assert_eq!(left, "artifacts\n");
     let partial = stage.path("docks/cache/artifacts/partial");
-    let (ended, left) = stage.mounted(&partial, ":", "cache pull r-1").unwrap();
+    let (ended, left) = stage
+        .mounted(
+            "disk::a_full_cache_stops_no_download_and_a_pull_names_it",
+            &partial,
+            ":",
+            "cache pull r-1",
+        )
+        .unwrap();
     assert_eq!(ended.code, Some(12), "{}", ended.stderr);
     let why = "the disk is full";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);

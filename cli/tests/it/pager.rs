@@ -95,11 +95,19 @@ fn a_pager_is_not_told_the_token() {
 #[test]
 fn less_shows_the_first_screen_and_gives_the_terminal_back() {
     let real = home();
-    let Some(terminal) = Terminal::open(&real, 80, 24) else {
+    let Some(terminal) = Terminal::open(
+        "pager::less_shows_the_first_screen_and_gives_the_terminal_back",
+        &real,
+        80,
+        24,
+    ) else {
         return;
     };
     if Command::new("less").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no less");
+        docksd_testkit::skip(
+            "pager::less_shows_the_first_screen_and_gives_the_terminal_back",
+            "less is not installed",
+        );
         return;
     }
     let jobs = real.jobs();

@@ -180,7 +180,8 @@ const NOBODY: u32 = 65_534;
 #[test]
 fn the_process_of_another_user_is_left_to_them() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can start processes of two users");
+        let test = "stopping::the_process_of_another_user_is_left_to_them";
+        docksd_testkit::skip(test, "only root can start processes of two users");
         return;
     }
     let real = Real::with_jobs();

@@ -27,9 +27,8 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// Starts one; `None` where there is no `dbus-daemon`.
-    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-    pub(crate) fn start(real: &Real) -> Option<Self> {
+    /// Starts one for a test; `None`, and the test is reported as skipped, without `dbus-daemon`.
+    pub(crate) fn start(test: &str, real: &Real) -> Option<Self> {
         let socket = real.path("bus").display().to_string();
         let config = real.path("bus.conf");
         // No service directories: asking for a name starts nothing of this machine's.
@@ -47,7 +46,7 @@ impl Bus {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut daemon) = started else {
-            eprintln!("SKIPPED: there is no dbus-daemon");
+            docksd_testkit::skip(test, "dbus-daemon is not installed");
             return None;
         };
         let mut address = String::new();
@@ -132,7 +131,10 @@ fn the_end_of_a_run_is_notified_once_without_its_markup() {
         (status, body.replace(r#""night""#, name))
     });
     let real = Real::of(&remote);
-    let Some(bus) = Bus::start(&real) else {
+    let Some(bus) = Bus::start(
+        "watch_notify::the_end_of_a_run_is_notified_once_without_its_markup",
+        &real,
+    ) else {
         return;
     };
     let shown = bus.service();
@@ -161,7 +163,10 @@ fn a_watch_without_anybody_to_notify_warns_once_and_goes_on() {
     assert!(no_session.stdout.contains("\tfailed"), "{no_session:?}");
     let no_bus = watch(&real, Some("unix:path=/nowhere/bus"), line);
     assert_eq!((no_bus.code, warnings(&no_bus).len()), (Some(10), 1));
-    let Some(bus) = Bus::start(&real) else {
+    let Some(bus) = Bus::start(
+        "watch_notify::a_watch_without_anybody_to_notify_warns_once_and_goes_on",
+        &real,
+    ) else {
         return;
     };
     let no_service = watch(&real, Some(&bus.address), line);
@@ -180,7 +185,10 @@ fn a_standing_rule_notifies_though_nobody_watches() {
     let night = Night::new(1);
     let remote = night.start();
     let real = Real::of(&remote);
-    let Some(bus) = Bus::start(&real) else {
+    let Some(bus) = Bus::start(
+        "watch_notify::a_standing_rule_notifies_though_nobody_watches",
+        &real,
+    ) else {
         return;
     };
     let shown = bus.service();

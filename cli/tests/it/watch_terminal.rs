@@ -12,12 +12,11 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Opens one; `None` where there is no tmux.
-    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-    pub(crate) fn open(real: &Real, columns: u16, lines: u16) -> Option<Self> {
+    /// Opens one for a test; `None`, and the test is reported as skipped, without tmux.
+    pub(crate) fn open(test: &str, real: &Real, columns: u16, lines: u16) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").output();
         if found.is_err() {
-            eprintln!("SKIPPED: there is no tmux");
+            docksd_testkit::skip(test, "tmux is not installed");
             return None;
         }
         let socket = real.path("tmux.sock").display().to_string();
@@ -101,7 +100,12 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
     let remote = night.start();
     let real = Real::of(&remote);
     real.run("runs trials night").good();
-    let Some(terminal) = Terminal::open(&real, 80, 24) else {
+    let Some(terminal) = Terminal::open(
+        "watch_terminal::the_live_view_fits_the_terminal_and_leaves_it_as_it_was",
+        &real,
+        80,
+        24,
+    ) else {
         return;
     };
     terminal.type_line("echo before");
@@ -195,7 +199,12 @@ fn a_list_is_kept_current_until_it_is_left() {
     let remote = night.start();
     let real = Real::of(&remote);
     real.run("runs eval-list").good();
-    let Some(terminal) = Terminal::open(&real, 80, 24) else {
+    let Some(terminal) = Terminal::open(
+        "watch_terminal::a_list_is_kept_current_until_it_is_left",
+        &real,
+        80,
+        24,
+    ) else {
         return;
     };
     terminal.type_line(&command(&real, "runs eval-list --watch"));

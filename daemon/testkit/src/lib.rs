@@ -9,4 +9,7 @@
 pub mod fake_remote;
 pub mod harbor_jobs;
 pub mod rounds;
+mod skip;
 pub mod tls_front;
+
+pub use skip::{SKIPS_FILE, skip};
