@@ -10,12 +10,12 @@ use docks_proto::freshness::{Allowed, Source as From};
 use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
 use docks_proto::routes::RunKind;
 
-use super::complete;
 use super::error::ApiError;
-use super::freshen::{self, Ask, freshen};
-use super::pick::Ids;
+use super::extract::Ids;
+use super::revalidate::{self, Ask, freshen};
 use super::run::question;
-use super::{Service, encode, statuses};
+use super::wait_for_first_sweep;
+use super::{Service, respond, status_seen};
 use crate::answers::{Answer, Of};
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, LooseRun, Resource, StatusOf};
@@ -40,7 +40,7 @@ pub(super) async fn list(
     let source = service.source(&headers, Some(&tenant)).await?;
     let ask = service.ask(&headers);
     let question = question(&uri);
-    if let Some(response) = encode::ready(&source, question, ask, service.monotonic()) {
+    if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
         return Ok(response);
     }
     let query = ListQuery::parse(ListOf::AllTrials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
@@ -49,7 +49,7 @@ pub(super) async fn list(
     let confirmed = source.mirror.confirmed(&resource).await?;
     let want = Want::List(RunKind::Evaluation);
     let mut from = freshen(&source, want, confirmed.as_ref(), of, ask).await?;
-    complete::wait(&source, RunKind::Evaluation, ask.allowed).await?;
+    wait_for_first_sweep::wait(&source, RunKind::Evaluation, ask.allowed).await?;
     if bring(&source, ask).await? {
         from = From::Remote;
     }
@@ -61,16 +61,16 @@ pub(super) async fn list(
     let lacks = if loose.iter().any(|run| run.due) {
         Some("the trials of some runs are not mirrored yet, so rows may be missing")
     } else {
-        (!confirmed.whole).then(|| complete::why(&source))
+        (!confirmed.whole).then(|| wait_for_first_sweep::why(&source))
     };
     let active = loose.iter().any(|run| run.active);
     let of = Of::Changing { active };
-    let seen = statuses::seen(&source, StatusOf::Trials, &query, listing.total).await?;
+    let seen = status_seen::seen(&source, StatusOf::Trials, &query, listing.total).await?;
     let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
         .lacking(lacks)
         .seen(seen);
     let now = service.monotonic();
-    Ok(encode::list(&source, question, version, answer, from, now))
+    Ok(respond::list(&source, question, version, answer, from, now))
 }
 
 /// Fetches trials, one run after the other: those that were never mirrored as they ended, if they
@@ -95,7 +95,8 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
     let fetch = async {
         for run in missing {
             // What fails is missing, and the answer says so.
-            if let Err(error) = freshen::read_through(source, want(run), ask.not_before()).await {
+            if let Err(error) = revalidate::read_through(source, want(run), ask.not_before()).await
+            {
                 tracing::debug!(
                     run = run.id,
                     error = docks_proto::error::chain(&error),
@@ -116,7 +117,7 @@ async fn bring_one(source: &Source, run: &LooseRun, ask: Ask) -> Result<From, Ap
     let of = Of::Changing { active: run.active };
     match freshen(source, want(run), confirmed.as_ref(), of, ask).await {
         // It is gone since the list was read; the next sweep says so.
-        Err(error) if freshen::says_not_there(&error) => Ok(From::Mirror),
+        Err(error) if revalidate::says_not_there(&error) => Ok(From::Mirror),
         other => other,
     }
 }

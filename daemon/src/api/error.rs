@@ -12,7 +12,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::settings::SettingsError;
 use docks_proto::time::UnixMs;
 
-use super::guard::Refusal;
+use super::request_checks::Refusal;
 use crate::registry::NoSource;
 use docksd_mirror::MirrorError;
 use docksd_remote::{FaultClass, RemoteError};

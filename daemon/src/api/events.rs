@@ -15,8 +15,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::error::ApiError;
-use super::freshen::Ask;
-use super::{Service, find};
+use super::revalidate::Ask;
+use super::{Service, resolve_id};
 use crate::ending::Ending;
 use crate::registry::Source;
 use docksd_events::Reader;
@@ -109,10 +109,10 @@ pub(super) async fn any_run(
         true => RunKind::Run,
         false => RunKind::Evaluation,
     };
-    match find::run(source, first, given, ask).await {
+    match resolve_id::run(source, first, given, ask).await {
         Ok(run) => Ok((first, run)),
         Err(ApiError::NoRun { .. }) if !only_runs && !only_evaluations => {
-            let run = find::run(source, RunKind::Run, given, ask).await?;
+            let run = resolve_id::run(source, RunKind::Run, given, ask).await?;
             Ok((RunKind::Run, run))
         }
         Err(error) => Err(error),

@@ -15,7 +15,7 @@ use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
 use super::events::{any_run, tenant};
-use super::{Service, encode, find, freshen};
+use super::{Service, resolve_id, respond, revalidate};
 use crate::answers::Of;
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, Resource, StatusEvent};
@@ -40,7 +40,7 @@ pub(super) async fn of_one(
     let ask = service.ask(&headers);
     let (kind, run) = any_run(&source, &wanted.kinds, run, ask).await?;
     let trial = match &given.trial {
-        Some(trial) => Some(find::trial(&source, &run.id, trial, ask).await?),
+        Some(trial) => Some(resolve_id::trial(&source, &run.id, trial, ask).await?),
         None => None,
     };
     let trial_id = trial.as_ref().map(|trial| trial.id.as_str());
@@ -67,9 +67,9 @@ pub(super) async fn of_one(
             .collect(),
         now: service.wall().rfc3339(),
     };
-    let of = find::of_run(shown);
-    let freshness = freshen::freshness(&source, &find::confirmed(shown), of, From::Mirror);
-    Ok(encode::object(json(&history), &freshness))
+    let of = resolve_id::of_run(shown);
+    let freshness = revalidate::freshness(&source, &resolve_id::confirmed(shown), of, From::Mirror);
+    Ok(respond::object(json(&history), &freshness))
 }
 
 fn name_of(run: &str, kind: RunKind, trial: Option<&str>, text: &str) -> String {
@@ -131,8 +131,8 @@ pub(super) async fn changes(
     let body = json(&changes.collect::<Vec<_>>());
     let confirmed = older(&source).await?;
     let of = Of::Changing { active: false };
-    let freshness = freshen::freshness(&source, &confirmed, of, From::Mirror);
-    Ok(encode::object(body, &freshness))
+    let freshness = revalidate::freshness(&source, &confirmed, of, From::Mirror);
+    Ok(respond::object(body, &freshness))
 }
 
 /// What is known of all runs is as old as the older of their lists.

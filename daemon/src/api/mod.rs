@@ -4,20 +4,20 @@
 //! [`docksd_sync`]; what is stored, for [`docksd_mirror`].
 
 mod all_trials;
-mod complete;
 mod daemon;
-mod encode;
 pub mod error;
 mod events;
-mod find;
-mod freshen;
-pub mod guard;
+mod extract;
 mod history;
-mod pick;
+pub mod request_checks;
+mod resolve_id;
+mod respond;
+mod revalidate;
 mod run;
 pub mod serve;
-mod statuses;
+mod status_seen;
 mod trial;
+mod wait_for_first_sweep;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -37,8 +37,8 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
 use self::error::ApiError;
-use self::freshen::Ask;
-use self::guard::Refusal;
+use self::request_checks::Refusal;
+use self::revalidate::Ask;
 use crate::config::Config;
 use crate::ending::Ending;
 use crate::registry::{Registry, Source};
@@ -70,7 +70,7 @@ impl Service {
         headers: &HeaderMap,
         tenant: Option<&str>,
     ) -> Result<Arc<Source>, ApiError> {
-        let pick = pick::pick(headers)?;
+        let pick = extract::pick(headers)?;
         Ok(self.registry.source(pick, tenant).await?)
     }
 
@@ -159,7 +159,7 @@ fn finish(router: Router<Arc<Service>>, service: Arc<Service>) -> Routes {
 /// Answers one request of our own user, or refuses it before any handler runs.
 pub async fn answer(service: &Service, routes: &Routes, request: Request<Body>) -> Response {
     service.note_request();
-    let checked = guard::check(request.method(), request.uri(), request.headers());
+    let checked = request_checks::check(request.method(), request.uri(), request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match checked {
         Err(refusal) => ApiError::Refused(refusal).into_response(),

@@ -10,12 +10,12 @@ use docks_proto::freshness::Source as From;
 use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
 use docks_proto::routes::{Action, KILL, RunKind};
 
-use super::complete;
 use super::error::ApiError;
-use super::find;
-use super::freshen::{self, freshen};
-use super::pick::Ids;
-use super::{Service, encode, statuses};
+use super::extract::Ids;
+use super::resolve_id;
+use super::revalidate::{self, freshen};
+use super::wait_for_first_sweep;
+use super::{Service, respond, status_seen};
 use crate::answers::{Answer, Of};
 use crate::registry::Source;
 use docksd_mirror::{Resource, StatusOf};
@@ -56,7 +56,7 @@ async fn list_kind(
     let source = service.source(headers, Some(tenant)).await?;
     let ask = service.ask(headers);
     let question = question(uri);
-    if let Some(response) = encode::ready(&source, question, ask, service.monotonic()) {
+    if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
         return Ok(response);
     }
     let query = ListQuery::parse(ListOf::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
@@ -66,20 +66,23 @@ async fn list_kind(
     let from = freshen(&source, Want::List(kind), confirmed.as_ref(), of, ask).await?;
     let mut version = source.mirror.data_version();
     let mut listing = source.mirror.list_runs(kind, &query).await?;
-    if complete::lacks_rows(&query, &listing) && complete::wait(&source, kind, ask.allowed).await? {
+    if wait_for_first_sweep::lacks_rows(&query, &listing)
+        && wait_for_first_sweep::wait(&source, kind, ask.allowed).await?
+    {
         version = source.mirror.data_version();
         listing = source.mirror.list_runs(kind, &query).await?;
     }
-    let lacks = complete::lacks_rows(&query, &listing).then(|| complete::why(&source));
-    let active = complete::shows_active(&listing);
+    let lacks = wait_for_first_sweep::lacks_rows(&query, &listing)
+        .then(|| wait_for_first_sweep::why(&source));
+    let active = wait_for_first_sweep::shows_active(&listing);
     let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
     let of = Of::Changing { active };
-    let seen = statuses::seen(&source, StatusOf::Runs(kind), &query, listing.total).await?;
+    let seen = status_seen::seen(&source, StatusOf::Runs(kind), &query, listing.total).await?;
     let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
         .lacking(lacks)
         .seen(seen);
     let now = service.monotonic();
-    Ok(encode::list(&source, question, version, answer, from, now))
+    Ok(respond::list(&source, question, version, answer, from, now))
 }
 
 /// Returns what an answer is kept under: the path says which list, the query which part.
@@ -114,15 +117,15 @@ async fn get_kind(
 ) -> Answered {
     let source = service.source(headers, Some(tenant)).await?;
     let ask = service.ask(headers);
-    let mut stored = find::run(&source, kind, given, ask).await?;
+    let mut stored = resolve_id::run(&source, kind, given, ask).await?;
     let mut from = From::Mirror;
     if stored.confirmed_at >= ask.began {
         // It was not in the mirror, and has just been read through.
         from = From::Remote;
     } else if stored.gone_at.is_none() || !ask.takes_anything() {
         let want = Want::Run(kind, stored.id.clone());
-        let confirmed = find::confirmed(&stored);
-        let of = find::of_run(&stored);
+        let confirmed = resolve_id::confirmed(&stored);
+        let of = resolve_id::of_run(&stored);
         // An answer that takes back an end is believed when it is given twice.
         for _ in 0..2 {
             from = freshen(&source, want.clone(), Some(&confirmed), of, ask)
@@ -137,12 +140,12 @@ async fn get_kind(
         }
     }
     if stored.gone_at.is_some() {
-        return Err(find::no_run(kind, given, stored.gone_at));
+        return Err(resolve_id::no_run(kind, given, stored.gone_at));
     }
-    find::touch_run(&source, kind, &stored);
-    let of = find::of_run(&stored);
-    let freshness = freshen::freshness(&source, &find::confirmed(&stored), of, from);
-    Ok(encode::object(stored.text, &freshness))
+    resolve_id::touch_run(&source, kind, &stored);
+    let of = resolve_id::of_run(&stored);
+    let freshness = revalidate::freshness(&source, &resolve_id::confirmed(&stored), of, from);
+    Ok(respond::object(stored.text, &freshness))
 }
 
 async fn again(
@@ -151,12 +154,12 @@ async fn again(
     id: &str,
 ) -> Result<docksd_mirror::Stored, ApiError> {
     let stored = source.mirror.run(kind, id).await?;
-    stored.ok_or_else(|| find::no_run(kind, id, None))
+    stored.ok_or_else(|| resolve_id::no_run(kind, id, None))
 }
 
 fn not_there(error: ApiError, kind: RunKind, given: &str) -> ApiError {
-    if freshen::says_not_there(&error) {
-        find::no_run(kind, given, None)
+    if revalidate::says_not_there(&error) {
+        resolve_id::no_run(kind, given, None)
     } else {
         error
     }
@@ -203,7 +206,7 @@ async fn act(
     let ask = service.ask(headers);
     let kind = action.kind();
     let kill = may_kill(uri.query().unwrap_or(""))?;
-    let found = find::run(&source, kind, given, ask).await?;
+    let found = resolve_id::run(&source, kind, given, ask).await?;
     let acting = async {
         if kill {
             source.sync.kill(action, &found.id).await
@@ -217,9 +220,10 @@ async fn act(
         .map_err(|error| not_there(ApiError::Sync(error), kind, given))?;
     tracing::info!(action = action.segment(), run = found.id, "carried out");
     let stored = again(&source, kind, &found.id).await?;
-    let of = find::of_run(&stored);
-    let freshness = freshen::freshness(&source, &find::confirmed(&stored), of, From::Remote);
-    Ok(encode::object(object.text().to_owned(), &freshness))
+    let of = resolve_id::of_run(&stored);
+    let freshness =
+        revalidate::freshness(&source, &resolve_id::confirmed(&stored), of, From::Remote);
+    Ok(respond::object(object.text().to_owned(), &freshness))
 }
 
 fn may_kill(query: &str) -> Result<bool, ApiError> {

@@ -10,11 +10,11 @@ use docks_proto::query::{ListOf, ListQuery};
 use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
-use super::find;
-use super::freshen::{self, freshen};
-use super::pick::Ids;
+use super::extract::Ids;
+use super::resolve_id;
+use super::revalidate::{self, freshen};
 use super::run::question;
-use super::{Service, encode, statuses};
+use super::{Service, respond, status_seen};
 use crate::answers::Answer;
 use docksd_mirror::{Resource, StatusOf};
 use docksd_sync::Want;
@@ -32,23 +32,23 @@ pub(super) async fn list(
     let source = service.source(&headers, Some(&tenant)).await?;
     let ask = service.ask(&headers);
     let question = question(&uri);
-    if let Some(response) = encode::ready(&source, question, ask, service.monotonic()) {
+    if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
         return Ok(response);
     }
     let query = ListQuery::parse(ListOf::Trials, uri.query().unwrap_or(""), ALL)?;
-    let run = find::run(&source, RunKind::Evaluation, &given, ask).await?;
+    let run = resolve_id::run(&source, RunKind::Evaluation, &given, ask).await?;
     if run.gone_at.is_some() {
-        return Err(find::no_run(RunKind::Evaluation, &given, run.gone_at));
+        return Err(resolve_id::no_run(RunKind::Evaluation, &given, run.gone_at));
     }
-    let of = find::of_run(&run);
+    let of = resolve_id::of_run(&run);
     let resource = Resource::Trials(run.id.clone());
     let confirmed = source.mirror.confirmed(&resource).await?;
     let want = Want::Trials(run.id.clone());
     let from = freshen(&source, want, confirmed.as_ref(), of, ask)
         .await
         .map_err(|error| {
-            if freshen::says_not_there(&error) {
-                find::no_run(RunKind::Evaluation, &given, None)
+            if revalidate::says_not_there(&error) {
+                resolve_id::no_run(RunKind::Evaluation, &given, None)
             } else {
                 error
             }
@@ -57,10 +57,10 @@ pub(super) async fn list(
     let listing = source.mirror.list_trials(&run.id, &query).await?;
     let listing = listing.ok_or(ApiError::NotCached)?;
     let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
-    let seen = statuses::seen(&source, StatusOf::Trials, &query, listing.total).await?;
+    let seen = status_seen::seen(&source, StatusOf::Trials, &query, listing.total).await?;
     let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).seen(seen);
     let now = service.monotonic();
-    Ok(encode::list(&source, question, version, answer, from, now))
+    Ok(respond::list(&source, question, version, answer, from, now))
 }
 
 /// `GET /tenants/{tenant}/harbor/runs/{id}/trials/{trial}`
@@ -71,29 +71,33 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let source = service.source(&headers, Some(&tenant)).await?;
     let ask = service.ask(&headers);
-    let run = find::run(&source, RunKind::Evaluation, &given_run, ask).await?;
+    let run = resolve_id::run(&source, RunKind::Evaluation, &given_run, ask).await?;
     if run.gone_at.is_some() {
-        return Err(find::no_run(RunKind::Evaluation, &given_run, run.gone_at));
+        return Err(resolve_id::no_run(
+            RunKind::Evaluation,
+            &given_run,
+            run.gone_at,
+        ));
     }
     let no_trial = || ApiError::NoTrial {
         run: run.id.clone(),
         given: given.clone(),
     };
-    let mut stored = find::trial(&source, &run.id, &given, ask).await?;
-    let of = find::of_run(&run);
+    let mut stored = resolve_id::trial(&source, &run.id, &given, ask).await?;
+    let of = resolve_id::of_run(&run);
     let mut from = From::Remote;
     if stored.confirmed_at < ask.began {
         let want = Want::Trial {
             run: run.id.clone(),
             trial: stored.id.clone(),
         };
-        let confirmed = find::confirmed(&stored);
+        let confirmed = resolve_id::confirmed(&stored);
         // An answer that takes back an end is believed when it is given twice.
         for _ in 0..2 {
             from = freshen(&source, want.clone(), Some(&confirmed), of, ask)
                 .await
                 .map_err(|error| {
-                    if freshen::says_not_there(&error) {
+                    if revalidate::says_not_there(&error) {
                         no_trial()
                     } else {
                         error
@@ -109,6 +113,6 @@ pub(super) async fn get(
         }
     }
     source.sync.touch(&Resource::Trials(run.id.clone()));
-    let freshness = freshen::freshness(&source, &find::confirmed(&stored), of, from);
-    Ok(encode::object(stored.text, &freshness))
+    let freshness = revalidate::freshness(&source, &resolve_id::confirmed(&stored), of, from);
+    Ok(respond::object(stored.text, &freshness))
 }

@@ -8,11 +8,11 @@ use axum::response::Response;
 use docks_proto::error::ErrorCode;
 use http_body_util::BodyExt;
 
-use super::answer::{Answerer, coded};
-use super::files::{self, Opened};
+use super::artifact_file::{self, Opened};
+use super::artifact_urls::ARTIFACTS;
+use super::encoded_response::is_known;
+use super::handler::{Answerer, coded};
 use super::range::{Part, part};
-use super::shelf::is_known;
-use super::uris::ARTIFACTS;
 
 /// A file that a path asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) fn asked(path: &str) -> Option<Asked<'_>> {
 impl Answerer {
     /// Sends a file, or a part of it.
     pub(super) async fn artifact(&self, asked: Asked<'_>, headers: &HeaderMap) -> Response {
-        let Some(below) = files::path_below(asked.below) else {
+        let Some(below) = artifact_file::path_below(asked.below) else {
             return none();
         };
         let Ok(owner) = asked.owner.parse::<Uri>() else {
@@ -58,7 +58,7 @@ impl Answerer {
             return none();
         }
         let root = self.hub().jobs.clone();
-        let opening = tokio::task::spawn_blocking(move || files::open_below(&root, &below));
+        let opening = tokio::task::spawn_blocking(move || artifact_file::open_below(&root, &below));
         match opening.await {
             Ok(Ok(opened)) => send(opened, headers),
             // It was there when the object was made: a retry deletes a trial's folder.

@@ -22,8 +22,8 @@ use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
 use super::Hub;
-use super::answer::Answerer;
-use super::proof::Proof;
+use super::handler::Answerer;
+use super::unauthenticated_slot::Proof;
 use crate::api::Service;
 use crate::api::serve::pause_after;
 use crate::ending::Ending;

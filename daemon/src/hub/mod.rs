@@ -5,19 +5,19 @@
 //! elsewhere. The answers themselves are those of [`crate::api`], of its Docks API paths alone.
 //! `docs/hub.md` says what it is for.
 
-mod answer;
 mod artifact;
+mod artifact_file;
+mod artifact_urls;
 mod connections;
-mod counts;
-mod files;
-mod guard;
-mod keeper;
-mod proof;
+mod counters;
+mod encoded_response;
+mod handler;
 mod range;
+mod request_checks;
 pub mod settings;
-mod shelf;
 mod tls;
-mod uris;
+mod token_auth;
+mod unauthenticated_slot;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,11 +28,11 @@ use docks_proto::credentials::hub_token::HubTokenError;
 use tokio::net::TcpListener;
 
 pub(crate) use connections::serve;
-pub use counts::Counts;
+pub use counters::Counts;
 pub use settings::{BadHub, HubSettings, TlsFiles, Wanted};
 
-use self::keeper::Keeper;
 use self::tls::{BadCertificate, Tls};
+use self::token_auth::Keeper;
 
 /// Says why a hub could not begin.
 #[derive(Debug, thiserror::Error)]

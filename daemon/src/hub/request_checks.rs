@@ -3,7 +3,7 @@
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 
-use crate::api::guard::{Refusal, body, from_a_page};
+use crate::api::request_checks::{Refusal, body, from_a_page};
 
 /// Longest `Host` that is taken: a domain name has 253 bytes at most.
 const MOST_HOST_BYTES: usize = 300;

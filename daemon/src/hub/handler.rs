@@ -18,10 +18,10 @@ use hyper::service::Service as _;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::Hub;
-use super::proof::Proof;
-use super::shelf::{Ready, Shelf, is_known, takes_gzip};
-use super::uris::Addresses;
-use super::{artifact, guard};
+use super::artifact_urls::Addresses;
+use super::encoded_response::{Ready, Shelf, is_known, takes_gzip};
+use super::unauthenticated_slot::Proof;
+use super::{artifact, request_checks};
 use crate::api::error::ApiError;
 use crate::api::{Routes, Service, shared_router, sign};
 
@@ -70,7 +70,7 @@ impl Answerer {
     /// Answers one request; nothing looks at its path before the token is known to be good.
     pub(super) async fn answer(&self, request: Request<Body>, proof: &Proof) -> Response {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let host = match guard::check(method, uri, headers, self.only.as_deref()) {
+        let host = match request_checks::check(method, uri, headers, self.only.as_deref()) {
             Ok(host) => host,
             Err(refusal) => return ApiError::Refused(refusal).into_response(),
         };

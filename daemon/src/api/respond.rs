@@ -9,7 +9,7 @@ use axum::response::Response;
 use docks_proto::freshness::{Freshness, Source as From};
 use docks_proto::routes;
 
-use super::freshen::{Ask, freshness, is_too_old};
+use super::revalidate::{Ask, freshness, is_too_old};
 use crate::answers::Answer;
 use crate::registry::Source;
 

@@ -5,9 +5,9 @@ use docks_proto::object::{Phase, phase};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::complete;
 use super::error::ApiError;
-use super::freshen::{Ask, read_through, says_not_there};
+use super::revalidate::{Ask, read_through, says_not_there};
+use super::wait_for_first_sweep;
 use crate::answers::Of;
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, Resolution, Resource, Stored};
@@ -22,10 +22,10 @@ pub(super) async fn run(
 ) -> Result<Stored, ApiError> {
     if let Some(stored) = mirrored_run(source, kind, given).await? {
         // A name or prefix may fit rows, too, that the first sweep has yet to bring.
-        if stored.id == given || complete::is_whole(source, kind).await? {
+        if stored.id == given || wait_for_first_sweep::is_whole(source, kind).await? {
             return Ok(stored);
         }
-        complete::wait(source, kind, ask.allowed).await?;
+        wait_for_first_sweep::wait(source, kind, ask.allowed).await?;
         if let Some(stored) = mirrored_run(source, kind, given).await? {
             return Ok(stored);
         }
@@ -39,7 +39,7 @@ pub(super) async fn run(
         // A name or a prefix of something that the mirror has not seen yet: its list knows.
         Err(error) if says_not_there(&error) => {
             read_through(source, Want::List(kind), ask.not_before()).await?;
-            complete::wait(source, kind, ask.allowed).await?;
+            wait_for_first_sweep::wait(source, kind, ask.allowed).await?;
         }
         Err(error) => return Err(error),
     }
