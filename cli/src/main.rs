@@ -1,14 +1,13 @@
 //! The command line of docks.
 
 mod args;
+mod ask;
 mod commands;
-mod connect;
 mod context;
 mod environment;
 mod failure;
 mod grep;
 mod output;
-mod source;
 mod watch;
 
 use std::process::ExitCode;

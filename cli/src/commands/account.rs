@@ -9,7 +9,7 @@ use docks_proto::settings::{
     SettingsError, Stored, TokenFileOwner, normalise_api_url, preferences_file,
 };
 
-use crate::connect::{Door, settings_failure};
+use crate::ask::{Door, settings_failure};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;

@@ -3,15 +3,15 @@
 use docks_proto::object::RunFields;
 use docks_proto::routes::{Action, RunKind};
 
-use super::asking::Asking;
-use super::showing::{self, View};
+use super::print_object::{self, View};
+use super::requester::Asking;
 use crate::args::Format;
+use crate::ask::request::{Answered, Question};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::clean;
 use crate::output::rows::status_ink;
-use crate::source::{Answered, Question};
 
 /// Asks whether `action` is to be done, unless `force` says not to; returns to which run.
 ///
@@ -36,7 +36,7 @@ pub(super) async fn agree_on(
     let found = Asking::new(context)?
         .ask(Question::Run(kind, given))
         .await?;
-    let fields = RunFields::of(&showing::object(&showing::text_of(&found.body))?);
+    let fields = RunFields::of(&print_object::object(&print_object::text_of(&found.body))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());
     if !context.output.confirm(&question(verb, &id, &fields))? {
         return Err(Failure::failed("nothing was done"));
@@ -75,9 +75,11 @@ pub(super) fn print(
         Action::Start | Action::Cancel => View::Evaluation,
     };
     if context.global.format != Format::Table {
-        return showing::print(context, view, answered);
+        return print_object::print(context, view, answered);
     }
-    let fields = RunFields::of(&showing::object(&showing::text_of(&answered.body))?);
+    let fields = RunFields::of(&print_object::object(&print_object::text_of(
+        &answered.body,
+    ))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());
     let noun = match view {
         View::Run => "run",

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::account::{Account, checked_tenant, checked_url, remote_of};
 use crate::args::AuthLogin;
-use crate::connect::{Ladder, settings_failure};
+use crate::ask::{Ladder, settings_failure};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};

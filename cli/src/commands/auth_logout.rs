@@ -4,7 +4,7 @@ use docks_proto::credentials::{KeyringError, files, user};
 use docks_proto::settings;
 
 use super::account::Account;
-use crate::connect::settings_failure;
+use crate::ask::settings_failure;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 

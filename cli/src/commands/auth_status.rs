@@ -4,7 +4,7 @@ use docks_proto::client::ClientError;
 use docks_proto::settings::Target;
 
 use super::{auth_login, columns};
-use crate::connect::Ladder;
+use crate::ask::Ladder;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};

@@ -3,13 +3,13 @@
 use docks_proto::freshness::Allowed;
 
 use crate::args::CachePin;
-use crate::connect::{Ladder, Rungs};
+use crate::ask::request::Source;
+use crate::ask::{Ladder, Rungs};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
-use crate::source::Source;
 
-use super::{finding, stores};
+use super::{artifact_selection, stores};
 
 /// Pins or lets go.
 pub(super) async fn run(context: &Context, args: &CachePin, pinned: bool) -> Result<(), Failure> {
@@ -19,7 +19,7 @@ pub(super) async fn run(context: &Context, args: &CachePin, pinned: bool) -> Res
     for given in &args.run_ids {
         let rungs = Rungs::new(&ladder, &context.output, allowed == Allowed::Default);
         let source = Source::new(rungs, allowed, context.now, &context.output);
-        let found = finding::find_run(context, &source, given).await?;
+        let found = artifact_selection::find_run(context, &source, given).await?;
         let run = stores::run_key(&ladder, &found.id);
         let changed = cache
             .set_pinned(&run, pinned)

@@ -6,15 +6,15 @@ use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
 use crate::args::CachePull;
-use crate::connect::{Ladder, Rungs};
+use crate::ask::request::Source;
+use crate::ask::{Ladder, Rungs};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
-use crate::source::Source;
 
 use super::runs_artifacts::progress::Progress;
 use super::runs_artifacts::{all_or_some, count, details};
-use super::{finding, stores};
+use super::{artifact_selection, stores};
 
 /// Pulls one run after the other; the first failure that is not about single files ends it.
 ///
@@ -46,10 +46,15 @@ async fn one(
     let allowed = context.global.allowed();
     let rungs = Rungs::new(ladder, &context.output, allowed == Allowed::Default);
     let source = Source::new(rungs, allowed, context.now, &context.output);
-    let found = finding::find(context, &source, given, &args.which).await?;
+    let found = artifact_selection::find(context, &source, given, &args.which).await?;
     let plan = found.plan(matches!(ladder.profile.target, Target::DocksApi { .. }));
     if plan.requests.is_empty() {
-        return Err(finding::nothing(&found, &plan, &args.which, given));
+        return Err(artifact_selection::nothing(
+            &found,
+            &plan,
+            &args.which,
+            given,
+        ));
     }
     let sources = stores::sources(ladder, found.uris());
     let cache = stores::cache_of_home(&ladder.door.places, context.now)?;

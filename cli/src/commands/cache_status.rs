@@ -5,7 +5,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::connect::Door;
+use crate::ask::Door;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};

@@ -4,7 +4,7 @@ use docks_artifacts::cache::{Cache, Removed};
 use indicatif::HumanBytes;
 
 use crate::args::{CacheClear, CachePrune};
-use crate::connect::Door;
+use crate::ask::Door;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};

@@ -3,7 +3,7 @@
 use docks_proto::settings::{Origin, Target};
 
 use super::columns;
-use crate::connect::{Door, Ladder, find_docksd};
+use crate::ask::{Door, Ladder, find_docksd};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;

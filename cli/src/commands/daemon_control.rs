@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
-use crate::connect::{Door, Ended, check, docksd, find_docksd};
+use crate::ask::{Door, Ended, check, docksd, find_docksd};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::args::DaemonLogs;
-use crate::connect::Door;
+use crate::ask::Door;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};

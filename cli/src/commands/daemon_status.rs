@@ -4,7 +4,7 @@ use docks_proto::status::{DaemonStatus, HubStatus, RemoteStatus};
 
 use super::columns;
 use crate::args::Format;
-use crate::connect::Door;
+use crate::ask::Door;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};

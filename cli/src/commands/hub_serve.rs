@@ -12,7 +12,7 @@ use docks_proto::credentials::{files, hub_token};
 use docks_proto::settings::{LOCAL_TENANT, Target, resolve};
 
 use crate::args::HubServe;
-use crate::connect::{Door, docksd, find_docksd, flags, settings_failure};
+use crate::ask::{Door, docksd, find_docksd, flags, settings_failure};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};

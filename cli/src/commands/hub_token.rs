@@ -5,7 +5,7 @@ use docks_proto::settings::LOCAL_TENANT;
 
 use super::hub_serve::token_failure;
 use crate::args::HubToken;
-use crate::connect::Door;
+use crate::ask::Door;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;

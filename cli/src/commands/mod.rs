@@ -2,7 +2,8 @@
 
 mod account;
 mod action;
-mod asking;
+mod artifact_reader;
+mod artifact_selection;
 mod auth_login;
 mod auth_logout;
 mod auth_status;
@@ -16,13 +17,13 @@ mod config_explain;
 mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
-mod finding;
 mod hub_serve;
 mod hub_token;
-mod lines;
+mod line_reader;
 mod listing;
+mod print_object;
 mod profile;
-mod reading;
+mod requester;
 mod runs_artifacts;
 mod runs_changes;
 mod runs_compare;
@@ -41,8 +42,7 @@ mod runs_trajectory;
 mod runs_trial;
 mod runs_trials;
 mod runs_watch;
-mod showing;
-mod stopping;
+mod stop_and_wait;
 mod stores;
 mod sync;
 

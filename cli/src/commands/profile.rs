@@ -6,7 +6,7 @@ use super::account::{Account, checked_tenant, checked_url, remote_of};
 use super::auth_login::{as_text, trusted};
 use super::{auth_logout, columns};
 use crate::args::{ProfileAdd, ProfileRemove, ProfileUse};
-use crate::connect::{flags, settings_failure};
+use crate::ask::{flags, settings_failure};
 use crate::context::Context;
 use crate::failure::Failure;
 

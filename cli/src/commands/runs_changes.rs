@@ -5,10 +5,10 @@ use docks_proto::history::ChangesQuery;
 use docks_proto::time::{UnixMs, parse_when};
 use jiff::tz::TimeZone;
 
-use super::asking::Asking;
 use super::columns;
+use super::print_object::{print_json, say_age, text_of};
+use super::requester::Asking;
 use super::runs_history::{answered, unreadable};
-use super::showing::{print_json, say_age, text_of};
 use crate::args::{Format, RunsChanges};
 use crate::context::Context;
 use crate::failure::{Answerer, Failure};

@@ -8,8 +8,8 @@ use crate::failure::{Failure, Kind};
 use crate::output::cell::Ink;
 use crate::output::clean;
 
-use super::lines::Lines;
-use super::reading::Reading;
+use super::artifact_reader::Reading;
+use super::line_reader::Lines;
 
 /// Shows the diff of a trial, in colour where there is colour.
 ///

@@ -6,14 +6,14 @@ use docks_proto::freshness::Freshness;
 use docks_proto::history::{Entry, History};
 use docks_proto::time::UnixMs;
 
-use super::asking::Asking;
 use super::columns;
-use super::showing::{print_json, say_age, text_of};
+use super::print_object::{print_json, say_age, text_of};
+use super::requester::Asking;
 use crate::args::{Format, RunsHistory};
+use crate::ask::request::Answered;
 use crate::context::Context;
 use crate::failure::{Answerer, Failure, Kind};
 use crate::output::when;
-use crate::source::Answered;
 
 /// A change that was seen this long after it happened is said to have been.
 const LATE: Duration = Duration::from_secs(60);

@@ -2,7 +2,7 @@
 
 use docks_proto::routes::Action;
 
-use super::{action, stopping};
+use super::{action, stop_and_wait};
 use crate::args::RunsStop;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -10,5 +10,5 @@ use crate::failure::Failure;
 /// Stops a run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsStop) -> Result<(), Failure> {
     let id = action::agree_on(context, Action::Stop, &args.run_id, args.force).await?;
-    stopping::run(context, Action::Stop, &id, args.kill).await
+    stop_and_wait::run(context, Action::Stop, &id, args.kill).await
 }

@@ -11,7 +11,7 @@ use docks_proto::secret::Token;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 
-use crate::connect::Ladder;
+use crate::ask::Ladder;
 use crate::failure::Failure;
 
 /// Puts the places together that may be read for these addresses.

@@ -6,7 +6,7 @@ use docks_proto::status::SyncProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Sync;
-use crate::connect::Ladder;
+use crate::ask::Ladder;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Answerer, Failure};

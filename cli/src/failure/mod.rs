@@ -3,10 +3,12 @@
 //! Commands return a [`Failure`]; only `main` turns it into text and a code.
 
 mod client;
+mod settings;
 
 use docks_proto::error::{Candidate, ErrorCode, ErrorDetail};
 
 pub(crate) use client::Answerer;
+pub(crate) use settings::{credential_failure, settings_failure};
 
 /// What went wrong, as far as scripts can tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

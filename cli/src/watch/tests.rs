@@ -5,7 +5,7 @@ use docks_proto::event::{
 };
 use docks_proto::time::UnixMs;
 
-use super::lines;
+use super::change_line;
 use super::model::{Model, Note};
 use super::view::{Scene, frame};
 
@@ -125,17 +125,17 @@ fn a_line_is_clean_and_what_was_there_before_is_none() {
     let mut model = model();
     let run = take(&mut model, Event::State(state(None, "running"))).unwrap();
     let there = take(&mut model, Event::State(state(Some("a"), "passed"))).unwrap();
-    assert_eq!(lines::line(&model, &there), None);
+    assert_eq!(change_line::line(&model, &there), None);
     let at = ago(200);
     let expected = format!("{at}\tnightly\t\t\trunning\t");
-    assert_eq!(lines::line(&model, &run), Some(expected));
+    assert_eq!(change_line::line(&model, &run), Some(expected));
     take(&mut model, ready());
     let planned = take(&mut model, Event::State(state(Some("b"), "pending"))).unwrap();
-    assert_eq!(lines::line(&model, &planned), None);
+    assert_eq!(change_line::line(&model, &planned), None);
     let failed = take(&mut model, change(3, Some("b"), "pending", "failed")).unwrap();
     let at = ago(10);
     let expected = format!("{at}\tnightly\tb\tpending\tfailed\tboom");
-    assert_eq!(lines::line(&model, &failed), Some(expected));
+    assert_eq!(change_line::line(&model, &failed), Some(expected));
 }
 
 fn scene(width: usize, height: usize) -> Scene {

@@ -10,15 +10,15 @@ use docks_proto::time::{UnixMs, parse_when};
 use docks_proto::trial::Trial;
 use jiff::tz::TimeZone;
 
-use super::asking::Asking;
-use super::showing::{print_json, say_age, text_of};
+use super::print_object::{print_json, say_age, text_of};
+use super::requester::Asking;
 use crate::args::{Format, ListOptions};
+use crate::ask::request::{Answered, Question};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::json;
 use crate::output::rows::{Rows, Scene};
-use crate::source::{Answered, Question};
 
 /// Which list is shown.
 #[derive(Debug, Clone, Copy)]

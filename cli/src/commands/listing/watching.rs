@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Which, footer, objects};
 use crate::args::{Format, ListOptions};
-use crate::commands::asking::Asking;
+use crate::ask::request::Answered;
+use crate::commands::requester::Asking;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::rows::{Rows, Scene};
 use crate::output::screen::{Screen, suspended};
 use crate::output::when;
-use crate::source::Answered;
 
 /// Between two looks at the daemon's mirror, which cost the remote nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -7,12 +7,12 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::args::{Format, RunsArtifacts};
+use crate::ask::request::Answered;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
-use crate::source::Answered;
 
-use super::super::showing;
+use super::super::print_object;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -106,7 +106,7 @@ fn print(context: &Context, rows: &[Row<'_>], answered: &Answered) {
                 total: None,
                 ..answered.clone()
             };
-            showing::print_json(context, &list, &answered);
+            print_object::print_json(context, &list, &answered);
         }
         Format::Jsonl => rows.iter().for_each(|row| output.line(json(row))),
     }

@@ -14,13 +14,13 @@ use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
 use crate::args::RunsArtifacts;
-use crate::connect::{Ladder, Rungs};
+use crate::ask::request::Source;
+use crate::ask::{Ladder, Rungs};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
-use crate::source::Source;
 
-use super::{finding, stores};
+use super::{artifact_selection, stores};
 use progress::Progress;
 
 /// Downloads artifacts.
@@ -34,11 +34,16 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
     let allowed = context.global.allowed();
     let rungs = Rungs::new(&ladder, &context.output, allowed == Allowed::Default);
     let source = Source::new(rungs, allowed, context.now, &context.output);
-    let found = finding::find(context, &source, &args.run_id, &args.which).await?;
+    let found = artifact_selection::find(context, &source, &args.run_id, &args.which).await?;
     let plan = found.plan(matches!(ladder.profile.target, Target::DocksApi { .. }));
     if plan.requests.is_empty() {
         Progress::new(context, &plan.requests, &found.answered).finish()?;
-        return Err(finding::nothing(&found, &plan, &args.which, &args.run_id));
+        return Err(artifact_selection::nothing(
+            &found,
+            &plan,
+            &args.which,
+            &args.run_id,
+        ));
     }
     let sources = stores::sources(&ladder, found.uris());
     if args.dry_run {

@@ -8,16 +8,16 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 use serde::Serialize;
 
 use crate::args::Format;
+use crate::ask::request::Answered;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
-use crate::source::Answered;
 use docks_artifacts::download::ArtifactError;
 use docks_artifacts::layout::OF_RUN;
 use docks_artifacts::source::shown;
 use docks_artifacts::{ArtifactRequest, Finished, How, Observer};
 
-use crate::commands::showing;
+use crate::commands::print_object;
 
 /// Hears what happens and says it.
 pub(in crate::commands) struct Progress<'a> {
@@ -102,7 +102,7 @@ impl<'a> Progress<'a> {
             state.rows.sort_by_key(|(index, _)| *index);
             let rows: Vec<&str> = state.rows.iter().map(|(_, row)| row.as_str()).collect();
             let list = format!("[{}]", rows.join(","));
-            showing::print_json(self.context, &list, &self.answered);
+            print_object::print_json(self.context, &list, &self.answered);
         }
         output.flush()
     }

@@ -9,13 +9,13 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
 use crate::args::RunsCompare;
-use crate::connect::{Ladder, Rungs};
+use crate::ask::request::{Question, Source};
+use crate::ask::{Ladder, Rungs};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
-use crate::source::{Question, Source};
 
-use super::showing;
+use super::print_object;
 use matrix::{Matrix, RunTrials};
 
 /// Compares runs; the first is what the others are measured against.
@@ -33,14 +33,16 @@ pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Fai
         let answered = source
             .ask(Question::Run(RunKind::Evaluation, given))
             .await?;
-        let fields = RunFields::of(&showing::object(&showing::text_of(&answered.body))?);
+        let fields = RunFields::of(&print_object::object(&print_object::text_of(
+            &answered.body,
+        ))?);
         let id = fields.id.text().unwrap_or_else(|| given.clone());
         let all = ListQuery {
             limit: 0,
             ..ListQuery::default()
         };
         let answered = source.ask(Question::Trials(&id, &all)).await?;
-        showing::say_age(context, &answered.freshness);
+        print_object::say_age(context, &answered.freshness);
         let list = parse_list(&answered.body)
             .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
         runs.push(RunTrials {

@@ -9,7 +9,7 @@ use docks_artifacts::source::{Sources, is_local};
 
 use crate::failure::{Failure, Kind};
 
-use super::super::reading::{Now, Reading};
+use super::super::artifact_reader::{Now, Reading};
 use super::{Printer, unreadable};
 
 /// How often a file of this machine is looked at.

@@ -13,8 +13,8 @@ use crate::failure::{Failure, Kind};
 use crate::grep::Grep;
 use crate::output::clean;
 
-use super::lines::{self, Lines};
-use super::reading::Reading;
+use super::artifact_reader::Reading;
+use super::line_reader::{self, Lines};
 use follow::{ASK_AGAIN, Followed};
 
 /// Bytes of a log between two looks at whether anybody still wants them.
@@ -91,12 +91,12 @@ impl Printer<'_> {
             return self.rest(uri, file, 0, grows).await;
         };
         let Some(grep) = self.grep else {
-            let start = lines::start_of_last(&mut file, wanted).map_err(unreadable)?;
+            let start = line_reader::start_of_last(&mut file, wanted).map_err(unreadable)?;
             return self.rest(uri, file, start, grows).await;
         };
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let again = file.try_clone().map_err(unreadable)?;
-        let found = lines::last_that_fit(file, wanted, grep, grows);
+        let found = line_reader::last_that_fit(file, wanted, grep, grows);
         let (found, end_bytes) = found.map_err(unreadable)?;
         let mut piece = Vec::new();
         for at_bytes in found {

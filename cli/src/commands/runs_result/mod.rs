@@ -12,8 +12,8 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::json;
 
-use super::lines::Lines;
-use super::reading::Reading;
+use super::artifact_reader::Reading;
+use super::line_reader::Lines;
 use findings::Findings;
 
 /// Largest result that is laid out; `--format json` prints larger ones.

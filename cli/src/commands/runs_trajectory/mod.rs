@@ -12,8 +12,8 @@ use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::json;
 
-use super::lines::Lines;
-use super::reading::Reading;
+use super::artifact_reader::Reading;
+use super::line_reader::Lines;
 use step::Step;
 use stream::{Event, Read};
 

@@ -8,13 +8,13 @@ use docks_proto::query::{ListQuery, Row};
 use docks_proto::routes::RunKind;
 use tokio::time::{Instant, sleep};
 
-use super::super::asking::Asking;
-use super::super::showing;
+use super::super::print_object;
+use super::super::requester::Asking;
 use crate::args::RunsWatch;
+use crate::ask::request::Question;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::source::Question;
-use crate::watch::ear::MOST_RUNS;
+use crate::watch::event_subscriber::MOST_RUNS;
 use crate::watch::model::RunKey;
 
 /// Between two looks for a run that is not there yet.
@@ -124,6 +124,6 @@ async fn named(asking: &Asking<'_>, given: &str) -> Result<RunKey, Failure> {
 
 async fn one(asking: &Asking<'_>, kind: RunKind, given: &str) -> Result<RunKey, Failure> {
     let answered = asking.ask(Question::Run(kind, given)).await?;
-    let object: RawObject = showing::object(&showing::text_of(&answered.body))?;
+    let object: RawObject = print_object::object(&print_object::text_of(&answered.body))?;
     Ok((kind.into(), Row::of_run(&object).id))
 }

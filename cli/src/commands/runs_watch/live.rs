@@ -11,8 +11,8 @@ use crate::args::RunsWatch;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::screen::{Screen, suspended};
-use crate::watch::ear::Heard;
-use crate::watch::hook::Hook;
+use crate::watch::end_hook::Hook;
+use crate::watch::event_subscriber::Heard;
 use crate::watch::model::{Model, RunKey};
 use crate::watch::view::{Scene, frame};
 

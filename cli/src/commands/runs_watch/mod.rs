@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::args::{Format, RunsWatch};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::watch::ear::Ear;
-use crate::watch::hook::Hook;
+use crate::watch::end_hook::Hook;
+use crate::watch::event_subscriber::Ear;
 use crate::watch::model::{Model, Note, RunKey, Watched, waits};
 
 /// How long a watch goes on after the end for the last word about trials.

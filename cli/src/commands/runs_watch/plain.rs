@@ -6,8 +6,8 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::rows::status_ink;
-use crate::watch::hook::Hook;
-use crate::watch::lines;
+use crate::watch::change_line;
+use crate::watch::end_hook::Hook;
 use crate::watch::model::{Model, RunKey};
 use docks_proto::event::Event;
 
@@ -21,7 +21,7 @@ pub(super) async fn watch(
 ) -> Result<End, Failure> {
     let output = &context.output;
     if context.global.format == Format::Tsv {
-        output.line(lines::COLUMNS.join("\t"));
+        output.line(change_line::COLUMNS.join("\t"));
         output.flush()?;
     }
     let mut ear = listen(context, keys);
@@ -38,7 +38,7 @@ pub(super) async fn watch(
         if context.global.format == Format::Jsonl {
             output.line(&heard.text);
         } else if let Some(note) = &note
-            && let Some(line) = lines::line(model, note)
+            && let Some(line) = change_line::line(model, note)
         {
             output.line(line);
         }

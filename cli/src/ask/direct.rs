@@ -13,8 +13,8 @@ use docks_proto::time::UnixMs;
 use docks_proto::trial;
 use std::time::Duration;
 
+use super::request::{Answered, Question};
 use super::resolve::{Fit, resolve};
-use super::{Answered, Question};
 use crate::failure::{Failure, Kind, usual_hint};
 
 /// An answer, a failure to get one, or in the outer place a failure of our own making.

@@ -9,7 +9,7 @@ use docks_proto::paths::Places;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Door, SocketState, start};
+use super::{Door, SocketState, start_daemon};
 use crate::failure::{Failure, Kind};
 
 /// How long a daemon may take to end after it was asked.
@@ -80,7 +80,7 @@ pub(super) async fn end(door: &Door) -> Result<Ended, Failure> {
 pub(super) async fn replace(door: &Door, found: &ClientError) -> Result<(), Failure> {
     let deadline = Instant::now() + REPLACING;
     let lock = loop {
-        if let Some(lock) = start::try_lock(door)? {
+        if let Some(lock) = start_daemon::try_lock(door)? {
             break lock;
         }
         if Instant::now() >= deadline {
@@ -108,7 +108,7 @@ fn stays(found: &ClientError) -> Failure {
 async fn gone(places: &Places, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     loop {
-        if !held(places) && !start::answers(&places.socket).await {
+        if !held(places) && !start_daemon::answers(&places.socket).await {
             return true;
         }
         if Instant::now() >= deadline {

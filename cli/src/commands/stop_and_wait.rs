@@ -10,12 +10,12 @@ use docks_proto::routes::Action;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::action;
-use super::asking::Asking;
-use super::showing;
+use super::print_object;
+use super::requester::Asking;
+use crate::ask::request::{Answered, Question};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
-use crate::source::{Answered, Question};
 
 /// How often is looked whether it has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -63,7 +63,7 @@ async fn until_ended(
     let mut shown = Shown::new(context);
     let began = Instant::now();
     loop {
-        let object = showing::object(&showing::text_of(&answered.body))?;
+        let object = print_object::object(&print_object::text_of(&answered.body))?;
         let fields = RunFields::of(&object);
         let status = fields.status.text().unwrap_or_default();
         let id = fields.id.text().unwrap_or_default();

@@ -4,11 +4,11 @@ use docks_proto::client::Client;
 use docks_proto::freshness::Allowed;
 use docks_proto::settings::Target;
 
-use crate::connect::{Ladder, Rungs};
+use crate::ask::request::{Answered, Question, Source};
+use crate::ask::{Ladder, Rungs};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::source::{Answered, Question, Source};
 
 /// The settings of one command and the ways they lead to.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::model::{Model, RunKey};
 use super::poll::{PACE, Poller};
-use crate::connect::Ladder;
+use crate::ask::Ladder;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};

@@ -11,7 +11,7 @@ use docks_proto::settings::LOCAL_TENANT;
 use docks_proto::status::DaemonStatus;
 use http::HeaderMap;
 
-use super::{Ended, KEYRING_PATIENCE, gone, start};
+use super::{Ended, KEYRING_PATIENCE, start_daemon, stop_daemon};
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
@@ -22,7 +22,7 @@ pub(crate) struct Door {
     pub(crate) places: Places,
     /// The environment it was decided from.
     pub(crate) environment: Environment,
-    pub(super) starting: Mutex<Option<start::Starting>>,
+    pub(super) starting: Mutex<Option<start_daemon::Starting>>,
 }
 
 /// What lies at the socket's path.
@@ -60,14 +60,14 @@ impl Door {
     pub(crate) async fn ready(&self) -> Result<(), Failure> {
         match self.status().await {
             Ok(Some(_)) => return Ok(()),
-            Err(error @ ClientError::Protocol { .. }) => gone::replace(self, &error).await?,
+            Err(error @ ClientError::Protocol { .. }) => stop_daemon::replace(self, &error).await?,
             Err(ClientError::Send(SendError::Timeout { .. })) => {
                 return Err(Failure::new(Kind::Unreachable, self.silence())
                     .hint("`docks daemon restart` replaces it"));
             }
             Ok(None) | Err(_) => {}
         }
-        start::start(self).await
+        start_daemon::start(self).await
     }
 
     /// Asks the daemon how it is; `None` when there is none.
@@ -96,7 +96,7 @@ impl Door {
     ///
     /// When it cannot be ended, or something at the socket's path is not ours.
     pub(crate) async fn end(&self) -> Result<Ended, Failure> {
-        gone::end(self).await
+        stop_daemon::end(self).await
     }
 
     /// A client without any remote's headers, for the daemon's own routes.
@@ -116,7 +116,7 @@ impl Door {
 
     /// Says that the daemon does not answer, and which process that is.
     pub(super) fn silence(&self) -> String {
-        match gone::peer_pid(&self.places.socket) {
+        match stop_daemon::peer_pid(&self.places.socket) {
             Some(pid) => format!("docksd (pid {pid}) does not answer"),
             None => "docksd does not answer".to_owned(),
         }
@@ -128,7 +128,7 @@ impl Door {
             .starting
             .lock()
             .expect("nothing panics while holding it");
-        starting.as_mut().and_then(start::Starting::problem)
+        starting.as_mut().and_then(start_daemon::Starting::problem)
     }
 
     /// Looks at the socket and its directory before anything is sent there.

@@ -7,11 +7,11 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
 use crate::args::{self, WhichArtifacts};
+use crate::ask::request::{Answered, Question, Source, Ways};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::source::{Answered, Question, Source, Ways};
 
-use super::showing;
+use super::print_object;
 
 /// A run whose artifacts are wanted.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ pub(super) async fn find<W: Ways>(
         ..ListQuery::default()
     };
     let answered = source.ask(Question::Trials(&run.id, &all)).await?;
-    showing::say_age(context, &answered.freshness);
+    print_object::say_age(context, &answered.freshness);
     let list = parse_list(&answered.body)
         .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
     let mut trials: Vec<_> = list.objects.iter().map(TrialArtifacts::of).collect();
@@ -107,7 +107,7 @@ pub(super) async fn find_run<W: Ways>(
     let answered = source
         .ask(Question::Run(RunKind::Evaluation, given))
         .await?;
-    let object = showing::object(&showing::text_of(&answered.body))?;
+    let object = print_object::object(&print_object::text_of(&answered.body))?;
     let fields = RunFields::of(&object);
     let status = fields.status.text().unwrap_or_default();
     let active = phase(&status) == Phase::Active;
@@ -136,7 +136,9 @@ async fn find_trial<W: Ways>(
         return Ok(trial);
     }
     let answered = source.ask(Question::Trial(run, given)).await?;
-    let trial = TrialArtifacts::of(&showing::object(&showing::text_of(&answered.body))?);
+    let trial = TrialArtifacts::of(&print_object::object(&print_object::text_of(
+        &answered.body,
+    ))?);
     Ok(known(&trial.id).unwrap_or(trial))
 }
 

@@ -4,9 +4,6 @@
 //! freshness of the answer. How the daemon is found, started and given up is
 //! left to [`Ways`]; what the remote lacks is made up for in [`direct`].
 
-mod direct;
-mod resolve;
-
 use bytes::Bytes;
 use docks_proto::client::{Answer, Client, ClientError, SendError};
 use docks_proto::error::ErrorCode;
@@ -15,6 +12,7 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
+use super::direct;
 use crate::failure::{Answerer, Failure};
 use crate::output::Output;
 

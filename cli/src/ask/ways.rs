@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use docks_proto::client::ClientError;
 
 use super::{Ladder, Reached};
+use crate::ask::request::{Way, Ways};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::source::{Way, Ways};
 
 /// Tries the ladder's rungs, and says on stderr when the daemon is passed by.
 #[derive(Debug)]

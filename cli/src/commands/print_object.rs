@@ -4,13 +4,13 @@ use docks_proto::freshness::{Freshness, Source};
 use docks_proto::object::RawObject;
 
 use crate::args::Format;
+use crate::ask::request::Answered;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::detail::{self, Detail};
 use crate::output::json;
 use crate::output::rows::{EVALUATIONS, RUNS, Rows, Scene, TRIALS};
 use crate::output::when;
-use crate::source::Answered;
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,13 +11,13 @@ use docks_proto::object::{Phase, RawObject, phase};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Mutex;
 
-use crate::connect::{Ladder, Rungs};
+use crate::ask::request::{Question, Source};
+use crate::ask::{Ladder, Rungs};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
-use crate::source::{Question, Source};
 
-use super::{showing, stores};
+use super::{print_object, stores};
 
 /// A trial whose artifacts are read.
 pub(super) struct Reading<'a> {
@@ -90,9 +90,9 @@ impl<'a> Reading<'a> {
         let source = Source::new(rungs, allowed, self.context.now, &self.context.output);
         let answered = source.ask(Question::Trial(self.run, self.trial)).await?;
         if !again {
-            showing::say_age(self.context, &answered.freshness);
+            print_object::say_age(self.context, &answered.freshness);
         }
-        let object = showing::object(&showing::text_of(&answered.body))?;
+        let object = print_object::object(&print_object::text_of(&answered.body))?;
         Ok(Now {
             artifacts: TrialArtifacts::of(&object),
             object,

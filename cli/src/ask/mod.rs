@@ -4,14 +4,16 @@
 //! [`Ladder::fall`] says whom to ask instead, and when a remote asked directly
 //! cannot be reached, [`Ladder::mirror_instead`] waits for the daemon, whose
 //! mirror may know. [`Door`] is the daemon's place without any remote in mind;
-//! how a daemon is started and ended is in [`start`] and [`gone`].
+//! how a daemon is started and ended is in [`start_daemon`] and [`stop_daemon`].
 
-mod door;
-mod gone;
-mod start;
+mod daemon_endpoint;
+mod direct;
+pub(crate) mod request;
+mod resolve;
+mod start_daemon;
+mod stop_daemon;
 #[cfg(test)]
 mod tests;
-mod trouble;
 mod ways;
 
 use std::path::{Path, PathBuf};
@@ -31,11 +33,11 @@ use crate::args::Global;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-pub(crate) use door::Door;
-use door::SocketState;
-pub(crate) use gone::Ended;
-pub(crate) use start::{check, docksd, find_docksd};
-pub(crate) use trouble::{credential_failure, settings_failure};
+pub(crate) use crate::failure::{credential_failure, settings_failure};
+pub(crate) use daemon_endpoint::Door;
+use daemon_endpoint::SocketState;
+pub(crate) use start_daemon::{check, docksd, find_docksd};
+pub(crate) use stop_daemon::Ended;
 pub(crate) use ways::Rungs;
 
 /// How often a command turns back to a daemon that fails it.
@@ -281,18 +283,18 @@ impl Ladder {
     /// Starts a daemon; waits for it only if nobody else can answer.
     async fn begin(&self) -> Result<Reached, Failure> {
         if self.only_daemon() {
-            start::start(&self.door).await?;
+            start_daemon::start(&self.door).await?;
             return Ok(Reached::Daemon(self.daemon_client()?));
         }
-        match start::begin(&self.door).await {
-            Ok(start::Begun::Running) => Ok(Reached::Daemon(self.daemon_client()?)),
-            Ok(start::Begun::Starting) => self.direct(None),
+        match start_daemon::begin(&self.door).await {
+            Ok(start_daemon::Begun::Running) => Ok(Reached::Daemon(self.daemon_client()?)),
+            Ok(start_daemon::Begun::Starting) => self.direct(None),
             Err(failure) => self.direct(Some(failure.message)),
         }
     }
 
     async fn replace(&self, error: &ClientError) -> Result<Reached, Failure> {
-        match gone::replace(&self.door, error).await {
+        match stop_daemon::replace(&self.door, error).await {
             Ok(()) => self.begin().await,
             Err(failure) if self.only_daemon() => Err(failure),
             Err(failure) => self.direct(Some(failure.message)),

@@ -3,7 +3,7 @@
 use docks_proto::credentials::CredentialError;
 use docks_proto::settings::SettingsError;
 
-use crate::failure::{Failure, Kind};
+use super::{Failure, Kind};
 
 /// Turns an error of the settings into a failure.
 pub(crate) fn settings_failure(error: &SettingsError) -> Failure {

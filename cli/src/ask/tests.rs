@@ -157,7 +157,7 @@ async fn a_left_over_socket_leads_to_a_new_daemon_and_meanwhile_the_remote() {
     let ladder = home.ladder(&program);
     let reached = fall_from_daemon(&ladder).await.unwrap().unwrap();
     assert_eq!(why(reached), None);
-    assert_eq!(start::start(&ladder.door).await, Ok(()));
+    assert_eq!(start_daemon::start(&ladder.door).await, Ok(()));
     assert_eq!(home.runs_of_program(), 1, "it was started once");
 }
 
@@ -167,9 +167,9 @@ async fn the_daemon_inherits_nothing_that_picks_a_remote() {
     let home = Home::new();
     let program = home.program(r#"{"ready":true,"pid":1}"#);
     let ladder = home.ladder(&program);
-    start::start(&ladder.door).await.unwrap();
+    start_daemon::start(&ladder.door).await.unwrap();
     let inherited = fs::read_to_string(home.path("notes.env")).unwrap();
-    for name in start::NOT_INHERITED {
+    for name in start_daemon::NOT_INHERITED {
         assert!(!inherited.contains(&format!("{name}=")), "{name}");
     }
     assert_eq!(
@@ -193,7 +193,7 @@ async fn a_daemon_of_another_protocol_is_asked_to_end_and_replaced() {
     assert_eq!(why(reached), None);
     other.await.unwrap();
     assert_eq!(ended.load(Ordering::SeqCst), 1);
-    start::start(&ladder.door).await.unwrap();
+    start_daemon::start(&ladder.door).await.unwrap();
     assert_eq!(home.runs_of_program(), 1);
 }
 
