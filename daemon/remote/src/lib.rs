@@ -4,18 +4,18 @@
 //! directory. The sync engine knows only this trait, so tests give it a
 //! scripted one.
 
+pub mod changes;
 pub mod docks_api;
 pub mod error;
-pub mod news;
 
 use async_trait::async_trait;
 use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 
+pub use changes::{Following, News, Whole};
 pub use docks_api::{DocksApi, TokenSource};
 pub use docks_proto::freshness::Validator;
 pub use error::{FaultClass, RemoteError};
-pub use news::{Following, News, Whole};
 
 /// An answer that may say "as before".
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use docks_proto::routes::RunKind;
 
 use docksd_remote::FaultClass;
 
-use super::circuit::State;
+use super::circuit_breaker::State;
 use super::clock::Now;
-use super::core::{Core, index};
 use super::plan::Chore;
+use super::state::{Core, index};
 use super::task::{Step, SyncError, Want};
 
 /// Failures of a list's head after which waiting for it is in vain.

@@ -19,9 +19,9 @@ use super::apply::{carry_out, swept_note};
 use super::capabilities::{Capabilities, NOTE};
 use super::catch_up::Report;
 use super::clock::{Clock, Now, Steady};
-use super::core::{Core, Reply, Waiter};
 use super::health::Shared;
 use super::plan::Options;
+use super::state::{Core, Reply, Waiter};
 use super::task::{Outcome, Step, SyncError, Task, Want};
 
 /// Longest sleep: timers stand still while the machine sleeps, and it must be noticed.

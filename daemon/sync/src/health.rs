@@ -9,9 +9,9 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::Confirmed;
 use docksd_remote::Following;
 
-use super::circuit::{Cause, State};
+use super::circuit_breaker::{Cause, State};
 use super::clock::{Clock, Now, Steady};
-use super::core::Core;
+use super::state::Core;
 
 /// Beyond this age an answer about something active is old: two polls were missed.
 const ACTIVE_BOUND: Duration = Duration::from_secs(15);

@@ -1,31 +1,31 @@
 //! Sync: keeps one mirror equal to one remote.
 //!
 //! Owns when the remote is asked and what is written of its answers. [`plan`] is
-//! pure; [`core`] keeps the state between plans without doing I/O; [`apply`]
+//! pure; [`state`] keeps the state between plans without doing I/O; [`apply`]
 //! carries a step out; the engine's task joins them. Leaves storing to
 //! [`docksd_mirror`], asking to [`docksd_remote`], and serving to the API.
 
 pub mod apply;
 pub mod backoff;
-mod begin;
 pub mod budget;
-pub mod cadence;
 pub mod capabilities;
 pub mod catch_up;
-pub mod circuit;
+pub mod circuit_breaker;
 pub mod clock;
-pub mod core;
+mod completion;
+mod dispatch;
+pub mod due_times;
 mod engine;
-pub mod flight;
 pub mod health;
-pub mod interest;
-mod outcome;
+pub mod list_polling;
 pub mod paging;
 pub mod plan;
-pub mod schedule;
-mod share;
+mod poll_fairness;
+pub mod single_flight;
+pub mod state;
 pub mod sweep;
 pub mod task;
+pub mod watched_resources;
 
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,12 @@ use docksd_mirror::Summary;
 use docksd_remote::Traits;
 
 use super::budget::Class;
-use super::cadence::{Round, round};
 use super::capabilities::Capabilities;
-use super::interest::Interest;
-use super::schedule::{Jitter, Schedule};
-use super::share;
+use super::due_times::{Jitter, Schedule};
+use super::list_polling::{Round, round};
+use super::poll_fairness;
 use super::task::Want;
+use super::watched_resources::Interest;
 
 /// Least time between two fetches of the same trials for the mirror's own sake.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -168,12 +168,12 @@ fn plan_watched(s: &Situation<'_>, plan: &mut Vec<Planned>) {
         });
     };
     if s.traits.metered {
-        if let Some((run, due)) = share::next_trials(s) {
+        if let Some((run, due)) = poll_fairness::next_trials(s) {
             put(run, due);
         }
         return;
     }
-    for run in share::watched(s) {
+    for run in poll_fairness::watched(s) {
         let want = Want::Trials(run.to_owned());
         let due = s.schedule.due(&want, rescan(s), Jitter::BOTH);
         put(run.to_owned(), due);

@@ -6,9 +6,9 @@ use docks_proto::routes::RunKind;
 
 use crate::task::Want;
 
-use super::cost::run;
 use super::driver::Driver;
-use super::world::Mode;
+use super::request_cost::run;
+use super::simulated_remote::Mode;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

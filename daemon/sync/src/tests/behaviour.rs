@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use docks_proto::routes::{Action, RunKind};
 
-use crate::core::Reply;
+use crate::state::Reply;
 use crate::task::Want;
 use docksd_mirror::Resource;
 use docksd_remote::FaultClass;
 
-use super::cost::{run, settled};
 use super::driver::Driver;
-use super::world::{Fault, Mode};
+use super::request_cost::{run, settled};
+use super::simulated_remote::{Fault, Mode};
 
 const EVALUATION: RunKind = RunKind::Evaluation;
 

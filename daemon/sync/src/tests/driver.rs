@@ -12,12 +12,12 @@ use crate::apply::carry_out;
 use crate::capabilities::Capabilities;
 use crate::clock::manual::ManualClock;
 use crate::clock::{Clock, Now, Steady};
-use crate::core::{Core, Reply, Waiter};
 use crate::plan::Options;
+use crate::state::{Core, Reply, Waiter};
 use crate::task::{Outcome, Step};
 use docksd_mirror::Mirror;
 
-use super::world::{Fault, Mode, Run, Simulated, World};
+use super::simulated_remote::{Fault, Mode, Run, Simulated, World};
 
 pub(super) struct Driver {
     pub(super) core: Core,

@@ -13,7 +13,7 @@ use crate::engine::is_missed;
 use crate::{Clock, Options, Poke, SyncError, SyncHandle, SystemClock, spawn};
 use docksd_mirror::{Learned, Mirror, Resource};
 
-use super::world::{Fault, Mode, Run, Simulated, World};
+use super::simulated_remote::{Fault, Mode, Run, Simulated, World};
 
 struct Stage {
     handle: SyncHandle,

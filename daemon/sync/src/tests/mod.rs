@@ -2,10 +2,10 @@
 
 mod backfill;
 mod behaviour;
-mod cost;
 mod driver;
 mod engine;
-mod model;
-mod nights;
+mod event_delivery;
 mod plan;
-mod world;
+mod random_histories;
+mod request_cost;
+mod simulated_remote;

@@ -8,10 +8,10 @@ use docks_proto::time::UnixMs;
 use proptest::prelude::*;
 
 use crate::capabilities::Capabilities;
-use crate::interest::Interest;
+use crate::due_times::Schedule;
 use crate::plan::{Chore, Options, Situation, plan};
-use crate::schedule::Schedule;
 use crate::task::Want;
+use crate::watched_resources::Interest;
 use docksd_mirror::{ActiveRun, ListState, Resource, Summary, TrialsDue};
 use docksd_remote::Traits;
 

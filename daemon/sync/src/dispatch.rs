@@ -8,11 +8,11 @@ use docksd_mirror::Summary;
 use docksd_remote::PageRequest;
 
 use super::budget::Class;
-use super::cadence::{Window, round};
-use super::circuit::State;
+use super::circuit_breaker::State;
 use super::clock::Now;
-use super::core::{Core, Reply, index};
+use super::list_polling::{Window, round};
 use super::plan::{Chore, Planned, Situation, plan};
+use super::state::{Core, Reply, index};
 use super::sweep::Sweep;
 use super::task::{Step, Task, Want};
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 
+use super::due_times::Jitter;
 use super::plan::Situation;
-use super::schedule::Jitter;
 use super::task::Want;
 
 /// Active runs from which on nothing is spent beyond 12 requests a minute.

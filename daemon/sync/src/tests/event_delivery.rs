@@ -11,8 +11,8 @@ use docksd_events::{Attention, Feed, Reader};
 use docksd_mirror::Resource;
 
 use super::driver::Driver;
-use super::model::{History, seeds};
-use super::world::{Fault, Mode};
+use super::random_histories::{History, seeds};
+use super::simulated_remote::{Fault, Mode};
 
 const NIGHT: Duration = Duration::from_secs(12 * 3_600);
 /// Moments at which something happens.
@@ -231,7 +231,7 @@ impl Attention for Noted {
 
 #[tokio::test]
 async fn a_hundred_active_runs_cost_no_more_for_being_watched() {
-    let mut driver = super::cost::settled(Mode::PLAIN, 100, 100).await;
+    let mut driver = super::request_cost::settled(Mode::PLAIN, 100, 100).await;
     let noted = Arc::new(Noted::default());
     let attention = Arc::clone(&noted) as Arc<dyn Attention>;
     let feed = Feed::new(driver.mirror.clone(), attention);

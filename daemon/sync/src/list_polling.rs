@@ -5,10 +5,10 @@ use std::time::Duration;
 use docks_proto::routes::RunKind;
 
 use super::capabilities::{Known, ListFacts, Order};
+use super::due_times::Jitter;
 use super::paging::FIRST_LIMIT;
 use super::plan::{Situation, rescan};
-use super::schedule::Jitter;
-use super::share;
+use super::poll_fairness;
 
 /// Parts of one list that are polled in turn, at most.
 const MOST_WINDOWS: usize = 20;
@@ -114,8 +114,8 @@ pub fn round(s: &Situation<'_>, kind: RunKind) -> Round {
     let depth = depth(&mut newer);
     let windows = windows(s.facts.list(kind), rows, depth);
     let (interval, jitter) = match active {
-        true => (share::busy_list(s, kind), Jitter::BOTH),
-        false => (share::idle_list(s, kind), Jitter::LONGER),
+        true => (poll_fairness::busy_list(s, kind), Jitter::BOTH),
+        false => (poll_fairness::idle_list(s, kind), Jitter::LONGER),
     };
     Round {
         interval,

@@ -15,14 +15,14 @@ use docksd_remote::Traits;
 use super::budget::{Budget, Class};
 use super::capabilities::Capabilities;
 use super::catch_up::{CatchUp, Report};
-use super::circuit::Circuit;
+use super::circuit_breaker::Circuit;
 use super::clock::Now;
-use super::flight::Flights;
-use super::interest::Interest;
+use super::due_times::Schedule;
 use super::plan::Options;
-use super::schedule::Schedule;
+use super::single_flight::Flights;
 use super::sweep::Sweep;
 use super::task::{Head, SyncError, Want};
+use super::watched_resources::Interest;
 
 /// Runs due for their trials that are looked at together.
 const TRIALS_AT_ONCE: usize = 64;

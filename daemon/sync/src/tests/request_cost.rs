@@ -6,13 +6,13 @@ use std::time::Duration;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use crate::core::Reply;
+use crate::state::Reply;
 use crate::task::Want;
 use docksd_mirror::Resource;
 use docksd_remote::FaultClass;
 
 use super::driver::Driver;
-use super::world::{Fault, Mode, Run};
+use super::simulated_remote::{Fault, Mode, Run};
 
 pub(super) fn run(number: u64, status: &'static str) -> Run {
     Run {

@@ -9,7 +9,7 @@ use docksd_remote::FaultClass;
 use super::backoff::Backoff;
 use super::capabilities::{Known, Order, PageFacts};
 use super::clock::Now;
-use super::core::{Core, Failure, Reply, index};
+use super::state::{Core, Failure, Reply, index};
 use super::sweep::{LEAST_GAP, RETRY};
 use super::task::{Answer, Head, Outcome, Step, SyncError, Task, Want};
 

@@ -10,7 +10,7 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::Resource;
 
 use super::driver::{Driver, id_of};
-use super::world::{Fault, Mode, Run, World};
+use super::simulated_remote::{Fault, Mode, Run, World};
 
 /// Steps of one history.
 const STEPS: usize = 30;
