@@ -9,7 +9,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::registry::{Registry, Source};
 use docksd_mirror::Retention;
-use docksd_sync::Poke;
+use docksd_sync::ScheduledWork;
 
 /// When the jobs are due, as cron lines that begin with seconds, in UTC.
 #[derive(Debug, Clone)]
@@ -51,9 +51,9 @@ impl Schedule {
         retention: Retention,
     ) -> Result<Self, JobSchedulerError> {
         // A machine that sleeps at night makes up for its upkeep by day.
-        let hourly = [Poke::Sweep, Poke::MissedUpkeep(retention)];
+        let hourly = [ScheduledWork::Sweep, ScheduledWork::MissedUpkeep(retention)];
         let sweep = job(&calendar.sweep, registry, hourly)?;
-        let nightly = [Poke::Upkeep(retention)];
+        let nightly = [ScheduledWork::Upkeep(retention)];
         let upkeep = job(&calendar.upkeep, registry, nightly)?;
         let scheduler = JobScheduler::new().await?;
         scheduler.add(sweep.clone()).await?;
@@ -103,7 +103,7 @@ impl Schedule {
 fn job<const POKES: usize>(
     cron: &str,
     registry: &Arc<Registry>,
-    pokes: [Poke; POKES],
+    pokes: [ScheduledWork; POKES],
 ) -> Result<Job, JobSchedulerError> {
     // Weak, or the scheduler would keep the mirrors open when everybody else is done.
     let registry = Arc::downgrade(registry);
@@ -112,7 +112,9 @@ fn job<const POKES: usize>(
             return;
         };
         for source in registry.open_sources() {
-            pokes.into_iter().for_each(|poke| source.sync.poke(poke));
+            pokes
+                .into_iter()
+                .for_each(|poke| source.sync.run_scheduled(poke));
         }
     })
 }

@@ -13,7 +13,7 @@ use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 use docksd::registry::{database, identity};
 use docksd_mirror::{Confirmed, Learned, Mirror, Resource, RunBatch};
-use docksd_sync::apply::swept_note;
+use docksd_sync::apply::last_sweep_note_key;
 
 /// Nobody listens there: what is timed is the mirror, and no answer changes it meanwhile.
 const API_URL: &str = "http://127.0.0.1:9";
@@ -162,7 +162,10 @@ async fn fill(database: &Path, identity: &str, count: u64) {
             .await
             .unwrap();
         let at = serde_json::to_string(&UnixMs::now()).unwrap();
-        mirror.put_note(&swept_note(kind), &at).await.unwrap();
+        mirror
+            .put_note(&last_sweep_note_key(kind), &at)
+            .await
+            .unwrap();
     }
     mirror.close().await;
 }

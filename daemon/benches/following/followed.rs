@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use docksd_harbor::{HarborJobs, Options};
 use docksd_mirror::Mirror;
-use docksd_remote::Following;
+use docksd_remote::ChangeDetection;
 use docksd_sync::{Clock, SystemClock};
 
 use crate::directory::{begin, name, result, result_of_job};
@@ -61,7 +61,12 @@ pub(crate) async fn visible() {
             .unwrap()
             .is_some()
     };
-    while !known().await || !matches!(handle.health().following, Following::Events { .. }) {
+    while !known().await
+        || !matches!(
+            handle.health().change_detection,
+            ChangeDetection::Events { .. }
+        )
+    {
         assert!(began.elapsed() < DEADLINE, "it is never followed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

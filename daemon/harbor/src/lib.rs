@@ -42,7 +42,8 @@ use self::roots::Root;
 use self::state::State;
 use self::stop::Hardness;
 use docksd_remote::{
-    Fetched, Following, News, Page, PageRequest, Remote, RemoteError, Traits, Validator,
+    ChangeDetection, Changes, Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties,
+    Validator,
 };
 
 /// Tells the time; a type of its own so that tests can set it.
@@ -160,7 +161,7 @@ impl HarborJobs {
             look(&mut state, (this.options.now)())
         });
         looked.await.unwrap_or_else(|e| {
-            Err(RemoteError::Nonsense {
+            Err(RemoteError::InvalidResponse {
                 why: format!("looking at a jobs directory did not end well: {e}"),
             })
         })
@@ -209,8 +210,8 @@ fn page_of(objects: Vec<RawObject>) -> Page {
 
 #[async_trait]
 impl Remote for HarborJobs {
-    fn traits(&self) -> Traits {
-        Traits {
+    fn properties(&self) -> RemoteProperties {
+        RemoteProperties {
             kind: "harbor_jobs",
             metered: false,
             whole_lists: true,
@@ -278,16 +279,16 @@ impl Remote for HarborJobs {
         .await
     }
 
-    async fn changed(&self) {
+    async fn wait_for_changes(&self) {
         self.wait_for_news().await;
     }
 
-    async fn news(&self) -> Result<News, RemoteError> {
+    async fn take_changes(&self) -> Result<Changes, RemoteError> {
         self.looking(State::news).await
     }
 
-    fn following(&self) -> Following {
-        self.inbox.following()
+    fn change_detection(&self) -> ChangeDetection {
+        self.inbox.change_detection()
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {

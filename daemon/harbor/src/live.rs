@@ -16,7 +16,7 @@ use super::seen::Depth;
 use super::state::{State, unwritable};
 use super::told::Tellings;
 use super::{HarborJobs, hash, page_of, validator_of};
-use docksd_remote::{News, RemoteError, Whole};
+use docksd_remote::{Changes, CompleteRun, RemoteError};
 
 /// Shortest time between an event and the look: Harbor truncates, writes and closes, and several
 /// files change together.
@@ -149,7 +149,7 @@ impl State {
     }
 
     /// Looks where events point, and returns what differs from what was handed out.
-    pub(super) fn news(&mut self, now: UnixMs) -> Result<News, RemoteError> {
+    pub(super) fn news(&mut self, now: UnixMs) -> Result<Changes, RemoteError> {
         let mut dirt = self.live.inbox.take();
         for unsure in &self.index.unsure {
             dirt.jobs.insert(unsure.clone(), Part::Whole);
@@ -165,7 +165,7 @@ impl State {
             self.live.looked_at(&self.index, dirt.jobs.keys());
         }
         self.wake_in_time(now);
-        let mut news = News {
+        let mut news = Changes {
             runs: Vec::new(),
             gone: self.proved_gone(),
         };
@@ -186,7 +186,7 @@ impl State {
     }
 
     /// Returns a job as it is told, unless only its version is new.
-    fn hand_out(&mut self, folder: &PathBuf) -> Result<Option<Whole>, RemoteError> {
+    fn hand_out(&mut self, folder: &PathBuf) -> Result<Option<CompleteRun>, RemoteError> {
         let trials = self
             .tellings
             .trials(&self.index, folder)
@@ -207,7 +207,7 @@ impl State {
             .insert(folder.clone(), (told.version, whole));
         let whole = before
             .is_none_or(|(_, before)| before != whole)
-            .then(|| Whole {
+            .then(|| CompleteRun {
                 id: told.id.clone(),
                 run: run.clone(),
                 evaluation: evaluation.clone(),

@@ -151,7 +151,7 @@ fn outage(path: PathBuf, why: impl Into<Box<dyn std::error::Error + Send + Sync>
 
 /// Says that an object could not be made.
 pub(super) fn unwritable(e: serde_json::Error) -> RemoteError {
-    RemoteError::Nonsense {
+    RemoteError::InvalidResponse {
         why: format!("a job cannot be written as JSON: {e}"),
     }
 }

@@ -153,7 +153,7 @@ fn send(held: &Held, signal: Signal) -> Result<(), Errno> {
 }
 
 fn unfit(message: String, hint: Option<String>) -> RemoteError {
-    RemoteError::Unfit {
+    RemoteError::NotPossible {
         message,
         hint,
         needs_kill: false,
@@ -185,7 +185,7 @@ fn only_killing(name: &str, pid: u32, processes: &Processes) -> RemoteError {
     let called = command
         .map(|command| format!(" ({command})"))
         .unwrap_or_default();
-    RemoteError::Unfit {
+    RemoteError::NotPossible {
         message: format!(
             "job `{name}` cannot be stopped gently: its process {pid}{called} catches neither \
              SIGTERM nor SIGINT"

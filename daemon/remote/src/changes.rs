@@ -6,10 +6,10 @@ use super::{Page, Validator};
 
 /// How changes of a remote are learned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Following {
+pub enum ChangeDetection {
     /// By asking now and then.
     #[default]
-    Polled,
+    Polling,
     /// It tells when something changes; asking is the net below.
     Events {
         /// Folders that are watched.
@@ -18,22 +18,22 @@ pub enum Following {
     /// It could tell but cannot be heard now, so it is asked more often.
     Rescans {
         /// Why, for people.
-        why: String,
+        reason: String,
     },
 }
 
 /// What changed.
 #[derive(Debug, Default)]
-pub struct News {
+pub struct Changes {
     /// Runs that are other than before, each as of one moment.
-    pub runs: Vec<Whole>,
+    pub runs: Vec<CompleteRun>,
     /// Ids that no run has any more, with proof: what they stood for was looked for and is not there.
     pub gone: Vec<String>,
 }
 
 /// A run in both its forms with all its trials, as of one moment.
 #[derive(Debug)]
-pub struct Whole {
+pub struct CompleteRun {
     /// Its id.
     pub id: String,
     /// As a run.

@@ -15,7 +15,7 @@ use docks_proto::routes::{Action, RunKind, TenantRoutes};
 use docks_proto::secret::Token;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{Fetched, Page, PageRequest, Remote, RemoteError, Traits, Validator};
+use super::{Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties, Validator};
 
 /// Where the token of a remote comes from.
 ///
@@ -114,8 +114,8 @@ impl DocksApi {
 
 #[async_trait]
 impl Remote for DocksApi {
-    fn traits(&self) -> Traits {
-        Traits {
+    fn properties(&self) -> RemoteProperties {
+        RemoteProperties {
             kind: "docks_api",
             metered: true,
             whole_lists: false,
@@ -227,7 +227,7 @@ fn validator_of(headers: &HeaderMap) -> Option<Validator> {
 }
 
 fn nonsense(why: impl Into<String>) -> RemoteError {
-    RemoteError::Nonsense { why: why.into() }
+    RemoteError::InvalidResponse { why: why.into() }
 }
 
 fn unsendable(bad: BadId) -> RemoteError {

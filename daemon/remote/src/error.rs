@@ -23,13 +23,13 @@ pub enum RemoteError {
     },
     /// The answer is no answer to the question: HTML of a portal, cut JSON, a list for an object.
     #[error("the remote's answer makes no sense: {why}")]
-    Nonsense {
+    InvalidResponse {
         /// What is wrong with it.
         why: String,
     },
     /// It has no run of that id, but one that the text finds, too: a hub takes names.
     #[error("the remote answered with another run than `{id}`")]
-    AnotherRun {
+    WrongRun {
         /// What was asked for.
         id: String,
     },
@@ -38,7 +38,7 @@ pub enum RemoteError {
     Unsupported(String),
     /// It can do that, but not to this run as it is.
     #[error("{message}")]
-    Unfit {
+    NotPossible {
         /// Why not.
         message: String,
         /// What to do instead.
@@ -83,14 +83,16 @@ impl RemoteError {
     pub fn class(&self) -> FaultClass {
         match self {
             RemoteError::Send(SendError::Unsendable(_)) => FaultClass::Rejected,
-            RemoteError::Send(_) | RemoteError::Nonsense { .. } => FaultClass::Outage,
-            RemoteError::AnotherRun { .. } => FaultClass::NotFound,
+            RemoteError::Send(_) | RemoteError::InvalidResponse { .. } => FaultClass::Outage,
+            RemoteError::WrongRun { .. } => FaultClass::NotFound,
             RemoteError::Files { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 FaultClass::NotFound
             }
             RemoteError::Files { .. } => FaultClass::Outage,
             RemoteError::NotSignedIn(_) => FaultClass::Auth,
-            RemoteError::Unsupported(_) | RemoteError::Unfit { .. } => FaultClass::Unsupported,
+            RemoteError::Unsupported(_) | RemoteError::NotPossible { .. } => {
+                FaultClass::Unsupported
+            }
             RemoteError::Status { status, .. } => match status {
                 404 | 410 => FaultClass::NotFound,
                 401 | 403 => FaultClass::Auth,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 
-pub use changes::{Following, News, Whole};
+pub use changes::{ChangeDetection, Changes, CompleteRun};
 pub use docks_api::{DocksApi, TokenSource};
 pub use docks_proto::freshness::Validator;
 pub use error::{FaultClass, RemoteError};
@@ -57,7 +57,7 @@ pub struct Page {
 
 /// What is fixed for a kind of remote, before anything was probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Traits {
+pub struct RemoteProperties {
     /// `docks_api` or `harbor_jobs`, for `status`.
     pub kind: &'static str,
     /// Whether requests cost the remote something: budget, jitter and back-off apply.
@@ -74,7 +74,7 @@ pub struct Traits {
 #[async_trait]
 pub trait Remote: Send + Sync + 'static {
     /// Returns what is fixed for this kind of remote.
-    fn traits(&self) -> Traits;
+    fn properties(&self) -> RemoteProperties;
 
     /// Lists runs.
     async fn list(
@@ -112,17 +112,17 @@ pub trait Remote: Send + Sync + 'static {
     }
 
     /// Waits until the remote has [`Remote::news`]; for ever where it never tells by itself.
-    async fn changed(&self) {
+    async fn wait_for_changes(&self) {
         std::future::pending().await
     }
 
     /// Returns what changed since it was last asked for news.
-    async fn news(&self) -> Result<News, RemoteError> {
-        Ok(News::default())
+    async fn take_changes(&self) -> Result<Changes, RemoteError> {
+        Ok(Changes::default())
     }
 
     /// Tells how changes of the remote are learned.
-    fn following(&self) -> Following {
-        Following::Polled
+    fn change_detection(&self) -> ChangeDetection {
+        ChangeDetection::Polling
     }
 }

@@ -19,7 +19,7 @@ use super::{Service, respond, status_seen};
 use crate::answers::{Answer, Of};
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, LooseRun, Resource, StatusOf};
-use docksd_sync::Want;
+use docksd_sync::FetchKey;
 
 /// Runs that are looked at for trials that are not mirrored, or not for good.
 const MOST: usize = 10_000;
@@ -47,7 +47,7 @@ pub(super) async fn list(
     let resource = Resource::List(RunKind::Evaluation);
     let of = Of::Changing { active: false };
     let confirmed = source.mirror.confirmed(&resource).await?;
-    let want = Want::List(RunKind::Evaluation);
+    let want = FetchKey::List(RunKind::Evaluation);
     let mut from = freshen(&source, want, confirmed.as_ref(), of, ask).await?;
     wait_for_first_sweep::wait(&source, RunKind::Evaluation, ask.allowed).await?;
     if bring(&source, ask).await? {
@@ -122,15 +122,15 @@ async fn bring_one(source: &Source, run: &LooseRun, ask: Ask) -> Result<From, Ap
     }
 }
 
-fn want(run: &LooseRun) -> Want {
-    Want::Trials(run.id.clone())
+fn want(run: &LooseRun) -> FetchKey {
+    FetchKey::Trials(run.id.clone())
 }
 
 /// Tells the engine that somebody looks at the trials of the runs that go on.
 fn watch(source: &Source, loose: &[LooseRun]) {
     let most = if is_metered(source) { WATCHED } else { MOST };
     for run in loose.iter().filter(|run| run.active).take(most) {
-        source.sync.touch(&Resource::Trials(run.id.clone()));
+        source.sync.mark_watched(&Resource::Trials(run.id.clone()));
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::Service;
 use super::error::ApiError;
 use crate::registry::Source;
-use docksd_remote::Following;
+use docksd_remote::ChangeDetection;
 
 /// Lines of progress that may wait for a slow reader.
 const LINES_WAITING: usize = 16;
@@ -60,10 +60,10 @@ async fn remote_status(service: &Service, source: &Source) -> RemoteStatus {
         consecutive: 1,
     });
     let stats = stats.unwrap_or_default();
-    let (following, watched_folders, not_followed) = match health.following {
-        Following::Polled => ("polling", None, None),
-        Following::Events { folders } => ("events", Some(folders), None),
-        Following::Rescans { why } => ("rescans", None, Some(why)),
+    let (following, watched_folders, not_followed) = match health.change_detection {
+        ChangeDetection::Polling => ("polling", None, None),
+        ChangeDetection::Events { folders } => ("events", Some(folders), None),
+        ChangeDetection::Rescans { reason: why } => ("rescans", None, Some(why)),
     };
     RemoteStatus {
         profiles: service.registry.profiles_of(&source.target),

@@ -289,7 +289,7 @@ fn no_answer(error: &SyncError) -> (StatusCode, ErrorDetail) {
         FaultClass::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
         // Not 501: that is said of servers that do not know the method at all.
         FaultClass::Unsupported => match &**remote {
-            RemoteError::Unfit {
+            RemoteError::NotPossible {
                 needs_kill: true, ..
             } => (StatusCode::CONFLICT, Code::NeedsKill, None),
             _ => (StatusCode::CONFLICT, Code::Unsupported, None),
@@ -302,7 +302,7 @@ fn no_answer(error: &SyncError) -> (StatusCode, ErrorDetail) {
         }
         FaultClass::Rejected => (StatusCode::BAD_REQUEST, Code::InvalidRequest, None),
         FaultClass::Outage
-            if status.is_some() || matches!(&**remote, RemoteError::Nonsense { .. }) =>
+            if status.is_some() || matches!(&**remote, RemoteError::InvalidResponse { .. }) =>
         {
             (StatusCode::BAD_GATEWAY, Code::RemoteBroken, Some(ADDRESS))
         }
@@ -322,7 +322,7 @@ fn no_answer(error: &SyncError) -> (StatusCode, ErrorDetail) {
 fn said_by(remote: &RemoteError) -> Option<String> {
     match remote {
         RemoteError::Status { complaint, .. } => complaint.hint.clone(),
-        RemoteError::Unfit { hint, .. } => hint.clone(),
+        RemoteError::NotPossible { hint, .. } => hint.clone(),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use super::wait_for_first_sweep;
 use crate::answers::Of;
 use crate::registry::Source;
 use docksd_mirror::{Confirmed, Resolution, Resource, Stored};
-use docksd_sync::Want;
+use docksd_sync::FetchKey;
 
 /// Finds a run by full id, exact name or unique prefix, asking the remote if the mirror has none.
 pub(super) async fn run(
@@ -33,12 +33,12 @@ pub(super) async fn run(
     if ask.allowed == Allowed::OnlyIfCached {
         return Err(ApiError::NotCached);
     }
-    let want = Want::Run(kind, given.to_owned());
+    let want = FetchKey::Run(kind, given.to_owned());
     match read_through(source, want, ask.not_before()).await {
         Ok(_) => {}
         // A name or a prefix of something that the mirror has not seen yet: its list knows.
         Err(error) if says_not_there(&error) => {
-            read_through(source, Want::List(kind), ask.not_before()).await?;
+            read_through(source, FetchKey::List(kind), ask.not_before()).await?;
             wait_for_first_sweep::wait(source, kind, ask.allowed).await?;
         }
         Err(error) => return Err(error),
@@ -80,7 +80,7 @@ pub(super) async fn trial(
     if ask.allowed == Allowed::OnlyIfCached {
         return Err(ApiError::NotCached);
     }
-    match read_through(source, Want::Trials(run.to_owned()), ask.not_before()).await {
+    match read_through(source, FetchKey::Trials(run.to_owned()), ask.not_before()).await {
         Ok(_) => {}
         Err(error) if says_not_there(&error) => return Err(no_trial()),
         Err(error) => return Err(error),
@@ -134,6 +134,8 @@ pub(super) fn confirmed(stored: &Stored) -> Confirmed {
 /// Tells the engine that somebody looks at a run.
 pub(super) fn touch_run(source: &Source, kind: RunKind, run: &Stored) {
     if phase(&run.status) == Phase::Active {
-        source.sync.touch(&Resource::Run(kind, run.id.clone()));
+        source
+            .sync
+            .mark_watched(&Resource::Run(kind, run.id.clone()));
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn list(
 
 fn send(source: &Source, answer: &Answer, from: From, now: Duration) -> Response {
     if answer.tells(now) {
-        source.sync.touch(&answer.resource);
+        source.sync.mark_watched(&answer.resource);
     }
     let mut freshness = freshness(source, &answer.confirmed, answer.of, from);
     if freshness.stale_reason.is_none() {

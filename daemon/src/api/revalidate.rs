@@ -10,7 +10,7 @@ use crate::answers::Of;
 use crate::registry::Source;
 use docksd_mirror::Confirmed;
 use docksd_remote::FaultClass;
-use docksd_sync::{SyncError, Want};
+use docksd_sync::{FetchKey, SyncError};
 
 /// How long a request waits for the remote: as long as the public Python client.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ impl Ask {
 /// `confirmed` is when the mirror's state was confirmed, `None` when it has none.
 pub(super) async fn freshen(
     source: &Source,
-    want: Want,
+    want: FetchKey,
     confirmed: Option<&Confirmed>,
     of: Of,
     ask: Ask,
@@ -83,7 +83,7 @@ pub(super) async fn freshen(
 /// Asks the remote for what the mirror does not have, once for all who wait.
 pub(super) async fn read_through(
     source: &Source,
-    want: Want,
+    want: FetchKey,
     not_before: UnixMs,
 ) -> Result<From, ApiError> {
     wait(source, want, not_before, PATIENCE)
@@ -94,7 +94,7 @@ pub(super) async fn read_through(
         })
 }
 
-async fn met(source: &Source, want: Want, not_before: UnixMs) -> Result<From, ApiError> {
+async fn met(source: &Source, want: FetchKey, not_before: UnixMs) -> Result<From, ApiError> {
     wait(source, want, not_before, PATIENCE)
         .await
         .map_err(|failed| match failed {
@@ -105,7 +105,7 @@ async fn met(source: &Source, want: Want, not_before: UnixMs) -> Result<From, Ap
 
 async fn wait(
     source: &Source,
-    want: Want,
+    want: FetchKey,
     not_before: UnixMs,
     patience: Duration,
 ) -> Result<From, Option<SyncError>> {

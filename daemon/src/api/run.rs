@@ -19,7 +19,7 @@ use super::{Service, respond, status_seen};
 use crate::answers::{Answer, Of};
 use crate::registry::Source;
 use docksd_mirror::{Resource, StatusOf};
-use docksd_sync::Want;
+use docksd_sync::FetchKey;
 
 /// How long an action may take; given up earlier, nobody would know what became of it.
 const ACTION_PATIENCE: Duration = Duration::from_secs(40);
@@ -63,7 +63,7 @@ async fn list_kind(
     let resource = Resource::List(kind);
     let of = Of::Changing { active: false };
     let confirmed = source.mirror.confirmed(&resource).await?;
-    let from = freshen(&source, Want::List(kind), confirmed.as_ref(), of, ask).await?;
+    let from = freshen(&source, FetchKey::List(kind), confirmed.as_ref(), of, ask).await?;
     let mut version = source.mirror.data_version();
     let mut listing = source.mirror.list_runs(kind, &query).await?;
     if wait_for_first_sweep::lacks_rows(&query, &listing)
@@ -123,7 +123,7 @@ async fn get_kind(
         // It was not in the mirror, and has just been read through.
         from = From::Remote;
     } else if stored.gone_at.is_none() || !ask.takes_anything() {
-        let want = Want::Run(kind, stored.id.clone());
+        let want = FetchKey::Run(kind, stored.id.clone());
         let confirmed = resolve_id::confirmed(&stored);
         let of = resolve_id::of_run(&stored);
         // An answer that takes back an end is believed when it is given twice.

@@ -17,7 +17,7 @@ use super::run::question;
 use super::{Service, respond, status_seen};
 use crate::answers::Answer;
 use docksd_mirror::{Resource, StatusOf};
-use docksd_sync::Want;
+use docksd_sync::FetchKey;
 
 /// All trials, when nobody says how many.
 const ALL: u64 = 0;
@@ -43,7 +43,7 @@ pub(super) async fn list(
     let of = resolve_id::of_run(&run);
     let resource = Resource::Trials(run.id.clone());
     let confirmed = source.mirror.confirmed(&resource).await?;
-    let want = Want::Trials(run.id.clone());
+    let want = FetchKey::Trials(run.id.clone());
     let from = freshen(&source, want, confirmed.as_ref(), of, ask)
         .await
         .map_err(|error| {
@@ -87,7 +87,7 @@ pub(super) async fn get(
     let of = resolve_id::of_run(&run);
     let mut from = From::Remote;
     if stored.confirmed_at < ask.began {
-        let want = Want::Trial {
+        let want = FetchKey::Trial {
             run: run.id.clone(),
             trial: stored.id.clone(),
         };
@@ -112,7 +112,7 @@ pub(super) async fn get(
             }
         }
     }
-    source.sync.touch(&Resource::Trials(run.id.clone()));
+    source.sync.mark_watched(&Resource::Trials(run.id.clone()));
     let freshness = revalidate::freshness(&source, &resolve_id::confirmed(&stored), of, from);
     Ok(respond::object(stored.text, &freshness))
 }

@@ -301,7 +301,7 @@ impl Registry {
                 damage.notify_one();
             }
         }));
-        let kind = remote.traits().kind;
+        let kind = remote.properties().kind;
         let sync = docksd_sync::spawn(
             remote,
             mirror.clone(),

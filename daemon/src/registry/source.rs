@@ -52,11 +52,11 @@ pub(super) struct Engine(pub(super) SyncHandle);
 
 impl Attention for Engine {
     fn touch(&self, what: &Resource) {
-        self.0.touch(what);
+        self.0.mark_watched(what);
     }
 
     fn sight(&self) -> SourceState {
-        self.0.sight()
+        self.0.source_state()
     }
 }
 

@@ -13,7 +13,7 @@ use docks_proto::settings::{Environment, Target};
 use super::settings::Settings;
 use crate::config::KEYRING_PATIENCE;
 use docksd_remote::docks_api::TokenSource;
-use docksd_remote::{Fetched, Page, PageRequest, Remote, RemoteError, Traits, Validator};
+use docksd_remote::{Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties, Validator};
 
 /// Finds the token of a remote: one that a request brought, else that of a profile.
 ///
@@ -140,8 +140,8 @@ impl<R: Remote> Signed<R> {
 
 #[async_trait]
 impl<R: Remote> Remote for Signed<R> {
-    fn traits(&self) -> Traits {
-        self.inner.traits()
+    fn properties(&self) -> RemoteProperties {
+        self.inner.properties()
     }
 
     async fn list(

@@ -18,7 +18,7 @@ use super::task::{Answer, Head, Outcome, Step, SyncError, Task};
 
 /// Returns the key of the note that says when a list was last swept.
 #[must_use]
-pub fn swept_note(kind: RunKind) -> String {
+pub fn last_sweep_note_key(kind: RunKind) -> String {
     format!("swept-{}", kind.name())
 }
 
@@ -91,7 +91,7 @@ impl Work<'_> {
                 believes_empty,
             } => self.trials(run, *believes_empty).await,
             Task::Trial { run, trial } => self.trial(run, trial).await,
-            Task::News => self.news().await,
+            Task::TakeChanges => self.news().await,
             Task::Act { action, id, kill } => self.act(*action, id, *kill, arrived).await,
             Task::Note { capabilities } => {
                 self.mirror.put_note(NOTE, capabilities).await?;
@@ -125,7 +125,7 @@ impl Work<'_> {
     /// Stores what the remote tells by itself: each run with its trials, then what is gone.
     async fn news(&mut self) -> Result<Answer, SyncError> {
         self.requests += 1;
-        let news = self.remote.news().await?;
+        let news = self.remote.take_changes().await?;
         let mut runs = Vec::new();
         for whole in news.runs {
             for (kind, object) in [
@@ -156,7 +156,7 @@ impl Work<'_> {
             }
             self.changed = true;
         }
-        Ok(Answer::News { runs })
+        Ok(Answer::Changes { runs })
     }
 
     fn note(&mut self, changed: Changed) {
@@ -296,7 +296,9 @@ impl Work<'_> {
         };
         self.mirror.confirm(Resource::List(kind), confirmed).await?;
         let at = self.at.0.to_string();
-        self.mirror.put_note(&swept_note(kind), &at).await?;
+        self.mirror
+            .put_note(&last_sweep_note_key(kind), &at)
+            .await?;
         self.changed = true;
         Ok(Answer::Done)
     }
@@ -315,7 +317,7 @@ impl Work<'_> {
             }
             Ok(Fetched::New { value, validator }) => {
                 if !names(&value, id) {
-                    return Err(RemoteError::AnotherRun { id: id.to_owned() }.into());
+                    return Err(RemoteError::WrongRun { id: id.to_owned() }.into());
                 }
                 self.put(kind, vec![value], None).await?;
                 if validator.is_some() {
@@ -418,7 +420,7 @@ impl Work<'_> {
         let object = match acted {
             Ok(object) if names(&object, id) => object,
             // It was accepted, but what came back is not the run.
-            Ok(_) | Err(RemoteError::Nonsense { .. }) => {
+            Ok(_) | Err(RemoteError::InvalidResponse { .. }) => {
                 self.requests += 1;
                 match self.remote.run(action.kind(), id, None).await? {
                     Fetched::New { value, .. } if names(&value, id) => value,
@@ -447,14 +449,14 @@ fn names(object: &RawObject, id: &str) -> bool {
 }
 
 fn unasked() -> SyncError {
-    RemoteError::Nonsense {
+    RemoteError::InvalidResponse {
         why: "it says that nothing changed, but nothing was named".to_owned(),
     }
     .into()
 }
 
 fn other_object(id: &str) -> SyncError {
-    RemoteError::Nonsense {
+    RemoteError::InvalidResponse {
         why: format!("it is not the run `{id}`"),
     }
     .into()

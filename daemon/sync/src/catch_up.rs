@@ -11,7 +11,7 @@ use super::circuit_breaker::State;
 use super::clock::Now;
 use super::plan::Chore;
 use super::state::{Core, index};
-use super::task::{Step, SyncError, Want};
+use super::task::{FetchKey, Step, SyncError};
 
 /// Failures of a list's head after which waiting for it is in vain.
 const HEAD_FAILURES: u32 = 3;
@@ -51,7 +51,7 @@ impl Core {
     /// Starts catching up; a list that was never swept is swept even without `full`.
     pub fn catch_up(&mut self, id: u64, full: bool, now: Now) {
         for kind in RunKind::ALL {
-            self.schedule.hasten(&Want::Window(kind));
+            self.schedule.hasten(&FetchKey::Window(kind));
             let track = &mut self.lists[index(kind)];
             track.turn = 0;
             if full || track.swept_at.is_none() {
@@ -91,7 +91,7 @@ impl Core {
         }
         let active = self.summary.iter().flat_map(|summary| &summary.active);
         for run in active.filter(|run| run.kind == RunKind::Evaluation) {
-            let asked = self.schedule.get(&Want::Trials(run.id.clone())).began;
+            let asked = self.schedule.get(&FetchKey::Trials(run.id.clone())).began;
             if asked.is_none_or(|began| began < since) {
                 let first = (0, now.mono);
                 self.rechecks.entry(run.id.clone()).or_insert(first);
@@ -137,7 +137,7 @@ impl Core {
         }
         if early {
             // It was under way already; what is waited for is the next one.
-            self.schedule.hasten(&Want::Window(kind));
+            self.schedule.hasten(&FetchKey::Window(kind));
         }
     }
 

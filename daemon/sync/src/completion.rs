@@ -11,7 +11,7 @@ use super::capabilities::{Known, Order, PageFacts};
 use super::clock::Now;
 use super::state::{Core, Failure, Reply, index};
 use super::sweep::{LEAST_GAP, RETRY};
-use super::task::{Answer, Head, Outcome, Step, SyncError, Task, Want};
+use super::task::{Answer, FetchKey, Head, Outcome, Step, SyncError, Task};
 
 /// When an empty answer is asked again before it is believed.
 const DOUBT: Duration = Duration::from_secs(2);
@@ -105,7 +105,7 @@ impl Core {
         let active = self.summary.iter().flat_map(|summary| &summary.active);
         for run in active {
             // The lists show them first; only those that they do not show are asked for.
-            let want = Want::Run(run.kind, run.id.clone());
+            let want = FetchKey::Run(run.kind, run.id.clone());
             self.schedule.entry(&want).began = Some(now.mono);
         }
     }
@@ -145,7 +145,7 @@ impl Core {
                 self.head_answered(step, *kind, &pages, keep, not_modified);
             }
             (Task::Trials { run, .. }, Answer::Stored { doubtful: true, .. }) => {
-                let want = Want::Trials(run.clone());
+                let want = FetchKey::Trials(run.clone());
                 let entry = self.schedule.entry(&want);
                 entry.doubted = true;
                 entry.blocked_until = now.mono + DOUBT;
@@ -153,14 +153,14 @@ impl Core {
                 return;
             }
             (Task::Act { action, .. }, Answer::Acted(object)) => {
-                self.schedule.hasten(&Want::Window(action.kind()));
+                self.schedule.hasten(&FetchKey::Window(action.kind()));
                 self.lists[index(action.kind())].turn = 0;
                 if let Some(waiter) = self.actors.remove(&step.number) {
                     self.replies.push((waiter, Reply::Acted(Ok(object))));
                 }
                 return;
             }
-            (Task::News, Answer::News { runs }) => {
+            (Task::TakeChanges, Answer::Changes { runs }) => {
                 self.news_taken(&runs, step.began.mono);
                 return;
             }
@@ -200,8 +200,8 @@ impl Core {
             track.listed = None;
         }
         for run in runs {
-            let of_runs = RunKind::ALL.map(|kind| Want::Run(kind, run.clone()));
-            for want in of_runs.iter().chain([&Want::Trials(run.clone())]) {
+            let of_runs = RunKind::ALL.map(|kind| FetchKey::Run(kind, run.clone()));
+            for want in of_runs.iter().chain([&FetchKey::Trials(run.clone())]) {
                 let random = self.rng.f64();
                 self.schedule.answered(want, began, random);
             }
@@ -257,7 +257,7 @@ impl Core {
         self.fail_catch_ups(error);
     }
 
-    fn resolve(&mut self, want: &Want, result: &Result<Now, SyncError>) {
+    fn resolve(&mut self, want: &FetchKey, result: &Result<Now, SyncError>) {
         for waiter in self.flights.end(want) {
             let result = result.as_ref().map(|now| now.stamp).map_err(Clone::clone);
             self.replies.push((waiter, Reply::Confirmed(result)));
@@ -268,7 +268,7 @@ impl Core {
         let track = &mut self.lists[index(kind)];
         track.doubted = true;
         track.turn = 0;
-        for want in [Want::List(kind), Want::Window(kind)] {
+        for want in [FetchKey::List(kind), FetchKey::Window(kind)] {
             self.schedule.entry(&want).blocked_until = now.mono + DOUBT;
         }
         if let Some(want) = step.task.want() {
@@ -322,7 +322,7 @@ impl Core {
         if let Some(summary) = &self.summary {
             for run in summary.active.iter().filter(|run| run.kind == kind) {
                 if listed.contains(run.id.as_str()) {
-                    let want = Want::Run(kind, run.id.clone());
+                    let want = FetchKey::Run(kind, run.id.clone());
                     self.schedule.answered(&want, began, 0.5);
                 }
             }
@@ -330,7 +330,8 @@ impl Core {
         // Newly active runs are in no summary yet, and rows that were written are confirmed.
         self.stale_summary = true;
         let random = self.rng.f64();
-        self.schedule.answered(&Want::Window(kind), began, random);
+        self.schedule
+            .answered(&FetchKey::Window(kind), began, random);
         self.note_heads(kind, step);
     }
 
@@ -359,7 +360,7 @@ impl Core {
                 let rows = summary.and_then(|s| s.lists.iter().find(|list| list.kind == kind));
                 let held = rows.map_or(0, |list| list.rows);
                 if !sweep.page(n, &page, held, self.facts.list_mut(kind)) {
-                    self.doubts.push(Want::Sweep(kind));
+                    self.doubts.push(FetchKey::Sweep(kind));
                 }
             }
             Answer::Unseen(ids) => sweep.unseen(ids, &mut self.rng),
@@ -372,7 +373,7 @@ impl Core {
         if let Some(waiter) = self.actors.remove(&step.number) {
             // Whether the action was carried out is unknown: the list will tell.
             if let Task::Act { action, .. } = &step.task {
-                self.schedule.hasten(&Want::Window(action.kind()));
+                self.schedule.hasten(&FetchKey::Window(action.kind()));
             }
             self.replies
                 .push((waiter, Reply::Acted(Err(error.clone()))));
@@ -397,21 +398,22 @@ impl Core {
         {
             self.settling.remove(id);
         }
-        if let Want::List(kind) | Want::Window(kind) = want {
-            for want in [Want::List(kind), Want::Window(kind)] {
+        if let FetchKey::List(kind) | FetchKey::Window(kind) = want {
+            for want in [FetchKey::List(kind), FetchKey::Window(kind)] {
                 self.leave_alone(&want, error, now);
             }
             self.note_head_failed();
         } else {
             self.leave_alone(&want, error, now);
         }
-        if let (Want::Trials(_), Some(summary)) = (&want, &self.summary) {
+        if let (FetchKey::Trials(_), Some(summary)) = (&want, &self.summary) {
             let mut shown = summary.trials_due.iter();
             let more = summary.trials_due_total > summary.trials_due.len() as u64;
-            let failing = |run: &String| self.schedule.get(&Want::Trials(run.clone())).failures > 0;
+            let failing =
+                |run: &String| self.schedule.get(&FetchKey::Trials(run.clone())).failures > 0;
             self.stale_summary |= more && shown.all(|due| failing(&due.run));
         }
-        if let Want::Sweep(kind) = want {
+        if let FetchKey::Sweep(kind) = want {
             let track = &mut self.lists[index(kind)];
             let lost = matches!(error, SyncError::Mirror(_));
             if lost || track.sweep.as_mut().is_some_and(|sweep| !sweep.failed()) {
@@ -422,16 +424,16 @@ impl Core {
         self.resolve(&want, &Err(error.clone()));
     }
 
-    fn leave_alone(&mut self, want: &Want, error: &SyncError, now: Now) {
+    fn leave_alone(&mut self, want: &FetchKey, error: &SyncError, now: Now) {
         let random = self.rng.f64();
         let metered = self.traits.metered;
         // The circuit decides when a remote that is out is asked again, by its lists.
         let opened = self.circuit.opened().is_some();
         let class = error.class();
-        let list = matches!(want, Want::List(_) | Want::Window(_));
+        let list = matches!(want, FetchKey::List(_) | FetchKey::Window(_));
         let backoff = match want {
             _ if list => Backoff::LIST,
-            Want::Trials(run) if !self.interest.in_trials(run, now.mono) => Backoff::BACKFILL,
+            FetchKey::Trials(run) if !self.interest.in_trials(run, now.mono) => Backoff::BACKFILL,
             _ => Backoff::RESOURCE,
         };
         self.schedule
@@ -454,7 +456,7 @@ impl Core {
                 if !self.traits.metered || !facts.refused(limit) {
                     return false;
                 }
-                self.schedule.hasten(&Want::Window(*kind));
+                self.schedule.hasten(&FetchKey::Window(*kind));
                 true
             }
             Task::SweepPage { kind, .. } => {

@@ -14,7 +14,7 @@ use super::list_polling::{Window, round};
 use super::plan::{Chore, Planned, Situation, plan};
 use super::state::{Core, Reply, index};
 use super::sweep::Sweep;
-use super::task::{Step, Task, Want};
+use super::task::{FetchKey, Step, Task};
 
 /// Longest sleep of the engine; something unforeseen is noticed after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ const GENTLE_GAP: Duration = Duration::from_millis(400);
 impl Core {
     /// Begins everything that is due.
     ///
-    /// News is taken while nothing else is under way: an answer that was read before it, but is
+    /// Changes is taken while nothing else is under way: an answer that was read before it, but is
     /// written after it, would take it back.
     pub fn due(&mut self, now: Now) -> Vec<Step> {
         self.wake = now.mono + LONGEST_SLEEP;
@@ -41,7 +41,7 @@ impl Core {
             self.start_background(now, &mut steps);
         } else if self.news && self.running.is_empty() {
             self.news = false;
-            self.taking_news = Some(self.begin(Task::News, Class::Poll, now, &mut steps));
+            self.taking_news = Some(self.begin(Task::TakeChanges, Class::Poll, now, &mut steps));
         }
         if self.facts != self.facts_noted && !self.noting {
             self.noting = true;
@@ -169,7 +169,7 @@ impl Core {
             let heavy = matches!(item.class, Class::Backfill | Class::CatchUp);
             let want = item.chore.want();
             let busy = self.flights.flying(&want)
-                || matches!(item.chore, Chore::Poll(kind) if self.flights.flying(&Want::Window(kind)));
+                || matches!(item.chore, Chore::Poll(kind) if self.flights.flying(&FetchKey::Window(kind)));
             if room == 0 || busy || broke[usize::from(heavy)] {
                 continue;
             }
@@ -199,7 +199,7 @@ impl Core {
 
     /// Returns what finds out whether the remote is back: a poll, of the list that failed least.
     fn probes(&self, now: Now) -> Vec<Planned> {
-        let failures = |kind: &RunKind| self.schedule.get(&Want::List(*kind)).failures;
+        let failures = |kind: &RunKind| self.schedule.get(&FetchKey::List(*kind)).failures;
         RunKind::ALL
             .iter()
             .min_by_key(|kind| failures(kind))
@@ -238,26 +238,26 @@ impl Core {
             .sweep
             .get_or_insert_with(|| Sweep::new(*kind, facts, whole_lists));
         // A head under way would write an older answer about the whole list after ours.
-        if sweep.ending() && self.flights.flying(&Want::List(*kind)) {
+        if sweep.ending() && self.flights.flying(&FetchKey::List(*kind)) {
             return None;
         }
         Some(sweep.task(track.confirmed))
     }
 
-    fn task_for(&mut self, want: &Want, for_user: bool, now: Now) -> Task {
+    fn task_for(&mut self, want: &FetchKey, for_user: bool, now: Now) -> Task {
         match want {
-            Want::List(kind) | Want::Window(kind) | Want::Sweep(kind) => {
+            FetchKey::List(kind) | FetchKey::Window(kind) | FetchKey::Sweep(kind) => {
                 self.head_task(*kind, for_user, now)
             }
-            Want::Run(kind, id) => Task::Run {
+            FetchKey::Run(kind, id) => Task::Run {
                 kind: *kind,
                 id: id.clone(),
             },
-            Want::Trials(run) => Task::Trials {
+            FetchKey::Trials(run) => Task::Trials {
                 run: run.clone(),
                 believes_empty: self.schedule.get(want).doubted,
             },
-            Want::Trial { run, trial } => Task::Trial {
+            FetchKey::Trial { run, trial } => Task::Trial {
                 run: run.clone(),
                 trial: trial.clone(),
             },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::task::Want;
+use super::task::FetchKey;
 
 /// Entries beyond which old ones are dropped.
 const MOST: usize = 20_000;
@@ -65,30 +65,30 @@ impl Jitter {
 /// All of them.
 #[derive(Debug, Clone, Default)]
 pub struct Schedule {
-    entries: HashMap<Want, Entry>,
+    entries: HashMap<FetchKey, Entry>,
 }
 
 impl Schedule {
     /// Returns the state of a resource.
     #[must_use]
-    pub fn get(&self, want: &Want) -> Entry {
+    pub fn get(&self, want: &FetchKey) -> Entry {
         self.entries.get(want).copied().unwrap_or_default()
     }
 
     /// Returns the state to change it.
-    pub fn entry(&mut self, want: &Want) -> &mut Entry {
+    pub fn entry(&mut self, want: &FetchKey) -> &mut Entry {
         self.entries.entry(want.clone()).or_default()
     }
 
     /// Returns when a resource that is polled every `interval` is due.
     #[must_use]
-    pub fn due(&self, want: &Want, interval: Duration, jitter: Jitter) -> Duration {
+    pub fn due(&self, want: &FetchKey, interval: Duration, jitter: Jitter) -> Duration {
         let entry = self.get(want);
         entry.after(interval, jitter).max(entry.blocked_until)
     }
 
     /// Notes an answer to a request that began then.
-    pub fn answered(&mut self, want: &Want, began: Duration, random: f64) {
+    pub fn answered(&mut self, want: &FetchKey, began: Duration, random: f64) {
         let entry = self.entry(want);
         entry.began = Some(entry.began.map_or(began, |b| b.max(began)));
         entry.random = random;
@@ -97,14 +97,14 @@ impl Schedule {
     }
 
     /// Notes a failure; `wait` turns the number of failures into a pause.
-    pub fn failed(&mut self, want: &Want, now: Duration, wait: impl Fn(u32) -> Duration) {
+    pub fn failed(&mut self, want: &FetchKey, now: Duration, wait: impl Fn(u32) -> Duration) {
         let entry = self.entry(want);
         entry.failures = entry.failures.saturating_add(1);
         entry.blocked_until = now + wait(entry.failures);
     }
 
     /// Makes a resource due at once.
-    pub fn hasten(&mut self, want: &Want) {
+    pub fn hasten(&mut self, want: &FetchKey) {
         let entry = self.entry(want);
         entry.began = None;
         entry.blocked_until = Duration::ZERO;

@@ -13,16 +13,16 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use docksd_mirror::{Mirror, MirrorError, Resource, Retention};
-use docksd_remote::{FaultClass, Following, Remote};
+use docksd_remote::{ChangeDetection, FaultClass, Remote};
 
-use super::apply::{carry_out, swept_note};
+use super::apply::{carry_out, last_sweep_note_key};
 use super::capabilities::{Capabilities, NOTE};
 use super::catch_up::Report;
 use super::clock::{Clock, Now, Steady};
 use super::health::Shared;
 use super::plan::Options;
 use super::state::{Core, Reply, Waiter};
-use super::task::{Outcome, Step, SyncError, Task, Want};
+use super::task::{FetchKey, Outcome, Step, SyncError, Task};
 
 /// Longest sleep: timers stand still while the machine sleeps, and it must be noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ const UPKEEP_MISSED: Duration = Duration::from_secs(26 * 3_600);
 /// What the handle asks of the task.
 pub(super) enum Command {
     Refresh {
-        want: Want,
+        want: FetchKey,
         not_before: Duration,
         reply: oneshot::Sender<Result<UnixMs, SyncError>>,
     },
@@ -100,7 +100,7 @@ impl Engine {
         let mut steady = Steady::new(clock.as_ref(), UnixMs(0));
         let now = steady.now(clock.as_ref());
         let core = Core::new(
-            remote.traits(),
+            remote.properties(),
             options,
             Capabilities::default(),
             [None, None],
@@ -139,7 +139,7 @@ impl Engine {
         let mut swept = [None, None];
         let mut floor = UnixMs(0);
         for (place, kind) in RunKind::ALL.into_iter().enumerate() {
-            swept[place] = time(note(&swept_note(kind)).await);
+            swept[place] = time(note(&last_sweep_note_key(kind)).await);
             if let Ok(Some(confirmed)) = self.mirror.confirmed(&Resource::List(kind)).await {
                 floor = floor.max(confirmed.at);
             }
@@ -154,7 +154,7 @@ impl Engine {
     pub(super) async fn run(mut self) {
         self.remember().await;
         let remote = Arc::clone(&self.remote);
-        let mut changed = remote.changed();
+        let mut changed = remote.wait_for_changes();
         loop {
             let now = self.now();
             self.turn(now).await;
@@ -181,7 +181,7 @@ impl Engine {
                 Some(done) = self.upkeep.join_next() => self.upkeep_done(done),
                 () = &mut changed, if !self.core.owes_news() => {
                     self.core.has_news();
-                    changed = remote.changed();
+                    changed = remote.wait_for_changes();
                 }
                 () = tokio::time::sleep(sleep) => {}
             }
@@ -205,16 +205,16 @@ impl Engine {
                 }
             }
         }
-        let following = self.remote.following();
+        let following = self.remote.change_detection();
         self.core
-            .set_followed(matches!(following, Following::Events { .. }));
+            .set_followed(matches!(following, ChangeDetection::Events { .. }));
         for step in self.core.due(now) {
             self.spawn(step);
         }
         self.answer().await;
         let steady = lock(&self.steady).clone();
         let mut shared = Shared::of(&self.core, &steady, now, self.last_upkeep);
-        shared.health.following = following;
+        shared.health.change_detection = following;
         *lock(&self.shared) = shared;
     }
 

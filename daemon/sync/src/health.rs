@@ -7,7 +7,7 @@ use docks_proto::status::SyncFailure;
 use docks_proto::time::UnixMs;
 
 use docksd_mirror::Confirmed;
-use docksd_remote::Following;
+use docksd_remote::ChangeDetection;
 
 use super::circuit_breaker::{Cause, State};
 use super::clock::{Clock, Now, Steady};
@@ -48,7 +48,7 @@ pub struct Health {
     /// When upkeep last ended well.
     pub last_upkeep: Option<UnixMs>,
     /// How changes are learned.
-    pub following: Following,
+    pub change_detection: ChangeDetection,
 }
 
 /// What readers see of the engine, replaced after each of its turns.
@@ -149,7 +149,7 @@ impl Shared {
                 .min()
                 .flatten(),
             last_upkeep,
-            following: Following::default(),
+            change_detection: ChangeDetection::default(),
         };
         Self {
             health,

@@ -46,14 +46,14 @@ use docksd_remote::Remote;
 pub use clock::{Clock, SystemClock};
 pub use health::Health;
 pub use plan::Options;
-pub use task::{SyncError, Want};
+pub use task::{FetchKey, SyncError};
 
 use engine::{Command, Engine, lock};
 use health::Shared;
 
 /// What a cron job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Poke {
+pub enum ScheduledWork {
     /// A full sweep of both lists.
     Sweep,
     /// The mirror's upkeep.
@@ -100,7 +100,7 @@ impl SyncHandle {
     /// [`SyncError`] of that request.
     pub async fn refresh(
         &self,
-        what: impl Into<Want>,
+        what: impl Into<FetchKey>,
         not_before: UnixMs,
     ) -> Result<UnixMs, SyncError> {
         // The wall clock can jump; how long ago that was cannot.
@@ -115,7 +115,7 @@ impl SyncHandle {
     }
 
     /// Notes that a reader looked, so that it is kept fresher for a minute.
-    pub fn touch(&self, what: &Resource) {
+    pub fn mark_watched(&self, what: &Resource) {
         self.send(Command::Touch(what.clone()));
     }
 
@@ -180,11 +180,11 @@ impl SyncHandle {
     }
 
     /// Asks for work that is done by the calendar.
-    pub fn poke(&self, poke: Poke) {
-        self.send(match poke {
-            Poke::Sweep => Command::Sweep,
-            Poke::Upkeep(retention) => Command::Upkeep(retention),
-            Poke::MissedUpkeep(retention) => Command::MissedUpkeep(retention),
+    pub fn run_scheduled(&self, work: ScheduledWork) {
+        self.send(match work {
+            ScheduledWork::Sweep => Command::Sweep,
+            ScheduledWork::Upkeep(retention) => Command::Upkeep(retention),
+            ScheduledWork::MissedUpkeep(retention) => Command::MissedUpkeep(retention),
         });
     }
 
@@ -196,7 +196,7 @@ impl SyncHandle {
 
     /// Returns since when and why nothing is learned of the remote, while that is so.
     #[must_use]
-    pub fn sight(&self) -> SourceState {
+    pub fn source_state(&self) -> SourceState {
         let shared = lock(&self.shared);
         let health = &shared.health;
         if health.circuit == "closed" {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use docks_proto::routes::RunKind;
 
 use docksd_mirror::Summary;
-use docksd_remote::Traits;
+use docksd_remote::RemoteProperties;
 
 use super::budget::Class;
 use super::capabilities::Capabilities;
 use super::due_times::{Jitter, Schedule};
 use super::list_polling::{Round, round};
 use super::poll_fairness;
-use super::task::Want;
+use super::task::FetchKey;
 use super::watched_resources::Interest;
 
 /// Least time between two fetches of the same trials for the mirror's own sake.
@@ -59,7 +59,7 @@ pub struct Situation<'a> {
     /// Monotonic time.
     pub now: Duration,
     /// What is fixed for the remote.
-    pub traits: Traits,
+    pub traits: RemoteProperties,
     /// Settings.
     pub options: &'a Options,
     /// What was learned of the remote.
@@ -100,12 +100,12 @@ pub enum Chore {
 impl Chore {
     /// Returns what it is about.
     #[must_use]
-    pub fn want(&self) -> Want {
+    pub fn want(&self) -> FetchKey {
         match self {
-            Chore::Poll(kind) => Want::List(*kind),
-            Chore::Check(kind, id) => Want::Run(*kind, id.clone()),
-            Chore::Trials(run) => Want::Trials(run.clone()),
-            Chore::Sweep(kind) => Want::Sweep(*kind),
+            Chore::Poll(kind) => FetchKey::List(*kind),
+            Chore::Check(kind, id) => FetchKey::Run(*kind, id.clone()),
+            Chore::Trials(run) => FetchKey::Trials(run.clone()),
+            Chore::Sweep(kind) => FetchKey::Sweep(*kind),
         }
     }
 }
@@ -129,7 +129,7 @@ pub fn plan(s: &Situation<'_>) -> Vec<Planned> {
     for (kind, round) in &rounds {
         let due = s
             .schedule
-            .due(&Want::Window(*kind), round.interval, round.jitter);
+            .due(&FetchKey::Window(*kind), round.interval, round.jitter);
         plan.push(Planned {
             chore: Chore::Poll(*kind),
             due,
@@ -174,7 +174,7 @@ fn plan_watched(s: &Situation<'_>, plan: &mut Vec<Planned>) {
         return;
     }
     for run in poll_fairness::watched(s) {
-        let want = Want::Trials(run.to_owned());
+        let want = FetchKey::Trials(run.to_owned());
         let due = s.schedule.due(&want, rescan(s), Jitter::BOTH);
         put(run.to_owned(), due);
     }
@@ -182,7 +182,7 @@ fn plan_watched(s: &Situation<'_>, plan: &mut Vec<Planned>) {
 
 fn plan_settling(s: &Situation<'_>, plan: &mut Vec<Planned>) {
     for id in s.settling {
-        let want = Want::Run(RunKind::Evaluation, id.clone());
+        let want = FetchKey::Run(RunKind::Evaluation, id.clone());
         plan.push(Planned {
             due: s.schedule.get(&want).blocked_until,
             chore: Chore::Check(RunKind::Evaluation, id.clone()),
@@ -210,7 +210,7 @@ fn plan_uncovered(s: &Situation<'_>, kind: RunKind, round: &Round, plan: &mut Ve
         } else {
             alone
         };
-        let want = Want::Run(kind, run.id.clone());
+        let want = FetchKey::Run(kind, run.id.clone());
         plan.push(Planned {
             due: s.schedule.due(&want, interval, Jitter::LONGER),
             chore: Chore::Check(kind, run.id.clone()),
@@ -224,10 +224,10 @@ fn plan_sweeps(s: &Situation<'_>, plan: &mut Vec<Planned>) {
         // The head of both lists comes first, so that a listing is useful at once.
         let both_known = RunKind::ALL
             .iter()
-            .map(|kind| s.schedule.get(&Want::List(*kind)))
+            .map(|kind| s.schedule.get(&FetchKey::List(*kind)))
             .all(|entry| entry.began.is_some() || entry.failures > 0);
         if let Some(due) = wanted.filter(|_| both_known) {
-            let blocked = s.schedule.get(&Want::Sweep(kind)).blocked_until;
+            let blocked = s.schedule.get(&FetchKey::Sweep(kind)).blocked_until;
             plan.push(Planned {
                 chore: Chore::Sweep(kind),
                 due: due.max(blocked),
@@ -243,13 +243,13 @@ fn plan_backfill(s: &Situation<'_>, plan: &mut Vec<Planned>) {
     }
     let mut dues: Vec<_> = s.summary.trials_due.iter().collect();
     // Newest first, but what failed comes after what was never tried. The sort is stable.
-    dues.sort_by_key(|due| s.schedule.get(&Want::Trials(due.run.clone())).failures);
+    dues.sort_by_key(|due| s.schedule.get(&FetchKey::Trials(due.run.clone())).failures);
     for due in dues {
         // The run itself comes first: its own change would make the trials due again.
         if s.settling.contains(&due.run) {
             continue;
         }
-        let want = Want::Trials(due.run.clone());
+        let want = FetchKey::Trials(due.run.clone());
         // The pause matters only for a run whose trials stay due however often they come.
         plan.push(Planned {
             due: s.schedule.due(&want, AGAIN, Jitter::LONGER),
@@ -258,7 +258,7 @@ fn plan_backfill(s: &Situation<'_>, plan: &mut Vec<Planned>) {
         });
     }
     for (run, (_, due)) in s.rechecks {
-        let blocked = s.schedule.get(&Want::Trials(run.clone())).blocked_until;
+        let blocked = s.schedule.get(&FetchKey::Trials(run.clone())).blocked_until;
         plan.push(Planned {
             due: blocked.max(*due),
             chore: Chore::Trials(run.clone()),

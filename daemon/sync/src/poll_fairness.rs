@@ -11,7 +11,7 @@ use docks_proto::routes::RunKind;
 
 use super::due_times::Jitter;
 use super::plan::Situation;
-use super::task::Want;
+use super::task::FetchKey;
 
 /// Active runs from which on nothing is spent beyond 12 requests a minute.
 const MANY: usize = 100;
@@ -75,7 +75,7 @@ fn turn(s: &Situation<'_>) -> Duration {
 
 /// Returns the watched run whose trials are next, and when.
 pub(super) fn next_trials(s: &Situation<'_>) -> Option<(String, Duration)> {
-    let entry = |id: &str| s.schedule.get(&Want::Trials(id.to_owned()));
+    let entry = |id: &str| s.schedule.get(&FetchKey::Trials(id.to_owned()));
     let entries: Vec<_> = watched(s).map(|id| (id, entry(id))).collect();
     let last = entries.iter().max_by_key(|(_, entry)| entry.began);
     let due = last.map_or(Duration::ZERO, |(_, last)| {

@@ -10,7 +10,7 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
 use docksd_mirror::{Resource, Summary};
-use docksd_remote::Traits;
+use docksd_remote::RemoteProperties;
 
 use super::budget::{Budget, Class};
 use super::capabilities::Capabilities;
@@ -21,7 +21,7 @@ use super::due_times::Schedule;
 use super::plan::Options;
 use super::single_flight::Flights;
 use super::sweep::Sweep;
-use super::task::{Head, SyncError, Want};
+use super::task::{FetchKey, Head, SyncError};
 use super::watched_resources::Interest;
 
 /// Runs due for their trials that are looked at together.
@@ -68,7 +68,7 @@ pub struct Failure {
 /// The engine's state.
 #[derive(Debug)]
 pub struct Core {
-    pub(super) traits: Traits,
+    pub(super) traits: RemoteProperties,
     pub(super) options: Options,
     pub(super) rng: fastrand::Rng,
     pub(super) facts: Capabilities,
@@ -76,7 +76,7 @@ pub struct Core {
     pub(super) summary: Option<Summary>,
     pub(super) stale_summary: bool,
     pub(super) schedule: Schedule,
-    pub(super) flights: Flights<Want, Waiter>,
+    pub(super) flights: Flights<FetchKey, Waiter>,
     pub(super) circuit: Circuit,
     pub(super) budget: Budget,
     pub(super) interest: Interest,
@@ -100,7 +100,7 @@ pub struct Core {
     pub(super) last_failure: Option<Failure>,
     pub(super) last_error: Option<SyncError>,
     pub(super) noting: bool,
-    pub(super) doubts: Vec<Want>,
+    pub(super) doubts: Vec<FetchKey>,
     pub(super) gentle_until: Duration,
     pub(super) last_background: Duration,
     pub(super) next_step: u64,
@@ -121,7 +121,7 @@ impl Core {
     /// Starts; `facts` and `swept` are what an earlier process noted.
     #[must_use]
     pub fn new(
-        traits: Traits,
+        traits: RemoteProperties,
         options: Options,
         facts: Capabilities,
         swept: [Option<UnixMs>; 2],
@@ -195,7 +195,7 @@ impl Core {
     }
 
     /// Asks for an answer to a request that began at or after `not_before`.
-    pub fn want(&mut self, want: &Want, not_before: Duration, waiter: Waiter) {
+    pub fn want(&mut self, want: &FetchKey, not_before: Duration, waiter: Waiter) {
         let _joined = self.flights.join(want, not_before, waiter);
     }
 
@@ -245,7 +245,9 @@ impl Core {
     pub fn set_summary(&mut self, summary: Summary, now: Now) {
         for run in &summary.active {
             // Just seen in an answer, or about to be: no reason to ask for each of them.
-            let entry = self.schedule.entry(&Want::Run(run.kind, run.id.clone()));
+            let entry = self
+                .schedule
+                .entry(&FetchKey::Run(run.kind, run.id.clone()));
             entry.began.get_or_insert(now.mono);
         }
         if let Some(before) = &self.summary {

@@ -16,7 +16,7 @@ use super::clock::Now;
 
 /// Something of the remote that one request at a time is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Want {
+pub enum FetchKey {
     /// The head of a list, and all of it that is active.
     List(RunKind),
     /// A later part of a list.
@@ -36,12 +36,12 @@ pub enum Want {
     },
 }
 
-impl From<Resource> for Want {
+impl From<Resource> for FetchKey {
     fn from(resource: Resource) -> Self {
         match resource {
-            Resource::List(kind) => Want::List(kind),
-            Resource::Run(kind, id) => Want::Run(kind, id),
-            Resource::Trials(run) => Want::Trials(run),
+            Resource::List(kind) => FetchKey::List(kind),
+            Resource::Run(kind, id) => FetchKey::Run(kind, id),
+            Resource::Trials(run) => FetchKey::Trials(run),
         }
     }
 }
@@ -181,7 +181,7 @@ pub enum Task {
         trial: String,
     },
     /// Takes what the remote tells by itself.
-    News,
+    TakeChanges,
     /// Carries out an action.
     Act {
         /// Which.
@@ -201,23 +201,23 @@ pub enum Task {
 impl Task {
     /// Returns the flight that this task is.
     #[must_use]
-    pub fn want(&self) -> Option<Want> {
+    pub fn want(&self) -> Option<FetchKey> {
         Some(match self {
             Task::Head {
                 kind,
                 confirms: Some(_),
                 ..
-            } => Want::List(*kind),
-            Task::Head { kind, .. } => Want::Window(*kind),
-            Task::SweepPage { kind, .. } | Task::Unseen { kind, .. } => Want::Sweep(*kind),
-            Task::SweepEnd { kind, .. } | Task::Prove { kind, .. } => Want::Sweep(*kind),
-            Task::Run { kind, id } => Want::Run(*kind, id.clone()),
-            Task::Trials { run, .. } => Want::Trials(run.clone()),
-            Task::Trial { run, trial } => Want::Trial {
+            } => FetchKey::List(*kind),
+            Task::Head { kind, .. } => FetchKey::Window(*kind),
+            Task::SweepPage { kind, .. } | Task::Unseen { kind, .. } => FetchKey::Sweep(*kind),
+            Task::SweepEnd { kind, .. } | Task::Prove { kind, .. } => FetchKey::Sweep(*kind),
+            Task::Run { kind, id } => FetchKey::Run(*kind, id.clone()),
+            Task::Trials { run, .. } => FetchKey::Trials(run.clone()),
+            Task::Trial { run, trial } => FetchKey::Trial {
                 run: run.clone(),
                 trial: trial.clone(),
             },
-            Task::News | Task::Act { .. } | Task::Note { .. } => return None,
+            Task::TakeChanges | Task::Act { .. } | Task::Note { .. } => return None,
         })
     }
 
@@ -248,7 +248,7 @@ impl Task {
             }
             Task::Trials { run, .. } => format!("trials of {run}"),
             Task::Trial { run, trial } => format!("trial {trial} of {run}"),
-            Task::News => "news".to_owned(),
+            Task::TakeChanges => "news".to_owned(),
             Task::Act {
                 action,
                 id,
@@ -316,7 +316,7 @@ pub enum Answer {
         open: bool,
     },
     /// Runs that are other than before, and how many are gone.
-    News {
+    Changes {
         /// Their ids.
         runs: Vec<String>,
     },
@@ -347,7 +347,7 @@ impl Outcome {
     pub fn panicked() -> Self {
         let why = "reading it ended in a panic".to_owned();
         Self {
-            answer: Err(RemoteError::Nonsense { why }.into()),
+            answer: Err(RemoteError::InvalidResponse { why }.into()),
             requests: 1,
             not_modified: 0,
             changed: false,

@@ -10,7 +10,7 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docksd_harbor::{HarborJobs, Options};
 use docksd_mirror::{Learned, Mirror, StatusEvent, Stored, Subject};
-use docksd_remote::Following;
+use docksd_remote::ChangeDetection;
 use docksd_sync::{Clock, SyncHandle, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -54,7 +54,8 @@ impl Stage {
         let stage = Self { home, mirror, sync };
         let follows = || async {
             let health = stage.sync.health();
-            matches!(health.following, Following::Events { .. }) && health.last_success.is_some()
+            matches!(health.change_detection, ChangeDetection::Events { .. })
+                && health.last_success.is_some()
         };
         eventually("the directory is followed", follows).await;
         stage
@@ -314,7 +315,8 @@ async fn a_directory_that_vanishes_takes_nothing_with_it() {
     fs::rename(stage.home.path().join("unmounted"), stage.dir()).unwrap();
     eventually("it is followed again", || async {
         let health = stage.sync.health();
-        health.last_error.is_none() && matches!(health.following, Following::Events { .. })
+        health.last_error.is_none()
+            && matches!(health.change_detection, ChangeDetection::Events { .. })
     })
     .await;
     stage.end().await;

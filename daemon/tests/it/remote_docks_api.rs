@@ -178,10 +178,10 @@ async fn a_304_counts_only_for_the_version_that_was_asked_about() {
     let known = Validator("\"mine\"".to_owned());
     remote.fault_times(Fault::NotModifiedOther, 1);
     let other = api.list(RunKind::Run, &PAGE, Some(&known)).await;
-    assert!(matches!(other, Err(RemoteError::Nonsense { .. })));
+    assert!(matches!(other, Err(RemoteError::InvalidResponse { .. })));
     remote.fault_times(Fault::NotModifiedUnasked, 2);
     let unasked = api.list(RunKind::Run, &PAGE, None).await;
-    assert!(matches!(unasked, Err(RemoteError::Nonsense { .. })));
+    assert!(matches!(unasked, Err(RemoteError::InvalidResponse { .. })));
     let bare = api.list(RunKind::Run, &PAGE, Some(&known)).await;
     assert!(
         matches!(bare, Ok(Fetched::NotModified)),

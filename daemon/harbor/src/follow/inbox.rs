@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use docksd_remote::Following;
+use docksd_remote::ChangeDetection;
 
 /// Trials of one job beyond which all of it is looked at.
 const MOST_TRIALS: usize = 256;
@@ -61,7 +61,7 @@ impl Dirt {
 struct Content {
     dirt: Dirt,
     lost: Vec<PathBuf>,
-    following: Following,
+    following: ChangeDetection,
     wake_at: Option<Instant>,
 }
 
@@ -145,12 +145,12 @@ impl Inbox {
     }
 
     /// Returns how changes are learned.
-    pub(crate) fn following(&self) -> Following {
+    pub(crate) fn change_detection(&self) -> ChangeDetection {
         self.content().following.clone()
     }
 
     /// Sets how changes are learned.
-    pub(crate) fn set_following(&self, following: Following) {
+    pub(crate) fn set_following(&self, following: ChangeDetection) {
         self.content().following = following;
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use notify::{Event, RecommendedWatcher};
 
-use docksd_remote::Following;
+use docksd_remote::ChangeDetection;
 
 use super::look::Index;
 use super::roots::Root;
@@ -101,7 +101,10 @@ impl Followers {
     fn tell(&self, index: &Index) {
         let mut folders = 0;
         for root in &index.roots {
-            let rescans = |why: String| self.inbox.set_following(Following::Rescans { why });
+            let rescans = |why: String| {
+                self.inbox
+                    .set_following(ChangeDetection::Rescans { reason: why })
+            };
             if !root.is_there() {
                 return rescans(format!("{} is out of reach", root.given.display()));
             }
@@ -114,7 +117,8 @@ impl Followers {
                 None => return,
             }
         }
-        self.inbox.set_following(Following::Events { folders });
+        self.inbox
+            .set_following(ChangeDetection::Events { folders });
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 use docksd_harbor::{HarborJobs, Options};
-use docksd_remote::{FaultClass, Following, PageRequest, Remote};
+use docksd_remote::{ChangeDetection, FaultClass, PageRequest, Remote};
 use serde_json::Value;
 
 use crate::jobs::{id_of, list, run_in};
@@ -61,11 +61,11 @@ const ALL: [&str; 4] = [
 ];
 
 /// Takes news until one has what is looked for.
-async fn news_until(jobs: &HarborJobs, found: impl Fn(&docksd_remote::News) -> bool) {
+async fn news_until(jobs: &HarborJobs, found: impl Fn(&docksd_remote::Changes) -> bool) {
     tokio::time::timeout(DEADLINE, async {
         loop {
-            jobs.changed().await;
-            if found(&jobs.news().await.unwrap()) {
+            jobs.wait_for_changes().await;
+            if found(&jobs.take_changes().await.unwrap()) {
                 return;
             }
         }
@@ -156,8 +156,8 @@ async fn a_directory_out_of_reach_takes_nothing_with_it_and_comes_back() {
             .any(|run| run.run.text().contains("another"))
     })
     .await;
-    let why = match jobs.following() {
-        Following::Rescans { why } => why,
+    let why = match jobs.change_detection() {
+        ChangeDetection::Rescans { reason: why } => why,
         other => panic!("{other:?}"),
     };
     assert!(why.contains("far"), "{why}");
@@ -166,7 +166,10 @@ async fn a_directory_out_of_reach_takes_nothing_with_it_and_comes_back() {
     assert_eq!(list(&jobs, RunKind::Run).await.len(), 5);
     fs::remove_dir_all(two.far.join("interrupted-midway")).unwrap();
     news_until(&jobs, |news| news.gone == [lost.as_str()]).await;
-    assert!(matches!(jobs.following(), Following::Events { .. }));
+    assert!(matches!(
+        jobs.change_detection(),
+        ChangeDetection::Events { .. }
+    ));
 }
 
 /// Returns the status of a job by its id as the samples have it, while lists fail.
@@ -191,12 +194,12 @@ async fn a_directory_that_is_there_only_later_is_found_and_followed() {
     assert_eq!(names(&list(&jobs, RunKind::Run).await), ALL);
     // Whoever waits for news hears of it from now on.
     let changed = jobs.clone();
-    let waiting = tokio::spawn(async move { changed.changed().await });
+    let waiting = tokio::spawn(async move { changed.wait_for_changes().await });
     tokio::time::timeout(DEADLINE, waiting)
         .await
         .unwrap()
         .unwrap();
-    jobs.news().await.unwrap();
+    jobs.take_changes().await.unwrap();
     copy_tree(&samples().join("killed-midway"), &two.far.join("late"));
     news_until(&jobs, |news| news.runs.iter().any(|run| run.id == "late")).await;
 }

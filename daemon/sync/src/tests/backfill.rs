@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 
-use crate::task::Want;
+use crate::task::FetchKey;
 
 use super::driver::Driver;
 use super::request_cost::run;
@@ -40,7 +40,9 @@ async fn without_backfill_nobody_fetches_trials_that_were_not_asked_for() {
 
     // Who asks for those of one run gets them, and is not waited for by anybody else.
     let now = driver.now();
-    driver.core.want(&Want::Trials("r0".into()), now.mono, 1);
+    driver
+        .core
+        .want(&FetchKey::Trials("r0".into()), now.mono, 1);
     driver.run_for(MINUTE).await;
     assert_eq!(requests_for_trials(&driver), 1);
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use docks_proto::routes::{Action, RunKind};
 
 use crate::state::Reply;
-use crate::task::Want;
+use crate::task::FetchKey;
 use docksd_mirror::Resource;
 use docksd_remote::FaultClass;
 
@@ -31,7 +31,7 @@ async fn a_run_that_answers_404_is_gone_only_after_a_sweep_without_it() {
     let mut driver = settled(Mode::PLAIN, 20, 0).await;
     driver.edit(|world| drop(world.runs[1].remove(3)));
     let now = driver.now();
-    let want = Want::Run(EVALUATION, "r3".into());
+    let want = FetchKey::Run(EVALUATION, "r3".into());
     driver.core.want(&want, now.mono, 1);
     driver.run_for(Duration::from_millis(500)).await;
     assert!(matches!(
@@ -60,7 +60,7 @@ async fn an_empty_answer_is_asked_again_and_deletes_nothing() {
         let now = driver.now();
         let list = Resource::List(EVALUATION);
         let before = driver.mirror.confirmed(&list).await.unwrap().unwrap();
-        driver.core.want(&Want::List(EVALUATION), now.mono, 1);
+        driver.core.want(&FetchKey::List(EVALUATION), now.mono, 1);
         driver.core.sweep(now);
         driver.run_for(Duration::from_millis(1_500)).await;
         let doubted = driver.mirror.confirmed(&list).await.unwrap().unwrap();

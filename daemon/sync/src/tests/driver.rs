@@ -53,7 +53,7 @@ impl Driver {
         }));
         let remote = Simulated(Arc::clone(&world));
         let core = Core::new(
-            docksd_remote::Remote::traits(&remote),
+            docksd_remote::Remote::properties(&remote),
             Options::default(),
             Capabilities::default(),
             [None, None],
@@ -82,7 +82,7 @@ impl Driver {
         self.steady = Steady::new(self.clock.as_ref(), floor);
         let now = self.now();
         self.core = Core::new(
-            docksd_remote::Remote::traits(&self.remote),
+            docksd_remote::Remote::properties(&self.remote),
             Options::default(),
             Capabilities::default(),
             [None, None],

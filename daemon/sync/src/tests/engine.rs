@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::manual::ManualClock;
 use crate::engine::is_missed;
-use crate::{Clock, Options, Poke, SyncError, SyncHandle, SystemClock, spawn};
+use crate::{Clock, Options, ScheduledWork, SyncError, SyncHandle, SystemClock, spawn};
 use docksd_mirror::{Learned, Mirror, Resource};
 
 use super::simulated_remote::{Fault, Mode, Run, Simulated, World};
@@ -129,9 +129,12 @@ async fn who_waits_for_an_engine_that_stops_gets_a_last_word() {
 #[tokio::test]
 async fn upkeep_is_done_when_it_is_poked_or_was_never_done() {
     let retention = docksd_mirror::Retention::default();
-    for poke in [Poke::Upkeep(retention), Poke::MissedUpkeep(retention)] {
+    for poke in [
+        ScheduledWork::Upkeep(retention),
+        ScheduledWork::MissedUpkeep(retention),
+    ] {
         let stage = stage();
-        stage.handle.poke(poke);
+        stage.handle.run_scheduled(poke);
         within(async {
             while stage.handle.health().last_upkeep.is_none() {
                 tokio::task::yield_now().await;

@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use crate::capabilities::Capabilities;
 use crate::due_times::Schedule;
 use crate::plan::{Chore, Options, Situation, plan};
-use crate::task::Want;
+use crate::task::FetchKey;
 use crate::watched_resources::Interest;
 use docksd_mirror::{ActiveRun, ListState, Resource, Summary, TrialsDue};
-use docksd_remote::Traits;
+use docksd_remote::RemoteProperties;
 
 const NOW: Duration = Duration::from_secs(5_000);
 
@@ -88,7 +88,7 @@ proptest! {
         for round in 0..3 {
             let situation = Situation {
                 now: NOW,
-                traits: Traits { kind: "docks_api", metered: given.metered, whole_lists: false },
+                traits: RemoteProperties { kind: "docks_api", metered: given.metered, whole_lists: false },
                 options: &options,
                 facts: &facts,
                 summary: &given.summary,
@@ -111,7 +111,7 @@ proptest! {
             for chore in due {
                 schedule.answered(&chore.want(), NOW, 0.5);
                 match chore {
-                    Chore::Poll(kind) => schedule.answered(&Want::Window(kind), NOW, 0.5),
+                    Chore::Poll(kind) => schedule.answered(&FetchKey::Window(kind), NOW, 0.5),
                     Chore::Check(_, id) => { given.settling.remove(&id); }
                     Chore::Sweep(kind) => given.sweeps[usize::from(kind == RunKind::Evaluation)] = None,
                     Chore::Trials(run) => given.summary.trials_due.retain(|due| due.run != run),

@@ -7,7 +7,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use crate::state::Reply;
-use crate::task::Want;
+use crate::task::FetchKey;
 use docksd_mirror::Resource;
 use docksd_remote::FaultClass;
 
@@ -268,7 +268,7 @@ async fn retry_after_is_honoured_and_capped() {
         driver.run_for(Duration::from_millis(500)).await;
         // A user is told, not let through.
         let now = driver.now();
-        driver.core.want(&Want::List(RunKind::Run), now.mono, 1);
+        driver.core.want(&FetchKey::List(RunKind::Run), now.mono, 1);
         driver.run_for(Duration::from_millis(1)).await;
         assert!(matches!(
             driver.replies.pop(),
@@ -289,9 +289,9 @@ async fn retry_after_is_honoured_and_capped() {
 async fn fifty_who_ask_at_once_cost_one_request() {
     let mut driver = settled(Mode::PLAIN, 10, 0).await;
     let wants = [
-        Want::List(RunKind::Evaluation),
-        Want::Run(RunKind::Evaluation, "r3".into()),
-        Want::Trials("r3".into()),
+        FetchKey::List(RunKind::Evaluation),
+        FetchKey::Run(RunKind::Evaluation, "r3".into()),
+        FetchKey::Trials("r3".into()),
     ];
     for want in wants {
         let (now, before) = (driver.now(), driver.requests());
@@ -314,9 +314,9 @@ async fn who_asks_for_fresh_gets_what_was_validated_after_asking() {
         let now = driver.now();
         asked.push(now.stamp);
         let want = match rng.u8(..3) {
-            0 => Want::List(RunKind::Evaluation),
-            1 => Want::Run(RunKind::Evaluation, "r7".into()),
-            _ => Want::Trials("r7".into()),
+            0 => FetchKey::List(RunKind::Evaluation),
+            1 => FetchKey::Run(RunKind::Evaluation, "r7".into()),
+            _ => FetchKey::Trials("r7".into()),
         };
         driver.core.want(&want, now.mono, waiter);
         driver

@@ -11,7 +11,7 @@ use docks_proto::routes::{Action, RunKind};
 
 use crate::clock::Clock;
 use crate::clock::manual::ManualClock;
-use docksd_remote::{Fetched, Page, PageRequest, Remote, RemoteError, Traits, Validator};
+use docksd_remote::{Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties, Validator};
 
 /// How the server serves lists.
 #[derive(Debug, Clone, Copy)]
@@ -163,7 +163,7 @@ fn status(status: u16, retry_after: Option<Duration>) -> RemoteError {
 }
 
 fn cut() -> RemoteError {
-    RemoteError::Nonsense {
+    RemoteError::InvalidResponse {
         why: "it is cut off".to_owned(),
     }
 }
@@ -263,9 +263,9 @@ fn hash(text: &str) -> u64 {
 
 #[async_trait]
 impl Remote for Simulated {
-    fn traits(&self) -> Traits {
+    fn properties(&self) -> RemoteProperties {
         let files = self.0.lock().unwrap().mode.files;
-        Traits {
+        RemoteProperties {
             kind: if files { "harbor_jobs" } else { "docks_api" },
             metered: !files,
             whole_lists: files,
