@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The real Harbor writes a jobs directory while docks follows it, stops its jobs, and agrees
-# with Harbor's own viewer.
+# Runs the real Harbor in a jobs directory that docks follows, stops its jobs, and compares
+# docks' answers with Harbor's own viewer.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

@@ -25,9 +25,14 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Ends the check as not makeable here.
+# Reports that this check, or the named part of it, cannot run here, for the summary of .ci/run.
+skipped() {
+    printf 'SKIPPED: %s: %s\n' "$(basename "$0" .sh)" "$*" | tee -a "${DOCKS_TEST_SKIPS:-/dev/null}"
+}
+
+# Ends the check as one that cannot run here.
 skip() {
-    printf 'SKIPPED: %s\n' "$*"
+    skipped "$*"
     exit 77
 }
 
