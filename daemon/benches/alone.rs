@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
-use docksd_testkit::rounds::{grouped, time};
+use docksd_testkit::measure::{grouped, time};
 
 /// Longest time that a first sync may take.
 const DEADLINE: Duration = Duration::from_secs(600);

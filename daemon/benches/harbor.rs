@@ -12,7 +12,7 @@ use docksd_mirror::{Learned, Mirror};
 use docksd_remote::{Fetched, PageRequest, Remote};
 
 use docksd_testkit::harbor_jobs;
-use docksd_testkit::rounds::{grouped, median, time};
+use docksd_testkit::measure::{grouped, median, time};
 
 fn main() {
     let given = std::env::args().find_map(|a| a.parse().ok());

@@ -14,7 +14,7 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::{Learned, Mirror, RunBatch};
 use tokio::runtime::Runtime;
 
-use docksd_testkit::rounds::{grouped, median, time};
+use docksd_testkit::measure::{grouped, median, time};
 
 const KIND: RunKind = RunKind::Evaluation;
 const TRIALS: u64 = 10_000;

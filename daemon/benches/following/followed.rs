@@ -13,7 +13,7 @@ use docksd_remote::ChangeDetection;
 use docksd_sync::{Clock, SystemClock};
 
 use crate::directory::{begin, name, result, result_of_job};
-use docksd_testkit::rounds::time;
+use docksd_testkit::measure::time;
 
 /// Trials at once.
 const TRIALS: usize = 64;

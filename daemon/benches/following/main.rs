@@ -23,7 +23,7 @@ use docksd_mirror::{Learned, Mirror};
 use docksd_remote::{Fetched, PageRequest, Remote};
 
 use directory::Shape;
-use docksd_testkit::rounds::{grouped, median, time};
+use docksd_testkit::measure::{grouped, median, time};
 
 fn main() {
     let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();

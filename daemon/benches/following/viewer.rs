@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use docksd_testkit::rounds::{median, time};
+use docksd_testkit::measure::{median, time};
 
 /// Heads of the viewer's columns.
 pub(crate) const COLUMNS: &str = "`harbor view`: list | `harbor view`: page of 100";

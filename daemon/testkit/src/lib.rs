@@ -8,8 +8,8 @@
 
 pub mod fake_remote;
 pub mod harbor_jobs;
-pub mod rounds;
+pub mod measure;
 mod skip;
-pub mod tls_front;
+pub mod tls_proxy;
 
 pub use skip::{SKIPS_FILE, skip};

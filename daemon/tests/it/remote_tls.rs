@@ -9,7 +9,7 @@ use docks_proto::client::{HttpsTransport, Limits, Request, SendError};
 use docks_proto::secret::Token;
 
 use docksd_testkit::fake_remote::{FakeRemote, World};
-use docksd_testkit::tls_front::{Flaw, TlsFront};
+use docksd_testkit::tls_proxy::{Flaw, TlsFront};
 
 const URL: &str = "DOCKSD_TEST_TLS_URL";
 

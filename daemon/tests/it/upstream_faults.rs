@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::upstream_support::{Came, Question, Site};
 use docksd_testkit::fake_remote::{FakeRemote, Fault, World};
-use docksd_testkit::tls_front::{Flaw, TlsFront};
+use docksd_testkit::tls_proxy::{Flaw, TlsFront};
 
 /// Daemons at once: more only wait for the processor.
 const AT_ONCE: usize = 8;

@@ -290,7 +290,7 @@ pub(crate) fn texts(body: &[u8]) -> Vec<String> {
     texts
 }
 
-fn sorted(items: &[docksd_testkit::fake_remote::world::Item]) -> Vec<String> {
+fn sorted(items: &[docksd_testkit::fake_remote::data::Item]) -> Vec<String> {
     let mut texts: Vec<String> = items.iter().map(|item| item.text.clone()).collect();
     texts.sort();
     texts

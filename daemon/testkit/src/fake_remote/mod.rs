@@ -3,11 +3,11 @@
 //! [`World`] is what it holds, [`Habits`] how it pages, tags and lets in,
 //! [`Fault`] what it does instead of answering. Every request is in its log.
 
-pub mod answer;
+pub mod behaviour;
+pub mod data;
 pub mod fault;
-pub mod habits;
-pub mod wire;
-pub mod world;
+pub mod http1;
+pub mod respond;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use answer::TENANT;
+pub use behaviour::{Habits, Order, Wrap};
+pub use data::World;
 pub use fault::{Fault, Wait};
-pub use habits::{Habits, Order, Wrap};
-pub use world::World;
+pub use respond::TENANT;
 
 /// One request that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,7 +206,7 @@ async fn accept(listener: TcpListener, shared: Arc<Mutex<Shared>>, open: watch::
 /// Serves one connection until the client leaves or a fault breaks it.
 async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    while let Some(head) = wire::read_request(&mut stream).await? {
+    while let Some(head) = http1::read_request(&mut stream).await? {
         let (response, fault, latency) = decide(&mut lock(&shared), &head);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
@@ -221,8 +221,8 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<
 
 fn decide(
     shared: &mut Shared,
-    head: &wire::Head,
-) -> (wire::Response, Option<Fault>, std::time::Duration) {
+    head: &http1::Head,
+) -> (http1::Response, Option<Fault>, std::time::Duration) {
     let fault = next_fault(shared, &head.target);
     let mut habits = shared.habits.clone();
     match &fault {
@@ -236,7 +236,7 @@ fn decide(
         Some(_) => (habits.etag, habits.gzip) = (false, false),
         None => {}
     }
-    let response = answer::answer(&mut shared.world, &habits, head);
+    let response = respond::answer(&mut shared.world, &habits, head);
     let header = |name| head.header(name).map(str::to_owned);
     shared.log.push(Seen {
         method: head.method.clone(),

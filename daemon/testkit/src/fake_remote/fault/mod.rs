@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::answer::{detail, httpdate_of};
-use super::wire::{Head, Response};
+use super::http1::{Head, Response};
+use super::respond::{detail, httpdate_of};
 
 /// Page of a portal that answers for everyone.
 const PORTAL: &str = "<!doctype html><html><body>Please accept our terms</body></html>";

@@ -9,9 +9,9 @@ use flate2::{Compression, write::GzEncoder};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::habits::{Habits, Order, Wrap};
-use super::wire::{Head, Response};
-use super::world::{Item, World};
+use super::behaviour::{Habits, Order, Wrap};
+use super::data::{Item, World};
+use super::http1::{Head, Response};
 
 /// The tenant whose paths exist.
 pub const TENANT: &str = "ten";
