@@ -19,8 +19,8 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
-use docksd_testkit::measure::{grouped, time};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
+use docksd_testkit::measure::{format_count, format_duration};
 
 /// Longest time that a first sync may take.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -123,11 +123,11 @@ fn spawn(home: &Path) -> Child {
 }
 
 async fn idle(rows: usize, span: Duration) {
-    let mut world = World::default();
+    let mut data = RemoteData::default();
     for number in 0..rows {
-        world.add_run(&format!("run-{number:08}"), "completed");
+        data.add_run(&format!("run-{number:08}"), "completed");
     }
-    let remote = FakeRemote::start(world).await;
+    let remote = FakeRemote::start(data).await;
     let mut daemon = Daemon::start(&remote);
     let began = Instant::now();
     daemon.sync().await;
@@ -136,7 +136,7 @@ async fn idle(rows: usize, span: Duration) {
 
     println!(
         "\n| {} runs mirrored, {} s | resident | of a core | requests/min |",
-        grouped(rows as u64),
+        format_count(rows as u64),
         span.as_secs()
     );
     println!("| --- | --- | --- | --- |");
@@ -144,7 +144,7 @@ async fn idle(rows: usize, span: Duration) {
     daemon.restart();
     daemon.caught_up(rows).await;
     quiet("after a restart", &daemon, &remote, span).await;
-    println!("\nThe first sync took {}.", time(first_sync));
+    println!("\nThe first sync took {}.", format_duration(first_sync));
 }
 
 async fn quiet(name: &str, daemon: &Daemon, remote: &FakeRemote, span: Duration) {
@@ -166,13 +166,13 @@ async fn quiet(name: &str, daemon: &Daemon, remote: &FakeRemote, span: Duration)
 /// Changes active runs at any moment, and looks into the mirror's file until each change is there.
 /// The daemon itself is not asked: that would be somebody watching.
 async fn late(span: Duration) {
-    let mut world = World::default();
+    let mut data = RemoteData::default();
     for number in 0..5 * ACTIVE {
         let active = number >= 4 * ACTIVE;
         let status = if active { "running" } else { "completed" };
-        world.add_evaluation(&format!("eval-{number:04}"), status);
+        data.add_evaluation(&format!("eval-{number:04}"), status);
     }
-    let remote = FakeRemote::start(world).await;
+    let remote = FakeRemote::start(data).await;
     let daemon = Daemon::start(&remote);
     daemon.sync().await;
     let status = daemon.caught_up(5 * ACTIVE).await;
@@ -194,7 +194,7 @@ async fn late(span: Duration) {
                 made += 1;
                 let mark = format!("mark-{made}");
                 let id = place.key();
-                remote.world(|w| w.set(RunKind::Evaluation, id, "name", mark.as_str().into()));
+                remote.with_data(|w| w.set(RunKind::Evaluation, id, "name", mark.as_str().into()));
                 place.insert((format!("\"{mark}\""), Instant::now()));
             }
             next += Duration::from_millis(fastrand::u64(..1_000));
@@ -215,7 +215,7 @@ async fn late(span: Duration) {
     }
     let requests = remote.take_log().len() as f64 / (began.elapsed().as_secs_f64() / 60.0);
     times.sort();
-    let at = |share: f64| time(times[(times.len() as f64 * share) as usize]);
+    let at = |share: f64| format_duration(times[(times.len() as f64 * share) as usize]);
     println!(
         "\n| {ACTIVE} active runs, change → in the mirror | p50 | p99 | most | requests/min |"
     );

@@ -12,7 +12,7 @@ use docksd_mirror::{Learned, Mirror};
 use docksd_remote::{Fetched, PageRequest, Remote};
 
 use docksd_testkit::harbor_jobs;
-use docksd_testkit::measure::{grouped, median, time};
+use docksd_testkit::measure::{format_count, format_duration, median};
 
 fn main() {
     let given = std::env::args().find_map(|a| a.parse().ok());
@@ -59,10 +59,16 @@ fn main() {
     });
     runtime.block_on(mirror.close());
 
-    println!("\n| a job of {} trials | took |", grouped(count as u64));
+    println!(
+        "\n| a job of {} trials | took |",
+        format_count(count as u64)
+    );
     println!("| --- | --- |");
-    println!("| first look at the list | {} |", time(first));
-    println!("| second look at the list | {} |", time(second));
-    println!("| all its trials as JSON | {} |", time(objects));
-    println!("| a page of 100 trials from the mirror | {} |", time(page));
+    println!("| first look at the list | {} |", format_duration(first));
+    println!("| second look at the list | {} |", format_duration(second));
+    println!("| all its trials as JSON | {} |", format_duration(objects));
+    println!(
+        "| a page of 100 trials from the mirror | {} |",
+        format_duration(page)
+    );
 }

@@ -14,7 +14,7 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::{Learned, Mirror, RunBatch};
 use tokio::runtime::Runtime;
 
-use docksd_testkit::measure::{grouped, median, time};
+use docksd_testkit::measure::{format_count, format_duration, median};
 
 const KIND: RunKind = RunKind::Evaluation;
 const TRIALS: u64 = 10_000;
@@ -87,9 +87,12 @@ fn trials(runtime: &Runtime) {
     println!("\n| trials into the mirror, from memory | trials/s |");
     println!("| --- | --- |");
     let new = ingest(runtime, &mirror, |round| 10 * round.unsigned_abs());
-    println!("| new, history and commits included | {} |", grouped(new));
+    println!(
+        "| new, history and commits included | {} |",
+        format_count(new)
+    );
     let unchanged = ingest(runtime, &mirror, |_| 10);
-    println!("| unchanged | {} |", grouped(unchanged));
+    println!("| unchanged | {} |", format_count(unchanged));
     runtime.block_on(mirror.close());
 }
 
@@ -124,10 +127,10 @@ fn runs(runtime: &Runtime, sizes: &[u64]) {
         });
         println!(
             "| {} runs | {} | {} | {} |",
-            grouped(size),
-            time(newest),
-            time(failed),
-            time(unchanged)
+            format_count(size),
+            format_duration(newest),
+            format_duration(failed),
+            format_duration(unchanged)
         );
     }
     runtime.block_on(mirror.close());

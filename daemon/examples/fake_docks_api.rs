@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use docksd_testkit::fake_remote::{FakeRemote, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
 
 /// Serve made-up runs in the shape of the Docks API
 #[derive(Debug, Parser)]
@@ -35,12 +35,12 @@ struct Args {
 #[expect(clippy::print_stdout, reason = "the address is what this program says")]
 async fn main() -> std::io::Result<()> {
     let args = Args::parse();
-    let world = World::sample(args.runs, args.trials);
-    let remote = FakeRemote::start_on(([127, 0, 0, 1], args.port).into(), world).await?;
-    remote.habits(|habits| {
-        habits.latency = Duration::from_millis(args.latency_ms);
-        habits.cap = args.cap;
-        habits.token = args.token;
+    let data = RemoteData::sample(args.runs, args.trials);
+    let remote = FakeRemote::start_on(([127, 0, 0, 1], args.port).into(), data).await?;
+    remote.configure(|behaviour| {
+        behaviour.latency = Duration::from_millis(args.latency_ms);
+        behaviour.cap = args.cap;
+        behaviour.token = args.token;
     });
     println!(
         "{} tenant={}",

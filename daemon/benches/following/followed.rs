@@ -13,7 +13,7 @@ use docksd_remote::ChangeDetection;
 use docksd_sync::{Clock, SystemClock};
 
 use crate::directory::{begin, name, result, result_of_job};
-use docksd_testkit::measure::time;
+use docksd_testkit::measure::format_duration;
 
 /// Trials at once.
 const TRIALS: usize = 64;
@@ -89,7 +89,7 @@ pub(crate) async fn visible() {
     handle.stop().await;
     mirror.close().await;
     times.sort();
-    let at = |share: usize| time(times[(times.len() - 1) * share / 100]);
+    let at = |share: usize| format_duration(times[(times.len() - 1) * share / 100]);
     println!("\n| change on disk → in the mirror | p50 | p99 | most |");
     println!("| --- | --- | --- | --- |");
     println!(

@@ -23,7 +23,7 @@ use docksd_mirror::{Learned, Mirror};
 use docksd_remote::{Fetched, PageRequest, Remote};
 
 use directory::Shape;
-use docksd_testkit::measure::{grouped, median, time};
+use docksd_testkit::measure::{format_count, format_duration, median};
 
 fn main() {
     let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
@@ -90,11 +90,11 @@ fn indexed(dir: &Path, shape: Shape) {
     println!(
         "| {} × {} trials | {} | {} | {} | {read} | {} | {} |",
         shape.jobs,
-        grouped(shape.trials as u64),
-        time(first),
-        time(rescan),
-        time(every),
-        time(page(&jobs, shape)),
+        format_count(shape.trials as u64),
+        format_duration(first),
+        format_duration(rescan),
+        format_duration(every),
+        format_duration(page(&jobs, shape)),
         viewer::figures(dir)
     );
 }

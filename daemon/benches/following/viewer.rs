@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use docksd_testkit::measure::{median, time};
+use docksd_testkit::measure::{format_duration, median};
 
 /// Heads of the viewer's columns.
 pub(crate) const COLUMNS: &str = "`harbor view`: list | `harbor view`: page of 100";
@@ -63,7 +63,7 @@ pub(crate) fn figures(dir: &Path) -> String {
         );
         std::thread::yield_now();
     }
-    let timed = |path: &str| time(median(5, || viewer.get(path).unwrap()));
+    let timed = |path: &str| format_duration(median(5, || viewer.get(path).unwrap()));
     format!(
         "{} | {}",
         timed("/api/jobs"),

@@ -1,4 +1,4 @@
-//! Jobs directories for tests: copies of real jobs, and large ones made of one real trial.
+//! Jobs directories for tests: copies of real jobs, and large jobs built from one real trial.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ pub fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/harbor-jobs")
 }
 
-/// Returns the folder of one job at three moments of its run.
+/// Returns the folder that holds one job at three points of its run: `t1`, `t2` and `t3`.
 pub fn timeline() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../harbor/tests/data/harbor-timeline")
 }
 
-/// Copies a folder with all that is in it.
+/// Copies a folder and everything in it.
 pub fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -27,7 +27,7 @@ pub fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
-/// Makes a finished job of `trials` trials, each a copy of a real one under its own name.
+/// Creates a finished job of `trials` trials, each a copy of a real one under a name of its own.
 pub fn big_job(dir: &Path, name: &str, trials: usize) -> PathBuf {
     const MODEL: &str = "fix-clamp__dZiLxjf";
     let model_job = samples().join("2026-11-23__16-43-17");
@@ -60,7 +60,7 @@ pub fn big_job(dir: &Path, name: &str, trials: usize) -> PathBuf {
     job
 }
 
-/// Returns the lock of a job with `trials` times the same planned trial.
+/// Returns the `lock.json` of a job that plans the same trial `trials` times.
 fn big_lock(model_job: &Path, trials: usize) -> String {
     let lock = fs::read_to_string(model_job.join("lock.json")).unwrap();
     let mut lock: serde_json::Value = serde_json::from_str(&lock).unwrap();

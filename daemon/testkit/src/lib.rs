@@ -1,9 +1,9 @@
-//! Remotes for tests and benchmarks: a scripted Docks API, a TLS front before it, Harbor
-//! jobs directories, and timing.
+//! Remotes for tests and benchmarks: a scripted Docks API, a TLS proxy before it, Harbor jobs
+//! directories, and time measurement.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test ends where a step of its set-up fails"
+    reason = "a test fails at the step of its set-up that fails"
 )]
 
 pub mod fake_remote;

@@ -1,8 +1,8 @@
-//! Timing of one thing many times, and how a figure is written.
+//! Measures how long something takes, and formats the figures.
 
 use std::time::{Duration, Instant};
 
-/// Does a thing once unmeasured, then `rounds` times, and returns the middle time.
+/// Calls `once` for warming up, then `rounds` times, and returns the median duration.
 pub fn median<T>(rounds: usize, mut once: impl FnMut() -> T) -> Duration {
     drop(once());
     let mut times: Vec<Duration> = (0..rounds)
@@ -18,8 +18,8 @@ pub fn median<T>(rounds: usize, mut once: impl FnMut() -> T) -> Duration {
     times[rounds / 2]
 }
 
-/// Writes a time in the unit that suits it.
-pub fn time(time: Duration) -> String {
+/// Formats a duration in a suitable unit: `340 µs`, `12.5 ms`, `1.25 s`.
+pub fn format_duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 1e-3 {
         format!("{:.0} µs", seconds * 1e6)
@@ -30,8 +30,8 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-/// Writes a number as people read it: `1,000,000`.
-pub fn grouped(number: u64) -> String {
+/// Formats a number with thousands separators: `1,000,000`.
+pub fn format_count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

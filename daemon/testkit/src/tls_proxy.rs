@@ -1,4 +1,4 @@
-//! TLS in front of a fake remote, with certificates that are right or wrong.
+//! A TLS proxy before a fake remote, with a valid or an invalid certificate.
 
 use std::sync::Arc;
 
@@ -15,39 +15,40 @@ use super::fake_remote::FakeRemote;
 
 /// What is wrong with the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub enum CertificateFlaw {
     /// Nothing.
     None,
-    /// It ended years ago.
+    /// It expired years ago.
     Expired,
-    /// It is another machine's.
+    /// It was issued for another host.
     WrongHost,
-    /// Nobody whom the client trusts signed it.
+    /// An authority signed it that the client does not trust.
     UnknownIssuer,
 }
 
-/// A proxy that ends TLS on `https://localhost:…`; it ends when it is dropped.
-pub struct TlsFront {
+/// A proxy that terminates TLS on `https://localhost:…` until it is dropped.
+pub struct TlsProxy {
     port: u16,
     authority_pem: String,
     accepting: JoinHandle<()>,
 }
 
-impl TlsFront {
-    /// Starts in front of `remote`.
-    pub async fn start(remote: &FakeRemote, flaw: Flaw) -> Self {
-        let (acceptor, authority_pem) = certify(flaw).expect("the parameters are right");
+impl TlsProxy {
+    /// Starts the proxy before `remote`.
+    pub async fn start(remote: &FakeRemote, flaw: CertificateFlaw) -> Self {
+        let (acceptor, authority_pem) =
+            acceptor_and_authority(flaw).expect("the certificate parameters are valid");
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free loopback port can be bound");
-        let port = listener.local_addr().expect("it is bound").port();
-        let behind = remote.url().replace("http://", "");
+        let port = listener.local_addr().expect("the listener is bound").port();
+        let upstream = remote.url().replace("http://", "");
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, behind) = (acceptor.clone(), behind.clone());
+                let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
                 drop(tokio::spawn(async move {
                     let mut outer = acceptor.accept(stream).await?;
-                    let mut inner = TcpStream::connect(behind).await?;
+                    let mut inner = TcpStream::connect(upstream).await?;
                     tokio::io::copy_bidirectional(&mut outer, &mut inner).await
                 }));
             }
@@ -64,13 +65,13 @@ impl TlsFront {
         format!("https://localhost:{}", self.port)
     }
 
-    /// Returns the authority that a client shall trust, for a file that `SSL_CERT_FILE` names.
+    /// Returns the authority's certificate, for the file that `SSL_CERT_FILE` names.
     pub fn authority_pem(&self) -> &str {
         &self.authority_pem
     }
 }
 
-impl Drop for TlsFront {
+impl Drop for TlsProxy {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -83,21 +84,23 @@ fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Err
     CertifiedIssuer::self_signed(params, KeyPair::generate()?)
 }
 
-/// Makes the server's side, and the authority that the client trusts.
-fn certify(flaw: Flaw) -> Result<(TlsAcceptor, String), Box<dyn std::error::Error>> {
+/// Creates the TLS acceptor, and the authority that the client trusts.
+fn acceptor_and_authority(
+    flaw: CertificateFlaw,
+) -> Result<(TlsAcceptor, String), Box<dyn std::error::Error>> {
     let trusted = authority("Trusted")?;
-    let stranger = authority("Stranger")?;
+    let untrusted = authority("Untrusted")?;
     let host = match flaw {
-        Flaw::WrongHost => "api.example",
+        CertificateFlaw::WrongHost => "api.example",
         _ => "localhost",
     };
     let mut params = CertificateParams::new(vec![host.to_owned()])?;
-    if flaw == Flaw::Expired {
+    if flaw == CertificateFlaw::Expired {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2020, 2, 1);
     }
     let issuer = match flaw {
-        Flaw::UnknownIssuer => &stranger,
+        CertificateFlaw::UnknownIssuer => &untrusted,
         _ => &trusted,
     };
     let key = KeyPair::generate()?;

@@ -9,10 +9,10 @@ use docks_proto::routes::RunKind;
 use docks_proto::status::{DaemonStatus, SyncProgress};
 
 use crate::test_daemon::{TestDaemon, detail, eventually, ids};
-use docksd_testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, RemoteData, RetryAfter, TENANT};
 
 async fn both(runs: usize, trials: usize) -> (FakeRemote, TestDaemon) {
-    let remote = FakeRemote::start(World::sample(runs, trials)).await;
+    let remote = FakeRemote::start(RemoteData::sample(runs, trials)).await;
     let daemon = TestDaemon::start(&remote).await;
     (remote, daemon)
 }
@@ -27,7 +27,7 @@ async fn post(daemon: &TestDaemon, path: &str) -> Reply {
 }
 
 fn newest(remote: &FakeRemote, kind: RunKind) -> String {
-    remote.world(|world| world.family(kind).last().unwrap().id.clone())
+    remote.with_data(|data| data.of_kind(kind).last().unwrap().id.clone())
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_cold_list_is_read_through_and_a_warm_one_is_not_asked_for() {
 
 #[tokio::test]
 async fn many_who_wait_for_a_cold_list_cost_one_request() {
-    let remote = FakeRemote::start(World::sample(3, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     let home = tempfile::tempdir().unwrap();
     let daemon = TestDaemon::start_in(home, |config| config.sync.backfill = false).await;
     let url = remote.url();
@@ -77,7 +77,7 @@ async fn fresh_means_confirmed_after_the_request_began() {
     let (remote, daemon) = both(5, 1).await;
     daemon.get("/runs").await;
     let id = newest(&remote, RunKind::Run);
-    remote.world(|world| world.advance(RunKind::Run, &id, "completed"));
+    remote.with_data(|data| data.advance(RunKind::Run, &id, "completed"));
     let began = docks_proto::time::UnixMs::now();
     let fresh = daemon
         .get_as(&format!("/runs/{id}"), Allowed::NoCache)
@@ -125,11 +125,15 @@ async fn the_remotes_own_refusals_keep_their_meaning() {
     for (fault, status, code) in [
         (Fault::Unauthorized, 401, ErrorCode::Unauthorized),
         (Fault::Forbidden, 403, ErrorCode::Forbidden),
-        (Fault::TooMany(Wait::Text("7")), 429, ErrorCode::RateLimited),
+        (
+            Fault::TooMany(RetryAfter::Text("7")),
+            429,
+            ErrorCode::RateLimited,
+        ),
         (Fault::ServerError, 502, ErrorCode::RemoteBroken),
         (Fault::Portal, 502, ErrorCode::RemoteBroken),
     ] {
-        let remote = FakeRemote::start(World::sample(3, 1)).await;
+        let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
         remote.fault(fault.clone());
         let daemon = TestDaemon::start(&remote).await;
         let reply = daemon.get("/runs").await;
@@ -145,7 +149,7 @@ async fn the_remotes_own_refusals_keep_their_meaning() {
 
 #[tokio::test]
 async fn an_outage_with_nothing_cached_says_so_and_ends_by_itself() {
-    let mut remote = FakeRemote::start(World::sample(3, 1)).await;
+    let mut remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     remote.close().await;
     let daemon = TestDaemon::start(&remote).await;
     let reply = daemon.get("/runs").await;
@@ -162,9 +166,9 @@ async fn an_outage_with_nothing_cached_says_so_and_ends_by_itself() {
 #[tokio::test]
 async fn ids_may_be_prefixes_or_names_and_ambiguity_lists_what_fits() {
     let (remote, daemon) = both(3, 2).await;
-    remote.world(|world| {
+    remote.with_data(|data| {
         for id in ["abc-1", "abc-2", "xyz-1"] {
-            world.add_run(id, "completed");
+            data.add_run(id, "completed");
         }
     });
     // Not in the mirror yet, and a prefix at that.
@@ -357,7 +361,7 @@ async fn trials_of_all_runs_are_one_list_that_waits_for_what_was_never_mirrored(
 async fn an_empty_answer_says_whether_its_statuses_were_ever_seen() {
     let (remote, daemon) = both(3, 1).await;
     let id = newest(&remote, RunKind::Run);
-    let becomes = |status: &str| remote.world(|world| world.advance(RunKind::Run, &id, status));
+    let becomes = |status: &str| remote.with_data(|data| data.advance(RunKind::Run, &id, status));
     let seen = |reply: &Reply| {
         let told = reply.headers.get("docks-status-seen");
         told.map(|told| told.to_str().unwrap().to_owned())

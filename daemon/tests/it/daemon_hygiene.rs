@@ -1,7 +1,7 @@
 //! What no handler gets to see, on every route.
 
 use crate::test_daemon::TestDaemon;
-use docksd_testkit::fake_remote::{FakeRemote, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
 
 const ROUTES: [(&str, &str); 14] = [
     ("GET", "/tenants/ten/runs"),
@@ -59,7 +59,7 @@ fn refused_heads() -> Vec<(String, &'static [u16])> {
 
 #[tokio::test]
 async fn a_request_that_is_not_for_us_reaches_no_handler() {
-    let remote = FakeRemote::start(World::sample(1, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(1, 1)).await;
     let home = tempfile::tempdir().unwrap();
     // Without a profile: whatever is asked of the remote would be a handler's doing.
     let daemon = TestDaemon::start_in(home, |_| {}).await;

@@ -3,7 +3,7 @@
 use docks_proto::status::DaemonStatus;
 
 use crate::test_daemon::{TestDaemon, eventually};
-use docksd_testkit::fake_remote::{FakeRemote, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
 
 async fn status(daemon: &TestDaemon) -> DaemonStatus {
     let reply = daemon.get_with("/v1/status", &[]).await;
@@ -19,7 +19,7 @@ async fn ended(daemon: &TestDaemon) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn both_jobs_do_their_work_again_and_again_and_the_status_shows_it() {
-    let remote = FakeRemote::start(World::sample(3, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     let home = tempfile::tempdir().unwrap();
     let text = format!(
         "[default]\napi_url = \"{}\"\ntenant_id = \"ten\"\ntoken = \"s3cret\"\n",

@@ -9,7 +9,7 @@ use docks_proto::paths::Places;
 use docksd::instance::{ClaimError, Instance, Standing};
 
 use crate::test_daemon::{TestDaemon, eventually, places};
-use docksd_testkit::fake_remote::{FakeRemote, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -146,7 +146,7 @@ async fn a_path_that_no_socket_can_have_is_named_and_the_longest_one_works() {
 
 #[tokio::test]
 async fn a_second_daemon_is_told_who_runs_and_takes_nothing_away() {
-    let remote = FakeRemote::start(World::sample(3, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     let daemon = TestDaemon::start(&remote).await;
     let places = daemon.places();
     let before = fs::metadata(&places.socket).unwrap().ino();
@@ -173,7 +173,7 @@ async fn a_live_listener_without_its_lock_file_is_not_robbed() {
 
 #[tokio::test]
 async fn a_removed_socket_comes_back_and_a_removed_directory_ends_the_daemon() {
-    let remote = FakeRemote::start(World::sample(3, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     let daemon = TestDaemon::start(&remote).await;
     let places = daemon.places();
     fs::remove_file(&places.socket).unwrap();

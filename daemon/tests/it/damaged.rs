@@ -12,7 +12,7 @@ use docks_proto::routes::RunKind;
 use tokio::time::{Instant, sleep};
 
 use crate::upstream_support::{Question, Site};
-use docksd_testkit::fake_remote::World;
+use docksd_testkit::fake_remote::RemoteData;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -47,7 +47,7 @@ impl Damage {
 }
 
 async fn mirrored() -> (Site, PathBuf) {
-    let mut site = Site::new(World::sample(60, 3), None, Limits::default()).await;
+    let mut site = Site::new(RemoteData::sample(60, 3), None, Limits::default()).await;
     site.start(None).await;
     site.becomes_equal("at first").await;
     let database = PathBuf::from(site.status().await.database);
@@ -59,10 +59,10 @@ async fn mirrored() -> (Site, PathBuf) {
 /// Reads and changes until the damage is found and mended.
 async fn mends(site: &Site, damage: Damage) {
     let deadline = Instant::now() + PATIENCE;
-    let questions = site.remote.world(|world| Question::six(world));
+    let questions = site.remote.with_data(|data| Question::six(data));
     for turn in 0.. {
         site.remote
-            .world(|world| world.add_evaluation(&format!("new-{turn}"), "running"));
+            .with_data(|data| data.add_evaluation(&format!("new-{turn}"), "running"));
         for question in &questions {
             // It may say that the mirror is damaged, and must not hang.
             site.ask(question, Allowed::NoCache).await;
@@ -113,7 +113,7 @@ async fn a_file_damaged_while_the_daemon_runs_is_set_aside_and_mirrored_again() 
     for damage in [Damage::Pages, Damage::Half] {
         let (mut site, database) = mirrored().await;
         site.start(None).await;
-        let run = site.remote.world(|world| Question::six(world));
+        let run = site.remote.with_data(|data| Question::six(data));
         assert_eq!(site.ask(&run[0], Allowed::Default).await.exit(), 0);
         damage.befall(&database);
         mends(&site, damage).await;

@@ -13,7 +13,7 @@ use http::HeaderMap;
 use tokio::time::timeout;
 
 use crate::test_daemon::{DEADLINE, TestDaemon, detail};
-use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 
 fn client(daemon: &TestDaemon) -> Client {
     let deadlines = Deadlines {
@@ -73,13 +73,13 @@ fn ended(event: &Event) -> Option<Change> {
 
 /// A remote with one evaluation run at work, and a daemon that knows it.
 async fn both() -> (FakeRemote, TestDaemon) {
-    let mut world = World::default();
-    world.add_evaluation("night", "running");
-    world.set(RunKind::Evaluation, "night", "total_trials", 3.into());
+    let mut data = RemoteData::default();
+    data.add_evaluation("night", "running");
+    data.set(RunKind::Evaluation, "night", "total_trials", 3.into());
     for trial in ["t1", "t2", "t3"] {
-        world.add_trial("night", trial, "running");
+        data.add_trial("night", trial, "running");
     }
-    let remote = FakeRemote::start(world).await;
+    let remote = FakeRemote::start(data).await;
     let daemon = TestDaemon::start(&remote).await;
     daemon.get("/harbor/runs").await;
     daemon.get("/harbor/runs/night/trials").await;
@@ -106,15 +106,15 @@ async fn who_watches_hears_the_present_state_each_change_and_the_counts() {
         }
     }
     assert_eq!(present.len(), 4, "{present:?}");
-    remote.world(|world| world.advance_trial("night", "t2", "failed"));
+    remote.with_data(|data| data.advance_trial("night", "t2", "failed"));
     // Nobody asks for the trials: whoever watches keeps them polled.
     let change = until(&mut events, ended).await;
     assert_eq!(change.object.trial_id.as_deref(), Some("t2"));
     assert_eq!(change.from.as_deref(), Some("running"));
-    remote.world(|world| {
-        world.advance_trial("night", "t1", "passed");
-        world.advance_trial("night", "t3", "passed");
-        world.advance(RunKind::Evaluation, "night", "completed");
+    remote.with_data(|data| {
+        data.advance_trial("night", "t1", "passed");
+        data.advance_trial("night", "t3", "passed");
+        data.advance(RunKind::Evaluation, "night", "completed");
     });
     let settled = until(&mut events, |event| match event {
         Event::Progress(progress) if progress.settled => Some(progress.clone()),
@@ -140,7 +140,7 @@ async fn a_watch_goes_on_at_the_next_daemon_without_a_gap_or_a_repetition() {
     for trial in ["t1", "t2", "t3"] {
         let home = daemon.end().await;
         end(&mut events).await;
-        remote.world(|world| world.advance_trial("night", trial, "passed"));
+        remote.with_data(|data| data.advance_trial("night", trial, "passed"));
         daemon = TestDaemon::start_in(home, |_| {}).await;
         look(&daemon).await;
         events = client(&daemon)
@@ -166,7 +166,7 @@ async fn a_thousand_watch_and_the_remote_does_not_notice() {
         watching.push(events);
     }
     remote.take_log();
-    remote.world(|world| world.advance_trial("night", "t1", "failed"));
+    remote.with_data(|data| data.advance_trial("night", "t1", "failed"));
     look(&daemon).await;
     let heard = watching.iter_mut().map(|events| until(events, ended));
     for change in futures_util::future::join_all(heard).await {
@@ -188,15 +188,15 @@ async fn who_stops_reading_holds_up_nobody_and_misses_no_end() {
     until(&mut keen, ready).await;
     // Far more than the buffers between the two hold.
     for round in 0..40 {
-        remote.world(|world| {
+        remote.with_data(|data| {
             for number in 0..50 {
-                world.add_evaluation(&format!("more-{round}-{number}"), "running");
+                data.add_evaluation(&format!("more-{round}-{number}"), "running");
             }
         });
         let looked = daemon.get_as("/harbor/runs", Allowed::NoCache).await;
         assert_eq!(looked.status, 200);
     }
-    remote.world(|world| world.advance_trial("night", "t1", "failed"));
+    remote.with_data(|data| data.advance_trial("night", "t1", "failed"));
     look(&daemon).await;
     let change = until(&mut keen, ended).await;
     let late = until(&mut stalled, ended).await;
@@ -228,7 +228,7 @@ async fn what_cannot_be_watched_is_refused() {
 async fn the_history_tells_each_status_and_when_somebody_looked() {
     let (remote, daemon) = both().await;
     let began = UnixMs::now();
-    remote.world(|world| world.advance_trial("night", "t1", "failed"));
+    remote.with_data(|data| data.advance_trial("night", "t1", "failed"));
     look(&daemon).await;
     let client = client(&daemon);
     let answer = client.history("nig", Some("t1")).await.unwrap();
@@ -256,14 +256,14 @@ async fn the_history_tells_each_status_and_when_somebody_looked() {
 
 #[tokio::test]
 async fn changes_are_those_since_a_time_and_not_what_was_met_for_the_first_time() {
-    let mut world = World::sample(3, 2);
-    world.add_evaluation("night", "running");
-    let remote = FakeRemote::start(world).await;
+    let mut data = RemoteData::sample(3, 2);
+    data.add_evaluation("night", "running");
+    let remote = FakeRemote::start(data).await;
     let daemon = TestDaemon::start(&remote).await;
     daemon.get("/harbor/runs").await;
     let client = client(&daemon);
     let since = UnixMs::now().minus(Duration::from_secs(1));
-    remote.world(|world| world.advance(RunKind::Evaluation, "night", "failed"));
+    remote.with_data(|data| data.advance(RunKind::Evaluation, "night", "failed"));
     assert_eq!(
         daemon
             .get_as("/harbor/runs/night", Allowed::NoCache)

@@ -14,7 +14,7 @@ use docks_proto::{client::Limits, client::sense};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::upstream_support::{Site, everything};
-use docksd_testkit::fake_remote::World;
+use docksd_testkit::fake_remote::RemoteData;
 
 /// Kills, unless the environment asks for another number.
 const ROUNDS: usize = 200;
@@ -61,20 +61,20 @@ impl Drop for Daemon {
 
 /// Changes the remote all the time, without letting it grow for ever.
 async fn change(site: &Site, turn: u64) {
-    site.remote.world(|world| {
-        let count = world.evaluations.len();
+    site.remote.with_data(|data| {
+        let count = data.evaluations.len();
         let at = usize::try_from(turn).unwrap() % count;
-        let id = world.evaluations[at].id.clone();
+        let id = data.evaluations[at].id.clone();
         match turn % 5 {
             0 if count < 300 => {
                 let id = format!("run-{turn}");
-                world.add_evaluation(&id, "running");
-                world.add_run(&format!("plain-{turn}"), "running");
-                world.add_trial(&id, &format!("trial-{turn}"), "running");
+                data.add_evaluation(&id, "running");
+                data.add_run(&format!("plain-{turn}"), "running");
+                data.add_trial(&id, &format!("trial-{turn}"), "running");
             }
-            1 => world.advance(RunKind::Evaluation, &id, "completed"),
-            2 => world.advance(RunKind::Evaluation, &id, "running"),
-            _ => world.set(RunKind::Evaluation, &id, "turn", turn.into()),
+            1 => data.advance(RunKind::Evaluation, &id, "completed"),
+            2 => data.advance(RunKind::Evaluation, &id, "running"),
+            _ => data.set(RunKind::Evaluation, &id, "turn", turn.into()),
         }
     });
     sleep(Duration::from_millis(3)).await;
@@ -143,7 +143,7 @@ fn rounds() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_killed_at_any_moment_loses_nothing_and_needs_no_help() {
-    let mut site = Site::new(World::sample(20, 3), None, Limits::default()).await;
+    let mut site = Site::new(RemoteData::sample(20, 3), None, Limits::default()).await;
     let settings = "budget_per_minute = 60000\nactive_interval = \"1s\"\nidle_interval = \"1s\"\n";
     std::fs::write(site.places().daemon_file(), settings).unwrap();
     let (home, site_ref) = (site.places().home, &site);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::test_daemon::{TestDaemon, eventually};
-use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 
 /// A home for `remote`.
 fn home(remote: &FakeRemote) -> TempDir {
@@ -100,14 +100,14 @@ async fn followed(daemon: &TestDaemon) {
 
 #[tokio::test]
 async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alone() {
-    let mut world = World::default();
-    world.add_evaluation("old", "failed");
+    let mut data = RemoteData::default();
+    data.add_evaluation("old", "failed");
     for run in ["seen", "missed", "fine"] {
-        world.add_evaluation(run, "running");
-        world.add_trial(run, &format!("{run}-1"), "running");
+        data.add_evaluation(run, "running");
+        data.add_trial(run, &format!("{run}-1"), "running");
     }
-    world.add_run("plain", "running");
-    let remote = FakeRemote::start(world).await;
+    data.add_run("plain", "running");
+    let remote = FakeRemote::start(data).await;
     let home = home(&remote);
     let (file, failed): (PathBuf, PathBuf) = (home.path().join("told"), home.path().join("failed"));
     let rules = || {
@@ -119,17 +119,17 @@ async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alon
     let daemon = start(home, rules()).await;
     followed(&daemon).await;
     shows(&daemon, "fine", "running").await;
-    remote.world(|world| {
-        world.advance_trial("seen", "seen-1", "failed");
-        world.advance(RunKind::Evaluation, "seen", "failed");
-        world.advance(RunKind::Run, "plain", "completed");
+    remote.with_data(|data| {
+        data.advance_trial("seen", "seen-1", "failed");
+        data.advance(RunKind::Evaluation, "seen", "failed");
+        data.advance(RunKind::Run, "plain", "completed");
     });
     eventually("both ends are told", || async { runs(&file).len() == 2 }).await;
     eventually("the failure is told", || async { runs(&failed).len() == 1 }).await;
     let home = daemon.end().await;
-    remote.world(|world| {
-        world.advance_trial("missed", "missed-1", "success");
-        world.advance(RunKind::Evaluation, "missed", "completed");
+    remote.with_data(|data| {
+        data.advance_trial("missed", "missed-1", "success");
+        data.advance(RunKind::Evaluation, "missed", "completed");
     });
     let daemon = start(home, rules()).await;
     eventually("what happened meanwhile is told", || async {
@@ -137,7 +137,7 @@ async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alon
     })
     .await;
     // One more, so that whatever would be told twice had its turn.
-    remote.world(|world| world.advance(RunKind::Evaluation, "fine", "completed"));
+    remote.with_data(|data| data.advance(RunKind::Evaluation, "fine", "completed"));
     eventually("the last end is told", || async { runs(&file).len() == 4 }).await;
     let _home = daemon.end().await;
     assert_eq!(runs(&file), ["fine", "missed", "plain", "seen"]);
@@ -157,12 +157,12 @@ async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alon
 
 #[tokio::test]
 async fn a_command_that_hangs_is_ended_and_no_more_than_four_run_at_once() {
-    let mut world = World::default();
+    let mut data = RemoteData::default();
     let names: Vec<String> = (0..6).map(|number| format!("run-{number}")).collect();
     for run in &names {
-        world.add_run(run, "running");
+        data.add_run(run, "running");
     }
-    let remote = FakeRemote::start(world).await;
+    let remote = FakeRemote::start(data).await;
     let home = home(&remote);
     let (begun, pids) = (home.path().join("begun"), home.path().join("pids"));
     // A hanging child of the command's own must go with it.
@@ -186,9 +186,9 @@ async fn a_command_that_hangs_is_ended_and_no_more_than_four_run_at_once() {
             == 6
     })
     .await;
-    remote.world(|world| {
+    remote.with_data(|data| {
         for run in &names {
-            world.advance(RunKind::Run, run, "failed");
+            data.advance(RunKind::Run, run, "failed");
         }
     });
     let hanging = || {

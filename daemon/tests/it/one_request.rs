@@ -8,17 +8,17 @@ use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 
 use crate::upstream_support::{Question, Site};
-use docksd_testkit::fake_remote::World;
+use docksd_testkit::fake_remote::RemoteData;
 
 const READERS: usize = 50;
 
 async fn site() -> Site {
-    let mut site = Site::new(World::sample(5, 3), None, Limits::default())
+    let mut site = Site::new(RemoteData::sample(5, 3), None, Limits::default())
         .await
         .without_backfill();
     // Long enough that all fifty ask before the first answer.
     site.remote
-        .habits(|habits| habits.latency = Duration::from_millis(400));
+        .configure(|behaviour| behaviour.latency = Duration::from_millis(400));
     site.start(None).await;
     site
 }
@@ -42,7 +42,7 @@ fn requests(site: &Site, path: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_readers_of_what_is_not_mirrored_cost_one_request_and_then_none() {
     let mut site = site().await;
-    let questions = site.remote.world(|world| Question::six(world));
+    let questions = site.remote.with_data(|data| Question::six(data));
     for question in &questions {
         let path = match question {
             Question::Run(RunKind::Run, id) => format!("/runs/{id}"),

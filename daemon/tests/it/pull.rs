@@ -11,7 +11,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use crate::test_daemon::{TestDaemon, eventually};
-use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 
 /// A store that has every object; ends with the test's process.
 fn store() -> String {
@@ -35,12 +35,12 @@ fn store() -> String {
 #[tokio::test]
 async fn a_run_that_is_seen_to_end_is_pulled_and_no_other() {
     let store = store();
-    let mut world = World::default();
-    world.add_evaluation("old", "completed");
-    world.add_trial("old", "t-0", "success");
-    world.add_evaluation("new", "running");
-    world.add_trial("new", "t-1", "running");
-    let remote = FakeRemote::start(world).await;
+    let mut data = RemoteData::default();
+    data.add_evaluation("old", "completed");
+    data.add_trial("old", "t-0", "success");
+    data.add_evaluation("new", "running");
+    data.add_trial("new", "t-1", "running");
+    let remote = FakeRemote::start(data).await;
     let home = tempfile::tempdir().unwrap();
     let text = format!(
         "[default]\napi_url = \"{}\"\ntenant_id = \"{TENANT}\"\ntoken = \"s3cret\"\n",
@@ -74,9 +74,9 @@ async fn a_run_that_is_seen_to_end_is_pulled_and_no_other() {
         })
     })
     .await;
-    remote.world(|world| {
-        world.advance_trial("new", "t-1", "success");
-        world.advance(RunKind::Evaluation, "new", "completed");
+    remote.with_data(|data| {
+        data.advance_trial("new", "t-1", "success");
+        data.advance(RunKind::Evaluation, "new", "completed");
     });
     eventually("the run is pulled", || async {
         cache.usage().is_ok_and(|usage| usage.objects == 1)

@@ -12,7 +12,7 @@ use docksd_remote::{
 };
 use futures_util::{StreamExt, stream};
 
-use docksd_testkit::fake_remote::{FakeRemote, Fault, TENANT, Wait, World};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, RemoteData, RetryAfter, TENANT};
 
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(2),
@@ -108,11 +108,11 @@ fn expected(fault: &Fault, list: bool) -> Becomes {
 }
 
 async fn play(name: &str, fault: Fault) {
-    let remote = FakeRemote::start(World::sample(5, 3)).await;
-    let (run, evaluation, trial) = remote.world(|world| {
-        let evaluation = world.evaluations[2].id.clone();
-        let trial = world.trials[&evaluation][1].id.clone();
-        (world.runs[2].id.clone(), evaluation, trial)
+    let remote = FakeRemote::start(RemoteData::sample(5, 3)).await;
+    let (run, evaluation, trial) = remote.with_data(|data| {
+        let evaluation = data.evaluations[2].id.clone();
+        let trial = data.trials[&evaluation][1].id.clone();
+        (data.runs[2].id.clone(), evaluation, trial)
     });
     let api = api_within(&remote, limits(&fault));
     remote.fault(fault.clone());
@@ -153,7 +153,7 @@ async fn every_fault_is_a_named_error_or_a_good_answer_for_every_question() {
 
 #[tokio::test]
 async fn a_known_version_is_confirmed_and_a_changed_one_sent_anew() {
-    let remote = FakeRemote::start(World::sample(5, 0)).await;
+    let remote = FakeRemote::start(RemoteData::sample(5, 0)).await;
     let api = api(&remote);
     let Fetched::New { validator, .. } = api.list(RunKind::Run, &PAGE, None).await.unwrap() else {
         panic!("nothing was known before");
@@ -162,7 +162,7 @@ async fn a_known_version_is_confirmed_and_a_changed_one_sent_anew() {
     let again = api.list(RunKind::Run, &PAGE, Some(&known)).await.unwrap();
     assert!(matches!(again, Fetched::NotModified));
     assert_eq!(remote.log()[1].if_none_match.as_ref(), Some(&known.0));
-    remote.world(|world| world.add_run("new", "pending"));
+    remote.with_data(|data| data.add_run("new", "pending"));
     let changed = api.list(RunKind::Run, &PAGE, Some(&known)).await.unwrap();
     let Fetched::New { value, validator } = changed else {
         panic!("a changed list is never confirmed");
@@ -173,7 +173,7 @@ async fn a_known_version_is_confirmed_and_a_changed_one_sent_anew() {
 
 #[tokio::test]
 async fn a_304_counts_only_for_the_version_that_was_asked_about() {
-    let remote = FakeRemote::start(World::sample(5, 0)).await;
+    let remote = FakeRemote::start(RemoteData::sample(5, 0)).await;
     let api = api(&remote);
     let known = Validator("\"mine\"".to_owned());
     remote.fault_times(Fault::NotModifiedOther, 1);
@@ -192,10 +192,10 @@ async fn a_304_counts_only_for_the_version_that_was_asked_about() {
 #[tokio::test]
 async fn objects_arrive_to_the_byte() {
     let text = r#"{ "id":"odd", "n": 1.50, "x":{"a":[ ]}, "id":"odd" }"#;
-    let remote = FakeRemote::start(World::sample(1, 0)).await;
-    remote.world(|world| {
-        world.add_run("odd", "running");
-        world.put_text(RunKind::Run, "odd", text);
+    let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
+    remote.with_data(|data| {
+        data.add_run("odd", "running");
+        data.replace_text(RunKind::Run, "odd", text);
     });
     let api = api(&remote);
     let Ok(Fetched::New { value, .. }) = api.run(RunKind::Run, "odd", None).await else {
@@ -210,9 +210,9 @@ async fn objects_arrive_to_the_byte() {
 
 #[tokio::test]
 async fn actions_answer_with_the_run_as_it_is_afterwards() {
-    let remote = FakeRemote::start(World::sample(3, 0)).await;
+    let remote = FakeRemote::start(RemoteData::sample(3, 0)).await;
     let api = api(&remote);
-    let newest = remote.world(|world| (world.runs[2].id.clone(), world.evaluations[2].id.clone()));
+    let newest = remote.with_data(|data| (data.runs[2].id.clone(), data.evaluations[2].id.clone()));
     let status = |object: &RawObject| RunFields::of(object).status.text().unwrap_or_default();
     let stopped = api.act(Action::Stop, &newest.0).await.unwrap();
     assert_eq!(status(&stopped), "cancelled");
@@ -227,8 +227,8 @@ async fn actions_answer_with_the_run_as_it_is_afterwards() {
 
 #[tokio::test]
 async fn a_new_login_is_used_at_the_next_request_and_a_logout_stops_us() {
-    let remote = FakeRemote::start(World::sample(1, 0)).await;
-    remote.habits(|habits| habits.token = Some("second".to_owned()));
+    let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
+    remote.configure(|behaviour| behaviour.token = Some("second".to_owned()));
     let token = Arc::new(Mutex::new(Token::new("first")));
     let source = Arc::clone(&token);
     let transport = HttpsTransport::new(&remote.url(), None, LIMITS).unwrap();
@@ -246,15 +246,15 @@ async fn a_new_login_is_used_at_the_next_request_and_a_logout_stops_us() {
 
 #[tokio::test]
 async fn retry_after_is_understood_in_every_form_for_every_question() {
-    let remote = FakeRemote::start(World::sample(2, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(2, 1)).await;
     let api = api(&remote);
     for (wait, least, most) in [
-        (Wait::Bare, None, None),
-        (Wait::Text("7"), Some(7), Some(7)),
-        (Wait::Text("-7"), None, None),
-        (Wait::Text("315360000"), Some(600), Some(600)),
-        (Wait::Date(30), Some(29), Some(31)),
-        (Wait::Date(-30), Some(0), Some(0)),
+        (RetryAfter::Absent, None, None),
+        (RetryAfter::Text("7"), Some(7), Some(7)),
+        (RetryAfter::Text("-7"), None, None),
+        (RetryAfter::Text("315360000"), Some(600), Some(600)),
+        (RetryAfter::Date(30), Some(29), Some(31)),
+        (RetryAfter::Date(-30), Some(0), Some(0)),
     ] {
         remote.clear();
         remote.fault(Fault::TooMany(wait));
@@ -271,7 +271,7 @@ async fn retry_after_is_understood_in_every_form_for_every_question() {
 
 #[tokio::test]
 async fn an_id_is_one_segment_or_refused_here() {
-    let remote = FakeRemote::start(World::sample(1, 0)).await;
+    let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
     let api = api(&remote);
     for id in [
         "../../other/runs/x",
@@ -301,17 +301,17 @@ async fn an_id_is_one_segment_or_refused_here() {
 
 #[tokio::test]
 async fn a_fault_of_one_path_leaves_the_others_alone() {
-    let mut world = World::sample(2, 1);
-    let evaluation = world.evaluations[0].id.clone();
-    let trial = world.trials[&evaluation][0].id.clone();
-    world.advance_trial(&evaluation, &trial, "error");
-    let remote = FakeRemote::start(world).await;
+    let mut data = RemoteData::sample(2, 1);
+    let evaluation = data.evaluations[0].id.clone();
+    let trial = data.trials[&evaluation][0].id.clone();
+    data.advance_trial(&evaluation, &trial, "error");
+    let remote = FakeRemote::start(data).await;
     let api = api(&remote);
     remote.fault_at("/trials", Fault::ServerError);
     assert!(api.trials(&evaluation, None).await.is_err());
     let run = api.run(RunKind::Evaluation, &evaluation, None).await;
     assert!(run.is_ok());
-    remote.world(|world| world.delete(RunKind::Evaluation, &evaluation));
+    remote.with_data(|data| data.delete(RunKind::Evaluation, &evaluation));
     let gone = api.run(RunKind::Evaluation, &evaluation, None).await;
     assert_eq!(gone.unwrap_err().class(), FaultClass::NotFound);
 }

@@ -10,7 +10,7 @@ use docks_proto::client::{HttpsTransport, Limits, Reply, Request, SendError};
 use docks_proto::secret::Token;
 use tokio::net::TcpListener;
 
-use docksd_testkit::fake_remote::{FakeRemote, Fault, Habits, World};
+use docksd_testkit::fake_remote::{Behaviour, FakeRemote, Fault, RemoteData};
 
 /// Short enough for tests, and still a thousand times what loopback needs.
 const SHORT: Limits = Limits {
@@ -29,15 +29,15 @@ fn transport(url: &str) -> HttpsTransport {
 }
 
 async fn under(fault: Fault) -> Result<Reply, SendError> {
-    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     remote.fault(fault);
     transport(&remote.url()).send(Request::get(RUNS)).await
 }
 
 #[tokio::test]
 async fn an_answer_arrives_with_its_headers_and_the_token_went_along() {
-    let remote = FakeRemote::start(World::sample(30, 1)).await;
-    remote.habits(|h: &mut Habits| h.token = Some("s3cret".to_owned()));
+    let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
+    remote.configure(|h: &mut Behaviour| h.token = Some("s3cret".to_owned()));
     let reply = transport(&remote.url())
         .send(Request::get(RUNS))
         .await
@@ -55,9 +55,9 @@ async fn an_answer_arrives_with_its_headers_and_the_token_went_along() {
 
 #[tokio::test]
 async fn a_compressed_answer_is_the_same_answer() {
-    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     let plain = transport(&remote.url()).send(Request::get(RUNS)).await;
-    remote.habits(|h| h.gzip = true);
+    remote.configure(|h| h.gzip = true);
     let packed = transport(&remote.url()).send(Request::get(RUNS)).await;
     assert_eq!(plain.unwrap().body, packed.unwrap().body);
 }
@@ -93,7 +93,7 @@ async fn a_cut_answer_is_broken_and_never_a_shorter_answer() {
 
 #[tokio::test]
 async fn a_question_whose_connection_breaks_off_is_asked_once_more_and_a_command_is_not() {
-    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     remote.fault_times(Fault::ResetInHeaders, 1);
     let again = transport(&remote.url()).send(Request::get(RUNS)).await;
     assert_eq!(again.unwrap().status, 200);
@@ -122,7 +122,7 @@ async fn a_body_over_the_bound_is_refused_before_it_is_taken() {
 
 #[tokio::test]
 async fn bytes_after_the_answer_do_not_reach_the_next_one() {
-    let remote = FakeRemote::start(World::sample(30, 1)).await;
+    let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     remote.fault_times(Fault::LongBody, 1);
     let transport = transport(&remote.url());
     let first = transport.send(Request::get(RUNS)).await.unwrap();
@@ -132,7 +132,7 @@ async fn bytes_after_the_answer_do_not_reach_the_next_one() {
 
 #[tokio::test]
 async fn nobody_listening_and_an_unknown_name_are_failures_to_connect() {
-    let mut remote = FakeRemote::start(World::default()).await;
+    let mut remote = FakeRemote::start(RemoteData::default()).await;
     let transport = transport(&remote.url());
     assert!(transport.send(Request::get(RUNS)).await.is_ok());
     remote.close().await;
@@ -180,7 +180,7 @@ async fn a_redirect_is_an_answer_and_nobody_else_sees_a_packet() {
         Fault::RedirectCross(format!("http://localhost:{}", address.port())),
         Fault::RedirectCross(format!("http://s3cret@{address}")),
     ] {
-        let remote = FakeRemote::start(World::default()).await;
+        let remote = FakeRemote::start(RemoteData::default()).await;
         remote.fault(fault);
         let reply = transport(&remote.url())
             .send(Request::post("/tenants/ten/runs/x/stop"))
@@ -211,7 +211,7 @@ async fn plain_http_to_another_machine_is_refused_without_a_packet() {
 
 #[tokio::test]
 async fn plain_text_where_tls_is_spoken_is_no_success() {
-    let remote = FakeRemote::start(World::default()).await;
+    let remote = FakeRemote::start(RemoteData::default()).await;
     let url = remote.url().replace("http://", "https://");
     let outcome = transport(&url).send(Request::get(RUNS)).await;
     assert!(outcome.is_err(), "{outcome:?}");

@@ -8,8 +8,8 @@ use std::process::Command;
 use docks_proto::client::{HttpsTransport, Limits, Request, SendError};
 use docks_proto::secret::Token;
 
-use docksd_testkit::fake_remote::{FakeRemote, World};
-use docksd_testkit::tls_proxy::{Flaw, TlsFront};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
+use docksd_testkit::tls_proxy::{CertificateFlaw, TlsProxy};
 
 const URL: &str = "DOCKSD_TEST_TLS_URL";
 
@@ -26,8 +26,8 @@ async fn a_process_that_says_what_tls_said() {
     println!("said: {said}");
 }
 
-async fn said(remote: &FakeRemote, flaw: Flaw) -> String {
-    let front = TlsFront::start(remote, flaw).await;
+async fn said(remote: &FakeRemote, flaw: CertificateFlaw) -> String {
+    let front = TlsProxy::start(remote, flaw).await;
     let dir = tempfile::tempdir().unwrap();
     let authority = dir.path().join("authority.pem");
     std::fs::write(&authority, front.authority_pem()).unwrap();
@@ -49,14 +49,14 @@ async fn said(remote: &FakeRemote, flaw: Flaw) -> String {
 
 #[tokio::test]
 async fn only_a_right_certificate_is_trusted_and_no_token_goes_to_others() {
-    let remote = FakeRemote::start(World::sample(1, 0)).await;
-    assert_eq!(said(&remote, Flaw::None).await, "status 200");
+    let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
+    assert_eq!(said(&remote, CertificateFlaw::None).await, "status 200");
     let seen = remote.take_log();
     assert_eq!(seen[0].authorization.as_deref(), Some("Bearer s3cret"));
     for (flaw, word) in [
-        (Flaw::Expired, "Expired"),
-        (Flaw::WrongHost, "NotValidForName"),
-        (Flaw::UnknownIssuer, "UnknownIssuer"),
+        (CertificateFlaw::Expired, "Expired"),
+        (CertificateFlaw::WrongHost, "NotValidForName"),
+        (CertificateFlaw::UnknownIssuer, "UnknownIssuer"),
     ] {
         let said = said(&remote, flaw).await;
         assert!(

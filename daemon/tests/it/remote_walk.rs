@@ -11,7 +11,9 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use http::HeaderMap;
 
-use docksd_testkit::fake_remote::{FakeRemote, Fault, Habits, Order, TENANT, World, Wrap};
+use docksd_testkit::fake_remote::{
+    Behaviour, FakeRemote, Fault, ListEnvelope, ListOrder, RemoteData, TENANT,
+};
 
 fn client(remote: &FakeRemote) -> Client {
     let limits = Limits {
@@ -44,10 +46,10 @@ fn sorted(mut ids: Vec<String>) -> Vec<String> {
 
 #[tokio::test]
 async fn five_hundred_runs_come_whole_whatever_the_habits() {
-    let remote = FakeRemote::start(World::sample(500, 0)).await;
-    let all = sorted(remote.world(|w| w.runs.iter().map(|item| item.id.clone()).collect()));
-    for order in [Order::Newest, Order::Oldest, Order::Shuffled] {
-        for wrap in [Wrap::Array, Wrap::Items, Wrap::Data] {
+    let remote = FakeRemote::start(RemoteData::sample(500, 0)).await;
+    let all = sorted(remote.with_data(|w| w.runs.iter().map(|item| item.id.clone()).collect()));
+    for order in [ListOrder::Newest, ListOrder::Oldest, ListOrder::Shuffled] {
+        for envelope in [ListEnvelope::Array, ListEnvelope::Items, ListEnvelope::Data] {
             for (offset, cap, refuses, cursor) in [
                 (true, None, false, false),
                 (true, Some(100), false, false),
@@ -58,19 +60,19 @@ async fn five_hundred_runs_come_whole_whatever_the_habits() {
                 (false, Some(100), false, true),
                 (false, Some(100), true, true),
             ] {
-                remote.habits(|habits| {
-                    *habits = Habits {
+                remote.configure(|behaviour| {
+                    *behaviour = Behaviour {
                         order,
-                        wrap,
+                        envelope,
                         offset,
                         cap,
                         refuses_above_cap: refuses,
                         cursor,
                         total: cursor,
-                        ..Habits::default()
+                        ..Behaviour::default()
                     }
                 });
-                let case = format!("{order:?} {wrap:?} {offset} {cap:?} {refuses} {cursor}");
+                let case = format!("{order:?} {envelope:?} {offset} {cap:?} {refuses} {cursor}");
                 assert_eq!(sorted(walked(&remote).await), all, "{case}");
             }
         }
@@ -79,19 +81,19 @@ async fn five_hundred_runs_come_whole_whatever_the_habits() {
 
 #[tokio::test]
 async fn what_cannot_be_paged_gives_the_most_there_is_and_ends() {
-    let remote = FakeRemote::start(World::sample(500, 0)).await;
-    remote.habits(|habits| (habits.offset, habits.cap) = (false, Some(100)));
+    let remote = FakeRemote::start(RemoteData::sample(500, 0)).await;
+    remote.configure(|behaviour| (behaviour.offset, behaviour.cap) = (false, Some(100)));
     assert_eq!(walked(&remote).await.len(), 100);
     assert!(remote.take_log().len() <= 3);
-    remote.habits(|habits| habits.refuses_above_cap = true);
+    remote.configure(|behaviour| behaviour.refuses_above_cap = true);
     assert_eq!(walked(&remote).await.len(), 100);
     assert!(remote.take_log().len() <= 5);
 }
 
 #[tokio::test]
 async fn repeating_cursors_and_drifting_pages_end_without_doubles() {
-    let remote = FakeRemote::start(World::sample(120, 0)).await;
-    remote.habits(|habits| habits.cap = Some(50));
+    let remote = FakeRemote::start(RemoteData::sample(120, 0)).await;
+    remote.configure(|behaviour| behaviour.cap = Some(50));
     remote.fault(Fault::RepeatingCursor);
     assert_eq!(walked(&remote).await.len(), 50);
     assert!(remote.take_log().len() <= 3);
@@ -111,7 +113,7 @@ async fn repeating_cursors_and_drifting_pages_end_without_doubles() {
 
 #[tokio::test]
 async fn a_walk_stops_at_what_was_asked_for() {
-    let remote = FakeRemote::start(World::sample(120, 0)).await;
+    let remote = FakeRemote::start(RemoteData::sample(120, 0)).await;
     let some = walk_runs(&client(&remote), RunKind::Run, Some(20)).await;
     assert_eq!(some.unwrap().len(), 20);
     assert_eq!(remote.log().len(), 1);
@@ -119,8 +121,8 @@ async fn a_walk_stops_at_what_was_asked_for() {
 
 #[tokio::test]
 async fn a_walk_that_fails_midway_is_no_shorter_list() {
-    let remote = FakeRemote::start(World::sample(120, 0)).await;
-    remote.habits(|habits| habits.cap = Some(50));
+    let remote = FakeRemote::start(RemoteData::sample(120, 0)).await;
+    remote.configure(|behaviour| behaviour.cap = Some(50));
     remote.fault_at("offset=100", Fault::ServerError);
     let cut = walk_runs(&client(&remote), RunKind::Run, None).await;
     assert!(matches!(cut, Err(ClientError::Refused { status: 500, .. })));
@@ -128,8 +130,8 @@ async fn a_walk_that_fails_midway_is_no_shorter_list() {
 
 #[tokio::test]
 async fn without_a_daemon_lists_are_bare_arrays_of_the_same_bytes() {
-    let remote = FakeRemote::start(World::sample(3, 4)).await;
-    remote.habits(|habits| habits.wrap = Wrap::Items);
+    let remote = FakeRemote::start(RemoteData::sample(3, 4)).await;
+    remote.configure(|behaviour| behaviour.envelope = ListEnvelope::Items);
     let client = client(&remote);
     let answer = client
         .list_runs(RunKind::Evaluation, &ListQuery::default(), Allowed::Default)
@@ -137,7 +139,7 @@ async fn without_a_daemon_lists_are_bare_arrays_of_the_same_bytes() {
         .unwrap();
     assert!(answer.body.starts_with(b"[") && answer.freshness.is_none());
     let list = parse_list(&answer.body).unwrap();
-    let newest = remote.world(|world| world.evaluations[2].clone());
+    let newest = remote.with_data(|data| data.evaluations[2].clone());
     assert_eq!(list.objects[0].text(), newest.text);
     let trials = walk_trials(&client, &newest.id).await.unwrap();
     assert_eq!(trials.len(), 4);

@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
 use crate::upstream_support::{Came, Question, Site};
-use docksd_testkit::fake_remote::{FakeRemote, Fault, World};
-use docksd_testkit::tls_proxy::{Flaw, TlsFront};
+use docksd_testkit::fake_remote::{FakeRemote, Fault, RemoteData};
+use docksd_testkit::tls_proxy::{CertificateFlaw, TlsProxy};
 
 /// Daemons at once: more only wait for the processor.
 const AT_ONCE: usize = 8;
@@ -142,19 +142,19 @@ struct Case {
     name: String,
     trouble: Trouble,
     site: Site,
-    tls: Option<TlsFront>,
+    tls: Option<TlsProxy>,
     questions: Vec<Question>,
-    before: World,
+    before: RemoteData,
 }
 
 impl Case {
     async fn new(name: String, trouble: Trouble) -> Self {
-        let world = World::sample(RUNS, TRIALS);
-        let questions = Question::six(&world);
+        let data = RemoteData::sample(RUNS, TRIALS);
+        let questions = Question::six(&data);
         let unknown = (trouble == Trouble::UnknownName).then_some("https://api.invalid");
-        let site = Site::new(world.clone(), unknown, limits(&trouble)).await;
+        let site = Site::new(data.clone(), unknown, limits(&trouble)).await;
         let tls = match trouble {
-            Trouble::Distrusted => Some(TlsFront::start(&site.remote, Flaw::None).await),
+            Trouble::Distrusted => Some(TlsProxy::start(&site.remote, CertificateFlaw::None).await),
             _ => None,
         };
         if let Some(front) = &tls {
@@ -166,7 +166,7 @@ impl Case {
             site,
             tls,
             questions,
-            before: world,
+            before: data,
         }
     }
 
@@ -333,7 +333,7 @@ fn troubles(elsewhere: &str) -> Vec<(&'static str, Trouble)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_upstream_fault_has_its_exit_code_and_costs_no_row() {
-    let elsewhere = FakeRemote::start(World::sample(RUNS, TRIALS)).await;
+    let elsewhere = FakeRemote::start(RemoteData::sample(RUNS, TRIALS)).await;
     let all = troubles(&elsewhere.url());
     let cases = all.into_iter().flat_map(|(name, trouble)| {
         [Start::Cold, Start::Warm].map(|start| {

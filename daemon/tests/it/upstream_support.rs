@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use docksd_testkit::fake_remote::{FakeRemote, TENANT, World};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 
 /// No answer may take longer.
 pub(crate) const CEILING: Duration = Duration::from_secs(10);
@@ -104,8 +104,8 @@ pub(crate) struct Site {
 
 impl Site {
     /// Starts the remote, and writes a profile with its address, or with another one.
-    pub(crate) async fn new(world: World, api_url: Option<&str>, limits: Limits) -> Self {
-        let remote = FakeRemote::start(world).await;
+    pub(crate) async fn new(data: RemoteData, api_url: Option<&str>, limits: Limits) -> Self {
+        let remote = FakeRemote::start(data).await;
         let home = tempfile::tempdir().unwrap();
         let site = Self {
             remote,
@@ -116,7 +116,7 @@ impl Site {
             running: None,
         };
         site.remote
-            .habits(|habits| habits.token = Some("s3cret".to_owned()));
+            .configure(|behaviour| behaviour.token = Some("s3cret".to_owned()));
         site.point_at(api_url.unwrap_or(&site.remote.url()));
         site
     }
@@ -241,12 +241,12 @@ impl Site {
         for kind in RunKind::ALL {
             let held = client.list_runs(kind, &all, Allowed::OnlyIfCached).await;
             let held = texts(&held.ok()?.body);
-            let there = self.remote.world(|world| sorted(world.family(kind)));
+            let there = self.remote.with_data(|data| sorted(data.of_kind(kind)));
             if held != there {
                 return Some(unlike(&format!("{kind:?}"), &held, &there));
             }
         }
-        let trials = self.remote.world(|world| world.trials.clone());
+        let trials = self.remote.with_data(|data| data.trials.clone());
         for (run, trials) in trials {
             let held = client.trials(&run, &all, Allowed::OnlyIfCached).await;
             let held = match held {
@@ -290,7 +290,7 @@ pub(crate) fn texts(body: &[u8]) -> Vec<String> {
     texts
 }
 
-fn sorted(items: &[docksd_testkit::fake_remote::data::Item]) -> Vec<String> {
+fn sorted(items: &[docksd_testkit::fake_remote::data::StoredObject]) -> Vec<String> {
     let mut texts: Vec<String> = items.iter().map(|item| item.text.clone()).collect();
     texts.sort();
     texts
@@ -334,9 +334,9 @@ pub(crate) enum Question {
 
 impl Question {
     /// Asks for both lists, and for one object of each kind.
-    pub(crate) fn six(world: &World) -> Vec<Question> {
-        let (run, evaluation) = (world.runs[2].id.clone(), world.evaluations[2].id.clone());
-        let trial = world.trials[&evaluation][1].id.clone();
+    pub(crate) fn six(data: &RemoteData) -> Vec<Question> {
+        let (run, evaluation) = (data.runs[2].id.clone(), data.evaluations[2].id.clone());
+        let trial = data.trials[&evaluation][1].id.clone();
         vec![
             Question::List(RunKind::Run),
             Question::Run(RunKind::Run, run),
@@ -352,13 +352,13 @@ impl Question {
     }
 
     /// Returns what the remote would answer were it well.
-    pub(crate) fn truth(&self, world: &World) -> Vec<String> {
+    pub(crate) fn truth(&self, data: &RemoteData) -> Vec<String> {
         match self {
-            Question::List(kind) => sorted(world.family(*kind)),
-            Question::Run(kind, id) => vec![world.find(*kind, id).unwrap().text.clone()],
-            Question::Trials(run) => sorted(&world.trials[run]),
+            Question::List(kind) => sorted(data.of_kind(*kind)),
+            Question::Run(kind, id) => vec![data.find(*kind, id).unwrap().text.clone()],
+            Question::Trials(run) => sorted(&data.trials[run]),
             Question::Trial(run, id) => {
-                let all = &world.trials[run];
+                let all = &data.trials[run];
                 vec![all.iter().find(|t| t.id == *id).unwrap().text.clone()]
             }
         }

@@ -1,10 +1,10 @@
-//! How the fake remote behaves where the real one is not known.
+//! How the fake remote behaves wherever real ones differ.
 
 use std::time::Duration;
 
-/// What a list comes wrapped in.
+/// What a list is wrapped in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrap {
+pub enum ListEnvelope {
     /// A bare array.
     Array,
     /// `{"items": […]}`.
@@ -13,61 +13,61 @@ pub enum Wrap {
     Data,
 }
 
-/// In which order lists come.
+/// The order of lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum ListOrder {
     /// Newest first.
     Newest,
     /// Oldest first.
     Oldest,
-    /// In no order, but always the same.
+    /// An arbitrary order that is always the same.
     Shuffled,
 }
 
-/// The habits; [`Habits::default`] is the remote one would wish for.
+/// The settings; [`Behaviour::default`] is an ideal remote.
 #[derive(Debug, Clone)]
-pub struct Habits {
-    /// Whether `offset` is honoured; if not, it is ignored.
+pub struct Behaviour {
+    /// Whether `offset` is honoured rather than ignored.
     pub offset: bool,
-    /// Most objects of one page.
+    /// Largest number of objects on a page.
     pub cap: Option<usize>,
-    /// Whether a limit above the cap is refused with 422 instead of cut silently.
+    /// Whether a limit above the cap is refused with 422 rather than reduced silently.
     pub refuses_above_cap: bool,
     /// Page size when `limit` is absent.
     pub default_limit: usize,
     /// What lists are wrapped in.
-    pub wrap: Wrap,
-    /// Whether pages name the next one by a cursor; wrapped in `items` then.
+    pub envelope: ListEnvelope,
+    /// Whether pages carry a cursor to the next one; bare arrays are wrapped in `items` then.
     pub cursor: bool,
-    /// Whether wrapped lists say their total.
+    /// Whether wrapped lists carry their total.
     pub total: bool,
-    /// In which order lists come.
-    pub order: Order,
-    /// Whether answers bear an `ETag` and `If-None-Match` is honoured.
+    /// The order of lists.
+    pub order: ListOrder,
+    /// Whether answers carry an `ETag` and `If-None-Match` is honoured.
     pub etag: bool,
     /// Whether `status` filters lists.
     pub status: bool,
-    /// Whether answers are compressed where the client takes that.
+    /// Whether answers are compressed for clients that accept it.
     pub gzip: bool,
-    /// The only token that is let in; `None` lets all in.
+    /// The only token that is accepted; `None` accepts every request.
     pub token: Option<String>,
-    /// Time before every answer.
+    /// Delay before every answer.
     pub latency: Duration,
     /// How far the remote's clock is ahead, in seconds.
     pub skew_s: i64,
 }
 
-impl Default for Habits {
+impl Default for Behaviour {
     fn default() -> Self {
         Self {
             offset: true,
             cap: None,
             refuses_above_cap: false,
             default_limit: 50,
-            wrap: Wrap::Array,
+            envelope: ListEnvelope::Array,
             cursor: false,
             total: false,
-            order: Order::Newest,
+            order: ListOrder::Newest,
             etag: true,
             status: true,
             gzip: false,

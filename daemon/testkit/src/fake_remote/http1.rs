@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, since half of what the fake remote sends is not HTTP.
+//! HTTP/1.1 written by hand, since much of what the fake remote sends is invalid HTTP.
 
 use std::io;
 
@@ -6,20 +6,20 @@ use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Largest request head that is read.
-const MOST_HEAD_BYTES: usize = 64 << 10;
+/// Largest request head that is read, in bytes.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// A request's first line and headers.
 #[derive(Debug, Clone)]
-pub struct Head {
+pub struct RequestHead {
     /// Method.
     pub method: String,
-    /// Path with query, as it came.
+    /// Path with query, as received.
     pub target: String,
     headers: Vec<(String, String)>,
 }
 
-impl Head {
+impl RequestHead {
     /// Returns the path without query.
     pub fn path(&self) -> &str {
         self.target
@@ -33,12 +33,12 @@ impl Head {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Returns a parameter of the query, decoded.
+    /// Returns the first value of a query parameter, decoded.
     pub fn query(&self, name: &str) -> Option<String> {
         self.queries(name).into_iter().next()
     }
 
-    /// Returns every value of a parameter.
+    /// Returns every value of a query parameter, decoded.
     pub fn queries(&self, name: &str) -> Vec<String> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
         query
@@ -49,28 +49,28 @@ impl Head {
             .collect()
     }
 
-    /// Tells whether the client takes compressed answers.
+    /// Whether the client accepts compressed answers.
     pub fn accepts_gzip(&self) -> bool {
         self.header("accept-encoding")
             .is_some_and(|value| value.contains("gzip"))
     }
 }
 
-/// Reads a request with its body; `None` when the client has no more.
-pub async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Head>> {
+/// Reads a request and discards its body; `None` once the client sends no more.
+pub async fn read_request(stream: &mut TcpStream) -> io::Result<Option<RequestHead>> {
     let mut bytes = Vec::with_capacity(1_024);
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
             break at;
         }
-        if bytes.len() > MOST_HEAD_BYTES || stream.read_buf(&mut bytes).await? == 0 {
+        if bytes.len() > MAX_HEAD_BYTES || stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
     };
     let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = text.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
-    let head = Head {
+    let head = RequestHead {
         method: first.next().unwrap_or_default().to_owned(),
         target: first.next().unwrap_or_default().to_owned(),
         headers: lines
@@ -85,8 +85,8 @@ pub async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Head>> {
     let mut left = (end + 4 + length).saturating_sub(bytes.len());
     let mut sink = [0; 4_096];
     while left > 0 {
-        let most = left.min(sink.len());
-        match stream.read(&mut sink[..most]).await? {
+        let chunk = left.min(sink.len());
+        match stream.read(&mut sink[..chunk]).await? {
             0 => return Ok(None),
             n => left -= n,
         }
@@ -94,19 +94,19 @@ pub async fn read_request(stream: &mut TcpStream) -> io::Result<Option<Head>> {
     Ok(Some(head))
 }
 
-/// An answer before it is written.
+/// A response before it is written.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// Status.
     pub status: u16,
-    /// Headers but for the length.
+    /// Headers, without the one that frames the body.
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// Starts an answer without body.
+    /// Creates a response without a body.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -115,7 +115,7 @@ impl Response {
         }
     }
 
-    /// Starts a JSON answer.
+    /// Creates a JSON response.
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let mut response = Self::new(status);
         response.header("content-type", "application/json");
@@ -123,7 +123,7 @@ impl Response {
         response
     }
 
-    /// Starts an HTML answer.
+    /// Creates an HTML response.
     pub fn html(status: u16, body: &str) -> Self {
         let mut response = Self::new(status);
         response.header("content-type", "text/html");
@@ -136,7 +136,7 @@ impl Response {
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Writes status line and headers; `framing` is the line that says where the body ends.
+    /// Encodes the status line and headers; `framing` is the header that says where the body ends.
     pub fn head(&self, framing: &str) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} Fake\r\n", self.status);
         for (name, value) in &self.headers {
@@ -147,9 +147,9 @@ impl Response {
         text.into_bytes()
     }
 
-    /// Writes the whole answer as it should be.
+    /// Writes the whole response correctly.
     pub async fn write(&self, stream: &mut TcpStream) -> io::Result<()> {
-        // A 304 has no body, so a length would be that of the answer it stands for.
+        // A 304 has no body, so a length would be that of the response it replaces.
         let framing = match self.status {
             304 => "vary: authorization".to_owned(),
             _ => format!("content-length: {}", self.body.len()),

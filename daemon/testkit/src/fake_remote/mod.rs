@@ -1,7 +1,7 @@
-//! A Docks API on a loopback port, with habits and faults that a test scripts.
+//! A Docks API on a loopback port, with objects, behaviour and faults that a test scripts.
 //!
-//! [`World`] is what it holds, [`Habits`] how it pages, tags and lets in,
-//! [`Fault`] what it does instead of answering. Every request is in its log.
+//! [`RemoteData`] holds its objects, [`Behaviour`] says how it pages, tags and authenticates, and
+//! [`Fault`] what it does instead of answering correctly. It logs every request.
 
 pub mod behaviour;
 pub mod data;
@@ -17,30 +17,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use behaviour::{Habits, Order, Wrap};
-pub use data::World;
-pub use fault::{Fault, Wait};
+pub use behaviour::{Behaviour, ListEnvelope, ListOrder};
+pub use data::RemoteData;
+pub use fault::{Fault, RetryAfter};
 pub use respond::TENANT;
 
-/// One request that arrived.
+/// A request that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// Method.
     pub method: String,
-    /// Path with query, as it came.
+    /// Path with query, as received.
     pub target: String,
-    /// `Authorization`, as it came.
+    /// `Authorization`, as received.
     pub authorization: Option<String>,
-    /// `If-None-Match`, as it came.
+    /// `If-None-Match`, as received.
     pub if_none_match: Option<String>,
-    /// `User-Agent`, as it came.
+    /// `User-Agent`, as received.
     pub user_agent: Option<String>,
-    /// Status of the right answer; a fault may have sent another.
+    /// Status of the correct response; a fault may have sent another.
     pub status: u16,
 }
 
-/// A fault that waits for its requests.
-struct Script {
+/// A fault, and the requests that it applies to.
+struct ScriptedFault {
     part: String,
     fault: Fault,
     left: Option<u32>,
@@ -48,13 +48,13 @@ struct Script {
 
 #[derive(Default)]
 struct Shared {
-    world: World,
-    habits: Habits,
-    scripts: Vec<Script>,
-    log: Vec<Seen>,
+    data: RemoteData,
+    behaviour: Behaviour,
+    scripts: Vec<ScriptedFault>,
+    log: Vec<ReceivedRequest>,
 }
 
-/// The server; it ends, with every connection, when it is dropped.
+/// The server. Dropping it closes every connection.
 pub struct FakeRemote {
     address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
@@ -64,18 +64,18 @@ pub struct FakeRemote {
 
 impl FakeRemote {
     /// Starts on a free port.
-    pub async fn start(world: World) -> Self {
-        Self::start_on(([127, 0, 0, 1], 0).into(), world)
+    pub async fn start(data: RemoteData) -> Self {
+        Self::start_on(([127, 0, 0, 1], 0).into(), data)
             .await
             .expect("a free loopback port can be bound")
     }
 
     /// Starts on a given address.
-    pub async fn start_on(address: SocketAddr, world: World) -> io::Result<Self> {
+    pub async fn start_on(address: SocketAddr, data: RemoteData) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Mutex::new(Shared {
-            world,
+            data,
             ..Shared::default()
         }));
         let (open, _) = watch::channel(true);
@@ -93,40 +93,40 @@ impl FakeRemote {
         format!("http://{}", self.address)
     }
 
-    /// Reads or changes what there is.
-    pub fn world<R>(&self, change: impl FnOnce(&mut World) -> R) -> R {
-        change(&mut lock(&self.shared).world)
+    /// Reads or changes its objects.
+    pub fn with_data<R>(&self, change: impl FnOnce(&mut RemoteData) -> R) -> R {
+        change(&mut lock(&self.shared).data)
     }
 
     /// Changes how it behaves.
-    pub fn habits(&self, change: impl FnOnce(&mut Habits)) {
-        change(&mut lock(&self.shared).habits);
+    pub fn configure(&self, change: impl FnOnce(&mut Behaviour)) {
+        change(&mut lock(&self.shared).behaviour);
     }
 
-    /// Plays a fault for every request until [`FakeRemote::clear`].
+    /// Applies a fault to every request until [`FakeRemote::clear`].
     pub fn fault(&self, fault: Fault) {
         self.script("", fault, None);
     }
 
-    /// Plays a fault for the next `times` requests, which must come.
+    /// Applies a fault to the next `times` requests, which must arrive before the remote is dropped.
     pub fn fault_times(&self, fault: Fault, times: u32) {
         self.script("", fault, Some(times));
     }
 
-    /// Plays a fault for requests whose target contains `part`, until cleared.
+    /// Applies a fault to requests whose target contains `part`, until cleared.
     pub fn fault_at(&self, part: &str, fault: Fault) {
         self.script(part, fault, None);
     }
 
     fn script(&self, part: &str, fault: Fault, left: Option<u32>) {
-        lock(&self.shared).scripts.push(Script {
+        lock(&self.shared).scripts.push(ScriptedFault {
             part: part.to_owned(),
             fault,
             left,
         });
     }
 
-    /// Ends every fault.
+    /// Removes every fault.
     pub fn clear(&self) {
         lock(&self.shared).scripts.clear();
     }
@@ -134,7 +134,7 @@ impl FakeRemote {
     /// Closes the port and every connection: connecting is refused until [`FakeRemote::reopen`].
     pub async fn close(&mut self) {
         self.open.send_replace(false);
-        // Its end means that the listener is closed.
+        // Once this task has ended, the listener is closed.
         if let Err(error) = (&mut self.accepting).await {
             assert!(error.is_cancelled(), "accepting failed: {error}");
         }
@@ -144,19 +144,19 @@ impl FakeRemote {
     pub async fn reopen(&mut self) {
         let listener = TcpListener::bind(self.address)
             .await
-            .expect("the port that was just ours can be bound again");
+            .expect("the port that was just released can be bound again");
         self.open.send_replace(true);
         let shared = Arc::clone(&self.shared);
         self.accepting = tokio::spawn(accept(listener, shared, self.open.subscribe()));
     }
 
     /// Returns every request so far, oldest first.
-    pub fn log(&self) -> Vec<Seen> {
+    pub fn log(&self) -> Vec<ReceivedRequest> {
         lock(&self.shared).log.clone()
     }
 
     /// Returns the log and empties it.
-    pub fn take_log(&self) -> Vec<Seen> {
+    pub fn take_log(&self) -> Vec<ReceivedRequest> {
         std::mem::take(&mut lock(&self.shared).log)
     }
 }
@@ -173,7 +173,7 @@ impl Drop for FakeRemote {
         if let Some(fault) = unused
             && !std::thread::panicking()
         {
-            panic!("a scripted fault was never asked for: {fault}");
+            panic!("no request used a scripted fault: {fault}");
         }
     }
 }
@@ -181,7 +181,7 @@ impl Drop for FakeRemote {
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared
         .lock()
-        .expect("no test panics while it holds the fake remote")
+        .expect("no test panics while it locks the fake remote")
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Mutex<Shared>>, open: watch::Receiver<bool>) {
@@ -195,7 +195,7 @@ async fn accept(listener: TcpListener, shared: Arc<Mutex<Shared>>, open: watch::
         let (shared, mut closing) = (Arc::clone(&shared), open.clone());
         drop(tokio::spawn(async move {
             tokio::select! {
-                // How a connection ends is the client's to notice.
+                // The client sees how its connection ends.
                 ended = serve(stream, shared) => drop(ended),
                 _ = closing.wait_for(|open| !open) => {}
             }
@@ -207,38 +207,38 @@ async fn accept(listener: TcpListener, shared: Arc<Mutex<Shared>>, open: watch::
 async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     while let Some(head) = http1::read_request(&mut stream).await? {
-        let (response, fault, latency) = decide(&mut lock(&shared), &head);
+        let (response, fault, latency) = prepare_response(&mut lock(&shared), &head);
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
         match fault {
             None => response.write(&mut stream).await?,
-            Some(fault) => return fault.play(&mut stream, &head, response).await,
+            Some(fault) => return fault.send(&mut stream, &head, response).await,
         }
     }
     Ok(())
 }
 
-fn decide(
+fn prepare_response(
     shared: &mut Shared,
-    head: &http1::Head,
+    head: &http1::RequestHead,
 ) -> (http1::Response, Option<Fault>, std::time::Duration) {
     let fault = next_fault(shared, &head.target);
-    let mut habits = shared.habits.clone();
+    let mut behaviour = shared.behaviour.clone();
     match &fault {
-        Some(Fault::ClockSkew(seconds)) => habits.skew_s = *seconds,
+        Some(Fault::ClockSkew(seconds)) => behaviour.skew_s = *seconds,
         Some(Fault::PageDrift) => {
             let name = format!("drift-{}", shared.log.len());
-            shared.world.add_run(&name, "completed");
-            shared.world.add_evaluation(&name, "completed");
+            shared.data.add_run(&name, "completed");
+            shared.data.add_evaluation(&name, "completed");
         }
-        // A fault that changes the body needs one, as it is.
-        Some(_) => (habits.etag, habits.gzip) = (false, false),
+        // A fault that changes the body needs a body that is neither absent nor compressed.
+        Some(_) => (behaviour.etag, behaviour.gzip) = (false, false),
         None => {}
     }
-    let response = respond::answer(&mut shared.world, &habits, head);
+    let response = respond::respond(&mut shared.data, &behaviour, head);
     let header = |name| head.header(name).map(str::to_owned);
-    shared.log.push(Seen {
+    shared.log.push(ReceivedRequest {
         method: head.method.clone(),
         target: head.target.clone(),
         authorization: header("authorization"),
@@ -246,9 +246,9 @@ fn decide(
         user_agent: header("user-agent"),
         status: response.status,
     });
-    // These two are whole in the answer already.
-    let played = fault.filter(|f| !matches!(f, Fault::ClockSkew(_) | Fault::PageDrift));
-    (response, played, habits.latency)
+    // These two are already part of the response.
+    let sent_by_fault = fault.filter(|f| !matches!(f, Fault::ClockSkew(_) | Fault::PageDrift));
+    (response, sent_by_fault, behaviour.latency)
 }
 
 fn next_fault(shared: &mut Shared, target: &str) -> Option<Fault> {
