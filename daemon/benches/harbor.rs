@@ -8,7 +8,7 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_harbor::{HarborJobs, Options};
-use docksd_mirror::{Learned, Mirror};
+use docksd_mirror::{Mirror, Provenance};
 use docksd_remote::{Fetched, PageRequest, Remote};
 
 use docksd_testkit::harbor_jobs;
@@ -45,7 +45,7 @@ fn main() {
 
     let mirror = Mirror::open(&dir.path().join("mirror.db"), "bench", UnixMs(1));
     let (mirror, _) = mirror.expect("a new mirror can be made");
-    let put = mirror.put_trials("big", trials(&jobs), UnixMs(1), None, Learned::Polled);
+    let put = mirror.replace_trials("big", trials(&jobs), UnixMs(1), None, Provenance::Polled);
     runtime.block_on(put).expect("trials can be stored");
     let query = ListQuery {
         limit: 100,

@@ -11,7 +11,7 @@ use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Learned, Mirror, RunBatch};
+use docksd_mirror::{Mirror, Provenance, RunBatch};
 use tokio::runtime::Runtime;
 
 use docksd_testkit::measure::{format_count, format_duration, median};
@@ -59,7 +59,7 @@ async fn put(mirror: &Mirror, from: u64, lists: Vec<Vec<RawObject>>, at: i64) {
     let puts = lists.into_iter().enumerate().map(|(i, trials)| {
         let (mirror, run) = (mirror.clone(), format!("run-{}", from + i as u64));
         async move {
-            let put = mirror.put_trials(&run, trials, UnixMs(at), None, Learned::Polled);
+            let put = mirror.replace_trials(&run, trials, UnixMs(at), None, Provenance::Polled);
             put.await.unwrap()
         }
     });
@@ -110,7 +110,7 @@ fn runs(runtime: &Runtime, sizes: &[u64]) {
         while rows < size {
             let end = (rows + BATCH).min(size);
             let batch = batch((rows..end).map(run).collect(), 1);
-            runtime.block_on(mirror.put_runs(batch)).unwrap();
+            runtime.block_on(mirror.upsert_runs(batch)).unwrap();
             rows = end;
         }
         let list = |query: &ListQuery| {
@@ -122,7 +122,7 @@ fn runs(runtime: &Runtime, sizes: &[u64]) {
         let page = (size - 1_000.min(size)..size).map(run).collect::<Vec<_>>();
         let unchanged = median(LIST_ROUNDS / 10, || {
             runtime
-                .block_on(mirror.put_runs(batch(page.clone(), 2)))
+                .block_on(mirror.upsert_runs(batch(page.clone(), 2)))
                 .unwrap()
         });
         println!(
@@ -141,8 +141,7 @@ fn batch(objects: Vec<RawObject>, at: i64) -> RunBatch {
         kind: KIND,
         objects,
         observed_at: UnixMs(at),
-        learned: Learned::Polled,
-        sweep: None,
+        provenance: Provenance::Polled,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use docks_proto::time::UnixMs;
 
-use docksd_mirror::{Confirmed, Resource};
+use docksd_mirror::{Confirmation, Resource};
 
 /// Bytes kept per remote; the idle daemon is to stay below 30 MB.
 const MOST_BYTES: usize = 4 << 20;
@@ -31,7 +31,7 @@ pub struct Answer {
     /// How many match before the cut.
     pub total: u64,
     /// When the remote confirmed it.
-    pub confirmed: Confirmed,
+    pub confirmed: Confirmation,
     /// Which list.
     pub resource: Resource,
     /// What it is a list of.
@@ -58,7 +58,13 @@ pub enum Of {
 impl Answer {
     /// Keeps a list.
     #[must_use]
-    pub fn new(body: Bytes, total: u64, confirmed: Confirmed, resource: Resource, of: Of) -> Self {
+    pub fn new(
+        body: Bytes,
+        total: u64,
+        confirmed: Confirmation,
+        resource: Resource,
+        of: Of,
+    ) -> Self {
         Self {
             body,
             total,
@@ -157,10 +163,10 @@ mod tests {
     use docks_proto::routes::RunKind;
 
     fn answer(bytes: usize) -> Arc<Answer> {
-        let confirmed = Confirmed {
+        let confirmed = Confirmation {
             at: UnixMs(1),
             validator: None,
-            whole: true,
+            complete: true,
         };
         Arc::new(Answer::new(
             vec![b' '; bytes].into(),

@@ -124,19 +124,19 @@ impl Ends {
 
     async fn begin(&self, source: &Arc<Source>, now: UnixMs) -> Result<Followed, MirrorError> {
         let mirror = &source.mirror;
-        let noted = mirror.note(self.note).await?;
+        let noted = mirror.read_note(self.note).await?;
         let place = match noted.and_then(|text| Place::parse(&text, now)) {
             Some(place) => place,
             // Followed for the first time: what ended before is left alone.
             None => {
                 let query = EventQuery::default();
-                let end = mirror.scan(u64::MAX >> 1, 1, &query).await?.end;
+                let end = mirror.history_page(u64::MAX >> 1, 1, &query).await?.bounds;
                 let place = Place {
-                    to: end.last,
+                    to: end.last_seq,
                     beyond: BTreeSet::new(),
                     since: now,
                 };
-                mirror.put_note(self.note, &place.text()).await?;
+                mirror.write_note(self.note, &place.text()).await?;
                 place
             }
         };
@@ -165,7 +165,7 @@ impl Ends {
         place.beyond.insert(seq);
         let open = state.open.iter().map(|(event, ..)| event.seq);
         place.advance(open.filter(|open| *open != seq).min(), state.seq);
-        source.mirror.put_note(self.note, &place.text()).await?;
+        source.mirror.write_note(self.note, &place.text()).await?;
         state.place = place;
         state.open.retain(|(event, ..)| event.seq != seq);
         Ok(())
@@ -184,7 +184,7 @@ impl Followed {
             return Ok(());
         }
         loop {
-            let events = mirror.events(self.seq, BATCH).await?;
+            let events = mirror.events_after(self.seq, BATCH).await?;
             let more = events.len() == BATCH;
             self.seq = events.last().map_or(self.seq, |event| event.seq);
             let ours = events.into_iter().filter(|event| {
@@ -217,14 +217,14 @@ fn is_end(event: &StatusEvent, since: UnixMs) -> bool {
 
 async fn trials_are_known(mirror: &Mirror, event: &StatusEvent) -> Result<bool, MirrorError> {
     let trials = Resource::Trials(event.run.clone());
-    let confirmed = mirror.confirmed(&trials).await?;
+    let confirmed = mirror.confirmation(&trials).await?;
     Ok(confirmed.is_some_and(|confirmed| confirmed.at > event.observed))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use docksd_mirror::Learned;
+    use docksd_mirror::Provenance;
 
     fn event(from: Option<&str>, to: &str, at: i64) -> StatusEvent {
         StatusEvent {
@@ -236,7 +236,7 @@ mod tests {
             to: to.into(),
             at: UnixMs(at),
             observed: UnixMs(9_000),
-            learned: Learned::Polled,
+            provenance: Provenance::Polled,
         }
     }
 

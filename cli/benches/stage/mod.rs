@@ -12,7 +12,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 use docksd::registry::{database, identity};
-use docksd_mirror::{Confirmed, Learned, Mirror, Resource, RunBatch};
+use docksd_mirror::{Confirmation, Mirror, Provenance, Resource, RunBatch};
 use docksd_sync::apply::last_sweep_note_key;
 
 /// Nobody listens there: what is timed is the mirror, and no answer changes it meanwhile.
@@ -145,25 +145,24 @@ async fn fill(database: &Path, identity: &str, count: u64) {
             kind: RunKind::Run,
             objects: (from..to).map(|n| run(n, count)).collect(),
             observed_at: now,
-            learned: Learned::Polled,
-            sweep: None,
+            provenance: Provenance::Polled,
         };
-        mirror.put_runs(batch).await.unwrap();
+        mirror.upsert_runs(batch).await.unwrap();
         from = to;
     }
     for kind in RunKind::ALL {
-        let confirmed = Confirmed {
+        let confirmed = Confirmation {
             at: UnixMs::now(),
             validator: None,
-            whole: true,
+            complete: true,
         };
         mirror
-            .confirm(Resource::List(kind), confirmed)
+            .record_confirmation(Resource::List(kind), confirmed)
             .await
             .unwrap();
         let at = serde_json::to_string(&UnixMs::now()).unwrap();
         mirror
-            .put_note(&last_sweep_note_key(kind), &at)
+            .write_note(&last_sweep_note_key(kind), &at)
             .await
             .unwrap();
     }

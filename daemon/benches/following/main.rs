@@ -19,7 +19,7 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_harbor::{HarborJobs, Options};
-use docksd_mirror::{Learned, Mirror};
+use docksd_mirror::{Mirror, Provenance};
 use docksd_remote::{Fetched, PageRequest, Remote};
 
 use directory::Shape;
@@ -110,7 +110,7 @@ fn page(jobs: &HarborJobs, shape: Shape) -> Duration {
     let Fetched::New { value, .. } = fetched else {
         panic!("there was no validator")
     };
-    let put = mirror.put_trials("r", value.objects, UnixMs(1), None, Learned::Polled);
+    let put = mirror.replace_trials("r", value.objects, UnixMs(1), None, Provenance::Polled);
     runtime.block_on(put).unwrap();
     let query = ListQuery {
         limit: 100,

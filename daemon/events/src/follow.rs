@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use docks_proto::event::{EventQuery, MOST_WITH_TRIALS, ObjectKind, Progress};
 use docks_proto::routes::RunKind;
 
-use docksd_mirror::{Resource, Told};
+use docksd_mirror::{EventWithObject, Resource};
 
 /// Runs that are counted for readers who name none, per batch of changes.
 const MOST_UNNAMED: usize = 64;
@@ -108,11 +108,11 @@ impl Followed {
     }
 
     /// Returns the runs to count after these changes.
-    pub(super) fn due(&mut self, told: &[Told], ticked: bool) -> Vec<String> {
+    pub(super) fn due(&mut self, told: &[EventWithObject], ticked: bool) -> Vec<String> {
         let mut due: BTreeSet<&str> = BTreeSet::new();
         let unnamed = self.lists[1] > 0;
         let mut spare = MOST_UNNAMED;
-        for Told { event, .. } in told {
+        for EventWithObject { event, .. } in told {
             let run = event.run.as_str();
             if self.runs.contains_key(run) {
                 due.insert(run);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use docks_proto::event::{Change, Event, Position};
 
-use docksd_mirror::Told;
+use docksd_mirror::EventWithObject;
 
 /// A change, and its bytes, which all readers share.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Item {
 
 impl Item {
     /// Writes a change of a history.
-    pub(super) fn of(history: u64, told: &Told) -> Self {
+    pub(super) fn of(history: u64, told: &EventWithObject) -> Self {
         let event = &told.event;
         let position = Position {
             history,
@@ -26,7 +26,7 @@ impl Item {
             from: event.from.clone(),
             at: event.at.rfc3339(),
             observed_at: event.observed.rfc3339(),
-            learned: event.learned.name().to_owned(),
+            learned: event.provenance.name().to_owned(),
             left_out: 0,
             object: told.object.clone(),
         };

@@ -1,7 +1,7 @@
 //! Events: one reading of the history for all who watch a remote.
 //!
-//! [`Feed::pump`] reads what a commit added to the history once and keeps it at
-//! hand, as the bytes that are sent. A [`Reader`] takes from there at its own
+//! [`EventFeed::publish`] reads what a commit added to the history once and keeps it at
+//! hand, as the bytes that are sent. A [`Subscription`] takes from there at its own
 //! pace and holds nothing but its place: the history itself is its queue, so
 //! one that is slow loses nothing and holds up nobody. What is long past is read
 //! from the mirror, and coalesced where it is much.
@@ -25,8 +25,8 @@ use tokio::sync::watch;
 use board::Board;
 use follow::Followed;
 use frame::Item;
-pub use reader::Reader;
 use reader::Snapshot;
+pub use reader::Subscription;
 use ring::Ring;
 
 use docksd_mirror::{Mirror, MirrorError, Resource};
@@ -37,15 +37,24 @@ const BATCH: usize = 1_024;
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two signs of interest; the engine remembers one for a minute.
 const TOUCH_TICKS: u64 = 10;
-/// Present states that are kept for others who ask the same.
+/// StateSnapshot states that are kept for others who ask the same.
 const SNAPSHOTS: usize = 8;
 
-/// What a feed asks of whoever syncs.
-pub trait Attention: Send + Sync + 'static {
+/// Why the feed looks for changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wakeup {
+    /// The mirror has committed a transaction.
+    Commit,
+    /// A second has passed: also check what changes without a commit.
+    Tick,
+}
+
+/// What the event feed needs from the sync engine.
+pub trait EngineHandle: Send + Sync + 'static {
     /// Somebody looks at this.
-    fn touch(&self, what: &Resource);
+    fn mark_active(&self, what: &Resource);
     /// Whether the remote can be seen.
-    fn sight(&self) -> SourceState;
+    fn connection_state(&self) -> SourceState;
 }
 
 /// What woken readers look at: how far the history and the board are.
@@ -62,24 +71,24 @@ struct State {
     board: Board,
     followed: Followed,
     snapshots: HashMap<EventQuery, Arc<Snapshot>>,
-    pumping: bool,
+    publishing: bool,
     ticks: u64,
 }
 
 /// The events of one remote.
-pub struct Feed {
+pub struct EventFeed {
     mirror: Mirror,
-    attention: Arc<dyn Attention>,
+    attention: Arc<dyn EngineHandle>,
     state: Mutex<State>,
     mark: watch::Sender<Mark>,
     /// One present state is read at a time, so that many who come at once share it.
     reading: tokio::sync::Mutex<()>,
 }
 
-impl Feed {
+impl EventFeed {
     /// Starts without readers.
     #[must_use]
-    pub fn new(mirror: Mirror, attention: Arc<dyn Attention>) -> Arc<Self> {
+    pub fn new(mirror: Mirror, attention: Arc<dyn EngineHandle>) -> Arc<Self> {
         Arc::new(Self {
             mirror,
             attention,
@@ -98,29 +107,29 @@ impl Feed {
         self: &Arc<Self>,
         wanted: EventQuery,
         after: Option<Position>,
-    ) -> Result<Reader, MirrorError> {
-        let end = self.mirror.scan(u64::MAX, 1, &wanted).await?.end;
+    ) -> Result<Subscription, MirrorError> {
+        let end = self.mirror.history_page(u64::MAX, 1, &wanted).await?.bounds;
         let first = {
             let mut state = self.state();
             if state.followed.readers() == 0 {
-                // Nobody read, so nothing was pumped: begin here.
+                // Nobody read, so nothing was published: begin here.
                 state.ring = Ring::starting_at(end);
                 state.snapshots.clear();
                 let posted = state.board.posted();
                 self.mark
-                    .send_modify(|mark| (mark.seq, mark.posted) = (end.last, posted));
+                    .send_modify(|mark| (mark.seq, mark.posted) = (end.last_seq, posted));
             }
             state.followed.join(&wanted)
         };
         for resource in &first {
-            self.attention.touch(resource);
+            self.attention.mark_active(resource);
         }
-        Ok(Reader::begin(Arc::clone(self), wanted, after, end))
+        Ok(Subscription::begin(Arc::clone(self), wanted, after, end))
     }
 
-    /// Pumps while there are readers, if nobody does yet. Ends by itself.
-    pub fn keep_pumping(self: &Arc<Self>) {
-        if std::mem::replace(&mut self.state().pumping, true) {
+    /// Publishes while there are readers, if nobody does yet. Ends by itself.
+    pub fn start_publishing(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.state().publishing, true) {
             return;
         }
         let feed = Arc::clone(self);
@@ -132,16 +141,16 @@ impl Feed {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let ticked = tokio::select! {
+            let wakeup = tokio::select! {
                 changed = commits.changed() => {
                     if changed.is_err() {
                         break;
                     }
-                    false
+                    Wakeup::Commit
                 }
-                _ = tick.tick() => true,
+                _ = tick.tick() => Wakeup::Tick,
             };
-            match self.pump(ticked).await {
+            match self.publish(wakeup).await {
                 Ok(()) => {}
                 Err(MirrorError::Closed) => break,
                 Err(error) => {
@@ -155,14 +164,14 @@ impl Feed {
             }
             let mut state = self.state();
             if state.followed.readers() == 0 {
-                state.pumping = false;
+                state.publishing = false;
                 state.ring = Ring::default();
                 state.board = Board::default();
                 state.snapshots.clear();
                 return;
             }
         }
-        self.state().pumping = false;
+        self.state().publishing = false;
         self.mark.send_modify(|mark| mark.closed = true);
     }
 
@@ -171,31 +180,32 @@ impl Feed {
     /// # Errors
     ///
     /// [`MirrorError`] when the mirror cannot be read.
-    pub async fn pump(&self, ticked: bool) -> Result<(), MirrorError> {
+    pub async fn publish(&self, wakeup: Wakeup) -> Result<(), MirrorError> {
+        let ticked = wakeup == Wakeup::Tick;
         // Runs of changes that are told, but not counted yet.
         let mut owed: Vec<String> = Vec::new();
         loop {
             let from = self.state().ring.end();
             let scan = self
                 .mirror
-                .scan(from, BATCH, &EventQuery::default())
+                .history_page(from, BATCH, &EventQuery::default())
                 .await?;
-            owed.extend(self.state().followed.due(&scan.told, ticked));
-            let more = scan.told.len() == BATCH;
-            let (mut told, mut read_to) = (scan.told, scan.read_to);
+            owed.extend(self.state().followed.due(&scan.events, ticked));
+            let more = scan.events.len() == BATCH;
+            let (mut told, mut read_to) = (scan.events, scan.read_to);
             let mut progress = Vec::new();
             if !more && !owed.is_empty() {
                 // No count may be ahead of the changes that led to it: whoever hears that a run
                 // has settled may leave.
                 let runs = std::mem::take(&mut owed);
                 let (since, counted) = self.mirror.progress_since(read_to, runs).await?;
-                owed = self.state().followed.due(&since.told, false);
-                owed.retain(|run| since.told.iter().any(|told| told.event.run == *run));
+                owed = self.state().followed.due(&since.events, false);
+                owed.retain(|run| since.events.iter().any(|told| told.event.run == *run));
                 (read_to, progress) = (since.read_to, counted);
-                told.extend(since.told);
+                told.extend(since.events);
             }
             let items: Vec<Arc<Item>> = (told.iter())
-                .map(|told| Arc::new(Item::of(scan.end.history, told)))
+                .map(|told| Arc::new(Item::of(scan.bounds.history_id, told)))
                 .collect();
             let mut state = self.state();
             state.ring.extend(items, read_to);
@@ -215,7 +225,7 @@ impl Feed {
     }
 
     fn tick(&self) {
-        let sight = self.attention.sight();
+        let sight = self.attention.connection_state();
         let touch = {
             let mut state = self.state();
             state.ticks += 1;
@@ -227,7 +237,7 @@ impl Feed {
             }
         };
         for resource in &touch {
-            self.attention.touch(resource);
+            self.attention.mark_active(resource);
         }
     }
 

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use super::coalesce::coalesce;
 use super::frame::{Item, frame};
-use super::{BATCH, Feed, Mark, SNAPSHOTS};
-use docksd_mirror::{HistoryEnd, MirrorError, admits};
+use super::{BATCH, EventFeed, Mark, SNAPSHOTS};
+use docksd_mirror::{HistoryBounds, MirrorError, admits};
 
 /// A reader further behind than this gets the changes of an object as one.
 const LAG: usize = 256;
@@ -36,8 +36,8 @@ enum Stage {
 }
 
 /// Reads the events of a remote; what it does not take waits in the history.
-pub struct Reader {
-    feed: Arc<Feed>,
+pub struct Subscription {
+    feed: Arc<EventFeed>,
     wanted: EventQuery,
     history: u64,
     seq: u64,
@@ -47,19 +47,19 @@ pub struct Reader {
     mark: watch::Receiver<Mark>,
 }
 
-impl Reader {
+impl Subscription {
     pub(super) fn begin(
-        feed: Arc<Feed>,
+        feed: Arc<EventFeed>,
         wanted: EventQuery,
         after: Option<Position>,
-        end: HistoryEnd,
+        end: HistoryBounds,
     ) -> Self {
         let mark = feed.mark.subscribe();
         let mut reader = Self {
             feed,
             wanted,
-            history: end.history,
-            seq: end.last,
+            history: end.history_id,
+            seq: end.last_seq,
             posted: 0,
             stage: Stage::Begin,
             outbox: VecDeque::new(),
@@ -67,8 +67,10 @@ impl Reader {
         };
         let lost = match after {
             None => None,
-            Some(at) if at.history != end.history || at.seq > end.last => Some("other_history"),
-            Some(at) if at.seq < end.pruned => Some("pruned"),
+            Some(at) if at.history != end.history_id || at.seq > end.last_seq => {
+                Some("other_history")
+            }
+            Some(at) if at.seq < end.pruned_seq => Some("pruned"),
             Some(at) => {
                 reader.seq = at.seq;
                 reader.stage = Stage::Following;
@@ -98,7 +100,7 @@ impl Reader {
     /// # Errors
     ///
     /// [`MirrorError`]; the place stays, so asking again goes on there.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, MirrorError> {
+    pub async fn next_frame(&mut self) -> Result<Option<Bytes>, MirrorError> {
         loop {
             if let Some(frame) = self.outbox.pop_front() {
                 return Ok(Some(frame));
@@ -132,7 +134,7 @@ impl Reader {
     }
 
     /// Waits until there may be something to say; false when there never will be.
-    pub async fn moved(&mut self) -> bool {
+    pub async fn changed(&mut self) -> bool {
         self.mark.changed().await.is_ok() && !self.mark.borrow().closed
     }
 
@@ -171,8 +173,12 @@ impl Reader {
             });
             return Ok((items, to));
         }
-        let scan = self.feed.mirror.scan(self.seq, BATCH, &self.wanted).await?;
-        let items = scan.told.iter().map(|told| Item::of(self.history, told));
+        let scan = self
+            .feed
+            .mirror
+            .history_page(self.seq, BATCH, &self.wanted)
+            .await?;
+        let items = scan.events.iter().map(|told| Item::of(self.history, told));
         Ok((items.map(Arc::new).collect(), scan.read_to))
     }
 
@@ -212,11 +218,11 @@ impl Reader {
             }
         }
         let tick = self.feed.state().ticks;
-        let present = self.feed.mirror.present(&self.wanted).await?;
+        let present = self.feed.mirror.state_snapshot(&self.wanted).await?;
         let objects = present.objects.into_iter().map(Event::State);
         let counts = present.progress.into_iter().map(Event::Progress);
         let snapshot = Arc::new(Snapshot {
-            seq: present.end.last,
+            seq: present.bounds.last_seq,
             tick,
             frames: objects.chain(counts).map(|e| frame(&e, None)).collect(),
         });
@@ -229,7 +235,7 @@ impl Reader {
     }
 }
 
-impl Drop for Reader {
+impl Drop for Subscription {
     fn drop(&mut self) {
         self.feed.state().followed.leave(&self.wanted);
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::frame::Item;
-use docksd_mirror::HistoryEnd;
+use docksd_mirror::HistoryBounds;
 
 /// Changes that are kept; a reader further behind reads the mirror.
 const MOST: usize = 2_048;
@@ -19,10 +19,10 @@ pub(super) struct Ring {
 
 impl Ring {
     /// Starts with nothing, at the end of the history.
-    pub(super) fn starting_at(end: HistoryEnd) -> Self {
+    pub(super) fn starting_at(end: HistoryBounds) -> Self {
         Self {
-            after: end.last,
-            end: end.last,
+            after: end.last_seq,
+            end: end.last_seq,
             ..Self::default()
         }
     }

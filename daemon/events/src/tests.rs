@@ -7,18 +7,18 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::{Attention, Feed, Reader};
-use docksd_mirror::{Learned, Mirror, Resource, Retention, RunBatch};
+use super::{EngineHandle, EventFeed, Subscription, Wakeup};
+use docksd_mirror::{Mirror, Provenance, Resource, Retention, RunBatch};
 
 #[derive(Default)]
 struct Heard(std::sync::Mutex<Vec<Resource>>);
 
-impl Attention for Heard {
-    fn touch(&self, what: &Resource) {
+impl EngineHandle for Heard {
+    fn mark_active(&self, what: &Resource) {
         self.0.lock().unwrap().push(what.clone());
     }
 
-    fn sight(&self) -> SourceState {
+    fn connection_state(&self) -> SourceState {
         SourceState {
             blind_since: Some("2026-11-23T16:00:00Z".into()),
             why: Some("no route".into()),
@@ -27,7 +27,7 @@ impl Attention for Heard {
 }
 
 struct Scene {
-    feed: Arc<Feed>,
+    feed: Arc<EventFeed>,
     heard: Arc<Heard>,
     mirror: Mirror,
     now: i64,
@@ -40,7 +40,7 @@ impl Scene {
         let (mirror, _) = Mirror::open(&dir.path().join("m.db"), "scene", UnixMs(0x5eed)).unwrap();
         let heard = Arc::new(Heard::default());
         Self {
-            feed: Feed::new(mirror.clone(), Arc::clone(&heard) as Arc<dyn Attention>),
+            feed: EventFeed::new(mirror.clone(), Arc::clone(&heard) as Arc<dyn EngineHandle>),
             heard,
             mirror,
             now: 1_764_000_000_000,
@@ -59,15 +59,14 @@ impl Scene {
             kind: RunKind::Evaluation,
             objects: objects.collect(),
             observed_at: UnixMs(self.now),
-            learned: Learned::OwnAction,
-            sweep: None,
+            provenance: Provenance::OwnAction,
         };
         self.now += 1_000;
-        self.mirror.put_runs(batch).await.unwrap();
-        self.feed.pump(false).await.unwrap();
+        self.mirror.upsert_runs(batch).await.unwrap();
+        self.feed.publish(Wakeup::Commit).await.unwrap();
     }
 
-    async fn read(&self, after: Option<Position>) -> Reader {
+    async fn read(&self, after: Option<Position>) -> Subscription {
         self.feed
             .subscribe(EventQuery::default(), after)
             .await
@@ -76,9 +75,9 @@ impl Scene {
 }
 
 /// Writes everything that a reader has to say, in short.
-async fn said(reader: &mut Reader) -> Vec<String> {
+async fn said(reader: &mut Subscription) -> Vec<String> {
     let mut said = Vec::new();
-    while let Some(frame) = reader.next().await.unwrap() {
+    while let Some(frame) = reader.next_frame().await.unwrap() {
         let text = std::str::from_utf8(&frame).unwrap();
         let data = text.lines().find_map(|l| l.strip_prefix("data: ")).unwrap();
         said.push(match serde_json::from_str(data).unwrap() {
@@ -131,7 +130,7 @@ async fn who_comes_back_gets_what_was_missed_and_nothing_twice() {
     // Another daemon on the same file.
     let place = again.position();
     scene.put(&["b failed"]).await;
-    scene.feed = Feed::new(scene.mirror.clone(), Arc::new(Heard::default()));
+    scene.feed = EventFeed::new(scene.mirror.clone(), Arc::new(Heard::default()));
     let mut later = scene.read(Some(place)).await;
     assert_eq!(said(&mut later).await, ["b running>failed"]);
 }
@@ -172,7 +171,7 @@ async fn a_history_that_does_not_reach_back_is_said_and_begun_anew() {
     let later = UnixMs(scene.now + 200 * 86_400_000);
     scene
         .mirror
-        .upkeep(later, Retention::default())
+        .run_upkeep(later, Retention::default())
         .await
         .unwrap();
     let mut again = scene.read(Some(place)).await;
@@ -237,13 +236,13 @@ async fn who_watches_a_run_keeps_its_trials_polled_until_it_has_settled() {
     let heard = |scene: &Scene| std::mem::take(&mut *scene.heard.0.lock().unwrap());
     assert_eq!(heard(&scene), std::slice::from_ref(&trials));
     for _ in 0..20 {
-        scene.feed.pump(true).await.unwrap();
+        scene.feed.publish(Wakeup::Tick).await.unwrap();
     }
     assert_eq!(heard(&scene), [trials.clone(), trials]);
     drop(reader);
     assert_eq!(scene.feed.readers(), 0);
     for _ in 0..20 {
-        scene.feed.pump(true).await.unwrap();
+        scene.feed.publish(Wakeup::Tick).await.unwrap();
     }
     assert!(heard(&scene).is_empty());
 }
@@ -253,8 +252,8 @@ async fn trouble_with_the_remote_is_told_once() {
     let scene = Scene::new();
     let mut reader = scene.read(None).await;
     said(&mut reader).await;
-    scene.feed.pump(true).await.unwrap();
-    scene.feed.pump(true).await.unwrap();
+    scene.feed.publish(Wakeup::Tick).await.unwrap();
+    scene.feed.publish(Wakeup::Tick).await.unwrap();
     assert_eq!(said(&mut reader).await, ["blind: no route"]);
 }
 
@@ -264,12 +263,12 @@ async fn many_who_ask_the_same_share_one_present_state() {
     scene.put(&["a running"]).await;
     let mut first = scene.read(None).await;
     let mut second = scene.read(None).await;
-    let one = first.next().await.unwrap().unwrap();
-    let other = second.next().await.unwrap().unwrap();
+    let one = first.next_frame().await.unwrap().unwrap();
+    let other = second.next_frame().await.unwrap().unwrap();
     assert_eq!(one.as_ptr(), other.as_ptr());
     // It is young, or it is read anew: nobody who comes later hears of changes before their time.
     scene.put(&["a failed"]).await;
-    scene.feed.pump(true).await.unwrap();
+    scene.feed.publish(Wakeup::Tick).await.unwrap();
     let mut third = scene.read(None).await;
     let heard = said(&mut third).await;
     assert!(!heard.iter().any(|line| line.contains('>')), "{heard:?}");
@@ -281,16 +280,16 @@ async fn who_comes_after_everybody_left_begins_like_the_first() {
     scene.put(&["a running"]).await;
     for round in 0..3 {
         let mut reader = scene.read(None).await;
-        scene.feed.keep_pumping();
+        scene.feed.start_publishing();
         said(&mut reader).await;
-        assert!(reader.moved().await);
+        assert!(reader.changed().await);
         scene.put(&[&format!("b{round} running")]).await;
         let heard = said(&mut reader).await;
         let change = format!("b{round} >running");
         assert!(heard.contains(&change), "{heard:?}");
         drop(reader);
-        // The pump ends with its last reader, at the latest when it next looks.
-        while scene.feed.state().pumping {
+        // The publisher ends with its last reader, at the latest when it next looks.
+        while scene.feed.state().publishing {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     }
@@ -306,7 +305,7 @@ async fn no_count_comes_before_the_changes_that_led_to_it() {
     };
     let mut reader = scene.feed.subscribe(wanted, None).await.unwrap();
     // Its present state is read, and then the run ends before all of that is sent.
-    reader.next().await.unwrap().unwrap();
+    reader.next_frame().await.unwrap().unwrap();
     scene.put(&["a failed"]).await;
     let heard = said(&mut reader).await;
     let place = |what: &str| heard.iter().position(|line| line == what);

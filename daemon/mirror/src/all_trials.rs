@@ -15,7 +15,7 @@ use super::event::signed;
 use super::list_parts::{Cut, Filter, Joined, order};
 use super::seen::confirmed;
 use super::trial_words::{self, Narrow};
-use super::{Confirmed, Listing, LooseRun, Resource};
+use super::{Confirmation, Listing, Resource, UnsettledRun};
 
 /// Reads the list.
 pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Listing> {
@@ -33,7 +33,7 @@ pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Resu
         None => (walk.rows(connection, cut)?, walk.count(connection, query)?),
     };
     let mut listing = marked(connection, &rows)?.listing(total);
-    listing.confirmed = age(connection)?;
+    listing.confirmation = age(connection)?;
     Ok(listing)
 }
 
@@ -197,7 +197,7 @@ fn marked(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Joined> {
 }
 
 /// Returns how old the list is: as old as the oldest part of it that may still change.
-fn age(connection: &Connection) -> rusqlite::Result<Option<Confirmed>> {
+fn age(connection: &Connection) -> rusqlite::Result<Option<Confirmation>> {
     let Some(mut list) = confirmed(connection, &Resource::List(RunKind::Evaluation))? else {
         return Ok(None);
     };
@@ -217,7 +217,10 @@ fn age(connection: &Connection) -> rusqlite::Result<Option<Confirmed>> {
 
 /// Lists runs whose trials the mirror may not have as they are now, newest first: those that have
 /// not ended, and those whose trials are due.
-pub(super) fn loose_runs(connection: &Connection, most: usize) -> rusqlite::Result<Vec<LooseRun>> {
+pub(super) fn loose_runs(
+    connection: &Connection,
+    most: usize,
+) -> rusqlite::Result<Vec<UnsettledRun>> {
     let most = signed(most as u64);
     let mut found = Vec::new();
     for (index, condition) in [
@@ -231,11 +234,11 @@ pub(super) fn loose_runs(connection: &Connection, most: usize) -> rusqlite::Resu
              ORDER BY r.created_ms DESC, r.id DESC LIMIT ?1"
         ))?;
         let rows = statement.query_map(params![most], |row| {
-            Ok(LooseRun {
+            Ok(UnsettledRun {
                 id: row.get(0)?,
                 active: row.get(1)?,
                 due: row.get(2)?,
-                confirmed: row.get::<_, Option<i64>>(3)?.map(UnixMs),
+                trials_confirmed_at: row.get::<_, Option<i64>>(3)?.map(UnixMs),
             })
         })?;
         for row in rows {

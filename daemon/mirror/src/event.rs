@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::present::object;
 use super::upkeep;
-use super::{HistoryEnd, Learned, Scan, StatusEvent, Subject, Told};
+use super::{EventWithObject, HistoryBounds, HistoryPage, Provenance, StatusEvent, Subject};
 
 /// Note that holds the highest number that retention took away.
 const PRUNED: &str = "history_pruned";
@@ -40,7 +40,7 @@ pub(super) struct Change<'a> {
     /// The object's own time of the change.
     pub(super) own_ms: Option<i64>,
     pub(super) observed_ms: i64,
-    pub(super) learned: Learned,
+    pub(super) learned: Provenance,
 }
 
 /// Writes the change, unless the status stayed; returns how many rows that made.
@@ -87,22 +87,26 @@ pub(super) fn scan(
     from: u64,
     most: usize,
     wanted: &EventQuery,
-) -> rusqlite::Result<Scan> {
+) -> rusqlite::Result<HistoryPage> {
     let end = end(connection)?;
     let events = after(connection, from, most)?;
     let read_to = match events.last() {
         Some(last) if events.len() == most => last.seq,
-        _ => end.last.max(from),
+        _ => end.last_seq.max(from),
     };
     let mut told = Vec::new();
     for event in events {
         let kind = event.subject.into();
         if admits(wanted, kind, &event.run, &event.to) {
             let object = object(connection, &event)?;
-            told.push(Told { event, object });
+            told.push(EventWithObject { event, object });
         }
     }
-    Ok(Scan { told, read_to, end })
+    Ok(HistoryPage {
+        events: told,
+        read_to,
+        bounds: end,
+    })
 }
 
 /// Tells whether a reader asked for changes like this one.
@@ -148,7 +152,7 @@ pub(super) fn between(
     until: UnixMs,
     wanted: &EventQuery,
     most: usize,
-) -> rusqlite::Result<Vec<Told>> {
+) -> rusqlite::Result<Vec<EventWithObject>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM status_event
          WHERE observed_ms >= ?1 AND (at_ms >= ?1 OR from_status IS NOT NULL)
@@ -161,7 +165,7 @@ pub(super) fn between(
         let event = read(row)?;
         if admits(wanted, event.subject.into(), &event.run, &event.to) {
             let object = object(connection, &event)?;
-            told.push(Told { event, object });
+            told.push(EventWithObject { event, object });
             if told.len() == most {
                 break;
             }
@@ -172,7 +176,7 @@ pub(super) fn between(
 }
 
 /// Reads how far the history reaches.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<HistoryEnd> {
+pub(super) fn end(connection: &Connection) -> rusqlite::Result<HistoryBounds> {
     let history: Option<i64> = connection
         .prepare_cached("SELECT created_ms FROM identity")?
         .query_row([], |row| row.get(0))
@@ -182,10 +186,10 @@ pub(super) fn end(connection: &Connection) -> rusqlite::Result<HistoryEnd> {
         .query_row([], |row| row.get(0))
         .optional()?;
     let pruned = upkeep::note(connection, PRUNED)?.and_then(|text| text.parse().ok());
-    Ok(HistoryEnd {
-        history: history.unwrap_or(0).unsigned_abs(),
-        last: last.unwrap_or(0).unsigned_abs(),
-        pruned: pruned.unwrap_or(0),
+    Ok(HistoryBounds {
+        history_id: history.unwrap_or(0).unsigned_abs(),
+        last_seq: last.unwrap_or(0).unsigned_abs(),
+        pruned_seq: pruned.unwrap_or(0),
     })
 }
 
@@ -198,7 +202,7 @@ pub(super) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<
     )?;
     let Some(top) = top else { return Ok(()) };
     connection.execute("DELETE FROM status_event WHERE observed_ms < ?1", [until.0])?;
-    let before = end(connection)?.pruned;
+    let before = end(connection)?.pruned_seq;
     upkeep::put_note(
         connection,
         PRUNED,
@@ -221,10 +225,10 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StatusEvent> {
         to: row.get(5)?,
         at: UnixMs(row.get(6)?),
         observed: UnixMs(row.get(7)?),
-        learned: Learned::ALL
+        provenance: Provenance::ALL
             .into_iter()
             .find(|way| way.name() == learned)
-            .unwrap_or(Learned::Polled),
+            .unwrap_or(Provenance::Polled),
     })
 }
 

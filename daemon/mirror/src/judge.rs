@@ -3,7 +3,7 @@
 use docks_proto::object::{Phase, Scalar, phase};
 use docks_proto::time::UnixMs;
 
-use super::Learned;
+use super::Provenance;
 
 /// The object's own times, as far as it has them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,10 +79,10 @@ pub(super) fn judge(
     status: &str,
     times: Times,
     observed_ms: i64,
-    learned: Learned,
+    learned: Provenance,
 ) -> Verdict {
     // The answer to an action is later than when it was asked for, and must be seen at once.
-    let own = learned == Learned::OwnAction;
+    let own = learned == Provenance::OwnAction;
     let latest = known.gone_ms.unwrap_or(i64::MIN).max(known.confirmed_ms);
     if !own && observed_ms < latest {
         return Verdict::Stale;
@@ -96,7 +96,7 @@ pub(super) fn judge(
     let goes_back = phase(&known.status) == Phase::Terminal && phase(status) == Phase::Active;
     let seen_before = known.doubt_ms.is_some_and(|before| before < observed_ms);
     // A remote that tells by itself has no replica that lags behind.
-    let polled = learned == Learned::Polled;
+    let polled = learned == Provenance::Polled;
     if goes_back && polled && !seen_before && !times.newer_than(known.times) {
         return Verdict::Doubt;
     }
@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn an_end_is_taken_back_only_by_a_second_later_answer() {
-        let polled = |known: &Known, at| judge(known, "running", running(10), at, Learned::Polled);
+        let polled =
+            |known: &Known, at| judge(known, "running", running(10), at, Provenance::Polled);
         let mut known = ended();
         assert_eq!(polled(&known, 110), Verdict::Doubt);
         known.doubt_ms = Some(110);
@@ -143,21 +144,21 @@ mod tests {
     fn an_end_is_taken_back_at_once_by_a_newer_start_or_by_ourselves() {
         let known = ended();
         let judged = |times, learned| judge(&known, "running", times, 110, learned);
-        assert_eq!(judged(running(60), Learned::Polled), Verdict::Replace);
-        assert_eq!(judged(running(10), Learned::OwnAction), Verdict::Replace);
-        assert_eq!(judged(running(10), Learned::Event), Verdict::Replace);
+        assert_eq!(judged(running(60), Provenance::Polled), Verdict::Replace);
+        assert_eq!(judged(running(10), Provenance::OwnAction), Verdict::Replace);
+        assert_eq!(judged(running(10), Provenance::Event), Verdict::Replace);
     }
 
     #[test]
     fn an_older_answer_changes_nothing() {
         let mut known = ended();
         let failed = |known: &Known, at, learned| judge(known, "failed", running(10), at, learned);
-        assert_eq!(failed(&known, 99, Learned::Polled), Verdict::Stale);
-        assert_eq!(failed(&known, 99, Learned::OwnAction), Verdict::Replace);
-        assert_eq!(failed(&known, 100, Learned::Polled), Verdict::Replace);
+        assert_eq!(failed(&known, 99, Provenance::Polled), Verdict::Stale);
+        assert_eq!(failed(&known, 99, Provenance::OwnAction), Verdict::Replace);
+        assert_eq!(failed(&known, 100, Provenance::Polled), Verdict::Replace);
         known.gone_ms = Some(200);
-        assert_eq!(failed(&known, 150, Learned::Polled), Verdict::Stale);
+        assert_eq!(failed(&known, 150, Provenance::Polled), Verdict::Stale);
         known.same_text = true;
-        assert_eq!(failed(&known, 200, Learned::Polled), Verdict::Replace);
+        assert_eq!(failed(&known, 200, Provenance::Polled), Verdict::Replace);
     }
 }

@@ -41,7 +41,7 @@ pub use event::admits;
 pub use types::*;
 
 use readers::Readers;
-use writer::{Desk, Footing, Writer};
+use writer::{TransactionMode, Writer, WriterContext};
 
 /// Rows from which on a write has a transaction of its own.
 const LARGE: usize = 50;
@@ -70,13 +70,17 @@ pub fn sqlite_version() -> &'static str {
 impl Mirror {
     /// Opens the mirror of the remote `identity` at `path`, or makes it. Blocks.
     ///
-    /// A damaged file is moved aside, which `Opened` says, and mirroring begins anew.
+    /// A damaged file is moved aside, which `OpenReport` says, and mirroring begins anew.
     ///
     /// # Errors
     ///
     /// [`MirrorError::TooNew`] for a newer release's file, [`MirrorError::OtherRemote`]
     /// for another remote's, and what the system says about the path.
-    pub fn open(path: &Path, identity: &str, now: UnixMs) -> Result<(Mirror, Opened), MirrorError> {
+    pub fn open(
+        path: &Path,
+        identity: &str,
+        now: UnixMs,
+    ) -> Result<(Mirror, OpenReport), MirrorError> {
         let (connection, opened) = open::open_writer(path, identity, now)?;
         let readers = Readers::new(path.to_owned())?;
         let writer = Writer::spawn(connection).map_err(|source| MirrorError::Prepare {
@@ -156,7 +160,7 @@ impl Mirror {
     async fn write<T, F>(&self, doing: &'static str, work: F) -> Result<T, MirrorError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&mut WriterContext) -> rusqlite::Result<T> + Send + 'static,
     {
         self.write_many(1, doing, work).await
     }
@@ -169,14 +173,14 @@ impl Mirror {
     ) -> Result<T, MirrorError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Desk) -> rusqlite::Result<T> + Send + 'static,
+        F: FnOnce(&mut WriterContext) -> rusqlite::Result<T> + Send + 'static,
     {
         let footing = if rows < LARGE {
-            Footing::Transaction
+            TransactionMode::Transaction
         } else {
-            Footing::Large
+            TransactionMode::Large
         };
-        let work = move |desk: &mut Desk| work(desk).map_err(MirrorError::during(doing));
+        let work = move |desk: &mut WriterContext| work(desk).map_err(MirrorError::during(doing));
         self.watched(self.inner.writer.run(footing, doing, work).await)
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn runs(
         owner: Value::Text(kind.name().to_owned()),
     };
     let mut listing = source.read(connection, query, || tally(connection, kind))?;
-    listing.confirmed = confirmed(connection, &Resource::List(kind))?;
+    listing.confirmation = confirmed(connection, &Resource::List(kind))?;
     Ok(listing)
 }
 
@@ -56,7 +56,7 @@ pub(super) fn trials(
     } else {
         source.read(connection, query, || source.statuses(connection))?
     };
-    listing.confirmed = Some(confirmed);
+    listing.confirmation = Some(confirmed);
     Ok(Some(listing))
 }
 

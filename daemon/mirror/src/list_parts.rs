@@ -142,7 +142,7 @@ impl Joined {
             body: self.body.into(),
             returned: self.rows,
             total,
-            confirmed: None,
+            confirmation: None,
         }
     }
 }

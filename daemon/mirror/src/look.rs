@@ -6,7 +6,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use super::{Look, Resource};
+use super::{ObservationWindow, Resource};
 
 /// Looks that are no further apart belong to one stretch: three of the slowest regular ones.
 const TOGETHER: Duration = Duration::from_secs(180);
@@ -50,7 +50,7 @@ pub(super) fn of_run(
     kind: RunKind,
     run: &str,
     trials: bool,
-) -> rusqlite::Result<Vec<Look>> {
+) -> rusqlite::Result<Vec<ObservationWindow>> {
     let mut statement = connection.prepare_cached(
         "SELECT from_ms, until_ms FROM look WHERE what = ?1 AND id = ?2
          UNION ALL SELECT from_ms, until_ms FROM look WHERE what = ?1 AND id = ?3
@@ -62,12 +62,12 @@ pub(super) fn of_run(
         (kind.name(), "")
     };
     let rows = statement.query_map(params![what, list, run], |row| {
-        Ok(Look {
+        Ok(ObservationWindow {
             from: UnixMs(row.get(0)?),
             until: UnixMs(row.get(1)?),
         })
     })?;
-    let mut merged: Vec<Look> = Vec::new();
+    let mut merged: Vec<ObservationWindow> = Vec::new();
     for look in rows {
         let look = look?;
         match merged.last_mut() {

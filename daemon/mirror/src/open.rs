@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 use rusqlite_migration::{HookError, Migrations, MigrationsBuilder};
 
 use super::error::damages;
-use super::{MirrorError, Opened, list_parts, trial_rows};
+use super::{MirrorError, OpenReport, list_parts, trial_rows};
 
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations");
 
@@ -48,14 +48,14 @@ pub(super) fn open_writer(
     path: &Path,
     identity: &str,
     now: UnixMs,
-) -> Result<(Connection, Opened), MirrorError> {
+) -> Result<(Connection, OpenReport), MirrorError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(MirrorError::OldSqlite {
             found: rusqlite::version(),
         });
     }
-    let mut opened = Opened {
-        fresh: prepare(path)?,
+    let mut opened = OpenReport {
+        created: prepare(path)?,
         set_aside: None,
     };
     let connection = match attempt(path, identity, now) {
@@ -65,7 +65,7 @@ pub(super) fn open_writer(
             tracing::warn!(path = %path.display(), aside = %aside.display(), %why,
                 "the mirror was damaged; it was set aside and a new one begins");
             opened.set_aside = Some(aside);
-            opened.fresh = prepare(path)?;
+            opened.created = prepare(path)?;
             attempt(path, identity, now).map_err(|failure| failure.into_error(path))?
         }
         Err(Failure::Other(error)) => return Err(error),

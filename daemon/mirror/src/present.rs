@@ -6,7 +6,7 @@ use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::event::{admits, end};
-use super::{Present, StatusEvent, Subject};
+use super::{StateSnapshot, StatusEvent, Subject};
 
 /// Active runs that are told to whoever names none, per kind.
 const MOST_ACTIVE: usize = 10_000;
@@ -15,10 +15,13 @@ const MOST_ACTIVE: usize = 10_000;
 ///
 /// Named runs come whatever their status, with their trials where they are few; without names all
 /// active runs do.
-pub(super) fn read(connection: &Connection, wanted: &EventQuery) -> rusqlite::Result<Present> {
-    let mut present = Present {
-        end: end(connection)?,
-        ..Present::default()
+pub(super) fn read(
+    connection: &Connection,
+    wanted: &EventQuery,
+) -> rusqlite::Result<StateSnapshot> {
+    let mut present = StateSnapshot {
+        bounds: end(connection)?,
+        ..StateSnapshot::default()
     };
     let wants = |kind: ObjectKind| wanted.kinds.is_empty() || wanted.kinds.contains(&kind);
     for kind in RunKind::ALL

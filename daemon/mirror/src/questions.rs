@@ -7,9 +7,10 @@ use docks_proto::time::UnixMs;
 use rusqlite::Connection;
 
 use super::{
-    Confirmed, Listing, Look, LooseRun, Mirror, MirrorError, Present, Resolution, Resource, Scan,
-    Stats, StatusEvent, StatusOf, Stored, Subject, Summary, Told, all_trials, event, list, look,
-    open, present, resolve, run, seen, summary, trial, upkeep,
+    Confirmation, EventWithObject, HistoryPage, Listing, Mirror, MirrorError, ObservationWindow,
+    Resolution, Resource, StateSnapshot, Stats, StatusEvent, StatusScope, StoredObject, Subject,
+    Summary, UnsettledRun, all_trials, event, list, look, open, present, resolve, run, seen,
+    summary, trial, upkeep,
 };
 
 impl Mirror {
@@ -60,7 +61,7 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn loose_runs(&self, most: usize) -> Result<Vec<LooseRun>, MirrorError> {
+    pub async fn unsettled_runs(&self, most: usize) -> Result<Vec<UnsettledRun>, MirrorError> {
         self.read("list runs with trials to come", move |c| {
             all_trials::loose_runs(c, most)
         })
@@ -72,7 +73,7 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn run(&self, kind: RunKind, id: &str) -> Result<Option<Stored>, MirrorError> {
+    pub async fn run(&self, kind: RunKind, id: &str) -> Result<Option<StoredObject>, MirrorError> {
         let id = id.to_owned();
         self.read("read a run", move |c| run::get(c, kind, &id))
             .await
@@ -83,7 +84,7 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn trial(&self, run: &str, trial: &str) -> Result<Option<Stored>, MirrorError> {
+    pub async fn trial(&self, run: &str, trial: &str) -> Result<Option<StoredObject>, MirrorError> {
         let (run, trial) = (run.to_owned(), trial.to_owned());
         self.read("read a trial", move |c| trial::get(c, &run, &trial))
             .await
@@ -118,7 +119,10 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn confirmed(&self, resource: &Resource) -> Result<Option<Confirmed>, MirrorError> {
+    pub async fn confirmation(
+        &self,
+        resource: &Resource,
+    ) -> Result<Option<Confirmation>, MirrorError> {
         let resource = resource.clone();
         self.read("read an age", move |c| seen::confirmed(c, &resource))
             .await
@@ -129,7 +133,7 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn seen_statuses(&self, of: StatusOf) -> Result<Vec<String>, MirrorError> {
+    pub async fn seen_statuses(&self, of: StatusScope) -> Result<Vec<String>, MirrorError> {
         self.read("list statuses", move |c| summary::statuses(c, of))
             .await
     }
@@ -166,7 +170,11 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn events(&self, after: u64, most: usize) -> Result<Vec<StatusEvent>, MirrorError> {
+    pub async fn events_after(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<StatusEvent>, MirrorError> {
         self.read("read the history", move |c| event::after(c, after, most))
             .await
     }
@@ -176,12 +184,12 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn scan(
+    pub async fn history_page(
         &self,
         from: u64,
         most: usize,
         wanted: &EventQuery,
-    ) -> Result<Scan, MirrorError> {
+    ) -> Result<HistoryPage, MirrorError> {
         let wanted = wanted.clone();
         self.read("read the history", move |c| {
             event::scan(c, from, most, &wanted)
@@ -194,7 +202,7 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn present(&self, wanted: &EventQuery) -> Result<Present, MirrorError> {
+    pub async fn state_snapshot(&self, wanted: &EventQuery) -> Result<StateSnapshot, MirrorError> {
         let wanted = wanted.clone();
         self.read("read the present state", move |c| present::read(c, &wanted))
             .await
@@ -210,7 +218,7 @@ impl Mirror {
         &self,
         from: u64,
         runs: Vec<String>,
-    ) -> Result<(Scan, Vec<Progress>), MirrorError> {
+    ) -> Result<(HistoryPage, Vec<Progress>), MirrorError> {
         self.read("count trials", move |c| {
             let since = event::scan(c, from, usize::MAX, &EventQuery::default())?;
             let mut all = Vec::new();
@@ -244,13 +252,13 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn history(
+    pub async fn run_history(
         &self,
         kind: RunKind,
         run: &str,
         trial: Option<&str>,
         most: usize,
-    ) -> Result<(Vec<StatusEvent>, Vec<Look>), MirrorError> {
+    ) -> Result<(Vec<StatusEvent>, Vec<ObservationWindow>), MirrorError> {
         let (run, trial) = (run.to_owned(), trial.map(str::to_owned));
         self.read("read the history of a run", move |c| {
             let mut events = event::of_run(c, &run, trial.as_deref(), most)?;
@@ -268,13 +276,13 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn changes(
+    pub async fn changes_between(
         &self,
         since: UnixMs,
         until: UnixMs,
         wanted: &EventQuery,
         most: usize,
-    ) -> Result<Vec<Told>, MirrorError> {
+    ) -> Result<Vec<EventWithObject>, MirrorError> {
         let wanted = wanted.clone();
         self.read("read what changed", move |c| {
             event::between(c, since, until, &wanted, most)
@@ -287,7 +295,7 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn note(&self, key: &str) -> Result<Option<String>, MirrorError> {
+    pub async fn read_note(&self, key: &str) -> Result<Option<String>, MirrorError> {
         let key = key.to_owned();
         self.read("read a note", move |c| upkeep::note(c, &key))
             .await

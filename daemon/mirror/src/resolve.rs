@@ -17,14 +17,14 @@ pub(super) fn run(
     given: &str,
 ) -> rusqlite::Result<Resolution> {
     if given.is_empty() {
-        return Ok(Resolution::Nothing);
+        return Ok(Resolution::NotFound);
     }
     let exact = connection
         .prepare_cached("SELECT id FROM runs WHERE kind = ?1 AND id = ?2")?
         .query_row([kind.name(), given], |row| row.get(0))
         .optional()?;
     if let Some(id) = exact {
-        return Ok(Resolution::One(id));
+        return Ok(Resolution::Unique(id));
     }
     let named = candidates(
         connection,
@@ -36,7 +36,7 @@ pub(super) fn run(
         |_| true,
     )?;
     if named.len() > 1 {
-        return Ok(Resolution::Several(placed(connection, kind, named)?));
+        return Ok(Resolution::Ambiguous(placed(connection, kind, named)?));
     }
     if !named.is_empty() {
         return Ok(resolution(named));
@@ -59,21 +59,21 @@ pub(super) fn trial(
     given: &str,
 ) -> rusqlite::Result<Resolution> {
     if given.is_empty() {
-        return Ok(Resolution::Nothing);
+        return Ok(Resolution::NotFound);
     }
     let list: Option<i64> = connection
         .prepare_cached("SELECT seq FROM trial_list WHERE run = ?1")?
         .query_row([run], |row| row.get(0))
         .optional()?;
     let Some(list) = list else {
-        return Ok(Resolution::Nothing);
+        return Ok(Resolution::NotFound);
     };
     let exact = connection
         .prepare_cached("SELECT id FROM trials WHERE list = ?1 AND id = ?2")?
         .query_row(params![list, given], |row| row.get(0))
         .optional()?;
     if let Some(id) = exact {
-        return Ok(Resolution::One(id));
+        return Ok(Resolution::Unique(id));
     }
     let named = candidates(
         connection,
@@ -150,8 +150,8 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
 
 fn resolution(mut found: Vec<Candidate>) -> Resolution {
     match found.len() {
-        0 => Resolution::Nothing,
-        1 => Resolution::One(found.swap_remove(0).id),
-        _ => Resolution::Several(found),
+        0 => Resolution::NotFound,
+        1 => Resolution::Unique(found.swap_remove(0).id),
+        _ => Resolution::Ambiguous(found),
     }
 }

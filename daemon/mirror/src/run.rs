@@ -12,7 +12,7 @@ use super::event::{Change, record};
 use super::judge::{Known, Times, Verdict, judge};
 use super::seen::{RUN_CONFIRMED, Sighting, regroup};
 use super::sweep::Sweeps;
-use super::{Changed, RunBatch, Stored, Subject};
+use super::{RunBatch, StoredObject, Subject, WriteSummary};
 
 /// An object that arrived, with what is read from it.
 struct Arrival<'a> {
@@ -51,8 +51,8 @@ pub(super) fn put(
     connection: &Connection,
     sweeps: &mut Sweeps,
     batch: &RunBatch,
-) -> rusqlite::Result<Changed> {
-    let mut changed = Changed::default();
+) -> rusqlite::Result<WriteSummary> {
+    let mut changed = WriteSummary::default();
     let mut sightings = Vec::with_capacity(batch.objects.len());
     let mut at_ms = batch.observed_at.0;
     for arrival in last_of_each(&batch.objects) {
@@ -63,7 +63,7 @@ pub(super) fn put(
                 &arrival.columns.status,
                 arrival.times,
                 batch.observed_at.0,
-                batch.learned,
+                batch.provenance,
             )
         });
         let (seq, observation) = match (&found, verdict) {
@@ -73,7 +73,7 @@ pub(super) fn put(
                     Verdict::Stale => changed.unchanged += 1,
                     Verdict::Doubt => {
                         doubt(connection, found.seq, Some(batch.observed_at.0))?;
-                        changed.doubted += 1;
+                        changed.deferred += 1;
                     }
                     Verdict::Same => {
                         if found.known.doubt_ms.is_some() {
@@ -254,7 +254,7 @@ fn note_change(
             to: status,
             own_ms: arrival.times.of_change(status, from.is_none()),
             observed_ms: batch.observed_at.0,
-            learned: batch.learned,
+            learned: batch.provenance,
         },
     )
 }
@@ -264,7 +264,7 @@ pub(super) fn get(
     connection: &Connection,
     kind: RunKind,
     id: &str,
-) -> rusqlite::Result<Option<Stored>> {
+) -> rusqlite::Result<Option<StoredObject>> {
     connection
         .prepare_cached(&format!(
             "SELECT r.id, r.body, r.status, {RUN_CONFIRMED}, r.gone_ms
@@ -275,8 +275,8 @@ pub(super) fn get(
 }
 
 /// Reads id, text, status, time of confirmation and of the tombstone, in this order.
-pub(super) fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<Stored> {
-    Ok(Stored {
+pub(super) fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredObject> {
+    Ok(StoredObject {
         id: row.get(0)?,
         text: row.get(1)?,
         status: row.get(2)?,

@@ -9,7 +9,7 @@ use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::event::signed;
-use super::{Confirmed, Resource};
+use super::{Confirmation, Resource};
 use docks_proto::freshness::Validator;
 
 /// SQL for when a run was confirmed: through an answer it was in, or by itself.
@@ -83,15 +83,15 @@ fn advance(connection: &Connection, group: i64, at_ms: i64) -> rusqlite::Result<
 pub(super) fn confirmed(
     connection: &Connection,
     resource: &Resource,
-) -> rusqlite::Result<Option<Confirmed>> {
+) -> rusqlite::Result<Option<Confirmation>> {
     let read = |row: &Row<'_>| {
         let at: Option<i64> = row.get(0)?;
         let validator: Option<String> = row.get(1)?;
         let whole: bool = row.get(2)?;
-        Ok(at.map(|at| Confirmed {
+        Ok(at.map(|at| Confirmation {
             at: UnixMs(at),
             validator: validator.map(Validator),
-            whole,
+            complete: whole,
         }))
     };
     let found = match resource {
@@ -121,7 +121,7 @@ pub(super) fn confirmed(
 pub(super) fn confirm(
     connection: &Connection,
     resource: &Resource,
-    new: &Confirmed,
+    new: &Confirmation,
 ) -> rusqlite::Result<()> {
     if !matches!(resource, Resource::Trials(_)) {
         super::look::note(connection, resource, new.at)?;
@@ -143,7 +143,11 @@ pub(super) fn confirm(
     }
 }
 
-fn confirm_list(connection: &Connection, kind: RunKind, new: &Confirmed) -> rusqlite::Result<()> {
+fn confirm_list(
+    connection: &Connection,
+    kind: RunKind,
+    new: &Confirmation,
+) -> rusqlite::Result<()> {
     let old: Option<(Option<String>, Option<i64>)> = connection
         .prepare_cached(
             "SELECT validator, observation FROM confirmation WHERE kind = ?1 AND id = ''",
@@ -187,7 +191,7 @@ fn store(
     connection: &Connection,
     kind: RunKind,
     id: &str,
-    new: &Confirmed,
+    new: &Confirmation,
     doubted: bool,
     observation: Option<i64>,
 ) -> rusqlite::Result<()> {
@@ -204,7 +208,7 @@ fn store(
             id,
             new.at.0,
             validator,
-            new.whole,
+            new.complete,
             observation
         ])
         .map(drop)

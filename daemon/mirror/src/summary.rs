@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::event::signed;
 use super::seen::{RUN_CONFIRMED, confirmed};
-use super::{ActiveRun, ListState, Resource, StatusOf, Summary, TrialsDue};
+use super::{ActiveRun, ListState, Resource, StatusScope, Summary, TrialsDue};
 
 /// Active runs per kind, and rows that are walked to find their places.
 const MOST: i64 = 10_000;
@@ -22,7 +22,7 @@ pub(super) fn read(connection: &Connection, most_due: usize) -> rusqlite::Result
         let rows = sum(connection, "rows", kind)?;
         summary.lists.push(ListState {
             kind,
-            confirmed: confirmed(connection, &Resource::List(kind))?,
+            confirmation: confirmed(connection, &Resource::List(kind))?,
             rows,
         });
         summary.active.extend(active(connection, kind, rows)?);
@@ -127,7 +127,7 @@ fn due(connection: &Connection, most: usize) -> rusqlite::Result<Vec<TrialsDue>>
         Ok(TrialsDue {
             run: row.get(0)?,
             ended: !row.get::<_, bool>(1)?,
-            trials_confirmed: row.get::<_, Option<i64>>(2)?.map(UnixMs),
+            trials_confirmed_at: row.get::<_, Option<i64>>(2)?.map(UnixMs),
         })
     })?;
     rows.collect()
@@ -160,13 +160,13 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RowCounts> {
 }
 
 /// Lists every status that was ever seen, tombstones' too.
-pub(super) fn statuses(connection: &Connection, of: StatusOf) -> rusqlite::Result<Vec<String>> {
+pub(super) fn statuses(connection: &Connection, of: StatusScope) -> rusqlite::Result<Vec<String>> {
     match of {
-        StatusOf::Runs(kind) => connection
+        StatusScope::Runs(kind) => connection
             .prepare_cached("SELECT status FROM tally WHERE kind = ?1 AND status <> ''")?
             .query_map([kind.name()], |row| row.get(0))?
             .collect(),
-        StatusOf::Trials => connection
+        StatusScope::Trials => connection
             .prepare_cached("SELECT status FROM trial_status WHERE status <> ''")?
             .query_map([], |row| row.get(0))?
             .collect(),

@@ -11,7 +11,7 @@ use super::trial_rows::{
     Arrival, Found, find, grow, insert, last_of_each, last_position, list, match_stored, update,
 };
 use super::trial_words::Words;
-use super::{Changed, Learned, Resource, Stored, Subject};
+use super::{Provenance, Resource, StoredObject, Subject, WriteSummary};
 use docks_proto::freshness::Validator;
 
 /// Trials that arrived together, or one by itself, with what is read from them.
@@ -20,14 +20,14 @@ pub(super) struct TrialBatch {
     arrivals: Vec<Arrival>,
     words: Words,
     pub(super) at: UnixMs,
-    pub(super) learned: Learned,
+    pub(super) learned: Provenance,
     /// Trials that have not ended.
     active: u64,
 }
 
 impl TrialBatch {
     /// Reads the objects. Whoever brings them does that, and not the one thread that writes.
-    pub(super) fn new(run: &str, objects: Vec<RawObject>, at: UnixMs, learned: Learned) -> Self {
+    pub(super) fn new(run: &str, objects: Vec<RawObject>, at: UnixMs, learned: Provenance) -> Self {
         let arrivals = last_of_each(objects);
         let mut words = Words::default();
         let mut active = 0;
@@ -51,18 +51,18 @@ pub(super) fn put_all(
     connection: &Connection,
     mut batch: TrialBatch,
     validator: Option<&Validator>,
-) -> rusqlite::Result<Changed> {
+) -> rusqlite::Result<WriteSummary> {
     let list = list(connection, &batch.run)?;
-    let mut changed = Changed {
+    let mut changed = WriteSummary {
         active: batch.active,
-        ..Changed::default()
+        ..WriteSummary::default()
     };
     if list.confirmed_ms.is_some_and(|at| batch.at.0 < at) {
         changed.unchanged = batch.arrivals.len() as u64;
         return Ok(changed);
     }
     if batch.arrivals.is_empty() && list.rows > 0 {
-        changed.suspicious = true;
+        changed.ignored_empty_list = true;
         return Ok(changed);
     }
     let missing = match_stored(connection, list.seq, &mut batch.arrivals)?;
@@ -89,17 +89,20 @@ pub(super) fn put_all(
     let rows = signed(changed.inserted) - signed(changed.removed) + signed(revived as u64);
     grow(connection, list.seq, rows)?;
     // Under a doubt the whole answer must come again, not "as before".
-    let validator = validator.filter(|_| changed.doubted == 0);
+    let validator = validator.filter(|_| changed.deferred == 0);
     confirm(connection, &batch.run, batch.at.0, validator)?;
     Ok(changed)
 }
 
 /// Writes one trial; where the list has it not yet, it comes last.
-pub(super) fn put_one(connection: &Connection, mut batch: TrialBatch) -> rusqlite::Result<Changed> {
+pub(super) fn put_one(
+    connection: &Connection,
+    mut batch: TrialBatch,
+) -> rusqlite::Result<WriteSummary> {
     let list = list(connection, &batch.run)?;
-    let mut changed = Changed {
+    let mut changed = WriteSummary {
         active: batch.active,
-        ..Changed::default()
+        ..WriteSummary::default()
     };
     let arrivals = std::mem::take(&mut batch.arrivals);
     let batch = &batch;
@@ -159,7 +162,7 @@ fn put(
     batch: &TrialBatch,
     arrival: &Arrival,
     position: i64,
-    changed: &mut Changed,
+    changed: &mut WriteSummary,
 ) -> rusqlite::Result<()> {
     let status = &arrival.columns.status;
     let from = match (&arrival.found, arrival.verdict(batch)) {
@@ -170,7 +173,7 @@ fn put(
             } else {
                 settle(connection, batch, found, verdict, position)?;
                 match verdict {
-                    Verdict::Doubt => changed.doubted += 1,
+                    Verdict::Doubt => changed.deferred += 1,
                     _ => changed.unchanged += 1,
                 }
                 return Ok(());
@@ -263,7 +266,7 @@ pub(super) fn get(
     connection: &Connection,
     run: &str,
     trial: &str,
-) -> rusqlite::Result<Option<Stored>> {
+) -> rusqlite::Result<Option<StoredObject>> {
     connection
         .prepare_cached(
             "SELECT t.id, t.body, t.status,

@@ -15,7 +15,7 @@ use docks_proto::freshness::Validator;
 
 /// How a change was learned, kept in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Learned {
+pub enum Provenance {
     /// Seen in an answer that was polled.
     Polled,
     /// Told by the remote itself, when it happened.
@@ -24,17 +24,17 @@ pub enum Learned {
     OwnAction,
 }
 
-impl Learned {
+impl Provenance {
     /// All of them.
-    pub const ALL: [Learned; 3] = [Learned::Polled, Learned::Event, Learned::OwnAction];
+    pub const ALL: [Provenance; 3] = [Provenance::Polled, Provenance::Event, Provenance::OwnAction];
 
     /// Returns the word that the history keeps.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Learned::Polled => "polled",
-            Learned::Event => "event",
-            Learned::OwnAction => "own_action",
+            Provenance::Polled => "polled",
+            Provenance::Event => "event",
+            Provenance::OwnAction => "own_action",
         }
     }
 }
@@ -52,13 +52,13 @@ pub enum Resource {
 
 /// When a resource was last confirmed by the remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmed {
+pub struct Confirmation {
     /// When.
     pub at: UnixMs,
     /// Validator of that answer.
     pub validator: Option<Validator>,
     /// Whether everything of the resource is in the mirror (a list: a sweep ended).
-    pub whole: bool,
+    pub complete: bool,
 }
 
 /// Rows of a list, ready to send.
@@ -71,12 +71,12 @@ pub struct Listing {
     /// How many match before the cut.
     pub total: u64,
     /// When the list was confirmed; `None` when it never was.
-    pub confirmed: Option<Confirmed>,
+    pub confirmation: Option<Confirmation>,
 }
 
 /// One stored object.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub struct StoredObject {
     /// Key in the mirror: its id.
     pub id: String,
     /// Its text.
@@ -93,11 +93,11 @@ pub struct Stored {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
     /// Exactly one object: its full id.
-    One(String),
+    Unique(String),
     /// Several: at most 20 of them.
-    Several(Vec<Candidate>),
+    Ambiguous(Vec<Candidate>),
     /// None.
-    Nothing,
+    NotFound,
 }
 
 /// Objects that arrived together and are written in one transaction.
@@ -110,23 +110,21 @@ pub struct RunBatch {
     /// When the request that brought them began.
     pub observed_at: UnixMs,
     /// How they were learned.
-    pub learned: Learned,
-    /// Sweep that they belong to, so that its end can tell which rows it did not see.
-    pub sweep: Option<u64>,
+    pub provenance: Provenance,
 }
 
 /// What opening found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenReport {
     /// Whether the file was made now.
-    pub fresh: bool,
+    pub created: bool,
     /// Where a file that was no usable mirror was moved.
     pub set_aside: Option<PathBuf>,
 }
 
 /// What a write did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Changed {
+pub struct WriteSummary {
     /// Objects that were not there.
     pub inserted: u64,
     /// Objects with another text than before, and tombstones that came back.
@@ -141,14 +139,14 @@ pub struct Changed {
     pub active: u64,
     /// Objects whose stored text stays because the answer took back an end; a second,
     /// later answer that says the same is believed.
-    pub doubted: u64,
+    pub deferred: u64,
     /// Whether the answer was empty for a run that has trials, and so removed nothing.
-    pub suspicious: bool,
+    pub ignored_empty_list: bool,
 }
 
 /// Whose statuses are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StatusOf {
+pub enum StatusScope {
     /// Runs of a kind.
     Runs(RunKind),
     /// Trials of all runs.
@@ -174,7 +172,7 @@ pub struct ListState {
     /// Which.
     pub kind: RunKind,
     /// When it was confirmed.
-    pub confirmed: Option<Confirmed>,
+    pub confirmation: Option<Confirmation>,
     /// Live rows.
     pub rows: u64,
 }
@@ -197,7 +195,7 @@ pub struct ActiveRun {
 
 /// A run whose trials may be others than those mirrored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LooseRun {
+pub struct UnsettledRun {
     /// Its id.
     pub id: String,
     /// Whether it has not ended.
@@ -205,7 +203,7 @@ pub struct LooseRun {
     /// Whether its trials are due.
     pub due: bool,
     /// When its trials were last confirmed; `None` when they were never mirrored.
-    pub confirmed: Option<UnixMs>,
+    pub trials_confirmed_at: Option<UnixMs>,
 }
 
 /// A run whose trials should be fetched.
@@ -216,7 +214,7 @@ pub struct TrialsDue {
     /// Whether it has ended.
     pub ended: bool,
     /// When its trials were last confirmed; `None` when they were never mirrored.
-    pub trials_confirmed: Option<UnixMs>,
+    pub trials_confirmed_at: Option<UnixMs>,
 }
 
 /// Size of the mirror.
@@ -257,12 +255,12 @@ pub struct StatusEvent {
     /// When the request that showed it began.
     pub observed: UnixMs,
     /// How it was learned.
-    pub learned: Learned,
+    pub provenance: Provenance,
 }
 
 /// A change with its object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct EventWithObject {
     /// The change.
     pub event: StatusEvent,
     /// The object as it is now, with the status of the change.
@@ -271,31 +269,31 @@ pub struct Told {
 
 /// How far the history reaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct HistoryEnd {
+pub struct HistoryBounds {
     /// Tells this history from that of a mirror made anew.
-    pub history: u64,
+    pub history_id: u64,
     /// Number of the last change.
-    pub last: u64,
+    pub last_seq: u64,
     /// Highest number that retention took away; 0 when it took none.
-    pub pruned: u64,
+    pub pruned_seq: u64,
 }
 
 /// A part of the history that was read.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Scan {
+pub struct HistoryPage {
     /// What of it was asked for, oldest first.
-    pub told: Vec<Told>,
+    pub events: Vec<EventWithObject>,
     /// Number up to which everything was read.
     pub read_to: u64,
     /// How far the history reaches.
-    pub end: HistoryEnd,
+    pub bounds: HistoryBounds,
 }
 
 /// How things are, and how far the history goes that led there.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Present {
+pub struct StateSnapshot {
     /// Up to which change.
-    pub end: HistoryEnd,
+    pub bounds: HistoryBounds,
     /// Runs, then trials.
     pub objects: Vec<ObjectState>,
     /// Counts of the runs that were named.
@@ -304,7 +302,7 @@ pub struct Present {
 
 /// A stretch of time in which something was looked at again and again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct ObservationWindow {
     /// First look.
     pub from: UnixMs,
     /// Last look.

@@ -21,14 +21,14 @@ use super::sweep::Sweeps;
 const QUEUE: usize = 64;
 
 /// What a job works with.
-pub(super) struct Desk {
+pub(super) struct WriterContext {
     pub(super) connection: Connection,
     pub(super) sweeps: Sweeps,
 }
 
 /// Whether a job runs inside the shared transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Footing {
+pub(super) enum TransactionMode {
     Transaction,
     /// So many rows that a transaction of its own costs no more.
     Large,
@@ -37,13 +37,13 @@ pub(super) enum Footing {
 }
 
 enum Message {
-    Job(Footing, Box<dyn Job>),
+    Job(TransactionMode, Box<dyn Job>),
     Close(oneshot::Sender<()>),
 }
 
 trait Job: Send {
     /// Does the work; `false` asks for it to be taken back.
-    fn work(&mut self, desk: &mut Desk) -> bool;
+    fn work(&mut self, desk: &mut WriterContext) -> bool;
     /// Answers whoever waits.
     fn reply(self: Box<Self>, commit: Result<(), Arc<rusqlite::Error>>);
 }
@@ -58,9 +58,9 @@ struct Task<T, F> {
 impl<T, F> Job for Task<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Desk) -> Result<T, MirrorError> + Send,
+    F: FnOnce(&mut WriterContext) -> Result<T, MirrorError> + Send,
 {
-    fn work(&mut self, desk: &mut Desk) -> bool {
+    fn work(&mut self, desk: &mut WriterContext) -> bool {
         let work = self.work.take().expect("a job is done once");
         let result = catch_unwind(AssertUnwindSafe(|| work(desk))).unwrap_or_else(|_| {
             tracing::error!(doing = self.doing, "a write to the mirror panicked");
@@ -105,7 +105,7 @@ impl Writer {
             version: AtomicU64::new(1),
             bell: watch::Sender::new(1),
         });
-        let mut desk = Desk {
+        let mut desk = WriterContext {
             connection,
             sweeps: Sweeps::default(),
         };
@@ -131,13 +131,13 @@ impl Writer {
     /// Has `work` done on the thread; answers after its commit.
     pub(super) async fn run<T, F>(
         &self,
-        footing: Footing,
+        footing: TransactionMode,
         doing: &'static str,
         work: F,
     ) -> Result<T, MirrorError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Desk) -> Result<T, MirrorError> + Send + 'static,
+        F: FnOnce(&mut WriterContext) -> Result<T, MirrorError> + Send + 'static,
     {
         let (to, answer) = oneshot::channel();
         let task = Box::new(Task {
@@ -167,7 +167,7 @@ impl Writer {
     }
 }
 
-fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, shown: &Shown) {
+fn serve(desk: &mut WriterContext, mut messages: mpsc::Receiver<Message>, shown: &Shown) {
     let mut waiting = messages.blocking_recv();
     while let Some(message) = waiting.take() {
         match message {
@@ -175,18 +175,18 @@ fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, shown: &Shown) 
                 let _ = done.send(());
                 return;
             }
-            Message::Job(Footing::Alone, mut job) => {
+            Message::Job(TransactionMode::Alone, mut job) => {
                 let before = desk.connection.total_changes();
                 job.work(desk);
                 show(desk, before, shown);
                 job.reply(Ok(()));
             }
-            Message::Job(Footing::Large, job) => transact(desk, vec![job], shown),
-            Message::Job(Footing::Transaction, job) => {
+            Message::Job(TransactionMode::Large, job) => transact(desk, vec![job], shown),
+            Message::Job(TransactionMode::Transaction, job) => {
                 let mut group = vec![job];
                 while group.len() < QUEUE {
                     match messages.try_recv() {
-                        Ok(Message::Job(Footing::Transaction, job)) => group.push(job),
+                        Ok(Message::Job(TransactionMode::Transaction, job)) => group.push(job),
                         Ok(other) => {
                             waiting = Some(other);
                             break;
@@ -204,7 +204,7 @@ fn serve(desk: &mut Desk, mut messages: mpsc::Receiver<Message>, shown: &Shown) 
 }
 
 /// Does a group in one transaction and answers it.
-fn transact(desk: &mut Desk, group: Vec<Box<dyn Job>>, shown: &Shown) {
+fn transact(desk: &mut WriterContext, group: Vec<Box<dyn Job>>, shown: &Shown) {
     let before = desk.connection.total_changes();
     let single = group.len() == 1;
     let mut done: Vec<Box<dyn Job>> = Vec::with_capacity(group.len());
@@ -230,7 +230,11 @@ fn transact(desk: &mut Desk, group: Vec<Box<dyn Job>>, shown: &Shown) {
 }
 
 /// Does one job behind a savepoint; an error means that the whole transaction is lost.
-fn attempt(desk: &mut Desk, job: &mut dyn Job, single: bool) -> Result<(), Arc<rusqlite::Error>> {
+fn attempt(
+    desk: &mut WriterContext,
+    job: &mut dyn Job,
+    single: bool,
+) -> Result<(), Arc<rusqlite::Error>> {
     // Alone in its transaction, it needs no savepoint, which would copy each page it changes.
     if !single {
         statement(desk, "SAVEPOINT job")?;
@@ -253,7 +257,7 @@ fn attempt(desk: &mut Desk, job: &mut dyn Job, single: bool) -> Result<(), Arc<r
     }
 }
 
-fn statement(desk: &Desk, sql: &str) -> Result<(), Arc<rusqlite::Error>> {
+fn statement(desk: &WriterContext, sql: &str) -> Result<(), Arc<rusqlite::Error>> {
     desk.connection
         .prepare_cached(sql)
         .and_then(|mut statement| statement.execute([]))
@@ -262,7 +266,7 @@ fn statement(desk: &Desk, sql: &str) -> Result<(), Arc<rusqlite::Error>> {
 }
 
 /// Lets readers' caches know that something changed.
-fn show(desk: &Desk, before: u64, shown: &Shown) {
+fn show(desk: &WriterContext, before: u64, shown: &Shown) {
     if desk.connection.total_changes() != before {
         let version = shown.version.fetch_add(1, Ordering::AcqRel) + 1;
         shown.bell.send_replace(version);
@@ -274,15 +278,15 @@ mod tests {
     use super::*;
 
     async fn note(writer: &Writer, key: &'static str) -> Result<(), MirrorError> {
-        note_as(Footing::Transaction, writer, key).await
+        note_as(TransactionMode::Transaction, writer, key).await
     }
 
     async fn note_as(
-        footing: Footing,
+        footing: TransactionMode,
         writer: &Writer,
         key: &'static str,
     ) -> Result<(), MirrorError> {
-        let work = move |desk: &mut Desk| {
+        let work = move |desk: &mut WriterContext| {
             crate::upkeep::put_note(&desk.connection, key, "x")
                 .map_err(MirrorError::during("write"))?;
             assert!(key != "panics", "a defect");
@@ -292,12 +296,15 @@ mod tests {
     }
 
     async fn count(writer: &Writer) -> i64 {
-        let work = |desk: &mut Desk| {
+        let work = |desk: &mut WriterContext| {
             let sql = "SELECT count(*) FROM note";
             let found = desk.connection.query_row(sql, [], |row| row.get(0));
             found.map_err(MirrorError::during("count"))
         };
-        writer.run(Footing::Alone, "count", work).await.unwrap()
+        writer
+            .run(TransactionMode::Alone, "count", work)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -313,7 +320,7 @@ mod tests {
         assert!(a.is_ok() && c.is_ok());
         assert!(matches!(b, Err(MirrorError::Panicked { .. })));
         assert_eq!(count(&writer).await, 2);
-        let large = Footing::Large;
+        let large = TransactionMode::Large;
         let (a, b, c) = tokio::join!(
             note(&writer, "beside"),
             note_as(large, &writer, "panics"),
@@ -329,14 +336,14 @@ mod tests {
     async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
         let writer = Writer::spawn(super::super::open::in_memory()).unwrap();
         // What SQLite does by itself on a full disk.
-        let lose = |desk: &mut Desk| {
+        let lose = |desk: &mut WriterContext| {
             desk.connection
                 .execute_batch("ROLLBACK")
                 .map_err(MirrorError::during("lose"))
         };
         // One write holds the thread while the others queue up behind it.
         let (held, hold) = std::sync::mpsc::channel::<()>();
-        let wait = move |_: &mut Desk| {
+        let wait = move |_: &mut WriterContext| {
             let _ = hold.recv();
             Ok(())
         };
@@ -345,9 +352,9 @@ mod tests {
             drop(held);
         };
         let (_, first, lost, last, ()) = tokio::join!(
-            writer.run(Footing::Alone, "wait", wait),
+            writer.run(TransactionMode::Alone, "wait", wait),
             note(&writer, "first"),
-            writer.run(Footing::Transaction, "lose", lose),
+            writer.run(TransactionMode::Transaction, "lose", lose),
             note(&writer, "last"),
             release,
         );

@@ -4,10 +4,10 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::writer::{Desk, Footing};
+use super::writer::{TransactionMode, WriterContext};
 use super::{
-    Changed, Confirmed, Learned, Mirror, MirrorError, Resource, Retention, RunBatch, run, seen,
-    sweep, trial, upkeep,
+    Confirmation, Mirror, MirrorError, Provenance, Resource, Retention, RunBatch, WriteSummary,
+    run, seen, sweep, trial, upkeep,
 };
 use docks_proto::freshness::Validator;
 
@@ -17,7 +17,7 @@ impl Mirror {
     /// # Errors
     ///
     /// [`MirrorError`] when nothing was written; so for all that write.
-    pub async fn put_runs(&self, batch: RunBatch) -> Result<Changed, MirrorError> {
+    pub async fn upsert_runs(&self, batch: RunBatch) -> Result<WriteSummary, MirrorError> {
         self.write_many(batch.objects.len(), "store runs", move |desk| {
             run::put(&desk.connection, &mut desk.sweeps, &batch)
         })
@@ -27,19 +27,19 @@ impl Mirror {
     /// Writes the whole list of a run's trials as one version.
     ///
     /// Those missing from it become tombstones; but an empty list for a run that has
-    /// trials changes nothing, and `Changed.suspicious` says so.
+    /// trials changes nothing, and `WriteSummary.suspicious` says so.
     ///
     /// # Errors
     ///
-    /// As [`Mirror::put_runs`].
-    pub async fn put_trials(
+    /// As [`Mirror::upsert_runs`].
+    pub async fn replace_trials(
         &self,
         run: &str,
         objects: Vec<RawObject>,
         at: UnixMs,
         validator: Option<Validator>,
-        learned: Learned,
-    ) -> Result<Changed, MirrorError> {
+        learned: Provenance,
+    ) -> Result<WriteSummary, MirrorError> {
         let rows = objects.len();
         let batch = trial::TrialBatch::new(run, objects, at, learned);
         self.write_many(rows, "store trials", move |desk| {
@@ -52,14 +52,14 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// As [`Mirror::put_runs`].
-    pub async fn put_trial(
+    /// As [`Mirror::upsert_runs`].
+    pub async fn upsert_trial(
         &self,
         run: &str,
         object: RawObject,
         at: UnixMs,
-        learned: Learned,
-    ) -> Result<Changed, MirrorError> {
+        learned: Provenance,
+    ) -> Result<WriteSummary, MirrorError> {
         let batch = trial::TrialBatch::new(run, vec![object], at, learned);
         self.write("store a trial", move |desk| {
             trial::put_one(&desk.connection, batch)
@@ -74,11 +74,11 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// As [`Mirror::put_runs`].
-    pub async fn confirm(
+    /// As [`Mirror::upsert_runs`].
+    pub async fn record_confirmation(
         &self,
         resource: Resource,
-        confirmed: Confirmed,
+        confirmed: Confirmation,
     ) -> Result<(), MirrorError> {
         self.write("store an age", move |desk| {
             seen::confirm(&desk.connection, &resource, &confirmed)
@@ -90,7 +90,7 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// As [`Mirror::put_runs`].
+    /// As [`Mirror::upsert_runs`].
     pub async fn begin_sweep(&self, kind: RunKind) -> Result<u64, MirrorError> {
         self.write("begin a sweep", move |desk| Ok(desk.sweeps.begin(kind)))
             .await
@@ -101,12 +101,17 @@ impl Mirror {
     /// # Errors
     ///
     /// [`MirrorError::NoSuchSweep`] when a newer one of the kind began.
-    pub async fn unseen(&self, kind: RunKind, sweep: u64) -> Result<Vec<String>, MirrorError> {
-        let work = move |desk: &mut Desk| desk.sweeps.unseen(&desk.connection, kind, sweep);
+    pub async fn runs_missed_by_sweep(
+        &self,
+        kind: RunKind,
+        sweep: u64,
+    ) -> Result<Vec<String>, MirrorError> {
+        let work =
+            move |desk: &mut WriterContext| desk.sweeps.unseen(&desk.connection, kind, sweep);
         let writer = &self.inner.writer;
         writer
             .run(
-                Footing::Transaction,
+                TransactionMode::Transaction,
                 "list the runs that a sweep missed",
                 work,
             )
@@ -120,8 +125,13 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// As [`Mirror::put_runs`].
-    pub async fn entomb(&self, kind: RunKind, id: &str, at: UnixMs) -> Result<(), MirrorError> {
+    /// As [`Mirror::upsert_runs`].
+    pub async fn tombstone_run(
+        &self,
+        kind: RunKind,
+        id: &str,
+        at: UnixMs,
+    ) -> Result<(), MirrorError> {
         let id = id.to_owned();
         self.write("make a tombstone", move |desk| {
             sweep::entomb(&desk.connection, kind, &id, at)
@@ -133,8 +143,8 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// As [`Mirror::put_runs`].
-    pub async fn put_note(&self, key: &str, value: &str) -> Result<(), MirrorError> {
+    /// As [`Mirror::upsert_runs`].
+    pub async fn write_note(&self, key: &str, value: &str) -> Result<(), MirrorError> {
         let (key, value) = (key.to_owned(), value.to_owned());
         self.write("write a note", move |desk| {
             upkeep::put_note(&desk.connection, &key, &value)
@@ -146,12 +156,17 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// As [`Mirror::put_runs`].
-    pub async fn upkeep(&self, now: UnixMs, retention: Retention) -> Result<(), MirrorError> {
+    /// As [`Mirror::upsert_runs`].
+    pub async fn run_upkeep(&self, now: UnixMs, retention: Retention) -> Result<(), MirrorError> {
         let doing = "look after the file";
-        let work = move |desk: &mut Desk| {
+        let work = move |desk: &mut WriterContext| {
             upkeep::run(&desk.connection, now, retention).map_err(MirrorError::during(doing))
         };
-        self.watched(self.inner.writer.run(Footing::Alone, doing, work).await)
+        self.watched(
+            self.inner
+                .writer
+                .run(TransactionMode::Alone, doing, work)
+                .await,
+        )
     }
 }

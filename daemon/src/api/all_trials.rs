@@ -18,7 +18,7 @@ use super::wait_for_first_sweep;
 use super::{Service, respond, status_seen};
 use crate::answers::{Answer, Of};
 use crate::registry::Source;
-use docksd_mirror::{Confirmed, LooseRun, Resource, StatusOf};
+use docksd_mirror::{Confirmation, Resource, StatusScope, UnsettledRun};
 use docksd_sync::FetchKey;
 
 /// Runs that are looked at for trials that are not mirrored, or not for good.
@@ -46,7 +46,7 @@ pub(super) async fn list(
     let query = ListQuery::parse(ListOf::AllTrials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
     let resource = Resource::List(RunKind::Evaluation);
     let of = Of::Changing { active: false };
-    let confirmed = source.mirror.confirmed(&resource).await?;
+    let confirmed = source.mirror.confirmation(&resource).await?;
     let want = FetchKey::List(RunKind::Evaluation);
     let mut from = freshen(&source, want, confirmed.as_ref(), of, ask).await?;
     wait_for_first_sweep::wait(&source, RunKind::Evaluation, ask.allowed).await?;
@@ -54,18 +54,18 @@ pub(super) async fn list(
         from = From::Remote;
     }
     let version = source.mirror.data_version();
-    let loose = source.mirror.loose_runs(MOST).await?;
+    let loose = source.mirror.unsettled_runs(MOST).await?;
     watch(&source, &loose);
     let listing = source.mirror.list_all_trials(&query).await?;
-    let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
+    let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
     let lacks = if loose.iter().any(|run| run.due) {
         Some("the trials of some runs are not mirrored yet, so rows may be missing")
     } else {
-        (!confirmed.whole).then(|| wait_for_first_sweep::why(&source))
+        (!confirmed.complete).then(|| wait_for_first_sweep::why(&source))
     };
     let active = loose.iter().any(|run| run.active);
     let of = Of::Changing { active };
-    let seen = status_seen::seen(&source, StatusOf::Trials, &query, listing.total).await?;
+    let seen = status_seen::seen(&source, StatusScope::Trials, &query, listing.total).await?;
     let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
         .lacking(lacks)
         .seen(seen);
@@ -79,7 +79,7 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
     if ask.allowed == Allowed::OnlyIfCached {
         return Ok(false);
     }
-    let loose = source.mirror.loose_runs(MOST).await?;
+    let loose = source.mirror.unsettled_runs(MOST).await?;
     if !ask.takes_anything() {
         let mut fetched = false;
         for run in &loose {
@@ -87,7 +87,7 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
         }
         return Ok(fetched);
     }
-    let missing: Vec<&LooseRun> = loose.iter().filter(|run| run.due).collect();
+    let missing: Vec<&UnsettledRun> = loose.iter().filter(|run| run.due).collect();
     let many = missing.len() > AWAITED && is_metered(source);
     if missing.is_empty() || many {
         return Ok(false);
@@ -108,11 +108,11 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
     Ok(tokio::time::timeout(PATIENCE, fetch).await.is_ok())
 }
 
-async fn bring_one(source: &Source, run: &LooseRun, ask: Ask) -> Result<From, ApiError> {
-    let confirmed = run.confirmed.map(|at| Confirmed {
+async fn bring_one(source: &Source, run: &UnsettledRun, ask: Ask) -> Result<From, ApiError> {
+    let confirmed = run.trials_confirmed_at.map(|at| Confirmation {
         at,
         validator: None,
-        whole: true,
+        complete: true,
     });
     let of = Of::Changing { active: run.active };
     match freshen(source, want(run), confirmed.as_ref(), of, ask).await {
@@ -122,12 +122,12 @@ async fn bring_one(source: &Source, run: &LooseRun, ask: Ask) -> Result<From, Ap
     }
 }
 
-fn want(run: &LooseRun) -> FetchKey {
+fn want(run: &UnsettledRun) -> FetchKey {
     FetchKey::Trials(run.id.clone())
 }
 
 /// Tells the engine that somebody looks at the trials of the runs that go on.
-fn watch(source: &Source, loose: &[LooseRun]) {
+fn watch(source: &Source, loose: &[UnsettledRun]) {
     let most = if is_metered(source) { WATCHED } else { MOST };
     for run in loose.iter().filter(|run| run.active).take(most) {
         source.sync.mark_watched(&Resource::Trials(run.id.clone()));

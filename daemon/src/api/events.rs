@@ -19,8 +19,8 @@ use super::revalidate::Ask;
 use super::{Service, resolve_id};
 use crate::ending::Ending;
 use crate::registry::Source;
-use docksd_events::Reader;
-use docksd_mirror::Stored;
+use docksd_events::Subscription;
+use docksd_mirror::StoredObject;
 
 /// A comment is sent when nothing was said for this long: readers then know that we live, and we
 /// learn whether they do.
@@ -47,7 +47,7 @@ pub(super) async fn stream(
         .try_acquire_owned()
         .map_err(|_| ApiError::Crowded)?;
     let reader = source.feed.subscribe(wanted, after).await?;
-    source.feed.keep_pumping();
+    source.feed.start_publishing();
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.reset();
@@ -102,7 +102,7 @@ pub(super) async fn any_run(
     kinds: &[ObjectKind],
     given: &str,
     ask: Ask,
-) -> Result<(RunKind, Stored), ApiError> {
+) -> Result<(RunKind, StoredObject), ApiError> {
     let only_runs = kinds == [ObjectKind::Run];
     let only_evaluations = !kinds.is_empty() && !kinds.contains(&ObjectKind::Run);
     let first = match only_runs {
@@ -121,7 +121,7 @@ pub(super) async fn any_run(
 
 /// One answer under way.
 struct Telling {
-    reader: Reader,
+    reader: Subscription,
     heartbeat: Interval,
     ending: Ending,
     service: Arc<Service>,
@@ -132,7 +132,7 @@ impl Telling {
     /// Waits for the next bytes; `None` ends the answer, and the reader comes back.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            match self.reader.next().await {
+            match self.reader.next_frame().await {
                 Ok(Some(frame)) => {
                     self.heartbeat.reset();
                     self.service.note_request();
@@ -147,7 +147,7 @@ impl Telling {
             }
             tokio::select! {
                 () = self.ending.asked() => return None,
-                goes_on = self.reader.moved() => if !goes_on {
+                goes_on = self.reader.changed() => if !goes_on {
                     return None;
                 },
                 _ = self.heartbeat.tick() => {

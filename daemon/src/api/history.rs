@@ -18,7 +18,7 @@ use super::events::{any_run, tenant};
 use super::{Service, resolve_id, respond, revalidate};
 use crate::answers::Of;
 use crate::registry::Source;
-use docksd_mirror::{Confirmed, Resource, StatusEvent};
+use docksd_mirror::{Confirmation, Resource, StatusEvent};
 
 /// Changes in one answer, whatever is asked: some tens of megabytes.
 const MOST: u64 = 100_000;
@@ -45,7 +45,10 @@ pub(super) async fn of_one(
     };
     let trial_id = trial.as_ref().map(|trial| trial.id.as_str());
     let most = given.most();
-    let (events, looks) = source.mirror.history(kind, &run.id, trial_id, most).await?;
+    let (events, looks) = source
+        .mirror
+        .run_history(kind, &run.id, trial_id, most)
+        .await?;
     let shown = trial.as_ref().unwrap_or(&run);
     let history = History {
         kind: match trial_id {
@@ -89,7 +92,7 @@ fn entry(event: &StatusEvent) -> Entry {
         to: event.to.clone(),
         at: event.at.rfc3339(),
         observed_at: event.observed.rfc3339(),
-        learned: event.learned.name().to_owned(),
+        learned: event.provenance.name().to_owned(),
     }
 }
 
@@ -110,9 +113,14 @@ pub(super) async fn changes(
     }
     let since = given.since.unwrap_or(UnixMs(i64::MIN));
     let until = given.until.unwrap_or(UnixMs(i64::MAX));
-    let history = source.mirror.scan(u64::MAX, 1, &wanted).await?.end.history;
+    let history = source
+        .mirror
+        .history_page(u64::MAX, 1, &wanted)
+        .await?
+        .bounds
+        .history_id;
     let told = (source.mirror)
-        .changes(since, until, &wanted, given.most())
+        .changes_between(since, until, &wanted, given.most())
         .await?;
     let changes = told.into_iter().map(|told| Change {
         id: Position {
@@ -124,7 +132,7 @@ pub(super) async fn changes(
         from: told.event.from.clone(),
         at: told.event.at.rfc3339(),
         observed_at: told.event.observed.rfc3339(),
-        learned: told.event.learned.name().to_owned(),
+        learned: told.event.provenance.name().to_owned(),
         left_out: 0,
         object: told.object,
     });
@@ -136,19 +144,19 @@ pub(super) async fn changes(
 }
 
 /// What is known of all runs is as old as the older of their lists.
-async fn older(source: &Source) -> Result<Confirmed, ApiError> {
-    let mut oldest: Option<Confirmed> = None;
+async fn older(source: &Source) -> Result<Confirmation, ApiError> {
+    let mut oldest: Option<Confirmation> = None;
     for kind in RunKind::ALL {
-        let confirmed = source.mirror.confirmed(&Resource::List(kind)).await?;
+        let confirmed = source.mirror.confirmation(&Resource::List(kind)).await?;
         let Some(confirmed) = confirmed else { continue };
         if oldest.as_ref().is_none_or(|other| confirmed.at < other.at) {
             oldest = Some(confirmed);
         }
     }
-    Ok(oldest.unwrap_or(Confirmed {
+    Ok(oldest.unwrap_or(Confirmation {
         at: UnixMs(0),
         validator: None,
-        whole: false,
+        complete: false,
     }))
 }
 

@@ -10,7 +10,7 @@ use super::revalidate::{Ask, read_through, says_not_there};
 use super::wait_for_first_sweep;
 use crate::answers::Of;
 use crate::registry::Source;
-use docksd_mirror::{Confirmed, Resolution, Resource, Stored};
+use docksd_mirror::{Confirmation, Resolution, Resource, StoredObject};
 use docksd_sync::FetchKey;
 
 /// Finds a run by full id, exact name or unique prefix, asking the remote if the mirror has none.
@@ -19,7 +19,7 @@ pub(super) async fn run(
     kind: RunKind,
     given: &str,
     ask: Ask,
-) -> Result<Stored, ApiError> {
+) -> Result<StoredObject, ApiError> {
     if let Some(stored) = mirrored_run(source, kind, given).await? {
         // A name or prefix may fit rows, too, that the first sweep has yet to bring.
         if stored.id == given || wait_for_first_sweep::is_whole(source, kind).await? {
@@ -52,14 +52,14 @@ async fn mirrored_run(
     source: &Source,
     kind: RunKind,
     given: &str,
-) -> Result<Option<Stored>, ApiError> {
+) -> Result<Option<StoredObject>, ApiError> {
     match source.mirror.resolve_run(kind, given).await? {
-        Resolution::One(id) => Ok(source.mirror.run(kind, &id).await?),
-        Resolution::Several(candidates) => Err(ApiError::Ambiguous {
+        Resolution::Unique(id) => Ok(source.mirror.run(kind, &id).await?),
+        Resolution::Ambiguous(candidates) => Err(ApiError::Ambiguous {
             given: given.to_owned(),
             candidates,
         }),
-        Resolution::Nothing => Ok(None),
+        Resolution::NotFound => Ok(None),
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn trial(
     run: &str,
     given: &str,
     ask: Ask,
-) -> Result<Stored, ApiError> {
+) -> Result<StoredObject, ApiError> {
     if let Some(stored) = mirrored_trial(source, run, given).await? {
         return Ok(stored);
     }
@@ -94,14 +94,14 @@ async fn mirrored_trial(
     source: &Source,
     run: &str,
     given: &str,
-) -> Result<Option<Stored>, ApiError> {
+) -> Result<Option<StoredObject>, ApiError> {
     match source.mirror.resolve_trial(run, given).await? {
-        Resolution::One(id) => Ok(source.mirror.trial(run, &id).await?),
-        Resolution::Several(candidates) => Err(ApiError::Ambiguous {
+        Resolution::Unique(id) => Ok(source.mirror.trial(run, &id).await?),
+        Resolution::Ambiguous(candidates) => Err(ApiError::Ambiguous {
             given: given.to_owned(),
             candidates,
         }),
-        Resolution::Nothing => Ok(None),
+        Resolution::NotFound => Ok(None),
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> Api
 }
 
 /// Returns what decides how soon something of this run is old.
-pub(super) fn of_run(run: &Stored) -> Of {
+pub(super) fn of_run(run: &StoredObject) -> Of {
     match phase(&run.status) {
         Phase::Active => Of::Changing { active: true },
         Phase::Terminal => Of::Ended(run.confirmed_at),
@@ -123,16 +123,16 @@ pub(super) fn of_run(run: &Stored) -> Of {
 }
 
 /// Returns when an object was confirmed, in the form that lists have.
-pub(super) fn confirmed(stored: &Stored) -> Confirmed {
-    Confirmed {
+pub(super) fn confirmed(stored: &StoredObject) -> Confirmation {
+    Confirmation {
         at: stored.confirmed_at,
         validator: None,
-        whole: true,
+        complete: true,
     }
 }
 
 /// Tells the engine that somebody looks at a run.
-pub(super) fn touch_run(source: &Source, kind: RunKind, run: &Stored) {
+pub(super) fn touch_run(source: &Source, kind: RunKind, run: &StoredObject) {
     if phase(&run.status) == Phase::Active {
         source
             .sync

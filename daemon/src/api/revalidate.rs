@@ -8,7 +8,7 @@ use docks_proto::time::UnixMs;
 use super::error::ApiError;
 use crate::answers::Of;
 use crate::registry::Source;
-use docksd_mirror::Confirmed;
+use docksd_mirror::Confirmation;
 use docksd_remote::FaultClass;
 use docksd_sync::{FetchKey, SyncError};
 
@@ -53,7 +53,7 @@ impl Ask {
 pub(super) async fn freshen(
     source: &Source,
     want: FetchKey,
-    confirmed: Option<&Confirmed>,
+    confirmed: Option<&Confirmation>,
     of: Of,
     ask: Ask,
 ) -> Result<From, ApiError> {
@@ -117,13 +117,18 @@ async fn wait(
 }
 
 /// Tells whether an answer is so old that it is given only to those who ask for it.
-pub(super) fn is_too_old(source: &Source, confirmed: &Confirmed, of: Of) -> bool {
+pub(super) fn is_too_old(source: &Source, confirmed: &Confirmation, of: Of) -> bool {
     let at = latest(confirmed, of);
     source.sync.freshness(Some(&at), false).age > TOO_OLD
 }
 
 /// Says how old an answer is.
-pub(super) fn freshness(source: &Source, confirmed: &Confirmed, of: Of, from: From) -> Freshness {
+pub(super) fn freshness(
+    source: &Source,
+    confirmed: &Confirmation,
+    of: Of,
+    from: From,
+) -> Freshness {
     let active = of == Of::Changing { active: true };
     let mut freshness = source.sync.freshness(Some(confirmed), active);
     if let Of::Ended(_) = of {
@@ -135,7 +140,7 @@ pub(super) fn freshness(source: &Source, confirmed: &Confirmed, of: Of, from: Fr
 }
 
 /// What has ended changes no more: it is as good as the last proof that it has ended.
-fn latest(confirmed: &Confirmed, of: Of) -> Confirmed {
+fn latest(confirmed: &Confirmation, of: Of) -> Confirmation {
     let mut latest = confirmed.clone();
     if let Of::Ended(seen) = of {
         latest.at = latest.at.max(seen);

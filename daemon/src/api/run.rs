@@ -18,7 +18,7 @@ use super::wait_for_first_sweep;
 use super::{Service, respond, status_seen};
 use crate::answers::{Answer, Of};
 use crate::registry::Source;
-use docksd_mirror::{Resource, StatusOf};
+use docksd_mirror::{Resource, StatusScope};
 use docksd_sync::FetchKey;
 
 /// How long an action may take; given up earlier, nobody would know what became of it.
@@ -62,7 +62,7 @@ async fn list_kind(
     let query = ListQuery::parse(ListOf::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
     let resource = Resource::List(kind);
     let of = Of::Changing { active: false };
-    let confirmed = source.mirror.confirmed(&resource).await?;
+    let confirmed = source.mirror.confirmation(&resource).await?;
     let from = freshen(&source, FetchKey::List(kind), confirmed.as_ref(), of, ask).await?;
     let mut version = source.mirror.data_version();
     let mut listing = source.mirror.list_runs(kind, &query).await?;
@@ -75,9 +75,9 @@ async fn list_kind(
     let lacks = wait_for_first_sweep::lacks_rows(&query, &listing)
         .then(|| wait_for_first_sweep::why(&source));
     let active = wait_for_first_sweep::shows_active(&listing);
-    let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
+    let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
     let of = Of::Changing { active };
-    let seen = status_seen::seen(&source, StatusOf::Runs(kind), &query, listing.total).await?;
+    let seen = status_seen::seen(&source, StatusScope::Runs(kind), &query, listing.total).await?;
     let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
         .lacking(lacks)
         .seen(seen);
@@ -152,7 +152,7 @@ async fn again(
     source: &Source,
     kind: RunKind,
     id: &str,
-) -> Result<docksd_mirror::Stored, ApiError> {
+) -> Result<docksd_mirror::StoredObject, ApiError> {
     let stored = source.mirror.run(kind, id).await?;
     stored.ok_or_else(|| resolve_id::no_run(kind, id, None))
 }

@@ -3,7 +3,7 @@
 use docks_proto::query::ListQuery;
 
 use crate::registry::Source;
-use docksd_mirror::{MirrorError, StatusOf};
+use docksd_mirror::{MirrorError, StatusScope};
 
 /// Tells whether each status of an empty answer's question was ever seen; `None` where that
 /// was not the question.
@@ -11,7 +11,7 @@ use docksd_mirror::{MirrorError, StatusOf};
 /// A client then knows a word that is misspelt from one that fits nothing at the moment.
 pub(super) async fn seen(
     source: &Source,
-    of: StatusOf,
+    of: StatusScope,
     query: &ListQuery,
     total: u64,
 ) -> Result<Option<bool>, MirrorError> {

@@ -16,7 +16,7 @@ use super::revalidate::{self, freshen};
 use super::run::question;
 use super::{Service, respond, status_seen};
 use crate::answers::Answer;
-use docksd_mirror::{Resource, StatusOf};
+use docksd_mirror::{Resource, StatusScope};
 use docksd_sync::FetchKey;
 
 /// All trials, when nobody says how many.
@@ -42,7 +42,7 @@ pub(super) async fn list(
     }
     let of = resolve_id::of_run(&run);
     let resource = Resource::Trials(run.id.clone());
-    let confirmed = source.mirror.confirmed(&resource).await?;
+    let confirmed = source.mirror.confirmation(&resource).await?;
     let want = FetchKey::Trials(run.id.clone());
     let from = freshen(&source, want, confirmed.as_ref(), of, ask)
         .await
@@ -56,8 +56,8 @@ pub(super) async fn list(
     let version = source.mirror.data_version();
     let listing = source.mirror.list_trials(&run.id, &query).await?;
     let listing = listing.ok_or(ApiError::NotCached)?;
-    let confirmed = listing.confirmed.ok_or(ApiError::NotCached)?;
-    let seen = status_seen::seen(&source, StatusOf::Trials, &query, listing.total).await?;
+    let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
+    let seen = status_seen::seen(&source, StatusScope::Trials, &query, listing.total).await?;
     let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).seen(seen);
     let now = service.monotonic();
     Ok(respond::list(&source, question, version, answer, from, now))

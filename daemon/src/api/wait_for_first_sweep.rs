@@ -24,7 +24,7 @@ const LOOKED_THROUGH: u64 = 200;
 
 /// Tells whether rows that belong into the answer may not be in the mirror yet.
 pub(super) fn lacks_rows(query: &ListQuery, listing: &Listing) -> bool {
-    let whole = listing.confirmed.as_ref().is_some_and(|c| c.whole);
+    let whole = listing.confirmation.as_ref().is_some_and(|c| c.complete);
     let newest_only = !query.filters()
         && query.sort.is_none()
         && query.limit != 0
@@ -57,8 +57,8 @@ pub(super) async fn wait(
 
 /// Tells whether a sweep brought all rows of a list.
 pub(super) async fn is_whole(source: &Source, kind: RunKind) -> Result<bool, ApiError> {
-    let confirmed = source.mirror.confirmed(&Resource::List(kind)).await?;
-    Ok(confirmed.is_some_and(|c| c.whole))
+    let confirmed = source.mirror.confirmation(&Resource::List(kind)).await?;
+    Ok(confirmed.is_some_and(|c| c.complete))
 }
 
 fn first_sweep_goes_on(source: &Source) -> bool {

@@ -119,9 +119,9 @@ impl Actor {
     ) -> Result<Option<Report>, MirrorError> {
         let mirror = &source.mirror;
         let scan = mirror
-            .scan(event.seq - 1, 1, &EventQuery::default())
+            .history_page(event.seq - 1, 1, &EventQuery::default())
             .await?;
-        let Some(told) = scan.told.into_iter().next() else {
+        let Some(told) = scan.events.into_iter().next() else {
             return Ok(None);
         };
         // A job that is known under both kinds ends once.
@@ -132,7 +132,7 @@ impl Actor {
         let counts = mirror.progress(vec![event.run.clone()]).await?;
         let kind = Some(ObjectKind::from(event.subject));
         let position = Position {
-            history: scan.end.history,
+            history: scan.bounds.history_id,
             seq: event.seq,
         };
         Ok(Some(Report {

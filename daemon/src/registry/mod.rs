@@ -26,7 +26,7 @@ use self::settings::{Resolved, Settings, canonical};
 use self::tokens::Tokens;
 use crate::answers::Answers;
 use crate::config::Config;
-use docksd_events::Feed;
+use docksd_events::EventFeed;
 use docksd_mirror::{Mirror, MirrorError};
 use docksd_remote::RemoteError;
 use docksd_remote::docks_api::TokenSource;
@@ -308,7 +308,7 @@ impl Registry {
             Arc::clone(&self.clock),
             self.options.clone(),
         );
-        let feed = Feed::new(mirror.clone(), Arc::new(source::Engine(sync.clone())));
+        let feed = EventFeed::new(mirror.clone(), Arc::new(source::Engine(sync.clone())));
         tracing::info!(remote = location, kind, "mirroring {location}");
         Ok(Arc::new(Source {
             target,

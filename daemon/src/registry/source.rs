@@ -15,8 +15,8 @@ use docks_proto::settings::Target;
 
 use super::tokens::Tokens;
 use crate::answers::Answers;
-use docksd_events::{Attention, Feed};
-use docksd_mirror::{Mirror, Opened, Resource};
+use docksd_events::{EngineHandle, EventFeed};
+use docksd_mirror::{Mirror, OpenReport, Resource};
 use docksd_sync::SyncHandle;
 
 /// How often a use is written down.
@@ -38,9 +38,9 @@ pub struct Source {
     /// File of the mirror.
     pub database: PathBuf,
     /// What opening the file found.
-    pub opened: Opened,
+    pub opened: OpenReport,
     /// What those hear who watch it.
-    pub feed: Arc<Feed>,
+    pub feed: Arc<EventFeed>,
     /// Lists that were asked lately.
     pub answers: Answers,
     pub(super) tokens: Arc<Tokens>,
@@ -50,12 +50,12 @@ pub struct Source {
 /// The engine as a feed asks it.
 pub(super) struct Engine(pub(super) SyncHandle);
 
-impl Attention for Engine {
-    fn touch(&self, what: &Resource) {
+impl EngineHandle for Engine {
+    fn mark_active(&self, what: &Resource) {
         self.0.mark_watched(what);
     }
 
-    fn sight(&self) -> SourceState {
+    fn connection_state(&self) -> SourceState {
         self.0.source_state()
     }
 }

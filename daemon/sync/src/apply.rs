@@ -9,7 +9,7 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
 use docksd_mirror::{
-    Changed, Confirmed, Learned, Mirror, MirrorError, Resource, RunBatch, StatusOf,
+    Confirmation, Mirror, MirrorError, Provenance, Resource, RunBatch, StatusScope, WriteSummary,
 };
 use docksd_remote::{FaultClass, Fetched, Page, PageRequest, Remote, RemoteError, Validator};
 
@@ -76,10 +76,10 @@ impl Work<'_> {
                     .await
             }
             Task::SweepPage { kind, sweep, page } => self.sweep_page(*kind, *sweep, page).await,
-            Task::Unseen { kind, sweep } => {
-                Ok(Answer::Unseen(self.mirror.unseen(*kind, *sweep).await?))
-            }
-            Task::Prove { kind, id, sweep } => self.prove(*kind, id, *sweep).await,
+            Task::Unseen { kind, sweep } => Ok(Answer::Unseen(
+                self.mirror.runs_missed_by_sweep(*kind, *sweep).await?,
+            )),
+            Task::Prove { kind, id, .. } => self.prove(*kind, id).await,
             Task::SweepEnd {
                 kind,
                 confirmed,
@@ -94,30 +94,24 @@ impl Work<'_> {
             Task::TakeChanges => self.news().await,
             Task::Act { action, id, kill } => self.act(*action, id, *kill, arrived).await,
             Task::Note { capabilities } => {
-                self.mirror.put_note(NOTE, capabilities).await?;
+                self.mirror.write_note(NOTE, capabilities).await?;
                 Ok(Answer::Done)
             }
         }
     }
 
-    async fn put(
-        &mut self,
-        kind: RunKind,
-        objects: Vec<RawObject>,
-        sweep: Option<u64>,
-    ) -> Result<(), MirrorError> {
+    async fn put(&mut self, kind: RunKind, objects: Vec<RawObject>) -> Result<(), MirrorError> {
         self.put_batch(RunBatch {
             kind,
             objects,
             observed_at: self.at,
-            learned: Learned::Polled,
-            sweep,
+            provenance: Provenance::Polled,
         })
         .await
     }
 
     async fn put_batch(&mut self, batch: RunBatch) -> Result<(), MirrorError> {
-        let changed = self.mirror.put_runs(batch).await?;
+        let changed = self.mirror.upsert_runs(batch).await?;
         self.note(changed);
         Ok(())
     }
@@ -136,8 +130,7 @@ impl Work<'_> {
                     kind,
                     objects: vec![object],
                     observed_at: self.at,
-                    learned: Learned::Event,
-                    sweep: None,
+                    provenance: Provenance::Event,
                 })
                 .await?;
             }
@@ -145,21 +138,21 @@ impl Work<'_> {
             let trials = whole.trials.objects;
             let put = self
                 .mirror
-                .put_trials(&whole.id, trials, self.at, validator, Learned::Event)
+                .replace_trials(&whole.id, trials, self.at, validator, Provenance::Event)
                 .await?;
             self.note(put);
             runs.push(whole.id);
         }
         for id in &news.gone {
             for kind in RunKind::ALL {
-                self.mirror.entomb(kind, id, self.at).await?;
+                self.mirror.tombstone_run(kind, id, self.at).await?;
             }
             self.changed = true;
         }
         Ok(Answer::Changes { runs })
     }
 
-    fn note(&mut self, changed: Changed) {
+    fn note(&mut self, changed: WriteSummary) {
         self.changed |= changed.inserted + changed.updated + changed.removed > 0;
     }
 
@@ -214,7 +207,7 @@ impl Work<'_> {
                 });
             }
             let last_page = objects.is_empty();
-            self.put(kind, objects, None).await?;
+            self.put(kind, objects).await?;
             if last_page {
                 break;
             }
@@ -235,12 +228,12 @@ impl Work<'_> {
         validator: Option<Validator>,
         whole: bool,
     ) -> Result<(), MirrorError> {
-        let confirmed = Confirmed {
+        let confirmed = Confirmation {
             at: self.at,
             validator,
-            whole,
+            complete: whole,
         };
-        self.mirror.confirm(resource, confirmed).await
+        self.mirror.record_confirmation(resource, confirmed).await
     }
 
     async fn sweep_page(
@@ -258,20 +251,20 @@ impl Work<'_> {
             return Err(unasked());
         };
         let facts = PageFacts::of(&value.objects, value.next_cursor);
-        self.put(kind, value.objects, Some(sweep)).await?;
+        self.put(kind, value.objects).await?;
         Ok(Answer::Page { sweep, page: facts })
     }
 
-    async fn prove(&mut self, kind: RunKind, id: &str, sweep: u64) -> Result<Answer, SyncError> {
+    async fn prove(&mut self, kind: RunKind, id: &str) -> Result<Answer, SyncError> {
         self.requests += 1;
         match self.remote.run(kind, id, None).await {
             Ok(Fetched::New { value, .. }) => {
-                self.put(kind, vec![value], Some(sweep)).await?;
+                self.put(kind, vec![value]).await?;
                 Ok(Answer::Proved { gone: false })
             }
             Ok(Fetched::NotModified) => Err(unasked()),
             Err(error) if error.class() == FaultClass::NotFound => {
-                self.mirror.entomb(kind, id, self.at).await?;
+                self.mirror.tombstone_run(kind, id, self.at).await?;
                 self.changed = true;
                 Ok(Answer::Proved { gone: true })
             }
@@ -289,15 +282,17 @@ impl Work<'_> {
         confirmed: UnixMs,
         whole: bool,
     ) -> Result<Answer, SyncError> {
-        let confirmed = Confirmed {
+        let confirmed = Confirmation {
             at: confirmed,
             validator: None,
-            whole,
+            complete: whole,
         };
-        self.mirror.confirm(Resource::List(kind), confirmed).await?;
+        self.mirror
+            .record_confirmation(Resource::List(kind), confirmed)
+            .await?;
         let at = self.at.0.to_string();
         self.mirror
-            .put_note(&last_sweep_note_key(kind), &at)
+            .write_note(&last_sweep_note_key(kind), &at)
             .await?;
         self.changed = true;
         Ok(Answer::Done)
@@ -307,7 +302,7 @@ impl Work<'_> {
         let resource = Resource::Run(kind, id.to_owned());
         let held = self.mirror.run(kind, id).await?;
         let live = held.is_some_and(|stored| stored.gone_at.is_none());
-        let known = self.mirror.confirmed(&resource).await?;
+        let known = self.mirror.confirmation(&resource).await?;
         let validator = known.and_then(|c| c.validator).filter(|_| live);
         self.requests += 1;
         match self.remote.run(kind, id, validator.as_ref()).await {
@@ -319,7 +314,7 @@ impl Work<'_> {
                 if !names(&value, id) {
                     return Err(RemoteError::WrongRun { id: id.to_owned() }.into());
                 }
-                self.put(kind, vec![value], None).await?;
+                self.put(kind, vec![value]).await?;
                 if validator.is_some() {
                     self.confirm(resource, validator, true).await?;
                 }
@@ -337,7 +332,7 @@ impl Work<'_> {
 
     async fn trials(&mut self, run: &str, believes_empty: bool) -> Result<Answer, SyncError> {
         let resource = Resource::Trials(run.to_owned());
-        let known = self.mirror.confirmed(&resource).await?;
+        let known = self.mirror.confirmation(&resource).await?;
         let validator = known.and_then(|c| c.validator);
         self.requests += 1;
         let (page, fresh) = match self.remote.trials(run, validator.as_ref()).await {
@@ -360,21 +355,21 @@ impl Work<'_> {
         };
         let changed = self
             .mirror
-            .put_trials(run, page.objects, self.at, fresh, Learned::Polled)
+            .replace_trials(run, page.objects, self.at, fresh, Provenance::Polled)
             .await?;
         self.note(changed);
-        if changed.suspicious && believes_empty {
+        if changed.ignored_empty_list && believes_empty {
             self.confirm(resource, None, true).await?;
         }
         Ok(Answer::Stored {
-            doubtful: changed.suspicious && !believes_empty,
+            doubtful: changed.ignored_empty_list && !believes_empty,
             open: changed.active > 0,
         })
     }
 
     /// Tells whether the mirror holds trials of the run that have not ended.
     async fn holds_open(&self, run: &str) -> Result<bool, MirrorError> {
-        let seen = self.mirror.seen_statuses(StatusOf::Trials).await?;
+        let seen = self.mirror.seen_statuses(StatusScope::Trials).await?;
         let open = ListQuery {
             limit: 1,
             status: seen
@@ -395,7 +390,7 @@ impl Work<'_> {
         let object = self.remote.trial(run, trial).await?;
         let changed = self
             .mirror
-            .put_trial(run, object, self.at, Learned::Polled)
+            .upsert_trial(run, object, self.at, Provenance::Polled)
             .await?;
         self.note(changed);
         Ok(Answer::Stored {
@@ -435,10 +430,9 @@ impl Work<'_> {
             objects: vec![object.clone()],
             // When it arrived: a poll that began before may still bring the state before.
             observed_at: arrived(),
-            learned: Learned::OwnAction,
-            sweep: None,
+            provenance: Provenance::OwnAction,
         };
-        let changed = self.mirror.put_runs(batch).await?;
+        let changed = self.mirror.upsert_runs(batch).await?;
         self.note(changed);
         Ok(Answer::Acted(object))
     }

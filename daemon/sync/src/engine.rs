@@ -133,14 +133,14 @@ impl Engine {
 
     /// Reads what an earlier process noted, and begins no stamp before its last one.
     async fn remember(&mut self) {
-        let note = async |key: &str| self.mirror.note(key).await.ok().flatten();
+        let note = async |key: &str| self.mirror.read_note(key).await.ok().flatten();
         let facts = Capabilities::from_note(note(NOTE).await.as_deref());
         let time = |text: Option<String>| text.and_then(|t| t.parse().ok()).map(UnixMs);
         let mut swept = [None, None];
         let mut floor = UnixMs(0);
         for (place, kind) in RunKind::ALL.into_iter().enumerate() {
             swept[place] = time(note(&last_sweep_note_key(kind)).await);
-            if let Ok(Some(confirmed)) = self.mirror.confirmed(&Resource::List(kind)).await {
+            if let Ok(Some(confirmed)) = self.mirror.confirmation(&Resource::List(kind)).await {
                 floor = floor.max(confirmed.at);
             }
         }
@@ -308,8 +308,8 @@ impl Engine {
         let mirror = self.mirror.clone();
         let at = now.stamp;
         self.upkeep.spawn(async move {
-            mirror.upkeep(at, retention).await?;
-            mirror.put_note(UPKEEP_NOTE, &at.0.to_string()).await?;
+            mirror.run_upkeep(at, retention).await?;
+            mirror.write_note(UPKEEP_NOTE, &at.0.to_string()).await?;
             Ok(at)
         });
     }

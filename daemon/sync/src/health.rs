@@ -6,7 +6,7 @@ use docks_proto::freshness::{Freshness, Source};
 use docks_proto::status::SyncFailure;
 use docks_proto::time::UnixMs;
 
-use docksd_mirror::Confirmed;
+use docksd_mirror::Confirmation;
 use docksd_remote::ChangeDetection;
 
 use super::circuit_breaker::{Cause, State};
@@ -161,7 +161,7 @@ impl Shared {
     pub(super) fn freshness(
         &self,
         clock: &dyn Clock,
-        confirmed: Option<&Confirmed>,
+        confirmed: Option<&Confirmation>,
         active: bool,
     ) -> Freshness {
         let mono = clock.monotonic();

@@ -40,7 +40,7 @@ use docks_proto::status::{RowCounts, SyncProgress};
 use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 
-use docksd_mirror::{Confirmed, Mirror, Resource, Retention};
+use docksd_mirror::{Confirmation, Mirror, Resource, Retention};
 use docksd_remote::Remote;
 
 pub use clock::{Clock, SystemClock};
@@ -212,7 +212,7 @@ impl SyncHandle {
 
     /// Returns how old something is, and in words why it is older than it should be.
     #[must_use]
-    pub fn freshness(&self, confirmed: Option<&Confirmed>, active: bool) -> Freshness {
+    pub fn freshness(&self, confirmed: Option<&Confirmation>, active: bool) -> Freshness {
         lock(&self.shared).freshness(self.clock.as_ref(), confirmed, active)
     }
 

@@ -260,8 +260,8 @@ impl Core {
         }
         for list in &summary.lists {
             let track = &mut self.lists[index(list.kind)];
-            if let Some(confirmed) = &list.confirmed {
-                track.whole |= self.summary.is_none() && confirmed.whole;
+            if let Some(confirmed) = &list.confirmation {
+                track.whole |= self.summary.is_none() && confirmed.complete;
                 track.confirmed = track.confirmed.max(confirmed.at);
             }
             // A list that is always whole shows by its length that something is gone.

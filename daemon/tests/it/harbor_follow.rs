@@ -9,7 +9,7 @@ use std::time::Duration;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docksd_harbor::{HarborJobs, Options};
-use docksd_mirror::{Learned, Mirror, StatusEvent, Stored, Subject};
+use docksd_mirror::{Mirror, Provenance, StatusEvent, StoredObject, Subject};
 use docksd_remote::ChangeDetection;
 use docksd_sync::{Clock, SyncHandle, SystemClock};
 use serde_json::Value;
@@ -82,7 +82,7 @@ impl Stage {
         options.append(true).create(true).open(log).unwrap()
     }
 
-    async fn run(&self) -> Option<Stored> {
+    async fn run(&self) -> Option<StoredObject> {
         self.mirror.run(RunKind::Evaluation, ID).await.unwrap()
     }
 
@@ -128,7 +128,7 @@ impl Stage {
     }
 
     async fn history(&self, of: impl Fn(&StatusEvent) -> bool) -> Vec<StatusEvent> {
-        let all = self.mirror.events(0, 10_000).await.unwrap();
+        let all = self.mirror.events_after(0, 10_000).await.unwrap();
         all.into_iter().filter(of).collect()
     }
 
@@ -170,7 +170,8 @@ async fn a_job_is_followed_from_its_first_folder_to_its_end() {
         .history(|e| e.subject == Subject::Trial && e.to == "passed")
         .await;
     assert!(
-        ends.iter().any(|event| event.learned == Learned::Event),
+        ends.iter()
+            .any(|event| event.provenance == Provenance::Event),
         "{ends:?}"
     );
     // It was never told under another id before it had its own.

@@ -37,10 +37,7 @@ fn files_are_ours_alone_under_any_umask() {
     }
     let directory = tempfile::tempdir().unwrap();
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "mirror_files::files_are_ours_alone_under_any_umask",
-        ])
+        .args(["--exact", "files::files_are_ours_alone_under_any_umask"])
         .env(CHILD, directory.path())
         .output()
         .unwrap();
@@ -88,7 +85,7 @@ async fn a_damaged_file_is_set_aside_and_mirroring_begins_anew() {
         );
         let (mirror, opened) = place.try_open().unwrap();
         let aside = opened.set_aside.unwrap();
-        assert!(opened.fresh && aside.exists());
+        assert!(opened.created && aside.exists());
         assert_eq!(mode(&aside), 0o600);
         assert_eq!(mirror.stats().await.unwrap().rows.evaluation_runs, 0);
         put(&mirror, 2, vec![run("s", "failed", "")]).await;
@@ -126,7 +123,7 @@ async fn damage_that_a_query_meets_is_told_apart() {
         "{read:?}"
     );
     let write = mirror
-        .put_runs(batch(RunKind::Evaluation, 2, vec![run("r1", "x", "")]))
+        .upsert_runs(batch(RunKind::Evaluation, 2, vec![run("r1", "x", "")]))
         .await;
     assert!(
         write.as_ref().is_err_and(MirrorError::is_corrupt),
@@ -183,7 +180,7 @@ async fn what_was_acknowledged_outlives_a_sudden_end() {
         .unwrap();
     }
     let (again, opened) = left.try_open().unwrap();
-    assert_eq!(opened, docksd_mirror::Opened::default());
+    assert_eq!(opened, docksd_mirror::OpenReport::default());
     assert_eq!(again.stats().await.unwrap().rows.evaluation_runs, 20);
     let verdict: String = left
         .sqlite()

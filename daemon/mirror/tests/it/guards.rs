@@ -3,7 +3,7 @@
 use docks_proto::freshness::Validator;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Confirmed, Learned, Resource, RunBatch, StatusOf, Subject};
+use docksd_mirror::{Confirmation, Provenance, Resource, RunBatch, StatusScope, Subject};
 
 use crate::support::*;
 
@@ -18,12 +18,12 @@ async fn each_change_of_a_status_is_a_row_of_history() {
     put(&mirror, 20, vec![run("r", "running", started)]).await;
     put(&mirror, 30, vec![run("r", "running", r#","n":1"#)]).await;
     let own = RunBatch {
-        learned: Learned::OwnAction,
+        provenance: Provenance::OwnAction,
         ..batch(KIND, 25, vec![run("r", "cancelled", "")])
     };
-    assert_eq!(mirror.put_runs(own).await.unwrap().events, 1);
-    put_trials(&mirror, 40, vec![run("t", "success", "")]).await;
-    let events = mirror.events(0, 100).await.unwrap();
+    assert_eq!(mirror.upsert_runs(own).await.unwrap().events, 1);
+    replace_trials(&mirror, 40, vec![run("t", "success", "")]).await;
+    let events = mirror.events_after(0, 100).await.unwrap();
     let short: Vec<_> = events
         .iter()
         .map(|e| {
@@ -45,22 +45,22 @@ async fn each_change_of_a_status_is_a_row_of_history() {
             (4, None, "success", 40, 40),
         ]
     );
-    assert_eq!(events[2].learned, Learned::OwnAction);
+    assert_eq!(events[2].provenance, Provenance::OwnAction);
     assert_eq!(
         (events[3].subject, events[3].trial.as_deref()),
         (Subject::Trial, Some("t"))
     );
-    assert_eq!(mirror.events(3, 1).await.unwrap(), events[3..]);
+    assert_eq!(mirror.events_after(3, 1).await.unwrap(), events[3..]);
     assert_eq!(
         mirror
-            .seen_statuses(StatusOf::Runs(KIND))
+            .seen_statuses(StatusScope::Runs(KIND))
             .await
             .unwrap()
             .len(),
         3
     );
     assert_eq!(
-        mirror.seen_statuses(StatusOf::Trials).await.unwrap(),
+        mirror.seen_statuses(StatusScope::Trials).await.unwrap(),
         ["success"]
     );
 }
@@ -77,14 +77,14 @@ async fn an_answer_older_than_the_stored_one_changes_nothing() {
         1
     );
     assert_eq!(status(&mirror, "r").await, "completed");
-    put_trials(
+    replace_trials(
         &mirror,
         20,
         vec![run("t", "passed", ""), run("u", "passed", "")],
     )
     .await;
     assert_eq!(
-        put_trials(&mirror, 10, vec![run("t", "failed", "")])
+        replace_trials(&mirror, 10, vec![run("t", "failed", "")])
             .await
             .unchanged,
         1
@@ -92,10 +92,10 @@ async fn an_answer_older_than_the_stored_one_changes_nothing() {
     assert_eq!(mirror.stats().await.unwrap().rows.trials, 2);
     // The answer to an action of ours counts, however long ago it was asked for.
     let own = RunBatch {
-        learned: Learned::OwnAction,
+        provenance: Provenance::OwnAction,
         ..batch(KIND, 15, vec![run("r", "cancelled", "")])
     };
-    mirror.put_runs(own).await.unwrap();
+    mirror.upsert_runs(own).await.unwrap();
     let stored = mirror.run(KIND, "r").await.unwrap().unwrap();
     assert_eq!(
         (stored.status.as_str(), stored.confirmed_at.0),
@@ -109,38 +109,38 @@ async fn a_replica_that_lags_behind_does_not_take_back_an_end() {
     let mirror = place.open();
     let lagging = || vec![run("r", "running", "")];
     put(&mirror, 10, vec![run("r", "completed", "")]).await;
-    assert_eq!(put(&mirror, 20, lagging()).await.doubted, 1);
+    assert_eq!(put(&mirror, 20, lagging()).await.deferred, 1);
     assert_eq!(status(&mirror, "r").await, "completed");
     // The validator of that answer would make the next one "as before".
-    let confirmed = Confirmed {
+    let confirmed = Confirmation {
         at: UnixMs(20),
         validator: Some(Validator("e".into())),
-        whole: true,
+        complete: true,
     };
     mirror
-        .confirm(Resource::List(KIND), confirmed)
+        .record_confirmation(Resource::List(KIND), confirmed)
         .await
         .unwrap();
     let list = mirror
-        .confirmed(&Resource::List(KIND))
+        .confirmation(&Resource::List(KIND))
         .await
         .unwrap()
         .unwrap();
     assert_eq!(list.validator, None);
     // Agreement with what is stored ends the doubt; then two answers are needed again.
     put(&mirror, 30, vec![run("r", "completed", "")]).await;
-    assert_eq!(put(&mirror, 40, lagging()).await.doubted, 1);
+    assert_eq!(put(&mirror, 40, lagging()).await.deferred, 1);
     assert_eq!(put(&mirror, 50, lagging()).await.updated, 1);
     assert_eq!(status(&mirror, "r").await, "running");
-    put_trials(&mirror, 10, vec![run("t", "passed", "")]).await;
+    replace_trials(&mirror, 10, vec![run("t", "passed", "")]).await;
     assert_eq!(
-        put_trials(&mirror, 20, vec![run("t", "running", "")])
+        replace_trials(&mirror, 20, vec![run("t", "running", "")])
             .await
-            .doubted,
+            .deferred,
         1
     );
     assert_eq!(
-        put_trials(&mirror, 30, vec![run("t", "running", "")])
+        replace_trials(&mirror, 30, vec![run("t", "running", "")])
             .await
             .updated,
         1
@@ -157,9 +157,9 @@ async fn a_tombstone_is_left_out_and_comes_back_when_it_is_seen() {
         vec![run("r", "failed", ""), run("s", "failed", "")],
     )
     .await;
-    mirror.entomb(KIND, "r", UnixMs(9)).await.unwrap();
+    mirror.tombstone_run(KIND, "r", UnixMs(9)).await.unwrap();
     assert_eq!(mirror.run(KIND, "r").await.unwrap().unwrap().gone_at, None);
-    mirror.entomb(KIND, "r", UnixMs(20)).await.unwrap();
+    mirror.tombstone_run(KIND, "r", UnixMs(20)).await.unwrap();
     let listing = mirror.list_runs(KIND, &everything()).await.unwrap();
     assert_eq!((listing.total, listing.returned), (1, 1));
     assert_eq!(
@@ -195,20 +195,20 @@ async fn an_empty_answer_removes_no_trials_and_a_shorter_one_does() {
             .unwrap()
             .is_none()
     );
-    assert_eq!(put_trials(&mirror, 10, all()).await.inserted, 2);
-    let empty = put_trials(&mirror, 20, vec![]).await;
-    assert!(empty.suspicious && empty.removed == 0);
+    assert_eq!(replace_trials(&mirror, 10, all()).await.inserted, 2);
+    let empty = replace_trials(&mirror, 20, vec![]).await;
+    assert!(empty.ignored_empty_list && empty.removed == 0);
     let listing = mirror
         .list_trials("r", &everything())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        (listing.total, listing.confirmed.unwrap().at),
+        (listing.total, listing.confirmation.unwrap().at),
         (2, UnixMs(10))
     );
     assert_eq!(
-        put_trials(&mirror, 30, vec![run("u", "passed", "")])
+        replace_trials(&mirror, 30, vec![run("u", "passed", "")])
             .await
             .removed,
         1
@@ -222,7 +222,7 @@ async fn an_empty_answer_removes_no_trials_and_a_shorter_one_does() {
             .gone_at
             .is_some()
     );
-    let back = put_trials(&mirror, 40, all()).await;
+    let back = replace_trials(&mirror, 40, all()).await;
     assert_eq!((back.updated, back.unchanged), (1, 1));
     let listing = mirror
         .list_trials("r", &everything())
@@ -235,8 +235,8 @@ async fn an_empty_answer_removes_no_trials_and_a_shorter_one_does() {
 
 /// An empty answer for a run without trials is an answer like any other.
 async fn put_trials_of_nobody(mirror: &docksd_mirror::Mirror) -> bool {
-    let put = mirror.put_trials("n", vec![], UnixMs(1), None, Learned::Polled);
-    let suspicious = put.await.unwrap().suspicious;
+    let put = mirror.replace_trials("n", vec![], UnixMs(1), None, Provenance::Polled);
+    let suspicious = put.await.unwrap().ignored_empty_list;
     let listing = mirror.list_trials("n", &everything()).await.unwrap();
     assert_eq!(body(&listing.unwrap()), "[]");
     suspicious
@@ -248,7 +248,7 @@ async fn one_trial_by_itself_joins_the_list_and_is_no_list() {
     let mirror = place.open();
     let one = run("t", "running", "");
     mirror
-        .put_trial("r", one.clone(), UnixMs(50), Learned::Polled)
+        .upsert_trial("r", one.clone(), UnixMs(50), Provenance::Polled)
         .await
         .unwrap();
     assert!(
@@ -259,7 +259,7 @@ async fn one_trial_by_itself_joins_the_list_and_is_no_list() {
             .is_none()
     );
     // A list that was asked for before knows nothing of it.
-    put_trials(&mirror, 40, vec![run("u", "running", "")]).await;
+    replace_trials(&mirror, 40, vec![run("u", "running", "")]).await;
     let listing = mirror
         .list_trials("r", &everything())
         .await
@@ -267,7 +267,7 @@ async fn one_trial_by_itself_joins_the_list_and_is_no_list() {
         .unwrap();
     assert_eq!(listing.total, 2);
     let same = mirror
-        .put_trial("r", one, UnixMs(60), Learned::Polled)
+        .upsert_trial("r", one, UnixMs(60), Provenance::Polled)
         .await
         .unwrap();
     assert_eq!(same.unchanged, 1);

@@ -4,7 +4,7 @@ use docks_proto::object::RawObject;
 use docks_proto::query::{ListOf, ListQuery, Row, Sort, SortKey, TrialFilter, apply};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Learned, Resolution};
+use docksd_mirror::{Provenance, Resolution};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -181,7 +181,7 @@ proptest! {
         runtime.block_on(async {
             let mirror = place.open();
             put(&mirror, 1_000, objects.clone()).await;
-            put_trials(&mirror, 1_000, objects.clone()).await;
+            replace_trials(&mirror, 1_000, objects.clone()).await;
             for query in of_runs {
                 let listing = mirror.list_runs(RunKind::Evaluation, &query).await.unwrap();
                 let (rows, total) =
@@ -206,8 +206,8 @@ proptest! {
             let place = Place::new();
             let mirror = place.open();
             put(&mirror, 1_000, vec![run("r", "failed", ""), run("other", "failed", "")]).await;
-            put_trials(&mirror, 1_000, objects.clone()).await;
-            let other = mirror.put_trials("other", more.clone(), UnixMs(1_000), None, Learned::Polled);
+            replace_trials(&mirror, 1_000, objects.clone()).await;
+            let other = mirror.replace_trials("other", more.clone(), UnixMs(1_000), None, Provenance::Polled);
             other.await.unwrap();
             let mut all = marked(&objects, "r", "");
             all.extend(marked(&more, "other", ""));
@@ -242,7 +242,7 @@ async fn texts_come_back_to_the_byte() {
         .resolve_run(RunKind::Evaluation, &prefix)
         .await
         .unwrap();
-    assert_eq!(found, Resolution::One("x".repeat(300_000)));
+    assert_eq!(found, Resolution::Unique("x".repeat(300_000)));
     let listing = mirror
         .list_runs(RunKind::Evaluation, &everything())
         .await
@@ -269,9 +269,9 @@ async fn an_id_goes_before_a_name_and_a_name_before_a_prefix() {
             .await
             .unwrap();
         match found {
-            Resolution::One(id) => id,
-            Resolution::Several(ids) => format!("{} of them", ids.len()),
-            Resolution::Nothing => "nothing".into(),
+            Resolution::Unique(id) => id,
+            Resolution::Ambiguous(ids) => format!("{} of them", ids.len()),
+            Resolution::NotFound => "nothing".into(),
         }
     };
     assert_eq!(resolve("aa1").await, "aa1");
@@ -284,7 +284,7 @@ async fn an_id_goes_before_a_name_and_a_name_before_a_prefix() {
         assert_eq!(resolve(given).await, "nothing", "{given}");
     }
     mirror
-        .entomb(RunKind::Evaluation, "aa1", UnixMs(2))
+        .tombstone_run(RunKind::Evaluation, "aa1", UnixMs(2))
         .await
         .unwrap();
     assert_eq!(resolve("nightly").await, "nothing");
@@ -300,12 +300,12 @@ async fn a_reader_never_sees_half_of_a_version() {
             .map(|i| run(&format!("t{i}"), "running", &format!(r#","v":{n}"#)))
             .collect::<Vec<_>>()
     };
-    put_trials(&mirror, 1, version(1)).await;
+    replace_trials(&mirror, 1, version(1)).await;
     let writer = mirror.clone();
     let writing = tokio::spawn(async move {
         for n in 2..40 {
             let objects = version(n);
-            let trials = writer.put_trials("r", objects, UnixMs(n), None, Learned::Polled);
+            let trials = writer.replace_trials("r", objects, UnixMs(n), None, Provenance::Polled);
             trials.await.unwrap();
         }
     });
@@ -334,11 +334,11 @@ async fn a_list_over_all_runs_names_them_and_leaves_out_those_that_are_gone() {
     for (index, (id, _)) in runs.iter().enumerate() {
         let made = format!(r#","created_at":"2026-01-0{}T00:00:00Z""#, index + 1);
         let trials = vec![run("t", "passed", &made), run(id, "error", &made)];
-        let put = mirror.put_trials(id, trials, UnixMs(2), None, Learned::Polled);
+        let put = mirror.replace_trials(id, trials, UnixMs(2), None, Provenance::Polled);
         put.await.unwrap();
     }
     mirror
-        .entomb(RunKind::Evaluation, "r2", UnixMs(3))
+        .tombstone_run(RunKind::Evaluation, "r2", UnixMs(3))
         .await
         .unwrap();
     let ask = async |question: &str| {

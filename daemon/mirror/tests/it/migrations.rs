@@ -56,7 +56,7 @@ async fn an_upgraded_first_file_equals_a_fresh_one() {
         .execute_batch(&format!("{FIRST};{ROWS}"))
         .unwrap();
     let (mirror, opened) = old.try_open().unwrap();
-    assert!(!opened.fresh && opened.set_aside.is_none());
+    assert!(!opened.created && opened.set_aside.is_none());
     let stored = mirror
         .run(RunKind::Evaluation, "old")
         .await
@@ -64,7 +64,7 @@ async fn an_upgraded_first_file_equals_a_fresh_one() {
         .unwrap();
     assert_eq!(stored.text, r#"{"id":"old","status":"failed"}"#);
     assert_eq!(stored.confirmed_at.0, 7);
-    assert_eq!(mirror.note("k").await.unwrap().as_deref(), Some("v"));
+    assert_eq!(mirror.read_note("k").await.unwrap().as_deref(), Some("v"));
     assert_eq!(mirror.summary(9).await.unwrap().trials_due_total, 1);
     let page = vec![run("old", "failed", ""), run("new", "running", "")];
     put(&mirror, 20, page).await;

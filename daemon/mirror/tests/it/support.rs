@@ -6,7 +6,7 @@ use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Changed, Learned, Listing, Mirror, Opened, RunBatch};
+use docksd_mirror::{Listing, Mirror, OpenReport, Provenance, RunBatch, WriteSummary};
 
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
@@ -26,7 +26,7 @@ impl Place {
         self.try_open().unwrap().0
     }
 
-    pub(crate) fn try_open(&self) -> Result<(Mirror, Opened), docksd_mirror::MirrorError> {
+    pub(crate) fn try_open(&self) -> Result<(Mirror, OpenReport), docksd_mirror::MirrorError> {
         Mirror::open(&self.path, "https://api.example/tenants/t", UnixMs(1_000))
     }
 
@@ -49,21 +49,24 @@ pub(crate) fn batch(kind: RunKind, at: i64, objects: Vec<RawObject>) -> RunBatch
         kind,
         objects,
         observed_at: UnixMs(at),
-        learned: Learned::Polled,
-        sweep: None,
+        provenance: Provenance::Polled,
     }
 }
 
-pub(crate) async fn put(mirror: &Mirror, at: i64, objects: Vec<RawObject>) -> Changed {
+pub(crate) async fn put(mirror: &Mirror, at: i64, objects: Vec<RawObject>) -> WriteSummary {
     mirror
-        .put_runs(batch(RunKind::Evaluation, at, objects))
+        .upsert_runs(batch(RunKind::Evaluation, at, objects))
         .await
         .unwrap()
 }
 
-pub(crate) async fn put_trials(mirror: &Mirror, at: i64, objects: Vec<RawObject>) -> Changed {
+pub(crate) async fn replace_trials(
+    mirror: &Mirror,
+    at: i64,
+    objects: Vec<RawObject>,
+) -> WriteSummary {
     mirror
-        .put_trials("r", objects, UnixMs(at), None, Learned::Polled)
+        .replace_trials("r", objects, UnixMs(at), None, Provenance::Polled)
         .await
         .unwrap()
 }

@@ -3,7 +3,7 @@
 use docks_proto::freshness::Validator;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Confirmed, Learned, MirrorError, Resource, Retention};
+use docksd_mirror::{Confirmation, MirrorError, Provenance, Resource, Retention};
 
 use crate::support::*;
 
@@ -17,11 +17,11 @@ fn made(id: &str, status: &str, second: u32) -> docks_proto::object::RawObject {
     )
 }
 
-fn confirmed(at: i64, validator: &str) -> Confirmed {
-    Confirmed {
+fn confirmed(at: i64, validator: &str) -> Confirmation {
+    Confirmation {
         at: UnixMs(at),
         validator: Some(Validator(validator.into())),
-        whole: true,
+        complete: true,
     }
 }
 
@@ -41,18 +41,23 @@ async fn a_sweep_knows_what_it_did_not_see() {
     .await;
     let sweep = mirror.begin_sweep(KIND).await.unwrap();
     let page = docksd_mirror::RunBatch {
-        sweep: Some(sweep),
         ..batch(KIND, 20, vec![run("a", "failed", "")])
     };
-    mirror.put_runs(page).await.unwrap();
+    mirror.upsert_runs(page).await.unwrap();
     put(&mirror, 21, vec![run("d", "failed", "")]).await;
-    assert_eq!(mirror.unseen(KIND, sweep).await.unwrap(), ["c", "b"]);
+    assert_eq!(
+        mirror.runs_missed_by_sweep(KIND, sweep).await.unwrap(),
+        ["c", "b"]
+    );
     let next = mirror.begin_sweep(KIND).await.unwrap();
     assert!(matches!(
-        mirror.unseen(KIND, sweep).await,
+        mirror.runs_missed_by_sweep(KIND, sweep).await,
         Err(MirrorError::NoSuchSweep(_))
     ));
-    assert_eq!(mirror.unseen(KIND, next).await.unwrap().len(), 4);
+    assert_eq!(
+        mirror.runs_missed_by_sweep(KIND, next).await.unwrap().len(),
+        4
+    );
 }
 
 #[tokio::test]
@@ -74,12 +79,12 @@ async fn an_equal_answer_moves_all_its_rows_on_with_one_write() {
     assert_eq!(groups, 1);
     // "As before" confirms the rows of the answer that the validator came with, and no others.
     mirror
-        .confirm(Resource::List(KIND), confirmed(20, "v"))
+        .record_confirmation(Resource::List(KIND), confirmed(20, "v"))
         .await
         .unwrap();
     put(&mirror, 25, vec![run("deep", "failed", "")]).await;
     mirror
-        .confirm(Resource::List(KIND), confirmed(30, "v"))
+        .record_confirmation(Resource::List(KIND), confirmed(30, "v"))
         .await
         .unwrap();
     assert_eq!(
@@ -87,12 +92,12 @@ async fn an_equal_answer_moves_all_its_rows_on_with_one_write() {
         (30, 25)
     );
     mirror
-        .confirm(Resource::List(KIND), confirmed(40, "w"))
+        .record_confirmation(Resource::List(KIND), confirmed(40, "w"))
         .await
         .unwrap();
     assert_eq!(age(&mirror, "r7").await, 30);
     mirror
-        .confirm(Resource::Run(KIND, "r7".into()), confirmed(50, "x"))
+        .record_confirmation(Resource::Run(KIND, "r7".into()), confirmed(50, "x"))
         .await
         .unwrap();
     assert_eq!(
@@ -113,19 +118,19 @@ async fn ages_never_go_back() {
     let mirror = place.open();
     let list = Resource::List(KIND);
     mirror
-        .confirm(list.clone(), confirmed(20, "v"))
+        .record_confirmation(list.clone(), confirmed(20, "v"))
         .await
         .unwrap();
     mirror
-        .confirm(list.clone(), confirmed(10, "u"))
+        .record_confirmation(list.clone(), confirmed(10, "u"))
         .await
         .unwrap();
     assert_eq!(
-        mirror.confirmed(&list).await.unwrap(),
+        mirror.confirmation(&list).await.unwrap(),
         Some(confirmed(20, "v"))
     );
     let never = Resource::Trials("r".into());
-    assert_eq!(mirror.confirmed(&never).await.unwrap(), None);
+    assert_eq!(mirror.confirmation(&never).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -171,24 +176,24 @@ async fn trials_are_due_again_when_their_run_ends_after_they_were_asked_for() {
     let mirror = place.open();
     let due = async || mirror.summary(9).await.unwrap().trials_due_total;
     put(&mirror, 10, vec![run("r", "running", "")]).await;
-    put_trials(&mirror, 20, vec![run("t", "running", "")]).await;
+    replace_trials(&mirror, 20, vec![run("t", "running", "")]).await;
     assert_eq!(due().await, 0);
     put(&mirror, 30, vec![run("r", "running", r#","n":1"#)]).await;
     assert_eq!(due().await, 0);
     put(&mirror, 40, vec![run("r", "completed", "")]).await;
-    put_trials(&mirror, 35, vec![run("t", "running", "")]).await;
+    replace_trials(&mirror, 35, vec![run("t", "running", "")]).await;
     assert_eq!(due().await, 1);
-    put_trials(&mirror, 45, vec![run("t", "passed", "")]).await;
+    replace_trials(&mirror, 45, vec![run("t", "passed", "")]).await;
     assert_eq!(due().await, 0);
-    put_trials(&mirror, 46, vec![run("t", "passed", "")]).await;
+    replace_trials(&mirror, 46, vec![run("t", "passed", "")]).await;
     mirror
-        .confirm(Resource::Trials("r".into()), confirmed(50, "v"))
+        .record_confirmation(Resource::Trials("r".into()), confirmed(50, "v"))
         .await
         .unwrap();
     put(&mirror, 60, vec![run("r", "completed", r#","n":2"#)]).await;
     assert_eq!(due().await, 1);
     mirror
-        .confirm(Resource::Trials("r".into()), confirmed(70, "v"))
+        .record_confirmation(Resource::Trials("r".into()), confirmed(70, "v"))
         .await
         .unwrap();
     assert_eq!(due().await, 0);
@@ -204,12 +209,12 @@ async fn upkeep_drops_what_is_past_its_time_and_keeps_the_rest() {
         vec![run("r", "failed", ""), run("s", "failed", "")],
     )
     .await;
-    put_trials(&mirror, 10, vec![run("t", "failed", "")]).await;
-    mirror.entomb(KIND, "r", UnixMs(20)).await.unwrap();
-    mirror.put_note("a", "1").await.unwrap();
+    replace_trials(&mirror, 10, vec![run("t", "failed", "")]).await;
+    mirror.tombstone_run(KIND, "r", UnixMs(20)).await.unwrap();
+    mirror.write_note("a", "1").await.unwrap();
     let before = mirror.data_version();
     mirror
-        .upkeep(UnixMs(1_000), Retention::default())
+        .run_upkeep(UnixMs(1_000), Retention::default())
         .await
         .unwrap();
     assert!(mirror.run(KIND, "r").await.unwrap().is_some());
@@ -217,20 +222,20 @@ async fn upkeep_drops_what_is_past_its_time_and_keeps_the_rest() {
         history: std::time::Duration::ZERO,
         tombstones: std::time::Duration::ZERO,
     };
-    mirror.upkeep(UnixMs(1_000), retention).await.unwrap();
+    mirror.run_upkeep(UnixMs(1_000), retention).await.unwrap();
     assert!(mirror.data_version() > before);
     assert!(mirror.run(KIND, "r").await.unwrap().is_none());
     assert!(mirror.trial("r", "t").await.unwrap().is_none());
-    assert_eq!(mirror.events(0, 9).await.unwrap(), []);
+    assert_eq!(mirror.events_after(0, 9).await.unwrap(), []);
     let rows = mirror.stats().await.unwrap().rows;
     assert_eq!(
         (rows.evaluation_runs, rows.trials, rows.tombstones),
         (1, 0, 0)
     );
-    assert_eq!(mirror.note("a").await.unwrap().as_deref(), Some("1"));
+    assert_eq!(mirror.read_note("a").await.unwrap().as_deref(), Some("1"));
     // Numbers go on, so that a reader who resumes misses nothing.
     put(&mirror, 2_000, vec![run("u", "failed", "")]).await;
-    assert_eq!(mirror.events(0, 9).await.unwrap()[0].seq, 4);
+    assert_eq!(mirror.events_after(0, 9).await.unwrap()[0].seq, 4);
 }
 
 #[tokio::test]
@@ -251,7 +256,7 @@ async fn a_write_of_a_group_that_fails_takes_back_only_itself() {
             run(&format!("good{i}"), "failed", ""),
             run(&format!("bad{i}"), "failed", ""),
         ];
-        tokio::spawn(async move { mirror.put_runs(batch(KIND, 1, pair)).await })
+        tokio::spawn(async move { mirror.upsert_runs(batch(KIND, 1, pair)).await })
     });
     let writes: Vec<_> = writes.collect();
     let mut failed = Vec::new();
@@ -265,7 +270,7 @@ async fn a_write_of_a_group_that_fails_takes_back_only_itself() {
         mirror.list_runs(KIND, &everything()).await.unwrap().total,
         38
     );
-    assert_eq!(mirror.events(0, 99).await.unwrap().len(), 38);
+    assert_eq!(mirror.events_after(0, 99).await.unwrap().len(), 38);
 }
 
 #[tokio::test]
@@ -275,7 +280,7 @@ async fn a_closed_mirror_says_so() {
     let clone = mirror.clone();
     put(&mirror, 1, vec![run("r", "failed", "")]).await;
     mirror.close().await;
-    let put = clone.put_trial("r", run("t", "x", ""), UnixMs(1), Learned::Polled);
+    let put = clone.upsert_trial("r", run("t", "x", ""), UnixMs(1), Provenance::Polled);
     assert!(matches!(put.await, Err(MirrorError::Closed)));
     assert!(matches!(clone.stats().await, Err(MirrorError::Closed)));
     assert!(!place.path.with_file_name("mirror.db-wal").exists());

@@ -59,11 +59,11 @@ async fn an_empty_answer_is_asked_again_and_deletes_nothing() {
         driver.edit(|world| world.fault = Fault::Empty);
         let now = driver.now();
         let list = Resource::List(EVALUATION);
-        let before = driver.mirror.confirmed(&list).await.unwrap().unwrap();
+        let before = driver.mirror.confirmation(&list).await.unwrap().unwrap();
         driver.core.want(&FetchKey::List(EVALUATION), now.mono, 1);
         driver.core.sweep(now);
         driver.run_for(Duration::from_millis(1_500)).await;
-        let doubted = driver.mirror.confirmed(&list).await.unwrap().unwrap();
+        let doubted = driver.mirror.confirmation(&list).await.unwrap().unwrap();
         assert_eq!(before.at, doubted.at);
         assert!(driver.replies.is_empty());
         driver.run_for(Duration::from_secs(300)).await;

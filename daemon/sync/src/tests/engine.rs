@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::clock::manual::ManualClock;
 use crate::engine::is_missed;
 use crate::{Clock, Options, ScheduledWork, SyncError, SyncHandle, SystemClock, spawn};
-use docksd_mirror::{Learned, Mirror, Resource};
+use docksd_mirror::{Mirror, Provenance, Resource};
 
 use super::simulated_remote::{Fault, Mode, Run, Simulated, World};
 
@@ -86,8 +86,8 @@ async fn an_action_is_in_the_mirror_before_its_caller_goes_on() {
     assert_eq!(status.as_deref(), Some("cancelled"));
     let held = stage.mirror.run(RunKind::Evaluation, "r2").await.unwrap();
     assert_eq!(held.unwrap().status, "cancelled");
-    let events = stage.mirror.events(0, 100).await.unwrap();
-    assert!(events.iter().any(|e| e.learned == Learned::OwnAction));
+    let events = stage.mirror.events_after(0, 100).await.unwrap();
+    assert!(events.iter().any(|e| e.provenance == Provenance::OwnAction));
 }
 
 #[tokio::test]
@@ -172,10 +172,10 @@ async fn an_old_answer_says_why_it_is_old() {
         }
     })
     .await;
-    let confirmed = docksd_mirror::Confirmed {
+    let confirmed = docksd_mirror::Confirmation {
         at: now.minus(Duration::from_secs(3_600)),
         validator: None,
-        whole: true,
+        complete: true,
     };
     let freshness = stage.handle.freshness(Some(&confirmed), true);
     assert!(freshness.age >= Duration::from_secs(3_599));

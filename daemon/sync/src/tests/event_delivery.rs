@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use docks_proto::event::{Change, Event, EventQuery, ObjectKind, Position, SourceState};
 
-use docksd_events::{Attention, Feed, Reader};
+use docksd_events::{EngineHandle, EventFeed, Subscription, Wakeup};
 use docksd_mirror::Resource;
 
 use super::driver::Driver;
@@ -21,10 +21,10 @@ const MOMENTS: u32 = 80;
 /// An engine that needs no telling: the driver touches for it.
 struct Unheard;
 
-impl Attention for Unheard {
-    fn touch(&self, _: &Resource) {}
+impl EngineHandle for Unheard {
+    fn mark_active(&self, _: &Resource) {}
 
-    fn sight(&self) -> SourceState {
+    fn connection_state(&self) -> SourceState {
         SourceState::default()
     }
 }
@@ -46,7 +46,7 @@ type Object = (ObjectKind, String, Option<String>);
 
 struct Watcher {
     habit: Habit,
-    reader: Option<Reader>,
+    reader: Option<Subscription>,
     began: u64,
     place: Option<Position>,
     known: HashMap<Object, String>,
@@ -65,7 +65,7 @@ impl Watcher {
         }
     }
 
-    async fn look(&mut self, feed: &Arc<Feed>, rng: &mut fastrand::Rng) {
+    async fn look(&mut self, feed: &Arc<EventFeed>, rng: &mut fastrand::Rng) {
         let turn_comes = match self.habit {
             Habit::Keen | Habit::Shaky => true,
             Habit::Slow => rng.u8(..10) == 0,
@@ -77,7 +77,7 @@ impl Watcher {
         }
     }
 
-    async fn read(&mut self, feed: &Arc<Feed>, most: Option<usize>) {
+    async fn read(&mut self, feed: &Arc<EventFeed>, most: Option<usize>) {
         let wanted = EventQuery::default;
         if self.reader.is_none() {
             let reader = feed.subscribe(wanted(), self.place).await.unwrap();
@@ -85,7 +85,7 @@ impl Watcher {
         }
         let mut left = most.unwrap_or(usize::MAX);
         while left > 0
-            && let Some(frame) = self.reader.as_mut().unwrap().next().await.unwrap()
+            && let Some(frame) = self.reader.as_mut().unwrap().next_frame().await.unwrap()
         {
             left -= 1;
             self.hear(std::str::from_utf8(&frame).unwrap());
@@ -123,7 +123,7 @@ impl Watcher {
     }
 
     async fn check(&self, driver: &Driver, seed: u64) {
-        let history = driver.mirror.events(0, 1_000_000).await.unwrap();
+        let history = driver.mirror.events_after(0, 1_000_000).await.unwrap();
         let ends = |status: &str| {
             use docks_proto::object::{Phase, phase};
             phase(status) == Phase::Terminal
@@ -167,7 +167,7 @@ async fn night(seed: u64) {
         made: 0,
     };
     let mut rng = fastrand::Rng::with_seed(seed ^ 0x3a1e);
-    let mut feed = Feed::new(driver.mirror.clone(), Arc::new(Unheard));
+    let mut feed = EventFeed::new(driver.mirror.clone(), Arc::new(Unheard));
     let habits = [Habit::Keen, Habit::Slow, Habit::Shaky, Habit::Asleep];
     let mut watchers = habits.map(Watcher::new);
     for watcher in &mut watchers {
@@ -182,7 +182,7 @@ async fn night(seed: u64) {
             2 => driver.edit(|world| world.fault = Fault::None),
             3 => {
                 driver.restart(rng.u64(..));
-                feed = Feed::new(driver.mirror.clone(), Arc::new(Unheard));
+                feed = EventFeed::new(driver.mirror.clone(), Arc::new(Unheard));
                 watchers
                     .iter_mut()
                     .for_each(|watcher| watcher.reader = None);
@@ -201,14 +201,14 @@ async fn night(seed: u64) {
         driver
             .clock
             .advance(Duration::from_secs(pause.saturating_sub(45)));
-        feed.pump(true).await.unwrap();
+        feed.publish(Wakeup::Tick).await.unwrap();
         for watcher in &mut watchers {
             watcher.look(&feed, &mut rng).await;
         }
     }
     driver.edit(|world| world.fault = Fault::None);
     driver.run_for(Duration::from_secs(900)).await;
-    feed.pump(true).await.unwrap();
+    feed.publish(Wakeup::Tick).await.unwrap();
     for watcher in &mut watchers {
         watcher.read(&feed, None).await;
         watcher.check(&driver, seed).await;
@@ -219,12 +219,12 @@ async fn night(seed: u64) {
 #[derive(Default)]
 struct Noted(std::sync::Mutex<Vec<Resource>>);
 
-impl Attention for Noted {
-    fn touch(&self, what: &Resource) {
+impl EngineHandle for Noted {
+    fn mark_active(&self, what: &Resource) {
         self.0.lock().unwrap().push(what.clone());
     }
 
-    fn sight(&self) -> SourceState {
+    fn connection_state(&self) -> SourceState {
         SourceState::default()
     }
 }
@@ -233,8 +233,8 @@ impl Attention for Noted {
 async fn a_hundred_active_runs_cost_no_more_for_being_watched() {
     let mut driver = super::request_cost::settled(Mode::PLAIN, 100, 100).await;
     let noted = Arc::new(Noted::default());
-    let attention = Arc::clone(&noted) as Arc<dyn Attention>;
-    let feed = Feed::new(driver.mirror.clone(), attention);
+    let attention = Arc::clone(&noted) as Arc<dyn EngineHandle>;
+    let feed = EventFeed::new(driver.mirror.clone(), attention);
     let all = EventQuery {
         runs: (100..200).map(|number| format!("r{number}")).collect(),
         ..EventQuery::default()
@@ -248,7 +248,7 @@ async fn a_hundred_active_runs_cost_no_more_for_being_watched() {
     let before = driver.requests();
     for _ in 0..300 {
         driver.run_for(Duration::from_secs(1)).await;
-        feed.pump(true).await.unwrap();
+        feed.publish(Wakeup::Tick).await.unwrap();
         let now = driver.now();
         for what in std::mem::take(&mut *noted.0.lock().unwrap()) {
             driver.core.touch(&what, now);

@@ -39,7 +39,7 @@ fn given() -> impl Strategy<Value = Given> {
                 lists: RunKind::ALL
                     .map(|kind| ListState {
                         kind,
-                        confirmed: None,
+                        confirmation: None,
                         rows: 3_000,
                     })
                     .into(),
@@ -62,7 +62,7 @@ fn given() -> impl Strategy<Value = Given> {
                     .map(|n| TrialsDue {
                         run: format!("d{n}"),
                         ended: true,
-                        trials_confirmed: None,
+                        trials_confirmed_at: None,
                     })
                     .collect(),
                 trials_due_total: due as u64,

@@ -106,7 +106,7 @@ impl Watch {
         for (place, kind) in RunKind::ALL.into_iter().enumerate() {
             let confirmed = driver
                 .mirror
-                .confirmed(&Resource::List(kind))
+                .confirmation(&Resource::List(kind))
                 .await
                 .unwrap();
             if let Some(confirmed) = confirmed {
