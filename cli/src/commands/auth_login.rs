@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport, roots};
+use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport, ca_file};
 use docks_proto::credentials::{KeyringError, user};
 use docks_proto::freshness::Allowed;
 use docks_proto::query::ListQuery;
@@ -111,7 +111,7 @@ pub(super) fn trusted(
             path.display()
         ))
     })?;
-    roots::read_file(&real).map_err(|problem| Failure::usage(problem.to_string()))?;
+    ca_file::read_file(&real).map_err(|problem| Failure::usage(problem.to_string()))?;
     Ok(Some(real))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use docks_proto::client::walk::Ask;
-use docks_proto::client::{HttpsTransport, Reply, Request, SendError, retry_after, sense};
+use docks_proto::client::{HttpsTransport, Reply, Request, SendError, body, retry_after};
 use docks_proto::error::parse_complaint;
 use docks_proto::id::BadId;
 use docks_proto::object::{RawList, RawObject};
@@ -146,7 +146,7 @@ impl Remote for DocksApi {
     ) -> Result<Fetched<RawObject>, RemoteError> {
         let path = self.routes.run(kind, id).map_err(unsendable)?;
         let fetched = self.ask(Request::get(path), validator).await?;
-        understood(fetched, |body| sense::read_object(body, id))
+        understood(fetched, |body| body::read_object(body, id))
     }
 
     async fn trials(
@@ -162,13 +162,13 @@ impl Remote for DocksApi {
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
         let path = self.routes.trial(run, trial).map_err(unsendable)?;
         let reply = self.ask_anew(Request::get(path)).await?;
-        sense::read_object(&reply.body, trial).map_err(nonsense)
+        body::read_object(&reply.body, trial).map_err(nonsense)
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let path = self.routes.action(action, id).map_err(unsendable)?;
         let reply = self.ask_anew(Request::post(path)).await?;
-        sense::read_object(&reply.body, id).map_err(nonsense)
+        body::read_object(&reply.body, id).map_err(nonsense)
     }
 }
 
@@ -193,7 +193,7 @@ fn page_of(body: &[u8]) -> Result<Page, String> {
         next_cursor,
         total,
         ..
-    } = sense::read_list(body)?;
+    } = body::read_list(body)?;
     Ok(Page {
         objects,
         skipped,

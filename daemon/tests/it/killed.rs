@@ -10,7 +10,7 @@ use std::time::Duration;
 use docks_proto::freshness::Allowed;
 use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
-use docks_proto::{client::Limits, client::sense};
+use docks_proto::{client::Limits, client::body};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::upstream_support::{Site, everything};
@@ -89,7 +89,7 @@ async fn read(site: &Site, acknowledged: &Mutex<Vec<String>>, reads: &AtomicU64)
             let all = everything();
             let listed = client.list_runs(RunKind::Evaluation, &all, allowed);
             if let Ok(Ok(answer)) = timeout(Duration::from_secs(1), listed).await {
-                let list = sense::read_list(&answer.body).expect("no answer is half a list");
+                let list = body::read_list(&answer.body).expect("no answer is half a list");
                 let ids = list
                     .objects
                     .iter()

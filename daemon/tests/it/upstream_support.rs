@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use docks_proto::client::{
-    Answer, Client, ClientError, Deadlines, Limits, Transport, UnixTransport, sense,
+    Answer, Client, ClientError, Deadlines, Limits, Transport, UnixTransport, body,
 };
 use docks_proto::error::{ErrorCode, ErrorDetail};
 use docks_proto::freshness::Allowed;
@@ -283,7 +283,7 @@ pub(crate) fn everything() -> ListQuery {
 
 /// Returns the objects of a list as texts, in an order of their own.
 pub(crate) fn texts(body: &[u8]) -> Vec<String> {
-    let list = sense::read_list(body).expect("a list of objects");
+    let list = body::read_list(body).expect("a list of objects");
     assert_eq!(list.skipped, 0);
     let mut texts: Vec<String> = list.objects.iter().map(|o| o.text().to_owned()).collect();
     texts.sort();

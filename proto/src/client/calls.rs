@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 
 use super::exchange::{Exchange, Exchanges};
 use super::unix::Opened;
-use super::{Reply, Request, SendError, Transport, retry_after, sense};
+use super::{Reply, Request, SendError, Transport, body, retry_after};
 use crate::error::{RemoteComplaint, parse_complaint};
 use crate::freshness::{Allowed, Freshness};
 use crate::id::BadId;
@@ -277,14 +277,14 @@ impl Client {
     pub(super) async fn page(&self, path: String) -> Result<RawList, ClientError> {
         let request = self.request(Request::get(path), Allowed::Default);
         let reply = self.exchange(request, None).await?;
-        sense::read_list(&reply.body).map_err(ClientError::Nonsense)
+        body::read_list(&reply.body).map_err(ClientError::Nonsense)
     }
 
     async fn list(&self, path: String, allowed: Allowed) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(path), allowed);
         let mut reply = self.exchange(request, patience(allowed)).await?;
         if matches!(self.transport, Transport::Https(_)) {
-            let list = sense::read_list(&reply.body).map_err(ClientError::Nonsense)?;
+            let list = body::read_list(&reply.body).map_err(ClientError::Nonsense)?;
             reply.body = join(&list);
         }
         Ok(answer(reply))
@@ -308,7 +308,7 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let mut reply = self.exchange(request, patience).await?;
         if matches!(self.transport, Transport::Https(_)) {
-            let object = sense::read_object(&reply.body, asked).map_err(ClientError::Nonsense)?;
+            let object = body::read_object(&reply.body, asked).map_err(ClientError::Nonsense)?;
             reply.body = Bytes::copy_from_slice(object.text().as_bytes());
         }
         Ok(answer(reply))

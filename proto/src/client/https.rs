@@ -10,7 +10,7 @@ use http::{Method, header};
 use reqwest::{Response, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 
-use super::roots::{self, Roots, RootsVersion};
+use super::ca_file::{self, Roots, RootsVersion};
 use super::{Reply, Request, SendError};
 use crate::secret::Token;
 
@@ -199,7 +199,7 @@ impl HttpsTransport {
             to: self.origin(),
             source,
         };
-        let extra = roots::read(version.as_ref()).map_err(failed)?;
+        let extra = ca_file::read(version.as_ref()).map_err(failed)?;
         let built = build(&self.base, &self.limits, extra)
             .map_err(|error| failed(error.without_url().into()))?;
         *kept = Some((version, built.clone()));

@@ -4,13 +4,13 @@
 //! requests and answers into bodies that are known to be answers; what a list
 //! needs from a remote whose paging is not known is in [`walk`].
 
+pub mod body;
+pub mod ca_file;
 mod calls;
 mod events;
 mod exchange;
 pub mod https;
 pub mod retry;
-pub mod roots;
-pub mod sense;
 pub mod unix;
 pub mod walk;
 

@@ -8,9 +8,9 @@ pub mod files;
 pub mod hub_token;
 mod jwt;
 pub(crate) mod keyring;
-mod source;
 #[cfg(test)]
 mod tests;
+mod token_provider;
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub use keyring::{Keyring, KeyringError, NoKeyring, SERVICE, user};
 #[cfg(feature = "keyring")]
 pub use keyring::{SystemKeyring, system};
-pub use source::TokenSource;
+pub use token_provider::TokenSource;
 
 use crate::secret::Token;
 use crate::settings::{ConfigFile, DEFAULT_API_URL, Origin, Profile, Target, normalise_api_url};

@@ -6,7 +6,7 @@
 //! key the last one wins, as in most JSON readers.
 
 mod fields;
-mod phase;
+mod lifecycle;
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub use fields::{RunFields, RunMark, Scalar, TrialFields, TrialHarbor, TrialResult};
-pub use phase::{EVALUATION_STATUSES, Phase, RUN_STATUSES, TERMINAL, TRIAL_STATUSES, phase};
+pub use lifecycle::{EVALUATION_STATUSES, Phase, RUN_STATUSES, TERMINAL, TRIAL_STATUSES, phase};
 
 /// One JSON object, byte for byte as it arrived.
 #[derive(Debug, Clone)]

@@ -5,13 +5,13 @@
 
 mod row;
 mod sort;
-mod trials;
+mod trial_filter;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 pub use row::{Needle, Row, apply, key, written};
 pub use sort::{Sort, SortKey};
-pub use trials::{Compared, ErrorWanted, RewardWanted, TrialFilter};
+pub use trial_filter::{Compared, ErrorWanted, RewardWanted, TrialFilter};
 
 use crate::time::UnixMs;
 

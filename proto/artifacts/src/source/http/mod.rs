@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use docks_proto::client::roots;
+use docks_proto::client::ca_file;
 use docks_proto::secret::Token;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -255,7 +255,7 @@ impl HttpSource {
             .no_gzip()
             .redirect(redirect::Policy::custom(within_origin));
         if let Some(path) = extra {
-            let certificates = roots::read_file(path).map_err(HttpError::CaFile)?;
+            let certificates = ca_file::read_file(path).map_err(HttpError::CaFile)?;
             builder = builder.tls_certs_merge(certificates);
         }
         let made = builder.build().map_err(HttpError::Setup)?;
