@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use docks_proto::paths::PlacesInput;
+use docks_proto::paths::PathVariables;
 use docks_proto::settings;
 
 use crate::output::PagerChoice;
@@ -16,7 +16,7 @@ pub(crate) struct Environment {
     /// Variables that decide settings.
     pub(crate) settings: settings::Environment,
     /// Variables that decide places.
-    pub(crate) places: PlacesInput,
+    pub(crate) places: PathVariables,
     /// `DOCKS_NO_DAEMON`, unless it says no.
     pub(crate) no_daemon: bool,
     /// `DOCKSD`: the daemon's program.
@@ -59,7 +59,7 @@ impl Environment {
                 session_bus: text("DBUS_SESSION_BUS_ADDRESS"),
                 runtime_dir: path("XDG_RUNTIME_DIR"),
             },
-            places: PlacesInput {
+            places: PathVariables {
                 home: path("HOME"),
                 docks_home: path("DOCKS_HOME"),
                 docks_socket: path("DOCKS_SOCKET"),

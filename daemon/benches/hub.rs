@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use docks_proto::credentials::hub_token;
-use docks_proto::paths::Places;
+use docks_proto::paths::Paths;
 use docksd::config::Config;
 use docksd::hub::{Hub, Wanted};
 use docksd::instance::Instance;
@@ -165,7 +165,7 @@ fn main() {
         let home = tempfile::tempdir().unwrap();
         let jobs = home.path().join("jobs");
         harbor_jobs::copy_tree(&harbor_jobs::samples(), &jobs);
-        let mut config = Config::of(Places {
+        let mut config = Config::of(Paths {
             home: home.path().to_owned(),
             socket: home.path().join("run/docksd.sock"),
         });

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use docks_proto::event::EventQuery;
-use docks_proto::object::{Phase, phase};
+use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
@@ -209,10 +209,10 @@ impl Followed {
 /// ended, by its own time after following began; all others that are met so ended long ago.
 fn is_end(event: &StatusEvent, since: UnixMs) -> bool {
     let counts = match &event.from {
-        Some(from) => phase(from) == Phase::Active,
+        Some(from) => lifecycle(from) == Lifecycle::Active,
         None => event.at != event.observed && event.at >= since,
     };
-    counts && phase(&event.to) == Phase::Terminal
+    counts && lifecycle(&event.to) == Lifecycle::Terminal
 }
 
 async fn trials_are_known(mirror: &Mirror, event: &StatusEvent) -> Result<bool, MirrorError> {

@@ -26,7 +26,7 @@ use tokio_cron_scheduler::JobSchedulerError;
 
 use api::Service;
 use config::Config;
-use docks_proto::error::chain;
+use docks_proto::error::error_chain;
 use docksd_sync::Clock;
 use ending::Ending;
 use hub::Hub;
@@ -145,7 +145,9 @@ async fn anything_active(registry: &Registry) -> bool {
             Ok(stats) if stats.rows.active == 0 => {}
             Ok(_) => return true,
             // A mirror that cannot be read keeps nobody up.
-            Err(error) => tracing::warn!(error = chain(&error), "could not count active runs"),
+            Err(error) => {
+                tracing::warn!(error = error_chain(&error), "could not count active runs")
+            }
         }
     }
     false

@@ -39,7 +39,7 @@ pub async fn keep_pulling(registry: Arc<Registry>, settings: Settings) {
     loop {
         for source in registry.open_sources() {
             if let Err(error) = look(&registry, &settings, &source, &mut ends).await {
-                let (remote, error) = (source.location(), docks_proto::error::chain(&error));
+                let (remote, error) = (source.location(), docks_proto::error::error_chain(&error));
                 tracing::warn!(remote, error, "could not look for runs to pull");
             }
         }

@@ -50,7 +50,7 @@ impl Reporter {
     /// When the standard streams cannot be let go. Nobody reading the line is no error: the
     /// command that started us may have ended already.
     pub fn ready(&mut self, log: Option<LogError>) -> io::Result<()> {
-        let warning = log.map(|error| docks_proto::error::chain(&error));
+        let warning = log.map(|error| docks_proto::error::error_chain(&error));
         if !self.report {
             if let Some(warning) = warning {
                 self.say(&format!("docksd: {warning}\n"));
@@ -76,7 +76,7 @@ impl Reporter {
 
     /// Says why there will be no daemon, or why it ended.
     pub fn failed(&mut self, error: &anyhow::Error) {
-        let reason = docks_proto::error::chain(error.as_ref());
+        let reason = docks_proto::error::error_chain(error.as_ref());
         tracing::error!(error = reason, "docksd cannot go on");
         if !self.report {
             self.say(&format!("docksd: {reason}\n"));

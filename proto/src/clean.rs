@@ -32,7 +32,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
                 out.push(REPLACEMENT);
                 after
             }
-            c if misleads(c) => after,
+            c if is_deceptive(c) => after,
             c => {
                 out.push(c);
                 after
@@ -44,7 +44,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
 
 /// Returns a piece of a longer text cleaned as [`line()`] does, with its tabs.
 #[must_use]
-pub fn text(bytes: &[u8]) -> String {
+pub fn text_with_tabs(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let parts: Vec<_> = text.split('\t').map(line).collect();
     parts.join("\t")
@@ -103,7 +103,7 @@ fn string<'a>(after: &'a str, out: &mut String) -> &'a str {
 
 /// Tells whether a character reorders its neighbours or cannot be seen.
 #[must_use]
-pub fn misleads(c: char) -> bool {
+pub fn is_deceptive(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -147,7 +147,7 @@ mod tests {
         #[test]
         fn no_text_leaves_a_control_or_misleading_character(text in "\\PC*|[\\x00-\\u{a0}\\[\\]PX^_\\\\;m\u{202e}]*") {
             let clean = line(&text);
-            prop_assert!(!clean.chars().any(|c| c.is_control() || misleads(c)));
+            prop_assert!(!clean.chars().any(|c| c.is_control() || is_deceptive(c)));
             let again = line(&clean);
             prop_assert_eq!(again.as_ref(), clean.as_ref());
         }

@@ -61,8 +61,8 @@ pub struct Candidate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Where the remote says it lies; the folder of a job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "place")]
+    pub location: Option<String>,
 }
 
 /// The coded error, found under `detail`, where every Docks API client looks.
@@ -113,8 +113,8 @@ impl ErrorDetail {
 
 /// What an error answer of any Docks API said, as far as it could be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RemoteComplaint {
-    /// The sentence for people, never empty after [`parse_complaint`] finds one.
+pub struct RemoteErrorBody {
+    /// The sentence for people, never empty after [`parse_error_body`] finds one.
     pub message: Option<String>,
     /// The server's own hint.
     pub hint: Option<String>,
@@ -126,19 +126,19 @@ pub struct RemoteComplaint {
 
 /// Reads FastAPI's three forms of `detail`: text, object, and the list of a 422.
 ///
-/// Anything else (HTML of a proxy, cut JSON) gives an empty complaint.
+/// Anything else (HTML of a proxy, cut JSON) gives an empty body.
 #[must_use]
-pub fn parse_complaint(body: &[u8]) -> RemoteComplaint {
+pub fn parse_error_body(body: &[u8]) -> RemoteErrorBody {
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
-        return RemoteComplaint::default();
+        return RemoteErrorBody::default();
     };
     let text = |v: &serde_json::Value| v.as_str().map(str::to_owned);
     match value.get("detail") {
-        Some(serde_json::Value::String(message)) => RemoteComplaint {
+        Some(serde_json::Value::String(message)) => RemoteErrorBody {
             message: Some(message.clone()),
             ..Default::default()
         },
-        Some(detail @ serde_json::Value::Object(fields)) => RemoteComplaint {
+        Some(detail @ serde_json::Value::Object(fields)) => RemoteErrorBody {
             message: fields.get("message").and_then(text),
             hint: fields.get("hint").and_then(text),
             missing_tasks: fields
@@ -172,17 +172,17 @@ pub fn parse_complaint(body: &[u8]) -> RemoteComplaint {
                 })
                 .filter(|s| !s.is_empty())
                 .collect();
-            RemoteComplaint {
+            RemoteErrorBody {
                 message: (!sentences.is_empty()).then(|| sentences.join("; ")),
                 ..Default::default()
             }
         }
-        _ => RemoteComplaint::default(),
+        _ => RemoteErrorBody::default(),
     }
 }
 /// Writes an error and its causes on one line.
 #[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

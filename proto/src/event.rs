@@ -10,8 +10,8 @@ use std::fmt;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use crate::object::{Phase, RawObject, RunFields, phase};
-use crate::query::{Row, key};
+use crate::object::{Lifecycle, RawObject, RunFields, lifecycle};
+use crate::query::{Row, object_key};
 use crate::routes::{self, RunKind};
 use crate::trial::Trial;
 
@@ -43,7 +43,7 @@ impl ObjectKind {
 
     /// Finds the kind of a name.
     #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
@@ -97,7 +97,8 @@ pub enum Event {
     /// Counts of a run.
     Progress(Progress),
     /// Whether the remote can be seen.
-    Source(SourceState),
+    #[serde(rename = "source")]
+    Connection(ConnectionState),
     /// The present state is complete; changes follow.
     Ready(Ready),
     /// The history does not reach back to where the reader was; the present state follows.
@@ -141,15 +142,15 @@ pub struct ObjectState {
 impl ObjectState {
     /// Reads a run.
     #[must_use]
-    pub fn of_run(kind: RunKind, object: &RawObject) -> Self {
-        let fields = RunFields::of(object);
-        let row = Row::of_run_fields(object, &fields);
+    pub fn from_run(kind: RunKind, object: &RawObject) -> Self {
+        let fields = RunFields::from_object(object);
+        let row = Row::from_run_fields(object, &fields);
         Self {
             kind: kind.into(),
-            run_id: key(object, &fields.id),
+            run_id: object_key(object, &fields.id),
             trial_id: None,
             name: row.name,
-            ended: phase(&row.status) == Phase::Terminal,
+            ended: lifecycle(&row.status) == Lifecycle::Terminal,
             status: row.status,
             started_at: fields.started_at.text(),
             completed_at: fields.completed_at.text(),
@@ -160,9 +161,9 @@ impl ObjectState {
 
     /// Reads a trial of a run.
     #[must_use]
-    pub fn of_trial(run: &str, object: &RawObject) -> Self {
-        let Trial { fields, result, .. } = Trial::of(object);
-        let row = Row::of_trial(object);
+    pub fn from_trial(run: &str, object: &RawObject) -> Self {
+        let Trial { fields, result, .. } = Trial::from_object(object);
+        let row = Row::from_trial(object);
         let error = [
             &fields.error_message,
             &result.error_message,
@@ -172,13 +173,13 @@ impl ObjectState {
         Self {
             kind: ObjectKind::Trial,
             run_id: run.to_owned(),
-            trial_id: Some(key(object, &fields.id)),
+            trial_id: Some(object_key(object, &fields.id)),
             name: if row.name.is_empty() {
                 row.task
             } else {
                 row.name
             },
-            ended: phase(&row.status) == Phase::Terminal,
+            ended: lifecycle(&row.status) == Lifecycle::Terminal,
             status: row.status,
             started_at: fields.started_at.text(),
             completed_at: fields.completed_at.text(),
@@ -253,10 +254,10 @@ pub struct Progress {
 
 impl Progress {
     /// Counts trials in with a status; `reward_sum` is of those that have one.
-    pub fn count(&mut self, status: &str, trials: u64) {
+    pub fn add_trials(&mut self, status: &str, trials: u64) {
         *self.by_status.entry(status.to_owned()).or_default() += trials;
         self.total += trials;
-        if phase(status) == Phase::Terminal {
+        if lifecycle(status) == Lifecycle::Terminal {
             self.finished += trials;
         }
         if is_pass(status) {
@@ -265,7 +266,7 @@ impl Progress {
     }
 
     /// Takes what the run itself says where that is more than its trials show.
-    pub fn widen(&mut self, run: &RunFields) {
+    pub fn raise_to_counts_of(&mut self, run: &RunFields) {
         let number = |scalar: &crate::object::Scalar| {
             scalar
                 .number()
@@ -296,13 +297,13 @@ pub fn is_failure(status: &str) -> bool {
 
 /// Whether the remote can be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SourceState {
+pub struct ConnectionState {
     /// Since when nothing was learned of the remote, while that lasts.
-    #[serde(default)]
-    pub blind_since: Option<String>,
+    #[serde(default, rename = "unreachable_since")]
+    pub unreachable_since: Option<String>,
     /// Why.
-    #[serde(default)]
-    pub why: Option<String>,
+    #[serde(default, rename = "why")]
+    pub reason: Option<String>,
 }
 
 /// The present state is complete.
@@ -321,7 +322,7 @@ pub struct Resync {
 
 /// A reader that names more runs than this hears of their trials what is learned anyway: to keep
 /// those of each polled would cost the remote a request per run.
-pub const MOST_WITH_TRIALS: usize = 16;
+pub const MAX_RUNS_WITH_TRIALS: usize = 16;
 
 /// Which events a reader wants; empty lists mean all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -364,12 +365,12 @@ impl EventQuery {
     /// What cannot be, for people.
     pub fn parse(query: &str) -> Result<Self, String> {
         let mut wanted = Self::default();
-        for (name, value) in pairs(query)? {
+        for (name, value) in query_parameters(query)? {
             match name {
                 "run" => wanted.runs.push(value),
                 "status" => wanted.statuses.push(value),
                 "kind" => {
-                    let kind = ObjectKind::of_name(&value).ok_or_else(|| {
+                    let kind = ObjectKind::from_name(&value).ok_or_else(|| {
                         format!("`kind` must be run, evaluation or trial, not `{value}`")
                     })?;
                     wanted.kinds.push(kind);
@@ -386,7 +387,7 @@ impl EventQuery {
 /// # Errors
 ///
 /// When a value is no text.
-pub fn pairs(query: &str) -> Result<Vec<(&str, String)>, String> {
+pub fn query_parameters(query: &str) -> Result<Vec<(&str, String)>, String> {
     let mut pairs = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, values) = pair.split_once('=').unwrap_or((pair, ""));
@@ -432,7 +433,7 @@ mod tests {
     #[test]
     fn a_trial_is_read_with_its_reward_and_error() {
         let text = r#"{"id":"t","task_slug":"sum","status":"error","result_data":{"reward":0.5,"error":"boom"}}"#;
-        let state = ObjectState::of_trial("r", &RawObject::parse(text).unwrap().unwrap());
+        let state = ObjectState::from_trial("r", &RawObject::parse(text).unwrap().unwrap());
         assert_eq!(state.name, "sum");
         assert_eq!(state.reward, Some(0.5));
         assert_eq!(state.error.as_deref(), Some("boom"));

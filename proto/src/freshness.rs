@@ -17,7 +17,7 @@ pub struct Validator(pub String);
 
 /// What a request allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Allowed {
+pub enum CachePolicy {
     /// Whatever the mirror has, refreshed behind; read through when it has nothing.
     #[default]
     Default,
@@ -29,15 +29,15 @@ pub enum Allowed {
     OnlyIfCached,
 }
 
-impl Allowed {
+impl CachePolicy {
     /// Writes the value of `Cache-Control`; none for the default.
     #[must_use]
-    pub fn header(self) -> Option<HeaderValue> {
+    pub fn to_header_value(self) -> Option<HeaderValue> {
         match self {
-            Allowed::Default => None,
-            Allowed::NoCache => Some(HeaderValue::from_static("no-cache")),
-            Allowed::OnlyIfCached => Some(HeaderValue::from_static("only-if-cached")),
-            Allowed::MaxAge(age) => {
+            CachePolicy::Default => None,
+            CachePolicy::NoCache => Some(HeaderValue::from_static("no-cache")),
+            CachePolicy::OnlyIfCached => Some(HeaderValue::from_static("only-if-cached")),
+            CachePolicy::MaxAge(age) => {
                 HeaderValue::from_str(&format!("max-age={}", age.as_secs())).ok()
             }
         }
@@ -48,8 +48,8 @@ impl Allowed {
     /// `max-age=0` means the same as `no-cache`. Of several, the strictest wins;
     /// `only-if-cached` wins over all, since it forbids asking.
     #[must_use]
-    pub fn read(headers: &HeaderMap) -> Self {
-        let mut allowed = Allowed::Default;
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let mut allowed = CachePolicy::Default;
         let directives = headers
             .get_all(header::CACHE_CONTROL)
             .into_iter()
@@ -58,12 +58,12 @@ impl Allowed {
         for directive in directives {
             let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
             match name.trim().to_ascii_lowercase().as_str() {
-                "only-if-cached" => return Allowed::OnlyIfCached,
-                "no-cache" | "no-store" => allowed = Allowed::NoCache,
-                "max-age" if allowed != Allowed::NoCache => {
+                "only-if-cached" => return CachePolicy::OnlyIfCached,
+                "no-cache" | "no-store" => allowed = CachePolicy::NoCache,
+                "max-age" if allowed != CachePolicy::NoCache => {
                     match argument.trim().trim_matches('"').parse::<u64>() {
-                        Ok(0) => allowed = Allowed::NoCache,
-                        Ok(seconds) => allowed = Allowed::MaxAge(Duration::from_secs(seconds)),
+                        Ok(0) => allowed = CachePolicy::NoCache,
+                        Ok(seconds) => allowed = CachePolicy::MaxAge(Duration::from_secs(seconds)),
                         Err(_) => {}
                     }
                 }
@@ -77,7 +77,7 @@ impl Allowed {
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum AnsweredBy {
     /// The daemon's mirror.
     Mirror,
     /// The remote itself, through the daemon or without it.
@@ -94,18 +94,18 @@ pub struct Freshness {
     /// Why it is older than it should be; `None` when it is fresh.
     pub stale_reason: Option<String>,
     /// Where it came from.
-    pub source: Source,
+    pub answered_by: AnsweredBy,
 }
 
 impl Freshness {
     /// Tells whether the answer is older than it should be.
     #[must_use]
-    pub fn stale(&self) -> bool {
+    pub fn is_stale(&self) -> bool {
         self.stale_reason.is_some()
     }
 
     /// Writes the answer's headers.
-    pub fn write(&self, headers: &mut HeaderMap) {
+    pub fn write_headers(&self, headers: &mut HeaderMap) {
         let number = |n: u128| HeaderValue::from_str(&n.to_string()).ok();
         let mut put = |name: &'static str, value: Option<HeaderValue>| {
             if let Some(value) = value {
@@ -119,9 +119,9 @@ impl Freshness {
             HeaderValue::from_str(&self.as_of.rfc3339()).ok(),
         );
         let mut status = String::from("docksd; ");
-        status.push_str(match self.source {
-            Source::Mirror => "hit",
-            Source::Remote => "fwd=miss; stored",
+        status.push_str(match self.answered_by {
+            AnsweredBy::Mirror => "hit",
+            AnsweredBy::Remote => "fwd=miss; stored",
         });
         if let Some(reason) = &self.stale_reason {
             status.push_str("; detail=");
@@ -132,7 +132,7 @@ impl Freshness {
 
     /// Reads the headers of a daemon's answer; `None` when they are not there.
     #[must_use]
-    pub fn read(headers: &HeaderMap) -> Option<Self> {
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         let status = text("cache-status").unwrap_or("");
         let stale_reason = status.split_once("detail=\"").map(|(_, rest)| {
@@ -145,10 +145,10 @@ impl Freshness {
             as_of: UnixMs::parse(text(routes::AS_OF)?)?,
             age: Duration::from_millis(text(routes::AGE_MS)?.parse().ok()?),
             stale_reason,
-            source: if status.contains("fwd=") {
-                Source::Remote
+            answered_by: if status.contains("fwd=") {
+                AnsweredBy::Remote
             } else {
-                Source::Mirror
+                AnsweredBy::Mirror
             },
         })
     }
@@ -178,12 +178,12 @@ mod tests {
             as_of: UnixMs(1_764_000_000_123),
             age: Duration::from_millis(4_321),
             stale_reason: Some("remote \"down\" since 3 min".into()),
-            source: Source::Mirror,
+            answered_by: AnsweredBy::Mirror,
         };
         let mut headers = HeaderMap::new();
-        freshness.write(&mut headers);
+        freshness.write_headers(&mut headers);
         assert_eq!(headers["age"], "4");
-        assert_eq!(Freshness::read(&headers), Some(freshness));
+        assert_eq!(Freshness::from_headers(&headers), Some(freshness));
     }
 
     #[test]
@@ -191,12 +191,15 @@ mod tests {
         let read = |text: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(text));
-            Allowed::read(&headers)
+            CachePolicy::from_headers(&headers)
         };
-        assert_eq!(read("max-age=5"), Allowed::MaxAge(Duration::from_secs(5)));
-        assert_eq!(read("max-age=0"), Allowed::NoCache);
-        assert_eq!(read("no-cache, max-age=60"), Allowed::NoCache);
-        assert_eq!(read("no-cache, only-if-cached"), Allowed::OnlyIfCached);
-        assert_eq!(read("immutable, max-age=soon"), Allowed::Default);
+        assert_eq!(
+            read("max-age=5"),
+            CachePolicy::MaxAge(Duration::from_secs(5))
+        );
+        assert_eq!(read("max-age=0"), CachePolicy::NoCache);
+        assert_eq!(read("no-cache, max-age=60"), CachePolicy::NoCache);
+        assert_eq!(read("no-cache, only-if-cached"), CachePolicy::OnlyIfCached);
+        assert_eq!(read("immutable, max-age=soon"), CachePolicy::Default);
     }
 }

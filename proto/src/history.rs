@@ -26,16 +26,17 @@ pub struct History {
     /// Whether nothing changes by itself any more.
     pub ended: bool,
     /// Changes of its status, oldest first.
-    pub changes: Vec<Entry>,
+    pub changes: Vec<StatusChange>,
     /// Stretches of time in which it was looked at; between them nobody looked. Oldest first.
-    pub looks: Vec<Stretch>,
+    #[serde(rename = "looks")]
+    pub observation_windows: Vec<TimeRange>,
     /// When the answer was written.
     pub now: String,
 }
 
 /// One change of a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct StatusChange {
     /// Number in the mirror's history.
     pub seq: u64,
     /// Status before; `None` when it was seen for the first time.
@@ -52,18 +53,18 @@ pub struct Entry {
 
 /// A stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct TimeRange {
     /// Its beginning.
     pub from: String,
     /// Its end.
     pub until: String,
 }
 
-/// A question for what changed over all runs; the lists of `wanted` mean all when they are empty.
+/// A question for what changed over all runs; the lists of `filter` mean all when they are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangesQuery {
     /// Which objects and statuses.
-    pub wanted: EventQuery,
+    pub filter: EventQuery,
     /// From when on.
     pub since: Option<UnixMs>,
     /// Until before when.
@@ -76,7 +77,7 @@ impl ChangesQuery {
     /// Writes path and query.
     #[must_use]
     pub fn path(&self) -> String {
-        let events = self.wanted.path();
+        let events = self.filter.path();
         let mut path = events.replacen(routes::EVENTS, routes::CHANGES, 1);
         let mut add = |name: &str, value: String| {
             path.push(if path.contains('?') { '&' } else { '?' });
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn a_question_for_changes_is_written_whole() {
         let query = ChangesQuery {
-            wanted: EventQuery {
+            filter: EventQuery {
                 kinds: vec![ObjectKind::Trial],
                 ..EventQuery::default()
             },

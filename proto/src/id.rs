@@ -16,7 +16,7 @@ pub const MAX_ID_BYTES: usize = 512;
 
 /// Says why a text cannot be an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadId {
+pub enum InvalidId {
     /// Nothing was given.
     #[error("an id cannot be empty")]
     Empty,
@@ -35,11 +35,11 @@ pub enum BadId {
 ///
 /// # Errors
 ///
-/// [`BadId`] where no encoding can make the text safe: empty, over
+/// [`InvalidId`] where no encoding can make the text safe: empty, over
 /// [`MAX_ID_BYTES`], with control characters, or a dot segment, which
 /// proxies and servers resolve even when it is percent-encoded.
-pub fn path_segment(text: &str) -> Result<String, BadId> {
-    check(text)?;
+pub fn path_segment(text: &str) -> Result<String, InvalidId> {
+    validate(text)?;
     Ok(utf8_percent_encode(text, SEGMENT).to_string())
 }
 
@@ -48,18 +48,18 @@ pub fn path_segment(text: &str) -> Result<String, BadId> {
 /// # Errors
 ///
 /// See [`path_segment`].
-pub fn check(text: &str) -> Result<(), BadId> {
+pub fn validate(text: &str) -> Result<(), InvalidId> {
     if text.is_empty() {
-        return Err(BadId::Empty);
+        return Err(InvalidId::Empty);
     }
     if text.len() > MAX_ID_BYTES {
-        return Err(BadId::TooLong(text.len()));
+        return Err(InvalidId::TooLong(text.len()));
     }
     if text.chars().any(char::is_control) {
-        return Err(BadId::Control);
+        return Err(InvalidId::Control);
     }
     if matches!(text, "." | "..") {
-        return Err(BadId::DotSegment(text.to_owned()));
+        return Err(InvalidId::DotSegment(text.to_owned()));
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes any text; [`check`] decides whether it may be sent.
+            /// Takes any text; [`validate`] decides whether it may be sent.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
@@ -118,12 +118,12 @@ mod tests {
             "a%2F..%2Fb%3Fc%23d%25e"
         );
         assert_eq!(path_segment("r\u{e9}").unwrap(), "r%C3%A9");
-        assert_eq!(path_segment(".."), Err(BadId::DotSegment("..".into())));
-        assert_eq!(path_segment("a\r\nHost: x"), Err(BadId::Control));
-        assert_eq!(path_segment(""), Err(BadId::Empty));
+        assert_eq!(path_segment(".."), Err(InvalidId::DotSegment("..".into())));
+        assert_eq!(path_segment("a\r\nHost: x"), Err(InvalidId::Control));
+        assert_eq!(path_segment(""), Err(InvalidId::Empty));
         assert_eq!(
             path_segment(&"x".repeat(10_000)),
-            Err(BadId::TooLong(10_000))
+            Err(InvalidId::TooLong(10_000))
         );
     }
 }

@@ -1,12 +1,12 @@
-//! The places on disk: home, socket, lock, cache and log.
+//! The paths on disk: home, socket, lock, cache and log.
 //!
 //! Pure: the environment comes in as values, nothing is created here.
 
 use std::path::{Path, PathBuf};
 
-/// What decides the places.
+/// What decides the paths.
 #[derive(Debug, Clone, Default)]
-pub struct PlacesInput {
+pub struct PathVariables {
     /// `HOME`.
     pub home: Option<PathBuf>,
     /// `DOCKS_HOME`.
@@ -19,7 +19,7 @@ pub struct PlacesInput {
 
 /// Says why no place can be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoPlace {
+pub enum PathsError {
     /// Neither `DOCKS_HOME` nor `HOME` is set.
     #[error("neither DOCKS_HOME nor HOME is set")]
     NoHome,
@@ -35,28 +35,28 @@ pub enum NoPlace {
 
 /// Where everything lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
+pub struct Paths {
     /// `DOCKS_HOME`, or `~/.docks`.
     pub home: PathBuf,
     /// The daemon's socket.
     pub socket: PathBuf,
 }
 
-impl Places {
-    /// Decides the places; an empty variable counts as unset.
+impl Paths {
+    /// Decides the paths; an empty variable counts as unset.
     ///
     /// A relative `XDG_RUNTIME_DIR` is ignored, as its specification asks.
     ///
     /// # Errors
     ///
-    /// [`NoPlace`] without a home or with a relative path of ours.
-    pub fn decide(input: &PlacesInput) -> Result<Self, NoPlace> {
+    /// [`PathsError`] without a home or with a relative path of ours.
+    pub fn resolve(input: &PathVariables) -> Result<Self, PathsError> {
         let set = |path: &Option<PathBuf>| path.clone().filter(|p| !p.as_os_str().is_empty());
         let absolute = |variable, path: PathBuf| {
             if path.is_absolute() {
                 Ok(path)
             } else {
-                Err(NoPlace::Relative { variable, path })
+                Err(PathsError::Relative { variable, path })
             }
         };
         let docks_home = set(&input.docks_home)
@@ -64,7 +64,7 @@ impl Places {
             .transpose()?;
         let home = match &docks_home {
             Some(path) => path.clone(),
-            None => absolute("HOME", set(&input.home).ok_or(NoPlace::NoHome)?)?.join(".docks"),
+            None => absolute("HOME", set(&input.home).ok_or(PathsError::NoHome)?)?.join(".docks"),
         };
         let socket = if let Some(path) = set(&input.docks_socket) {
             absolute("DOCKS_SOCKET", path)?
@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn the_socket_follows_the_documented_order() {
-        let mut input = PlacesInput {
+        let mut input = PathVariables {
             home: Some("/h".into()),
-            ..PlacesInput::default()
+            ..PathVariables::default()
         };
-        let socket = |input: &PlacesInput| Places::decide(input).unwrap().socket;
+        let socket = |input: &PathVariables| Paths::resolve(input).unwrap().socket;
         assert_eq!(socket(&input), Path::new("/h/.docks/run/docksd.sock"));
         input.xdg_runtime_dir = Some("/run/user/1".into());
         assert_eq!(socket(&input), Path::new("/run/user/1/docks/docksd.sock"));
@@ -159,8 +159,8 @@ mod tests {
         assert_eq!(socket(&input), Path::new("/s/x.sock"));
         input.docks_home = Some("d".into());
         assert!(matches!(
-            Places::decide(&input),
-            Err(NoPlace::Relative {
+            Paths::resolve(&input),
+            Err(PathsError::Relative {
                 variable: "DOCKS_HOME",
                 ..
             })

@@ -3,7 +3,7 @@
 //! The paths under `/tenants/` are the Docks API's own; the daemon answers the
 //! same ones. Those under `/v1/` are the daemon's.
 
-use crate::id::{BadId, path_segment};
+use crate::id::{InvalidId, path_segment};
 
 /// Picks the profile whose remote answers; without it the daemon's default.
 pub const PROFILE: &str = "docks-profile";
@@ -124,8 +124,8 @@ impl TenantRoutes {
     ///
     /// # Errors
     ///
-    /// [`BadId`] when the tenant cannot be a path segment.
-    pub fn new(tenant: &str) -> Result<Self, BadId> {
+    /// [`InvalidId`] when the tenant cannot be a path segment.
+    pub fn new(tenant: &str) -> Result<Self, InvalidId> {
         Ok(Self {
             base: format!("/tenants/{}", path_segment(tenant)?),
         })
@@ -147,8 +147,8 @@ impl TenantRoutes {
     ///
     /// # Errors
     ///
-    /// [`BadId`] when the id cannot be a path segment; so for all below.
-    pub fn run(&self, kind: RunKind, id: &str) -> Result<String, BadId> {
+    /// [`InvalidId`] when the id cannot be a path segment; so for all below.
+    pub fn run(&self, kind: RunKind, id: &str) -> Result<String, InvalidId> {
         Ok(format!("{}/{}", self.runs(kind), path_segment(id)?))
     }
 
@@ -157,7 +157,7 @@ impl TenantRoutes {
     /// # Errors
     ///
     /// As [`TenantRoutes::run`].
-    pub fn trials(&self, run: &str) -> Result<String, BadId> {
+    pub fn trials(&self, run: &str) -> Result<String, InvalidId> {
         Ok(format!("{}/trials", self.run(RunKind::Evaluation, run)?))
     }
 
@@ -172,7 +172,7 @@ impl TenantRoutes {
     /// # Errors
     ///
     /// As [`TenantRoutes::run`].
-    pub fn trial(&self, run: &str, trial: &str) -> Result<String, BadId> {
+    pub fn trial(&self, run: &str, trial: &str) -> Result<String, InvalidId> {
         Ok(format!("{}/{}", self.trials(run)?, path_segment(trial)?))
     }
 
@@ -181,7 +181,7 @@ impl TenantRoutes {
     /// # Errors
     ///
     /// As [`TenantRoutes::run`].
-    pub fn action(&self, action: Action, id: &str) -> Result<String, BadId> {
+    pub fn action(&self, action: Action, id: &str) -> Result<String, InvalidId> {
         Ok(format!(
             "{}/{}",
             self.run(action.kind(), id)?,

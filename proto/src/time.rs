@@ -71,7 +71,7 @@ impl UnixMs {
 /// Says why a text is no duration or no point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: `{text}`; write for instance {example}")]
-pub struct BadTime {
+pub struct InvalidTime {
     what: &'static str,
     text: String,
     example: &'static str,
@@ -81,9 +81,9 @@ pub struct BadTime {
 ///
 /// # Errors
 ///
-/// [`BadTime`] for anything else, negative ones and more than 100 years included.
-pub fn parse_duration(text: &str) -> Result<Duration, BadTime> {
-    let bad = || BadTime {
+/// [`InvalidTime`] for anything else, negative ones and more than 100 years included.
+pub fn parse_duration(text: &str) -> Result<Duration, InvalidTime> {
+    let bad = || InvalidTime {
         what: "not a duration",
         text: text.to_owned(),
         example: "30s, 5m, 8h, 2d",
@@ -133,9 +133,13 @@ fn bounded(seconds: f64) -> Option<Duration> {
 ///
 /// # Errors
 ///
-/// [`BadTime`] for anything else.
-pub fn parse_when(text: &str, now: UnixMs, zone: &jiff::tz::TimeZone) -> Result<UnixMs, BadTime> {
-    let bad = || BadTime {
+/// [`InvalidTime`] for anything else.
+pub fn parse_point_in_time(
+    text: &str,
+    now: UnixMs,
+    zone: &jiff::tz::TimeZone,
+) -> Result<UnixMs, InvalidTime> {
+    let bad = || InvalidTime {
         what: "not a point in time",
         text: text.to_owned(),
         example: "8h, 2d, 2026-11-23, 2026-11-23T16:00:00Z, today, yesterday",
@@ -194,7 +198,7 @@ mod tests {
     fn points_in_time_read_as_people_write_them() {
         let now = UnixMs::parse("2026-11-24T03:00:00Z").unwrap();
         let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(-5));
-        let when = |text| parse_when(text, now, &zone).unwrap().rfc3339();
+        let when = |text| parse_point_in_time(text, now, &zone).unwrap().rfc3339();
         assert_eq!(when("8h"), "2026-11-23T19:00:00.000Z");
         assert_eq!(when("2 days ago"), "2026-11-22T03:00:00.000Z");
         assert_eq!(when("today"), "2026-11-23T05:00:00.000Z");
@@ -204,7 +208,7 @@ mod tests {
             when("2026-11-20T08:00:00+02:00"),
             "2026-11-20T06:00:00.000Z"
         );
-        assert!(parse_when("next tuesday", now, &zone).is_err());
+        assert!(parse_point_in_time("next tuesday", now, &zone).is_err());
     }
 
     #[test]

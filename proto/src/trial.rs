@@ -6,13 +6,13 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::object::{RawObject, RunMark, Scalar, TrialFields, TrialHarbor, TrialResult};
+use crate::object::{RawObject, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult};
 
 /// What an error without a type is called.
 pub const UNKNOWN_ERROR: &str = "unknown";
 
 /// Member that a list over all runs puts in front of each trial: `{"id":…,"name":…}` of its run.
-pub const RUN_MARK: &str = "docks_run";
+pub const RUN_REFERENCE: &str = "docks_run";
 
 /// A trial's own fields and those of the objects in it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Trial {
     /// Its `harbor` object.
     pub harbor: TrialHarbor,
     /// The run it belongs to, in a list over all runs.
-    pub run: RunMark,
+    pub run: RunReference,
 }
 
 #[derive(Default, Deserialize)]
@@ -40,10 +40,10 @@ struct Nested<'a> {
 impl Trial {
     /// Reads a trial; what is missing or of another type stays `Null`.
     #[must_use]
-    pub fn of(object: &RawObject) -> Self {
+    pub fn from_object(object: &RawObject) -> Self {
         let nested: Nested<'_> = serde_json::from_str(object.text()).unwrap_or_default();
         Self {
-            fields: TrialFields::of(object),
+            fields: TrialFields::from_object(object),
             result: nested.result_data.map(result).unwrap_or_default(),
             harbor: nested.harbor.map(read).unwrap_or_default(),
             run: nested.docks_run.map(read).unwrap_or_default(),
@@ -125,7 +125,11 @@ impl Trial {
 /// # Errors
 ///
 /// When the id or the name cannot be written, which no text is known to do.
-pub fn mark(trial: &str, run_id: &str, run_name: &str) -> Result<String, serde_json::Error> {
+pub fn add_run_reference(
+    trial: &str,
+    run_id: &str,
+    run_name: &str,
+) -> Result<String, serde_json::Error> {
     let (id, name) = (
         serde_json::to_string(run_id)?,
         serde_json::to_string(run_name)?,
@@ -137,7 +141,7 @@ pub fn mark(trial: &str, run_id: &str, run_name: &str) -> Result<String, serde_j
         ","
     };
     Ok(format!(
-        "{{\"{RUN_MARK}\":{{\"id\":{id},\"name\":{name}}}{comma}{members}"
+        "{{\"{RUN_REFERENCE}\":{{\"id\":{id},\"name\":{name}}}{comma}{members}"
     ))
 }
 
@@ -162,7 +166,7 @@ mod tests {
     use super::*;
 
     fn trial(text: &str) -> Trial {
-        Trial::of(&RawObject::parse(text).unwrap().unwrap())
+        Trial::from_object(&RawObject::parse(text).unwrap().unwrap())
     }
 
     #[test]
@@ -200,14 +204,14 @@ mod tests {
     #[test]
     fn a_mark_leaves_the_rest_as_it_came() {
         let text = r#"{ "id" : "t", "n":1.50 }"#;
-        let marked = mark(text, "r\"1", "nightly").unwrap();
+        let marked = add_run_reference(text, "r\"1", "nightly").unwrap();
         assert_eq!(
             marked,
             r#"{"docks_run":{"id":"r\"1","name":"nightly"}, "id" : "t", "n":1.50 }"#
         );
         assert_eq!(trial(&marked).run.id.text().as_deref(), Some("r\"1"));
         assert!(
-            RawObject::parse(&mark("{ }", "r", "").unwrap())
+            RawObject::parse(&add_run_reference("{ }", "r", "").unwrap())
                 .unwrap()
                 .is_some()
         );

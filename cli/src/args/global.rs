@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::time::parse_duration;
 
 /// Options that every command takes.
@@ -54,14 +54,14 @@ pub(crate) struct Global {
 
 impl Global {
     /// Returns how old the answer may be.
-    pub(crate) fn allowed(&self) -> Allowed {
+    pub(crate) fn allowed(&self) -> CachePolicy {
         match (self.fresh, self.offline, self.max_age) {
-            (true, _, _) => Allowed::NoCache,
-            (_, true, _) => Allowed::OnlyIfCached,
+            (true, _, _) => CachePolicy::NoCache,
+            (_, true, _) => CachePolicy::OnlyIfCached,
             // Whole seconds cross the socket, so less than one means "now".
-            (_, _, Some(age)) if age < Duration::from_secs(1) => Allowed::NoCache,
-            (_, _, Some(age)) => Allowed::MaxAge(age),
-            _ => Allowed::Default,
+            (_, _, Some(age)) if age < Duration::from_secs(1) => CachePolicy::NoCache,
+            (_, _, Some(age)) => CachePolicy::MaxAge(age),
+            _ => CachePolicy::Default,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use docks_proto::client::{Client, ClientError, Deadlines, SendError, Transport, UnixTransport};
 use docks_proto::credentials::{self, Keyring};
-use docks_proto::paths::Places;
+use docks_proto::paths::Paths;
 use docks_proto::settings::LOCAL_TENANT;
 use docks_proto::status::DaemonStatus;
 use http::HeaderMap;
@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind};
 #[derive(Debug)]
 pub(crate) struct Door {
     /// Where everything lies.
-    pub(crate) places: Places,
+    pub(crate) places: Paths,
     /// The environment it was decided from.
     pub(crate) environment: Environment,
     pub(super) starting: Mutex<Option<start_daemon::Starting>>,
@@ -44,7 +44,7 @@ impl Door {
     /// When there is no home, or a variable holds a relative path.
     pub(crate) fn new(environment: Environment) -> Result<Self, Failure> {
         let places =
-            Places::decide(&environment.places).map_err(|e| Failure::usage(e.to_string()))?;
+            Paths::resolve(&environment.places).map_err(|e| Failure::usage(e.to_string()))?;
         Ok(Self {
             places,
             environment,
@@ -79,7 +79,7 @@ impl Door {
         match self.socket_state() {
             SocketState::Absent => return Ok(None),
             SocketState::Foreign(reason) => {
-                return Err(SendError::Unsendable(reason).into());
+                return Err(SendError::InvalidRequest(reason).into());
             }
             SocketState::Ours => {}
         }
@@ -111,7 +111,7 @@ impl Door {
 
     /// Returns the keyring that the environment allows.
     pub(crate) fn keyring(&self) -> Box<dyn Keyring> {
-        credentials::system(&self.environment.settings, KEYRING_PATIENCE)
+        credentials::system_keyring(&self.environment.settings, KEYRING_PATIENCE)
     }
 
     /// Says that the daemon does not answer, and which process that is.

@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 use docks_proto::client::{Answer, Client, ClientError, walk_runs, walk_trials};
-use docks_proto::freshness::{Allowed, Freshness, Source as From};
+use docks_proto::freshness::{AnsweredBy, CachePolicy, Freshness};
 use docks_proto::object::{RawObject, RunFields};
-use docks_proto::query::{ListOf, ListQuery, Row, apply};
+use docks_proto::query::{ListKind, ListQuery, Row, apply_query};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 use docks_proto::trial;
@@ -58,7 +58,7 @@ pub(super) fn fresh(began: UnixMs) -> Freshness {
         as_of: began,
         age: Duration::ZERO,
         stale_reason: None,
-        source: From::Remote,
+        answered_by: AnsweredBy::Remote,
     }
 }
 
@@ -90,33 +90,33 @@ fn unknown(error: &ClientError) -> bool {
 }
 
 async fn runs(client: &Client, kind: RunKind, query: &ListQuery) -> Result<Found, ClientError> {
-    if !query.filters() && query.sort.is_none() && query.offset == 0 && query.limit > 0 {
+    if !query.has_filters() && query.sort.is_none() && query.offset == 0 && query.limit > 0 {
         let head = walk_runs(client, kind, Some(query.limit)).await?;
         let whole = (head.len() as u64) < query.limit;
         if whole || newest_first(&head) {
             let count = head.len() as u64;
-            let (rows, _) = apply(ListOf::Runs, head, query);
+            let (rows, _) = apply_query(ListKind::Runs, head, query);
             return Ok((join(&rows), whole.then_some(count)));
         }
     }
     let all = walk_runs(client, kind, None).await?;
-    let (rows, total) = apply(ListOf::Runs, all, query);
+    let (rows, total) = apply_query(ListKind::Runs, all, query);
     Ok((join(&rows), Some(total)))
 }
 
 /// Tells whether the head of the remote's list is the head of ours.
 fn newest_first(rows: &[RawObject]) -> bool {
     rows.iter()
-        .map(|row| Row::of_run(row).created)
+        .map(|row| Row::from_run(row).created)
         .is_sorted_by(|a, b| a >= b)
 }
 
 async fn run(client: &Client, kind: RunKind, given: &str) -> Result<Found, Stop> {
-    match client.run(kind, given, Allowed::Default).await {
+    match client.run(kind, given, CachePolicy::Default).await {
         Ok(answer) => Ok(found(answer)),
         Err(error) if unknown(&error) => {
             let id = full_run_id(client, kind, given).await?;
-            Ok(found(client.run(kind, &id, Allowed::Default).await?))
+            Ok(found(client.run(kind, &id, CachePolicy::Default).await?))
         }
         Err(error) => Err(error.into()),
     }
@@ -124,7 +124,7 @@ async fn run(client: &Client, kind: RunKind, given: &str) -> Result<Found, Stop>
 
 async fn trials(client: &Client, given: &str, query: &ListQuery) -> Result<Found, Stop> {
     let (_, all) = trials_of(client, given).await?;
-    let (rows, total) = apply(ListOf::Trials, all, query);
+    let (rows, total) = apply_query(ListKind::Trials, all, query);
     Ok((join(&rows), Some(total)))
 }
 
@@ -135,8 +135,8 @@ async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientE
     let mut runs = walk_runs(client, RunKind::Evaluation, None).await?;
     runs.reverse();
     for run in &runs {
-        let row = Row::of_run(run);
-        if RunFields::of(run).id.text().is_none() {
+        let row = Row::from_run(run);
+        if RunFields::from_object(run).id.text().is_none() {
             continue;
         }
         let trials = match walk_trials(client, &row.id).await {
@@ -146,13 +146,13 @@ async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientE
             Err(error) => return Err(error),
         };
         for trial in &trials {
-            let marked = trial::mark(trial.text(), &row.id, &row.name)
+            let marked = trial::add_run_reference(trial.text(), &row.id, &row.name)
                 .ok()
                 .and_then(|text| RawObject::parse(&text).ok().flatten());
             all.extend(marked);
         }
     }
-    let (rows, total) = apply(ListOf::AllTrials, all, query);
+    let (rows, total) = apply_query(ListKind::AllTrials, all, query);
     Ok((join(&rows), Some(total)))
 }
 
@@ -171,19 +171,19 @@ async fn trials_of(client: &Client, given: &str) -> Result<(String, Vec<RawObjec
 }
 
 async fn one_trial(client: &Client, run: &str, trial: &str) -> Result<Found, Stop> {
-    match client.trial(run, trial, Allowed::Default).await {
+    match client.trial(run, trial, CachePolicy::Default).await {
         Ok(answer) => return Ok(found(answer)),
         Err(error) if unknown(&error) => {}
         Err(error) => return Err(error.into()),
     }
     let (run, all) = trials_of(client, run).await?;
-    let rows: Vec<Row> = all.iter().map(Row::of_trial).collect();
+    let rows: Vec<Row> = all.iter().map(Row::from_trial).collect();
     let id = one(resolve(&rows, trial), "trial", trial)?;
-    Ok(found(client.trial(&run, &id, Allowed::Default).await?))
+    Ok(found(client.trial(&run, &id, CachePolicy::Default).await?))
 }
 
 async fn act(client: &Client, action: Action, given: &str) -> Result<Found, Stop> {
-    match client.act(action, given).await {
+    match client.perform(action, given).await {
         Ok(answer) => Ok(found(answer)),
         Err(error) if unknown(&error) => {
             let id = full_run_id(client, action.kind(), given).await?;
@@ -191,7 +191,7 @@ async fn act(client: &Client, action: Action, given: &str) -> Result<Found, Stop
                 // The run is there, so this is what the remote thinks of the action.
                 return Err(error.into());
             }
-            Ok(found(client.act(action, &id).await?))
+            Ok(found(client.perform(action, &id).await?))
         }
         Err(error) => Err(error.into()),
     }
@@ -199,7 +199,7 @@ async fn act(client: &Client, action: Action, given: &str) -> Result<Found, Stop
 
 async fn full_run_id(client: &Client, kind: RunKind, given: &str) -> Result<String, Stop> {
     let all = walk_runs(client, kind, None).await?;
-    let rows: Vec<Row> = all.iter().map(Row::of_run).collect();
+    let rows: Vec<Row> = all.iter().map(Row::from_run).collect();
     let noun = match kind {
         RunKind::Run => "run",
         RunKind::Evaluation => "evaluation run",

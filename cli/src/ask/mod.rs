@@ -23,7 +23,7 @@ use std::time::Duration;
 use docks_proto::client::{
     Client, ClientError, Deadlines, HttpsTransport, Limits, SendError, Transport, UnixTransport,
 };
-use docks_proto::credentials::{self, Found, Keyring, files};
+use docks_proto::credentials::{self, FoundToken, Keyring, files};
 use docks_proto::error::ErrorCode;
 use docks_proto::routes;
 use docks_proto::settings::{ConfigFile, Flags, Profile, Target, resolve};
@@ -140,11 +140,11 @@ impl Ladder {
     pub(crate) async fn fall(&self, error: &ClientError) -> Result<Option<Reached>, Failure> {
         let again = self.falls.fetch_add(1, Ordering::Relaxed) < MOST_FALLS;
         let next = match error {
-            ClientError::Refused { complaint, .. } => match &complaint.detail {
+            ClientError::Refused { body, .. } => match &body.detail {
                 Some(detail) if detail.code == ErrorCode::ShuttingDown => self.begin().await,
                 _ => return Ok(None),
             },
-            ClientError::Send(SendError::Unsendable(_) | SendError::TooLarge { .. }) => {
+            ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => {
                 return Ok(None);
             }
             _ if !again => self.without(error.to_string()),
@@ -156,7 +156,7 @@ impl Ladder {
                 self.without(self.door.silence())
             }
             ClientError::Protocol { .. } => self.replace(error).await,
-            ClientError::Nonsense(_) | ClientError::Send(_) => self.without(error.to_string()),
+            ClientError::InvalidReply(_) | ClientError::Send(_) => self.without(error.to_string()),
         };
         next.map(Some)
     }
@@ -196,7 +196,7 @@ impl Ladder {
         let transport = HttpsTransport::new(api_url, Some(found.token), limits)
             .map_err(|e| Failure::chain(Kind::Failed, "could not use the address", &e))?;
         let ca_file = self.profile.ca_file.clone();
-        let transport = transport.trusting(move || ca_file.clone());
+        let transport = transport.with_ca_file(move || ca_file.clone());
         Client::new(
             Transport::Https(Box::new(transport)),
             tenant,
@@ -230,7 +230,7 @@ impl Ladder {
     /// # Errors
     ///
     /// Why there is none.
-    pub(crate) fn token(&self) -> Result<Found, Failure> {
+    pub(crate) fn token(&self) -> Result<FoundToken, Failure> {
         credentials::find_token(
             &self.profile,
             &self.file,

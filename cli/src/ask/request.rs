@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use docks_proto::client::{Answer, Client, ClientError, SendError};
 use docks_proto::error::ErrorCode;
-use docks_proto::freshness::{Allowed, Freshness};
+use docks_proto::freshness::{CachePolicy, Freshness};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
@@ -72,14 +72,14 @@ pub(crate) struct Answered {
 #[derive(Debug)]
 pub(crate) struct Source<'a, W> {
     ways: W,
-    allowed: Allowed,
+    allowed: CachePolicy,
     began: UnixMs,
     output: &'a Output,
 }
 
 impl<'a, W: Ways> Source<'a, W> {
     /// Takes the ways, how old answers may be, when the command began, and where `--debug` goes.
-    pub(crate) fn new(ways: W, allowed: Allowed, began: UnixMs, output: &'a Output) -> Self {
+    pub(crate) fn new(ways: W, allowed: CachePolicy, began: UnixMs, output: &'a Output) -> Self {
         Self {
             ways,
             allowed,
@@ -136,7 +136,7 @@ impl<'a, W: Ways> Source<'a, W> {
             Question::Act(action, id) => {
                 // A daemon of another protocol is found out before it does anything.
                 client.status().await.map_err(not_sent)?;
-                client.act(action, id).await?
+                client.perform(action, id).await?
             }
             Question::Kill(action, id) => {
                 client.status().await.map_err(not_sent)?;
@@ -176,10 +176,10 @@ fn not_sent(error: ClientError) -> ClientError {
 fn elsewhere(question: Question<'_>, error: &ClientError) -> bool {
     let acting = matches!(question, Question::Act(..) | Question::Kill(..));
     match error {
-        ClientError::Send(SendError::Unsendable(_) | SendError::TooLarge { .. }) => false,
+        ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => false,
         ClientError::Send(SendError::Connect { .. }) | ClientError::Protocol { .. } => true,
-        ClientError::Send(_) | ClientError::Nonsense(_) => !acting,
-        ClientError::Refused { complaint, .. } => complaint
+        ClientError::Send(_) | ClientError::InvalidReply(_) => !acting,
+        ClientError::Refused { body, .. } => body
             .detail
             .as_ref()
             .is_some_and(|detail| detail.code == ErrorCode::ShuttingDown),

@@ -52,7 +52,7 @@ fn candidate(row: &Row) -> Candidate {
         id: row.id.clone(),
         name: some(&row.name),
         status: some(&row.status),
-        place: None,
+        location: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use docks_proto::client::{Client, ClientError};
-use docks_proto::paths::Places;
+use docks_proto::paths::Paths;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -105,7 +105,7 @@ fn stays(found: &ClientError) -> Failure {
 }
 
 /// Waits until nobody holds the lifetime lock and nobody accepts connections.
-async fn gone(places: &Places, patience: Duration) -> bool {
+async fn gone(places: &Paths, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     loop {
         if !held(places) && !start_daemon::answers(&places.socket).await {
@@ -119,7 +119,7 @@ async fn gone(places: &Places, patience: Duration) -> bool {
 }
 
 /// Tells whether a daemon holds the lifetime lock.
-fn held(places: &Places) -> bool {
+fn held(places: &Paths) -> bool {
     let Ok(file) = OpenOptions::new().write(true).open(places.lifetime_lock()) else {
         return false;
     };
@@ -132,7 +132,7 @@ fn client(door: &Door) -> Result<Client, Failure> {
 }
 
 /// Returns the process that wrote itself into the lifetime lock.
-fn written_pid(places: &Places) -> Option<i32> {
+fn written_pid(places: &Paths) -> Option<i32> {
     let text = std::fs::read_to_string(places.lifetime_lock()).ok()?;
     text.trim().parse().ok().filter(|pid| *pid > 1)
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use docks_proto::client::{Client, ClientError};
-use docks_proto::freshness::Allowed;
-use docks_proto::paths::PlacesInput;
+use docks_proto::freshness::CachePolicy;
+use docks_proto::paths::PathVariables;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Environment as Variables;
@@ -56,9 +56,9 @@ impl Home {
                 token: Some("tok".to_owned()),
                 ..Variables::default()
             },
-            places: PlacesInput {
+            places: PathVariables {
                 docks_home: Some(self.path("")),
-                ..PlacesInput::default()
+                ..PathVariables::default()
             },
             docksd: Some(docksd.to_owned()),
             ..Environment::default()
@@ -84,7 +84,7 @@ impl Home {
 
 async fn list(client: &Client) -> Result<docks_proto::client::Answer, ClientError> {
     client
-        .list_runs(RunKind::Run, &ListQuery::default(), Allowed::Default)
+        .list_runs(RunKind::Run, &ListQuery::default(), CachePolicy::Default)
         .await
 }
 

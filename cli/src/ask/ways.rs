@@ -64,7 +64,7 @@ impl Ways for Rungs<'_> {
             return Ok(reached.map(|reached| self.way(reached)));
         }
         let unreachable = match error {
-            ClientError::Send(_) | ClientError::Nonsense(_) => true,
+            ClientError::Send(_) | ClientError::InvalidReply(_) => true,
             ClientError::Refused { status, .. } => *status >= 500,
             ClientError::Protocol { .. } => false,
         };

@@ -3,10 +3,10 @@
 //! Changes go through here, so that no change of one profile hands its token
 //! to another, see [`docks_proto::credentials`].
 
-use docks_proto::credentials::{self, NoKeyring, Place, files};
+use docks_proto::credentials::{self, NoKeyring, TokenLocation, files};
 use docks_proto::settings::{
     self, ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment as Variables, Flags, Profile,
-    SettingsError, Stored, TokenFileOwner, normalise_api_url, preferences_file,
+    SettingsError, StoredProfile, TokenFileOwner, normalise_api_url, preferences_file,
 };
 
 use crate::ask::{Door, settings_failure};
@@ -42,14 +42,14 @@ impl Account {
     }
 
     /// Returns the profile as it stands in the file.
-    pub(super) fn stored(&self) -> Result<Option<Stored>, Failure> {
+    pub(super) fn stored(&self) -> Result<Option<StoredProfile>, Failure> {
         self.file
             .profile(&self.name)
             .map_err(|e| settings_failure(&e))
     }
 
     /// Fails unless the file has the profile.
-    pub(super) fn must_exist(&self) -> Result<Stored, Failure> {
+    pub(super) fn must_exist(&self) -> Result<StoredProfile, Failure> {
         self.stored()?.ok_or_else(|| {
             settings_failure(&SettingsError::UnknownProfile {
                 name: self.name.clone(),
@@ -102,7 +102,7 @@ impl Account {
         let token_file = self.door.places.token_file();
         let keyring = NoKeyring("only the file is asked about");
         credentials::find_token(&profile, &self.file, &keyring, &token_file)
-            .is_ok_and(|found| matches!(found.place, Place::TokenFile(_)))
+            .is_ok_and(|found| matches!(found.location, TokenLocation::TokenFile(_)))
     }
 
     /// Notes whose the token file is, before a change that would make that a guess.
@@ -160,7 +160,7 @@ fn change(
 }
 
 /// Returns the address and tenant of a stored API profile in their one form.
-pub(super) fn remote_of(stored: &Stored) -> Option<(String, String)> {
+pub(super) fn remote_of(stored: &StoredProfile) -> Option<(String, String)> {
     let tenant = stored.tenant_id.clone()?;
     let written = stored.api_url.as_deref().unwrap_or(DEFAULT_API_URL);
     Some((normalise_api_url(written, true).ok()?, tenant))
@@ -171,7 +171,7 @@ pub(super) fn checked_url(text: &str, insecure: bool) -> Result<String, Failure>
     normalise_api_url(text, insecure).map_err(|source| {
         let failure = Failure::usage(format!("the address cannot be used: {source}"));
         match source {
-            settings::BadAddress::Plain => failure.hint("use https://, or add --insecure"),
+            settings::AddressError::Plain => failure.hint("use https://, or add --insecure"),
             _ => failure,
         }
     })
@@ -180,7 +180,7 @@ pub(super) fn checked_url(text: &str, insecure: bool) -> Result<String, Failure>
 /// Checks a tenant from an option or a prompt.
 pub(super) fn checked_tenant(text: &str) -> Result<String, Failure> {
     let text = text.trim();
-    docks_proto::id::check(text)
+    docks_proto::id::validate(text)
         .map_err(|e| Failure::usage(format!("the tenant cannot be used: {e}")))?;
     Ok(text.to_owned())
 }

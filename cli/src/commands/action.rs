@@ -36,7 +36,8 @@ pub(super) async fn agree_on(
     let found = Asking::new(context)?
         .ask(Question::Run(kind, given))
         .await?;
-    let fields = RunFields::of(&print_object::object(&print_object::text_of(&found.body))?);
+    let fields =
+        RunFields::from_object(&print_object::object(&print_object::text_of(&found.body))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());
     if !context.output.confirm(&question(verb, &id, &fields))? {
         return Err(Failure::failed("nothing was done"));
@@ -77,7 +78,7 @@ pub(super) fn print(
     if context.global.format != Format::Table {
         return print_object::print(context, view, answered);
     }
-    let fields = RunFields::of(&print_object::object(&print_object::text_of(
+    let fields = RunFields::from_object(&print_object::object(&print_object::text_of(
         &answered.body,
     ))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());

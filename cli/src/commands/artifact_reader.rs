@@ -6,8 +6,8 @@ use docks_artifacts::cache::Cache;
 use docks_artifacts::download::{ArtifactError, Downloader, Options};
 use docks_artifacts::source::Sources;
 use docks_artifacts::{ArtifactRequest, ArtifactType, Finished, Observer, TrialArtifacts};
-use docks_proto::freshness::Allowed;
-use docks_proto::object::{Phase, RawObject, phase};
+use docks_proto::freshness::CachePolicy;
+use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::sync::Mutex;
 
@@ -38,7 +38,7 @@ pub(super) struct Now {
 impl Now {
     /// Tells whether its artifacts may still grow.
     pub(super) fn active(&self) -> bool {
-        phase(&self.artifacts.status) == Phase::Active
+        lifecycle(&self.artifacts.status) == Lifecycle::Active
     }
 
     /// Lists the addresses of a type.
@@ -78,14 +78,14 @@ impl<'a> Reading<'a> {
     /// Asks for the trial; `again` insists on an answer that is new.
     pub(super) async fn now(&self, again: bool) -> Result<Now, Failure> {
         let allowed = if again {
-            Allowed::NoCache
+            CachePolicy::NoCache
         } else {
             self.context.global.allowed()
         };
         let rungs = Rungs::new(
             &self.ladder,
             &self.context.output,
-            allowed == Allowed::Default,
+            allowed == CachePolicy::Default,
         );
         let source = Source::new(rungs, allowed, self.context.now, &self.context.output);
         let answered = source.ask(Question::Trial(self.run, self.trial)).await?;

@@ -2,7 +2,7 @@
 
 use docks_artifacts::layout::{Plan, RunName, Wanted, plan, plan_of_run};
 use docks_artifacts::{ArtifactType, TrialArtifacts};
-use docks_proto::object::{Phase, RunFields, parse_list, phase};
+use docks_proto::object::{Lifecycle, RunFields, lifecycle, parse_list};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
@@ -108,9 +108,9 @@ pub(super) async fn find_run<W: Ways>(
         .ask(Question::Run(RunKind::Evaluation, given))
         .await?;
     let object = print_object::object(&print_object::text_of(&answered.body))?;
-    let fields = RunFields::of(&object);
+    let fields = RunFields::from_object(&object);
     let status = fields.status.text().unwrap_or_default();
-    let active = phase(&status) == Phase::Active;
+    let active = lifecycle(&status) == Lifecycle::Active;
     if active {
         context.output.note(format!(
             "run `{given}` is still active ({status}): more artifacts may follow, and what is \

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport, ca_file};
-use docks_proto::credentials::{KeyringError, user};
-use docks_proto::freshness::Allowed;
+use docks_proto::credentials::{KeyringError, keyring_user};
+use docks_proto::freshness::CachePolicy;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::secret::Token;
-use docks_proto::settings::{DEFAULT_API_URL, Stored, check_profile_name};
+use docks_proto::settings::{DEFAULT_API_URL, StoredProfile, check_profile_name};
 use http::HeaderMap;
 use tokio::time::timeout;
 
@@ -80,7 +80,7 @@ async fn tell_daemon(context: &Context) {
             limit: 1,
             ..ListQuery::default()
         };
-        let asked = client.list_runs(RunKind::Run, &query, Allowed::NoCache);
+        let asked = client.list_runs(RunKind::Run, &query, CachePolicy::NoCache);
         // It tries again by itself if this does not help.
         drop(asked.await);
     }
@@ -98,7 +98,7 @@ pub(super) struct Way {
 /// Returns the certificates to trust: those of the option, else those that are stored for this address.
 pub(super) fn trusted(
     given: Option<&Path>,
-    stored: &Stored,
+    stored: &StoredProfile,
     api_url: &str,
 ) -> Result<Option<PathBuf>, Failure> {
     let Some(path) = given else {
@@ -111,7 +111,7 @@ pub(super) fn trusted(
             path.display()
         ))
     })?;
-    ca_file::read_file(&real).map_err(|problem| Failure::usage(problem.to_string()))?;
+    ca_file::read_certificates(&real).map_err(|problem| Failure::usage(problem.to_string()))?;
     Ok(Some(real))
 }
 
@@ -124,7 +124,7 @@ pub(super) fn as_text(path: Option<&Path>) -> Result<Option<&str>, Failure> {
     .transpose()
 }
 
-fn address(context: &Context, args: &AuthLogin, stored: &Stored) -> Result<String, Failure> {
+fn address(context: &Context, args: &AuthLogin, stored: &StoredProfile) -> Result<String, Failure> {
     let usual = stored.api_url.as_deref().unwrap_or(DEFAULT_API_URL);
     // What was allowed for the stored address is not allowed for another.
     let allow = |text: &str| args.insecure || (stored.insecure && text == usual);
@@ -136,7 +136,7 @@ fn address(context: &Context, args: &AuthLogin, stored: &Stored) -> Result<Strin
     checked_url(&text, allow(&text))
 }
 
-fn tenant(context: &Context, args: &AuthLogin, stored: &Stored) -> Result<String, Failure> {
+fn tenant(context: &Context, args: &AuthLogin, stored: &StoredProfile) -> Result<String, Failure> {
     let usual = stored.tenant_id.as_deref();
     let text = match (&args.tenant, usual) {
         (Some(text), _) => text.clone(),
@@ -212,7 +212,7 @@ pub(super) async fn probe(
     };
     let transport = HttpsTransport::new(api_url, Some(token.clone()), limits)?;
     let ca_file = way.ca_file.clone();
-    let transport = transport.trusting(move || ca_file.clone());
+    let transport = transport.with_ca_file(move || ca_file.clone());
     let client = Client::new(
         Transport::Https(Box::new(transport)),
         tenant,
@@ -223,7 +223,7 @@ pub(super) async fn probe(
         ..ListQuery::default()
     };
     let answer = client
-        .list_runs(RunKind::Run, &query, Allowed::Default)
+        .list_runs(RunKind::Run, &query, CachePolicy::Default)
         .await;
     output.exchanges(Answerer::Remote.name(), &client);
     answer.map(drop)
@@ -232,7 +232,7 @@ pub(super) async fn probe(
 fn save(
     context: &Context,
     account: &Account,
-    stored: &Stored,
+    stored: &StoredProfile,
     (api_url, tenant): (&str, &str),
     token: &Token,
     way: &Way,
@@ -254,7 +254,7 @@ fn save(
     let kept = account
         .door
         .keyring()
-        .set(&user(&account.name), token.expose());
+        .set(&keyring_user(&account.name), token.expose());
     // Both programs look at the `token` key first, so an older one there must go.
     changes.push(("token", kept.is_err().then(|| token.expose())));
     account.set(&changes)?;

@@ -1,6 +1,6 @@
 //! `docks auth logout`: forgets the token of one profile, and only that.
 
-use docks_proto::credentials::{KeyringError, files, user};
+use docks_proto::credentials::{KeyringError, files, keyring_user};
 use docks_proto::settings;
 
 use super::account::Account;
@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 
 /// Forgets the token of the account's profile, and tells whether there was one.
 pub(super) fn forget(context: &Context, account: &Account) -> Result<bool, Failure> {
-    let mut forgot = match account.door.keyring().delete(&user(&account.name)) {
+    let mut forgot = match account.door.keyring().delete(&keyring_user(&account.name)) {
         Ok(there) => there,
         Err(KeyringError::Off(_)) => false,
         Err(problem) => {

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
             Err(failure)
         }
         Ok(found) => {
-            rows.push(row("token", &found.place.to_string()));
+            rows.push(row("token", &found.location.to_string()));
             let way = auth_login::Way {
                 insecure: ladder.profile.insecure,
                 ca_file: ladder.profile.ca_file.clone(),

@@ -1,6 +1,6 @@
 //! `docks cache pin` and `unpin`: which runs stay.
 
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 
 use crate::args::CachePin;
 use crate::ask::request::Source;
@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context, args: &CachePin, pinned: bool) -> Res
     let cache = stores::cache_of_home(&ladder.door.places, context.now)?;
     let allowed = context.global.allowed();
     for given in &args.run_ids {
-        let rungs = Rungs::new(&ladder, &context.output, allowed == Allowed::Default);
+        let rungs = Rungs::new(&ladder, &context.output, allowed == CachePolicy::Default);
         let source = Source::new(rungs, allowed, context.now, &context.output);
         let found = artifact_selection::find_run(context, &source, given).await?;
         let run = stores::run_key(&ladder, &found.id);

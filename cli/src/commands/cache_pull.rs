@@ -1,7 +1,7 @@
 //! `docks cache pull`: has the artifacts of runs at hand, online or not.
 
 use docks_artifacts::download::{Downloader, Options};
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
@@ -44,7 +44,7 @@ async fn one(
     given: &str,
 ) -> Result<(), Failure> {
     let allowed = context.global.allowed();
-    let rungs = Rungs::new(ladder, &context.output, allowed == Allowed::Default);
+    let rungs = Rungs::new(ladder, &context.output, allowed == CachePolicy::Default);
     let source = Source::new(rungs, allowed, context.now, &context.output);
     let found = artifact_selection::find(context, &source, given, &args.which).await?;
     let plan = found.plan(matches!(ladder.profile.target, Target::DocksApi { .. }));

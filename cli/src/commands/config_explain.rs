@@ -26,14 +26,14 @@ fn row(key: &str, value: impl Into<String>, origin: impl ToString) -> Vec<String
 }
 
 fn of_remote(ladder: &Ladder) -> Vec<Vec<String>> {
-    let settings = ladder.profile.from.iter();
+    let settings = ladder.profile.settings.iter();
     let mut rows: Vec<_> = settings
         .map(|set| row(set.key, &set.value, &set.origin))
         .collect();
     let inline = ladder.profile.inline_token.is_some();
     if !inline && let Target::DocksApi { .. } = ladder.profile.target {
         rows.push(match ladder.token() {
-            Ok(found) => row("token", "set", &found.place),
+            Ok(found) => row("token", "set", &found.location),
             Err(failure) => row("token", "none", failure.message),
         });
     }

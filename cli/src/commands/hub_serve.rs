@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
     safe(args)?;
     if !args.no_token {
         let path = door.places.hub_token_file();
-        let (token, made) = hub_token::read_or_make(&path).map_err(|e| token_failure(&e))?;
+        let (token, made) = hub_token::read_or_create(&path).map_err(|e| token_failure(&e))?;
         if made {
             introduce(context, &path, token.expose());
         }

@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context, args: &HubToken) -> Result<(), Failure> {
     let token = if args.rotate {
         hub_token::rotate(&path)
     } else {
-        hub_token::read_or_make(&path).map(|(token, _)| token)
+        hub_token::read_or_create(&path).map(|(token, _)| token)
     };
     let token = token.map_err(|e| token_failure(&e))?;
     if args.rotate {

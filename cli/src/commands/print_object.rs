@@ -1,6 +1,6 @@
 //! What verbs that show one object share, and how every answer says its age.
 
-use docks_proto::freshness::{Freshness, Source};
+use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::object::RawObject;
 
 use crate::args::Format;
@@ -99,11 +99,11 @@ pub(super) fn print_json(context: &Context, text: &str, answered: &Answered) {
 /// answer where it is from.
 pub(super) fn say_age(context: &Context, freshness: &Freshness) {
     let age = when::age(freshness.age).unwrap_or_else(|| "0s".to_owned());
-    match (&freshness.stale_reason, freshness.source) {
+    match (&freshness.stale_reason, freshness.answered_by) {
         (Some(reason), _) => context.output.note(format!("data is {age} old: {reason}")),
-        (None, Source::Mirror) => context.output.verbose(format!(
+        (None, AnsweredBy::Mirror) => context.output.verbose(format!(
             "from the mirror; the remote confirmed it {age} ago"
         )),
-        (None, Source::Remote) => context.output.verbose("from the remote"),
+        (None, AnsweredBy::Remote) => context.output.verbose("from the remote"),
     }
 }

@@ -1,7 +1,7 @@
 //! Whom the commands about runs ask.
 
 use docks_proto::client::Client;
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::settings::Target;
 
 use crate::ask::request::{Answered, Question, Source};
@@ -49,7 +49,7 @@ impl<'a> Asking<'a> {
     /// Why nobody answered, or what was refused.
     pub(super) async fn ask(&self, question: Question<'_>) -> Result<Answered, Failure> {
         let allowed = self.context.global.allowed();
-        let may_be_old = matches!(allowed, Allowed::Default | Allowed::OnlyIfCached);
+        let may_be_old = matches!(allowed, CachePolicy::Default | CachePolicy::OnlyIfCached);
         let rungs = Rungs::new(&self.ladder, &self.context.output, may_be_old);
         let answered = Source::new(rungs, allowed, self.context.now, &self.context.output)
             .ask(question)

@@ -2,7 +2,7 @@
 
 use docks_proto::event::{Change, EventQuery};
 use docks_proto::history::ChangesQuery;
-use docks_proto::time::{UnixMs, parse_when};
+use docks_proto::time::{UnixMs, parse_point_in_time};
 use jiff::tz::TimeZone;
 
 use super::columns;
@@ -47,11 +47,11 @@ pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Fai
 
 fn query(context: &Context, args: &RunsChanges) -> Result<ChangesQuery, Failure> {
     let when = |text: &String| -> Result<UnixMs, Failure> {
-        parse_when(text, context.now, &TimeZone::system())
+        parse_point_in_time(text, context.now, &TimeZone::system())
             .map_err(|bad| Failure::usage(bad.to_string()))
     };
     Ok(ChangesQuery {
-        wanted: EventQuery {
+        filter: EventQuery {
             runs: args.run.clone(),
             kinds: args.kind.iter().map(|kind| (*kind).into()).collect(),
             statuses: args.status.iter().map(|s| s.trim().to_owned()).collect(),

@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failur
             if begun {
                 ink = ink_of(&piece);
             }
-            let text = clean::text(&piece);
+            let text = clean::text_with_tabs(&piece);
             match ink.filter(|_| output.look().colour) {
                 Some(ink) => {
                     let style = ink.style();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use docks_proto::freshness::Freshness;
-use docks_proto::history::{Entry, History};
+use docks_proto::history::{History, StatusChange};
 use docks_proto::time::UnixMs;
 
 use super::columns;
@@ -45,7 +45,7 @@ pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Answ
         as_of: now,
         age: Duration::ZERO,
         stale_reason: None,
-        source: docks_proto::freshness::Source::Mirror,
+        answered_by: docks_proto::freshness::AnsweredBy::Mirror,
     };
     Answered {
         freshness: answer.freshness.unwrap_or_else(unknown),
@@ -109,7 +109,7 @@ fn life(history: &History, now: UnixMs) -> Option<(UnixMs, UnixMs)> {
 fn gaps(history: &History, first: UnixMs, last: UnixMs) -> Vec<(UnixMs, UnixMs)> {
     let mut gaps = Vec::new();
     let mut seen = first;
-    for look in &history.looks {
+    for look in &history.observation_windows {
         let (from, until) = (time(&look.from), time(&look.until));
         if from > seen {
             gaps.push((seen, from.min(last)));
@@ -121,7 +121,7 @@ fn gaps(history: &History, first: UnixMs, last: UnixMs) -> Vec<(UnixMs, UnixMs)>
     gaps
 }
 
-fn learned(change: &Entry) -> String {
+fn learned(change: &StatusChange) -> String {
     let how = match change.learned.as_str() {
         "own_action" => "own action",
         other => other,
@@ -136,7 +136,7 @@ fn learned(change: &Entry) -> String {
 #[cfg(test)]
 mod tests {
     use docks_proto::event::ObjectKind;
-    use docks_proto::history::Stretch;
+    use docks_proto::history::TimeRange;
 
     use super::*;
 
@@ -144,8 +144,8 @@ mod tests {
         UnixMs(1_764_000_000_000 + count * 60_000).rfc3339()
     }
 
-    fn entry(from: Option<&str>, to: &str, at: i64, observed: i64) -> Entry {
-        Entry {
+    fn entry(from: Option<&str>, to: &str, at: i64, observed: i64) -> StatusChange {
+        StatusChange {
             seq: 1,
             from: from.map(str::to_owned),
             to: to.to_owned(),
@@ -167,9 +167,9 @@ mod tests {
                 entry(None, "running", 0, 0),
                 entry(Some("running"), "failed", 30, 90),
             ],
-            looks: looks
+            observation_windows: looks
                 .iter()
-                .map(|(from, until)| Stretch {
+                .map(|(from, until)| TimeRange {
                     from: minute(*from),
                     until: minute(*until),
                 })

@@ -1,6 +1,6 @@
 //! `docks runs trials`.
 
-use docks_proto::query::{ErrorWanted, RewardWanted, TrialFilter};
+use docks_proto::query::{ErrorFilter, RewardFilter, TrialFilter};
 
 use super::listing::{self, Which};
 use crate::args::RunsTrials;
@@ -24,14 +24,14 @@ fn filter(args: &RunsTrials) -> Result<TrialFilter, Failure> {
         words.filter(|word| !word.is_empty()).collect()
     };
     let read =
-        |text: &String| RewardWanted::parse(text).map_err(|bad| Failure::usage(bad.to_string()));
+        |text: &String| RewardFilter::parse(text).map_err(|bad| Failure::usage(bad.to_string()));
     Ok(TrialFilter {
         agent: words(&args.agent),
         model: words(&args.model),
         task: words(&args.task),
         error: words(&args.error)
             .iter()
-            .map(|word| ErrorWanted::parse(word))
+            .map(|word| ErrorFilter::parse(word))
             .collect(),
         reward: args.reward.iter().map(read).collect::<Result<_, _>>()?,
     })

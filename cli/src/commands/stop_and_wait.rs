@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use docks_proto::object::{Phase, RunFields, phase};
+use docks_proto::object::{Lifecycle, RunFields, lifecycle};
 use docks_proto::routes::Action;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -64,11 +64,11 @@ async fn until_ended(
     let began = Instant::now();
     loop {
         let object = print_object::object(&print_object::text_of(&answered.body))?;
-        let fields = RunFields::of(&object);
+        let fields = RunFields::from_object(&object);
         let status = fields.status.text().unwrap_or_default();
         let id = fields.id.text().unwrap_or_default();
         // Only a job's own files say what became of it; a service has answered already.
-        if !is_job(&object) || phase(&status) != Phase::Active {
+        if !is_job(&object) || lifecycle(&status) != Lifecycle::Active {
             shown.end();
             return Ok(answered);
         }

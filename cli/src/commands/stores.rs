@@ -5,8 +5,8 @@ use docks_artifacts::download::Asking;
 use docks_artifacts::size;
 use docks_artifacts::source::{Reach, Sources, same_origin};
 use docks_proto::credentials::files;
-use docks_proto::freshness::Allowed;
-use docks_proto::paths::Places;
+use docks_proto::freshness::CachePolicy;
+use docks_proto::paths::Paths;
 use docks_proto::secret::Token;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
@@ -26,7 +26,7 @@ pub(super) fn sources<'a>(ladder: &Ladder, uris: impl IntoIterator<Item = &'a st
         token,
         insecure: profile.insecure,
         ca_file: profile.ca_file.clone(),
-        keys: &profile.extras.stores,
+        keys: &profile.artifact_settings.stores,
         variables: &ladder.door.environment.stores,
     }
     .sources()
@@ -37,7 +37,7 @@ pub(super) fn sources<'a>(ladder: &Ladder, uris: impl IntoIterator<Item = &'a st
 /// # Errors
 ///
 /// When a settings file cannot be read, or the size in it is none.
-pub(super) fn cache_of_home(places: &Places, now: UnixMs) -> Result<Cache, Failure> {
+pub(super) fn cache_of_home(places: &Paths, now: UnixMs) -> Result<Cache, Failure> {
     let file = files::load(places).map_err(|error| Failure::usage(error.to_string()))?;
     let preferences = file.preferences();
     let limit_bytes = match &preferences.cache_limit {
@@ -55,11 +55,11 @@ pub(super) fn cache_of_home(places: &Places, now: UnixMs) -> Result<Cache, Failu
 }
 
 /// Decides when places are asked again, from the options of the command.
-pub(super) fn asking(ladder: &Ladder, allowed: Allowed) -> Asking {
+pub(super) fn asking(ladder: &Ladder, allowed: CachePolicy) -> Asking {
     match (allowed, &ladder.profile.target) {
         // Files of this machine are there without any network.
-        (Allowed::OnlyIfCached, Target::DocksApi { .. }) => Asking::Never,
-        (Allowed::MaxAge(most), _) => Asking::IfOlderThan(most),
+        (CachePolicy::OnlyIfCached, Target::DocksApi { .. }) => Asking::Never,
+        (CachePolicy::MaxAge(most), _) => Asking::IfOlderThan(most),
         _ => Asking::Always,
     }
 }

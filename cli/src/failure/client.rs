@@ -1,7 +1,7 @@
 //! Turns what the client says into a failure with its next step.
 
 use docks_proto::client::{ClientError, SendError};
-use docks_proto::error::RemoteComplaint;
+use docks_proto::error::RemoteErrorBody;
 
 use super::{Failure, Kind, usual_hint};
 
@@ -31,12 +31,12 @@ impl Failure {
             ClientError::Send(error) => of_send(error, answerer),
             ClientError::Refused {
                 status,
-                complaint,
+                body,
                 retry_after,
             } => {
-                let failure = of_refusal(*status, complaint);
+                let failure = of_refusal(*status, body);
                 match retry_after {
-                    Some(wait) if complaint.detail.is_none() => {
+                    Some(wait) if body.detail.is_none() => {
                         failure.hint(format!("try again in {} s", wait.as_secs().max(1)))
                     }
                     _ => failure,
@@ -45,7 +45,7 @@ impl Failure {
             ClientError::Protocol { .. } => {
                 Failure::failed(error.to_string()).hint("replace it with `docks daemon restart`")
             }
-            ClientError::Nonsense(_) => {
+            ClientError::InvalidReply(_) => {
                 let who = match answerer {
                     Answerer::Daemon => "the daemon",
                     Answerer::Remote => "the remote",
@@ -59,7 +59,7 @@ impl Failure {
 
 fn of_send(error: &SendError, answerer: Answerer) -> Failure {
     let kind = match error {
-        SendError::Unsendable(_) => Kind::Usage,
+        SendError::InvalidRequest(_) => Kind::Usage,
         _ => Kind::Unreachable,
     };
     let doing = match answerer {
@@ -67,7 +67,7 @@ fn of_send(error: &SendError, answerer: Answerer) -> Failure {
         Answerer::Remote => "no answer from the remote",
     };
     match (error, answerer) {
-        (SendError::Unsendable(reason), _) => Failure::new(kind, reason.clone()),
+        (SendError::InvalidRequest(reason), _) => Failure::new(kind, reason.clone()),
         (_, Answerer::Daemon) => Failure::chain(kind, doing, error)
             .hint("see `docks daemon status` and `docks daemon logs`"),
         (SendError::Tls { .. }, Answerer::Remote) => {
@@ -78,8 +78,8 @@ fn of_send(error: &SendError, answerer: Answerer) -> Failure {
     }
 }
 
-fn of_refusal(status: u16, complaint: &RemoteComplaint) -> Failure {
-    if let Some(detail) = &complaint.detail {
+fn of_refusal(status: u16, body: &RemoteErrorBody) -> Failure {
+    if let Some(detail) = &body.detail {
         return detail.clone().into();
     }
     let kind = match status {
@@ -89,7 +89,7 @@ fn of_refusal(status: u16, complaint: &RemoteComplaint) -> Failure {
         300..=399 | 408 | 500..=599 => Kind::Unreachable,
         _ => Kind::Failed,
     };
-    let said = complaint.message.as_deref();
+    let said = body.message.as_deref();
     let mut failure = Failure::new(
         kind,
         match said {
@@ -97,11 +97,11 @@ fn of_refusal(status: u16, complaint: &RemoteComplaint) -> Failure {
             None => format!("the remote answered {status}"),
         },
     );
-    if !complaint.missing_tasks.is_empty() {
-        let tasks = complaint.missing_tasks.join(", ");
+    if !body.missing_tasks.is_empty() {
+        let tasks = body.missing_tasks.join(", ");
         failure = failure.hint(format!("tasks that it does not have: {tasks}"));
     }
-    failure.hints.extend(complaint.hint.clone());
+    failure.hints.extend(body.hint.clone());
     let next = match status {
         300..=399 => {
             Some("redirects are not followed; correct the address, see `docks config explain`")
@@ -115,7 +115,7 @@ fn of_refusal(status: u16, complaint: &RemoteComplaint) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use docks_proto::error::parse_complaint;
+    use docks_proto::error::parse_error_body;
 
     use super::*;
 
@@ -137,7 +137,7 @@ mod tests {
             (504, 5),
         ];
         for (status, exit) in table {
-            let failure = of_refusal(status, &RemoteComplaint::default());
+            let failure = of_refusal(status, &RemoteErrorBody::default());
             assert_eq!(failure.kind.exit_code(), exit, "{status}");
             assert!(failure.message.contains(&status.to_string()));
         }
@@ -149,7 +149,7 @@ mod tests {
             "candidates":[{"id":"ab"},{"id":"ac","name":"n"}]}}"#;
         let error = ClientError::Refused {
             status: 409,
-            complaint: Box::new(parse_complaint(body)),
+            body: Box::new(parse_error_body(body)),
             retry_after: None,
         };
         let failure = Failure::of_client(&error, Answerer::Daemon);
@@ -162,7 +162,7 @@ mod tests {
     fn what_the_remote_said_is_said() {
         let body =
             br#"{"detail":{"message":"no such tasks","missing_tasks":["a","b"],"hint":"look"}}"#;
-        let failure = of_refusal(422, &parse_complaint(body));
+        let failure = of_refusal(422, &parse_error_body(body));
         assert!(failure.message.ends_with("no such tasks"));
         assert_eq!(failure.hints, ["tasks that it does not have: a, b", "look"]);
     }
@@ -174,9 +174,9 @@ mod tests {
             after_ms: 30_000,
         };
         assert_eq!(of_send(&silent, Answerer::Remote).kind, Kind::Unreachable);
-        let bad = SendError::Unsendable("an id cannot be empty".into());
+        let bad = SendError::InvalidRequest("an id cannot be empty".into());
         assert_eq!(of_send(&bad, Answerer::Remote).kind, Kind::Usage);
-        let nonsense = ClientError::Nonsense("HTML".into());
+        let nonsense = ClientError::InvalidReply("HTML".into());
         assert_eq!(
             Failure::of_client(&nonsense, Answerer::Remote).kind,
             Kind::Unreachable

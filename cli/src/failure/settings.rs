@@ -12,7 +12,7 @@ pub(crate) fn settings_failure(error: &SettingsError) -> Failure {
         SettingsError::NothingSetUp { .. } | SettingsError::NoTenant { .. } => Kind::Auth,
         SettingsError::TwoFlags
         | SettingsError::RelativeJobs { .. }
-        | SettingsError::BadAddress { .. }
+        | SettingsError::AddressError { .. }
         | SettingsError::BadTenant { .. }
         | SettingsError::BadName { .. }
         | SettingsError::BadValue { .. } => Kind::Usage,

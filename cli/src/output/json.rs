@@ -3,7 +3,7 @@
 //! Numbers, key order and repeated keys survive, since nothing is parsed into
 //! values. The text is known to be JSON.
 
-use docks_proto::freshness::{Freshness, Source};
+use docks_proto::freshness::{AnsweredBy, Freshness};
 use serde::Serialize;
 
 use super::clean;
@@ -56,7 +56,7 @@ fn line(out: &mut String, depth: usize) {
 
 fn visible(token: &str, out: &mut String) {
     for c in token.chars() {
-        if c.is_control() || clean::misleads(c) {
+        if c.is_control() || clean::is_deceptive(c) {
             let mut units = [0u16; 2];
             for unit in c.encode_utf16(&mut units) {
                 out.push_str(&format!("\\u{unit:04x}"));
@@ -116,7 +116,7 @@ struct Meta<'a> {
     stale: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    source: Source,
+    source: AnsweredBy,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
 }
@@ -127,9 +127,9 @@ pub(crate) fn with_meta(freshness: &Freshness, total: Option<u64>, data: &str) -
         schema_version: 1,
         as_of: freshness.as_of.rfc3339(),
         age_ms: u64::try_from(freshness.age.as_millis()).unwrap_or(u64::MAX),
-        stale: freshness.stale(),
+        stale: freshness.is_stale(),
         reason: freshness.stale_reason.as_deref(),
-        source: freshness.source,
+        source: freshness.answered_by,
         total,
     };
     let mut out = serde_json::to_string(&meta).expect("texts and numbers can be written as JSON");
@@ -170,7 +170,7 @@ mod tests {
         assert!(
             !indented
                 .chars()
-                .any(|c| c != '\n' && (c.is_control() || clean::misleads(c)))
+                .any(|c| c != '\n' && (c.is_control() || clean::is_deceptive(c)))
         );
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(&indented), value(text));
@@ -182,7 +182,7 @@ mod tests {
             as_of: UnixMs(0),
             age: Duration::from_millis(1_500),
             stale_reason: Some("remote unreachable".into()),
-            source: Source::Mirror,
+            answered_by: AnsweredBy::Mirror,
         };
         assert_eq!(
             with_meta(&freshness, Some(7), "[ 1.0 ]"),

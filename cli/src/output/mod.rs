@@ -163,7 +163,7 @@ impl Output {
         self.labelled("error", style, &failure.message);
         for candidate in &failure.candidates {
             let id = clean::line(&candidate.id);
-            let rest: Vec<_> = [&candidate.name, &candidate.status, &candidate.place]
+            let rest: Vec<_> = [&candidate.name, &candidate.status, &candidate.location]
                 .into_iter()
                 .flatten()
                 .map(|text| clean::line(text).into_owned())

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use docks_proto::notification::{Desktop, NoDesktop, Notice};
+use docks_proto::notification::{DesktopNotifier, NotifyError, RunEndNotice};
 use serde_json::json;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -25,12 +25,12 @@ const FIRST_ANSWER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Hook {
     command: Option<String>,
-    desktop: Option<Desktop>,
+    desktop: Option<DesktopNotifier>,
     /// Output would be drawn into the view.
     silent: bool,
     told: HashSet<usize>,
     children: Vec<Child>,
-    notices: JoinSet<Result<(), NoDesktop>>,
+    notices: JoinSet<Result<(), NotifyError>>,
     /// Nobody shows notifications, and that was said.
     unheard: bool,
     problems: Vec<String>,
@@ -39,7 +39,8 @@ pub(crate) struct Hook {
 impl Hook {
     /// Takes what is to be done, and whether it must be silent meanwhile.
     pub(crate) fn new(args: &RunsWatch, silent: bool) -> Self {
-        let desktop = (args.notify).then(|| Desktop::of(&Environment::of_process().settings));
+        let desktop =
+            (args.notify).then(|| DesktopNotifier::new(&Environment::of_process().settings));
         let mut notices = JoinSet::new();
         if let Some(desktop) = desktop {
             notices.spawn_blocking(move || desktop.check());
@@ -93,7 +94,7 @@ impl Hook {
         self.say(context);
     }
 
-    fn answered(&mut self, answer: Result<Result<(), NoDesktop>, JoinError>) {
+    fn answered(&mut self, answer: Result<Result<(), NotifyError>, JoinError>) {
         if let Ok(Err(error)) = answer
             && !std::mem::replace(&mut self.unheard, true)
         {
@@ -119,7 +120,7 @@ impl Hook {
                 }
             }
             if let (Some(desktop), Some(state)) = (self.desktop, &run.run) {
-                let notice = Notice::of_end(state, run.progress.as_ref());
+                let notice = RunEndNotice::new(state, run.progress.as_ref());
                 self.notices.spawn_blocking(move || desktop.show(notice));
             }
         }

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use docks_proto::client::{ClientError, Events};
-use docks_proto::event::{Event, EventQuery, ObjectKind, SourceState};
+use docks_proto::client::{ClientError, EventStream};
+use docks_proto::event::{ConnectionState, Event, EventQuery, ObjectKind};
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 use tokio::time::{Instant, sleep_until};
@@ -49,7 +49,7 @@ impl Heard {
 #[derive(Debug)]
 enum Way {
     None,
-    Daemon(Box<Events>),
+    Daemon(Box<EventStream>),
     Remote(Box<Poller>, Instant),
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Ear<'a> {
     heard: VecDeque<Heard>,
     next_try: Instant,
     tries: u32,
-    blind: Option<SourceState>,
+    blind: Option<ConnectionState>,
     connected_before: bool,
     /// A daemon begins to tell what may be older than what the remote itself told us.
     behind: bool,
@@ -189,12 +189,12 @@ impl<'a> Ear<'a> {
         self.next_try = Instant::now() + pause.min(MOST_PAUSE) + jitter;
         // One broken connection is mended before anybody needs to know.
         if self.blind.is_none() && self.tries > 1 {
-            let source = SourceState {
-                blind_since: Some(UnixMs::now().rfc3339()),
-                why: Some(why.to_owned()),
+            let source = ConnectionState {
+                unreachable_since: Some(UnixMs::now().rfc3339()),
+                reason: Some(why.to_owned()),
             };
             self.blind = Some(source.clone());
-            self.heard.push_back(Heard::of(Event::Source(source)));
+            self.heard.push_back(Heard::of(Event::Connection(source)));
         }
     }
 
@@ -202,7 +202,7 @@ impl<'a> Ear<'a> {
         self.tries = 0;
         self.connected_before = true;
         if self.blind.take().is_some() {
-            let source = Event::Source(SourceState::default());
+            let source = Event::Connection(ConnectionState::default());
             self.heard.push_front(Heard::of(source));
         }
     }
@@ -258,7 +258,7 @@ impl<'a> Ear<'a> {
     }
 
     /// Asks the daemon, starting it if need be; `None` when it is switched off.
-    async fn daemon(&mut self, replace: bool) -> Result<Option<Events>, Failure> {
+    async fn daemon(&mut self, replace: bool) -> Result<Option<EventStream>, Failure> {
         let ladder = self.ladder()?;
         if ladder.disabled().is_some() {
             return match ladder.profile.target {

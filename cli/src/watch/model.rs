@@ -4,9 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use docks_proto::event::{
-    Change, Event, ObjectKind, ObjectState, Progress, SourceState, is_failure,
+    Change, ConnectionState, Event, ObjectKind, ObjectState, Progress, is_failure,
 };
-use docks_proto::object::{Phase, phase};
+use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::time::UnixMs;
 
 /// Latest failures that are remembered of a run.
@@ -101,7 +101,7 @@ pub(crate) struct Model {
     /// The runs, in the order in which they were named.
     pub(crate) runs: Vec<Watched>,
     /// Whether the remote can be seen.
-    pub(crate) source: SourceState,
+    pub(crate) source: ConnectionState,
     /// Whether a first present state is complete.
     pub(crate) ready: bool,
     places: HashMap<RunKey, usize>,
@@ -139,7 +139,7 @@ impl Model {
                 self.runs[place].progress = Some(progress.clone());
                 None
             }
-            Event::Source(source) => {
+            Event::Connection(source) => {
                 self.source = source.clone();
                 None
             }
@@ -216,9 +216,9 @@ impl Model {
 
 /// Returns how far a status is on the way from waiting over working to the end.
 fn stage(status: &str) -> u8 {
-    match phase(status) {
-        Phase::Terminal => 2,
-        Phase::Active => u8::from(!waits(status)),
+    match lifecycle(status) {
+        Lifecycle::Terminal => 2,
+        Lifecycle::Active => u8::from(!waits(status)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use docks_proto::client::{Client, ClientError, walk_runs, walk_trials};
 use docks_proto::event::{Change, Event, ObjectKind, ObjectState, Progress, Ready};
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
@@ -91,7 +91,7 @@ impl Poller {
                     self.run(*kind, &object, &mut events);
                 }
             }
-            Ask::Run(kind, id) => match self.client.run(*kind, id, Allowed::Default).await {
+            Ask::Run(kind, id) => match self.client.run(*kind, id, CachePolicy::Default).await {
                 Ok(answer) => {
                     let text = String::from_utf8_lossy(&answer.body);
                     if let Ok(Some(object)) = RawObject::parse(text.trim()) {
@@ -106,7 +106,7 @@ impl Poller {
             Ask::Trials(run) => {
                 let ended = self.ended(ObjectKind::Evaluation, run);
                 for object in walk_trials(&self.client, run).await? {
-                    let state = ObjectState::of_trial(run, &object);
+                    let state = ObjectState::from_trial(run, &object);
                     let id = state.trial_id.clone().unwrap_or_default();
                     let trials = self.trials.entry(run.clone()).or_default();
                     trials.insert(id, state.clone());
@@ -153,13 +153,13 @@ impl Poller {
     }
 
     fn ended(&self, kind: ObjectKind, id: &str) -> bool {
-        use docks_proto::object::{Phase, phase};
+        use docks_proto::object::{Lifecycle, lifecycle};
         let status = self.statuses.get(&(kind, id.to_owned(), None));
-        status.is_some_and(|status| phase(status) == Phase::Terminal)
+        status.is_some_and(|status| lifecycle(status) == Lifecycle::Terminal)
     }
 
     fn run(&mut self, kind: RunKind, object: &RawObject, events: &mut Vec<Event>) {
-        let state = ObjectState::of_run(kind, object);
+        let state = ObjectState::from_run(kind, object);
         let id = state.run_id.clone();
         if !self.keys.contains(&(state.kind, id.clone())) {
             return;
@@ -215,13 +215,13 @@ impl Poller {
         }
         let trials = self.trials.get(id);
         let states = || trials.iter().flat_map(|trials| trials.values());
-        states().for_each(|trial| progress.count(&trial.status, 1));
+        states().for_each(|trial| progress.add_trials(&trial.status, 1));
         let rewards: Vec<f64> = states().filter_map(|trial| trial.reward).collect();
         if !rewards.is_empty() {
             progress.mean_reward = Some(rewards.iter().sum::<f64>() / rewards.len() as f64);
         }
         if let Some(run) = self.runs.get(id) {
-            progress.widen(&RunFields::of(run));
+            progress.raise_to_counts_of(&RunFields::from_object(run));
         }
         progress
     }

@@ -1,7 +1,7 @@
 //! What is known and shown, from events as they come.
 
 use docks_proto::event::{
-    Change, Event, ObjectKind, ObjectState, Progress, Ready, Resync, SourceState,
+    Change, ConnectionState, Event, ObjectKind, ObjectState, Progress, Ready, Resync,
 };
 use docks_proto::time::UnixMs;
 
@@ -58,7 +58,7 @@ fn progress(counts: &[(&str, u64)], settled: bool) -> Event {
     };
     counts
         .iter()
-        .for_each(|(status, n)| progress.count(status, *n));
+        .for_each(|(status, n)| progress.add_trials(status, *n));
     Event::Progress(progress)
 }
 
@@ -231,12 +231,12 @@ fn many_runs_are_a_line_each_and_the_rest_is_counted() {
 #[test]
 fn blindness_is_shown_with_its_duration_and_cause() {
     let mut model = busy(1, 0);
-    let blind = SourceState {
-        blind_since: Some(ago(3_720)),
-        why: Some("no route".into()),
+    let blind = ConnectionState {
+        unreachable_since: Some(ago(3_720)),
+        reason: Some("no route".into()),
     };
-    take(&mut model, Event::Source(blind));
+    take(&mut model, Event::Connection(blind));
     assert_eq!(frame(&model, scene(80, 24))[1], "blind for 1h02m: no route");
-    take(&mut model, Event::Source(SourceState::default()));
+    take(&mut model, Event::Connection(ConnectionState::default()));
     assert_eq!(frame(&model, scene(80, 24))[1], "");
 }

@@ -126,9 +126,9 @@ fn header(model: &Model, scene: Scene) -> Line {
 }
 
 fn blind(model: &Model, scene: Scene) -> Option<Line> {
-    let since = UnixMs::parse(model.source.blind_since.as_deref()?)?;
+    let since = UnixMs::parse(model.source.unreachable_since.as_deref()?)?;
     let lasted = when::lasting(scene.now.since(since).as_secs_f64());
-    let why = model.source.why.as_deref().unwrap_or("unknown reason");
+    let why = model.source.reason.as_deref().unwrap_or("unknown reason");
     let text = format!("blind for {lasted}: {why}");
     Some(Line::default().put(text, Some(Ink::Yellow)))
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use docks_proto::event::{Event, ObjectKind, Progress, SourceState};
+use docks_proto::event::{ConnectionState, Event, ObjectKind, Progress};
 
 use super::frame::frame;
 
@@ -23,7 +23,7 @@ struct Posted {
 pub(super) struct Board {
     last: u64,
     runs: HashMap<(ObjectKind, String), Posted>,
-    sight: SourceState,
+    sight: ConnectionState,
     sight_frame: Option<(u64, Bytes)>,
 }
 
@@ -54,15 +54,16 @@ impl Board {
     }
 
     /// Takes whether the remote can be seen.
-    pub(super) fn see(&mut self, sight: &SourceState) {
+    pub(super) fn see(&mut self, sight: &ConnectionState) {
         // The words for the same trouble may differ from try to try; readers need them once.
-        let same = self.sight_frame.is_some() && self.sight.blind_since == sight.blind_since;
+        let same =
+            self.sight_frame.is_some() && self.sight.unreachable_since == sight.unreachable_since;
         if same {
             return;
         }
         self.last += 1;
         self.sight = sight.clone();
-        self.sight_frame = Some((self.last, frame(&Event::Source(sight.clone()), None)));
+        self.sight_frame = Some((self.last, frame(&Event::Connection(sight.clone()), None)));
     }
 
     /// Returns what came after a number and was asked for.

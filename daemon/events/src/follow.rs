@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use docks_proto::event::{EventQuery, MOST_WITH_TRIALS, ObjectKind, Progress};
+use docks_proto::event::{EventQuery, MAX_RUNS_WITH_TRIALS, ObjectKind, Progress};
 use docks_proto::routes::RunKind;
 
 use docksd_mirror::{EventWithObject, Resource};
@@ -41,7 +41,7 @@ fn lists(wanted: &EventQuery) -> impl Iterator<Item = usize> {
 }
 
 fn by_lists(wanted: &EventQuery) -> bool {
-    wanted.runs.is_empty() || wanted.runs.len() > MOST_WITH_TRIALS
+    wanted.runs.is_empty() || wanted.runs.len() > MAX_RUNS_WITH_TRIALS
 }
 
 fn with_trials(wanted: &EventQuery) -> bool {

@@ -46,7 +46,7 @@ pub(super) fn frame(event: &Event, id: Option<&str>) -> Bytes {
         Event::State(_) => "state",
         Event::Change(_) => "change",
         Event::Progress(_) => "progress",
-        Event::Source(_) => "source",
+        Event::Connection(_) => "source",
         Event::Ready(_) => "ready",
         Event::Resync(_) => "resync",
         Event::Unknown => "unknown",

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use docks_proto::event::{EventQuery, Position, SourceState};
+use docks_proto::event::{ConnectionState, EventQuery, Position};
 use tokio::sync::watch;
 
 use board::Board;
@@ -54,7 +54,7 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Somebody looks at this.
     fn mark_active(&self, what: &Resource);
     /// Whether the remote can be seen.
-    fn connection_state(&self) -> SourceState;
+    fn connection_state(&self) -> ConnectionState;
 }
 
 /// What woken readers look at: how far the history and the board are.
@@ -156,7 +156,7 @@ impl EventFeed {
                 Err(error) => {
                     // The next commit or tick tries again; readers keep their places.
                     tracing::warn!(
-                        error = docks_proto::error::chain(&error),
+                        error = docks_proto::error::error_chain(&error),
                         "could not read the history"
                     );
                     tokio::time::sleep(TICK).await;

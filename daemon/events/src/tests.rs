@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use docks_proto::event::{Event, EventQuery, ObjectKind, Position, SourceState};
+use docks_proto::event::{ConnectionState, Event, EventQuery, ObjectKind, Position};
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
@@ -18,10 +18,10 @@ impl EngineHandle for Heard {
         self.0.lock().unwrap().push(what.clone());
     }
 
-    fn connection_state(&self) -> SourceState {
-        SourceState {
-            blind_since: Some("2026-11-23T16:00:00Z".into()),
-            why: Some("no route".into()),
+    fn connection_state(&self) -> ConnectionState {
+        ConnectionState {
+            unreachable_since: Some("2026-11-23T16:00:00Z".into()),
+            reason: Some("no route".into()),
         }
     }
 }
@@ -92,7 +92,7 @@ async fn said(reader: &mut Subscription) -> Vec<String> {
                 format!("{} {from}>{}{left_out}", of.run_id, of.status)
             }
             Event::Progress(p) => format!("{} counted {}", p.run_id, p.status),
-            Event::Source(source) => format!("blind: {}", source.why.unwrap()),
+            Event::Connection(source) => format!("blind: {}", source.reason.unwrap()),
             Event::Ready(ready) => format!("ready {}", ready.id),
             Event::Resync(resync) => format!("resync {}", resync.reason),
             Event::Unknown => unreachable!(),

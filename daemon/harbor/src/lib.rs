@@ -271,7 +271,9 @@ impl Remote for HarborJobs {
         self.looking(move |state, now| {
             let trials = state.trials(&run, now)?;
             let found = trials.into_iter().find(|object| {
-                let id = docks_proto::object::TrialFields::of(object).id.text();
+                let id = docks_proto::object::TrialFields::from_object(object)
+                    .id
+                    .text();
                 id.as_deref() == Some(&trial)
             });
             found.ok_or_else(|| state.not_found(&trial))

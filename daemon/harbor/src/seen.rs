@@ -100,7 +100,7 @@ pub(super) enum Depth {
 /// Returns a name for people and JSON; one that is no UTF-8 or no id gets a hash instead.
 pub(super) fn name_of(name: &std::ffi::OsStr) -> String {
     match name.to_str() {
-        Some(text) if docks_proto::id::check(text).is_ok() => text.to_owned(),
+        Some(text) if docks_proto::id::validate(text).is_ok() => text.to_owned(),
         _ => format!("~{:016x}", super::hash(std::iter::once(name.as_bytes()))),
     }
 }

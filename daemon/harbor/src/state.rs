@@ -125,7 +125,7 @@ impl State {
         let found = self.tellings.find(id);
         found
             .map(|(_, told)| told.object(kind).clone())
-            .filter(|object| RunFields::of(object).id.text().as_deref() == Some(id))
+            .filter(|object| RunFields::from_object(object).id.text().as_deref() == Some(id))
             .ok_or_else(|| self.not_found(id))
     }
 

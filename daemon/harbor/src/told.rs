@@ -57,7 +57,7 @@ impl Claim {
         Self {
             folder: folder.to_owned(),
             name: job.folder.clone(),
-            uuid: view::uuid(job).filter(|id| docks_proto::id::check(id).is_ok()),
+            uuid: view::uuid(job).filter(|id| docks_proto::id::validate(id).is_ok()),
             in_own_folder: view::in_own_folder(job),
             copied: job.copied(view::times(job).updated),
         }

@@ -1,10 +1,10 @@
 //! Trials of all evaluation runs in one list.
 //!
-//! Answers as [`docks_proto::query::apply`] does on all trials, each marked with its run. A mirror
+//! Answers as [`docks_proto::query::apply_query`] does on all trials, each marked with its run. A mirror
 //! can hold a million trials, so an index that holds every column is walked, the indexes are
 //! named, and texts are read of the rows that are shown only.
 
-use docks_proto::query::{ListOf, ListQuery, Needle, Sort, SortKey};
+use docks_proto::query::{ListKind, ListQuery, SearchText, Sort, SortKey};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docks_proto::trial;
@@ -21,13 +21,13 @@ use super::{Confirmation, Listing, Resource, UnsettledRun};
 pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Listing> {
     let sort = query
         .sort
-        .unwrap_or_else(|| Sort::default_of(ListOf::AllTrials));
+        .unwrap_or_else(|| Sort::default_for(ListKind::AllTrials));
     let walk = Walk::new(connection, query, sort)?;
     let cut = Cut::of(query);
     let (rows, total) = match &query.search {
         _ if walk.filter.never => (Vec::new(), 0),
         Some(text) => {
-            let found = walk.search(connection, &Needle::new(text))?;
+            let found = walk.search(connection, &SearchText::new(text))?;
             (cut.of_rows(&found).to_vec(), found.len() as u64)
         }
         None => (walk.rows(connection, cut)?, walk.count(connection, query)?),
@@ -88,7 +88,7 @@ impl Walk {
             // Looking every row up from an index takes longer than going through all of them.
             Narrow::No => "trials NOT INDEXED",
         };
-        let direction = if sort.descending() { "DESC" } else { "ASC" };
+        let direction = if sort.is_descending() { "DESC" } else { "ASC" };
         Ok(Self {
             filter,
             table,
@@ -111,7 +111,7 @@ impl Walk {
     }
 
     fn count(&self, connection: &Connection, query: &ListQuery) -> rusqlite::Result<u64> {
-        let rows: i64 = if query.filters() {
+        let rows: i64 = if query.has_filters() {
             // No order is asked here, and the index holds whatever is filtered by.
             let table = self.table.replace("trials NOT INDEXED", BY_CREATED);
             connection
@@ -136,7 +136,7 @@ impl Walk {
     }
 
     /// Finds the rows that contain a text; reads the names of every row that passes the filter.
-    fn search(&self, connection: &Connection, needle: &Needle) -> rusqlite::Result<Vec<i64>> {
+    fn search(&self, connection: &Connection, needle: &SearchText) -> rusqlite::Result<Vec<i64>> {
         let mut statement = connection.prepare_cached(&format!(
             "SELECT seq, id, name, task, agent FROM {} WHERE {} ORDER BY {}",
             self.table, self.filter.sql, self.order
@@ -187,7 +187,7 @@ fn marked(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Joined> {
         statement.query_row([row], |row| {
             let name = row.get_ref(2)?.as_str_or_null()?.unwrap_or_default();
             let (text, run) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
-            let marked = trial::mark(text, run, name)
+            let marked = trial::add_run_reference(text, run, name)
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
             joined.push(marked.as_bytes());
             Ok(())
@@ -262,10 +262,10 @@ mod tests {
                    ('task', 'x');",
             )
             .unwrap();
-        let query = ListQuery::parse(ListOf::AllTrials, question, 20).unwrap();
+        let query = ListQuery::parse(ListKind::AllTrials, question, 20).unwrap();
         let sort = query
             .sort
-            .unwrap_or_else(|| Sort::default_of(ListOf::AllTrials));
+            .unwrap_or_else(|| Sort::default_for(ListKind::AllTrials));
         let walk = Walk::new(&connection, &query, sort).unwrap();
         let sql = format!(
             "SELECT seq FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",

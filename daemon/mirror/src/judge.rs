@@ -1,6 +1,6 @@
 //! Decides whether an object that arrived may replace the stored one; pure.
 
-use docks_proto::object::{Phase, Scalar, phase};
+use docks_proto::object::{Lifecycle, Scalar, lifecycle};
 use docks_proto::time::UnixMs;
 
 use super::Provenance;
@@ -36,13 +36,13 @@ impl Times {
 
     /// Returns the object's own time of having come into `status`.
     pub(super) fn of_change(self, status: &str, first: bool) -> Option<i64> {
-        match phase(status) {
-            Phase::Terminal => self.completed.or(self.updated),
-            Phase::Active if status.eq_ignore_ascii_case("running") => {
+        match lifecycle(status) {
+            Lifecycle::Terminal => self.completed.or(self.updated),
+            Lifecycle::Active if status.eq_ignore_ascii_case("running") => {
                 self.started.or(self.updated)
             }
-            Phase::Active if first => self.created.or(self.updated),
-            Phase::Active => self.updated,
+            Lifecycle::Active if first => self.created.or(self.updated),
+            Lifecycle::Active => self.updated,
         }
     }
 }
@@ -93,7 +93,8 @@ pub(super) fn judge(
     if known.same_text {
         return Verdict::Same;
     }
-    let goes_back = phase(&known.status) == Phase::Terminal && phase(status) == Phase::Active;
+    let goes_back =
+        lifecycle(&known.status) == Lifecycle::Terminal && lifecycle(status) == Lifecycle::Active;
     let seen_before = known.doubt_ms.is_some_and(|before| before < observed_ms);
     // A remote that tells by itself has no replica that lags behind.
     let polled = learned == Provenance::Polled;

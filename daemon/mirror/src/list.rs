@@ -1,8 +1,8 @@
 //! Lists: filter, order, cut, and the stored texts joined.
 //!
-//! Answers exactly as [`docks_proto::query::apply`] does on the same objects.
+//! Answers exactly as [`docks_proto::query::apply_query`] does on the same objects.
 
-use docks_proto::query::{ListOf, ListQuery, Needle, Sort, SortKey};
+use docks_proto::query::{ListKind, ListQuery, SearchText, Sort, SortKey};
 use docks_proto::routes::RunKind;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -22,7 +22,7 @@ pub(super) fn runs(
     query: &ListQuery,
 ) -> rusqlite::Result<Listing> {
     let source = Source {
-        list: ListOf::Runs,
+        list: ListKind::Runs,
         owner: Value::Text(kind.name().to_owned()),
     };
     let mut listing = source.read(connection, query, || tally(connection, kind))?;
@@ -48,7 +48,7 @@ pub(super) fn trials(
         return Ok(None);
     };
     let source = Source {
-        list: ListOf::Trials,
+        list: ListKind::Trials,
         owner: Value::Integer(list),
     };
     let mut listing = if query.status.is_empty() {
@@ -70,22 +70,22 @@ fn tally(connection: &Connection, kind: RunKind) -> rusqlite::Result<Vec<(String
 
 /// Which rows a list is made of.
 struct Source {
-    list: ListOf,
+    list: ListKind,
     owner: Value,
 }
 
 impl Source {
     fn table(&self) -> &'static str {
         match self.list {
-            ListOf::Runs => "runs",
-            ListOf::Trials | ListOf::AllTrials => "trials",
+            ListKind::Runs => "runs",
+            ListKind::Trials | ListKind::AllTrials => "trials",
         }
     }
 
     fn all(&self) -> Filter {
         let owner = match self.list {
-            ListOf::Runs => "kind",
-            ListOf::Trials | ListOf::AllTrials => "list",
+            ListKind::Runs => "kind",
+            ListKind::Trials | ListKind::AllTrials => "list",
         };
         Filter {
             sql: format!("{owner} = ? AND gone_ms IS NULL"),
@@ -125,17 +125,17 @@ impl Source {
             .collect();
         let mut filter = self.all();
         filter.and_made(query);
-        if self.list != ListOf::Runs {
+        if self.list != ListKind::Runs {
             trial_words::restrict(connection, &mut filter, &query.trials)?;
         }
         let statuses: Vec<&str> = wanted.iter().map(|(status, _)| status.as_str()).collect();
-        let sort = query.sort.unwrap_or_else(|| Sort::default_of(self.list));
+        let sort = query.sort.unwrap_or_else(|| Sort::default_for(self.list));
         let cut = Cut::of(query);
         if let Some(text) = &query.search {
             if !query.status.is_empty() {
                 filter.and_one_of("status", &statuses);
             }
-            let found = self.search(connection, &filter, sort, &Needle::new(text))?;
+            let found = self.search(connection, &filter, sort, &SearchText::new(text))?;
             let rows = texts(connection, self.table(), cut.of_rows(&found))?;
             return Ok(rows.listing(found.len() as u64));
         }
@@ -145,13 +145,13 @@ impl Source {
         }
         let by_status_only = query.since.is_none()
             && query.until.is_none()
-            && (self.list == ListOf::Runs || query.trials.is_empty());
+            && (self.list == ListKind::Runs || query.trials.is_empty());
         let total = if by_status_only {
             wanted.iter().map(|(_, rows)| rows.unsigned_abs()).sum()
         } else {
             self.count(connection, &filter)?
         };
-        let walked = self.list == ListOf::Runs
+        let walked = self.list == ListKind::Runs
             && sort.key == SortKey::Created
             && query.limit > 0
             && !query.status.is_empty()
@@ -227,7 +227,7 @@ impl Source {
             }
         }
         keys.sort_unstable();
-        if sort.descending() {
+        if sort.is_descending() {
             keys.reverse();
         }
         let keys: Vec<i64> = keys.into_iter().map(|(_, _, seq)| seq).collect();
@@ -240,11 +240,11 @@ impl Source {
         connection: &Connection,
         filter: &Filter,
         sort: Sort,
-        needle: &Needle,
+        needle: &SearchText,
     ) -> rusqlite::Result<Vec<i64>> {
         let names: &[&str] = match self.list {
-            ListOf::Runs => &["id", "name"],
-            ListOf::Trials | ListOf::AllTrials => &["id", "name", "task", "agent"],
+            ListKind::Runs => &["id", "name"],
+            ListKind::Trials | ListKind::AllTrials => &["id", "name", "task", "agent"],
         };
         let mut statement = connection.prepare_cached(&format!(
             "SELECT seq, {} FROM {} WHERE {} ORDER BY {}",
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     /// The plan's lines for a walk.
-    fn plan(list: ListOf, status: Option<&str>) -> String {
+    fn plan(list: ListKind, status: Option<&str>) -> String {
         let connection = in_memory();
         let source = Source {
             list,
@@ -287,7 +287,7 @@ mod tests {
             "SELECT body FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
             source.table(),
             filter.sql,
-            order(Sort::default_of(list))
+            order(Sort::default_for(list))
         );
         plan_of(&connection, &sql)
     }
@@ -295,9 +295,9 @@ mod tests {
     #[test]
     fn the_usual_lists_are_walks_of_an_index() {
         for (plan, index) in [
-            (plan(ListOf::Runs, None), "runs_by_created"),
-            (plan(ListOf::Runs, Some("failed")), "runs_by_status"),
-            (plan(ListOf::Trials, None), "trials_by_position"),
+            (plan(ListKind::Runs, None), "runs_by_created"),
+            (plan(ListKind::Runs, Some("failed")), "runs_by_status"),
+            (plan(ListKind::Trials, None), "trials_by_position"),
         ] {
             assert!(plan.contains(index), "{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{plan}");

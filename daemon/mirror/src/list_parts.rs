@@ -1,7 +1,7 @@
 //! What lists of all kinds are made of: conditions, order, cut, joined texts.
 
 use docks_proto::object::RawObject;
-use docks_proto::query::{ListOf, ListQuery, Sort, SortKey, written};
+use docks_proto::query::{ListKind, ListQuery, Sort, SortKey, full_object_text};
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
@@ -55,15 +55,15 @@ pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("trial_says", 2, flags, |call| {
         let (body, key): (String, String) = (call.get(0)?, call.get(1)?);
-        let key = Sort::parse(ListOf::Trials, &key).map(|sort| sort.key);
+        let key = Sort::parse(ListKind::Trials, &key).map(|sort| sort.key);
         let said = key.ok().zip(RawObject::parse(&body).ok().flatten());
-        Ok(said.map_or_else(String::new, |(key, object)| written(&object, key)))
+        Ok(said.map_or_else(String::new, |(key, object)| full_object_text(&object, key)))
     })
 }
 
-/// Rows with equal keys go by id in the same direction, as in `query::apply`.
+/// Rows with equal keys go by id in the same direction, as in `query::apply_query`.
 pub(super) fn order(sort: Sort) -> String {
-    let direction = if sort.descending() { "DESC" } else { "ASC" };
+    let direction = if sort.is_descending() { "DESC" } else { "ASC" };
     let column = match sort.key {
         SortKey::Listed => return format!("position {direction}"),
         SortKey::Created => "created_ms",

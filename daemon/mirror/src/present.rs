@@ -1,7 +1,7 @@
 //! The present state of objects, as events tell it.
 
-use docks_proto::event::{EventQuery, MOST_WITH_TRIALS, ObjectKind, ObjectState, Progress};
-use docks_proto::object::{Phase, RawObject, RunFields, phase};
+use docks_proto::event::{EventQuery, MAX_RUNS_WITH_TRIALS, ObjectKind, ObjectState, Progress};
+use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -35,7 +35,7 @@ pub(super) fn read(
             present.objects.extend(one_run(connection, kind, run)?);
         }
     }
-    if wants(ObjectKind::Trial) && wanted.runs.len() <= MOST_WITH_TRIALS {
+    if wants(ObjectKind::Trial) && wanted.runs.len() <= MAX_RUNS_WITH_TRIALS {
         for run in &wanted.runs {
             present.objects.extend(trials(connection, run)?);
         }
@@ -60,7 +60,7 @@ fn active(connection: &Connection, kind: RunKind) -> rusqlite::Result<Vec<Object
     })?;
     let mut states = Vec::new();
     for body in rows {
-        states.extend(parsed(&body?).map(|object| ObjectState::of_run(kind, &object)));
+        states.extend(parsed(&body?).map(|object| ObjectState::from_run(kind, &object)));
     }
     Ok(states)
 }
@@ -75,7 +75,7 @@ fn one_run(
         .query_row([kind.name(), id], |row| row.get(0))
         .optional()?;
     let object = body.and_then(|body| parsed(&body));
-    Ok(object.map(|object| ObjectState::of_run(kind, &object)))
+    Ok(object.map(|object| ObjectState::from_run(kind, &object)))
 }
 
 fn trials(connection: &Connection, run: &str) -> rusqlite::Result<Vec<ObjectState>> {
@@ -86,7 +86,7 @@ fn trials(connection: &Connection, run: &str) -> rusqlite::Result<Vec<ObjectStat
     let rows = statement.query_map([run], |row| row.get::<_, String>(0))?;
     let mut states = Vec::new();
     for body in rows {
-        states.extend(parsed(&body?).map(|object| ObjectState::of_trial(run, &object)));
+        states.extend(parsed(&body?).map(|object| ObjectState::from_trial(run, &object)));
     }
     Ok(states)
 }
@@ -112,8 +112,8 @@ pub(super) fn object(
     let now = body
         .and_then(|body| parsed(&body))
         .map(|object| match event.subject {
-            Subject::Run(kind) => ObjectState::of_run(kind, &object),
-            Subject::Trial => ObjectState::of_trial(&event.run, &object),
+            Subject::Run(kind) => ObjectState::from_run(kind, &object),
+            Subject::Trial => ObjectState::from_trial(&event.run, &object),
         });
     let known = now.unwrap_or_else(|| ObjectState {
         kind: event.subject.into(),
@@ -131,7 +131,7 @@ pub(super) fn object(
         run_id: event.run.clone(),
         trial_id: event.trial.clone(),
         status: event.to.clone(),
-        ended: phase(&event.to) == Phase::Terminal,
+        ended: lifecycle(&event.to) == Lifecycle::Terminal,
         ..known
     })
 }
@@ -170,7 +170,7 @@ pub(super) fn progress(connection: &Connection, run: &str) -> rusqlite::Result<V
         if kind == RunKind::Evaluation {
             count_trials(connection, run, &mut progress)?;
             if let Some(object) = parsed(&body) {
-                progress.widen(&RunFields::of(&object));
+                progress.raise_to_counts_of(&RunFields::from_object(&object));
             }
         }
         found.push(progress);
@@ -192,7 +192,7 @@ fn count_trials(
     let (mut sum, mut rewarded) = (0.0_f64, 0_i64);
     while let Some(row) = rows.next()? {
         let status: String = row.get(0)?;
-        progress.count(&status, row.get::<_, i64>(1)?.unsigned_abs());
+        progress.add_trials(&status, row.get::<_, i64>(1)?.unsigned_abs());
         sum += row.get::<_, f64>(2)?;
         rewarded += row.get::<_, i64>(3)?;
     }

@@ -130,7 +130,7 @@ fn placed(
     for candidate in &mut found {
         let body: String = statement.query_row([kind.name(), &candidate.id], |row| row.get(0))?;
         let fields: RunFields = serde_json::from_str(&body).unwrap_or_default();
-        candidate.place = fields.remote_ref.text();
+        candidate.location = fields.remote_ref.text();
     }
     Ok(found)
 }
@@ -144,7 +144,7 @@ fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
         id: row.get(0)?,
         name: text(1)?,
         status: text(2)?,
-        place: None,
+        location: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use docks_proto::object::{Phase, RawObject, RunFields, phase};
+use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::query::Row as Columns;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
@@ -23,8 +23,8 @@ struct Arrival<'a> {
 
 impl<'a> Arrival<'a> {
     fn of(object: &'a RawObject) -> Self {
-        let fields = RunFields::of(object);
-        let columns = Columns::of_run_fields(object, &fields);
+        let fields = RunFields::from_object(object);
+        let columns = Columns::from_run_fields(object, &fields);
         let times = Times {
             created: columns.created.map(|at| at.0),
             started: Times::read(&fields.started_at),
@@ -184,7 +184,7 @@ fn insert(
             arrival.times.started,
             arrival.times.updated,
             arrival.times.completed,
-            phase(&arrival.columns.status) == Phase::Active,
+            lifecycle(&arrival.columns.status) == Lifecycle::Active,
             due,
             batch.observed_at.0,
             arrival.object.text(),
@@ -199,7 +199,7 @@ fn update(
     arrival: &Arrival<'_>,
     found: &Found,
 ) -> rusqlite::Result<()> {
-    let active = phase(&arrival.columns.status) == Phase::Active;
+    let active = lifecycle(&arrival.columns.status) == Lifecycle::Active;
     let ended_anew = batch.kind == RunKind::Evaluation && !active && !found.known.same_text;
     connection
         .prepare_cached(

@@ -1,6 +1,6 @@
 //! What the whole mirror holds: for planning, for status, for completion.
 
-use docks_proto::object::{Phase, phase};
+use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
 use docks_proto::status::RowCounts;
 use docks_proto::time::UnixMs;
@@ -152,7 +152,7 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RowCounts> {
     let mut statement = connection.prepare_cached("SELECT status, rows FROM tally")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if phase(row.get_ref(0)?.as_str()?) == Phase::Active {
+        if lifecycle(row.get_ref(0)?.as_str()?) == Lifecycle::Active {
             counts.active += u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
         }
     }

@@ -1,6 +1,6 @@
 //! Trials: how a run's whole list or one of them is written, and how one is read.
 
-use docks_proto::object::{Phase, RawObject, phase};
+use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -33,7 +33,7 @@ impl TrialBatch {
         let mut active = 0;
         for arrival in &arrivals {
             words.note(&arrival.columns);
-            active += u64::from(phase(&arrival.columns.status) == Phase::Active);
+            active += u64::from(lifecycle(&arrival.columns.status) == Lifecycle::Active);
         }
         Self {
             run: run.to_owned(),

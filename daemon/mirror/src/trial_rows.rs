@@ -23,7 +23,7 @@ pub(super) struct Arrival {
 
 impl Arrival {
     fn of(object: RawObject) -> Self {
-        let columns = Columns::of_trial(&object);
+        let columns = Columns::from_trial(&object);
         let times = Times {
             created: columns.created.map(|at| at.0),
             started: columns.started.map(|at| at.0),
@@ -212,7 +212,7 @@ pub(super) fn read_again(connection: &Connection) -> rusqlite::Result<()> {
             let Ok(Some(object)) = RawObject::parse(text) else {
                 continue;
             };
-            let columns = Columns::of_trial(&object);
+            let columns = Columns::from_trial(&object);
             words.note(&columns);
             write.execute(params![
                 seq,

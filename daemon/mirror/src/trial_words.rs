@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use docks_proto::query::{ErrorWanted, RewardWanted, Row, TrialFilter};
+use docks_proto::query::{ErrorFilter, RewardFilter, Row, TrialFilter};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -69,23 +69,23 @@ pub(super) fn restrict(
     asked: &TrialFilter,
 ) -> rusqlite::Result<Narrow> {
     if !asked.agent.is_empty() {
-        let fits = |word: &str| asked.takes_agent(word);
+        let fits = |word: &str| asked.matches_agent(word);
         filter.and_one_of("agent", &words(connection, "agent", fits)?);
     }
     if !asked.model.is_empty() {
-        let fits = |word: &str| asked.takes_model(word);
+        let fits = |word: &str| asked.matches_model(word);
         filter.and_one_of("model", &words(connection, "model", fits)?);
     }
     if !asked.task.is_empty() {
-        let fits = |word: &str| asked.takes_task(word);
+        let fits = |word: &str| asked.matches_task(word);
         filter.and_one_of("task", &words(connection, "task", fits)?);
     }
     for wanted in &asked.reward {
         match wanted {
-            RewardWanted::Any => filter.and("reward IS NOT NULL", []),
-            RewardWanted::None => filter.and("reward IS NULL", []),
-            RewardWanted::Is(compared, number) => {
-                let condition = format!("reward {} ?", compared.sign());
+            RewardFilter::Any => filter.and("reward IS NOT NULL", []),
+            RewardFilter::None => filter.and("reward IS NULL", []),
+            RewardFilter::Is(compared, number) => {
+                let condition = format!("reward {} ?", compared.operator());
                 filter.and(&condition, [Value::Real(*number)]);
             }
         }
@@ -102,19 +102,19 @@ fn errors(
         return Ok(Narrow::No);
     }
     let (any, none) = (
-        asked.error.contains(&ErrorWanted::Any),
-        asked.error.contains(&ErrorWanted::None),
+        asked.error.contains(&ErrorFilter::Any),
+        asked.error.contains(&ErrorFilter::None),
     );
     match (any, none) {
         (true, true) => return Ok(Narrow::No),
         (true, false) => filter.and("error <> ''", []),
         (false, true) => {
-            let mut found = words(connection, "error", |word| asked.takes_error(word))?;
+            let mut found = words(connection, "error", |word| asked.matches_error(word))?;
             found.push(String::new());
             filter.and_one_of("error", &found);
         }
         (false, false) => {
-            let found = words(connection, "error", |word| asked.takes_error(word))?;
+            let found = words(connection, "error", |word| asked.matches_error(word))?;
             // Said so that SQLite sees that the index of errors has them.
             filter.and("error <> ''", []);
             filter.and_one_of("error", &found);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use docks_proto::client::walk::Ask;
 use docks_proto::client::{HttpsTransport, Reply, Request, SendError, body, retry_after};
-use docks_proto::error::parse_complaint;
-use docks_proto::id::BadId;
+use docks_proto::error::parse_error_body;
+use docks_proto::id::InvalidId;
 use docks_proto::object::{RawList, RawObject};
 use docks_proto::routes::{Action, RunKind, TenantRoutes};
 use docks_proto::secret::Token;
@@ -44,12 +44,12 @@ impl DocksApi {
     ///
     /// # Errors
     ///
-    /// [`BadId`] when the tenant cannot be a path segment.
+    /// [`InvalidId`] when the tenant cannot be a path segment.
     pub fn new(
         transport: HttpsTransport,
         tenant: &str,
         tokens: Arc<dyn TokenSource>,
-    ) -> Result<Self, BadId> {
+    ) -> Result<Self, InvalidId> {
         Ok(Self {
             transport,
             routes: TenantRoutes::new(tenant)?,
@@ -80,7 +80,7 @@ impl DocksApi {
         if !reply.status.is_success() {
             return Err(RemoteError::Status {
                 status: reply.status.as_u16(),
-                complaint: Box::new(parse_complaint(&reply.body)),
+                body: Box::new(parse_error_body(&reply.body)),
                 retry_after: retry_after(&reply.headers),
             });
         }
@@ -146,7 +146,7 @@ impl Remote for DocksApi {
     ) -> Result<Fetched<RawObject>, RemoteError> {
         let path = self.routes.run(kind, id).map_err(unsendable)?;
         let fetched = self.ask(Request::get(path), validator).await?;
-        understood(fetched, |body| body::read_object(body, id))
+        understood(fetched, |body| body::parse_object(body, id))
     }
 
     async fn trials(
@@ -162,13 +162,13 @@ impl Remote for DocksApi {
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
         let path = self.routes.trial(run, trial).map_err(unsendable)?;
         let reply = self.ask_anew(Request::get(path)).await?;
-        body::read_object(&reply.body, trial).map_err(nonsense)
+        body::parse_object(&reply.body, trial).map_err(nonsense)
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let path = self.routes.action(action, id).map_err(unsendable)?;
         let reply = self.ask_anew(Request::post(path)).await?;
-        body::read_object(&reply.body, id).map_err(nonsense)
+        body::parse_object(&reply.body, id).map_err(nonsense)
     }
 }
 
@@ -193,7 +193,7 @@ fn page_of(body: &[u8]) -> Result<Page, String> {
         next_cursor,
         total,
         ..
-    } = body::read_list(body)?;
+    } = body::parse_list(body)?;
     Ok(Page {
         objects,
         skipped,
@@ -230,6 +230,6 @@ fn nonsense(why: impl Into<String>) -> RemoteError {
     RemoteError::InvalidResponse { why: why.into() }
 }
 
-fn unsendable(bad: BadId) -> RemoteError {
-    RemoteError::Send(SendError::Unsendable(bad.to_string()))
+fn unsendable(bad: InvalidId) -> RemoteError {
+    RemoteError::Send(SendError::InvalidRequest(bad.to_string()))
 }

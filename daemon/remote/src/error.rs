@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use docks_proto::client::SendError;
-use docks_proto::error::RemoteComplaint;
+use docks_proto::error::RemoteErrorBody;
 
 /// Says why a remote gave no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +12,12 @@ pub enum RemoteError {
     #[error("could not ask the remote")]
     Send(#[source] SendError),
     /// The remote answered with an error status.
-    #[error("the remote answered {status}{}", complaint.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
+    #[error("the remote answered {status}{}", body.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
     Status {
         /// HTTP status.
         status: u16,
         /// What it said.
-        complaint: Box<RemoteComplaint>,
+        body: Box<RemoteErrorBody>,
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
     },
@@ -82,7 +82,7 @@ impl RemoteError {
     #[must_use]
     pub fn class(&self) -> FaultClass {
         match self {
-            RemoteError::Send(SendError::Unsendable(_)) => FaultClass::Rejected,
+            RemoteError::Send(SendError::InvalidRequest(_)) => FaultClass::Rejected,
             RemoteError::Send(_) | RemoteError::InvalidResponse { .. } => FaultClass::Outage,
             RemoteError::WrongRun { .. } => FaultClass::NotFound,
             RemoteError::Files { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {

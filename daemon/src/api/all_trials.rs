@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use docks_proto::freshness::{Allowed, Source as From};
-use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
+use docks_proto::freshness::{AnsweredBy, CachePolicy};
+use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery};
 use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
@@ -43,7 +43,11 @@ pub(super) async fn list(
     if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
         return Ok(response);
     }
-    let query = ListQuery::parse(ListOf::AllTrials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
+    let query = ListQuery::parse(
+        ListKind::AllTrials,
+        uri.query().unwrap_or(""),
+        DEFAULT_LIMIT,
+    )?;
     let resource = Resource::List(RunKind::Evaluation);
     let of = Of::Changing { active: false };
     let confirmed = source.mirror.confirmation(&resource).await?;
@@ -51,7 +55,7 @@ pub(super) async fn list(
     let mut from = freshen(&source, want, confirmed.as_ref(), of, ask).await?;
     wait_for_first_sweep::wait(&source, RunKind::Evaluation, ask.allowed).await?;
     if bring(&source, ask).await? {
-        from = From::Remote;
+        from = AnsweredBy::Remote;
     }
     let version = source.mirror.data_version();
     let loose = source.mirror.unsettled_runs(MOST).await?;
@@ -76,14 +80,14 @@ pub(super) async fn list(
 /// Fetches trials, one run after the other: those that were never mirrored as they ended, if they
 /// are few, and those that are older than asked. Tells whether any was fetched.
 async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
-    if ask.allowed == Allowed::OnlyIfCached {
+    if ask.allowed == CachePolicy::OnlyIfCached {
         return Ok(false);
     }
     let loose = source.mirror.unsettled_runs(MOST).await?;
     if !ask.takes_anything() {
         let mut fetched = false;
         for run in &loose {
-            fetched |= bring_one(source, run, ask).await? == From::Remote;
+            fetched |= bring_one(source, run, ask).await? == AnsweredBy::Remote;
         }
         return Ok(fetched);
     }
@@ -99,7 +103,7 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
             {
                 tracing::debug!(
                     run = run.id,
-                    error = docks_proto::error::chain(&error),
+                    error = docks_proto::error::error_chain(&error),
                     "no trials"
                 );
             }
@@ -108,7 +112,7 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
     Ok(tokio::time::timeout(PATIENCE, fetch).await.is_ok())
 }
 
-async fn bring_one(source: &Source, run: &UnsettledRun, ask: Ask) -> Result<From, ApiError> {
+async fn bring_one(source: &Source, run: &UnsettledRun, ask: Ask) -> Result<AnsweredBy, ApiError> {
     let confirmed = run.trials_confirmed_at.map(|at| Confirmation {
         at,
         validator: None,
@@ -117,7 +121,7 @@ async fn bring_one(source: &Source, run: &UnsettledRun, ask: Ask) -> Result<From
     let of = Of::Changing { active: run.active };
     match freshen(source, want(run), confirmed.as_ref(), of, ask).await {
         // It is gone since the list was read; the next sweep says so.
-        Err(error) if revalidate::says_not_there(&error) => Ok(From::Mirror),
+        Err(error) if revalidate::says_not_there(&error) => Ok(AnsweredBy::Mirror),
         other => other,
     }
 }

@@ -56,7 +56,7 @@ async fn remote_status(service: &Service, source: &Source) -> RemoteStatus {
     // A mirror that cannot even be counted is what status is asked for.
     let unreadable = stats.as_ref().err().map(|error| SyncFailure {
         at: service.wall().rfc3339(),
-        message: docks_proto::error::chain(error),
+        message: docks_proto::error::error_chain(error),
         consecutive: 1,
     });
     let stats = stats.unwrap_or_default();

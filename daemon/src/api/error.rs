@@ -6,8 +6,8 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use docks_proto::error::{Candidate, ErrorBody, ErrorCode, ErrorDetail};
-use docks_proto::id::BadId;
-use docks_proto::query::BadQuery;
+use docks_proto::id::InvalidId;
+use docks_proto::query::QueryError;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::SettingsError;
 use docks_proto::time::UnixMs;
@@ -32,10 +32,10 @@ pub enum ApiError {
     NoMethod,
     /// The question is wrong.
     #[error(transparent)]
-    Query(#[from] BadQuery),
+    Query(#[from] QueryError),
     /// An id is none.
     #[error(transparent)]
-    Id(#[from] BadId),
+    Id(#[from] InvalidId),
     /// The request is wrong otherwise.
     #[error("{0}")]
     Request(String),
@@ -190,7 +190,7 @@ fn internal(error: &MirrorError) -> (StatusCode, ErrorDetail) {
     if matches!(error, MirrorError::Closed) {
         return ending();
     }
-    let message = sentence(&docks_proto::error::chain(error));
+    let message = sentence(&docks_proto::error::error_chain(error));
     tracing::error!(error = message, "the mirror failed");
     (
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -220,7 +220,7 @@ fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> ErrorDetail {
 }
 
 fn no_source(none: &NoSource) -> (StatusCode, ErrorDetail) {
-    let message = sentence(&docks_proto::error::chain(none));
+    let message = sentence(&docks_proto::error::error_chain(none));
     let (status, code) = match none {
         NoSource::Closed => return ending(),
         NoSource::Mirror { source, .. } => {
@@ -321,7 +321,7 @@ fn no_answer(error: &SyncError) -> (StatusCode, ErrorDetail) {
 /// Returns the remote's own hint, which knows more than ours.
 fn said_by(remote: &RemoteError) -> Option<String> {
     match remote {
-        RemoteError::Status { complaint, .. } => complaint.hint.clone(),
+        RemoteError::Status { body, .. } => body.hint.clone(),
         RemoteError::NotPossible { hint, .. } => hint.clone(),
         _ => None,
     }
@@ -359,12 +359,12 @@ impl IntoResponse for ApiError {
 mod tests {
     use super::*;
     use docks_proto::client::SendError;
-    use docks_proto::error::RemoteComplaint;
+    use docks_proto::error::RemoteErrorBody;
 
     fn status(status: u16) -> SyncError {
         SyncError::from(RemoteError::Status {
             status,
-            complaint: Box::new(RemoteComplaint::default()),
+            body: Box::new(RemoteErrorBody::default()),
             retry_after: Some(Duration::from_secs(7)),
         })
     }

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
-use docks_proto::event::{EventQuery, ObjectKind, Position, pairs};
+use docks_proto::event::{EventQuery, ObjectKind, Position, query_parameters};
 use docks_proto::routes::{self, RunKind};
 use futures_util::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
@@ -76,7 +76,7 @@ pub(super) async fn stream(
 
 /// Reads where to go on: the header that readers send by themselves, or `after`.
 fn position(query: &str, headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
-    let in_query = pairs(query).map_err(ApiError::Request)?;
+    let in_query = query_parameters(query).map_err(ApiError::Request)?;
     let in_query = in_query.into_iter().find(|(name, _)| *name == "after");
     let given = match headers.get(routes::LAST_EVENT_ID) {
         Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
@@ -91,7 +91,7 @@ fn position(query: &str, headers: &HeaderMap) -> Result<Option<Position>, ApiErr
 
 /// Reads the tenant, which an address without a profile needs, and which no path of ours holds.
 pub(super) fn tenant(query: &str) -> Result<Option<String>, ApiError> {
-    let given = pairs(query).map_err(ApiError::Request)?;
+    let given = query_parameters(query).map_err(ApiError::Request)?;
     let tenant = given.into_iter().find(|(name, _)| *name == "tenant");
     Ok(tenant.map(|(_, value)| value))
 }
@@ -140,7 +140,7 @@ impl Telling {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let error = docks_proto::error::chain(&error);
+                    let error = docks_proto::error::error_chain(&error);
                     tracing::warn!(error, "could not go on telling what changes");
                     return None;
                 }

@@ -69,26 +69,26 @@ pub(super) struct Ids<T>(pub(super) T);
 /// Ids that can be checked one by one.
 pub(super) trait Checked {
     /// Checks them all.
-    fn check(&self) -> Result<(), id::BadId>;
+    fn check(&self) -> Result<(), id::InvalidId>;
 }
 
 impl Checked for String {
-    fn check(&self) -> Result<(), id::BadId> {
-        id::check(self)
+    fn check(&self) -> Result<(), id::InvalidId> {
+        id::validate(self)
     }
 }
 
 impl Checked for (String, String) {
-    fn check(&self) -> Result<(), id::BadId> {
-        id::check(&self.0).and_then(|()| id::check(&self.1))
+    fn check(&self) -> Result<(), id::InvalidId> {
+        id::validate(&self.0).and_then(|()| id::validate(&self.1))
     }
 }
 
 impl Checked for (String, String, String) {
-    fn check(&self) -> Result<(), id::BadId> {
-        id::check(&self.0)
-            .and_then(|()| id::check(&self.1))
-            .and_then(|()| id::check(&self.2))
+    fn check(&self) -> Result<(), id::InvalidId> {
+        id::validate(&self.0)
+            .and_then(|()| id::validate(&self.1))
+            .and_then(|()| id::validate(&self.2))
     }
 }
 

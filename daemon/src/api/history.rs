@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use docks_proto::event::{Change, EventQuery, ObjectKind, Position, pairs};
-use docks_proto::freshness::Source as From;
-use docks_proto::history::{DEFAULT_CHANGES, Entry, History, Stretch};
-use docks_proto::object::{Phase, RawObject, phase};
-use docks_proto::query::LARGEST_NUMBER;
+use docks_proto::event::{Change, EventQuery, ObjectKind, Position, query_parameters};
+use docks_proto::freshness::AnsweredBy;
+use docks_proto::history::{DEFAULT_CHANGES, History, StatusChange, TimeRange};
+use docks_proto::object::{Lifecycle, RawObject, lifecycle};
+use docks_proto::query::MAX_NUMBER;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
@@ -59,11 +59,11 @@ pub(super) async fn of_one(
         trial_id: trial_id.map(str::to_owned),
         name: name_of(&run.id, kind, trial_id, &shown.text),
         status: shown.status.clone(),
-        ended: phase(&shown.status) == Phase::Terminal,
+        ended: lifecycle(&shown.status) == Lifecycle::Terminal,
         changes: events.iter().map(entry).collect(),
-        looks: looks
+        observation_windows: looks
             .iter()
-            .map(|look| Stretch {
+            .map(|look| TimeRange {
                 from: look.from.rfc3339(),
                 until: look.until.rfc3339(),
             })
@@ -71,7 +71,12 @@ pub(super) async fn of_one(
         now: service.wall().rfc3339(),
     };
     let of = resolve_id::of_run(shown);
-    let freshness = revalidate::freshness(&source, &resolve_id::confirmed(shown), of, From::Mirror);
+    let freshness = revalidate::freshness(
+        &source,
+        &resolve_id::confirmed(shown),
+        of,
+        AnsweredBy::Mirror,
+    );
     Ok(respond::object(json(&history), &freshness))
 }
 
@@ -79,14 +84,14 @@ fn name_of(run: &str, kind: RunKind, trial: Option<&str>, text: &str) -> String 
     use docks_proto::event::ObjectState;
     let object = RawObject::parse(text).ok().flatten();
     let state = object.map(|object| match trial {
-        Some(_) => ObjectState::of_trial(run, &object),
-        None => ObjectState::of_run(kind, &object),
+        Some(_) => ObjectState::from_trial(run, &object),
+        None => ObjectState::from_run(kind, &object),
     });
     state.map(|state| state.name).unwrap_or_default()
 }
 
-fn entry(event: &StatusEvent) -> Entry {
-    Entry {
+fn entry(event: &StatusEvent) -> StatusChange {
+    StatusChange {
         seq: event.seq,
         from: event.from.clone(),
         to: event.to.clone(),
@@ -139,7 +144,7 @@ pub(super) async fn changes(
     let body = json(&changes.collect::<Vec<_>>());
     let confirmed = older(&source).await?;
     let of = Of::Changing { active: false };
-    let freshness = revalidate::freshness(&source, &confirmed, of, From::Mirror);
+    let freshness = revalidate::freshness(&source, &confirmed, of, AnsweredBy::Mirror);
     Ok(respond::object(body, &freshness))
 }
 
@@ -182,7 +187,7 @@ impl Given {
             let name = name.trim_end_matches('=');
             return Err(ApiError::Request(format!("`{name}` must be ISO 8601")));
         }
-        for (name, value) in pairs(query).map_err(ApiError::Request)? {
+        for (name, value) in query_parameters(query).map_err(ApiError::Request)? {
             let time = || {
                 let bad = || format!("`{name}` must be ISO 8601, not `{value}`");
                 UnixMs::parse(&value).ok_or_else(|| ApiError::Request(bad()))
@@ -192,7 +197,7 @@ impl Given {
                 "since" => given.since = Some(time()?),
                 "until" => given.until = Some(time()?),
                 "limit" => {
-                    let read = value.parse().ok().filter(|limit| *limit <= LARGEST_NUMBER);
+                    let read = value.parse().ok().filter(|limit| *limit <= MAX_NUMBER);
                     let bad = || format!("`limit` must be a whole number, not `{value}`");
                     given.limit = Some(read.ok_or_else(|| ApiError::Request(bad()))?);
                 }

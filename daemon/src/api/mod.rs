@@ -29,7 +29,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::routes;
 use docks_proto::time::UnixMs;
 use futures_util::FutureExt;
@@ -76,7 +76,7 @@ impl Service {
 
     fn ask(&self, headers: &HeaderMap) -> Ask {
         Ask {
-            allowed: Allowed::read(headers),
+            allowed: CachePolicy::from_headers(headers),
             began: self.wall(),
         }
     }

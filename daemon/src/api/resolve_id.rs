@@ -1,7 +1,7 @@
 //! From what is written in a path to the object that is meant.
 
-use docks_proto::freshness::Allowed;
-use docks_proto::object::{Phase, phase};
+use docks_proto::freshness::CachePolicy;
+use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
@@ -30,7 +30,7 @@ pub(super) async fn run(
             return Ok(stored);
         }
     }
-    if ask.allowed == Allowed::OnlyIfCached {
+    if ask.allowed == CachePolicy::OnlyIfCached {
         return Err(ApiError::NotCached);
     }
     let want = FetchKey::Run(kind, given.to_owned());
@@ -77,7 +77,7 @@ pub(super) async fn trial(
         run: run.to_owned(),
         given: given.to_owned(),
     };
-    if ask.allowed == Allowed::OnlyIfCached {
+    if ask.allowed == CachePolicy::OnlyIfCached {
         return Err(ApiError::NotCached);
     }
     match read_through(source, FetchKey::Trials(run.to_owned()), ask.not_before()).await {
@@ -116,9 +116,9 @@ pub(super) fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> Api
 
 /// Returns what decides how soon something of this run is old.
 pub(super) fn of_run(run: &StoredObject) -> Of {
-    match phase(&run.status) {
-        Phase::Active => Of::Changing { active: true },
-        Phase::Terminal => Of::Ended(run.confirmed_at),
+    match lifecycle(&run.status) {
+        Lifecycle::Active => Of::Changing { active: true },
+        Lifecycle::Terminal => Of::Ended(run.confirmed_at),
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn confirmed(stored: &StoredObject) -> Confirmation {
 
 /// Tells the engine that somebody looks at a run.
 pub(super) fn touch_run(source: &Source, kind: RunKind, run: &StoredObject) {
-    if phase(&run.status) == Phase::Active {
+    if lifecycle(&run.status) == Lifecycle::Active {
         source
             .sync
             .mark_watched(&Resource::Run(kind, run.id.clone()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use docks_proto::freshness::{Freshness, Source as From};
+use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::routes;
 
 use super::revalidate::{Ask, freshness, is_too_old};
@@ -25,7 +25,7 @@ pub(super) fn ready(source: &Source, question: &str, ask: Ask, now: Duration) ->
     if is_too_old(source, &answer.confirmed, answer.of) {
         return None;
     }
-    Some(send(source, &answer, From::Mirror, now))
+    Some(send(source, &answer, AnsweredBy::Mirror, now))
 }
 
 /// Sends a list and keeps it ready.
@@ -34,7 +34,7 @@ pub(super) fn list(
     question: &str,
     version: u64,
     answer: Answer,
-    from: From,
+    from: AnsweredBy,
     now: Duration,
 ) -> Response {
     let answer = Arc::new(answer);
@@ -42,7 +42,7 @@ pub(super) fn list(
     send(source, &answer, from, now)
 }
 
-fn send(source: &Source, answer: &Answer, from: From, now: Duration) -> Response {
+fn send(source: &Source, answer: &Answer, from: AnsweredBy, now: Duration) -> Response {
     if answer.tells(now) {
         source.sync.mark_watched(&answer.resource);
     }
@@ -51,7 +51,7 @@ fn send(source: &Source, answer: &Answer, from: From, now: Duration) -> Response
         freshness.stale_reason = answer.lacks.map(str::to_owned);
     }
     let mut response = Response::new(Body::from(answer.body.clone()));
-    freshness.write(response.headers_mut());
+    freshness.write_headers(response.headers_mut());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(routes::TOTAL, HeaderValue::from(answer.total));
@@ -65,7 +65,7 @@ fn send(source: &Source, answer: &Answer, from: From, now: Duration) -> Response
 /// Sends one object as the remote sent it.
 pub(super) fn object(text: String, freshness: &Freshness) -> Response {
     let mut response = Response::new(Body::from(text));
-    freshness.write(response.headers_mut());
+    freshness.write_headers(response.headers_mut());
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }

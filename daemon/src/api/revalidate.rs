@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docks_proto::freshness::{Allowed, Freshness, Source as From};
+use docks_proto::freshness::{AnsweredBy, CachePolicy, Freshness};
 use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
@@ -25,7 +25,7 @@ const ENDED_BOUND: Duration = Duration::from_secs(2 * 3_600 + 600);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ask {
     /// How old the answer may be.
-    pub(super) allowed: Allowed,
+    pub(super) allowed: CachePolicy,
     /// When the request began.
     pub(super) began: UnixMs,
 }
@@ -33,7 +33,10 @@ pub(super) struct Ask {
 impl Ask {
     /// Tells whether the mirror answers without a look at the answer's age.
     pub(super) fn takes_anything(&self) -> bool {
-        matches!(self.allowed, Allowed::Default | Allowed::OnlyIfCached)
+        matches!(
+            self.allowed,
+            CachePolicy::Default | CachePolicy::OnlyIfCached
+        )
     }
 
     /// Returns when a request must have begun whose answer will do: whoever does not ask for a
@@ -56,18 +59,20 @@ pub(super) async fn freshen(
     confirmed: Option<&Confirmation>,
     of: Of,
     ask: Ask,
-) -> Result<From, ApiError> {
+) -> Result<AnsweredBy, ApiError> {
     let age = |confirmed| source.sync.freshness(Some(confirmed), false).age;
     match (ask.allowed, confirmed) {
-        (Allowed::OnlyIfCached, None) => Err(ApiError::NotCached),
-        (Allowed::OnlyIfCached, Some(_)) => Ok(From::Mirror),
-        (Allowed::NoCache, _) => met(source, want, ask.began).await,
-        (Allowed::MaxAge(most), Some(confirmed)) if age(confirmed) <= most => Ok(From::Mirror),
-        (Allowed::MaxAge(most), _) => met(source, want, ask.began.minus(most)).await,
-        (Allowed::Default, None) => read_through(source, want, UnixMs(0)).await,
-        (Allowed::Default, Some(confirmed)) => {
+        (CachePolicy::OnlyIfCached, None) => Err(ApiError::NotCached),
+        (CachePolicy::OnlyIfCached, Some(_)) => Ok(AnsweredBy::Mirror),
+        (CachePolicy::NoCache, _) => met(source, want, ask.began).await,
+        (CachePolicy::MaxAge(most), Some(confirmed)) if age(confirmed) <= most => {
+            Ok(AnsweredBy::Mirror)
+        }
+        (CachePolicy::MaxAge(most), _) => met(source, want, ask.began.minus(most)).await,
+        (CachePolicy::Default, None) => read_through(source, want, UnixMs(0)).await,
+        (CachePolicy::Default, Some(confirmed)) => {
             if !is_too_old(source, confirmed, of) {
-                return Ok(From::Mirror);
+                return Ok(AnsweredBy::Mirror);
             }
             let since = ask.began.minus(TOO_OLD);
             wait(source, want, since, SHORT_PATIENCE)
@@ -85,7 +90,7 @@ pub(super) async fn read_through(
     source: &Source,
     want: FetchKey,
     not_before: UnixMs,
-) -> Result<From, ApiError> {
+) -> Result<AnsweredBy, ApiError> {
     wait(source, want, not_before, PATIENCE)
         .await
         .map_err(|failed| match failed {
@@ -94,7 +99,7 @@ pub(super) async fn read_through(
         })
 }
 
-async fn met(source: &Source, want: FetchKey, not_before: UnixMs) -> Result<From, ApiError> {
+async fn met(source: &Source, want: FetchKey, not_before: UnixMs) -> Result<AnsweredBy, ApiError> {
     wait(source, want, not_before, PATIENCE)
         .await
         .map_err(|failed| match failed {
@@ -108,9 +113,9 @@ async fn wait(
     want: FetchKey,
     not_before: UnixMs,
     patience: Duration,
-) -> Result<From, Option<SyncError>> {
+) -> Result<AnsweredBy, Option<SyncError>> {
     match tokio::time::timeout(patience, source.sync.refresh(want, not_before)).await {
-        Ok(Ok(_)) => Ok(From::Remote),
+        Ok(Ok(_)) => Ok(AnsweredBy::Remote),
         Ok(Err(error)) => Err(Some(error)),
         Err(_) => Err(None),
     }
@@ -127,7 +132,7 @@ pub(super) fn freshness(
     source: &Source,
     confirmed: &Confirmation,
     of: Of,
-    from: From,
+    from: AnsweredBy,
 ) -> Freshness {
     let active = of == Of::Changing { active: true };
     let mut freshness = source.sync.freshness(Some(confirmed), active);
@@ -135,7 +140,7 @@ pub(super) fn freshness(
         let proof = source.sync.freshness(Some(&latest(confirmed, of)), false);
         freshness.stale_reason = proof.stale_reason.filter(|_| proof.age > ENDED_BOUND);
     }
-    freshness.source = from;
+    freshness.answered_by = from;
     freshness
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use docks_proto::freshness::Source as From;
-use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery};
+use docks_proto::freshness::AnsweredBy;
+use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery};
 use docks_proto::routes::{Action, KILL, RunKind};
 
 use super::error::ApiError;
@@ -59,7 +59,7 @@ async fn list_kind(
     if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
         return Ok(response);
     }
-    let query = ListQuery::parse(ListOf::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
+    let query = ListQuery::parse(ListKind::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
     let resource = Resource::List(kind);
     let of = Of::Changing { active: false };
     let confirmed = source.mirror.confirmation(&resource).await?;
@@ -118,10 +118,10 @@ async fn get_kind(
     let source = service.source(headers, Some(tenant)).await?;
     let ask = service.ask(headers);
     let mut stored = resolve_id::run(&source, kind, given, ask).await?;
-    let mut from = From::Mirror;
+    let mut from = AnsweredBy::Mirror;
     if stored.confirmed_at >= ask.began {
         // It was not in the mirror, and has just been read through.
-        from = From::Remote;
+        from = AnsweredBy::Remote;
     } else if stored.gone_at.is_none() || !ask.takes_anything() {
         let want = FetchKey::Run(kind, stored.id.clone());
         let confirmed = resolve_id::confirmed(&stored);
@@ -131,7 +131,7 @@ async fn get_kind(
             from = freshen(&source, want.clone(), Some(&confirmed), of, ask)
                 .await
                 .map_err(|error| not_there(error, kind, given))?;
-            if from == From::Remote {
+            if from == AnsweredBy::Remote {
                 stored = again(&source, kind, &stored.id).await?;
             }
             if ask.takes_anything() || stored.confirmed_at > confirmed.at {
@@ -221,8 +221,12 @@ async fn act(
     tracing::info!(action = action.segment(), run = found.id, "carried out");
     let stored = again(&source, kind, &found.id).await?;
     let of = resolve_id::of_run(&stored);
-    let freshness =
-        revalidate::freshness(&source, &resolve_id::confirmed(&stored), of, From::Remote);
+    let freshness = revalidate::freshness(
+        &source,
+        &resolve_id::confirmed(&stored),
+        of,
+        AnsweredBy::Remote,
+    );
     Ok(respond::object(object.text().to_owned(), &freshness))
 }
 

@@ -68,7 +68,7 @@ pub async fn serve(
                         tracing::warn!("the socket was removed; listening again");
                         listener = again;
                     }
-                    Err(error) => ending.ask(&docks_proto::error::chain(&error)),
+                    Err(error) => ending.ask(&docks_proto::error::error_chain(&error)),
                 },
                 Standing::Lost(why) => ending.ask(why),
             },

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use docks_proto::freshness::Source as From;
-use docks_proto::query::{ListOf, ListQuery};
+use docks_proto::freshness::AnsweredBy;
+use docks_proto::query::{ListKind, ListQuery};
 use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
@@ -35,7 +35,7 @@ pub(super) async fn list(
     if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
         return Ok(response);
     }
-    let query = ListQuery::parse(ListOf::Trials, uri.query().unwrap_or(""), ALL)?;
+    let query = ListQuery::parse(ListKind::Trials, uri.query().unwrap_or(""), ALL)?;
     let run = resolve_id::run(&source, RunKind::Evaluation, &given, ask).await?;
     if run.gone_at.is_some() {
         return Err(resolve_id::no_run(RunKind::Evaluation, &given, run.gone_at));
@@ -85,7 +85,7 @@ pub(super) async fn get(
     };
     let mut stored = resolve_id::trial(&source, &run.id, &given, ask).await?;
     let of = resolve_id::of_run(&run);
-    let mut from = From::Remote;
+    let mut from = AnsweredBy::Remote;
     if stored.confirmed_at < ask.began {
         let want = FetchKey::Trial {
             run: run.id.clone(),
@@ -103,7 +103,7 @@ pub(super) async fn get(
                         error
                     }
                 })?;
-            if from == From::Remote {
+            if from == AnsweredBy::Remote {
                 let again = source.mirror.trial(&run.id, &stored.id).await?;
                 stored = again.ok_or_else(no_trial)?;
             }

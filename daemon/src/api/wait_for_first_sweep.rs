@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use docks_proto::freshness::Allowed;
-use docks_proto::object::{Phase, parse_list, phase};
+use docks_proto::freshness::CachePolicy;
+use docks_proto::object::{Lifecycle, lifecycle, parse_list};
 use docks_proto::query::{ListQuery, Row};
 use docks_proto::routes::RunKind;
 
@@ -25,7 +25,7 @@ const LOOKED_THROUGH: u64 = 200;
 /// Tells whether rows that belong into the answer may not be in the mirror yet.
 pub(super) fn lacks_rows(query: &ListQuery, listing: &Listing) -> bool {
     let whole = listing.confirmation.as_ref().is_some_and(|c| c.complete);
-    let newest_only = !query.filters()
+    let newest_only = !query.has_filters()
         && query.sort.is_none()
         && query.limit != 0
         && query.offset.saturating_add(query.limit) <= listing.total;
@@ -38,9 +38,9 @@ pub(super) fn lacks_rows(query: &ListQuery, listing: &Listing) -> bool {
 pub(super) async fn wait(
     source: &Source,
     kind: RunKind,
-    allowed: Allowed,
+    allowed: CachePolicy,
 ) -> Result<bool, ApiError> {
-    if allowed == Allowed::OnlyIfCached {
+    if allowed == CachePolicy::OnlyIfCached {
         return Ok(false);
     }
     let look = async {
@@ -79,7 +79,10 @@ pub(super) fn why(source: &Source) -> &'static str {
 pub(super) fn shows_active(listing: &Listing) -> bool {
     listing.returned <= LOOKED_THROUGH
         && parse_list(&listing.body).is_ok_and(|list| {
-            let mut statuses = list.objects.iter().map(|object| Row::of_run(object).status);
-            statuses.any(|status| phase(&status) == Phase::Active)
+            let mut statuses = list
+                .objects
+                .iter()
+                .map(|object| Row::from_run(object).status);
+            statuses.any(|status| lifecycle(&status) == Lifecycle::Active)
         })
 }

@@ -242,7 +242,7 @@ mod tests {
         assert!(file.unknown.is_empty(), "{:?}", file.unknown);
         // A field without a row would still be `None`.
         assert!(!format!("{file:?}").contains("None"), "{file:?}");
-        let places = docks_proto::paths::Places {
+        let places = docks_proto::paths::Paths {
             home: "/h".into(),
             socket: "/h/run/docksd.sock".into(),
         };

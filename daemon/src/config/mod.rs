@@ -15,7 +15,7 @@ use clap::Parser;
 use docks_artifacts::source::StoreVariables;
 use docks_proto::client::Limits;
 use docks_proto::credentials::files;
-use docks_proto::paths::{NoPlace, Places, PlacesInput};
+use docks_proto::paths::{PathVariables, Paths, PathsError};
 use docks_proto::settings::{Environment, SettingsError};
 use docks_proto::time::parse_duration;
 
@@ -107,7 +107,7 @@ pub fn parse_idle_exit(text: &str) -> Result<IdleExit, String> {
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where everything lies.
-    pub places: Places,
+    pub places: Paths,
     /// When to end without being asked.
     pub idle_exit: IdleExit,
     /// Filter of the log.
@@ -137,7 +137,7 @@ pub struct Config {
 pub enum ConfigError {
     /// No home can be told.
     #[error(transparent)]
-    Place(#[from] NoPlace),
+    Place(#[from] PathsError),
     /// `daemon.toml` could not be read.
     #[error(transparent)]
     Read(#[from] SettingsError),
@@ -158,7 +158,7 @@ pub enum ConfigError {
 impl Config {
     /// Returns the defaults for these places.
     #[must_use]
-    pub fn of(places: Places) -> Self {
+    pub fn of(places: Paths) -> Self {
         Self {
             places,
             idle_exit: IdleExit::After(IDLE_EXIT),
@@ -193,13 +193,13 @@ impl Config {
     /// [`ConfigError`].
     pub fn decide(
         flags: &Flags,
-        environment: &PlacesInput,
+        environment: &PathVariables,
         keyring: Environment,
     ) -> Result<Self, ConfigError> {
         let mut input = environment.clone();
         input.docks_home = flags.home.clone().or(input.docks_home);
         input.docks_socket = flags.socket.clone().or(input.docks_socket);
-        let places = Places::decide(&input)?;
+        let places = Paths::resolve(&input)?;
         let path = places.daemon_file();
         let file = match files::read_text(&path)? {
             Some(text) => DaemonFile::parse(&path, &text)?,
@@ -229,9 +229,9 @@ impl Config {
     }
 }
 
-fn environment_places() -> PlacesInput {
+fn environment_places() -> PathVariables {
     let path = |name: &str| env::var_os(name).map(PathBuf::from);
-    PlacesInput {
+    PathVariables {
         home: path("HOME"),
         docks_home: path("DOCKS_HOME"),
         docks_socket: path("DOCKS_SOCKET"),
@@ -254,9 +254,9 @@ mod tests {
     use super::*;
 
     fn decide(flags: &Flags, home: &std::path::Path) -> Result<Config, ConfigError> {
-        let input = PlacesInput {
+        let input = PathVariables {
             docks_home: Some(home.to_owned()),
-            ..PlacesInput::default()
+            ..PathVariables::default()
         };
         Config::decide(flags, &input, Environment::default())
     }
@@ -283,7 +283,7 @@ mod tests {
     fn places_follow_the_flags() {
         let flags =
             Flags::try_parse_from(["docksd", "--home", "/h", "--socket", "/s/d.sock"]).unwrap();
-        let config = Config::decide(&flags, &PlacesInput::default(), Environment::default());
+        let config = Config::decide(&flags, &PathVariables::default(), Environment::default());
         let places = config.unwrap().places;
         assert_eq!(places.home, std::path::Path::new("/h"));
         assert_eq!(places.socket, std::path::Path::new("/s/d.sock"));

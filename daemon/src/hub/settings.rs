@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use docks_proto::settings::{BadAddress, normalise_api_url};
+use docks_proto::settings::{AddressError, normalise_api_url};
 
 /// How a hub shares one jobs directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub enum BadHub {
         url: String,
         /// Why.
         #[source]
-        source: BadAddress,
+        source: AddressError,
     },
 }
 

@@ -118,7 +118,7 @@ impl Tls {
                     }
                     // Half of a renewal: the old one is good until both files are there.
                     Err(error) => {
-                        let error = docks_proto::error::chain(&error);
+                        let error = docks_proto::error::error_chain(&error);
                         tracing::warn!(error, "the hub's new certificate cannot be used yet");
                     }
                 }

@@ -36,7 +36,7 @@ impl Keeper {
     ///
     /// [`HubTokenError`] when there is none that can be trusted.
     pub(super) fn open(path: PathBuf) -> Result<(Self, bool), HubTokenError> {
-        let (_, made) = hub_token::read_or_make(&path)?;
+        let (_, made) = hub_token::read_or_create(&path)?;
         let keeper = Self {
             path,
             known: Mutex::default(),
@@ -60,7 +60,7 @@ impl Keeper {
         if stamp.is_none() || known.stamp != stamp {
             let token = hub_token::read(&self.path).unwrap_or_else(|error| {
                 tracing::error!(
-                    error = docks_proto::error::chain(&error),
+                    error = docks_proto::error::error_chain(&error),
                     "nobody is let in"
                 );
                 None

@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use docks_proto::paths::Places;
+use docks_proto::paths::Paths;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
 
@@ -152,7 +152,7 @@ impl Instance {
     /// # Errors
     ///
     /// [`ClaimError`] with the reason; nothing that was there is changed then.
-    pub async fn claim(places: &Places) -> Result<(Self, UnixListener), ClaimError> {
+    pub async fn claim(places: &Paths) -> Result<(Self, UnixListener), ClaimError> {
         let socket = places.socket.clone();
         let bytes = socket.as_os_str().as_bytes().len();
         if bytes > MOST_PATH_BYTES {

@@ -33,7 +33,7 @@ pub(super) async fn run(rule: &Rule, run: &str, report: &str) {
     match carry_out(program, arguments, rule, report).await {
         Ok(()) => tracing::info!(run, program, "ran `{program}` at the end of `{run}`"),
         Err(error) => {
-            let error = docks_proto::error::chain(&error);
+            let error = docks_proto::error::error_chain(&error);
             tracing::warn!(run, error, "a rule of on_end failed at the end of `{run}`");
         }
     }

@@ -10,7 +10,7 @@ mod rule;
 use std::sync::Arc;
 
 use docks_proto::event::{EventQuery, ObjectKind, ObjectState, Position, Progress};
-use docks_proto::notification::{Desktop, Notice};
+use docks_proto::notification::{DesktopNotifier, RunEndNotice};
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Environment;
 use serde::Serialize;
@@ -55,7 +55,7 @@ pub async fn keep_acting(registry: Arc<Registry>, rules: Vec<Rule>, environment:
     let actor = Actor {
         registry,
         rules,
-        desktop: Desktop::of(&environment),
+        desktop: DesktopNotifier::new(&environment),
         slots: Arc::new(Semaphore::new(AT_ONCE)),
     };
     let mut ends = Ends::new(NOTE, &RunKind::ALL);
@@ -63,7 +63,7 @@ pub async fn keep_acting(registry: Arc<Registry>, rules: Vec<Rule>, environment:
     loop {
         for source in actor.registry.open_sources() {
             if let Err(error) = actor.look(&source, &mut ends, &mut acting).await {
-                let (remote, error) = (source.location(), docks_proto::error::chain(&error));
+                let (remote, error) = (source.location(), docks_proto::error::error_chain(&error));
                 tracing::warn!(remote, error, "could not look for runs that ended");
             }
         }
@@ -77,7 +77,7 @@ async fn open_named(registry: &Registry, rules: &[Rule]) {
     for profile in rules.iter().flat_map(|rule| &rule.profiles) {
         let opened = registry.source(Pick::Profile(profile.clone()), None).await;
         if let Err(error) = opened {
-            let error = docks_proto::error::chain(&error);
+            let error = docks_proto::error::error_chain(&error);
             tracing::warn!(profile, error, "a rule of on_end names a profile in vain");
         }
     }
@@ -86,7 +86,7 @@ async fn open_named(registry: &Registry, rules: &[Rule]) {
 struct Actor {
     registry: Arc<Registry>,
     rules: Vec<Rule>,
-    desktop: Desktop,
+    desktop: DesktopNotifier,
     slots: Arc<Semaphore>,
 }
 
@@ -169,8 +169,8 @@ impl Actor {
     }
 }
 
-async fn notify(desktop: Desktop, report: &Report) {
-    let notice = Notice::of_end(&report.run, report.progress.as_ref());
+async fn notify(desktop: DesktopNotifier, report: &Report) {
+    let notice = RunEndNotice::new(&report.run, report.progress.as_ref());
     let shown = tokio::task::spawn_blocking(move || desktop.show(notice)).await;
     if let Ok(Err(error)) = shown {
         let (run, error) = (&report.run.run_id, error.to_string());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docks_artifacts::pattern::Pattern;
 use docks_proto::event::ObjectState;
-use docks_proto::object::{Phase, TERMINAL, phase};
+use docks_proto::object::{Lifecycle, TERMINAL_STATUSES, lifecycle};
 
 /// How long a command may take, unless its rule says otherwise.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -50,8 +50,8 @@ impl Rule {
     ///
     /// What is wrong with it, for people.
     pub fn decide(wish: Wish) -> Result<Self, String> {
-        if let Some(status) = (wish.statuses.iter()).find(|s| phase(s) != Phase::Terminal) {
-            let ends = TERMINAL.join(", ");
+        if let Some(status) = (wish.statuses.iter()).find(|s| lifecycle(s) != Lifecycle::Terminal) {
+            let ends = TERMINAL_STATUSES.join(", ");
             return Err(format!("`{status}` ends no run; these do: {ends}"));
         }
         match wish.exec.first() {
@@ -110,7 +110,7 @@ mod tests {
     fn a_rule_is_for_the_ends_that_it_names() {
         let text = r#"{"id":"r-1","name":"nightly-7","status":"FAILED"}"#;
         let object = RawObject::parse(text).unwrap().unwrap();
-        let run = ObjectState::of_run(RunKind::Evaluation, &object);
+        let run = ObjectState::from_run(RunKind::Evaluation, &object);
         let profiles = ["bench".to_owned()];
         let fits = |change: fn(&mut Wish)| rule(change).unwrap().fits(&profiles, &run);
         assert!(fits(|_| {}));

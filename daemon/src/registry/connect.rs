@@ -46,10 +46,10 @@ impl Connect for Network {
                 let transport =
                     HttpsTransport::new(api_url, None, limits).map_err(RemoteError::Send)?;
                 let trusted = Arc::clone(tokens);
-                let transport = transport.trusting(move || trusted.ca_file());
+                let transport = transport.with_ca_file(move || trusted.ca_file());
                 let source: Arc<dyn TokenSource> = Arc::<Tokens>::clone(tokens);
                 let remote = DocksApi::new(transport, tenant, source).map_err(|bad| {
-                    RemoteError::Send(SendError::Unsendable(format!("bad tenant: {bad}")))
+                    RemoteError::Send(SendError::InvalidRequest(format!("bad tenant: {bad}")))
                 })?;
                 Ok(Arc::new(Signed::new(remote, Arc::clone(tokens))))
             }

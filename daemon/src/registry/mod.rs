@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docks_artifacts::source::{Reach, Sources, StoreVariables};
 use docks_proto::client::Limits;
-use docks_proto::paths::Places;
+use docks_proto::paths::Paths;
 use docks_proto::secret::Token;
 use docks_proto::settings::{Environment, SettingsError, StoreKeys, Target, normalise_api_url};
 use tokio::sync::{Notify, OnceCell};
@@ -133,7 +133,7 @@ impl Registry {
 
     /// Returns where everything lies.
     #[must_use]
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &Paths {
         self.settings.places()
     }
 
@@ -141,7 +141,9 @@ impl Registry {
     #[must_use]
     pub fn reach(&self, source: &Source, variables: &StoreVariables) -> Sources {
         let profile = self.settings.profile_of(&source.target);
-        let keys = profile.as_ref().map(|profile| &profile.extras.stores);
+        let keys = profile
+            .as_ref()
+            .map(|profile| &profile.artifact_settings.stores);
         Reach {
             target: &source.target,
             token: source.tokens.token(),
@@ -350,7 +352,7 @@ impl Registry {
                 self.asides().insert(source.target.clone(), aside);
             }
             Ok(Err(error)) => {
-                let error = docks_proto::error::chain(&error);
+                let error = docks_proto::error::error_chain(&error);
                 tracing::error!(remote, error, "could not set a damaged mirror aside");
             }
             Err(_) => return,
@@ -383,7 +385,7 @@ impl Registry {
         for resolved in likely {
             let location = resolved.target.to_string();
             if let Err(error) = self.open(resolved).await {
-                let error = docks_proto::error::chain(&error);
+                let error = docks_proto::error::error_chain(&error);
                 tracing::warn!(remote = location, error, "could not open {location}");
             }
         }

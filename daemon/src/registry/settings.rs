@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use docks_proto::credentials::files::{self, Stamp};
-use docks_proto::paths::Places;
+use docks_proto::credentials::files::{self, FilesVersion};
+use docks_proto::paths::Paths;
 use docks_proto::settings::{
     ConfigFile, Environment, Flags, Profile, SettingsError, Target, resolve,
 };
@@ -21,21 +21,21 @@ pub struct Resolved {
 
 /// One version of the settings files and what was resolved from it.
 struct Version {
-    stamp: Stamp,
+    stamp: FilesVersion,
     file: Arc<ConfigFile>,
     known: HashMap<Option<String>, Resolved>,
 }
 
 /// Resolves profiles by name.
 pub struct Settings {
-    places: Places,
+    places: Paths,
     version: Mutex<Option<Version>>,
 }
 
 impl Settings {
     /// Takes the places; nothing is read yet.
     #[must_use]
-    pub fn new(places: Places) -> Self {
+    pub fn new(places: Paths) -> Self {
         Self {
             places,
             version: Mutex::new(None),
@@ -44,7 +44,7 @@ impl Settings {
 
     /// Returns the places.
     #[must_use]
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &Paths {
         &self.places
     }
 
@@ -118,7 +118,7 @@ impl Settings {
         &self,
         ask: impl FnOnce(&mut Version) -> Result<T, SettingsError>,
     ) -> Result<T, SettingsError> {
-        let stamp = Stamp::of(&self.places);
+        let stamp = FilesVersion::current(&self.places);
         let mut kept = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.as_ref().is_none_or(|version| version.stamp != stamp) {
             *kept = Some(Version {
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_changed_file_counts_at_once() {
         let home = tempfile::tempdir().unwrap();
-        let places = Places {
+        let places = Paths {
             home: home.path().to_owned(),
             socket: home.path().join("run/docksd.sock"),
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use docks_proto::event::SourceState;
+use docks_proto::event::ConnectionState;
 use docks_proto::settings::Target;
 
 use super::tokens::Tokens;
@@ -55,7 +55,7 @@ impl EngineHandle for Engine {
         self.0.mark_watched(what);
     }
 
-    fn connection_state(&self) -> SourceState {
+    fn connection_state(&self) -> ConnectionState {
         self.0.source_state()
     }
 }

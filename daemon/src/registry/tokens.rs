@@ -31,7 +31,7 @@ struct State {
     given: Option<Token>,
     refused: Option<Token>,
     problem: Option<String>,
-    profiles: HashMap<String, credentials::TokenSource>,
+    profiles: HashMap<String, credentials::TokenProvider>,
 }
 
 impl Tokens {
@@ -79,11 +79,11 @@ impl Tokens {
 
     fn of_profile(&self, state: &mut State, name: &str) -> Result<Token, CredentialError> {
         let source = state.profiles.entry(name.to_owned()).or_insert_with(|| {
-            credentials::TokenSource::new(
+            credentials::TokenProvider::new(
                 self.settings.places().clone(),
                 name.to_owned(),
                 self.target.clone(),
-                credentials::system(&self.keyring, KEYRING_PATIENCE),
+                credentials::system_keyring(&self.keyring, KEYRING_PATIENCE),
             )
         });
         source.token(state.refused.as_ref())
@@ -182,10 +182,10 @@ impl<R: Remote> Remote for Signed<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use docks_proto::paths::Places;
+    use docks_proto::paths::Paths;
 
     fn tokens(home: &std::path::Path) -> Tokens {
-        let places = Places {
+        let places = Paths {
             home: home.to_owned(),
             socket: home.join("run/docksd.sock"),
         };

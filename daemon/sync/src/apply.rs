@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use docks_proto::object::{Phase, RawObject, RunFields, phase};
+use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
@@ -374,7 +374,7 @@ impl Work<'_> {
             limit: 1,
             status: seen
                 .into_iter()
-                .filter(|status| phase(status) == Phase::Active)
+                .filter(|status| lifecycle(status) == Lifecycle::Active)
                 .collect(),
             ..ListQuery::default()
         };
@@ -439,7 +439,7 @@ impl Work<'_> {
 }
 
 fn names(object: &RawObject, id: &str) -> bool {
-    RunFields::of(object).id.text().as_deref() == Some(id)
+    RunFields::from_object(object).id.text().as_deref() == Some(id)
 }
 
 fn unasked() -> SyncError {

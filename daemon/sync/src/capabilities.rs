@@ -176,7 +176,7 @@ impl PageFacts {
             ..Self::default()
         };
         for object in objects {
-            let fields = RunFields::of(object);
+            let fields = RunFields::from_object(object);
             if let Some(id) = fields.id.text() {
                 facts.ids.push(id);
                 let created = fields.created_at.text();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use docks_proto::freshness::{Freshness, Source};
+use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::status::SyncFailure;
 use docks_proto::time::UnixMs;
 
@@ -171,7 +171,7 @@ impl Shared {
                 as_of: UnixMs(0),
                 age: clock.wall().since(UnixMs(0)),
                 stale_reason: Some(trouble.unwrap_or_else(|| "never confirmed".to_owned())),
-                source: Source::Mirror,
+                answered_by: AnsweredBy::Mirror,
             };
         };
         let age = self.steady.age(confirmed.at, mono);
@@ -181,7 +181,7 @@ impl Shared {
             as_of: confirmed.at,
             age,
             stale_reason: (age > bound).then(|| trouble.unwrap_or_else(late)),
-            source: Source::Mirror,
+            answered_by: AnsweredBy::Mirror,
         }
     }
 }

@@ -32,7 +32,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex};
 
-use docks_proto::event::SourceState;
+use docks_proto::event::ConnectionState;
 use docks_proto::freshness::Freshness;
 use docks_proto::object::RawObject;
 use docks_proto::routes::Action;
@@ -196,17 +196,17 @@ impl SyncHandle {
 
     /// Returns since when and why nothing is learned of the remote, while that is so.
     #[must_use]
-    pub fn source_state(&self) -> SourceState {
+    pub fn source_state(&self) -> ConnectionState {
         let shared = lock(&self.shared);
         let health = &shared.health;
         if health.circuit == "closed" {
-            return SourceState::default();
+            return ConnectionState::default();
         }
         let failed = health.last_error.as_ref();
-        SourceState {
-            blind_since: (health.last_success.map(UnixMs::rfc3339))
+        ConnectionState {
+            unreachable_since: (health.last_success.map(UnixMs::rfc3339))
                 .or_else(|| failed.map(|failure| failure.at.clone())),
-            why: failed.map(|failure| failure.message.clone()),
+            reason: failed.map(|failure| failure.message.clone()),
         }
     }
 

@@ -94,7 +94,7 @@ impl SyncError {
     /// Writes the error and all its causes on one line.
     #[must_use]
     pub fn chain(&self) -> String {
-        docks_proto::error::chain(self)
+        docks_proto::error::error_chain(self)
     }
 }
 

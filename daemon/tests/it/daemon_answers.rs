@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docks_proto::client::{Reply, Request};
 use docks_proto::error::ErrorCode;
-use docks_proto::freshness::{Allowed, Freshness, Source};
+use docks_proto::freshness::{AnsweredBy, CachePolicy, Freshness};
 use docks_proto::routes::RunKind;
 use docks_proto::status::{DaemonStatus, SyncProgress};
 
@@ -18,7 +18,7 @@ async fn both(runs: usize, trials: usize) -> (FakeRemote, TestDaemon) {
 }
 
 fn freshness(reply: &Reply) -> Freshness {
-    Freshness::read(&reply.headers).expect("data answers say how old they are")
+    Freshness::from_headers(&reply.headers).expect("data answers say how old they are")
 }
 
 async fn post(daemon: &TestDaemon, path: &str) -> Reply {
@@ -41,7 +41,7 @@ async fn a_cold_list_is_read_through_and_a_warm_one_is_not_asked_for() {
     remote.close().await;
     let warm = daemon.get("/runs?limit=5").await;
     assert_eq!(warm.body, cold.body);
-    assert_eq!(freshness(&warm).source, Source::Mirror);
+    assert_eq!(freshness(&warm).answered_by, AnsweredBy::Mirror);
     assert_eq!(ids(&daemon.get("/runs").await).len(), 20);
     assert_eq!(ids(&daemon.get("/runs?limit=0").await).len(), 30);
     daemon.end().await;
@@ -80,11 +80,11 @@ async fn fresh_means_confirmed_after_the_request_began() {
     remote.with_data(|data| data.advance(RunKind::Run, &id, "completed"));
     let began = docks_proto::time::UnixMs::now();
     let fresh = daemon
-        .get_as(&format!("/runs/{id}"), Allowed::NoCache)
+        .get_as(&format!("/runs/{id}"), CachePolicy::NoCache)
         .await;
     assert!(String::from_utf8_lossy(&fresh.body).contains("completed"));
     assert!(freshness(&fresh).as_of >= began);
-    assert_eq!(freshness(&fresh).source, Source::Remote);
+    assert_eq!(freshness(&fresh).answered_by, AnsweredBy::Remote);
     daemon.end().await;
 }
 
@@ -93,14 +93,17 @@ async fn a_freshness_that_cannot_be_had_is_an_error_and_the_cached_answer_none()
     let (mut remote, daemon) = both(5, 1).await;
     daemon.get("/runs").await;
     remote.close().await;
-    for allowed in [Allowed::NoCache, Allowed::MaxAge(Duration::from_secs(1))] {
+    for allowed in [
+        CachePolicy::NoCache,
+        CachePolicy::MaxAge(Duration::from_secs(1)),
+    ] {
         // A second must pass before the mirror is too old for the latter.
         let unmet = || async { daemon.get_as("/runs", allowed).await.status == 504 };
         eventually("the bound is not met", unmet).await;
         let reply = daemon.get_as("/runs", allowed).await;
         assert_eq!(detail(&reply).code, ErrorCode::FreshnessUnmet);
     }
-    let within = Allowed::MaxAge(Duration::from_secs(3_600));
+    let within = CachePolicy::MaxAge(Duration::from_secs(3_600));
     assert_eq!(daemon.get_as("/runs", within).await.status, 200);
     assert_eq!(daemon.get("/runs").await.status, 200);
     daemon.end().await;
@@ -110,7 +113,7 @@ async fn a_freshness_that_cannot_be_had_is_an_error_and_the_cached_answer_none()
 async fn only_if_cached_never_asks() {
     let (remote, daemon) = both(5, 1).await;
     for path in ["/runs/x-1", "/harbor/runs/x-1", "/harbor/runs/x-1/trials"] {
-        let reply = daemon.get_as(path, Allowed::OnlyIfCached).await;
+        let reply = daemon.get_as(path, CachePolicy::OnlyIfCached).await;
         assert_eq!(detail(&reply).code, ErrorCode::NotCached, "{path}");
     }
     // Without the bound the same question does reach the remote, so the log would show it.
@@ -177,7 +180,7 @@ async fn ids_may_be_prefixes_or_names_and_ambiguity_lists_what_fits() {
         String::from_utf8_lossy(&reply.body).contains("xyz-1"),
         "{reply:?}"
     );
-    daemon.get_as("/runs", Allowed::NoCache).await;
+    daemon.get_as("/runs", CachePolicy::NoCache).await;
     let reply = daemon.get("/runs/abc").await;
     assert_eq!(reply.status, 409);
     let candidates: Vec<_> = detail(&reply)
@@ -298,7 +301,10 @@ async fn a_sync_streams_lines_and_ends_with_everything_mirrored() {
     remote.close().await;
     let id = newest(&remote, RunKind::Evaluation);
     let trials = daemon
-        .get_as(&format!("/harbor/runs/{id}/trials"), Allowed::OnlyIfCached)
+        .get_as(
+            &format!("/harbor/runs/{id}/trials"),
+            CachePolicy::OnlyIfCached,
+        )
         .await;
     assert_eq!(ids(&trials).len(), 3);
     daemon.end().await;
@@ -316,7 +322,7 @@ async fn a_client_can_end_it_and_the_mirror_outlives_it() {
     let daemon = TestDaemon::start_in(home, |_| {}).await;
     let after = daemon.get("/runs").await;
     assert_eq!(after.body, before.body);
-    assert_eq!(freshness(&after).source, Source::Mirror);
+    assert_eq!(freshness(&after).answered_by, AnsweredBy::Mirror);
     daemon.end().await;
 }
 
@@ -349,10 +355,10 @@ async fn trials_of_all_runs_are_one_list_that_waits_for_what_was_never_mirrored(
     assert_eq!(ids(&daemon.get(&path).await).len(), 0);
     remote.close().await;
     let warm = daemon
-        .get_as("/harbor/trials?limit=0", Allowed::OnlyIfCached)
+        .get_as("/harbor/trials?limit=0", CachePolicy::OnlyIfCached)
         .await;
     assert_eq!(warm.body, all.body);
-    let fresh = daemon.get_as("/harbor/trials", Allowed::NoCache).await;
+    let fresh = daemon.get_as("/harbor/trials", CachePolicy::NoCache).await;
     assert_eq!(fresh.status, 504, "the remote is gone");
     daemon.end().await;
 }
@@ -370,7 +376,7 @@ async fn an_empty_answer_says_whether_its_statuses_were_ever_seen() {
     let held = daemon.get("/runs?status=thawing").await;
     assert_eq!((ids(&held).len(), seen(&held)), (1, None));
     becomes("completed");
-    daemon.get_as("/runs", Allowed::NoCache).await;
+    daemon.get_as("/runs", CachePolicy::NoCache).await;
     for (asked, told) in [("Thawing", "true"), ("thawing,frozen", "false")] {
         let empty = daemon.get(&format!("/runs?status={asked}")).await;
         assert_eq!(ids(&empty).len(), 0);

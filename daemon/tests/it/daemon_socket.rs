@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use docks_proto::paths::Places;
+use docks_proto::paths::Paths;
 use docksd::instance::{ClaimError, Instance, Standing};
 
 use crate::test_daemon::{TestDaemon, eventually, places};
@@ -15,12 +15,12 @@ fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
 
-fn prepare(places: &Places) {
+fn prepare(places: &Paths) {
     fs::create_dir_all(places.run_dir()).unwrap();
     fs::set_permissions(places.run_dir(), Permissions::from_mode(0o700)).unwrap();
 }
 
-async fn refusal(places: &Places) -> ClaimError {
+async fn refusal(places: &Paths) -> ClaimError {
     Instance::claim(places).await.map(drop).unwrap_err()
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_proto::client::Limits;
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::routes::RunKind;
 use tokio::time::{Instant, sleep};
 
@@ -65,8 +65,8 @@ async fn mends(site: &Site, damage: Damage) {
             .with_data(|data| data.add_evaluation(&format!("new-{turn}"), "running"));
         for question in &questions {
             // It may say that the mirror is damaged, and must not hang.
-            site.ask(question, Allowed::NoCache).await;
-            site.ask(question, Allowed::Default).await;
+            site.ask(question, CachePolicy::NoCache).await;
+            site.ask(question, CachePolicy::Default).await;
         }
         if site
             .client()
@@ -86,7 +86,7 @@ async fn mends(site: &Site, damage: Damage) {
     let aside = site.status().await.set_aside.unwrap();
     assert!(Path::new(&aside).exists(), "{aside}");
     let came = site
-        .ask(&Question::List(RunKind::Run), Allowed::Default)
+        .ask(&Question::List(RunKind::Run), CachePolicy::Default)
         .await;
     assert_eq!(came.exit(), 0);
 }
@@ -114,7 +114,7 @@ async fn a_file_damaged_while_the_daemon_runs_is_set_aside_and_mirrored_again() 
         let (mut site, database) = mirrored().await;
         site.start(None).await;
         let run = site.remote.with_data(|data| Question::six(data));
-        assert_eq!(site.ask(&run[0], Allowed::Default).await.exit(), 0);
+        assert_eq!(site.ask(&run[0], CachePolicy::Default).await.exit(), 0);
         damage.befall(&database);
         mends(&site, damage).await;
         site.stop().await;

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use docks_proto::client::{Client, ClientError, Deadlines, Events, Transport, UnixTransport};
+use docks_proto::client::{Client, ClientError, Deadlines, EventStream, Transport, UnixTransport};
 use docks_proto::event::{Change, Event, EventQuery};
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::history::{ChangesQuery, History};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
@@ -31,13 +31,13 @@ fn of_run(run: &str) -> EventQuery {
     }
 }
 
-async fn next(events: &mut Events) -> Event {
+async fn next(events: &mut EventStream) -> Event {
     let told = timeout(DEADLINE, events.next()).await.expect("it goes on");
     told.unwrap().expect("it has not ended").event
 }
 
 /// Reads until `wanted` finds what it looks for.
-async fn until<T>(events: &mut Events, wanted: impl Fn(&Event) -> Option<T>) -> T {
+async fn until<T>(events: &mut EventStream, wanted: impl Fn(&Event) -> Option<T>) -> T {
     loop {
         if let Some(found) = wanted(&next(events).await) {
             return found;
@@ -46,7 +46,7 @@ async fn until<T>(events: &mut Events, wanted: impl Fn(&Event) -> Option<T>) -> 
 }
 
 /// Reads to the end, before which the counts of what was heard may still come, but no change.
-async fn end(events: &mut Events) {
+async fn end(events: &mut EventStream) {
     loop {
         let told = timeout(DEADLINE, events.next()).await.expect("it goes on");
         match told.unwrap().map(|told| told.event) {
@@ -87,9 +87,11 @@ async fn both() -> (FakeRemote, TestDaemon) {
 }
 
 async fn look(daemon: &TestDaemon) {
-    let looked = daemon.get_as("/harbor/runs/night/trials", Allowed::NoCache);
+    let looked = daemon.get_as("/harbor/runs/night/trials", CachePolicy::NoCache);
     assert_eq!(looked.await.status, 200);
-    let looked = daemon.get_as("/harbor/runs/night", Allowed::NoCache).await;
+    let looked = daemon
+        .get_as("/harbor/runs/night", CachePolicy::NoCache)
+        .await;
     assert_eq!(looked.status, 200);
 }
 
@@ -193,7 +195,7 @@ async fn who_stops_reading_holds_up_nobody_and_misses_no_end() {
                 data.add_evaluation(&format!("more-{round}-{number}"), "running");
             }
         });
-        let looked = daemon.get_as("/harbor/runs", Allowed::NoCache).await;
+        let looked = daemon.get_as("/harbor/runs", CachePolicy::NoCache).await;
         assert_eq!(looked.status, 200);
     }
     remote.with_data(|data| data.advance_trial("night", "t1", "failed"));
@@ -241,8 +243,13 @@ async fn the_history_tells_each_status_and_when_somebody_looked() {
         .map(|change| (change.from.as_deref(), change.to.as_str()))
         .collect();
     assert_eq!(steps, [(None, "running"), (Some("running"), "failed")]);
-    assert_eq!(history.looks.len(), 1, "{:?}", history.looks);
-    let until = UnixMs::parse(&history.looks[0].until).unwrap();
+    assert_eq!(
+        history.observation_windows.len(),
+        1,
+        "{:?}",
+        history.observation_windows
+    );
+    let until = UnixMs::parse(&history.observation_windows[0].until).unwrap();
     assert!(until >= began);
     let answer = client.history("night", None).await.unwrap();
     let history: History = serde_json::from_slice(&answer.body).unwrap();
@@ -266,13 +273,13 @@ async fn changes_are_those_since_a_time_and_not_what_was_met_for_the_first_time(
     remote.with_data(|data| data.advance(RunKind::Evaluation, "night", "failed"));
     assert_eq!(
         daemon
-            .get_as("/harbor/runs/night", Allowed::NoCache)
+            .get_as("/harbor/runs/night", CachePolicy::NoCache)
             .await
             .status,
         200
     );
     let query = ChangesQuery {
-        wanted: of_run("night"),
+        filter: of_run("night"),
         since: Some(since),
         ..ChangesQuery::default()
     };

@@ -3,7 +3,7 @@
 use std::fs;
 
 use docks_proto::client::Request;
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::status::DaemonStatus;
 
 use crate::hub_support::TestHub;
@@ -65,7 +65,7 @@ async fn a_mirror_of_a_hub_has_what_the_hub_has_and_mostly_asks_in_vain() {
 async fn a_mirror_with_a_wrong_token_says_so() {
     let hub = TestHub::start().await;
     let mirror = TestDaemon::start_in(profile(&hub, "wrong"), |_| {}).await;
-    let header = Allowed::NoCache.header().unwrap();
+    let header = CachePolicy::NoCache.to_header_value().unwrap();
     let fresh = [("cache-control", header.to_str().unwrap())];
     let reply = mirror.get_with("/tenants/local/runs", &fresh).await;
     assert_eq!(reply.status, 401);

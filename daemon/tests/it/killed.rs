@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
 use docks_proto::{client::Limits, client::body};
@@ -84,16 +84,16 @@ async fn change(site: &Site, turn: u64) {
 async fn read(site: &Site, acknowledged: &Mutex<Vec<String>>, reads: &AtomicU64) {
     loop {
         let client = site.client();
-        for allowed in [Allowed::Default, Allowed::NoCache] {
+        for allowed in [CachePolicy::Default, CachePolicy::NoCache] {
             // A daemon that is being killed may answer nothing.
             let all = everything();
             let listed = client.list_runs(RunKind::Evaluation, &all, allowed);
             if let Ok(Ok(answer)) = timeout(Duration::from_secs(1), listed).await {
-                let list = body::read_list(&answer.body).expect("no answer is half a list");
+                let list = body::parse_list(&answer.body).expect("no answer is half a list");
                 let ids = list
                     .objects
                     .iter()
-                    .filter_map(|o| RunFields::of(o).id.text());
+                    .filter_map(|o| RunFields::from_object(o).id.text());
                 *acknowledged.lock().unwrap() = ids.collect();
                 reads.fetch_add(1, Ordering::Relaxed);
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use docks_proto::client::Limits;
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 
@@ -24,7 +24,7 @@ async fn site() -> Site {
 }
 
 async fn all_ask(site: &Site, question: &Question) {
-    let asked = (0..READERS).map(|_| site.ask(question, Allowed::Default));
+    let asked = (0..READERS).map(|_| site.ask(question, CachePolicy::Default));
     for came in join_all(asked).await {
         assert_eq!(came.exit(), 0, "{question:?}: {came:?}");
     }

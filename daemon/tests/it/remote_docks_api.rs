@@ -213,7 +213,12 @@ async fn actions_answer_with_the_run_as_it_is_afterwards() {
     let remote = FakeRemote::start(RemoteData::sample(3, 0)).await;
     let api = api(&remote);
     let newest = remote.with_data(|data| (data.runs[2].id.clone(), data.evaluations[2].id.clone()));
-    let status = |object: &RawObject| RunFields::of(object).status.text().unwrap_or_default();
+    let status = |object: &RawObject| {
+        RunFields::from_object(object)
+            .status
+            .text()
+            .unwrap_or_default()
+    };
     let stopped = api.act(Action::Stop, &newest.0).await.unwrap();
     assert_eq!(status(&stopped), "cancelled");
     let started = api.act(Action::Start, &newest.1).await.unwrap();
@@ -293,7 +298,7 @@ async fn an_id_is_one_segment_or_refused_here() {
         let outcome = api.run(RunKind::Run, id, None).await;
         assert!(matches!(
             outcome,
-            Err(RemoteError::Send(SendError::Unsendable(_)))
+            Err(RemoteError::Send(SendError::InvalidRequest(_)))
         ));
     }
     assert!(remote.log().is_empty());

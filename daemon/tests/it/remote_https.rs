@@ -203,7 +203,7 @@ async fn a_redirect_is_an_answer_and_nobody_else_sees_a_packet() {
 async fn plain_http_to_another_machine_is_refused_without_a_packet() {
     // An address of documentation (RFC 5737): a packet to it would end in a timeout instead.
     let refused = HttpsTransport::new("http://192.0.2.1", Token::new("s3cret"), SHORT);
-    let Err(SendError::Unsendable(why)) = refused else {
+    let Err(SendError::InvalidRequest(why)) = refused else {
         panic!("a base that shows the token to everyone was taken");
     };
     assert!(why.contains("insecure") && !why.contains("s3cret"), "{why}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use docks_proto::client::{
     Client, ClientError, HttpsTransport, Limits, Transport, walk_runs, walk_trials,
 };
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{RunFields, parse_list};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
@@ -35,7 +35,7 @@ async fn walked(remote: &FakeRemote) -> Vec<String> {
         .unwrap();
     objects
         .iter()
-        .map(|object| RunFields::of(object).id.text().unwrap())
+        .map(|object| RunFields::from_object(object).id.text().unwrap())
         .collect()
 }
 
@@ -134,7 +134,11 @@ async fn without_a_daemon_lists_are_bare_arrays_of_the_same_bytes() {
     remote.configure(|behaviour| behaviour.envelope = ListEnvelope::Items);
     let client = client(&remote);
     let answer = client
-        .list_runs(RunKind::Evaluation, &ListQuery::default(), Allowed::Default)
+        .list_runs(
+            RunKind::Evaluation,
+            &ListQuery::default(),
+            CachePolicy::Default,
+        )
         .await
         .unwrap();
     assert!(answer.body.starts_with(b"[") && answer.freshness.is_none());
@@ -144,13 +148,13 @@ async fn without_a_daemon_lists_are_bare_arrays_of_the_same_bytes() {
     let trials = walk_trials(&client, &newest.id).await.unwrap();
     assert_eq!(trials.len(), 4);
     let one = client
-        .run(RunKind::Evaluation, &newest.id, Allowed::Default)
+        .run(RunKind::Evaluation, &newest.id, CachePolicy::Default)
         .await
         .unwrap();
     assert_eq!(one.body, newest.text.as_bytes());
     remote.fault(Fault::Portal);
     let portal = client
-        .run(RunKind::Evaluation, &newest.id, Allowed::Default)
+        .run(RunKind::Evaluation, &newest.id, CachePolicy::Default)
         .await;
-    assert!(matches!(portal, Err(ClientError::Nonsense(_))));
+    assert!(matches!(portal, Err(ClientError::InvalidReply(_))));
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use docks_proto::client::{Deadlines, Reply, Request, UnixTransport};
 use docks_proto::error::{ErrorBody, ErrorDetail};
-use docks_proto::freshness::Allowed;
-use docks_proto::paths::Places;
+use docks_proto::freshness::CachePolicy;
+use docks_proto::paths::Paths;
 use docksd::config::Config;
 use docksd::hub::Hub;
 use docksd::instance::Instance;
@@ -39,8 +39,8 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, state: impl
 }
 
 /// Returns the places of a home of its own.
-pub(crate) fn places(home: &Path) -> Places {
-    Places {
+pub(crate) fn places(home: &Path) -> Paths {
+    Paths {
         home: home.to_owned(),
         socket: home.join("run/docksd.sock"),
     }
@@ -91,7 +91,7 @@ impl TestDaemon {
     }
 
     /// Returns where its files lie.
-    pub(crate) fn places(&self) -> Places {
+    pub(crate) fn places(&self) -> Paths {
         places(self.home.path())
     }
 
@@ -108,13 +108,13 @@ impl TestDaemon {
 
     /// Asks for a path below the tenant.
     pub(crate) async fn get(&self, path: &str) -> Reply {
-        self.get_as(path, Allowed::Default).await
+        self.get_as(path, CachePolicy::Default).await
     }
 
     /// The same, with a bound on the answer's age.
-    pub(crate) async fn get_as(&self, path: &str, allowed: Allowed) -> Reply {
+    pub(crate) async fn get_as(&self, path: &str, allowed: CachePolicy) -> Reply {
         let mut request = Request::get(format!("/tenants/{TENANT}{path}"));
-        if let Some(value) = allowed.header() {
+        if let Some(value) = allowed.to_header_value() {
             request.headers.insert(header::CACHE_CONTROL, value);
         }
         self.send(request).await

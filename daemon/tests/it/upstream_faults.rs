@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use docks_proto::client::Limits;
-use docks_proto::freshness::{Allowed, Source as From};
+use docks_proto::freshness::{AnsweredBy, CachePolicy};
 use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
@@ -196,7 +196,7 @@ impl Case {
     }
 
     /// Asks all six together, so that what takes its deadline takes it once.
-    async fn ask(&self, how: &str, allowed: Allowed, must: fn(&Trouble, &Question) -> Must) {
+    async fn ask(&self, how: &str, allowed: CachePolicy, must: fn(&Trouble, &Question) -> Must) {
         let began = self.site.now();
         let asked = self.questions.iter().map(|q| self.site.ask(q, allowed));
         for (question, came) in self.questions.iter().zip(join_all(asked).await) {
@@ -214,8 +214,8 @@ impl Case {
                 continue;
             };
             let fresh = answer.freshness.as_ref().expect("every answer has an age");
-            if allowed == Allowed::NoCache {
-                assert_eq!(fresh.source, From::Remote, "{about}");
+            if allowed == CachePolicy::NoCache {
+                assert_eq!(fresh.answered_by, AnsweredBy::Remote, "{about}");
                 assert!(fresh.as_of >= began, "{about}: {fresh:?} {began:?}");
             }
             self.check_rows(&about, question, question.objects(answer).len());
@@ -229,8 +229,8 @@ impl Case {
         assert_eq!(question.objects(answer), truth, "{about}");
         let fresh = answer.freshness.as_ref().expect("every answer has an age");
         assert!(fresh.age >= AWAY, "{about}: {fresh:?}");
-        assert!(fresh.stale(), "{about}: {fresh:?}");
-        assert_eq!(fresh.source, From::Mirror, "{about}");
+        assert!(fresh.is_stale(), "{about}: {fresh:?}");
+        assert_eq!(fresh.answered_by, AnsweredBy::Mirror, "{about}");
     }
 
     /// A list that is an answer is a whole one, but where the remote itself says less.
@@ -263,7 +263,7 @@ impl Case {
     async fn asks_for_ended_trials(&self) {
         for run in self.before.trials.keys() {
             let question = Question::Trials(run.clone());
-            let came = self.site.ask(&question, Allowed::NoCache).await;
+            let came = self.site.ask(&question, CachePolicy::NoCache).await;
             assert_eq!(came.exit(), 0, "{}: {came:?}", self.name);
         }
     }
@@ -285,7 +285,7 @@ async fn cold_start(name: &str, trouble: Trouble) {
     let mut case = Case::new(format!("{name} × cold"), trouble).await;
     case.breaks().await;
     case.site.start(None).await;
-    case.ask("default", Allowed::Default, cold).await;
+    case.ask("default", CachePolicy::Default, cold).await;
     case.ends().await;
 }
 
@@ -297,9 +297,9 @@ async fn warm_start(name: &str, trouble: Trouble) {
     case.breaks().await;
     case.site.advance(AWAY);
     case.site.start(None).await;
-    case.ask("default", Allowed::Default, warm).await;
-    case.ask("fresh", Allowed::NoCache, fresh).await;
-    case.ask("default again", Allowed::Default, warm).await;
+    case.ask("default", CachePolicy::Default, warm).await;
+    case.ask("fresh", CachePolicy::NoCache, fresh).await;
+    case.ask("default again", CachePolicy::Default, warm).await;
     case.ends().await;
 }
 

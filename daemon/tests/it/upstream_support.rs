@@ -9,8 +9,8 @@ use docks_proto::client::{
     Answer, Client, ClientError, Deadlines, Limits, Transport, UnixTransport, body,
 };
 use docks_proto::error::{ErrorCode, ErrorDetail};
-use docks_proto::freshness::Allowed;
-use docks_proto::paths::Places;
+use docks_proto::freshness::CachePolicy;
+use docks_proto::paths::Paths;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
@@ -135,8 +135,8 @@ impl Site {
         self
     }
 
-    pub(crate) fn places(&self) -> Places {
-        Places {
+    pub(crate) fn places(&self) -> Paths {
+        Paths {
             home: self.home.path().to_owned(),
             socket: self.home.path().join("run/docksd.sock"),
         }
@@ -192,14 +192,14 @@ impl Site {
     }
 
     /// Asks one question within the ceiling.
-    pub(crate) async fn ask(&self, question: &Question, allowed: Allowed) -> Came {
+    pub(crate) async fn ask(&self, question: &Question, allowed: CachePolicy) -> Came {
         let asked = timeout(CEILING, question.ask(&self.client(), allowed)).await;
         match asked {
             Err(_) => panic!("{question:?} took longer than the ceiling"),
             Ok(Ok(answer)) => Came::Answer(answer),
-            Ok(Err(ClientError::Refused { complaint, .. })) => match &complaint.detail {
+            Ok(Err(ClientError::Refused { body, .. })) => match &body.detail {
                 Some(detail) => Came::Refused(detail.clone()),
-                None => panic!("no error of ours: {complaint:?}"),
+                None => panic!("no error of ours: {body:?}"),
             },
             Ok(Err(other)) => panic!("the CLI has no code for this: {other:?}"),
         }
@@ -211,7 +211,7 @@ impl Site {
         status.remotes.pop().expect("a remote is open")
     }
 
-    /// Catches up until it goes without complaint, then wants the mirror to equal the remote.
+    /// Catches up until it goes without body, then wants the mirror to equal the remote.
     pub(crate) async fn becomes_equal(&self, about: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -239,7 +239,9 @@ impl Site {
     pub(crate) async fn difference(&self) -> Option<String> {
         let (client, all) = (self.client(), everything());
         for kind in RunKind::ALL {
-            let held = client.list_runs(kind, &all, Allowed::OnlyIfCached).await;
+            let held = client
+                .list_runs(kind, &all, CachePolicy::OnlyIfCached)
+                .await;
             let held = texts(&held.ok()?.body);
             let there = self.remote.with_data(|data| sorted(data.of_kind(kind)));
             if held != there {
@@ -248,7 +250,7 @@ impl Site {
         }
         let trials = self.remote.with_data(|data| data.trials.clone());
         for (run, trials) in trials {
-            let held = client.trials(&run, &all, Allowed::OnlyIfCached).await;
+            let held = client.trials(&run, &all, CachePolicy::OnlyIfCached).await;
             let held = match held {
                 Ok(answer) => texts(&answer.body),
                 Err(error) => return Some(format!("trials of {run}: {error}")),
@@ -283,7 +285,7 @@ pub(crate) fn everything() -> ListQuery {
 
 /// Returns the objects of a list as texts, in an order of their own.
 pub(crate) fn texts(body: &[u8]) -> Vec<String> {
-    let list = body::read_list(body).expect("a list of objects");
+    let list = body::parse_list(body).expect("a list of objects");
     assert_eq!(list.skipped, 0);
     let mut texts: Vec<String> = list.objects.iter().map(|o| o.text().to_owned()).collect();
     texts.sort();
@@ -364,7 +366,7 @@ impl Question {
         }
     }
 
-    async fn ask(&self, client: &Client, allowed: Allowed) -> Result<Answer, ClientError> {
+    async fn ask(&self, client: &Client, allowed: CachePolicy) -> Result<Answer, ClientError> {
         let all = everything();
         match self {
             Question::List(kind) => client.list_runs(*kind, &all, allowed).await,

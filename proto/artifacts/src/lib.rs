@@ -88,7 +88,7 @@ impl TrialArtifacts {
     /// it begins with the address in the field: whoever passes a trial on may have changed that.
     #[must_use]
     pub fn of(object: &RawObject) -> Self {
-        let fields = TrialFields::of(object);
+        let fields = TrialFields::from_object(object);
         let uris = [
             (ArtifactType::Logs, fields.logs_uri.text()),
             (ArtifactType::Trajectory, fields.trajectory_uri.text()),

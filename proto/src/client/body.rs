@@ -3,21 +3,21 @@
 //! A portal's login page, a proxy's JSON or an answer to another question must
 //! never count as data, even when the status says 200.
 
-use crate::object::{NotAList, RawList, RawObject, RunFields, parse_list};
+use crate::object::{ListError, RawList, RawObject, RunFields, parse_list as parse_raw_list};
 
 /// Reads a list answer.
 ///
 /// # Errors
 ///
 /// One sentence on what the body is instead.
-pub fn read_list(body: &[u8]) -> Result<RawList, String> {
-    match parse_list(body) {
+pub fn parse_list(body: &[u8]) -> Result<RawList, String> {
+    match parse_raw_list(body) {
         Ok(list) if list.wrapped && has_id(body) => {
             Err("one object where a list was asked".to_owned())
         }
         Ok(list) => Ok(list),
-        Err(NotAList::Shape) => Err("one object where a list was asked".to_owned()),
-        Err(NotAList::Json(cause)) => Err(not_json(body, &cause)),
+        Err(ListError::Shape) => Err("one object where a list was asked".to_owned()),
+        Err(ListError::Json(cause)) => Err(not_json(body, &cause)),
     }
 }
 
@@ -29,13 +29,13 @@ pub fn read_list(body: &[u8]) -> Result<RawList, String> {
 /// # Errors
 ///
 /// One sentence on what the body is instead.
-pub fn read_object(body: &[u8], asked: &str) -> Result<RawObject, String> {
+pub fn parse_object(body: &[u8], asked: &str) -> Result<RawObject, String> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     let object = RawObject::parse(text)
         .map_err(|cause| not_json(body, &cause))?
         .ok_or_else(|| "a list or a bare value where one object was asked".to_owned())?;
-    let fields = RunFields::of(&object);
+    let fields = RunFields::from_object(&object);
     let id = fields.id.text();
     match &id {
         Some(id) if id.starts_with(asked) => Ok(object),
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn a_list_is_a_list_and_nothing_else() {
-        assert_eq!(read_list(b"[{}]").unwrap().objects.len(), 1);
+        assert_eq!(parse_list(b"[{}]").unwrap().objects.len(), 1);
         assert_eq!(
-            read_list(br#"{"items":[{"id":"a"}]}"#)
+            parse_list(br#"{"items":[{"id":"a"}]}"#)
                 .unwrap()
                 .objects
                 .len(),
@@ -87,13 +87,13 @@ mod tests {
             b"[{",
             b"\x1f\x8b",
         ] {
-            assert!(read_list(bad).is_err(), "{}", String::from_utf8_lossy(bad));
+            assert!(parse_list(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
     }
 
     #[test]
     fn an_object_bears_the_id_that_was_asked_or_none() {
-        let good = |body: &str| read_object(body.as_bytes(), "r-1").is_ok();
+        let good = |body: &str| parse_object(body.as_bytes(), "r-1").is_ok();
         assert!(good(r#"{"id":"r-1"}"#));
         assert!(good(r#"{"id":"r-1234"}"#), "a docksd takes prefixes");
         assert!(good(r#"{"id":"x","name":"r-1"}"#), "and names");

@@ -55,7 +55,7 @@ pub(super) fn read(
     version: Option<&(PathBuf, Option<[i64; 4]>)>,
 ) -> Result<Vec<reqwest::Certificate>, Problem> {
     match version {
-        Some((path, _)) => read_file(path),
+        Some((path, _)) => read_certificates(path),
         None => Ok(Vec::new()),
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn read(
 /// # Errors
 ///
 /// What is wrong with the file, in words that name it.
-pub fn read_file(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, Problem> {
+pub fn read_certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, Problem> {
     let name = path.display();
     let text = fs::read(path).map_err(|e| format!("could not read ca_file {name}: {e}"))?;
     let found = reqwest::Certificate::from_pem_bundle(&text)

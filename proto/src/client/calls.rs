@@ -8,11 +8,11 @@ use http::{HeaderMap, header};
 use super::exchange::{Exchange, Exchanges};
 use super::unix::Opened;
 use super::{Reply, Request, SendError, Transport, body, retry_after};
-use crate::error::{RemoteComplaint, parse_complaint};
-use crate::freshness::{Allowed, Freshness};
-use crate::id::BadId;
+use crate::error::{RemoteErrorBody, parse_error_body};
+use crate::freshness::{CachePolicy, Freshness};
+use crate::id::InvalidId;
 use crate::object::RawList;
-use crate::query::{ListOf, ListQuery};
+use crate::query::{ListKind, ListQuery};
 use crate::routes::{self, Action, RunKind, TenantRoutes};
 use crate::status::{DaemonStatus, SyncProgress};
 
@@ -41,12 +41,12 @@ pub enum ClientError {
     #[error(transparent)]
     Send(#[from] SendError),
     /// The other side answered with an error status.
-    #[error("refused with status {status}{}", complaint.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
+    #[error("refused with status {status}{}", body.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
     Refused {
         /// HTTP status.
         status: u16,
         /// What it said, as far as it could be understood.
-        complaint: Box<RemoteComplaint>,
+        body: Box<RemoteErrorBody>,
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
     },
@@ -60,12 +60,12 @@ pub enum ClientError {
     },
     /// The answer is no answer to the question.
     #[error("the answer makes no sense: {0}")]
-    Nonsense(String),
+    InvalidReply(String),
 }
 
-impl From<BadId> for ClientError {
-    fn from(bad: BadId) -> Self {
-        ClientError::Send(SendError::Unsendable(bad.to_string()))
+impl From<InvalidId> for ClientError {
+    fn from(bad: InvalidId) -> Self {
+        ClientError::Send(SendError::InvalidRequest(bad.to_string()))
     }
 }
 
@@ -83,8 +83,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`BadId`] when the tenant cannot be a path segment.
-    pub fn new(transport: Transport, tenant: &str, common: HeaderMap) -> Result<Self, BadId> {
+    /// [`InvalidId`] when the tenant cannot be a path segment.
+    pub fn new(transport: Transport, tenant: &str, common: HeaderMap) -> Result<Self, InvalidId> {
         Ok(Self {
             transport,
             routes: TenantRoutes::new(tenant)?,
@@ -114,12 +114,12 @@ impl Client {
         &self,
         kind: RunKind,
         query: &ListQuery,
-        allowed: Allowed,
+        allowed: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let path = format!(
             "{}?{}",
             self.routes.runs(kind),
-            query.query_string(ListOf::Runs)
+            query.query_string(ListKind::Runs)
         );
         self.list(path, allowed).await
     }
@@ -133,12 +133,12 @@ impl Client {
         &self,
         run: &str,
         query: &ListQuery,
-        allowed: Allowed,
+        allowed: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let path = format!(
             "{}?{}",
             self.routes.trials(run)?,
-            query.query_string(ListOf::Trials)
+            query.query_string(ListKind::Trials)
         );
         self.list(path, allowed).await
     }
@@ -151,12 +151,12 @@ impl Client {
     pub async fn all_trials(
         &self,
         query: &ListQuery,
-        allowed: Allowed,
+        allowed: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let path = format!(
             "{}?{}",
             self.routes.all_trials(),
-            query.query_string(ListOf::AllTrials)
+            query.query_string(ListKind::AllTrials)
         );
         self.list_patiently(path, allowed).await
     }
@@ -170,7 +170,7 @@ impl Client {
         &self,
         kind: RunKind,
         id: &str,
-        allowed: Allowed,
+        allowed: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(self.routes.run(kind, id)?), allowed);
         let patience = patience(allowed);
@@ -186,7 +186,7 @@ impl Client {
         &self,
         run: &str,
         trial: &str,
-        allowed: Allowed,
+        allowed: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(self.routes.trial(run, trial)?), allowed);
         self.object(request, trial, patience(allowed)).await
@@ -197,7 +197,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`].
-    pub async fn act(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
+    pub async fn perform(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
         self.acted(self.routes.action(action, id)?, id).await
     }
 
@@ -213,7 +213,7 @@ impl Client {
     }
 
     async fn acted(&self, path: String, id: &str) -> Result<Answer, ClientError> {
-        let request = self.request(Request::post(path), Allowed::Default);
+        let request = self.request(Request::post(path), CachePolicy::Default);
         // Long patience: given up half-way, nobody would know whether it was carried out.
         self.object(request, id, Some(PATIENT)).await
     }
@@ -224,7 +224,7 @@ impl Client {
     ///
     /// [`ClientError`].
     pub async fn status(&self) -> Result<DaemonStatus, ClientError> {
-        let request = self.request(Request::get(routes::STATUS), Allowed::Default);
+        let request = self.request(Request::get(routes::STATUS), CachePolicy::Default);
         let reply = self.exchange(request, None).await?;
         read_json(&reply.body)
     }
@@ -235,7 +235,7 @@ impl Client {
     ///
     /// [`ClientError`]. Its protocol is not checked: an older or newer daemon has to end, too.
     pub async fn shutdown(&self) -> Result<(), ClientError> {
-        let request = self.request(Request::post(routes::SHUTDOWN), Allowed::Default);
+        let request = self.request(Request::post(routes::SHUTDOWN), CachePolicy::Default);
         let reply = self.transport.send(request).await?;
         check_status(reply).map(drop)
     }
@@ -244,7 +244,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; `Nonsense` when the stream ends before the work does.
+    /// [`ClientError`]; `InvalidReply` when the stream ends before the work does.
     pub async fn sync(
         &self,
         full: bool,
@@ -252,10 +252,10 @@ impl Client {
     ) -> Result<(), ClientError> {
         let Transport::Unix(unix) = &self.transport else {
             let what = "only a daemon can be asked to sync";
-            return Err(SendError::Unsendable(what.to_owned()).into());
+            return Err(SendError::InvalidRequest(what.to_owned()).into());
         };
         let path = format!("{}?full={full}", routes::SYNC);
-        let request = self.request(Request::post(path), Allowed::Default);
+        let request = self.request(Request::post(path), CachePolicy::Default);
         let mut opened = unix.clone().patience(None).open(request).await?;
         check_answer(&mut opened).await?;
         while let Some(line) = opened.line().await? {
@@ -270,31 +270,35 @@ impl Client {
             }
         }
         let what = "the daemon stopped in the middle of a sync";
-        Err(ClientError::Nonsense(what.to_owned()))
+        Err(ClientError::InvalidReply(what.to_owned()))
     }
 
     /// Fetches one page of a list as the remote gives it, for a walk.
     pub(super) async fn page(&self, path: String) -> Result<RawList, ClientError> {
-        let request = self.request(Request::get(path), Allowed::Default);
+        let request = self.request(Request::get(path), CachePolicy::Default);
         let reply = self.exchange(request, None).await?;
-        body::read_list(&reply.body).map_err(ClientError::Nonsense)
+        body::parse_list(&reply.body).map_err(ClientError::InvalidReply)
     }
 
-    async fn list(&self, path: String, allowed: Allowed) -> Result<Answer, ClientError> {
+    async fn list(&self, path: String, allowed: CachePolicy) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(path), allowed);
         let mut reply = self.exchange(request, patience(allowed)).await?;
         if matches!(self.transport, Transport::Https(_)) {
-            let list = body::read_list(&reply.body).map_err(ClientError::Nonsense)?;
+            let list = body::parse_list(&reply.body).map_err(ClientError::InvalidReply)?;
             reply.body = join(&list);
         }
         Ok(answer(reply))
     }
 
     /// As [`Self::list`], for answers that may wait for the remote whatever age is allowed.
-    async fn list_patiently(&self, path: String, allowed: Allowed) -> Result<Answer, ClientError> {
+    async fn list_patiently(
+        &self,
+        path: String,
+        allowed: CachePolicy,
+    ) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(path), allowed);
         let patience = match allowed {
-            Allowed::OnlyIfCached => None,
+            CachePolicy::OnlyIfCached => None,
             _ => Some(PATIENT),
         };
         Ok(answer(self.exchange(request, patience).await?))
@@ -308,7 +312,8 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let mut reply = self.exchange(request, patience).await?;
         if matches!(self.transport, Transport::Https(_)) {
-            let object = body::read_object(&reply.body, asked).map_err(ClientError::Nonsense)?;
+            let object =
+                body::parse_object(&reply.body, asked).map_err(ClientError::InvalidReply)?;
             reply.body = Bytes::copy_from_slice(object.text().as_bytes());
         }
         Ok(answer(reply))
@@ -353,9 +358,9 @@ impl Client {
         Ok(answer(reply))
     }
 
-    pub(super) fn request(&self, mut request: Request, allowed: Allowed) -> Request {
+    pub(super) fn request(&self, mut request: Request, allowed: CachePolicy) -> Request {
         request.headers = self.common.clone();
-        if let Some(value) = allowed.header() {
+        if let Some(value) = allowed.to_header_value() {
             request.headers.insert(header::CACHE_CONTROL, value);
         }
         request
@@ -363,10 +368,10 @@ impl Client {
 }
 
 /// Answers that must be confirmed by the remote wait for it; others come from the mirror at once.
-fn patience(allowed: Allowed) -> Option<Duration> {
+fn patience(allowed: CachePolicy) -> Option<Duration> {
     match allowed {
-        Allowed::NoCache | Allowed::MaxAge(_) => Some(PATIENT),
-        Allowed::Default | Allowed::OnlyIfCached => None,
+        CachePolicy::NoCache | CachePolicy::MaxAge(_) => Some(PATIENT),
+        CachePolicy::Default | CachePolicy::OnlyIfCached => None,
     }
 }
 
@@ -404,14 +409,14 @@ fn check_status(reply: Reply) -> Result<Reply, ClientError> {
     }
     Err(ClientError::Refused {
         status: reply.status.as_u16(),
-        complaint: Box::new(parse_complaint(&reply.body)),
+        body: Box::new(parse_error_body(&reply.body)),
         retry_after: retry_after(&reply.headers),
     })
 }
 
 fn answer(reply: Reply) -> Answer {
     Answer {
-        freshness: Freshness::read(&reply.headers),
+        freshness: Freshness::from_headers(&reply.headers),
         total: text(&reply.headers, routes::TOTAL).and_then(|t| t.parse().ok()),
         status_seen: text(&reply.headers, routes::STATUS_SEEN).map(|seen| seen == "true"),
         protocol: protocol(&reply.headers),
@@ -428,8 +433,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(body)
-        .map_err(|e| ClientError::Nonsense(format!("the daemon's own answer cannot be read: {e}")))
+    serde_json::from_slice(body).map_err(|e| {
+        ClientError::InvalidReply(format!("the daemon's own answer cannot be read: {e}"))
+    })
 }
 
 /// Writes the objects as a bare array, each as it arrived.

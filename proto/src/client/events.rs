@@ -9,7 +9,7 @@ use super::calls::{Answer, Client, ClientError, check_answer};
 use super::unix::Opened;
 use super::{Request, SendError, Transport};
 use crate::event::{Event, EventQuery};
-use crate::freshness::Allowed;
+use crate::freshness::CachePolicy;
 use crate::history::ChangesQuery;
 use crate::routes;
 
@@ -18,35 +18,35 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// One event as it arrived.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct EventMessage {
     /// What it says.
     pub event: Event,
     /// The JSON object it was read from.
     pub text: String,
 }
 
-/// Events as they arrive.
+/// EventStream as they arrive.
 #[derive(Debug)]
-pub struct Events {
+pub struct EventStream {
     opened: Opened,
 }
 
-impl Events {
+impl EventStream {
     /// Waits for the next event; `None` when the daemon ends the answer. May be dropped while it
     /// waits: nothing is lost.
     ///
     /// # Errors
     ///
     /// [`ClientError`] when the connection broke or was silent for too long.
-    pub async fn next(&mut self) -> Result<Option<Told>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<EventMessage>, ClientError> {
         while let Some(line) = self.opened.line().await? {
             let Some(data) = line.strip_prefix(b"data: ") else {
                 continue;
             };
             let text = String::from_utf8_lossy(data).into_owned();
             let event = serde_json::from_str(&text)
-                .map_err(|e| ClientError::Nonsense(format!("an event cannot be read: {e}")))?;
-            return Ok(Some(Told { event, text }));
+                .map_err(|e| ClientError::InvalidReply(format!("an event cannot be read: {e}")))?;
+            return Ok(Some(EventMessage { event, text }));
         }
         Ok(None)
     }
@@ -60,22 +60,24 @@ impl Client {
     /// [`ClientError`]; so for all below.
     pub async fn events(
         &self,
-        wanted: &EventQuery,
+        filter: &EventQuery,
         after: Option<&str>,
-    ) -> Result<Events, ClientError> {
+    ) -> Result<EventStream, ClientError> {
         let Transport::Unix(unix) = self.transport() else {
             let what = "only a daemon tells what changes";
-            return Err(SendError::Unsendable(what.to_owned()).into());
+            return Err(SendError::InvalidRequest(what.to_owned()).into());
         };
-        let mut request = self.request(Request::get(self.ours(wanted.path())), Allowed::Default);
+        let mut request =
+            self.request(Request::get(self.ours(filter.path())), CachePolicy::Default);
         if let Some(after) = after {
             let id = HeaderValue::from_str(after);
-            let id = id.map_err(|_| SendError::Unsendable(format!("`{after}` is no event id")))?;
+            let id =
+                id.map_err(|_| SendError::InvalidRequest(format!("`{after}` is no event id")))?;
             request.headers.insert(routes::LAST_EVENT_ID, id);
         }
         let mut opened = unix.clone().patience(Some(PATIENCE)).open(request).await?;
         check_answer(&mut opened).await?;
-        Ok(Events { opened })
+        Ok(EventStream { opened })
     }
 
     /// Asks for the history of a run, or of one of its trials.
@@ -102,7 +104,7 @@ impl Client {
     }
 
     async fn of_ours(&self, path: String) -> Result<Answer, ClientError> {
-        let request = self.request(Request::get(self.ours(path)), Allowed::Default);
+        let request = self.request(Request::get(self.ours(path)), CachePolicy::Default);
         // A run that the mirror has not met yet is asked of the remote first.
         self.asked(request, PATIENCE).await
     }

@@ -62,11 +62,11 @@ impl HttpsTransport {
     ///
     /// # Errors
     ///
-    /// [`SendError::Unsendable`] for a URL that is none, has a user, query or
+    /// [`SendError::InvalidRequest`] for a URL that is none, has a user, query or
     /// fragment, or is `http://` to another machine without [`Limits::insecure`].
     pub fn new(base_url: &str, token: Option<Token>, limits: Limits) -> Result<Self, SendError> {
         Ok(Self {
-            base: checked_base(base_url, limits.insecure).map_err(SendError::Unsendable)?,
+            base: checked_base(base_url, limits.insecure).map_err(SendError::InvalidRequest)?,
             token,
             limits,
             roots: Roots::default(),
@@ -77,7 +77,10 @@ impl HttpsTransport {
     /// Trusts the certificates in a file besides the system's; asked before every request, so
     /// that another file counts at once.
     #[must_use]
-    pub fn trusting(mut self, file: impl Fn() -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+    pub fn with_ca_file(
+        mut self,
+        file: impl Fn() -> Option<PathBuf> + Send + Sync + 'static,
+    ) -> Self {
         self.roots = Roots::of(file);
         self
     }
@@ -171,7 +174,8 @@ impl HttpsTransport {
 
     /// Joins base and path, and makes sure that URL parsing changed neither.
     fn url(&self, path: &str) -> Result<Url, SendError> {
-        let refuse = || SendError::Unsendable(format!("`{path}` is no path below the base URL"));
+        let refuse =
+            || SendError::InvalidRequest(format!("`{path}` is no path below the base URL"));
         if !path.starts_with('/') {
             return Err(refuse());
         }
@@ -227,7 +231,7 @@ impl HttpsTransport {
             return SendError::Connect { to, source };
         }
         if error.is_builder() {
-            return SendError::Unsendable(error.to_string());
+            return SendError::InvalidRequest(error.to_string());
         }
         let source = error.into();
         SendError::Broken { to, source }

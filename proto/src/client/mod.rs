@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
 pub use calls::{Answer, Client, ClientError};
-pub use events::{Events, Told};
+pub use events::{EventMessage, EventStream};
 pub use exchange::Exchange;
 pub use https::{HttpsTransport, Limits};
 pub use retry::retry_after;
@@ -119,7 +119,7 @@ pub enum SendError {
     },
     /// The request cannot be sent: bad base URL, bad id.
     #[error("this request cannot be sent: {0}")]
-    Unsendable(String),
+    InvalidRequest(String),
 }
 
 /// A way to whoever answers.

@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, header};
 
 /// Longest wait that a remote can ask of us; a slip of its clock must not silence us for a day.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub const MAX_RETRY_WAIT: Duration = Duration::from_secs(600);
 
 /// Wait when the remote names an instant but not its own time, so that the difference is unknown.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
-/// Reads `Retry-After` (RFC 9110 §10.2.3), capped at [`LONGEST_WAIT`].
+/// Reads `Retry-After` (RFC 9110 §10.2.3), capped at [`MAX_RETRY_WAIT`].
 ///
 /// An instant is counted from the answer's own `Date`, so a clock that is
 /// wrong on either side does not matter. Absent, negative and meaningless
@@ -19,7 +19,7 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = seconds(text).or_else(|| until(text, headers))?;
-    Some(wait.min(LONGEST_WAIT))
+    Some(wait.min(MAX_RETRY_WAIT))
 }
 
 fn seconds(text: &str) -> Option<Duration> {
@@ -27,7 +27,7 @@ fn seconds(text: &str) -> Option<Duration> {
         && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let number: f64 = numeric.then(|| text.parse().ok())??;
     Some(Duration::from_secs_f64(
-        number.min(LONGEST_WAIT.as_secs_f64()),
+        number.min(MAX_RETRY_WAIT.as_secs_f64()),
     ))
 }
 

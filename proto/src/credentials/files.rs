@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::paths::Places;
+use crate::paths::Paths;
 use crate::settings::{ConfigFile, Preferences, SettingsError, preferences_file};
 
 /// Longest settings or token file that is read; real ones have a few hundred bytes.
@@ -19,13 +19,13 @@ const MOST_BYTES: u64 = 1 << 20;
 /// # Errors
 ///
 /// [`SettingsError`] when one cannot be read or is broken.
-pub fn load(places: &Places) -> Result<ConfigFile, SettingsError> {
-    let path = places.config_file();
+pub fn load(paths: &Paths) -> Result<ConfigFile, SettingsError> {
+    let path = paths.config_file();
     let config = match read_text(&path)? {
         Some(text) => ConfigFile::parse(&path, &text)?,
         None => ConfigFile::empty(&path),
     };
-    let path = preferences_file(places);
+    let path = preferences_file(paths);
     let preferences = match read_text(&path)? {
         Some(text) => Preferences::parse(&path, &text)?,
         None => Preferences::default(),
@@ -135,16 +135,16 @@ fn failed(doing: &'static str, path: &Path, problem: &io::Error) -> SettingsErro
 
 /// Marks one version of the files: as long as it is equal, nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp(Vec<(PathBuf, Option<[i64; 4]>)>);
+pub struct FilesVersion(Vec<(PathBuf, Option<[i64; 4]>)>);
 
-impl Stamp {
+impl FilesVersion {
     /// Looks at the settings and token files without reading them.
     #[must_use]
-    pub fn of(places: &Places) -> Self {
+    pub fn current(paths: &Paths) -> Self {
         let files = [
-            places.config_file(),
-            preferences_file(places),
-            places.token_file(),
+            paths.config_file(),
+            preferences_file(paths),
+            paths.token_file(),
         ];
         Self(files.map(|path| (path.clone(), version(&path))).to_vec())
     }

@@ -108,7 +108,7 @@ pub fn read(path: &Path) -> Result<Option<Token>, HubTokenError> {
 /// # Errors
 ///
 /// As [`read`], and when none can be made.
-pub fn read_or_make(path: &Path) -> Result<(Token, bool), HubTokenError> {
+pub fn read_or_create(path: &Path) -> Result<(Token, bool), HubTokenError> {
     if let Some(token) = read(path)? {
         return Ok((token, false));
     }
@@ -188,10 +188,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("docks/hub-token");
         assert!(read(&path).unwrap().is_none());
-        let (token, made) = read_or_make(&path).unwrap();
+        let (token, made) = read_or_create(&path).unwrap();
         assert!(made && token.expose().len() == PREFIX.len() + 64);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(read_or_make(&path).unwrap(), (token.clone(), false));
+        assert_eq!(read_or_create(&path).unwrap(), (token.clone(), false));
         assert!(!first(&path, &random().unwrap()).unwrap(), "it stays");
         assert_eq!(read(&path).unwrap(), Some(token));
         let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
@@ -202,7 +202,7 @@ mod tests {
     fn a_rotated_token_is_another_one() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("hub-token");
-        let (old, _) = read_or_make(&path).unwrap();
+        let (old, _) = read_or_create(&path).unwrap();
         let new = rotate(&path).unwrap();
         assert_ne!(old, new);
         assert_eq!(read(&path).unwrap(), Some(new));
@@ -213,7 +213,7 @@ mod tests {
     fn a_token_that_others_can_read_is_not_used() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("hub-token");
-        read_or_make(&path).unwrap();
+        read_or_create(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(read(&path), Err(HubTokenError::Open { .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

@@ -11,11 +11,11 @@ use std::time::Duration;
 use crate::settings::Environment;
 
 /// Service under which the Python client stores tokens too.
-pub const SERVICE: &str = "docks-cli";
+pub const KEYRING_SERVICE: &str = "docks-cli";
 
 /// Returns the keyring's user name for a profile, as the Python client writes it.
 #[must_use]
-pub fn user(profile: &str) -> String {
+pub fn keyring_user(profile: &str) -> String {
     format!("token-{profile}")
 }
 
@@ -33,7 +33,7 @@ pub enum KeyringError {
     Failed(String),
 }
 
-/// A place that keeps secrets by user name, under [`SERVICE`].
+/// A place that keeps secrets by user name, under [`KEYRING_SERVICE`].
 pub trait Keyring: Send + Sync {
     /// Returns the secret, `None` when there is none.
     ///
@@ -79,7 +79,7 @@ impl Keyring for NoKeyring {
 /// Picks the keyring that the environment allows: the system's, or none with the reason.
 #[cfg(feature = "keyring")]
 #[must_use]
-pub fn system(environment: &Environment, patience: Duration) -> Box<dyn Keyring> {
+pub fn system_keyring(environment: &Environment, patience: Duration) -> Box<dyn Keyring> {
     let off = environment.use_keyring.as_deref();
     if off.is_some_and(|text| text.trim().eq_ignore_ascii_case("false")) {
         return Box::new(NoKeyring("DOCKS_USE_KEYRING is false"));
@@ -129,7 +129,8 @@ impl SystemKeyring {
         let asking = std::thread::Builder::new()
             .name("keyring".to_owned())
             .spawn(move || {
-                let result = ::keyring::Entry::new(SERVICE, &user).and_then(|e| question(&e));
+                let result =
+                    ::keyring::Entry::new(KEYRING_SERVICE, &user).and_then(|e| question(&e));
                 busy.store(false, Ordering::Release);
                 // Nobody listens any more when patience ran out.
                 answer.send(result).ok();

@@ -16,26 +16,26 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use keyring::{Keyring, KeyringError, NoKeyring, SERVICE, user};
+pub use keyring::{KEYRING_SERVICE, Keyring, KeyringError, NoKeyring, keyring_user};
 #[cfg(feature = "keyring")]
-pub use keyring::{SystemKeyring, system};
-pub use token_provider::TokenSource;
+pub use keyring::{SystemKeyring, system_keyring};
+pub use token_provider::TokenProvider;
 
 use crate::secret::Token;
 use crate::settings::{ConfigFile, DEFAULT_API_URL, Origin, Profile, Target, normalise_api_url};
 
 /// A token and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundToken {
     /// The token.
     pub token: Token,
-    /// Its place.
-    pub place: Place,
+    /// Its location.
+    pub location: TokenLocation,
 }
 
 /// Where a token can lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum TokenLocation {
     /// `DOCKS_TOKEN`.
     Environment,
     /// The profile's `token` key in this file.
@@ -46,13 +46,13 @@ pub enum Place {
     TokenFile(PathBuf),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TokenLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Environment => f.write_str("environment DOCKS_TOKEN"),
-            Place::Profile(path) => write!(f, "key `token` in {}", path.display()),
-            Place::Keyring => write!(f, "keyring, service {SERVICE}"),
-            Place::TokenFile(path) => write!(f, "file {}", path.display()),
+            TokenLocation::Environment => f.write_str("environment DOCKS_TOKEN"),
+            TokenLocation::Profile(path) => write!(f, "key `token` in {}", path.display()),
+            TokenLocation::Keyring => write!(f, "keyring, service {KEYRING_SERVICE}"),
+            TokenLocation::TokenFile(path) => write!(f, "file {}", path.display()),
         }
     }
 }
@@ -78,7 +78,7 @@ pub enum CredentialError {
     },
     /// The token file may hold another profile's token.
     #[error("{} holds one token for all profiles, and {reason}", path.display())]
-    NotOurs {
+    NotThisProfile {
         /// The profile.
         profile: String,
         /// The file.
@@ -87,10 +87,10 @@ pub enum CredentialError {
         reason: String,
     },
     /// A stored token that no header can carry.
-    #[error("the token from {place} is empty or has characters that no header can carry")]
+    #[error("the token from {location} is empty or has characters that no header can carry")]
     Unusable {
         /// Where it lies.
-        place: Place,
+        location: TokenLocation,
     },
     /// The token file could not be read.
     #[error("could not read {}", path.display())]
@@ -118,7 +118,7 @@ impl CredentialError {
     pub fn hint(&self) -> Option<String> {
         match self {
             CredentialError::NotSignedIn { profile, .. }
-            | CredentialError::NotOurs { profile, .. } => {
+            | CredentialError::NotThisProfile { profile, .. } => {
                 Some(format!("Try `docks auth login -p {profile}`."))
             }
             CredentialError::OtherRemote { .. } => {
@@ -142,20 +142,20 @@ pub fn find_token(
     file: &ConfigFile,
     keyring: &dyn Keyring,
     token_file: &Path,
-) -> Result<Found, CredentialError> {
+) -> Result<FoundToken, CredentialError> {
     let Target::DocksApi { .. } = &profile.target else {
         return Err(CredentialError::NotNeeded {
             profile: profile.name.clone(),
         });
     };
     if let Some(token) = &profile.inline_token {
-        let place = match &profile.inline_token_from {
-            Some(Origin::Environment(_)) => Place::Environment,
-            _ => Place::Profile(file.path().to_owned()),
+        let location = match &profile.inline_token_from {
+            Some(Origin::Environment(_)) => TokenLocation::Environment,
+            _ => TokenLocation::Profile(file.path().to_owned()),
         };
-        return Ok(Found {
+        return Ok(FoundToken {
             token: token.clone(),
-            place,
+            location,
         });
     }
     if !profile.owns_stored_tokens {
@@ -163,19 +163,19 @@ pub fn find_token(
             profile: profile.name.clone(),
         });
     }
-    let problem = match keyring.get(&user(&profile.name)) {
-        Ok(Some(text)) => return found(&text, Place::Keyring),
+    let problem = match keyring.get(&keyring_user(&profile.name)) {
+        Ok(Some(text)) => return found(&text, TokenLocation::Keyring),
         Ok(None) => None,
         Err(problem) => Some(problem),
     };
     match files::read_small(token_file) {
         Ok(Some(text)) if !text.trim().is_empty() => {
-            belongs(profile, file, &text).map_err(|reason| CredentialError::NotOurs {
+            belongs(profile, file, &text).map_err(|reason| CredentialError::NotThisProfile {
                 profile: profile.name.clone(),
                 path: token_file.to_owned(),
                 reason,
             })?;
-            found(&text, Place::TokenFile(token_file.to_owned()))
+            found(&text, TokenLocation::TokenFile(token_file.to_owned()))
         }
         Ok(_) => Err(CredentialError::NotSignedIn {
             profile: profile.name.clone(),
@@ -188,10 +188,10 @@ pub fn find_token(
     }
 }
 
-fn found(text: &str, place: Place) -> Result<Found, CredentialError> {
+fn found(text: &str, location: TokenLocation) -> Result<FoundToken, CredentialError> {
     match Token::new(text) {
-        Some(token) => Ok(Found { token, place }),
-        None => Err(CredentialError::Unusable { place }),
+        Some(token) => Ok(FoundToken { token, location }),
+        None => Err(CredentialError::Unusable { location }),
     }
 }
 

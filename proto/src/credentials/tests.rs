@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
 use super::*;
-use crate::paths::{Places, PlacesInput};
+use crate::paths::{PathVariables, Paths};
 use crate::settings::{Environment, Flags, TokenFileOwner, record_token_file, resolve};
 
 #[derive(Default)]
@@ -15,7 +15,7 @@ struct FakeKeyring(Mutex<BTreeMap<String, String>>);
 impl FakeKeyring {
     fn with(profile: &str, token: &str) -> Self {
         let keyring = Self::default();
-        keyring.set(&user(profile), token).unwrap();
+        keyring.set(&keyring_user(profile), token).unwrap();
         keyring
     }
 }
@@ -38,21 +38,21 @@ impl Keyring for FakeKeyring {
 
 struct Home {
     _dir: tempfile::TempDir,
-    places: Places,
+    paths: Paths,
 }
 
 fn home(config: &str, token_file: Option<&str>) -> Home {
     let dir = tempfile::tempdir().unwrap();
-    let places = Places::decide(&PlacesInput {
+    let paths = Paths::resolve(&PathVariables {
         docks_home: Some(dir.path().join("docks")),
-        ..PlacesInput::default()
+        ..PathVariables::default()
     })
     .unwrap();
-    files::write_private(&places.config_file(), config).unwrap();
+    files::write_private(&paths.config_file(), config).unwrap();
     if let Some(text) = token_file {
-        files::write_private(&places.token_file(), text).unwrap();
+        files::write_private(&paths.token_file(), text).unwrap();
     }
-    Home { _dir: dir, places }
+    Home { _dir: dir, paths }
 }
 
 fn look(
@@ -60,17 +60,17 @@ fn look(
     name: &str,
     environment: &Environment,
     keyring: &dyn Keyring,
-) -> Result<Found, CredentialError> {
+) -> Result<FoundToken, CredentialError> {
     let flags = Flags {
         profile: Some(name.to_owned()),
         harbor: Vec::new(),
     };
-    let file = files::load(&home.places).unwrap();
+    let file = files::load(&home.paths).unwrap();
     let profile = resolve(&flags, environment, &file).unwrap();
-    find_token(&profile, &file, keyring, &home.places.token_file())
+    find_token(&profile, &file, keyring, &home.paths.token_file())
 }
 
-fn token(result: Result<Found, CredentialError>) -> String {
+fn token(result: Result<FoundToken, CredentialError>) -> String {
     result.unwrap().token.expose().to_owned()
 }
 
@@ -105,7 +105,10 @@ fn tokens_are_looked_for_in_the_documented_order() {
     );
     let found = look(&home, "default", &plain, &NONE).unwrap();
     assert_eq!(found.token.expose(), "from-file");
-    assert_eq!(found.place, Place::TokenFile(home.places.token_file()));
+    assert_eq!(
+        found.location,
+        TokenLocation::TokenFile(home.paths.token_file())
+    );
 }
 
 #[test]
@@ -128,7 +131,7 @@ fn the_one_token_file_serves_no_two_profiles() {
         let Err(error) = look(&opaque, name, &plain, &NONE) else {
             panic!("profile {name} got a token that may be another's");
         };
-        assert!(matches!(error, CredentialError::NotOurs { .. }));
+        assert!(matches!(error, CredentialError::NotThisProfile { .. }));
         assert!(error.hint().unwrap().contains(&format!("-p {name}")));
         assert!(!format!("{error} {error:?}").contains("opaque"));
     }
@@ -136,7 +139,7 @@ fn the_one_token_file_serves_no_two_profiles() {
     assert_eq!(token(look(&named, "a", &plain, &NONE)), JWT_OF_A);
     assert!(matches!(
         look(&named, "b", &plain, &NONE),
-        Err(CredentialError::NotOurs { .. })
+        Err(CredentialError::NotThisProfile { .. })
     ));
 }
 
@@ -148,7 +151,7 @@ fn a_tenant_at_two_addresses_does_not_share_the_token_file() {
     for name in ["a", "b"] {
         assert!(matches!(
             look(&home, name, &Environment::default(), &NONE),
-            Err(CredentialError::NotOurs { .. })
+            Err(CredentialError::NotThisProfile { .. })
         ));
     }
 }
@@ -169,7 +172,7 @@ fn profiles_of_the_same_remote_and_jobs_directories_do_not_count_as_others() {
 #[test]
 fn a_recorded_owner_keeps_the_token_file_until_its_token_changes() {
     let home = home(TWO, Some("opaque\n"));
-    let path = crate::settings::preferences_file(&home.places);
+    let path = crate::settings::preferences_file(&home.paths);
     let owner = TokenFileOwner {
         profile: "b".to_owned(),
         fingerprint: fingerprint("Bearer opaque"),
@@ -179,7 +182,7 @@ fn a_recorded_owner_keeps_the_token_file_until_its_token_changes() {
     let plain = Environment::default();
     assert_eq!(token(look(&home, "b", &plain, &NONE)), "opaque");
     assert!(look(&home, "a", &plain, &NONE).is_err());
-    files::write_private(&home.places.token_file(), "newer").unwrap();
+    files::write_private(&home.paths.token_file(), "newer").unwrap();
     assert!(look(&home, "b", &plain, &NONE).is_err());
 }
 
@@ -211,24 +214,20 @@ fn a_source_sees_a_new_login_and_asks_again_after_a_refusal() {
         api_url: "https://api.docks.thecontextlab.ai".to_owned(),
         tenant: "t1".to_owned(),
     };
-    let source = TokenSource::new(
-        home.places.clone(),
+    let provider = TokenProvider::new(
+        home.paths.clone(),
         "default".to_owned(),
         target,
         Box::new(NONE),
     );
-    let first = source.token(None).unwrap();
+    let first = provider.token(None).unwrap();
     assert_eq!(first.expose(), "first");
-    files::write_private(&home.places.token_file(), "second").unwrap();
-    assert_eq!(source.token(None).unwrap().expose(), "second");
-    assert_eq!(source.token(Some(&first)).unwrap().expose(), "second");
-    files::write_private(
-        &home.places.config_file(),
-        "[default]\ntenant_id = \"t2\"\n",
-    )
-    .unwrap();
+    files::write_private(&home.paths.token_file(), "second").unwrap();
+    assert_eq!(provider.token(None).unwrap().expose(), "second");
+    assert_eq!(provider.token(Some(&first)).unwrap().expose(), "second");
+    files::write_private(&home.paths.config_file(), "[default]\ntenant_id = \"t2\"\n").unwrap();
     assert!(matches!(
-        source.token(None),
+        provider.token(None),
         Err(CredentialError::OtherRemote { .. })
     ));
 }
@@ -236,7 +235,7 @@ fn a_source_sees_a_new_login_and_asks_again_after_a_refusal() {
 #[test]
 fn files_are_private_and_whole_even_when_they_replace_open_ones() {
     let home = home(ONE, None);
-    let path = home.places.config_file();
+    let path = home.paths.config_file();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     files::write_private(&path, TWO).unwrap();
@@ -248,12 +247,12 @@ fn files_are_private_and_whole_even_when_they_replace_open_ones() {
 #[test]
 fn a_write_that_fails_leaves_the_old_file() {
     let home = home(ONE, None);
-    let folder = home.places.home.join("blocked");
+    let folder = home.paths.home.join("blocked");
     fs::create_dir(&folder).unwrap();
     // The target is a directory, so the last step, the rename, cannot succeed.
     assert!(files::write_private(&folder, "x").is_err());
     assert!(folder.is_dir());
-    assert_eq!(fs::read_dir(&home.places.home).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(&home.paths.home).unwrap().count(), 2);
 }
 
 #[cfg(feature = "keyring")]
@@ -270,7 +269,7 @@ fn no_keyring_is_asked_when_switched_off_or_without_a_bus() {
         Environment::default(),
     ] {
         assert!(matches!(
-            system(&environment, patience).get("token-x"),
+            system_keyring(&environment, patience).get("token-x"),
             Err(KeyringError::Off(_))
         ));
     }

@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::files::{self, Stamp};
-use super::{CredentialError, Found, Keyring, find_token};
-use crate::paths::Places;
+use super::files::{self, FilesVersion};
+use super::{CredentialError, FoundToken, Keyring, find_token};
+use crate::paths::Paths;
 use crate::secret::Token;
 use crate::settings::{Environment, Flags, Target, resolve};
 
@@ -12,62 +12,62 @@ use crate::settings::{Environment, Flags, Target, resolve};
 ///
 /// Signing in or out with `docks` changes a file, so it is seen at the next
 /// use for the cost of three `stat` calls.
-pub struct TokenSource {
-    places: Places,
+pub struct TokenProvider {
+    paths: Paths,
     profile: String,
     target: Target,
     keyring: Box<dyn Keyring>,
-    kept: Mutex<Option<(Stamp, Found)>>,
+    cached: Mutex<Option<(FilesVersion, FoundToken)>>,
 }
 
-impl std::fmt::Debug for TokenSource {
+impl std::fmt::Debug for TokenProvider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenSource")
+        f.debug_struct("TokenProvider")
             .field("profile", &self.profile)
             .field("target", &self.target)
             .finish_non_exhaustive()
     }
 }
 
-impl TokenSource {
+impl TokenProvider {
     /// Takes the profile's name and the remote that its token is for.
     #[must_use]
-    pub fn new(places: Places, profile: String, target: Target, keyring: Box<dyn Keyring>) -> Self {
+    pub fn new(paths: Paths, profile: String, target: Target, keyring: Box<dyn Keyring>) -> Self {
         Self {
-            places,
+            paths,
             profile,
             target,
             keyring,
-            kept: Mutex::new(None),
+            cached: Mutex::new(None),
         }
     }
 
     /// Returns the token; blocks for files and keyring when it must look again.
     ///
-    /// `refused` is the token that the remote has just refused, if any: while it is the one kept,
+    /// `refused` is the token that the remote has just refused, if any: while it is the one cached,
     /// keyring and files are asked again.
     ///
     /// # Errors
     ///
     /// [`CredentialError`] when there is none, or when the profile is no longer this remote.
     pub fn token(&self, refused: Option<&Token>) -> Result<Token, CredentialError> {
-        let stamp = Stamp::of(&self.places);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((then, found)) = kept.as_ref()
-            && *then == stamp
+        let version = FilesVersion::current(&self.paths);
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((then, found)) = cached.as_ref()
+            && *then == version
             && refused != Some(&found.token)
         {
             return Ok(found.token.clone());
         }
-        *kept = None;
-        let found = self.look()?;
+        *cached = None;
+        let found = self.find()?;
         let token = found.token.clone();
-        *kept = Some((stamp, found));
+        *cached = Some((version, found));
         Ok(token)
     }
 
-    fn look(&self) -> Result<Found, CredentialError> {
-        let file = files::load(&self.places)?;
+    fn find(&self) -> Result<FoundToken, CredentialError> {
+        let file = files::load(&self.paths)?;
         let flags = Flags {
             profile: Some(self.profile.clone()),
             harbor: Vec::new(),
@@ -83,7 +83,7 @@ impl TokenSource {
             &profile,
             &file,
             self.keyring.as_ref(),
-            &self.places.token_file(),
+            &self.paths.token_file(),
         )
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use notify_rust::Notification;
 
-use super::Notice;
+use super::RunEndNotice;
 use crate::credentials::keyring::has_session_bus;
 use crate::settings::Environment;
 
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says why nothing can be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoDesktop {
+pub enum NotifyError {
     /// There is no session to show it in.
     #[error("there is no desktop session (no session bus)")]
     NoSession,
@@ -28,14 +28,14 @@ pub enum NoDesktop {
 
 /// Shows notifications.
 #[derive(Debug, Clone, Copy)]
-pub struct Desktop {
+pub struct DesktopNotifier {
     session: bool,
 }
 
-impl Desktop {
+impl DesktopNotifier {
     /// Takes the session from what the environment says.
     #[must_use]
-    pub fn of(environment: &Environment) -> Self {
+    pub fn new(environment: &Environment) -> Self {
         Self {
             // Without a bus its library would try to start one.
             session: !cfg!(target_os = "linux") || has_session_bus(environment),
@@ -46,8 +46,8 @@ impl Desktop {
     ///
     /// # Errors
     ///
-    /// [`NoDesktop`].
-    pub fn check(self) -> Result<(), NoDesktop> {
+    /// [`NotifyError`].
+    pub fn check(self) -> Result<(), NotifyError> {
         self.ask(|| {
             #[cfg(all(unix, not(target_os = "macos")))]
             notify_rust::get_server_information()?;
@@ -59,8 +59,8 @@ impl Desktop {
     ///
     /// # Errors
     ///
-    /// [`NoDesktop`].
-    pub fn show(self, notice: Notice) -> Result<(), NoDesktop> {
+    /// [`NotifyError`].
+    pub fn show(self, notice: RunEndNotice) -> Result<(), NotifyError> {
         self.ask(move || {
             let mut notification = Notification::new();
             notification
@@ -75,9 +75,9 @@ impl Desktop {
     fn ask(
         self,
         question: impl FnOnce() -> notify_rust::error::Result<()> + Send + 'static,
-    ) -> Result<(), NoDesktop> {
+    ) -> Result<(), NotifyError> {
         if !self.session {
-            return Err(NoDesktop::NoSession);
+            return Err(NotifyError::NoSession);
         }
         let (answer, wait) = sync_channel(1);
         let asking = std::thread::Builder::new().name("notification".to_owned());
@@ -85,12 +85,12 @@ impl Desktop {
             // Nobody listens any more when patience ran out.
             answer.send(question()).ok();
         });
-        asking.map_err(|error| NoDesktop::Unreachable(error.to_string()))?;
+        asking.map_err(|error| NotifyError::Unreachable(error.to_string()))?;
         match wait.recv_timeout(PATIENCE) {
-            Ok(answer) => answer.map_err(|error| NoDesktop::Unreachable(words(&error))),
-            Err(RecvTimeoutError::Timeout) => Err(NoDesktop::Silent),
+            Ok(answer) => answer.map_err(|error| NotifyError::Unreachable(words(&error))),
+            Err(RecvTimeoutError::Timeout) => Err(NotifyError::Silent),
             Err(RecvTimeoutError::Disconnected) => {
-                Err(NoDesktop::Unreachable("its library gave up".to_owned()))
+                Err(NotifyError::Unreachable("its library gave up".to_owned()))
             }
         }
     }

@@ -6,7 +6,7 @@
 mod desktop;
 
 #[cfg(feature = "notification")]
-pub use desktop::{Desktop, NoDesktop};
+pub use desktop::{DesktopNotifier, NotifyError};
 
 use crate::clean;
 use crate::event::{ObjectState, Progress};
@@ -16,15 +16,15 @@ const MOST: usize = 200;
 
 /// A notification, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct RunEndNotice {
     title: String,
     text: String,
 }
 
-impl Notice {
+impl RunEndNotice {
     /// Says how a run ended.
     #[must_use]
-    pub fn of_end(run: &ObjectState, progress: Option<&Progress>) -> Self {
+    pub fn new(run: &ObjectState, progress: Option<&Progress>) -> Self {
         let name = match run.name.as_str() {
             "" => &run.run_id,
             name => name,
@@ -80,9 +80,12 @@ mod tests {
     use crate::object::RawObject;
     use crate::routes::RunKind;
 
-    fn notice(run: &str, progress: Option<&Progress>) -> Notice {
+    fn notice(run: &str, progress: Option<&Progress>) -> RunEndNotice {
         let object = RawObject::parse(run).unwrap().unwrap();
-        Notice::of_end(&ObjectState::of_run(RunKind::Evaluation, &object), progress)
+        RunEndNotice::new(
+            &ObjectState::from_run(RunKind::Evaluation, &object),
+            progress,
+        )
     }
 
     #[test]

@@ -135,7 +135,7 @@ macro_rules! fields {
         impl $name {
             /// Reads the fields of `object`; what is not there stays `Null`.
             #[must_use]
-            pub fn of(object: &RawObject) -> Self {
+            pub fn from_object(object: &RawObject) -> Self {
                 serde_json::from_str(object.text()).unwrap_or_default()
             }
         }
@@ -274,7 +274,7 @@ fields! {
 
 fields! {
     /// The run that a row of a list over all runs belongs to.
-    RunMark {
+    RunReference {
         /// Its id.
         id,
         /// Its name.
@@ -293,7 +293,7 @@ mod tests {
         )
         .unwrap()
         .unwrap();
-        let fields = RunFields::of(&object);
+        let fields = RunFields::from_object(&object);
         assert_eq!(fields.id.text().as_deref(), Some("last"));
         assert_eq!(fields.name.text(), None);
         assert_eq!(fields.status, Scalar::Nested);

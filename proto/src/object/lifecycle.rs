@@ -2,7 +2,7 @@
 
 /// What a status means for syncing and watching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum Lifecycle {
     /// May still change by itself; a status that no table knows counts as active.
     Active,
     /// Ended.
@@ -10,7 +10,7 @@ pub enum Phase {
 }
 
 /// Statuses after which nothing changes by itself, of runs, evaluation runs and trials.
-pub const TERMINAL: &[&str] = &[
+pub const TERMINAL_STATUSES: &[&str] = &[
     "completed",
     "failed",
     "cancelled",
@@ -57,11 +57,14 @@ pub const TRIAL_STATUSES: &[&str] = &[
 
 /// Tells whether a status is the end; unknown ones are active.
 #[must_use]
-pub fn phase(status: &str) -> Phase {
-    if TERMINAL.iter().any(|t| t.eq_ignore_ascii_case(status)) {
-        Phase::Terminal
+pub fn lifecycle(status: &str) -> Lifecycle {
+    if TERMINAL_STATUSES
+        .iter()
+        .any(|t| t.eq_ignore_ascii_case(status))
+    {
+        Lifecycle::Terminal
     } else {
-        Phase::Active
+        Lifecycle::Active
     }
 }
 
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_unknown_status_is_active() {
-        assert_eq!(phase("warming-up"), Phase::Active);
-        assert_eq!(phase("Completed"), Phase::Terminal);
+        assert_eq!(lifecycle("warming-up"), Lifecycle::Active);
+        assert_eq!(lifecycle("Completed"), Lifecycle::Terminal);
     }
 }

@@ -14,8 +14,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use fields::{RunFields, RunMark, Scalar, TrialFields, TrialHarbor, TrialResult};
-pub use lifecycle::{EVALUATION_STATUSES, Phase, RUN_STATUSES, TERMINAL, TRIAL_STATUSES, phase};
+pub use fields::{RunFields, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult};
+pub use lifecycle::{
+    EVALUATION_STATUSES, Lifecycle, RUN_STATUSES, TERMINAL_STATUSES, TRIAL_STATUSES, lifecycle,
+};
 
 /// One JSON object, byte for byte as it arrived.
 #[derive(Debug, Clone)]
@@ -77,7 +79,7 @@ pub struct RawList {
 
 /// Says why a body is no list.
 #[derive(Debug, thiserror::Error)]
-pub enum NotAList {
+pub enum ListError {
     /// Not JSON at all, or cut off.
     #[error("the answer is not complete JSON")]
     Json(#[source] serde_json::Error),
@@ -90,8 +92,8 @@ pub enum NotAList {
 ///
 /// # Errors
 ///
-/// [`NotAList`] when there is no array to be found.
-pub fn parse_list(body: &[u8]) -> Result<RawList, NotAList> {
+/// [`ListError`] when there is no array to be found.
+pub fn parse_list(body: &[u8]) -> Result<RawList, ListError> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('[') {
@@ -99,8 +101,8 @@ pub fn parse_list(body: &[u8]) -> Result<RawList, NotAList> {
         fill(&mut list, text)?;
         return Ok(list);
     }
-    let wrapper: Wrapper = serde_json::from_str(text).map_err(NotAList::Json)?;
-    let array = wrapper.array.ok_or(NotAList::Shape)?;
+    let wrapper: Wrapper = serde_json::from_str(text).map_err(ListError::Json)?;
+    let array = wrapper.array.ok_or(ListError::Shape)?;
     let mut list = RawList {
         next_cursor: wrapper.next_cursor,
         total: wrapper.total,
@@ -111,8 +113,8 @@ pub fn parse_list(body: &[u8]) -> Result<RawList, NotAList> {
     Ok(list)
 }
 
-fn fill(list: &mut RawList, array: &str) -> Result<(), NotAList> {
-    let raws: Vec<Box<RawValue>> = serde_json::from_str(array).map_err(NotAList::Json)?;
+fn fill(list: &mut RawList, array: &str) -> Result<(), ListError> {
+    let raws: Vec<Box<RawValue>> = serde_json::from_str(array).map_err(ListError::Json)?;
     list.objects.reserve(raws.len());
     for raw in raws {
         match RawObject::from_raw(raw) {
@@ -186,12 +188,15 @@ mod tests {
             (1, Some("c"), Some(9))
         );
         assert_eq!(parse_list(br#"{"data":[{}]}"#).unwrap().objects.len(), 1);
-        assert!(matches!(parse_list(br#"{"id":"x"}"#), Err(NotAList::Shape)));
+        assert!(matches!(
+            parse_list(br#"{"id":"x"}"#),
+            Err(ListError::Shape)
+        ));
         assert!(matches!(
             parse_list(br#"[{"id":1}"#),
-            Err(NotAList::Json(_))
+            Err(ListError::Json(_))
         ));
-        assert!(matches!(parse_list(b"<html>"), Err(NotAList::Json(_))));
+        assert!(matches!(parse_list(b"<html>"), Err(ListError::Json(_))));
         assert_eq!(parse_list(b"[{\"a\":\"\xff\"}]").unwrap().objects.len(), 1);
     }
 

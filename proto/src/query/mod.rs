@@ -1,7 +1,7 @@
 //! Questions to a list: filter, order, then cut.
 //!
 //! The daemon answers them from SQL; without a daemon the CLI asks the remote
-//! for everything and applies the same question with [`apply`].
+//! for everything and applies the same question with [`apply_query`].
 
 mod row;
 mod sort;
@@ -9,9 +9,9 @@ mod trial_filter;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-pub use row::{Needle, Row, apply, key, written};
+pub use row::{Row, SearchText, apply_query, full_object_text, object_key};
 pub use sort::{Sort, SortKey};
-pub use trial_filter::{Compared, ErrorWanted, RewardWanted, TrialFilter};
+pub use trial_filter::{Comparison, ErrorFilter, RewardFilter, TrialFilter};
 
 use crate::time::UnixMs;
 
@@ -19,11 +19,11 @@ use crate::time::UnixMs;
 pub const DEFAULT_LIMIT: u64 = 20;
 
 /// Largest number in a question: what every JSON reader and SQLite can hold.
-pub const LARGEST_NUMBER: u64 = i64::MAX.unsigned_abs();
+pub const MAX_NUMBER: u64 = i64::MAX.unsigned_abs();
 
 /// Which list is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ListOf {
+pub enum ListKind {
     /// Runs or evaluation runs.
     Runs,
     /// Trials of a run.
@@ -34,7 +34,7 @@ pub enum ListOf {
 
 /// Says why a query string is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadQuery {
+pub enum QueryError {
     /// A number that is none, or is negative.
     #[error("`{name}` must be a whole number from 0 up, not `{given}`")]
     Number {
@@ -108,7 +108,7 @@ impl Default for ListQuery {
 impl ListQuery {
     /// Tells whether the question leaves anything out before the cut.
     #[must_use]
-    pub fn filters(&self) -> bool {
+    pub fn has_filters(&self) -> bool {
         !self.status.is_empty()
             || self.search.is_some()
             || self.since.is_some()
@@ -118,7 +118,7 @@ impl ListQuery {
 
     /// Writes the query string, without `?`.
     #[must_use]
-    pub fn query_string(&self, list: ListOf) -> String {
+    pub fn query_string(&self, list: ListKind) -> String {
         let mut pairs: Vec<(&str, String)> = vec![("limit", self.limit.to_string())];
         if self.offset > 0 {
             pairs.push(("offset", self.offset.to_string()));
@@ -138,7 +138,7 @@ impl ListQuery {
         if let Some(sort) = self.sort {
             pairs.push(("sort", sort.name(list)));
         }
-        if list != ListOf::Runs {
+        if list != ListKind::Runs {
             self.trials.write(&mut pairs);
         }
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -153,8 +153,8 @@ impl ListQuery {
     ///
     /// # Errors
     ///
-    /// [`BadQuery`] for a known parameter with a value that is none.
-    pub fn parse(list: ListOf, query: &str, default_limit: u64) -> Result<Self, BadQuery> {
+    /// [`QueryError`] for a known parameter with a value that is none.
+    pub fn parse(list: ListKind, query: &str, default_limit: u64) -> Result<Self, QueryError> {
         let mut out = Self {
             limit: default_limit,
             ..Self::default()
@@ -165,17 +165,14 @@ impl ListQuery {
                 .decode_utf8_lossy()
                 .into_owned();
             let number = |name| {
-                let read = value
-                    .parse()
-                    .ok()
-                    .filter(|number| *number <= LARGEST_NUMBER);
-                read.ok_or_else(|| BadQuery::Number {
+                let read = value.parse().ok().filter(|number| *number <= MAX_NUMBER);
+                read.ok_or_else(|| QueryError::Number {
                     name,
                     given: value.clone(),
                 })
             };
             let time = |name| {
-                UnixMs::parse(&value).ok_or_else(|| BadQuery::Time {
+                UnixMs::parse(&value).ok_or_else(|| QueryError::Time {
                     name,
                     given: value.clone(),
                 })
@@ -193,7 +190,7 @@ impl ListQuery {
                 "since" => out.since = Some(time("since")?),
                 "until" => out.until = Some(time("until")?),
                 "sort" => out.sort = Some(Sort::parse(list, &value)?),
-                _ if list != ListOf::Runs => out.trials.read(key, value)?,
+                _ if list != ListKind::Runs => out.trials.read(key, value)?,
                 _ => {}
             }
         }
@@ -222,18 +219,18 @@ mod tests {
             trials: TrialFilter::default(),
         };
         assert_eq!(
-            ListQuery::parse(ListOf::Runs, &query.query_string(ListOf::Runs), 20),
+            ListQuery::parse(ListKind::Runs, &query.query_string(ListKind::Runs), 20),
             Ok(query)
         );
         for bad in ["limit=-5", "limit=x", "offset=9223372036854775808"] {
             assert!(matches!(
-                ListQuery::parse(ListOf::Runs, bad, 20),
-                Err(BadQuery::Number { .. })
+                ListQuery::parse(ListKind::Runs, bad, 20),
+                Err(QueryError::Number { .. })
             ));
         }
         assert!(matches!(
-            ListQuery::parse(ListOf::Runs, "sort=reward", 20),
-            Err(BadQuery::Sort { .. })
+            ListQuery::parse(ListKind::Runs, "sort=reward", 20),
+            Err(QueryError::Sort { .. })
         ));
     }
 
@@ -249,13 +246,17 @@ mod tests {
             ("\u{c9}t\u{e9}", "an \u{e9}T\u{c9} run", true),
             ("longer than it", "short", false),
         ] {
-            assert_eq!(Needle::new(needle).is_in(hay), found, "{needle} in {hay}");
+            assert_eq!(
+                SearchText::new(needle).is_in(hay),
+                found,
+                "{needle} in {hay}"
+            );
         }
     }
 
     #[test]
     fn an_object_without_an_id_has_a_key_of_its_own() {
-        let row = |text| Row::of_run(&RawObject::parse(text).unwrap().unwrap()).id;
+        let row = |text| Row::from_run(&RawObject::parse(text).unwrap().unwrap()).id;
         let key = row(r#"{"name":"a"}"#);
         assert!(key.starts_with('~') && key.len() == 17, "{key}");
         assert_eq!(key, row(r#"{"name":"a"}"#));
@@ -277,10 +278,10 @@ mod tests {
             limit: 2,
             ..ListQuery::default()
         };
-        let (rows, total) = apply(ListOf::Runs, objects, &query);
+        let (rows, total) = apply_query(ListKind::Runs, objects, &query);
         assert_eq!(total, 50);
         assert_eq!(
-            rows.iter().map(|o| Row::of_run(o).id).collect::<Vec<_>>(),
+            rows.iter().map(|o| Row::from_run(o).id).collect::<Vec<_>>(),
             ["r049", "r048"]
         );
     }

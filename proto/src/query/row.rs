@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{ListOf, ListQuery, Sort, SortKey};
+use super::{ListKind, ListQuery, Sort, SortKey};
 use crate::object::{RawObject, RunFields, Scalar};
 use crate::time::UnixMs;
 use crate::trial::Trial;
@@ -10,7 +10,7 @@ use crate::trial::Trial;
 /// What a row is filtered and ordered by, read once per object.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// Key: its id, or one made from its text, see [`key`].
+    /// Key: its id, or one made from its text, see [`object_key`].
     pub id: String,
     /// Name or template name.
     pub name: String,
@@ -47,15 +47,15 @@ pub struct Row {
 impl Row {
     /// Reads a run or evaluation run.
     #[must_use]
-    pub fn of_run(object: &RawObject) -> Self {
-        Self::of_run_fields(object, &RunFields::of(object))
+    pub fn from_run(object: &RawObject) -> Self {
+        Self::from_run_fields(object, &RunFields::from_object(object))
     }
 
     /// Takes a run's row from fields that were read from `object` before.
     #[must_use]
-    pub fn of_run_fields(object: &RawObject, f: &RunFields) -> Self {
+    pub fn from_run_fields(object: &RawObject, f: &RunFields) -> Self {
         Self {
-            id: key(object, &f.id),
+            id: object_key(object, &f.id),
             name: f
                 .name
                 .text()
@@ -69,11 +69,11 @@ impl Row {
 
     /// Reads a trial.
     #[must_use]
-    pub fn of_trial(object: &RawObject) -> Self {
-        let trial = Trial::of(object);
+    pub fn from_trial(object: &RawObject) -> Self {
+        let trial = Trial::from_object(object);
         let f = &trial.fields;
         Self {
-            id: key(object, &f.id),
+            id: object_key(object, &f.id),
             name: text(&f.name),
             status: text(&f.status),
             created: instant(&f.created_at),
@@ -92,7 +92,7 @@ impl Row {
         }
     }
 
-    fn matches(&self, list: ListOf, query: &ListQuery, needle: Option<&Needle>) -> bool {
+    fn matches(&self, list: ListKind, query: &ListQuery, needle: Option<&SearchText>) -> bool {
         let status = query.status.is_empty()
             || query
                 .status
@@ -109,7 +109,7 @@ impl Row {
         let until = query
             .until
             .is_none_or(|at| self.created.is_some_and(|c| c < at));
-        let trial = list == ListOf::Runs || query.trials.fits(self);
+        let trial = list == ListKind::Runs || query.trials.matches(self);
         status && search && since && until && trial
     }
 
@@ -137,7 +137,7 @@ impl Row {
             SortKey::Cost => number(self.cost_usd, other.cost_usd),
             SortKey::Tokens => number(self.tokens, other.tokens),
             SortKey::Artifacts => self.artifacts.cmp(&other.artifacts),
-            // These are not in the row; `apply` orders by them itself.
+            // These are not in the row; `apply_query` orders by them itself.
             SortKey::Message | SortKey::Dataset | SortKey::Phase => Ordering::Equal,
         }
     }
@@ -146,8 +146,8 @@ impl Row {
 /// Returns what a trial says in a column that is too long or too rare to be kept in every row;
 /// empty for all other columns.
 #[must_use]
-pub fn written(object: &RawObject, key: SortKey) -> String {
-    let trial = Trial::of(object);
+pub fn full_object_text(object: &RawObject, key: SortKey) -> String {
+    let trial = Trial::from_object(object);
     match key {
         SortKey::Message => trial.error_message().unwrap_or_default(),
         SortKey::Dataset => text(&trial.harbor.dataset),
@@ -168,7 +168,7 @@ fn instant(value: &Scalar) -> Option<UnixMs> {
 ///
 /// An object without an id is kept and listed like any other; equal texts are one object.
 #[must_use]
-pub fn key(object: &RawObject, id: &Scalar) -> String {
+pub fn object_key(object: &RawObject, id: &Scalar) -> String {
     id.text().unwrap_or_else(|| {
         // FNV-1a: stable over releases, since the key is stored, and needs no crate.
         let hash = object
@@ -183,9 +183,9 @@ pub fn key(object: &RawObject, id: &Scalar) -> String {
 
 /// A text to look for without regard to case, character by character.
 #[derive(Debug, Clone)]
-pub struct Needle(String);
+pub struct SearchText(String);
 
-impl Needle {
+impl SearchText {
     /// Takes the text as given; no character in it means anything special.
     #[must_use]
     pub fn new(text: &str) -> Self {
@@ -219,24 +219,30 @@ fn fold(text: &str) -> String {
 /// in listed order, so the answer does not depend on the order that came in. Where two runs
 /// have trials of one id, the order of the runs that came in decides.
 #[must_use]
-pub fn apply(list: ListOf, objects: Vec<RawObject>, query: &ListQuery) -> (Vec<RawObject>, u64) {
+pub fn apply_query(
+    list: ListKind,
+    objects: Vec<RawObject>,
+    query: &ListQuery,
+) -> (Vec<RawObject>, u64) {
     let row = |object: &RawObject| match list {
-        ListOf::Runs => Row::of_run(object),
-        ListOf::Trials | ListOf::AllTrials => Row::of_trial(object),
+        ListKind::Runs => Row::from_run(object),
+        ListKind::Trials | ListKind::AllTrials => Row::from_trial(object),
     };
-    let needle = query.search.as_deref().map(Needle::new);
+    let needle = query.search.as_deref().map(SearchText::new);
     let mut rows: Vec<(Row, RawObject)> = objects
         .into_iter()
         .map(|o| (row(&o), o))
         .filter(|(r, _)| r.matches(list, query, needle.as_ref()))
         .collect();
-    let sort = query.sort.unwrap_or_else(|| Sort::default_of(list));
-    if sort.key.is_written() {
-        rows.sort_by_cached_key(|(row, object)| (written(object, sort.key), row.id.clone()));
+    let sort = query.sort.unwrap_or_else(|| Sort::default_for(list));
+    if sort.key.needs_full_object() {
+        rows.sort_by_cached_key(|(row, object)| {
+            (full_object_text(object, sort.key), row.id.clone())
+        });
     } else if sort.key != SortKey::Listed {
         rows.sort_by(|(a, _), (b, _)| a.compare(b, sort.key).then_with(|| a.id.cmp(&b.id)));
     }
-    if sort.descending() {
+    if sort.is_descending() {
         rows.reverse();
     }
     let total = rows.len() as u64;

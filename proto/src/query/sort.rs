@@ -1,6 +1,6 @@
 //! Orders of lists.
 
-use super::{BadQuery, ListOf};
+use super::{ListKind, QueryError};
 
 /// What a list can be ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,30 +73,30 @@ const OF_TRIALS: [(&str, SortKey); 20] = [
 impl SortKey {
     /// Every key that fits a list, with its name in options and query strings.
     #[must_use]
-    pub fn known(list: ListOf) -> &'static [(&'static str, SortKey)] {
+    pub fn supported_by(list: ListKind) -> &'static [(&'static str, SortKey)] {
         match list {
-            ListOf::Runs => &[
+            ListKind::Runs => &[
                 ("created", SortKey::Created),
                 ("id", SortKey::Id),
                 ("name", SortKey::Name),
                 ("status", SortKey::Status),
             ],
-            ListOf::Trials => &OF_TRIALS,
+            ListKind::Trials => &OF_TRIALS,
             // Over all runs there is no order in which a remote lists.
-            ListOf::AllTrials => &OF_TRIALS[1..],
+            ListKind::AllTrials => &OF_TRIALS[1..],
         }
     }
 
     /// Tells whether rows are ordered by what only the whole object says: no [`Row`](super::Row)
-    /// holds it, see [`written`](super::written).
+    /// holds it, see [`full_object_text`](super::full_object_text).
     #[must_use]
-    pub fn is_written(self) -> bool {
+    pub fn needs_full_object(self) -> bool {
         matches!(self, SortKey::Message | SortKey::Dataset | SortKey::Phase)
     }
 
     /// Tells whether the key's natural order is from high to low.
     #[must_use]
-    pub fn descends(self) -> bool {
+    pub fn is_descending_by_default(self) -> bool {
         matches!(
             self,
             SortKey::Created
@@ -124,10 +124,10 @@ pub struct Sort {
 impl Sort {
     /// Returns the list's own order.
     #[must_use]
-    pub fn default_of(list: ListOf) -> Self {
+    pub fn default_for(list: ListKind) -> Self {
         let key = match list {
-            ListOf::Runs | ListOf::AllTrials => SortKey::Created,
-            ListOf::Trials => SortKey::Listed,
+            ListKind::Runs | ListKind::AllTrials => SortKey::Created,
+            ListKind::Trials => SortKey::Listed,
         };
         Self {
             key,
@@ -137,27 +137,27 @@ impl Sort {
 
     /// Tells whether rows go from high to low.
     #[must_use]
-    pub fn descending(self) -> bool {
-        self.key.descends() != self.reversed
+    pub fn is_descending(self) -> bool {
+        self.key.is_descending_by_default() != self.reversed
     }
 
     /// Reads a key, turned round by a leading `-`.
     ///
     /// # Errors
     ///
-    /// [`BadQuery::Sort`] with the known keys.
-    pub fn parse(list: ListOf, text: &str) -> Result<Self, BadQuery> {
+    /// [`QueryError::Sort`] with the known keys.
+    pub fn parse(list: ListKind, text: &str) -> Result<Self, QueryError> {
         let (name, reversed) = text
             .strip_prefix('-')
             .map_or((text, false), |rest| (rest, true));
-        let found = SortKey::known(list)
+        let found = SortKey::supported_by(list)
             .iter()
             .find(|(known, _)| *known == name);
         found
             .map(|&(_, key)| Self { key, reversed })
-            .ok_or_else(|| BadQuery::Sort {
+            .ok_or_else(|| QueryError::Sort {
                 given: text.to_owned(),
-                known: SortKey::known(list)
+                known: SortKey::supported_by(list)
                     .iter()
                     .map(|(n, _)| *n)
                     .collect::<Vec<_>>()
@@ -165,8 +165,8 @@ impl Sort {
             })
     }
 
-    pub(super) fn name(self, list: ListOf) -> String {
-        let name = SortKey::known(list)
+    pub(super) fn name(self, list: ListKind) -> String {
+        let name = SortKey::supported_by(list)
             .iter()
             .find(|(_, k)| *k == self.key)
             .map_or("created", |(n, _)| n);

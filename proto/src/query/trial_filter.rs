@@ -6,7 +6,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::{BadQuery, Row};
+use super::{QueryError, Row};
 
 /// Conditions on trials; all that are given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -18,14 +18,14 @@ pub struct TrialFilter {
     /// Any of these tasks.
     pub task: Vec<String>,
     /// Any of these errors.
-    pub error: Vec<ErrorWanted>,
+    pub error: Vec<ErrorFilter>,
     /// All of these hold of the reward.
-    pub reward: Vec<RewardWanted>,
+    pub reward: Vec<RewardFilter>,
 }
 
 /// Which error a trial has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ErrorWanted {
+pub enum ErrorFilter {
     /// Some error.
     Any,
     /// No error.
@@ -36,18 +36,18 @@ pub enum ErrorWanted {
 
 /// A condition on the reward.
 #[derive(Debug, Clone, Copy)]
-pub enum RewardWanted {
+pub enum RewardFilter {
     /// There is one.
     Any,
     /// There is none.
     None,
     /// There is one, and it compares so with this number.
-    Is(Compared, f64),
+    Is(Comparison, f64),
 }
 
 /// How two numbers compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Compared {
+pub enum Comparison {
     /// `=`
     Equal,
     /// `!=`
@@ -62,7 +62,7 @@ pub enum Compared {
     AtLeast,
 }
 
-impl Compared {
+impl Comparison {
     /// All, those first that begin like others.
     const ALL: [(&'static str, Self); 6] = [
         ("!=", Self::Unequal),
@@ -75,7 +75,7 @@ impl Compared {
 
     /// Returns the sign, which SQL shares.
     #[must_use]
-    pub fn sign(self) -> &'static str {
+    pub fn operator(self) -> &'static str {
         let found = Self::ALL.iter().find(|(_, known)| *known == self);
         found.map_or("=", |(sign, _)| sign)
     }
@@ -94,13 +94,13 @@ impl Compared {
     }
 }
 
-impl RewardWanted {
+impl RewardFilter {
     /// Reads `none`, `any`, a number, or a comparison with one.
     ///
     /// # Errors
     ///
-    /// [`BadQuery::Reward`] for anything else.
-    pub fn parse(text: &str) -> Result<Self, BadQuery> {
+    /// [`QueryError::Reward`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
         let plain = text.trim();
         if plain.eq_ignore_ascii_case("none") {
             return Ok(Self::None);
@@ -108,15 +108,15 @@ impl RewardWanted {
         if plain.eq_ignore_ascii_case("any") {
             return Ok(Self::Any);
         }
-        let signs = Compared::ALL.into_iter();
+        let signs = Comparison::ALL.into_iter();
         let (compared, number) = signs
             .filter_map(|(sign, compared)| Some((compared, plain.strip_prefix(sign)?)))
             .next()
-            .unwrap_or((Compared::Equal, plain));
+            .unwrap_or((Comparison::Equal, plain));
         match number.trim().parse::<f64>() {
             // Adding zero makes -0 and 0 the same.
             Ok(number) if number.is_finite() => Ok(Self::Is(compared, number + 0.0)),
-            _ => Err(BadQuery::Reward {
+            _ => Err(QueryError::Reward {
                 given: text.to_owned(),
             }),
         }
@@ -124,7 +124,7 @@ impl RewardWanted {
 
     /// Tells whether a reward is as wanted.
     #[must_use]
-    pub fn fits(self, reward: Option<f64>) -> bool {
+    pub fn matches(self, reward: Option<f64>) -> bool {
         match (self, reward) {
             (Self::Any, reward) => reward.is_some(),
             (Self::None, reward) => reward.is_none(),
@@ -142,31 +142,31 @@ impl RewardWanted {
     }
 }
 
-impl PartialEq for RewardWanted {
+impl PartialEq for RewardFilter {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl Eq for RewardWanted {}
+impl Eq for RewardFilter {}
 
-impl Hash for RewardWanted {
+impl Hash for RewardFilter {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.key().hash(state);
     }
 }
 
-impl fmt::Display for RewardWanted {
+impl fmt::Display for RewardFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
             Self::None => f.write_str("none"),
-            Self::Is(compared, number) => write!(f, "{}{number}", compared.sign()),
+            Self::Is(compared, number) => write!(f, "{}{number}", compared.operator()),
         }
     }
 }
 
-impl ErrorWanted {
+impl ErrorFilter {
     /// Reads `any`, `none` or a type.
     #[must_use]
     pub fn parse(text: &str) -> Self {
@@ -179,7 +179,7 @@ impl ErrorWanted {
 
     /// Tells whether an error's type, empty for none, is wanted.
     #[must_use]
-    pub fn fits(&self, error: &str) -> bool {
+    pub fn matches(&self, error: &str) -> bool {
         match self {
             Self::Any => !error.is_empty(),
             Self::None => error.is_empty(),
@@ -206,7 +206,7 @@ impl TrialFilter {
     /// Tells whether an agent variant is wanted: by its whole name, or by what stands before the
     /// brackets that hold its model.
     #[must_use]
-    pub fn takes_agent(&self, variant: &str) -> bool {
+    pub fn matches_agent(&self, variant: &str) -> bool {
         let name = variant.split_once(" (").map_or(variant, |(name, _)| name);
         any(&self.agent, |wanted| {
             wanted.eq_ignore_ascii_case(variant) || wanted.eq_ignore_ascii_case(name)
@@ -215,7 +215,7 @@ impl TrialFilter {
 
     /// Tells whether a model is wanted: `provider/model`, or the model alone.
     #[must_use]
-    pub fn takes_model(&self, model: &str) -> bool {
+    pub fn matches_model(&self, model: &str) -> bool {
         let bare = model.rsplit_once('/').map_or(model, |(_, bare)| bare);
         any(&self.model, |wanted| {
             wanted.eq_ignore_ascii_case(model) || wanted.eq_ignore_ascii_case(bare)
@@ -224,24 +224,24 @@ impl TrialFilter {
 
     /// Tells whether a task is wanted.
     #[must_use]
-    pub fn takes_task(&self, task: &str) -> bool {
+    pub fn matches_task(&self, task: &str) -> bool {
         any(&self.task, |wanted| wanted.eq_ignore_ascii_case(task))
     }
 
     /// Tells whether an error's type, empty for none, is wanted.
     #[must_use]
-    pub fn takes_error(&self, error: &str) -> bool {
-        self.error.is_empty() || self.error.iter().any(|wanted| wanted.fits(error))
+    pub fn matches_error(&self, error: &str) -> bool {
+        self.error.is_empty() || self.error.iter().any(|wanted| wanted.matches(error))
     }
 
     /// Tells whether a trial is wanted.
     #[must_use]
-    pub fn fits(&self, row: &Row) -> bool {
-        self.takes_agent(&row.agent)
-            && self.takes_model(&row.model)
-            && self.takes_task(&row.task)
-            && self.takes_error(&row.error)
-            && self.reward.iter().all(|wanted| wanted.fits(row.reward))
+    pub fn matches(&self, row: &Row) -> bool {
+        self.matches_agent(&row.agent)
+            && self.matches_model(&row.model)
+            && self.matches_task(&row.task)
+            && self.matches_error(&row.error)
+            && self.reward.iter().all(|wanted| wanted.matches(row.reward))
     }
 
     /// Adds the parameters of a query string.
@@ -259,7 +259,7 @@ impl TrialFilter {
     }
 
     /// Reads one parameter; unknown ones are ignored, and so are empty ones.
-    pub(super) fn read(&mut self, name: &str, value: String) -> Result<(), BadQuery> {
+    pub(super) fn read(&mut self, name: &str, value: String) -> Result<(), QueryError> {
         if value.is_empty() {
             return Ok(());
         }
@@ -267,8 +267,8 @@ impl TrialFilter {
             "agent" => self.agent.push(value),
             "model" => self.model.push(value),
             "task" => self.task.push(value),
-            "error" => self.error.push(ErrorWanted::parse(&value)),
-            "reward" => self.reward.push(RewardWanted::parse(&value)?),
+            "error" => self.error.push(ErrorFilter::parse(&value)),
+            "reward" => self.reward.push(RewardFilter::parse(&value)?),
             _ => {}
         }
         Ok(())
@@ -281,7 +281,7 @@ fn any(wanted: &[String], fits: impl Fn(&String) -> bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ListOf, ListQuery, apply};
+    use super::super::{ListKind, ListQuery, apply_query};
     use super::*;
     use crate::object::RawObject;
 
@@ -298,12 +298,12 @@ mod tests {
             ("none", None, Some(0.0)),
             ("ANY", Some(0.0), None),
         ] {
-            let wanted = RewardWanted::parse(text).unwrap();
-            assert!(wanted.fits(fits) && !wanted.fits(fails), "{text}");
-            assert_eq!(RewardWanted::parse(&wanted.to_string()).unwrap(), wanted);
+            let wanted = RewardFilter::parse(text).unwrap();
+            assert!(wanted.matches(fits) && !wanted.matches(fails), "{text}");
+            assert_eq!(RewardFilter::parse(&wanted.to_string()).unwrap(), wanted);
         }
         for text in ["", "x", ">", "=>1", "nan", "inf", "1,2"] {
-            assert!(RewardWanted::parse(text).is_err(), "{text}");
+            assert!(RewardFilter::parse(text).is_err(), "{text}");
         }
     }
 
@@ -314,15 +314,15 @@ mod tests {
                 agent: vec!["a b".into(), "c".into()],
                 model: vec!["p/m".into()],
                 task: vec!["t&u".into()],
-                error: vec![ErrorWanted::Any, ErrorWanted::Type("E".into())],
+                error: vec![ErrorFilter::Any, ErrorFilter::Type("E".into())],
                 reward: vec![
-                    RewardWanted::Is(Compared::AtLeast, 0.5),
-                    RewardWanted::Is(Compared::Less, 1.0),
+                    RewardFilter::Is(Comparison::AtLeast, 0.5),
+                    RewardFilter::Is(Comparison::Less, 1.0),
                 ],
             },
             ..ListQuery::default()
         };
-        for list in [ListOf::Trials, ListOf::AllTrials] {
+        for list in [ListKind::Trials, ListKind::AllTrials] {
             let text = query.query_string(list);
             assert_eq!(
                 ListQuery::parse(list, &text, 20),
@@ -330,9 +330,9 @@ mod tests {
                 "{text}"
             );
         }
-        let runs = ListQuery::parse(ListOf::Runs, "reward=x&agent=y", 20);
+        let runs = ListQuery::parse(ListKind::Runs, "reward=x&agent=y", 20);
         assert_eq!(runs, Ok(ListQuery::default()));
-        assert!(ListQuery::parse(ListOf::Trials, "reward=x", 20).is_err());
+        assert!(ListQuery::parse(ListKind::Trials, "reward=x", 20).is_err());
     }
 
     #[test]
@@ -360,9 +360,9 @@ mod tests {
             ("reward=none", ""),
             ("agent=coder&error=none", "a"),
         ] {
-            let query = ListQuery::parse(ListOf::Trials, question, 0).unwrap();
-            let (rows, total) = apply(ListOf::Trials, objects.clone(), &query);
-            let ids: String = rows.iter().map(|row| Row::of_trial(row).id).collect();
+            let query = ListQuery::parse(ListKind::Trials, question, 0).unwrap();
+            let (rows, total) = apply_query(ListKind::Trials, objects.clone(), &query);
+            let ids: String = rows.iter().map(|row| Row::from_trial(row).id).collect();
             assert_eq!(
                 (ids.as_str(), total),
                 (found, found.len() as u64),

@@ -6,7 +6,7 @@ use http::Uri;
 
 /// Says why an address cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadAddress {
+pub enum AddressError {
     /// Not `https://host…` or `http://host…`.
     #[error("it is not a web address such as https://api.example")]
     NotWeb,
@@ -28,31 +28,31 @@ pub enum BadAddress {
 ///
 /// # Errors
 ///
-/// [`BadAddress`] for what no token should be sent to.
-pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, BadAddress> {
+/// [`AddressError`] for what no token should be sent to.
+pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressError> {
     let text = text.trim();
     if text.contains(['#', '?']) {
-        return Err(BadAddress::Query);
+        return Err(AddressError::Query);
     }
-    let uri: Uri = text.parse().map_err(|_| BadAddress::NotWeb)?;
-    let scheme = uri.scheme_str().ok_or(BadAddress::NotWeb)?;
+    let uri: Uri = text.parse().map_err(|_| AddressError::NotWeb)?;
+    let scheme = uri.scheme_str().ok_or(AddressError::NotWeb)?;
     let scheme = scheme.to_ascii_lowercase();
-    let authority = uri.authority().ok_or(BadAddress::NotWeb)?;
+    let authority = uri.authority().ok_or(AddressError::NotWeb)?;
     if authority.as_str().contains('@') {
-        return Err(BadAddress::UserInfo);
+        return Err(AddressError::UserInfo);
     }
     let host = authority.host().to_ascii_lowercase();
     let own_port = match scheme.as_str() {
         "https" => 443,
         "http" => 80,
-        _ => return Err(BadAddress::NotWeb),
+        _ => return Err(AddressError::NotWeb),
     };
     let bad_port = authority.port_u16().is_none() && authority.as_str().ends_with(':');
     if host.is_empty() || bad_port {
-        return Err(BadAddress::NotWeb);
+        return Err(AddressError::NotWeb);
     }
     if scheme == "http" && !insecure && !is_loopback(&host) {
-        return Err(BadAddress::Plain);
+        return Err(AddressError::Plain);
     }
     let port = authority
         .port_u16()
@@ -108,7 +108,7 @@ mod tests {
         ] {
             assert_eq!(
                 normalise_api_url(stranger, false),
-                Err(BadAddress::Plain),
+                Err(AddressError::Plain),
                 "{stranger}"
             );
             assert!(normalise_api_url(stranger, true).is_ok(), "{stranger}");
@@ -118,16 +118,16 @@ mod tests {
     #[test]
     fn what_is_no_plain_web_address_is_refused() {
         for (text, why) in [
-            ("https://user:pw@api.example", BadAddress::UserInfo),
-            ("https://127.0.0.1@evil.example", BadAddress::UserInfo),
-            ("ftp://api.example", BadAddress::NotWeb),
-            ("api.example", BadAddress::NotWeb),
-            ("/relative", BadAddress::NotWeb),
-            ("", BadAddress::NotWeb),
-            ("https://", BadAddress::NotWeb),
-            ("https://a b.example", BadAddress::NotWeb),
-            ("https://api.example/?x=1", BadAddress::Query),
-            ("https://api.example/#x", BadAddress::Query),
+            ("https://user:pw@api.example", AddressError::UserInfo),
+            ("https://127.0.0.1@evil.example", AddressError::UserInfo),
+            ("ftp://api.example", AddressError::NotWeb),
+            ("api.example", AddressError::NotWeb),
+            ("/relative", AddressError::NotWeb),
+            ("", AddressError::NotWeb),
+            ("https://", AddressError::NotWeb),
+            ("https://a b.example", AddressError::NotWeb),
+            ("https://api.example/?x=1", AddressError::Query),
+            ("https://api.example/#x", AddressError::Query),
         ] {
             assert_eq!(normalise_api_url(text, true), Err(why), "{text}");
         }

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use toml_edit::{DocumentMut, Item, TableLike};
 
 use super::SettingsError;
-use crate::paths::Places;
+use crate::paths::Paths;
 
 /// Our own preferences, in a file that the Python client neither reads nor rewrites.
 ///
 /// It would choke on a key outside any profile in `config.toml`.
 #[must_use]
-pub fn preferences_file(places: &Places) -> PathBuf {
-    places.home.join("docks.toml")
+pub fn preferences_file(paths: &Paths) -> PathBuf {
+    paths.home.join("docks.toml")
 }
 
 /// `config.toml`: a table per profile.
@@ -47,7 +47,7 @@ pub struct TokenFileOwner {
 
 /// One profile as it stands in the file.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredProfile {
     /// `api_url`, as written.
     pub api_url: Option<String>,
     /// `tenant_id`.
@@ -61,7 +61,7 @@ pub struct Stored {
     /// `ca_file`: certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// `gcs_…`, `gcp_…`, `aws_…` and `azure_…`.
-    pub extras: super::Extras,
+    pub artifact_settings: super::ArtifactSettings,
 }
 
 /// Splits directories at colons, as `PATH` is; a directory with a colon in its name can only be
@@ -72,16 +72,16 @@ pub(super) fn split_dirs(text: &std::ffi::OsStr) -> Vec<PathBuf> {
         .collect()
 }
 
-impl std::fmt::Debug for Stored {
+impl std::fmt::Debug for StoredProfile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stored")
+        f.debug_struct("StoredProfile")
             .field("api_url", &self.api_url)
             .field("tenant_id", &self.tenant_id)
             .field("token", &self.token.as_ref().map(|_| "hidden"))
             .field("harbor_jobs", &self.harbor_jobs)
             .field("insecure", &self.insecure)
             .field("ca_file", &self.ca_file)
-            .field("extras", &self.extras)
+            .field("artifact_settings", &self.artifact_settings)
             .finish()
     }
 }
@@ -155,7 +155,7 @@ impl ConfigFile {
     /// # Errors
     ///
     /// [`SettingsError::WrongType`] when one of its keys that we use holds no text.
-    pub fn profile(&self, name: &str) -> Result<Option<Stored>, SettingsError> {
+    pub fn profile(&self, name: &str) -> Result<Option<StoredProfile>, SettingsError> {
         let Some(table) = self.document.get(name).and_then(Item::as_table_like) else {
             return Ok(None);
         };
@@ -166,7 +166,7 @@ impl ConfigFile {
                 stores.insert(key, value);
             }
         }
-        Ok(Some(Stored {
+        Ok(Some(StoredProfile {
             api_url: text("api_url")?,
             tenant_id: text("tenant_id")?,
             token: text("token")?,
@@ -175,7 +175,7 @@ impl ConfigFile {
                 .unwrap_or_default(),
             ca_file: text("ca_file")?.map(PathBuf::from),
             insecure: text("insecure")?.is_some_and(|v| v.eq_ignore_ascii_case("true")),
-            extras: super::Extras {
+            artifact_settings: super::ArtifactSettings {
                 gcs_bucket: text("gcs_bucket")?,
                 gcp_project: text("gcp_project")?,
                 gcp_region: text("gcp_region")?,

@@ -17,10 +17,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use address::{BadAddress, normalise_api_url};
+pub use address::{AddressError, normalise_api_url};
 pub use edit::{check_profile_name, forget_token_file, remove_profile, set_profile};
 pub use edit::{record_token_file, set_default_profile};
-pub use file::{ConfigFile, Preferences, Stored, TokenFileOwner, preferences_file};
+pub use file::{ConfigFile, Preferences, StoredProfile, TokenFileOwner, preferences_file};
 pub use resolve::resolve;
 pub use store_keys::StoreKeys;
 
@@ -160,7 +160,7 @@ impl fmt::Display for Origin {
 
 /// One value and its origin, for `docks config explain`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
+pub struct ExplainedSetting {
     /// Name of the setting, as in the file.
     pub key: &'static str,
     /// Its value; never a token, which reads `set`.
@@ -185,9 +185,9 @@ pub struct Profile {
     /// Certificates to trust for this remote besides the system's.
     pub ca_file: Option<PathBuf>,
     /// Settings of object stores that the profile has.
-    pub extras: Extras,
+    pub artifact_settings: ArtifactSettings,
     /// Each value with its origin.
-    pub from: Vec<Explained>,
+    pub settings: Vec<ExplainedSetting>,
     /// Whether flags or environment changed the remote or its token, so that the daemon cannot
     /// look it up by the profile's name.
     pub adhoc: bool,
@@ -199,7 +199,7 @@ pub struct Profile {
 
 /// Keys of a profile that only artifacts need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Extras {
+pub struct ArtifactSettings {
     /// `gcs_bucket`.
     pub gcs_bucket: Option<String>,
     /// `gcp_project`.
@@ -275,12 +275,12 @@ pub enum SettingsError {
     },
     /// An address that may not be used.
     #[error("the address from {origin} cannot be used: {source}")]
-    BadAddress {
+    AddressError {
         /// Where it came from.
         origin: Origin,
         /// Why.
         #[source]
-        source: BadAddress,
+        source: AddressError,
     },
     /// A relative jobs directory would mean another place in every directory.
     #[error("the jobs directory from {origin} must be an absolute path, not `{}`", path.display())]
@@ -352,8 +352,8 @@ impl SettingsError {
             SettingsError::NoTenant { profile } => {
                 format!("Try `docks auth login -p {profile}`, or set DOCKS_TENANT_ID.")
             }
-            SettingsError::BadAddress {
-                source: BadAddress::Plain,
+            SettingsError::AddressError {
+                source: AddressError::Plain,
                 ..
             } => "Use https://, or write insecure = \"true\" in the profile.".to_owned(),
             SettingsError::TwoTargets { profile, other } => {

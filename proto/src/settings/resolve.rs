@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::file::split_dirs;
 use super::{
-    ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment, Explained, Flags, Origin, Profile,
-    SettingsError, Stored, Target, normalise_api_url,
+    ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment, ExplainedSetting, Flags, Origin,
+    Profile, SettingsError, StoredProfile, Target, normalise_api_url,
 };
 use crate::secret::Token;
 
@@ -27,13 +27,13 @@ pub fn resolve(
         return Err(SettingsError::TwoFlags);
     }
     let (name, named_by) = pick_name(flags, environment, file);
-    let mut from = vec![Explained {
+    let mut settings = vec![ExplainedSetting {
         key: "profile",
         value: name.clone(),
         origin: named_by.clone(),
     }];
     if let Some((dirs, origin)) = pick_jobs(flags, environment) {
-        return jobs(name, dirs, origin, true, from);
+        return jobs(name, dirs, origin, true, settings);
     }
     let stored = file.profile(&name)?;
     let known = stored.is_some();
@@ -44,9 +44,9 @@ pub fn resolve(
         if flags.profile.is_some() || (env_url.is_none() && env_tenant.is_none()) {
             one_target(&name, &stored)?;
             let origin = Origin::File(file.path().to_owned());
-            return jobs(name, stored.harbor_jobs, origin, false, from);
+            return jobs(name, stored.harbor_jobs, origin, false, settings);
         }
-        return api(name, Stored::default(), environment, file, from);
+        return api(name, StoredProfile::default(), environment, file, settings);
     }
     if !known && env_tenant.is_none() {
         return Err(match named_by {
@@ -58,8 +58,8 @@ pub fn resolve(
             },
         });
     }
-    from.reserve(4);
-    api(name, stored, environment, file, from)
+    settings.reserve(4);
+    api(name, stored, environment, file, settings)
 }
 
 fn pick_name(flags: &Flags, environment: &Environment, file: &ConfigFile) -> (String, Origin) {
@@ -91,13 +91,13 @@ fn jobs(
     dirs: Vec<PathBuf>,
     origin: Origin,
     adhoc: bool,
-    mut from: Vec<Explained>,
+    mut settings: Vec<ExplainedSetting>,
 ) -> Result<Profile, SettingsError> {
     if let Some(path) = dirs.iter().find(|dir| !dir.is_absolute()).cloned() {
         return Err(SettingsError::RelativeJobs { origin, path });
     }
     let target = Target::harbor_jobs(dirs);
-    from.push(Explained {
+    settings.push(ExplainedSetting {
         key: "harbor_jobs",
         value: target.to_string(),
         origin,
@@ -109,14 +109,14 @@ fn jobs(
         inline_token_from: None,
         insecure: false,
         ca_file: None,
-        extras: super::Extras::default(),
-        from,
+        artifact_settings: super::ArtifactSettings::default(),
+        settings,
         adhoc,
         owns_stored_tokens: false,
     })
 }
 
-fn one_target(profile: &str, stored: &Stored) -> Result<(), SettingsError> {
+fn one_target(profile: &str, stored: &StoredProfile) -> Result<(), SettingsError> {
     let other = if stored.api_url.is_some() {
         "api_url"
     } else if stored.tenant_id.is_some() {
@@ -132,10 +132,10 @@ fn one_target(profile: &str, stored: &Stored) -> Result<(), SettingsError> {
 
 fn api(
     name: String,
-    stored: Stored,
+    stored: StoredProfile,
     environment: &Environment,
     file: &ConfigFile,
-    mut from: Vec<Explained>,
+    mut settings: Vec<ExplainedSetting>,
 ) -> Result<Profile, SettingsError> {
     let in_file = || Origin::File(file.path().to_owned());
     let pick = |variable, over: &Option<String>, own: &Option<String>| {
@@ -154,7 +154,7 @@ fn api(
         && (!matches!(url_from, Origin::Environment(_))
             || normalise_api_url(&url, true).ok() == own_url);
     let api_url =
-        normalise_api_url(&url, insecure).map_err(|source| SettingsError::BadAddress {
+        normalise_api_url(&url, insecure).map_err(|source| SettingsError::AddressError {
             origin: url_from.clone(),
             source,
         })?;
@@ -173,7 +173,7 @@ fn api(
         .ok_or_else(|| SettingsError::NoTenant {
             profile: name.clone(),
         })?;
-    crate::id::check(&tenant).map_err(|problem| SettingsError::BadTenant {
+    crate::id::validate(&tenant).map_err(|problem| SettingsError::BadTenant {
         origin: tenant_from.clone(),
         problem: problem.to_string(),
     })?;
@@ -184,7 +184,8 @@ fn api(
     let adhoc = !owns_stored_tokens
         || stored.tenant_id.is_none()
         || matches!(inline_token_from, Some(Origin::Environment(_)));
-    let mut explain = |key, value: String, origin| from.push(Explained { key, value, origin });
+    let mut explain =
+        |key, value: String, origin| settings.push(ExplainedSetting { key, value, origin });
     explain("api_url", api_url.clone(), url_from);
     explain("tenant_id", tenant.clone(), tenant_from);
     if let Some(origin) = &inline_token_from {
@@ -196,17 +197,17 @@ fn api(
     if let Some(path) = &ca_file {
         explain("ca_file", path.display().to_string(), in_file());
     }
-    let extras = &stored.extras;
+    let artifact_settings = &stored.artifact_settings;
     for (key, value) in [
-        ("gcs_bucket", &extras.gcs_bucket),
-        ("gcp_project", &extras.gcp_project),
-        ("gcp_region", &extras.gcp_region),
+        ("gcs_bucket", &artifact_settings.gcs_bucket),
+        ("gcp_project", &artifact_settings.gcp_project),
+        ("gcp_region", &artifact_settings.gcp_region),
     ] {
         if let Some(value) = value {
             explain(key, value.clone(), in_file());
         }
     }
-    for (key, value) in extras.stores.explained() {
+    for (key, value) in artifact_settings.stores.explained() {
         explain(key, value.to_owned(), in_file());
     }
     Ok(Profile {
@@ -216,8 +217,8 @@ fn api(
         inline_token_from,
         insecure,
         ca_file,
-        extras: stored.extras,
-        from,
+        artifact_settings: stored.artifact_settings,
+        settings,
         adhoc,
         owns_stored_tokens,
     })
@@ -226,7 +227,7 @@ fn api(
 /// Takes `DOCKS_TOKEN`, else the profile's own key if it was written for this remote.
 fn inline_token(
     environment: &Environment,
-    stored: &Stored,
+    stored: &StoredProfile,
     owns_stored_tokens: bool,
     in_file: Origin,
 ) -> Result<(Option<Token>, Option<Origin>), SettingsError> {

@@ -55,7 +55,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     };
     let chosen = |flags: &Flags, environment: &Environment| {
         let profile = resolve(flags, environment, &file).unwrap();
-        (profile.name.clone(), profile.from[0].origin.clone())
+        (profile.name.clone(), profile.settings[0].origin.clone())
     };
     assert_eq!(chosen(&Flags::default(), &none).0, "two");
     assert_eq!(
@@ -220,8 +220,8 @@ fn insecure_covers_only_the_address_it_was_written_beside() {
     let without = text.replace("true", "false");
     assert!(matches!(
         resolve(&named("x"), &none, &file(&without)),
-        Err(SettingsError::BadAddress {
-            source: BadAddress::Plain,
+        Err(SettingsError::AddressError {
+            source: AddressError::Plain,
             ..
         })
     ));
@@ -231,7 +231,7 @@ fn insecure_covers_only_the_address_it_was_written_beside() {
     };
     assert!(matches!(
         resolve(&named("x"), &over, &file(text)),
-        Err(SettingsError::BadAddress { .. })
+        Err(SettingsError::AddressError { .. })
     ));
 }
 

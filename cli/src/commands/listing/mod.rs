@@ -4,9 +4,9 @@ use docks_proto::freshness::Freshness;
 use docks_proto::object::{
     EVALUATION_STATUSES, RUN_STATUSES, RawObject, RunFields, TRIAL_STATUSES, parse_list,
 };
-use docks_proto::query::{DEFAULT_LIMIT, ListOf, ListQuery, Sort, TrialFilter};
+use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery, Sort, TrialFilter};
 use docks_proto::routes::RunKind;
-use docks_proto::time::{UnixMs, parse_when};
+use docks_proto::time::{UnixMs, parse_point_in_time};
 use docks_proto::trial::Trial;
 use jiff::tz::TimeZone;
 
@@ -32,11 +32,11 @@ pub(super) enum Which<'a> {
 }
 
 impl Which<'_> {
-    fn list(self) -> ListOf {
+    fn list(self) -> ListKind {
         match self {
-            Which::Runs(_) => ListOf::Runs,
-            Which::Trials(_) => ListOf::Trials,
-            Which::AllTrials => ListOf::AllTrials,
+            Which::Runs(_) => ListKind::Runs,
+            Which::Trials(_) => ListKind::Trials,
+            Which::AllTrials => ListKind::AllTrials,
         }
     }
 
@@ -90,7 +90,7 @@ fn query(
 ) -> Result<ListQuery, Failure> {
     let when = |text: &Option<String>| {
         // The zone is read from files, so only for those who ask for times.
-        let read = |text: &String| parse_when(text, now, &zone());
+        let read = |text: &String| parse_point_in_time(text, now, &zone());
         let point = text.as_ref().map(read).transpose();
         point.map_err(|bad| Failure::usage(bad.to_string()))
     };
@@ -186,13 +186,13 @@ fn print<R>(
 fn quiet(context: &Context, which: Which<'_>, objects: &[RawObject]) {
     for object in objects {
         // A trial's id stands in the same field.
-        let Some(id) = RunFields::of(object).id.text() else {
+        let Some(id) = RunFields::from_object(object).id.text() else {
             continue;
         };
         match which {
             // Both ids, as `docks runs trial` takes them.
             Which::AllTrials => {
-                let run = Trial::of(object).run.id.text().unwrap_or_default();
+                let run = Trial::from_object(object).run.id.text().unwrap_or_default();
                 let (run, id) = (clean::line(&run), clean::line(&id));
                 context.output.line(format!("{run}\t{id}"));
             }

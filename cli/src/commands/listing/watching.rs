@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use docks_proto::freshness::Source as From;
+use docks_proto::freshness::AnsweredBy;
 use docks_proto::query::ListQuery;
 use docks_proto::time::UnixMs;
 use tokio::signal::unix::{SignalKind, signal};
@@ -95,9 +95,9 @@ impl Shown {
     fn take(&mut self, answered: Result<Answered, Failure>, now: UnixMs) -> Instant {
         match answered {
             Ok(answered) => {
-                let pause = match answered.freshness.source {
-                    From::Mirror => LOOK_EVERY,
-                    From::Remote => ASK_EVERY,
+                let pause = match answered.freshness.answered_by {
+                    AnsweredBy::Mirror => LOOK_EVERY,
+                    AnsweredBy::Remote => ASK_EVERY,
                 };
                 (self.answered, self.at, self.trouble) = (Some(answered), now, None);
                 Instant::now() + pause

@@ -9,7 +9,7 @@ pub(super) mod progress;
 use docks_artifacts::How;
 use docks_artifacts::download::{Downloader, Options, Outcome};
 use docks_artifacts::layout::Plan;
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
@@ -32,7 +32,7 @@ use progress::Progress;
 pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), Failure> {
     let ladder = Ladder::new(&context.global, Environment::of_process())?;
     let allowed = context.global.allowed();
-    let rungs = Rungs::new(&ladder, &context.output, allowed == Allowed::Default);
+    let rungs = Rungs::new(&ladder, &context.output, allowed == CachePolicy::Default);
     let source = Source::new(rungs, allowed, context.now, &context.output);
     let found = artifact_selection::find(context, &source, &args.run_id, &args.which).await?;
     let plan = found.plan(matches!(ladder.profile.target, Target::DocksApi { .. }));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use docks_proto::object::{Phase, RawObject, phase};
+use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use docks_proto::trial::Trial;
 use serde::Serialize;
 use serde_json::Value;
@@ -21,7 +21,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// Reads a trial.
     pub(super) fn of(object: &RawObject) -> Self {
-        let trial = Trial::of(object);
+        let trial = Trial::from_object(object);
         let fields = &trial.fields;
         let whole: Value = serde_json::from_str(object.text()).unwrap_or(Value::Null);
         Self {
@@ -35,7 +35,7 @@ impl Attempt {
     }
 
     fn ended(&self) -> bool {
-        phase(&self.status) == Phase::Terminal
+        lifecycle(&self.status) == Lifecycle::Terminal
     }
 
     /// A status that says so counts, whatever the reward; where it says nothing, the reward does.

@@ -3,7 +3,7 @@
 mod matrix;
 mod print;
 
-use docks_proto::freshness::Allowed;
+use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{RunFields, parse_list};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
@@ -28,12 +28,12 @@ pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Fai
     let allowed = context.global.allowed();
     let mut runs = Vec::new();
     for given in &args.run_ids {
-        let rungs = Rungs::new(&ladder, &context.output, allowed == Allowed::Default);
+        let rungs = Rungs::new(&ladder, &context.output, allowed == CachePolicy::Default);
         let source = Source::new(rungs, allowed, context.now, &context.output);
         let answered = source
             .ask(Question::Run(RunKind::Evaluation, given))
             .await?;
-        let fields = RunFields::of(&print_object::object(&print_object::text_of(
+        let fields = RunFields::from_object(&print_object::object(&print_object::text_of(
             &answered.body,
         ))?);
         let id = fields.id.text().unwrap_or_else(|| given.clone());

@@ -166,7 +166,7 @@ impl Printer<'_> {
             output.line(format!("{blank}==> {name} <=="));
             self.shown = Some(uri.to_owned());
         }
-        output.data(clean::text(piece));
+        output.data(clean::text_with_tabs(piece));
         if whole || self.grep.is_some() {
             output.data("\n");
         }

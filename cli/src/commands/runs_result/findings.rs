@@ -177,7 +177,7 @@ impl Findings {
             out.push_str(&painted(heading, Some(Ink::Bold), colour));
             out.push('\n');
             for line in lines.iter().flat_map(|text| text.lines()) {
-                let line = clean::text(line.as_bytes());
+                let line = clean::text_with_tabs(line.as_bytes());
                 out.push_str(&format!("  {}\n", painted(&line, ink, colour)));
             }
         };

@@ -169,7 +169,7 @@ impl Page {
         let most = if self.full { lines } else { MOST_LINES };
         let further = " ".repeat(indent.len());
         for (at, line) in text.lines().take(most).enumerate() {
-            let mut line = clean::text(line.as_bytes());
+            let mut line = clean::text_with_tabs(line.as_bytes());
             if !self.full
                 && let Some((end, _)) = line.char_indices().nth(MOST_CHARS)
             {

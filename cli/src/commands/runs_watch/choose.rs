@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use docks_proto::event::ObjectKind;
-use docks_proto::object::{Phase, RawObject, parse_list, phase};
+use docks_proto::object::{Lifecycle, RawObject, lifecycle, parse_list};
 use docks_proto::query::{ListQuery, Row};
 use docks_proto::routes::RunKind;
 use tokio::time::{Instant, sleep};
@@ -69,7 +69,7 @@ async fn once(asking: &Asking<'_>, args: &RunsWatch) -> Result<Vec<RunKey>, Fail
             ..ListQuery::default()
         };
         let rows = rows(asking, &query).await?;
-        let wanted = |row: &Row| !all_active || phase(&row.status) == Phase::Active;
+        let wanted = |row: &Row| !all_active || lifecycle(&row.status) == Lifecycle::Active;
         let wanted = rows.into_iter().filter(|(_, row)| wanted(row));
         keys.extend(wanted.map(|(kind, row)| (kind, row.id)));
     } else {
@@ -96,7 +96,7 @@ async fn rows(asking: &Asking<'_>, query: &ListQuery) -> Result<Vec<(ObjectKind,
         let list = parse_list(&answered.body)
             .map_err(|error| Failure::chain(Kind::Failed, "could not read the answer", &error))?;
         for object in &list.objects {
-            let row = Row::of_run(object);
+            let row = Row::from_run(object);
             if !found.iter().any(|(_, known)| known.id == row.id) {
                 found.push((kind.into(), row));
             }
@@ -125,5 +125,5 @@ async fn named(asking: &Asking<'_>, given: &str) -> Result<RunKey, Failure> {
 async fn one(asking: &Asking<'_>, kind: RunKind, given: &str) -> Result<RunKey, Failure> {
     let answered = asking.ask(Question::Run(kind, given)).await?;
     let object: RawObject = print_object::object(&print_object::text_of(&answered.body))?;
-    Ok((kind.into(), Row::of_run(&object).id))
+    Ok((kind.into(), Row::from_run(&object).id))
 }

@@ -33,7 +33,7 @@ pub(super) async fn watch(
             end = limits.over() => return Ok(end),
             heard = ear.next(model) => heard?,
         };
-        let was_blind = model.source.blind_since.is_some();
+        let was_blind = model.source.unreachable_since.is_some();
         let note = model.take(&heard.event);
         if context.global.format == Format::Jsonl {
             output.line(&heard.text);
@@ -42,8 +42,8 @@ pub(super) async fn watch(
         {
             output.line(line);
         }
-        if let Event::Source(source) = &heard.event {
-            match (&source.blind_since, &source.why) {
+        if let Event::Connection(source) = &heard.event {
+            match (&source.unreachable_since, &source.reason) {
                 (Some(since), why) => {
                     let why = why.as_deref().unwrap_or("unknown reason");
                     output.warn(format!("nothing is heard since {since}: {why}"));

@@ -13,7 +13,7 @@ const WIDE: usize = 200;
 
 /// Shows one evaluation run with its leaderboard.
 pub(crate) fn evaluation(object: &RawObject, scene: Scene, width: Option<usize>) -> Detail {
-    let run = RunFields::of(object);
+    let run = RunFields::from_object(object);
     let mut detail = Detail::default();
     detail.title("Evaluation run", rows::text(&run.id));
     detail.field("Name", rows::text(&run.name));

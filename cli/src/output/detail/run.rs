@@ -8,7 +8,7 @@ use crate::output::rows::{self, Scene};
 
 /// Shows one plain run.
 pub(crate) fn run(object: &RawObject, scene: Scene) -> Detail {
-    let run = RunFields::of(object);
+    let run = RunFields::from_object(object);
     let mut detail = Detail::default();
     detail.title("Run", rows::text(&run.id));
     detail.known("Name", run.name.text());

@@ -57,7 +57,7 @@ fn hostile_objects_leave_no_control_character() {
         evaluation(&object, scene(), Some(40)).print(false),
         trial(&object, scene(), Some(40)).print(false),
     ] {
-        let harmless = |c: char| c == '\n' || !(c.is_control() || clean::misleads(c));
+        let harmless = |c: char| c == '\n' || !(c.is_control() || clean::is_deceptive(c));
         assert!(text.chars().all(harmless), "{text:?}");
     }
 }

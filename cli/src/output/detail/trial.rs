@@ -16,7 +16,7 @@ const WIDE: usize = 200;
 
 /// Shows one trial: results, phases, steps and the artifacts that were found.
 pub(crate) fn trial(object: &RawObject, scene: Scene, width: Option<usize>) -> Detail {
-    let trial = Trial::of(object);
+    let trial = Trial::from_object(object);
     let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
     let fields = &trial.fields;
     let mut detail = Detail::default();

@@ -6,7 +6,7 @@ use super::{Cell, Fit, Rows, Show, Spec, id, status, text, time};
 
 /// Evaluation runs.
 pub(crate) const EVALUATIONS: Rows<RunFields> = Rows {
-    read: RunFields::of,
+    read: RunFields::from_object,
     none: "no evaluation runs found",
     columns: &[
         Spec::new("id", "ID", Fit::Id, Show::Always, |run, _| id(&run.id)),

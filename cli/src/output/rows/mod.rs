@@ -9,7 +9,7 @@ mod trials;
 
 use std::time::Duration;
 
-use docks_proto::object::{Phase, RawObject, Scalar, phase};
+use docks_proto::object::{Lifecycle, RawObject, Scalar, lifecycle};
 use docks_proto::time::UnixMs;
 
 use super::cell::{Cell, Ink};
@@ -182,7 +182,7 @@ pub(crate) fn status(value: &Scalar, scene: Scene) -> Cell {
         return Cell::missing();
     };
     let ink = status_ink(&status);
-    let old = phase(&status) == Phase::Active && scene.age >= ACTIVE_BOUND;
+    let old = lifecycle(&status) == Lifecycle::Active && scene.age >= ACTIVE_BOUND;
     let cell = Cell::new(&status).ink(ink);
     match when::age(scene.age).filter(|_| old) {
         Some(age) => cell.shown(format!("{status} ({age} ago)")),

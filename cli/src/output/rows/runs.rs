@@ -6,7 +6,7 @@ use super::{Cell, Fit, Rows, Show, Spec, id, status, text, time};
 
 /// Plain runs.
 pub(crate) const RUNS: Rows<RunFields> = Rows {
-    read: RunFields::of,
+    read: RunFields::from_object,
     none: "no runs found",
     columns: &[
         Spec::new("id", "ID", Fit::Id, Show::Always, |run, _| id(&run.id)),

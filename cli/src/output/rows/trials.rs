@@ -167,7 +167,7 @@ const ARTIFACTS: Spec<Trial> =
 
 /// Trials of an evaluation run.
 pub(crate) const TRIALS: Rows<Trial> = Rows {
-    read: Trial::of,
+    read: Trial::from_object,
     none: "no trials found",
     columns: &[
         ID, TASK, AGENT, MODEL, STATUS, REWARD, TESTS, DURATION, COST, TOKENS, ERROR, MESSAGE,
@@ -177,7 +177,7 @@ pub(crate) const TRIALS: Rows<Trial> = Rows {
 
 /// Trials of all evaluation runs.
 pub(crate) const ALL_TRIALS: Rows<Trial> = Rows {
-    read: Trial::of,
+    read: Trial::from_object,
     none: "no trials found",
     columns: &[
         RUN, RUN_ID, ID, TASK, AGENT, MODEL, STATUS, REWARD, TESTS, DURATION, COST, TOKENS, ERROR,

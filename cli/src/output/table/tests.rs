@@ -180,7 +180,7 @@ fn a_thousand_hostile_texts_leave_no_control_character() {
 
 fn harmless(text: &str) -> bool {
     text.chars()
-        .all(|c| c == '\n' || !(c.is_control() || clean::misleads(c)))
+        .all(|c| c == '\n' || !(c.is_control() || clean::is_deceptive(c)))
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use docks_proto::object::{Phase, phase};
+use docks_proto::object::{Lifecycle, lifecycle};
 
 use super::harbor::{Running, Stage};
 use crate::real::eventually;
@@ -24,14 +24,14 @@ fn ends(stage: &Stage, lines: &[String], name: &str, statuses: &[&str]) -> BTree
         .map(|line| line.split('\t').collect())
         .collect();
     let of_run = cells.iter().filter(|cells| cells[2].is_empty());
-    let ended = of_run.filter(|cells| phase(cells[4]) == Phase::Terminal);
+    let ended = of_run.filter(|cells| lifecycle(cells[4]) == Lifecycle::Terminal);
     let said: Vec<_> = ended.map(|cells| (cells[1], cells[4])).collect();
     let well = matches!(said[..], [(run, status)] if run == name && statuses.contains(&status));
     assert!(well, "{lines:#?}\n{}", stage.said());
     let mut ends = BTreeMap::new();
     for cells in cells.iter().filter(|cells| !cells[2].is_empty()) {
         *ends.entry(cells[2].to_owned()).or_default() +=
-            usize::from(phase(cells[4]) == Phase::Terminal);
+            usize::from(lifecycle(cells[4]) == Lifecycle::Terminal);
     }
     ends
 }

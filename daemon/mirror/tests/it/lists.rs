@@ -1,7 +1,7 @@
-//! Lists from the mirror are those that `query::apply` makes of the same objects.
+//! Lists from the mirror are those that `query::apply_query` makes of the same objects.
 
 use docks_proto::object::RawObject;
-use docks_proto::query::{ListOf, ListQuery, Row, Sort, SortKey, TrialFilter, apply};
+use docks_proto::query::{ListKind, ListQuery, Row, Sort, SortKey, TrialFilter, apply_query};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_mirror::{Provenance, Resolution};
@@ -111,8 +111,11 @@ fn an_object() -> impl Strategy<Value = RawObject> {
     )
 }
 
-fn a_query(list: ListOf) -> impl Strategy<Value = ListQuery> {
-    let keys: Vec<SortKey> = SortKey::known(list).iter().map(|(_, key)| *key).collect();
+fn a_query(list: ListKind) -> impl Strategy<Value = ListQuery> {
+    let keys: Vec<SortKey> = SortKey::supported_by(list)
+        .iter()
+        .map(|(_, key)| *key)
+        .collect();
     let statuses = prop::sample::select(&["failed", "Failed", "running", "7", "nothing"][..]);
     let needles = &["R1", "r", "%", "_", "", "\u{3a3}", "\u{e9}T", "L\0n", "~"][..];
     let at = prop::option::of(1_767_225_600_000i64 - 3..1_767_225_600_000 + 3);
@@ -137,14 +140,14 @@ fn a_query(list: ListOf) -> impl Strategy<Value = ListQuery> {
 }
 
 fn trial_filter(asked: &str) -> TrialFilter {
-    ListQuery::parse(ListOf::Trials, asked, 0).unwrap().trials
+    ListQuery::parse(ListKind::Trials, asked, 0).unwrap().trials
 }
 
 /// What a mirror keeps of objects with one key: the last.
-fn last_of_each(list: ListOf, objects: &[RawObject]) -> Vec<RawObject> {
+fn last_of_each(list: ListKind, objects: &[RawObject]) -> Vec<RawObject> {
     let key = |object: &RawObject| match list {
-        ListOf::Runs => Row::of_run(object).id,
-        ListOf::Trials | ListOf::AllTrials => Row::of_trial(object).id,
+        ListKind::Runs => Row::from_run(object).id,
+        ListKind::Trials | ListKind::AllTrials => Row::from_trial(object).id,
     };
     let kept = |(place, object): &(usize, &RawObject)| {
         !objects[place + 1..].iter().any(|o| key(o) == key(object))
@@ -155,9 +158,11 @@ fn last_of_each(list: ListOf, objects: &[RawObject]) -> Vec<RawObject> {
 
 /// What a mirror tells of a run's trials among those of others.
 fn marked(objects: &[RawObject], run: &str, name: &str) -> Vec<RawObject> {
-    let kept = last_of_each(ListOf::Trials, objects).into_iter();
-    kept.map(|trial| object(&docks_proto::trial::mark(trial.text(), run, name).unwrap()))
-        .collect()
+    let kept = last_of_each(ListKind::Trials, objects).into_iter();
+    kept.map(|trial| {
+        object(&docks_proto::trial::add_run_reference(trial.text(), run, name).unwrap())
+    })
+    .collect()
 }
 
 fn joined(rows: &[RawObject]) -> String {
@@ -171,10 +176,10 @@ proptest! {
     #[test]
     fn lists_are_those_of_apply(
         objects in prop::collection::vec(an_object(), 0..24),
-        of_runs in prop::collection::vec(a_query(ListOf::Runs), 8),
-        of_trials in prop::collection::vec(a_query(ListOf::Trials), 8),
+        of_runs in prop::collection::vec(a_query(ListKind::Runs), 8),
+        of_trials in prop::collection::vec(a_query(ListKind::Trials), 8),
         more in prop::collection::vec(an_object(), 0..12),
-        of_all in prop::collection::vec(a_query(ListOf::AllTrials), 8),
+        of_all in prop::collection::vec(a_query(ListKind::AllTrials), 8),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let place = Place::new();
@@ -185,21 +190,21 @@ proptest! {
             for query in of_runs {
                 let listing = mirror.list_runs(RunKind::Evaluation, &query).await.unwrap();
                 let (rows, total) =
-                    apply(ListOf::Runs, last_of_each(ListOf::Runs, &objects), &query);
+                    apply_query(ListKind::Runs, last_of_each(ListKind::Runs, &objects), &query);
                 prop_assert_eq!(body(&listing), joined(&rows), "{:?}", query);
                 prop_assert_eq!((listing.total, listing.returned), (total, rows.len() as u64));
             }
             for query in of_trials {
                 let listing = mirror.list_trials("r", &query).await.unwrap().unwrap();
                 let (rows, total) =
-                    apply(ListOf::Trials, last_of_each(ListOf::Trials, &objects), &query);
+                    apply_query(ListKind::Trials, last_of_each(ListKind::Trials, &objects), &query);
                 prop_assert_eq!(body(&listing), joined(&rows), "{:?}", query);
                 prop_assert_eq!((listing.total, listing.returned), (total, rows.len() as u64));
             }
             mirror.close().await;
             // What has no id is told by its text, which the mark changes.
             let with_id = |objects: &[RawObject]| -> Vec<RawObject> {
-                let with = objects.iter().filter(|o| !Row::of_trial(o).id.starts_with('~'));
+                let with = objects.iter().filter(|o| !Row::from_trial(o).id.starts_with('~'));
                 with.cloned().collect()
             };
             let (objects, more) = (with_id(&objects), with_id(&more));
@@ -213,7 +218,7 @@ proptest! {
             all.extend(marked(&more, "other", ""));
             for query in of_all {
                 let listing = mirror.list_all_trials(&query).await.unwrap();
-                let (rows, total) = apply(ListOf::AllTrials, all.clone(), &query);
+                let (rows, total) = apply_query(ListKind::AllTrials, all.clone(), &query);
                 prop_assert_eq!(body(&listing), joined(&rows), "{:?}", query);
                 prop_assert_eq!((listing.total, listing.returned), (total, rows.len() as u64));
             }
@@ -342,7 +347,7 @@ async fn a_list_over_all_runs_names_them_and_leaves_out_those_that_are_gone() {
         .await
         .unwrap();
     let ask = async |question: &str| {
-        let query = ListQuery::parse(ListOf::AllTrials, question, 20).unwrap();
+        let query = ListQuery::parse(ListKind::AllTrials, question, 20).unwrap();
         let listing = mirror.list_all_trials(&query).await.unwrap();
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&listing.body).unwrap();
         let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();

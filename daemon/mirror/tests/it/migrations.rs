@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use docks_proto::query::{ListOf, ListQuery};
+use docks_proto::query::{ListKind, ListQuery};
 use docks_proto::routes::RunKind;
 
 use crate::support::*;
@@ -83,7 +83,7 @@ async fn the_new_columns_of_old_trials_are_read_from_their_texts() {
         .unwrap();
     let (mirror, _) = old.try_open().unwrap();
     let ids = async |question: &str| {
-        let query = ListQuery::parse(ListOf::Trials, question, 0).unwrap();
+        let query = ListQuery::parse(ListKind::Trials, question, 0).unwrap();
         let listing = mirror.list_trials("old", &query).await.unwrap().unwrap();
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&listing.body).unwrap();
         let ids = rows.iter().map(|row| row["id"].as_str().unwrap());

@@ -214,5 +214,5 @@ fn sorted(body: &[u8]) -> Vec<String> {
 /// Returns the id in a text.
 pub(super) fn id_of(text: &str) -> String {
     let object = RawObject::parse(text).unwrap().unwrap();
-    RunFields::of(&object).id.text().unwrap()
+    RunFields::from_object(&object).id.text().unwrap()
 }

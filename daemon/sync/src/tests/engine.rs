@@ -82,7 +82,7 @@ async fn an_action_is_in_the_mirror_before_its_caller_goes_on() {
     let object = within(stage.handle.act(Action::Cancel, "r2"))
         .await
         .unwrap();
-    let status = RunFields::of(&object).status.text();
+    let status = RunFields::from_object(&object).status.text();
     assert_eq!(status.as_deref(), Some("cancelled"));
     let held = stage.mirror.run(RunKind::Evaluation, "r2").await.unwrap();
     assert_eq!(held.unwrap().status, "cancelled");

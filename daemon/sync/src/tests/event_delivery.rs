@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use docks_proto::event::{Change, Event, EventQuery, ObjectKind, Position, SourceState};
+use docks_proto::event::{Change, ConnectionState, Event, EventQuery, ObjectKind, Position};
 
 use docksd_events::{EngineHandle, EventFeed, Subscription, Wakeup};
 use docksd_mirror::Resource;
@@ -24,8 +24,8 @@ struct Unheard;
 impl EngineHandle for Unheard {
     fn mark_active(&self, _: &Resource) {}
 
-    fn connection_state(&self) -> SourceState {
-        SourceState::default()
+    fn connection_state(&self) -> ConnectionState {
+        ConnectionState::default()
     }
 }
 
@@ -118,15 +118,15 @@ impl Watcher {
                 self.seen.push(change);
             }
             Event::Resync(resync) => panic!("the history is there: {resync:?}"),
-            Event::Progress(_) | Event::Source(_) | Event::Unknown => {}
+            Event::Progress(_) | Event::Connection(_) | Event::Unknown => {}
         }
     }
 
     async fn check(&self, driver: &Driver, seed: u64) {
         let history = driver.mirror.events_after(0, 1_000_000).await.unwrap();
         let ends = |status: &str| {
-            use docks_proto::object::{Phase, phase};
-            phase(status) == Phase::Terminal
+            use docks_proto::object::{Lifecycle, lifecycle};
+            lifecycle(status) == Lifecycle::Terminal
         };
         let told: Vec<u64> = history
             .iter()
@@ -224,8 +224,8 @@ impl EngineHandle for Noted {
         self.0.lock().unwrap().push(what.clone());
     }
 
-    fn connection_state(&self) -> SourceState {
-        SourceState::default()
+    fn connection_state(&self) -> ConnectionState {
+        ConnectionState::default()
     }
 }
 

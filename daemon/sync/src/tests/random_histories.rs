@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use docks_proto::object::{Phase, phase};
+use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
@@ -51,7 +51,7 @@ impl History {
             }
             4..9 if pick < list.len() => {
                 let run = &mut list[pick];
-                if phase(run.status) == Phase::Terminal {
+                if lifecycle(run.status) == Lifecycle::Terminal {
                     return;
                 }
                 run.version += 1;
@@ -59,7 +59,7 @@ impl History {
                     .rng
                     .choice(["running", "running", "completed", "failed"])
                     .unwrap();
-                let ended = phase(run.status) == Phase::Terminal;
+                let ended = lifecycle(run.status) == Lifecycle::Terminal;
                 for (status, version) in run.trials.values_mut() {
                     if ended || self.rng.bool() {
                         *status = if ended { "passed" } else { "running" };
@@ -125,7 +125,7 @@ impl Watch {
                     );
                 }
                 assert!(self.lagged || !self.gone.contains(&id), "{id} is back");
-                if phase(&status) == Phase::Terminal {
+                if lifecycle(&status) == Lifecycle::Terminal {
                     self.ended.insert(id.clone(), status);
                 }
                 live.insert(id);

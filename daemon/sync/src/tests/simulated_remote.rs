@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use docks_proto::error::RemoteComplaint;
+use docks_proto::error::RemoteErrorBody;
 use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 
@@ -157,7 +157,7 @@ fn kind_index(kind: RunKind) -> usize {
 fn status(status: u16, retry_after: Option<Duration>) -> RemoteError {
     RemoteError::Status {
         status,
-        complaint: Box::new(RemoteComplaint::default()),
+        body: Box::new(RemoteErrorBody::default()),
         retry_after,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use docks_proto::object::{Phase, phase};
+use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 use serde_json::{Value, json};
@@ -105,7 +105,7 @@ impl RemoteData {
         let now = self.next_time();
         self.set(kind, id, "status", json!(status));
         self.set(kind, id, "updated_at", json!(now));
-        let ended = phase(status) == Phase::Terminal;
+        let ended = lifecycle(status) == Lifecycle::Terminal;
         self.set(
             kind,
             id,
@@ -145,7 +145,7 @@ impl RemoteData {
             Action::Stop | Action::Cancel => "cancelled",
             Action::Start => "running",
         };
-        if phase(&status) == Phase::Terminal {
+        if lifecycle(&status) == Lifecycle::Terminal {
             return Some(Err(format!("Run is already {status}")));
         }
         self.advance(kind, id, target);

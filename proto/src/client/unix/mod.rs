@@ -224,7 +224,7 @@ fn assemble(request: Request) -> Result<http::Request<Full<Bytes>>, SendError> {
     *assembled.uri_mut() = request
         .path
         .parse()
-        .map_err(|e| SendError::Unsendable(format!("`{}` is no path: {e}", request.path)))?;
+        .map_err(|e| SendError::InvalidRequest(format!("`{}` is no path: {e}", request.path)))?;
     *assembled.headers_mut() = request.headers;
     assembled
         .headers_mut()

@@ -8,7 +8,7 @@ use tokio::net::UnixListener;
 
 use super::*;
 use crate::client::{Client, ClientError, Transport};
-use crate::freshness::Allowed;
+use crate::freshness::CachePolicy;
 use crate::query::ListQuery;
 use crate::routes::RunKind;
 
@@ -124,7 +124,7 @@ async fn list(answer: &'static [u8]) -> Result<crate::client::Answer, ClientErro
     let (_dir, transport) = daemon(answer, false);
     let client = Client::new(Transport::Unix(transport), "t", HeaderMap::new()).unwrap();
     client
-        .list_runs(RunKind::Run, &ListQuery::default(), Allowed::Default)
+        .list_runs(RunKind::Run, &ListQuery::default(), CachePolicy::Default)
         .await
 }
 
@@ -150,14 +150,14 @@ async fn a_refusal_brings_the_daemons_own_words() {
     .await;
     let Err(ClientError::Refused {
         status,
-        complaint,
+        body,
         retry_after,
     }) = refused
     else {
         panic!("{refused:?}");
     };
     assert_eq!((status, retry_after), (409, Some(Duration::from_secs(3))));
-    assert_eq!(complaint.detail.unwrap().candidates[0].id, "a");
+    assert_eq!(body.detail.unwrap().candidates[0].id, "a");
 }
 
 #[tokio::test]

@@ -148,12 +148,12 @@ impl Walk {
                 Ok(list) => return Ok((limit, list)),
                 Err(ClientError::Refused {
                     status: status @ (400 | 413 | 422),
-                    complaint,
+                    body,
                     retry_after,
                 }) => {
                     refused = Some(ClientError::Refused {
                         status,
-                        complaint,
+                        body,
                         retry_after,
                     });
                 }
@@ -291,7 +291,7 @@ fn distinct(page: &RawList) -> u64 {
 
 /// An object's id, or its text when it has none.
 fn key(object: &RawObject) -> String {
-    RunFields::of(object)
+    RunFields::from_object(object)
         .id
         .text()
         .unwrap_or_else(|| object.text().to_owned())

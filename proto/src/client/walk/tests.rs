@@ -29,7 +29,7 @@ impl Habits {
         if self.refuses && limit > self.cap {
             return Err(ClientError::Refused {
                 status: 422,
-                complaint: Box::default(),
+                body: Box::default(),
                 retry_after: None,
             });
         }

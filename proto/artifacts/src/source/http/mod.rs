@@ -255,7 +255,7 @@ impl HttpSource {
             .no_gzip()
             .redirect(redirect::Policy::custom(within_origin));
         if let Some(path) = extra {
-            let certificates = ca_file::read_file(path).map_err(HttpError::CaFile)?;
+            let certificates = ca_file::read_certificates(path).map_err(HttpError::CaFile)?;
             builder = builder.tls_certs_merge(certificates);
         }
         let made = builder.build().map_err(HttpError::Setup)?;
