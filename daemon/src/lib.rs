@@ -1,6 +1,5 @@
 //! `docksd`: mirrors runs, trials and statuses of a remote and serves them on a Unix socket.
 
-pub mod answers;
 pub mod api;
 pub mod config;
 pub mod ending;
@@ -8,6 +7,7 @@ pub mod ends;
 pub mod hub;
 pub mod instance;
 pub mod limits;
+pub mod list_response;
 pub mod logging;
 pub mod on_end;
 pub mod pull;

@@ -15,7 +15,6 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +29,7 @@ pub use reader::Subscription;
 use ring::Ring;
 
 use docksd_mirror::{Mirror, MirrorError, Resource};
+use docksd_response_cache::{Limits, ResponseCache};
 
 /// Changes that are read at once.
 const BATCH: usize = 1_024;
@@ -37,8 +37,13 @@ const BATCH: usize = 1_024;
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two signs of interest; the engine remembers one for a minute.
 const TOUCH_TICKS: u64 = 10;
-/// StateSnapshot states that are kept for others who ask the same.
-const SNAPSHOTS: usize = 8;
+/// Present states kept for readers with the same query. One that is larger than all of this is still
+/// shared: each reader that waits for it would otherwise read and hold its own.
+const SNAPSHOTS: Limits = Limits {
+    bytes: 64 << 20,
+    entry_bytes: usize::MAX,
+    entries: 8,
+};
 
 /// Why the feed looks for changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +75,6 @@ struct State {
     ring: Ring,
     board: Board,
     followed: Followed,
-    snapshots: HashMap<EventQuery, Arc<Snapshot>>,
     publishing: bool,
     ticks: u64,
 }
@@ -81,6 +85,7 @@ pub struct EventFeed {
     attention: Arc<dyn EngineHandle>,
     state: Mutex<State>,
     mark: watch::Sender<Mark>,
+    snapshots: ResponseCache<Snapshot>,
     /// One present state is read at a time, so that many who come at once share it.
     reading: tokio::sync::Mutex<()>,
 }
@@ -94,6 +99,7 @@ impl EventFeed {
             attention,
             state: Mutex::default(),
             mark: watch::Sender::default(),
+            snapshots: ResponseCache::new(SNAPSHOTS),
             reading: tokio::sync::Mutex::default(),
         })
     }
@@ -114,7 +120,7 @@ impl EventFeed {
             if state.followed.readers() == 0 {
                 // Nobody read, so nothing was published: begin here.
                 state.ring = Ring::starting_at(end);
-                state.snapshots.clear();
+                self.snapshots.clear();
                 let posted = state.board.posted();
                 self.mark
                     .send_modify(|mark| (mark.seq, mark.posted) = (end.last_seq, posted));
@@ -167,7 +173,7 @@ impl EventFeed {
                 state.publishing = false;
                 state.ring = Ring::default();
                 state.board = Board::default();
-                state.snapshots.clear();
+                self.snapshots.clear();
                 return;
             }
         }

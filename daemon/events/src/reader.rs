@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use super::coalesce::coalesce;
 use super::frame::{Item, frame};
-use super::{BATCH, EventFeed, Mark, SNAPSHOTS};
+use super::{BATCH, EventFeed, Mark};
 use docksd_mirror::{HistoryBounds, MirrorError, admits};
+use docksd_response_cache::Cacheable;
 
 /// A reader further behind than this gets the changes of an object as one.
 const LAG: usize = 256;
@@ -22,6 +23,18 @@ pub(super) struct Snapshot {
     /// When it was read, in ticks of the feed.
     tick: u64,
     frames: Vec<Bytes>,
+}
+
+impl Cacheable for Snapshot {
+    type Version = u64;
+
+    fn version(&self) -> &u64 {
+        &self.tick
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.frames.iter().map(Bytes::len).sum()
+    }
 }
 
 /// What is to be sent before changes.
@@ -207,17 +220,13 @@ impl Subscription {
     /// Returns the present state, read before for somebody else if that joins on to what is at hand.
     async fn present(&self) -> Result<Arc<Snapshot>, MirrorError> {
         let _turn = self.feed.reading.lock().await;
+        // The changes since then follow, so the snapshot only has to be of this tick.
+        let (question, tick) = (self.wanted.path(), self.feed.state().ticks);
+        if let Some(found) = self.feed.snapshots.get(&question, &tick)
+            && self.feed.state().ring.after(found.seq, 1).is_some()
         {
-            let state = self.feed.state();
-            // What changed since follows it, so it only has to be young.
-            if let Some(found) = state.snapshots.get(&self.wanted)
-                && found.tick == state.ticks
-                && state.ring.after(found.seq, 1).is_some()
-            {
-                return Ok(Arc::clone(found));
-            }
+            return Ok(found);
         }
-        let tick = self.feed.state().ticks;
         let present = self.feed.mirror.state_snapshot(&self.wanted).await?;
         let objects = present.objects.into_iter().map(Event::State);
         let counts = present.progress.into_iter().map(Event::Progress);
@@ -226,11 +235,7 @@ impl Subscription {
             tick,
             frames: objects.chain(counts).map(|e| frame(&e, None)).collect(),
         });
-        let mut state = self.feed.state();
-        if state.snapshots.len() >= SNAPSHOTS {
-            state.snapshots.clear();
-        }
-        (state.snapshots).insert(self.wanted.clone(), Arc::clone(&snapshot));
+        self.feed.snapshots.insert(&question, &snapshot);
         Ok(snapshot)
     }
 }

@@ -16,7 +16,7 @@ use super::revalidate::{self, Ask, freshen};
 use super::run::question;
 use super::wait_for_first_sweep;
 use super::{Service, respond, status_seen};
-use crate::answers::{Answer, Of};
+use crate::list_response::{ListResponse, Volatility};
 use crate::registry::Source;
 use docksd_mirror::{Confirmation, Resource, StatusScope, UnsettledRun};
 use docksd_sync::FetchKey;
@@ -49,10 +49,10 @@ pub(super) async fn list(
         DEFAULT_LIMIT,
     )?;
     let resource = Resource::List(RunKind::Evaluation);
-    let of = Of::Changing { active: false };
+    let volatility = Volatility::Changing { active: false };
     let confirmed = source.mirror.confirmation(&resource).await?;
     let want = FetchKey::List(RunKind::Evaluation);
-    let mut from = freshen(&source, want, confirmed.as_ref(), of, ask).await?;
+    let mut from = freshen(&source, want, confirmed.as_ref(), volatility, ask).await?;
     wait_for_first_sweep::wait(&source, RunKind::Evaluation, ask.allowed).await?;
     if bring(&source, ask).await? {
         from = AnsweredBy::Remote;
@@ -62,19 +62,25 @@ pub(super) async fn list(
     watch(&source, &loose);
     let listing = source.mirror.list_all_trials(&query).await?;
     let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
-    let lacks = if loose.iter().any(|run| run.due) {
+    let incomplete = if loose.iter().any(|run| run.due) {
         Some("the trials of some runs are not mirrored yet, so rows may be missing")
     } else {
         (!confirmed.complete).then(|| wait_for_first_sweep::why(&source))
     };
     let active = loose.iter().any(|run| run.active);
-    let of = Of::Changing { active };
+    let volatility = Volatility::Changing { active };
     let seen = status_seen::seen(&source, StatusScope::Trials, &query, listing.total).await?;
-    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
-        .lacking(lacks)
-        .seen(seen);
+    let list = ListResponse::new(
+        version,
+        (listing.body, listing.total),
+        confirmed,
+        resource,
+        volatility,
+    )
+    .with_incomplete(incomplete)
+    .with_status_seen(seen);
     let now = service.monotonic();
-    Ok(respond::list(&source, question, version, answer, from, now))
+    Ok(respond::list(&source, question, list, from, now))
 }
 
 /// Fetches trials, one run after the other: those that were never mirrored as they ended, if they
@@ -118,8 +124,8 @@ async fn bring_one(source: &Source, run: &UnsettledRun, ask: Ask) -> Result<Answ
         validator: None,
         complete: true,
     });
-    let of = Of::Changing { active: run.active };
-    match freshen(source, want(run), confirmed.as_ref(), of, ask).await {
+    let volatility = Volatility::Changing { active: run.active };
+    match freshen(source, want(run), confirmed.as_ref(), volatility, ask).await {
         // It is gone since the list was read; the next sweep says so.
         Err(error) if revalidate::says_not_there(&error) => Ok(AnsweredBy::Mirror),
         other => other,

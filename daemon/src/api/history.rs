@@ -16,7 +16,7 @@ use docks_proto::time::UnixMs;
 use super::error::ApiError;
 use super::events::{any_run, tenant};
 use super::{Service, resolve_id, respond, revalidate};
-use crate::answers::Of;
+use crate::list_response::Volatility;
 use crate::registry::Source;
 use docksd_mirror::{Confirmation, Resource, StatusEvent};
 
@@ -70,11 +70,11 @@ pub(super) async fn of_one(
             .collect(),
         now: service.wall().rfc3339(),
     };
-    let of = resolve_id::of_run(shown);
+    let volatility = resolve_id::volatility_of_run(shown);
     let freshness = revalidate::freshness(
         &source,
         &resolve_id::confirmed(shown),
-        of,
+        volatility,
         AnsweredBy::Mirror,
     );
     Ok(respond::object(json(&history), &freshness))
@@ -143,8 +143,8 @@ pub(super) async fn changes(
     });
     let body = json(&changes.collect::<Vec<_>>());
     let confirmed = older(&source).await?;
-    let of = Of::Changing { active: false };
-    let freshness = revalidate::freshness(&source, &confirmed, of, AnsweredBy::Mirror);
+    let volatility = Volatility::Changing { active: false };
+    let freshness = revalidate::freshness(&source, &confirmed, volatility, AnsweredBy::Mirror);
     Ok(respond::object(body, &freshness))
 }
 

@@ -8,7 +8,7 @@ use docks_proto::time::UnixMs;
 use super::error::ApiError;
 use super::revalidate::{Ask, read_through, says_not_there};
 use super::wait_for_first_sweep;
-use crate::answers::Of;
+use crate::list_response::Volatility;
 use crate::registry::Source;
 use docksd_mirror::{Confirmation, Resolution, Resource, StoredObject};
 use docksd_sync::FetchKey;
@@ -115,10 +115,10 @@ pub(super) fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> Api
 }
 
 /// Returns what decides how soon something of this run is old.
-pub(super) fn of_run(run: &StoredObject) -> Of {
+pub(super) fn volatility_of_run(run: &StoredObject) -> Volatility {
     match lifecycle(&run.status) {
-        Lifecycle::Active => Of::Changing { active: true },
-        Lifecycle::Terminal => Of::Ended(run.confirmed_at),
+        Lifecycle::Active => Volatility::Changing { active: true },
+        Lifecycle::Terminal => Volatility::Ended(run.confirmed_at),
     }
 }
 

@@ -10,7 +10,7 @@ use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::routes;
 
 use super::revalidate::{Ask, freshness, is_too_old};
-use crate::answers::Answer;
+use crate::list_response::ListResponse;
 use crate::registry::Source;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -21,8 +21,8 @@ pub(super) fn ready(source: &Source, question: &str, ask: Ask, now: Duration) ->
         return None;
     }
     let version = source.mirror.data_version();
-    let answer = source.answers.get(question, version)?;
-    if is_too_old(source, &answer.confirmed, answer.of) {
+    let answer = source.lists.get(question, &version)?;
+    if is_too_old(source, &answer.confirmed, answer.volatility) {
         return None;
     }
     Some(send(source, &answer, AnsweredBy::Mirror, now))
@@ -32,23 +32,22 @@ pub(super) fn ready(source: &Source, question: &str, ask: Ask, now: Duration) ->
 pub(super) fn list(
     source: &Source,
     question: &str,
-    version: u64,
-    answer: Answer,
+    answer: ListResponse,
     from: AnsweredBy,
     now: Duration,
 ) -> Response {
     let answer = Arc::new(answer);
-    source.answers.put(question, version, &answer);
+    source.lists.insert(question, &answer);
     send(source, &answer, from, now)
 }
 
-fn send(source: &Source, answer: &Answer, from: AnsweredBy, now: Duration) -> Response {
-    if answer.tells(now) {
+fn send(source: &Source, answer: &ListResponse, from: AnsweredBy, now: Duration) -> Response {
+    if answer.is_mark_due(now) {
         source.sync.mark_watched(&answer.resource);
     }
-    let mut freshness = freshness(source, &answer.confirmed, answer.of, from);
+    let mut freshness = freshness(source, &answer.confirmed, answer.volatility, from);
     if freshness.stale_reason.is_none() {
-        freshness.stale_reason = answer.lacks.map(str::to_owned);
+        freshness.stale_reason = answer.incomplete.map(str::to_owned);
     }
     let mut response = Response::new(Body::from(answer.body.clone()));
     freshness.write_headers(response.headers_mut());

@@ -6,7 +6,7 @@ use docks_proto::freshness::{AnsweredBy, CachePolicy, Freshness};
 use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
-use crate::answers::Of;
+use crate::list_response::Volatility;
 use crate::registry::Source;
 use docksd_mirror::Confirmation;
 use docksd_remote::FaultClass;
@@ -57,7 +57,7 @@ pub(super) async fn freshen(
     source: &Source,
     want: FetchKey,
     confirmed: Option<&Confirmation>,
-    of: Of,
+    volatility: Volatility,
     ask: Ask,
 ) -> Result<AnsweredBy, ApiError> {
     let age = |confirmed| source.sync.freshness(Some(confirmed), false).age;
@@ -71,7 +71,7 @@ pub(super) async fn freshen(
         (CachePolicy::MaxAge(most), _) => met(source, want, ask.began.minus(most)).await,
         (CachePolicy::Default, None) => read_through(source, want, UnixMs(0)).await,
         (CachePolicy::Default, Some(confirmed)) => {
-            if !is_too_old(source, confirmed, of) {
+            if !is_too_old(source, confirmed, volatility) {
                 return Ok(AnsweredBy::Mirror);
             }
             let since = ask.began.minus(TOO_OLD);
@@ -122,8 +122,12 @@ async fn wait(
 }
 
 /// Tells whether an answer is so old that it is given only to those who ask for it.
-pub(super) fn is_too_old(source: &Source, confirmed: &Confirmation, of: Of) -> bool {
-    let at = latest(confirmed, of);
+pub(super) fn is_too_old(
+    source: &Source,
+    confirmed: &Confirmation,
+    volatility: Volatility,
+) -> bool {
+    let at = latest(confirmed, volatility);
     source.sync.freshness(Some(&at), false).age > TOO_OLD
 }
 
@@ -131,13 +135,15 @@ pub(super) fn is_too_old(source: &Source, confirmed: &Confirmation, of: Of) -> b
 pub(super) fn freshness(
     source: &Source,
     confirmed: &Confirmation,
-    of: Of,
+    volatility: Volatility,
     from: AnsweredBy,
 ) -> Freshness {
-    let active = of == Of::Changing { active: true };
+    let active = volatility == Volatility::Changing { active: true };
     let mut freshness = source.sync.freshness(Some(confirmed), active);
-    if let Of::Ended(_) = of {
-        let proof = source.sync.freshness(Some(&latest(confirmed, of)), false);
+    if let Volatility::Ended(_) = volatility {
+        let proof = source
+            .sync
+            .freshness(Some(&latest(confirmed, volatility)), false);
         freshness.stale_reason = proof.stale_reason.filter(|_| proof.age > ENDED_BOUND);
     }
     freshness.answered_by = from;
@@ -145,9 +151,9 @@ pub(super) fn freshness(
 }
 
 /// What has ended changes no more: it is as good as the last proof that it has ended.
-fn latest(confirmed: &Confirmation, of: Of) -> Confirmation {
+fn latest(confirmed: &Confirmation, volatility: Volatility) -> Confirmation {
     let mut latest = confirmed.clone();
-    if let Of::Ended(seen) = of {
+    if let Volatility::Ended(seen) = volatility {
         latest.at = latest.at.max(seen);
     }
     latest

@@ -16,7 +16,7 @@ use super::resolve_id;
 use super::revalidate::{self, freshen};
 use super::wait_for_first_sweep;
 use super::{Service, respond, status_seen};
-use crate::answers::{Answer, Of};
+use crate::list_response::{ListResponse, Volatility};
 use crate::registry::Source;
 use docksd_mirror::{Resource, StatusScope};
 use docksd_sync::FetchKey;
@@ -61,9 +61,16 @@ async fn list_kind(
     }
     let query = ListQuery::parse(ListKind::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
     let resource = Resource::List(kind);
-    let of = Of::Changing { active: false };
+    let volatility = Volatility::Changing { active: false };
     let confirmed = source.mirror.confirmation(&resource).await?;
-    let from = freshen(&source, FetchKey::List(kind), confirmed.as_ref(), of, ask).await?;
+    let from = freshen(
+        &source,
+        FetchKey::List(kind),
+        confirmed.as_ref(),
+        volatility,
+        ask,
+    )
+    .await?;
     let mut version = source.mirror.data_version();
     let mut listing = source.mirror.list_runs(kind, &query).await?;
     if wait_for_first_sweep::lacks_rows(&query, &listing)
@@ -72,17 +79,23 @@ async fn list_kind(
         version = source.mirror.data_version();
         listing = source.mirror.list_runs(kind, &query).await?;
     }
-    let lacks = wait_for_first_sweep::lacks_rows(&query, &listing)
+    let incomplete = wait_for_first_sweep::lacks_rows(&query, &listing)
         .then(|| wait_for_first_sweep::why(&source));
     let active = wait_for_first_sweep::shows_active(&listing);
     let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
-    let of = Of::Changing { active };
+    let volatility = Volatility::Changing { active };
     let seen = status_seen::seen(&source, StatusScope::Runs(kind), &query, listing.total).await?;
-    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of)
-        .lacking(lacks)
-        .seen(seen);
+    let list = ListResponse::new(
+        version,
+        (listing.body, listing.total),
+        confirmed,
+        resource,
+        volatility,
+    )
+    .with_incomplete(incomplete)
+    .with_status_seen(seen);
     let now = service.monotonic();
-    Ok(respond::list(&source, question, version, answer, from, now))
+    Ok(respond::list(&source, question, list, from, now))
 }
 
 /// Returns what an answer is kept under: the path says which list, the query which part.
@@ -125,10 +138,10 @@ async fn get_kind(
     } else if stored.gone_at.is_none() || !ask.takes_anything() {
         let want = FetchKey::Run(kind, stored.id.clone());
         let confirmed = resolve_id::confirmed(&stored);
-        let of = resolve_id::of_run(&stored);
+        let volatility = resolve_id::volatility_of_run(&stored);
         // An answer that takes back an end is believed when it is given twice.
         for _ in 0..2 {
-            from = freshen(&source, want.clone(), Some(&confirmed), of, ask)
+            from = freshen(&source, want.clone(), Some(&confirmed), volatility, ask)
                 .await
                 .map_err(|error| not_there(error, kind, given))?;
             if from == AnsweredBy::Remote {
@@ -143,8 +156,9 @@ async fn get_kind(
         return Err(resolve_id::no_run(kind, given, stored.gone_at));
     }
     resolve_id::touch_run(&source, kind, &stored);
-    let of = resolve_id::of_run(&stored);
-    let freshness = revalidate::freshness(&source, &resolve_id::confirmed(&stored), of, from);
+    let volatility = resolve_id::volatility_of_run(&stored);
+    let freshness =
+        revalidate::freshness(&source, &resolve_id::confirmed(&stored), volatility, from);
     Ok(respond::object(stored.text, &freshness))
 }
 
@@ -220,11 +234,11 @@ async fn act(
         .map_err(|error| not_there(ApiError::Sync(error), kind, given))?;
     tracing::info!(action = action.segment(), run = found.id, "carried out");
     let stored = again(&source, kind, &found.id).await?;
-    let of = resolve_id::of_run(&stored);
+    let volatility = resolve_id::volatility_of_run(&stored);
     let freshness = revalidate::freshness(
         &source,
         &resolve_id::confirmed(&stored),
-        of,
+        volatility,
         AnsweredBy::Remote,
     );
     Ok(respond::object(object.text().to_owned(), &freshness))

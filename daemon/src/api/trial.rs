@@ -15,7 +15,7 @@ use super::resolve_id;
 use super::revalidate::{self, freshen};
 use super::run::question;
 use super::{Service, respond, status_seen};
-use crate::answers::Answer;
+use crate::list_response::ListResponse;
 use docksd_mirror::{Resource, StatusScope};
 use docksd_sync::FetchKey;
 
@@ -40,11 +40,11 @@ pub(super) async fn list(
     if run.gone_at.is_some() {
         return Err(resolve_id::no_run(RunKind::Evaluation, &given, run.gone_at));
     }
-    let of = resolve_id::of_run(&run);
+    let volatility = resolve_id::volatility_of_run(&run);
     let resource = Resource::Trials(run.id.clone());
     let confirmed = source.mirror.confirmation(&resource).await?;
     let want = FetchKey::Trials(run.id.clone());
-    let from = freshen(&source, want, confirmed.as_ref(), of, ask)
+    let from = freshen(&source, want, confirmed.as_ref(), volatility, ask)
         .await
         .map_err(|error| {
             if revalidate::says_not_there(&error) {
@@ -58,9 +58,16 @@ pub(super) async fn list(
     let listing = listing.ok_or(ApiError::NotCached)?;
     let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
     let seen = status_seen::seen(&source, StatusScope::Trials, &query, listing.total).await?;
-    let answer = Answer::new(listing.body, listing.total, confirmed, resource, of).seen(seen);
+    let list = ListResponse::new(
+        version,
+        (listing.body, listing.total),
+        confirmed,
+        resource,
+        volatility,
+    )
+    .with_status_seen(seen);
     let now = service.monotonic();
-    Ok(respond::list(&source, question, version, answer, from, now))
+    Ok(respond::list(&source, question, list, from, now))
 }
 
 /// `GET /tenants/{tenant}/harbor/runs/{id}/trials/{trial}`
@@ -84,7 +91,7 @@ pub(super) async fn get(
         given: given.clone(),
     };
     let mut stored = resolve_id::trial(&source, &run.id, &given, ask).await?;
-    let of = resolve_id::of_run(&run);
+    let volatility = resolve_id::volatility_of_run(&run);
     let mut from = AnsweredBy::Remote;
     if stored.confirmed_at < ask.began {
         let want = FetchKey::Trial {
@@ -94,7 +101,7 @@ pub(super) async fn get(
         let confirmed = resolve_id::confirmed(&stored);
         // An answer that takes back an end is believed when it is given twice.
         for _ in 0..2 {
-            from = freshen(&source, want.clone(), Some(&confirmed), of, ask)
+            from = freshen(&source, want.clone(), Some(&confirmed), volatility, ask)
                 .await
                 .map_err(|error| {
                     if revalidate::says_not_there(&error) {
@@ -113,6 +120,7 @@ pub(super) async fn get(
         }
     }
     source.sync.mark_watched(&Resource::Trials(run.id.clone()));
-    let freshness = revalidate::freshness(&source, &resolve_id::confirmed(&stored), of, from);
+    let freshness =
+        revalidate::freshness(&source, &resolve_id::confirmed(&stored), volatility, from);
     Ok(respond::object(stored.text, &freshness))
 }

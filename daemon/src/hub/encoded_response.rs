@@ -4,22 +4,22 @@
 //! A thousand mirrors ask the same few questions every few seconds. Whether an answer is still
 //! the kept one is decided by its bytes, so nothing old is ever sent.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
+use docksd_response_cache::{Cacheable, Limits};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ring::digest::{SHA256, digest};
 
-/// Bytes kept in all.
-const MOST_BYTES: usize = 32 << 20;
-/// Larger answers are made anew each time.
-const LARGEST: usize = 8 << 20;
-/// Questions kept.
-const MOST_ENTRIES: usize = 1_024;
+/// What one hub keeps.
+pub(super) const LIMITS: Limits = Limits {
+    bytes: 32 << 20,
+    entry_bytes: 8 << 20,
+    entries: 1_024,
+};
 /// Below this an answer fits one packet anyway.
 const WORTH_PACKING: usize = 1_024;
 /// Bytes of a hash that a validator shows; that many random ones never meet by chance.
@@ -27,7 +27,7 @@ const TAG_BYTES: usize = 16;
 
 /// One answer, ready to send.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct EncodedResponse {
     source: Bytes,
     /// What is sent.
     pub(super) body: Bytes,
@@ -36,7 +36,7 @@ pub(super) struct Ready {
     packed: OnceLock<Option<Bytes>>,
 }
 
-impl Ready {
+impl EncodedResponse {
     /// Makes an answer of `body`, which was made of `source`.
     pub(super) fn new(source: Bytes, body: Bytes) -> Self {
         let hash = digest(&SHA256, &body);
@@ -67,11 +67,6 @@ impl Ready {
     pub(super) fn is_packed(&self) -> bool {
         self.body.len() < WORTH_PACKING || self.packed.get().is_some()
     }
-
-    /// Bytes that keeping it takes, with room for the compressed form.
-    fn cost(&self) -> usize {
-        self.source.len() + self.body.len() + self.body.len() / 4
-    }
 }
 
 fn pack(body: &[u8]) -> io::Result<Bytes> {
@@ -81,43 +76,16 @@ fn pack(body: &[u8]) -> io::Result<Bytes> {
     Ok(encoder.finish()?.into())
 }
 
-/// The kept answers of one hub.
-#[derive(Debug, Default)]
-pub(super) struct Shelf {
-    kept: Mutex<Kept>,
-}
+impl Cacheable for EncodedResponse {
+    type Version = Bytes;
 
-#[derive(Debug, Default)]
-struct Kept {
-    bytes: usize,
-    answers: HashMap<String, Arc<Ready>>,
-}
-
-impl Shelf {
-    /// Returns the answer that was made of these bytes for this question.
-    pub(super) fn get(&self, question: &str, source: &Bytes) -> Option<Arc<Ready>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = kept.answers.get(question).cloned()?;
-        drop(kept);
-        (ready.source == source).then_some(ready)
+    fn version(&self) -> &Bytes {
+        &self.source
     }
 
-    /// Keeps an answer.
-    pub(super) fn put(&self, question: String, ready: &Arc<Ready>) {
-        let cost = ready.cost() + question.len();
-        if cost > LARGEST {
-            return;
-        }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = kept.answers.remove(&question) {
-            kept.bytes -= old.cost() + question.len();
-        }
-        if kept.bytes + cost > MOST_BYTES || kept.answers.len() >= MOST_ENTRIES {
-            // Few questions are asked often, and those come back at once.
-            *kept = Kept::default();
-        }
-        kept.bytes += cost;
-        kept.answers.insert(question, Arc::clone(ready));
+    /// Counts room for the compressed form, which is made later.
+    fn size_bytes(&self) -> usize {
+        self.source.len() + self.body.len() + self.body.len() / 4
     }
 }
 
@@ -155,54 +123,57 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use docksd_response_cache::ResponseCache;
     use std::io::Read;
+    use std::sync::Arc;
 
-    fn ready(text: &str) -> Arc<Ready> {
+    fn encoded(text: &str) -> Arc<EncodedResponse> {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        Arc::new(Ready::new(bytes.clone(), bytes))
+        Arc::new(EncodedResponse::new(bytes.clone(), bytes))
     }
 
     #[test]
-    fn an_answer_is_kept_for_its_very_bytes_only() {
-        let shelf = Shelf::default();
-        shelf.put("q".into(), &ready("[1]"));
-        assert!(shelf.get("q", &Bytes::from_static(b"[1]")).is_some());
-        assert!(shelf.get("q", &Bytes::from_static(b"[2]")).is_none());
-        assert!(shelf.get("r", &Bytes::from_static(b"[1]")).is_none());
-        assert_ne!(ready("[1]").tag, ready("[2]").tag);
+    fn a_response_is_reused_for_its_exact_bytes_only() {
+        let cache = ResponseCache::new(LIMITS);
+        cache.insert("q", &encoded("[1]"));
+        assert!(cache.get("q", &Bytes::from_static(b"[1]")).is_some());
+        assert!(cache.get("q", &Bytes::from_static(b"[2]")).is_none());
+        assert!(cache.get("r", &Bytes::from_static(b"[1]")).is_none());
+        assert_ne!(encoded("[1]").tag, encoded("[2]").tag);
     }
 
     #[test]
-    fn memory_stays_bounded_whatever_is_asked() {
-        let shelf = Shelf::default();
+    fn the_bounds_are_those_of_a_hub() {
+        let cache = ResponseCache::new(LIMITS);
         let large = "x".repeat(1 << 20);
-        for number in 0..3_000 {
-            let text = if number % 2 == 0 { &large } else { "small" };
-            shelf.put(format!("q{}", number % 2_000), &ready(text));
-            let kept = shelf.kept.lock().unwrap();
-            assert!(kept.bytes <= MOST_BYTES && kept.answers.len() <= MOST_ENTRIES);
-            let counted = kept.answers.iter().map(|(q, r)| q.len() + r.cost());
-            assert_eq!(counted.sum::<usize>(), kept.bytes);
+        let mut inserted = Vec::new();
+        for number in 0..200 {
+            let text = format!("{number}{large}");
+            let (question, response) = (format!("q{number}"), encoded(&text));
+            cache.insert(&question, &response);
+            inserted.push((question, response));
+            let held = inserted
+                .iter()
+                .filter(|(question, response)| cache.get(question, response.version()).is_some());
+            let bytes = held.map(|(question, response)| question.len() + response.size_bytes());
+            assert!(bytes.sum::<usize>() <= LIMITS.bytes);
         }
-        shelf.put("huge".into(), &ready(&"x".repeat(LARGEST)));
-        assert!(
-            shelf
-                .get("huge", &Bytes::from("x".repeat(LARGEST)))
-                .is_none()
-        );
+        let huge = "x".repeat(LIMITS.entry_bytes);
+        cache.insert("huge", &encoded(&huge));
+        assert!(cache.get("huge", &Bytes::from(huge)).is_none());
     }
 
     #[test]
     fn packing_gives_back_the_same_and_is_left_out_where_it_helps_nobody() {
         let long = "{\"status\":\"passed\"}".repeat(200);
-        let packed = ready(&long).packed().unwrap();
+        let packed = encoded(&long).packed().unwrap();
         assert!(packed.len() < long.len() / 5);
         let mut back = String::new();
         flate2::read::GzDecoder::new(&packed[..])
             .read_to_string(&mut back)
             .unwrap();
         assert_eq!(back, long);
-        assert!(ready("[]").packed().is_none());
+        assert!(encoded("[]").packed().is_none());
     }
 
     #[test]

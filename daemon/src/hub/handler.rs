@@ -12,6 +12,7 @@ use bytes::Bytes;
 use docks_proto::error::{ErrorBody, ErrorCode, ErrorDetail};
 use docks_proto::routes;
 use docks_proto::settings::LOCAL_TENANT;
+use docksd_response_cache::ResponseCache;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::service::Service as _;
@@ -19,7 +20,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::Hub;
 use super::artifact_urls::Addresses;
-use super::encoded_response::{Ready, Shelf, is_known, takes_gzip};
+use super::encoded_response::{self, EncodedResponse, is_known, takes_gzip};
 use super::unauthenticated_slot::Proof;
 use super::{artifact, request_checks};
 use crate::api::error::ApiError;
@@ -34,7 +35,7 @@ pub(super) struct Answerer {
     service: Arc<Service>,
     routes: Routes,
     pub(super) addresses: Addresses,
-    shelf: Shelf,
+    cache: ResponseCache<EncodedResponse>,
     /// The jobs directory as the daemon's own header wants it.
     jobs: HeaderValue,
     /// Hosts that are answered without a token; `None` where there is one.
@@ -54,7 +55,7 @@ impl Answerer {
         Self {
             routes: shared_router(Arc::clone(&service)),
             addresses: Addresses::new(&hub.jobs),
-            shelf: Shelf::default(),
+            cache: ResponseCache::new(encoded_response::LIMITS),
             jobs: HeaderValue::from_str(&jobs).expect("it is percent-encoded"),
             only: hub.keeper.is_none().then_some(only),
             hub,
@@ -176,12 +177,12 @@ impl Answerer {
         };
         let asked = uri.path_and_query().map_or("/", |both| both.as_str());
         let question = format!("{base} {asked}");
-        let ready = match self.shelf.get(&question, &source) {
+        let ready = match self.cache.get(&question, &source) {
             Some(ready) => ready,
             None => {
                 let body = self.addresses.write(&source, base);
-                let ready = Arc::new(Ready::new(source, body));
-                self.shelf.put(question, &ready);
+                let ready = Arc::new(EncodedResponse::new(source, body));
+                self.cache.insert(&question, &ready);
                 ready
             }
         };
@@ -222,7 +223,7 @@ fn foreign_tenant(path: &str) -> Option<Response> {
 }
 
 /// Compresses off the runtime's threads: a long list takes milliseconds.
-async fn packed(ready: &Arc<Ready>) -> Option<Bytes> {
+async fn packed(ready: &Arc<EncodedResponse>) -> Option<Bytes> {
     if ready.is_packed() {
         return ready.packed();
     }

@@ -24,12 +24,13 @@ pub use source::{Source, database, identity};
 
 use self::settings::{Resolved, Settings, canonical};
 use self::tokens::Tokens;
-use crate::answers::Answers;
 use crate::config::Config;
+use crate::list_response;
 use docksd_events::EventFeed;
 use docksd_mirror::{Mirror, MirrorError};
 use docksd_remote::RemoteError;
 use docksd_remote::docks_api::TokenSource;
+use docksd_response_cache::ResponseCache;
 use docksd_sync::{Clock, Options};
 
 /// Which remote a request means.
@@ -320,7 +321,7 @@ impl Registry {
             database,
             opened,
             feed,
-            answers: Answers::default(),
+            lists: ResponseCache::new(list_response::LIMITS),
             tokens,
             marked_s: AtomicU64::new(0),
         }))

@@ -14,9 +14,10 @@ use docks_proto::event::ConnectionState;
 use docks_proto::settings::Target;
 
 use super::tokens::Tokens;
-use crate::answers::Answers;
+use crate::list_response::ListResponse;
 use docksd_events::{EngineHandle, EventFeed};
 use docksd_mirror::{Mirror, OpenReport, Resource};
+use docksd_response_cache::ResponseCache;
 use docksd_sync::SyncHandle;
 
 /// How often a use is written down.
@@ -41,8 +42,8 @@ pub struct Source {
     pub opened: OpenReport,
     /// What those hear who watch it.
     pub feed: Arc<EventFeed>,
-    /// Lists that were asked lately.
-    pub answers: Answers,
+    /// Lists as they were sent lately.
+    pub lists: ResponseCache<ListResponse>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) marked_s: AtomicU64,
 }
