@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use docks_proto::event::ObjectKind;
 
-use super::frame::{Item, change_frame};
+use super::sse_frame::{Item, change_frame};
 
 type Key<'a> = (ObjectKind, &'a str, Option<&'a str>);
 

@@ -6,14 +6,14 @@
 //! one that is slow loses nothing and holds up nobody. What is long past is read
 //! from the mirror, and coalesced where it is much.
 
-mod board;
 mod coalesce;
-mod follow;
-mod frame;
-mod reader;
-mod ring;
+mod progress_cache;
+mod recent_changes;
+mod sse_frame;
+mod subscription;
 #[cfg(test)]
 mod tests;
+mod watched_runs;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,12 +21,12 @@ use std::time::Duration;
 use docks_proto::event::{ConnectionState, EventQuery, Position};
 use tokio::sync::watch;
 
-use board::Board;
-use follow::Followed;
-use frame::Item;
-use reader::Snapshot;
-pub use reader::Subscription;
-use ring::Ring;
+use progress_cache::Board;
+use recent_changes::Ring;
+use sse_frame::Item;
+use subscription::Snapshot;
+pub use subscription::Subscription;
+use watched_runs::Followed;
 
 use docksd_mirror::{Mirror, MirrorError, Resource};
 use docksd_response_cache::{Limits, ResponseCache};

@@ -108,7 +108,7 @@ impl MirrorError {
     }
 
     /// Says what was being done; a damaged file is told apart.
-    pub(super) fn during(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+    pub(crate) fn during(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| {
             if damages(&source) {
                 MirrorError::Corrupt { doing, source }
@@ -120,7 +120,7 @@ impl MirrorError {
 }
 
 /// Tells whether the error says that the file is no sound database.
-pub(super) fn damages(error: &rusqlite::Error) -> bool {
+pub(crate) fn damages(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)

@@ -4,30 +4,25 @@
 //! question that is answered from it. Leaves to the sync engine when to write.
 //! Only the sync engine calls the writing half.
 
-mod all_trials;
+mod confirmations;
 mod error;
-mod event;
-mod judge;
+mod history;
 mod list;
-mod list_parts;
-mod look;
+mod merge_policy;
+mod observation_window;
 mod open;
-mod position;
-mod present;
-mod questions;
-mod readers;
-mod resolve;
-mod run;
-mod seen;
+mod read_api;
+mod reader_pool;
+mod resolve_id;
+mod runs;
+mod state_snapshot;
 mod summary;
-mod sweep;
-mod trial;
-mod trial_rows;
-mod trial_words;
+mod sweeps;
+mod trials;
 mod types;
 mod upkeep;
+mod write_api;
 mod writer;
-mod writes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,10 +32,10 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 pub use error::MirrorError;
-pub use event::admits;
+pub use history::events::admits;
 pub use types::*;
 
-use readers::Readers;
+use reader_pool::Readers;
 use writer::{TransactionMode, Writer, WriterContext};
 
 /// Rows from which on a write has a transaction of its own.

@@ -6,9 +6,9 @@ use docks_proto::status::RowCounts;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use super::event::signed;
-use super::seen::{RUN_CONFIRMED, confirmed};
-use super::{ActiveRun, ListState, Resource, StatusScope, Summary, TrialsDue};
+use crate::confirmations::{RUN_CONFIRMED, confirmed};
+use crate::history::events::signed;
+use crate::{ActiveRun, ListState, Resource, StatusScope, Summary, TrialsDue};
 
 /// Active runs per kind, and rows that are walked to find their places.
 const MOST: i64 = 10_000;
@@ -16,7 +16,7 @@ const MOST: i64 = 10_000;
 // The indexes are named here, since statistics must never talk SQLite into a walk of all runs.
 
 /// Reads what a plan starts from.
-pub(super) fn read(connection: &Connection, most_due: usize) -> rusqlite::Result<Summary> {
+pub(crate) fn read(connection: &Connection, most_due: usize) -> rusqlite::Result<Summary> {
     let mut summary = Summary::default();
     for kind in RunKind::ALL {
         let rows = sum(connection, "rows", kind)?;
@@ -134,7 +134,7 @@ fn due(connection: &Connection, most: usize) -> rusqlite::Result<Vec<TrialsDue>>
 }
 
 /// Counts the rows.
-pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RowCounts> {
+pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<RowCounts> {
     let mut counts = RowCounts {
         runs: sum(connection, "rows", RunKind::Run)?,
         evaluation_runs: sum(connection, "rows", RunKind::Evaluation)?,
@@ -160,7 +160,7 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<RowCounts> {
 }
 
 /// Lists every status that was ever seen, tombstones' too.
-pub(super) fn statuses(connection: &Connection, of: StatusScope) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn statuses(connection: &Connection, of: StatusScope) -> rusqlite::Result<Vec<String>> {
     match of {
         StatusScope::Runs(kind) => connection
             .prepare_cached("SELECT status FROM tally WHERE kind = ?1 AND status <> ''")?

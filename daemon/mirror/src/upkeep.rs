@@ -3,17 +3,17 @@
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Retention;
+use crate::Retention;
 
 /// Drops what is past its time, then lets SQLite look after its statistics and its WAL.
-pub(super) fn run(
+pub(crate) fn run(
     connection: &Connection,
     now: UnixMs,
     retention: Retention,
 ) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    super::event::prune(&transaction, now.minus(retention.history))?;
-    super::look::prune(&transaction, now.minus(retention.history))?;
+    crate::history::events::prune(&transaction, now.minus(retention.history))?;
+    crate::observation_window::prune(&transaction, now.minus(retention.history))?;
     drop_tombstones(&transaction, now.minus(retention.tombstones))?;
     transaction.commit()?;
     connection.execute_batch("PRAGMA optimize; PRAGMA shrink_memory;")?;
@@ -37,7 +37,7 @@ fn drop_tombstones(connection: &Connection, until: UnixMs) -> rusqlite::Result<(
 }
 
 /// Reads a note.
-pub(super) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+pub(crate) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT value FROM note WHERE key = ?1")?
         .query_row([key], |row| row.get(0))
@@ -45,7 +45,7 @@ pub(super) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Optio
 }
 
 /// Writes a note.
-pub(super) fn put_note(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+pub(crate) fn put_note(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO note VALUES (?1, ?2)

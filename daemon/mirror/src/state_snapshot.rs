@@ -5,8 +5,8 @@ use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::event::{admits, end};
-use super::{StateSnapshot, StatusEvent, Subject};
+use crate::history::events::{admits, end};
+use crate::{StateSnapshot, StatusEvent, Subject};
 
 /// Active runs that are told to whoever names none, per kind.
 const MOST_ACTIVE: usize = 10_000;
@@ -15,7 +15,7 @@ const MOST_ACTIVE: usize = 10_000;
 ///
 /// Named runs come whatever their status, with their trials where they are few; without names all
 /// active runs do.
-pub(super) fn read(
+pub(crate) fn read(
     connection: &Connection,
     wanted: &EventQuery,
 ) -> rusqlite::Result<StateSnapshot> {
@@ -92,7 +92,7 @@ fn trials(connection: &Connection, run: &str) -> rusqlite::Result<Vec<ObjectStat
 }
 
 /// Reads the object of a change as it is now, with the status of the change.
-pub(super) fn object(
+pub(crate) fn object(
     connection: &Connection,
     event: &StatusEvent,
 ) -> rusqlite::Result<ObjectState> {
@@ -137,7 +137,7 @@ pub(super) fn object(
 }
 
 /// Counts what there is of a run, for each kind under which it is known.
-pub(super) fn progress(connection: &Connection, run: &str) -> rusqlite::Result<Vec<Progress>> {
+pub(crate) fn progress(connection: &Connection, run: &str) -> rusqlite::Result<Vec<Progress>> {
     let mut found = Vec::new();
     for kind in RunKind::ALL {
         let row: Option<(String, bool, bool, bool, String)> = connection

@@ -11,14 +11,14 @@ use docks_proto::trial;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::event::signed;
-use super::list_parts::{Cut, Filter, Joined, order};
-use super::seen::confirmed;
-use super::trial_words::{self, Narrow};
-use super::{Confirmation, Listing, Resource, UnsettledRun};
+use crate::confirmations::confirmed;
+use crate::history::events::signed;
+use crate::list::clauses::{Cut, Filter, Joined, order};
+use crate::trials::vocabulary::{self, Narrow};
+use crate::{Confirmation, Listing, Resource, UnsettledRun};
 
 /// Reads the list.
-pub(super) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Listing> {
+pub(crate) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Listing> {
     let sort = query
         .sort
         .unwrap_or_else(|| Sort::default_for(ListKind::AllTrials));
@@ -78,7 +78,7 @@ impl Walk {
         if !hidden.is_empty() {
             filter.and(&format!("list NOT IN ({HIDDEN})"), []);
         }
-        let narrow = trial_words::restrict(connection, &mut filter, &query.trials)?;
+        let narrow = vocabulary::restrict(connection, &mut filter, &query.trials)?;
         if !query.status.is_empty() {
             filter.and_one_of("status", &statuses(connection, query)?);
         }
@@ -217,7 +217,7 @@ fn age(connection: &Connection) -> rusqlite::Result<Option<Confirmation>> {
 
 /// Lists runs whose trials the mirror may not have as they are now, newest first: those that have
 /// not ended, and those whose trials are due.
-pub(super) fn loose_runs(
+pub(crate) fn loose_runs(
     connection: &Connection,
     most: usize,
 ) -> rusqlite::Result<Vec<UnsettledRun>> {
@@ -250,8 +250,8 @@ pub(super) fn loose_runs(
 
 #[cfg(test)]
 mod tests {
-    use super::super::open::{in_memory, plan_of};
     use super::*;
+    use crate::open::{in_memory, plan_of};
 
     fn plan(question: &str) -> String {
         let connection = in_memory();

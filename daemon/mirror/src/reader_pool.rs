@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, Transaction};
 use tokio::sync::Semaphore;
 
-use super::MirrorError;
-use super::open::open_reader;
+use crate::MirrorError;
+use crate::open::open_reader;
 
 /// Enough for a long search beside short lists; each may hold a megabyte of pages.
 const CONNECTIONS: usize = 4;
 
 /// A few connections and a queue for them.
 #[derive(Debug)]
-pub(super) struct Readers {
+pub(crate) struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
     places: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Result<Self, MirrorError> {
+    pub(crate) fn new(path: PathBuf) -> Result<Self, MirrorError> {
         let first = open_reader(&path).map_err(|source| MirrorError::Open {
             path: path.clone(),
             source,
@@ -34,7 +34,7 @@ impl Readers {
     }
 
     /// Asks `question` in one read transaction, so that all it reads is of one moment.
-    pub(super) async fn ask<T, F>(&self, doing: &'static str, question: F) -> Result<T, MirrorError>
+    pub(crate) async fn ask<T, F>(&self, doing: &'static str, question: F) -> Result<T, MirrorError>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
@@ -66,7 +66,7 @@ impl Readers {
     }
 
     /// Waits for the questions under way, and lets no new ones in.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let all = u32::try_from(CONNECTIONS).expect("they are few");
         // An error means that it was closed before.
         drop(self.places.acquire_many(all).await);

@@ -14,21 +14,21 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::MirrorError;
-use super::sweep::Sweeps;
+use crate::MirrorError;
+use crate::sweeps::Sweeps;
 
 /// Jobs that may wait; who sends more waits with them, so that the queue stays small.
 const QUEUE: usize = 64;
 
 /// What a job works with.
-pub(super) struct WriterContext {
-    pub(super) connection: Connection,
-    pub(super) sweeps: Sweeps,
+pub(crate) struct WriterContext {
+    pub(crate) connection: Connection,
+    pub(crate) sweeps: Sweeps,
 }
 
 /// Whether a job runs inside the shared transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum TransactionMode {
+pub(crate) enum TransactionMode {
     Transaction,
     /// So many rows that a transaction of its own costs no more.
     Large,
@@ -92,14 +92,14 @@ struct Shown {
 
 /// Handle to the thread.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     queue: mpsc::Sender<Message>,
     shown: Arc<Shown>,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    pub(super) fn spawn(connection: Connection) -> std::io::Result<Self> {
+    pub(crate) fn spawn(connection: Connection) -> std::io::Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let shown = Arc::new(Shown {
             version: AtomicU64::new(1),
@@ -120,16 +120,16 @@ impl Writer {
         })
     }
 
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.shown.version.load(Ordering::Acquire)
     }
 
-    pub(super) fn commits(&self) -> watch::Receiver<u64> {
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
         self.shown.bell.subscribe()
     }
 
     /// Has `work` done on the thread; answers after its commit.
-    pub(super) async fn run<T, F>(
+    pub(crate) async fn run<T, F>(
         &self,
         footing: TransactionMode,
         doing: &'static str,
@@ -154,7 +154,7 @@ impl Writer {
     }
 
     /// Finishes what is queued and ends the thread.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let (done, ended) = oneshot::channel();
         if self.queue.send(Message::Close(done)).await.is_ok() {
             // An error means that it ended before it read this.
@@ -309,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_takes_back_its_own_write_and_nothing_else() {
-        let writer = Writer::spawn(super::super::open::in_memory()).unwrap();
+        let writer = Writer::spawn(crate::open::in_memory()).unwrap();
         let alone = note(&writer, "panics").await;
         assert!(matches!(alone, Err(MirrorError::Panicked { .. })));
         let (a, b, c) = tokio::join!(
@@ -334,7 +334,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
-        let writer = Writer::spawn(super::super::open::in_memory()).unwrap();
+        let writer = Writer::spawn(crate::open::in_memory()).unwrap();
         // What SQLite does by itself on a full disk.
         let lose = |desk: &mut WriterContext| {
             desk.connection

@@ -8,11 +8,11 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::event::{Change, record};
-use super::judge::{Known, Times, Verdict, judge};
-use super::seen::{RUN_CONFIRMED, Sighting, regroup};
-use super::sweep::Sweeps;
-use super::{RunBatch, StoredObject, Subject, WriteSummary};
+use crate::confirmations::{RUN_CONFIRMED, Sighting, regroup};
+use crate::history::events::{Change, record};
+use crate::merge_policy::{Known, Times, Verdict, judge};
+use crate::sweeps::Sweeps;
+use crate::{RunBatch, StoredObject, Subject, WriteSummary};
 
 /// An object that arrived, with what is read from it.
 struct Arrival<'a> {
@@ -47,7 +47,7 @@ struct Found {
 }
 
 /// Writes a batch.
-pub(super) fn put(
+pub(crate) fn put(
     connection: &Connection,
     sweeps: &mut Sweeps,
     batch: &RunBatch,
@@ -168,7 +168,7 @@ fn insert(
     arrival: &Arrival<'_>,
 ) -> rusqlite::Result<i64> {
     let due = batch.kind == RunKind::Evaluation
-        && super::trial::confirmed_ms(connection, &arrival.columns.id)?.is_none();
+        && crate::trials::write::confirmed_ms(connection, &arrival.columns.id)?.is_none();
     connection
         .prepare_cached(
             "INSERT INTO runs (kind, id, name, status, created_ms, started_ms, updated_ms,
@@ -260,7 +260,7 @@ fn note_change(
 }
 
 /// Reads one run, also a tombstone.
-pub(super) fn get(
+pub(crate) fn get(
     connection: &Connection,
     kind: RunKind,
     id: &str,
@@ -275,7 +275,7 @@ pub(super) fn get(
 }
 
 /// Reads id, text, status, time of confirmation and of the tombstone, in this order.
-pub(super) fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredObject> {
+pub(crate) fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredObject> {
     Ok(StoredObject {
         id: row.get(0)?,
         text: row.get(1)?,

@@ -6,11 +6,11 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::Connection;
 
-use super::{
+use crate::{
     Confirmation, EventWithObject, HistoryPage, Listing, Mirror, MirrorError, ObservationWindow,
     Resolution, Resource, StateSnapshot, Stats, StatusEvent, StatusScope, StoredObject, Subject,
-    Summary, UnsettledRun, all_trials, event, list, look, open, present, resolve, run, seen,
-    summary, trial, upkeep,
+    Summary, UnsettledRun, confirmations, history, list, observation_window, open, resolve_id,
+    runs, state_snapshot, summary, trials, upkeep,
 };
 
 impl Mirror {
@@ -25,8 +25,10 @@ impl Mirror {
         query: &ListQuery,
     ) -> Result<Listing, MirrorError> {
         let query = query.clone();
-        self.read("list runs", move |c| list::runs(c, kind, &query))
-            .await
+        self.read("list runs", move |c| {
+            list::row_source::runs(c, kind, &query)
+        })
+        .await
     }
 
     /// Lists the trials of a run; `None` when its list was never mirrored.
@@ -40,8 +42,10 @@ impl Mirror {
         query: &ListQuery,
     ) -> Result<Option<Listing>, MirrorError> {
         let (run, query) = (run.to_owned(), query.clone());
-        self.read("list trials", move |c| list::trials(c, &run, &query))
-            .await
+        self.read("list trials", move |c| {
+            list::row_source::trials(c, &run, &query)
+        })
+        .await
     }
 
     /// Lists the trials of all evaluation runs, each marked with its run.
@@ -51,7 +55,7 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn list_all_trials(&self, query: &ListQuery) -> Result<Listing, MirrorError> {
         let query = query.clone();
-        let question = move |c: &Connection| all_trials::list(c, &query);
+        let question = move |c: &Connection| list::all_trials::list(c, &query);
         self.read("list all trials", question).await
     }
 
@@ -63,7 +67,7 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn unsettled_runs(&self, most: usize) -> Result<Vec<UnsettledRun>, MirrorError> {
         self.read("list runs with trials to come", move |c| {
-            all_trials::loose_runs(c, most)
+            list::all_trials::loose_runs(c, most)
         })
         .await
     }
@@ -75,7 +79,7 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn run(&self, kind: RunKind, id: &str) -> Result<Option<StoredObject>, MirrorError> {
         let id = id.to_owned();
-        self.read("read a run", move |c| run::get(c, kind, &id))
+        self.read("read a run", move |c| runs::get(c, kind, &id))
             .await
     }
 
@@ -86,7 +90,7 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn trial(&self, run: &str, trial: &str) -> Result<Option<StoredObject>, MirrorError> {
         let (run, trial) = (run.to_owned(), trial.to_owned());
-        self.read("read a trial", move |c| trial::get(c, &run, &trial))
+        self.read("read a trial", move |c| trials::write::get(c, &run, &trial))
             .await
     }
 
@@ -99,7 +103,7 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn resolve_run(&self, kind: RunKind, given: &str) -> Result<Resolution, MirrorError> {
         let given = given.to_owned();
-        self.read("look up a run", move |c| resolve::run(c, kind, &given))
+        self.read("look up a run", move |c| resolve_id::run(c, kind, &given))
             .await
     }
 
@@ -110,8 +114,10 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn resolve_trial(&self, run: &str, given: &str) -> Result<Resolution, MirrorError> {
         let (run, given) = (run.to_owned(), given.to_owned());
-        self.read("look up a trial", move |c| resolve::trial(c, &run, &given))
-            .await
+        self.read("look up a trial", move |c| {
+            resolve_id::trial(c, &run, &given)
+        })
+        .await
     }
 
     /// Returns when a resource was last confirmed; `None` when it never was.
@@ -124,8 +130,10 @@ impl Mirror {
         resource: &Resource,
     ) -> Result<Option<Confirmation>, MirrorError> {
         let resource = resource.clone();
-        self.read("read an age", move |c| seen::confirmed(c, &resource))
-            .await
+        self.read("read an age", move |c| {
+            confirmations::confirmed(c, &resource)
+        })
+        .await
     }
 
     /// Lists every status that was ever seen.
@@ -175,8 +183,10 @@ impl Mirror {
         after: u64,
         most: usize,
     ) -> Result<Vec<StatusEvent>, MirrorError> {
-        self.read("read the history", move |c| event::after(c, after, most))
-            .await
+        self.read("read the history", move |c| {
+            history::events::after(c, after, most)
+        })
+        .await
     }
 
     /// Reads at most `most` changes after number `from`, and returns those that were asked for.
@@ -192,7 +202,7 @@ impl Mirror {
     ) -> Result<HistoryPage, MirrorError> {
         let wanted = wanted.clone();
         self.read("read the history", move |c| {
-            event::scan(c, from, most, &wanted)
+            history::events::scan(c, from, most, &wanted)
         })
         .await
     }
@@ -204,8 +214,10 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn state_snapshot(&self, wanted: &EventQuery) -> Result<StateSnapshot, MirrorError> {
         let wanted = wanted.clone();
-        self.read("read the present state", move |c| present::read(c, &wanted))
-            .await
+        self.read("read the present state", move |c| {
+            state_snapshot::read(c, &wanted)
+        })
+        .await
     }
 
     /// Counts what there is of some runs, and returns every change after number `from` that is
@@ -220,10 +232,10 @@ impl Mirror {
         runs: Vec<String>,
     ) -> Result<(HistoryPage, Vec<Progress>), MirrorError> {
         self.read("count trials", move |c| {
-            let since = event::scan(c, from, usize::MAX, &EventQuery::default())?;
+            let since = history::events::scan(c, from, usize::MAX, &EventQuery::default())?;
             let mut all = Vec::new();
             for run in &runs {
-                all.extend(present::progress(c, run)?);
+                all.extend(state_snapshot::progress(c, run)?);
             }
             Ok((since, all))
         })
@@ -239,7 +251,7 @@ impl Mirror {
         self.read("count trials", move |c| {
             let mut all = Vec::new();
             for run in &runs {
-                all.extend(present::progress(c, run)?);
+                all.extend(state_snapshot::progress(c, run)?);
             }
             Ok(all)
         })
@@ -261,11 +273,11 @@ impl Mirror {
     ) -> Result<(Vec<StatusEvent>, Vec<ObservationWindow>), MirrorError> {
         let (run, trial) = (run.to_owned(), trial.map(str::to_owned));
         self.read("read the history of a run", move |c| {
-            let mut events = event::of_run(c, &run, trial.as_deref(), most)?;
+            let mut events = history::events::of_run(c, &run, trial.as_deref(), most)?;
             // A jobs directory knows a job under both kinds, by the same id.
             let of_kind = |e: &StatusEvent| e.subject == Subject::Run(kind);
             events.retain(|e| trial.is_some() || of_kind(e));
-            let looks = look::of_run(c, kind, &run, trial.is_some())?;
+            let looks = observation_window::of_run(c, kind, &run, trial.is_some())?;
             Ok((events, looks))
         })
         .await
@@ -285,7 +297,7 @@ impl Mirror {
     ) -> Result<Vec<EventWithObject>, MirrorError> {
         let wanted = wanted.clone();
         self.read("read what changed", move |c| {
-            event::between(c, since, until, &wanted, most)
+            history::events::between(c, since, until, &wanted, most)
         })
         .await
     }

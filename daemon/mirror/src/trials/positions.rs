@@ -8,7 +8,7 @@ const GAP: i64 = 1 << 20;
 /// `old` holds the position that a row has, `None` for a new row. Rows keep their
 /// position when the old ones still rise and leave room for the new; else all
 /// are placed anew, which is rare.
-pub(super) fn place(old: &[Option<i64>]) -> Vec<i64> {
+pub(crate) fn place(old: &[Option<i64>]) -> Vec<i64> {
     keep(old).unwrap_or_else(|| {
         (1..=old.len())
             .map(|n| i64::try_from(n).expect("a list fits in memory") * GAP)

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::frame::Item;
+use super::sse_frame::Item;
 use docksd_mirror::HistoryBounds;
 
 /// Changes that are kept; a reader further behind reads the mirror.

@@ -6,30 +6,30 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 
-use super::Listing;
-use super::event::signed;
+use crate::Listing;
+use crate::history::events::signed;
 
 /// Bytes to reserve per row; most objects are of about this size.
 const TYPICAL_ROW: usize = 512;
 
 /// A `WHERE` clause with its values.
 #[derive(Clone)]
-pub(super) struct Filter {
-    pub(super) sql: String,
-    pub(super) values: Vec<Value>,
+pub(crate) struct Filter {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
     /// Whether no row can pass, which SQLite must not be asked when an index is named.
-    pub(super) never: bool,
+    pub(crate) never: bool,
 }
 
 impl Filter {
-    pub(super) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+    pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         self.sql.push_str(" AND ");
         self.sql.push_str(condition);
         self.values.extend(values);
     }
 
     /// Adds that a column holds one of these words; none fit, none is found.
-    pub(super) fn and_one_of(&mut self, column: &str, words: &[impl AsRef<str>]) {
+    pub(crate) fn and_one_of(&mut self, column: &str, words: &[impl AsRef<str>]) {
         self.never |= words.is_empty();
         let condition = match words.len() {
             1 => format!("{column} = ?"),
@@ -40,7 +40,7 @@ impl Filter {
     }
 
     /// Adds when rows were made.
-    pub(super) fn and_made(&mut self, query: &ListQuery) {
+    pub(crate) fn and_made(&mut self, query: &ListQuery) {
         if let Some(at) = query.since {
             self.and("created_ms >= ?", [Value::Integer(at.0)]);
         }
@@ -51,7 +51,7 @@ impl Filter {
 }
 
 /// Adds what [`order`] calls: `trial_says(body, key)`, for columns that no row keeps.
-pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("trial_says", 2, flags, |call| {
         let (body, key): (String, String) = (call.get(0)?, call.get(1)?);
@@ -62,7 +62,7 @@ pub(super) fn add_functions(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Rows with equal keys go by id in the same direction, as in `query::apply_query`.
-pub(super) fn order(sort: Sort) -> String {
+pub(crate) fn order(sort: Sort) -> String {
     let direction = if sort.is_descending() { "DESC" } else { "ASC" };
     let column = match sort.key {
         SortKey::Listed => return format!("position {direction}"),
@@ -91,13 +91,13 @@ pub(super) fn order(sort: Sort) -> String {
 
 /// The part of a list that is asked; SQLite takes -1 for all.
 #[derive(Clone, Copy)]
-pub(super) struct Cut {
-    pub(super) offset: i64,
-    pub(super) limit: i64,
+pub(crate) struct Cut {
+    pub(crate) offset: i64,
+    pub(crate) limit: i64,
 }
 
 impl Cut {
-    pub(super) fn of(query: &ListQuery) -> Self {
+    pub(crate) fn of(query: &ListQuery) -> Self {
         Self {
             offset: signed(query.offset),
             limit: match query.limit {
@@ -107,7 +107,7 @@ impl Cut {
         }
     }
 
-    pub(super) fn of_rows(self, rows: &[i64]) -> &[i64] {
+    pub(crate) fn of_rows(self, rows: &[i64]) -> &[i64] {
         let start = usize::try_from(self.offset).unwrap_or(usize::MAX);
         let rows = rows.get(start..).unwrap_or_default();
         let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
@@ -116,19 +116,19 @@ impl Cut {
 }
 
 /// A JSON array that grows by stored texts.
-pub(super) struct Joined {
+pub(crate) struct Joined {
     body: Vec<u8>,
     rows: u64,
 }
 
 impl Joined {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut body = Vec::with_capacity(20 * TYPICAL_ROW);
         body.push(b'[');
         Self { body, rows: 0 }
     }
 
-    pub(super) fn push(&mut self, text: &[u8]) {
+    pub(crate) fn push(&mut self, text: &[u8]) {
         if self.rows > 0 {
             self.body.push(b',');
         }
@@ -136,7 +136,7 @@ impl Joined {
         self.rows += 1;
     }
 
-    pub(super) fn listing(mut self, total: u64) -> Listing {
+    pub(crate) fn listing(mut self, total: u64) -> Listing {
         self.body.push(b']');
         Listing {
             body: self.body.into(),
@@ -147,7 +147,7 @@ impl Joined {
     }
 }
 
-pub(super) fn texts(
+pub(crate) fn texts(
     connection: &Connection,
     table: &str,
     rows: &[i64],

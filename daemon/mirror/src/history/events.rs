@@ -5,9 +5,9 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::present::object;
-use super::upkeep;
-use super::{EventWithObject, HistoryBounds, HistoryPage, Provenance, StatusEvent, Subject};
+use crate::state_snapshot::object;
+use crate::upkeep;
+use crate::{EventWithObject, HistoryBounds, HistoryPage, Provenance, StatusEvent, Subject};
 
 /// Note that holds the highest number that retention took away.
 const PRUNED: &str = "history_pruned";
@@ -31,20 +31,20 @@ impl From<Subject> for ObjectKind {
 }
 
 /// A change that is written beside the object it is about.
-pub(super) struct Change<'a> {
-    pub(super) subject: Subject,
-    pub(super) run: &'a str,
-    pub(super) trial: Option<&'a str>,
-    pub(super) from: Option<&'a str>,
-    pub(super) to: &'a str,
+pub(crate) struct Change<'a> {
+    pub(crate) subject: Subject,
+    pub(crate) run: &'a str,
+    pub(crate) trial: Option<&'a str>,
+    pub(crate) from: Option<&'a str>,
+    pub(crate) to: &'a str,
     /// The object's own time of the change.
-    pub(super) own_ms: Option<i64>,
-    pub(super) observed_ms: i64,
-    pub(super) learned: Provenance,
+    pub(crate) own_ms: Option<i64>,
+    pub(crate) observed_ms: i64,
+    pub(crate) learned: Provenance,
 }
 
 /// Writes the change, unless the status stayed; returns how many rows that made.
-pub(super) fn record(connection: &Connection, change: &Change<'_>) -> rusqlite::Result<u64> {
+pub(crate) fn record(connection: &Connection, change: &Change<'_>) -> rusqlite::Result<u64> {
     if change.from == Some(change.to) {
         return Ok(0);
     }
@@ -68,7 +68,7 @@ pub(super) fn record(connection: &Connection, change: &Change<'_>) -> rusqlite::
 }
 
 /// Reads the changes after a number, oldest first.
-pub(super) fn after(
+pub(crate) fn after(
     connection: &Connection,
     after: u64,
     most: usize,
@@ -82,7 +82,7 @@ pub(super) fn after(
 
 /// Reads at most `most` changes after a number and returns those that were asked for, each with its
 /// object as it is now.
-pub(super) fn scan(
+pub(crate) fn scan(
     connection: &Connection,
     from: u64,
     most: usize,
@@ -125,7 +125,7 @@ pub fn admits(wanted: &EventQuery, kind: ObjectKind, run: &str, status: &str) ->
 }
 
 /// Reads the history of one run and its trials, or of one trial, oldest first.
-pub(super) fn of_run(
+pub(crate) fn of_run(
     connection: &Connection,
     run: &str,
     trial: Option<&str>,
@@ -146,7 +146,7 @@ pub(super) fn of_run(
 ///
 /// What was seen for the first time counts by its own time: an object that ended long before
 /// did not change when the mirror first met it.
-pub(super) fn between(
+pub(crate) fn between(
     connection: &Connection,
     since: UnixMs,
     until: UnixMs,
@@ -176,7 +176,7 @@ pub(super) fn between(
 }
 
 /// Reads how far the history reaches.
-pub(super) fn end(connection: &Connection) -> rusqlite::Result<HistoryBounds> {
+pub(crate) fn end(connection: &Connection) -> rusqlite::Result<HistoryBounds> {
     let history: Option<i64> = connection
         .prepare_cached("SELECT created_ms FROM identity")?
         .query_row([], |row| row.get(0))
@@ -194,7 +194,7 @@ pub(super) fn end(connection: &Connection) -> rusqlite::Result<HistoryBounds> {
 }
 
 /// Drops what was observed before a time, and remembers how far that went.
-pub(super) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
+pub(crate) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
     let top: Option<i64> = connection.query_row(
         "SELECT max(seq) FROM status_event WHERE observed_ms < ?1",
         [until.0],
@@ -233,6 +233,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StatusEvent> {
 }
 
 /// SQLite counts in signed numbers; what is beyond them is as good as endless.
-pub(super) fn signed(number: u64) -> i64 {
+pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -11,8 +11,10 @@ use include_dir::{Dir, include_dir};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction};
 use rusqlite_migration::{HookError, Migrations, MigrationsBuilder};
 
-use super::error::damages;
-use super::{MirrorError, OpenReport, list_parts, trial_rows};
+use crate::error::damages;
+use crate::list::clauses as list_parts;
+use crate::trials::rows as trial_rows;
+use crate::{MirrorError, OpenReport};
 
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations");
 
@@ -44,7 +46,7 @@ const WRITER_CACHE_KIB: i64 = 4_096;
 const READER_CACHE_KIB: i64 = 1_024;
 
 /// Opens the file for writing, and makes, migrates or replaces it where needed.
-pub(super) fn open_writer(
+pub(crate) fn open_writer(
     path: &Path,
     identity: &str,
     now: UnixMs,
@@ -74,7 +76,7 @@ pub(super) fn open_writer(
 }
 
 /// Opens one more connection that can only read.
-pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     common_pragmas(&connection, READER_CACHE_KIB)?;
@@ -281,7 +283,7 @@ fn prepare(path: &Path) -> Result<bool, MirrorError> {
 }
 
 /// Renames the file with its WAL, under names with which SQLite still reads them together.
-pub(super) fn set_aside(path: &Path, now: UnixMs) -> Result<PathBuf, MirrorError> {
+pub(crate) fn set_aside(path: &Path, now: UnixMs) -> Result<PathBuf, MirrorError> {
     let base = format!(".corrupt-{}", now.0);
     let aside = (0..)
         .map(|n| match n {
@@ -303,7 +305,7 @@ pub(super) fn set_aside(path: &Path, now: UnixMs) -> Result<PathBuf, MirrorError
 }
 
 /// Returns `path` with a suffix on its name.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
@@ -311,7 +313,7 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// An empty mirror for tests of plans.
 #[cfg(test)]
-pub(super) fn in_memory() -> Connection {
+pub(crate) fn in_memory() -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
     MIGRATIONS.to_latest(&mut connection).unwrap();
     connection
@@ -319,7 +321,7 @@ pub(super) fn in_memory() -> Connection {
 
 /// Returns the lines of SQLite's plan for a statement, whatever its parameters are.
 #[cfg(test)]
-pub(super) fn plan_of(connection: &Connection, sql: &str) -> String {
+pub(crate) fn plan_of(connection: &Connection, sql: &str) -> String {
     let mut statement = connection
         .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
         .unwrap();

@@ -9,21 +9,21 @@ use docks_proto::query::{ErrorFilter, RewardFilter, Row, TrialFilter};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::list_parts::Filter;
+use crate::list::clauses::Filter;
 
 /// Columns whose words are remembered, in the order of [`Words::others`].
 const FIELDS: [&str; 4] = ["task", "agent", "model", "error"];
 
 /// Words of some trials.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(crate) struct Words {
     statuses: BTreeSet<String>,
     others: [BTreeSet<String>; 4],
 }
 
 impl Words {
     /// Takes the words of a trial.
-    pub(super) fn note(&mut self, row: &Row) {
+    pub(crate) fn note(&mut self, row: &Row) {
         let words = [&row.task, &row.agent, &row.model, &row.error];
         let others = self.others.iter_mut().zip(words);
         let others = others.filter(|(_, word)| !word.is_empty());
@@ -36,7 +36,7 @@ impl Words {
     }
 
     /// Writes down those that are new.
-    pub(super) fn remember(&self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(crate) fn remember(&self, connection: &Connection) -> rusqlite::Result<()> {
         let mut statement =
             connection.prepare_cached("INSERT OR IGNORE INTO trial_status VALUES (?1)")?;
         for status in &self.statuses {
@@ -55,7 +55,7 @@ impl Words {
 
 /// The one word of a column that a filter comes down to, if it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Narrow {
+pub(crate) enum Narrow {
     /// Nothing so narrow.
     No,
     /// One type of error.
@@ -63,7 +63,7 @@ pub(super) enum Narrow {
 }
 
 /// Adds what is asked of trials.
-pub(super) fn restrict(
+pub(crate) fn restrict(
     connection: &Connection,
     filter: &mut Filter,
     asked: &TrialFilter,

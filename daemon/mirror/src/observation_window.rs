@@ -6,7 +6,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use super::{ObservationWindow, Resource};
+use crate::{ObservationWindow, Resource};
 
 /// Looks that are no further apart belong to one stretch: three of the slowest regular ones.
 const TOGETHER: Duration = Duration::from_secs(180);
@@ -22,7 +22,7 @@ fn place(resource: &Resource) -> (&'static str, &str) {
 }
 
 /// Notes that a resource was seen as it is.
-pub(super) fn note(
+pub(crate) fn note(
     connection: &Connection,
     resource: &Resource,
     at: UnixMs,
@@ -45,7 +45,7 @@ pub(super) fn note(
 }
 
 /// Reads when a run, or the trials of one, could be seen, oldest first and merged.
-pub(super) fn of_run(
+pub(crate) fn of_run(
     connection: &Connection,
     kind: RunKind,
     run: &str,
@@ -81,7 +81,7 @@ pub(super) fn of_run(
 }
 
 /// Drops stretches that ended before a time.
-pub(super) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
+pub(crate) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
     connection
         .execute("DELETE FROM look WHERE until_ms < ?1", [until.0])
         .map(drop)
@@ -89,8 +89,8 @@ pub(super) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<
 
 #[cfg(test)]
 mod tests {
-    use super::super::open::in_memory;
     use super::*;
+    use crate::open::in_memory;
 
     fn minutes(count: i64) -> UnixMs {
         UnixMs(1_000_000_000 + count * 60_000)

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use docks_proto::event::{ConnectionState, Event, ObjectKind, Progress};
 
-use super::frame::frame;
+use super::sse_frame::frame;
 
 /// Runs that are kept; beyond them, those that moved longest ago go.
 const MOST: usize = 4_096;

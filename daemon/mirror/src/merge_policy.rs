@@ -3,20 +3,20 @@
 use docks_proto::object::{Lifecycle, Scalar, lifecycle};
 use docks_proto::time::UnixMs;
 
-use super::Provenance;
+use crate::Provenance;
 
 /// The object's own times, as far as it has them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Times {
-    pub(super) created: Option<i64>,
-    pub(super) started: Option<i64>,
-    pub(super) updated: Option<i64>,
-    pub(super) completed: Option<i64>,
+pub(crate) struct Times {
+    pub(crate) created: Option<i64>,
+    pub(crate) started: Option<i64>,
+    pub(crate) updated: Option<i64>,
+    pub(crate) completed: Option<i64>,
 }
 
 impl Times {
     /// Reads one of them.
-    pub(super) fn read(value: &Scalar) -> Option<i64> {
+    pub(crate) fn read(value: &Scalar) -> Option<i64> {
         value.text().and_then(|t| UnixMs::parse(&t)).map(|t| t.0)
     }
 
@@ -35,7 +35,7 @@ impl Times {
     }
 
     /// Returns the object's own time of having come into `status`.
-    pub(super) fn of_change(self, status: &str, first: bool) -> Option<i64> {
+    pub(crate) fn of_change(self, status: &str, first: bool) -> Option<i64> {
         match lifecycle(status) {
             Lifecycle::Terminal => self.completed.or(self.updated),
             Lifecycle::Active if status.eq_ignore_ascii_case("running") => {
@@ -49,20 +49,20 @@ impl Times {
 
 /// What is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) status: String,
-    pub(super) times: Times,
+pub(crate) struct Known {
+    pub(crate) status: String,
+    pub(crate) times: Times,
     /// When it was last confirmed.
-    pub(super) confirmed_ms: i64,
-    pub(super) gone_ms: Option<i64>,
-    pub(super) doubt_ms: Option<i64>,
+    pub(crate) confirmed_ms: i64,
+    pub(crate) gone_ms: Option<i64>,
+    pub(crate) doubt_ms: Option<i64>,
     /// Whether the new text is the stored one.
-    pub(super) same_text: bool,
+    pub(crate) same_text: bool,
 }
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It confirms what is stored; a doubt is over.
     Same,
     /// It replaces what is stored, which may be a tombstone.
@@ -74,7 +74,7 @@ pub(super) enum Verdict {
 }
 
 /// Judges an object that was asked for at `observed_ms`.
-pub(super) fn judge(
+pub(crate) fn judge(
     known: &Known,
     status: &str,
     times: Times,

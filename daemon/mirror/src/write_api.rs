@@ -4,10 +4,10 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::writer::{TransactionMode, WriterContext};
-use super::{
+use crate::writer::{TransactionMode, WriterContext};
+use crate::{
     Confirmation, Mirror, MirrorError, Provenance, Resource, Retention, RunBatch, WriteSummary,
-    run, seen, sweep, trial, upkeep,
+    confirmations, runs, sweeps, trials, upkeep,
 };
 use docks_proto::freshness::Validator;
 
@@ -19,7 +19,7 @@ impl Mirror {
     /// [`MirrorError`] when nothing was written; so for all that write.
     pub async fn upsert_runs(&self, batch: RunBatch) -> Result<WriteSummary, MirrorError> {
         self.write_many(batch.objects.len(), "store runs", move |desk| {
-            run::put(&desk.connection, &mut desk.sweeps, &batch)
+            runs::put(&desk.connection, &mut desk.sweeps, &batch)
         })
         .await
     }
@@ -41,9 +41,9 @@ impl Mirror {
         learned: Provenance,
     ) -> Result<WriteSummary, MirrorError> {
         let rows = objects.len();
-        let batch = trial::TrialBatch::new(run, objects, at, learned);
+        let batch = trials::write::TrialBatch::new(run, objects, at, learned);
         self.write_many(rows, "store trials", move |desk| {
-            trial::put_all(&desk.connection, batch, validator.as_ref())
+            trials::write::put_all(&desk.connection, batch, validator.as_ref())
         })
         .await
     }
@@ -60,9 +60,9 @@ impl Mirror {
         at: UnixMs,
         learned: Provenance,
     ) -> Result<WriteSummary, MirrorError> {
-        let batch = trial::TrialBatch::new(run, vec![object], at, learned);
+        let batch = trials::write::TrialBatch::new(run, vec![object], at, learned);
         self.write("store a trial", move |desk| {
-            trial::put_one(&desk.connection, batch)
+            trials::write::put_one(&desk.connection, batch)
         })
         .await
     }
@@ -81,7 +81,7 @@ impl Mirror {
         confirmed: Confirmation,
     ) -> Result<(), MirrorError> {
         self.write("store an age", move |desk| {
-            seen::confirm(&desk.connection, &resource, &confirmed)
+            confirmations::confirm(&desk.connection, &resource, &confirmed)
         })
         .await
     }
@@ -134,7 +134,7 @@ impl Mirror {
     ) -> Result<(), MirrorError> {
         let id = id.to_owned();
         self.write("make a tombstone", move |desk| {
-            sweep::entomb(&desk.connection, kind, &id, at)
+            sweeps::entomb(&desk.connection, kind, &id, at)
         })
         .await
     }

@@ -5,13 +5,13 @@ use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::Resolution;
+use crate::Resolution;
 
 /// Candidates that are named at most.
 const MOST: usize = 20;
 
 /// Resolves a run: its full id, else its exact name, else a prefix of its id.
-pub(super) fn run(
+pub(crate) fn run(
     connection: &Connection,
     kind: RunKind,
     given: &str,
@@ -53,7 +53,7 @@ pub(super) fn run(
 }
 
 /// Resolves a trial of a run in the same way.
-pub(super) fn trial(
+pub(crate) fn trial(
     connection: &Connection,
     run: &str,
     given: &str,

@@ -8,7 +8,7 @@ use docks_proto::event::{Event, EventQuery, ObjectKind, Position, Ready, Resync}
 use tokio::sync::watch;
 
 use super::coalesce::coalesce;
-use super::frame::{Item, frame};
+use super::sse_frame::{Item, frame};
 use super::{BATCH, EventFeed, Mark};
 use docksd_mirror::{HistoryBounds, MirrorError, admits};
 use docksd_response_cache::Cacheable;

@@ -6,12 +6,12 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use super::MirrorError;
+use crate::MirrorError;
 
 /// The sweep under way of each kind. It is kept in memory: a restart ends it, and the next
 /// one begins anew, which costs less than a write per row that was seen.
 #[derive(Debug, Default)]
-pub(super) struct Sweeps {
+pub(crate) struct Sweeps {
     last: u64,
     under_way: HashMap<RunKind, Sweep>,
 }
@@ -25,7 +25,7 @@ struct Sweep {
 
 impl Sweeps {
     /// Begins a sweep; one of the same kind that is under way ends unheard.
-    pub(super) fn begin(&mut self, kind: RunKind) -> u64 {
+    pub(crate) fn begin(&mut self, kind: RunKind) -> u64 {
         self.last += 1;
         let sweep = Sweep {
             number: self.last,
@@ -37,7 +37,7 @@ impl Sweeps {
 
     /// Notes that the remote showed a row, in whatever answer. That a transaction may be
     /// taken back later does no harm: too much seen only buries less.
-    pub(super) fn mark(&mut self, kind: RunKind, seq: i64) {
+    pub(crate) fn mark(&mut self, kind: RunKind, seq: i64) {
         let Some(sweep) = self.under_way.get_mut(&kind) else {
             return;
         };
@@ -49,7 +49,7 @@ impl Sweeps {
     }
 
     /// Lists the live rows that were not seen since the sweep began.
-    pub(super) fn unseen(
+    pub(crate) fn unseen(
         &self,
         connection: &Connection,
         kind: RunKind,
@@ -94,7 +94,7 @@ fn place(seq: i64) -> (usize, u64) {
 }
 
 /// Makes a tombstone of a live row, unless the remote showed it after the proof.
-pub(super) fn entomb(
+pub(crate) fn entomb(
     connection: &Connection,
     kind: RunKind,
     id: &str,

@@ -7,16 +7,16 @@ use docks_proto::routes::RunKind;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::list_parts::{Cut, Filter, Joined, order, texts};
-use super::seen::confirmed;
-use super::trial_words;
-use super::{Listing, Resource};
+use crate::confirmations::confirmed;
+use crate::list::clauses::{Cut, Filter, Joined, order, texts};
+use crate::trials::vocabulary as trial_words;
+use crate::{Listing, Resource};
 
 /// Up to so many statuses, each is walked in order by itself and the walks are merged.
 const MERGED_STATUSES: usize = 16;
 
 /// Reads a list of runs.
-pub(super) fn runs(
+pub(crate) fn runs(
     connection: &Connection,
     kind: RunKind,
     query: &ListQuery,
@@ -31,7 +31,7 @@ pub(super) fn runs(
 }
 
 /// Reads the trials of a run; `None` when its list was never mirrored.
-pub(super) fn trials(
+pub(crate) fn trials(
     connection: &Connection,
     run: &str,
     query: &ListQuery,
@@ -269,8 +269,8 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use super::super::open::{in_memory, plan_of};
     use super::*;
+    use crate::open::{in_memory, plan_of};
 
     /// The plan's lines for a walk.
     fn plan(list: ListKind, status: Option<&str>) -> String {

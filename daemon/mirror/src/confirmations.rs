@@ -8,25 +8,25 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::event::signed;
-use super::{Confirmation, Resource};
+use crate::history::events::signed;
+use crate::{Confirmation, Resource};
 use docks_proto::freshness::Validator;
 
 /// SQL for when a run was confirmed: through an answer it was in, or by itself.
-pub(super) const RUN_CONFIRMED: &str = "max(
+pub(crate) const RUN_CONFIRMED: &str = "max(
     coalesce((SELECT o.at_ms FROM run_seen s JOIN observation o ON o.seq = s.observation
               WHERE s.run = r.seq), 0),
     coalesce((SELECT c.at_ms FROM confirmation c WHERE c.kind = r.kind AND c.id = r.id), 0))";
 
 /// A row that an answer confirmed, and the observation it belonged to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sighting {
-    pub(super) run: i64,
-    pub(super) observation: Option<i64>,
+pub(crate) struct Sighting {
+    pub(crate) run: i64,
+    pub(crate) observation: Option<i64>,
 }
 
 /// Notes that one answer confirmed these rows.
-pub(super) fn regroup(
+pub(crate) fn regroup(
     connection: &Connection,
     kind: RunKind,
     at_ms: i64,
@@ -80,7 +80,7 @@ fn advance(connection: &Connection, group: i64, at_ms: i64) -> rusqlite::Result<
 }
 
 /// Reads when a resource was confirmed.
-pub(super) fn confirmed(
+pub(crate) fn confirmed(
     connection: &Connection,
     resource: &Resource,
 ) -> rusqlite::Result<Option<Confirmation>> {
@@ -118,13 +118,13 @@ pub(super) fn confirmed(
 }
 
 /// Stores that a resource was confirmed; what is older than the stored state changes nothing.
-pub(super) fn confirm(
+pub(crate) fn confirm(
     connection: &Connection,
     resource: &Resource,
     new: &Confirmation,
 ) -> rusqlite::Result<()> {
     if !matches!(resource, Resource::Trials(_)) {
-        super::look::note(connection, resource, new.at)?;
+        crate::observation_window::note(connection, resource, new.at)?;
     }
     match resource {
         Resource::List(kind) => confirm_list(connection, *kind, new),
@@ -138,7 +138,7 @@ pub(super) fn confirm(
             store(connection, *kind, id, new, doubted, None)
         }
         Resource::Trials(run) => {
-            super::trial::confirm(connection, run, new.at.0, new.validator.as_ref())
+            crate::trials::write::confirm(connection, run, new.at.0, new.validator.as_ref())
         }
     }
 }

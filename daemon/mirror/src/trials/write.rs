@@ -4,30 +4,30 @@ use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::event::{Change, record, signed};
-use super::judge::{Verdict, judge};
-use super::position::place;
-use super::trial_rows::{
+use crate::history::events::{Change, record, signed};
+use crate::merge_policy::{Verdict, judge};
+use crate::trials::positions::place;
+use crate::trials::rows::{
     Arrival, Found, find, grow, insert, last_of_each, last_position, list, match_stored, update,
 };
-use super::trial_words::Words;
-use super::{Provenance, Resource, StoredObject, Subject, WriteSummary};
+use crate::trials::vocabulary::Words;
+use crate::{Provenance, Resource, StoredObject, Subject, WriteSummary};
 use docks_proto::freshness::Validator;
 
 /// Trials that arrived together, or one by itself, with what is read from them.
-pub(super) struct TrialBatch {
+pub(crate) struct TrialBatch {
     run: String,
     arrivals: Vec<Arrival>,
     words: Words,
-    pub(super) at: UnixMs,
-    pub(super) learned: Provenance,
+    pub(crate) at: UnixMs,
+    pub(crate) learned: Provenance,
     /// Trials that have not ended.
     active: u64,
 }
 
 impl TrialBatch {
     /// Reads the objects. Whoever brings them does that, and not the one thread that writes.
-    pub(super) fn new(run: &str, objects: Vec<RawObject>, at: UnixMs, learned: Provenance) -> Self {
+    pub(crate) fn new(run: &str, objects: Vec<RawObject>, at: UnixMs, learned: Provenance) -> Self {
         let arrivals = last_of_each(objects);
         let mut words = Words::default();
         let mut active = 0;
@@ -47,7 +47,7 @@ impl TrialBatch {
 }
 
 /// Writes a run's whole list; those missing from it become tombstones.
-pub(super) fn put_all(
+pub(crate) fn put_all(
     connection: &Connection,
     mut batch: TrialBatch,
     validator: Option<&Validator>,
@@ -95,7 +95,7 @@ pub(super) fn put_all(
 }
 
 /// Writes one trial; where the list has it not yet, it comes last.
-pub(super) fn put_one(
+pub(crate) fn put_one(
     connection: &Connection,
     mut batch: TrialBatch,
 ) -> rusqlite::Result<WriteSummary> {
@@ -227,13 +227,13 @@ fn settle(
 /// Stores that a run's whole list was confirmed; what is older changes nothing.
 ///
 /// The run's trials are due no more, unless it ended after they were asked for.
-pub(super) fn confirm(
+pub(crate) fn confirm(
     connection: &Connection,
     run: &str,
     at_ms: i64,
     validator: Option<&Validator>,
 ) -> rusqlite::Result<()> {
-    super::look::note(connection, &Resource::Trials(run.to_owned()), UnixMs(at_ms))?;
+    crate::observation_window::note(connection, &Resource::Trials(run.to_owned()), UnixMs(at_ms))?;
     connection
         .prepare_cached(
             "INSERT INTO trial_list (run, confirmed_ms, validator) VALUES (?1, ?2, ?3)
@@ -253,7 +253,7 @@ pub(super) fn confirm(
 }
 
 /// Reads when a run's whole list was confirmed.
-pub(super) fn confirmed_ms(connection: &Connection, run: &str) -> rusqlite::Result<Option<i64>> {
+pub(crate) fn confirmed_ms(connection: &Connection, run: &str) -> rusqlite::Result<Option<i64>> {
     connection
         .prepare_cached("SELECT confirmed_ms FROM trial_list WHERE run = ?1")?
         .query_row([run], |row| row.get(0))
@@ -262,7 +262,7 @@ pub(super) fn confirmed_ms(connection: &Connection, run: &str) -> rusqlite::Resu
 }
 
 /// Reads one trial, also a tombstone.
-pub(super) fn get(
+pub(crate) fn get(
     connection: &Connection,
     run: &str,
     trial: &str,
@@ -277,6 +277,6 @@ pub(super) fn get(
              FROM trials t JOIN trial_list l ON l.seq = t.list
              WHERE l.run = ?1 AND t.id = ?2",
         )?
-        .query_row([run, trial], super::run::stored)
+        .query_row([run, trial], crate::runs::stored)
         .optional()
 }

@@ -8,17 +8,17 @@ use docks_proto::query::Row as Columns;
 use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use super::judge::{Known, Times};
-use super::position::place;
-use super::trial::TrialBatch;
-use super::trial_words::Words;
+use crate::merge_policy::{Known, Times};
+use crate::trials::positions::place;
+use crate::trials::vocabulary::Words;
+use crate::trials::write::TrialBatch;
 
 /// An object that arrived, with what is read from it.
-pub(super) struct Arrival {
-    pub(super) object: RawObject,
-    pub(super) columns: Columns,
-    pub(super) times: Times,
-    pub(super) found: Option<Found>,
+pub(crate) struct Arrival {
+    pub(crate) object: RawObject,
+    pub(crate) columns: Columns,
+    pub(crate) times: Times,
+    pub(crate) found: Option<Found>,
 }
 
 impl Arrival {
@@ -40,10 +40,10 @@ impl Arrival {
 }
 
 /// The stored row of an object that arrived.
-pub(super) struct Found {
-    pub(super) seq: i64,
-    pub(super) position: i64,
-    pub(super) known: Known,
+pub(crate) struct Found {
+    pub(crate) seq: i64,
+    pub(crate) position: i64,
+    pub(crate) known: Known,
 }
 
 const FOUND: &str = "seq, id, position, status, created_ms, started_ms, completed_ms, \
@@ -70,7 +70,7 @@ fn found(row: &Row<'_>, text: &str) -> rusqlite::Result<Found> {
 }
 
 /// Finds the stored row of one arrival.
-pub(super) fn find(
+pub(crate) fn find(
     connection: &Connection,
     list: i64,
     arrival: &Arrival,
@@ -86,10 +86,10 @@ pub(super) fn find(
 }
 
 /// The parent row of a run's trials.
-pub(super) struct List {
-    pub(super) seq: i64,
-    pub(super) confirmed_ms: Option<i64>,
-    pub(super) rows: i64,
+pub(crate) struct List {
+    pub(crate) seq: i64,
+    pub(crate) confirmed_ms: Option<i64>,
+    pub(crate) rows: i64,
 }
 
 /// Columns that are written of every arrival, in the order of [`values`].
@@ -154,7 +154,7 @@ fn values<'a>(
     ]
 }
 
-pub(super) fn insert(
+pub(crate) fn insert(
     connection: &Connection,
     list: i64,
     batch: &TrialBatch,
@@ -170,7 +170,7 @@ pub(super) fn insert(
         .map(drop)
 }
 
-pub(super) fn update(
+pub(crate) fn update(
     connection: &Connection,
     batch: &TrialBatch,
     arrival: &Arrival,
@@ -191,7 +191,7 @@ pub(super) fn update(
 /// Reads the columns that the fifth migration added out of every stored text.
 ///
 /// The migration's own SQL cannot: what a text says is decided in one place, which is not SQL.
-pub(super) fn read_again(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn read_again(connection: &Connection) -> rusqlite::Result<()> {
     let mut write = connection.prepare(
         "UPDATE trials SET model = ?2, error = ?3, cost_usd = ?4, tokens = ?5, tests_passed = ?6,
            artifacts = ?7 WHERE seq = ?1",
@@ -228,7 +228,7 @@ pub(super) fn read_again(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Reads the objects; of several with one id, the last one counts.
-pub(super) fn last_of_each(objects: Vec<RawObject>) -> Vec<Arrival> {
+pub(crate) fn last_of_each(objects: Vec<RawObject>) -> Vec<Arrival> {
     let mut arrivals: Vec<Arrival> = objects.into_iter().map(Arrival::of).collect();
     let last: HashMap<&str, usize> = arrivals
         .iter()
@@ -244,7 +244,7 @@ pub(super) fn last_of_each(objects: Vec<RawObject>) -> Vec<Arrival> {
 }
 
 /// Finds the stored row of each arrival in one walk; returns the live rows of no arrival.
-pub(super) fn match_stored(
+pub(crate) fn match_stored(
     connection: &Connection,
     list: i64,
     arrivals: &mut [Arrival],
@@ -273,7 +273,7 @@ pub(super) fn match_stored(
     Ok(missing)
 }
 
-pub(super) fn list(connection: &Connection, run: &str) -> rusqlite::Result<List> {
+pub(crate) fn list(connection: &Connection, run: &str) -> rusqlite::Result<List> {
     let found = connection
         .prepare_cached("SELECT seq, confirmed_ms, rows FROM trial_list WHERE run = ?1")?
         .query_row([run], |row| {
@@ -297,14 +297,14 @@ pub(super) fn list(connection: &Connection, run: &str) -> rusqlite::Result<List>
     })
 }
 
-pub(super) fn last_position(connection: &Connection, list: i64) -> rusqlite::Result<i64> {
+pub(crate) fn last_position(connection: &Connection, list: i64) -> rusqlite::Result<i64> {
     let last: Option<i64> = connection
         .prepare_cached("SELECT max(position) FROM trials WHERE list = ?1")?
         .query_row([list], |row| row.get(0))?;
     Ok(*place(&[last, None]).last().expect("two rows were placed"))
 }
 
-pub(super) fn grow(connection: &Connection, list: i64, by: i64) -> rusqlite::Result<()> {
+pub(crate) fn grow(connection: &Connection, list: i64, by: i64) -> rusqlite::Result<()> {
     if by == 0 {
         return Ok(());
     }

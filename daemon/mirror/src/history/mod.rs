@@ -1,0 +1,3 @@
+//! The history of status changes.
+
+pub(crate) mod events;
