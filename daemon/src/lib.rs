@@ -2,18 +2,17 @@
 
 pub mod api;
 pub mod config;
-pub mod ending;
-pub mod ends;
+pub mod cron;
+pub mod hooks;
 pub mod hub;
 pub mod instance;
 pub mod limits;
 pub mod list_response;
 pub mod logging;
-pub mod on_end;
-pub mod pull;
 pub mod registry;
-pub mod report;
-pub mod schedule;
+pub mod run_end_cursor;
+pub mod shutdown;
+pub mod startup_report;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -26,13 +25,13 @@ use tokio_cron_scheduler::JobSchedulerError;
 
 use api::Service;
 use config::Config;
+use cron::Schedule;
 use docks_proto::error::error_chain;
 use docksd_sync::Clock;
-use ending::Ending;
 use hub::Hub;
 use instance::Instance;
 use registry::{Connect, Registry};
-use schedule::Schedule;
+use shutdown::Ending;
 
 /// What the daemon asks besides its own files: remotes and the time.
 pub struct World {
@@ -97,11 +96,11 @@ pub async fn run(
         let registry = Arc::clone(&registry);
         async move { registry.mend().await }
     });
-    behind.spawn(pull::keep_pulling(
+    behind.spawn(hooks::artifact_prefetch::keep_pulling(
         Arc::clone(&registry),
         service.config.pull.clone(),
     ));
-    behind.spawn(on_end::keep_acting(
+    behind.spawn(hooks::keep_acting(
         Arc::clone(&registry),
         service.config.on_end.clone(),
         service.config.keyring.clone(),

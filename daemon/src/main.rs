@@ -10,7 +10,7 @@ use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::logging::{self, Destination};
 use docksd::registry::Network;
-use docksd::report::Reporter;
+use docksd::startup_report::Reporter;
 use docksd::{World, run};
 use docksd_sync::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};

@@ -17,8 +17,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::error::ApiError;
 use super::revalidate::Ask;
 use super::{Service, resolve_id};
-use crate::ending::Ending;
 use crate::registry::Source;
+use crate::shutdown::Ending;
 use docksd_events::Subscription;
 use docksd_mirror::StoredObject;
 

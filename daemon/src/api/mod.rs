@@ -40,9 +40,9 @@ use self::error::ApiError;
 use self::request_checks::Refusal;
 use self::revalidate::Ask;
 use crate::config::Config;
-use crate::ending::Ending;
+use crate::cron::Schedule;
 use crate::registry::{Registry, Source};
-use crate::schedule::Schedule;
+use crate::shutdown::Ending;
 
 /// What every handler can reach.
 pub struct Service {

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Routes, Service, answer, refuse_stranger, router};
-use crate::ending::Ending;
 use crate::instance::{Instance, Standing};
+use crate::shutdown::Ending;
 
 /// Connections at once; further ones wait in the system's queue.
 const MOST_CONNECTIONS: u64 = 4_096;

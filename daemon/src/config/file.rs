@@ -10,8 +10,8 @@ use toml_edit::{DocumentMut, Item};
 use super::hub::HubFile;
 use super::on_end;
 use super::{Config, IdleExit, parse_idle_exit};
+use crate::hooks::Rule;
 use crate::hub::Wanted;
-use crate::on_end::Rule;
 
 /// Most days that history is kept; more would overflow nothing, but is a slip of the finger.
 const MOST_DAYS: u64 = 36_500;

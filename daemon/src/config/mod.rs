@@ -22,10 +22,10 @@ use docks_proto::time::parse_duration;
 pub use file::{BadDaemonFile, DaemonFile};
 pub use hub::HubFlags;
 
+use crate::cron::Calendar;
+use crate::hooks::Rule;
+use crate::hooks::artifact_prefetch;
 use crate::hub::{BadHub, HubSettings};
-use crate::on_end::Rule;
-use crate::pull;
-use crate::schedule::Calendar;
 use docksd_mirror::Retention;
 use docksd_sync::Options;
 
@@ -123,7 +123,7 @@ pub struct Config {
     /// What is shared over TCP, if anything is.
     pub hub: Option<HubSettings>,
     /// What is pulled when a run ends.
-    pub pull: pull::Settings,
+    pub pull: artifact_prefetch::Settings,
     /// What else is done then.
     pub on_end: Vec<Rule>,
     /// What decides whether the keyring, and who shows notifications, can be asked.
@@ -168,7 +168,7 @@ impl Config {
             retention: Retention::default(),
             calendar: Calendar::default(),
             hub: None,
-            pull: pull::Settings::default(),
+            pull: artifact_prefetch::Settings::default(),
             on_end: Vec::new(),
             keyring: Environment::default(),
             warnings: Vec::new(),

@@ -4,7 +4,7 @@ use docks_proto::time::parse_duration;
 use toml_edit::{Item, TableLike, Value};
 
 use super::file::text;
-use crate::on_end::{Rule, Wish};
+use crate::hooks::{Rule, Wish};
 
 /// Reads all rules; what is wrong with one is said with its number.
 pub(super) fn rules(item: &Item) -> Result<Vec<Rule>, String> {

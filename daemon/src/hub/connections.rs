@@ -26,7 +26,7 @@ use super::handler::Answerer;
 use super::unauthenticated_slot::Proof;
 use crate::api::Service;
 use crate::api::serve::pause_after;
-use crate::ending::Ending;
+use crate::shutdown::Ending;
 
 /// Connections at once; further ones wait in the system's queue. A mirror keeps one or two.
 const MOST_CONNECTIONS: u64 = 4_096;

@@ -2,9 +2,9 @@
 //!
 //! Two profiles with the same address and tenant share one mirror.
 
-mod connect;
-pub mod settings;
-mod source;
+mod connector;
+mod mirrored_remote;
+pub mod profiles;
 pub mod tokens;
 
 use std::collections::HashMap;
@@ -19,10 +19,10 @@ use docks_proto::secret::Token;
 use docks_proto::settings::{Environment, SettingsError, StoreKeys, Target, normalise_api_url};
 use tokio::sync::{Notify, OnceCell};
 
-pub use connect::{Connect, Network};
-pub use source::{Source, database, identity};
+pub use connector::{Connect, Network};
+pub use mirrored_remote::{Source, database, identity};
 
-use self::settings::{Resolved, Settings, canonical};
+use self::profiles::{Resolved, Settings, canonical};
 use self::tokens::Tokens;
 use crate::config::Config;
 use crate::list_response;
@@ -258,7 +258,7 @@ impl Registry {
 
     async fn make(&self, resolved: Resolved) -> Result<Arc<Source>, NoSource> {
         let Resolved { target, insecure } = resolved;
-        let database = source::database(&self.settings.places().cache_dir(), &target);
+        let database = mirrored_remote::database(&self.settings.places().cache_dir(), &target);
         let location = target.to_string();
         let tokens = Arc::new(Tokens::new(
             target.clone(),
@@ -276,7 +276,7 @@ impl Registry {
             location: location.clone(),
             source,
         })?;
-        let (path, identity) = (database.clone(), source::identity(&target));
+        let (path, identity) = (database.clone(), mirrored_remote::identity(&target));
         let now = self.clock.wall();
         let opening = tokio::task::spawn_blocking(move || Mirror::open(&path, &identity, now));
         let (mirror, mut opened) =
@@ -311,7 +311,10 @@ impl Registry {
             Arc::clone(&self.clock),
             self.options.clone(),
         );
-        let feed = EventFeed::new(mirror.clone(), Arc::new(source::Engine(sync.clone())));
+        let feed = EventFeed::new(
+            mirror.clone(),
+            Arc::new(mirrored_remote::Engine(sync.clone())),
+        );
         tracing::info!(remote = location, kind, "mirroring {location}");
         Ok(Arc::new(Source {
             target,
@@ -377,8 +380,8 @@ impl Registry {
             .all()
             .into_iter()
             .map(|(_, resolved)| resolved);
-        likely.extend(profiles.filter(|r| source::used_lately(&cache, &r.target)));
-        let jobs = source::jobs_used_lately(&cache).into_iter();
+        likely.extend(profiles.filter(|r| mirrored_remote::used_lately(&cache, &r.target)));
+        let jobs = mirrored_remote::jobs_used_lately(&cache).into_iter();
         likely.extend(jobs.map(|target| Resolved {
             target: canonical(target),
             insecure: false,

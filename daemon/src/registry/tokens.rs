@@ -10,7 +10,7 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::secret::Token;
 use docks_proto::settings::{Environment, Target};
 
-use super::settings::Settings;
+use super::profiles::Settings;
 use crate::config::KEYRING_PATIENCE;
 use docksd_remote::docks_api::TokenSource;
 use docksd_remote::{Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties, Validator};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_proto::routes::RunKind;
-use docksd::on_end::{Rule, Wish};
+use docksd::hooks::{Rule, Wish};
 use serde_json::Value;
 use tempfile::TempDir;
 

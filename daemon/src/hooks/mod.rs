@@ -1,9 +1,10 @@
 //! Standing rules of `daemon.toml`: what is done when a run has ended.
 //!
-//! [`crate::ends`] tells of each end once. What a remote says reaches a command as JSON on its
+//! [`crate::run_end_cursor`] tells of each end once. What a remote says reaches a command as JSON on its
 //! standard input and in no other way. A few ends are acted on at a time; the others wait in the
 //! history, so that they outlive this daemon.
 
+pub mod artifact_prefetch;
 mod command;
 mod rule;
 
@@ -19,8 +20,8 @@ use tokio::task::JoinSet;
 
 pub use rule::{Rule, Wish};
 
-use crate::ends::{Ends, LOOK_AGAIN};
 use crate::registry::{Pick, Registry, Source};
+use crate::run_end_cursor::{Ends, LOOK_AGAIN};
 use docksd_mirror::{MirrorError, StatusEvent, Subject};
 
 /// Note of a mirror: the change up to which ends were acted on.

@@ -1,6 +1,6 @@
 //! Pulls the artifacts of a run into the cache when it ends, if `daemon.toml` asks for that.
 //!
-//! A run that has ended is pulled once its trials were confirmed after that; [`crate::ends`] tells.
+//! A run that has ended is pulled once its trials were confirmed after that; [`crate::run_end_cursor`] tells.
 //! `docks cache` looks after what is pulled.
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use docks_proto::object::parse_list;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
-use crate::ends::{Ends, LOOK_AGAIN};
 use crate::registry::{Registry, Source};
+use crate::run_end_cursor::{Ends, LOOK_AGAIN};
 use docksd_mirror::MirrorError;
 
 /// Note of a mirror: the change up to which ended runs were pulled.
