@@ -171,7 +171,7 @@ fn config(url: &str) -> String {
 }
 
 fn main() {
-    docksd::limits::raise_files();
+    docksd::limits::raise_open_file_limit();
     let rounds = std::env::args().skip(1).find_map(|text| text.parse().ok());
     println!("\n| change → line of `docks runs watch` | changes | p50 | p99 |");
     println!("| --- | --- | --- | --- |");

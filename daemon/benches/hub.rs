@@ -22,8 +22,8 @@ use docks_proto::paths::Paths;
 use docksd::config::Config;
 use docksd::hub::{Hub, Wanted};
 use docksd::instance::Instance;
-use docksd::registry::Network;
-use docksd::{World, run};
+use docksd::registry::NetworkConnector;
+use docksd::{Dependencies, run};
 use docksd_sync::SystemClock;
 use docksd_testkit::harbor_jobs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -156,7 +156,7 @@ fn main() {
         .collect();
     let mirrors = usize::try_from(numbers.first().copied().unwrap_or(1_000)).unwrap();
     let time = Duration::from_secs(numbers.get(1).copied().unwrap_or(20));
-    docksd::limits::raise_files();
+    docksd::limits::raise_open_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -182,14 +182,14 @@ fn main() {
         let token = hub_token::read(&token_file).unwrap().unwrap();
         let token: Arc<str> = token.expose().into();
         let claimed = Instance::claim(&config.places).await.unwrap();
-        let world = World {
-            connect: Box::new(Network),
+        let dependencies = Dependencies {
+            connector: Box::new(NetworkConnector),
             clock: Arc::new(SystemClock),
             hub: Some(hub),
         };
         let (stop, asked) = oneshot::channel();
         let shutdown = async move { asked.await.unwrap_or("the bench ended") };
-        let daemon = tokio::spawn(run(config, claimed, world, shutdown));
+        let daemon = tokio::spawn(run(config, claimed, dependencies, shutdown));
         let nobody = nothing().await;
         println!("\n| how they ask | mirrors | requests/s | of them 304 | of a core, both sides |");
         println!("| --- | --- | --- | --- | --- |");

@@ -7,7 +7,7 @@ use docks_proto::time::UnixMs;
 use tokio::sync::Mutex;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use crate::registry::{Registry, Source};
+use crate::registry::{MirroredRemote, Registry};
 use docksd_mirror::Retention;
 use docksd_sync::ScheduledWork;
 
@@ -67,8 +67,8 @@ impl Schedule {
     }
 
     /// Says when the work of each job last ended well for all remotes, and when it is next due.
-    pub async fn status(&self, sources: &[Arc<Source>]) -> Vec<ScheduleStatus> {
-        let all = |ended: fn(&Source) -> Option<UnixMs>| {
+    pub async fn status(&self, sources: &[Arc<MirroredRemote>]) -> Vec<ScheduleStatus> {
+        let all = |ended: fn(&MirroredRemote) -> Option<UnixMs>| {
             let ended: Option<Vec<_>> = sources.iter().map(|s| ended(s)).collect();
             ended?.into_iter().min().map(UnixMs::rfc3339)
         };
@@ -111,7 +111,7 @@ fn job<const POKES: usize>(
         let Some(registry) = registry.upgrade() else {
             return;
         };
-        for source in registry.open_sources() {
+        for source in registry.open_remotes() {
             pokes
                 .into_iter()
                 .for_each(|poke| source.sync.run_scheduled(poke));

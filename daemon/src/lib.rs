@@ -1,4 +1,4 @@
-//! `docksd`: mirrors runs, trials and statuses of a remote and serves them on a Unix socket.
+//! `docksd`: mirrors the runs, trials and statuses of remotes and serves them on a Unix socket.
 
 pub mod api;
 pub mod config;
@@ -30,120 +30,133 @@ use docks_proto::error::error_chain;
 use docksd_sync::Clock;
 use hub::Hub;
 use instance::Instance;
-use registry::{Connect, Registry};
-use shutdown::Ending;
+use registry::{Registry, RemoteConnector};
+use shutdown::ShutdownSignal;
 
-/// What the daemon asks besides its own files: remotes and the time.
-pub struct World {
-    /// Makes remotes.
-    pub connect: Box<dyn Connect>,
-    /// Tells the time.
+/// What the daemon needs from its caller besides its configuration.
+pub struct Dependencies {
+    /// Connects to remotes.
+    pub connector: Box<dyn RemoteConnector>,
+    /// The wall clock and the monotonic clock of all parts.
     pub clock: Arc<dyn Clock>,
-    /// Shares a jobs directory with other machines, if that is wanted.
+    /// The hub, if a jobs directory is shared with other machines.
     pub hub: Option<Hub>,
 }
 
-/// Says why the daemon could not run.
+/// Why the daemon could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The cron jobs could not be set up.
-    #[error("could not start the schedule")]
+    #[error("could not start the cron jobs")]
     Schedule(#[source] JobSchedulerError),
 }
 
-/// Serves until `shutdown`, a request or long idleness ends it; everything is closed then.
+/// Serves until `shutdown` resolves, a client requests the shutdown, or the daemon was idle for too long.
+///
+/// All mirrors are closed when this returns.
 ///
 /// # Errors
 ///
-/// [`RunError`] when it could not begin.
+/// [`RunError`] when it could not start.
 pub async fn run(
     config: Config,
     (mut instance, listener): (Instance, UnixListener),
-    world: World,
+    dependencies: Dependencies,
     shutdown: impl Future<Output = &'static str>,
 ) -> Result<(), RunError> {
-    let World {
-        connect,
+    let Dependencies {
+        connector,
         clock,
         hub,
-    } = world;
-    let registry = Arc::new(Registry::new(&config, connect, Arc::clone(&clock)));
+    } = dependencies;
+    let registry = Arc::new(Registry::new(&config, connector, Arc::clone(&clock)));
     let schedule = Schedule::start(&registry, &config.calendar, config.retention)
         .await
         .map_err(RunError::Schedule)?;
-    let ending = Ending::default();
+    let shutdown_signal = ShutdownSignal::default();
     let started = clock.monotonic();
     let service = Arc::new(Service {
         registry: Arc::clone(&registry),
         schedule,
-        ending: ending.clone(),
+        shutdown: shutdown_signal.clone(),
         watching: api::serve::watching(),
         started,
         last_request_ms: AtomicU64::new(u64::try_from(started.as_millis()).unwrap_or(0)),
         config,
         hub: hub.as_ref().map(Hub::counts),
     });
-    let mut sharing = JoinSet::new();
+    let mut hub_task = JoinSet::new();
     if let Some(hub) = hub {
-        sharing.spawn(hub::serve(hub, Arc::clone(&service), ending.clone()));
+        hub_task.spawn(hub::serve(
+            hub,
+            Arc::clone(&service),
+            shutdown_signal.clone(),
+        ));
     }
-    let mut behind = JoinSet::new();
-    behind.spawn({
-        let registry = Arc::clone(&registry);
-        async move { registry.open_likely().await }
+    let mut background = spawn_background_tasks(&service);
+    let shutdown_requests = async {
+        shutdown_signal.request(shutdown.await);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = api::serve::serve(Arc::clone(&service), &mut instance, listener, &shutdown_signal) => {}
+        () = shutdown_requests => {}
+    }
+    // Open requests of the hub finish soon, and need the mirrors until then.
+    while hub_task.join_next().await.is_some() {}
+    background.shutdown().await;
+    service.schedule.stop().await;
+    registry.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Spawns the tasks that run without a request.
+fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
+    let registry = &service.registry;
+    let mut tasks = JoinSet::new();
+    tasks.spawn({
+        let registry = Arc::clone(registry);
+        async move { registry.open_recent().await }
     });
-    behind.spawn({
-        let registry = Arc::clone(&registry);
-        async move { registry.mend().await }
+    tasks.spawn({
+        let registry = Arc::clone(registry);
+        async move { registry.replace_damaged_mirrors().await }
     });
-    behind.spawn(hooks::artifact_prefetch::keep_pulling(
-        Arc::clone(&registry),
+    tasks.spawn(hooks::artifact_prefetch::run(
+        Arc::clone(registry),
         service.config.pull.clone(),
     ));
-    behind.spawn(hooks::keep_acting(
-        Arc::clone(&registry),
+    tasks.spawn(hooks::run(
+        Arc::clone(registry),
         service.config.on_end.clone(),
         service.config.keyring.clone(),
     ));
     if let Some(limit) = service.config.idle_exit.after() {
-        behind.spawn(end_when_idle(Arc::clone(&service), limit));
+        tasks.spawn(shut_down_when_idle(Arc::clone(service), limit));
     }
-    let asked = async {
-        ending.ask(shutdown.await);
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = api::serve::serve(Arc::clone(&service), &mut instance, listener, &ending) => {}
-        () = asked => {}
-    }
-    // Its requests end by themselves soon, and need the mirrors until then.
-    while sharing.join_next().await.is_some() {}
-    behind.shutdown().await;
-    service.schedule.stop().await;
-    registry.close().await;
-    tracing::info!("ended");
-    Ok(())
+    tasks
 }
 
-/// Ends the daemon when nobody has asked anything for `limit` and no run is active.
-async fn end_when_idle(service: Arc<Service>, limit: Duration) {
+/// Requests the shutdown after `limit` without a request, unless a run is active.
+async fn shut_down_when_idle(service: Arc<Service>, limit: Duration) {
     loop {
         let left = limit.saturating_sub(service.idle());
-        // Looked at again now and then, since time also passes while the machine sleeps.
+        // Checked at least once a minute, since time also passes while the machine is suspended.
         tokio::time::sleep(left.clamp(Duration::from_secs(1), Duration::from_secs(60))).await;
-        if service.idle() >= limit && !anything_active(&service.registry).await {
-            service.ending.ask("nobody has asked anything for long");
+        if service.idle() >= limit && !has_active_runs(&service.registry).await {
+            service.shutdown.request("no request for a long time");
             return;
         }
     }
 }
 
-async fn anything_active(registry: &Registry) -> bool {
-    for source in registry.open_sources() {
-        match source.mirror.stats().await {
+async fn has_active_runs(registry: &Registry) -> bool {
+    for remote in registry.open_remotes() {
+        match remote.mirror.stats().await {
             Ok(stats) if stats.rows.active == 0 => {}
             Ok(_) => return true,
-            // A mirror that cannot be read keeps nobody up.
+            // An unreadable mirror does not keep the daemon running.
             Err(error) => {
                 tracing::warn!(error = error_chain(&error), "could not count active runs")
             }

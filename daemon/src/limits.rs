@@ -1,22 +1,22 @@
-//! What the system allows this process.
+//! The limits that the operating system puts on this process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that a daemon with many watchers has open: one each, and some for everything else.
-const FILES: u64 = 8_192;
+/// Open files that a daemon with many watchers needs: one per watcher, and some for the rest.
+const OPEN_FILES: u64 = 8_192;
 
-/// Raises the number of files that may be open, as far as the system lets us.
+/// Raises the limit on open files, as far as the hard limit allows.
 ///
-/// The usual soft limit of 1,024 is for programs that use `select`, which we do not.
-pub fn raise_files() {
+/// The usual soft limit of 1,024 protects programs that use `select`; docksd does not.
+pub fn raise_open_file_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(FILES, |most| most.min(FILES));
-    if current.is_some_and(|now| now < wanted) {
+    let target = maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    if current.is_some_and(|current| current < target) {
         let raised = Rlimit {
-            current: Some(wanted),
+            current: Some(target),
             maximum,
         };
-        // Fewer connections are served then, which is no reason not to start.
+        // On failure docksd serves fewer connections, which is not a reason to stop.
         setrlimit(Resource::Nofile, raised).ok();
     }
 }

@@ -7,26 +7,26 @@ use tracing::level_filters::LevelFilter;
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
-/// Days of log that are kept.
+/// Days for which log files are kept.
 const DAYS_KEPT: usize = 7;
 
-/// Name under which the current file can always be found.
+/// Name of the symlink to the current file.
 pub const CURRENT: &str = "docksd.log";
 
-/// Where the lines go.
+/// Where log lines go.
 #[derive(Debug, Clone, Copy)]
 pub enum Destination<'a> {
     /// Standard error, as text.
     Terminal,
-    /// Files of one day each in this directory, as JSON.
+    /// Daily files in this directory, as JSON.
     Directory(&'a Path),
 }
 
-/// Says why the log cannot be written.
+/// Why the log can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The directory could not be made.
-    #[error("could not make the log directory")]
+    /// The directory could not be created.
+    #[error("could not create the log directory")]
     Directory(#[source] io::Error),
     /// The file could not be opened.
     #[error("could not open the log")]
@@ -48,23 +48,23 @@ pub fn is_filter(text: &str) -> bool {
     text.split(',').all(|part| level(part) || of_module(part))
 }
 
-/// Libraries speak up only when something is wrong; what they log may hold addresses.
+/// Libraries log only warnings and errors, since their lines may contain addresses.
 const QUIET_LIBRARIES: &str = "hyper=warn,reqwest=warn,rustls=warn,tokio_cron_scheduler=warn";
 
-/// Sets up the process's log; tokens never reach it, since their type cannot be printed.
+/// Starts the process's log. Tokens never reach it, since their type can't be printed.
 ///
 /// # Errors
 ///
-/// [`LogError`]; nothing is logged then, and the daemon serves all the same.
+/// [`LogError`]; nothing is logged then, but the daemon still serves.
 pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError> {
-    let filter = with_crate_names(filter);
+    let filter = with_current_names(filter);
     let filter = EnvFilter::try_new(format!("{QUIET_LIBRARIES},{filter}"))
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match destination {
         Destination::Terminal => {
             let builder = builder.with_ansi(false).with_writer(io::stderr);
-            // A second log in one process is a test's; the first one goes on.
+            // Only tests start a second log in one process; the first one stays.
             builder.try_init().ok();
         }
         Destination::Directory(dir) => {
@@ -76,22 +76,30 @@ pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError>
     Ok(())
 }
 
-/// Modules that log filters name, and the crates that they have become.
-const CRATES: [(&str, &str); 5] = [
+/// Modules of earlier releases that log filters may name, and what they are called now.
+const RENAMED_MODULES: [(&str, &str); 9] = [
     ("docksd::remote::harbor_jobs", "docksd_harbor"),
     ("docksd::remote", "docksd_remote"),
     ("docksd::mirror", "docksd_mirror"),
     ("docksd::sync", "docksd_sync"),
     ("docksd::feed", "docksd_events"),
+    ("docksd::ends", "docksd::run_end_cursor"),
+    ("docksd::on_end", "docksd::hooks"),
+    ("docksd::pull", "docksd::hooks::artifact_prefetch"),
+    ("docksd::schedule", "docksd::cron"),
 ];
 
-/// Translates modules of earlier releases in a filter, so that settings that name them go on working.
-fn with_crate_names(filter: &str) -> String {
-    CRATES
-        .iter()
-        .fold(filter.to_owned(), |filter, (module, name)| {
-            filter.replace(module, name)
-        })
+/// Replaces module names of earlier releases in a filter, so that existing settings keep working.
+fn with_current_names(filter: &str) -> String {
+    let directives = filter.split(',').map(|directive| {
+        let (module, level) = directive.split_once('=').unwrap_or((directive, ""));
+        let renamed = RENAMED_MODULES.iter().find_map(|(old, new)| {
+            let inner = module.trim().strip_prefix(old)?;
+            (inner.is_empty() || inner.starts_with("::")).then(|| format!("{new}{inner}={level}"))
+        });
+        renamed.unwrap_or_else(|| directive.to_owned())
+    });
+    directives.collect::<Vec<_>>().join(",")
 }
 
 fn files(dir: &Path) -> Result<RollingFileAppender, LogError> {
@@ -106,14 +114,14 @@ fn files(dir: &Path) -> Result<RollingFileAppender, LogError> {
         .map_err(LogError::Open)
 }
 
-/// Sends panics to the log: a daemon's standard error is nowhere.
+/// Logs panics, since the standard error of a daemon goes nowhere.
 fn log_panics() {
-    let usual = std::panic::take_hook();
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string);
-        // The payload may quote an object of the remote, which can hold secrets.
+        // The payload may quote an object of the remote, which may contain secrets.
         tracing::error!(place, "a task panicked");
-        usual(panic);
+        default_hook(panic);
     }));
 }
 
@@ -122,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn levels_and_filters_are_told_from_nonsense() {
+    fn levels_and_filters_are_recognised() {
         for fine in ["info", "WARN", "off", "info,docksd::sync=debug"] {
             assert!(is_filter(fine), "{fine}");
         }
@@ -132,16 +140,18 @@ mod tests {
     }
 
     #[test]
-    fn filters_of_earlier_releases_name_the_crates_of_this_one() {
-        let filter = "info,docksd::sync=debug,docksd::remote::harbor_jobs=trace,docksd::hub=warn";
+    fn filters_of_earlier_releases_keep_working() {
+        let filter = "info,docksd::sync=debug,docksd::remote::harbor_jobs::seen=trace,docksd::hub=warn,\
+                      docksd::ends=debug,docksd::pull=info,docksd::endsomething=off";
         assert_eq!(
-            with_crate_names(filter),
-            "info,docksd_sync=debug,docksd_harbor=trace,docksd::hub=warn"
+            with_current_names(filter),
+            "info,docksd_sync=debug,docksd_harbor::seen=trace,docksd::hub=warn,\
+             docksd::run_end_cursor=debug,docksd::hooks::artifact_prefetch=info,docksd::endsomething=off"
         );
     }
 
     #[test]
-    fn a_log_that_cannot_be_written_says_why() {
+    fn an_unwritable_log_gives_the_reason() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
@@ -152,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_current_file_has_a_name_that_stays() {
+    fn the_current_file_has_a_stable_name() {
         let dir = tempfile::tempdir().unwrap();
         drop(files(dir.path()).unwrap());
         assert!(dir.path().join(CURRENT).exists());

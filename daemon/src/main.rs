@@ -1,4 +1,4 @@
-//! `docksd`: flags, log, signals, then [`docksd::run`].
+//! `docksd`: parses flags, starts the log, listens for signals, then calls [`docksd::run`].
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use docksd::config::{Config, Flags};
 use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::logging::{self, Destination};
-use docksd::registry::Network;
-use docksd::startup_report::Reporter;
-use docksd::{World, run};
+use docksd::registry::NetworkConnector;
+use docksd::startup_report::StartupReporter;
+use docksd::{Dependencies, run};
 use docksd_sync::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    // Everything we make is for our user alone, whatever the shell says.
+    // Every file docksd creates is private to its user, whatever umask the shell has set.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    docksd::limits::raise_files();
-    let mut reporter = Reporter::new(flags.report);
+    docksd::limits::raise_open_file_limit();
+    let mut reporter = StartupReporter::new(flags.report);
     match start(&flags, &mut reporter) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -30,12 +30,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(flags: &Flags, reporter: &mut Reporter) -> anyhow::Result<()> {
+fn start(flags: &Flags, reporter: &mut StartupReporter) -> anyhow::Result<()> {
     let config = Config::load(flags)?;
     if flags.check {
         return Ok(());
     }
-    // Two threads: a request never waits for another's SQL, and idle memory stays small.
+    // Two threads: no request waits for the SQL of another one, and idle memory stays small.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -44,7 +44,11 @@ fn start(flags: &Flags, reporter: &mut Reporter) -> anyhow::Result<()> {
     runtime.block_on(serve(flags, config, reporter))
 }
 
-async fn serve(flags: &Flags, config: Config, reporter: &mut Reporter) -> anyhow::Result<()> {
+async fn serve(
+    flags: &Flags,
+    config: Config,
+    reporter: &mut StartupReporter,
+) -> anyhow::Result<()> {
     let claimed = Instance::claim(&config.places).await?;
     let log_dir = config.places.log_dir();
     let destination = if flags.report {
@@ -53,8 +57,8 @@ async fn serve(flags: &Flags, config: Config, reporter: &mut Reporter) -> anyhow
         Destination::Terminal
     };
     let logged = logging::start(destination, &config.log_level);
-    let mut terminate = signal(SignalKind::terminate()).context("could not await SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("could not await SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;
     let mut hub = None;
     if let Some(settings) = config.hub.clone() {
         hub = Some(Hub::open(settings).await?);
@@ -70,10 +74,10 @@ async fn serve(flags: &Flags, config: Config, reporter: &mut Reporter) -> anyhow
             _ = interrupt.recv() => "SIGINT",
         }
     };
-    let world = World {
-        connect: Box::new(Network),
+    let dependencies = Dependencies {
+        connector: Box::new(NetworkConnector),
         clock: Arc::new(SystemClock),
         hub,
     };
-    Ok(run(config, claimed, world, shutdown).await?)
+    Ok(run(config, claimed, dependencies, shutdown).await?)
 }

@@ -1,7 +1,7 @@
-//! Follows the history of each remote for runs that end, for those who do something about it.
+//! A cursor over the history of each remote that returns the runs that have ended.
 //!
-//! How far that went is a note in the mirror: what ended shortly before a daemon did is acted on
-//! by the next one, and nothing twice. What ended before anybody followed is left alone.
+//! The mirror stores the position, so a run that ends shortly before the daemon stops is handled by
+//! the next daemon, and no end is handled twice. Runs that ended before the first poll are skipped.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -13,167 +13,195 @@ use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::{Mirror, MirrorError, Resource, StatusEvent, Subject};
 use docksd_sync::Clock;
 
-/// Between two looks at what changed.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Time between two polls of the history.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Changes that are read at once.
+/// Events that are read in one query.
 const BATCH: usize = 1_024;
 
-/// How long the trials of an ended run are waited for; then what is known of them has to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long an ended run is held back until its trials are confirmed; after that it is returned
+/// with the trials that are mirrored.
+const TRIALS_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The ends that one of those who act has not acted on yet.
-pub struct Ends {
-    note: &'static str,
+/// Returns the ends of runs that one consumer has not acknowledged yet.
+pub struct RunEndCursor {
+    note_key: &'static str,
     kinds: &'static [RunKind],
-    followed: HashMap<Target, Followed>,
+    remotes: HashMap<Target, RemoteCursor>,
 }
 
-/// How far one remote's history was followed.
-struct Followed {
-    /// A mirror that is made anew counts from the beginning.
-    source: Weak<Source>,
+/// The position in one remote's history.
+struct RemoteCursor {
+    /// Compared with the open remote: a mirror that was replaced starts over.
+    remote: Weak<MirroredRemote>,
+    /// The commit of the mirror up to which events were read.
     commit: Option<u64>,
-    seq: u64,
-    place: Place,
-    /// Ends that are not acted on yet, since when, and whether they can be.
-    open: Vec<(StatusEvent, Duration, bool)>,
+    /// The last event that was read.
+    last_read: u64,
+    saved: SavedPosition,
+    /// Ends that are not acknowledged yet.
+    pending: Vec<PendingEnd>,
 }
 
-/// What is remembered over a restart.
+/// An end that is not acknowledged yet.
+struct PendingEnd {
+    event: StatusEvent,
+    /// Monotonic time at which it was read.
+    read_at: Duration,
+    /// Whether the trials of the run are confirmed, or were waited for long enough.
+    ready: bool,
+}
+
+/// The position as the mirror stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    /// Everything up to this change was acted on,
-    to: u64,
-    /// and these after it.
-    beyond: BTreeSet<u64>,
-    /// When following began.
+struct SavedPosition {
+    /// Every event up to this one is handled,
+    handled_to: u64,
+    /// and so are these later ones.
+    handled_later: BTreeSet<u64>,
+    /// Time of the first poll.
     since: UnixMs,
 }
 
-impl Place {
-    /// Reads a note; an older one is a number only.
+impl SavedPosition {
+    /// Parses a note; those of earlier releases hold only the first number.
     fn parse(text: &str, now: UnixMs) -> Option<Self> {
         let mut words = text.split(' ');
-        let to = words.next()?.parse().ok()?;
+        let handled_to = words.next()?.parse().ok()?;
         let since = words.next().and_then(|word| word.parse().ok());
         Some(Self {
-            to,
+            handled_to,
             since: UnixMs(since.unwrap_or(now.0)),
-            beyond: words.filter_map(|word| word.parse().ok()).collect(),
+            handled_later: words.filter_map(|word| word.parse().ok()).collect(),
         })
     }
 
     fn text(&self) -> String {
-        let numbers = [self.to.to_string(), self.since.0.to_string()].into_iter();
-        let beyond = self.beyond.iter().map(u64::to_string);
-        numbers.chain(beyond).collect::<Vec<_>>().join(" ")
+        let numbers = [self.handled_to.to_string(), self.since.0.to_string()].into_iter();
+        let later = self.handled_later.iter().map(u64::to_string);
+        numbers.chain(later).collect::<Vec<_>>().join(" ")
     }
 
-    /// Moves on: `first` is the first change that is still to be acted on, or `read` all are read.
-    fn advance(&mut self, first: Option<u64>, read: u64) {
-        self.to = first.map_or(read, |first| first - 1).max(self.to);
-        self.beyond = self.beyond.split_off(&(self.to + 1));
+    /// Moves to just before `first_pending`, or to `last_read` if nothing is pending.
+    fn advance(&mut self, first_pending: Option<u64>, last_read: u64) {
+        let handled_to = first_pending.map_or(last_read, |first| first - 1);
+        self.handled_to = handled_to.max(self.handled_to);
+        self.handled_later = self.handled_later.split_off(&(self.handled_to + 1));
     }
 }
 
-impl Ends {
-    /// Follows the ends of runs of these kinds, and keeps its place under this name.
+impl RunEndCursor {
+    /// Creates a cursor over the ends of runs of `kinds`, which stores its position under `note_key`.
     #[must_use]
-    pub fn new(note: &'static str, kinds: &'static [RunKind]) -> Self {
+    pub fn new(note_key: &'static str, kinds: &'static [RunKind]) -> Self {
         Self {
-            note,
+            note_key,
             kinds,
-            followed: HashMap::new(),
+            remotes: HashMap::new(),
         }
     }
 
-    /// Returns the ends that can be acted on now, in order; each again until it is [`Ends::taken`].
+    /// Returns the ends that can be handled now, oldest first, each until it is passed to
+    /// [`RunEndCursor::ack`].
     ///
     /// # Errors
     ///
-    /// [`MirrorError`]; the next look goes on where this one stopped.
-    pub async fn look(
+    /// [`MirrorError`]; the next poll continues where this one stopped.
+    pub async fn poll(
         &mut self,
-        source: &Arc<Source>,
+        remote: &Arc<MirroredRemote>,
         clock: &dyn Clock,
     ) -> Result<Vec<StatusEvent>, MirrorError> {
-        let known = self.followed.get(&source.target);
-        if known.is_none_or(|known| !known.source.ptr_eq(&Arc::downgrade(source))) {
-            let begun = self.begin(source, clock.wall()).await?;
-            self.followed.insert(source.target.clone(), begun);
+        let cursor = self.remotes.get(&remote.target);
+        if cursor.is_none_or(|cursor| !cursor.remote.ptr_eq(&Arc::downgrade(remote))) {
+            let cursor = self.load(remote, clock.wall()).await?;
+            self.remotes.insert(remote.target.clone(), cursor);
         }
-        let Some(state) = self.followed.get_mut(&source.target) else {
+        let Some(cursor) = self.remotes.get_mut(&remote.target) else {
             return Ok(Vec::new());
         };
         let now = clock.monotonic();
-        state.read_on(&source.mirror, self.kinds, now).await?;
-        for (event, since, ready) in &mut state.open {
-            *ready = *ready
-                || event.subject == Subject::Run(RunKind::Run)
-                || now.saturating_sub(*since) > PATIENCE
-                || trials_are_known(&source.mirror, event).await?;
+        cursor
+            .read_new_events(&remote.mirror, self.kinds, now)
+            .await?;
+        for end in &mut cursor.pending {
+            end.ready = end.ready
+                || end.event.subject == Subject::Run(RunKind::Run)
+                || now.saturating_sub(end.read_at) > TRIALS_TIMEOUT
+                || trials_are_confirmed(&remote.mirror, &end.event).await?;
         }
-        let ready = state.open.iter().filter(|(.., ready)| *ready);
-        Ok(ready.map(|(event, ..)| event.clone()).collect())
+        let ready = cursor.pending.iter().filter(|end| end.ready);
+        Ok(ready.map(|end| end.event.clone()).collect())
     }
 
-    async fn begin(&self, source: &Arc<Source>, now: UnixMs) -> Result<Followed, MirrorError> {
-        let mirror = &source.mirror;
-        let noted = mirror.read_note(self.note).await?;
-        let place = match noted.and_then(|text| Place::parse(&text, now)) {
-            Some(place) => place,
-            // Followed for the first time: what ended before is left alone.
+    /// Loads the stored position; the first poll of a remote starts at the end of its history.
+    async fn load(
+        &self,
+        remote: &Arc<MirroredRemote>,
+        now: UnixMs,
+    ) -> Result<RemoteCursor, MirrorError> {
+        let mirror = &remote.mirror;
+        let note = mirror.read_note(self.note_key).await?;
+        let saved = match note.and_then(|text| SavedPosition::parse(&text, now)) {
+            Some(saved) => saved,
             None => {
                 let query = EventQuery::default();
                 let end = mirror.history_page(u64::MAX >> 1, 1, &query).await?.bounds;
-                let place = Place {
-                    to: end.last_seq,
-                    beyond: BTreeSet::new(),
+                let saved = SavedPosition {
+                    handled_to: end.last_seq,
+                    handled_later: BTreeSet::new(),
                     since: now,
                 };
-                mirror.write_note(self.note, &place.text()).await?;
-                place
+                mirror.write_note(self.note_key, &saved.text()).await?;
+                saved
             }
         };
-        let (remote, to) = (source.location(), place.to);
-        tracing::debug!(remote, to, "following the ends of runs of {remote}");
-        Ok(Followed {
-            source: Arc::downgrade(source),
+        let (location, to) = (remote.location(), saved.handled_to);
+        tracing::debug!(
+            remote = location,
+            to,
+            "polling {location} for runs that have ended"
+        );
+        Ok(RemoteCursor {
+            remote: Arc::downgrade(remote),
             commit: None,
-            seq: place.to,
-            place,
-            open: Vec::new(),
+            last_read: saved.handled_to,
+            saved,
+            pending: Vec::new(),
         })
     }
 
-    /// Notes that an end is acted on. Before that begins, no kill makes it happen twice; after it,
-    /// none makes it not happen.
+    /// Stores that an end is handled. A caller that acknowledges before it acts acts at most once,
+    /// even if the daemon is killed; one that acknowledges afterwards acts at least once.
     ///
     /// # Errors
     ///
     /// [`MirrorError`]; the end will be returned again.
-    pub async fn taken(&mut self, source: &Source, seq: u64) -> Result<(), MirrorError> {
-        let Some(state) = self.followed.get_mut(&source.target) else {
+    pub async fn ack(&mut self, remote: &MirroredRemote, seq: u64) -> Result<(), MirrorError> {
+        let Some(cursor) = self.remotes.get_mut(&remote.target) else {
             return Ok(());
         };
-        let mut place = state.place.clone();
-        place.beyond.insert(seq);
-        let open = state.open.iter().map(|(event, ..)| event.seq);
-        place.advance(open.filter(|open| *open != seq).min(), state.seq);
-        source.mirror.write_note(self.note, &place.text()).await?;
-        state.place = place;
-        state.open.retain(|(event, ..)| event.seq != seq);
+        let mut saved = cursor.saved.clone();
+        saved.handled_later.insert(seq);
+        let pending = cursor.pending.iter().map(|end| end.event.seq);
+        let first_pending = pending.filter(|pending| *pending != seq).min();
+        saved.advance(first_pending, cursor.last_read);
+        remote
+            .mirror
+            .write_note(self.note_key, &saved.text())
+            .await?;
+        cursor.saved = saved;
+        cursor.pending.retain(|end| end.event.seq != seq);
         Ok(())
     }
 }
 
-impl Followed {
-    async fn read_on(
+impl RemoteCursor {
+    async fn read_new_events(
         &mut self,
         mirror: &Mirror,
         kinds: &[RunKind],
@@ -184,17 +212,21 @@ impl Followed {
             return Ok(());
         }
         loop {
-            let events = mirror.events_after(self.seq, BATCH).await?;
+            let events = mirror.events_after(self.last_read, BATCH).await?;
             let more = events.len() == BATCH;
-            self.seq = events.last().map_or(self.seq, |event| event.seq);
-            let ours = events.into_iter().filter(|event| {
+            self.last_read = events.last().map_or(self.last_read, |event| event.seq);
+            let ends = events.into_iter().filter(|event| {
                 let of_kind = kinds
                     .iter()
                     .any(|kind| event.subject == Subject::Run(*kind));
-                let new = !self.place.beyond.contains(&event.seq);
-                of_kind && new && is_end(event, self.place.since)
+                let new = !self.saved.handled_later.contains(&event.seq);
+                of_kind && new && is_end(event, self.saved.since)
             });
-            self.open.extend(ours.map(|event| (event, now, false)));
+            self.pending.extend(ends.map(|event| PendingEnd {
+                event,
+                read_at: now,
+                ready: false,
+            }));
             if !more {
                 self.commit = Some(commit);
                 return Ok(());
@@ -203,10 +235,11 @@ impl Followed {
     }
 }
 
-/// Tells whether a run ended while somebody followed.
+/// Whether a run ended after `since`, the time of the first poll.
 ///
-/// Nearly always it was seen at work before. One that began and ended between two looks is met as
-/// ended, by its own time after following began; all others that are met so ended long ago.
+/// Usually the mirror saw the run active before. A run that started and ended between two syncs
+/// first appears as ended; it counts if its own end time is after `since`. Every other run that
+/// first appears as ended is an old one.
 fn is_end(event: &StatusEvent, since: UnixMs) -> bool {
     let counts = match &event.from {
         Some(from) => lifecycle(from) == Lifecycle::Active,
@@ -215,7 +248,7 @@ fn is_end(event: &StatusEvent, since: UnixMs) -> bool {
     counts && lifecycle(&event.to) == Lifecycle::Terminal
 }
 
-async fn trials_are_known(mirror: &Mirror, event: &StatusEvent) -> Result<bool, MirrorError> {
+async fn trials_are_confirmed(mirror: &Mirror, event: &StatusEvent) -> Result<bool, MirrorError> {
     let trials = Resource::Trials(event.run.clone());
     let confirmed = mirror.confirmation(&trials).await?;
     Ok(confirmed.is_some_and(|confirmed| confirmed.at > event.observed))
@@ -241,29 +274,35 @@ mod tests {
     }
 
     #[test]
-    fn an_end_was_seen_or_lies_after_the_beginning() {
+    fn a_run_has_ended_if_it_was_active_or_its_end_is_after_the_first_poll() {
         let since = UnixMs(5_000);
         let is_end = |from, to, at| is_end(&event(from, to, at), since);
         assert!(is_end(Some("running"), "failed", 1_000));
         assert!(is_end(None, "completed", 5_000));
         assert!(!is_end(None, "completed", 4_999), "ended before");
-        assert!(!is_end(None, "completed", 9_000), "it does not say when");
+        assert!(!is_end(None, "completed", 9_000), "the end time is unknown");
         assert!(!is_end(None, "running", 6_000));
-        assert!(!is_end(Some("completed"), "failed", 6_000), "no new end");
+        assert!(
+            !is_end(Some("completed"), "failed", 6_000),
+            "it had ended already"
+        );
     }
 
     #[test]
-    fn a_place_survives_being_written_whatever_was_taken_first() {
-        let mut place = Place::parse("4", UnixMs(77)).unwrap();
-        assert_eq!(place.text(), "4 77");
-        place.beyond.extend([9, 12]);
-        place.advance(Some(6), 20);
-        assert_eq!(place.text(), "5 77 9 12");
-        assert_eq!(Place::parse(&place.text(), UnixMs(0)), Some(place.clone()));
-        place.advance(Some(11), 20);
-        assert_eq!(place.text(), "10 77 12");
-        place.advance(None, 20);
-        assert_eq!(place.text(), "20 77");
-        assert_eq!(Place::parse("x", UnixMs(0)), None);
+    fn a_position_survives_storage_whatever_is_acknowledged_first() {
+        let mut position = SavedPosition::parse("4", UnixMs(77)).unwrap();
+        assert_eq!(position.text(), "4 77");
+        position.handled_later.extend([9, 12]);
+        position.advance(Some(6), 20);
+        assert_eq!(position.text(), "5 77 9 12");
+        assert_eq!(
+            SavedPosition::parse(&position.text(), UnixMs(0)),
+            Some(position.clone())
+        );
+        position.advance(Some(11), 20);
+        assert_eq!(position.text(), "10 77 12");
+        position.advance(None, 20);
+        assert_eq!(position.text(), "20 77");
+        assert_eq!(SavedPosition::parse("x", UnixMs(0)), None);
     }
 }

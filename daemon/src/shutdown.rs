@@ -1,38 +1,38 @@
-//! The one way to end: asked for once, heard everywhere.
+//! The signal that stops the daemon: requested once, seen by every task.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Asks for the end, and waits for it.
+/// Requests the shutdown, and waits for such a request.
 #[derive(Debug, Clone)]
-pub struct Ending {
-    asked: Arc<watch::Sender<bool>>,
+pub struct ShutdownSignal {
+    requested: Arc<watch::Sender<bool>>,
 }
 
-impl Default for Ending {
+impl Default for ShutdownSignal {
     fn default() -> Self {
         Self {
-            asked: Arc::new(watch::Sender::new(false)),
+            requested: Arc::new(watch::Sender::new(false)),
         }
     }
 }
 
-impl Ending {
-    /// Asks for the end; the first reason is logged.
-    pub fn ask(&self, reason: &str) {
+impl ShutdownSignal {
+    /// Requests the shutdown; only the first reason is logged.
+    pub fn request(&self, reason: &str) {
         let first = self
-            .asked
-            .send_if_modified(|asked| !std::mem::replace(asked, true));
+            .requested
+            .send_if_modified(|requested| !std::mem::replace(requested, true));
         if first {
-            tracing::info!(reason, "ending: {reason}");
+            tracing::info!(reason, "shutting down: {reason}");
         }
     }
 
-    /// Waits until somebody asks for the end.
-    pub async fn asked(&self) {
-        let mut asked = self.asked.subscribe();
-        // The sender lives as long as we do, so waiting cannot fail.
-        let _seen = asked.wait_for(|asked| *asked).await.is_ok();
+    /// Waits until the shutdown is requested.
+    pub async fn requested(&self) {
+        let mut requested = self.requested.subscribe();
+        // `self` owns the sender, so waiting cannot fail.
+        let _seen = requested.wait_for(|requested| *requested).await.is_ok();
     }
 }

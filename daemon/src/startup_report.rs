@@ -1,6 +1,7 @@
-//! What the process that started us is told: ready, or the reason why not.
+//! The report to the process that started docksd: ready, or the reason why not.
 //!
-//! One JSON line on standard output, then the terminal and the pipe are let go.
+//! With `--report` it is one JSON line on standard output, after which the standard streams are
+//! detached from the terminal and the pipe.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::instance::ClaimError;
 use crate::logging::LogError;
 
-/// The line.
+/// The JSON line.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     ready: bool,
@@ -19,41 +20,41 @@ struct Report<'a> {
     code: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
-    /// What went wrong without keeping us from serving.
+    /// A problem that does not prevent docksd from serving.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
 }
 
-/// Tells the starter, in the form it asked for.
+/// Reports the outcome of the start: as JSON with `--report`, else as text on standard error.
 #[derive(Debug)]
-pub struct Reporter {
+pub struct StartupReporter {
     report: bool,
 }
 
-impl Reporter {
-    /// Begins; with `report` the process leaves the terminal's session, so that a Ctrl-C there
-    /// does not reach it, and stands in no directory that somebody may want to unmount.
+impl StartupReporter {
+    /// Creates a reporter. With `report` the process also leaves the terminal's session, so that
+    /// Ctrl-C there does not reach it, and changes to `/`, so that it keeps no mount busy.
     #[must_use]
     pub fn new(report: bool) -> Self {
         if report {
-            // Fails for a process that leads its group, which then at least has a group of its own.
+            // Fails for a group leader, which Ctrl-C in another group does not reach either.
             rustix::process::setsid().ok();
             rustix::process::chdir("/").ok();
         }
         Self { report }
     }
 
-    /// Says that requests are answered from now on.
+    /// Reports that docksd now accepts requests.
     ///
     /// # Errors
     ///
-    /// When the standard streams cannot be let go. Nobody reading the line is no error: the
-    /// command that started us may have ended already.
+    /// When the standard streams cannot be detached. An unread line is not an error: the command
+    /// that started docksd may have exited already.
     pub fn ready(&mut self, log: Option<LogError>) -> io::Result<()> {
         let warning = log.map(|error| docks_proto::error::error_chain(&error));
         if !self.report {
             if let Some(warning) = warning {
-                self.say(&format!("docksd: {warning}\n"));
+                self.print(&format!("docksd: {warning}\n"));
             }
             return Ok(());
         }
@@ -64,22 +65,22 @@ impl Reporter {
             reason: None,
             warning,
         });
-        let nowhere = OpenOptions::new()
+        let null = OpenOptions::new()
             .read(true)
             .write(true)
             .open("/dev/null")?;
-        rustix::stdio::dup2_stdin(&nowhere)?;
-        rustix::stdio::dup2_stdout(&nowhere)?;
-        rustix::stdio::dup2_stderr(&nowhere)?;
+        rustix::stdio::dup2_stdin(&null)?;
+        rustix::stdio::dup2_stdout(&null)?;
+        rustix::stdio::dup2_stderr(&null)?;
         Ok(())
     }
 
-    /// Says why there will be no daemon, or why it ended.
+    /// Reports why docksd could not start, or why it stopped.
     pub fn failed(&mut self, error: &anyhow::Error) {
         let reason = docks_proto::error::error_chain(error.as_ref());
-        tracing::error!(error = reason, "docksd cannot go on");
+        tracing::error!(error = reason, "docksd stopped because of an error");
         if !self.report {
-            self.say(&format!("docksd: {reason}\n"));
+            self.print(&format!("docksd: {reason}\n"));
             return;
         }
         let code = error
@@ -95,16 +96,17 @@ impl Reporter {
     }
 
     fn write(&self, report: &Report<'_>) {
-        let mut line = serde_json::to_string(report).expect("a report holds only texts");
+        let mut line =
+            serde_json::to_string(report).expect("a report holds only strings and numbers");
         line.push('\n');
         let mut out = io::stdout().lock();
-        // The reader may be gone; there is nobody else to tell.
+        // The reader may be gone, and there is no other place to report to.
         out.write_all(line.as_bytes())
             .and_then(|()| out.flush())
             .ok();
     }
 
-    fn say(&self, text: &str) {
+    fn print(&self, text: &str) {
         io::stderr().write_all(text.as_bytes()).ok();
     }
 }

@@ -11,7 +11,7 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
-use docksd::registry::{database, identity};
+use docksd::registry::{database_path, identity};
 use docksd_mirror::{Confirmation, Mirror, Provenance, Resource, RunBatch};
 use docksd_sync::apply::last_sweep_note_key;
 
@@ -64,7 +64,7 @@ impl Stage {
             api_url: API_URL.into(),
             tenant: TENANT.into(),
         };
-        let database = database(&home.path().join("cache"), &target);
+        let database = database_path(&home.path().join("cache"), &target);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

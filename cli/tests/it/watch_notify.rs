@@ -202,7 +202,7 @@ fn a_standing_rule_notifies_though_nobody_watches() {
     real.run("runs trials night --fresh").good();
     eventually("the rules stand and the history is followed", || {
         let log = real.run("daemon logs").stdout;
-        log.contains("2 rules stand for the end of a run") && log.contains("following the ends")
+        log.contains("2 on_end rules are active") && log.contains("for runs that have ended")
     });
     night.trial(0, "failed");
     night.run("failed");

@@ -17,7 +17,7 @@ use super::run::question;
 use super::wait_for_first_sweep;
 use super::{Service, respond, status_seen};
 use crate::list_response::{ListResponse, Volatility};
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resource, StatusScope, UnsettledRun};
 use docksd_sync::FetchKey;
 
@@ -85,7 +85,7 @@ pub(super) async fn list(
 
 /// Fetches trials, one run after the other: those that were never mirrored as they ended, if they
 /// are few, and those that are older than asked. Tells whether any was fetched.
-async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
+async fn bring(source: &MirroredRemote, ask: Ask) -> Result<bool, ApiError> {
     if ask.allowed == CachePolicy::OnlyIfCached {
         return Ok(false);
     }
@@ -118,7 +118,11 @@ async fn bring(source: &Source, ask: Ask) -> Result<bool, ApiError> {
     Ok(tokio::time::timeout(PATIENCE, fetch).await.is_ok())
 }
 
-async fn bring_one(source: &Source, run: &UnsettledRun, ask: Ask) -> Result<AnsweredBy, ApiError> {
+async fn bring_one(
+    source: &MirroredRemote,
+    run: &UnsettledRun,
+    ask: Ask,
+) -> Result<AnsweredBy, ApiError> {
     let confirmed = run.trials_confirmed_at.map(|at| Confirmation {
         at,
         validator: None,
@@ -137,13 +141,13 @@ fn want(run: &UnsettledRun) -> FetchKey {
 }
 
 /// Tells the engine that somebody looks at the trials of the runs that go on.
-fn watch(source: &Source, loose: &[UnsettledRun]) {
+fn watch(source: &MirroredRemote, loose: &[UnsettledRun]) {
     let most = if is_metered(source) { WATCHED } else { MOST };
     for run in loose.iter().filter(|run| run.active).take(most) {
         source.sync.mark_watched(&Resource::Trials(run.id.clone()));
     }
 }
 
-fn is_metered(source: &Source) -> bool {
+fn is_metered(source: &MirroredRemote) -> bool {
     source.kind != "harbor_jobs"
 }

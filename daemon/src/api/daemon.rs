@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::Service;
 use super::error::ApiError;
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_remote::ChangeDetection;
 
 /// Lines of progress that may wait for a slow reader.
@@ -23,7 +23,7 @@ const LINES_WAITING: usize = 16;
 
 /// `GET /v1/status`
 pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonStatus> {
-    let sources = service.registry.open_sources();
+    let sources = service.registry.open_remotes();
     let mut remotes = Vec::with_capacity(sources.len());
     for source in &sources {
         remotes.push(remote_status(&service, source).await);
@@ -49,7 +49,7 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
     })
 }
 
-async fn remote_status(service: &Service, source: &Source) -> RemoteStatus {
+async fn remote_status(service: &Service, source: &MirroredRemote) -> RemoteStatus {
     let health = source.sync.health();
     let stats = source.mirror.stats().await;
     let text = |at: Option<UnixMs>| at.map(UnixMs::rfc3339);
@@ -66,7 +66,7 @@ async fn remote_status(service: &Service, source: &Source) -> RemoteStatus {
         ChangeDetection::Rescans { reason: why } => ("rescans", None, Some(why)),
     };
     RemoteStatus {
-        profiles: service.registry.profiles_of(&source.target),
+        profiles: service.registry.profile_names(&source.target),
         kind: source.kind.to_owned(),
         location: source.location(),
         rows: stats.rows,
@@ -164,13 +164,13 @@ fn broken_off() -> SyncProgress {
 
 /// `POST /v1/shutdown`
 pub(super) async fn shutdown(State(service): State<Arc<Service>>) -> StatusCode {
-    service.ending.ask("a client asked for it");
+    service.shutdown.request("a client asked for it");
     StatusCode::ACCEPTED
 }
 
 impl Service {
     /// Finds the remote of a sync, which has no tenant in its path: an address needs one.
-    async fn source_for_sync(&self, headers: &HeaderMap) -> Result<Arc<Source>, ApiError> {
+    async fn source_for_sync(&self, headers: &HeaderMap) -> Result<Arc<MirroredRemote>, ApiError> {
         self.source(headers, None).await
     }
 }

@@ -13,7 +13,7 @@ use docks_proto::settings::SettingsError;
 use docks_proto::time::UnixMs;
 
 use super::request_checks::Refusal;
-use crate::registry::NoSource;
+use crate::registry::RegistryError;
 use docksd_mirror::MirrorError;
 use docksd_remote::{FaultClass, RemoteError};
 use docksd_sync::SyncError;
@@ -41,7 +41,7 @@ pub enum ApiError {
     Request(String),
     /// There is no such remote.
     #[error(transparent)]
-    Source(#[from] NoSource),
+    Source(#[from] RegistryError),
     /// The mirror failed.
     #[error("the mirror failed")]
     Mirror(#[from] MirrorError),
@@ -219,36 +219,38 @@ fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> ErrorDetail {
     ErrorDetail::new(ErrorCode::RunNotFound, message).hint(format!("Try `{list}`."))
 }
 
-fn no_source(none: &NoSource) -> (StatusCode, ErrorDetail) {
+fn no_source(none: &RegistryError) -> (StatusCode, ErrorDetail) {
     let message = sentence(&docks_proto::error::error_chain(none));
     let (status, code) = match none {
-        NoSource::Closed => return ending(),
-        NoSource::Mirror { source, .. } => {
+        RegistryError::Closed => return ending(),
+        RegistryError::Mirror { source, .. } => {
             tracing::error!(error = message, "a mirror cannot be opened");
             if matches!(source, MirrorError::Closed) {
                 return ending();
             }
             (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
         }
-        NoSource::Request(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-        NoSource::OtherTenant { .. } => (StatusCode::NOT_FOUND, ErrorCode::UnknownProfile),
-        NoSource::Remote { source, .. } if source.class() == FaultClass::NotFound => {
+        RegistryError::BadRequest(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+        RegistryError::TenantMismatch { .. } => (StatusCode::NOT_FOUND, ErrorCode::UnknownProfile),
+        RegistryError::Remote { source, .. } if source.class() == FaultClass::NotFound => {
             (StatusCode::NOT_FOUND, ErrorCode::NotFound)
         }
-        NoSource::Remote { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-        NoSource::Settings(SettingsError::UnknownProfile { .. }) => {
+        RegistryError::Remote { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+        RegistryError::Settings(SettingsError::UnknownProfile { .. }) => {
             (StatusCode::NOT_FOUND, ErrorCode::UnknownProfile)
         }
-        NoSource::Settings(SettingsError::NothingSetUp { .. } | SettingsError::NoTenant { .. }) => {
-            (StatusCode::UNAUTHORIZED, ErrorCode::NotSignedIn)
-        }
-        NoSource::Settings(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+        RegistryError::Settings(
+            SettingsError::NothingSetUp { .. } | SettingsError::NoTenant { .. },
+        ) => (StatusCode::UNAUTHORIZED, ErrorCode::NotSignedIn),
+        RegistryError::Settings(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
     };
     let mut detail = ErrorDetail::new(code, message);
     detail.hint = match none {
-        NoSource::Settings(error) => error.hint(),
-        NoSource::OtherTenant { .. } => Some("Name the profile in `Docks-Profile`.".to_owned()),
-        NoSource::Remote {
+        RegistryError::Settings(error) => error.hint(),
+        RegistryError::TenantMismatch { .. } => {
+            Some("Name the profile in `Docks-Profile`.".to_owned())
+        }
+        RegistryError::Remote {
             source: RemoteError::Files { .. },
             ..
         } => Some("Name the directory that holds the folders of the jobs.".to_owned()),

@@ -17,8 +17,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::error::ApiError;
 use super::revalidate::Ask;
 use super::{Service, resolve_id};
-use crate::registry::Source;
-use crate::shutdown::Ending;
+use crate::registry::MirroredRemote;
+use crate::shutdown::ShutdownSignal;
 use docksd_events::Subscription;
 use docksd_mirror::StoredObject;
 
@@ -54,7 +54,7 @@ pub(super) async fn stream(
     let telling = Telling {
         reader,
         heartbeat,
-        ending: service.ending.clone(),
+        shutdown: service.shutdown.clone(),
         service,
         _place: place,
     };
@@ -98,7 +98,7 @@ pub(super) fn tenant(query: &str) -> Result<Option<String>, ApiError> {
 
 /// Finds the run that is meant, under whichever kind it is known.
 pub(super) async fn any_run(
-    source: &Source,
+    source: &MirroredRemote,
     kinds: &[ObjectKind],
     given: &str,
     ask: Ask,
@@ -123,7 +123,7 @@ pub(super) async fn any_run(
 struct Telling {
     reader: Subscription,
     heartbeat: Interval,
-    ending: Ending,
+    shutdown: ShutdownSignal,
     service: Arc<Service>,
     _place: OwnedSemaphorePermit,
 }
@@ -146,7 +146,7 @@ impl Telling {
                 }
             }
             tokio::select! {
-                () = self.ending.asked() => return None,
+                () = self.shutdown.requested() => return None,
                 goes_on = self.reader.changed() => if !goes_on {
                     return None;
                 },

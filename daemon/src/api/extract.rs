@@ -14,21 +14,21 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::registry::Pick;
+use crate::registry::RemoteSelector;
 
 /// Reads which remote is meant.
 ///
 /// # Errors
 ///
 /// [`ApiError::Request`] for headers that contradict each other or hold no text.
-pub(super) fn pick(headers: &HeaderMap) -> Result<Pick, ApiError> {
+pub(super) fn pick(headers: &HeaderMap) -> Result<RemoteSelector, ApiError> {
     let profile = one(headers, routes::PROFILE)?;
     let url = one(headers, routes::API_URL)?;
     let jobs = one(headers, routes::HARBOR_JOBS)?;
     match (profile, url, jobs) {
-        (None, None, None) => Ok(Pick::Default),
-        (Some(name), None, None) => Ok(Pick::Profile(name.to_owned())),
-        (None, Some(url), None) => Ok(Pick::Api {
+        (None, None, None) => Ok(RemoteSelector::DefaultProfile),
+        (Some(name), None, None) => Ok(RemoteSelector::Profile(name.to_owned())),
+        (None, Some(url), None) => Ok(RemoteSelector::DocksApi {
             url: url.to_owned(),
             token: one(headers, header::AUTHORIZATION.as_str())?.and_then(Token::new),
         }),
@@ -38,7 +38,7 @@ pub(super) fn pick(headers: &HeaderMap) -> Result<Pick, ApiError> {
                 let bytes: Vec<u8> = percent_decode_str(dir).collect();
                 Path::new(OsStr::from_bytes(&bytes)).to_owned()
             });
-            Ok(Pick::Jobs(dirs.collect()))
+            Ok(RemoteSelector::HarborJobs(dirs.collect()))
         }
         _ => Err(ApiError::Request(format!(
             "only one of {}, {} and {} can pick the remote",
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use axum::http::{HeaderName, HeaderValue};
 
-    fn of(pairs: &[(&'static str, &'static str)]) -> Result<Pick, ApiError> {
+    fn of(pairs: &[(&'static str, &'static str)]) -> Result<RemoteSelector, ApiError> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let value = HeaderValue::from_static(value);
@@ -124,16 +124,21 @@ mod tests {
 
     #[test]
     fn each_header_picks_its_kind_of_remote() {
-        assert!(matches!(of(&[]), Ok(Pick::Default)));
-        assert!(matches!(of(&[("docks-profile", "p")]), Ok(Pick::Profile(p)) if p == "p"));
+        assert!(matches!(of(&[]), Ok(RemoteSelector::DefaultProfile)));
+        assert!(
+            matches!(of(&[("docks-profile", "p")]), Ok(RemoteSelector::Profile(p)) if p == "p")
+        );
         let api = of(&[
             ("docks-api-url", "https://a"),
             ("authorization", "Bearer t"),
         ]);
-        assert!(matches!(api, Ok(Pick::Api { token: Some(_), .. })));
+        assert!(matches!(
+            api,
+            Ok(RemoteSelector::DocksApi { token: Some(_), .. })
+        ));
         let jobs = of(&[("docks-harbor-jobs", "%2Fa%20b%FF,%2Fc%2Cd")]);
         assert!(
-            matches!(jobs, Ok(Pick::Jobs(dirs)) if dirs[0].as_os_str().as_bytes() == b"/a b\xff" && dirs[1] == Path::new("/c,d"))
+            matches!(jobs, Ok(RemoteSelector::HarborJobs(dirs)) if dirs[0].as_os_str().as_bytes() == b"/a b\xff" && dirs[1] == Path::new("/c,d"))
         );
     }
 

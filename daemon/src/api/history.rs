@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::events::{any_run, tenant};
 use super::{Service, resolve_id, respond, revalidate};
 use crate::list_response::Volatility;
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resource, StatusEvent};
 
 /// Changes in one answer, whatever is asked: some tens of megabytes.
@@ -149,7 +149,7 @@ pub(super) async fn changes(
 }
 
 /// What is known of all runs is as old as the older of their lists.
-async fn older(source: &Source) -> Result<Confirmation, ApiError> {
+async fn older(source: &MirroredRemote) -> Result<Confirmation, ApiError> {
     let mut oldest: Option<Confirmation> = None;
     for kind in RunKind::ALL {
         let confirmed = source.mirror.confirmation(&Resource::List(kind)).await?;

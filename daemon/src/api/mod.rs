@@ -41,8 +41,8 @@ use self::request_checks::Refusal;
 use self::revalidate::Ask;
 use crate::config::Config;
 use crate::cron::Schedule;
-use crate::registry::{Registry, Source};
-use crate::shutdown::Ending;
+use crate::registry::{MirroredRemote, Registry};
+use crate::shutdown::ShutdownSignal;
 
 /// What every handler can reach.
 pub struct Service {
@@ -55,7 +55,7 @@ pub struct Service {
     /// What the hub counts, if there is one.
     pub hub: Option<Arc<crate::hub::Counts>>,
     /// The way to end.
-    pub ending: Ending,
+    pub shutdown: ShutdownSignal,
     /// Places for those who watch.
     pub watching: Arc<tokio::sync::Semaphore>,
     /// Monotonic time at which we started.
@@ -69,9 +69,9 @@ impl Service {
         &self,
         headers: &HeaderMap,
         tenant: Option<&str>,
-    ) -> Result<Arc<Source>, ApiError> {
+    ) -> Result<Arc<MirroredRemote>, ApiError> {
         let pick = extract::pick(headers)?;
-        Ok(self.registry.source(pick, tenant).await?)
+        Ok(self.registry.open(pick, tenant).await?)
     }
 
     fn ask(&self, headers: &HeaderMap) -> Ask {

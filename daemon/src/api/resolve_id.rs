@@ -9,13 +9,13 @@ use super::error::ApiError;
 use super::revalidate::{Ask, read_through, says_not_there};
 use super::wait_for_first_sweep;
 use crate::list_response::Volatility;
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resolution, Resource, StoredObject};
 use docksd_sync::FetchKey;
 
 /// Finds a run by full id, exact name or unique prefix, asking the remote if the mirror has none.
 pub(super) async fn run(
-    source: &Source,
+    source: &MirroredRemote,
     kind: RunKind,
     given: &str,
     ask: Ask,
@@ -49,7 +49,7 @@ pub(super) async fn run(
 }
 
 async fn mirrored_run(
-    source: &Source,
+    source: &MirroredRemote,
     kind: RunKind,
     given: &str,
 ) -> Result<Option<StoredObject>, ApiError> {
@@ -65,7 +65,7 @@ async fn mirrored_run(
 
 /// Finds a trial of a run; when the mirror has none, the run's trials are asked for as a whole.
 pub(super) async fn trial(
-    source: &Source,
+    source: &MirroredRemote,
     run: &str,
     given: &str,
     ask: Ask,
@@ -91,7 +91,7 @@ pub(super) async fn trial(
 }
 
 async fn mirrored_trial(
-    source: &Source,
+    source: &MirroredRemote,
     run: &str,
     given: &str,
 ) -> Result<Option<StoredObject>, ApiError> {
@@ -132,7 +132,7 @@ pub(super) fn confirmed(stored: &StoredObject) -> Confirmation {
 }
 
 /// Tells the engine that somebody looks at a run.
-pub(super) fn touch_run(source: &Source, kind: RunKind, run: &StoredObject) {
+pub(super) fn touch_run(source: &MirroredRemote, kind: RunKind, run: &StoredObject) {
     if lifecycle(&run.status) == Lifecycle::Active {
         source
             .sync

@@ -11,12 +11,17 @@ use docks_proto::routes;
 
 use super::revalidate::{Ask, freshness, is_too_old};
 use crate::list_response::ListResponse;
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Sends a list that was asked before at this version of the mirror, if its age is of no matter.
-pub(super) fn ready(source: &Source, question: &str, ask: Ask, now: Duration) -> Option<Response> {
+pub(super) fn ready(
+    source: &MirroredRemote,
+    question: &str,
+    ask: Ask,
+    now: Duration,
+) -> Option<Response> {
     if !ask.takes_anything() {
         return None;
     }
@@ -30,7 +35,7 @@ pub(super) fn ready(source: &Source, question: &str, ask: Ask, now: Duration) ->
 
 /// Sends a list and keeps it ready.
 pub(super) fn list(
-    source: &Source,
+    source: &MirroredRemote,
     question: &str,
     answer: ListResponse,
     from: AnsweredBy,
@@ -41,7 +46,12 @@ pub(super) fn list(
     send(source, &answer, from, now)
 }
 
-fn send(source: &Source, answer: &ListResponse, from: AnsweredBy, now: Duration) -> Response {
+fn send(
+    source: &MirroredRemote,
+    answer: &ListResponse,
+    from: AnsweredBy,
+    now: Duration,
+) -> Response {
     if answer.is_mark_due(now) {
         source.sync.mark_watched(&answer.resource);
     }

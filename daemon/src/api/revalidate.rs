@@ -7,7 +7,7 @@ use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
 use crate::list_response::Volatility;
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::Confirmation;
 use docksd_remote::FaultClass;
 use docksd_sync::{FetchKey, SyncError};
@@ -54,7 +54,7 @@ impl Ask {
 ///
 /// `confirmed` is when the mirror's state was confirmed, `None` when it has none.
 pub(super) async fn freshen(
-    source: &Source,
+    source: &MirroredRemote,
     want: FetchKey,
     confirmed: Option<&Confirmation>,
     volatility: Volatility,
@@ -87,7 +87,7 @@ pub(super) async fn freshen(
 
 /// Asks the remote for what the mirror does not have, once for all who wait.
 pub(super) async fn read_through(
-    source: &Source,
+    source: &MirroredRemote,
     want: FetchKey,
     not_before: UnixMs,
 ) -> Result<AnsweredBy, ApiError> {
@@ -99,7 +99,11 @@ pub(super) async fn read_through(
         })
 }
 
-async fn met(source: &Source, want: FetchKey, not_before: UnixMs) -> Result<AnsweredBy, ApiError> {
+async fn met(
+    source: &MirroredRemote,
+    want: FetchKey,
+    not_before: UnixMs,
+) -> Result<AnsweredBy, ApiError> {
     wait(source, want, not_before, PATIENCE)
         .await
         .map_err(|failed| match failed {
@@ -109,7 +113,7 @@ async fn met(source: &Source, want: FetchKey, not_before: UnixMs) -> Result<Answ
 }
 
 async fn wait(
-    source: &Source,
+    source: &MirroredRemote,
     want: FetchKey,
     not_before: UnixMs,
     patience: Duration,
@@ -123,7 +127,7 @@ async fn wait(
 
 /// Tells whether an answer is so old that it is given only to those who ask for it.
 pub(super) fn is_too_old(
-    source: &Source,
+    source: &MirroredRemote,
     confirmed: &Confirmation,
     volatility: Volatility,
 ) -> bool {
@@ -133,7 +137,7 @@ pub(super) fn is_too_old(
 
 /// Says how old an answer is.
 pub(super) fn freshness(
-    source: &Source,
+    source: &MirroredRemote,
     confirmed: &Confirmation,
     volatility: Volatility,
     from: AnsweredBy,

@@ -17,7 +17,7 @@ use super::revalidate::{self, freshen};
 use super::wait_for_first_sweep;
 use super::{Service, respond, status_seen};
 use crate::list_response::{ListResponse, Volatility};
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::{Resource, StatusScope};
 use docksd_sync::FetchKey;
 
@@ -163,7 +163,7 @@ async fn get_kind(
 }
 
 async fn again(
-    source: &Source,
+    source: &MirroredRemote,
     kind: RunKind,
     id: &str,
 ) -> Result<docksd_mirror::StoredObject, ApiError> {

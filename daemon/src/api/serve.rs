@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::{Routes, Service, answer, refuse_stranger, router};
-use crate::instance::{Instance, Standing};
-use crate::shutdown::Ending;
+use crate::instance::{Instance, Ownership};
+use crate::shutdown::ShutdownSignal;
 
 /// Connections at once; further ones wait in the system's queue.
 const MOST_CONNECTIONS: u64 = 4_096;
@@ -37,7 +37,7 @@ pub async fn serve(
     service: Arc<Service>,
     instance: &mut Instance,
     mut listener: UnixListener,
-    ending: &Ending,
+    shutdown: &ShutdownSignal,
 ) {
     let router = router(Arc::clone(&service));
     let places = Arc::new(Semaphore::new(most_connections()));
@@ -52,7 +52,7 @@ pub async fn serve(
         tokio::select! {
             (place, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let connection = converse(stream, Arc::clone(&service), router.clone(), ending.clone());
+                    let connection = converse(stream, Arc::clone(&service), router.clone(), shutdown.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -61,22 +61,22 @@ pub async fn serve(
                 Err(error) => pause_after(&error).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            _ = look.tick() => match instance.standing() {
-                Standing::Sound => {}
-                Standing::SocketGone => match instance.listen_again() {
+            _ = look.tick() => match instance.ownership() {
+                Ownership::Intact => {}
+                Ownership::SocketRemoved => match instance.rebind() {
                     Ok(again) => {
                         tracing::warn!("the socket was removed; listening again");
                         listener = again;
                     }
-                    Err(error) => ending.ask(&docks_proto::error::error_chain(&error)),
+                    Err(error) => shutdown.request(&docks_proto::error::error_chain(&error)),
                 },
-                Standing::Lost(why) => ending.ask(why),
+                Ownership::Lost(why) => shutdown.request(why),
             },
-            () = ending.asked() => break,
+            () = shutdown.requested() => break,
         }
     }
     // Out of the way first, so that nobody connects to a daemon that will not answer.
-    instance.withdraw();
+    instance.remove_socket();
     drop(listener);
     let finish = async { while connections.join_next().await.is_some() {} };
     if timeout(FINISH_TAKES, finish).await.is_err() {
@@ -122,7 +122,12 @@ fn is_ours(stream: &UnixStream) -> bool {
     }
 }
 
-async fn converse(stream: UnixStream, service: Arc<Service>, routes: Routes, ending: Ending) {
+async fn converse(
+    stream: UnixStream,
+    service: Arc<Service>,
+    routes: Routes,
+    shutdown: ShutdownSignal,
+) {
     let ours = is_ours(&stream);
     let respond = service_fn(move |request: hyper::Request<Incoming>| {
         let (service, routes) = (Arc::clone(&service), routes.clone());
@@ -145,7 +150,7 @@ async fn converse(stream: UnixStream, service: Arc<Service>, routes: Routes, end
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = ending.asked() => {
+        () = shutdown.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -2,7 +2,7 @@
 
 use docks_proto::query::ListQuery;
 
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::{MirrorError, StatusScope};
 
 /// Tells whether each status of an empty answer's question was ever seen; `None` where that
@@ -10,7 +10,7 @@ use docksd_mirror::{MirrorError, StatusScope};
 ///
 /// A client then knows a word that is misspelt from one that fits nothing at the moment.
 pub(super) async fn seen(
-    source: &Source,
+    source: &MirroredRemote,
     of: StatusScope,
     query: &ListQuery,
     total: u64,

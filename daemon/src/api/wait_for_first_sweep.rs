@@ -12,7 +12,7 @@ use docks_proto::query::{ListQuery, Row};
 use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
-use crate::registry::Source;
+use crate::registry::MirroredRemote;
 use docksd_mirror::{Listing, Resource};
 
 /// How long a question waits for the first sweep; after that what is there is better.
@@ -36,7 +36,7 @@ pub(super) fn lacks_rows(query: &ListQuery, listing: &Listing) -> bool {
 ///
 /// Returns whether something may have changed.
 pub(super) async fn wait(
-    source: &Source,
+    source: &MirroredRemote,
     kind: RunKind,
     allowed: CachePolicy,
 ) -> Result<bool, ApiError> {
@@ -56,18 +56,18 @@ pub(super) async fn wait(
 }
 
 /// Tells whether a sweep brought all rows of a list.
-pub(super) async fn is_whole(source: &Source, kind: RunKind) -> Result<bool, ApiError> {
+pub(super) async fn is_whole(source: &MirroredRemote, kind: RunKind) -> Result<bool, ApiError> {
     let confirmed = source.mirror.confirmation(&Resource::List(kind)).await?;
     Ok(confirmed.is_some_and(|c| c.complete))
 }
 
-fn first_sweep_goes_on(source: &Source) -> bool {
+fn first_sweep_goes_on(source: &MirroredRemote) -> bool {
     let health = source.sync.health();
     health.last_sweep.is_none() && health.circuit == "closed"
 }
 
 /// Says why rows may be missing.
-pub(super) fn why(source: &Source) -> &'static str {
+pub(super) fn why(source: &MirroredRemote) -> &'static str {
     if source.sync.health().last_sweep.is_none() {
         "the first full sync has not ended, so rows may be missing"
     } else {

@@ -32,8 +32,8 @@ use docksd_sync::Options;
 /// Idle time after which the daemon ends by itself, unless it is told otherwise.
 const IDLE_EXIT: Duration = Duration::from_secs(12 * 3_600);
 
-/// How long the keyring may take before a token is looked for elsewhere.
-pub const KEYRING_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the keyring may take before the next source of tokens is tried.
+pub const KEYRING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Mirrors runs, evaluation runs and trials, and serves them on a Unix socket
 ///

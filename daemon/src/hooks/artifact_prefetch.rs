@@ -1,7 +1,7 @@
-//! Pulls the artifacts of a run into the cache when it ends, if `daemon.toml` asks for that.
+//! Fetches the artifacts of a run into the cache when the run ends: `pull` in `daemon.toml`.
 //!
-//! A run that has ended is pulled once its trials were confirmed after that; [`crate::run_end_cursor`] tells.
-//! `docks cache` looks after what is pulled.
+//! [`RunEndCursor`] returns a run once its trials are confirmed after its end. `docks cache` lists
+//! and removes what was fetched.
 
 use std::sync::Arc;
 
@@ -14,64 +14,66 @@ use docks_proto::object::parse_list;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
-use crate::registry::{Registry, Source};
-use crate::run_end_cursor::{Ends, LOOK_AGAIN};
+use crate::registry::{MirroredRemote, Registry};
+use crate::run_end_cursor::{POLL_INTERVAL, RunEndCursor};
 use docksd_mirror::MirrorError;
 
-/// Note of a mirror: the change up to which ended runs were pulled.
-const NOTE: &str = "pulled_to";
+/// Key of the note that stores the cursor's position.
+const NOTE_KEY: &str = "pulled_to";
 
-/// What is pulled, and with whose variables.
+/// What to prefetch, and how to reach the stores.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Which types; none at all is no pulling.
+    /// The types to fetch; if empty, nothing is fetched.
     pub kinds: Vec<ArtifactType>,
-    /// Variables that the stores' own programs read.
+    /// Environment variables that the stores' own programs read.
     pub variables: StoreVariables,
 }
 
-/// Pulls what ends, for as long as the daemon runs.
-pub async fn keep_pulling(registry: Arc<Registry>, settings: Settings) {
+/// Prefetches the artifacts of every run that ends; returns only if `settings` name no type.
+pub async fn run(registry: Arc<Registry>, settings: Settings) {
     if settings.kinds.is_empty() {
         return;
     }
-    let mut ends = Ends::new(NOTE, &[RunKind::Evaluation]);
+    let mut cursor = RunEndCursor::new(NOTE_KEY, &[RunKind::Evaluation]);
     loop {
-        for source in registry.open_sources() {
-            if let Err(error) = look(&registry, &settings, &source, &mut ends).await {
-                let (remote, error) = (source.location(), docks_proto::error::error_chain(&error));
-                tracing::warn!(remote, error, "could not look for runs to pull");
+        for remote in registry.open_remotes() {
+            if let Err(error) =
+                prefetch_ended_runs(&registry, &settings, &remote, &mut cursor).await
+            {
+                let (remote, error) = (remote.location(), docks_proto::error::error_chain(&error));
+                tracing::warn!(remote, error, "could not read which runs have ended");
             }
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-async fn look(
+async fn prefetch_ended_runs(
     registry: &Registry,
     settings: &Settings,
-    source: &Arc<Source>,
-    ends: &mut Ends,
+    remote: &Arc<MirroredRemote>,
+    cursor: &mut RunEndCursor,
 ) -> Result<(), MirrorError> {
-    for event in ends.look(source, registry.clock().as_ref()).await? {
-        // Pulled twice is pulled once, so it is noted when it is done.
-        pull(registry, settings, source, &event.run).await?;
-        ends.taken(source, event.seq).await?;
+    for event in cursor.poll(remote, registry.clock().as_ref()).await? {
+        // Fetching twice does no harm, so a run is acknowledged afterwards.
+        prefetch(registry, settings, remote, &event.run).await?;
+        cursor.ack(remote, event.seq).await?;
     }
     Ok(())
 }
 
-async fn pull(
+async fn prefetch(
     registry: &Registry,
     settings: &Settings,
-    source: &Source,
+    remote: &MirroredRemote,
     run: &str,
 ) -> Result<(), MirrorError> {
     let all = ListQuery {
         limit: 0,
         ..ListQuery::default()
     };
-    let Some(listing) = source.mirror.list_trials(run, &all).await? else {
+    let Some(listing) = remote.mirror.list_trials(run, &all).await? else {
         return Ok(());
     };
     let trials: Vec<_> = match parse_list(&listing.body) {
@@ -83,12 +85,12 @@ async fn pull(
         ..Wanted::default()
     };
     let requests = plan(run, RunName::Whole, &trials, &wanted).requests;
-    let sources = registry.reach(source, &settings.variables);
-    let cache = cache(registry);
+    let sources = registry.artifact_sources(remote, &settings.variables);
+    let cache = open_cache(registry);
     let keys = requests.iter().map(|request| sources.key(&request.uri));
-    let noted = cache.note_run(&RunKey::new(&source.target, run), keys);
-    if let Err(error) = noted {
-        tracing::warn!(run, error = %error, "could not write the cache of artifacts");
+    let recorded = cache.note_run(&RunKey::new(&remote.target, run), keys);
+    if let Err(error) = recorded {
+        tracing::warn!(run, error = %error, "could not write to the artifact cache");
         return Ok(());
     }
     let downloader = Downloader {
@@ -121,8 +123,8 @@ async fn pull(
     Ok(())
 }
 
-/// Opens the cache as it is now; a size that cannot be read counts as the usual one.
-fn cache(registry: &Registry) -> Cache {
+/// Opens the cache; an unreadable size limit falls back to the default.
+fn open_cache(registry: &Registry) -> Cache {
     let places = registry.places();
     let file = docks_proto::credentials::files::load(places).ok();
     let limit = file.and_then(|file| file.preferences().cache_limit.clone());

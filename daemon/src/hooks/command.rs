@@ -10,77 +10,81 @@ use tokio::time::timeout;
 
 use super::Rule;
 
-/// Why a command did not do what it should.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum CommandError {
     #[error("could not run `{program}`")]
-    Start {
+    Io {
         program: String,
         #[source]
         source: io::Error,
     },
-    #[error("`{program}` ended with {status}")]
+    #[error("`{program}` failed: {status}")]
     Status { program: String, status: ExitStatus },
     #[error("`{program}` took longer than {seconds} s and was killed")]
-    Late { program: String, seconds: u64 },
+    TimedOut { program: String, seconds: u64 },
 }
 
-/// Runs the command that a rule has, if it has one; a failure is in the log.
-pub(super) async fn run(rule: &Rule, run: &str, report: &str) {
+/// Runs the command of a rule, if it has one, and logs how it went.
+pub(super) async fn run_command(rule: &Rule, run: &str, report: &str) {
     let Some((program, arguments)) = rule.exec.split_first() else {
         return;
     };
-    match carry_out(program, arguments, rule, report).await {
-        Ok(()) => tracing::info!(run, program, "ran `{program}` at the end of `{run}`"),
+    match execute(program, arguments, rule, report).await {
+        Ok(()) => tracing::info!(run, program, "ran `{program}` for the end of `{run}`"),
         Err(error) => {
             let error = docks_proto::error::error_chain(&error);
-            tracing::warn!(run, error, "a rule of on_end failed at the end of `{run}`");
+            tracing::warn!(
+                run,
+                error,
+                "the command of an on_end rule failed for `{run}`"
+            );
         }
     }
 }
 
-async fn carry_out(
+async fn execute(
     program: &str,
     arguments: &[String],
     rule: &Rule,
     report: &str,
-) -> Result<(), Failed> {
+) -> Result<(), CommandError> {
     let program = program.to_owned();
-    let mut child = match start(&program, arguments) {
+    let mut child = match spawn(&program, arguments) {
         Ok(child) => child,
-        Err(source) => return Err(Failed::Start { program, source }),
+        Err(source) => return Err(CommandError::Io { program, source }),
     };
     let group = child.id().and_then(|id| i32::try_from(id).ok());
-    let ended = async {
+    let completed = async {
         if let Some(mut stdin) = child.stdin.take() {
-            // It may not want to know.
+            // A command may exit without reading its input.
             drop(stdin.write_all(format!("{report}\n").as_bytes()).await);
         }
         child.wait().await
     };
-    match timeout(rule.timeout, ended).await {
+    match timeout(rule.timeout, completed).await {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(Failed::Status { program, status }),
-        Ok(Err(source)) => Err(Failed::Start { program, source }),
+        Ok(Ok(status)) => Err(CommandError::Status { program, status }),
+        Ok(Err(source)) => Err(CommandError::Io { program, source }),
         Err(_) => {
-            // With whatever it has started.
+            // The whole group, so that its children stop too.
             if let Some(group) = group.and_then(Pid::from_raw) {
                 kill_process_group(group, Signal::KILL).ok();
             }
             drop(child.wait().await);
             let seconds = rule.timeout.as_secs();
-            Err(Failed::Late { program, seconds })
+            Err(CommandError::TimedOut { program, seconds })
         }
     }
 }
 
-fn start(program: &str, arguments: &[String]) -> io::Result<Child> {
+fn spawn(program: &str, arguments: &[String]) -> io::Result<Child> {
     Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Ours to end as a whole, and none of it ends with us.
+        // Its own group: it can be killed as a whole, and a signal to docksd does not reach it.
         .process_group(0)
         .env_remove("DOCKS_TOKEN")
         .spawn()

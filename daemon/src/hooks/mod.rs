@@ -1,8 +1,8 @@
-//! Standing rules of `daemon.toml`: what is done when a run has ended.
+//! Hooks: the `[[on_end]]` rules of `daemon.toml`, applied when a run has ended.
 //!
-//! [`crate::run_end_cursor`] tells of each end once. What a remote says reaches a command as JSON on its
-//! standard input and in no other way. A few ends are acted on at a time; the others wait in the
-//! history, so that they outlive this daemon.
+//! [`RunEndCursor`] returns each end once. A command receives what the remote says as JSON on its
+//! standard input and in no other way. A few ends are handled at a time; the others stay in the
+//! mirror's history, so that they survive a restart.
 
 pub mod artifact_prefetch;
 mod command;
@@ -20,21 +20,21 @@ use tokio::task::JoinSet;
 
 pub use rule::{Rule, Wish};
 
-use crate::registry::{Pick, Registry, Source};
-use crate::run_end_cursor::{Ends, LOOK_AGAIN};
+use crate::registry::{MirroredRemote, Registry, RemoteSelector};
+use crate::run_end_cursor::{POLL_INTERVAL, RunEndCursor};
 use docksd_mirror::{MirrorError, StatusEvent, Subject};
 
-/// Note of a mirror: the change up to which ends were acted on.
-const NOTE: &str = "acted_to";
+/// Key of the note that stores the cursor's position.
+const NOTE_KEY: &str = "acted_to";
 
-/// Ends that are acted on at once, each with one command at a time.
-const AT_ONCE: usize = 4;
+/// Ends that are handled at once, each with one command at a time.
+const MAX_CONCURRENT: usize = 4;
 
-/// What a command reads.
+/// The JSON object that a command reads.
 #[derive(Debug, Serialize)]
-struct Report {
+struct RunEndReport {
     event: &'static str,
-    /// Number of the change, the same however often it is told.
+    /// Position of the event in the history; the same whenever the event is read again.
     id: String,
     remote: String,
     profiles: Vec<String>,
@@ -45,136 +45,154 @@ struct Report {
     progress: Option<Progress>,
 }
 
-/// Acts on what ends, for as long as the daemon runs. A command that is under way then goes on.
-pub async fn keep_acting(registry: Arc<Registry>, rules: Vec<Rule>, environment: Environment) {
+/// Applies the rules to every run that ends; returns only if there are no rules.
+///
+/// A command that runs when the daemon stops keeps running.
+pub async fn run(registry: Arc<Registry>, rules: Vec<Rule>, environment: Environment) {
     if rules.is_empty() {
         return;
     }
     let count = rules.len();
-    tracing::info!(count, "{count} rules stand for the end of a run");
-    open_named(&registry, &rules).await;
-    let actor = Actor {
+    tracing::info!(count, "{count} on_end rules are active");
+    open_profiles_of_rules(&registry, &rules).await;
+    let runner = HookRunner {
         registry,
         rules,
         desktop: DesktopNotifier::new(&environment),
-        slots: Arc::new(Semaphore::new(AT_ONCE)),
+        slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
     };
-    let mut ends = Ends::new(NOTE, &RunKind::ALL);
-    let mut acting = JoinSet::new();
+    let mut cursor = RunEndCursor::new(NOTE_KEY, &RunKind::ALL);
+    let mut running = JoinSet::new();
     loop {
-        for source in actor.registry.open_sources() {
-            if let Err(error) = actor.look(&source, &mut ends, &mut acting).await {
-                let (remote, error) = (source.location(), docks_proto::error::error_chain(&error));
-                tracing::warn!(remote, error, "could not look for runs that ended");
+        for remote in runner.registry.open_remotes() {
+            if let Err(error) = runner.start_hooks(&remote, &mut cursor, &mut running).await {
+                let (remote, error) = (remote.location(), docks_proto::error::error_chain(&error));
+                tracing::warn!(remote, error, "could not read which runs have ended");
             }
         }
-        while acting.try_join_next().is_some() {}
-        tokio::time::sleep(LOOK_AGAIN).await;
+        while running.try_join_next().is_some() {}
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Opens the remotes that rules name, so that they hold without anybody asking for these.
-async fn open_named(registry: &Registry, rules: &[Rule]) {
+/// Opens the remotes of the profiles that rules name, so that they are mirrored without a request.
+async fn open_profiles_of_rules(registry: &Registry, rules: &[Rule]) {
     for profile in rules.iter().flat_map(|rule| &rule.profiles) {
-        let opened = registry.source(Pick::Profile(profile.clone()), None).await;
+        let opened = registry
+            .open(RemoteSelector::Profile(profile.clone()), None)
+            .await;
         if let Err(error) = opened {
             let error = docks_proto::error::error_chain(&error);
-            tracing::warn!(profile, error, "a rule of on_end names a profile in vain");
+            tracing::warn!(
+                profile,
+                error,
+                "an on_end rule names a profile that can't be opened"
+            );
         }
     }
 }
 
-struct Actor {
+struct HookRunner {
     registry: Arc<Registry>,
     rules: Vec<Rule>,
     desktop: DesktopNotifier,
     slots: Arc<Semaphore>,
 }
 
-impl Actor {
-    async fn look(
+impl HookRunner {
+    async fn start_hooks(
         &self,
-        source: &Arc<Source>,
-        ends: &mut Ends,
-        acting: &mut JoinSet<()>,
+        remote: &Arc<MirroredRemote>,
+        cursor: &mut RunEndCursor,
+        running: &mut JoinSet<()>,
     ) -> Result<(), MirrorError> {
-        for event in ends.look(source, self.registry.clock().as_ref()).await? {
+        for event in cursor.poll(remote, self.registry.clock().as_ref()).await? {
             let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-                // It stays open, and its turn comes at one of the next looks.
+                // All slots are taken; this end stays pending until one of the next polls.
                 return Ok(());
             };
-            let report = self.report(source, &event).await?;
-            ends.taken(source, event.seq).await?;
+            let report = self.report(remote, &event).await?;
+            cursor.ack(remote, event.seq).await?;
             if let Some(report) = report {
-                self.act(report, slot, acting);
+                self.spawn_hooks(report, slot, running);
             }
         }
         Ok(())
     }
 
-    /// Puts together what there is to say; `None` when it is for nobody.
+    /// Builds the report of an end; `None` if no rule should see it.
     async fn report(
         &self,
-        source: &Source,
+        remote: &MirroredRemote,
         event: &StatusEvent,
-    ) -> Result<Option<Report>, MirrorError> {
-        let mirror = &source.mirror;
+    ) -> Result<Option<RunEndReport>, MirrorError> {
+        let mirror = &remote.mirror;
         let scan = mirror
             .history_page(event.seq - 1, 1, &EventQuery::default())
             .await?;
-        let Some(told) = scan.events.into_iter().next() else {
+        let Some(first) = scan.events.into_iter().next() else {
             return Ok(None);
         };
-        // A job that is known under both kinds ends once.
+        // A Harbor job is both a run and an evaluation run; only the latter is reported.
         let plain = event.subject == Subject::Run(RunKind::Run);
         if plain && mirror.run(RunKind::Evaluation, &event.run).await?.is_some() {
             return Ok(None);
         }
-        let counts = mirror.progress(vec![event.run.clone()]).await?;
+        let progress = mirror.progress(vec![event.run.clone()]).await?;
         let kind = Some(ObjectKind::from(event.subject));
         let position = Position {
             history: scan.bounds.history_id,
             seq: event.seq,
         };
-        Ok(Some(Report {
+        Ok(Some(RunEndReport {
             event: "ended",
             id: position.to_string(),
-            remote: source.location(),
-            profiles: self.registry.profiles_of(&source.target),
+            remote: remote.location(),
+            profiles: self.registry.profile_names(&remote.target),
             from: event.from.clone(),
             at: event.at.rfc3339(),
             observed_at: event.observed.rfc3339(),
-            run: told.object,
-            progress: counts.into_iter().find(|counted| counted.kind == kind),
+            run: first.object,
+            progress: progress.into_iter().find(|progress| progress.kind == kind),
         }))
     }
 
-    fn act(&self, report: Report, slot: OwnedSemaphorePermit, acting: &mut JoinSet<()>) {
-        let fits = |rule: &&Rule| rule.fits(&report.profiles, &report.run);
-        let rules: Vec<Rule> = self.rules.iter().filter(fits).cloned().collect();
+    fn spawn_hooks(
+        &self,
+        report: RunEndReport,
+        slot: OwnedSemaphorePermit,
+        running: &mut JoinSet<()>,
+    ) {
+        let matches = |rule: &&Rule| rule.matches(&report.profiles, &report.run);
+        let rules: Vec<Rule> = self.rules.iter().filter(matches).cloned().collect();
         if rules.is_empty() {
             return;
         }
         let desktop = self.desktop;
-        acting.spawn(async move {
+        running.spawn(async move {
             let _slot = slot;
-            // Two rules that both notify are one notification.
+            // Two matching rules that notify show one notification.
             if rules.iter().any(|rule| rule.notify) {
                 notify(desktop, &report).await;
             }
-            let text = serde_json::to_string(&report).expect("it holds only texts and numbers");
+            let text =
+                serde_json::to_string(&report).expect("a report holds only strings and numbers");
             for rule in &rules {
-                command::run(rule, &report.run.run_id, &text).await;
+                command::run_command(rule, &report.run.run_id, &text).await;
             }
         });
     }
 }
 
-async fn notify(desktop: DesktopNotifier, report: &Report) {
+async fn notify(desktop: DesktopNotifier, report: &RunEndReport) {
     let notice = RunEndNotice::new(&report.run, report.progress.as_ref());
     let shown = tokio::task::spawn_blocking(move || desktop.show(notice)).await;
     if let Ok(Err(error)) = shown {
         let (run, error) = (&report.run.run_id, error.to_string());
-        tracing::warn!(run, error, "could not notify of the end of `{run}`");
+        tracing::warn!(
+            run,
+            error,
+            "could not show a notification for the end of `{run}`"
+        );
     }
 }

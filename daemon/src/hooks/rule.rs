@@ -78,9 +78,9 @@ impl Rule {
         })
     }
 
-    /// Tells whether it is for this end, on a remote of these profiles.
+    /// Whether the rule applies to this run, on a remote of these profiles.
     #[must_use]
-    pub fn fits(&self, profiles: &[String], run: &ObjectState) -> bool {
+    pub fn matches(&self, profiles: &[String], run: &ObjectState) -> bool {
         let of_profile = self.profiles.iter().any(|name| profiles.contains(name));
         let same = |status: &String| status.eq_ignore_ascii_case(&run.status);
         let named = |pattern: &Pattern| pattern.fits(&run.name, &[&run.run_id]);
@@ -112,7 +112,7 @@ mod tests {
         let object = RawObject::parse(text).unwrap().unwrap();
         let run = ObjectState::from_run(RunKind::Evaluation, &object);
         let profiles = ["bench".to_owned()];
-        let fits = |change: fn(&mut Wish)| rule(change).unwrap().fits(&profiles, &run);
+        let fits = |change: fn(&mut Wish)| rule(change).unwrap().matches(&profiles, &run);
         assert!(fits(|_| {}));
         assert!(fits(|wish| wish.name = Some("nightly-*".into())));
         assert!(fits(|wish| wish.name = Some("r-?".into())));

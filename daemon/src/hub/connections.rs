@@ -26,7 +26,7 @@ use super::handler::Answerer;
 use super::unauthenticated_slot::Proof;
 use crate::api::Service;
 use crate::api::serve::pause_after;
-use crate::shutdown::Ending;
+use crate::shutdown::ShutdownSignal;
 
 /// Connections at once; further ones wait in the system's queue. A mirror keeps one or two.
 const MOST_CONNECTIONS: u64 = 4_096;
@@ -45,7 +45,7 @@ const HEAD_BYTES: usize = 64 << 10;
 const FINISH_TAKES: Duration = Duration::from_secs(4);
 
 /// Serves until the end is asked for, then lets requests under way finish.
-pub(crate) async fn serve(hub: Hub, service: Arc<Service>, ending: Ending) {
+pub(crate) async fn serve(hub: Hub, service: Arc<Service>, shutdown: ShutdownSignal) {
     let hub = Arc::new(hub);
     tracing::info!(
         address = hub.counts.address(),
@@ -69,11 +69,11 @@ pub(crate) async fn serve(hub: Hub, service: Arc<Service>, ending: Ending) {
             (place, unproven, accepted) = accepted => match accepted {
                 Ok((stream, from)) => {
                     let proof = Proof::new(unproven.ok());
-                    let (answerer, ending) = (Arc::clone(&answerer), ending.clone());
+                    let (answerer, shutdown) = (Arc::clone(&answerer), shutdown.clone());
                     connections.spawn(async move {
                         let counts = answerer.hub().counts();
                         counts.connections.fetch_add(1, Ordering::Relaxed);
-                        welcome(stream, from, answerer, proof, ending).await;
+                        welcome(stream, from, answerer, proof, shutdown).await;
                         counts.connections.fetch_sub(1, Ordering::Relaxed);
                         drop(place);
                     });
@@ -81,7 +81,7 @@ pub(crate) async fn serve(hub: Hub, service: Arc<Service>, ending: Ending) {
                 Err(error) => pause_after(&error).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            () = ending.asked() => break,
+            () = shutdown.requested() => break,
         }
     }
     let finish = async { while connections.join_next().await.is_some() {} };
@@ -102,15 +102,15 @@ async fn welcome(
     from: SocketAddr,
     answerer: Arc<Answerer>,
     proof: Proof,
-    ending: Ending,
+    shutdown: ShutdownSignal,
 ) {
     // Small answers go out at once; that fails only on a connection that is gone.
     stream.set_nodelay(true).ok();
     let Some(tls) = &answerer.hub().tls else {
-        return converse(stream, from, answerer, proof, ending).await;
+        return converse(stream, from, answerer, proof, shutdown).await;
     };
     match timeout(PROOF_TAKES, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => converse(stream, from, answerer, proof, ending).await,
+        Ok(Ok(stream)) => converse(stream, from, answerer, proof, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%from, %error, "TLS could not be agreed on"),
         Err(_) => tracing::debug!(%from, "TLS was not agreed on in time"),
     }
@@ -121,7 +121,7 @@ async fn converse<S>(
     from: SocketAddr,
     answerer: Arc<Answerer>,
     proof: Proof,
-    ending: Ending,
+    shutdown: ShutdownSignal,
 ) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
@@ -156,7 +156,7 @@ async fn converse<S>(
             tracing::debug!(%from, "no token was shown in time");
             return;
         }
-        () = ending.asked() => {
+        () = shutdown.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -1,9 +1,10 @@
 //! One daemon per socket: its directory, its lifetime lock, and the socket itself.
 //!
-//! Whoever holds the lock owns the address: only the holder removes a stale
-//! socket, so nobody takes a live one away. The lock is the kernel's and ends
-//! with the process, however that ends.
+//! The holder of the lock owns the address: only it removes a stale socket, so
+//! a live socket is never taken away. The kernel releases the lock when the
+//! process exits, however it exits.
 
+mod error;
 mod run_dir;
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
@@ -17,93 +18,12 @@ use docks_proto::paths::Paths;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
 
-/// Longest path that fits the system's socket address.
-pub const MOST_PATH_BYTES: usize = 107;
+pub use error::{ClaimError, MAX_PATH_BYTES};
 
-/// How long a daemon that holds the lock but no longer listens may take to end.
-const ENDING_TAKES: Duration = Duration::from_secs(6);
+/// How long a daemon that holds the lock but no longer listens may take to exit.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// Says why this process cannot be the daemon of that socket.
-#[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
-    /// No socket address can hold the path.
-    #[error("the path of the socket has {bytes} bytes, at most {MOST_PATH_BYTES} fit; name a shorter one in DOCKS_SOCKET: {}", path.display())]
-    PathTooLong {
-        /// The path.
-        path: PathBuf,
-        /// Its length.
-        bytes: usize,
-    },
-    /// The socket's directory is not safe.
-    #[error("{} cannot hold the socket: {why}", path.display())]
-    HostileDir {
-        /// The directory.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The socket's directory could not be made or looked at.
-    #[error("could not prepare the directory {}", path.display())]
-    RunDir {
-        /// The directory.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-    /// The lock could not be taken for another reason than a holder.
-    #[error("could not lock {}", path.display())]
-    Lock {
-        /// The lock file.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-    /// Another daemon owns the socket.
-    #[error("docksd is already running{} on {}", pid.map(|p| format!(" as process {p}")).unwrap_or_default(), socket.display())]
-    AlreadyRunning {
-        /// The socket.
-        socket: PathBuf,
-        /// Its process, when it says so.
-        pid: Option<u32>,
-    },
-    /// Something that is not ours lies where a file of ours belongs.
-    #[error("{} is {what} that docksd did not make; it is left as it is", path.display())]
-    ForeignFile {
-        /// Where.
-        path: PathBuf,
-        /// What it is.
-        what: &'static str,
-    },
-    /// Listening failed.
-    #[error("could not listen on {}", path.display())]
-    Bind {
-        /// The socket.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl ClaimError {
-    /// Returns the code of the start-up report.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            ClaimError::AlreadyRunning { .. } => "already_running",
-            ClaimError::PathTooLong { .. } => "path_too_long",
-            ClaimError::HostileDir { .. } => "hostile_directory",
-            ClaimError::ForeignFile { .. } => "foreign_file",
-            ClaimError::RunDir { .. } | ClaimError::Lock { .. } | ClaimError::Bind { .. } => {
-                "no_socket"
-            }
-        }
-    }
-}
-
-/// Tells one file from another that took its name.
+/// Identifies a file, so that another one under the same name is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -111,30 +31,32 @@ struct FileId {
 }
 
 impl FileId {
-    fn of(found: &fs::Metadata) -> Self {
+    fn from_metadata(metadata: &fs::Metadata) -> Self {
         Self {
-            device: found.dev(),
-            inode: found.ino(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
         }
     }
 
-    fn at(path: &Path) -> Option<Self> {
-        fs::symlink_metadata(path).ok().map(|m| Self::of(&m))
+    fn from_path(path: &Path) -> Option<Self> {
+        fs::symlink_metadata(path)
+            .ok()
+            .map(|m| Self::from_metadata(&m))
     }
 }
 
-/// What became of our files since they were made.
+/// Whether this process still owns the socket and the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// All is as it was.
-    Sound,
-    /// The socket is gone, the lock is still ours: listening again makes it sound.
-    SocketGone,
-    /// Another daemon could start now; the reason says what happened.
+pub enum Ownership {
+    /// Socket and lock file are unchanged.
+    Intact,
+    /// The socket was removed, but the lock is still held: binding again repairs it.
+    SocketRemoved,
+    /// Another daemon could start now, for this reason.
     Lost(&'static str),
 }
 
-/// The right to be the daemon of one socket, held until it is dropped.
+/// The right to be the daemon of one socket; dropping it removes the socket and releases the lock.
 #[derive(Debug)]
 pub struct Instance {
     socket: PathBuf,
@@ -144,18 +66,17 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Takes the lock and listens.
+    /// Takes the lock and listens on the socket.
     ///
-    /// Waits some seconds for a daemon that is ending, so that a restart needs no patience of its
-    /// caller.
+    /// Waits some seconds for a daemon that is shutting down, so that a restart just works.
     ///
     /// # Errors
     ///
-    /// [`ClaimError`] with the reason; nothing that was there is changed then.
+    /// [`ClaimError`] with the reason; existing files are unchanged then.
     pub async fn claim(places: &Paths) -> Result<(Self, UnixListener), ClaimError> {
         let socket = places.socket.clone();
         let bytes = socket.as_os_str().as_bytes().len();
-        if bytes > MOST_PATH_BYTES {
+        if bytes > MAX_PATH_BYTES {
             return Err(ClaimError::PathTooLong {
                 path: socket,
                 bytes,
@@ -164,10 +85,10 @@ impl Instance {
         run_dir::prepare(places.run_dir())?;
         let lock_path = places.lifetime_lock();
         let mut lock = take_lock(&lock_path, &socket).await?;
-        // Somebody may listen though the lock was free: a daemon whose lock file was deleted.
-        // It notices within seconds and ends; until then the address is its own.
+        // A daemon whose lock file was deleted may still listen although the lock was free.
+        // It notices within seconds and exits; until then it owns the address.
         if fs::symlink_metadata(&socket).is_ok_and(|m| m.file_type().is_socket())
-            && answers(&socket).await
+            && is_listening(&socket).await
         {
             return Err(ClaimError::AlreadyRunning { socket, pid: None });
         }
@@ -185,26 +106,26 @@ impl Instance {
         Ok((instance, listener))
     }
 
-    /// Looks whether socket and lock are still the ones we made.
+    /// Checks whether socket and lock file are still the ones that this process created.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        let held = self.lock.metadata().ok().map(|m| FileId::of(&m));
-        if held.is_none() || held != FileId::at(&self.lock_path) {
-            return Standing::Lost("the lock file was removed or replaced");
+    pub fn ownership(&self) -> Ownership {
+        let held = self.lock.metadata().ok().map(|m| FileId::from_metadata(&m));
+        if held.is_none() || held != FileId::from_path(&self.lock_path) {
+            return Ownership::Lost("the lock file was removed or replaced");
         }
-        match FileId::at(&self.socket) {
-            Some(found) if found == self.socket_id => Standing::Sound,
-            Some(_) => Standing::Lost("another file took the socket's name"),
-            None => Standing::SocketGone,
+        match FileId::from_path(&self.socket) {
+            Some(found) if found == self.socket_id => Ownership::Intact,
+            Some(_) => Ownership::Lost("another file took the socket's name"),
+            None => Ownership::SocketRemoved,
         }
     }
 
-    /// Listens again after the socket's file was removed.
+    /// Listens again after the socket was removed.
     ///
     /// # Errors
     ///
-    /// [`ClaimError`] when that is no longer possible.
-    pub fn listen_again(&mut self) -> Result<UnixListener, ClaimError> {
+    /// [`ClaimError`] if that is no longer possible.
+    pub fn rebind(&mut self) -> Result<UnixListener, ClaimError> {
         if let Some(dir) = self.socket.parent() {
             run_dir::prepare(dir)?;
         }
@@ -213,11 +134,11 @@ impl Instance {
         Ok(listener)
     }
 
-    /// Removes the socket, if it is still ours; the lock is held on.
+    /// Removes the socket, if it is still ours, and keeps the lock.
     ///
-    /// From now on nobody finds us, and nobody else can start before we are done.
-    pub fn withdraw(&self) {
-        if FileId::at(&self.socket) == Some(self.socket_id) {
+    /// From now on no client can connect, and no other daemon can start before this one has exited.
+    pub fn remove_socket(&self) {
+        if FileId::from_path(&self.socket) == Some(self.socket_id) {
             fs::remove_file(&self.socket).ok();
         }
     }
@@ -225,7 +146,7 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        self.withdraw();
+        self.remove_socket();
     }
 }
 
@@ -234,17 +155,20 @@ async fn take_lock(path: &Path, socket: &Path) -> Result<File, ClaimError> {
         path: path.to_owned(),
         source,
     };
-    let deadline = Instant::now() + ENDING_TAKES;
+    let deadline = Instant::now() + EXIT_TIMEOUT;
     loop {
         let mut file = open_lock(path)?;
         match file.try_lock() {
             // The file may have been replaced between opening and locking.
-            Ok(()) if FileId::at(path) == file.metadata().ok().map(|m| FileId::of(&m)) => {
+            Ok(())
+                if FileId::from_path(path)
+                    == file.metadata().ok().map(|m| FileId::from_metadata(&m)) =>
+            {
                 return Ok(file);
             }
             Ok(()) => {}
             Err(TryLockError::WouldBlock)
-                if Instant::now() >= deadline || answers(socket).await =>
+                if Instant::now() >= deadline || is_listening(socket).await =>
             {
                 return Err(ClaimError::AlreadyRunning {
                     socket: socket.to_owned(),
@@ -296,15 +220,15 @@ fn read_pid(lock: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Tells whether somebody listens there; a full queue counts, since only a listener has one.
-async fn answers(socket: &Path) -> bool {
+/// Whether a process listens on the socket; a full queue counts, since only a listener has one.
+async fn is_listening(socket: &Path) -> bool {
     match tokio::time::timeout(Duration::from_millis(500), UnixStream::connect(socket)).await {
         Ok(Ok(_)) | Err(_) => true,
         Ok(Err(error)) => error.kind() == io::ErrorKind::WouldBlock,
     }
 }
 
-/// Listens under another name first, so that the socket has its mode when it gets its own.
+/// Binds under a temporary name first, so that the socket has its mode before it gets its name.
 fn listen(socket: &Path) -> Result<(UnixListener, FileId), ClaimError> {
     let failed = |source| ClaimError::Bind {
         path: socket.to_owned(),
@@ -320,7 +244,7 @@ fn listen(socket: &Path) -> Result<(UnixListener, FileId), ClaimError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    // Short, so that it fits wherever the socket's own name does.
+    // Short, so that it fits wherever the socket's own name fits.
     let draft = socket.with_file_name(".new");
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -330,7 +254,7 @@ fn listen(socket: &Path) -> Result<(UnixListener, FileId), ClaimError> {
     let id = fs::set_permissions(&draft, Permissions::from_mode(0o600))
         .and_then(|()| fs::rename(&draft, socket))
         .and_then(|()| fs::symlink_metadata(socket))
-        .map(|found| FileId::of(&found))
+        .map(|found| FileId::from_metadata(&found))
         .map_err(failed)?;
     Ok((listener, id))
 }

@@ -1,45 +1,46 @@
-//! Making the remote behind a target.
+//! Connects to remotes.
 
 use std::sync::Arc;
 
 use docks_proto::client::{HttpsTransport, Limits, SendError};
 use docks_proto::settings::Target;
 
-use super::tokens::{Signed, Tokens};
+use super::authenticated_remote::AuthenticatedRemote;
+use super::tokens::RemoteTokens;
 use docksd_harbor::HarborJobs;
 use docksd_remote::docks_api::{DocksApi, TokenSource};
 use docksd_remote::{Remote, RemoteError};
 
-/// Makes remotes. The daemon's is [`Network`]; tests bring their own.
-pub trait Connect: Send + Sync + 'static {
-    /// Returns the remote; asks nobody yet.
+/// Connects to remotes. The daemon uses [`NetworkConnector`]; tests have their own.
+pub trait RemoteConnector: Send + Sync + 'static {
+    /// Returns the remote; sends no request yet.
     ///
-    /// `limits` bound what an answer may cost; `known` says that it has a mirror, so that being
-    /// out of reach for now is no error.
+    /// `limits` bound what a response may cost. `is_mirrored` says that the remote has a mirror,
+    /// so that an unreachable one is not an error.
     ///
     /// # Errors
     ///
-    /// [`RemoteError`] when it never can be asked.
+    /// [`RemoteError`] if no request can ever be sent.
     fn connect(
         &self,
         target: &Target,
         limits: Limits,
-        known: bool,
-        tokens: &Arc<Tokens>,
+        is_mirrored: bool,
+        tokens: &Arc<RemoteTokens>,
     ) -> Result<Arc<dyn Remote>, RemoteError>;
 }
 
-/// The real remotes.
+/// Connects over the network and to the file system.
 #[derive(Debug, Clone, Copy)]
-pub struct Network;
+pub struct NetworkConnector;
 
-impl Connect for Network {
+impl RemoteConnector for NetworkConnector {
     fn connect(
         &self,
         target: &Target,
         limits: Limits,
-        known: bool,
-        tokens: &Arc<Tokens>,
+        is_mirrored: bool,
+        tokens: &Arc<RemoteTokens>,
     ) -> Result<Arc<dyn Remote>, RemoteError> {
         match target {
             Target::DocksApi { api_url, tenant } => {
@@ -47,15 +48,18 @@ impl Connect for Network {
                     HttpsTransport::new(api_url, None, limits).map_err(RemoteError::Send)?;
                 let trusted = Arc::clone(tokens);
                 let transport = transport.with_ca_file(move || trusted.ca_file());
-                let source: Arc<dyn TokenSource> = Arc::<Tokens>::clone(tokens);
+                let source: Arc<dyn TokenSource> = Arc::<RemoteTokens>::clone(tokens);
                 let remote = DocksApi::new(transport, tenant, source).map_err(|bad| {
                     RemoteError::Send(SendError::InvalidRequest(format!("bad tenant: {bad}")))
                 })?;
-                Ok(Arc::new(Signed::new(remote, Arc::clone(tokens))))
+                Ok(Arc::new(AuthenticatedRemote::new(
+                    remote,
+                    Arc::clone(tokens),
+                )))
             }
             Target::HarborJobs { dirs } => {
                 let options = docksd_harbor::Options::default();
-                Ok(Arc::new(if known {
+                Ok(Arc::new(if is_mirrored {
                     HarborJobs::new(dirs, options)
                 } else {
                     HarborJobs::open(dirs, options)?

@@ -1,4 +1,4 @@
-//! One mirrored remote: its file, its engine, and the answers kept ready.
+//! One mirrored remote: its mirror file, its sync engine and its response cache.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,45 +13,45 @@ use std::time::Duration;
 use docks_proto::event::ConnectionState;
 use docks_proto::settings::Target;
 
-use super::tokens::Tokens;
+use super::tokens::RemoteTokens;
 use crate::list_response::ListResponse;
 use docksd_events::{EngineHandle, EventFeed};
 use docksd_mirror::{Mirror, OpenReport, Resource};
 use docksd_response_cache::ResponseCache;
 use docksd_sync::SyncHandle;
 
-/// How often a use is written down.
-const MARK_EVERY: Duration = Duration::from_secs(3_600);
+/// Time between two updates of the use marker.
+const RECORD_USE_EVERY: Duration = Duration::from_secs(3_600);
 
-/// A remote whose last use is longer ago is not opened at start.
+/// A remote that was last used longer ago is not opened at the start.
 const RECENT: Duration = Duration::from_secs(7 * 86_400);
 
 /// One mirrored remote.
-pub struct Source {
+pub struct MirroredRemote {
     /// The remote.
     pub target: Target,
     /// `docks_api` or `harbor_jobs`.
     pub kind: &'static str,
     /// Its mirror.
     pub mirror: Mirror,
-    /// Its engine.
+    /// Its sync engine.
     pub sync: SyncHandle,
-    /// File of the mirror.
+    /// The file of the mirror.
     pub database: PathBuf,
     /// What opening the file found.
     pub opened: OpenReport,
-    /// What those hear who watch it.
+    /// The event stream of its watchers.
     pub feed: Arc<EventFeed>,
-    /// Lists as they were sent lately.
+    /// Responses to recent list requests.
     pub lists: ResponseCache<ListResponse>,
-    pub(super) tokens: Arc<Tokens>,
-    pub(super) marked_s: AtomicU64,
+    pub(super) tokens: Arc<RemoteTokens>,
+    pub(super) use_recorded_s: AtomicU64,
 }
 
-/// The engine as a feed asks it.
-pub(super) struct Engine(pub(super) SyncHandle);
+/// Passes the attention of watchers on to the sync engine.
+pub(super) struct SyncAttention(pub(super) SyncHandle);
 
-impl EngineHandle for Engine {
+impl EngineHandle for SyncAttention {
     fn mark_active(&self, what: &Resource) {
         self.0.mark_watched(what);
     }
@@ -61,33 +61,33 @@ impl EngineHandle for Engine {
     }
 }
 
-impl Source {
+impl MirroredRemote {
     /// Names the remote for people: origin and tenant, or the directory.
     #[must_use]
     pub fn location(&self) -> String {
         self.target.to_string()
     }
 
-    /// Writes down that the remote is in use, at most once an hour.
-    pub(super) fn mark_used(&self, now: Duration) {
-        let last = self.marked_s.load(Ordering::Relaxed);
+    /// Records that the remote is in use, at most once an hour.
+    pub(super) fn record_use(&self, now: Duration) {
+        let last = self.use_recorded_s.load(Ordering::Relaxed);
         let now_s = now.as_secs().max(1);
-        let due = last == 0 || now_s.saturating_sub(last) >= MARK_EVERY.as_secs();
-        let ours = || {
-            self.marked_s
+        let due = last == 0 || now_s.saturating_sub(last) >= RECORD_USE_EVERY.as_secs();
+        let is_first = || {
+            self.use_recorded_s
                 .compare_exchange(last, now_s, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         };
         if due
-            && ours()
-            && let Err(error) = mark(&self.database, &self.target)
+            && is_first()
+            && let Err(error) = write_use_marker(&self.database, &self.target)
         {
-            tracing::debug!(%error, "could not note the use of a mirror");
+            tracing::debug!(%error, "could not record the use of a mirror");
         }
     }
 }
 
-/// Names a remote for good: the file remembers it and refuses to be another's.
+/// Returns the permanent name of a remote. A mirror stores it, and refuses to open for another one.
 #[must_use]
 pub fn identity(target: &Target) -> String {
     let kind = match target {
@@ -97,15 +97,15 @@ pub fn identity(target: &Target) -> String {
     format!("{kind} {target}")
 }
 
-/// Writes directories so that they can be told apart whatever bytes are in their names.
-fn bytes_of(dirs: &[PathBuf]) -> Vec<u8> {
+/// Joins the paths of directories with NUL, the one byte that no path contains.
+fn joined_paths(dirs: &[PathBuf]) -> Vec<u8> {
     let dirs: Vec<&[u8]> = dirs.iter().map(|dir| dir.as_os_str().as_bytes()).collect();
     dirs.join(&0)
 }
 
-/// Returns the file of a remote's mirror: readable, and unique by a hash of the identity.
+/// Returns the path of a remote's mirror file: a readable name, made unique by a hash of the identity.
 #[must_use]
-pub fn database(cache_dir: &Path, target: &Target) -> PathBuf {
+pub fn database_path(cache_dir: &Path, target: &Target) -> PathBuf {
     let readable = match target {
         Target::DocksApi { api_url, tenant } => {
             let host = api_url.split("://").nth(1).unwrap_or(api_url);
@@ -125,47 +125,47 @@ pub fn database(cache_dir: &Path, target: &Target) -> PathBuf {
         .collect();
     let key = match target {
         Target::DocksApi { .. } => identity(target).into_bytes(),
-        // Directories that differ only in bytes that are no text are different ones.
-        Target::HarborJobs { dirs } => [b"harbor_jobs ", bytes_of(dirs).as_slice()].concat(),
+        // From bytes, since two paths may differ only in bytes that are not UTF-8.
+        Target::HarborJobs { dirs } => [b"harbor_jobs ", joined_paths(dirs).as_slice()].concat(),
     };
     cache_dir.join(format!("{plain}-{:016x}.db", fnv(&key)))
 }
 
-/// FNV-1a: the same in every release, which a file's name has to be.
+/// FNV-1a: stable across releases, as a file name must be.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-fn marker(database: &Path) -> PathBuf {
+fn use_marker(database: &Path) -> PathBuf {
     database.with_extension("used")
 }
 
-/// Writes the marker, which for jobs directories holds their paths: no profile may name them.
-fn mark(database: &Path, target: &Target) -> io::Result<()> {
+/// Writes the use marker. For jobs directories it holds their paths, since they need no profile.
+fn write_use_marker(database: &Path, target: &Target) -> io::Result<()> {
     use io::Write;
     let mut file = fs::OpenOptions::new()
         .create(true)
         .write(true)
         .truncate(true)
         .mode(0o600)
-        .open(marker(database))?;
+        .open(use_marker(database))?;
     match target {
-        Target::HarborJobs { dirs } => file.write_all(&bytes_of(dirs)),
+        Target::HarborJobs { dirs } => file.write_all(&joined_paths(dirs)),
         Target::DocksApi { .. } => file.write_all(b"\n"),
     }
 }
 
-/// Tells whether a remote's mirror was used lately.
-pub(super) fn used_lately(cache_dir: &Path, target: &Target) -> bool {
-    fs::metadata(marker(&database(cache_dir, target)))
+/// Whether a remote's mirror was used recently.
+pub(super) fn used_recently(cache_dir: &Path, target: &Target) -> bool {
+    fs::metadata(use_marker(&database_path(cache_dir, target)))
         .and_then(|found| found.modified())
         .is_ok_and(|at| at.elapsed().unwrap_or_default() < RECENT)
 }
 
-/// Lists the jobs directories that were used lately, with or without a profile.
-pub(super) fn jobs_used_lately(cache_dir: &Path) -> Vec<Target> {
+/// Lists the jobs directories that were used recently, with or without a profile.
+pub(super) fn recently_used_jobs(cache_dir: &Path) -> Vec<Target> {
     let Ok(entries) = fs::read_dir(cache_dir) else {
         return Vec::new();
     };
@@ -177,10 +177,10 @@ pub(super) fn jobs_used_lately(cache_dir: &Path) -> Vec<Target> {
             let dirs = bytes.split(|byte| *byte == 0);
             let dirs = dirs.map(|dir| PathBuf::from(OsString::from_vec(dir.to_owned())));
             let target = Target::harbor_jobs(dirs);
-            // The name proves that the marker is what it says.
-            (marker(&database(cache_dir, &target)) == path).then_some(target)
+            // The hash in the file name confirms the content.
+            (use_marker(&database_path(cache_dir, &target)) == path).then_some(target)
         })
-        .filter(|target| used_lately(cache_dir, target))
+        .filter(|target| used_recently(cache_dir, target))
         .collect()
 }
 
@@ -198,17 +198,20 @@ mod tests {
     #[test]
     fn two_remotes_never_share_a_file_and_no_name_leaves_the_directory() {
         let dir = Path::new("/c");
-        assert_ne!(database(dir, &api("a")), database(dir, &api("A")));
-        assert_ne!(database(dir, &api("a/b")), database(dir, &api("a-b")));
+        assert_ne!(database_path(dir, &api("a")), database_path(dir, &api("A")));
+        assert_ne!(
+            database_path(dir, &api("a/b")),
+            database_path(dir, &api("a-b"))
+        );
         let jobs = |dirs: &[&str]| {
             let target = Target::harbor_jobs(dirs.iter().map(PathBuf::from));
-            database(dir, &target)
+            database_path(dir, &target)
         };
         assert_eq!(jobs(&["/b", "/a"]), jobs(&["/a", "/b", "/a"]));
         assert_ne!(jobs(&["/a", "/b"]), jobs(&["/a:/b"]));
-        let hostile = database(dir, &api("../../etc"));
+        let hostile = database_path(dir, &api("../../etc"));
         assert_eq!(hostile.parent(), Some(dir));
-        let long = database(dir, &api(&"x".repeat(10_000)));
+        let long = database_path(dir, &api(&"x".repeat(10_000)));
         assert!(long.as_os_str().len() < 100);
     }
 
@@ -218,12 +221,12 @@ mod tests {
         let one = Target::harbor_jobs(["/some/jobs".into()]);
         let two = Target::harbor_jobs(["/some/jobs".into(), "/a:b".into()]);
         for target in [&one, &two, &api("t")] {
-            assert!(!used_lately(cache.path(), target));
-            mark(&database(cache.path(), target), target).unwrap();
+            assert!(!used_recently(cache.path(), target));
+            write_use_marker(&database_path(cache.path(), target), target).unwrap();
         }
-        let mut found = jobs_used_lately(cache.path());
+        let mut found = recently_used_jobs(cache.path());
         found.sort_by_key(Target::to_string);
         assert_eq!(found, [two, one]);
-        assert!(used_lately(cache.path(), &api("t")));
+        assert!(used_recently(cache.path(), &api("t")));
     }
 }

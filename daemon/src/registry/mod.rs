@@ -1,10 +1,14 @@
-//! The remotes that are mirrored, each opened when somebody first asks for it.
+//! The remotes that are mirrored, each opened when a request first names it.
 //!
 //! Two profiles with the same address and tenant share one mirror.
 
+mod authenticated_remote;
 mod connector;
+mod error;
 mod mirrored_remote;
 pub mod profiles;
+mod resolve;
+mod selector;
 pub mod tokens;
 
 use std::collections::HashMap;
@@ -15,139 +19,86 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use docks_artifacts::source::{Reach, Sources, StoreVariables};
 use docks_proto::client::Limits;
 use docks_proto::paths::Paths;
-use docks_proto::secret::Token;
-use docks_proto::settings::{Environment, SettingsError, StoreKeys, Target, normalise_api_url};
+use docks_proto::settings::{Environment, StoreKeys, Target};
 use tokio::sync::{Notify, OnceCell};
 
-pub use connector::{Connect, Network};
-pub use mirrored_remote::{Source, database, identity};
+pub use connector::{NetworkConnector, RemoteConnector};
+pub use error::RegistryError;
+pub use mirrored_remote::{MirroredRemote, database_path, identity};
+pub use selector::RemoteSelector;
 
-use self::profiles::{Resolved, Settings, canonical};
-use self::tokens::Tokens;
+use self::profiles::{Profiles, ResolvedTarget, canonicalize};
+use self::tokens::RemoteTokens;
 use crate::config::Config;
 use crate::list_response;
 use docksd_events::EventFeed;
-use docksd_mirror::{Mirror, MirrorError};
-use docksd_remote::RemoteError;
+use docksd_mirror::Mirror;
 use docksd_remote::docks_api::TokenSource;
 use docksd_response_cache::ResponseCache;
 use docksd_sync::{Clock, Options};
 
-/// Which remote a request means.
-#[derive(Debug, Clone)]
-pub enum Pick {
-    /// The default profile's.
-    Default,
-    /// That of a profile.
-    Profile(String),
-    /// A Docks API that no profile holds.
-    Api {
-        /// Its address as the request wrote it.
-        url: String,
-        /// The token that the request brought.
-        token: Option<Token>,
-    },
-    /// Harbor jobs directories.
-    Jobs(Vec<PathBuf>),
-}
-
-/// Says why a remote cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum NoSource {
-    /// The profile is none, or is incomplete.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// The request itself is wrong.
-    #[error("{0}")]
-    Request(String),
-    /// The tenant in the path is not the profile's.
-    #[error("tenant `{asked}` is not that of the profile, which has `{has}`")]
-    OtherTenant {
-        /// In the path.
-        asked: String,
-        /// In the profile.
-        has: String,
-    },
-    /// The mirror could not be opened.
-    #[error("could not open the mirror of {location}")]
-    Mirror {
-        /// Of which remote.
-        location: String,
-        /// Cause.
-        #[source]
-        source: MirrorError,
-    },
-    /// The remote cannot be spoken to at all.
-    #[error("could not set up {location}")]
-    Remote {
-        /// Which.
-        location: String,
-        /// Cause.
-        #[source]
-        source: RemoteError,
-    },
-    /// We are ending.
-    #[error("docksd is ending")]
-    Closed,
-}
-
-type Slot = Arc<OnceCell<Arc<Source>>>;
+/// A remote that is open, or being opened.
+type RemoteCell = Arc<OnceCell<Arc<MirroredRemote>>>;
 
 /// All remotes.
 pub struct Registry {
-    settings: Arc<Settings>,
+    profiles: Arc<Profiles>,
     keyring: Environment,
     options: Options,
     limits: Limits,
-    connect: Box<dyn Connect>,
+    connector: Box<dyn RemoteConnector>,
     clock: Arc<dyn Clock>,
-    /// `None` once it is closed.
-    slots: Mutex<Option<HashMap<Target, Slot>>>,
-    /// Woken when a mirror turns out to be damaged.
+    /// `None` once the registry is closed.
+    remotes: Mutex<Option<HashMap<Target, RemoteCell>>>,
+    /// Notified when a mirror turns out to be damaged.
     damage: Arc<Notify>,
-    /// Where damaged mirrors of remotes that are open lie now.
-    asides: Mutex<HashMap<Target, PathBuf>>,
+    /// Where the damaged mirrors of open remotes were moved to.
+    set_aside: Mutex<HashMap<Target, PathBuf>>,
 }
 
 impl Registry {
-    /// Starts without any.
+    /// Creates a registry without open remotes.
     #[must_use]
-    pub fn new(config: &Config, connect: Box<dyn Connect>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        config: &Config,
+        connector: Box<dyn RemoteConnector>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
-            settings: Arc::new(Settings::new(config.places.clone())),
+            profiles: Arc::new(Profiles::new(config.places.clone())),
             keyring: config.keyring.clone(),
             options: config.sync.clone(),
             limits: config.limits,
-            connect,
+            connector,
             clock,
-            slots: Mutex::new(Some(HashMap::new())),
+            remotes: Mutex::new(Some(HashMap::new())),
             damage: Arc::default(),
-            asides: Mutex::default(),
+            set_aside: Mutex::default(),
         }
     }
 
-    /// Returns the clock that all parts go by.
+    /// Returns the clock that all parts use.
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    /// Returns where everything lies.
+    /// Returns the places on disk.
     #[must_use]
     pub fn places(&self) -> &Paths {
-        self.settings.places()
+        self.profiles.places()
     }
 
-    /// Puts the places together that a remote's artifacts may lie in, with its own token.
+    /// Builds the artifact sources of a remote, with the remote's own token.
     #[must_use]
-    pub fn reach(&self, source: &Source, variables: &StoreVariables) -> Sources {
-        let profile = self.settings.profile_of(&source.target);
+    pub fn artifact_sources(&self, remote: &MirroredRemote, variables: &StoreVariables) -> Sources {
+        let profile = self.profiles.profile_of(&remote.target);
         let keys = profile
             .as_ref()
             .map(|profile| &profile.artifact_settings.stores);
         Reach {
-            target: &source.target,
-            token: source.tokens.token(),
+            target: &remote.target,
+            token: remote.tokens.token(),
             insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
             ca_file: profile.as_ref().and_then(|profile| profile.ca_file.clone()),
             keys: keys.unwrap_or(&StoreKeys::default()),
@@ -156,154 +107,100 @@ impl Registry {
         .sources()
     }
 
-    /// Returns the profiles that use a remote.
+    /// Returns the names of the profiles that use a remote.
     #[must_use]
-    pub fn profiles_of(&self, target: &Target) -> Vec<String> {
-        self.settings.profiles_of(target)
+    pub fn profile_names(&self, target: &Target) -> Vec<String> {
+        self.profiles.names_of(target)
     }
 
-    /// Returns the remote that a request means, opening it if need be.
+    /// Returns the remote that a request names, and opens it if necessary.
     ///
-    /// `tenant` is the one in the path, where there is one.
+    /// `tenant` is the one in the path, if there is one.
     ///
     /// # Errors
     ///
-    /// [`NoSource`].
-    pub async fn source(&self, pick: Pick, tenant: Option<&str>) -> Result<Arc<Source>, NoSource> {
-        let (resolved, token) = self.resolve(pick, tenant)?;
-        let source = self.open(resolved).await?;
-        if let Some(token) = token {
-            source.tokens.bring(token);
-        }
-        source.mark_used(self.clock.monotonic());
-        Ok(source)
-    }
-
-    fn resolve(
+    /// [`RegistryError`].
+    pub async fn open(
         &self,
-        pick: Pick,
+        selector: RemoteSelector,
         tenant: Option<&str>,
-    ) -> Result<(Resolved, Option<Token>), NoSource> {
-        let profile = match pick {
-            Pick::Jobs(dirs) => {
-                if let Some(dir) = dirs.iter().find(|dir| !dir.is_absolute()) {
-                    let message = format!("the jobs directory must be absolute: {}", dir.display());
-                    return Err(NoSource::Request(message));
-                }
-                let resolved = Resolved {
-                    target: canonical(Target::harbor_jobs(dirs)),
-                    insecure: false,
-                };
-                return Ok((resolved, None));
-            }
-            Pick::Api { url, token } => return Ok((self.api(&url, tenant)?, token)),
-            Pick::Profile(name) => Some(name),
-            Pick::Default => None,
-        };
-        let resolved = self.settings.resolve(profile.as_deref())?;
-        match (&resolved.target, tenant) {
-            (Target::DocksApi { tenant: has, .. }, Some(asked)) if has != asked => {
-                Err(NoSource::OtherTenant {
-                    asked: asked.to_owned(),
-                    has: has.clone(),
-                })
-            }
-            // A jobs directory has no tenant, so any will do.
-            _ => Ok((resolved, None)),
+    ) -> Result<Arc<MirroredRemote>, RegistryError> {
+        let (resolved, token) =
+            resolve::resolve(selector, tenant, &self.profiles, || self.open_targets())?;
+        let remote = self.open_resolved(resolved).await?;
+        if let Some(token) = token {
+            remote.tokens.set_request_token(token);
         }
+        remote.record_use(self.clock.monotonic());
+        Ok(remote)
     }
 
-    /// A request of ours has no tenant in its path; it means the one that is open.
-    fn api(&self, url: &str, tenant: Option<&str>) -> Result<Resolved, NoSource> {
-        let api_url = normalise_api_url(url, false)
-            .map_err(|bad| NoSource::Request(format!("`{url}` cannot be used: {bad}")))?;
-        let target = match tenant {
-            Some(tenant) => Target::DocksApi {
-                api_url,
-                tenant: tenant.to_owned(),
-            },
-            None => self.only_open(&api_url)?,
-        };
-        Ok(Resolved {
-            target,
-            insecure: false,
-        })
+    fn open_targets(&self) -> Vec<Target> {
+        let open = self.open_remotes().into_iter();
+        open.map(|remote| remote.target.clone()).collect()
     }
 
-    fn only_open(&self, url: &str) -> Result<Target, NoSource> {
-        let sources = self.open_sources().into_iter();
-        let mut targets = sources
-            .map(|source| source.target.clone())
-            .filter(|target| matches!(target, Target::DocksApi { api_url, .. } if api_url == url));
-        match (targets.next(), targets.next()) {
-            (Some(target), None) => Ok(target),
-            _ => Err(NoSource::Request(format!(
-                "it cannot be told which tenant of {url} is meant"
-            ))),
-        }
-    }
-
-    async fn open(&self, resolved: Resolved) -> Result<Arc<Source>, NoSource> {
-        let slot = {
-            let mut slots = self.slots();
-            let slots = slots.as_mut().ok_or(NoSource::Closed)?;
-            Arc::clone(slots.entry(resolved.target.clone()).or_default())
+    async fn open_resolved(
+        &self,
+        resolved: ResolvedTarget,
+    ) -> Result<Arc<MirroredRemote>, RegistryError> {
+        let cell = {
+            let mut remotes = self.remotes();
+            let remotes = remotes.as_mut().ok_or(RegistryError::Closed)?;
+            Arc::clone(remotes.entry(resolved.target.clone()).or_default())
         };
-        if let Some(source) = slot.get() {
-            return Ok(Arc::clone(source));
+        if let Some(remote) = cell.get() {
+            return Ok(Arc::clone(remote));
         }
-        let opened = slot.get_or_try_init(|| self.make(resolved)).await;
+        let opened = cell
+            .get_or_try_init(|| self.start_mirroring(resolved))
+            .await;
         opened.map(Arc::clone)
     }
 
-    async fn make(&self, resolved: Resolved) -> Result<Arc<Source>, NoSource> {
-        let Resolved { target, insecure } = resolved;
-        let database = mirrored_remote::database(&self.settings.places().cache_dir(), &target);
+    async fn start_mirroring(
+        &self,
+        resolved: ResolvedTarget,
+    ) -> Result<Arc<MirroredRemote>, RegistryError> {
+        let ResolvedTarget { target, insecure } = resolved;
+        let database = database_path(&self.places().cache_dir(), &target);
         let location = target.to_string();
-        let tokens = Arc::new(Tokens::new(
+        let tokens = Arc::new(RemoteTokens::new(
             target.clone(),
-            Arc::clone(&self.settings),
+            Arc::clone(&self.profiles),
             self.keyring.clone(),
         ));
-        // What was mirrored once can be read though the remote is gone for now.
-        let known = database.exists();
+        // A mirror that exists can be read even if the remote is unreachable now.
+        let is_mirrored = database.exists();
         let limits = Limits {
             insecure,
             ..self.limits
         };
-        let remote = self.connect.connect(&target, limits, known, &tokens);
-        let remote = remote.map_err(|source| NoSource::Remote {
+        let remote = self
+            .connector
+            .connect(&target, limits, is_mirrored, &tokens);
+        let remote = remote.map_err(|source| RegistryError::Remote {
             location: location.clone(),
             source,
         })?;
-        let (path, identity) = (database.clone(), mirrored_remote::identity(&target));
+        let (path, identity) = (database.clone(), identity(&target));
         let now = self.clock.wall();
         let opening = tokio::task::spawn_blocking(move || Mirror::open(&path, &identity, now));
-        let (mirror, mut opened) =
-            opening
-                .await
-                .map_err(|_| NoSource::Closed)?
-                .map_err(|source| NoSource::Mirror {
-                    location: location.clone(),
-                    source,
-                })?;
-        if let Some(aside) = &opened.set_aside {
+        let opened = opening.await.map_err(|_| RegistryError::Closed)?;
+        let (mirror, mut opened) = opened.map_err(|source| RegistryError::Mirror {
+            location: location.clone(),
+            source,
+        })?;
+        if let Some(path) = &opened.set_aside {
             tracing::error!(
                 remote = location,
-                aside = %aside.display(),
-                "the mirror was damaged; it is set aside and mirrored again"
+                aside = %path.display(),
+                "the mirror was damaged; it was set aside and the remote is mirrored again"
             );
+        } else {
+            opened.set_aside = self.set_aside().get(&target).cloned();
         }
-        if opened.set_aside.is_none() {
-            opened.set_aside = self.asides().get(&target).cloned();
-        }
-        let (mut damaged, damage) = (mirror.damage(), Arc::clone(&self.damage));
-        // Ends with the mirror, whose end is an error here.
-        drop(tokio::spawn(async move {
-            if damaged.wait_for(|damaged| *damaged).await.is_ok() {
-                damage.notify_one();
-            }
-        }));
+        self.watch_for_damage(&mirror);
         let kind = remote.properties().kind;
         let sync = docksd_sync::spawn(
             remote,
@@ -311,12 +208,10 @@ impl Registry {
             Arc::clone(&self.clock),
             self.options.clone(),
         );
-        let feed = EventFeed::new(
-            mirror.clone(),
-            Arc::new(mirrored_remote::Engine(sync.clone())),
-        );
+        let attention = Arc::new(mirrored_remote::SyncAttention(sync.clone()));
+        let feed = EventFeed::new(mirror.clone(), attention);
         tracing::info!(remote = location, kind, "mirroring {location}");
-        Ok(Arc::new(Source {
+        Ok(Arc::new(MirroredRemote {
             target,
             kind,
             mirror,
@@ -326,98 +221,117 @@ impl Registry {
             feed,
             lists: ResponseCache::new(list_response::LIMITS),
             tokens,
-            marked_s: AtomicU64::new(0),
+            use_recorded_s: AtomicU64::new(0),
         }))
     }
 
-    /// Sets mirrors aside that turn out to be damaged, and mirrors again; never returns.
-    pub async fn mend(&self) {
+    /// Notifies [`Registry::replace_damaged_mirrors`] when the mirror reports damage.
+    fn watch_for_damage(&self, mirror: &Mirror) {
+        let (mut damaged, damage) = (mirror.damage(), Arc::clone(&self.damage));
+        // The task ends with the mirror: waiting fails then.
+        drop(tokio::spawn(async move {
+            if damaged.wait_for(|damaged| *damaged).await.is_ok() {
+                damage.notify_one();
+            }
+        }));
+    }
+
+    /// Sets aside mirrors that turn out to be damaged, and mirrors their remotes again; never
+    /// returns.
+    pub async fn replace_damaged_mirrors(&self) {
         loop {
             self.damage.notified().await;
-            for source in self.open_sources() {
-                if *source.mirror.damage().borrow() {
-                    self.replace(&source).await;
+            for remote in self.open_remotes() {
+                if *remote.mirror.damage().borrow() {
+                    self.set_mirror_aside(&remote).await;
                 }
             }
-            self.open_likely().await;
+            self.open_recent().await;
         }
     }
 
-    async fn replace(&self, source: &Source) {
-        source.sync.clone().stop().await;
-        source.mirror.clone().close().await;
-        let (path, now) = (source.database.clone(), self.clock.wall());
+    /// Closes a remote and moves its mirror away; the next request opens a new one.
+    async fn set_mirror_aside(&self, remote: &MirroredRemote) {
+        remote.sync.clone().stop().await;
+        remote.mirror.clone().close().await;
+        let (path, now) = (remote.database.clone(), self.clock.wall());
         let moving = tokio::task::spawn_blocking(move || Mirror::set_aside(&path, now));
-        let remote = source.location();
+        let location = remote.location();
         match moving.await {
-            Ok(Ok(aside)) => {
-                tracing::error!(remote, aside = %aside.display(),
-                    "the mirror is damaged; it is set aside and mirrored again");
-                self.asides().insert(source.target.clone(), aside);
+            Ok(Ok(path)) => {
+                tracing::error!(remote = location, aside = %path.display(),
+                    "the mirror is damaged; it was set aside and the remote is mirrored again");
+                self.set_aside().insert(remote.target.clone(), path);
             }
             Ok(Err(error)) => {
                 let error = docks_proto::error::error_chain(&error);
-                tracing::error!(remote, error, "could not set a damaged mirror aside");
+                tracing::error!(
+                    remote = location,
+                    error,
+                    "could not set a damaged mirror aside"
+                );
             }
             Err(_) => return,
         }
-        // The next one who asks opens it anew.
-        if let Some(slots) = self.slots().as_mut() {
-            slots.remove(&source.target);
+        if let Some(remotes) = self.remotes().as_mut() {
+            remotes.remove(&remote.target);
         }
     }
 
-    fn asides(&self) -> MutexGuard<'_, HashMap<Target, PathBuf>> {
-        self.asides.lock().unwrap_or_else(PoisonError::into_inner)
+    fn set_aside(&self) -> MutexGuard<'_, HashMap<Target, PathBuf>> {
+        self.set_aside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens what is likely to be asked for: the default profile's remote, and those used lately.
-    pub async fn open_likely(&self) {
-        let cache = self.settings.places().cache_dir();
-        let mut likely: Vec<Resolved> = self.settings.resolve(None).into_iter().collect();
-        let profiles = self
-            .settings
-            .all()
-            .into_iter()
-            .map(|(_, resolved)| resolved);
-        likely.extend(profiles.filter(|r| mirrored_remote::used_lately(&cache, &r.target)));
-        let jobs = mirrored_remote::jobs_used_lately(&cache).into_iter();
-        likely.extend(jobs.map(|target| Resolved {
-            target: canonical(target),
+    /// Opens the remotes that are likely to be requested: the default profile's, and those that
+    /// were used recently.
+    pub async fn open_recent(&self) {
+        let cache = self.places().cache_dir();
+        let mut recent: Vec<ResolvedTarget> = self.profiles.resolve(None).into_iter().collect();
+        let profiles = self.profiles.resolve_all().into_iter();
+        recent.extend(
+            profiles
+                .map(|(_, resolved)| resolved)
+                .filter(|resolved| mirrored_remote::used_recently(&cache, &resolved.target)),
+        );
+        let jobs = mirrored_remote::recently_used_jobs(&cache).into_iter();
+        recent.extend(jobs.map(|target| ResolvedTarget {
+            target: canonicalize(target),
             insecure: false,
         }));
-        for resolved in likely {
+        for resolved in recent {
             let location = resolved.target.to_string();
-            if let Err(error) = self.open(resolved).await {
+            if let Err(error) = self.open_resolved(resolved).await {
                 let error = docks_proto::error::error_chain(&error);
                 tracing::warn!(remote = location, error, "could not open {location}");
             }
         }
     }
 
-    /// Returns the remotes that are open.
+    /// Returns the remotes that are open, by location.
     #[must_use]
-    pub fn open_sources(&self) -> Vec<Arc<Source>> {
-        let slots = self.slots();
-        let open = slots.iter().flat_map(HashMap::values);
-        let mut sources: Vec<_> = open.filter_map(|slot| slot.get().cloned()).collect();
-        sources.sort_by_cached_key(|source| source.location());
-        sources
+    pub fn open_remotes(&self) -> Vec<Arc<MirroredRemote>> {
+        let remotes = self.remotes();
+        let cells = remotes.iter().flat_map(HashMap::values);
+        let mut open: Vec<_> = cells.filter_map(|cell| cell.get().cloned()).collect();
+        open.sort_by_cached_key(|remote| remote.location());
+        open
     }
 
-    /// Ends all engines, then closes all mirrors; nothing is opened any more.
+    /// Stops all sync engines, then closes all mirrors; no remote can be opened after that.
     pub async fn close(&self) {
-        let sources = self.open_sources();
-        *self.slots() = None;
-        for source in &sources {
-            source.sync.clone().stop().await;
+        let open = self.open_remotes();
+        *self.remotes() = None;
+        for remote in &open {
+            remote.sync.clone().stop().await;
         }
-        for source in &sources {
-            source.mirror.clone().close().await;
+        for remote in &open {
+            remote.mirror.clone().close().await;
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, Option<HashMap<Target, Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remotes(&self) -> MutexGuard<'_, Option<HashMap<Target, RemoteCell>>> {
+        self.remotes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,30 +10,30 @@ use docks_proto::settings::{
     ConfigFile, Environment, Flags, Profile, SettingsError, Target, resolve,
 };
 
-/// What a profile's name stands for now.
+/// A remote, and whether its token may travel unencrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
+pub struct ResolvedTarget {
     /// The remote.
     pub target: Target,
     /// Whether its token may travel unencrypted.
     pub insecure: bool,
 }
 
-/// One version of the settings files and what was resolved from it.
+/// One version of the settings files, and the profiles that were resolved from it.
 struct Version {
     stamp: FilesVersion,
     file: Arc<ConfigFile>,
-    known: HashMap<Option<String>, Resolved>,
+    resolved: HashMap<Option<String>, ResolvedTarget>,
 }
 
 /// Resolves profiles by name.
-pub struct Settings {
+pub struct Profiles {
     places: Paths,
     version: Mutex<Option<Version>>,
 }
 
-impl Settings {
-    /// Takes the places; nothing is read yet.
+impl Profiles {
+    /// Creates a resolver for the settings files at `places`; reads nothing yet.
     #[must_use]
     pub fn new(places: Paths) -> Self {
         Self {
@@ -42,120 +42,126 @@ impl Settings {
         }
     }
 
-    /// Returns the places.
+    /// Returns the places on disk.
     #[must_use]
     pub fn places(&self) -> &Paths {
         &self.places
     }
 
-    /// Returns what a profile, or the default one, stands for.
+    /// Returns the remote of a profile, by default of the default profile.
     ///
-    /// Looks at the files' times at each call, so that a changed profile counts at once; that is
-    /// three `stat` calls.
+    /// Checks the files' times at each call, with three `stat` calls, so that a changed profile
+    /// takes effect at once.
     ///
     /// # Errors
     ///
     /// [`SettingsError`] of reading or of the profile.
-    pub fn resolve(&self, profile: Option<&str>) -> Result<Resolved, SettingsError> {
+    pub fn resolve(&self, profile: Option<&str>) -> Result<ResolvedTarget, SettingsError> {
         let name = profile.map(str::to_owned);
-        self.with(|version| {
-            if let Some(known) = version.known.get(&name) {
-                return Ok(known.clone());
+        self.with_current(|version| {
+            if let Some(resolved) = version.resolved.get(&name) {
+                return Ok(resolved.clone());
             }
-            let resolved = look_up(name.clone(), &version.file)?;
-            version.known.insert(name, resolved.clone());
+            let resolved = resolve_profile(name.clone(), &version.file)?;
+            version.resolved.insert(name, resolved.clone());
             Ok(resolved)
         })
     }
 
-    /// Lists the profiles that stand for `target`.
+    /// Lists the names of the profiles of `target`.
     #[must_use]
-    pub fn profiles_of(&self, target: &Target) -> Vec<String> {
-        self.all()
+    pub fn names_of(&self, target: &Target) -> Vec<String> {
+        self.resolve_all()
             .into_iter()
             .filter(|(_, resolved)| resolved.target == *target)
             .map(|(name, _)| name)
             .collect()
     }
 
-    /// Returns the certificates that a profile of `target` names.
+    /// Returns the file of certificates that a profile of `target` names.
     #[must_use]
     pub fn ca_file_of(&self, target: &Target) -> Option<PathBuf> {
         self.profile_of(target)?.ca_file
     }
 
-    /// Returns a profile that stands for `target`, with all its keys.
+    /// Returns the first valid profile of `target`, with all its keys.
     #[must_use]
     pub fn profile_of(&self, target: &Target) -> Option<Profile> {
-        self.first(|profile| (canonical(profile.target.clone()) == *target).then_some(profile))
-    }
-
-    /// Returns what is picked of the first profile that has it; one that makes no sense has nothing.
-    fn first<T>(&self, pick: impl Fn(Profile) -> Option<T>) -> Option<T> {
-        let file = self.with(|version| Ok(Arc::clone(&version.file))).ok()?;
+        let file = self.current_file()?;
         file.profile_names().into_iter().find_map(|name| {
             let flags = Flags {
                 profile: Some(name),
                 ..Flags::default()
             };
-            pick(resolve(&flags, &Environment::default(), &file).ok()?)
+            let profile = resolve(&flags, &Environment::default(), &file).ok()?;
+            (canonicalize(profile.target.clone()) == *target).then_some(profile)
         })
     }
 
-    /// Lists the profiles that stand for something; broken ones are left out.
+    /// Lists all valid profiles with their remotes.
     #[must_use]
-    pub fn all(&self) -> Vec<(String, Resolved)> {
-        let Ok(file) = self.with(|version| Ok(Arc::clone(&version.file))) else {
+    pub fn resolve_all(&self) -> Vec<(String, ResolvedTarget)> {
+        let Some(file) = self.current_file() else {
             return Vec::new();
         };
         file.profile_names()
             .into_iter()
-            .filter_map(|name| Some((name.clone(), look_up(Some(name), &file).ok()?)))
+            .filter_map(|name| Some((name.clone(), resolve_profile(Some(name), &file).ok()?)))
             .collect()
     }
 
-    fn with<T>(
+    fn current_file(&self) -> Option<Arc<ConfigFile>> {
+        self.with_current(|version| Ok(Arc::clone(&version.file)))
+            .ok()
+    }
+
+    fn with_current<T>(
         &self,
-        ask: impl FnOnce(&mut Version) -> Result<T, SettingsError>,
+        read: impl FnOnce(&mut Version) -> Result<T, SettingsError>,
     ) -> Result<T, SettingsError> {
         let stamp = FilesVersion::current(&self.places);
-        let mut kept = self.version.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.as_ref().is_none_or(|version| version.stamp != stamp) {
-            *kept = Some(Version {
+        let mut cached = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.as_ref().is_none_or(|version| version.stamp != stamp) {
+            *cached = Some(Version {
                 stamp,
                 file: Arc::new(files::load(&self.places)?),
-                known: HashMap::new(),
+                resolved: HashMap::new(),
             });
         }
-        ask(kept.as_mut().expect("it was filled just now"))
+        read(cached.as_mut().expect("the cache was filled above"))
     }
 }
 
-fn look_up(profile: Option<String>, file: &ConfigFile) -> Result<Resolved, SettingsError> {
+fn resolve_profile(
+    profile: Option<String>,
+    file: &ConfigFile,
+) -> Result<ResolvedTarget, SettingsError> {
     let flags = Flags {
         profile,
         ..Flags::default()
     };
-    // Our environment is that of whoever started us, and decides nothing for those who ask.
+    // The daemon's environment is that of the command that started it, and must not affect
+    // the requests of others.
     let profile = resolve(&flags, &Environment::default(), file)?;
-    Ok(Resolved {
-        target: canonical(profile.target),
+    Ok(ResolvedTarget {
+        target: canonicalize(profile.target),
         insecure: profile.insecure,
     })
 }
 
-/// Gives a jobs directory its one true path, so that two names of it share a mirror.
+/// Resolves symlinks in the paths of jobs directories, so that two names of one directory share a
+/// mirror.
 ///
-/// One that is not there now keeps the path it was given: its mirror can still be read.
+/// A directory that does not exist now keeps its path: its mirror can still be read.
 #[must_use]
-pub fn canonical(target: Target) -> Target {
+pub fn canonicalize(target: Target) -> Target {
     match target {
-        Target::HarborJobs { dirs } => Target::harbor_jobs(dirs.into_iter().map(canonical_dir)),
+        Target::HarborJobs { dirs } => Target::harbor_jobs(dirs.into_iter().map(canonicalize_dir)),
         other @ Target::DocksApi { .. } => other,
     }
 }
 
-fn canonical_dir(dir: PathBuf) -> PathBuf {
+fn canonicalize_dir(dir: PathBuf) -> PathBuf {
     std::fs::canonicalize(&dir).unwrap_or(dir)
 }
 
@@ -164,26 +170,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_changed_file_counts_at_once() {
+    fn a_changed_file_takes_effect_at_once() {
         let home = tempfile::tempdir().unwrap();
         let places = Paths {
             home: home.path().to_owned(),
             socket: home.path().join("run/docksd.sock"),
         };
-        let settings = Settings::new(places.clone());
-        assert!(settings.resolve(None).is_err());
+        let profiles = Profiles::new(places.clone());
+        assert!(profiles.resolve(None).is_err());
         let write = |tenant: &str| {
             let text = format!("[default]\ntenant_id = \"{tenant}\"\n");
             std::fs::write(places.config_file(), text).unwrap();
         };
         write("first");
-        assert_eq!(settings.resolve(None).unwrap().target.tenant(), "first");
+        assert_eq!(profiles.resolve(None).unwrap().target.tenant(), "first");
         write("the-second");
         assert_eq!(
-            settings.resolve(None).unwrap().target.tenant(),
+            profiles.resolve(None).unwrap().target.tenant(),
             "the-second"
         );
-        let target = settings.resolve(Some("default")).unwrap().target;
-        assert_eq!(settings.profiles_of(&target), ["default"]);
+        let target = profiles.resolve(Some("default")).unwrap().target;
+        assert_eq!(profiles.names_of(&target), ["default"]);
     }
 }

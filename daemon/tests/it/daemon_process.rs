@@ -66,7 +66,7 @@ async fn it_reports_ready_once_it_answers_and_a_signal_ends_it_cleanly() {
         assert!(!socket.exists());
         let log = std::fs::read_to_string(home.path().join("log/docksd.log")).unwrap();
         assert!(
-            log.contains("docksd is ready") && log.contains("ended"),
+            log.contains("docksd is ready") && log.contains("stopped"),
             "{log}"
         );
     }

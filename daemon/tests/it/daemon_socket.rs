@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use docks_proto::paths::Paths;
-use docksd::instance::{ClaimError, Instance, Standing};
+use docksd::instance::{ClaimError, Instance, Ownership};
 
 use crate::test_daemon::{TestDaemon, eventually, places};
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
@@ -66,7 +66,10 @@ async fn a_directory_that_is_not_safe_is_refused_with_the_reason_and_left_alone(
         fs::set_permissions(run, Permissions::from_mode(open)).unwrap();
         let error = refusal(&places).await;
         assert_eq!(error.code(), "hostile_directory");
-        assert!(error.to_string().contains("others may enter"), "{error}");
+        assert!(
+            error.to_string().contains("other users can access it"),
+            "{error}"
+        );
     }
     assert_eq!(fs::read_dir(run).unwrap().count(), 0);
 
@@ -125,7 +128,7 @@ async fn left_overs_of_a_killed_daemon_are_no_obstacle() {
     fs::write(places.lifetime_lock(), "1\n").unwrap();
     fs::set_permissions(places.lifetime_lock(), Permissions::from_mode(0o644)).unwrap();
     let (instance, _listener) = Instance::claim(&places).await.unwrap();
-    assert_eq!(instance.standing(), Standing::Sound);
+    assert_eq!(instance.ownership(), Ownership::Intact);
     assert_eq!(mode(&places.socket), 0o600);
     assert_eq!(mode(&places.lifetime_lock()), 0o600);
     assert!(!places.run_dir().join(".new").exists());

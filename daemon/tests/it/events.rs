@@ -158,7 +158,7 @@ async fn a_watch_goes_on_at_the_next_daemon_without_a_gap_or_a_repetition() {
 
 #[tokio::test]
 async fn a_thousand_watch_and_the_remote_does_not_notice() {
-    docksd::limits::raise_files();
+    docksd::limits::raise_open_file_limit();
     let (remote, daemon) = both().await;
     let client = client(&daemon);
     let mut watching = Vec::new();

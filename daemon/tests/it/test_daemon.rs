@@ -12,8 +12,8 @@ use docks_proto::paths::Paths;
 use docksd::config::Config;
 use docksd::hub::Hub;
 use docksd::instance::Instance;
-use docksd::registry::Network;
-use docksd::{RunError, World, run};
+use docksd::registry::NetworkConnector;
+use docksd::{Dependencies, RunError, run};
 use docksd_sync::SystemClock;
 use http::{HeaderName, HeaderValue, header};
 use tempfile::TempDir;
@@ -75,14 +75,14 @@ impl TestDaemon {
         if let Some(settings) = config.hub.clone() {
             hub = Some(Hub::open(settings).await.unwrap());
         }
-        let world = World {
-            connect: Box::new(Network),
+        let dependencies = Dependencies {
+            connector: Box::new(NetworkConnector),
             clock: Arc::new(SystemClock),
             hub,
         };
         let (stop, asked) = oneshot::channel();
         let shutdown = async move { asked.await.unwrap_or("the test ended") };
-        let running = tokio::spawn(run(config, claimed, world, shutdown));
+        let running = tokio::spawn(run(config, claimed, dependencies, shutdown));
         Self {
             home,
             stop: Some(stop),

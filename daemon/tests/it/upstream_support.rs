@@ -18,9 +18,9 @@ use docks_proto::status::RemoteStatus;
 use docks_proto::time::UnixMs;
 use docksd::config::Config;
 use docksd::instance::Instance;
-use docksd::registry::tokens::Tokens;
-use docksd::registry::{Connect, Network};
-use docksd::{RunError, World as Around, run};
+use docksd::registry::tokens::RemoteTokens;
+use docksd::registry::{NetworkConnector, RemoteConnector};
+use docksd::{Dependencies, RunError, run};
 use docksd_remote::{Remote, RemoteError};
 use docksd_sync::{Clock, SystemClock};
 use http::HeaderMap;
@@ -68,13 +68,13 @@ impl Clock for Shifted {
 /// Goes somewhere else than the address says, as a name server can make us.
 struct Detour(Option<String>);
 
-impl Connect for Detour {
+impl RemoteConnector for Detour {
     fn connect(
         &self,
         target: &Target,
         limits: Limits,
-        known: bool,
-        tokens: &Arc<Tokens>,
+        is_mirrored: bool,
+        tokens: &Arc<RemoteTokens>,
     ) -> Result<Arc<dyn Remote>, RemoteError> {
         let target = match (&self.0, target) {
             (Some(url), Target::DocksApi { tenant, .. }) => Target::DocksApi {
@@ -83,7 +83,7 @@ impl Connect for Detour {
             },
             (_, target) => target.clone(),
         };
-        Network.connect(&target, limits, known, tokens)
+        NetworkConnector.connect(&target, limits, is_mirrored, tokens)
     }
 }
 
@@ -160,14 +160,14 @@ impl Site {
         // Of a remote on this machine nobody is to wait for the minute's budget.
         config.sync.budget_per_minute = 60_000;
         let claimed = Instance::claim(&config.places).await.unwrap();
-        let around = Around {
-            connect: Box::new(Detour(detour)),
+        let dependencies = Dependencies {
+            connector: Box::new(Detour(detour)),
             clock: Arc::new(self.clock.clone()),
             hub: None,
         };
         let (stop, asked) = oneshot::channel();
         let shutdown = async move { asked.await.unwrap_or("the test ended") };
-        let task = tokio::spawn(run(config, claimed, around, shutdown));
+        let task = tokio::spawn(run(config, claimed, dependencies, shutdown));
         self.running = Some(Running { stop, task });
     }
 

@@ -1,0 +1,45 @@
+//! Why a remote can't be opened.
+
+use docks_proto::settings::SettingsError;
+use docksd_mirror::MirrorError;
+use docksd_remote::RemoteError;
+
+/// Why a remote can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The profile does not exist, or is incomplete.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The request itself is wrong.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The tenant in the path is not the profile's.
+    #[error("tenant `{requested}` is not the tenant of the profile, which is `{configured}`")]
+    TenantMismatch {
+        /// The tenant in the path.
+        requested: String,
+        /// The tenant of the profile.
+        configured: String,
+    },
+    /// The mirror could not be opened.
+    #[error("could not open the mirror of {location}")]
+    Mirror {
+        /// The remote, for people.
+        location: String,
+        /// Cause.
+        #[source]
+        source: MirrorError,
+    },
+    /// No connection to the remote can ever be made.
+    #[error("could not set up {location}")]
+    Remote {
+        /// The remote, for people.
+        location: String,
+        /// Cause.
+        #[source]
+        source: RemoteError,
+    },
+    /// The daemon is shutting down.
+    #[error("docksd is shutting down")]
+    Closed,
+}
