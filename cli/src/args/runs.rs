@@ -283,12 +283,8 @@ pub(crate) struct RunsLogs {
     #[arg(long, value_name = "N")]
     pub(crate) tail: Option<u64>,
     /// Only lines in which this regular expression is found
-    #[arg(long, value_name = "RE", value_parser = regular_expression, allow_hyphen_values = true)]
+    #[arg(long, value_name = "RE", value_parser = Grep::new, allow_hyphen_values = true)]
     pub(crate) grep: Option<Grep>,
-}
-
-fn regular_expression(text: &str) -> Result<Grep, String> {
-    Grep::new(text).map_err(|error| error.to_string())
 }
 
 /// Arguments of `docks runs trajectory`.

@@ -54,7 +54,7 @@ impl Lines {
         }
         let block = self.reader.fill_buf()?;
         let end = memchr::memrchr(b'\n', block).map_or(0, |at| at + 1);
-        let passed = scan.passes(&block[..end], self.at_bytes);
+        let passed = scan.skippable(&block[..end], self.at_bytes);
         self.reader.consume(passed);
         self.at_bytes += passed as u64;
         Ok(())
@@ -126,7 +126,7 @@ pub(super) fn last_that_fit(
         if !lines.next(&mut piece)? || (grows && lines.may_grow(&piece)) {
             return Ok((found, at));
         }
-        if grep.fits(&piece) {
+        if grep.matches(&piece) {
             found.push_back(at);
             if found.len() > wanted {
                 found.pop_front();

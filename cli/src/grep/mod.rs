@@ -1,174 +1,115 @@
-//! Lines in which a regular expression is found, most of which it never has to look at.
+//! Searches lines for a regular expression: `docks runs logs --grep`.
 //!
-//! The engine is small and slow. Most expressions hold a text that is in
-//! everything they fit, and looking for a text is fast; so only lines that
-//! hold one are given to the engine. An expression without such a text is
-//! tried on every line.
+//! Lines are searched one by one, but first many at once, to skip those that cannot match: the
+//! engine finds the next line that may match at the speed of memory.
 
-mod needles;
+mod syntax;
 
-use regex_lite::Regex;
+use regex_automata::Input;
+use regex_automata::meta::{Config, Regex};
+use regex_syntax::hir::Hir;
 
-use needles::Needle;
+use syntax::Haystack;
 
-/// A regular expression, and texts of which every line that fits holds one.
+/// Largest automaton that is built for an expression.
+const AUTOMATON_BYTES: usize = 10 << 20;
+
+/// A regular expression.
 #[derive(Debug, Clone)]
 pub(crate) struct Grep {
-    regex: Regex,
-    /// Empty when nothing is known.
-    needles: Vec<Needle>,
+    /// Decides about one line.
+    line: Regex,
+    /// Finds a line in valid UTF-8 that `line` may match, and never skips one.
+    lines: Regex,
+    /// Whether lines that are not valid UTF-8 may match though `lines` finds nothing in them.
+    matches_replacement: bool,
 }
 
 impl Grep {
     /// Reads an expression.
-    pub(crate) fn new(expression: &str) -> Result<Self, regex_lite::Error> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for users.
+    pub(crate) fn new(expression: &str) -> Result<Self, String> {
+        let ast = syntax::parse(expression)?;
+        let line = syntax::translate(&ast, Haystack::Line)?;
+        let lines = syntax::translate(&ast, Haystack::Lines)?;
         Ok(Self {
-            regex: Regex::new(expression)?,
-            needles: needles::of(expression),
+            line: build(&line.hir)?,
+            lines: build(&lines.hir)?,
+            matches_replacement: line.matches_replacement,
         })
     }
 
-    /// Tells whether it is found in a line.
-    pub(crate) fn fits(&self, line: &[u8]) -> bool {
-        self.regex.is_match(&String::from_utf8_lossy(line))
+    /// Whether the expression matches anywhere in a line, which comes without its line end.
+    ///
+    /// Bytes that are not valid UTF-8 count as U+FFFD.
+    pub(crate) fn matches(&self, line: &[u8]) -> bool {
+        let text = String::from_utf8_lossy(line);
+        self.line.is_match(text.as_bytes())
     }
 
-    /// Starts to look through one text, from its beginning to its end.
+    /// Starts to search one text, from its beginning to its end.
     pub(crate) fn scan(&self) -> Scan<'_> {
-        let ahead = self.needles.iter().map(|needle| (needle, 0));
         Scan {
-            ahead: ahead.collect(),
+            grep: self,
+            searched_to: 0,
         }
     }
 }
 
-/// Where in a text the lines are that may fit.
+fn build(hir: &Hir) -> Result<Regex, String> {
+    let config = Config::new().nfa_size_limit(Some(AUTOMATON_BYTES));
+    let mut builder = Regex::builder();
+    let built = builder.configure(config).build_from_hir(hir);
+    built.map_err(|error| match error.size_limit() {
+        Some(_) => "it needs too much memory".to_owned(),
+        None => error.to_string(),
+    })
+}
+
+/// Finds the lines of a text that may match.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
-    /// Each needle with the place before which it is known not to begin. It is not looked for
-    /// twice in the same bytes: a rare needle beside a frequent one would cost the whole block
-    /// for each line.
-    ahead: Vec<(&'a Needle, u64)>,
+    grep: &'a Grep,
+    /// Place in the text, a line start, before which no line in valid UTF-8 matches. Nothing is
+    /// searched twice: many invalid lines before it would make that slow.
+    searched_to: u64,
 }
 
 impl Scan<'_> {
-    /// Tells how many of these bytes need no look, where they lie at `at_bytes` of the text.
+    /// Returns how many of these bytes can be skipped, since no line in them matches.
     ///
-    /// They must be whole lines; what is to be looked at begins with a line.
-    pub(crate) fn passes(&mut self, lines: &[u8], at_bytes: u64) -> usize {
-        if self.ahead.is_empty() {
-            return 0;
+    /// `lines` are whole lines that begin at `at_bytes` of the text; so does what is left of them.
+    pub(crate) fn skippable(&mut self, lines: &[u8], at_bytes: u64) -> usize {
+        if self.searched_to <= at_bytes {
+            self.searched_to = at_bytes + self.next_candidate(lines) as u64;
         }
-        let mut first = lines.len();
-        for (needle, ahead) in &mut self.ahead {
-            let from = usize::try_from(ahead.saturating_sub(at_bytes)).unwrap_or(usize::MAX);
-            if from < first {
-                let found = needle.find(&lines[from..first]).map(|at| from + at);
-                *ahead = at_bytes + found.unwrap_or(first) as u64;
-                first = found.unwrap_or(first);
-            }
+        let skippable = usize::try_from(self.searched_to - at_bytes).unwrap_or(usize::MAX);
+        let skippable = skippable.min(lines.len());
+        if !self.grep.matches_replacement {
+            return skippable;
         }
-        if first == lines.len() {
-            return first;
+        match std::str::from_utf8(&lines[..skippable]) {
+            Ok(_) => skippable,
+            Err(error) => line_start(lines, error.valid_up_to()),
         }
-        memchr::memrchr(b'\n', &lines[..first]).map_or(0, |end| end + 1)
     }
+
+    /// Returns where the first line begins that may match, or the length of `lines`.
+    fn next_candidate(&self, lines: &[u8]) -> usize {
+        // Behind the last line end another line would begin, an empty one.
+        let haystack = lines.strip_suffix(b"\n").unwrap_or(lines);
+        let input = Input::new(haystack).earliest(true);
+        let found = self.grep.lines.search_half(&input);
+        found.map_or(lines.len(), |found| line_start(lines, found.offset()))
+    }
+}
+
+fn line_start(lines: &[u8], offset: usize) -> usize {
+    memchr::memrchr(b'\n', &lines[..offset]).map_or(0, |end| end + 1)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Finds lines through [`Scan`], in blocks of `block` whole lines.
-    fn found(grep: &Grep, text: &str, block: usize) -> Vec<usize> {
-        let lines: Vec<&str> = text.split_inclusive('\n').collect();
-        let (mut scan, mut at, mut found) = (grep.scan(), 0, Vec::new());
-        for (number, block_lines) in lines.chunks(block).enumerate() {
-            let bytes = block_lines.concat();
-            let mut line = number * block;
-            let mut from = 0;
-            while from < bytes.len() {
-                let passed = scan.passes(&bytes.as_bytes()[from..], (at + from) as u64);
-                line += bytes[from..from + passed].matches('\n').count();
-                from += passed;
-                let Some(end) = bytes[from..].find('\n') else {
-                    break;
-                };
-                if grep.fits(&bytes.as_bytes()[from..from + end]) {
-                    found.push(line);
-                }
-                from += end + 1;
-                line += 1;
-            }
-            at += bytes.len();
-        }
-        found
-    }
-
-    const PIECES: &[&str] = &[
-        "a",
-        "b",
-        "ab",
-        "é",
-        "x?",
-        "a*",
-        "b+",
-        "a{2}",
-        "a{0,2}",
-        "b+?",
-        "[ab]",
-        "[^a\\]]",
-        "[]a]",
-        "(a|b)",
-        "(?:ab)+",
-        "(?i)",
-        "(?i:A)",
-        "(?P<n>b)",
-        "|",
-        "^",
-        "$",
-        ".",
-        "\\.",
-        "\\d",
-        "\\b",
-        "\\x61",
-        "\\u{62}",
-        "\\n",
-        "[a-b[:alpha:]]",
-        "A",
-        "\\(",
-        "(a\\)|[)])?",
-    ];
-
-    proptest! {
-        #[test]
-        fn what_is_passed_over_never_fits(
-            pieces in prop::collection::vec(prop::sample::select(PIECES), 1..6),
-            text in "([abABé.)\\]1x ]{0,6}\n){0,12}",
-            block in 1_usize..5,
-        ) {
-            // Some mixtures are no expression.
-            if let Ok(grep) = Grep::new(&pieces.concat()) {
-                let lines = text.lines().enumerate();
-                let wanted: Vec<usize> = lines
-                    .filter(|(_, line)| grep.fits(line.as_bytes()))
-                    .map(|(number, _)| number)
-                    .collect();
-                prop_assert_eq!(found(&grep, &text, block), wanted, "{:?}", grep);
-            }
-        }
-    }
-
-    #[test]
-    fn lines_without_a_needle_are_passed_over() {
-        let grep = Grep::new("rare|needle").unwrap();
-        let text = b"one\ntwo\nthe needle\nfour\n";
-        let mut scan = grep.scan();
-        assert_eq!(scan.passes(text, 0), 8);
-        assert_eq!(scan.passes(&text[19..], 19), 5);
-        let any = Grep::new("o|[a-z]").unwrap();
-        assert_eq!(any.scan().passes(text, 0), 0);
-    }
-}
+mod tests;

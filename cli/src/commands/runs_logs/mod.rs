@@ -142,7 +142,7 @@ impl Printer<'_> {
                 self.context.output.flush()?;
                 return Ok(at_bytes);
             }
-            if self.grep.is_none_or(|grep| grep.fits(&piece)) {
+            if self.grep.is_none_or(|grep| grep.matches(&piece)) {
                 self.print(uri, &piece, lines.at_line_start());
             }
             if lines.at_bytes() - paused_at > PAUSE_EVERY_BYTES {
