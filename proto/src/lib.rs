@@ -16,6 +16,7 @@ pub mod credentials;
 pub mod error;
 pub mod event;
 pub mod freshness;
+pub mod hash;
 pub mod history;
 pub mod id;
 pub mod notification;

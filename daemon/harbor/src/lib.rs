@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use docks_proto::hash::Fnv1a64;
 use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
@@ -168,15 +169,14 @@ impl HarborJobs {
     }
 }
 
-/// Hashes texts: FNV-1a with their lengths, the same in every build, since validators outlive the process.
+/// Hashes texts with their lengths; the same in every build, since validators outlive the process.
 fn hash<'a>(texts: impl Iterator<Item = &'a [u8]>) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let mut hash = Fnv1a64::default();
     for text in texts {
-        text.len().to_le_bytes().into_iter().for_each(&mut eat);
-        text.iter().copied().for_each(&mut eat);
+        hash.write(&text.len().to_le_bytes());
+        hash.write(text);
     }
-    hash
+    hash.finish()
 }
 
 /// Answers with the value, or that it is as before.

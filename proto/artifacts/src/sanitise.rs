@@ -4,6 +4,8 @@
 //! no separators, no control or invisible characters, nothing hidden, nothing
 //! that looks like an option, no name that some file system keeps for devices.
 
+use docks_proto::hash::fnv1a_64;
+
 /// Longest segment in bytes; two of them and a joint fit the usual 255.
 const MAX_SEGMENT_BYTES: usize = 100;
 
@@ -69,10 +71,7 @@ pub fn fold(segment: &str) -> String {
 /// Returns eight hexadecimal digits that stand for a text, the same in every release.
 #[must_use]
 pub fn mark(text: &str) -> String {
-    // FNV-1a: the standard hasher may change between compilers, names on disk may not.
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv1a_64(text);
     format!("{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
 }
 

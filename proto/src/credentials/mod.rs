@@ -21,6 +21,7 @@ pub use keyring::{KEYRING_SERVICE, Keyring, KeyringError, NoKeyring, keyring_use
 pub use keyring::{SystemKeyring, system_keyring};
 pub use token_provider::TokenProvider;
 
+use crate::hash::fnv1a_64;
 use crate::secret::Token;
 use crate::settings::{ConfigFile, DEFAULT_API_URL, Origin, Profile, Target, normalise_api_url};
 
@@ -259,11 +260,8 @@ fn other_remotes(file: &ConfigFile, api_url: &str, tenant: &str) -> Vec<(String,
 /// Returns a short mark by which a token is known again, from which it cannot be got back.
 #[must_use]
 pub fn fingerprint(token: &str) -> String {
-    // FNV-1a: 64 bits say nothing useful of a token, and stay the same in every release.
+    // 64 bits say nothing useful about a token.
     let bare = token.trim();
     let bare = bare.strip_prefix("Bearer ").unwrap_or(bare).trim();
-    let hash = bare.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    format!("{:016x}", fnv1a_64(bare))
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{ListKind, ListQuery, Sort, SortKey};
+use crate::hash::fnv1a_64;
 use crate::object::{RawObject, RunFields, Scalar};
 use crate::time::UnixMs;
 use crate::trial::Trial;
@@ -169,16 +170,8 @@ fn instant(value: &Scalar) -> Option<UnixMs> {
 /// An object without an id is kept and listed like any other; equal texts are one object.
 #[must_use]
 pub fn object_key(object: &RawObject, id: &Scalar) -> String {
-    id.text().unwrap_or_else(|| {
-        // FNV-1a: stable over releases, since the key is stored, and needs no crate.
-        let hash = object
-            .text()
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
-        format!("~{hash:016x}")
-    })
+    id.text()
+        .unwrap_or_else(|| format!("~{:016x}", fnv1a_64(object.text())))
 }
 
 /// A text to look for without regard to case, character by character.
