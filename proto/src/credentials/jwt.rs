@@ -1,38 +1,23 @@
 //! The tenant that a token names, read without checking its signature.
 //!
-//! It decides only whether a stored token may be this profile's. Whether the
-//! token is good is for the remote to say.
+//! It only decides whether a stored token may belong to this profile. Whether the
+//! token is valid is for the remote to say.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Returns the claim `tenant_id` or `tenant`, if the token is a JWT that has one.
 pub(super) fn tenant(token: &str) -> Option<String> {
     let mut parts = token.split('.');
     let (_header, claims, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-    let claims: serde_json::Value = serde_json::from_slice(&base64url(claims)?).ok()?;
+    // RFC 7515 asks for the URL-safe alphabet without padding; some issuers use the standard one.
+    let claims = claims.trim_end_matches('=');
+    let claims = claims.replace('+', "-").replace('/', "_");
+    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
     ["tenant_id", "tenant"]
         .iter()
         .find_map(|key| claims.get(key)?.as_str().map(str::to_owned))
-}
-
-fn base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0u32);
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' | b'+' => 62,
-            b'_' | b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push(u8::try_from((bits >> count) & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
