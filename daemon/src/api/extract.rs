@@ -6,8 +6,9 @@ use std::path::Path;
 
 use axum::extract::{FromRequestParts, Path as UrlPath};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use docks_proto::id;
+use docks_proto::query::{Parameters, QueryError};
 use docks_proto::routes;
 use docks_proto::secret::Token;
 use percent_encoding::percent_decode_str;
@@ -106,6 +107,17 @@ where
         ids.check()?;
         Ok(Self(ids))
     }
+}
+
+/// Parses the query string of one of the daemon's own paths.
+pub(super) fn parameters(uri: &Uri) -> Result<Parameters, ApiError> {
+    Parameters::parse(uri.query().unwrap_or("")).map_err(bad_parameter)
+}
+
+/// Refuses a parameter of one of the daemon's own paths with 400; the lists of the Docks API answer
+/// 422, as a Docks API does.
+pub(super) fn bad_parameter(error: QueryError) -> ApiError {
+    ApiError::Request(error.to_string())
 }
 
 #[cfg(test)]

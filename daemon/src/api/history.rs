@@ -5,17 +5,17 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use docks_proto::event::{Change, EventQuery, ObjectKind, Position, query_parameters};
+use docks_proto::event::{Change, EventQuery, ObjectKind, Position};
 use docks_proto::freshness::AnsweredBy;
 use docks_proto::history::{DEFAULT_CHANGES, History, StatusChange, TimeRange};
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
-use docks_proto::query::MAX_NUMBER;
+use docks_proto::query::{Parameters, QueryError};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
-use super::events::{any_run, tenant};
-use super::{Service, resolve_id, respond, revalidate};
+use super::events::any_run;
+use super::{Service, extract, resolve_id, respond, revalidate};
 use crate::list_response::Volatility;
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resource, StatusEvent};
@@ -29,14 +29,13 @@ pub(super) async fn of_one(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let query = uri.query().unwrap_or("");
-    let given = Given::read(query)?;
-    let wanted = EventQuery::parse(query).map_err(ApiError::Request)?;
+    let parameters = extract::parameters(&uri)?;
+    let given = Given::from_parameters(&parameters).map_err(extract::bad_parameter)?;
+    let wanted = EventQuery::from_parameters(&parameters).map_err(extract::bad_parameter)?;
     let [run] = &wanted.runs[..] else {
         return Err(ApiError::Request("name one `run`".to_owned()));
     };
-    let tenant = tenant(query)?;
-    let source = service.source(&headers, tenant.as_deref()).await?;
+    let source = service.source(&headers, parameters.text("tenant")).await?;
     let ask = service.ask(&headers);
     let (kind, run) = any_run(&source, &wanted.kinds, run, ask).await?;
     let trial = match &given.trial {
@@ -107,11 +106,10 @@ pub(super) async fn changes(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let query = uri.query().unwrap_or("");
-    let given = Given::read(query)?;
-    let mut wanted = EventQuery::parse(query).map_err(ApiError::Request)?;
-    let tenant = tenant(query)?;
-    let source = service.source(&headers, tenant.as_deref()).await?;
+    let parameters = extract::parameters(&uri)?;
+    let given = Given::from_parameters(&parameters).map_err(extract::bad_parameter)?;
+    let mut wanted = EventQuery::from_parameters(&parameters).map_err(extract::bad_parameter)?;
+    let source = service.source(&headers, parameters.text("tenant")).await?;
     let ask = service.ask(&headers);
     for run in &mut wanted.runs {
         *run = any_run(&source, &wanted.kinds, run, ask).await?.1.id;
@@ -169,7 +167,7 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("it holds only texts and numbers")
 }
 
-/// What a query says besides which objects.
+/// The parameters of a history other than its filter.
 #[derive(Debug, Default)]
 struct Given {
     trial: Option<String>,
@@ -179,32 +177,13 @@ struct Given {
 }
 
 impl Given {
-    fn read(query: &str) -> Result<Self, ApiError> {
-        let mut given = Self::default();
-        // An empty word of a list means nothing; an empty time is a mistake.
-        let empty = |pair: &&str| matches!(pair.trim_end_matches('='), "since" | "until");
-        if let Some(name) = query.split('&').find(empty) {
-            let name = name.trim_end_matches('=');
-            return Err(ApiError::Request(format!("`{name}` must be ISO 8601")));
-        }
-        for (name, value) in query_parameters(query).map_err(ApiError::Request)? {
-            let time = || {
-                let bad = || format!("`{name}` must be ISO 8601, not `{value}`");
-                UnixMs::parse(&value).ok_or_else(|| ApiError::Request(bad()))
-            };
-            match name {
-                "trial" => given.trial = Some(value),
-                "since" => given.since = Some(time()?),
-                "until" => given.until = Some(time()?),
-                "limit" => {
-                    let read = value.parse().ok().filter(|limit| *limit <= MAX_NUMBER);
-                    let bad = || format!("`limit` must be a whole number, not `{value}`");
-                    given.limit = Some(read.ok_or_else(|| ApiError::Request(bad()))?);
-                }
-                _ => {}
-            }
-        }
-        Ok(given)
+    fn from_parameters(parameters: &Parameters) -> Result<Self, QueryError> {
+        Ok(Self {
+            trial: parameters.text("trial").map(str::to_owned),
+            since: parameters.time("since")?,
+            until: parameters.time("until")?,
+            limit: parameters.number("limit")?,
+        })
     }
 
     fn most(&self) -> usize {

@@ -11,7 +11,7 @@ use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery};
 use docks_proto::routes::{Action, KILL, RunKind};
 
 use super::error::ApiError;
-use super::extract::Ids;
+use super::extract::{self, Ids};
 use super::resolve_id;
 use super::revalidate::{self, freshen};
 use super::wait_for_first_sweep;
@@ -219,7 +219,9 @@ async fn act(
     let source = service.source(headers, Some(tenant)).await?;
     let ask = service.ask(headers);
     let kind = action.kind();
-    let kill = may_kill(uri.query().unwrap_or(""))?;
+    let kill = extract::parameters(&uri)?
+        .flag(KILL)
+        .map_err(extract::bad_parameter)?;
     let found = resolve_id::run(&source, kind, given, ask).await?;
     let acting = async {
         if kill {
@@ -242,17 +244,4 @@ async fn act(
         AnsweredBy::Remote,
     );
     Ok(respond::object(object.text().to_owned(), &freshness))
-}
-
-fn may_kill(query: &str) -> Result<bool, ApiError> {
-    let given = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(KILL)?.strip_prefix('='));
-    match given {
-        None | Some("false" | "0") => Ok(false),
-        Some("true" | "1") => Ok(true),
-        Some(other) => Err(ApiError::Request(format!(
-            "`{KILL}` must be true or false, not `{other}`"
-        ))),
-    }
 }

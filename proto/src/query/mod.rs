@@ -1,27 +1,32 @@
-//! Questions to a list: filter, order, then cut.
+//! Queries of lists: filter, sort, then apply `offset` and `limit`.
 //!
-//! The daemon answers them from SQL; without a daemon the CLI asks the remote
-//! for everything and applies the same question with [`apply_query`].
+//! The daemon answers them with SQL. Without a daemon the CLI fetches the whole list from the
+//! remote and applies the same query with [`apply_query`].
 
+mod condition;
+mod parameters;
 mod row;
 mod sort;
 mod trial_filter;
 
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub use condition::{Comparison, ErrorFilter, RewardFilter};
+pub use parameters::Parameters;
 pub use row::{Row, SearchText, apply_query, full_object_text, object_key};
 pub use sort::{Sort, SortKey};
-pub use trial_filter::{Comparison, ErrorFilter, RewardFilter, TrialFilter};
+pub use trial_filter::TrialFilter;
 
+use self::parameters::{parse_number, parse_time};
 use crate::time::UnixMs;
 
-/// How many rows a list has when nobody says.
+/// How many rows a list has by default.
 pub const DEFAULT_LIMIT: u64 = 20;
 
-/// Largest number in a question: what every JSON reader and SQLite can hold.
+/// Largest number in a query: what every JSON reader and SQLite can hold.
 pub const MAX_NUMBER: u64 = i64::MAX.unsigned_abs();
 
-/// Which list is asked.
+/// Which list a query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ListKind {
     /// Runs or evaluation runs.
@@ -32,61 +37,81 @@ pub enum ListKind {
     AllTrials,
 }
 
-/// Says why a query string is refused.
+/// Why a query string is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// A number that is none, or is negative.
-    #[error("`{name}` must be a whole number from 0 up, not `{given}`")]
+    /// Not a number, negative or too large.
+    #[error("`{name}` must be a whole number from 0 up, not `{value}`")]
     Number {
         /// The parameter.
         name: &'static str,
-        /// What was given.
-        given: String,
+        /// Its value.
+        value: String,
+    },
+    /// Neither true nor false.
+    #[error("`{name}` must be true or false, not `{value}`")]
+    Flag {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: String,
     },
     /// A sort key that the list does not have.
-    #[error("unknown sort key `{given}`; known: {known}")]
+    #[error("unknown sort key `{value}`; known: {known}")]
     Sort {
-        /// What was given.
-        given: String,
-        /// What would do.
+        /// The value of `sort`.
+        value: String,
+        /// The keys that the list has.
         known: String,
     },
-    /// A time that is none.
-    #[error("`{name}` must be an ISO 8601 time, not `{given}`")]
+    /// Not a time.
+    #[error("`{name}` must be an ISO 8601 time, not `{value}`")]
     Time {
         /// The parameter.
         name: &'static str,
-        /// What was given.
-        given: String,
+        /// Its value.
+        value: String,
     },
-    /// A condition on the reward that is none.
+    /// A kind of object that does not exist.
+    #[error("`kind` must be run, evaluation or trial, not `{value}`")]
+    Kind {
+        /// The value of `kind`.
+        value: String,
+    },
+    /// A condition on the reward that cannot be read.
     #[error(
-        "a reward is `none`, `any`, a number, or one after `=`, `!=`, `<`, `<=`, `>` or `>=`, not `{given}`"
+        "a reward is `none`, `any`, a number, or one after `=`, `!=`, `<`, `<=`, `>` or `>=`, not `{value}`"
     )]
     Reward {
-        /// What was given.
-        given: String,
+        /// The value of `reward`.
+        value: String,
+    },
+    /// A value that is not UTF-8.
+    #[error("`{name}` is not valid UTF-8")]
+    Encoding {
+        /// The parameter.
+        name: String,
     },
 }
 
-/// A question to a list. Filters apply before `offset` and `limit`.
+/// A query of a list. Filters apply before `offset` and `limit`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ListQuery {
-    /// Rows at most; 0 is all.
+    /// Maximum number of rows; 0 for all.
     pub limit: u64,
-    /// Rows to leave out first.
+    /// Rows to skip.
     pub offset: u64,
-    /// Any of these statuses, compared without case; empty is any.
+    /// Only these statuses, compared without case; empty for all.
     pub status: Vec<String>,
-    /// Text that id, name, task or agent contains, compared without case.
+    /// Only rows whose id, name, task or agent contains this text, compared without case.
     pub search: Option<String>,
-    /// Made at or after.
+    /// Only rows created at this time or later.
     pub since: Option<UnixMs>,
-    /// Made before.
+    /// Only rows created before this time.
     pub until: Option<UnixMs>,
-    /// In which order.
+    /// The order; `None` for the list's default.
     pub sort: Option<Sort>,
-    /// What else is asked of trials; of no meaning for runs.
+    /// Further conditions on trials; ignored for runs.
     pub trials: TrialFilter,
 }
 
@@ -106,7 +131,7 @@ impl Default for ListQuery {
 }
 
 impl ListQuery {
-    /// Tells whether the question leaves anything out before the cut.
+    /// Whether any filter is set; `limit` and `offset` do not count.
     #[must_use]
     pub fn has_filters(&self) -> bool {
         !self.status.is_empty()
@@ -139,7 +164,7 @@ impl ListQuery {
             pairs.push(("sort", sort.name(list)));
         }
         if list != ListKind::Runs {
-            self.trials.write(&mut pairs);
+            self.trials.add_parameters(&mut pairs);
         }
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         pairs
@@ -149,48 +174,29 @@ impl ListQuery {
             .join("&")
     }
 
-    /// Reads a query string; parameters it does not know are ignored, as the Docks API's are.
+    /// Parses a query string; unknown parameters are ignored, as the Docks API ignores them.
     ///
     /// # Errors
     ///
-    /// [`QueryError`] for a known parameter with a value that is none.
+    /// [`QueryError`] for a known parameter with an invalid value.
     pub fn parse(list: ListKind, query: &str, default_limit: u64) -> Result<Self, QueryError> {
         let mut out = Self {
             limit: default_limit,
             ..Self::default()
         };
-        for pair in query.split('&').filter(|p| !p.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(&value.replace('+', " "))
-                .decode_utf8_lossy()
-                .into_owned();
-            let number = |name| {
-                let read = value.parse().ok().filter(|number| *number <= MAX_NUMBER);
-                read.ok_or_else(|| QueryError::Number {
-                    name,
-                    given: value.clone(),
-                })
-            };
-            let time = |name| {
-                UnixMs::parse(&value).ok_or_else(|| QueryError::Time {
-                    name,
-                    given: value.clone(),
-                })
-            };
-            match key {
-                "limit" => out.limit = number("limit")?,
-                "offset" => out.offset = number("offset")?,
-                "status" => out.status.extend(
-                    value
-                        .split(',')
-                        .filter(|s| !s.is_empty())
-                        .map(str::to_owned),
-                ),
-                "q" if !value.is_empty() => out.search = Some(value),
-                "since" => out.since = Some(time("since")?),
-                "until" => out.until = Some(time("until")?),
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "limit" => out.limit = parse_number("limit", &value)?,
+                "offset" => out.offset = parse_number("offset", &value)?,
+                "status" => {
+                    let statuses = value.split(',').filter(|status| !status.is_empty());
+                    out.status.extend(statuses.map(str::to_owned));
+                }
+                "q" if !value.is_empty() => out.search = Some(value.into_owned()),
+                "since" => out.since = Some(parse_time("since", &value)?),
+                "until" => out.until = Some(parse_time("until", &value)?),
                 "sort" => out.sort = Some(Sort::parse(list, &value)?),
-                _ if list != ListKind::Runs => out.trials.read(key, value)?,
+                name if list != ListKind::Runs => out.trials.set(name, value.into_owned())?,
                 _ => {}
             }
         }
@@ -204,7 +210,7 @@ mod tests {
     use crate::object::RawObject;
 
     #[test]
-    fn a_query_survives_its_string() {
+    fn a_query_survives_its_query_string() {
         let query = ListQuery {
             limit: 0,
             offset: 3,
@@ -255,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_an_id_has_a_key_of_its_own() {
+    fn an_object_without_an_id_gets_a_key_from_its_text() {
         let row = |text| Row::from_run(&RawObject::parse(text).unwrap().unwrap()).id;
         let key = row(r#"{"name":"a"}"#);
         assert!(key.starts_with('~') && key.len() == 17, "{key}");

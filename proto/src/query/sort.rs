@@ -156,7 +156,7 @@ impl Sort {
         found
             .map(|&(_, key)| Self { key, reversed })
             .ok_or_else(|| QueryError::Sort {
-                given: text.to_owned(),
+                value: text.to_owned(),
                 known: SortKey::supported_by(list)
                     .iter()
                     .map(|(n, _)| *n)
