@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use super::Service;
 use super::error::ApiError;
+use super::extract;
 use crate::registry::MirroredRemote;
 use docksd_remote::ChangeDetection;
 
@@ -108,7 +109,9 @@ pub(super) async fn sync(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let full = full(uri.query().unwrap_or(""))?;
+    let full = extract::parameters(&uri)?
+        .flag("full")
+        .map_err(extract::bad_parameter)?;
     let source = service.source_for_sync(&headers).await?;
     let (sender, receiver) = mpsc::channel(LINES_WAITING);
     tokio::spawn(async move {
@@ -130,17 +133,6 @@ pub(super) async fn sync(
         HeaderValue::from_static("application/x-ndjson"),
     );
     Ok(response)
-}
-
-fn full(query: &str) -> Result<bool, ApiError> {
-    let given = query.split('&').find_map(|pair| pair.strip_prefix("full="));
-    match given {
-        None | Some("false" | "0") => Ok(false),
-        Some("true" | "1") => Ok(true),
-        Some(other) => Err(ApiError::Request(format!(
-            "`full` must be true or false, not `{other}`"
-        ))),
-    }
 }
 
 fn line(progress: &SyncProgress) -> Bytes {

@@ -8,7 +8,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
-use docks_proto::event::{EventQuery, ObjectKind, Position, query_parameters};
+use docks_proto::event::{EventQuery, ObjectKind, Position};
+use docks_proto::query::Parameters;
 use docks_proto::routes::{self, RunKind};
 use futures_util::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::error::ApiError;
 use super::revalidate::Ask;
-use super::{Service, resolve_id};
+use super::{Service, extract, resolve_id};
 use crate::registry::MirroredRemote;
 use crate::shutdown::ShutdownSignal;
 use docksd_events::Subscription;
@@ -34,11 +35,10 @@ pub(super) async fn stream(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let query = uri.query().unwrap_or("");
-    let mut wanted = EventQuery::parse(query).map_err(ApiError::Request)?;
-    let after = position(query, &headers)?;
-    let tenant = tenant(query)?;
-    let source = service.source(&headers, tenant.as_deref()).await?;
+    let parameters = extract::parameters(&uri)?;
+    let mut wanted = EventQuery::from_parameters(&parameters).map_err(extract::bad_parameter)?;
+    let after = position(&parameters, &headers)?;
+    let source = service.source(&headers, parameters.text("tenant")).await?;
     let ask = service.ask(&headers);
     for run in &mut wanted.runs {
         *run = any_run(&source, &wanted.kinds, run, ask).await?.1.id;
@@ -75,25 +75,16 @@ pub(super) async fn stream(
 }
 
 /// Reads where to go on: the header that readers send by themselves, or `after`.
-fn position(query: &str, headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
-    let in_query = query_parameters(query).map_err(ApiError::Request)?;
-    let in_query = in_query.into_iter().find(|(name, _)| *name == "after");
+fn position(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
     let given = match headers.get(routes::LAST_EVENT_ID) {
         Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
-        None => in_query.map(|(_, value)| value).unwrap_or_default(),
+        None => parameters.text("after").unwrap_or_default().to_owned(),
     };
     if given.is_empty() {
         return Ok(None);
     }
     let bad = || ApiError::Request(format!("`{given}` is no event id; leave it out to begin"));
     Position::parse(&given).ok_or_else(bad).map(Some)
-}
-
-/// Reads the tenant, which an address without a profile needs, and which no path of ours holds.
-pub(super) fn tenant(query: &str) -> Result<Option<String>, ApiError> {
-    let given = query_parameters(query).map_err(ApiError::Request)?;
-    let tenant = given.into_iter().find(|(name, _)| *name == "tenant");
-    Ok(tenant.map(|(_, value)| value))
 }
 
 /// Finds the run that is meant, under whichever kind it is known.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use docks_proto::event::ConnectionState;
+use docks_proto::hash::fnv1a_64;
 use docks_proto::settings::Target;
 
 use super::tokens::RemoteTokens;
@@ -128,14 +129,7 @@ pub fn database_path(cache_dir: &Path, target: &Target) -> PathBuf {
         // From bytes, since two paths may differ only in bytes that are not UTF-8.
         Target::HarborJobs { dirs } => [b"harbor_jobs ", joined_paths(dirs).as_slice()].concat(),
     };
-    cache_dir.join(format!("{plain}-{:016x}.db", fnv(&key)))
-}
-
-/// FNV-1a: stable across releases, as a file name must be.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    cache_dir.join(format!("{plain}-{:016x}.db", fnv1a_64(&key)))
 }
 
 fn use_marker(database: &Path) -> PathBuf {
