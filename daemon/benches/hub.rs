@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use docks_proto::credentials::hub_token;
 use docks_proto::paths::Paths;
-use docksd::config::Config;
-use docksd::hub::{Hub, Wanted};
+use docksd::config::{Config, HubOptions};
+use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::registry::NetworkConnector;
 use docksd::{Dependencies, run};
@@ -169,13 +169,13 @@ fn main() {
             home: home.path().to_owned(),
             socket: home.path().join("run/docksd.sock"),
         });
-        let wanted = Wanted {
+        let options = HubOptions {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             jobs: Some(jobs),
-            ..Wanted::default()
+            ..HubOptions::default()
         };
         let token_file = config.places.hub_token_file();
-        let settings = wanted.decide(token_file.clone()).unwrap().unwrap();
+        let settings = options.check(token_file.clone()).unwrap().unwrap();
         config.hub = Some(settings.clone());
         let hub = Hub::open(settings).await.unwrap();
         let address = hub.address();

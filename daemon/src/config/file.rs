@@ -7,11 +7,11 @@ use docks_artifacts::ArtifactType;
 use docks_proto::time::parse_duration;
 use toml_edit::{DocumentMut, Item};
 
-use super::hub::HubFile;
+use super::HubOptions;
+use super::hub_flags::HubFile;
 use super::on_end;
 use super::{Config, IdleExit, parse_idle_exit};
 use crate::hooks::Rule;
-use crate::hub::Wanted;
 
 /// Most days that history is kept; more would overflow nothing, but is a slip of the finger.
 const MOST_DAYS: u64 = 36_500;
@@ -112,8 +112,8 @@ impl DaemonFile {
     }
 
     /// Returns what it says of a hub, which flags may still change.
-    pub(super) fn hub(&self) -> Wanted {
-        self.hub.wanted()
+    pub(super) fn hub(&self) -> HubOptions {
+        self.hub.options()
     }
 
     /// Writes what the file says into `config`; the hub is not among it.

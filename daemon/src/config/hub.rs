@@ -1,137 +1,287 @@
-//! Settings of a hub, from flags and from `daemon.toml`.
+//! The settings of a hub, and the checks that refuse unsafe ones.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use toml_edit::Item;
+use docks_proto::settings::{AddressError, normalise_api_url};
 
-use super::file::text;
-use crate::hub::Wanted;
-
-/// Options of a hub; `docks hub serve` gives them.
-#[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Sharing with other machines")]
-pub struct HubFlags {
-    /// Share a jobs directory on this address, for instance 127.0.0.1:7433
-    #[arg(long, value_name = "ADDRESS")]
-    hub_listen: Option<SocketAddr>,
-    /// The jobs directory to share
-    #[arg(long, value_name = "DIR")]
-    hub_harbor: Option<PathBuf>,
-    /// Certificate of the hub, a PEM file
-    #[arg(long, value_name = "FILE")]
-    hub_tls_cert: Option<PathBuf>,
-    /// Its private key, a PEM file
-    #[arg(long, value_name = "FILE")]
-    hub_tls_key: Option<PathBuf>,
-    /// File with the hub's token, made when it is missing
-    #[arg(long, value_name = "FILE")]
-    hub_token_file: Option<PathBuf>,
-    /// Ask for no token; on this machine only
-    #[arg(long)]
-    hub_no_token: bool,
-    /// Listen beyond this machine without TLS
-    #[arg(long)]
-    hub_insecure: bool,
-    /// Let nobody stop anything through the hub
-    #[arg(long)]
-    hub_read_only: bool,
-    /// Address under which others reach the hub, when a proxy stands before it
-    #[arg(long, value_name = "URL")]
-    hub_url: Option<String>,
+/// How a hub shares one jobs directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubSettings {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// The jobs directory, absolute.
+    pub jobs: PathBuf,
+    /// Certificate chain and key, both PEM files.
+    pub tls: Option<TlsFiles>,
+    /// The file that holds the token; `None` means that the hub requires no token.
+    pub token_file: Option<PathBuf>,
+    /// Whether it may listen beyond this machine without TLS.
+    pub insecure: bool,
+    /// Whether nothing can be stopped through it.
+    pub read_only: bool,
+    /// The hub's URL for other machines, if it differs from the `Host` header of their requests.
+    pub url: Option<String>,
 }
 
-impl HubFlags {
-    /// Returns what they say.
-    pub(super) fn wanted(&self) -> Wanted {
-        Wanted {
-            listen: self.hub_listen,
-            jobs: self.hub_harbor.clone(),
-            certificate: self.hub_tls_cert.clone(),
-            key: self.hub_tls_key.clone(),
-            token_file: self.hub_token_file.clone(),
-            no_token: self.hub_no_token,
-            insecure: self.hub_insecure,
-            read_only: self.hub_read_only,
-            url: self.hub_url.clone(),
+/// The hub's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by its chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// The settings of a hub as flags and file give them, not yet checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HubOptions {
+    /// The address to listen on; required.
+    pub listen: Option<SocketAddr>,
+    /// The jobs directory; required.
+    pub jobs: Option<PathBuf>,
+    /// Certificate chain.
+    pub certificate: Option<PathBuf>,
+    /// Private key.
+    pub key: Option<PathBuf>,
+    /// The file that holds the token, if not the default one.
+    pub token_file: Option<PathBuf>,
+    /// Whether the hub requires no token.
+    pub no_token: bool,
+    /// As [`HubSettings::insecure`].
+    pub insecure: bool,
+    /// As [`HubSettings::read_only`].
+    pub read_only: bool,
+    /// As [`HubSettings::url`].
+    pub url: Option<String>,
+}
+
+/// Why the settings of a hub can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HubConfigError {
+    /// No address is given.
+    #[error("a hub needs an address to listen on, such as 127.0.0.1:7433")]
+    NoAddress,
+    /// No jobs directory is given.
+    #[error("a hub needs a jobs directory to share")]
+    NoDirectory,
+    /// A relative path, which depends on the current directory.
+    #[error("{what} of a hub must be an absolute path, not `{}`", path.display())]
+    Relative {
+        /// The setting.
+        what: &'static str,
+        /// The given value.
+        path: PathBuf,
+    },
+    /// A certificate without a key, or the reverse.
+    #[error("TLS needs both a certificate and its key")]
+    HalfTls,
+    /// Without a token, everyone on the network could read everything.
+    #[error(
+        "{listen} can be reached from other machines, so the hub must require a token; without one it can listen on 127.0.0.1 or [::1] only"
+    )]
+    OpenToAll {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// Without TLS, everyone on the network path could read the token.
+    #[error(
+        "{listen} can be reached from other machines, and without TLS everyone on the network path could read the token; give a certificate and its key, or listen on 127.0.0.1 behind a proxy that does TLS, or allow it with `hub_insecure`"
+    )]
+    Plain {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// A URL that clients can't use.
+    #[error("the URL of the hub `{url}` can't be used: {source}")]
+    Url {
+        /// The given value.
+        url: String,
+        /// Cause.
+        #[source]
+        source: AddressError,
+    },
+}
+
+impl HubOptions {
+    /// Whether no setting of a hub is given.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Combines flags with the file's settings: a value of a flag wins, and so does a switch that is on.
+    #[must_use]
+    pub fn or(self, file: Self) -> Self {
+        Self {
+            listen: self.listen.or(file.listen),
+            jobs: self.jobs.or(file.jobs),
+            certificate: self.certificate.or(file.certificate),
+            key: self.key.or(file.key),
+            token_file: self.token_file.or(file.token_file),
+            no_token: self.no_token || file.no_token,
+            insecure: self.insecure || file.insecure,
+            read_only: self.read_only || file.read_only,
+            url: self.url.or(file.url),
         }
     }
-}
 
-/// The `hub_` keys of `daemon.toml`; an empty text is as good as none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct HubFile {
-    listen: Option<String>,
-    harbor: Option<String>,
-    tls_cert: Option<String>,
-    tls_key: Option<String>,
-    url: Option<String>,
-    no_token: Option<bool>,
-    insecure: Option<bool>,
-    read_only: Option<bool>,
-}
-
-impl HubFile {
-    /// Takes a key; tells whether it is one of ours.
+    /// Checks the settings; `None` if none is given. `token_file` is the default one.
     ///
     /// # Errors
     ///
-    /// What is wrong with its value.
-    pub(super) fn take(&mut self, key: &str, item: &Item) -> Result<bool, String> {
-        let texts = [
-            ("hub_listen", &mut self.listen),
-            ("hub_harbor", &mut self.harbor),
-            ("hub_tls_cert", &mut self.tls_cert),
-            ("hub_tls_key", &mut self.tls_key),
-            ("hub_url", &mut self.url),
-        ];
-        for (name, place) in texts {
-            if name == key {
-                let said = text(item)?;
-                if name == "hub_listen" {
-                    address(Some(said))?;
-                }
-                *place = Some(said.to_owned());
-                return Ok(true);
-            }
+    /// [`HubConfigError`] if they are incomplete, or would expose secrets.
+    pub fn check(self, token_file: PathBuf) -> Result<Option<HubSettings>, HubConfigError> {
+        if self.is_empty() {
+            return Ok(None);
         }
-        let switches = [
-            ("hub_no_token", &mut self.no_token),
-            ("hub_insecure", &mut self.insecure),
-            ("hub_read_only", &mut self.read_only),
-        ];
-        for (name, place) in switches {
-            if name == key {
-                *place = Some(item.as_bool().ok_or("it must be true or false")?);
-                return Ok(true);
-            }
+        let listen = self.listen.ok_or(HubConfigError::NoAddress)?;
+        let jobs = absolute(
+            "the jobs directory",
+            self.jobs.ok_or(HubConfigError::NoDirectory)?,
+        )?;
+        let tls = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles {
+                certificate: absolute("the certificate", certificate)?,
+                key: absolute("the key", key)?,
+            }),
+            (None, None) => None,
+            _ => return Err(HubConfigError::HalfTls),
+        };
+        let beyond = !listen.ip().to_canonical().is_loopback();
+        if beyond && self.no_token {
+            return Err(HubConfigError::OpenToAll { listen });
         }
-        Ok(false)
-    }
-
-    /// Returns what the file says.
-    pub(super) fn wanted(&self) -> Wanted {
-        let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let path = |text| set(text).map(PathBuf::from);
-        Wanted {
-            listen: address(self.listen.as_deref()).unwrap_or_default(),
-            jobs: path(&self.harbor),
-            certificate: path(&self.tls_cert),
-            key: path(&self.tls_key),
-            token_file: None,
-            no_token: self.no_token.unwrap_or_default(),
-            insecure: self.insecure.unwrap_or_default(),
-            read_only: self.read_only.unwrap_or_default(),
-            url: set(&self.url),
+        if beyond && tls.is_none() && !self.insecure {
+            return Err(HubConfigError::Plain { listen });
         }
+        let url = self.url.map(|url| {
+            // It may be on a trusted network, so plain HTTP is left for clients to refuse.
+            normalise_api_url(&url, true).map_err(|source| HubConfigError::Url { url, source })
+        });
+        let token_file = self.token_file.unwrap_or(token_file);
+        Ok(Some(HubSettings {
+            listen,
+            jobs,
+            tls,
+            token_file: (!self.no_token)
+                .then(|| absolute("the token file", token_file))
+                .transpose()?,
+            insecure: self.insecure,
+            read_only: self.read_only,
+            url: url.transpose()?,
+        }))
     }
 }
 
-fn address(text: Option<&str>) -> Result<Option<SocketAddr>, String> {
-    match text {
-        None | Some("") => Ok(None),
-        Some(text) => text.parse().map(Some).map_err(|_| {
-            format!("it must be an address and a port, such as 127.0.0.1:7433, not `{text}`")
-        }),
+fn absolute(what: &'static str, path: PathBuf) -> Result<PathBuf, HubConfigError> {
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err(HubConfigError::Relative { what, path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(listen: &str) -> HubOptions {
+        HubOptions {
+            listen: Some(listen.parse().unwrap()),
+            jobs: Some("/jobs".into()),
+            ..HubOptions::default()
+        }
+    }
+
+    fn check(options: HubOptions) -> Result<Option<HubSettings>, HubConfigError> {
+        options.check("/h/hub-token".into())
+    }
+
+    #[test]
+    fn a_hub_for_other_machines_needs_a_token_and_tls() {
+        for listen in [
+            "0.0.0.0:1",
+            "[::]:1",
+            "192.0.2.7:1",
+            "[2001:db8::1]:1",
+            "[::ffff:192.0.2.7]:1",
+        ] {
+            let plain = options(listen);
+            assert!(matches!(
+                check(plain.clone()),
+                Err(HubConfigError::Plain { .. })
+            ));
+            let tls = HubOptions {
+                certificate: Some("/c".into()),
+                key: Some("/k".into()),
+                ..plain.clone()
+            };
+            assert!(check(tls.clone()).is_ok());
+            for open in [plain.clone(), tls] {
+                let open = HubOptions {
+                    no_token: true,
+                    insecure: true,
+                    ..open
+                };
+                assert!(matches!(check(open), Err(HubConfigError::OpenToAll { .. })));
+            }
+            let insecure = HubOptions {
+                insecure: true,
+                ..plain
+            };
+            assert!(check(insecure).unwrap().unwrap().token_file.is_some());
+        }
+    }
+
+    #[test]
+    fn a_hub_on_loopback_may_do_without_token_and_tls() {
+        for listen in [
+            "127.0.0.1:1",
+            "127.9.9.9:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            let settings = check(options(listen)).unwrap().unwrap();
+            assert_eq!(settings.token_file, Some("/h/hub-token".into()));
+            let open = HubOptions {
+                no_token: true,
+                ..options(listen)
+            };
+            assert_eq!(check(open).unwrap().unwrap().token_file, None);
+        }
+        assert_eq!(check(HubOptions::default()), Ok(None));
+    }
+
+    #[test]
+    fn an_incomplete_hub_is_refused_with_what_is_missing() {
+        let no_address = HubOptions {
+            listen: None,
+            ..options("127.0.0.1:1")
+        };
+        assert_eq!(check(no_address), Err(HubConfigError::NoAddress));
+        let no_jobs = HubOptions {
+            jobs: None,
+            ..options("127.0.0.1:1")
+        };
+        assert_eq!(check(no_jobs), Err(HubConfigError::NoDirectory));
+        let half = HubOptions {
+            key: Some("/k".into()),
+            ..options("127.0.0.1:1")
+        };
+        assert_eq!(check(half), Err(HubConfigError::HalfTls));
+        let relative = HubOptions {
+            jobs: Some("jobs".into()),
+            ..options("127.0.0.1:1")
+        };
+        assert!(matches!(
+            check(relative),
+            Err(HubConfigError::Relative { .. })
+        ));
+        let url = HubOptions {
+            url: Some("https://u:p@hub.example".into()),
+            ..options("127.0.0.1:1")
+        };
+        assert!(matches!(check(url), Err(HubConfigError::Url { .. })));
     }
 }

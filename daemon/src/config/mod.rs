@@ -5,6 +5,7 @@
 
 mod file;
 mod hub;
+mod hub_flags;
 mod on_end;
 
 use std::env;
@@ -20,12 +21,12 @@ use docks_proto::settings::{Environment, SettingsError};
 use docks_proto::time::parse_duration;
 
 pub use file::{BadDaemonFile, DaemonFile};
-pub use hub::HubFlags;
+pub use hub::{HubConfigError, HubOptions, HubSettings, TlsFiles};
+pub use hub_flags::HubFlags;
 
 use crate::cron::Calendar;
 use crate::hooks::Rule;
 use crate::hooks::artifact_prefetch;
-use crate::hub::{BadHub, HubSettings};
 use docksd_mirror::Retention;
 use docksd_sync::Options;
 
@@ -144,9 +145,9 @@ pub enum ConfigError {
     /// `daemon.toml` holds something that cannot be.
     #[error(transparent)]
     File(#[from] BadDaemonFile),
-    /// The hub cannot be as it is wanted.
+    /// The hub cannot be as it is options.
     #[error(transparent)]
-    Hub(#[from] BadHub),
+    Hub(#[from] HubConfigError),
     /// The filter of the log is none.
     #[error("`{given}` is no log level; write error, warn, info, debug or trace")]
     LogLevel {
@@ -207,7 +208,7 @@ impl Config {
         };
         let mut config = Self::of(places);
         config.keyring = keyring;
-        let wanted = flags.hub.wanted().over(file.hub());
+        let options = flags.hub.options().or(file.hub());
         file.apply(&mut config);
         if let Some(idle_exit) = flags.idle_exit {
             config.idle_exit = idle_exit;
@@ -215,7 +216,7 @@ impl Config {
         if let Some(level) = &flags.log_level {
             config.log_level.clone_from(level);
         }
-        config.hub = wanted.decide(config.places.hub_token_file())?;
+        config.hub = options.check(config.places.hub_token_file())?;
         if config.hub.is_some() {
             // Whoever mirrors it may come back after any time.
             config.idle_exit = IdleExit::Never;

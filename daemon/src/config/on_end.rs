@@ -117,8 +117,8 @@ mod tests {
         ] {
             let text = format!("[[on_end]]\nnotify = true\n[[on_end]]\n{rule}\n");
             let error = DaemonFile::parse(Path::new("/h/daemon.toml"), &text).unwrap_err();
-            let wanted = format!("`on_end` in /h/daemon.toml: {problem}");
-            assert!(error.to_string().starts_with(&wanted), "{error}");
+            let options = format!("`on_end` in /h/daemon.toml: {problem}");
+            assert!(error.to_string().starts_with(&options), "{error}");
         }
         for text in ["on_end = true", "on_end = [1]", "[on_end]\nnotify = true"] {
             let error = DaemonFile::parse(Path::new("/h/daemon.toml"), text).unwrap_err();

@@ -14,7 +14,6 @@ mod encoded_response;
 mod handler;
 mod range;
 mod request_checks;
-pub mod settings;
 mod tls;
 mod token_auth;
 mod unauthenticated_slot;
@@ -29,10 +28,10 @@ use tokio::net::TcpListener;
 
 pub(crate) use connections::serve;
 pub use counters::Counts;
-pub use settings::{BadHub, HubSettings, TlsFiles, Wanted};
 
 use self::tls::{BadCertificate, Tls};
 use self::token_auth::Keeper;
+use crate::config::HubSettings;
 
 /// Says why a hub could not begin.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use docks_proto::status::{DaemonStatus, HubStatus};
-use docksd::hub::Wanted;
+use docksd::config::HubOptions;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -62,7 +62,7 @@ impl TestHub {
     }
 
     /// Starts one that differs from it.
-    pub(crate) async fn start_as(change: impl FnOnce(&mut Wanted)) -> Self {
+    pub(crate) async fn start_as(change: impl FnOnce(&mut HubOptions)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let jobs = home.path().canonicalize().unwrap().join("my jobs");
         copy_tree(&samples(), &jobs);
@@ -73,16 +73,16 @@ impl TestHub {
     pub(crate) async fn start_in(
         home: TempDir,
         jobs: PathBuf,
-        change: impl FnOnce(&mut Wanted),
+        change: impl FnOnce(&mut HubOptions),
     ) -> Self {
-        let mut wanted = Wanted {
+        let mut options = HubOptions {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             jobs: Some(jobs.clone()),
-            ..Wanted::default()
+            ..HubOptions::default()
         };
-        change(&mut wanted);
+        change(&mut options);
         let daemon = TestDaemon::start_in(home, |config| {
-            config.hub = wanted.decide(config.places.hub_token_file()).unwrap();
+            config.hub = options.check(config.places.hub_token_file()).unwrap();
         })
         .await;
         let token = std::fs::read_to_string(daemon.places().hub_token_file());

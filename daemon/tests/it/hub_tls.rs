@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use docksd::hub::Wanted;
+use docksd::config::HubOptions;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::hub_support::TestHub;
@@ -23,9 +23,9 @@ async fn start() -> TestHub {
     certify(&dir);
     let jobs = dir.join("jobs");
     copy_tree(&samples(), &jobs);
-    let tls = |wanted: &mut Wanted| {
-        wanted.certificate = Some(dir.join("cert.pem"));
-        wanted.key = Some(dir.join("key.pem"));
+    let tls = |options: &mut HubOptions| {
+        options.certificate = Some(dir.join("cert.pem"));
+        options.key = Some(dir.join("key.pem"));
     };
     TestHub::start_in(home, jobs, tls).await
 }
