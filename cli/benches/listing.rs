@@ -4,12 +4,12 @@
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
-mod stage;
+mod bench_home;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use stage::{Runner, Stage, compare, grouped, program, sizes, time};
+use bench_home::{Runner, Stage, compare, grouped, program, sizes, time};
 
 const ROUNDS: usize = 200;
 const NEWEST: &str = "SELECT body FROM runs WHERE kind='run' AND gone_ms IS NULL ORDER BY created_ms DESC, id DESC LIMIT 20";

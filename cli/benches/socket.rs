@@ -5,14 +5,14 @@
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 #[expect(dead_code, reason = "this benchmark times no processes")]
-mod stage;
+mod bench_home;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use stage::{Stage, grouped, sizes};
+use bench_home::{Stage, grouped, sizes};
 
 const CLIENTS: usize = 8;
 const LOAD: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
 
 #[expect(dead_code, reason = "this benchmark fills no mirror")]
-mod stage;
+mod bench_home;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use stage::program;
+use bench_home::program;
 
 /// Time over which processor and requests are counted.
 const QUIET: Duration = Duration::from_secs(30);

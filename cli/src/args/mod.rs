@@ -7,7 +7,7 @@ mod account;
 mod cache;
 mod daemon;
 mod global;
-mod happened;
+mod history;
 mod hub;
 mod runs;
 mod watch;
@@ -24,7 +24,7 @@ pub(crate) use account::{
 pub(crate) use cache::{CacheClear, CacheCommand, CachePin, CachePrune, CachePull};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 pub(crate) use global::{Colour, Format, Global};
-pub(crate) use happened::{RunsChanges, RunsHistory};
+pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{HubCommand, HubServe, HubToken};
 pub(crate) use runs::{
     ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsCompare, RunsDiff, RunsEvalCancel,

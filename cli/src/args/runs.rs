@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::happened::{RunsChanges, RunsHistory};
+use super::history::{RunsChanges, RunsHistory};
 use super::watch::RunsWatch;
 use crate::grep::Grep;
 

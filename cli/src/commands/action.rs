@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::clean;
-use crate::output::rows::status_ink;
+use crate::output::lists::status_ink;
 
 /// Asks whether `action` is to be done, unless `force` says not to; returns to which run.
 ///

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-use super::{print_object, stores};
+use super::{artifact_sources, print_object};
 
 /// A trial whose artifacts are read.
 pub(super) struct Reading<'a> {
@@ -107,12 +107,12 @@ impl<'a> Reading<'a> {
 
     /// Puts the places together that an address may lie in.
     pub(super) fn sources(&self, uri: &str) -> Sources {
-        stores::sources(&self.ladder, [uri])
+        artifact_sources::sources(&self.ladder, [uri])
     }
 
     /// Returns the cache of this home.
     pub(super) fn cache(&self) -> Result<Cache, Failure> {
-        stores::cache_of_home(&self.ladder.door.places, self.context.now)
+        artifact_sources::cache_of_home(&self.ladder.door.places, self.context.now)
     }
 
     /// Opens what lies at an address.
@@ -140,7 +140,7 @@ impl<'a> Reading<'a> {
             sources,
             cache: Some(&cache),
             options: Options {
-                asking: stores::asking(&self.ladder, self.context.global.allowed()),
+                asking: artifact_sources::asking(&self.ladder, self.context.global.allowed()),
                 ..Options::default()
             },
             observer: &fetching,

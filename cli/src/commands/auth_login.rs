@@ -14,7 +14,7 @@ use docks_proto::settings::{DEFAULT_API_URL, StoredProfile, check_profile_name};
 use http::HeaderMap;
 use tokio::time::timeout;
 
-use super::account::{Account, checked_tenant, checked_url, remote_of};
+use super::profile_files::{Account, checked_tenant, checked_url, remote_of};
 use crate::args::AuthLogin;
 use crate::ask::{Ladder, settings_failure};
 use crate::context::Context;

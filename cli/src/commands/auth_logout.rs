@@ -3,7 +3,7 @@
 use docks_proto::credentials::{KeyringError, files, keyring_user};
 use docks_proto::settings;
 
-use super::account::Account;
+use super::profile_files::Account;
 use crate::ask::settings_failure;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};

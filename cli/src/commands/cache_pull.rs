@@ -14,7 +14,7 @@ use crate::failure::{Failure, Kind};
 
 use super::runs_artifacts::progress::Progress;
 use super::runs_artifacts::{all_or_some, count, details};
-use super::{artifact_selection, stores};
+use super::{artifact_selection, artifact_sources};
 
 /// Pulls one run after the other; the first failure that is not about single files ends it.
 ///
@@ -56,8 +56,8 @@ async fn one(
             given,
         ));
     }
-    let sources = stores::sources(ladder, found.uris());
-    let cache = stores::cache_of_home(&ladder.door.places, context.now)?;
+    let sources = artifact_sources::sources(ladder, found.uris());
+    let cache = artifact_sources::cache_of_home(&ladder.door.places, context.now)?;
     let progress = Progress::new(context, &plan.requests, &found.answered);
     progress.begin();
     let downloader = Downloader {
@@ -66,7 +66,7 @@ async fn one(
         options: Options {
             at_once: args.jobs.into(),
             overwrite: false,
-            asking: stores::asking(ladder, allowed),
+            asking: artifact_sources::asking(ladder, allowed),
         },
         observer: &progress,
     };
@@ -75,7 +75,7 @@ async fn one(
         .requests
         .iter()
         .map(|request| sources.key(&request.uri));
-    let run = stores::run_key(ladder, &found.run.id);
+    let run = artifact_sources::run_key(ladder, &found.run.id);
     cache
         .note_run(&run, keys)
         .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-use super::{columns, stores};
+use super::{artifact_sources, columns};
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -38,7 +38,7 @@ struct Run<'a> {
 /// Counts and prints.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let door = Door::new(Environment::of_process())?;
-    let cache = stores::cache_of_home(&door.places, context.now)?;
+    let cache = artifact_sources::cache_of_home(&door.places, context.now)?;
     let read = |error| Failure::chain(Kind::Failed, "could not read the cache", &error);
     let usage = cache.usage().map_err(read)?;
     let records = cache.runs().map_err(read)?;

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-use super::stores;
+use super::artifact_sources;
 
 /// Removes the least recently used until all fits.
 pub(super) fn prune(context: &Context, args: &CachePrune) -> Result<(), Failure> {
@@ -58,7 +58,7 @@ pub(super) fn verify(context: &Context) -> Result<(), Failure> {
 
 fn open(context: &Context) -> Result<Cache, Failure> {
     let door = Door::new(Environment::of_process())?;
-    stores::cache_of_home(&door.places, context.now)
+    artifact_sources::cache_of_home(&door.places, context.now)
 }
 
 fn failed(error: std::io::Error) -> Failure {

@@ -1,9 +1,9 @@
 //! One file per verb; this one picks it and runs it.
 
-mod account;
 mod action;
 mod artifact_reader;
 mod artifact_selection;
+mod artifact_sources;
 mod auth_login;
 mod auth_logout;
 mod auth_status;
@@ -23,6 +23,7 @@ mod line_reader;
 mod listing;
 mod print_object;
 mod profile;
+mod profile_files;
 mod requester;
 mod runs_artifacts;
 mod runs_changes;
@@ -43,7 +44,6 @@ mod runs_trial;
 mod runs_trials;
 mod runs_watch;
 mod stop_and_wait;
-mod stores;
 mod sync;
 
 use crate::args::{

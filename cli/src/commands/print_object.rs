@@ -8,9 +8,9 @@ use crate::ask::request::Answered;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::detail::{self, Detail};
+use crate::output::durations;
 use crate::output::json;
-use crate::output::rows::{EVALUATIONS, RUNS, Rows, Scene, TRIALS};
-use crate::output::when;
+use crate::output::lists::{EVALUATIONS, RUNS, Rows, Scene, TRIALS};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub(super) fn print_json(context: &Context, text: &str, answered: &Answered) {
 /// Says on stderr that an answer is older than it should be, and why; `--verbose` of every
 /// answer where it is from.
 pub(super) fn say_age(context: &Context, freshness: &Freshness) {
-    let age = when::age(freshness.age).unwrap_or_else(|| "0s".to_owned());
+    let age = durations::age(freshness.age).unwrap_or_else(|| "0s".to_owned());
     match (&freshness.stale_reason, freshness.answered_by) {
         (Some(reason), _) => context.output.note(format!("data is {age} old: {reason}")),
         (None, AnsweredBy::Mirror) => context.output.verbose(format!(

@@ -2,8 +2,8 @@
 
 use docks_proto::settings::{self, Target, check_profile_name};
 
-use super::account::{Account, checked_tenant, checked_url, remote_of};
 use super::auth_login::{as_text, trusted};
+use super::profile_files::{Account, checked_tenant, checked_url, remote_of};
 use super::{auth_logout, columns};
 use crate::args::{ProfileAdd, ProfileRemove, ProfileUse};
 use crate::ask::{flags, settings_failure};

@@ -7,7 +7,7 @@ use super::listing::{self, Which};
 use crate::args::RunsEvalList;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::rows::EVALUATIONS;
+use crate::output::lists::EVALUATIONS;
 
 /// Lists evaluation runs.
 pub(super) async fn run(context: &Context, args: &RunsEvalList) -> Result<(), Failure> {

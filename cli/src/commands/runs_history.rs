@@ -13,7 +13,7 @@ use crate::args::{Format, RunsHistory};
 use crate::ask::request::Answered;
 use crate::context::Context;
 use crate::failure::{Answerer, Failure, Kind};
-use crate::output::when;
+use crate::output::durations;
 
 /// A change that was seen this long after it happened is said to have been.
 const LATE: Duration = Duration::from_secs(60);
@@ -73,7 +73,7 @@ fn timeline(history: &History) -> Vec<Vec<String>> {
             Some(next) => Some(time(&next.at)),
             None => (!history.ended).then_some(now),
         };
-        let lasted = until.map(|until| when::lasting(until.since(at).as_secs_f64()));
+        let lasted = until.map(|until| durations::lasting(until.since(at).as_secs_f64()));
         let row = vec![
             at.rfc3339(),
             change.to.clone(),
@@ -86,7 +86,7 @@ fn timeline(history: &History) -> Vec<Vec<String>> {
         return Vec::new();
     };
     for (from, until) in gaps(history, first, last) {
-        let lasted = when::lasting(until.since(from).as_secs_f64());
+        let lasted = durations::lasting(until.since(from).as_secs_f64());
         let row = vec![from.rfc3339(), "-".into(), lasted, "nobody looked".into()];
         rows.push((from, row));
     }
@@ -130,7 +130,7 @@ fn learned(change: &StatusChange) -> String {
     if late < LATE {
         return how.to_owned();
     }
-    format!("{how}, {} later", when::lasting(late.as_secs_f64()))
+    format!("{how}, {} later", durations::lasting(late.as_secs_f64()))
 }
 
 #[cfg(test)]

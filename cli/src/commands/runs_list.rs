@@ -7,7 +7,7 @@ use super::listing::{self, Which};
 use crate::args::RunsList;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::rows::RUNS;
+use crate::output::lists::RUNS;
 
 /// Lists plain runs.
 pub(super) async fn run(context: &Context, args: &RunsList) -> Result<(), Failure> {

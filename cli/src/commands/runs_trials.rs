@@ -6,7 +6,7 @@ use super::listing::{self, Which};
 use crate::args::RunsTrials;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::rows::{ALL_TRIALS, TRIALS};
+use crate::output::lists::{ALL_TRIALS, TRIALS};
 
 /// Lists the trials of an evaluation run, or of all.
 pub(super) async fn run(context: &Context, args: &RunsTrials) -> Result<(), Failure> {

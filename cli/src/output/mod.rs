@@ -3,16 +3,16 @@
 //! Nothing else in this crate prints. A closed pipe is not an error: what is
 //! written after it is dropped. Text from elsewhere passes [`clean`] first.
 
-mod ask;
 pub(crate) mod cell;
 pub(crate) mod detail;
+pub(crate) mod durations;
 pub(crate) mod json;
-pub(crate) mod look;
+pub(crate) mod lists;
 mod pager;
-pub(crate) mod rows;
+mod prompt;
 pub(crate) mod screen;
+pub(crate) mod style;
 pub(crate) mod table;
-pub(crate) mod when;
 
 use std::io::{self, BufRead, Write};
 use std::sync::Mutex;
@@ -23,8 +23,8 @@ use docks_proto::client::Client;
 
 use crate::failure::{Failure, Kind};
 
-pub(crate) use look::{Look, Surroundings};
 pub(crate) use pager::PagerChoice;
+pub(crate) use style::{Look, Surroundings};
 
 /// The only way to stdout and stderr.
 #[derive(Debug)]

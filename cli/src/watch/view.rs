@@ -9,8 +9,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::model::{Model, Watched};
 use crate::output::cell::Ink;
 use crate::output::clean;
-use crate::output::rows::status_ink;
-use crate::output::when;
+use crate::output::durations;
+use crate::output::lists::status_ink;
 
 /// Columns of a bar.
 const BAR: usize = 24;
@@ -127,7 +127,7 @@ fn header(model: &Model, scene: Scene) -> Line {
 
 fn blind(model: &Model, scene: Scene) -> Option<Line> {
     let since = UnixMs::parse(model.source.unreachable_since.as_deref()?)?;
-    let lasted = when::lasting(scene.now.since(since).as_secs_f64());
+    let lasted = durations::lasting(scene.now.since(since).as_secs_f64());
     let why = model.source.reason.as_deref().unwrap_or("unknown reason");
     let text = format!("blind for {lasted}: {why}");
     Some(Line::default().put(text, Some(Ink::Yellow)))
@@ -255,7 +255,7 @@ fn counts(run: &Watched, scene: Scene, line: Line) -> Line {
         line = line.plain(format!("  {rate:.1}/min"));
         let left = (total - finished) as f64 / rate * 60.0;
         if finished < total {
-            line = line.plain(format!("  ~{} left", when::lasting(left)));
+            line = line.plain(format!("  ~{} left", durations::lasting(left)));
         }
     }
     line
@@ -320,5 +320,5 @@ fn lasted(state: Option<&ObjectState>, now: UnixMs) -> Option<String> {
         true => ended?.since(began),
         false => now.since(began),
     };
-    Some(when::lasting(lasted.as_secs_f64()))
+    Some(durations::lasting(lasted.as_secs_f64()))
 }

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::json;
-use crate::output::rows::{Rows, Scene};
+use crate::output::lists::{Rows, Scene};
 
 /// Which list is shown.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ pub(super) async fn run<R>(
         check_status(&asking, which, status).await?;
     }
     if options.watch {
-        return watching::run(context, which, rows, options, &query).await;
+        return watch::run(context, which, rows, options, &query).await;
     }
     let answered = asking.ask(which.question(&query)).await?;
     print(context, which, rows, options, &query, &answered)
@@ -238,7 +238,7 @@ fn footer(limit: u64, shown: Option<u64>, total: Option<u64>) -> Option<String> 
     }
 }
 
-mod watching;
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-use super::{artifact_selection, stores};
+use super::{artifact_selection, artifact_sources};
 use progress::Progress;
 
 /// Downloads artifacts.
@@ -45,11 +45,11 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
             &args.run_id,
         ));
     }
-    let sources = stores::sources(&ladder, found.uris());
+    let sources = artifact_sources::sources(&ladder, found.uris());
     if args.dry_run {
         return dry_run::run(context, args, &plan, &sources, &found.answered).await;
     }
-    let cache = stores::cache_of_home(&ladder.door.places, context.now)?;
+    let cache = artifact_sources::cache_of_home(&ladder.door.places, context.now)?;
     let progress = Progress::new(context, &plan.requests, &found.answered);
     progress.begin();
     let downloader = Downloader {
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         options: Options {
             at_once: args.jobs.into(),
             overwrite: args.overwrite,
-            asking: stores::asking(&ladder, allowed),
+            asking: artifact_sources::asking(&ladder, allowed),
         },
         observer: &progress,
     };
@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         .requests
         .iter()
         .map(|request| sources.key(&request.uri));
-    let run = stores::run_key(&ladder, &found.run.id);
+    let run = artifact_sources::run_key(&ladder, &found.run.id);
     // A cache that cannot be written was no reason to fail until here, and is none now.
     cache.note_run(&run, keys).ok();
     summarise(context, args, &plan, &outcome);

@@ -5,8 +5,8 @@ use crate::commands::columns;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
+use crate::output::durations;
 use crate::output::json;
-use crate::output::when;
 
 use super::matrix::{Matrix, Outcome, Row, Sums};
 
@@ -84,7 +84,7 @@ fn summary(matrix: &Matrix) -> Vec<String> {
 fn details(sums: &Sums) -> String {
     let known = [
         sums.reward.map(|reward| format!("reward {reward:.2}")),
-        sums.duration_seconds.map(when::lasting),
+        sums.duration_seconds.map(durations::lasting),
         sums.cost_usd.map(|cost| format!("${cost:.3}")),
     ];
     let known = known.into_iter().flatten();

@@ -1,6 +1,6 @@
 //! `docks runs result`: rewards, tests and errors of one trial.
 
-mod findings;
+mod summary;
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ use crate::output::json;
 
 use super::artifact_reader::Reading;
 use super::line_reader::Lines;
-use findings::Findings;
+use summary::Findings;
 
 /// Largest result that is laid out; `--format json` prints larger ones.
 const MOST_BYTES: u64 = 64 << 20;
@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
     let failed = |error| Failure::chain(Kind::Failed, "could not read the result", &error);
     // Some remotes keep the result in the trial itself.
     let own = serde_json::from_str(now.object.text()).unwrap_or(Value::Null);
-    let own = findings::result_data(own);
+    let own = summary::result_data(own);
     if uris.is_empty() && own.is_null() {
         return Err(now.has_no(ArtifactType::Result));
     }

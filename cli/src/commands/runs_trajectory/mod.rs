@@ -1,7 +1,7 @@
 //! `docks runs trajectory`: the steps of an agent, one after the other.
 
 mod step;
-mod stream;
+mod step_reader;
 
 use docks_artifacts::ArtifactType;
 use docks_artifacts::source::shown;
@@ -15,7 +15,7 @@ use crate::output::json;
 use super::artifact_reader::Reading;
 use super::line_reader::Lines;
 use step::Step;
-use stream::{Event, Read};
+use step_reader::{Event, Read};
 
 /// Shows the steps of a trial's agent.
 ///
@@ -62,7 +62,7 @@ fn steps(context: &Context, args: &RunsTrajectory, file: std::fs::File) -> Resul
     let output = &context.output;
     let (mut count, mut printed) = (0_u64, 0);
     let table = context.global.format == Format::Table;
-    let read = stream::read(file, &mut |event| {
+    let read = step_reader::read(file, &mut |event| {
         match event {
             Event::Step(text) => {
                 count += 1;

@@ -5,7 +5,7 @@ use crate::args::Format;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
-use crate::output::rows::status_ink;
+use crate::output::lists::status_ink;
 use crate::watch::change_line;
 use crate::watch::end_hook::Hook;
 use crate::watch::model::{Model, RunKey};

@@ -4,9 +4,9 @@ use docks_proto::object::{RawObject, RunFields, Scalar};
 use docks_proto::time::UnixMs;
 
 use super::{Cell, Detail};
-use crate::output::rows::{self, Scene};
+use crate::output::durations;
+use crate::output::lists::{self, Scene};
 use crate::output::table::Table;
-use crate::output::when;
 
 /// Width of a leaderboard when nothing limits it.
 const WIDE: usize = 200;
@@ -15,17 +15,17 @@ const WIDE: usize = 200;
 pub(crate) fn evaluation(object: &RawObject, scene: Scene, width: Option<usize>) -> Detail {
     let run = RunFields::from_object(object);
     let mut detail = Detail::default();
-    detail.title("Evaluation run", rows::text(&run.id));
-    detail.field("Name", rows::text(&run.name));
-    detail.field("Status", rows::status(&run.status, scene));
+    detail.title("Evaluation run", lists::text(&run.id));
+    detail.field("Name", lists::text(&run.name));
+    detail.field("Status", lists::status(&run.status, scene));
     detail.known("Remote", run.remote_ref.text());
     detail.known("Reason", run.status_reason.text());
-    detail.field("Dataset", rows::text(&run.dataset_uri));
+    detail.field("Dataset", lists::text(&run.dataset_uri));
     detail.blank();
-    detail.field("Total Trials", rows::text(&run.total_trials));
-    detail.field("Completed", rows::text(&run.completed_trials));
-    detail.field("Passed", rows::text(&run.passed_trials));
-    detail.field("Failed", rows::text(&run.failed_trials));
+    detail.field("Total Trials", lists::text(&run.total_trials));
+    detail.field("Completed", lists::text(&run.completed_trials));
+    detail.field("Passed", lists::text(&run.passed_trials));
+    detail.field("Failed", lists::text(&run.failed_trials));
     detail.blank();
     times(&mut detail, &run, scene);
     let room = width.unwrap_or(WIDE).saturating_sub(4);
@@ -54,7 +54,7 @@ pub(super) fn moment(value: &Scalar, scene: Scene) -> Cell {
         return Cell::missing();
     };
     match UnixMs::parse(&text) {
-        Some(then) => Cell::new(format!("{text} ({})", when::ago(scene.now, then))),
+        Some(then) => Cell::new(format!("{text} ({})", durations::ago(scene.now, then))),
         None => Cell::new(text),
     }
 }

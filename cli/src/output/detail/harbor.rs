@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{Cell, Detail};
-use crate::output::rows;
+use crate::output::durations;
+use crate::output::lists;
 use crate::output::table::Table;
-use crate::output::when;
 
 /// Words that are joined.
 pub(super) type Names = Vec<String>;
@@ -88,11 +88,11 @@ fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
     }
     detail.known("Tokens", (!parts.is_empty()).then(|| parts.join(", ")));
     let cost = harbor.get("cost_usd").and_then(Value::as_f64);
-    detail.known("Cost", cost.map(rows::dollars));
+    detail.known("Cost", cost.map(lists::dollars));
 }
 
 fn durations(detail: &mut Detail, durations: &Value) {
-    let seconds = |key: &str| durations[key].as_f64().map(when::lasting);
+    let seconds = |key: &str| durations[key].as_f64().map(durations::lasting);
     detail.known("Duration", seconds("job_seconds"));
     let trials = seconds("trial_seconds_mean").map(|mean| match seconds("trial_seconds_max") {
         Some(longest) => format!("{mean} on average, {longest} at most"),
@@ -103,7 +103,11 @@ fn durations(detail: &mut Detail, durations: &Value) {
         .iter()
         .filter_map(|(key, label)| {
             let mean = durations["phase_seconds_mean"][*key].as_f64()?;
-            Some(format!("{} {}", label.to_lowercase(), when::lasting(mean)))
+            Some(format!(
+                "{} {}",
+                label.to_lowercase(),
+                durations::lasting(mean)
+            ))
         })
         .collect();
     detail.known("Phases", (!phases.is_empty()).then(|| phases.join(", ")));
@@ -134,7 +138,7 @@ fn groups(groups: &Value) -> Option<Table> {
             Cell::new(count("errored").to_string()),
             Cell::of(mean(group)),
             Cell::of(pass_at_k(&group["pass_at_k"])),
-            Cell::of(group["cost_usd"].as_f64().map(rows::dollars)),
+            Cell::of(group["cost_usd"].as_f64().map(lists::dollars)),
         ]);
     }
     Some(table)
@@ -145,7 +149,7 @@ fn mean(group: &Value) -> Option<String> {
     let means = group["mean_rewards"].as_object()?;
     let mut words = means
         .iter()
-        .filter_map(|(key, mean)| Some((key, rows::shorter(mean.as_f64()?))));
+        .filter_map(|(key, mean)| Some((key, lists::shorter(mean.as_f64()?))));
     match means.len() {
         0 => None,
         1 => words.next().map(|(_, mean)| mean),
@@ -167,6 +171,6 @@ fn pass_at_k(values: &Value) -> Option<String> {
     values.sort_by_key(|(k, _)| *k);
     let said = values
         .iter()
-        .map(|(k, share)| format!("{k}: {}", rows::shorter(*share)));
+        .map(|(k, share)| format!("{k}: {}", lists::shorter(*share)));
     (!values.is_empty()).then(|| said.collect::<Names>().join(", "))
 }

@@ -4,17 +4,17 @@ use docks_proto::object::{RawObject, RunFields, Scalar};
 use serde::Deserialize;
 
 use super::{Cell, Detail};
-use crate::output::rows::{self, Scene};
+use crate::output::lists::{self, Scene};
 
 /// Shows one plain run.
 pub(crate) fn run(object: &RawObject, scene: Scene) -> Detail {
     let run = RunFields::from_object(object);
     let mut detail = Detail::default();
-    detail.title("Run", rows::text(&run.id));
+    detail.title("Run", lists::text(&run.id));
     detail.known("Name", run.name.text());
     let template = run.template_name.text().or_else(|| run.template_id.text());
     detail.field("Template", Cell::of(template));
-    detail.field("Status", rows::status(&run.status, scene));
+    detail.field("Status", lists::status(&run.status, scene));
     detail.known("DNS", run.dns_name.text());
     detail.known("Remote", run.remote_ref.text());
     detail.known("Reason", run.status_reason.text());

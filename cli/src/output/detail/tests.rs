@@ -5,7 +5,7 @@ use docks_proto::time::UnixMs;
 
 use super::*;
 use crate::output::clean;
-use crate::output::rows::Scene;
+use crate::output::lists::Scene;
 
 fn object(text: &str) -> RawObject {
     RawObject::parse(text).unwrap().unwrap()

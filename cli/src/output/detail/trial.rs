@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::harbor::{self, Names};
 use super::{Cell, Detail};
 use crate::output::cell::Ink;
-use crate::output::rows::{self, Scene};
+use crate::output::durations;
+use crate::output::lists::{self, Scene};
 use crate::output::table::Table;
-use crate::output::when;
 
 /// Width of a table when nothing limits it.
 const WIDE: usize = 200;
@@ -20,17 +20,17 @@ pub(crate) fn trial(object: &RawObject, scene: Scene, width: Option<usize>) -> D
     let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
     let fields = &trial.fields;
     let mut detail = Detail::default();
-    detail.title("Trial", rows::text(&fields.id));
+    detail.title("Trial", lists::text(&fields.id));
     detail.known("Name", fields.name.text());
-    detail.field("Task", rows::text(&fields.task_slug));
+    detail.field("Task", lists::text(&fields.task_slug));
     detail.known("Dataset", trial.harbor.dataset.text());
     detail.field("Agent", Cell::of(trial.agent()));
-    detail.field("Status", rows::trial_status(&trial, scene));
+    detail.field("Status", lists::trial_status(&trial, scene));
     detail.known("Phase", trial.harbor.phase.text());
-    if let Some(error) = rows::message(&trial) {
+    if let Some(error) = lists::message(&trial) {
         detail.field("Error", Cell::new(error).ink(Some(Ink::Red)));
     }
-    detail.field("Duration", rows::duration(&trial));
+    detail.field("Duration", lists::duration(&trial));
     for (label, at) in [
         ("Created", &fields.created_at),
         ("Started", &fields.started_at),
@@ -53,15 +53,15 @@ pub(crate) fn trial(object: &RawObject, scene: Scene, width: Option<usize>) -> D
 
 fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
     let result = &trial.result;
-    let shown_above = rows::message(trial);
+    let shown_above = lists::message(trial);
     let detailed = result.error_message.text();
     let short = [&result.error_code, &result.error];
     let known = [
-        ("Tests Passed", rows::tests_passed(trial)),
+        ("Tests Passed", lists::tests_passed(trial)),
         ("Input Tokens", tokens(&result.prompt_tokens)),
         ("Cached Tokens", tokens(&result.cached_tokens)),
         ("Output Tokens", tokens(&result.completion_tokens)),
-        ("Cost", trial.cost_usd().map(rows::dollars)),
+        ("Cost", trial.cost_usd().map(lists::dollars)),
         (
             "Error Code",
             short
@@ -113,7 +113,7 @@ fn phases(detail: &mut Detail, phases: &Value) {
     detail.heading("Phases");
     for (key, label) in harbor::PHASES {
         if let Some(seconds) = phases.get(key).and_then(Value::as_f64) {
-            detail.inner(label, Cell::new(when::lasting(seconds)));
+            detail.inner(label, Cell::new(durations::lasting(seconds)));
         }
     }
 }
@@ -137,8 +137,8 @@ fn steps(steps: &Value) -> Option<Table> {
         table.row(vec![
             Cell::of(step["name"].as_str().map(str::to_owned)),
             Cell::of((!rewards.is_empty()).then(|| rewards.join(", "))),
-            Cell::of((seconds > 0.0).then(|| when::lasting(seconds))),
-            Cell::of(step["cost_usd"].as_f64().map(rows::dollars)),
+            Cell::of((seconds > 0.0).then(|| durations::lasting(seconds))),
+            Cell::of(step["cost_usd"].as_f64().map(lists::dollars)),
             Cell::of(step["error_code"].as_str().map(str::to_owned)),
         ]);
     }

@@ -16,9 +16,9 @@ use crate::commands::requester::Asking;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
-use crate::output::rows::{Rows, Scene};
+use crate::output::durations;
+use crate::output::lists::{Rows, Scene};
 use crate::output::screen::{Screen, suspended};
-use crate::output::when;
 
 /// Between two looks at the daemon's mirror, which cost the remote nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -113,11 +113,11 @@ impl Shown {
     /// Says how old what is shown is, where that matters.
     fn age(&self, now: UnixMs) -> Option<String> {
         let answered = self.answered.as_ref()?;
-        let age = when::age(answered.freshness.age + now.since(self.at));
+        let age = durations::age(answered.freshness.age + now.since(self.at));
         let age = age.unwrap_or_else(|| "0s".to_owned());
         match (&self.trouble, &answered.freshness.stale_reason) {
             (Some((since, why)), _) => {
-                let blind = when::lasting(now.since(*since).as_secs_f64());
+                let blind = durations::lasting(now.since(*since).as_secs_f64());
                 Some(format!("blind for {blind}: {why}; data is {age} old"))
             }
             (None, Some(why)) => Some(format!("data is {age} old: {why}")),

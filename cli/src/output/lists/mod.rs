@@ -13,8 +13,8 @@ use docks_proto::object::{Lifecycle, RawObject, Scalar, lifecycle};
 use docks_proto::time::UnixMs;
 
 use super::cell::{Cell, Ink};
+use super::durations;
 use super::table::{Column, Fit, Table, Yields};
-use super::when;
 use crate::failure::Failure;
 
 pub(crate) use evaluations::EVALUATIONS;
@@ -184,7 +184,7 @@ pub(crate) fn status(value: &Scalar, scene: Scene) -> Cell {
     let ink = status_ink(&status);
     let old = lifecycle(&status) == Lifecycle::Active && scene.age >= ACTIVE_BOUND;
     let cell = Cell::new(&status).ink(ink);
-    match when::age(scene.age).filter(|_| old) {
+    match durations::age(scene.age).filter(|_| old) {
         Some(age) => cell.shown(format!("{status} ({age} ago)")),
         None => cell,
     }
@@ -197,7 +197,7 @@ pub(crate) fn time(value: &Scalar, scene: Scene) -> Cell {
     };
     let cell = Cell::new(&text).ink(Some(Ink::Dim));
     match UnixMs::parse(&text) {
-        Some(then) => cell.shown(when::ago(scene.now, then)),
+        Some(then) => cell.shown(durations::ago(scene.now, then)),
         None => cell,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use docks_proto::trial::{Trial, UNKNOWN_ERROR};
 
 use super::{Cell, Fit, Ink, Rows, Scene, Show, Spec, id, status, text, time};
-use crate::output::when;
+use crate::output::durations;
 
 /// Returns what went wrong in words, from wherever it is said.
 pub(crate) fn message(trial: &Trial) -> Option<String> {
@@ -25,7 +25,7 @@ pub(crate) fn tests(trial: &Trial) -> Option<String> {
 /// Returns the wall time.
 pub(crate) fn duration(trial: &Trial) -> Cell {
     match trial.duration_s() {
-        Some(seconds) => Cell::new(seconds.to_string()).shown(when::lasting(seconds)),
+        Some(seconds) => Cell::new(seconds.to_string()).shown(durations::lasting(seconds)),
         None => Cell::missing(),
     }
 }
