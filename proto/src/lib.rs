@@ -2,7 +2,7 @@
 //!
 //! This crate owns the words both sides use: paths and header names
 //! ([`routes`]), objects as the remote sent them ([`object`], [`trial`]), list questions
-//! ([`query`]), events ([`event`]), the past ([`history`]), freshness in HTTP's own terms ([`freshness`]), coded errors
+//! ([`query`]), paging of unknown remotes ([`paging`]), events ([`event`]), the past ([`history`]), freshness in HTTP's own terms ([`freshness`]), coded errors
 //! ([`error`]), text made safe to show ([`clean`]), the daemon's own replies ([`status`]), the places on disk
 //! ([`paths`]) and the settings both programs read ([`settings`]).
 //!
@@ -21,6 +21,7 @@ pub mod history;
 pub mod id;
 pub mod notification;
 pub mod object;
+pub mod paging;
 pub mod paths;
 pub mod query;
 pub mod routes;

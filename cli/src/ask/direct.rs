@@ -4,7 +4,7 @@
 //! not known; what comes out is the same as from the daemon.
 
 use bytes::Bytes;
-use docks_proto::client::{Answer, Client, ClientError, walk_runs, walk_trials};
+use docks_proto::client::{Answer, Client, ClientError, list_all_runs, list_all_trials};
 use docks_proto::freshness::{AnsweredBy, CachePolicy, Freshness};
 use docks_proto::object::{RawObject, RunFields};
 use docks_proto::query::{ListKind, ListQuery, Row, apply_query};
@@ -91,7 +91,7 @@ fn unknown(error: &ClientError) -> bool {
 
 async fn runs(client: &Client, kind: RunKind, query: &ListQuery) -> Result<Found, ClientError> {
     if !query.has_filters() && query.sort.is_none() && query.offset == 0 && query.limit > 0 {
-        let head = walk_runs(client, kind, Some(query.limit)).await?;
+        let head = list_all_runs(client, kind, Some(query.limit)).await?;
         let whole = (head.len() as u64) < query.limit;
         if whole || newest_first(&head) {
             let count = head.len() as u64;
@@ -99,7 +99,7 @@ async fn runs(client: &Client, kind: RunKind, query: &ListQuery) -> Result<Found
             return Ok((join(&rows), whole.then_some(count)));
         }
     }
-    let all = walk_runs(client, kind, None).await?;
+    let all = list_all_runs(client, kind, None).await?;
     let (rows, total) = apply_query(ListKind::Runs, all, query);
     Ok((join(&rows), Some(total)))
 }
@@ -132,14 +132,14 @@ async fn trials(client: &Client, given: &str, query: &ListQuery) -> Result<Found
 async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientError> {
     let mut all = Vec::new();
     // Oldest first, as a mirror would have come to know them.
-    let mut runs = walk_runs(client, RunKind::Evaluation, None).await?;
+    let mut runs = list_all_runs(client, RunKind::Evaluation, None).await?;
     runs.reverse();
     for run in &runs {
         let row = Row::from_run(run);
         if RunFields::from_object(run).id.text().is_none() {
             continue;
         }
-        let trials = match walk_trials(client, &row.id).await {
+        let trials = match list_all_trials(client, &row.id).await {
             Ok(trials) => trials,
             // It went between the two requests.
             Err(error) if unknown(&error) => continue,
@@ -158,7 +158,7 @@ async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientE
 
 /// Fetches all trials of a run that is given by id, prefix or name; returns its full id, too.
 async fn trials_of(client: &Client, given: &str) -> Result<(String, Vec<RawObject>), Stop> {
-    match walk_trials(client, given).await {
+    match list_all_trials(client, given).await {
         Ok(all) if !all.is_empty() => return Ok((given.to_owned(), all)),
         // None can mean that the remote looks for trials, not for the run.
         Ok(_) => {}
@@ -166,7 +166,7 @@ async fn trials_of(client: &Client, given: &str) -> Result<(String, Vec<RawObjec
         Err(error) => return Err(error.into()),
     }
     let id = full_run_id(client, RunKind::Evaluation, given).await?;
-    let all = walk_trials(client, &id).await?;
+    let all = list_all_trials(client, &id).await?;
     Ok((id, all))
 }
 
@@ -198,7 +198,7 @@ async fn act(client: &Client, action: Action, given: &str) -> Result<Found, Stop
 }
 
 async fn full_run_id(client: &Client, kind: RunKind, given: &str) -> Result<String, Stop> {
-    let all = walk_runs(client, kind, None).await?;
+    let all = list_all_runs(client, kind, None).await?;
     let rows: Vec<Row> = all.iter().map(Row::from_run).collect();
     let noun = match kind {
         RunKind::Run => "run",

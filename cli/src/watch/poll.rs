@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use docks_proto::client::{Client, ClientError, walk_runs, walk_trials};
+use docks_proto::client::{Client, ClientError, list_all_runs, list_all_trials};
 use docks_proto::event::{Change, Event, ObjectKind, ObjectState, Progress, Ready};
 use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{RawObject, RunFields};
@@ -87,7 +87,7 @@ impl Poller {
         let mut events = Vec::new();
         match &ask {
             Ask::List(kind) => {
-                for object in walk_runs(&self.client, *kind, Some(PAGE)).await? {
+                for object in list_all_runs(&self.client, *kind, Some(PAGE)).await? {
                     self.run(*kind, &object, &mut events);
                 }
             }
@@ -105,7 +105,7 @@ impl Poller {
             },
             Ask::Trials(run) => {
                 let ended = self.ended(ObjectKind::Evaluation, run);
-                for object in walk_trials(&self.client, run).await? {
+                for object in list_all_trials(&self.client, run).await? {
                     let state = ObjectState::from_trial(run, &object);
                     let id = state.trial_id.clone().unwrap_or_default();
                     let trials = self.trials.entry(run.clone()).or_default();

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use docks_proto::client::walk::Ask;
 use docks_proto::client::{HttpsTransport, Reply, Request, SendError, body, retry_after};
 use docks_proto::error::parse_error_body;
 use docks_proto::id::InvalidId;
@@ -128,12 +127,7 @@ impl Remote for DocksApi {
         page: &PageRequest,
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
-        let ask = Ask {
-            limit: Some(u64::from(page.limit)),
-            offset: page.offset,
-            cursor: page.cursor.clone(),
-        };
-        let path = format!("{}{}", self.routes.runs(kind), ask.query_string());
+        let path = format!("{}{}", self.routes.runs(kind), page.query_string());
         let fetched = self.ask(Request::get(path), validator).await?;
         understood(fetched, page_of)
     }

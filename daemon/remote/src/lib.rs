@@ -15,6 +15,7 @@ use docks_proto::routes::{Action, RunKind};
 pub use changes::{ChangeDetection, Changes, CompleteRun};
 pub use docks_api::{DocksApi, TokenSource};
 pub use docks_proto::freshness::Validator;
+pub use docks_proto::paging::PageRequest;
 pub use error::{FaultClass, RemoteError};
 
 /// An answer that may say "as before".
@@ -29,17 +30,6 @@ pub enum Fetched<T> {
         /// Validator for the next request, when the remote gives one.
         validator: Option<Validator>,
     },
-}
-
-/// Which part of a list is asked.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PageRequest {
-    /// Objects at most.
-    pub limit: u32,
-    /// Objects to leave out first; sent only when not 0.
-    pub offset: u64,
-    /// Continuation that an earlier page named; wins over `offset`.
-    pub cursor: Option<String>,
 }
 
 /// One page of a list.

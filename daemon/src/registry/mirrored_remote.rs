@@ -58,7 +58,7 @@ impl EngineHandle for SyncAttention {
     }
 
     fn connection_state(&self) -> ConnectionState {
-        self.0.source_state()
+        self.0.connection_state()
     }
 }
 

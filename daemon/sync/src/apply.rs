@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
+use docks_proto::paging::{PageRequest, PageSummary};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
@@ -11,9 +12,9 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::{
     Confirmation, Mirror, MirrorError, Provenance, Resource, RunBatch, StatusScope, WriteSummary,
 };
-use docksd_remote::{FaultClass, Fetched, Page, PageRequest, Remote, RemoteError, Validator};
+use docksd_remote::{FaultClass, Fetched, Page, Remote, RemoteError, Validator};
 
-use super::capabilities::{NOTE, PageFacts};
+use super::capabilities::NOTE;
 use super::task::{Answer, Head, Outcome, Step, SyncError, Task};
 
 /// Returns the key of the note that says when a list was last swept.
@@ -198,7 +199,7 @@ impl Work<'_> {
                     (value.objects, value.next_cursor)
                 }
             };
-            facts.push(PageFacts::of(&objects, next_cursor));
+            facts.push(PageSummary::from_objects(&objects, next_cursor));
             if objects.is_empty() && facts.len() == 1 && doubts_empty {
                 return Ok(Answer::Head {
                     pages: facts,
@@ -250,7 +251,7 @@ impl Work<'_> {
         let Fetched::New { value, .. } = self.list(kind, page, None).await? else {
             return Err(unasked());
         };
-        let facts = PageFacts::of(&value.objects, value.next_cursor);
+        let facts = PageSummary::from_objects(&value.objects, value.next_cursor);
         self.put(kind, value.objects).await?;
         Ok(Answer::Page { sweep, page: facts })
     }

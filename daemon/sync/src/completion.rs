@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use docks_proto::paging::{ListOrder, PageSummary, Support};
 use docks_proto::routes::RunKind;
 
 use docksd_remote::FaultClass;
 
 use super::backoff::Backoff;
-use super::capabilities::{Known, Order, PageFacts};
 use super::clock::Now;
 use super::state::{Core, Failure, Reply, index};
 use super::sweep::{LEAST_GAP, RETRY};
@@ -280,7 +280,7 @@ impl Core {
         &mut self,
         step: &Step,
         kind: RunKind,
-        pages: &[PageFacts],
+        pages: &[PageSummary],
         keep: Option<Head>,
         not_modified: bool,
     ) {
@@ -294,14 +294,17 @@ impl Core {
         };
         let facts = self.facts.list_mut(kind);
         if not_modified {
-            facts.etag = Known::Honoured;
+            facts.etag = Support::Honoured;
         }
         for (request, page) in asked.iter().zip(pages) {
-            if page.len >= request.limit as usize {
-                facts.limit_filled = facts.limit_filled.max(request.limit);
+            if request
+                .limit
+                .is_some_and(|limit| page.len >= limit as usize)
+            {
+                facts.limit_filled = facts.limit_filled.max(request.limit.unwrap_or(0));
             }
             // Later the sweeps watch it: an order that changed with each poll would help nobody.
-            if facts.order == Order::Unknown {
+            if facts.order == ListOrder::Unknown {
                 facts.observe_order(&page.created);
             }
         }
@@ -383,7 +386,7 @@ impl Core {
         let Some(want) = step.task.want() else {
             return;
         };
-        if error.class() == Some(FaultClass::Rejected) && self.limit_refused(step) {
+        if error.may_refuse_limit() && self.limit_refused(step) {
             self.flights.again(&want, now.mono);
             return;
         }
@@ -451,9 +454,13 @@ impl Core {
     fn limit_refused(&mut self, step: &Step) -> bool {
         match &step.task {
             Task::Head { kind, pages, .. } => {
-                let limit = pages.iter().map(|page| page.limit).max().unwrap_or(1);
+                let limit = pages
+                    .iter()
+                    .filter_map(|page| page.limit)
+                    .max()
+                    .unwrap_or(1);
                 let facts = self.facts.list_mut(*kind);
-                if !self.traits.metered || !facts.refused(limit) {
+                if !self.traits.metered || !facts.record_refusal(limit) {
                     return false;
                 }
                 self.schedule.hasten(&FetchKey::Window(*kind));

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use docks_proto::paging::PageRequest;
 use docks_proto::routes::RunKind;
 
 use docksd_mirror::Summary;
-use docksd_remote::PageRequest;
 
 use super::budget::Class;
 use super::circuit_breaker::State;
@@ -45,7 +45,7 @@ impl Core {
         }
         if self.facts != self.facts_noted && !self.noting {
             self.noting = true;
-            let capabilities = self.facts.note();
+            let capabilities = self.facts.to_note();
             self.facts_noted = self.facts.clone();
             self.begin(Task::Note { capabilities }, Class::User, now, &mut steps);
         }
@@ -280,7 +280,7 @@ impl Core {
         let pages: Vec<PageRequest> = asked
             .iter()
             .map(|window| PageRequest {
-                limit: window.limit,
+                limit: Some(window.limit),
                 offset: window.offset,
                 cursor: None,
             })

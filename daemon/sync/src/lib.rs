@@ -18,7 +18,6 @@ pub mod due_times;
 mod engine;
 pub mod health;
 pub mod list_polling;
-pub mod paging;
 pub mod plan;
 mod poll_fairness;
 pub mod single_flight;
@@ -196,7 +195,7 @@ impl SyncHandle {
 
     /// Returns since when and why nothing is learned of the remote, while that is so.
     #[must_use]
-    pub fn source_state(&self) -> ConnectionState {
+    pub fn connection_state(&self) -> ConnectionState {
         let shared = lock(&self.shared);
         let health = &shared.health;
         if health.circuit == "closed" {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use docks_proto::paging::{FIRST_LIMIT, ListCapabilities, ListOrder, Support};
 use docks_proto::routes::RunKind;
 
-use super::capabilities::{Known, ListFacts, Order};
 use super::due_times::Jitter;
-use super::paging::FIRST_LIMIT;
 use super::plan::{Situation, rescan};
 use super::poll_fairness;
 
@@ -61,17 +60,17 @@ pub fn depth(newer_rows: &mut [u64]) -> u64 {
 
 /// Returns the parts of a list that hold its newest `depth` rows, and news.
 #[must_use]
-pub fn windows(facts: &ListFacts, rows: u64, depth: u64) -> Vec<Window> {
+pub fn windows(facts: &ListCapabilities, rows: u64, depth: u64) -> Vec<Window> {
     // Whole hundreds, so that the question stays the same and validators keep their worth.
     let hundreds = |n: u64| n.div_ceil(u64::from(FIRST_LIMIT)).max(1) * u64::from(FIRST_LIMIT);
-    let pages = facts.offset != Known::Ignored;
+    let pages = facts.offset != Support::Ignored;
     let (from, span) = match facts.order {
-        Order::NewestFirst | Order::Unknown => (0, hundreds(depth)),
-        Order::OldestFirst if pages => {
+        ListOrder::NewestFirst | ListOrder::Unknown => (0, hundreds(depth)),
+        ListOrder::OldestFirst if pages => {
             let span = hundreds(depth);
             (rows.saturating_sub(span), 2 * span)
         }
-        Order::OldestFirst | Order::Unordered => (0, hundreds(rows + 1)),
+        ListOrder::OldestFirst | ListOrder::Unordered => (0, hundreds(rows + 1)),
     };
     let cap = u64::from(facts.page_cap());
     let count = if pages { span.div_ceil(cap) } else { 1 };
@@ -133,7 +132,7 @@ mod tests {
     fn one_request_covers_a_hundred_active_runs() {
         let mut newer: Vec<u64> = (0..100).collect();
         let depth = depth(&mut newer);
-        let windows = windows(&ListFacts::default(), 5_000, depth);
+        let windows = windows(&ListCapabilities::default(), 5_000, depth);
         assert_eq!(
             windows,
             [Window {
@@ -151,12 +150,12 @@ mod tests {
 
     #[test]
     fn a_cut_page_becomes_several_and_an_old_first_list_is_read_at_its_end() {
-        let mut facts = ListFacts {
+        let mut facts = ListCapabilities {
             limit_capped_at: Some(40),
-            offset: Known::Honoured,
-            ..ListFacts::default()
+            offset: Support::Honoured,
+            ..ListCapabilities::default()
         };
-        let offsets = |facts: &ListFacts| -> Vec<(u64, u32)> {
+        let offsets = |facts: &ListCapabilities| -> Vec<(u64, u32)> {
             windows(facts, 1_000, 90)
                 .iter()
                 .map(|w| (w.offset, w.limit))
@@ -164,9 +163,9 @@ mod tests {
         };
         assert_eq!(offsets(&facts), [(0, 40), (40, 40), (80, 20)]);
         facts.limit_capped_at = None;
-        facts.order = Order::OldestFirst;
+        facts.order = ListOrder::OldestFirst;
         assert_eq!(offsets(&facts), [(900, 200)]);
-        facts.offset = Known::Ignored;
+        facts.offset = Support::Ignored;
         assert_eq!(offsets(&facts), [(0, 1_000)]);
     }
 }

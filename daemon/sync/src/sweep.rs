@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use docks_proto::paging::{ListCapabilities, ListWalk, PageSummary, WalkEnd, WalkOptions};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::capabilities::{ListFacts, PageFacts};
-use super::paging::{End, Walk};
 use super::task::Task;
 
 /// Runs that one sweep asks for singly; the next sweep goes on with the others.
@@ -28,7 +27,7 @@ enum Phase {
 pub struct Sweep {
     kind: RunKind,
     number: Option<u64>,
-    walk: Walk,
+    walk: ListWalk,
     phase: Phase,
     to_prove: VecDeque<String>,
     unproved: bool,
@@ -40,13 +39,13 @@ pub struct Sweep {
 impl Sweep {
     /// Starts; what the list refused before is tried again, for servers change.
     #[must_use]
-    pub fn new(kind: RunKind, facts: &mut ListFacts, whole_lists: bool) -> Self {
+    pub fn new(kind: RunKind, facts: &mut ListCapabilities, whole_lists: bool) -> Self {
         facts.limit_refused_at = None;
         facts.limit_capped_at = None;
         Self {
             kind,
             number: None,
-            walk: Walk::new(facts, whole_lists),
+            walk: ListWalk::new(facts, WalkOptions::sweep(whole_lists)),
             phase: Phase::Paging,
             to_prove: VecDeque::new(),
             unproved: false,
@@ -82,7 +81,7 @@ impl Sweep {
         Task::SweepEnd {
             kind: self.kind,
             confirmed,
-            whole: self.walk.end() == Some(End::Whole) && !self.alive && !self.unproved,
+            whole: self.walk.end() == Some(WalkEnd::Complete) && !self.alive && !self.unproved,
         }
     }
 
@@ -103,9 +102,9 @@ impl Sweep {
     pub fn page(
         &mut self,
         number: u64,
-        page: &PageFacts,
+        page: &PageSummary,
         held: u64,
-        facts: &mut ListFacts,
+        facts: &mut ListCapabilities,
     ) -> bool {
         self.failures = 0;
         self.number = Some(number);
@@ -122,7 +121,7 @@ impl Sweep {
     }
 
     /// Takes a refusal of the page as such; `false` when nothing smaller is left to ask.
-    pub fn refused(&mut self, facts: &mut ListFacts) -> bool {
+    pub fn refused(&mut self, facts: &mut ListCapabilities) -> bool {
         let goes_on = self.walk.refused(facts);
         if self.walk.end().is_some() && self.number.is_some() {
             self.phase = Phase::Unseen;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use docks_proto::object::RawObject;
+use docks_proto::paging::{PageRequest, PageSummary, may_refuse_limit};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
 use docksd_mirror::{MirrorError, Resource};
-use docksd_remote::{FaultClass, PageRequest, RemoteError, Validator};
+use docksd_remote::{FaultClass, RemoteError, Validator};
 
 use super::budget::Class;
-use super::capabilities::PageFacts;
 use super::clock::Now;
 
 /// Something of the remote that one request at a time is made for.
@@ -80,6 +80,13 @@ impl SyncError {
             Self::Remote(error) => Some(error.class()),
             _ => None,
         }
+    }
+
+    /// Returns whether the remote may have refused a page because of its `limit`.
+    #[must_use]
+    pub fn may_refuse_limit(&self) -> bool {
+        matches!(self, Self::Remote(error)
+            if matches!(**error, RemoteError::Status { status, .. } if may_refuse_limit(status)))
     }
 
     /// Returns when the remote wants to be asked again, uncapped.
@@ -288,7 +295,7 @@ pub enum Answer {
     /// Pages of a list.
     Head {
         /// Facts of each page.
-        pages: Vec<PageFacts>,
+        pages: Vec<PageSummary>,
         /// The answer to keep for the next 304.
         keep: Option<Head>,
         /// It was empty and is not believed yet.
@@ -299,7 +306,7 @@ pub enum Answer {
         /// The sweep.
         sweep: u64,
         /// Facts of the page.
-        page: PageFacts,
+        page: PageSummary,
     },
     /// Rows that a sweep did not see.
     Unseen(Vec<String>),

@@ -40,7 +40,7 @@ fn limits(fault: &Fault) -> Limits {
 }
 
 const PAGE: PageRequest = PageRequest {
-    limit: 50,
+    limit: Some(50),
     offset: 0,
     cursor: None,
 };

@@ -104,7 +104,7 @@ impl Client {
         &self.routes
     }
 
-    /// Lists runs. A remote other than a `docksd` needs [`walk_runs`](super::walk_runs) instead,
+    /// Lists runs. A remote other than a `docksd` needs [`list_all_runs`](super::list_all_runs) instead,
     /// since it knows few of the parameters.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! [`unix`] reaches the daemon, [`https`] a remote. [`Client`] turns calls into
 //! requests and answers into bodies that are known to be answers; what a list
-//! needs from a remote whose paging is not known is in [`walk`].
+//! needs from a remote whose paging is unknown is in [`list_all_runs`].
 
 pub mod body;
 pub mod ca_file;
@@ -10,9 +10,9 @@ mod calls;
 mod events;
 mod exchange;
 pub mod https;
+mod list_all;
 pub mod retry;
 pub mod unix;
-pub mod walk;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -21,9 +21,9 @@ pub use calls::{Answer, Client, ClientError};
 pub use events::{EventMessage, EventStream};
 pub use exchange::Exchange;
 pub use https::{HttpsTransport, Limits};
+pub use list_all::{list_all_runs, list_all_trials};
 pub use retry::retry_after;
 pub use unix::{Deadlines, UnixTransport};
-pub use walk::{walk_runs, walk_trials};
 
 /// One HTTP request, complete before it is sent.
 #[derive(Debug, Clone)]

@@ -205,7 +205,11 @@ impl World {
     }
 
     fn list(&self, kind: RunKind, request: &PageRequest) -> Result<Page, RemoteError> {
-        if self.mode.refuses_above.is_some_and(|n| request.limit > n) {
+        if self
+            .mode
+            .refuses_above
+            .is_some_and(|n| request.limit.is_none_or(|limit| limit > n))
+        {
             return Err(status(422, None));
         }
         if self.fault == Fault::Empty {
@@ -221,7 +225,7 @@ impl World {
             .mode
             .cap
             .unwrap_or(usize::MAX)
-            .min(request.limit as usize);
+            .min(request.limit.map_or(usize::MAX, |limit| limit as usize));
         let from = match &request.cursor {
             Some(cursor) => cursor.parse().unwrap(),
             None if self.mode.offset => usize::try_from(request.offset).unwrap(),

@@ -1,9 +1,9 @@
-//! Whole lists from a remote whose paging is not known.
+//! Whole lists from a remote whose paging is unknown.
 
 use std::time::Duration;
 
 use docks_proto::client::{
-    Client, ClientError, HttpsTransport, Limits, Transport, walk_runs, walk_trials,
+    Client, ClientError, HttpsTransport, Limits, Transport, list_all_runs, list_all_trials,
 };
 use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{RunFields, parse_list};
@@ -30,7 +30,7 @@ fn client(remote: &FakeRemote) -> Client {
 }
 
 async fn walked(remote: &FakeRemote) -> Vec<String> {
-    let objects = walk_runs(&client(remote), RunKind::Run, None)
+    let objects = list_all_runs(&client(remote), RunKind::Run, None)
         .await
         .unwrap();
     objects
@@ -114,17 +114,18 @@ async fn repeating_cursors_and_drifting_pages_end_without_doubles() {
 #[tokio::test]
 async fn a_walk_stops_at_what_was_asked_for() {
     let remote = FakeRemote::start(RemoteData::sample(120, 0)).await;
-    let some = walk_runs(&client(&remote), RunKind::Run, Some(20)).await;
+    let some = list_all_runs(&client(&remote), RunKind::Run, Some(20)).await;
     assert_eq!(some.unwrap().len(), 20);
     assert_eq!(remote.log().len(), 1);
 }
 
 #[tokio::test]
-async fn a_walk_that_fails_midway_is_no_shorter_list() {
+async fn a_request_that_fails_midway_fails_the_whole_list() {
     let remote = FakeRemote::start(RemoteData::sample(120, 0)).await;
     remote.configure(|behaviour| behaviour.cap = Some(50));
-    remote.fault_at("offset=100", Fault::ServerError);
-    let cut = walk_runs(&client(&remote), RunKind::Run, None).await;
+    // Pages of 50 overlap by 5.
+    remote.fault_at("offset=90", Fault::ServerError);
+    let cut = list_all_runs(&client(&remote), RunKind::Run, None).await;
     assert!(matches!(cut, Err(ClientError::Refused { status: 500, .. })));
 }
 
@@ -145,7 +146,7 @@ async fn without_a_daemon_lists_are_bare_arrays_of_the_same_bytes() {
     let list = parse_list(&answer.body).unwrap();
     let newest = remote.with_data(|data| data.evaluations[2].clone());
     assert_eq!(list.objects[0].text(), newest.text);
-    let trials = walk_trials(&client, &newest.id).await.unwrap();
+    let trials = list_all_trials(&client, &newest.id).await.unwrap();
     assert_eq!(trials.len(), 4);
     let one = client
         .run(RunKind::Evaluation, &newest.id, CachePolicy::Default)
