@@ -22,6 +22,7 @@ pub mod id;
 pub mod notification;
 pub mod object;
 pub mod paging;
+pub mod path_encoding;
 pub mod paths;
 pub mod query;
 pub mod routes;

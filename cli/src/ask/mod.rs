@@ -16,7 +16,7 @@ mod stop_daemon;
 mod tests;
 mod ways;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use docks_proto::client::{
 };
 use docks_proto::credentials::{self, FoundToken, Keyring, files};
 use docks_proto::error::ErrorCode;
+use docks_proto::path_encoding::encode_paths;
 use docks_proto::routes;
 use docks_proto::settings::{ConfigFile, Flags, Profile, Target, resolve};
 use http::{HeaderMap, HeaderValue, header};
@@ -269,8 +270,7 @@ impl Ladder {
                 headers.insert(routes::PROFILE, value(&self.profile.name)?);
             }
             Target::HarborJobs { dirs } => {
-                let dirs: Vec<String> = dirs.iter().map(|dir| encode_path(dir)).collect();
-                headers.insert(routes::HARBOR_JOBS, value(&dirs.join(","))?);
+                headers.insert(routes::HARBOR_JOBS, value(&encode_paths(dirs))?);
             }
             Target::DocksApi { api_url, .. } => {
                 headers.insert(routes::API_URL, value(api_url)?);
@@ -351,19 +351,4 @@ pub(crate) fn flags(global: &Global, environment: &Environment) -> Flags {
         profile: global.profile.clone(),
         harbor: global.harbor.iter().map(absolute).collect(),
     }
-}
-
-/// Writes a path for a header: every byte that is not plain becomes `%XX`.
-fn encode_path(path: &Path) -> String {
-    use std::fmt::Write;
-    use std::os::unix::ffi::OsStrExt;
-    let mut text = String::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            write!(text, "%{byte:02X}").expect("writing to a string does not fail");
-        }
-    }
-    text
 }

@@ -1,23 +1,14 @@
 //! What a look into a trial's folder shows: how far it is, its tests, its files.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use docks_proto::path_encoding::encode_path;
 
 use super::artifact_list::{self, Artifact, Kind, Place};
 use super::file::{Reader, Stamp};
 use super::json;
 use super::times::Utc;
-
-/// What stays as it is in the path of a `file://` URI.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
-    .remove(b'/');
 
 /// Entries of one folder that are looked at; an agent can leave any number of files.
 const MOST_ENTRIES: usize = 4_096;
@@ -187,10 +178,7 @@ fn tests(text: &str) -> Option<(u64, u64)> {
 
 /// Writes a path as `file://` URI.
 pub fn file_uri(path: &Path) -> String {
-    format!(
-        "file://{}",
-        percent_encode(path.as_os_str().as_bytes(), PATH)
-    )
+    format!("file://{}", encode_path(path))
 }
 
 #[cfg(test)]

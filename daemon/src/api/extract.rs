@@ -1,17 +1,13 @@
 //! What a request says of itself besides its path: which remote, how fresh, which ids.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-
 use axum::extract::{FromRequestParts, Path as UrlPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use docks_proto::id;
+use docks_proto::path_encoding::decode_paths;
 use docks_proto::query::{Parameters, QueryError};
 use docks_proto::routes;
 use docks_proto::secret::Token;
-use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -33,14 +29,7 @@ pub(super) fn pick(headers: &HeaderMap) -> Result<RemoteSelector, ApiError> {
             url: url.to_owned(),
             token: one(headers, header::AUTHORIZATION.as_str())?.and_then(Token::new),
         }),
-        (None, None, Some(encoded)) => {
-            // A comma in a path is encoded, too.
-            let dirs = encoded.split(',').map(|dir| {
-                let bytes: Vec<u8> = percent_decode_str(dir).collect();
-                Path::new(OsStr::from_bytes(&bytes)).to_owned()
-            });
-            Ok(RemoteSelector::HarborJobs(dirs.collect()))
-        }
+        (None, None, Some(encoded)) => Ok(RemoteSelector::HarborJobs(decode_paths(encoded))),
         _ => Err(ApiError::Request(format!(
             "only one of {}, {} and {} can pick the remote",
             routes::PROFILE,
@@ -122,6 +111,9 @@ pub(super) fn bad_parameter(error: QueryError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
     use super::*;
     use axum::http::{HeaderName, HeaderValue};
 

@@ -10,13 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, heade
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use docks_proto::error::{ErrorBody, ErrorCode, ErrorDetail};
+use docks_proto::path_encoding::encode_path;
 use docks_proto::routes;
 use docks_proto::settings::LOCAL_TENANT;
 use docksd_response_cache::ResponseCache;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::service::Service as _;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::percent_decode_str;
 
 use super::Hub;
 use super::artifact_urls::Addresses;
@@ -45,8 +46,7 @@ pub(super) struct Answerer {
 impl Answerer {
     /// Puts a hub before the daemon's handlers.
     pub(super) fn new(hub: Arc<Hub>, service: Arc<Service>) -> Self {
-        use std::os::unix::ffi::OsStrExt;
-        let jobs = percent_encode(hub.jobs.as_os_str().as_bytes(), NON_ALPHANUMERIC).to_string();
+        let jobs = encode_path(&hub.jobs);
         let named = hub.settings.url.as_deref().and_then(|url| {
             let uri: Uri = url.parse().ok()?;
             uri.host().map(str::to_owned)
