@@ -79,11 +79,11 @@ pub async fn run(
         registry: Arc::clone(&registry),
         schedule,
         shutdown: shutdown_signal.clone(),
-        watching: api::serve::watching(),
+        watchers: api::serve::watcher_slots(),
         started,
         last_request_ms: AtomicU64::new(u64::try_from(started.as_millis()).unwrap_or(0)),
         config,
-        hub: hub.as_ref().map(Hub::counts),
+        hub: hub.as_ref().map(Hub::counters),
     });
     let mut hub_task = JoinSet::new();
     if let Some(hub) = hub {
@@ -141,10 +141,10 @@ fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
 /// Requests the shutdown after `limit` without a request, unless a run is active.
 async fn shut_down_when_idle(service: Arc<Service>, limit: Duration) {
     loop {
-        let left = limit.saturating_sub(service.idle());
+        let left = limit.saturating_sub(service.idle_time());
         // Checked at least once a minute, since time also passes while the machine is suspended.
         tokio::time::sleep(left.clamp(Duration::from_secs(1), Duration::from_secs(60))).await;
-        if service.idle() >= limit && !has_active_runs(&service.registry).await {
+        if service.idle_time() >= limit && !has_active_runs(&service.registry).await {
             service.shutdown.request("no request for a long time");
             return;
         }

@@ -128,7 +128,7 @@ fn a_directory_that_holds_no_jobs_by_mistake_is_named_with_the_way_out() {
         assert!(
             ended
                 .stderr
-                .contains("hint: Name the directory that holds the folders of the jobs."),
+                .contains("hint: Name the directory that contains the jobs' folders."),
             "{}",
             ended.stderr
         );

@@ -162,7 +162,7 @@ fn a_job_is_stopped_through_a_hub_and_a_read_only_one_refuses() {
             assert!(ended, "{}", stopped.stdout);
             assert_eq!(holder.0.wait().unwrap().code(), Some(130));
         } else {
-            for said in ["read-only", "Ask whoever shares it"] {
+            for said in ["read-only", "Ask the owner of the hub"] {
                 assert!(stopped.stderr.contains(said), "{}", stopped.stderr);
             }
             assert!(!stopped.stderr.contains("auth login"), "{}", stopped.stderr);

@@ -11,36 +11,38 @@ use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery};
 use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
-use super::extract::Ids;
-use super::revalidate::{self, Ask, freshen};
-use super::run::question;
-use super::wait_for_first_sweep;
-use super::{Service, respond, status_seen};
+use super::extract::PathIds;
+use super::revalidate::{FreshnessRequirement, is_not_found, read_through, revalidate};
+use super::run::cache_key;
+use super::status_seen::all_statuses_seen;
+use super::wait_for_first_sweep::{incomplete_reason, wait_for_first_sweep};
+use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resource, StatusScope, UnsettledRun};
 use docksd_sync::FetchKey;
 
-/// Runs that are looked at for trials that are not mirrored, or not for good.
-const MOST: usize = 10_000;
-/// Runs whose missing trials one question waits for; more than these the backfill brings in time.
-const AWAITED: usize = 50;
-/// Runs of a metered remote that count as watched when somebody looks at all trials.
-const WATCHED: usize = 10;
-/// How long a question waits for trials that were never mirrored.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Runs that are checked for trials that are not mirrored, or may still change.
+const MAX_RUNS_CHECKED: usize = 10_000;
+/// Runs whose missing trials one request waits for. More of them are left to the backfill.
+const MAX_RUNS_FETCHED: usize = 50;
+/// Active runs of a metered remote that count as watched when a client lists all trials.
+const MAX_METERED_RUNS_WATCHED: usize = 10;
+/// How long a request waits for trials that were never mirrored.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `GET /tenants/{tenant}/harbor/trials`
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
-    Ids(tenant): Ids<String>,
+    PathIds(tenant): PathIds<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let source = service.source(&headers, Some(&tenant)).await?;
-    let ask = service.ask(&headers);
-    let question = question(&uri);
-    if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
+    let remote = service.open_remote(&headers, Some(&tenant)).await?;
+    let requirement = service.freshness_requirement(&headers);
+    let question = cache_key(&uri);
+    let now = service.monotonic_time();
+    if let Some(response) = respond::cached_list(&remote, question, requirement, now) {
         return Ok(response);
     }
     let query = ListQuery::parse(
@@ -49,79 +51,89 @@ pub(super) async fn list(
         DEFAULT_LIMIT,
     )?;
     let resource = Resource::List(RunKind::Evaluation);
-    let volatility = Volatility::Changing { active: false };
-    let confirmed = source.mirror.confirmation(&resource).await?;
-    let want = FetchKey::List(RunKind::Evaluation);
-    let mut from = freshen(&source, want, confirmed.as_ref(), volatility, ask).await?;
-    wait_for_first_sweep::wait(&source, RunKind::Evaluation, ask.allowed).await?;
-    if bring(&source, ask).await? {
-        from = AnsweredBy::Remote;
+    let confirmed = remote.mirror.confirmation(&resource).await?;
+    let mut answered_by = revalidate(
+        &remote,
+        FetchKey::List(RunKind::Evaluation),
+        confirmed.as_ref(),
+        Volatility::Changing { active: false },
+        requirement,
+    )
+    .await?;
+    wait_for_first_sweep(&remote, RunKind::Evaluation, requirement.policy).await?;
+    if fetch_trials(&remote, requirement).await? {
+        answered_by = AnsweredBy::Remote;
     }
-    let version = source.mirror.data_version();
-    let loose = source.mirror.unsettled_runs(MOST).await?;
-    watch(&source, &loose);
-    let listing = source.mirror.list_all_trials(&query).await?;
+    let version = remote.mirror.data_version();
+    let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
+    mark_active_runs_watched(&remote, &unsettled);
+    let listing = remote.mirror.list_all_trials(&query).await?;
     let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
-    let incomplete = if loose.iter().any(|run| run.due) {
+    let incomplete = if unsettled.iter().any(|run| run.due) {
         Some("the trials of some runs are not mirrored yet, so rows may be missing")
     } else {
-        (!confirmed.complete).then(|| wait_for_first_sweep::why(&source))
+        (!confirmed.complete).then(|| incomplete_reason(&remote))
     };
-    let active = loose.iter().any(|run| run.active);
-    let volatility = Volatility::Changing { active };
-    let seen = status_seen::seen(&source, StatusScope::Trials, &query, listing.total).await?;
+    let active = unsettled.iter().any(|run| run.active);
+    let seen = all_statuses_seen(&remote, StatusScope::Trials, &query, listing.total).await?;
     let list = ListResponse::new(
         version,
         (listing.body, listing.total),
         confirmed,
         resource,
-        volatility,
+        Volatility::Changing { active },
     )
     .with_incomplete(incomplete)
     .with_status_seen(seen);
-    let now = service.monotonic();
-    Ok(respond::list(&source, question, list, from, now))
+    let now = service.monotonic_time();
+    Ok(respond::list(&remote, question, list, answered_by, now))
 }
 
-/// Fetches trials, one run after the other: those that were never mirrored as they ended, if they
-/// are few, and those that are older than asked. Tells whether any was fetched.
-async fn bring(source: &MirroredRemote, ask: Ask) -> Result<bool, ApiError> {
-    if ask.allowed == CachePolicy::OnlyIfCached {
+/// Fetches the trials of one run after the other: those that are older than the request allows, and those that
+/// were not mirrored when their run ended, unless there are too many.
+///
+/// Returns whether any were fetched.
+async fn fetch_trials(
+    remote: &MirroredRemote,
+    requirement: FreshnessRequirement,
+) -> Result<bool, ApiError> {
+    if requirement.policy == CachePolicy::OnlyIfCached {
         return Ok(false);
     }
-    let loose = source.mirror.unsettled_runs(MOST).await?;
-    if !ask.takes_anything() {
+    let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
+    if !requirement.accepts_any_age() {
         let mut fetched = false;
-        for run in &loose {
-            fetched |= bring_one(source, run, ask).await? == AnsweredBy::Remote;
+        for run in &unsettled {
+            let answered_by = revalidate_trials(remote, run, requirement).await?;
+            fetched |= answered_by == AnsweredBy::Remote;
         }
         return Ok(fetched);
     }
-    let missing: Vec<&UnsettledRun> = loose.iter().filter(|run| run.due).collect();
-    let many = missing.len() > AWAITED && is_metered(source);
-    if missing.is_empty() || many {
+    let missing: Vec<&UnsettledRun> = unsettled.iter().filter(|run| run.due).collect();
+    let too_many = missing.len() > MAX_RUNS_FETCHED && is_metered(remote);
+    if missing.is_empty() || too_many {
         return Ok(false);
     }
     let fetch = async {
         for run in missing {
-            // What fails is missing, and the answer says so.
-            if let Err(error) = revalidate::read_through(source, want(run), ask.not_before()).await
-            {
+            // After a failure these trials are missing, and the response says so.
+            let fetched = read_through(remote, trials_of(run), requirement.not_before());
+            if let Err(error) = fetched.await {
                 tracing::debug!(
                     run = run.id,
                     error = docks_proto::error::error_chain(&error),
-                    "no trials"
+                    "could not fetch trials"
                 );
             }
         }
     };
-    Ok(tokio::time::timeout(PATIENCE, fetch).await.is_ok())
+    Ok(tokio::time::timeout(FETCH_TIMEOUT, fetch).await.is_ok())
 }
 
-async fn bring_one(
-    source: &MirroredRemote,
+async fn revalidate_trials(
+    remote: &MirroredRemote,
     run: &UnsettledRun,
-    ask: Ask,
+    requirement: FreshnessRequirement,
 ) -> Result<AnsweredBy, ApiError> {
     let confirmed = run.trials_confirmed_at.map(|at| Confirmation {
         at,
@@ -129,25 +141,31 @@ async fn bring_one(
         complete: true,
     });
     let volatility = Volatility::Changing { active: run.active };
-    match freshen(source, want(run), confirmed.as_ref(), volatility, ask).await {
-        // It is gone since the list was read; the next sweep says so.
-        Err(error) if revalidate::says_not_there(&error) => Ok(AnsweredBy::Mirror),
+    let key = trials_of(run);
+    match revalidate(remote, key, confirmed.as_ref(), volatility, requirement).await {
+        // The run was removed after the list was read; the next sweep will notice.
+        Err(error) if is_not_found(&error) => Ok(AnsweredBy::Mirror),
         other => other,
     }
 }
 
-fn want(run: &UnsettledRun) -> FetchKey {
+fn trials_of(run: &UnsettledRun) -> FetchKey {
     FetchKey::Trials(run.id.clone())
 }
 
-/// Tells the engine that somebody looks at the trials of the runs that go on.
-fn watch(source: &MirroredRemote, loose: &[UnsettledRun]) {
-    let most = if is_metered(source) { WATCHED } else { MOST };
-    for run in loose.iter().filter(|run| run.active).take(most) {
-        source.sync.mark_watched(&Resource::Trials(run.id.clone()));
+/// Tells the sync engine that a client is interested in the trials of active runs.
+fn mark_active_runs_watched(remote: &MirroredRemote, unsettled: &[UnsettledRun]) {
+    let max = if is_metered(remote) {
+        MAX_METERED_RUNS_WATCHED
+    } else {
+        MAX_RUNS_CHECKED
+    };
+    for run in unsettled.iter().filter(|run| run.active).take(max) {
+        remote.sync.mark_watched(&Resource::Trials(run.id.clone()));
     }
 }
 
-fn is_metered(source: &MirroredRemote) -> bool {
-    source.kind != "harbor_jobs"
+/// Whether requests to the remote count against a budget.
+fn is_metered(remote: &MirroredRemote) -> bool {
+    remote.kind != "harbor_jobs"
 }

@@ -1,4 +1,4 @@
-//! The daemon's own routes: status, sync, shutdown.
+//! The routes about the daemon itself: status, sync, shutdown.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use docks_proto::status::{DaemonStatus, RemoteStatus, RowCounts, SyncFailure, SyncProgress};
 use docks_proto::time::UnixMs;
@@ -15,19 +15,19 @@ use tokio::sync::mpsc;
 
 use super::Service;
 use super::error::ApiError;
-use super::extract;
+use super::extract::{QueryParameters, bad_parameter};
 use crate::registry::MirroredRemote;
 use docksd_remote::ChangeDetection;
 
-/// Lines of progress that may wait for a slow reader.
-const LINES_WAITING: usize = 16;
+/// Lines of progress that are buffered for a slow client.
+const MAX_BUFFERED_LINES: usize = 16;
 
 /// `GET /v1/status`
 pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonStatus> {
-    let sources = service.registry.open_remotes();
-    let mut remotes = Vec::with_capacity(sources.len());
-    for source in &sources {
-        remotes.push(remote_status(&service, source).await);
+    let open_remotes = service.registry.open_remotes();
+    let mut remotes = Vec::with_capacity(open_remotes.len());
+    for remote in &open_remotes {
+        remotes.push(remote_status(&service, remote).await);
     }
     let places = &service.config.places;
     Json(DaemonStatus {
@@ -39,24 +39,24 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
         socket: places.socket.display().to_string(),
         log_dir: places.log_dir().display().to_string(),
         uptime_s: service
-            .monotonic()
+            .monotonic_time()
             .saturating_sub(service.started)
             .as_secs(),
         resident_bytes: resident_bytes(),
         idle_exit_s: service.config.idle_exit.after().map(|t| t.as_secs()),
         remotes,
-        schedules: service.schedule.status(&sources).await,
+        schedules: service.schedule.status(&open_remotes).await,
         hub: service.hub.as_ref().map(|counts| counts.status()),
     })
 }
 
-async fn remote_status(service: &Service, source: &MirroredRemote) -> RemoteStatus {
-    let health = source.sync.health();
-    let stats = source.mirror.stats().await;
+async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStatus {
+    let health = remote.sync.health();
+    let stats = remote.mirror.stats().await;
     let text = |at: Option<UnixMs>| at.map(UnixMs::rfc3339);
-    // A mirror that cannot even be counted is what status is asked for.
+    // Status must also report a mirror that cannot be read.
     let unreadable = stats.as_ref().err().map(|error| SyncFailure {
-        at: service.wall().rfc3339(),
+        at: service.wall_time().rfc3339(),
         message: docks_proto::error::error_chain(error),
         consecutive: 1,
     });
@@ -67,9 +67,9 @@ async fn remote_status(service: &Service, source: &MirroredRemote) -> RemoteStat
         ChangeDetection::Rescans { reason: why } => ("rescans", None, Some(why)),
     };
     RemoteStatus {
-        profiles: service.registry.profile_names(&source.target),
-        kind: source.kind.to_owned(),
-        location: source.location(),
+        profiles: service.registry.profile_names(&remote.target),
+        kind: remote.kind.to_owned(),
+        location: remote.location(),
         rows: stats.rows,
         last_success: text(health.last_success),
         last_error: unreadable.or(health.last_error),
@@ -86,9 +86,9 @@ async fn remote_status(service: &Service, source: &MirroredRemote) -> RemoteStat
         watched_folders,
         not_followed,
         capabilities: health.capabilities,
-        database: source.database.display().to_string(),
+        database: remote.database.display().to_string(),
         database_bytes: stats.bytes,
-        set_aside: source
+        set_aside: remote
             .opened
             .set_aside
             .as_ref()
@@ -96,7 +96,7 @@ async fn remote_status(service: &Service, source: &MirroredRemote) -> RemoteStat
     }
 }
 
-/// Reads the resident memory from where Linux shows it, in pages.
+/// Reads the resident memory from `/proc`, where Linux counts it in pages.
 fn resident_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
@@ -106,24 +106,22 @@ fn resident_bytes() -> Option<u64> {
 /// `POST /v1/sync`
 pub(super) async fn sync(
     State(service): State<Arc<Service>>,
-    uri: Uri,
+    QueryParameters(parameters): QueryParameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let full = extract::parameters(&uri)?
-        .flag("full")
-        .map_err(extract::bad_parameter)?;
-    let source = service.source_for_sync(&headers).await?;
-    let (sender, receiver) = mpsc::channel(LINES_WAITING);
+    let full = parameters.flag("full").map_err(bad_parameter)?;
+    let remote = service.open_remote(&headers, None).await?;
+    let (sender, receiver) = mpsc::channel(MAX_BUFFERED_LINES);
     tokio::spawn(async move {
-        // Goes on when the reader hangs up: whoever asked for a sync wants it done.
-        source.sync.catch_up(full, sender).await;
+        // Continues when the client disconnects: the sync was requested to be done.
+        remote.sync.catch_up(full, sender).await;
     });
     let state = (receiver, false);
     let lines = unfold(state, |(mut receiver, finished)| async move {
         if finished {
             return None;
         }
-        let progress = receiver.recv().await.unwrap_or_else(broken_off);
+        let progress = receiver.recv().await.unwrap_or_else(interrupted);
         let finished = progress.finished;
         Some((Ok::<_, Infallible>(line(&progress)), (receiver, finished)))
     });
@@ -136,18 +134,18 @@ pub(super) async fn sync(
 }
 
 fn line(progress: &SyncProgress) -> Bytes {
-    let mut line = serde_json::to_vec(progress).expect("progress holds only numbers and texts");
+    let mut line = serde_json::to_vec(progress).expect("it contains only text and numbers");
     line.push(b'\n');
     line.into()
 }
 
-/// The last line when the engine ended before the work did.
-fn broken_off() -> SyncProgress {
-    let (_, detail) = ApiError::Sync(docksd_sync::SyncError::Stopped).told();
+/// The last line when the sync engine stopped before the work was done.
+fn interrupted() -> SyncProgress {
+    let (_, detail) = ApiError::Sync(docksd_sync::SyncError::Stopped).status_and_detail();
     SyncProgress {
         done: 0,
         left: 0,
-        doing: "ending".to_owned(),
+        doing: "shutting down".to_owned(),
         finished: true,
         error: Some(detail),
         rows: RowCounts::default(),
@@ -156,13 +154,6 @@ fn broken_off() -> SyncProgress {
 
 /// `POST /v1/shutdown`
 pub(super) async fn shutdown(State(service): State<Arc<Service>>) -> StatusCode {
-    service.shutdown.request("a client asked for it");
+    service.shutdown.request("a client requested it");
     StatusCode::ACCEPTED
-}
-
-impl Service {
-    /// Finds the remote of a sync, which has no tenant in its path: an address needs one.
-    async fn source_for_sync(&self, headers: &HeaderMap) -> Result<Arc<MirroredRemote>, ApiError> {
-        self.source(headers, None).await
-    }
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: the present state, then every change, for as long as somebody reads.
+//! `GET /v1/events`: the current state, then every change, for as long as the client reads.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,65 +6,65 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use docks_proto::event::{EventQuery, ObjectKind, Position};
+use docks_proto::event::{EventQuery, Position};
 use docks_proto::query::Parameters;
-use docks_proto::routes::{self, RunKind};
+use docks_proto::routes;
 use futures_util::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::Service;
 use super::error::ApiError;
-use super::revalidate::Ask;
-use super::{Service, extract, resolve_id};
-use crate::registry::MirroredRemote;
+use super::extract::{QueryParameters, bad_parameter};
+use super::resolve_id::resolve_run_of_any_kind;
 use crate::shutdown::ShutdownSignal;
 use docksd_events::Subscription;
-use docksd_mirror::StoredObject;
 
-/// A comment is sent when nothing was said for this long: readers then know that we live, and we
-/// learn whether they do.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How soon a reader that cannot go on shall come back.
+/// After this long without an event a comment is sent. It shows the client that the daemon is alive, and the
+/// daemon whether the client is.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// How long a client should wait before it reconnects.
 const RETRY_MS: u64 = 1_000;
 
 /// `GET /v1/events`
 pub(super) async fn stream(
     State(service): State<Arc<Service>>,
-    uri: Uri,
+    QueryParameters(parameters): QueryParameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let parameters = extract::parameters(&uri)?;
-    let mut wanted = EventQuery::from_parameters(&parameters).map_err(extract::bad_parameter)?;
-    let after = position(&parameters, &headers)?;
-    let source = service.source(&headers, parameters.text("tenant")).await?;
-    let ask = service.ask(&headers);
-    for run in &mut wanted.runs {
-        *run = any_run(&source, &wanted.kinds, run, ask).await?.1.id;
+    let mut filter = EventQuery::from_parameters(&parameters).map_err(bad_parameter)?;
+    let after = resume_position(&parameters, &headers)?;
+    let tenant = parameters.text("tenant");
+    let remote = service.open_remote(&headers, tenant).await?;
+    let requirement = service.freshness_requirement(&headers);
+    for run in &mut filter.runs {
+        let resolved = resolve_run_of_any_kind(&remote, &filter.kinds, run, requirement).await?;
+        *run = resolved.1.id;
     }
-    let place = Arc::clone(&service.watching)
+    let slot = Arc::clone(&service.watchers)
         .try_acquire_owned()
-        .map_err(|_| ApiError::Crowded)?;
-    let reader = source.feed.subscribe(wanted, after).await?;
-    source.feed.start_publishing();
-    let mut heartbeat = interval(HEARTBEAT);
+        .map_err(|_| ApiError::TooManyWatchers)?;
+    let subscription = remote.feed.subscribe(filter, after).await?;
+    remote.feed.start_publishing();
+    let mut heartbeat = interval(HEARTBEAT_INTERVAL);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     heartbeat.reset();
-    let telling = Telling {
-        reader,
+    let stream = EventStream {
+        subscription,
         heartbeat,
         shutdown: service.shutdown.clone(),
         service,
-        _place: place,
+        _slot: slot,
     };
-    let hello = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
-    let body = unfold((Some(hello), telling), |(first, mut telling)| async move {
-        let piece = match first {
-            Some(hello) => Some(hello),
-            None => telling.next().await,
+    let retry = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
+    let body = unfold((Some(retry), stream), |(retry, mut stream)| async move {
+        let bytes = match retry {
+            Some(retry) => Some(retry),
+            None => stream.next().await,
         };
-        piece.map(|bytes| (Ok::<_, Infallible>(bytes), (None, telling)))
+        bytes.map(|bytes| (Ok::<_, Infallible>(bytes), (None, stream)))
     });
     let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();
@@ -74,76 +74,60 @@ pub(super) async fn stream(
     Ok(response)
 }
 
-/// Reads where to go on: the header that readers send by themselves, or `after`.
-fn position(parameters: &Parameters, headers: &HeaderMap) -> Result<Option<Position>, ApiError> {
-    let given = match headers.get(routes::LAST_EVENT_ID) {
+/// Reads where to resume: the header that clients of event streams send on their own, or `after`.
+fn resume_position(
+    parameters: &Parameters,
+    headers: &HeaderMap,
+) -> Result<Option<Position>, ApiError> {
+    let id = match headers.get(routes::LAST_EVENT_ID) {
         Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
         None => parameters.text("after").unwrap_or_default().to_owned(),
     };
-    if given.is_empty() {
+    if id.is_empty() {
         return Ok(None);
     }
-    let bad = || ApiError::Request(format!("`{given}` is no event id; leave it out to begin"));
-    Position::parse(&given).ok_or_else(bad).map(Some)
-}
-
-/// Finds the run that is meant, under whichever kind it is known.
-pub(super) async fn any_run(
-    source: &MirroredRemote,
-    kinds: &[ObjectKind],
-    given: &str,
-    ask: Ask,
-) -> Result<(RunKind, StoredObject), ApiError> {
-    let only_runs = kinds == [ObjectKind::Run];
-    let only_evaluations = !kinds.is_empty() && !kinds.contains(&ObjectKind::Run);
-    let first = match only_runs {
-        true => RunKind::Run,
-        false => RunKind::Evaluation,
+    let invalid = || {
+        let message =
+            format!("`{id}` is not an event id; leave it out to start from the current state");
+        ApiError::BadRequest(message)
     };
-    match resolve_id::run(source, first, given, ask).await {
-        Ok(run) => Ok((first, run)),
-        Err(ApiError::NoRun { .. }) if !only_runs && !only_evaluations => {
-            let run = resolve_id::run(source, RunKind::Run, given, ask).await?;
-            Ok((RunKind::Run, run))
-        }
-        Err(error) => Err(error),
-    }
+    Position::parse(&id).ok_or_else(invalid).map(Some)
 }
 
-/// One answer under way.
-struct Telling {
-    reader: Subscription,
+/// The body of one response.
+struct EventStream {
+    subscription: Subscription,
     heartbeat: Interval,
     shutdown: ShutdownSignal,
     service: Arc<Service>,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
-impl Telling {
-    /// Waits for the next bytes; `None` ends the answer, and the reader comes back.
+impl EventStream {
+    /// Waits for the next bytes; `None` ends the response, and the client reconnects.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            match self.reader.next_frame().await {
+            match self.subscription.next_frame().await {
                 Ok(Some(frame)) => {
                     self.heartbeat.reset();
-                    self.service.note_request();
+                    self.service.record_request();
                     return Some(frame);
                 }
                 Ok(None) => {}
                 Err(error) => {
                     let error = docks_proto::error::error_chain(&error);
-                    tracing::warn!(error, "could not go on telling what changes");
+                    tracing::warn!(error, "could not continue an event stream");
                     return None;
                 }
             }
             tokio::select! {
                 () = self.shutdown.requested() => return None,
-                goes_on = self.reader.changed() => if !goes_on {
+                open = self.subscription.changed() => if !open {
                     return None;
                 },
                 _ = self.heartbeat.tick() => {
-                    // Who watches is there, and the daemon stays for them.
-                    self.service.note_request();
+                    // While a client watches, the daemon must not exit for idleness.
+                    self.service.record_request();
                     return Some(Bytes::from_static(b": still here\n\n"));
                 }
             }

@@ -1,54 +1,56 @@
-//! What happened, from the history: `GET /v1/history` and `GET /v1/changes`.
+//! The history of statuses: `GET /v1/history` and `GET /v1/changes`.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::HeaderMap;
 use axum::response::Response;
-use docks_proto::event::{Change, EventQuery, ObjectKind, Position};
+use docks_proto::event::{Change, EventQuery, ObjectKind, ObjectState, Position};
 use docks_proto::freshness::AnsweredBy;
 use docks_proto::history::{DEFAULT_CHANGES, History, StatusChange, TimeRange};
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
-use docks_proto::query::{Parameters, QueryError};
+use docks_proto::query::Parameters;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
-use super::events::any_run;
-use super::{Service, extract, resolve_id, respond, revalidate};
+use super::extract::{QueryParameters, bad_parameter};
+use super::resolve_id::{self, resolve_run_of_any_kind, resolve_trial};
+use super::revalidate::freshness_of;
+use super::{Service, respond};
 use crate::list_response::Volatility;
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resource, StatusEvent};
 
-/// Changes in one answer, whatever is asked: some tens of megabytes.
-const MOST: u64 = 100_000;
+/// Largest number of changes in one response, some tens of megabytes.
+const MAX_CHANGES: u64 = 100_000;
 
 /// `GET /v1/history`
-pub(super) async fn of_one(
+pub(super) async fn history(
     State(service): State<Arc<Service>>,
-    uri: Uri,
+    QueryParameters(parameters): QueryParameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let parameters = extract::parameters(&uri)?;
-    let given = Given::from_parameters(&parameters).map_err(extract::bad_parameter)?;
-    let wanted = EventQuery::from_parameters(&parameters).map_err(extract::bad_parameter)?;
-    let [run] = &wanted.runs[..] else {
-        return Err(ApiError::Request("name one `run`".to_owned()));
+    let limit = change_limit(&parameters)?;
+    let filter = EventQuery::from_parameters(&parameters).map_err(bad_parameter)?;
+    let [run] = &filter.runs[..] else {
+        let message = "give exactly one `run`".to_owned();
+        return Err(ApiError::BadRequest(message));
     };
-    let source = service.source(&headers, parameters.text("tenant")).await?;
-    let ask = service.ask(&headers);
-    let (kind, run) = any_run(&source, &wanted.kinds, run, ask).await?;
-    let trial = match &given.trial {
-        Some(trial) => Some(resolve_id::trial(&source, &run.id, trial, ask).await?),
+    let tenant = parameters.text("tenant");
+    let remote = service.open_remote(&headers, tenant).await?;
+    let requirement = service.freshness_requirement(&headers);
+    let (kind, run) = resolve_run_of_any_kind(&remote, &filter.kinds, run, requirement).await?;
+    let trial = match parameters.text("trial") {
+        Some(trial) => Some(resolve_trial(&remote, &run.id, trial, requirement).await?),
         None => None,
     };
     let trial_id = trial.as_ref().map(|trial| trial.id.as_str());
-    let most = given.most();
-    let (events, looks) = source
+    let (events, windows) = remote
         .mirror
-        .run_history(kind, &run.id, trial_id, most)
+        .run_history(kind, &run.id, trial_id, limit)
         .await?;
-    let shown = trial.as_ref().unwrap_or(&run);
+    let object = trial.as_ref().unwrap_or(&run);
     let history = History {
         kind: match trial_id {
             Some(_) => ObjectKind::Trial,
@@ -56,31 +58,26 @@ pub(super) async fn of_one(
         },
         run_id: run.id.clone(),
         trial_id: trial_id.map(str::to_owned),
-        name: name_of(&run.id, kind, trial_id, &shown.text),
-        status: shown.status.clone(),
-        ended: lifecycle(&shown.status) == Lifecycle::Terminal,
-        changes: events.iter().map(entry).collect(),
-        observation_windows: looks
+        name: object_name(&run.id, kind, trial_id, &object.text),
+        status: object.status.clone(),
+        ended: lifecycle(&object.status) == Lifecycle::Terminal,
+        changes: events.iter().map(status_change).collect(),
+        observation_windows: windows
             .iter()
-            .map(|look| TimeRange {
-                from: look.from.rfc3339(),
-                until: look.until.rfc3339(),
+            .map(|window| TimeRange {
+                from: window.from.rfc3339(),
+                until: window.until.rfc3339(),
             })
             .collect(),
-        now: service.wall().rfc3339(),
+        now: service.wall_time().rfc3339(),
     };
-    let volatility = resolve_id::volatility_of_run(shown);
-    let freshness = revalidate::freshness(
-        &source,
-        &resolve_id::confirmed(shown),
-        volatility,
-        AnsweredBy::Mirror,
-    );
+    let confirmed = resolve_id::confirmation_of(object);
+    let volatility = resolve_id::volatility_of(object);
+    let freshness = freshness_of(&remote, &confirmed, volatility, AnsweredBy::Mirror);
     Ok(respond::object(json(&history), &freshness))
 }
 
-fn name_of(run: &str, kind: RunKind, trial: Option<&str>, text: &str) -> String {
-    use docks_proto::event::ObjectState;
+fn object_name(run: &str, kind: RunKind, trial: Option<&str>, text: &str) -> String {
     let object = RawObject::parse(text).ok().flatten();
     let state = object.map(|object| match trial {
         Some(_) => ObjectState::from_trial(run, &object),
@@ -89,7 +86,7 @@ fn name_of(run: &str, kind: RunKind, trial: Option<&str>, text: &str) -> String 
     state.map(|state| state.name).unwrap_or_default()
 }
 
-fn entry(event: &StatusEvent) -> StatusChange {
+fn status_change(event: &StatusEvent) -> StatusChange {
     StatusChange {
         seq: event.seq,
         from: event.from.clone(),
@@ -103,54 +100,57 @@ fn entry(event: &StatusEvent) -> StatusChange {
 /// `GET /v1/changes`
 pub(super) async fn changes(
     State(service): State<Arc<Service>>,
-    uri: Uri,
+    QueryParameters(parameters): QueryParameters,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let parameters = extract::parameters(&uri)?;
-    let given = Given::from_parameters(&parameters).map_err(extract::bad_parameter)?;
-    let mut wanted = EventQuery::from_parameters(&parameters).map_err(extract::bad_parameter)?;
-    let source = service.source(&headers, parameters.text("tenant")).await?;
-    let ask = service.ask(&headers);
-    for run in &mut wanted.runs {
-        *run = any_run(&source, &wanted.kinds, run, ask).await?.1.id;
+    let limit = change_limit(&parameters)?;
+    let since = parameters.time("since").map_err(bad_parameter)?;
+    let until = parameters.time("until").map_err(bad_parameter)?;
+    let mut filter = EventQuery::from_parameters(&parameters).map_err(bad_parameter)?;
+    let tenant = parameters.text("tenant");
+    let remote = service.open_remote(&headers, tenant).await?;
+    let requirement = service.freshness_requirement(&headers);
+    for run in &mut filter.runs {
+        let resolved = resolve_run_of_any_kind(&remote, &filter.kinds, run, requirement).await?;
+        *run = resolved.1.id;
     }
-    let since = given.since.unwrap_or(UnixMs(i64::MIN));
-    let until = given.until.unwrap_or(UnixMs(i64::MAX));
-    let history = source
+    let since = since.unwrap_or(UnixMs(i64::MIN));
+    let until = until.unwrap_or(UnixMs(i64::MAX));
+    let history = remote.mirror.history_page(u64::MAX, 1, &filter).await?;
+    let history = history.bounds.history_id;
+    let events = remote
         .mirror
-        .history_page(u64::MAX, 1, &wanted)
-        .await?
-        .bounds
-        .history_id;
-    let told = (source.mirror)
-        .changes_between(since, until, &wanted, given.most())
+        .changes_between(since, until, &filter, limit)
         .await?;
-    let changes = told.into_iter().map(|told| Change {
-        id: Position {
+    let changes = events.into_iter().map(|described| {
+        let event = described.event;
+        let position = Position {
             history,
-            seq: told.event.seq,
+            seq: event.seq,
+        };
+        Change {
+            id: position.to_string(),
+            seq: event.seq,
+            from: event.from,
+            at: event.at.rfc3339(),
+            observed_at: event.observed.rfc3339(),
+            learned: event.provenance.name().to_owned(),
+            left_out: 0,
+            object: described.object,
         }
-        .to_string(),
-        seq: told.event.seq,
-        from: told.event.from.clone(),
-        at: told.event.at.rfc3339(),
-        observed_at: told.event.observed.rfc3339(),
-        learned: told.event.provenance.name().to_owned(),
-        left_out: 0,
-        object: told.object,
     });
     let body = json(&changes.collect::<Vec<_>>());
-    let confirmed = older(&source).await?;
+    let confirmed = oldest_confirmation(&remote).await?;
     let volatility = Volatility::Changing { active: false };
-    let freshness = revalidate::freshness(&source, &confirmed, volatility, AnsweredBy::Mirror);
+    let freshness = freshness_of(&remote, &confirmed, volatility, AnsweredBy::Mirror);
     Ok(respond::object(body, &freshness))
 }
 
-/// What is known of all runs is as old as the older of their lists.
-async fn older(source: &MirroredRemote) -> Result<Confirmation, ApiError> {
+/// What is known of all runs is as old as the older of their two lists.
+async fn oldest_confirmation(remote: &MirroredRemote) -> Result<Confirmation, ApiError> {
     let mut oldest: Option<Confirmation> = None;
     for kind in RunKind::ALL {
-        let confirmed = source.mirror.confirmation(&Resource::List(kind)).await?;
+        let confirmed = remote.mirror.confirmation(&Resource::List(kind)).await?;
         let Some(confirmed) = confirmed else { continue };
         if oldest.as_ref().is_none_or(|other| confirmed.at < other.at) {
             oldest = Some(confirmed);
@@ -164,34 +164,15 @@ async fn older(source: &MirroredRemote) -> Result<Confirmation, ApiError> {
 }
 
 fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("it holds only texts and numbers")
+    serde_json::to_string(value).expect("it contains only text and numbers")
 }
 
-/// The parameters of a history other than its filter.
-#[derive(Debug, Default)]
-struct Given {
-    trial: Option<String>,
-    since: Option<UnixMs>,
-    until: Option<UnixMs>,
-    limit: Option<u64>,
-}
-
-impl Given {
-    fn from_parameters(parameters: &Parameters) -> Result<Self, QueryError> {
-        Ok(Self {
-            trial: parameters.text("trial").map(str::to_owned),
-            since: parameters.time("since")?,
-            until: parameters.time("until")?,
-            limit: parameters.number("limit")?,
-        })
-    }
-
-    fn most(&self) -> usize {
-        let most = match self.limit {
-            None => DEFAULT_CHANGES,
-            Some(0) => MOST,
-            Some(limit) => limit.min(MOST),
-        };
-        usize::try_from(most).unwrap_or(usize::MAX)
-    }
+/// Reads how many changes are wanted at most; 0 means as many as allowed.
+fn change_limit(parameters: &Parameters) -> Result<usize, ApiError> {
+    let limit = match parameters.number("limit").map_err(bad_parameter)? {
+        None => DEFAULT_CHANGES,
+        Some(0) => MAX_CHANGES,
+        Some(limit) => limit.min(MAX_CHANGES),
+    };
+    Ok(usize::try_from(limit).unwrap_or(usize::MAX))
 }

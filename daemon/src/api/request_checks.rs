@@ -1,36 +1,36 @@
-//! Request hygiene: what is refused before any handler runs.
+//! Checks the head of a request before any handler runs.
 //!
-//! The socket is for programs of this user. A browser that was tricked into
-//! talking to it through some bridge gives itself away by its headers.
+//! The socket is for programs of this user. A browser that was tricked into talking to it through
+//! some bridge reveals itself by its headers.
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use docks_proto::error::{ErrorCode, ErrorDetail};
 
-/// Largest body that is let in; no route reads one.
-const MOST_BODY_BYTES: u64 = 1 << 20;
+/// Largest accepted body; no route reads one.
+const MAX_BODY_BYTES: u64 = 1 << 20;
 
-/// Names that mean us.
-const OUR_NAMES: [&str; 2] = ["localhost", "docks"];
+/// Names by which clients may address the daemon.
+const OWN_NAMES: [&str; 2] = ["localhost", "docks"];
 
-/// A request that no handler sees.
+/// Why a request is refused before any handler runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// Status of the answer.
+    /// Status of the response.
     pub status: StatusCode,
-    /// Why.
-    pub why: &'static str,
+    /// The reason, a sentence for people.
+    pub reason: &'static str,
 }
 
 impl Refusal {
-    /// Refuses with a status and the reason.
+    /// Creates a refusal.
     #[must_use]
-    pub const fn new(status: StatusCode, why: &'static str) -> Self {
-        Self { status, why }
+    pub const fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self { status, reason }
     }
 
-    /// Refuses whoever is not the daemon's own user.
+    /// Refuses a client that is not the daemon's own user.
     #[must_use]
-    pub const fn stranger() -> Self {
+    pub const fn other_user() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
             "This socket belongs to another user.",
@@ -45,7 +45,7 @@ impl Refusal {
         } else {
             ErrorCode::InvalidRequest
         };
-        ErrorDetail::new(code, self.why)
+        ErrorDetail::new(code, self.reason)
     }
 }
 
@@ -53,36 +53,40 @@ impl Refusal {
 ///
 /// # Errors
 ///
-/// The [`Refusal`] to answer with.
+/// The [`Refusal`] to respond with.
 pub fn check(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-    const BAD: StatusCode = StatusCode::BAD_REQUEST;
-    if uri.scheme().is_some() || uri.authority().is_some() || method == Method::CONNECT {
-        let why = "The request must name a path, not another server.";
-        return Err(Refusal::new(BAD, why));
-    }
-    host(headers)?;
-    from_a_page(headers)?;
-    body(headers)
+    check_target(method, uri)?;
+    check_host(headers)?;
+    refuse_web_pages(headers)?;
+    check_body_length(headers)
 }
 
-/// Refuses what a browser sends for a page.
-pub(crate) fn from_a_page(headers: &HeaderMap) -> Result<(), Refusal> {
-    let from_a_page = headers.contains_key(header::ORIGIN)
-        || headers.contains_key(header::REFERER)
-        || headers.keys().any(|k| k.as_str().starts_with("sec-fetch-"));
-    if from_a_page {
-        let why = "Requests that come from a web page are refused.";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, why));
+/// Refuses requests that are meant for a proxy.
+pub(crate) fn check_target(method: &Method, uri: &Uri) -> Result<(), Refusal> {
+    if uri.scheme().is_some() || uri.authority().is_some() || method == Method::CONNECT {
+        let reason = "The request must name a path, not another server.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
     }
     Ok(())
 }
 
-fn host(headers: &HeaderMap) -> Result<(), Refusal> {
-    const BAD: StatusCode = StatusCode::BAD_REQUEST;
+/// Refuses what a browser sends on behalf of a web page.
+pub(crate) fn refuse_web_pages(headers: &HeaderMap) -> Result<(), Refusal> {
+    let from_web_page = headers.contains_key(header::ORIGIN)
+        || headers.contains_key(header::REFERER)
+        || headers.keys().any(|k| k.as_str().starts_with("sec-fetch-"));
+    if from_web_page {
+        let reason = "Requests from web pages are refused.";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, reason));
+    }
+    Ok(())
+}
+
+fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        let why = "The request must have exactly one Host header.";
-        return Err(Refusal::new(BAD, why));
+        let reason = "The request must have exactly one Host header.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
     };
     let host = host.to_str().unwrap_or_default();
     let name = match host.split_once(':') {
@@ -90,19 +94,19 @@ fn host(headers: &HeaderMap) -> Result<(), Refusal> {
         Some(_) => "",
         None => host,
     };
-    if OUR_NAMES.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+    if OWN_NAMES.iter().any(|own| name.eq_ignore_ascii_case(own)) {
         return Ok(());
     }
-    let why = "The Host is not ours; it must be `docks` or `localhost`.";
-    Err(Refusal::new(StatusCode::FORBIDDEN, why))
+    let reason = "The Host header must be `docks` or `localhost`.";
+    Err(Refusal::new(StatusCode::FORBIDDEN, reason))
 }
 
 /// Refuses bodies that are too long, or whose length is unclear.
-pub(crate) fn body(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn check_body_length(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // No route needs a body without a length, and two lengths in one request are an attack.
-        let why = "Bodies must come with a Content-Length and nothing else.";
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, why));
+        let reason = "A body must have a Content-Length and no Transfer-Encoding.";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
     }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(length) = lengths.next() else {
@@ -110,14 +114,14 @@ pub(crate) fn body(headers: &HeaderMap) -> Result<(), Refusal> {
     };
     let length = length.to_str().ok().and_then(|t| t.parse::<u64>().ok());
     match length {
-        Some(length) if length > MOST_BODY_BYTES => Err(Refusal::new(
+        Some(length) if length > MAX_BODY_BYTES => Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "The body is larger than 1 MiB.",
         )),
         Some(_) if lengths.next().is_none() => Ok(()),
         _ => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
-            "The Content-Length makes no sense.",
+            "The Content-Length header is not valid.",
         )),
     }
 }
@@ -127,7 +131,7 @@ mod tests {
     use super::*;
     use axum::http::{HeaderName, HeaderValue};
 
-    fn verdict(path: &str, headers: &[(&'static str, &'static str)]) -> Option<u16> {
+    fn refused_status(path: &str, headers: &[(&'static str, &'static str)]) -> Option<u16> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(
@@ -140,15 +144,19 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_names_are_a_host() {
-        for fine in [
+    fn only_our_own_names_are_accepted_as_host() {
+        for accepted in [
             "docks",
             "localhost",
             "LocalHost",
             "docks:1",
             "localhost:8080",
         ] {
-            assert_eq!(verdict("/", &[("host", fine)]), None, "{fine}");
+            assert_eq!(
+                refused_status("/", &[("host", accepted)]),
+                None,
+                "{accepted}"
+            );
         }
         for foreign in [
             "evil.example",
@@ -161,15 +169,19 @@ mod tests {
             "",
             "docks:99999",
         ] {
-            assert_eq!(verdict("/", &[("host", foreign)]), Some(403), "{foreign}");
+            assert_eq!(
+                refused_status("/", &[("host", foreign)]),
+                Some(403),
+                "{foreign}"
+            );
         }
-        assert_eq!(verdict("/", &[]), Some(400));
+        assert_eq!(refused_status("/", &[]), Some(400));
         let twice = [("host", "docks"), ("host", "docks")];
-        assert_eq!(verdict("/", &twice), Some(400));
+        assert_eq!(refused_status("/", &twice), Some(400));
     }
 
     #[test]
-    fn pages_other_servers_and_odd_bodies_are_refused() {
+    fn web_pages_proxy_requests_and_unclear_bodies_are_refused() {
         for (name, value, status) in [
             ("origin", "null", 403),
             ("referer", "http://localhost/", 403),
@@ -180,12 +192,16 @@ mod tests {
             ("content-length", "-1", 400),
         ] {
             let headers = [("host", "docks"), (name, value)];
-            assert_eq!(verdict("/v1/status", &headers), Some(status), "{name}");
+            assert_eq!(
+                refused_status("/v1/status", &headers),
+                Some(status),
+                "{name}"
+            );
         }
-        let absolute = verdict("http://docks/v1/status", &[("host", "docks")]);
+        let absolute = refused_status("http://docks/v1/status", &[("host", "docks")]);
         assert_eq!(absolute, Some(400));
         assert_eq!(
-            verdict("/", &[("host", "docks"), ("content-length", "0")]),
+            refused_status("/", &[("host", "docks"), ("content-length", "0")]),
             None
         );
     }

@@ -1,121 +1,161 @@
-//! From what is written in a path to the object that is meant.
+//! Resolves what a path or a parameter names (a full id, an exact name, a unique prefix) to an object.
 
+use docks_proto::event::ObjectKind;
 use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
-use super::revalidate::{Ask, read_through, says_not_there};
-use super::wait_for_first_sweep;
+use super::revalidate::{FreshnessRequirement, is_not_found, read_through};
+use super::wait_for_first_sweep::{is_complete, wait_for_first_sweep};
 use crate::list_response::Volatility;
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resolution, Resource, StoredObject};
 use docksd_sync::FetchKey;
 
-/// Finds a run by full id, exact name or unique prefix, asking the remote if the mirror has none.
-pub(super) async fn run(
-    source: &MirroredRemote,
+/// Finds a run by full id, exact name or unique prefix. Asks the remote if the mirror has no match.
+pub(super) async fn resolve_run(
+    remote: &MirroredRemote,
     kind: RunKind,
-    given: &str,
-    ask: Ask,
+    name: &str,
+    requirement: FreshnessRequirement,
 ) -> Result<StoredObject, ApiError> {
-    if let Some(stored) = mirrored_run(source, kind, given).await? {
-        // A name or prefix may fit rows, too, that the first sweep has yet to bring.
-        if stored.id == given || wait_for_first_sweep::is_whole(source, kind).await? {
-            return Ok(stored);
+    let policy = requirement.policy;
+    if let Some(run) = mirrored_run(remote, kind, name).await? {
+        // A name or prefix may also match rows that the first sweep has not brought yet.
+        if run.id == name || is_complete(remote, kind).await? {
+            return Ok(run);
         }
-        wait_for_first_sweep::wait(source, kind, ask.allowed).await?;
-        if let Some(stored) = mirrored_run(source, kind, given).await? {
-            return Ok(stored);
+        wait_for_first_sweep(remote, kind, policy).await?;
+        if let Some(run) = mirrored_run(remote, kind, name).await? {
+            return Ok(run);
         }
     }
-    if ask.allowed == CachePolicy::OnlyIfCached {
+    if policy == CachePolicy::OnlyIfCached {
         return Err(ApiError::NotCached);
     }
-    let want = FetchKey::Run(kind, given.to_owned());
-    match read_through(source, want, ask.not_before()).await {
+    let not_before = requirement.not_before();
+    let key = FetchKey::Run(kind, name.to_owned());
+    match read_through(remote, key, not_before).await {
         Ok(_) => {}
-        // A name or a prefix of something that the mirror has not seen yet: its list knows.
-        Err(error) if says_not_there(&error) => {
-            read_through(source, FetchKey::List(kind), ask.not_before()).await?;
-            wait_for_first_sweep::wait(source, kind, ask.allowed).await?;
+        // It may be a name or a prefix of a run that is not mirrored yet; then the list has it.
+        Err(error) if is_not_found(&error) => {
+            read_through(remote, FetchKey::List(kind), not_before).await?;
+            wait_for_first_sweep(remote, kind, policy).await?;
         }
         Err(error) => return Err(error),
     }
-    mirrored_run(source, kind, given)
+    mirrored_run(remote, kind, name)
         .await?
-        .ok_or_else(|| no_run(kind, given, None))
+        .ok_or_else(|| run_not_found(kind, name, None))
+}
+
+/// Finds a run of one of these kinds; both kinds of runs if the list is empty.
+pub(super) async fn resolve_run_of_any_kind(
+    remote: &MirroredRemote,
+    kinds: &[ObjectKind],
+    name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<(RunKind, StoredObject), ApiError> {
+    let only_runs = kinds == [ObjectKind::Run];
+    let only_evaluations = !kinds.is_empty() && !kinds.contains(&ObjectKind::Run);
+    let first = match only_runs {
+        true => RunKind::Run,
+        false => RunKind::Evaluation,
+    };
+    match resolve_run(remote, first, name, requirement).await {
+        Ok(run) => Ok((first, run)),
+        Err(ApiError::RunNotFound { .. }) if !only_runs && !only_evaluations => {
+            let run = resolve_run(remote, RunKind::Run, name, requirement).await?;
+            Ok((RunKind::Run, run))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn mirrored_run(
-    source: &MirroredRemote,
+    remote: &MirroredRemote,
     kind: RunKind,
-    given: &str,
+    name: &str,
 ) -> Result<Option<StoredObject>, ApiError> {
-    match source.mirror.resolve_run(kind, given).await? {
-        Resolution::Unique(id) => Ok(source.mirror.run(kind, &id).await?),
+    match remote.mirror.resolve_run(kind, name).await? {
+        Resolution::Unique(id) => Ok(remote.mirror.run(kind, &id).await?),
         Resolution::Ambiguous(candidates) => Err(ApiError::Ambiguous {
-            given: given.to_owned(),
+            name: name.to_owned(),
             candidates,
         }),
         Resolution::NotFound => Ok(None),
     }
 }
 
-/// Finds a trial of a run; when the mirror has none, the run's trials are asked for as a whole.
-pub(super) async fn trial(
-    source: &MirroredRemote,
+/// Finds a trial of a run. Fetches all trials of the run if the mirror has no match.
+pub(super) async fn resolve_trial(
+    remote: &MirroredRemote,
     run: &str,
-    given: &str,
-    ask: Ask,
+    name: &str,
+    requirement: FreshnessRequirement,
 ) -> Result<StoredObject, ApiError> {
-    if let Some(stored) = mirrored_trial(source, run, given).await? {
-        return Ok(stored);
+    if let Some(trial) = mirrored_trial(remote, run, name).await? {
+        return Ok(trial);
     }
-    let no_trial = || ApiError::NoTrial {
-        run: run.to_owned(),
-        given: given.to_owned(),
-    };
-    if ask.allowed == CachePolicy::OnlyIfCached {
+    if requirement.policy == CachePolicy::OnlyIfCached {
         return Err(ApiError::NotCached);
     }
-    match read_through(source, FetchKey::Trials(run.to_owned()), ask.not_before()).await {
+    let key = FetchKey::Trials(run.to_owned());
+    match read_through(remote, key, requirement.not_before()).await {
         Ok(_) => {}
-        Err(error) if says_not_there(&error) => return Err(no_trial()),
+        Err(error) if is_not_found(&error) => return Err(trial_not_found(run, name)),
         Err(error) => return Err(error),
     }
-    mirrored_trial(source, run, given)
+    mirrored_trial(remote, run, name)
         .await?
-        .ok_or_else(no_trial)
+        .ok_or_else(|| trial_not_found(run, name))
 }
 
 async fn mirrored_trial(
-    source: &MirroredRemote,
+    remote: &MirroredRemote,
     run: &str,
-    given: &str,
+    name: &str,
 ) -> Result<Option<StoredObject>, ApiError> {
-    match source.mirror.resolve_trial(run, given).await? {
-        Resolution::Unique(id) => Ok(source.mirror.trial(run, &id).await?),
+    match remote.mirror.resolve_trial(run, name).await? {
+        Resolution::Unique(id) => Ok(remote.mirror.trial(run, &id).await?),
         Resolution::Ambiguous(candidates) => Err(ApiError::Ambiguous {
-            given: given.to_owned(),
+            name: name.to_owned(),
             candidates,
         }),
         Resolution::NotFound => Ok(None),
     }
 }
 
-/// Says that there is no such run.
-pub(super) fn no_run(kind: RunKind, given: &str, gone_at: Option<UnixMs>) -> ApiError {
-    ApiError::NoRun {
+/// Returns the error for a run that does not exist, or not any more.
+pub(super) fn run_not_found(kind: RunKind, name: &str, gone_at: Option<UnixMs>) -> ApiError {
+    ApiError::RunNotFound {
         kind,
-        given: given.to_owned(),
+        name: name.to_owned(),
         gone_at,
     }
 }
 
-/// Returns what decides how soon something of this run is old.
-pub(super) fn volatility_of_run(run: &StoredObject) -> Volatility {
+/// Returns the error for a trial that does not exist.
+pub(super) fn trial_not_found(run: &str, name: &str) -> ApiError {
+    ApiError::TrialNotFound {
+        run: run.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// Turns the remote's "not found" for a run into our own error for it.
+pub(super) fn or_run_not_found(error: ApiError, kind: RunKind, name: &str) -> ApiError {
+    if is_not_found(&error) {
+        run_not_found(kind, name, None)
+    } else {
+        error
+    }
+}
+
+/// Returns whether parts of this run can still change.
+pub(super) fn volatility_of(run: &StoredObject) -> Volatility {
     match lifecycle(&run.status) {
         Lifecycle::Active => Volatility::Changing { active: true },
         Lifecycle::Terminal => Volatility::Ended(run.confirmed_at),
@@ -123,19 +163,18 @@ pub(super) fn volatility_of_run(run: &StoredObject) -> Volatility {
 }
 
 /// Returns when an object was confirmed, in the form that lists have.
-pub(super) fn confirmed(stored: &StoredObject) -> Confirmation {
+pub(super) fn confirmation_of(object: &StoredObject) -> Confirmation {
     Confirmation {
-        at: stored.confirmed_at,
+        at: object.confirmed_at,
         validator: None,
         complete: true,
     }
 }
 
-/// Tells the engine that somebody looks at a run.
-pub(super) fn touch_run(source: &MirroredRemote, kind: RunKind, run: &StoredObject) {
+/// Tells the sync engine that a client is interested in a run, if it is active.
+pub(super) fn mark_watched(remote: &MirroredRemote, kind: RunKind, run: &StoredObject) {
     if lifecycle(&run.status) == Lifecycle::Active {
-        source
-            .sync
-            .mark_watched(&Resource::Run(kind, run.id.clone()));
+        let resource = Resource::Run(kind, run.id.clone());
+        remote.sync.mark_watched(&resource);
     }
 }

@@ -1,4 +1,4 @@
-//! Answers on their way out: body, freshness, total.
+//! Builds responses: the body, its freshness, its total.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,69 +9,70 @@ use axum::response::Response;
 use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::routes;
 
-use super::revalidate::{Ask, freshness, is_too_old};
+use super::revalidate::{FreshnessRequirement, freshness_of, is_too_old};
 use crate::list_response::ListResponse;
 use crate::registry::MirroredRemote;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Sends a list that was asked before at this version of the mirror, if its age is of no matter.
-pub(super) fn ready(
-    source: &MirroredRemote,
+/// Responds with the cached list for a question, if there is one for this version of the mirror and the
+/// request accepts any age.
+pub(super) fn cached_list(
+    remote: &MirroredRemote,
     question: &str,
-    ask: Ask,
+    requirement: FreshnessRequirement,
     now: Duration,
 ) -> Option<Response> {
-    if !ask.takes_anything() {
+    if !requirement.accepts_any_age() {
         return None;
     }
-    let version = source.mirror.data_version();
-    let answer = source.lists.get(question, &version)?;
-    if is_too_old(source, &answer.confirmed, answer.volatility) {
+    let version = remote.mirror.data_version();
+    let list = remote.lists.get(question, &version)?;
+    if is_too_old(remote, &list.confirmed, list.volatility) {
         return None;
     }
-    Some(send(source, &answer, AnsweredBy::Mirror, now))
+    Some(list_response(remote, &list, AnsweredBy::Mirror, now))
 }
 
-/// Sends a list and keeps it ready.
+/// Responds with a list and caches it.
 pub(super) fn list(
-    source: &MirroredRemote,
+    remote: &MirroredRemote,
     question: &str,
-    answer: ListResponse,
-    from: AnsweredBy,
+    list: ListResponse,
+    answered_by: AnsweredBy,
     now: Duration,
 ) -> Response {
-    let answer = Arc::new(answer);
-    source.lists.insert(question, &answer);
-    send(source, &answer, from, now)
+    let list = Arc::new(list);
+    remote.lists.insert(question, &list);
+    list_response(remote, &list, answered_by, now)
 }
 
-fn send(
-    source: &MirroredRemote,
-    answer: &ListResponse,
-    from: AnsweredBy,
+fn list_response(
+    remote: &MirroredRemote,
+    list: &ListResponse,
+    answered_by: AnsweredBy,
     now: Duration,
 ) -> Response {
-    if answer.is_mark_due(now) {
-        source.sync.mark_watched(&answer.resource);
+    if list.is_mark_due(now) {
+        remote.sync.mark_watched(&list.resource);
     }
-    let mut freshness = freshness(source, &answer.confirmed, answer.volatility, from);
+    let mut freshness = freshness_of(remote, &list.confirmed, list.volatility, answered_by);
     if freshness.stale_reason.is_none() {
-        freshness.stale_reason = answer.incomplete.map(str::to_owned);
+        freshness.stale_reason = list.incomplete.map(str::to_owned);
     }
-    let mut response = Response::new(Body::from(answer.body.clone()));
+    let mut response = Response::new(Body::from(list.body.clone()));
     freshness.write_headers(response.headers_mut());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(routes::TOTAL, HeaderValue::from(answer.total));
-    if let Some(seen) = answer.status_seen {
+    headers.insert(routes::TOTAL, HeaderValue::from(list.total));
+    if let Some(seen) = list.status_seen {
         let seen = if seen { "true" } else { "false" };
         headers.insert(routes::STATUS_SEEN, HeaderValue::from_static(seen));
     }
     response
 }
 
-/// Sends one object as the remote sent it.
+/// Responds with one object as the remote sent it.
 pub(super) fn object(text: String, freshness: &Freshness) -> Response {
     let mut response = Response::new(Body::from(text));
     freshness.write_headers(response.headers_mut());

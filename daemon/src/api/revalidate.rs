@@ -1,4 +1,4 @@
-//! How fresh an answer has to be, and getting it there.
+//! Decides whether the mirror is fresh enough for a request, and asks the remote if it is not.
 
 use std::time::Duration;
 
@@ -13,160 +13,162 @@ use docksd_remote::FaultClass;
 use docksd_sync::{FetchKey, SyncError};
 
 /// How long a request waits for the remote: as long as the public Python client.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long it waits when there is an answer, which is only too old to be given unasked.
-const SHORT_PATIENCE: Duration = Duration::from_secs(10);
-/// An answer beyond this age is not given unless it is asked for.
-const TOO_OLD: Duration = Duration::from_secs(7 * 86_400);
-/// What has ended is confirmed by the hourly sweep; two missed ones make it old.
-const ENDED_BOUND: Duration = Duration::from_secs(2 * 3_600 + 600);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it waits when the mirror has an answer that is only too old to be sent by default.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
+/// An older answer is sent only if the request accepts it explicitly.
+const MAX_DEFAULT_AGE: Duration = Duration::from_secs(7 * 86_400);
+/// The hourly sweep confirms what has ended; after two missed ones it is stale.
+const ENDED_STALE_AFTER: Duration = Duration::from_secs(2 * 3_600 + 600);
 
-/// What one request asks for.
+/// How fresh the response to a request must be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ask {
-    /// How old the answer may be.
-    pub(super) allowed: CachePolicy,
-    /// When the request began.
-    pub(super) began: UnixMs,
+pub(super) struct FreshnessRequirement {
+    /// How old the response may be.
+    pub(super) policy: CachePolicy,
+    /// When the request arrived.
+    pub(super) received_at: UnixMs,
 }
 
-impl Ask {
-    /// Tells whether the mirror answers without a look at the answer's age.
-    pub(super) fn takes_anything(&self) -> bool {
+impl FreshnessRequirement {
+    /// Whether the mirror may answer regardless of the answer's age.
+    pub(super) fn accepts_any_age(&self) -> bool {
         matches!(
-            self.allowed,
+            self.policy,
             CachePolicy::Default | CachePolicy::OnlyIfCached
         )
     }
 
-    /// Returns when a request must have begun whose answer will do: whoever does not ask for a
-    /// fresh one shares the request that is under way.
+    /// Returns the earliest start of a fetch whose result is acceptable. A request that does not
+    /// require a fresh answer shares a fetch that is already under way.
     pub(super) fn not_before(&self) -> UnixMs {
-        if self.takes_anything() {
+        if self.accepts_any_age() {
             UnixMs(0)
         } else {
-            self.began
+            self.received_at
         }
     }
 }
 
-/// Makes the mirror's state of `want` good enough for `ask`; tells whether the remote was asked.
+/// Makes the mirror's copy of `key` fresh enough for the request. Returns who answered.
 ///
-/// `confirmed` is when the mirror's state was confirmed, `None` when it has none.
-pub(super) async fn freshen(
-    source: &MirroredRemote,
-    want: FetchKey,
+/// `confirmed` says when the remote last confirmed the mirror's copy; `None` if there is no copy.
+pub(super) async fn revalidate(
+    remote: &MirroredRemote,
+    key: FetchKey,
     confirmed: Option<&Confirmation>,
     volatility: Volatility,
-    ask: Ask,
+    requirement: FreshnessRequirement,
 ) -> Result<AnsweredBy, ApiError> {
-    let age = |confirmed| source.sync.freshness(Some(confirmed), false).age;
-    match (ask.allowed, confirmed) {
+    let age = |confirmed| remote.sync.freshness(Some(confirmed), false).age;
+    let received_at = requirement.received_at;
+    match (requirement.policy, confirmed) {
         (CachePolicy::OnlyIfCached, None) => Err(ApiError::NotCached),
         (CachePolicy::OnlyIfCached, Some(_)) => Ok(AnsweredBy::Mirror),
-        (CachePolicy::NoCache, _) => met(source, want, ask.began).await,
-        (CachePolicy::MaxAge(most), Some(confirmed)) if age(confirmed) <= most => {
+        (CachePolicy::NoCache, _) => fetch_fresh(remote, key, received_at).await,
+        (CachePolicy::MaxAge(max), Some(confirmed)) if age(confirmed) <= max => {
             Ok(AnsweredBy::Mirror)
         }
-        (CachePolicy::MaxAge(most), _) => met(source, want, ask.began.minus(most)).await,
-        (CachePolicy::Default, None) => read_through(source, want, UnixMs(0)).await,
+        (CachePolicy::MaxAge(max), _) => fetch_fresh(remote, key, received_at.minus(max)).await,
+        (CachePolicy::Default, None) => read_through(remote, key, UnixMs(0)).await,
         (CachePolicy::Default, Some(confirmed)) => {
-            if !is_too_old(source, confirmed, volatility) {
+            if !is_too_old(remote, confirmed, volatility) {
                 return Ok(AnsweredBy::Mirror);
             }
-            let since = ask.began.minus(TOO_OLD);
-            wait(source, want, since, SHORT_PATIENCE)
+            let since = received_at.minus(MAX_DEFAULT_AGE);
+            fetch(remote, key, since, REFRESH_TIMEOUT)
                 .await
                 .map_err(|failed| match failed {
                     Some(error) => ApiError::Sync(error),
-                    None => ApiError::TooSlow(SHORT_PATIENCE),
+                    None => ApiError::TooSlow(REFRESH_TIMEOUT),
                 })
         }
     }
 }
 
-/// Asks the remote for what the mirror does not have, once for all who wait.
+/// Fetches what the mirror does not have, once for all requests that wait for it.
 pub(super) async fn read_through(
-    source: &MirroredRemote,
-    want: FetchKey,
+    remote: &MirroredRemote,
+    key: FetchKey,
     not_before: UnixMs,
 ) -> Result<AnsweredBy, ApiError> {
-    wait(source, want, not_before, PATIENCE)
+    fetch(remote, key, not_before, FETCH_TIMEOUT)
         .await
         .map_err(|failed| match failed {
             Some(error) => ApiError::Sync(error),
-            None => ApiError::TooSlow(PATIENCE),
+            None => ApiError::TooSlow(FETCH_TIMEOUT),
         })
 }
 
-async fn met(
-    source: &MirroredRemote,
-    want: FetchKey,
+/// Fetches for a request that requires a fresh answer.
+async fn fetch_fresh(
+    remote: &MirroredRemote,
+    key: FetchKey,
     not_before: UnixMs,
 ) -> Result<AnsweredBy, ApiError> {
-    wait(source, want, not_before, PATIENCE)
+    fetch(remote, key, not_before, FETCH_TIMEOUT)
         .await
         .map_err(|failed| match failed {
-            Some(error) => ApiError::Unmet(error),
-            None => ApiError::UnmetInTime(PATIENCE),
+            Some(error) => ApiError::FreshnessUnmet(error),
+            None => ApiError::FreshnessTimedOut(FETCH_TIMEOUT),
         })
 }
 
-async fn wait(
-    source: &MirroredRemote,
-    want: FetchKey,
+/// Fails with `None` if the remote takes longer than `limit`.
+async fn fetch(
+    remote: &MirroredRemote,
+    key: FetchKey,
     not_before: UnixMs,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<AnsweredBy, Option<SyncError>> {
-    match tokio::time::timeout(patience, source.sync.refresh(want, not_before)).await {
+    match tokio::time::timeout(limit, remote.sync.refresh(key, not_before)).await {
         Ok(Ok(_)) => Ok(AnsweredBy::Remote),
         Ok(Err(error)) => Err(Some(error)),
         Err(_) => Err(None),
     }
 }
 
-/// Tells whether an answer is so old that it is given only to those who ask for it.
+/// Whether an answer is so old that it is not sent by default.
 pub(super) fn is_too_old(
-    source: &MirroredRemote,
+    remote: &MirroredRemote,
     confirmed: &Confirmation,
     volatility: Volatility,
 ) -> bool {
-    let at = latest(confirmed, volatility);
-    source.sync.freshness(Some(&at), false).age > TOO_OLD
+    let proof = latest_proof(confirmed, volatility);
+    remote.sync.freshness(Some(&proof), false).age > MAX_DEFAULT_AGE
 }
 
-/// Says how old an answer is.
-pub(super) fn freshness(
-    source: &MirroredRemote,
+/// Returns the freshness of an answer.
+pub(super) fn freshness_of(
+    remote: &MirroredRemote,
     confirmed: &Confirmation,
     volatility: Volatility,
-    from: AnsweredBy,
+    answered_by: AnsweredBy,
 ) -> Freshness {
     let active = volatility == Volatility::Changing { active: true };
-    let mut freshness = source.sync.freshness(Some(confirmed), active);
+    let mut freshness = remote.sync.freshness(Some(confirmed), active);
     if let Volatility::Ended(_) = volatility {
-        let proof = source
-            .sync
-            .freshness(Some(&latest(confirmed, volatility)), false);
-        freshness.stale_reason = proof.stale_reason.filter(|_| proof.age > ENDED_BOUND);
+        let proof = latest_proof(confirmed, volatility);
+        let proof = remote.sync.freshness(Some(&proof), false);
+        freshness.stale_reason = proof.stale_reason.filter(|_| proof.age > ENDED_STALE_AFTER);
     }
-    freshness.answered_by = from;
+    freshness.answered_by = answered_by;
     freshness
 }
 
-/// What has ended changes no more: it is as good as the last proof that it has ended.
-fn latest(confirmed: &Confirmation, volatility: Volatility) -> Confirmation {
+/// Something that has ended does not change any more, so the last confirmation of its end counts.
+fn latest_proof(confirmed: &Confirmation, volatility: Volatility) -> Confirmation {
     let mut latest = confirmed.clone();
-    if let Volatility::Ended(seen) = volatility {
-        latest.at = latest.at.max(seen);
+    if let Volatility::Ended(end_confirmed_at) = volatility {
+        latest.at = latest.at.max(end_confirmed_at);
     }
     latest
 }
 
-/// Tells whether the remote said that what was asked for is not there.
-pub(super) fn says_not_there(error: &ApiError) -> bool {
+/// Whether the remote answered that the requested object does not exist.
+pub(super) fn is_not_found(error: &ApiError) -> bool {
     match error {
-        ApiError::Sync(error) | ApiError::Unmet(error) => {
+        ApiError::Sync(error) | ApiError::FreshnessUnmet(error) => {
             error.class() == Some(FaultClass::NotFound)
         }
         _ => false,

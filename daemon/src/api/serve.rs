@@ -1,4 +1,4 @@
-//! The socket: accepting, knowing who connects, and ending without cutting anybody off.
+//! The socket: accepts connections, checks which user connects, and shuts down without cutting off requests.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,90 +15,92 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::{Routes, Service, answer, refuse_stranger, router};
+use super::Service;
+use super::router::{Routes, refuse_other_user, respond, socket_routes};
 use crate::instance::{Instance, Ownership};
 use crate::shutdown::ShutdownSignal;
 
 /// Connections at once; further ones wait in the system's queue.
-const MOST_CONNECTIONS: u64 = 4_096;
-/// Time for the head of a request, and for a kept connection to ask again.
-const HEAD_TAKES: Duration = Duration::from_secs(20);
-/// Bytes of a head at most.
-const HEAD_BYTES: usize = 64 << 10;
-/// How often we look whether our socket is still ours.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// Time that requests under way get to finish when we end.
-const FINISH_TAKES: Duration = Duration::from_secs(4);
+const MAX_CONNECTIONS: u64 = 4_096;
+/// Time for the head of a request, and for the next request on a kept connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// Largest head of a request.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// How often to check whether the socket is still ours.
+const OWNERSHIP_CHECK_INTERVAL: Duration = Duration::from_secs(3);
+/// Time for requests under way to finish at shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Serves until the end is asked for, then lets requests under way finish.
+/// Serves until the shutdown is requested, then lets requests under way finish.
 ///
-/// The socket's name is gone when this returns.
+/// The socket's file is removed when this returns.
 pub async fn serve(
     service: Arc<Service>,
     instance: &mut Instance,
     mut listener: UnixListener,
     shutdown: &ShutdownSignal,
 ) {
-    let router = router(Arc::clone(&service));
-    let places = Arc::new(Semaphore::new(most_connections()));
+    let routes = socket_routes(Arc::clone(&service));
+    let slots = Arc::new(Semaphore::new(max_connections()));
     let mut connections = JoinSet::new();
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ownership_check = interval(OWNERSHIP_CHECK_INTERVAL);
+    ownership_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
         };
         tokio::select! {
-            (place, accepted) = accepted => match accepted {
+            (slot, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let connection = converse(stream, Arc::clone(&service), router.clone(), shutdown.clone());
+                    let (service, routes) = (Arc::clone(&service), routes.clone());
+                    let connection = serve_connection(stream, service, routes, shutdown.clone());
                     connections.spawn(async move {
                         connection.await;
-                        drop(place);
+                        drop(slot);
                     });
                 }
-                Err(error) => pause_after(&error).await,
+                Err(error) => pause_after_accept_error(&error).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            _ = look.tick() => match instance.ownership() {
+            _ = ownership_check.tick() => match instance.ownership() {
                 Ownership::Intact => {}
                 Ownership::SocketRemoved => match instance.rebind() {
-                    Ok(again) => {
+                    Ok(rebound) => {
                         tracing::warn!("the socket was removed; listening again");
-                        listener = again;
+                        listener = rebound;
                     }
                     Err(error) => shutdown.request(&docks_proto::error::error_chain(&error)),
                 },
-                Ownership::Lost(why) => shutdown.request(why),
+                Ownership::Lost(reason) => shutdown.request(reason),
             },
             () = shutdown.requested() => break,
         }
     }
-    // Out of the way first, so that nobody connects to a daemon that will not answer.
+    // First, so that no client connects to a daemon that will not answer.
     instance.remove_socket();
     drop(listener);
     let finish = async { while connections.join_next().await.is_some() {} };
-    if timeout(FINISH_TAKES, finish).await.is_err() {
+    if timeout(DRAIN_TIMEOUT, finish).await.is_err() {
         tracing::warn!("requests under way were cut off");
     }
 }
 
-/// Leaves half of the files that we may open to mirrors, remotes and logs.
-fn most_connections() -> usize {
+/// Leaves half of the files that this process may open to mirrors, remotes and logs.
+fn max_connections() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let half = limit.map_or(MOST_CONNECTIONS, |limit| limit / 2);
-    usize::try_from(half.clamp(4, MOST_CONNECTIONS)).unwrap_or(4)
+    let half = limit.map_or(MAX_CONNECTIONS, |limit| limit / 2);
+    usize::try_from(half.clamp(4, MAX_CONNECTIONS)).unwrap_or(4)
 }
 
-/// Returns places for those who watch: most of the connections, but never all, so that everybody
-/// else is answered however many watch.
-pub(crate) fn watching() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(most_connections() * 3 / 4))
+/// Returns the limit of clients that watch: most of the connections but never all, so that other
+/// requests are answered however many clients watch.
+pub(crate) fn watcher_slots() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(max_connections() * 3 / 4))
 }
 
-/// Waits a little where trying again at once would only fail again (no files left).
-pub(crate) async fn pause_after(error: &io::Error) {
+/// Waits a little where accepting again at once would only fail again (no files left).
+pub(crate) async fn pause_after_accept_error(error: &io::Error) {
     let transient = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted];
     if !transient.contains(&error.kind()) {
         tracing::error!(%error, "could not accept a connection");
@@ -106,8 +108,8 @@ pub(crate) async fn pause_after(error: &io::Error) {
     }
 }
 
-/// Tells whether the other side acts as our own user: not even root speaks for another.
-fn is_ours(stream: &UnixStream) -> bool {
+/// Whether the client runs as our own user; not even root may act for another user.
+fn is_own_user(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
     match stream.peer_cred() {
         Ok(peer) if peer.uid() == own => true,
@@ -122,40 +124,40 @@ fn is_ours(stream: &UnixStream) -> bool {
     }
 }
 
-async fn converse(
+async fn serve_connection(
     stream: UnixStream,
     service: Arc<Service>,
     routes: Routes,
     shutdown: ShutdownSignal,
 ) {
-    let ours = is_ours(&stream);
-    let respond = service_fn(move |request: hyper::Request<Incoming>| {
+    let own_user = is_own_user(&stream);
+    let handler = service_fn(move |request: hyper::Request<Incoming>| {
         let (service, routes) = (Arc::clone(&service), routes.clone());
         async move {
-            let response = if ours {
-                answer(&service, &routes, request.map(Body::new)).await
+            let response = if own_user {
+                respond(&service, &routes, request.map(Body::new)).await
             } else {
-                refuse_stranger()
+                refuse_other_user()
             };
             Ok::<_, Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TAKES)
-        .max_buf_size(HEAD_BYTES)
-        // A client that has said all it has to say may still want to hear.
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        // A client may close its sending side and still read the response.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), respond);
+        .serve_connection(TokioIo::new(stream), handler);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
         () = shutdown.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
-    if let Err(error) = ended {
+    if let Err(error) = result {
         tracing::debug!(%error, "a connection broke");
     }
 }

@@ -1,24 +1,22 @@
-//! Statuses that nothing has now: whether they are words of this remote at all.
+//! Tells a misspelt status from one that no object has at the moment.
 
 use docks_proto::query::ListQuery;
 
 use crate::registry::MirroredRemote;
 use docksd_mirror::{MirrorError, StatusScope};
 
-/// Tells whether each status of an empty answer's question was ever seen; `None` where that
-/// was not the question.
-///
-/// A client then knows a word that is misspelt from one that fits nothing at the moment.
-pub(super) async fn seen(
-    source: &MirroredRemote,
-    of: StatusScope,
+/// For an empty list that was filtered by status: whether each of these statuses was ever seen on this
+/// remote. `None` for other lists.
+pub(super) async fn all_statuses_seen(
+    remote: &MirroredRemote,
+    scope: StatusScope,
     query: &ListQuery,
     total: u64,
 ) -> Result<Option<bool>, MirrorError> {
     if total > 0 || query.status.is_empty() {
         return Ok(None);
     }
-    let known = source.mirror.seen_statuses(of).await?;
-    let is_known = |asked: &String| known.iter().any(|k| k.eq_ignore_ascii_case(asked));
+    let known = remote.mirror.seen_statuses(scope).await?;
+    let is_known = |status: &String| known.iter().any(|k| k.eq_ignore_ascii_case(status));
     Ok(Some(query.status.iter().all(is_known)))
 }

@@ -10,54 +10,50 @@ use docks_proto::query::{ListKind, ListQuery};
 use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
-use super::extract::Ids;
-use super::resolve_id;
-use super::revalidate::{self, freshen};
-use super::run::question;
-use super::{Service, respond, status_seen};
+use super::extract::PathIds;
+use super::resolve_id::{
+    self, or_run_not_found, resolve_run, resolve_trial, run_not_found, trial_not_found,
+};
+use super::revalidate::{FreshnessRequirement, freshness_of, is_not_found, revalidate};
+use super::run::cache_key;
+use super::status_seen::all_statuses_seen;
+use super::{Service, respond};
 use crate::list_response::ListResponse;
-use docksd_mirror::{Resource, StatusScope};
+use crate::registry::MirroredRemote;
+use docksd_mirror::{Resource, StatusScope, StoredObject};
 use docksd_sync::FetchKey;
 
-/// All trials, when nobody says how many.
-const ALL: u64 = 0;
+/// By default all trials are returned.
+const DEFAULT_LIMIT: u64 = 0;
 
 /// `GET /tenants/{tenant}/harbor/runs/{id}/trials`
 pub(super) async fn list(
     State(service): State<Arc<Service>>,
-    Ids((tenant, given)): Ids<(String, String)>,
+    PathIds((tenant, run_name)): PathIds<(String, String)>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let source = service.source(&headers, Some(&tenant)).await?;
-    let ask = service.ask(&headers);
-    let question = question(&uri);
-    if let Some(response) = respond::ready(&source, question, ask, service.monotonic()) {
+    let remote = service.open_remote(&headers, Some(&tenant)).await?;
+    let requirement = service.freshness_requirement(&headers);
+    let question = cache_key(&uri);
+    let now = service.monotonic_time();
+    if let Some(response) = respond::cached_list(&remote, question, requirement, now) {
         return Ok(response);
     }
-    let query = ListQuery::parse(ListKind::Trials, uri.query().unwrap_or(""), ALL)?;
-    let run = resolve_id::run(&source, RunKind::Evaluation, &given, ask).await?;
-    if run.gone_at.is_some() {
-        return Err(resolve_id::no_run(RunKind::Evaluation, &given, run.gone_at));
-    }
-    let volatility = resolve_id::volatility_of_run(&run);
+    let query = ListQuery::parse(ListKind::Trials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
+    let run = existing_run(&remote, &run_name, requirement).await?;
+    let volatility = resolve_id::volatility_of(&run);
     let resource = Resource::Trials(run.id.clone());
-    let confirmed = source.mirror.confirmation(&resource).await?;
-    let want = FetchKey::Trials(run.id.clone());
-    let from = freshen(&source, want, confirmed.as_ref(), volatility, ask)
+    let confirmed = remote.mirror.confirmation(&resource).await?;
+    let key = FetchKey::Trials(run.id.clone());
+    let answered_by = revalidate(&remote, key, confirmed.as_ref(), volatility, requirement)
         .await
-        .map_err(|error| {
-            if revalidate::says_not_there(&error) {
-                resolve_id::no_run(RunKind::Evaluation, &given, None)
-            } else {
-                error
-            }
-        })?;
-    let version = source.mirror.data_version();
-    let listing = source.mirror.list_trials(&run.id, &query).await?;
+        .map_err(|error| or_run_not_found(error, RunKind::Evaluation, &run_name))?;
+    let version = remote.mirror.data_version();
+    let listing = remote.mirror.list_trials(&run.id, &query).await?;
     let listing = listing.ok_or(ApiError::NotCached)?;
     let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
-    let seen = status_seen::seen(&source, StatusScope::Trials, &query, listing.total).await?;
+    let seen = all_statuses_seen(&remote, StatusScope::Trials, &query, listing.total).await?;
     let list = ListResponse::new(
         version,
         (listing.body, listing.total),
@@ -66,61 +62,69 @@ pub(super) async fn list(
         volatility,
     )
     .with_status_seen(seen);
-    let now = service.monotonic();
-    Ok(respond::list(&source, question, list, from, now))
+    let now = service.monotonic_time();
+    Ok(respond::list(&remote, question, list, answered_by, now))
 }
 
 /// `GET /tenants/{tenant}/harbor/runs/{id}/trials/{trial}`
 pub(super) async fn get(
     State(service): State<Arc<Service>>,
-    Ids((tenant, given_run, given)): Ids<(String, String, String)>,
+    PathIds((tenant, run_name, name)): PathIds<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let source = service.source(&headers, Some(&tenant)).await?;
-    let ask = service.ask(&headers);
-    let run = resolve_id::run(&source, RunKind::Evaluation, &given_run, ask).await?;
-    if run.gone_at.is_some() {
-        return Err(resolve_id::no_run(
-            RunKind::Evaluation,
-            &given_run,
-            run.gone_at,
-        ));
-    }
-    let no_trial = || ApiError::NoTrial {
-        run: run.id.clone(),
-        given: given.clone(),
-    };
-    let mut stored = resolve_id::trial(&source, &run.id, &given, ask).await?;
-    let volatility = resolve_id::volatility_of_run(&run);
-    let mut from = AnsweredBy::Remote;
-    if stored.confirmed_at < ask.began {
-        let want = FetchKey::Trial {
+    let remote = service.open_remote(&headers, Some(&tenant)).await?;
+    let requirement = service.freshness_requirement(&headers);
+    let run = existing_run(&remote, &run_name, requirement).await?;
+    let mut trial = resolve_trial(&remote, &run.id, &name, requirement).await?;
+    let volatility = resolve_id::volatility_of(&run);
+    let mut answered_by = AnsweredBy::Remote;
+    if trial.confirmed_at < requirement.received_at {
+        let key = FetchKey::Trial {
             run: run.id.clone(),
-            trial: stored.id.clone(),
+            trial: trial.id.clone(),
         };
-        let confirmed = resolve_id::confirmed(&stored);
-        // An answer that takes back an end is believed when it is given twice.
+        let confirmed = resolve_id::confirmation_of(&trial);
+        // The mirror accepts terminal → active only after two consecutive answers.
         for _ in 0..2 {
-            from = freshen(&source, want.clone(), Some(&confirmed), volatility, ask)
-                .await
-                .map_err(|error| {
-                    if revalidate::says_not_there(&error) {
-                        no_trial()
-                    } else {
-                        error
-                    }
-                })?;
-            if from == AnsweredBy::Remote {
-                let again = source.mirror.trial(&run.id, &stored.id).await?;
-                stored = again.ok_or_else(no_trial)?;
+            answered_by = revalidate(
+                &remote,
+                key.clone(),
+                Some(&confirmed),
+                volatility,
+                requirement,
+            )
+            .await
+            .map_err(|error| {
+                if is_not_found(&error) {
+                    trial_not_found(&run.id, &name)
+                } else {
+                    error
+                }
+            })?;
+            if answered_by == AnsweredBy::Remote {
+                let reread = remote.mirror.trial(&run.id, &trial.id).await?;
+                trial = reread.ok_or_else(|| trial_not_found(&run.id, &name))?;
             }
-            if ask.takes_anything() || stored.confirmed_at > confirmed.at {
+            if requirement.accepts_any_age() || trial.confirmed_at > confirmed.at {
                 break;
             }
         }
     }
-    source.sync.mark_watched(&Resource::Trials(run.id.clone()));
-    let freshness =
-        revalidate::freshness(&source, &resolve_id::confirmed(&stored), volatility, from);
-    Ok(respond::object(stored.text, &freshness))
+    remote.sync.mark_watched(&Resource::Trials(run.id.clone()));
+    let confirmed = resolve_id::confirmation_of(&trial);
+    let freshness = freshness_of(&remote, &confirmed, volatility, answered_by);
+    Ok(respond::object(trial.text, &freshness))
+}
+
+/// Finds an evaluation run that the remote still has.
+async fn existing_run(
+    remote: &MirroredRemote,
+    name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<StoredObject, ApiError> {
+    let run = resolve_run(remote, RunKind::Evaluation, name, requirement).await?;
+    match run.gone_at {
+        Some(_) => Err(run_not_found(RunKind::Evaluation, name, run.gone_at)),
+        None => Ok(run),
+    }
 }

@@ -1,8 +1,8 @@
-//! Whether the mirror has all rows that a question is about.
+//! Waits for the first sweep where a request needs all rows of a list.
 //!
-//! The first contact brings the newest rows, which answers most questions at
-//! once. A filter, another order or a prefix asks about all of them, and waits
-//! for the first sweep; when it must not or cannot wait, the answer says so.
+//! The first fetch brings the newest rows, which is enough for most requests. A filter, another order or a
+//! prefix of an id needs all rows, so it waits for the first sweep to finish. If it may not wait, or
+//! the sweep takes too long, the response says that rows may be missing.
 
 use std::time::Duration;
 
@@ -15,69 +15,69 @@ use super::error::ApiError;
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Listing, Resource};
 
-/// How long a question waits for the first sweep; after that what is there is better.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How often it looks; a sweep has no one moment that could be waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Up to this length a list is looked through for something that has not ended.
-const LOOKED_THROUGH: u64 = 200;
+/// How long a request waits for the first sweep; after that it gets the rows that there are.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often to check; a sweep completes one list after the other, without a signal for each.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// Longer lists are not searched for active runs.
+const MAX_ROWS_SEARCHED: u64 = 200;
 
-/// Tells whether rows that belong into the answer may not be in the mirror yet.
-pub(super) fn lacks_rows(query: &ListQuery, listing: &Listing) -> bool {
-    let whole = listing.confirmation.as_ref().is_some_and(|c| c.complete);
+/// Whether rows that belong in the response may be missing from the mirror.
+pub(super) fn may_lack_rows(query: &ListQuery, listing: &Listing) -> bool {
+    let complete = listing.confirmation.as_ref().is_some_and(|c| c.complete);
     let newest_only = !query.has_filters()
         && query.sort.is_none()
         && query.limit != 0
         && query.offset.saturating_add(query.limit) <= listing.total;
-    !whole && !newest_only
+    !complete && !newest_only
 }
 
-/// Waits until the mirror holds the whole list, or it is clear that it will not soon.
+/// Waits until the mirror has the whole list, or until that cannot be expected soon.
 ///
-/// Returns whether something may have changed.
-pub(super) async fn wait(
-    source: &MirroredRemote,
+/// Returns whether the mirror may have changed meanwhile.
+pub(super) async fn wait_for_first_sweep(
+    remote: &MirroredRemote,
     kind: RunKind,
-    allowed: CachePolicy,
+    policy: CachePolicy,
 ) -> Result<bool, ApiError> {
-    if allowed == CachePolicy::OnlyIfCached {
+    if policy == CachePolicy::OnlyIfCached {
         return Ok(false);
     }
-    let look = async {
-        while !is_whole(source, kind).await? && first_sweep_goes_on(source) {
-            tokio::time::sleep(LOOK_EVERY).await;
+    let completed = async {
+        while !is_complete(remote, kind).await? && is_first_sweep_running(remote) {
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
         Ok::<(), ApiError>(())
     };
-    tokio::time::timeout(PATIENCE, look)
+    tokio::time::timeout(WAIT_TIMEOUT, completed)
         .await
         .unwrap_or(Ok(()))?;
     Ok(true)
 }
 
-/// Tells whether a sweep brought all rows of a list.
-pub(super) async fn is_whole(source: &MirroredRemote, kind: RunKind) -> Result<bool, ApiError> {
-    let confirmed = source.mirror.confirmation(&Resource::List(kind)).await?;
+/// Whether a sweep has brought all rows of a list.
+pub(super) async fn is_complete(remote: &MirroredRemote, kind: RunKind) -> Result<bool, ApiError> {
+    let confirmed = remote.mirror.confirmation(&Resource::List(kind)).await?;
     Ok(confirmed.is_some_and(|c| c.complete))
 }
 
-fn first_sweep_goes_on(source: &MirroredRemote) -> bool {
-    let health = source.sync.health();
+fn is_first_sweep_running(remote: &MirroredRemote) -> bool {
+    let health = remote.sync.health();
     health.last_sweep.is_none() && health.circuit == "closed"
 }
 
-/// Says why rows may be missing.
-pub(super) fn why(source: &MirroredRemote) -> &'static str {
-    if source.sync.health().last_sweep.is_none() {
-        "the first full sync has not ended, so rows may be missing"
+/// Returns why rows may be missing.
+pub(super) fn incomplete_reason(remote: &MirroredRemote) -> &'static str {
+    if remote.sync.health().last_sweep.is_none() {
+        "the first full sync is not finished, so rows may be missing"
     } else {
-        "the remote does not show its whole list, so old rows may be missing"
+        "the remote does not return its whole list, so older rows may be missing"
     }
 }
 
-/// Tells whether a list shows something that has not ended; a long one is not looked through.
-pub(super) fn shows_active(listing: &Listing) -> bool {
-    listing.returned <= LOOKED_THROUGH
+/// Whether a list contains an active run; long lists are not searched.
+pub(super) fn contains_active(listing: &Listing) -> bool {
+    listing.returned <= MAX_ROWS_SEARCHED
         && parse_list(&listing.body).is_ok_and(|list| {
             let mut statuses = list
                 .objects

@@ -1,4 +1,4 @@
-//! Files below the jobs directory, opened without following any link, and sent in parts.
+//! Files below the jobs directory, opened without following links, and sent in chunks.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -6,25 +6,25 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use axum::http::HeaderValue;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use headers::ETag;
 use rustix::fs::{FileType, Stat};
 
-/// Bytes that are read at once.
+/// How much is read at once.
 const CHUNK_BYTES: u64 = 128 << 10;
 
-/// A file that is there.
+/// An open file.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct ArtifactFile {
     file: File,
     /// Its size when it was opened; what is appended later is not sent.
     pub(super) size_bytes: u64,
-    /// A strong validator: the same only for the same file with the same time and size.
-    pub(super) tag: HeaderValue,
+    /// A strong validator: the same only for the same file with the same modification time and size.
+    pub(super) etag: ETag,
 }
 
-/// Reads the path below the directory out of a percent-encoded one; `None` where it leaves it.
+/// Decodes a percent-encoded path below the jobs directory; `None` if it could leave the directory.
 pub(super) fn path_below(encoded: &str) -> Option<PathBuf> {
     let mut path = PathBuf::new();
     for segment in encoded.split('/') {
@@ -47,32 +47,32 @@ pub(super) fn path_below(encoded: &str) -> Option<PathBuf> {
 ///
 /// # Errors
 ///
-/// The system's reason; a link anywhere on the way is one, and so is what is no regular file.
-pub(super) fn open_below(root: &Path, below: &Path) -> io::Result<Opened> {
+/// The error of the system. A link anywhere in the path is one, and so is anything but a regular file.
+pub(super) fn open_below(root: &Path, below: &Path) -> io::Result<ArtifactFile> {
     let file = docks_artifacts::source::file::walk(root, below)?;
     let stat = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(io::ErrorKind::NotFound.into());
     }
-    Ok(Opened {
+    Ok(ArtifactFile {
         file: File::from(file),
         size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
-        tag: tag(&stat),
+        etag: etag(&stat),
     })
 }
 
-fn tag(stat: &Stat) -> HeaderValue {
+fn etag(stat: &Stat) -> ETag {
     let text = format!(
         "\"{:x}-{:x}.{:x}-{:x}\"",
         stat.st_ino, stat.st_mtime, stat.st_mtime_nsec, stat.st_size
     );
-    HeaderValue::from_str(&text).expect("digits are ASCII")
+    text.parse().expect("digits in quotes are an entity tag")
 }
 
-impl Opened {
-    /// Streams a part of the file; one that has become shorter meanwhile is an error, so that
-    /// nobody takes what arrived for the whole.
-    pub(super) fn part(
+impl ArtifactFile {
+    /// Streams a part of the file. If the file has become shorter meanwhile the stream fails, so that the client
+    /// does not take what has arrived for the whole part.
+    pub(super) fn stream(
         self,
         first: u64,
         count: u64,
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_links_nor_anything_but_files_are_opened() {
+    fn only_regular_files_outside_of_links_are_opened() {
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("secret"), "s").unwrap();
         let root = tempfile::tempdir().unwrap();
@@ -155,13 +155,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_is_that_part_and_a_cut_file_is_an_error() {
+    async fn a_part_is_exactly_that_part_and_a_truncated_file_is_an_error() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("file");
         let content: Vec<u8> = (0..300_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         fs::write(&path, &content).unwrap();
         let open = || open_below(root.path(), Path::new("file")).unwrap();
-        let got: Vec<Bytes> = open().part(5, 200_000).try_collect().await.unwrap();
+        let got: Vec<Bytes> = open().stream(5, 200_000).try_collect().await.unwrap();
         assert_eq!(got.concat(), content[5..200_005]);
         let opened = open();
         fs::File::options()
@@ -172,7 +172,7 @@ mod tests {
             .unwrap();
         assert!(
             opened
-                .part(0, 300_000)
+                .stream(0, 300_000)
                 .try_collect::<Vec<_>>()
                 .await
                 .is_err()

@@ -1,42 +1,36 @@
-//! What `status` says of a hub.
+//! What `docks daemon status` shows of a hub.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use docks_proto::status::HubStatus;
 
-use super::Hub;
-
-/// What a hub is and how much it is asked.
+/// What a hub shares, and how much it is used.
 #[derive(Debug, Default)]
-pub struct Counts {
-    address: String,
-    location: String,
-    token: bool,
-    read_only: bool,
+pub struct HubCounters {
+    /// Where it listens, with the scheme.
+    pub(super) address: String,
+    /// The jobs directory, for people.
+    pub(super) location: String,
+    /// Whether it requires a token.
+    pub(super) token: bool,
+    /// Whether it only reads.
+    pub(super) read_only: bool,
+    /// Open connections.
     pub(super) connections: AtomicU64,
+    /// Requests with the token since the start.
     pub(super) requests: AtomicU64,
+    /// Those of them that were answered with 304.
     pub(super) not_modified: AtomicU64,
 }
 
-impl Counts {
-    /// Starts from nothing.
-    pub(super) fn new(hub: &Hub) -> Self {
-        Self {
-            address: format!("{}://{}", hub.scheme(), hub.address),
-            location: hub.jobs.display().to_string(),
-            token: hub.keeper.is_some(),
-            read_only: hub.settings.read_only,
-            ..Self::default()
-        }
-    }
-
+impl HubCounters {
     /// Returns where the hub listens, with the scheme.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Returns it all.
+    /// Returns the current values.
     #[must_use]
     pub fn status(&self) -> HubStatus {
         HubStatus {

@@ -1,7 +1,7 @@
-//! The hub's certificate, read again when its files change.
+//! TLS of the hub. The certificate is read again when its files change.
 //!
-//! Certificates are renewed every few weeks or days by other programs; a hub that had to be
-//! restarted for it would one day be found expired.
+//! Other programs renew certificates every few weeks or days. A hub that had to be restarted for that
+//! would serve an expired certificate sooner or later.
 
 use std::fs;
 use std::io;
@@ -17,33 +17,33 @@ use tokio_rustls::rustls::{self, ServerConfig, crypto};
 
 use crate::config::TlsFiles;
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often the files are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Says why a certificate cannot be used.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum BadCertificate {
+pub enum CertificateError {
     /// A file could not be read.
     #[error("could not read {}", path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Cause.
         #[source]
         source: io::Error,
     },
-    /// A file holds something else.
-    #[error("{} holds no {what} in PEM form", path.display())]
-    NoPem {
-        /// Which.
+    /// A file does not contain what it should.
+    #[error("{} does not contain a {what} in PEM form", path.display())]
+    NotPem {
+        /// The file.
         path: PathBuf,
-        /// What was looked for.
+        /// What it should contain.
         what: &'static str,
         /// Cause.
         #[source]
         source: pem::Error,
     },
-    /// Certificate and key do not belong together, or are of a kind that is not known.
+    /// Certificate and key do not belong together, or are of an unsupported kind.
     #[error("the certificate {} cannot be used with the key {}", certificate.display(), key.display())]
     Unusable {
         /// The certificate.
@@ -56,99 +56,102 @@ pub enum BadCertificate {
     },
 }
 
-/// The hub's side of TLS.
-pub(super) struct Tls {
+/// Accepts TLS connections with the current certificate.
+pub(super) struct ReloadingTls {
     files: TlsFiles,
-    now: Mutex<Version>,
+    current: Mutex<Loaded>,
 }
 
-struct Version {
+struct Loaded {
     acceptor: TlsAcceptor,
-    stamp: [Option<Stamp>; 2],
-    looked: Instant,
+    versions: [Option<FileVersion>; 2],
+    checked: Instant,
 }
 
-/// Inode, change, size.
-type Stamp = [i64; 4];
+/// Inode, modification time (seconds and nanoseconds), size.
+type FileVersion = [i64; 4];
 
-impl std::fmt::Debug for Tls {
-    /// Leaves the key out.
+impl std::fmt::Debug for ReloadingTls {
+    /// Omits the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls")
+        f.debug_struct("ReloadingTls")
             .field("files", &self.files)
             .finish_non_exhaustive()
     }
 }
 
-impl Tls {
+impl ReloadingTls {
     /// Reads the files.
     ///
     /// # Errors
     ///
-    /// [`BadCertificate`].
-    pub(super) fn load(files: TlsFiles) -> Result<Self, BadCertificate> {
-        let stamp = stamps(&files);
+    /// [`CertificateError`].
+    pub(super) fn load(files: TlsFiles) -> Result<Self, CertificateError> {
+        let versions = file_versions(&files);
         let acceptor = acceptor(&files)?;
         Ok(Self {
             files,
-            now: Mutex::new(Version {
+            current: Mutex::new(Loaded {
                 acceptor,
-                stamp,
-                looked: Instant::now(),
+                versions,
+                checked: Instant::now(),
             }),
         })
     }
 
-    /// Returns what accepts connections now. May read files, so it blocks now and then.
+    /// Returns the acceptor for the current certificate. May read files, so it blocks now and then.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.acceptor_at(Instant::now())
     }
 
     fn acceptor_at(&self, at: Instant) -> TlsAcceptor {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        if at.saturating_duration_since(now.looked) >= LOOK_EVERY {
-            now.looked = at;
-            let stamp = stamps(&self.files);
-            if stamp != now.stamp {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if at.saturating_duration_since(current.checked) >= CHECK_INTERVAL {
+            current.checked = at;
+            let versions = file_versions(&self.files);
+            if versions != current.versions {
                 match acceptor(&self.files) {
                     Ok(acceptor) => {
                         tracing::info!("the hub's certificate was replaced");
-                        now.acceptor = acceptor;
-                        now.stamp = stamp;
+                        current.acceptor = acceptor;
+                        current.versions = versions;
                     }
-                    // Half of a renewal: the old one is good until both files are there.
+                    // The renewal may be half done; the old one is used until both files are written.
                     Err(error) => {
                         let error = docks_proto::error::error_chain(&error);
-                        tracing::warn!(error, "the hub's new certificate cannot be used yet");
+                        tracing::warn!(
+                            error,
+                            "the hub's new certificate cannot be used yet; keeping the old one"
+                        );
                     }
                 }
             }
         }
-        now.acceptor.clone()
+        current.acceptor.clone()
     }
 }
 
-fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, BadCertificate> {
-    let no_pem = |path: &Path, what| {
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, CertificateError> {
+    let not_pem = |path: &Path, what| {
         let path = path.to_owned();
-        move |source| BadCertificate::NoPem { path, what, source }
+        move |source| CertificateError::NotPem { path, what, source }
     };
     let text = read(&files.certificate)?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
-        .map_err(no_pem(&files.certificate, "certificate"))?;
+        .map_err(not_pem(&files.certificate, "certificate"))?;
     if chain.is_empty() {
-        return Err(no_pem(&files.certificate, "certificate")(
+        return Err(not_pem(&files.certificate, "certificate")(
             pem::Error::NoItemsFound,
         ));
     }
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
-        .map_err(no_pem(&files.key, "private key"))?;
+        .map_err(not_pem(&files.key, "private key"))?;
     let provider = Arc::new(crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-    let mut config = config.map_err(|source| BadCertificate::Unusable {
+    let mut config = config.map_err(|source| CertificateError::Unusable {
         certificate: files.certificate.clone(),
         key: files.key.clone(),
         source,
@@ -157,22 +160,22 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, BadCertificate> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, BadCertificate> {
-    fs::read(path).map_err(|source| BadCertificate::Read {
+fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(path).map_err(|source| CertificateError::Read {
         path: path.to_owned(),
         source,
     })
 }
 
-fn stamps(files: &TlsFiles) -> [Option<Stamp>; 2] {
+fn file_versions(files: &TlsFiles) -> [Option<FileVersion>; 2] {
     [&files.certificate, &files.key].map(|path| {
-        let found = fs::metadata(path).ok()?;
+        let metadata = fs::metadata(path).ok()?;
         let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         Some([
-            number(found.ino()),
-            found.mtime(),
-            found.mtime_nsec(),
-            number(found.size()),
+            number(metadata.ino()),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+            number(metadata.size()),
         ])
     })
 }
@@ -199,37 +202,40 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_certificate_is_taken_and_half_of_one_is_not() {
+    fn a_renewed_certificate_is_used_once_both_files_are_written() {
         let dir = tempfile::tempdir().unwrap();
-        let tls = Tls::load(write(dir.path())).unwrap();
+        let tls = ReloadingTls::load(write(dir.path())).unwrap();
         let first = tls.acceptor();
         let mut later = Instant::now();
-        let mut look = || {
-            later += LOOK_EVERY;
+        let mut check_again = || {
+            later += CHECK_INTERVAL;
             tls.acceptor_at(later)
         };
-        assert!(same(&first, &look()));
+        assert!(same(&first, &check_again()));
         let old_key = fs::read(dir.path().join("key.pem")).unwrap();
         write(dir.path());
         let new_key = fs::read(dir.path().join("key.pem")).unwrap();
         fs::write(dir.path().join("key.pem"), old_key).unwrap();
-        assert!(same(&first, &look()), "the key is still the old one");
+        assert!(same(&first, &check_again()), "the key is still the old one");
         fs::write(dir.path().join("key.pem"), new_key).unwrap();
-        assert!(!same(&first, &look()));
+        assert!(!same(&first, &check_again()));
     }
 
     #[test]
-    fn files_that_are_no_certificate_are_named() {
+    fn files_without_a_certificate_or_key_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let files = write(dir.path());
         let swapped = TlsFiles {
             certificate: files.key.clone(),
             key: files.certificate.clone(),
         };
-        let error = Tls::load(swapped).unwrap_err().to_string();
-        assert!(error.contains("key.pem holds no certificate"), "{error}");
+        let error = ReloadingTls::load(swapped).unwrap_err().to_string();
+        assert!(
+            error.contains("key.pem does not contain a certificate"),
+            "{error}"
+        );
         fs::remove_file(&files.key).unwrap();
-        let error = Tls::load(files).unwrap_err().to_string();
+        let error = ReloadingTls::load(files).unwrap_err().to_string();
         assert!(error.contains("could not read") && error.contains("key.pem"));
     }
 }

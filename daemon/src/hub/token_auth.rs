@@ -1,4 +1,4 @@
-//! Who may ask: the holder of the hub's token.
+//! Verifies the hub's token.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,72 +9,73 @@ use docks_proto::credentials::hub_token::{self, HubTokenError};
 use docks_proto::secret::Token;
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
-/// Checks tokens against the file, as it is now: a replaced token counts at once.
+/// Verifies tokens against the token file as it is now, so a replaced token takes effect at once.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct TokenVerifier {
     path: PathBuf,
-    known: Mutex<Known>,
+    cached: Mutex<CachedHash>,
 }
 
 type Hash = [u8; SHA256_OUTPUT_LEN];
 
-/// One version of the file.
+/// The hash of the token in one version of the file.
 #[derive(Debug, Default)]
-struct Known {
-    stamp: Option<Stamp>,
-    /// `None` lets nobody in.
+struct CachedHash {
+    version: Option<FileVersion>,
+    /// `None` if the file holds no usable token; then every request is refused.
     hash: Option<Hash>,
 }
 
-/// Device, inode, change of content and of mode, size.
-type Stamp = [i64; 7];
+/// Device, inode, modification time, change time (seconds and nanoseconds each), size.
+type FileVersion = [i64; 7];
 
-impl Keeper {
-    /// Reads the token, or makes the first one; tells whether it was made now.
+impl TokenVerifier {
+    /// Reads the token, or creates one. Returns whether it was created.
     ///
     /// # Errors
     ///
-    /// [`HubTokenError`] when there is none that can be trusted.
+    /// [`HubTokenError`] if the file cannot be trusted or written.
     pub(super) fn open(path: PathBuf) -> Result<(Self, bool), HubTokenError> {
-        let (_, made) = hub_token::read_or_create(&path)?;
-        let keeper = Self {
+        let (_, created) = hub_token::read_or_create(&path)?;
+        let verifier = Self {
             path,
-            known: Mutex::default(),
+            cached: Mutex::default(),
         };
-        Ok((keeper, made))
+        Ok((verifier, created))
     }
 
-    /// Tells whether a request brought the token, in exactly one `Authorization: Bearer`.
-    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
-        match (brought(headers), self.expected()) {
-            // Hashes: how far two of them agree says nothing about the token, so the time that
-            // comparing takes tells nothing either.
-            (Some(brought), Some(expected)) => hash(brought) == expected,
+    /// Whether a request has the token, in exactly one `Authorization: Bearer` header.
+    pub(super) fn verify(&self, headers: &HeaderMap) -> bool {
+        match (bearer_token(headers), self.expected_hash()) {
+            // How far two hashes agree says nothing about the token, so the time that the
+            // comparison takes reveals nothing either.
+            (Some(token), Some(expected)) => hash(token) == expected,
             _ => false,
         }
     }
 
-    fn expected(&self) -> Option<Hash> {
-        let stamp = stamp(&self.path);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if stamp.is_none() || known.stamp != stamp {
+    fn expected_hash(&self) -> Option<Hash> {
+        let version = file_version(&self.path);
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if version.is_none() || cached.version != version {
             let token = hub_token::read(&self.path).unwrap_or_else(|error| {
                 tracing::error!(
                     error = docks_proto::error::error_chain(&error),
-                    "nobody is let in"
+                    "could not read the hub's token; every request is refused"
                 );
                 None
             });
-            *known = Known {
-                stamp,
+            *cached = CachedHash {
+                version,
                 hash: token.as_ref().map(|token| hash(token.expose())),
             };
         }
-        known.hash
+        cached.hash
     }
 }
 
-fn brought(headers: &HeaderMap) -> Option<&str> {
+/// Reads the token of a request. Unlike `headers::Authorization`, refuses a second header.
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
@@ -93,17 +94,17 @@ fn hash(text: &str) -> Hash {
     hash
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    let found = std::fs::metadata(path).ok()?;
+fn file_version(path: &Path) -> Option<FileVersion> {
+    let metadata = std::fs::metadata(path).ok()?;
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     Some([
-        number(found.dev()),
-        number(found.ino()),
-        found.mtime(),
-        found.mtime_nsec(),
-        found.ctime(),
-        found.ctime_nsec(),
-        number(found.size()),
+        number(metadata.dev()),
+        number(metadata.ino()),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+        number(metadata.size()),
     ])
 }
 
@@ -122,15 +123,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_token_opens() {
+    fn only_the_whole_token_is_accepted() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("hub-token");
-        let (keeper, made) = Keeper::open(path.clone()).unwrap();
-        assert!(made);
+        let (verifier, created) = TokenVerifier::open(path.clone()).unwrap();
+        assert!(created);
         let token = hub_token::read(&path).unwrap().unwrap();
         let bearer = format!("Bearer {}", token.expose());
-        assert!(keeper.admits(&with(&[&bearer])));
-        assert!(keeper.admits(&with(&[&bearer.replace("Bearer", "bearer")])));
+        assert!(verifier.verify(&with(&[&bearer])));
+        assert!(verifier.verify(&with(&[&bearer.replace("Bearer", "bearer")])));
         let cut = &bearer[..bearer.len() - 1];
         let longer = format!("{bearer}0");
         let basic = bearer.replace("Bearer", "Basic");
@@ -144,21 +145,21 @@ mod tests {
             &[&bearer, &bearer],
             &["Bearer x", &bearer],
         ] {
-            assert!(!keeper.admits(&with(refused)), "{refused:?}");
+            assert!(!verifier.verify(&with(refused)), "{refused:?}");
         }
     }
 
     #[test]
-    fn a_replaced_token_counts_at_once_and_a_removed_one_opens_nothing() {
+    fn a_replaced_token_takes_effect_at_once_and_without_a_file_every_token_is_refused() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("hub-token");
-        let (keeper, _) = Keeper::open(path.clone()).unwrap();
+        let (verifier, _) = TokenVerifier::open(path.clone()).unwrap();
         let bearer = |token: &Token| with(&[&format!("Bearer {}", token.expose())]);
         let old = bearer(&hub_token::read(&path).unwrap().unwrap());
-        assert!(keeper.admits(&old));
+        assert!(verifier.verify(&old));
         let new = bearer(&hub_token::rotate(&path).unwrap());
-        assert!(!keeper.admits(&old) && keeper.admits(&new));
+        assert!(!verifier.verify(&old) && verifier.verify(&new));
         std::fs::remove_file(&path).unwrap();
-        assert!(!keeper.admits(&new));
+        assert!(!verifier.verify(&new));
     }
 }

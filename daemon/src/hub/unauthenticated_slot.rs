@@ -1,45 +1,45 @@
-//! Whether a connection has shown the token yet, and the place it takes until then.
+//! The slot that a connection occupies until a request on it has shown the token.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-/// What one connection has shown.
+/// One of the few slots for connections that have not shown the token yet.
 #[derive(Debug)]
-pub(super) struct Proof {
-    place: Mutex<Option<OwnedSemaphorePermit>>,
-    shown: watch::Sender<bool>,
+pub(super) struct UnauthenticatedSlot {
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+    released: watch::Sender<bool>,
 }
 
-impl Proof {
-    /// Starts with nothing shown, in a place among those of whom that is so.
-    pub(super) fn new(place: Option<OwnedSemaphorePermit>) -> Self {
+impl UnauthenticatedSlot {
+    /// Occupies a slot.
+    pub(super) fn new(permit: Option<OwnedSemaphorePermit>) -> Self {
         Self {
-            place: Mutex::new(place),
-            shown: watch::Sender::new(false),
+            permit: Mutex::new(permit),
+            released: watch::Sender::new(false),
         }
     }
 
-    /// Notes that a request brought the token: the place is free for the next one.
-    pub(super) fn show(&self) {
+    /// Releases the slot for another connection, since a request has shown the token.
+    pub(super) fn release(&self) {
         let first = self
-            .shown
-            .send_if_modified(|shown| !std::mem::replace(shown, true));
+            .released
+            .send_if_modified(|released| !std::mem::replace(released, true));
         if first {
-            let place = self
-                .place
+            let permit = self
+                .permit
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
-            drop(place);
+            drop(permit);
         }
     }
 
-    /// Waits until that happens.
-    pub(super) async fn shown(&self) {
-        let mut shown = self.shown.subscribe();
-        // The sender lives as long as we do, so waiting cannot fail.
-        let _seen = shown.wait_for(|shown| *shown).await.is_ok();
+    /// Waits until the slot is released.
+    pub(super) async fn released(&self) {
+        let mut released = self.released.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _seen = released.wait_for(|released| *released).await.is_ok();
     }
 }
 
@@ -50,14 +50,14 @@ mod tests {
     use tokio::sync::Semaphore;
 
     #[tokio::test]
-    async fn a_shown_token_frees_the_place_once() {
-        let places = Arc::new(Semaphore::new(1));
-        let place = Arc::clone(&places).acquire_owned().await.ok();
-        let proof = Proof::new(place);
-        assert_eq!(places.available_permits(), 0);
-        proof.show();
-        proof.show();
-        proof.shown().await;
-        assert_eq!(places.available_permits(), 1);
+    async fn a_slot_is_released_once() {
+        let slots = Arc::new(Semaphore::new(1));
+        let permit = Arc::clone(&slots).acquire_owned().await.ok();
+        let slot = UnauthenticatedSlot::new(permit);
+        assert_eq!(slots.available_permits(), 0);
+        slot.release();
+        slot.release();
+        slot.released().await;
+        assert_eq!(slots.available_permits(), 1);
     }
 }

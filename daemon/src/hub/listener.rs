@@ -1,0 +1,128 @@
+//! Opens a hub: its directory, address, certificate and token.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use docks_proto::credentials::hub_token::HubTokenError;
+use tokio::net::TcpListener;
+
+use super::counters::HubCounters;
+use super::tls::{CertificateError, ReloadingTls};
+use super::token_auth::TokenVerifier;
+use crate::config::HubSettings;
+
+/// Why a hub could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The jobs directory cannot be read.
+    #[error("could not share {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no usable token.
+    #[error(transparent)]
+    Token(#[from] HubTokenError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The address cannot be listened on.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A hub that listens; it responds once the daemon runs.
+#[derive(Debug)]
+pub struct Hub {
+    pub(super) settings: HubSettings,
+    /// The jobs directory, resolved.
+    pub(super) jobs: PathBuf,
+    address: SocketAddr,
+    pub(super) listener: TcpListener,
+    /// `None` if no token is required.
+    pub(super) verifier: Option<TokenVerifier>,
+    pub(super) tls: Option<ReloadingTls>,
+    pub(super) counters: Arc<HubCounters>,
+}
+
+impl Hub {
+    /// Binds the address and reads the certificate and the token. Creates the token if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError`] with what is missing.
+    pub async fn open(settings: HubSettings) -> Result<Self, HubError> {
+        let directory = |source| HubError::Directory {
+            path: settings.jobs.clone(),
+            source,
+        };
+        let jobs = std::fs::canonicalize(&settings.jobs).map_err(directory)?;
+        if !jobs.is_dir() {
+            return Err(directory(io::ErrorKind::NotADirectory.into()));
+        }
+        let tls = settings.tls.clone().map(ReloadingTls::load).transpose()?;
+        let listen = |source| HubError::Listen {
+            address: settings.listen,
+            source,
+        };
+        let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let mut verifier = None;
+        if let Some(path) = settings.token_file.clone() {
+            let (opened, created) = TokenVerifier::open(path)?;
+            if created {
+                tracing::info!("created a token; `docks hub token` shows it");
+            }
+            verifier = Some(opened);
+        }
+        let scheme = scheme(tls.is_some());
+        let counters = HubCounters {
+            address: format!("{scheme}://{address}"),
+            location: jobs.display().to_string(),
+            token: verifier.is_some(),
+            read_only: settings.read_only,
+            ..HubCounters::default()
+        };
+        Ok(Self {
+            settings,
+            jobs,
+            address,
+            listener,
+            verifier,
+            tls,
+            counters: Arc::new(counters),
+        })
+    }
+
+    /// Returns the address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns its counters.
+    #[must_use]
+    pub fn counters(&self) -> Arc<HubCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Returns the scheme of its URLs.
+    pub(super) fn scheme(&self) -> &'static str {
+        scheme(self.tls.is_some())
+    }
+}
+
+fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}

@@ -1,0 +1,49 @@
+//! The daemon's own Docks API routes, bound to the shared jobs directory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
+use axum::response::Response;
+use docks_proto::path_encoding::encode_path;
+use docks_proto::routes;
+use hyper::service::Service as _;
+
+use crate::api::Service;
+use crate::api::router::{Routes, docks_api_routes};
+
+/// Calls the daemon's handlers for one jobs directory.
+pub(super) struct LocalApi {
+    routes: Routes,
+    /// The jobs directory as the daemon's own header gives it.
+    jobs: HeaderValue,
+}
+
+impl LocalApi {
+    /// Binds the routes to a jobs directory.
+    pub(super) fn new(service: Arc<Service>, jobs: &Path) -> Self {
+        let jobs = encode_path(jobs);
+        Self {
+            routes: docks_api_routes(service),
+            jobs: HeaderValue::from_str(&jobs).expect("it is percent-encoded"),
+        }
+    }
+
+    /// Calls a handler. Of the headers only `Cache-Control` is passed on, so no request can select
+    /// another remote.
+    pub(super) async fn call(&self, method: Method, uri: &Uri, headers: &HeaderMap) -> Response {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri.clone();
+        let inner = request.headers_mut();
+        inner.insert(routes::HARBOR_JOBS, self.jobs.clone());
+        for value in headers.get_all(header::CACHE_CONTROL) {
+            inner.append(header::CACHE_CONTROL, value.clone());
+        }
+        let Ok(mut response) = self.routes.call(request).await;
+        // The body may still be replaced by one of another length.
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response
+    }
+}
