@@ -204,7 +204,10 @@ impl EventFeed {
                 // No count may be ahead of the changes that led to it: whoever hears that a run
                 // has settled may leave.
                 let runs = std::mem::take(&mut owed);
-                let (since, counted) = self.mirror.progress_since(read_to, runs).await?;
+                let (since, counted) = self
+                    .mirror
+                    .progress_with_events_since(read_to, runs)
+                    .await?;
                 owed = self.state().followed.due(&since.events, false);
                 owed.retain(|run| since.events.iter().any(|told| told.event.run == *run));
                 (read_to, progress) = (since.read_to, counted);

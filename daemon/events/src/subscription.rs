@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::coalesce::coalesce;
 use super::sse_frame::{Item, frame};
 use super::{BATCH, EventFeed, Mark};
-use docksd_mirror::{HistoryBounds, MirrorError, admits};
+use docksd_mirror::{HistoryBounds, MirrorError, matches_query};
 use docksd_response_cache::Cacheable;
 
 /// A reader further behind than this gets the changes of an object as one.
@@ -182,7 +182,7 @@ impl Subscription {
         if let Some((mut items, to)) = at_hand {
             items.retain(|item| {
                 let object = &item.change.object;
-                admits(&self.wanted, object.kind, &object.run_id, &object.status)
+                matches_query(&self.wanted, object.kind, &object.run_id, &object.status)
             });
             return Ok((items, to));
         }

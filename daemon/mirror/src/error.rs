@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-/// Says what the mirror was doing when it failed.
+/// A failure of the mirror; each variant says what the mirror was doing.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// The linked SQLite has the WAL-reset defect.
@@ -14,19 +14,19 @@ pub enum MirrorError {
         /// Its release.
         found: &'static str,
     },
-    /// Creating the file or its directory, or moving it, failed.
+    /// Creating or moving the file or its directory failed.
     #[error("could not prepare the mirror file {}", path.display())]
     Prepare {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Cause.
         #[source]
         source: std::io::Error,
     },
-    /// Opening it failed.
+    /// Opening the file failed.
     #[error("could not open the mirror {}", path.display())]
     Open {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Cause.
         #[source]
@@ -35,34 +35,34 @@ pub enum MirrorError {
     /// A migration failed.
     #[error("could not migrate the mirror {}", path.display())]
     Migrate {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Cause.
         #[source]
         source: Box<rusqlite_migration::Error>,
     },
     /// A newer release wrote the file.
-    #[error("the mirror {} is from a newer docksd (schema {found}, this one knows {known})", path.display())]
+    #[error("the mirror {} was written by a newer docksd (schema {found}; this one supports up to {supported})", path.display())]
     TooNew {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Its schema.
         found: i64,
         /// The newest schema of this release.
-        known: i64,
+        supported: i64,
     },
     /// The file belongs to another remote.
     #[error("the mirror {} belongs to {found}, not to {expected}", path.display())]
     OtherRemote {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// The remote it was made for.
+        /// The remote it was created for.
         found: String,
         /// The remote it was opened for.
         expected: String,
     },
-    /// The file is damaged; opening it again sets it aside and starts a new one.
-    #[error("the mirror is damaged: found when it should {doing}")]
+    /// The file is damaged; the next open sets it aside and starts a new one.
+    #[error("the mirror is damaged; found while trying to {doing}")]
     Corrupt {
         /// What was being done.
         doing: &'static str,
@@ -70,7 +70,7 @@ pub enum MirrorError {
         #[source]
         source: rusqlite::Error,
     },
-    /// A question failed.
+    /// A query failed.
     #[error("the mirror could not {doing}")]
     Query {
         /// What was being done.
@@ -79,38 +79,38 @@ pub enum MirrorError {
         #[source]
         source: rusqlite::Error,
     },
-    /// The transaction that held this write and others failed.
+    /// The transaction that held this write, and possibly others, failed.
     #[error("the mirror could not commit")]
     Commit(#[source] Arc<rusqlite::Error>),
-    /// A defect: the work ended in a panic, and nothing of it was kept.
-    #[error("the mirror failed inside when it should {doing}")]
+    /// A bug: the operation panicked, and none of its writes were kept.
+    #[error("internal error: the mirror panicked while trying to {doing}")]
     Panicked {
         /// What was being done.
         doing: &'static str,
     },
     /// The sweep was replaced by a newer one, or began before a restart.
-    #[error("sweep {0} is not under way")]
+    #[error("sweep {0} is not in progress")]
     NoSuchSweep(u64),
-    /// It was closed.
+    /// The mirror has been closed.
     #[error("the mirror is closed")]
     Closed,
 }
 
 impl MirrorError {
-    /// Tells whether the file is damaged.
+    /// Whether the file is damaged.
     #[must_use]
     pub fn is_corrupt(&self) -> bool {
         match self {
             MirrorError::Corrupt { .. } => true,
-            MirrorError::Commit(source) => damages(source),
+            MirrorError::Commit(source) => is_corruption(source),
             _ => false,
         }
     }
 
-    /// Says what was being done; a damaged file is told apart.
+    /// Adds what was being done, and separates damage from other failures.
     pub(crate) fn during(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| {
-            if damages(&source) {
+            if is_corruption(&source) {
                 MirrorError::Corrupt { doing, source }
             } else {
                 MirrorError::Query { doing, source }
@@ -119,8 +119,8 @@ impl MirrorError {
     }
 }
 
-/// Tells whether the error says that the file is no sound database.
-pub(crate) fn damages(error: &rusqlite::Error) -> bool {
+/// Whether the error means that the file is not a valid database.
+pub(crate) fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)

@@ -1,27 +1,39 @@
 //! The mirror: one SQLite file per remote.
 //!
-//! Owns the database: opening, migrating, writing in whole versions, and every
-//! question that is answered from it. Leaves to the sync engine when to write.
-//! Only the sync engine calls the writing half.
+//! Owns the database: opening, migrating, writing in complete versions, and every
+//! query. Leaves to the sync engine when to write: only the engine calls
+//! the methods that write mirrored objects.
 
 mod confirmations;
 mod error;
 mod history;
 mod list;
 mod merge_policy;
+mod notes;
+mod observation_groups;
 mod observation_window;
 mod open;
+mod progress;
+mod provenance;
 mod read_api;
 mod reader_pool;
 mod resolve_id;
+mod resource;
 mod runs;
+mod sql_int;
 mod state_snapshot;
+mod stats;
+mod stored_object;
 mod summary;
 mod sweeps;
+mod tally;
+#[cfg(test)]
+mod testing;
 mod trials;
-mod types;
+mod unsettled_runs;
 mod upkeep;
 mod write_api;
+mod write_summary;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -31,15 +43,30 @@ use docks_proto::time::UnixMs;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-pub use error::MirrorError;
-pub use history::events::admits;
-pub use types::*;
-
-use reader_pool::Readers;
+use reader_pool::ReaderPool;
 use writer::{TransactionMode, Writer, WriterContext};
 
-/// Rows from which on a write has a transaction of its own.
-const LARGE: usize = 50;
+pub use error::MirrorError;
+pub use history::{
+    EventWithObject, HistoryBounds, HistoryPage, StatusEvent, Subject, matches_query,
+};
+pub use list::Listing;
+pub use observation_window::ObservationWindow;
+pub use open::OpenReport;
+pub use provenance::Provenance;
+pub use resolve_id::Resolution;
+pub use resource::{Confirmation, Resource};
+pub use runs::RunBatch;
+pub use state_snapshot::StateSnapshot;
+pub use stats::{Stats, StatusScope};
+pub use stored_object::StoredObject;
+pub use summary::{ActiveRun, ListState, Summary, TrialsDue};
+pub use unsettled_runs::UnsettledRun;
+pub use upkeep::Retention;
+pub use write_summary::WriteSummary;
+
+/// From this number of rows on, a write gets its own transaction.
+const LARGE_WRITE_ROWS: usize = 50;
 
 /// Handle to one mirror; clones share it.
 #[derive(Debug, Clone)]
@@ -51,7 +78,7 @@ pub struct Mirror {
 struct Inner {
     path: PathBuf,
     // Dropped before the writer, whose connection, as the last one, empties the WAL.
-    readers: Readers,
+    readers: ReaderPool,
     writer: Writer,
     damaged: watch::Sender<bool>,
 }
@@ -63,21 +90,21 @@ pub fn sqlite_version() -> &'static str {
 }
 
 impl Mirror {
-    /// Opens the mirror of the remote `identity` at `path`, or makes it. Blocks.
+    /// Opens or creates the mirror of the remote `identity` at `path`. Blocks.
     ///
-    /// A damaged file is moved aside, which `OpenReport` says, and mirroring begins anew.
+    /// A damaged file is moved aside and mirroring starts over; [`OpenReport`] names the old file.
     ///
     /// # Errors
     ///
     /// [`MirrorError::TooNew`] for a newer release's file, [`MirrorError::OtherRemote`]
-    /// for another remote's, and what the system says about the path.
+    /// for another remote's, and others when the path or the file cannot be used.
     pub fn open(
         path: &Path,
         identity: &str,
         now: UnixMs,
     ) -> Result<(Mirror, OpenReport), MirrorError> {
-        let (connection, opened) = open::open_writer(path, identity, now)?;
-        let readers = Readers::new(path.to_owned())?;
+        let (connection, report) = open::open_writer(path, identity, now)?;
+        let readers = ReaderPool::open(path.to_owned())?;
         let writer = Writer::spawn(connection).map_err(|source| MirrorError::Prepare {
             path: path.to_owned(),
             source,
@@ -88,12 +115,10 @@ impl Mirror {
             writer,
             damaged: watch::Sender::new(false),
         };
-        Ok((
-            Mirror {
-                inner: Arc::new(inner),
-            },
-            opened,
-        ))
+        let mirror = Mirror {
+            inner: Arc::new(inner),
+        };
+        Ok((mirror, report))
     }
 
     /// Returns the path of the file.
@@ -102,22 +127,23 @@ impl Mirror {
         &self.inner.path
     }
 
-    /// Moves the closed file at `path` aside with its WAL, and returns where it is. Blocks.
+    /// Moves the closed file at `path` and its WAL aside, and returns the new path. Blocks.
     ///
     /// # Errors
     ///
-    /// [`MirrorError::Prepare`] when the system refuses.
+    /// [`MirrorError::Prepare`] when the file cannot be renamed.
     pub fn set_aside(path: &Path, now: UnixMs) -> Result<PathBuf, MirrorError> {
         open::set_aside(path, now)
     }
 
-    /// Becomes true when a question or a write found the file damaged.
+    /// Becomes true when a query or a write found the file damaged.
     #[must_use]
     pub fn damage(&self) -> watch::Receiver<bool> {
         self.inner.damaged.subscribe()
     }
 
-    fn watched<T>(&self, result: Result<T, MirrorError>) -> Result<T, MirrorError> {
+    /// Passes a result on, and notes if it says that the file is damaged.
+    fn check_for_damage<T>(&self, result: Result<T, MirrorError>) -> Result<T, MirrorError> {
         if result.as_ref().is_err_and(MirrorError::is_corrupt) {
             self.inner.damaged.send_replace(true);
         }
@@ -126,13 +152,13 @@ impl Mirror {
 
     /// Returns a number that grows with every commit that readers can see.
     ///
-    /// An answer that was asked for after reading it is at least of this version.
+    /// A query that starts after reading it sees at least this version.
     #[must_use]
     pub fn data_version(&self) -> u64 {
         self.inner.writer.version()
     }
 
-    /// Wakes up after each commit that readers can see.
+    /// Wakes after each commit that readers can see.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.inner.writer.commits()
@@ -144,12 +170,12 @@ impl Mirror {
         self.inner.writer.close().await;
     }
 
-    async fn read<T, F>(&self, doing: &'static str, question: F) -> Result<T, MirrorError>
+    async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, MirrorError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.watched(self.inner.readers.ask(doing, |t| question(t)).await)
+        self.check_for_damage(self.inner.readers.run(doing, |t| query(t)).await)
     }
 
     async fn write<T, F>(&self, doing: &'static str, work: F) -> Result<T, MirrorError>
@@ -157,10 +183,11 @@ impl Mirror {
         T: Send + 'static,
         F: FnOnce(&mut WriterContext) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.write_many(1, doing, work).await
+        self.write_rows(1, doing, work).await
     }
 
-    async fn write_many<T, F>(
+    /// Runs a write of about `rows` rows.
+    async fn write_rows<T, F>(
         &self,
         rows: usize,
         doing: &'static str,
@@ -170,12 +197,13 @@ impl Mirror {
         T: Send + 'static,
         F: FnOnce(&mut WriterContext) -> rusqlite::Result<T> + Send + 'static,
     {
-        let footing = if rows < LARGE {
-            TransactionMode::Transaction
+        let mode = if rows < LARGE_WRITE_ROWS {
+            TransactionMode::Shared
         } else {
-            TransactionMode::Large
+            TransactionMode::Own
         };
-        let work = move |desk: &mut WriterContext| work(desk).map_err(MirrorError::during(doing));
-        self.watched(self.inner.writer.run(footing, doing, work).await)
+        let work =
+            move |context: &mut WriterContext| work(context).map_err(MirrorError::during(doing));
+        self.check_for_damage(self.inner.writer.run(mode, doing, work).await)
     }
 }

@@ -1,4 +1,4 @@
-//! When something was looked at: stretches of time, so that gaps between them show.
+//! Observation windows: when the mirror was watching a resource, so that gaps between them show.
 
 use std::time::Duration;
 
@@ -6,14 +6,24 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use crate::{ObservationWindow, Resource};
+use crate::resource::Resource;
 
-/// Looks that are no further apart belong to one stretch: three of the slowest regular ones.
-const TOGETHER: Duration = Duration::from_secs(180);
+/// Confirmations no further apart belong to one window: three times the slowest polling interval.
+const MAX_GAP: Duration = Duration::from_secs(180);
 
+/// Value of the column `what` for the trials of a run.
 const TRIALS: &str = "trials";
 
-fn place(resource: &Resource) -> (&'static str, &str) {
+/// A stretch of time in which a resource was confirmed again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObservationWindow {
+    /// First confirmation.
+    pub from: UnixMs,
+    /// Last confirmation.
+    pub until: UnixMs,
+}
+
+fn key_columns(resource: &Resource) -> (&'static str, &str) {
     match resource {
         Resource::List(kind) => (kind.name(), ""),
         Resource::Run(kind, id) => (kind.name(), id),
@@ -21,22 +31,22 @@ fn place(resource: &Resource) -> (&'static str, &str) {
     }
 }
 
-/// Notes that a resource was seen as it is.
-pub(crate) fn note(
+/// Records that a resource was confirmed: extends its latest window or opens a new one.
+pub(crate) fn record(
     connection: &Connection,
     resource: &Resource,
     at: UnixMs,
 ) -> rusqlite::Result<()> {
-    let (what, id) = place(resource);
-    let longer = connection
+    let (what, id) = key_columns(resource);
+    let extended = connection
         .prepare_cached(
             "UPDATE look SET until_ms = max(until_ms, ?3)
              WHERE what = ?1 AND id = ?2 AND from_ms =
                (SELECT max(from_ms) FROM look WHERE what = ?1 AND id = ?2 AND from_ms <= ?3)
                AND until_ms >= ?4",
         )?
-        .execute(params![what, id, at.0, at.minus(TOGETHER).0])?;
-    if longer == 0 {
+        .execute(params![what, id, at.0, at.minus(MAX_GAP).0])?;
+    if extended == 0 {
         connection
             .prepare_cached("INSERT OR IGNORE INTO look VALUES (?1, ?2, ?3, ?3)")?
             .execute(params![what, id, at.0])?;
@@ -44,8 +54,10 @@ pub(crate) fn note(
     Ok(())
 }
 
-/// Reads when a run, or the trials of one, could be seen, oldest first and merged.
-pub(crate) fn of_run(
+/// Reads when a run, or its trials if `trials` is set, was watched; oldest first and merged.
+///
+/// A run is watched through its list and by itself.
+pub(crate) fn windows_of_run(
     connection: &Connection,
     kind: RunKind,
     run: &str,
@@ -68,19 +80,19 @@ pub(crate) fn of_run(
         })
     })?;
     let mut merged: Vec<ObservationWindow> = Vec::new();
-    for look in rows {
-        let look = look?;
+    for window in rows {
+        let window = window?;
         match merged.last_mut() {
-            Some(last) if look.from.minus(TOGETHER) <= last.until => {
-                last.until = last.until.max(look.until);
+            Some(last) if window.from.minus(MAX_GAP) <= last.until => {
+                last.until = last.until.max(window.until);
             }
-            _ => merged.push(look),
+            _ => merged.push(window),
         }
     }
     Ok(merged)
 }
 
-/// Drops stretches that ended before a time.
+/// Deletes windows that ended before `until`.
 pub(crate) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
     connection
         .execute("DELETE FROM look WHERE until_ms < ?1", [until.0])
@@ -90,42 +102,43 @@ pub(crate) fn prune(connection: &Connection, until: UnixMs) -> rusqlite::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::in_memory;
+    use crate::testing::in_memory;
 
-    fn minutes(count: i64) -> UnixMs {
+    fn at_minute(count: i64) -> UnixMs {
         UnixMs(1_000_000_000 + count * 60_000)
     }
 
-    fn seen(connection: &Connection, trials: bool) -> Vec<(i64, i64)> {
-        let since = |at: UnixMs| (at.0 - minutes(0).0) / 60_000;
-        of_run(connection, RunKind::Evaluation, "r", trials)
+    /// Reads the windows of a run in minutes.
+    fn windows(connection: &Connection, trials: bool) -> Vec<(i64, i64)> {
+        let minute = |at: UnixMs| (at.0 - at_minute(0).0) / 60_000;
+        windows_of_run(connection, RunKind::Evaluation, "r", trials)
             .unwrap()
             .iter()
-            .map(|look| (since(look.from), since(look.until)))
+            .map(|window| (minute(window.from), minute(window.until)))
             .collect()
     }
 
     #[test]
-    fn regular_looks_are_one_stretch_and_a_pause_begins_another() {
+    fn regular_confirmations_form_one_window_and_a_pause_opens_another() {
         let connection = in_memory();
         let list = Resource::List(RunKind::Evaluation);
         for minute in [0, 1, 2, 3, 30, 31] {
-            note(&connection, &list, minutes(minute)).unwrap();
+            record(&connection, &list, at_minute(minute)).unwrap();
         }
-        assert_eq!(seen(&connection, false), [(0, 3), (30, 31)]);
-        assert_eq!(seen(&connection, true), []);
+        assert_eq!(windows(&connection, false), [(0, 3), (30, 31)]);
+        assert_eq!(windows(&connection, true), []);
     }
 
     #[test]
-    fn a_look_at_the_run_itself_fills_a_gap_of_its_list() {
+    fn a_confirmation_of_the_run_itself_fills_a_gap_of_its_list() {
         let connection = in_memory();
         let list = Resource::List(RunKind::Evaluation);
-        note(&connection, &list, minutes(0)).unwrap();
-        let own = Resource::Run(RunKind::Evaluation, "r".into());
-        note(&connection, &own, minutes(2)).unwrap();
-        note(&connection, &list, minutes(4)).unwrap();
-        assert_eq!(seen(&connection, false), [(0, 4)]);
-        prune(&connection, minutes(3)).unwrap();
-        assert_eq!(seen(&connection, false), [(4, 4)]);
+        record(&connection, &list, at_minute(0)).unwrap();
+        let run = Resource::Run(RunKind::Evaluation, "r".into());
+        record(&connection, &run, at_minute(2)).unwrap();
+        record(&connection, &list, at_minute(4)).unwrap();
+        assert_eq!(windows(&connection, false), [(0, 4)]);
+        prune(&connection, at_minute(3)).unwrap();
+        assert_eq!(windows(&connection, false), [(4, 4)]);
     }
 }

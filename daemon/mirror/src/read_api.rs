@@ -1,34 +1,37 @@
-//! Every question that a mirror answers, each with one connection that can only read.
+//! Every query that a mirror answers, each on a read-only connection.
 
 use docks_proto::event::{EventQuery, Progress};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use rusqlite::Connection;
 
-use crate::{
-    Confirmation, EventWithObject, HistoryPage, Listing, Mirror, MirrorError, ObservationWindow,
-    Resolution, Resource, StateSnapshot, Stats, StatusEvent, StatusScope, StoredObject, Subject,
-    Summary, UnsettledRun, confirmations, history, list, observation_window, open, resolve_id,
-    runs, state_snapshot, summary, trials, upkeep,
-};
+use crate::error::MirrorError;
+use crate::history::{self, EventWithObject, HistoryPage, StatusEvent, Subject};
+use crate::list::{self, Listing};
+use crate::observation_window::{self, ObservationWindow};
+use crate::resolve_id::{self, Resolution};
+use crate::resource::{Confirmation, Resource};
+use crate::state_snapshot::{self, StateSnapshot};
+use crate::stats::{self, Stats, StatusScope};
+use crate::stored_object::StoredObject;
+use crate::summary::{self, Summary};
+use crate::unsettled_runs::{self, UnsettledRun};
+use crate::{Mirror, confirmations, notes, open, progress, runs, trials};
 
 impl Mirror {
     /// Lists runs.
     ///
     /// # Errors
     ///
-    /// [`MirrorError`] when the file cannot be read; so for all that read.
+    /// [`MirrorError`] when the file cannot be read; the same holds for every other query.
     pub async fn list_runs(
         &self,
         kind: RunKind,
         query: &ListQuery,
     ) -> Result<Listing, MirrorError> {
         let query = query.clone();
-        self.read("list runs", move |c| {
-            list::row_source::runs(c, kind, &query)
-        })
-        .await
+        self.read("list runs", move |c| list::list_runs(c, kind, &query))
+            .await
     }
 
     /// Lists the trials of a run; `None` when its list was never mirrored.
@@ -42,10 +45,8 @@ impl Mirror {
         query: &ListQuery,
     ) -> Result<Option<Listing>, MirrorError> {
         let (run, query) = (run.to_owned(), query.clone());
-        self.read("list trials", move |c| {
-            list::row_source::trials(c, &run, &query)
-        })
-        .await
+        self.read("list trials", move |c| list::list_trials(c, &run, &query))
+            .await
     }
 
     /// Lists the trials of all evaluation runs, each marked with its run.
@@ -55,24 +56,24 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn list_all_trials(&self, query: &ListQuery) -> Result<Listing, MirrorError> {
         let query = query.clone();
-        let question = move |c: &Connection| list::all_trials::list(c, &query);
-        self.read("list all trials", question).await
+        self.read("list all trials", move |c| list::list_all_trials(c, &query))
+            .await
     }
 
-    /// Lists evaluation runs whose trials may be others than those mirrored, newest first: at
-    /// most `most` that have not ended, and as many whose trials are due.
+    /// Lists evaluation runs whose trials may have changed since they were mirrored: those that have
+    /// not ended, then those whose trials are due; at most `limit` of each, newest first.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn unsettled_runs(&self, most: usize) -> Result<Vec<UnsettledRun>, MirrorError> {
-        self.read("list runs with trials to come", move |c| {
-            list::all_trials::loose_runs(c, most)
+    pub async fn unsettled_runs(&self, limit: usize) -> Result<Vec<UnsettledRun>, MirrorError> {
+        self.read("list unsettled runs", move |c| {
+            unsettled_runs::unsettled_runs(c, limit)
         })
         .await
     }
 
-    /// Returns one run, also a tombstone.
+    /// Returns one run, even if it is a tombstone.
     ///
     /// # Errors
     ///
@@ -83,39 +84,41 @@ impl Mirror {
             .await
     }
 
-    /// Returns one trial, also a tombstone.
+    /// Returns one trial, even if it is a tombstone.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
     pub async fn trial(&self, run: &str, trial: &str) -> Result<Option<StoredObject>, MirrorError> {
         let (run, trial) = (run.to_owned(), trial.to_owned());
-        self.read("read a trial", move |c| trials::write::get(c, &run, &trial))
+        self.read("read a trial", move |c| trials::get(c, &run, &trial))
             .await
     }
 
-    /// Finds the run that a full id, an exact name or a prefix of an id stands for.
+    /// Resolves a full id, an exact name or a prefix of an id to a run.
     ///
     /// A tombstone is found by its full id only.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn resolve_run(&self, kind: RunKind, given: &str) -> Result<Resolution, MirrorError> {
-        let given = given.to_owned();
-        self.read("look up a run", move |c| resolve_id::run(c, kind, &given))
-            .await
+    pub async fn resolve_run(&self, kind: RunKind, input: &str) -> Result<Resolution, MirrorError> {
+        let input = input.to_owned();
+        self.read("look up a run", move |c| {
+            resolve_id::resolve_run(c, kind, &input)
+        })
+        .await
     }
 
-    /// Finds the trial of a run in the same way.
+    /// Resolves a trial of a run in the same way.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn resolve_trial(&self, run: &str, given: &str) -> Result<Resolution, MirrorError> {
-        let (run, given) = (run.to_owned(), given.to_owned());
+    pub async fn resolve_trial(&self, run: &str, input: &str) -> Result<Resolution, MirrorError> {
+        let (run, input) = (run.to_owned(), input.to_owned());
         self.read("look up a trial", move |c| {
-            resolve_id::trial(c, &run, &given)
+            resolve_id::resolve_trial(c, &run, &input)
         })
         .await
     }
@@ -130,29 +133,30 @@ impl Mirror {
         resource: &Resource,
     ) -> Result<Option<Confirmation>, MirrorError> {
         let resource = resource.clone();
-        self.read("read an age", move |c| {
-            confirmations::confirmed(c, &resource)
+        self.read("read a confirmation", move |c| {
+            confirmations::read(c, &resource)
         })
         .await
     }
 
-    /// Lists every status that was ever seen.
+    /// Lists every status that was ever seen, including those of tombstones.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn seen_statuses(&self, of: StatusScope) -> Result<Vec<String>, MirrorError> {
-        self.read("list statuses", move |c| summary::statuses(c, of))
+    pub async fn seen_statuses(&self, scope: StatusScope) -> Result<Vec<String>, MirrorError> {
+        self.read("list statuses", move |c| stats::seen_statuses(c, scope))
             .await
     }
 
-    /// Returns what a plan starts from, with at most `most` runs whose trials are due.
+    /// Returns the state from which the sync engine plans, with at most `limit` runs whose trials are due.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn summary(&self, most: usize) -> Result<Summary, MirrorError> {
-        self.read("sum up", move |c| summary::read(c, most)).await
+    pub async fn summary(&self, limit: usize) -> Result<Summary, MirrorError> {
+        self.read("read its summary", move |c| summary::read(c, limit))
+            .await
     }
 
     /// Counts rows and bytes.
@@ -162,18 +166,18 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn stats(&self) -> Result<Stats, MirrorError> {
         let path = self.inner.path.clone();
-        self.read("count", move |c| {
+        self.read("count its rows", move |c| {
             let length =
                 |suffix| std::fs::metadata(open::with_suffix(&path, suffix)).map_or(0, |m| m.len());
             Ok(Stats {
-                rows: summary::counts(c)?,
+                rows: stats::row_counts(c)?,
                 bytes: length("") + length("-wal"),
             })
         })
         .await
     }
 
-    /// Returns the history after event number `after`, oldest first.
+    /// Returns at most `limit` events after sequence number `after`, oldest first.
     ///
     /// # Errors
     ///
@@ -181,85 +185,78 @@ impl Mirror {
     pub async fn events_after(
         &self,
         after: u64,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<StatusEvent>, MirrorError> {
         self.read("read the history", move |c| {
-            history::events::after(c, after, most)
+            history::events_after(c, after, limit)
         })
         .await
     }
 
-    /// Reads at most `most` changes after number `from`, and returns those that were asked for.
+    /// Reads at most `limit` events after sequence number `after`, and returns those that the query
+    /// selects.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
     pub async fn history_page(
         &self,
-        from: u64,
-        most: usize,
-        wanted: &EventQuery,
+        after: u64,
+        limit: usize,
+        query: &EventQuery,
     ) -> Result<HistoryPage, MirrorError> {
-        let wanted = wanted.clone();
+        let query = query.clone();
         self.read("read the history", move |c| {
-            history::events::scan(c, from, most, &wanted)
+            history::read_page(c, after, limit, &query)
         })
         .await
     }
 
-    /// Returns the present state of what was asked for.
+    /// Returns the current state of the objects that the query selects.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn state_snapshot(&self, wanted: &EventQuery) -> Result<StateSnapshot, MirrorError> {
-        let wanted = wanted.clone();
-        self.read("read the present state", move |c| {
-            state_snapshot::read(c, &wanted)
+    pub async fn state_snapshot(&self, query: &EventQuery) -> Result<StateSnapshot, MirrorError> {
+        let query = query.clone();
+        self.read("read the current state", move |c| {
+            state_snapshot::read(c, &query)
         })
         .await
     }
 
-    /// Counts what there is of some runs, and returns every change after number `from` that is
-    /// part of these counts.
+    /// Returns the progress of some runs, and every event after sequence number `after` that
+    /// is part of these counts.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn progress_since(
+    pub async fn progress_with_events_since(
         &self,
-        from: u64,
+        after: u64,
         runs: Vec<String>,
     ) -> Result<(HistoryPage, Vec<Progress>), MirrorError> {
         self.read("count trials", move |c| {
-            let since = history::events::scan(c, from, usize::MAX, &EventQuery::default())?;
-            let mut all = Vec::new();
-            for run in &runs {
-                all.extend(state_snapshot::progress(c, run)?);
-            }
-            Ok((since, all))
+            let page = history::read_page(c, after, usize::MAX, &EventQuery::default())?;
+            Ok((page, progress::progress_of_runs(c, &runs)?))
         })
         .await
     }
 
-    /// Counts what there is of some runs.
+    /// Returns the progress of some runs.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
     pub async fn progress(&self, runs: Vec<String>) -> Result<Vec<Progress>, MirrorError> {
         self.read("count trials", move |c| {
-            let mut all = Vec::new();
-            for run in &runs {
-                all.extend(state_snapshot::progress(c, run)?);
-            }
-            Ok(all)
+            progress::progress_of_runs(c, &runs)
         })
         .await
     }
 
-    /// Returns the newest `most` changes of a run, or of one of its trials, oldest first, and
-    /// when it was looked at.
+    /// Returns the newest `limit` events of a run, or of one of its trials, oldest first, and when
+    /// it was watched.
     ///
     /// # Errors
     ///
@@ -269,21 +266,21 @@ impl Mirror {
         kind: RunKind,
         run: &str,
         trial: Option<&str>,
-        most: usize,
+        limit: usize,
     ) -> Result<(Vec<StatusEvent>, Vec<ObservationWindow>), MirrorError> {
         let (run, trial) = (run.to_owned(), trial.map(str::to_owned));
         self.read("read the history of a run", move |c| {
-            let mut events = history::events::of_run(c, &run, trial.as_deref(), most)?;
-            // A jobs directory knows a job under both kinds, by the same id.
+            let mut events = history::events_of_run(c, &run, trial.as_deref(), limit)?;
+            // A jobs directory lists a job under both kinds, with the same id.
             let of_kind = |e: &StatusEvent| e.subject == Subject::Run(kind);
             events.retain(|e| trial.is_some() || of_kind(e));
-            let looks = observation_window::of_run(c, kind, &run, trial.is_some())?;
-            Ok((events, looks))
+            let windows = observation_window::windows_of_run(c, kind, &run, trial.is_some())?;
+            Ok((events, windows))
         })
         .await
     }
 
-    /// Returns the newest `most` changes between two times, oldest first.
+    /// Returns the newest `limit` changes from `since` (inclusive) to `until` (exclusive), oldest first.
     ///
     /// # Errors
     ///
@@ -292,24 +289,24 @@ impl Mirror {
         &self,
         since: UnixMs,
         until: UnixMs,
-        wanted: &EventQuery,
-        most: usize,
+        query: &EventQuery,
+        limit: usize,
     ) -> Result<Vec<EventWithObject>, MirrorError> {
-        let wanted = wanted.clone();
+        let query = query.clone();
         self.read("read what changed", move |c| {
-            history::events::between(c, since, until, &wanted, most)
+            history::changes_between(c, since, until, &query, limit)
         })
         .await
     }
 
-    /// Returns a note.
+    /// Returns a note; `None` when it was never written.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
     pub async fn read_note(&self, key: &str) -> Result<Option<String>, MirrorError> {
         let key = key.to_owned();
-        self.read("read a note", move |c| upkeep::note(c, &key))
+        self.read("read a note", move |c| notes::read(c, &key))
             .await
     }
 }

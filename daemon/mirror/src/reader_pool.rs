@@ -1,4 +1,4 @@
-//! Connections that only read, used off the async runtime.
+//! Connections for reading, used off the async runtime.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -6,22 +6,23 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, Transaction};
 use tokio::sync::Semaphore;
 
-use crate::MirrorError;
+use crate::error::MirrorError;
 use crate::open::open_reader;
 
-/// Enough for a long search beside short lists; each may hold a megabyte of pages.
-const CONNECTIONS: usize = 4;
+/// Enough for a long search next to short lists; each may hold a megabyte of pages.
+const MAX_CONNECTIONS: usize = 4;
 
-/// A few connections and a queue for them.
+/// A few connections, opened on demand, and a queue for them.
 #[derive(Debug)]
-pub(crate) struct Readers {
+pub(crate) struct ReaderPool {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl Readers {
-    pub(crate) fn new(path: PathBuf) -> Result<Self, MirrorError> {
+impl ReaderPool {
+    /// Opens the first connection.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, MirrorError> {
         let first = open_reader(&path).map_err(|source| MirrorError::Open {
             path: path.clone(),
             source,
@@ -29,48 +30,48 @@ impl Readers {
         Ok(Self {
             path,
             idle: Arc::new(Mutex::new(vec![first])),
-            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         })
     }
 
-    /// Asks `question` in one read transaction, so that all it reads is of one moment.
-    pub(crate) async fn ask<T, F>(&self, doing: &'static str, question: F) -> Result<T, MirrorError>
+    /// Runs `query` in one read transaction, so that it sees the mirror at a single moment.
+    pub(crate) async fn run<T, F>(&self, doing: &'static str, query: F) -> Result<T, MirrorError>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        let place = Arc::clone(&self.places)
+        let permit = Arc::clone(&self.permits)
             .acquire_owned()
             .await
             .map_err(|_| MirrorError::Closed)?;
         let idle = Arc::clone(&self.idle);
         let path = self.path.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            let taken = idle.lock().ok().and_then(|mut idle| idle.pop());
-            let connection = taken.map_or_else(|| open_reader(&path), Ok)?;
-            let answer = connection
+        let task = tokio::task::spawn_blocking(move || {
+            let reused = idle.lock().ok().and_then(|mut idle| idle.pop());
+            let connection = reused.map_or_else(|| open_reader(&path), Ok)?;
+            let result = connection
                 .unchecked_transaction()
-                .and_then(|transaction| question(&transaction));
-            // After a panic above, the connection is dropped and a new one opened next time.
+                .and_then(|transaction| query(&transaction));
+            // After a panic above, the connection is dropped and a new one is opened next time.
             if let Ok(mut idle) = idle.lock() {
                 idle.push(connection);
             }
-            drop(place);
-            answer
+            drop(permit);
+            result
         });
-        match asked.await {
-            Ok(answer) => answer.map_err(MirrorError::during(doing)),
-            Err(gone) if gone.is_panic() => Err(MirrorError::Panicked { doing }),
+        match task.await {
+            Ok(result) => result.map_err(MirrorError::during(doing)),
+            Err(error) if error.is_panic() => Err(MirrorError::Panicked { doing }),
             Err(_) => Err(MirrorError::Closed),
         }
     }
 
-    /// Waits for the questions under way, and lets no new ones in.
+    /// Waits for the running queries, and accepts no new ones.
     pub(crate) async fn close(&self) {
-        let all = u32::try_from(CONNECTIONS).expect("they are few");
-        // An error means that it was closed before.
-        drop(self.places.acquire_many(all).await);
-        self.places.close();
+        let all = u32::try_from(MAX_CONNECTIONS).expect("connections are few");
+        // An error means that the pool was closed before.
+        drop(self.permits.acquire_many(all).await);
+        self.permits.close();
         if let Ok(mut idle) = self.idle.lock() {
             idle.clear();
         }

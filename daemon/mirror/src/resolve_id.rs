@@ -1,27 +1,36 @@
-//! What an id, a prefix of one, or a name stands for.
+//! Resolves an id, a prefix of an id, or a name to an object.
 
 use docks_proto::error::Candidate;
 use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use crate::Resolution;
+/// Candidates listed at most.
+const MAX_CANDIDATES: i64 = 20;
 
-/// Candidates that are named at most.
-const MOST: usize = 20;
+/// What an id, prefix or name resolves to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// Exactly one object: its full id.
+    Unique(String),
+    /// Several objects; at most 20 of them are listed.
+    Ambiguous(Vec<Candidate>),
+    /// No object.
+    NotFound,
+}
 
-/// Resolves a run: its full id, else its exact name, else a prefix of its id.
-pub(crate) fn run(
+/// Resolves a run: by full id, else by exact name, else by a prefix of its id.
+pub(crate) fn resolve_run(
     connection: &Connection,
     kind: RunKind,
-    given: &str,
+    input: &str,
 ) -> rusqlite::Result<Resolution> {
-    if given.is_empty() {
+    if input.is_empty() {
         return Ok(Resolution::NotFound);
     }
     let exact = connection
         .prepare_cached("SELECT id FROM runs WHERE kind = ?1 AND id = ?2")?
-        .query_row([kind.name(), given], |row| row.get(0))
+        .query_row([kind.name(), input], |row| row.get(0))
         .optional()?;
     if let Some(id) = exact {
         return Ok(Resolution::Unique(id));
@@ -32,11 +41,13 @@ pub(crate) fn run(
          WHERE kind = ?1 AND name = ?2 AND name <> '' AND gone_ms IS NULL
          ORDER BY created_ms DESC, id LIMIT ?3",
         &kind.name(),
-        given,
+        input,
         |_| true,
     )?;
     if named.len() > 1 {
-        return Ok(Resolution::Ambiguous(placed(connection, kind, named)?));
+        return Ok(Resolution::Ambiguous(add_locations(
+            connection, kind, named,
+        )?));
     }
     if !named.is_empty() {
         return Ok(resolution(named));
@@ -46,19 +57,19 @@ pub(crate) fn run(
         "SELECT id, name, status FROM runs
          WHERE kind = ?1 AND id >= ?2 AND gone_ms IS NULL ORDER BY id LIMIT ?3",
         &kind.name(),
-        given,
-        |id| id.starts_with(given),
+        input,
+        |id| id.starts_with(input),
     )
     .map(resolution)
 }
 
 /// Resolves a trial of a run in the same way.
-pub(crate) fn trial(
+pub(crate) fn resolve_trial(
     connection: &Connection,
     run: &str,
-    given: &str,
+    input: &str,
 ) -> rusqlite::Result<Resolution> {
-    if given.is_empty() {
+    if input.is_empty() {
         return Ok(Resolution::NotFound);
     }
     let list: Option<i64> = connection
@@ -70,7 +81,7 @@ pub(crate) fn trial(
     };
     let exact = connection
         .prepare_cached("SELECT id FROM trials WHERE list = ?1 AND id = ?2")?
-        .query_row(params![list, given], |row| row.get(0))
+        .query_row(params![list, input], |row| row.get(0))
         .optional()?;
     if let Some(id) = exact {
         return Ok(Resolution::Unique(id));
@@ -80,7 +91,7 @@ pub(crate) fn trial(
         "SELECT id, name, status FROM trials
          WHERE list = ?1 AND name = ?2 AND gone_ms IS NULL ORDER BY position LIMIT ?3",
         &list,
-        given,
+        input,
         |_| true,
     )?;
     if !named.is_empty() {
@@ -91,27 +102,26 @@ pub(crate) fn trial(
         "SELECT id, name, status FROM trials
          WHERE list = ?1 AND id >= ?2 AND gone_ms IS NULL ORDER BY id LIMIT ?3",
         &list,
-        given,
-        |id| id.starts_with(given),
+        input,
+        |id| id.starts_with(input),
     )
     .map(resolution)
 }
 
-/// Reads candidates while their id fits; ids come in order, so the first misfit is the end.
+/// Reads candidates up to the first whose id does not match; ids are in ascending order.
 fn candidates(
     connection: &Connection,
     sql: &str,
     owner: &dyn ToSql,
-    given: &str,
-    fits: impl Fn(&str) -> bool,
+    input: &str,
+    matches: impl Fn(&str) -> bool,
 ) -> rusqlite::Result<Vec<Candidate>> {
-    let most = i64::try_from(MOST).expect("it is small");
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![owner, given, most])?;
+    let mut rows = statement.query(params![owner, input, MAX_CANDIDATES])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let candidate = candidate(row)?;
-        if !fits(&candidate.id) {
+        let candidate = candidate_from_row(row)?;
+        if !matches(&candidate.id) {
             break;
         }
         found.push(candidate);
@@ -119,8 +129,8 @@ fn candidates(
     Ok(found)
 }
 
-/// Adds what tells runs of the same name apart for people.
-fn placed(
+/// Adds where each run is, which lets people tell runs of the same name apart.
+fn add_locations(
     connection: &Connection,
     kind: RunKind,
     mut found: Vec<Candidate>,
@@ -128,14 +138,14 @@ fn placed(
     let mut statement =
         connection.prepare_cached("SELECT body FROM runs WHERE kind = ?1 AND id = ?2")?;
     for candidate in &mut found {
-        let body: String = statement.query_row([kind.name(), &candidate.id], |row| row.get(0))?;
-        let fields: RunFields = serde_json::from_str(&body).unwrap_or_default();
+        let text: String = statement.query_row([kind.name(), &candidate.id], |row| row.get(0))?;
+        let fields: RunFields = serde_json::from_str(&text).unwrap_or_default();
         candidate.location = fields.remote_ref.text();
     }
     Ok(found)
 }
 
-fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
+fn candidate_from_row(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let text = |column| {
         row.get::<_, String>(column)
             .map(|text| (!text.is_empty()).then_some(text))

@@ -8,28 +8,45 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::confirmations::{RUN_CONFIRMED, Sighting, regroup};
-use crate::history::events::{Change, record};
-use crate::merge_policy::{Known, Times, Verdict, judge};
+use crate::confirmations::RUN_CONFIRMED_MS;
+use crate::history::{StatusChange, Subject, record};
+use crate::merge_policy::{MergeDecision, ObjectTimes, StoredState, decide};
+use crate::observation_groups::{ConfirmedRow, record_response};
+use crate::provenance::Provenance;
+use crate::stored_object::StoredObject;
 use crate::sweeps::Sweeps;
-use crate::{RunBatch, StoredObject, Subject, WriteSummary};
+use crate::trials::trial_list_confirmed_ms;
+use crate::write_summary::WriteSummary;
 
-/// An object that arrived, with what is read from it.
-struct Arrival<'a> {
-    object: &'a RawObject,
-    columns: Columns,
-    times: Times,
+/// Objects of one response, written in one transaction.
+#[derive(Debug)]
+pub struct RunBatch {
+    /// Kind of all of them.
+    pub kind: RunKind,
+    /// The objects, in the remote's order.
+    pub objects: Vec<RawObject>,
+    /// When the request began.
+    pub observed_at: UnixMs,
+    /// How they were learned.
+    pub provenance: Provenance,
 }
 
-impl<'a> Arrival<'a> {
-    fn of(object: &'a RawObject) -> Self {
+/// An object that arrived, with the columns read from it.
+struct IncomingRun<'a> {
+    object: &'a RawObject,
+    columns: Columns,
+    times: ObjectTimes,
+}
+
+impl<'a> IncomingRun<'a> {
+    fn from_object(object: &'a RawObject) -> Self {
         let fields = RunFields::from_object(object);
         let columns = Columns::from_run_fields(object, &fields);
-        let times = Times {
-            created: columns.created.map(|at| at.0),
-            started: Times::read(&fields.started_at),
-            updated: Times::read(&fields.updated_at),
-            completed: Times::read(&fields.completed_at),
+        let times = ObjectTimes {
+            created_ms: columns.created.map(|at| at.0),
+            started_ms: ObjectTimes::parse_ms(&fields.started_at),
+            updated_ms: ObjectTimes::parse_ms(&fields.updated_at),
+            completed_ms: ObjectTimes::parse_ms(&fields.completed_at),
         };
         Self {
             object,
@@ -40,95 +57,96 @@ impl<'a> Arrival<'a> {
 }
 
 /// The stored row of an object that arrived.
-struct Found {
+struct StoredRun {
     seq: i64,
     observation: Option<i64>,
-    known: Known,
+    state: StoredState,
 }
 
-/// Writes a batch.
-pub(crate) fn put(
+/// Inserts or updates the runs of a batch.
+pub(crate) fn upsert(
     connection: &Connection,
     sweeps: &mut Sweeps,
     batch: &RunBatch,
 ) -> rusqlite::Result<WriteSummary> {
-    let mut changed = WriteSummary::default();
-    let mut sightings = Vec::with_capacity(batch.objects.len());
+    let mut summary = WriteSummary::default();
+    let mut confirmed = Vec::with_capacity(batch.objects.len());
     let mut at_ms = batch.observed_at.0;
-    for arrival in last_of_each(&batch.objects) {
-        let found = find(connection, batch.kind, &arrival)?;
-        let verdict = found.as_ref().map(|found| {
-            judge(
-                &found.known,
-                &arrival.columns.status,
-                arrival.times,
+    for incoming in last_of_each_id(&batch.objects) {
+        let stored = find_stored(connection, batch.kind, &incoming)?;
+        let decision = stored.as_ref().map(|stored| {
+            decide(
+                &stored.state,
+                &incoming.columns.status,
+                incoming.times,
                 batch.observed_at.0,
                 batch.provenance,
             )
         });
-        let (seq, observation) = match (&found, verdict) {
-            (Some(found), Some(verdict)) => {
-                sweeps.mark(batch.kind, found.seq);
-                match verdict {
-                    Verdict::Stale => changed.unchanged += 1,
-                    Verdict::Doubt => {
-                        doubt(connection, found.seq, Some(batch.observed_at.0))?;
-                        changed.deferred += 1;
+        let (seq, observation) = match (&stored, decision) {
+            (Some(stored), Some(decision)) => {
+                sweeps.mark_seen(batch.kind, stored.seq);
+                match decision {
+                    MergeDecision::Stale => {
+                        summary.unchanged += 1;
+                        continue;
                     }
-                    Verdict::Same => {
-                        if found.known.doubt_ms.is_some() {
-                            doubt(connection, found.seq, None)?;
+                    MergeDecision::DeferReopening => {
+                        set_reopening_seen(connection, stored.seq, Some(batch.observed_at.0))?;
+                        summary.deferred += 1;
+                        continue;
+                    }
+                    MergeDecision::Unchanged => {
+                        if stored.state.reopening_seen_ms.is_some() {
+                            set_reopening_seen(connection, stored.seq, None)?;
                         }
-                        changed.unchanged += 1;
+                        summary.unchanged += 1;
                     }
-                    Verdict::Replace => {
-                        update(connection, batch, &arrival, found)?;
-                        changed.updated += 1;
+                    MergeDecision::Replace => {
+                        update(connection, batch, &incoming, stored)?;
+                        summary.updated += 1;
                     }
                 }
-                if matches!(verdict, Verdict::Stale | Verdict::Doubt) {
-                    continue;
-                }
-                // Only an action's answer can be older here; ages never go back.
-                at_ms = at_ms.max(found.known.confirmed_ms);
-                (found.seq, found.observation)
+                // Only the response to an action can be older here; confirmations never go back.
+                at_ms = at_ms.max(stored.state.confirmed_ms);
+                (stored.seq, stored.observation)
             }
             _ => {
-                let seq = insert(connection, batch, &arrival)?;
-                sweeps.mark(batch.kind, seq);
-                changed.inserted += 1;
+                let seq = insert(connection, batch, &incoming)?;
+                sweeps.mark_seen(batch.kind, seq);
+                summary.inserted += 1;
                 (seq, None)
             }
         };
-        sightings.push(Sighting {
+        confirmed.push(ConfirmedRow {
             run: seq,
             observation,
         });
-        changed.events += note_change(connection, batch, &arrival, found.as_ref())?;
+        summary.events += record_status(connection, batch, &incoming, stored.as_ref())?;
     }
-    regroup(connection, batch.kind, at_ms, &sightings)?;
-    Ok(changed)
+    record_response(connection, batch.kind, at_ms, &confirmed)?;
+    Ok(summary)
 }
 
-/// Of objects with one id, the last one counts.
-fn last_of_each(objects: &[RawObject]) -> Vec<Arrival<'_>> {
-    let mut arrivals: Vec<Option<Arrival<'_>>> = Vec::with_capacity(objects.len());
-    let mut places = HashMap::with_capacity(objects.len());
+/// Reads the objects; of several with one id, the last one counts.
+fn last_of_each_id(objects: &[RawObject]) -> Vec<IncomingRun<'_>> {
+    let mut all: Vec<Option<IncomingRun<'_>>> = Vec::with_capacity(objects.len());
+    let mut index_of_id = HashMap::with_capacity(objects.len());
     for object in objects {
-        let arrival = Arrival::of(object);
-        if let Some(earlier) = places.insert(arrival.columns.id.clone(), arrivals.len()) {
-            arrivals[earlier] = None;
+        let incoming = IncomingRun::from_object(object);
+        if let Some(earlier) = index_of_id.insert(incoming.columns.id.clone(), all.len()) {
+            all[earlier] = None;
         }
-        arrivals.push(Some(arrival));
+        all.push(Some(incoming));
     }
-    arrivals.into_iter().flatten().collect()
+    all.into_iter().flatten().collect()
 }
 
-fn find(
+fn find_stored(
     connection: &Connection,
     kind: RunKind,
-    arrival: &Arrival<'_>,
-) -> rusqlite::Result<Option<Found>> {
+    incoming: &IncomingRun<'_>,
+) -> rusqlite::Result<Option<StoredRun>> {
     connection
         .prepare_cached(
             "SELECT r.seq, s.observation, r.status, r.created_ms, r.started_ms, r.updated_ms,
@@ -140,22 +158,22 @@ fn find(
              LEFT JOIN confirmation c ON c.kind = r.kind AND c.id = r.id
              WHERE r.kind = ?1 AND r.id = ?2",
         )?
-        .query_row(params![kind.name(), arrival.columns.id], |row| {
-            Ok(Found {
+        .query_row(params![kind.name(), incoming.columns.id], |row| {
+            Ok(StoredRun {
                 seq: row.get(0)?,
                 observation: row.get(1)?,
-                known: Known {
+                state: StoredState {
                     status: row.get(2)?,
-                    times: Times {
-                        created: row.get(3)?,
-                        started: row.get(4)?,
-                        updated: row.get(5)?,
-                        completed: row.get(6)?,
+                    times: ObjectTimes {
+                        created_ms: row.get(3)?,
+                        started_ms: row.get(4)?,
+                        updated_ms: row.get(5)?,
+                        completed_ms: row.get(6)?,
                     },
                     gone_ms: row.get(7)?,
-                    doubt_ms: row.get(8)?,
+                    reopening_seen_ms: row.get(8)?,
                     confirmed_ms: row.get::<_, i64>(9)?.max(row.get(10)?),
-                    same_text: row.get_ref(11)?.as_bytes()? == arrival.object.text().as_bytes(),
+                    same_text: row.get_ref(11)?.as_bytes()? == incoming.object.text().as_bytes(),
                 },
             })
         })
@@ -165,10 +183,10 @@ fn find(
 fn insert(
     connection: &Connection,
     batch: &RunBatch,
-    arrival: &Arrival<'_>,
+    incoming: &IncomingRun<'_>,
 ) -> rusqlite::Result<i64> {
-    let due = batch.kind == RunKind::Evaluation
-        && crate::trials::write::confirmed_ms(connection, &arrival.columns.id)?.is_none();
+    let trials_due = batch.kind == RunKind::Evaluation
+        && trial_list_confirmed_ms(connection, &incoming.columns.id)?.is_none();
     connection
         .prepare_cached(
             "INSERT INTO runs (kind, id, name, status, created_ms, started_ms, updated_ms,
@@ -177,30 +195,30 @@ fn insert(
         )?
         .execute(params![
             batch.kind.name(),
-            arrival.columns.id,
-            arrival.columns.name,
-            arrival.columns.status,
-            arrival.times.created,
-            arrival.times.started,
-            arrival.times.updated,
-            arrival.times.completed,
-            lifecycle(&arrival.columns.status) == Lifecycle::Active,
-            due,
+            incoming.columns.id,
+            incoming.columns.name,
+            incoming.columns.status,
+            incoming.times.created_ms,
+            incoming.times.started_ms,
+            incoming.times.updated_ms,
+            incoming.times.completed_ms,
+            lifecycle(&incoming.columns.status) == Lifecycle::Active,
+            trials_due,
             batch.observed_at.0,
-            arrival.object.text(),
+            incoming.object.text(),
         ])?;
     Ok(connection.last_insert_rowid())
 }
 
-/// Writes the new text; an evaluation run that ended with it needs its trials once more.
+/// Writes the new text; the trials of an evaluation run that has ended are due once more.
 fn update(
     connection: &Connection,
     batch: &RunBatch,
-    arrival: &Arrival<'_>,
-    found: &Found,
+    incoming: &IncomingRun<'_>,
+    stored: &StoredRun,
 ) -> rusqlite::Result<()> {
-    let active = lifecycle(&arrival.columns.status) == Lifecycle::Active;
-    let ended_anew = batch.kind == RunKind::Evaluation && !active && !found.known.same_text;
+    let active = lifecycle(&incoming.columns.status) == Lifecycle::Active;
+    let trials_due = batch.kind == RunKind::Evaluation && !active && !stored.state.same_text;
     connection
         .prepare_cached(
             "UPDATE runs SET name = ?2, status = ?3, created_ms = ?4, started_ms = ?5,
@@ -210,23 +228,28 @@ fn update(
              WHERE seq = ?1",
         )?
         .execute(params![
-            found.seq,
-            arrival.columns.name,
-            arrival.columns.status,
-            arrival.times.created,
-            arrival.times.started,
-            arrival.times.updated,
-            arrival.times.completed,
+            stored.seq,
+            incoming.columns.name,
+            incoming.columns.status,
+            incoming.times.created_ms,
+            incoming.times.started_ms,
+            incoming.times.updated_ms,
+            incoming.times.completed_ms,
             active,
-            ended_anew,
+            trials_due,
             batch.observed_at.0,
-            arrival.object.text(),
+            incoming.object.text(),
         ])
         .map(drop)
 }
 
-fn doubt(connection: &Connection, seq: i64, at_ms: Option<i64>) -> rusqlite::Result<()> {
-    // The first doubt stays: what counts is that a later answer agrees with it.
+/// Stores when a reopening was first seen; `None` cancels it.
+fn set_reopening_seen(
+    connection: &Connection,
+    seq: i64,
+    at_ms: Option<i64>,
+) -> rusqlite::Result<()> {
+    // The first time stays: a later response has to agree with that one.
     connection
         .prepare_cached(
             "UPDATE runs SET doubt_ms = CASE WHEN ?2 IS NULL THEN NULL
@@ -236,30 +259,30 @@ fn doubt(connection: &Connection, seq: i64, at_ms: Option<i64>) -> rusqlite::Res
         .map(drop)
 }
 
-fn note_change(
+fn record_status(
     connection: &Connection,
     batch: &RunBatch,
-    arrival: &Arrival<'_>,
-    found: Option<&Found>,
+    incoming: &IncomingRun<'_>,
+    stored: Option<&StoredRun>,
 ) -> rusqlite::Result<u64> {
-    let status = &arrival.columns.status;
-    let from = found.map(|f| f.known.status.as_str());
+    let status = &incoming.columns.status;
+    let from = stored.map(|stored| stored.state.status.as_str());
     record(
         connection,
-        &Change {
+        &StatusChange {
             subject: Subject::Run(batch.kind),
-            run: &arrival.columns.id,
+            run: &incoming.columns.id,
             trial: None,
             from,
             to: status,
-            own_ms: arrival.times.of_change(status, from.is_none()),
+            own_ms: incoming.times.entered_status_ms(status, from.is_none()),
             observed_ms: batch.observed_at.0,
-            learned: batch.provenance,
+            provenance: batch.provenance,
         },
     )
 }
 
-/// Reads one run, also a tombstone.
+/// Reads one run, even if it is a tombstone.
 pub(crate) fn get(
     connection: &Connection,
     kind: RunKind,
@@ -267,20 +290,9 @@ pub(crate) fn get(
 ) -> rusqlite::Result<Option<StoredObject>> {
     connection
         .prepare_cached(&format!(
-            "SELECT r.id, r.body, r.status, {RUN_CONFIRMED}, r.gone_ms
+            "SELECT r.id, r.body, r.status, {RUN_CONFIRMED_MS}, r.gone_ms
              FROM runs r WHERE r.kind = ?1 AND r.id = ?2"
         ))?
-        .query_row([kind.name(), id], stored)
+        .query_row([kind.name(), id], StoredObject::from_row)
         .optional()
-}
-
-/// Reads id, text, status, time of confirmation and of the tombstone, in this order.
-pub(crate) fn stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredObject> {
-    Ok(StoredObject {
-        id: row.get(0)?,
-        text: row.get(1)?,
-        status: row.get(2)?,
-        confirmed_at: UnixMs(row.get(3)?),
-        gone_at: row.get::<_, Option<i64>>(4)?.map(UnixMs),
-    })
 }

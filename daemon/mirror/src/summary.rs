@@ -1,55 +1,100 @@
-//! What the whole mirror holds: for planning, for status, for completion.
+//! The state of the mirror from which the sync engine plans.
 
-use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
-use docks_proto::status::RowCounts;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use crate::confirmations::{RUN_CONFIRMED, confirmed};
-use crate::history::events::signed;
-use crate::{ActiveRun, ListState, Resource, StatusScope, Summary, TrialsDue};
+use crate::confirmations::{self, RUN_CONFIRMED_MS};
+use crate::resource::{Confirmation, Resource};
+use crate::sql_int::to_sql_int;
+use crate::tally::{live_runs, runs_with_trials_due};
 
-/// Active runs per kind, and rows that are walked to find their places.
-const MOST: i64 = 10_000;
+/// Active runs of each kind, and rows that are counted to find their places.
+const MAX_ACTIVE_RUNS: i64 = 10_000;
 
-// The indexes are named here, since statistics must never talk SQLite into a walk of all runs.
+/// The state of the mirror from which the sync engine plans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Both lists, in the order of [`RunKind::ALL`].
+    pub lists: Vec<ListState>,
+    /// Live runs that have not ended, newest first, at most 10,000 of each kind.
+    pub active: Vec<ActiveRun>,
+    /// Runs whose trials should be fetched, newest first, up to the requested number.
+    pub trials_due: Vec<TrialsDue>,
+    /// Number of all runs whose trials should be fetched.
+    pub trials_due_total: u64,
+}
 
-/// Reads what a plan starts from.
-pub(crate) fn read(connection: &Connection, most_due: usize) -> rusqlite::Result<Summary> {
+/// State of one list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListState {
+    /// Kind of its runs.
+    pub kind: RunKind,
+    /// When it was last confirmed; `None` when it never was.
+    pub confirmation: Option<Confirmation>,
+    /// Live rows.
+    pub rows: u64,
+}
+
+/// A run that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveRun {
+    /// Kind.
+    pub kind: RunKind,
+    /// Id.
+    pub id: String,
+    /// Status as the remote wrote it.
+    pub status: String,
+    /// When it was last confirmed.
+    pub confirmed_at: UnixMs,
+    /// Number of newer live runs of its kind, which is its place in the list. Beyond 10,000, and
+    /// for a run without a time of creation, this is the length of the list.
+    pub newer_rows: u64,
+}
+
+/// A run whose trials should be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrialsDue {
+    /// Its id.
+    pub run: String,
+    /// Whether it has ended.
+    pub ended: bool,
+    /// When its trials were last confirmed; `None` when they were never mirrored.
+    pub trials_confirmed_at: Option<UnixMs>,
+}
+
+// The indexes are named here because statistics must never make SQLite scan all runs.
+
+/// Reads the summary with at most `max_due` runs whose trials are due.
+pub(crate) fn read(connection: &Connection, max_due: usize) -> rusqlite::Result<Summary> {
     let mut summary = Summary::default();
     for kind in RunKind::ALL {
-        let rows = sum(connection, "rows", kind)?;
+        let rows = live_runs(connection, kind)?;
         summary.lists.push(ListState {
             kind,
-            confirmation: confirmed(connection, &Resource::List(kind))?,
+            confirmation: confirmations::read(connection, &Resource::List(kind))?,
             rows,
         });
-        summary.active.extend(active(connection, kind, rows)?);
+        summary.active.extend(active_runs(connection, kind, rows)?);
     }
-    summary.trials_due = due(connection, most_due)?;
-    summary.trials_due_total = sum(connection, "due", RunKind::Evaluation)?;
+    summary.trials_due = trials_due(connection, max_due)?;
+    summary.trials_due_total = runs_with_trials_due(connection)?;
     Ok(summary)
 }
 
-fn sum(connection: &Connection, column: &str, kind: RunKind) -> rusqlite::Result<u64> {
-    connection
-        .prepare_cached(&format!(
-            "SELECT coalesce(sum({column}), 0) FROM tally WHERE kind = ?1"
-        ))?
-        .query_row([kind.name()], |row| row.get::<_, i64>(0))
-        .map(|n| u64::try_from(n).unwrap_or(0))
-}
-
-fn active(connection: &Connection, kind: RunKind, rows: u64) -> rusqlite::Result<Vec<ActiveRun>> {
+fn active_runs(
+    connection: &Connection,
+    kind: RunKind,
+    rows: u64,
+) -> rusqlite::Result<Vec<ActiveRun>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT r.id, r.status, {RUN_CONFIRMED}, r.created_ms
+        "SELECT r.id, r.status, {RUN_CONFIRMED_MS}, r.created_ms
          FROM runs r INDEXED BY runs_active
          WHERE r.kind = ?1 AND r.active = 1 AND r.gone_ms IS NULL
-         ORDER BY r.created_ms DESC, r.id DESC LIMIT {MOST}"
+         ORDER BY r.created_ms DESC, r.id DESC LIMIT {MAX_ACTIVE_RUNS}"
     ))?;
     let mut found = statement.query([kind.name()])?;
-    let mut places = Places::new(connection, kind, rows);
+    let mut counter = NewerRowCounter::new(connection, kind, rows);
     let mut active = Vec::new();
     while let Some(row) = found.next()? {
         let id: String = row.get(0)?;
@@ -57,42 +102,43 @@ fn active(connection: &Connection, kind: RunKind, rows: u64) -> rusqlite::Result
             kind,
             status: row.get(1)?,
             confirmed_at: UnixMs(row.get(2)?),
-            newer_rows: places.of(row.get(3)?, &id)?,
+            newer_rows: counter.count_newer_than(row.get(3)?, &id)?,
             id,
         });
     }
     Ok(active)
 }
 
-/// Counts the rows before each of some that come in order, without counting any twice.
-struct Places<'a> {
+/// Counts the rows newer than each of some runs, which come newest first, counting no row twice.
+struct NewerRowCounter<'a> {
     connection: &'a Connection,
     kind: RunKind,
+    /// Live rows of the kind.
     rows: u64,
-    /// The last row that was placed, and its place.
-    last: Option<(i64, String, i64)>,
+    /// Time of creation, id and place of the previous run.
+    previous: Option<(i64, String, i64)>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> NewerRowCounter<'a> {
     fn new(connection: &'a Connection, kind: RunKind, rows: u64) -> Self {
         Self {
             connection,
             kind,
             rows,
-            last: None,
+            previous: None,
         }
     }
 
-    fn of(&mut self, created_ms: Option<i64>, id: &str) -> rusqlite::Result<u64> {
+    fn count_newer_than(&mut self, created_ms: Option<i64>, id: &str) -> rusqlite::Result<u64> {
         let Some(created_ms) = created_ms else {
             return Ok(self.rows);
         };
-        let (upper, upper_id, before) = match &self.last {
-            Some((upper, id, place)) => (*upper, id.as_str(), *place + 1),
+        let (upper_ms, upper_id, counted) = match &self.previous {
+            Some((created_ms, id, place)) => (*created_ms, id.as_str(), *place + 1),
             None => (i64::MAX, "", 0),
         };
-        let left = MOST - before;
-        if left <= 0 {
+        let remaining = MAX_ACTIVE_RUNS - counted;
+        if remaining <= 0 {
             return Ok(self.rows);
         }
         let between: i64 = self
@@ -104,26 +150,33 @@ impl<'a> Places<'a> {
                    LIMIT ?6)",
             )?
             .query_row(
-                params![self.kind.name(), created_ms, id, upper, upper_id, left],
+                params![
+                    self.kind.name(),
+                    created_ms,
+                    id,
+                    upper_ms,
+                    upper_id,
+                    remaining
+                ],
                 |row| row.get(0),
             )?;
-        let place = before + between;
-        self.last = Some((created_ms, id.to_owned(), place));
+        let place = counted + between;
+        self.previous = Some((created_ms, id.to_owned(), place));
         Ok(match u64::try_from(place) {
-            Ok(near) if between < left => near,
+            Ok(place) if between < remaining => place,
             _ => self.rows,
         })
     }
 }
 
-fn due(connection: &Connection, most: usize) -> rusqlite::Result<Vec<TrialsDue>> {
+fn trials_due(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<TrialsDue>> {
     let mut statement = connection.prepare_cached(
         "SELECT r.id, r.active, l.confirmed_ms FROM runs r INDEXED BY runs_trials_due
          LEFT JOIN trial_list l ON l.run = r.id
          WHERE r.trials_due = 1 AND r.gone_ms IS NULL
          ORDER BY r.created_ms DESC, r.id DESC LIMIT ?1",
     )?;
-    let rows = statement.query_map([signed(most as u64)], |row| {
+    let rows = statement.query_map([to_sql_int(limit as u64)], |row| {
         Ok(TrialsDue {
             run: row.get(0)?,
             ended: !row.get::<_, bool>(1)?,
@@ -131,44 +184,4 @@ fn due(connection: &Connection, most: usize) -> rusqlite::Result<Vec<TrialsDue>>
         })
     })?;
     rows.collect()
-}
-
-/// Counts the rows.
-pub(crate) fn counts(connection: &Connection) -> rusqlite::Result<RowCounts> {
-    let mut counts = RowCounts {
-        runs: sum(connection, "rows", RunKind::Run)?,
-        evaluation_runs: sum(connection, "rows", RunKind::Evaluation)?,
-        ..RowCounts::default()
-    };
-    let number = |sql: &str| {
-        connection
-            .prepare_cached(sql)?
-            .query_row([], |row| row.get::<_, i64>(0))
-            .map(|n| u64::try_from(n).unwrap_or(0))
-    };
-    counts.trials = number("SELECT coalesce(sum(rows), 0) FROM trial_list")?;
-    counts.tombstones = number("SELECT count(*) FROM runs WHERE gone_ms IS NOT NULL")?
-        + number("SELECT count(*) FROM trials WHERE gone_ms IS NOT NULL")?;
-    let mut statement = connection.prepare_cached("SELECT status, rows FROM tally")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        if lifecycle(row.get_ref(0)?.as_str()?) == Lifecycle::Active {
-            counts.active += u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        }
-    }
-    Ok(counts)
-}
-
-/// Lists every status that was ever seen, tombstones' too.
-pub(crate) fn statuses(connection: &Connection, of: StatusScope) -> rusqlite::Result<Vec<String>> {
-    match of {
-        StatusScope::Runs(kind) => connection
-            .prepare_cached("SELECT status FROM tally WHERE kind = ?1 AND status <> ''")?
-            .query_map([kind.name()], |row| row.get(0))?
-            .collect(),
-        StatusScope::Trials => connection
-            .prepare_cached("SELECT status FROM trial_status WHERE status <> ''")?
-            .query_map([], |row| row.get(0))?
-            .collect(),
-    }
 }

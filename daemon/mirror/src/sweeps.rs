@@ -1,4 +1,4 @@
-//! Sweeps: which rows a walk through a whole list did not see, and tombstones.
+//! Sweeps: walks through a whole list, to find the rows that the remote no longer shows.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,16 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
-use crate::MirrorError;
+use crate::error::MirrorError;
 
-/// The sweep under way of each kind. It is kept in memory: a restart ends it, and the next
-/// one begins anew, which costs less than a write per row that was seen.
+/// The sweep of each kind that is in progress.
+///
+/// Kept in memory only: after a restart the next sweep starts over, which costs less than a write
+/// per row that was seen.
 #[derive(Debug, Default)]
 pub(crate) struct Sweeps {
-    last: u64,
-    under_way: HashMap<RunKind, Sweep>,
+    last_number: u64,
+    in_progress: HashMap<RunKind, Sweep>,
 }
 
 #[derive(Debug)]
@@ -24,55 +26,61 @@ struct Sweep {
 }
 
 impl Sweeps {
-    /// Begins a sweep; one of the same kind that is under way ends unheard.
+    /// Begins a sweep and returns its number; a sweep of the same kind in progress is dropped.
     pub(crate) fn begin(&mut self, kind: RunKind) -> u64 {
-        self.last += 1;
+        self.last_number += 1;
         let sweep = Sweep {
-            number: self.last,
+            number: self.last_number,
             seen: Vec::new(),
         };
-        self.under_way.insert(kind, sweep);
-        self.last
+        self.in_progress.insert(kind, sweep);
+        self.last_number
     }
 
-    /// Notes that the remote showed a row, in whatever answer. That a transaction may be
-    /// taken back later does no harm: too much seen only buries less.
-    pub(crate) fn mark(&mut self, kind: RunKind, seq: i64) {
-        let Some(sweep) = self.under_way.get_mut(&kind) else {
+    /// Marks a row that any response showed.
+    ///
+    /// The mark stays even if the transaction is rolled back: over-marking only means fewer
+    /// tombstones.
+    pub(crate) fn mark_seen(&mut self, kind: RunKind, seq: i64) {
+        let Some(sweep) = self.in_progress.get_mut(&kind) else {
             return;
         };
-        let (word, bit) = place(seq);
+        let (word, bit) = bit_position(seq);
         if sweep.seen.len() <= word {
             sweep.seen.resize(word + 1, 0);
         }
         sweep.seen[word] |= bit;
     }
 
-    /// Lists the live rows that were not seen since the sweep began.
-    pub(crate) fn unseen(
+    /// Lists the live runs that no response showed since the sweep began, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorError::NoSuchSweep`] when this sweep is not in progress.
+    pub(crate) fn missed_runs(
         &self,
         connection: &Connection,
         kind: RunKind,
         number: u64,
     ) -> Result<Vec<String>, MirrorError> {
         let sweep = self
-            .under_way
+            .in_progress
             .get(&kind)
             .filter(|sweep| sweep.number == number)
             .ok_or(MirrorError::NoSuchSweep(number))?;
         sweep
-            .unseen(connection, kind)
+            .missed_runs(connection, kind)
             .map_err(MirrorError::during("list the runs that a sweep missed"))
     }
 }
 
 impl Sweep {
-    fn saw(&self, seq: i64) -> bool {
-        let (word, bit) = place(seq);
+    fn has_seen(&self, seq: i64) -> bool {
+        let (word, bit) = bit_position(seq);
         self.seen.get(word).is_some_and(|bits| bits & bit != 0)
     }
 
-    fn unseen(&self, connection: &Connection, kind: RunKind) -> rusqlite::Result<Vec<String>> {
+    fn missed_runs(&self, connection: &Connection, kind: RunKind) -> rusqlite::Result<Vec<String>> {
         let mut statement = connection.prepare_cached(
             "SELECT seq, id FROM runs WHERE kind = ?1 AND gone_ms IS NULL
              ORDER BY created_ms DESC, id DESC",
@@ -80,7 +88,7 @@ impl Sweep {
         let mut rows = statement.query([kind.name()])?;
         let mut missed = Vec::new();
         while let Some(row) = rows.next()? {
-            if !self.saw(row.get(0)?) {
+            if !self.has_seen(row.get(0)?) {
                 missed.push(row.get(1)?);
             }
         }
@@ -88,13 +96,14 @@ impl Sweep {
     }
 }
 
-fn place(seq: i64) -> (usize, u64) {
+/// Returns the word and the bit within it that stand for a row.
+fn bit_position(seq: i64) -> (usize, u64) {
     let seq = usize::try_from(seq).expect("row numbers count up from 1");
     (seq / 64, 1 << (seq % 64))
 }
 
-/// Makes a tombstone of a live row, unless the remote showed it after the proof.
-pub(crate) fn entomb(
+/// Turns a live run into a tombstone, unless a response showed it after `at`.
+pub(crate) fn tombstone(
     connection: &Connection,
     kind: RunKind,
     id: &str,

@@ -1,27 +1,48 @@
-//! What keeps the file small and its questions fast; and small notes.
+//! Upkeep: keeps the file small and its queries fast.
+
+use std::time::Duration;
 
 use docks_proto::time::UnixMs;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
-use crate::Retention;
+use crate::{history, observation_window};
 
-/// Drops what is past its time, then lets SQLite look after its statistics and its WAL.
+/// How long data is kept that lists do not need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Events and observation windows; 90 days by default.
+    pub history: Duration,
+    /// Tombstones; 30 days by default.
+    pub tombstones: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_hours(24);
+        Self {
+            history: DAY * 90,
+            tombstones: DAY * 30,
+        }
+    }
+}
+
+/// Deletes what is older than its retention, then lets SQLite update its statistics and empty its WAL.
 pub(crate) fn run(
     connection: &Connection,
     now: UnixMs,
     retention: Retention,
 ) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    crate::history::events::prune(&transaction, now.minus(retention.history))?;
-    crate::observation_window::prune(&transaction, now.minus(retention.history))?;
-    drop_tombstones(&transaction, now.minus(retention.tombstones))?;
+    history::prune(&transaction, now.minus(retention.history))?;
+    observation_window::prune(&transaction, now.minus(retention.history))?;
+    delete_tombstones(&transaction, now.minus(retention.tombstones))?;
     transaction.commit()?;
     connection.execute_batch("PRAGMA optimize; PRAGMA shrink_memory;")?;
-    // A reader that is just at work leaves the WAL in place until the next time.
+    // While a reader is active the WAL stays until the next upkeep.
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-fn drop_tombstones(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
+fn delete_tombstones(connection: &Connection, until: UnixMs) -> rusqlite::Result<()> {
     for sql in [
         "DELETE FROM trials WHERE list IN (SELECT l.seq FROM trial_list l
            JOIN runs r ON r.kind = 'evaluation' AND r.id = l.run WHERE r.gone_ms < ?1)",
@@ -34,23 +55,4 @@ fn drop_tombstones(connection: &Connection, until: UnixMs) -> rusqlite::Result<(
     }
     connection.execute("DELETE FROM observation WHERE rows <= 0", [])?;
     Ok(())
-}
-
-/// Reads a note.
-pub(crate) fn note(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached("SELECT value FROM note WHERE key = ?1")?
-        .query_row([key], |row| row.get(0))
-        .optional()
-}
-
-/// Writes a note.
-pub(crate) fn put_note(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO note VALUES (?1, ?2)
-             ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
-        )?
-        .execute([key, value])
-        .map(drop)
 }

@@ -1,33 +1,39 @@
-//! Everything that is written into a mirror, each in one transaction on the one thread that writes.
+//! Every write to a mirror, each in one transaction on the one thread that writes.
 
+use docks_proto::freshness::Validator;
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
+use crate::error::MirrorError;
+use crate::provenance::Provenance;
+use crate::resource::{Confirmation, Resource};
+use crate::runs::{self, RunBatch};
+use crate::trials::{self, TrialBatch};
+use crate::upkeep::{self, Retention};
+use crate::write_summary::WriteSummary;
 use crate::writer::{TransactionMode, WriterContext};
-use crate::{
-    Confirmation, Mirror, MirrorError, Provenance, Resource, Retention, RunBatch, WriteSummary,
-    confirmations, runs, sweeps, trials, upkeep,
-};
-use docks_proto::freshness::Validator;
+use crate::{Mirror, confirmations, notes, sweeps};
 
 impl Mirror {
-    /// Writes runs that arrived together, with their history, in one transaction.
+    /// Inserts or updates runs that arrived together, with their history, in one transaction.
     ///
     /// # Errors
     ///
-    /// [`MirrorError`] when nothing was written; so for all that write.
+    /// [`MirrorError`] when nothing was written; the same holds for every other write.
     pub async fn upsert_runs(&self, batch: RunBatch) -> Result<WriteSummary, MirrorError> {
-        self.write_many(batch.objects.len(), "store runs", move |desk| {
-            runs::put(&desk.connection, &mut desk.sweeps, &batch)
+        self.write_rows(batch.objects.len(), "store runs", move |context| {
+            runs::upsert(&context.connection, &mut context.sweeps, &batch)
         })
         .await
     }
 
-    /// Writes the whole list of a run's trials as one version.
+    /// Replaces the whole list of a run's trials by one version.
     ///
-    /// Those missing from it become tombstones; but an empty list for a run that has
-    /// trials changes nothing, and `WriteSummary.suspicious` says so.
+    /// Trials missing from it become tombstones. But an empty list for a run that has
+    /// trials changes nothing, and sets [`WriteSummary::ignored_empty_list`].
+    ///
+    /// `at` is when the request began.
     ///
     /// # Errors
     ///
@@ -38,17 +44,17 @@ impl Mirror {
         objects: Vec<RawObject>,
         at: UnixMs,
         validator: Option<Validator>,
-        learned: Provenance,
+        provenance: Provenance,
     ) -> Result<WriteSummary, MirrorError> {
         let rows = objects.len();
-        let batch = trials::write::TrialBatch::new(run, objects, at, learned);
-        self.write_many(rows, "store trials", move |desk| {
-            trials::write::put_all(&desk.connection, batch, validator.as_ref())
+        let batch = TrialBatch::from_objects(run, objects, at, provenance);
+        self.write_rows(rows, "store trials", move |context| {
+            trials::replace_all(&context.connection, batch, validator.as_ref())
         })
         .await
     }
 
-    /// Writes one trial.
+    /// Inserts or updates one trial; `at` is when the request began.
     ///
     /// # Errors
     ///
@@ -58,19 +64,19 @@ impl Mirror {
         run: &str,
         object: RawObject,
         at: UnixMs,
-        learned: Provenance,
+        provenance: Provenance,
     ) -> Result<WriteSummary, MirrorError> {
-        let batch = trials::write::TrialBatch::new(run, vec![object], at, learned);
-        self.write("store a trial", move |desk| {
-            trials::write::put_one(&desk.connection, batch)
+        let batch = TrialBatch::from_objects(run, vec![object], at, provenance);
+        self.write("store a trial", move |context| {
+            trials::upsert_one(&context.connection, batch)
         })
         .await
     }
 
-    /// Stores that the remote confirmed a resource; an older confirmation changes nothing.
+    /// Records that the remote confirmed a resource; an older confirmation changes nothing.
     ///
-    /// For a list whose validator is the stored one ("as before"), the runs of the
-    /// answer it stands for are confirmed too.
+    /// For a list whose validator is the stored one ("not modified"), the runs of the
+    /// response that the validator came with are confirmed too.
     ///
     /// # Errors
     ///
@@ -78,10 +84,10 @@ impl Mirror {
     pub async fn record_confirmation(
         &self,
         resource: Resource,
-        confirmed: Confirmation,
+        confirmation: Confirmation,
     ) -> Result<(), MirrorError> {
-        self.write("store an age", move |desk| {
-            confirmations::confirm(&desk.connection, &resource, &confirmed)
+        self.write("store a confirmation", move |context| {
+            confirmations::record(&context.connection, &resource, &confirmation)
         })
         .await
     }
@@ -92,36 +98,34 @@ impl Mirror {
     ///
     /// As [`Mirror::upsert_runs`].
     pub async fn begin_sweep(&self, kind: RunKind) -> Result<u64, MirrorError> {
-        self.write("begin a sweep", move |desk| Ok(desk.sweeps.begin(kind)))
-            .await
+        self.write("begin a sweep", move |context| {
+            Ok(context.sweeps.begin(kind))
+        })
+        .await
     }
 
-    /// Lists the live runs that no answer showed since the sweep began, newest first.
+    /// Lists the live runs that no response showed since the sweep began, newest first.
     ///
     /// # Errors
     ///
-    /// [`MirrorError::NoSuchSweep`] when a newer one of the kind began.
+    /// [`MirrorError::NoSuchSweep`] when a newer sweep of the kind began.
     pub async fn runs_missed_by_sweep(
         &self,
         kind: RunKind,
         sweep: u64,
     ) -> Result<Vec<String>, MirrorError> {
-        let work =
-            move |desk: &mut WriterContext| desk.sweeps.unseen(&desk.connection, kind, sweep);
+        let work = move |context: &mut WriterContext| {
+            context.sweeps.missed_runs(&context.connection, kind, sweep)
+        };
+        let doing = "list the runs that a sweep missed";
         let writer = &self.inner.writer;
-        writer
-            .run(
-                TransactionMode::Transaction,
-                "list the runs that a sweep missed",
-                work,
-            )
-            .await
+        writer.run(TransactionMode::Shared, doing, work).await
     }
 
-    /// Makes a tombstone of a run that the remote was proved to have no more.
+    /// Turns a run that the remote was found to have deleted into a tombstone.
     ///
-    /// Nothing happens when an answer to a request after `at` showed it; a later
-    /// sighting revives it.
+    /// Does nothing if the response to a request after `at` showed the run; a later
+    /// response that shows it revives it.
     ///
     /// # Errors
     ///
@@ -133,8 +137,8 @@ impl Mirror {
         at: UnixMs,
     ) -> Result<(), MirrorError> {
         let id = id.to_owned();
-        self.write("make a tombstone", move |desk| {
-            sweeps::entomb(&desk.connection, kind, &id, at)
+        self.write("mark a run as deleted", move |context| {
+            sweeps::tombstone(&context.connection, kind, &id, at)
         })
         .await
     }
@@ -146,27 +150,23 @@ impl Mirror {
     /// As [`Mirror::upsert_runs`].
     pub async fn write_note(&self, key: &str, value: &str) -> Result<(), MirrorError> {
         let (key, value) = (key.to_owned(), value.to_owned());
-        self.write("write a note", move |desk| {
-            upkeep::put_note(&desk.connection, &key, &value)
+        self.write("write a note", move |context| {
+            notes::write(&context.connection, &key, &value)
         })
         .await
     }
 
-    /// Drops old history and tombstones, refreshes statistics, empties the WAL.
+    /// Deletes old history and tombstones, refreshes statistics and empties the WAL.
     ///
     /// # Errors
     ///
     /// As [`Mirror::upsert_runs`].
     pub async fn run_upkeep(&self, now: UnixMs, retention: Retention) -> Result<(), MirrorError> {
-        let doing = "look after the file";
-        let work = move |desk: &mut WriterContext| {
-            upkeep::run(&desk.connection, now, retention).map_err(MirrorError::during(doing))
+        let doing = "run its upkeep";
+        let work = move |context: &mut WriterContext| {
+            upkeep::run(&context.connection, now, retention).map_err(MirrorError::during(doing))
         };
-        self.watched(
-            self.inner
-                .writer
-                .run(TransactionMode::Alone, doing, work)
-                .await,
-        )
+        let writer = &self.inner.writer;
+        self.check_for_damage(writer.run(TransactionMode::None, doing, work).await)
     }
 }

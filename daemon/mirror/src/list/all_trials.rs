@@ -1,46 +1,56 @@
-//! Trials of all evaluation runs in one list.
+//! Trials of all evaluation runs in one list, each marked with its run.
 //!
-//! Answers as [`docks_proto::query::apply_query`] does on all trials, each marked with its run. A mirror
-//! can hold a million trials, so an index that holds every column is walked, the indexes are
-//! named, and texts are read of the rows that are shown only.
+//! A mirror can hold a million trials. So an index that holds every column is walked, the indexes
+//! are named, and texts are read only for the rows of the page.
 
 use docks_proto::query::{ListKind, ListQuery, SearchText, Sort, SortKey};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docks_proto::trial;
+use docks_proto::trial::add_run_reference;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 
-use crate::confirmations::confirmed;
-use crate::history::events::signed;
-use crate::list::clauses::{Cut, Filter, Joined, order};
-use crate::trials::vocabulary::{self, Narrow};
-use crate::{Confirmation, Listing, Resource, UnsettledRun};
+use super::listing::{JsonArray, Listing};
+use super::page::Page;
+use super::search::search;
+use super::sort_order::{direction, order_by};
+use super::trial_filter::{self, Selectivity};
+use super::where_clause::WhereClause;
+use crate::confirmations;
+use crate::resource::{Confirmation, Resource};
 
-/// Reads the list.
-pub(crate) fn list(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Listing> {
+/// The index that holds every column used by filters and searches.
+const BY_CREATED: &str = "trials INDEXED BY trials_by_created";
+
+/// The trial lists of tombstones, whose trials are left out.
+const LISTS_OF_GONE_RUNS: &str = "SELECT l.seq FROM runs r INDEXED BY runs_gone \
+                                  JOIN trial_list l ON l.run = r.id \
+                                  WHERE r.gone_ms IS NOT NULL AND r.kind = 'evaluation'";
+
+/// Lists the trials of all evaluation runs.
+pub(crate) fn list_all_trials(
+    connection: &Connection,
+    query: &ListQuery,
+) -> rusqlite::Result<Listing> {
     let sort = query
         .sort
         .unwrap_or_else(|| Sort::default_for(ListKind::AllTrials));
-    let walk = Walk::new(connection, query, sort)?;
-    let cut = Cut::of(query);
+    let scan = TrialScan::new(connection, query, sort)?;
+    let page = Page::from_query(query);
     let (rows, total) = match &query.search {
-        _ if walk.filter.never => (Vec::new(), 0),
+        _ if scan.clause.matches_nothing => (Vec::new(), 0),
         Some(text) => {
-            let found = walk.search(connection, &SearchText::new(text))?;
-            (cut.of_rows(&found).to_vec(), found.len() as u64)
+            let found = scan.search(connection, &SearchText::new(text))?;
+            (page.slice(&found).to_vec(), found.len() as u64)
         }
-        None => (walk.rows(connection, cut)?, walk.count(connection, query)?),
+        None => (scan.rows(connection, page)?, scan.count(connection, query)?),
     };
-    let mut listing = marked(connection, &rows)?.listing(total);
-    listing.confirmation = age(connection)?;
+    let mut listing = texts_with_run(connection, &rows)?.into_listing(total);
+    listing.confirmation = oldest_confirmation(connection)?;
     Ok(listing)
 }
 
-/// The index that holds every column that filters and searches look at.
-const BY_CREATED: &str = "trials INDEXED BY trials_by_created";
-
-/// Tells whether that index holds what rows are ordered by, too.
+/// Whether the index [`BY_CREATED`] also holds the column of a sort key.
 fn is_covered(key: SortKey) -> bool {
     matches!(
         key,
@@ -57,54 +67,52 @@ fn is_covered(key: SortKey) -> bool {
 }
 
 /// How the rows are found.
-struct Walk {
-    filter: Filter,
-    /// The table, and the index that is walked.
+struct TrialScan {
+    clause: WhereClause,
+    /// The table with the index to walk.
     table: &'static str,
-    order: String,
-    /// Lists of runs that are gone, whose trials are not shown.
-    hidden: Vec<i64>,
+    order_by: String,
+    /// Row numbers of the trial lists of tombstones.
+    hidden_lists: Vec<i64>,
 }
 
-impl Walk {
+impl TrialScan {
     fn new(connection: &Connection, query: &ListQuery, sort: Sort) -> rusqlite::Result<Self> {
-        let mut filter = Filter {
-            sql: "gone_ms IS NULL".to_owned(),
-            values: Vec::new(),
-            never: false,
-        };
-        filter.and_made(query);
-        let hidden = hidden(connection)?;
-        if !hidden.is_empty() {
-            filter.and(&format!("list NOT IN ({HIDDEN})"), []);
+        let mut clause = WhereClause::new("gone_ms IS NULL", Vec::new());
+        clause.and_created_between(query);
+        let hidden_lists: Vec<i64> = connection
+            .prepare_cached(LISTS_OF_GONE_RUNS)?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        if !hidden_lists.is_empty() {
+            clause.and(&format!("list NOT IN ({LISTS_OF_GONE_RUNS})"), []);
         }
-        let narrow = vocabulary::restrict(connection, &mut filter, &query.trials)?;
+        let selectivity = trial_filter::add_conditions(connection, &mut clause, &query.trials)?;
         if !query.status.is_empty() {
-            filter.and_one_of("status", &statuses(connection, query)?);
+            clause.and_one_of("status", &stored_statuses(connection, query)?);
         }
-        let table = match narrow {
-            Narrow::OneError => "trials INDEXED BY trials_by_error",
-            Narrow::No if is_covered(sort.key) => BY_CREATED,
-            // Looking every row up from an index takes longer than going through all of them.
-            Narrow::No => "trials NOT INDEXED",
+        let table = match selectivity {
+            Selectivity::OneError => "trials INDEXED BY trials_by_error",
+            Selectivity::Any if is_covered(sort.key) => BY_CREATED,
+            // Looking up every row from an index takes longer than scanning the table.
+            Selectivity::Any => "trials NOT INDEXED",
         };
-        let direction = if sort.is_descending() { "DESC" } else { "ASC" };
         Ok(Self {
-            filter,
+            clause,
             table,
-            // Two runs may have trials of one id.
-            order: format!("{}, list {direction}", order(sort)),
-            hidden,
+            // Trials of two runs may have the same id.
+            order_by: format!("{}, list {}", order_by(sort), direction(sort)),
+            hidden_lists,
         })
     }
 
-    fn rows(&self, connection: &Connection, cut: Cut) -> rusqlite::Result<Vec<i64>> {
-        let mut values = self.filter.values.clone();
-        values.push(Value::Integer(cut.limit));
-        values.push(Value::Integer(cut.offset));
+    fn rows(&self, connection: &Connection, page: Page) -> rusqlite::Result<Vec<i64>> {
+        let mut values = self.clause.values.clone();
+        values.push(Value::Integer(page.limit));
+        values.push(Value::Integer(page.offset));
         let mut statement = connection.prepare_cached(&format!(
             "SELECT seq FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
-            self.table, self.filter.sql, self.order
+            self.table, self.clause.sql, self.order_by
         ))?;
         let rows = statement.query_map(params_from_iter(values), |row| row.get(0))?;
         rows.collect()
@@ -112,148 +120,94 @@ impl Walk {
 
     fn count(&self, connection: &Connection, query: &ListQuery) -> rusqlite::Result<u64> {
         let rows: i64 = if query.has_filters() {
-            // No order is asked here, and the index holds whatever is filtered by.
+            // Counting needs no order, and this index holds every column that is filtered by.
             let table = self.table.replace("trials NOT INDEXED", BY_CREATED);
             connection
                 .prepare_cached(&format!(
                     "SELECT count(*) FROM {table} WHERE {}",
-                    self.filter.sql
+                    self.clause.sql
                 ))?
-                .query_row(params_from_iter(&self.filter.values), |row| row.get(0))?
+                .query_row(params_from_iter(&self.clause.values), |row| row.get(0))?
         } else {
             let all: i64 = connection
                 .prepare_cached("SELECT coalesce(sum(rows), 0) FROM trial_list")?
                 .query_row([], |row| row.get(0))?;
-            let mut one =
+            let mut rows_of_list =
                 connection.prepare_cached("SELECT rows FROM trial_list WHERE seq = ?1")?;
-            let mut gone = 0;
-            for list in &self.hidden {
-                gone += one.query_row([list], |row| row.get::<_, i64>(0))?;
+            let mut hidden = 0;
+            for list in &self.hidden_lists {
+                hidden += rows_of_list.query_row([list], |row| row.get::<_, i64>(0))?;
             }
-            all - gone
+            all - hidden
         };
         Ok(rows.unsigned_abs())
     }
 
-    /// Finds the rows that contain a text; reads the names of every row that passes the filter.
-    fn search(&self, connection: &Connection, needle: &SearchText) -> rusqlite::Result<Vec<i64>> {
-        let mut statement = connection.prepare_cached(&format!(
+    fn search(&self, connection: &Connection, text: &SearchText) -> rusqlite::Result<Vec<i64>> {
+        let sql = format!(
             "SELECT seq, id, name, task, agent FROM {} WHERE {} ORDER BY {}",
-            self.table, self.filter.sql, self.order
-        ))?;
-        let mut rows = statement.query(params_from_iter(&self.filter.values))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            for column in 1..=4 {
-                if needle.is_in(row.get_ref(column)?.as_str()?) {
-                    found.push(row.get(0)?);
-                    break;
-                }
-            }
-        }
-        Ok(found)
+            self.table, self.clause.sql, self.order_by
+        );
+        search(connection, &sql, &self.clause.values, text)
     }
 }
 
-const HIDDEN: &str = "SELECT l.seq FROM runs r INDEXED BY runs_gone \
-                      JOIN trial_list l ON l.run = r.id \
-                      WHERE r.gone_ms IS NOT NULL AND r.kind = 'evaluation'";
-
-fn hidden(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
-    connection
-        .prepare_cached(HIDDEN)?
-        .query_map([], |row| row.get(0))?
-        .collect()
-}
-
-/// The statuses that were asked for, as they are written in the mirror.
-fn statuses(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<String>> {
+/// Returns the statuses that the query names, in the spelling of the mirror.
+fn stored_statuses(connection: &Connection, query: &ListQuery) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare_cached("SELECT status FROM trial_status")?;
     let all: Vec<String> = statement
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let asked = |status: &String| query.status.iter().any(|s| s.eq_ignore_ascii_case(status));
-    Ok(all.into_iter().filter(asked).collect())
+    let is_named = |status: &String| query.status.iter().any(|s| s.eq_ignore_ascii_case(status));
+    Ok(all.into_iter().filter(is_named).collect())
 }
 
-/// Joins the texts, each with its run in front.
-fn marked(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Joined> {
+/// Reads the texts of these rows, each with a reference to its run in front.
+fn texts_with_run(connection: &Connection, rows: &[i64]) -> rusqlite::Result<JsonArray> {
     let mut statement = connection.prepare_cached(
         "SELECT t.body, l.run, r.name FROM trials t JOIN trial_list l ON l.seq = t.list
          LEFT JOIN runs r ON r.kind = 'evaluation' AND r.id = l.run WHERE t.seq = ?1",
     )?;
-    let mut joined = Joined::new();
+    let mut array = JsonArray::new();
     for row in rows {
         statement.query_row([row], |row| {
             let name = row.get_ref(2)?.as_str_or_null()?.unwrap_or_default();
             let (text, run) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
-            let marked = trial::add_run_reference(text, run, name)
+            let marked = add_run_reference(text, run, name)
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-            joined.push(marked.as_bytes());
+            array.push(marked.as_bytes());
             Ok(())
         })?;
     }
-    Ok(joined)
+    Ok(array)
 }
 
-/// Returns how old the list is: as old as the oldest part of it that may still change.
-fn age(connection: &Connection) -> rusqlite::Result<Option<Confirmation>> {
-    let Some(mut list) = confirmed(connection, &Resource::List(RunKind::Evaluation))? else {
+/// Returns the confirmation of the list: as old as its oldest part that may still change.
+fn oldest_confirmation(connection: &Connection) -> rusqlite::Result<Option<Confirmation>> {
+    let resource = Resource::List(RunKind::Evaluation);
+    let Some(mut confirmation) = confirmations::read(connection, &resource)? else {
         return Ok(None);
     };
-    let oldest: Option<i64> = connection
+    let oldest_ms: Option<i64> = connection
         .prepare_cached(
             "SELECT min(l.confirmed_ms) FROM runs r INDEXED BY runs_active
              JOIN trial_list l ON l.run = r.id
              WHERE r.kind = 'evaluation' AND r.active = 1 AND r.gone_ms IS NULL",
         )?
         .query_row([], |row| row.get(0))?;
-    if let Some(oldest) = oldest {
-        list.at = list.at.min(UnixMs(oldest));
+    if let Some(oldest_ms) = oldest_ms {
+        confirmation.at = confirmation.at.min(UnixMs(oldest_ms));
     }
-    list.validator = None;
-    Ok(Some(list))
-}
-
-/// Lists runs whose trials the mirror may not have as they are now, newest first: those that have
-/// not ended, and those whose trials are due.
-pub(crate) fn loose_runs(
-    connection: &Connection,
-    most: usize,
-) -> rusqlite::Result<Vec<UnsettledRun>> {
-    let most = signed(most as u64);
-    let mut found = Vec::new();
-    for (index, condition) in [
-        ("runs_active", "r.active = 1"),
-        ("runs_trials_due", "r.trials_due = 1 AND r.active = 0"),
-    ] {
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT r.id, r.active, r.trials_due, l.confirmed_ms FROM runs r INDEXED BY {index}
-             LEFT JOIN trial_list l ON l.run = r.id
-             WHERE r.kind = 'evaluation' AND {condition} AND r.gone_ms IS NULL
-             ORDER BY r.created_ms DESC, r.id DESC LIMIT ?1"
-        ))?;
-        let rows = statement.query_map(params![most], |row| {
-            Ok(UnsettledRun {
-                id: row.get(0)?,
-                active: row.get(1)?,
-                due: row.get(2)?,
-                trials_confirmed_at: row.get::<_, Option<i64>>(3)?.map(UnixMs),
-            })
-        })?;
-        for row in rows {
-            found.push(row?);
-        }
-    }
-    Ok(found)
+    confirmation.validator = None;
+    Ok(Some(confirmation))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::{in_memory, plan_of};
+    use crate::testing::{in_memory, query_plan};
 
-    fn plan(question: &str) -> String {
+    fn plan(query: &str) -> String {
         let connection = in_memory();
         connection
             .execute_batch(
@@ -262,21 +216,21 @@ mod tests {
                    ('task', 'x');",
             )
             .unwrap();
-        let query = ListQuery::parse(ListKind::AllTrials, question, 20).unwrap();
+        let query = ListQuery::parse(ListKind::AllTrials, query, 20).unwrap();
         let sort = query
             .sort
             .unwrap_or_else(|| Sort::default_for(ListKind::AllTrials));
-        let walk = Walk::new(&connection, &query, sort).unwrap();
+        let scan = TrialScan::new(&connection, &query, sort).unwrap();
         let sql = format!(
             "SELECT seq FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
-            walk.table, walk.filter.sql, walk.order
+            scan.table, scan.clause.sql, scan.order_by
         );
-        plan_of(&connection, &sql)
+        query_plan(&connection, &sql)
     }
 
     #[test]
-    fn lists_over_all_runs_are_walks_of_an_index_that_end_with_their_limit() {
-        for (question, index) in [
+    fn lists_over_all_runs_walk_an_index_and_stop_at_their_limit() {
+        for (query, index) in [
             ("", "COVERING INDEX trials_by_created"),
             (
                 "sort=-created&since=2026-01-01",
@@ -289,9 +243,9 @@ mod tests {
                 "INDEX trials_by_error",
             ),
         ] {
-            let plan = plan(question);
-            assert!(plan.contains(index), "{question}: {plan}");
-            assert!(!plan.contains("TEMP B-TREE"), "{question}: {plan}");
+            let plan = plan(query);
+            assert!(plan.contains(index), "{query}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{query}: {plan}");
         }
         let sorted = plan("sort=reward&task=x");
         assert!(

@@ -1,43 +1,48 @@
-//! Places rows in an order without moving those that keep theirs; pure.
+//! Numbers the rows of a list without renumbering those that keep their order; pure.
 
-/// Room between two rows that come one after the other.
+/// Distance between the positions of neighbours.
 const GAP: i64 = 1 << 20;
 
-/// Gives each row of a list a position, higher for later ones.
+/// Gives each row of a list a position, higher for later rows.
 ///
-/// `old` holds the position that a row has, `None` for a new row. Rows keep their
-/// position when the old ones still rise and leave room for the new; else all
-/// are placed anew, which is rare.
-pub(crate) fn place(old: &[Option<i64>]) -> Vec<i64> {
-    keep(old).unwrap_or_else(|| {
+/// `old` holds each row's present position, `None` for a new row. Rows keep their
+/// position if the old ones are still in ascending order and leave room for the new ones;
+/// otherwise all rows are renumbered, which is rare.
+pub(super) fn assign_positions(old: &[Option<i64>]) -> Vec<i64> {
+    keep_old(old).unwrap_or_else(|| {
         (1..=old.len())
             .map(|n| i64::try_from(n).expect("a list fits in memory") * GAP)
             .collect()
     })
 }
 
-fn keep(old: &[Option<i64>]) -> Option<Vec<i64>> {
-    let mut placed = Vec::with_capacity(old.len());
+fn keep_old(old: &[Option<i64>]) -> Option<Vec<i64>> {
+    let mut positions = Vec::with_capacity(old.len());
     let mut before: Option<i64> = None;
     let mut rest = old;
     while !rest.is_empty() {
         let new = rest.iter().take_while(|p| p.is_none()).count();
         let after = rest.get(new).copied().flatten();
-        fill(&mut placed, before, after, i64::try_from(new).ok()?)?;
+        insert_between(&mut positions, before, after, i64::try_from(new).ok()?)?;
         if let Some(after) = after {
             if before.is_some_and(|before| before >= after) {
                 return None;
             }
-            placed.push(after);
+            positions.push(after);
         }
         before = after;
         rest = rest.get(new + 1..).unwrap_or_default();
     }
-    Some(placed)
+    Some(positions)
 }
 
-/// Adds `count` positions between two that are taken.
-fn fill(placed: &mut Vec<i64>, before: Option<i64>, after: Option<i64>, count: i64) -> Option<()> {
+/// Adds `count` positions between two existing ones; `None` when there is no room.
+fn insert_between(
+    positions: &mut Vec<i64>,
+    before: Option<i64>,
+    after: Option<i64>,
+    count: i64,
+) -> Option<()> {
     let (start, step) = match (before, after) {
         (None, None) => (0, GAP),
         (Some(before), None) => (before, GAP),
@@ -48,7 +53,7 @@ fn fill(placed: &mut Vec<i64>, before: Option<i64>, after: Option<i64>, count: i
         return None;
     }
     for n in 1..=count {
-        placed.push(start.checked_add(step.checked_mul(n)?)?);
+        positions.push(start.checked_add(step.checked_mul(n)?)?);
     }
     Some(())
 }
@@ -61,9 +66,9 @@ mod tests {
 
     #[test]
     fn a_new_row_moves_no_other() {
-        let first = place(&[None; 3]);
+        let first = assign_positions(&[None; 3]);
         let old: Vec<_> = first.iter().copied().map(Some).collect();
-        let grown = place(&[None, old[0], None, None, old[1], old[2], None]);
+        let grown = assign_positions(&[None, old[0], None, None, old[1], old[2], None]);
         assert!(grown.is_sorted(), "{grown:?}");
         assert_eq!(
             (grown[1], grown[4], grown[5]),
@@ -72,18 +77,21 @@ mod tests {
     }
 
     #[test]
-    fn another_order_places_all_anew() {
-        assert_eq!(place(&[Some(5), Some(3)]), [GAP, 2 * GAP]);
-        assert_eq!(place(&[Some(5), None, Some(6)]), [GAP, 2 * GAP, 3 * GAP]);
-        assert_eq!(place(&[Some(i64::MAX), None]), [GAP, 2 * GAP]);
+    fn a_different_order_or_no_room_renumbers_all_rows() {
+        let assigned = |old: &[Option<i64>]| assign_positions(old);
+        assert_eq!(assigned(&[Some(5), Some(3)]), [GAP, 2 * GAP]);
+        assert_eq!(assigned(&[Some(5), None, Some(6)]), [GAP, 2 * GAP, 3 * GAP]);
+        assert_eq!(assigned(&[Some(i64::MAX), None]), [GAP, 2 * GAP]);
     }
 
     proptest! {
         #[test]
-        fn positions_always_rise(old in prop::collection::vec(prop::option::of(-9i64..9), 0..20)) {
-            let placed = place(&old);
-            prop_assert_eq!(placed.len(), old.len());
-            prop_assert!(placed.windows(2).all(|pair| pair[0] < pair[1]));
+        fn positions_always_ascend(
+            old in prop::collection::vec(prop::option::of(-9i64..9), 0..20)
+        ) {
+            let positions = assign_positions(&old);
+            prop_assert_eq!(positions.len(), old.len());
+            prop_assert!(positions.windows(2).all(|pair| pair[0] < pair[1]));
         }
     }
 }

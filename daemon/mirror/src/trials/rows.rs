@@ -1,99 +1,100 @@
-//! The rows of trials: how they are found, added and replaced.
+//! The rows of trials: how they are found, inserted and updated.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use docks_proto::object::RawObject;
-use docks_proto::query::Row as Columns;
+use docks_proto::time::UnixMs;
 use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use crate::merge_policy::{Known, Times};
-use crate::trials::positions::place;
-use crate::trials::vocabulary::Words;
-use crate::trials::write::TrialBatch;
+use super::batch::{IncomingTrial, StoredTrial};
+use super::positions::assign_positions;
+use crate::merge_policy::{ObjectTimes, StoredState};
 
-/// An object that arrived, with what is read from it.
-pub(crate) struct Arrival {
-    pub(crate) object: RawObject,
-    pub(crate) columns: Columns,
-    pub(crate) times: Times,
-    pub(crate) found: Option<Found>,
-}
+const STORED_COLUMNS: &str = "seq, id, position, status, created_ms, started_ms, completed_ms, \
+                              observed_ms, gone_ms, doubt_ms, body";
 
-impl Arrival {
-    fn of(object: RawObject) -> Self {
-        let columns = Columns::from_trial(&object);
-        let times = Times {
-            created: columns.created.map(|at| at.0),
-            started: columns.started.map(|at| at.0),
-            updated: None,
-            completed: columns.completed.map(|at| at.0),
-        };
-        Self {
-            object,
-            columns,
-            times,
-            found: None,
-        }
-    }
-}
-
-/// The stored row of an object that arrived.
-pub(crate) struct Found {
-    pub(crate) seq: i64,
-    pub(crate) position: i64,
-    pub(crate) known: Known,
-}
-
-const FOUND: &str = "seq, id, position, status, created_ms, started_ms, completed_ms, \
-                     observed_ms, gone_ms, doubt_ms, body";
-
-fn found(row: &Row<'_>, text: &str) -> rusqlite::Result<Found> {
-    Ok(Found {
+/// Reads [`STORED_COLUMNS`]; `text` is the text that arrived.
+fn stored_from_row(row: &Row<'_>, text: &str) -> rusqlite::Result<StoredTrial> {
+    Ok(StoredTrial {
         seq: row.get(0)?,
         position: row.get(2)?,
-        known: Known {
+        state: StoredState {
             status: row.get(3)?,
-            times: Times {
-                created: row.get(4)?,
-                started: row.get(5)?,
-                updated: None,
-                completed: row.get(6)?,
+            times: ObjectTimes {
+                created_ms: row.get(4)?,
+                started_ms: row.get(5)?,
+                updated_ms: None,
+                completed_ms: row.get(6)?,
             },
             confirmed_ms: row.get(7)?,
             gone_ms: row.get(8)?,
-            doubt_ms: row.get(9)?,
+            reopening_seen_ms: row.get(9)?,
             same_text: row.get_ref(10)?.as_bytes()? == text.as_bytes(),
         },
     })
 }
 
-/// Finds the stored row of one arrival.
-pub(crate) fn find(
+/// Finds the stored row of one trial.
+pub(super) fn find_stored(
     connection: &Connection,
     list: i64,
-    arrival: &Arrival,
-) -> rusqlite::Result<Option<Found>> {
+    trial: &IncomingTrial,
+) -> rusqlite::Result<Option<StoredTrial>> {
     connection
         .prepare_cached(&format!(
-            "SELECT {FOUND} FROM trials WHERE list = ?1 AND id = ?2"
+            "SELECT {STORED_COLUMNS} FROM trials WHERE list = ?1 AND id = ?2"
         ))?
-        .query_row(params![list, arrival.columns.id], |row| {
-            found(row, arrival.object.text())
+        .query_row(params![list, trial.columns.id], |row| {
+            stored_from_row(row, trial.object.text())
         })
         .optional()
 }
 
-/// The parent row of a run's trials.
-pub(crate) struct List {
-    pub(crate) seq: i64,
-    pub(crate) confirmed_ms: Option<i64>,
-    pub(crate) rows: i64,
+/// Finds the stored rows of all trials in one scan; returns the live rows that none of them matches.
+pub(super) fn match_stored(
+    connection: &Connection,
+    list: i64,
+    trials: &mut [IncomingTrial],
+) -> rusqlite::Result<Vec<i64>> {
+    let mut missing = Vec::new();
+    let mut matched = Vec::new();
+    let mut index_of_id: HashMap<&str, usize> = HashMap::new();
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {STORED_COLUMNS} FROM trials WHERE list = ?1"
+    ))?;
+    let mut rows = statement.query([list])?;
+    while let Some(row) = rows.next()? {
+        // Filled at the first row only: most lists arrive for the first time and have none.
+        if index_of_id.is_empty() {
+            let ids = trials.iter().map(|trial| trial.columns.id.as_str());
+            index_of_id = ids.zip(0..).collect();
+        }
+        match index_of_id.get(row.get_ref(1)?.as_str()?) {
+            Some(&index) => {
+                matched.push((index, stored_from_row(row, trials[index].object.text())?));
+            }
+            None if row.get_ref(8)? == ValueRef::Null => missing.push(row.get(0)?),
+            None => {}
+        }
+    }
+    for (index, stored) in matched {
+        trials[index].stored = Some(stored);
+    }
+    Ok(missing)
 }
 
-/// Columns that are written of every arrival, in the order of [`values`].
-const WRITTEN: [&str; 17] = [
+/// Returns the position after the last trial of a list.
+pub(super) fn position_at_end(connection: &Connection, list: i64) -> rusqlite::Result<i64> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(position) FROM trials WHERE list = ?1")?
+        .query_row([list], |row| row.get(0))?;
+    let positions = assign_positions(&[last, None]);
+    Ok(*positions.last().expect("two positions were assigned"))
+}
+
+/// Columns written for every trial, in the order of [`column_values`].
+const WRITTEN_COLUMNS: [&str; 17] = [
     "position",
     "name",
     "task",
@@ -114,25 +115,27 @@ const WRITTEN: [&str; 17] = [
 ];
 
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let columns = WRITTEN.join(", ");
-    let places = ", ?".repeat(WRITTEN.len());
-    format!("INSERT INTO trials (list, id, observed_ms, {columns}) VALUES (?, ?, ?{places})")
+    let columns = WRITTEN_COLUMNS.join(", ");
+    let placeholders = ", ?".repeat(WRITTEN_COLUMNS.len());
+    format!("INSERT INTO trials (list, id, observed_ms, {columns}) VALUES (?, ?, ?{placeholders})")
 });
 
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    let columns = WRITTEN.map(|column| format!("{column} = ?")).join(", ");
+    let columns = WRITTEN_COLUMNS
+        .map(|column| format!("{column} = ?"))
+        .join(", ");
     format!(
         "UPDATE trials SET observed_ms = max(observed_ms, ?), {columns}, gone_ms = NULL,
            doubt_ms = NULL WHERE seq = ?"
     )
 });
 
-fn values<'a>(
-    arrival: &'a Arrival,
+fn column_values<'a>(
+    trial: &'a IncomingTrial,
     position: &'a i64,
     text: &'a &str,
-) -> [&'a dyn ToSql; WRITTEN.len()] {
-    let (columns, times) = (&arrival.columns, &arrival.times);
+) -> [&'a dyn ToSql; WRITTEN_COLUMNS.len()] {
+    let (columns, times) = (&trial.columns, &trial.times);
     [
         position,
         &columns.name,
@@ -141,9 +144,9 @@ fn values<'a>(
         &columns.model,
         &columns.status,
         &columns.error,
-        &times.created,
-        &times.started,
-        &times.completed,
+        &times.created_ms,
+        &times.started_ms,
+        &times.completed_ms,
         &columns.reward,
         &columns.duration_s,
         &columns.cost_usd,
@@ -154,33 +157,35 @@ fn values<'a>(
     ]
 }
 
-pub(crate) fn insert(
+/// Inserts a trial that was observed at `at`.
+pub(super) fn insert(
     connection: &Connection,
     list: i64,
-    batch: &TrialBatch,
-    arrival: &Arrival,
+    at: UnixMs,
+    trial: &IncomingTrial,
     position: i64,
 ) -> rusqlite::Result<()> {
-    let key: [&dyn ToSql; 3] = [&list, &arrival.columns.id, &batch.at.0];
-    let text = arrival.object.text();
-    let values = values(arrival, &position, &text);
+    let key: [&dyn ToSql; 3] = [&list, &trial.columns.id, &at.0];
+    let text = trial.object.text();
+    let values = column_values(trial, &position, &text);
     connection
         .prepare_cached(&INSERT)?
         .execute(params_from_iter(key.into_iter().chain(values)))
         .map(drop)
 }
 
-pub(crate) fn update(
+/// Replaces the row `seq` by a trial that was observed at `at`; a tombstone is revived.
+pub(super) fn update(
     connection: &Connection,
-    batch: &TrialBatch,
-    arrival: &Arrival,
-    found: &Found,
+    seq: i64,
+    at: UnixMs,
+    trial: &IncomingTrial,
     position: i64,
 ) -> rusqlite::Result<()> {
-    let observed: &dyn ToSql = &batch.at.0;
-    let seq: &dyn ToSql = &found.seq;
-    let text = arrival.object.text();
-    let values = values(arrival, &position, &text);
+    let observed: &dyn ToSql = &at.0;
+    let seq: &dyn ToSql = &seq;
+    let text = trial.object.text();
+    let values = column_values(trial, &position, &text);
     let all = [observed].into_iter().chain(values).chain([seq]);
     connection
         .prepare_cached(&UPDATE)?
@@ -188,128 +193,36 @@ pub(crate) fn update(
         .map(drop)
 }
 
-/// Reads the columns that the fifth migration added out of every stored text.
-///
-/// The migration's own SQL cannot: what a text says is decided in one place, which is not SQL.
-pub(crate) fn read_again(connection: &Connection) -> rusqlite::Result<()> {
-    let mut write = connection.prepare(
-        "UPDATE trials SET model = ?2, error = ?3, cost_usd = ?4, tokens = ?5, tests_passed = ?6,
-           artifacts = ?7 WHERE seq = ?1",
-    )?;
-    let mut words = Words::default();
-    let mut after = i64::MIN;
-    loop {
-        // By portions: an update under a walk of the same table could meet its own rows.
-        let rows: Vec<(i64, String)> = connection
-            .prepare_cached("SELECT seq, body FROM trials WHERE seq > ?1 ORDER BY seq LIMIT 1000")?
-            .query_map([after], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let Some((last, _)) = rows.last() else {
-            return words.remember(connection);
-        };
-        after = *last;
-        for (seq, text) in &rows {
-            let Ok(Some(object)) = RawObject::parse(text) else {
-                continue;
-            };
-            let columns = Columns::from_trial(&object);
-            words.note(&columns);
-            write.execute(params![
-                seq,
-                columns.model,
-                columns.error,
-                columns.cost_usd,
-                columns.tokens,
-                columns.tests_passed,
-                columns.artifacts,
-            ])?;
-        }
-    }
-}
-
-/// Reads the objects; of several with one id, the last one counts.
-pub(crate) fn last_of_each(objects: Vec<RawObject>) -> Vec<Arrival> {
-    let mut arrivals: Vec<Arrival> = objects.into_iter().map(Arrival::of).collect();
-    let last: HashMap<&str, usize> = arrivals
-        .iter()
-        .enumerate()
-        .map(|(place, arrival)| (arrival.columns.id.as_str(), place))
-        .collect();
-    if last.len() < arrivals.len() {
-        let kept: HashSet<usize> = last.into_values().collect();
-        let mut place = 0..;
-        arrivals.retain(|_| place.next().is_some_and(|place| kept.contains(&place)));
-    }
-    arrivals
-}
-
-/// Finds the stored row of each arrival in one walk; returns the live rows of no arrival.
-pub(crate) fn match_stored(
-    connection: &Connection,
-    list: i64,
-    arrivals: &mut [Arrival],
-) -> rusqlite::Result<Vec<i64>> {
-    let mut missing = Vec::new();
-    let mut matched = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {FOUND} FROM trials WHERE list = ?1"))?;
-    let mut rows = statement.query([list])?;
-    while let Some(row) = rows.next()? {
-        // Not before there is a row: most lists come for the first time.
-        if places.is_empty() {
-            let ids = arrivals.iter().map(|arrival| arrival.columns.id.as_str());
-            places = ids.zip(0..).collect();
-        }
-        match places.get(row.get_ref(1)?.as_str()?) {
-            Some(&place) => matched.push((place, found(row, arrivals[place].object.text())?)),
-            None if row.get_ref(8)? == ValueRef::Null => missing.push(row.get(0)?),
-            None => {}
-        }
-    }
-    for (place, found) in matched {
-        arrivals[place].found = Some(found);
-    }
-    Ok(missing)
-}
-
-pub(crate) fn list(connection: &Connection, run: &str) -> rusqlite::Result<List> {
-    let found = connection
-        .prepare_cached("SELECT seq, confirmed_ms, rows FROM trial_list WHERE run = ?1")?
-        .query_row([run], |row| {
-            Ok(List {
-                seq: row.get(0)?,
-                confirmed_ms: row.get(1)?,
-                rows: row.get(2)?,
-            })
-        })
-        .optional()?;
-    if let Some(found) = found {
-        return Ok(found);
-    }
+/// Moves the time at which a trial was last observed forward to `at`.
+pub(super) fn set_observed(connection: &Connection, seq: i64, at: UnixMs) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO trial_list (run) VALUES (?1)")?
-        .execute([run])?;
-    Ok(List {
-        seq: connection.last_insert_rowid(),
-        confirmed_ms: None,
-        rows: 0,
-    })
-}
-
-pub(crate) fn last_position(connection: &Connection, list: i64) -> rusqlite::Result<i64> {
-    let last: Option<i64> = connection
-        .prepare_cached("SELECT max(position) FROM trials WHERE list = ?1")?
-        .query_row([list], |row| row.get(0))?;
-    Ok(*place(&[last, None]).last().expect("two rows were placed"))
-}
-
-pub(crate) fn grow(connection: &Connection, list: i64, by: i64) -> rusqlite::Result<()> {
-    if by == 0 {
-        return Ok(());
-    }
-    connection
-        .prepare_cached("UPDATE trial_list SET rows = rows + ?2 WHERE seq = ?1")?
-        .execute([list, by])
+        .prepare_cached("UPDATE trials SET observed_ms = max(observed_ms, ?2) WHERE seq = ?1")?
+        .execute([seq, at.0])
         .map(drop)
+}
+
+/// Writes what may change of a trial whose stored text is kept.
+pub(super) fn set_position_and_reopening(
+    connection: &Connection,
+    seq: i64,
+    position: i64,
+    reopening_seen_ms: Option<i64>,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE trials SET position = ?2, doubt_ms = ?3 WHERE seq = ?1")?
+        .execute(params![seq, position, reopening_seen_ms])
+        .map(drop)
+}
+
+/// Turns a live trial into a tombstone, unless it was observed after `at`.
+///
+/// Returns the number of rows that changed: 0 or 1.
+pub(super) fn tombstone(connection: &Connection, seq: i64, at: UnixMs) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "UPDATE trials SET gone_ms = ?2
+             WHERE seq = ?1 AND gone_ms IS NULL AND observed_ms <= ?2",
+        )?
+        .execute([seq, at.0])
+        .map(|changed| changed as u64)
 }

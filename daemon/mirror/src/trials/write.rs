@@ -1,282 +1,169 @@
-//! Trials: how a run's whole list or one of them is written, and how one is read.
+//! Writes the trials of a run: its whole list, or one of them.
 
-use docks_proto::object::{Lifecycle, RawObject, lifecycle};
-use docks_proto::time::UnixMs;
-use rusqlite::{Connection, OptionalExtension, params};
-
-use crate::history::events::{Change, record, signed};
-use crate::merge_policy::{Verdict, judge};
-use crate::trials::positions::place;
-use crate::trials::rows::{
-    Arrival, Found, find, grow, insert, last_of_each, last_position, list, match_stored, update,
-};
-use crate::trials::vocabulary::Words;
-use crate::{Provenance, Resource, StoredObject, Subject, WriteSummary};
 use docks_proto::freshness::Validator;
+use rusqlite::Connection;
 
-/// Trials that arrived together, or one by itself, with what is read from them.
-pub(crate) struct TrialBatch {
-    run: String,
-    arrivals: Vec<Arrival>,
-    words: Words,
-    pub(crate) at: UnixMs,
-    pub(crate) learned: Provenance,
-    /// Trials that have not ended.
-    active: u64,
-}
+use super::batch::{IncomingTrial, StoredTrial, TrialBatch};
+use super::positions::assign_positions;
+use super::rows::{
+    find_stored, insert, match_stored, position_at_end, set_observed, set_position_and_reopening,
+    tombstone, update,
+};
+use super::trial_list;
+use crate::history::{StatusChange, Subject, record};
+use crate::merge_policy::MergeDecision;
+use crate::sql_int::to_sql_int;
+use crate::write_summary::WriteSummary;
 
-impl TrialBatch {
-    /// Reads the objects. Whoever brings them does that, and not the one thread that writes.
-    pub(crate) fn new(run: &str, objects: Vec<RawObject>, at: UnixMs, learned: Provenance) -> Self {
-        let arrivals = last_of_each(objects);
-        let mut words = Words::default();
-        let mut active = 0;
-        for arrival in &arrivals {
-            words.note(&arrival.columns);
-            active += u64::from(lifecycle(&arrival.columns.status) == Lifecycle::Active);
-        }
-        Self {
-            run: run.to_owned(),
-            arrivals,
-            words,
-            at,
-            learned,
-            active,
-        }
-    }
-}
-
-/// Writes a run's whole list; those missing from it become tombstones.
-pub(crate) fn put_all(
+/// Replaces a run's whole list; trials missing from the batch become tombstones.
+///
+/// A batch older than the stored list changes nothing, and neither does an empty one for a run
+/// that has trials.
+pub(crate) fn replace_all(
     connection: &Connection,
     mut batch: TrialBatch,
     validator: Option<&Validator>,
 ) -> rusqlite::Result<WriteSummary> {
-    let list = list(connection, &batch.run)?;
-    let mut changed = WriteSummary {
+    let list = trial_list::get_or_insert(connection, &batch.run)?;
+    let mut summary = WriteSummary {
         active: batch.active,
         ..WriteSummary::default()
     };
     if list.confirmed_ms.is_some_and(|at| batch.at.0 < at) {
-        changed.unchanged = batch.arrivals.len() as u64;
-        return Ok(changed);
+        summary.unchanged = batch.trials.len() as u64;
+        return Ok(summary);
     }
-    if batch.arrivals.is_empty() && list.rows > 0 {
-        changed.ignored_empty_list = true;
-        return Ok(changed);
+    if batch.trials.is_empty() && list.rows > 0 {
+        summary.ignored_empty_list = true;
+        return Ok(summary);
     }
-    let missing = match_stored(connection, list.seq, &mut batch.arrivals)?;
+    let missing = match_stored(connection, list.seq, &mut batch.trials)?;
     let batch = &batch;
-    let old: Vec<_> = batch
-        .arrivals
+    let old_positions: Vec<_> = batch
+        .trials
         .iter()
-        .map(|a| a.found.as_ref().map(|f| f.position))
+        .map(|trial| trial.stored.as_ref().map(|stored| stored.position))
         .collect();
-    for (arrival, position) in batch.arrivals.iter().zip(place(&old)) {
-        put(connection, list.seq, batch, arrival, position, &mut changed)?;
+    for (trial, position) in batch.trials.iter().zip(assign_positions(&old_positions)) {
+        upsert(connection, list.seq, batch, trial, position, &mut summary)?;
     }
-    batch.words.remember(connection)?;
+    batch.vocabulary.store(connection)?;
     for seq in missing {
-        // What a request after this one's beginning showed is there.
-        changed.removed += connection
-            .prepare_cached(
-                "UPDATE trials SET gone_ms = ?2
-                 WHERE seq = ?1 AND gone_ms IS NULL AND observed_ms <= ?2",
-            )?
-            .execute([seq, batch.at.0])? as u64;
+        summary.removed += tombstone(connection, seq, batch.at)?;
     }
-    let revived = batch.arrivals.iter().filter(|a| a.revived(batch)).count();
-    let rows = signed(changed.inserted) - signed(changed.removed) + signed(revived as u64);
-    grow(connection, list.seq, rows)?;
-    // Under a doubt the whole answer must come again, not "as before".
-    let validator = validator.filter(|_| changed.deferred == 0);
-    confirm(connection, &batch.run, batch.at.0, validator)?;
-    Ok(changed)
+    let revived = batch
+        .trials
+        .iter()
+        .filter(|trial| trial.is_revived(batch.at, batch.provenance))
+        .count();
+    let added =
+        to_sql_int(summary.inserted) - to_sql_int(summary.removed) + to_sql_int(revived as u64);
+    trial_list::add_rows(connection, list.seq, added)?;
+    // While a reopening is pending the remote must send the whole list again, not "not modified".
+    let validator = validator.filter(|_| summary.deferred == 0);
+    trial_list::confirm(connection, &batch.run, batch.at.0, validator)?;
+    Ok(summary)
 }
 
-/// Writes one trial; where the list has it not yet, it comes last.
-pub(crate) fn put_one(
+/// Inserts or updates one trial; a new one goes to the end of the list.
+pub(crate) fn upsert_one(
     connection: &Connection,
     mut batch: TrialBatch,
 ) -> rusqlite::Result<WriteSummary> {
-    let list = list(connection, &batch.run)?;
-    let mut changed = WriteSummary {
+    let list = trial_list::get_or_insert(connection, &batch.run)?;
+    let mut summary = WriteSummary {
         active: batch.active,
         ..WriteSummary::default()
     };
-    let arrivals = std::mem::take(&mut batch.arrivals);
+    let trials = std::mem::take(&mut batch.trials);
     let batch = &batch;
-    for mut arrival in arrivals {
-        arrival.found = find(connection, list.seq, &arrival)?;
-        if let Some(found) = &mut arrival.found
-            && found.known.gone_ms.is_none()
+    for mut trial in trials {
+        trial.stored = find_stored(connection, list.seq, &trial)?;
+        if let Some(stored) = &mut trial.stored
+            && stored.state.gone_ms.is_none()
         {
-            let listed = list.confirmed_ms.unwrap_or(i64::MIN);
-            found.known.confirmed_ms = found.known.confirmed_ms.max(listed);
+            let listed_ms = list.confirmed_ms.unwrap_or(i64::MIN);
+            stored.state.confirmed_ms = stored.state.confirmed_ms.max(listed_ms);
         }
-        let position = match &arrival.found {
-            Some(found) => found.position,
-            None => last_position(connection, list.seq)?,
+        let position = match &trial.stored {
+            Some(stored) => stored.position,
+            None => position_at_end(connection, list.seq)?,
         };
-        put(
-            connection,
-            list.seq,
-            batch,
-            &arrival,
-            position,
-            &mut changed,
-        )?;
-        batch.words.remember(connection)?;
-        if let Some(found) = &arrival.found
-            && found.known.same_text
-            && changed.unchanged > 0
+        upsert(connection, list.seq, batch, &trial, position, &mut summary)?;
+        batch.vocabulary.store(connection)?;
+        if let Some(stored) = &trial.stored
+            && stored.state.same_text
+            && summary.unchanged > 0
         {
-            connection
-                .prepare_cached(
-                    "UPDATE trials SET observed_ms = max(observed_ms, ?2) WHERE seq = ?1",
-                )?
-                .execute([found.seq, batch.at.0])?;
+            set_observed(connection, stored.seq, batch.at)?;
         }
-        let grown = signed(changed.inserted) + i64::from(arrival.revived(batch));
-        grow(connection, list.seq, grown)?;
+        let revived = trial.is_revived(batch.at, batch.provenance);
+        let added = to_sql_int(summary.inserted) + i64::from(revived);
+        trial_list::add_rows(connection, list.seq, added)?;
     }
-    Ok(changed)
+    Ok(summary)
 }
 
-impl Arrival {
-    fn verdict(&self, batch: &TrialBatch) -> Option<Verdict> {
-        let known = &self.found.as_ref()?.known;
-        let (status, at) = (&self.columns.status, batch.at.0);
-        Some(judge(known, status, self.times, at, batch.learned))
-    }
-
-    fn revived(&self, batch: &TrialBatch) -> bool {
-        let gone = |found: &Found| found.known.gone_ms.is_some();
-        self.found.as_ref().is_some_and(gone) && self.verdict(batch) == Some(Verdict::Replace)
-    }
-}
-
-fn put(
+fn upsert(
     connection: &Connection,
     list: i64,
     batch: &TrialBatch,
-    arrival: &Arrival,
+    trial: &IncomingTrial,
     position: i64,
-    changed: &mut WriteSummary,
+    summary: &mut WriteSummary,
 ) -> rusqlite::Result<()> {
-    let status = &arrival.columns.status;
-    let from = match (&arrival.found, arrival.verdict(batch)) {
-        (Some(found), Some(verdict)) => {
-            if verdict == Verdict::Replace {
-                update(connection, batch, arrival, found, position)?;
-                changed.updated += 1;
-            } else {
-                settle(connection, batch, found, verdict, position)?;
-                match verdict {
-                    Verdict::Doubt => changed.deferred += 1,
-                    _ => changed.unchanged += 1,
-                }
-                return Ok(());
+    let from = match (&trial.stored, trial.decision(batch.at, batch.provenance)) {
+        (Some(stored), Some(MergeDecision::Replace)) => {
+            update(connection, stored.seq, batch.at, trial, position)?;
+            summary.updated += 1;
+            Some(stored.state.status.as_str())
+        }
+        (Some(stored), Some(decision)) => {
+            match decision {
+                MergeDecision::DeferReopening => summary.deferred += 1,
+                _ => summary.unchanged += 1,
             }
-            Some(found.known.status.as_str())
+            return keep_stored(connection, batch, stored, decision, position);
         }
         _ => {
-            insert(connection, list, batch, arrival, position)?;
-            changed.inserted += 1;
+            insert(connection, list, batch.at, trial, position)?;
+            summary.inserted += 1;
             None
         }
     };
-    changed.events += record(
+    let status = &trial.columns.status;
+    summary.events += record(
         connection,
-        &Change {
+        &StatusChange {
             subject: Subject::Trial,
             run: &batch.run,
-            trial: Some(&arrival.columns.id),
+            trial: Some(&trial.columns.id),
             from,
             to: status,
-            own_ms: arrival.times.of_change(status, from.is_none()),
+            own_ms: trial.times.entered_status_ms(status, from.is_none()),
             observed_ms: batch.at.0,
-            learned: batch.learned,
+            provenance: batch.provenance,
         },
     )?;
     Ok(())
 }
 
-/// Writes what changes of a trial whose stored text stays: nothing, as a rule.
-fn settle(
+/// Writes what changes of a trial whose stored text is kept, which usually is nothing.
+fn keep_stored(
     connection: &Connection,
     batch: &TrialBatch,
-    found: &Found,
-    verdict: Verdict,
+    stored: &StoredTrial,
+    decision: MergeDecision,
     position: i64,
 ) -> rusqlite::Result<()> {
-    let doubt = match verdict {
-        Verdict::Doubt => found.known.doubt_ms.or(Some(batch.at.0)),
-        Verdict::Same => None,
-        _ => found.known.doubt_ms,
+    let before = stored.state.reopening_seen_ms;
+    let reopening_seen_ms = match decision {
+        MergeDecision::DeferReopening => before.or(Some(batch.at.0)),
+        MergeDecision::Unchanged => None,
+        _ => before,
     };
-    if position == found.position && doubt == found.known.doubt_ms {
+    if position == stored.position && reopening_seen_ms == before {
         return Ok(());
     }
-    connection
-        .prepare_cached("UPDATE trials SET position = ?2, doubt_ms = ?3 WHERE seq = ?1")?
-        .execute(params![found.seq, position, doubt])
-        .map(drop)
-}
-
-/// Stores that a run's whole list was confirmed; what is older changes nothing.
-///
-/// The run's trials are due no more, unless it ended after they were asked for.
-pub(crate) fn confirm(
-    connection: &Connection,
-    run: &str,
-    at_ms: i64,
-    validator: Option<&Validator>,
-) -> rusqlite::Result<()> {
-    crate::observation_window::note(connection, &Resource::Trials(run.to_owned()), UnixMs(at_ms))?;
-    connection
-        .prepare_cached(
-            "INSERT INTO trial_list (run, confirmed_ms, validator) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET confirmed_ms = excluded.confirmed_ms,
-               validator = excluded.validator
-             WHERE confirmed_ms IS NULL OR excluded.confirmed_ms >= confirmed_ms",
-        )?
-        .execute(params![run, at_ms, validator.map(|v| &v.0)])?;
-    connection
-        .prepare_cached(
-            "UPDATE runs SET trials_due = 0
-             WHERE kind = 'evaluation' AND id = ?1 AND trials_due = 1
-               AND (active = 1 OR changed_ms <= ?2)",
-        )?
-        .execute(params![run, at_ms])
-        .map(drop)
-}
-
-/// Reads when a run's whole list was confirmed.
-pub(crate) fn confirmed_ms(connection: &Connection, run: &str) -> rusqlite::Result<Option<i64>> {
-    connection
-        .prepare_cached("SELECT confirmed_ms FROM trial_list WHERE run = ?1")?
-        .query_row([run], |row| row.get(0))
-        .optional()
-        .map(Option::flatten)
-}
-
-/// Reads one trial, also a tombstone.
-pub(crate) fn get(
-    connection: &Connection,
-    run: &str,
-    trial: &str,
-) -> rusqlite::Result<Option<StoredObject>> {
-    connection
-        .prepare_cached(
-            "SELECT t.id, t.body, t.status,
-               CASE WHEN t.gone_ms IS NULL
-                 THEN max(t.observed_ms, coalesce(l.confirmed_ms, t.observed_ms))
-                 ELSE t.observed_ms END,
-               t.gone_ms
-             FROM trials t JOIN trial_list l ON l.seq = t.list
-             WHERE l.run = ?1 AND t.id = ?2",
-        )?
-        .query_row([run, trial], crate::runs::stored)
-        .optional()
+    set_position_and_reopening(connection, stored.seq, position, reopening_seen_ms)
 }

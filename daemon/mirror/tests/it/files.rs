@@ -142,7 +142,7 @@ async fn a_newer_or_a_strangers_file_is_refused_or_set_aside_and_never_written()
     let before = fs::read(&place.path).unwrap();
     let message = place.try_open().unwrap_err().to_string();
     assert!(
-        message.contains("schema 99") && message.contains("this one knows "),
+        message.contains("schema 99") && message.contains("this one supports up to "),
         "{message}"
     );
     assert_eq!(fs::read(&place.path).unwrap(), before);

@@ -1,0 +1,31 @@
+//! The migrations of this release.
+
+use std::sync::LazyLock;
+
+use include_dir::{Dir, include_dir};
+use rusqlite::Transaction;
+use rusqlite_migration::{HookError, Migrations, MigrationsBuilder};
+
+use crate::trials::fill_columns_from_texts;
+
+static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations");
+
+/// Number of the migration that adds columns to trials; they are filled in its transaction.
+const TRIAL_COLUMNS: usize = 5;
+
+/// Every migration of this release, oldest first.
+pub(crate) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    MigrationsBuilder::from_directory(&FOLDER)
+        .expect("the embedded folder is well formed")
+        .edit(TRIAL_COLUMNS, |migration| {
+            migration.set_up_hook(|transaction: &Transaction<'_>| {
+                fill_columns_from_texts(transaction).map_err(HookError::from)
+            })
+        })
+        .finalize()
+});
+
+/// Returns the schema version of this release: the number of its last migration.
+pub(super) fn schema_version() -> i64 {
+    i64::try_from(FOLDER.dirs().count()).expect("migrations are few")
+}

@@ -1,0 +1,87 @@
+//! How far a run has come: its status, and its trials counted by status.
+
+use docks_proto::event::Progress;
+use docks_proto::object::RunFields;
+use docks_proto::routes::RunKind;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::stored_object::parse_stored_text;
+
+/// Returns the progress of a run, once for each kind under which it is stored.
+pub(crate) fn progress_of_run(
+    connection: &Connection,
+    run: &str,
+) -> rusqlite::Result<Vec<Progress>> {
+    let mut found = Vec::new();
+    for kind in RunKind::ALL {
+        let row: Option<(String, bool, bool, bool, String)> = connection
+            .prepare_cached(
+                "SELECT status, active, trials_due, gone_ms IS NOT NULL, body
+                 FROM runs WHERE kind = ?1 AND id = ?2",
+            )?
+            .query_row([kind.name(), run], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
+            })
+            .optional()?;
+        let Some((status, active, trials_due, gone, text)) = row else {
+            continue;
+        };
+        let mut progress = Progress {
+            kind: Some(kind.into()),
+            run_id: run.to_owned(),
+            ended: !active,
+            settled: !active && !trials_due,
+            status,
+            gone,
+            ..Progress::default()
+        };
+        if kind == RunKind::Evaluation {
+            count_trials(connection, run, &mut progress)?;
+            if let Some(object) = parse_stored_text(&text) {
+                progress.raise_to_counts_of(&RunFields::from_object(&object));
+            }
+        }
+        found.push(progress);
+    }
+    Ok(found)
+}
+
+/// Returns the progress of several runs, in their order.
+pub(crate) fn progress_of_runs(
+    connection: &Connection,
+    runs: &[String],
+) -> rusqlite::Result<Vec<Progress>> {
+    let mut all = Vec::new();
+    for run in runs {
+        all.extend(progress_of_run(connection, run)?);
+    }
+    Ok(all)
+}
+
+fn count_trials(
+    connection: &Connection,
+    run: &str,
+    progress: &mut Progress,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT t.status, count(*), total(t.reward), count(t.reward)
+         FROM trial_list l JOIN trials t ON t.list = l.seq
+         WHERE l.run = ?1 AND t.gone_ms IS NULL GROUP BY t.status",
+    )?;
+    let mut rows = statement.query([run])?;
+    let (mut reward_sum, mut rewarded) = (0.0_f64, 0_i64);
+    while let Some(row) = rows.next()? {
+        let status: String = row.get(0)?;
+        progress.add_trials(&status, row.get::<_, i64>(1)?.unsigned_abs());
+        reward_sum += row.get::<_, f64>(2)?;
+        rewarded += row.get::<_, i64>(3)?;
+    }
+    progress.mean_reward = (rewarded > 0).then(|| reward_sum / rewarded as f64);
+    Ok(())
+}

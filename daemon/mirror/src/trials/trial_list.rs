@@ -1,0 +1,91 @@
+//! The row of a run's trial list: how many trials it has, and when it was confirmed.
+
+use docks_proto::freshness::Validator;
+use docks_proto::time::UnixMs;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::observation_window;
+use crate::resource::Resource;
+
+/// The row of a run's trial list.
+pub(super) struct TrialList {
+    pub(super) seq: i64,
+    /// When the complete list was last confirmed; `None` when it never was.
+    pub(super) confirmed_ms: Option<i64>,
+    /// Live trials.
+    pub(super) rows: i64,
+}
+
+/// Reads the row of a run's trial list, or inserts it.
+pub(super) fn get_or_insert(connection: &Connection, run: &str) -> rusqlite::Result<TrialList> {
+    let found = connection
+        .prepare_cached("SELECT seq, confirmed_ms, rows FROM trial_list WHERE run = ?1")?
+        .query_row([run], |row| {
+            Ok(TrialList {
+                seq: row.get(0)?,
+                confirmed_ms: row.get(1)?,
+                rows: row.get(2)?,
+            })
+        })
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    connection
+        .prepare_cached("INSERT INTO trial_list (run) VALUES (?1)")?
+        .execute([run])?;
+    Ok(TrialList {
+        seq: connection.last_insert_rowid(),
+        confirmed_ms: None,
+        rows: 0,
+    })
+}
+
+/// Adds to the number of live trials.
+pub(super) fn add_rows(connection: &Connection, list: i64, added: i64) -> rusqlite::Result<()> {
+    if added == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE trial_list SET rows = rows + ?2 WHERE seq = ?1")?
+        .execute([list, added])
+        .map(drop)
+}
+
+/// Records that a run's complete list was confirmed; an older confirmation changes nothing.
+///
+/// The run's trials are no longer due, unless the run ended after the request began.
+pub(crate) fn confirm(
+    connection: &Connection,
+    run: &str,
+    at_ms: i64,
+    validator: Option<&Validator>,
+) -> rusqlite::Result<()> {
+    let resource = Resource::Trials(run.to_owned());
+    observation_window::record(connection, &resource, UnixMs(at_ms))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO trial_list (run, confirmed_ms, validator) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET confirmed_ms = excluded.confirmed_ms,
+               validator = excluded.validator
+             WHERE confirmed_ms IS NULL OR excluded.confirmed_ms >= confirmed_ms",
+        )?
+        .execute(params![run, at_ms, validator.map(|v| &v.0)])?;
+    connection
+        .prepare_cached(
+            "UPDATE runs SET trials_due = 0
+             WHERE kind = 'evaluation' AND id = ?1 AND trials_due = 1
+               AND (active = 1 OR changed_ms <= ?2)",
+        )?
+        .execute(params![run, at_ms])
+        .map(drop)
+}
+
+/// Reads when a run's complete list was last confirmed; `None` when it never was.
+pub(crate) fn confirmed_ms(connection: &Connection, run: &str) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT confirmed_ms FROM trial_list WHERE run = ?1")?
+        .query_row([run], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}

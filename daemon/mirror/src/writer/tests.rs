@@ -1,0 +1,94 @@
+//! What the writer keeps when a write fails.
+
+use super::*;
+use crate::notes;
+use crate::testing::in_memory;
+
+async fn write_note(writer: &Writer, key: &'static str) -> Result<(), MirrorError> {
+    write_note_in(TransactionMode::Shared, writer, key).await
+}
+
+/// Writes a note; the key "panics" panics after it was written.
+async fn write_note_in(
+    mode: TransactionMode,
+    writer: &Writer,
+    key: &'static str,
+) -> Result<(), MirrorError> {
+    let work = move |context: &mut WriterContext| {
+        notes::write(&context.connection, key, "x").map_err(MirrorError::during("write"))?;
+        assert!(key != "panics", "a bug");
+        Ok(())
+    };
+    writer.run(mode, "write", work).await
+}
+
+async fn count_notes(writer: &Writer) -> i64 {
+    let work = |context: &mut WriterContext| {
+        let sql = "SELECT count(*) FROM note";
+        let found = context.connection.query_row(sql, [], |row| row.get(0));
+        found.map_err(MirrorError::during("count"))
+    };
+    writer
+        .run(TransactionMode::None, "count", work)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_panic_rolls_back_its_own_write_and_nothing_else() {
+    let writer = Writer::spawn(in_memory()).unwrap();
+    let single = write_note(&writer, "panics").await;
+    assert!(matches!(single, Err(MirrorError::Panicked { .. })));
+    let (a, b, c) = tokio::join!(
+        write_note(&writer, "before"),
+        write_note(&writer, "panics"),
+        write_note(&writer, "after")
+    );
+    assert!(a.is_ok() && c.is_ok());
+    assert!(matches!(b, Err(MirrorError::Panicked { .. })));
+    assert_eq!(count_notes(&writer).await, 2);
+    let own = TransactionMode::Own;
+    let (a, b, c) = tokio::join!(
+        write_note(&writer, "shared"),
+        write_note_in(own, &writer, "panics"),
+        write_note_in(own, &writer, "own")
+    );
+    assert!(a.is_ok() && c.is_ok());
+    assert!(matches!(b, Err(MirrorError::Panicked { .. })));
+    assert_eq!(count_notes(&writer).await, 4);
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
+    let writer = Writer::spawn(in_memory()).unwrap();
+    // What SQLite does on a full disk.
+    let lose = |context: &mut WriterContext| {
+        context
+            .connection
+            .execute_batch("ROLLBACK")
+            .map_err(MirrorError::during("lose"))
+    };
+    // One write blocks the thread while the others queue up behind it.
+    let (blocker, blocked) = std::sync::mpsc::channel::<()>();
+    let wait = move |_: &mut WriterContext| {
+        let _ = blocked.recv();
+        Ok(())
+    };
+    let release = async {
+        tokio::task::yield_now().await;
+        drop(blocker);
+    };
+    let (_, first, lost, last, ()) = tokio::join!(
+        writer.run(TransactionMode::None, "wait", wait),
+        write_note(&writer, "first"),
+        writer.run(TransactionMode::Shared, "lose", lose),
+        write_note(&writer, "last"),
+        release,
+    );
+    assert!(first.is_err() && lost.is_err() && last.is_err());
+    assert_eq!(count_notes(&writer).await, 0);
+    write_note(&writer, "again").await.unwrap();
+    assert_eq!(count_notes(&writer).await, 1);
+    writer.close().await;
+}
