@@ -5,25 +5,16 @@
 //! Every question is one look at the directories; files are read only when they
 //! changed since the look before.
 
-mod artifact_list;
-mod artifacts;
+mod changes;
 mod derive;
-mod file;
+mod disk;
 mod follow;
-mod job_files;
-mod json;
-mod live;
-mod look;
+mod format;
 mod objects;
-mod process;
-mod roots;
-mod seen;
+mod published_jobs;
+mod snapshot;
 mod state;
 mod stop;
-mod times;
-mod told;
-mod trial_files;
-mod view;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -36,12 +27,12 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
-pub use self::artifacts::file_uri;
-use self::follow::Inbox;
-use self::live::Pace;
-use self::roots::Root;
-use self::state::State;
-use self::stop::Hardness;
+use crate::changes::Pace;
+use crate::follow::Inbox;
+use crate::snapshot::jobs_directory::Root;
+pub use crate::snapshot::trial_files::file_uri;
+use crate::state::State;
+use crate::stop::Hardness;
 use docksd_remote::{
     ChangeDetection, Changes, Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties,
     Validator,

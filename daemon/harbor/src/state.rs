@@ -7,14 +7,14 @@ use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::Options;
-use super::follow::Inbox;
-use super::live::Live;
-use super::look::{Index, OutOfReach};
-use super::process::Processes;
-use super::roots::Root;
-use super::seen::Depth;
-use super::told::Tellings;
+use crate::Options;
+use crate::changes::Live;
+use crate::follow::Inbox;
+use crate::published_jobs::Tellings;
+use crate::snapshot::job_snapshot::Depth;
+use crate::snapshot::jobs_directory::Root;
+use crate::snapshot::processes::Processes;
+use crate::snapshot::scan::{Index, OutOfReach};
 use docksd_remote::RemoteError;
 
 /// What is known between questions.

@@ -11,9 +11,9 @@ use docks_proto::time::UnixMs;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::process::Processes;
-use super::seen::{Asked, JobSeen};
-use super::state::{State, unwritable};
+use crate::snapshot::job_snapshot::{Asked, JobSeen};
+use crate::snapshot::processes::Processes;
+use crate::state::{State, unwritable};
 use docksd_remote::RemoteError;
 
 /// How far a stop may go.

@@ -1,7 +1,8 @@
-//! From what lies in a job's folder to statuses and counts; pure.
+//! From a snapshot of a job to its state, its trials and its figures; pure.
 
-pub(super) mod groups;
-pub(super) mod job;
-pub(super) mod plan;
-pub(super) mod retry;
-pub(super) mod trial;
+pub(crate) mod group_figures;
+pub(crate) mod job_state;
+pub(crate) mod job_view;
+pub(crate) mod trial_state;
+pub(crate) mod unstarted_trials;
+pub(crate) mod waiting_retries;

@@ -4,8 +4,8 @@
 //! files. What no event showed (a limit reached, a file system of another
 //! machine, a full queue) is found by the rescans that go on all the same.
 
-mod filter;
-mod inbox;
+mod change_queue;
+mod event_filter;
 mod watches;
 
 use std::collections::BTreeMap;
@@ -16,9 +16,9 @@ use notify::{Event, RecommendedWatcher};
 
 use docksd_remote::ChangeDetection;
 
-use super::look::Index;
-use super::roots::Root;
-pub(super) use inbox::{Inbox, Part};
+use crate::snapshot::jobs_directory::Root;
+use crate::snapshot::scan::Index;
+pub(super) use change_queue::{Inbox, Part};
 pub(super) use watches::Wanted;
 use watches::{Standing, Watches};
 
@@ -132,12 +132,12 @@ struct Follower {
 impl Follower {
     /// Begins to follow; `Err` says for people why it cannot.
     fn start(dir: &Path, inbox: &Arc<Inbox>) -> Result<Self, String> {
-        if super::process::is_shared(dir) {
+        if crate::snapshot::processes::is_shared(dir) {
             return Err("the directory is on a network or shared file system".to_owned());
         }
         let (root, to) = (dir.to_owned(), Arc::clone(inbox));
         let hear = move |heard: notify::Result<Event>| match heard {
-            Ok(event) => filter::sort(&root, &event, &to),
+            Ok(event) => event_filter::sort(&root, &event, &to),
             Err(_) => to.put_all(),
         };
         let watcher = notify::recommended_watcher(hear).map_err(|error| in_words(&error))?;

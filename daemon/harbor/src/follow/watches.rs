@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use notify::{RecursiveMode, Watcher};
 
-use super::inbox::Part;
-use crate::file::Stamp;
+use crate::disk::cached_file::Stamp;
+use crate::follow::change_queue::Part;
 
 /// Folders of jobs that rest, at most; others are found by rescans.
 const MOST_RESTING: usize = 4_096;

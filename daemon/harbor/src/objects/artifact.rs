@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::artifact_list::{Artifact, Kind};
-use crate::artifacts::file_uri;
+use crate::snapshot::trial_artifacts::{Artifact, Kind};
+use crate::snapshot::trial_files::file_uri;
 
 /// One file.
 #[derive(Debug, Serialize)]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::derive::groups::{Figures, GroupKey, Member, figures};
-use crate::derive::job::Tally;
-use crate::derive::trial::State;
-use crate::trial_files::{AgentKey, TaskRef, last_part};
-use crate::view::{JobView, TrialView};
+use crate::derive::group_figures::{Figures, GroupKey, Member, figures};
+use crate::derive::job_state::Tally;
+use crate::derive::job_view::{JobView, TrialView};
+use crate::derive::trial_state::State;
+use crate::format::trial::{AgentKey, TaskRef, last_part};
 
 /// Figures of the trials of one agent with one model on one dataset.
 #[derive(Debug, Serialize)]

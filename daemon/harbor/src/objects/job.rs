@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::artifact::{ArtifactFile, list as list_files};
-use super::figures::{Durations, Group, durations, groups};
-use super::{count, map};
-use crate::artifacts::file_uri;
-use crate::derive::job::Tally;
-use crate::derive::trial::{State, Status};
-use crate::job_files::Counts;
-use crate::times::{JobTimes, Utc};
-use crate::view::JobView;
+use crate::derive::job_state::Tally;
+use crate::derive::job_view::JobView;
+use crate::derive::trial_state::{State, Status};
+use crate::format::job::Counts;
+use crate::format::times::{JobTimes, Utc};
+use crate::objects::artifact::{ArtifactFile, list as list_files};
+use crate::objects::figures::{Durations, Group, durations, groups};
+use crate::objects::{count, map};
+use crate::snapshot::trial_files::file_uri;
 
 /// A job as a run.
 #[derive(Debug, Serialize)]

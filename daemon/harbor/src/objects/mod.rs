@@ -7,8 +7,8 @@ mod trial;
 
 use std::collections::BTreeMap;
 
-pub(super) use self::job::{Evaluation, Harbor, Run};
-pub(super) use self::trial::Trial;
+pub(super) use crate::objects::job::{Evaluation, Harbor, Run};
+pub(super) use crate::objects::trial::Trial;
 
 fn map(values: &[(String, f64)]) -> BTreeMap<&str, f64> {
     values

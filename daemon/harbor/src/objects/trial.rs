@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::artifact::{ArtifactFile, list as list_files};
-use super::map;
-use crate::artifact_list::Kind;
-use crate::artifacts::file_uri;
-use crate::derive::retry::Retrying;
-use crate::derive::trial::{Status, the_reward};
-use crate::times::Utc;
-use crate::trial_files::{self, AgentKey, TaskRef};
-use crate::view::{JobView, TrialView};
+use crate::derive::job_view::{JobView, TrialView};
+use crate::derive::trial_state::{Status, the_reward};
+use crate::derive::waiting_retries::Retrying;
+use crate::format::times::Utc;
+use crate::format::trial::{self, AgentKey, TaskRef};
+use crate::objects::artifact::{ArtifactFile, list as list_files};
+use crate::objects::map;
+use crate::snapshot::trial_artifacts::Kind;
+use crate::snapshot::trial_files::file_uri;
 
 /// A trial.
 #[derive(Debug, Serialize)]
@@ -103,7 +103,7 @@ impl<'a> Trial<'a> {
         let files = &trial.seen.files;
         let setup = trial.seen.setup();
         let task_name = result.and_then(|r| r.task_name.as_deref());
-        let slug = task_name.map(trial_files::last_part);
+        let slug = task_name.map(trial::last_part);
         let finished = result.and_then(|r| r.finished);
         let duration = finished
             .zip(trial.started)
@@ -263,7 +263,7 @@ impl<'a> ResultData<'a> {
 }
 
 impl<'a> Step<'a> {
-    fn of(step: &'a trial_files::Step) -> Self {
+    fn of(step: &'a trial::Step) -> Self {
         let usage = step.usage;
         Self {
             name: &step.name,

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 /// An instant in microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Utc(pub(super) i64);
+pub(crate) struct Utc(pub(crate) i64);
 
 /// One minute.
 const MINUTE_US: i64 = 60_000_000;
@@ -23,18 +23,18 @@ const FURTHEST_US: i64 = 15 * 60 * MINUTE_US;
 
 impl Utc {
     /// Returns whole milliseconds.
-    pub(super) fn millis(self) -> i64 {
+    pub(crate) fn millis(self) -> i64 {
         self.0.div_euclid(1_000)
     }
 
     /// Returns the seconds from `earlier` to `self`, if they are not negative.
-    pub(super) fn seconds_since(self, earlier: Utc) -> Option<f64> {
+    pub(crate) fn seconds_since(self, earlier: Utc) -> Option<f64> {
         let us = self.0.checked_sub(earlier.0)?;
         (us >= 0).then_some(us as f64 / 1e6)
     }
 
     /// Returns how far apart two instants are, in microseconds.
-    pub(super) fn distance_us(self, other: Utc) -> i64 {
+    pub(crate) fn distance_us(self, other: Utc) -> i64 {
         self.0.saturating_sub(other.0).saturating_abs()
     }
 }
@@ -50,7 +50,7 @@ impl Serialize for Utc {
 
 /// A time as it stands in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// With an offset or `Z`.
     Utc(Utc),
     /// Without: microseconds as if it were UTC.
@@ -59,7 +59,7 @@ pub(super) enum Written {
 
 impl Written {
     /// Reads ISO 8601; `None` for anything else.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(instant) = text.parse::<Timestamp>() {
             return Some(Written::Utc(Utc(instant.as_microsecond())));
@@ -70,7 +70,7 @@ impl Written {
     }
 
     /// Reads the instant of a time that is always written with an offset.
-    pub(super) fn utc(text: &str) -> Option<Utc> {
+    pub(crate) fn utc(text: &str) -> Option<Utc> {
         match Self::parse(text)? {
             Written::Utc(instant) => Some(instant),
             Written::Local(as_if) => Some(Utc(as_if)),
@@ -88,37 +88,37 @@ impl Written {
 
 /// What is known of a job's times.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Clues {
+pub(crate) struct Clues {
     /// `started_at` of the job.
-    pub(super) started: Option<Written>,
+    pub(crate) started: Option<Written>,
     /// `updated_at` of the job.
-    pub(super) updated: Option<Written>,
+    pub(crate) updated: Option<Written>,
     /// `finished_at` of the job.
-    pub(super) finished: Option<Written>,
+    pub(crate) finished: Option<Written>,
     /// `created_at` of its lock, written within a tenth of a second of `started_at`.
-    pub(super) lock_created: Option<Utc>,
+    pub(crate) lock_created: Option<Utc>,
     /// Earliest start of a trial.
-    pub(super) first_trial: Option<Utc>,
+    pub(crate) first_trial: Option<Utc>,
     /// Latest end of a trial.
-    pub(super) last_trial: Option<Utc>,
+    pub(crate) last_trial: Option<Utc>,
     /// Modification time of `result.json`, or of what there is of the job.
-    pub(super) modified: Option<Utc>,
+    pub(crate) modified: Option<Utc>,
 }
 
 /// A job's times in UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct JobTimes {
+pub(crate) struct JobTimes {
     /// When it started.
-    pub(super) started: Option<Utc>,
+    pub(crate) started: Option<Utc>,
     /// When Harbor last wrote of it.
-    pub(super) updated: Option<Utc>,
+    pub(crate) updated: Option<Utc>,
     /// When it finished.
-    pub(super) finished: Option<Utc>,
+    pub(crate) finished: Option<Utc>,
 }
 
 impl Clues {
     /// Works the times out.
-    pub(super) fn solve(&self) -> JobTimes {
+    pub(crate) fn solve(&self) -> JobTimes {
         let references = [self.lock_created, self.first_trial, self.modified];
         let start_offset = self.started.and_then(|t| offset(t, &references));
         let started = self

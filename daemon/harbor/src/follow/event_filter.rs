@@ -8,8 +8,8 @@ use std::path::{Component, Path};
 use notify::Event;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind};
 
-use super::inbox::{Inbox, Part};
-use crate::seen::is_hidden;
+use crate::follow::change_queue::{Inbox, Part};
+use crate::snapshot::job_snapshot::is_hidden;
 
 /// Log that a job's process holds open until it ends.
 const JOB_LOG: &str = "job.log";

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::artifacts::Names;
-use super::file::{Reader, Stamp};
-use super::json;
+use crate::disk::cached_file::{Reader, Stamp};
+use crate::format::json;
+use crate::snapshot::trial_files::Names;
 
 /// Folders below `artifacts/` that are searched for a patch.
 const MOST_FOLDERS: usize = 256;
@@ -16,7 +16,7 @@ const MOST_FILES: usize = 256;
 /// The four types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// What agent, Harbor and verifier wrote as they went.
     Logs,
     /// The agent's steps, in ATIF.
@@ -29,28 +29,28 @@ pub(super) enum Kind {
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Artifact {
+pub(crate) struct Artifact {
     /// Its type.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Where it lies.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its size; unknown while its trial goes on, since logs grow.
-    pub(super) size_bytes: Option<u64>,
+    pub(crate) size_bytes: Option<u64>,
 }
 
 /// A folder with `agent/`, `verifier/` and `artifacts/`: the trial's own, or a step's.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) dir: PathBuf,
+pub(crate) struct Place {
+    pub(crate) dir: PathBuf,
     /// What lies in `agent/`.
-    pub(super) wrote: Names,
+    pub(crate) wrote: Names,
     /// What lies in `verifier/`.
-    pub(super) checked: Names,
+    pub(crate) checked: Names,
 }
 
 impl Place {
     /// Lists the folders.
-    pub(super) fn of(dir: PathBuf) -> Self {
+    pub(crate) fn of(dir: PathBuf) -> Self {
         Self {
             wrote: Names::of(&dir.join("agent")),
             checked: Names::of(&dir.join("verifier")),
@@ -64,7 +64,7 @@ impl Place {
 }
 
 /// Lists the files of a trial; `places` begins with its own folder, whose names are `top`.
-pub(super) fn list(
+pub(crate) fn list(
     dir: &Path,
     top: &Names,
     places: &[Place],

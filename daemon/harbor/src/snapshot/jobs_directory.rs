@@ -3,26 +3,26 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file::Stamp;
-use super::seen::folders;
+use crate::disk::cached_file::Stamp;
+use crate::snapshot::job_snapshot::folders;
 
 /// Files that Harbor writes into the folder of a job and nowhere else.
 const OF_ONE_JOB: [&str; 2] = ["job.log", "lock.json"];
 
 /// A jobs directory.
 #[derive(Debug, Clone)]
-pub(super) struct Root {
+pub(crate) struct Root {
     /// How it was named.
-    pub(super) given: PathBuf,
+    pub(crate) given: PathBuf,
     /// Its one true path; the given one until it was within reach once.
-    pub(super) dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// What was there at the last look.
     at: Option<Stamp>,
 }
 
 impl Root {
     /// Takes a path; nothing needs to be there.
-    pub(super) fn new(given: PathBuf) -> Self {
+    pub(crate) fn new(given: PathBuf) -> Self {
         let dir = std::fs::canonicalize(&given).unwrap_or_else(|_| given.clone());
         Self {
             given,
@@ -36,7 +36,7 @@ impl Root {
     /// # Errors
     ///
     /// Why it cannot be used.
-    pub(super) fn find(&mut self) -> io::Result<()> {
+    pub(crate) fn find(&mut self) -> io::Result<()> {
         self.at = None;
         let found = std::fs::canonicalize(&self.given)?;
         let at = Stamp::of_directory(&found).ok_or(io::ErrorKind::NotADirectory)?;
@@ -54,7 +54,7 @@ impl Root {
     /// # Errors
     ///
     /// Why that cannot be done; it counts as out of reach then.
-    pub(super) fn folders(&mut self) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn folders(&mut self) -> io::Result<Vec<PathBuf>> {
         self.find()?;
         let listed = folders(&self.dir);
         if listed.is_err() {
@@ -65,22 +65,22 @@ impl Root {
     }
 
     /// Tells whether a job's folder lies in it.
-    pub(super) fn holds(&self, folder: &Path) -> bool {
+    pub(crate) fn holds(&self, folder: &Path) -> bool {
         folder.parent() == Some(&self.dir)
     }
 
     /// Tells whether it was within reach at the last look.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.at.is_some()
     }
 
     /// Tells whether it is still within reach, if it was at the last look.
-    pub(super) fn has_stayed(&self) -> bool {
+    pub(crate) fn has_stayed(&self) -> bool {
         self.at.is_none() || self.is_as_before()
     }
 
     /// Tells whether nothing took its place since the last look, and it did not come back either.
-    pub(super) fn is_as_before(&self) -> bool {
+    pub(crate) fn is_as_before(&self) -> bool {
         match (self.at, Stamp::of_directory(&self.dir)) {
             (Some(before), Some(now)) => before.same_place(&now),
             (None, None) => true,

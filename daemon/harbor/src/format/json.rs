@@ -13,50 +13,50 @@ use serde_json::value::RawValue;
 
 /// One JSON value, not read yet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a>(&'a RawValue);
+pub(crate) struct Value<'a>(&'a RawValue);
 
 /// The members of one JSON object; of a repeated key the last one counts.
 #[derive(Debug, Default)]
-pub(super) struct Object<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+pub(crate) struct Object<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
 /// Reads a whole file; `None` when it is not complete JSON.
-pub(super) fn parse(text: &str) -> Option<Value<'_>> {
+pub(crate) fn parse(text: &str) -> Option<Value<'_>> {
     let text = text.trim_start_matches('\u{feff}').trim();
     serde_json::from_str::<&RawValue>(text).ok().map(Value)
 }
 
 impl<'a> Value<'a> {
     /// Returns the members of an object; empty for anything else.
-    pub(super) fn object(self) -> Object<'a> {
+    pub(crate) fn object(self) -> Object<'a> {
         serde_json::from_str(self.0.get()).unwrap_or_default()
     }
 
     /// Tells whether this is an object.
-    pub(super) fn is_object(self) -> bool {
+    pub(crate) fn is_object(self) -> bool {
         self.0.get().starts_with('{')
     }
 
     /// Returns the elements of an array; none for anything else.
-    pub(super) fn items(self) -> Vec<Value<'a>> {
+    pub(crate) fn items(self) -> Vec<Value<'a>> {
         serde_json::from_str::<Vec<&RawValue>>(self.0.get())
             .map(|items| items.into_iter().map(Value).collect())
             .unwrap_or_default()
     }
 
     /// Returns a string that is not empty.
-    pub(super) fn text(self) -> Option<String> {
+    pub(crate) fn text(self) -> Option<String> {
         let text: String = serde_json::from_str(self.0.get()).ok()?;
         (!text.is_empty()).then_some(text)
     }
 
     /// Returns a finite number.
-    pub(super) fn number(self) -> Option<f64> {
+    pub(crate) fn number(self) -> Option<f64> {
         let number: f64 = serde_json::from_str(self.0.get()).ok()?;
         number.is_finite().then_some(number)
     }
 
     /// Returns a whole number that is not negative.
-    pub(super) fn count(self) -> Option<u64> {
+    pub(crate) fn count(self) -> Option<u64> {
         if let Ok(count) = serde_json::from_str::<u64>(self.0.get()) {
             return Some(count);
         }
@@ -67,14 +67,14 @@ impl<'a> Value<'a> {
     }
 
     /// Returns the text to hand on unchanged.
-    pub(super) fn raw(self) -> Box<RawValue> {
+    pub(crate) fn raw(self) -> Box<RawValue> {
         self.0.to_owned()
     }
 }
 
 impl<'a> Object<'a> {
     /// Returns a member that is there and not null.
-    pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
         self.0
             .get(key)
             .filter(|raw| raw.get() != "null")
@@ -82,32 +82,32 @@ impl<'a> Object<'a> {
     }
 
     /// Returns a member's members; empty when it is no object.
-    pub(super) fn object(&self, key: &str) -> Object<'a> {
+    pub(crate) fn object(&self, key: &str) -> Object<'a> {
         self.get(key).map(Value::object).unwrap_or_default()
     }
 
     /// Returns a member's elements.
-    pub(super) fn items(&self, key: &str) -> Vec<Value<'a>> {
+    pub(crate) fn items(&self, key: &str) -> Vec<Value<'a>> {
         self.get(key).map(Value::items).unwrap_or_default()
     }
 
     /// Returns a member's text.
-    pub(super) fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.get(key).and_then(Value::text)
     }
 
     /// Returns a member's number.
-    pub(super) fn number(&self, key: &str) -> Option<f64> {
+    pub(crate) fn number(&self, key: &str) -> Option<f64> {
         self.get(key).and_then(Value::number)
     }
 
     /// Returns a member's count.
-    pub(super) fn count(&self, key: &str) -> Option<u64> {
+    pub(crate) fn count(&self, key: &str) -> Option<u64> {
         self.get(key).and_then(Value::count)
     }
 
     /// Goes through all members, by key.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
         self.0.iter().map(|(key, raw)| (key.as_ref(), Value(raw)))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 
-use super::trial::{Around, CANCELLED};
-use crate::job_files::Planned;
-use crate::seen::JobSeen;
-use crate::trial_files::TaskRef;
+use crate::derive::trial_state::{Around, CANCELLED};
+use crate::format::job::Planned;
+use crate::format::trial::TaskRef;
+use crate::snapshot::job_snapshot::JobSeen;
 
 /// Characters of a task's name that Harbor takes into a trial's name.
 const TASK_IN_NAME: usize = 32;

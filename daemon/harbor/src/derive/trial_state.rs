@@ -1,12 +1,12 @@
 //! The status of one trial.
 
-use crate::artifacts::TrialFiles;
-use crate::file::Standing;
-use crate::job_files::Outcome;
-use crate::trial_files::{Exception, TrialResult};
+use crate::disk::cached_file::Standing;
+use crate::format::job::Outcome;
+use crate::format::trial::{Exception, TrialResult};
+use crate::snapshot::trial_files::TrialFiles;
 
 /// Type of the exception of a trial that was stopped with its job.
-pub(super) const CANCELLED: &str = "CancelledError";
+pub(crate) const CANCELLED: &str = "CancelledError";
 /// Code of a trial whose process went away.
 pub(crate) const LOST: &str = "Lost";
 /// Code of a trial that Harbor was still building when its process ended.

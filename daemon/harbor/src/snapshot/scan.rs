@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
-use super::file::Reader;
-use super::follow::Part;
-use super::process::{Held, Life, Processes};
-use super::roots::Root;
-use super::seen::{Depth, JobSeen};
-use super::view;
+use crate::derive::job_view;
+use crate::disk::cached_file::Reader;
+use crate::follow::Part;
+use crate::snapshot::job_snapshot::{Depth, JobSeen};
+use crate::snapshot::jobs_directory::Root;
+use crate::snapshot::processes::{Held, Life, Processes};
 
 /// How often a job is looked at again when it changes under the look.
 const ROUNDS: u32 = 3;
@@ -22,35 +22,35 @@ const JUST: Duration = Duration::from_secs(10);
 
 /// A directory that cannot be looked at now.
 #[derive(Debug)]
-pub(super) struct OutOfReach {
+pub(crate) struct OutOfReach {
     /// How it was named.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Why.
-    pub(super) why: io::Error,
+    pub(crate) why: io::Error,
 }
 
 /// All that was seen of the directories.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// The directories.
-    pub(super) roots: Vec<Root>,
+    pub(crate) roots: Vec<Root>,
     /// Jobs by folder. Those of a directory that is out of reach stay as they were.
-    pub(super) jobs: BTreeMap<PathBuf, JobSeen>,
+    pub(crate) jobs: BTreeMap<PathBuf, JobSeen>,
     /// The system's processes.
-    pub(super) processes: Processes,
+    pub(crate) processes: Processes,
     /// Without any other evidence, a job whose files rest this long is taken to have ended.
-    pub(super) quiet_limit: Duration,
+    pub(crate) quiet_limit: Duration,
     /// Versions at which a job's process was proved to be gone.
     gone_at: BTreeMap<PathBuf, u64>,
     /// Jobs that have to be looked at again soon, since they changed under the last look.
-    pub(super) unsure: BTreeSet<PathBuf>,
+    pub(crate) unsure: BTreeSet<PathBuf>,
     /// Files opened so far.
-    pub(super) opened: u64,
+    pub(crate) opened: u64,
 }
 
 impl Index {
     /// Starts without having looked.
-    pub(super) fn new(roots: Vec<Root>, processes: Processes, quiet_limit: Duration) -> Self {
+    pub(crate) fn new(roots: Vec<Root>, processes: Processes, quiet_limit: Duration) -> Self {
         Self {
             roots,
             jobs: BTreeMap::new(),
@@ -63,7 +63,7 @@ impl Index {
     }
 
     /// Looks at everything within reach; returns why a directory is not.
-    pub(super) fn look(&mut self, now: UnixMs, depth: Depth) -> Option<OutOfReach> {
+    pub(crate) fn look(&mut self, now: UnixMs, depth: Depth) -> Option<OutOfReach> {
         let mut out_of_reach = None;
         let mut found = BTreeSet::new();
         for root in &mut self.roots {
@@ -90,14 +90,14 @@ impl Index {
     }
 
     /// Tells whether a job would be seen if it were there.
-    pub(super) fn would_show(&self, folder: &Path) -> bool {
+    pub(crate) fn would_show(&self, folder: &Path) -> bool {
         let root = self.roots.iter().find(|root| root.holds(folder));
         // A link that leads elsewhere now took the directory with it.
         root.is_none_or(Root::is_there)
     }
 
     /// Looks at some jobs.
-    pub(super) fn look_at(&mut self, names: &[PathBuf], now: UnixMs, depth: Depth) {
+    pub(crate) fn look_at(&mut self, names: &[PathBuf], now: UnixMs, depth: Depth) {
         let mut reader = Reader { now, opened: 0 };
         for name in names {
             self.look_at_job(name, &mut reader, depth);
@@ -107,7 +107,7 @@ impl Index {
     }
 
     /// Looks at what may have changed of some jobs.
-    pub(super) fn look_at_parts(&mut self, parts: &BTreeMap<PathBuf, Part>, now: UnixMs) {
+    pub(crate) fn look_at_parts(&mut self, parts: &BTreeMap<PathBuf, Part>, now: UnixMs) {
         let mut reader = Reader { now, opened: 0 };
         for (name, part) in parts {
             if !self.would_show(name) {
@@ -241,7 +241,7 @@ impl Index {
         let Some(job) = self.jobs.get(name) else {
             return Life::NoProcess;
         };
-        let updated = view::times(job).updated;
+        let updated = job_view::times(job).updated;
         match job.last_sign(updated) {
             Some(sign) if now.since(UnixMs(sign.millis())) > self.quiet_limit => {
                 Life::Silent(self.quiet_limit)

@@ -2,60 +2,60 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::artifact_list::{Artifact, Kind};
-use super::derive::job::{self, JobState, Tally};
-use super::derive::plan;
-use super::derive::retry::{self, Retrying};
-use super::derive::trial::{self, Around, Seen, State};
-use super::file::Stamp;
-use super::job_files::Planned;
-use super::seen::{JobSeen, TrialSeen};
-use super::times::{Clues, JobTimes, Utc};
-use super::trial_files::{AgentKey, TrialResult, Usage};
+use crate::derive::job_state::{self, JobState, Tally};
+use crate::derive::trial_state::{self, Around, Seen, State};
+use crate::derive::unstarted_trials;
+use crate::derive::waiting_retries::{self, Retrying};
+use crate::disk::cached_file::Stamp;
+use crate::format::job::Planned;
+use crate::format::times::{Clues, JobTimes, Utc};
+use crate::format::trial::{AgentKey, TrialResult, Usage};
+use crate::snapshot::job_snapshot::{JobSeen, TrialSeen};
+use crate::snapshot::trial_artifacts::{Artifact, Kind};
 
 /// One job, derived.
 #[derive(Debug)]
-pub(super) struct JobView<'a> {
+pub(crate) struct JobView<'a> {
     /// What it rests on.
-    pub(super) seen: &'a JobSeen,
+    pub(crate) seen: &'a JobSeen,
     /// UUID, from wherever it is known.
-    pub(super) uuid: Option<String>,
+    pub(crate) uuid: Option<String>,
     /// Its state.
-    pub(super) state: JobState,
+    pub(crate) state: JobState,
     /// Its times.
-    pub(super) times: JobTimes,
+    pub(crate) times: JobTimes,
     /// Its trials by what became of them.
-    pub(super) tally: Tally,
+    pub(crate) tally: Tally,
     /// Trials that have a folder, oldest first.
-    pub(super) trials: Vec<TrialView<'a>>,
+    pub(crate) trials: Vec<TrialView<'a>>,
     /// Trials that did not start, with their place in the plan.
-    pub(super) unstarted: Vec<(usize, &'a Planned)>,
+    pub(crate) unstarted: Vec<(usize, &'a Planned)>,
     /// Trials whose attempt was thrown away and that will be run again under the same name.
-    pub(super) retrying: Vec<Retrying<'a>>,
+    pub(crate) retrying: Vec<Retrying<'a>>,
     /// How agents are called in this job.
-    pub(super) labels: Labels,
+    pub(crate) labels: Labels,
     /// Files of the job itself.
-    pub(super) files: Vec<Artifact>,
+    pub(crate) files: Vec<Artifact>,
 }
 
 /// One trial that has a folder.
 #[derive(Debug)]
-pub(super) struct TrialView<'a> {
+pub(crate) struct TrialView<'a> {
     /// What it rests on.
-    pub(super) seen: &'a TrialSeen,
+    pub(crate) seen: &'a TrialSeen,
     /// Its result, from its own file or an old job's result.
-    pub(super) result: Option<&'a TrialResult>,
+    pub(crate) result: Option<&'a TrialResult>,
     /// Its state.
-    pub(super) state: State,
+    pub(crate) state: State,
     /// When it started.
-    pub(super) started: Option<Utc>,
+    pub(crate) started: Option<Utc>,
     /// Its agent as configured.
-    pub(super) agent: AgentKey,
+    pub(crate) agent: AgentKey,
 }
 
 /// Names that agents reported, by their configuration.
 #[derive(Debug, Default)]
-pub(super) struct Labels(BTreeMap<AgentKey, (Option<String>, Option<String>)>);
+pub(crate) struct Labels(BTreeMap<AgentKey, (Option<String>, Option<String>)>);
 
 impl Labels {
     fn of<'a>(results: impl Iterator<Item = &'a TrialResult>) -> Self {
@@ -70,19 +70,19 @@ impl Labels {
     }
 
     /// Returns an agent's name: as it reported itself in this job, else as configured.
-    pub(super) fn name(&self, agent: &AgentKey) -> String {
+    pub(crate) fn name(&self, agent: &AgentKey) -> String {
         let known = self.0.get(agent).and_then(|(name, _)| name.clone());
         known.unwrap_or_else(|| agent.name.clone())
     }
 
     /// Returns an agent's model.
-    pub(super) fn model(&self, agent: &AgentKey) -> Option<String> {
+    pub(crate) fn model(&self, agent: &AgentKey) -> Option<String> {
         let known = || self.0.get(agent).and_then(|(_, model)| model.clone());
         agent.model.clone().or_else(known)
     }
 
     /// Returns the variant: name, and model in brackets if there is one.
-    pub(super) fn variant(&self, agent: &AgentKey) -> String {
+    pub(crate) fn variant(&self, agent: &AgentKey) -> String {
         let name = self.name(agent);
         match self.model(agent) {
             Some(model) => format!("{name} ({model})"),
@@ -92,7 +92,7 @@ impl Labels {
 }
 
 /// Works out a job's times.
-pub(super) fn times(job: &JobSeen) -> JobTimes {
+pub(crate) fn times(job: &JobSeen) -> JobTimes {
     let result = job.result.get();
     let trials = || job.trials.values().filter_map(|t| t.result.get());
     let embedded = || result.into_iter().flat_map(|r| r.embedded.values());
@@ -115,7 +115,7 @@ pub(super) fn times(job: &JobSeen) -> JobTimes {
 }
 
 /// Derives a job.
-pub(super) fn derive(seen: &JobSeen) -> JobView<'_> {
+pub(crate) fn derive(seen: &JobSeen) -> JobView<'_> {
     let times = times(seen);
     let around = if seen.finished() {
         Around::Finished
@@ -132,7 +132,7 @@ pub(super) fn derive(seen: &JobSeen) -> JobView<'_> {
         .collect();
     trials.sort_by(|a, b| (a.started, &a.seen.name).cmp(&(b.started, &b.seen.name)));
     let mut unstarted = unstarted(seen, &trials);
-    let retrying = retry::waiting(seen, around, &mut unstarted);
+    let retrying = waiting_retries::waiting(seen, around, &mut unstarted);
     let lock_plan = seen.lock.get().map_or(0, |lock| lock.plan.len() as u64);
     let stated = seen.result.get().and_then(|r| r.counts.n_total_trials);
     let planned = lock_plan.max(stated.unwrap_or(0).min(MOST_TRIALS));
@@ -141,7 +141,7 @@ pub(super) fn derive(seen: &JobSeen) -> JobView<'_> {
         .with_retries(retrying.len());
     JobView {
         uuid: uuid(seen),
-        state: job::derive(seen.result.get(), seen.result.standing(), &tally, seen.life)
+        state: job_state::derive(seen.result.get(), seen.result.standing(), &tally, seen.life)
             .asked(seen.asked_to_stop, &tally),
         times,
         tally,
@@ -180,7 +180,7 @@ fn trial_view<'a>(
     let job_result = job.result.get();
     let embedded = job_result.and_then(|r| r.embedded.get(&seen.name));
     let result = seen.result.get().or(embedded);
-    let state = trial::derive(
+    let state = trial_state::derive(
         Seen {
             result,
             standing: seen.result.standing(),
@@ -204,19 +204,19 @@ fn unstarted<'a>(seen: &'a JobSeen, trials: &[TrialView<'_>]) -> Vec<(usize, &'a
     let Some(lock) = seen.lock.get() else {
         return Vec::new();
     };
-    let nowhere = super::trial_files::TaskRef::default();
+    let nowhere = crate::format::trial::TaskRef::default();
     let started = trials.iter().map(|trial| {
         let task = trial.seen.setup().map_or(&nowhere, |config| &config.task);
         (task, &trial.agent)
     });
-    plan::unstarted(&lock.plan, started)
+    unstarted_trials::unstarted(&lock.plan, started)
         .into_iter()
         .filter_map(|place| Some((place, lock.plan.get(place)?)))
         .collect()
 }
 
 /// Returns the job's UUID, from wherever it is known.
-pub(super) fn uuid(seen: &JobSeen) -> Option<String> {
+pub(crate) fn uuid(seen: &JobSeen) -> Option<String> {
     let stated = seen.result.get().and_then(|r| r.id.clone());
     stated.or_else(|| {
         seen.trials
@@ -226,7 +226,7 @@ pub(super) fn uuid(seen: &JobSeen) -> Option<String> {
 }
 
 /// Tells whether the folder still has the name that the job was started under.
-pub(super) fn in_own_folder(seen: &JobSeen) -> bool {
+pub(crate) fn in_own_folder(seen: &JobSeen) -> bool {
     let mut names = seen
         .trials
         .values()
@@ -236,7 +236,7 @@ pub(super) fn in_own_folder(seen: &JobSeen) -> bool {
 
 impl JobView<'_> {
     /// Returns tokens and cost: Harbor's sums, else ours.
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let own = self
             .trials
             .iter()
@@ -254,13 +254,13 @@ impl JobView<'_> {
     }
 
     /// Returns the plan of all trials that have no folder, those that wait for a retry included.
-    pub(super) fn to_come(&self) -> impl Iterator<Item = &'_ Planned> {
+    pub(crate) fn to_come(&self) -> impl Iterator<Item = &'_ Planned> {
         let again = self.retrying.iter().filter_map(|trial| trial.planned);
         again.chain(self.unstarted.iter().map(|(_, planned)| *planned))
     }
 
     /// Returns all agents, trials to come included.
-    pub(super) fn agents(&self) -> BTreeSet<&AgentKey> {
+    pub(crate) fn agents(&self) -> BTreeSet<&AgentKey> {
         let begun = self
             .trials
             .iter()
@@ -272,7 +272,7 @@ impl JobView<'_> {
     }
 
     /// Returns all tasks, trials to come included.
-    pub(super) fn tasks(&self) -> BTreeSet<&str> {
+    pub(crate) fn tasks(&self) -> BTreeSet<&str> {
         let begun = self.trials.iter().filter_map(|t| t.seen.setup());
         let to_come = self.to_come().map(|planned| planned.task.place.as_str());
         begun

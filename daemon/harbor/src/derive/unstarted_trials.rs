@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::job_files::Planned;
-use crate::trial_files::{AgentKey, TaskRef};
+use crate::format::job::Planned;
+use crate::format::trial::{AgentKey, TaskRef};
 
 /// Returns the places in the plan of trials that no folder stands for yet.
 ///

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use docks_proto::path_encoding::encode_path;
 
-use super::artifact_list::{self, Artifact, Kind, Place};
-use super::file::{Reader, Stamp};
-use super::json;
-use super::times::Utc;
+use crate::disk::cached_file::{Reader, Stamp};
+use crate::format::json;
+use crate::format::times::Utc;
+use crate::snapshot::trial_artifacts::{self, Artifact, Kind, Place};
 
 /// Entries of one folder that are looked at; an agent can leave any number of files.
 const MOST_ENTRIES: usize = 4_096;
@@ -17,30 +17,30 @@ const MOST_STEPS: usize = 256;
 
 /// What was found in a trial's folder.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct TrialFiles {
+pub(crate) struct TrialFiles {
     /// Every file of the four types.
-    pub(super) all: Vec<Artifact>,
+    pub(crate) all: Vec<Artifact>,
     /// Tests that passed and tests in all, from the verifier's report.
-    pub(super) tests: Option<(u64, u64)>,
+    pub(crate) tests: Option<(u64, u64)>,
     /// Whether the agent wrote anything yet.
-    pub(super) agent_wrote: bool,
+    pub(crate) agent_wrote: bool,
     /// Whether the verifier wrote anything yet.
-    pub(super) verifier_wrote: bool,
+    pub(crate) verifier_wrote: bool,
     /// Folders, below the trial's, whose first file will say that it is in another phase.
-    pub(super) awaited: Vec<PathBuf>,
+    pub(crate) awaited: Vec<PathBuf>,
     /// Newest change of a log, the sign of life of a trial that is under way.
-    pub(super) newest: Option<Utc>,
+    pub(crate) newest: Option<Utc>,
 }
 
 /// Names in a folder, sorted; links and hidden names are left out.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    pub(super) files: Vec<String>,
-    pub(super) folders: Vec<String>,
+pub(crate) struct Names {
+    pub(crate) files: Vec<String>,
+    pub(crate) folders: Vec<String>,
 }
 
 impl Names {
-    pub(super) fn of(dir: &Path) -> Self {
+    pub(crate) fn of(dir: &Path) -> Self {
         let mut names = Self::default();
         // Every folder on the way was listed as a real one, or is checked here.
         if Stamp::of_directory(dir).is_none() {
@@ -64,7 +64,7 @@ impl Names {
         names
     }
 
-    pub(super) fn has(&self, file: &str) -> bool {
+    pub(crate) fn has(&self, file: &str) -> bool {
         self.files
             .binary_search_by(|name| name.as_str().cmp(file))
             .is_ok()
@@ -72,7 +72,7 @@ impl Names {
 }
 
 /// Looks through a trial's folder. `steps` are the steps of its result, in order, if it has any.
-pub(super) fn scan(dir: &Path, steps: &[String], agent: &str, reader: &mut Reader) -> TrialFiles {
+pub(crate) fn scan(dir: &Path, steps: &[String], agent: &str, reader: &mut Reader) -> TrialFiles {
     let top = Names::of(dir);
     let mut files = TrialFiles::default();
     let places: Vec<Place> = places(dir, &top, steps)
@@ -85,7 +85,7 @@ pub(super) fn scan(dir: &Path, steps: &[String], agent: &str, reader: &mut Reade
     if !top.has("result.json") {
         files.await_phases(dir, &places, top.folders.iter().any(|name| name == "steps"));
     }
-    files.all = artifact_list::list(dir, &top, &places, agent, reader);
+    files.all = trial_artifacts::list(dir, &top, &places, agent, reader);
     for name in ["trial.log", "config.json", "exception.txt"] {
         files.note_change(&dir.join(name));
     }
@@ -156,7 +156,7 @@ impl TrialFiles {
     }
 
     /// Returns the first file of a type.
-    pub(super) fn first(&self, kind: Kind) -> Option<&Path> {
+    pub(crate) fn first(&self, kind: Kind) -> Option<&Path> {
         let mut all = self.all.iter();
         let found = all.find(|file| file.kind == kind)?;
         Some(&found.path)

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
-use super::times::Utc;
+use crate::format::times::Utc;
 
 /// Largest JSON file that is read, in bytes; real ones have kilobytes to a few megabytes.
-pub(super) const MOST_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Tries in one look; Harbor's rewriting takes well below a millisecond.
 const TRIES: u32 = 6;
@@ -26,7 +26,7 @@ const YOUNG_MS: i64 = 100;
 
 /// Tells one version of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     modified_ns: i128,
     size: u64,
     device: u64,
@@ -44,7 +44,7 @@ impl Stamp {
     }
 
     /// Looks at a path without following a symbolic link; `None` unless it is a plain file.
-    pub(super) fn of_file(path: &Path) -> Option<Self> {
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
         let meta = fs::symlink_metadata(path).ok()?;
         meta.is_file().then(|| Self::of(&meta))
     }
@@ -59,28 +59,28 @@ impl Stamp {
     }
 
     /// Looks at a path; `None` unless it is a real directory.
-    pub(super) fn of_directory(path: &Path) -> Option<Self> {
+    pub(crate) fn of_directory(path: &Path) -> Option<Self> {
         let meta = fs::symlink_metadata(path).ok()?;
         meta.is_dir().then(|| Self::of(&meta))
     }
 
     /// Returns the number of the file or directory, which a later one of the same name may have again.
-    pub(super) fn inode(&self) -> u64 {
+    pub(crate) fn inode(&self) -> u64 {
         self.inode
     }
 
     /// Returns when it was last changed.
-    pub(super) fn modified(&self) -> Utc {
+    pub(crate) fn modified(&self) -> Utc {
         Utc(i64::try_from(self.modified_ns.div_euclid(1_000)).unwrap_or(i64::MAX))
     }
 
     /// Returns its size.
-    pub(super) fn size_bytes(&self) -> u64 {
+    pub(crate) fn size_bytes(&self) -> u64 {
         self.size
     }
 
     /// Tells whether both are the same file or directory, whatever its content.
-    pub(super) fn same_place(&self, other: &Stamp) -> bool {
+    pub(crate) fn same_place(&self, other: &Stamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
@@ -90,7 +90,7 @@ impl Stamp {
 }
 
 /// Tells whether looking at a directory failed because there is none.
-pub(super) fn is_gone(dir: &Path) -> bool {
+pub(crate) fn is_gone(dir: &Path) -> bool {
     match fs::symlink_metadata(dir) {
         Ok(meta) => !meta.is_dir(),
         Err(error) => means_absent(&error),
@@ -106,7 +106,7 @@ fn means_absent(error: &io::Error) -> bool {
 
 /// How a file stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// Not there.
     #[default]
     Absent,
@@ -118,7 +118,7 @@ pub(super) enum Standing {
 
 /// A file and what was read from it.
 #[derive(Debug)]
-pub(super) struct Cached<T> {
+pub(crate) struct Cached<T> {
     stamp: Option<Stamp>,
     provisional: bool,
     standing: Standing,
@@ -140,27 +140,27 @@ impl<T> Default for Cached<T> {
 
 impl<T> Cached<T> {
     /// Returns the last good content.
-    pub(super) fn get(&self) -> Option<&T> {
+    pub(crate) fn get(&self) -> Option<&T> {
         self.content.as_ref()
     }
 
     /// Returns how the file stands.
-    pub(super) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> Standing {
         self.standing
     }
 
     /// Tells whether the newest version was read, long enough after it was written.
-    pub(super) fn settled(&self) -> bool {
+    pub(crate) fn settled(&self) -> bool {
         self.standing == Standing::Good && !self.provisional
     }
 
     /// Returns the version that was looked at last.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
         self.stamp
     }
 
     /// Looks again; reads only what changed. Tells whether anything did.
-    pub(super) fn look(
+    pub(crate) fn look(
         &mut self,
         path: &Path,
         reader: &mut Reader,
@@ -215,11 +215,11 @@ struct WasRead<T> {
 
 /// Reads files and counts them.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     /// Wall clock of this look.
-    pub(super) now: UnixMs,
+    pub(crate) now: UnixMs,
     /// Files opened so far.
-    pub(super) opened: u64,
+    pub(crate) opened: u64,
 }
 
 impl Reader {
@@ -239,7 +239,7 @@ impl Reader {
             {
                 return Some(WasRead {
                     stamp,
-                    digest: super::hash(std::iter::once(text.as_bytes())),
+                    digest: crate::hash(std::iter::once(text.as_bytes())),
                     content,
                 });
             }
@@ -248,7 +248,7 @@ impl Reader {
     }
 
     /// Reads a small file once, without keeping it.
-    pub(super) fn read_once(&mut self, path: &Path) -> Option<String> {
+    pub(crate) fn read_once(&mut self, path: &Path) -> Option<String> {
         self.opened += 1;
         read_whole(path).map(|(_, text)| text)
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// What is known of a job's process; given to the derivation as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+pub(crate) enum Life {
     /// This process holds the job's log.
     Process(u32),
     /// Nobody could tell, but files changed recently.
@@ -26,12 +26,12 @@ pub(super) enum Life {
 
 impl Life {
     /// Tells whether the job is taken to be running.
-    pub(super) fn alive(self) -> bool {
+    pub(crate) fn alive(self) -> bool {
         matches!(self, Life::Process(_) | Life::RecentSigns)
     }
 
     /// Returns the process.
-    pub(super) fn pid(self) -> Option<u32> {
+    pub(crate) fn pid(self) -> Option<u32> {
         match self {
             Life::Process(pid) => Some(pid),
             _ => None,
@@ -41,7 +41,7 @@ impl Life {
 
 /// Whether a log is held open for writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
+pub(crate) enum Held {
     /// By this process.
     By(u32),
     /// By none.
@@ -52,18 +52,18 @@ pub(super) enum Held {
 
 /// The system's processes, as `/proc` shows them.
 #[derive(Debug)]
-pub(super) struct Processes {
+pub(crate) struct Processes {
     root: PathBuf,
     /// Whether all writers of a directory are to be seen, by directory.
     conclusive: HashMap<PathBuf, bool>,
     known: HashMap<PathBuf, u32>,
     /// How often all processes were gone through.
-    pub(super) scans: u64,
+    pub(crate) scans: u64,
 }
 
 impl Processes {
     /// Takes where the system shows them.
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf) -> Self {
         Self {
             root,
             conclusive: HashMap::new(),
@@ -87,7 +87,7 @@ impl Processes {
     }
 
     /// Returns the process that was found earlier, if it still holds the log. Costs one look at that process.
-    pub(super) fn still(&mut self, log: &Path) -> Option<u32> {
+    pub(crate) fn still(&mut self, log: &Path) -> Option<u32> {
         let pid = *self.known.get(log)?;
         let wanted = BTreeSet::from([log]);
         if self.held_by(pid, &wanted).unwrap_or_default().contains(log) {
@@ -98,7 +98,7 @@ impl Processes {
     }
 
     /// Goes through all processes once, for several logs.
-    pub(super) fn find(&mut self, logs: &[PathBuf]) -> HashMap<PathBuf, Held> {
+    pub(crate) fn find(&mut self, logs: &[PathBuf]) -> HashMap<PathBuf, Held> {
         self.scans += 1;
         let wanted: BTreeSet<&Path> = logs.iter().map(PathBuf::as_path).collect();
         let mut hidden_users = BTreeSet::new();
@@ -128,7 +128,7 @@ impl Processes {
     /// Returns every process that holds a log open for writing, and whether some could not be looked at.
     ///
     /// A process that is just starting another one has a copy of itself for a moment, which is left out.
-    pub(super) fn holders(&mut self, log: &Path) -> (Vec<u32>, bool) {
+    pub(crate) fn holders(&mut self, log: &Path) -> (Vec<u32>, bool) {
         self.scans += 1;
         let wanted = BTreeSet::from([log]);
         let mut hidden = false;
@@ -149,7 +149,7 @@ impl Processes {
     }
 
     /// Tells whether a process holds a log open for writing, as of now.
-    pub(super) fn holds(&self, pid: u32, log: &Path) -> bool {
+    pub(crate) fn holds(&self, pid: u32, log: &Path) -> bool {
         let wanted = BTreeSet::from([log]);
         self.held_by(pid, &wanted).unwrap_or_default().contains(log)
     }
@@ -159,7 +159,7 @@ impl Processes {
     }
 
     /// Returns the signals that a process catches, as a mask.
-    pub(super) fn caught(&self, pid: u32) -> Option<u64> {
+    pub(crate) fn caught(&self, pid: u32) -> Option<u64> {
         u64::from_str_radix(&self.status(pid, "SigCgt")?, 16).ok()
     }
 
@@ -170,7 +170,7 @@ impl Processes {
     }
 
     /// Returns how a process was called, for people.
-    pub(super) fn command(&self, pid: u32) -> Option<String> {
+    pub(crate) fn command(&self, pid: u32) -> Option<String> {
         let bytes = fs::read(self.root.join(pid.to_string()).join("cmdline")).ok()?;
         let text = String::from_utf8_lossy(&bytes);
         let words: Vec<&str> = text.split('\0').filter(|word| !word.is_empty()).collect();
@@ -185,7 +185,7 @@ impl Processes {
     }
 
     /// Returns the user that a process runs as.
-    pub(super) fn user_of(&self, pid: u32) -> Option<u32> {
+    pub(crate) fn user_of(&self, pid: u32) -> Option<u32> {
         fs::metadata(self.root.join(pid.to_string()))
             .ok()
             .map(|m| m.uid())
@@ -241,7 +241,7 @@ fn all_seen(log: &Path, hidden_users: &BTreeSet<u32>) -> bool {
 /// Tells whether others than this system may write to the directory, unseen by its processes and
 /// file events. What cannot be told counts as shared.
 #[cfg(target_os = "linux")]
-pub(super) fn is_shared(dir: &Path) -> bool {
+pub(crate) fn is_shared(dir: &Path) -> bool {
     /// File systems that other machines or a host write to: NFS, SMB, CIFS, FUSE (sshfs, virtiofs,
     /// buckets), 9p, Ceph, AFS, Lustre, GPFS.
     const SHARED: [i64; 10] = [
@@ -268,7 +268,7 @@ pub(super) fn is_shared(dir: &Path) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn is_shared(_dir: &Path) -> bool {
+pub(crate) fn is_shared(_dir: &Path) -> bool {
     false
 }
 

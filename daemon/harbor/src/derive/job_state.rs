@@ -1,10 +1,10 @@
 //! The status of a job.
 
-use super::trial::{State, Status};
-use crate::file::Standing;
-use crate::job_files::JobResult;
-use crate::process::Life;
-use crate::seen::Asked;
+use crate::derive::trial_state::{State, Status};
+use crate::disk::cached_file::Standing;
+use crate::format::job::JobResult;
+use crate::snapshot::job_snapshot::Asked;
+use crate::snapshot::processes::Life;
 
 /// Trials by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -41,8 +41,10 @@ impl Tally {
             tally.total += 1;
             tally.ended += u64::from(state.ended());
             tally.lost += u64::from(state.lost());
-            tally.not_built +=
-                u64::from(state.lost() && state.code.as_deref() == Some(super::trial::NOT_STARTED));
+            tally.not_built += u64::from(
+                state.lost()
+                    && state.code.as_deref() == Some(crate::derive::trial_state::NOT_STARTED),
+            );
             match state.status {
                 Status::Passed => tally.passed += 1,
                 Status::Failed => tally.failed += 1,

@@ -7,21 +7,21 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::look::Index;
-use super::objects::{Evaluation, Harbor, Run, Trial};
-use super::seen::JobSeen;
-use super::times::Utc;
-use super::view::{self, JobView};
+use crate::derive::job_view::{self, JobView};
+use crate::format::times::Utc;
+use crate::objects::{Evaluation, Harbor, Run, Trial};
+use crate::snapshot::job_snapshot::JobSeen;
+use crate::snapshot::scan::Index;
 
 /// One job as it was told.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(crate) struct Told {
     /// Version of what was seen that it rests on.
-    pub(super) version: u64,
+    pub(crate) version: u64,
     /// Its id: UUID, or folder name where that is taken or unknown.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Its folder's name.
-    pub(super) folder: String,
+    pub(crate) folder: String,
     note: Option<String>,
     created: Option<Utc>,
     run: RawObject,
@@ -31,7 +31,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Returns the object of a kind.
-    pub(super) fn object(&self, kind: RunKind) -> &RawObject {
+    pub(crate) fn object(&self, kind: RunKind) -> &RawObject {
         match kind {
             RunKind::Run => &self.run,
             RunKind::Evaluation => &self.evaluation,
@@ -41,7 +41,7 @@ impl Told {
 
 /// All jobs as they were told.
 #[derive(Debug, Default)]
-pub(super) struct Tellings(BTreeMap<PathBuf, Told>);
+pub(crate) struct Tellings(BTreeMap<PathBuf, Told>);
 
 /// What decides a job's id.
 struct Claim {
@@ -57,16 +57,16 @@ impl Claim {
         Self {
             folder: folder.to_owned(),
             name: job.folder.clone(),
-            uuid: view::uuid(job).filter(|id| docks_proto::id::validate(id).is_ok()),
-            in_own_folder: view::in_own_folder(job),
-            copied: job.copied(view::times(job).updated),
+            uuid: job_view::uuid(job).filter(|id| docks_proto::id::validate(id).is_ok()),
+            in_own_folder: job_view::in_own_folder(job),
+            copied: job.copied(job_view::times(job).updated),
         }
     }
 }
 
 impl Tellings {
     /// Brings all up to date with what was seen.
-    pub(super) fn update(&mut self, index: &Index, now: UnixMs) -> Result<(), serde_json::Error> {
+    pub(crate) fn update(&mut self, index: &Index, now: UnixMs) -> Result<(), serde_json::Error> {
         let is_told = |job: &JobSeen| job.is_job() && job.settles_in(now).is_none();
         self.0
             .retain(|folder, _| index.jobs.get(folder).is_some_and(is_told));
@@ -88,25 +88,25 @@ impl Tellings {
     }
 
     /// Returns the folder and telling of an id; a folder's name works too.
-    pub(super) fn find(&self, id: &str) -> Option<(&PathBuf, &Told)> {
+    pub(crate) fn find(&self, id: &str) -> Option<(&PathBuf, &Told)> {
         let by_id = self.0.iter().find(|(_, told)| told.id == id);
         by_id.or_else(|| self.0.iter().find(|(_, told)| told.folder == id))
     }
 
     /// Returns what was told, by folder.
-    pub(super) fn all(&self) -> &BTreeMap<PathBuf, Told> {
+    pub(crate) fn all(&self) -> &BTreeMap<PathBuf, Told> {
         &self.0
     }
 
     /// Returns all jobs, newest first.
-    pub(super) fn newest_first(&self) -> Vec<&Told> {
+    pub(crate) fn newest_first(&self) -> Vec<&Told> {
         let mut all: Vec<&Told> = self.0.values().collect();
         all.sort_by(|a, b| (b.created, &b.folder).cmp(&(a.created, &a.folder)));
         all
     }
 
     /// Returns the trials of a job, oldest first, then those to come.
-    pub(super) fn trials(
+    pub(crate) fn trials(
         &mut self,
         index: &Index,
         folder: &Path,
@@ -115,7 +115,7 @@ impl Tellings {
             return Ok(None);
         };
         if told.trials.is_none() {
-            told.trials = Some(tell_trials(&view::derive(job), &told.id)?);
+            told.trials = Some(tell_trials(&job_view::derive(job), &told.id)?);
         }
         Ok(told.trials.as_deref())
     }
@@ -162,7 +162,7 @@ fn assign(mut claims: Vec<Claim>) -> Vec<(PathBuf, (String, Option<String>))> {
 }
 
 fn tell(job: &JobSeen, id: String, note: Option<String>) -> Result<Told, serde_json::Error> {
-    let view = view::derive(job);
+    let view = job_view::derive(job);
     let harbor = Harbor::of(&view, note.as_deref());
     Ok(Told {
         version: job.version,

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
-use super::artifacts::{self, TrialFiles};
-use super::file::{Cached, Reader, Stamp, Standing, is_gone};
-use super::follow::Wanted;
-use super::job_files::{JobConfig, JobLock, JobResult};
-use super::process::Life;
-use super::times::Utc;
-use super::trial_files::{TrialConfig, TrialResult};
+use crate::disk::cached_file::{Cached, Reader, Stamp, Standing, is_gone};
+use crate::follow::Wanted;
+use crate::format::job::{JobConfig, JobLock, JobResult};
+use crate::format::times::Utc;
+use crate::format::trial::{TrialConfig, TrialResult};
+use crate::snapshot::processes::Life;
+use crate::snapshot::trial_files::{self, TrialFiles};
 
 /// Files of which any one makes a folder a job.
 const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
@@ -31,39 +31,39 @@ const COPIED_US: i64 = 120_000_000;
 
 /// A job's folder.
 #[derive(Debug)]
-pub(super) struct JobSeen {
+pub(crate) struct JobSeen {
     /// Where it lies.
-    pub(super) dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// Its name, for people and as fallback id.
-    pub(super) folder: String,
-    pub(super) result: Cached<JobResult>,
-    pub(super) config: Cached<JobConfig>,
-    pub(super) lock: Cached<JobLock>,
-    pub(super) log: Option<Stamp>,
+    pub(crate) folder: String,
+    pub(crate) result: Cached<JobResult>,
+    pub(crate) config: Cached<JobConfig>,
+    pub(crate) lock: Cached<JobLock>,
+    pub(crate) log: Option<Stamp>,
     /// Trials by folder name.
-    pub(super) trials: BTreeMap<OsString, TrialSeen>,
+    pub(crate) trials: BTreeMap<OsString, TrialSeen>,
     /// Its process, as of the last look; not asked of finished jobs.
-    pub(super) life: Life,
+    pub(crate) life: Life,
     /// Grows with everything that can change what is told of the job.
-    pub(super) version: u64,
+    pub(crate) version: u64,
     /// When it was first looked at.
-    pub(super) first_look: UnixMs,
+    pub(crate) first_look: UnixMs,
     /// Signal that we sent to its process, with the process.
-    pub(super) asked_to_stop: Option<Asked>,
+    pub(crate) asked_to_stop: Option<Asked>,
     place: Option<Stamp>,
     settled: bool,
 }
 
 /// A trial's folder.
 #[derive(Debug, Default)]
-pub(super) struct TrialSeen {
+pub(crate) struct TrialSeen {
     /// Its name.
-    pub(super) name: String,
-    pub(super) result: Cached<TrialResult>,
-    pub(super) config: Cached<TrialConfig>,
-    pub(super) files: TrialFiles,
+    pub(crate) name: String,
+    pub(crate) result: Cached<TrialResult>,
+    pub(crate) config: Cached<TrialConfig>,
+    pub(crate) files: TrialFiles,
     /// When its configuration was written, its start while there is no result.
-    pub(super) configured: Option<Utc>,
+    pub(crate) configured: Option<Utc>,
     files_of: Option<Stamp>,
     inode: u64,
 }
@@ -81,16 +81,16 @@ enum Place {
 
 /// A signal that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// To this process.
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
     /// Its name.
-    pub(super) signal: &'static str,
+    pub(crate) signal: &'static str,
 }
 
 /// How thorough a look is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(crate) enum Depth {
     /// Finished jobs whose own files did not change are taken to be as before.
     Settled,
     /// Every trial is looked at.
@@ -98,20 +98,20 @@ pub(super) enum Depth {
 }
 
 /// Returns a name for people and JSON; one that is no UTF-8 or no id gets a hash instead.
-pub(super) fn name_of(name: &std::ffi::OsStr) -> String {
+pub(crate) fn name_of(name: &std::ffi::OsStr) -> String {
     match name.to_str() {
         Some(text) if docks_proto::id::validate(text).is_ok() => text.to_owned(),
-        _ => format!("~{:016x}", super::hash(std::iter::once(name.as_bytes()))),
+        _ => format!("~{:016x}", crate::hash(std::iter::once(name.as_bytes()))),
     }
 }
 
 /// Tells whether Harbor or the system keeps other things under such a name.
-pub(super) fn is_hidden(name: &std::ffi::OsStr) -> bool {
+pub(crate) fn is_hidden(name: &std::ffi::OsStr) -> bool {
     matches!(name.as_bytes().first(), None | Some(b'.' | b'_'))
 }
 
 /// Lists real folders below `dir`, with their inodes.
-pub(super) fn folders(dir: &Path) -> std::io::Result<Vec<(OsString, u64)>> {
+pub(crate) fn folders(dir: &Path) -> std::io::Result<Vec<(OsString, u64)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -127,7 +127,7 @@ pub(super) fn folders(dir: &Path) -> std::io::Result<Vec<(OsString, u64)>> {
 
 impl JobSeen {
     /// Starts without having looked.
-    pub(super) fn new(dir: PathBuf, now: UnixMs) -> Self {
+    pub(crate) fn new(dir: PathBuf, now: UnixMs) -> Self {
         Self {
             folder: name_of(dir.file_name().unwrap_or_default()),
             dir,
@@ -146,7 +146,7 @@ impl JobSeen {
     }
 
     /// Tells whether the folder is a job's.
-    pub(super) fn is_job(&self) -> bool {
+    pub(crate) fn is_job(&self) -> bool {
         let any = self.log.is_some()
             || self.config.standing() != Standing::Absent
             || self.lock.standing() != Standing::Absent
@@ -156,16 +156,16 @@ impl JobSeen {
     }
 
     /// Tells whether Harbor wrote that it finished.
-    pub(super) fn finished(&self) -> bool {
+    pub(crate) fn finished(&self) -> bool {
         self.result.get().is_some_and(|r| r.finished.is_some())
     }
 
     /// Returns how long it is not told yet: a job that just began has no UUID for a moment, and would
     /// be told under another id then.
-    pub(super) fn settles_in(&self, now: UnixMs) -> Option<Duration> {
+    pub(crate) fn settles_in(&self, now: UnixMs) -> Option<Duration> {
         let begins = self.life.alive()
             && self.result.standing() == Standing::Absent
-            && super::view::uuid(self).is_none();
+            && crate::derive::job_view::uuid(self).is_none();
         let passed = now.since(self.first_look);
         BEGINNING
             .checked_sub(passed)
@@ -173,7 +173,7 @@ impl JobSeen {
     }
 
     /// Returns the path of the log that its process holds open.
-    pub(super) fn log_path(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.dir.join("job.log")
     }
 
@@ -181,7 +181,7 @@ impl JobSeen {
     ///
     /// A folder that is moved away under the look is gone, however much of it was seen, and one
     /// that took its place is looked at instead.
-    pub(super) fn look(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
+    pub(crate) fn look(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
         let mut changed = self.look_once(reader, depth)?;
         for _ in 0..MOVES {
             match Stamp::of_directory(&self.dir) {
@@ -211,7 +211,7 @@ impl JobSeen {
     }
 
     /// Looks again at its own files and some of its folders only.
-    pub(super) fn look_at_folders(
+    pub(crate) fn look_at_folders(
         &mut self,
         reader: &mut Reader,
         names: &BTreeSet<OsString>,
@@ -296,7 +296,7 @@ impl JobSeen {
     }
 
     /// Returns the folders in which a change would matter.
-    pub(super) fn watched(&self) -> Wanted {
+    pub(crate) fn watched(&self) -> Wanted {
         let lives = self.is_job() && !self.finished() && self.life.alive();
         let own = self.place.map(|place| (self.dir.clone(), place.inode()));
         let mut folders: BTreeMap<PathBuf, u64> = own.into_iter().collect();
@@ -313,7 +313,7 @@ impl JobSeen {
     }
 
     /// Returns when the job last gave a sign of life.
-    pub(super) fn last_sign(&self, updated: Option<Utc>) -> Option<Utc> {
+    pub(crate) fn last_sign(&self, updated: Option<Utc>) -> Option<Utc> {
         let written = self.result.stamp().map(|s| s.modified());
         let copied =
             matches!((written, updated), (Some(w), Some(u)) if w.0.saturating_sub(u.0) > COPIED_US);
@@ -331,7 +331,7 @@ impl JobSeen {
     }
 
     /// Tells whether the folder was copied after Harbor wrote it, so that times of files mean nothing.
-    pub(super) fn copied(&self, updated: Option<Utc>) -> bool {
+    pub(crate) fn copied(&self, updated: Option<Utc>) -> bool {
         let written = self.result.stamp().map(|s| s.modified());
         matches!((written, updated), (Some(w), Some(u)) if w.distance_us(u) > COPIED_US)
     }
@@ -370,7 +370,7 @@ impl TrialSeen {
     }
 
     /// Returns the configuration, from the result once there is one.
-    pub(super) fn setup(&self) -> Option<&TrialConfig> {
+    pub(crate) fn setup(&self) -> Option<&TrialConfig> {
         self.result
             .get()
             .map(|r| &r.config)
@@ -413,6 +413,6 @@ impl TrialSeen {
         let agent = self
             .setup()
             .map_or("oracle", |config| config.agent.name.as_str());
-        artifacts::scan(dir, &steps, agent, reader)
+        trial_files::scan(dir, &steps, agent, reader)
     }
 }

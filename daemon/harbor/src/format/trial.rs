@@ -1,20 +1,20 @@
 //! What is read from a trial's JSON files.
 
-use super::json::{self, Object, Value};
-use super::times::{Utc, Written};
+use crate::format::json::{self, Object, Value};
+use crate::format::times::{Utc, Written};
 
 /// Agent as configured: what tells the variants of a job apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct AgentKey {
+pub(crate) struct AgentKey {
     /// Name, or import path of a custom agent; `oracle` when nothing is configured.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Model, `provider/model` or bare.
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
 }
 
 impl AgentKey {
     /// Reads an agent's configuration; Harbor leaves out what equals its default.
-    pub(super) fn read(agent: &Object<'_>) -> Self {
+    pub(crate) fn read(agent: &Object<'_>) -> Self {
         Self {
             name: agent
                 .text("name")
@@ -27,20 +27,20 @@ impl AgentKey {
 
 /// Task as configured.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct TaskRef {
+pub(crate) struct TaskRef {
     /// Path of a local task, else the name of a packaged one.
-    pub(super) place: String,
+    pub(crate) place: String,
     /// Commit of a task from git.
-    pub(super) commit: Option<String>,
+    pub(crate) commit: Option<String>,
     /// Name for people: last part of the path or name.
-    pub(super) slug: String,
+    pub(crate) slug: String,
     /// Dataset it belongs to.
-    pub(super) source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 impl TaskRef {
     /// Reads a task of a lock or a trial configuration.
-    pub(super) fn read(task: &Object<'_>) -> Self {
+    pub(crate) fn read(task: &Object<'_>) -> Self {
         let path = task.text("path");
         let name = task.text("name");
         let place = path.clone().or_else(|| name.clone()).unwrap_or_default();
@@ -54,27 +54,27 @@ impl TaskRef {
 }
 
 /// Returns what follows the last slash.
-pub(super) fn last_part(name: &str) -> &str {
+pub(crate) fn last_part(name: &str) -> &str {
     let name = name.trim_end_matches('/');
     name.rsplit('/').next().unwrap_or(name)
 }
 
 /// `config.json` of a trial.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TrialConfig {
+pub(crate) struct TrialConfig {
     /// Its task.
-    pub(super) task: TaskRef,
+    pub(crate) task: TaskRef,
     /// Its agent.
-    pub(super) agent: AgentKey,
+    pub(crate) agent: AgentKey,
     /// Its job's UUID.
-    pub(super) job_id: Option<String>,
+    pub(crate) job_id: Option<String>,
     /// Name of the job's folder when the trial was made; a copied folder has another.
-    pub(super) job_folder: Option<String>,
+    pub(crate) job_folder: Option<String>,
 }
 
 impl TrialConfig {
     /// Reads the file; `None` when it is not one complete object.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         Some(Self::read(&value.object()))
     }
@@ -91,11 +91,11 @@ impl TrialConfig {
 
 /// An exception that ended a trial or a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Exception {
+pub(crate) struct Exception {
     /// Class name.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// Its message; may be empty.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl Exception {
@@ -112,15 +112,15 @@ impl Exception {
 
 /// Tokens and cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// Input tokens, cached ones included.
-    pub(super) input_tokens: Option<u64>,
+    pub(crate) input_tokens: Option<u64>,
     /// Cached input tokens.
-    pub(super) cache_tokens: Option<u64>,
+    pub(crate) cache_tokens: Option<u64>,
     /// Output tokens.
-    pub(super) output_tokens: Option<u64>,
+    pub(crate) output_tokens: Option<u64>,
     /// Cost in US dollars.
-    pub(super) cost_usd: Option<f64>,
+    pub(crate) cost_usd: Option<f64>,
 }
 
 impl Usage {
@@ -134,7 +134,7 @@ impl Usage {
     }
 
     /// Adds; what neither side knows stays unknown.
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         fn sum<T>(a: Option<T>, b: Option<T>, add: impl Fn(T, T) -> T) -> Option<T> {
             match (a, b) {
                 (Some(a), Some(b)) => Some(add(a, b)),
@@ -152,54 +152,54 @@ impl Usage {
 
 /// One step of a trial of a multi-step task.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// Its name, also its folder's.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its rewards by key.
-    pub(super) rewards: Vec<(String, f64)>,
+    pub(crate) rewards: Vec<(String, f64)>,
     /// What went wrong in it; does not make the trial an error.
-    pub(super) exception: Option<Exception>,
+    pub(crate) exception: Option<Exception>,
     /// Seconds of each phase, by name.
-    pub(super) phases: Vec<(&'static str, f64)>,
+    pub(crate) phases: Vec<(&'static str, f64)>,
     /// Tokens and cost.
-    pub(super) usage: Usage,
+    pub(crate) usage: Usage,
 }
 
 /// `result.json` of a trial, written once at its end.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TrialResult {
+pub(crate) struct TrialResult {
     /// UUID of this attempt; a retry has another.
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
     /// Full task name, for instance `tiny/hello-file`.
-    pub(super) task_name: Option<String>,
+    pub(crate) task_name: Option<String>,
     /// Dataset.
-    pub(super) source: Option<String>,
+    pub(crate) source: Option<String>,
     /// Its configuration, with defaults filled in.
-    pub(super) config: TrialConfig,
+    pub(crate) config: TrialConfig,
     /// Name that the agent reported.
-    pub(super) agent_name: Option<String>,
+    pub(crate) agent_name: Option<String>,
     /// Version that the agent reported.
-    pub(super) agent_version: Option<String>,
+    pub(crate) agent_version: Option<String>,
     /// Model that the agent reported, `provider/model`.
-    pub(super) agent_model: Option<String>,
+    pub(crate) agent_model: Option<String>,
     /// The same without its provider.
-    pub(super) agent_model_name: Option<String>,
+    pub(crate) agent_model_name: Option<String>,
     /// Tokens and cost, summed over steps.
-    pub(super) usage: Usage,
+    pub(crate) usage: Usage,
     /// Rewards by key.
-    pub(super) rewards: Vec<(String, f64)>,
+    pub(crate) rewards: Vec<(String, f64)>,
     /// Whether there is a set of rewards, be it empty.
-    pub(super) graded: bool,
+    pub(crate) graded: bool,
     /// What ended it, unless it ended by itself.
-    pub(super) exception: Option<Exception>,
+    pub(crate) exception: Option<Exception>,
     /// When it started.
-    pub(super) started: Option<Utc>,
+    pub(crate) started: Option<Utc>,
     /// When it ended.
-    pub(super) finished: Option<Utc>,
+    pub(crate) finished: Option<Utc>,
     /// Seconds of each phase, by name.
-    pub(super) phases: Vec<(&'static str, f64)>,
+    pub(crate) phases: Vec<(&'static str, f64)>,
     /// Steps, in order.
-    pub(super) steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// Phases whose times Harbor notes.
@@ -212,13 +212,13 @@ const PHASES: [&str; 4] = [
 
 impl TrialResult {
     /// Reads the file; `None` when it is not one complete object.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         Some(Self::read(&value.object()))
     }
 
     /// Reads a result that also may be embedded in an old job result.
-    pub(super) fn read(top: &Object<'_>) -> Self {
+    pub(crate) fn read(top: &Object<'_>) -> Self {
         let agent = top.object("agent_info");
         let steps: Vec<Step> = top.items("step_results").into_iter().map(step).collect();
         let own = Usage::read(&top.object("agent_result"));

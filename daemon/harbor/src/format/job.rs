@@ -4,72 +4,72 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::json::{self, Object, Value};
-use super::times::{Utc, Written};
-use super::trial_files::{AgentKey, TaskRef, TrialResult};
+use crate::format::json::{self, Object, Value};
+use crate::format::times::{Utc, Written};
+use crate::format::trial::{AgentKey, TaskRef, TrialResult};
 
 /// `result.json` of a job.
 #[derive(Debug, Default)]
-pub(super) struct JobResult {
+pub(crate) struct JobResult {
     /// UUID of the job.
-    pub(super) id: Option<String>,
+    pub(crate) id: Option<String>,
     /// `started_at`.
-    pub(super) started: Option<Written>,
+    pub(crate) started: Option<Written>,
     /// `updated_at`.
-    pub(super) updated: Option<Written>,
+    pub(crate) updated: Option<Written>,
     /// `finished_at`; set only when every trial ended.
-    pub(super) finished: Option<Written>,
+    pub(crate) finished: Option<Written>,
     /// Harbor's own counters.
-    pub(super) counts: Counts,
+    pub(crate) counts: Counts,
     /// `stats.evals`, handed on unchanged.
-    pub(super) evals: Option<Box<RawValue>>,
+    pub(crate) evals: Option<Box<RawValue>>,
     /// Metrics of each eval: its name, then name and value of each metric.
-    pub(super) metrics: Vec<(String, Vec<(String, f64)>)>,
+    pub(crate) metrics: Vec<(String, Vec<(String, f64)>)>,
     /// Input tokens, cached ones included.
-    pub(super) input_tokens: Option<u64>,
+    pub(crate) input_tokens: Option<u64>,
     /// Cached input tokens.
-    pub(super) cache_tokens: Option<u64>,
+    pub(crate) cache_tokens: Option<u64>,
     /// Output tokens.
-    pub(super) output_tokens: Option<u64>,
+    pub(crate) output_tokens: Option<u64>,
     /// Cost in US dollars.
-    pub(super) cost_usd: Option<f64>,
+    pub(crate) cost_usd: Option<f64>,
     /// What the job says of each trial by name: its outcome, while the trial's own result is torn.
-    pub(super) outcomes: BTreeMap<String, Outcome>,
+    pub(crate) outcomes: BTreeMap<String, Outcome>,
     /// Trial results that older releases embedded, by trial name.
-    pub(super) embedded: BTreeMap<String, TrialResult>,
+    pub(crate) embedded: BTreeMap<String, TrialResult>,
 }
 
 /// Harbor's own counters, exactly as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Planned trials.
-    pub(super) n_total_trials: Option<u64>,
+    pub(crate) n_total_trials: Option<u64>,
     /// Ended trials, errored and cancelled ones included.
-    pub(super) n_completed_trials: Option<u64>,
+    pub(crate) n_completed_trials: Option<u64>,
     /// Trials with an exception, cancelled ones included.
-    pub(super) n_errored_trials: Option<u64>,
+    pub(crate) n_errored_trials: Option<u64>,
     /// Trials under way.
-    pub(super) n_running_trials: Option<u64>,
+    pub(crate) n_running_trials: Option<u64>,
     /// Trials that did not start.
-    pub(super) n_pending_trials: Option<u64>,
+    pub(crate) n_pending_trials: Option<u64>,
     /// Trials that were cancelled.
-    pub(super) n_cancelled_trials: Option<u64>,
+    pub(crate) n_cancelled_trials: Option<u64>,
     /// Attempts that were thrown away and run again.
-    pub(super) n_retries: Option<u64>,
+    pub(crate) n_retries: Option<u64>,
 }
 
 /// What a job's result says of one trial.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Its rewards by key.
-    pub(super) rewards: Vec<(String, f64)>,
+    pub(crate) rewards: Vec<(String, f64)>,
     /// Type of its exception.
-    pub(super) exception: Option<String>,
+    pub(crate) exception: Option<String>,
 }
 
 impl JobResult {
     /// Reads the file; `None` when it is not one complete object.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         let top = value.object();
         // Older releases had the counters under `status`.
@@ -154,26 +154,26 @@ impl Counts {
 
 /// `config.json` of a job; fields that equal Harbor's default are not in it.
 #[derive(Debug, Default)]
-pub(super) struct JobConfig {
+pub(crate) struct JobConfig {
     /// Names of the datasets, or their folders.
-    pub(super) datasets: Vec<String>,
+    pub(crate) datasets: Vec<String>,
     /// Where the first dataset lies.
-    pub(super) dataset_uri: Option<String>,
+    pub(crate) dataset_uri: Option<String>,
     /// Attempts per task and agent.
-    pub(super) attempts: Option<u64>,
+    pub(crate) attempts: Option<u64>,
     /// Trials at once.
-    pub(super) concurrent: Option<u64>,
+    pub(crate) concurrent: Option<u64>,
     /// Where agents run: `docker` unless it says otherwise, or an import path.
-    pub(super) environment: String,
+    pub(crate) environment: String,
     /// How often a trial that failed is run again.
-    pub(super) retries: u64,
+    pub(crate) retries: u64,
     /// Whether this is the configuration of a lone trial, which lies in a folder of its own too.
-    pub(super) is_trial: bool,
+    pub(crate) is_trial: bool,
 }
 
 impl JobConfig {
     /// Reads the file; `None` when it is not one complete object.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         let top = value.object();
         let mut config = Self {
@@ -209,27 +209,27 @@ fn environment(top: &Object<'_>) -> String {
 
 /// `lock.json` of a job: the only place that says which trials are to come.
 #[derive(Debug, Default)]
-pub(super) struct JobLock {
+pub(crate) struct JobLock {
     /// When the job was first started.
-    pub(super) created: Option<Utc>,
+    pub(crate) created: Option<Utc>,
     /// Release of Harbor.
-    pub(super) harbor_version: Option<String>,
+    pub(crate) harbor_version: Option<String>,
     /// Every planned trial, in start order, without its name.
-    pub(super) plan: Vec<Planned>,
+    pub(crate) plan: Vec<Planned>,
 }
 
 /// One planned trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Planned {
+pub(crate) struct Planned {
     /// Its task.
-    pub(super) task: TaskRef,
+    pub(crate) task: TaskRef,
     /// Its agent.
-    pub(super) agent: AgentKey,
+    pub(crate) agent: AgentKey,
 }
 
 impl JobLock {
     /// Reads the file; `None` when it is not one complete object.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         let top = value.object();
         let plan = top.items("trials").into_iter().map(|trial| {

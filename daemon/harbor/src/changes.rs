@@ -8,14 +8,14 @@ use std::time::Duration;
 use docks_proto::time::UnixMs;
 use tokio::time::Instant;
 
-use super::file::is_gone;
-use super::follow::{Followers, Inbox, Part};
-use super::look::Index;
-use super::roots::Root;
-use super::seen::Depth;
-use super::state::{State, unwritable};
-use super::told::Tellings;
-use super::{HarborJobs, hash, page_of, validator_of};
+use crate::disk::cached_file::is_gone;
+use crate::follow::{Followers, Inbox, Part};
+use crate::published_jobs::Tellings;
+use crate::snapshot::job_snapshot::Depth;
+use crate::snapshot::jobs_directory::Root;
+use crate::snapshot::scan::Index;
+use crate::state::{State, unwritable};
+use crate::{HarborJobs, hash, page_of, validator_of};
 use docksd_remote::{Changes, CompleteRun, RemoteError};
 
 /// Shortest time between an event and the look: Harbor truncates, writes and closes, and several
@@ -34,7 +34,7 @@ const THOROUGH: Duration = Duration::from_secs(300);
 
 /// What was handed out, and how changes are learned.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(crate) struct Live {
     inbox: Arc<Inbox>,
     followers: Option<Followers>,
     /// What was handed out of each job: the version it rests on, and a hash of it.
@@ -47,7 +47,7 @@ pub(super) struct Live {
 
 impl Live {
     /// Starts without following.
-    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
         Self {
             inbox,
             followers: None,
@@ -60,7 +60,7 @@ impl Live {
     }
 
     /// Returns how thorough the next look at everything is to be.
-    pub(super) fn depth(&mut self, now: UnixMs) -> Depth {
+    pub(crate) fn depth(&mut self, now: UnixMs) -> Depth {
         match self.thorough_at {
             Some(at) if now.since(at) < THOROUGH => Depth::Settled,
             _ => {
@@ -71,12 +71,12 @@ impl Live {
     }
 
     /// Has everything looked at soon.
-    pub(super) fn look_again(&self) {
+    pub(crate) fn look_again(&self) {
         self.inbox.put_all();
     }
 
     /// Takes that everything was looked at.
-    pub(super) fn looked_at_all(&mut self, index: &Index, tellings: &Tellings) {
+    pub(crate) fn looked_at_all(&mut self, index: &Index, tellings: &Tellings) {
         if let Some(followers) = &mut self.followers {
             followers.retain(|folder| index.jobs.contains_key(folder));
             followers.start(index);
@@ -93,7 +93,7 @@ impl Live {
     }
 
     /// Takes that some jobs were looked at.
-    pub(super) fn looked_at<'a>(
+    pub(crate) fn looked_at<'a>(
         &mut self,
         index: &Index,
         names: impl Iterator<Item = &'a PathBuf>,
@@ -104,7 +104,7 @@ impl Live {
     }
 
     /// Takes what is told now; wakes who waits for news when it differs from what was handed out.
-    pub(super) fn told(&mut self, tellings: &Tellings) {
+    pub(crate) fn told(&mut self, tellings: &Tellings) {
         let current = tellings.all();
         let ids: BTreeMap<String, PathBuf> = current
             .iter()
@@ -149,7 +149,7 @@ impl State {
     }
 
     /// Looks where events point, and returns what differs from what was handed out.
-    pub(super) fn news(&mut self, now: UnixMs) -> Result<Changes, RemoteError> {
+    pub(crate) fn news(&mut self, now: UnixMs) -> Result<Changes, RemoteError> {
         let mut dirt = self.live.inbox.take();
         for unsure in &self.index.unsure {
             dirt.jobs.insert(unsure.clone(), Part::Whole);
@@ -251,7 +251,7 @@ fn page_hash(objects: &[docks_proto::object::RawObject]) -> u64 {
 
 impl HarborJobs {
     /// Waits until there is something to look at and it is time to.
-    pub(super) async fn wait_for_news(&self) {
+    pub(crate) async fn wait_for_news(&self) {
         let done = Instant::now();
         if self.pace.begin(done) {
             let following = self.looking(|state, _| {
@@ -268,7 +268,7 @@ impl HarborJobs {
 
 /// Spreads looks out, so that a directory that changes all the time does not cost a whole core.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<Beat>);
+pub(crate) struct Pace(Mutex<Beat>);
 
 #[derive(Debug, Default)]
 struct Beat {

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::job::Tally;
-use super::trial::State;
-use crate::trial_files::{TrialResult, Usage};
+use crate::derive::job_state::Tally;
+use crate::derive::trial_state::State;
+use crate::format::trial::{TrialResult, Usage};
 
 /// Dataset of trials that come from none.
 const ADHOC: &str = "adhoc";
