@@ -221,7 +221,7 @@ fn the_process_of_another_user_is_left_to_them() {
     ] {
         let refused = Ended::of(run(line).unwrap());
         assert_eq!(refused.code, Some(1), "{}", refused.stdout);
-        let said = "`theirs` belongs to user 0, whose processes cannot be looked at";
+        let said = "`theirs` belongs to user 0, whose processes cannot be inspected";
         assert!(refused.stderr.contains(said), "{}", refused.stderr);
         assert!(
             refused.stderr.contains("stop it where it runs"),

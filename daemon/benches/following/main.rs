@@ -81,12 +81,12 @@ fn indexed(dir: &Path, shape: Shape) {
     list(&jobs);
     let first = began.elapsed();
     let rescan = median(10, || list(&jobs));
-    let before = jobs.effort().files_read;
+    let before = jobs.scan_cost().files_read;
     let every = median(5, || {
         forward_ms.fetch_add(600_000, Ordering::Relaxed);
         list(&jobs);
     });
-    let read = jobs.effort().files_read - before;
+    let read = jobs.scan_cost().files_read - before;
     println!(
         "| {} × {} trials | {} | {} | {} | {read} | {} | {} |",
         shape.jobs,

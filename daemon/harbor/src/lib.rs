@@ -1,85 +1,53 @@
 //! Harbor jobs directories as a remote.
 //!
-//! Owns reading the files that Harbor writes and deriving runs, evaluation
-//! runs and trials from them. `docs/harbor.md` says what becomes of what.
-//! Every question is one look at the directories; files are read only when they
-//! changed since the look before.
+//! Reads the files that Harbor writes, and derives runs, evaluation runs and trials from them;
+//! `docs/harbor.md` says how. Each request scans the directories; files are read only if they changed
+//! since the last scan.
+//!
+//! The layers, each of which imports only from those before it: `disk` reads files that others write,
+//! `format` parses them, `snapshot` keeps what was read, `derive` computes states and figures,
+//! `objects` builds the API's objects, `published_jobs` keeps these, and `follow` notices changes.
 
-mod changes;
+mod change_tracker;
 mod derive;
 mod disk;
 mod follow;
 mod format;
+mod hash;
+mod job_ids;
 mod objects;
+mod options;
+mod pacing;
 mod published_jobs;
 mod snapshot;
 mod state;
 mod stop;
+mod take_changes;
+mod utc;
+mod validators;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use docks_proto::hash::Fnv1a64;
-use docks_proto::object::RawObject;
+use docks_proto::object::{RawObject, TrialFields};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
-
-use crate::changes::Pace;
-use crate::follow::Inbox;
-use crate::snapshot::jobs_directory::Root;
-pub use crate::snapshot::trial_files::file_uri;
-use crate::state::State;
-use crate::stop::Hardness;
 use docksd_remote::{
     ChangeDetection, Changes, Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties,
     Validator,
 };
+use tokio::time::Instant;
 
-/// Tells the time; a type of its own so that tests can set it.
-pub type Now = Arc<dyn Fn() -> UnixMs + Send + Sync>;
-
-/// How a jobs directory is looked at.
-#[derive(Clone)]
-pub struct Options {
-    /// Wall clock, held against the times of files.
-    pub now: Now,
-    /// Where Linux shows its processes.
-    pub processes: PathBuf,
-    /// Where processes cannot be seen: a job whose files rest longer than this has ended.
-    pub quiet_limit: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            now: Arc::new(UnixMs::now),
-            processes: "/proc".into(),
-            // Harbor is silent during long agent runs, but some log grows more often than this.
-            quiet_limit: Duration::from_secs(600),
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("processes", &self.processes)
-            .field("quiet_limit", &self.quiet_limit)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What looking cost so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Effort {
-    /// Files that were opened and read.
-    pub files_read: u64,
-    /// Times that all processes of the system were gone through.
-    pub process_scans: u64,
-}
+pub use crate::disk::file_uri::file_uri;
+use crate::follow::ChangeQueue;
+use crate::hash::hash_texts;
+pub use crate::options::{Options, ScanCost, WallClock};
+use crate::pacing::ScanPacing;
+use crate::snapshot::jobs_directory::JobsDirectory;
+use crate::state::State;
+use crate::stop::StopMode;
+use crate::validators::{fetched, fetched_page};
 
 /// One or several Harbor jobs directories, as one remote.
 #[derive(Debug, Clone)]
@@ -87,37 +55,37 @@ pub struct HarborJobs {
     dirs: Arc<[PathBuf]>,
     options: Options,
     state: Arc<Mutex<State>>,
-    inbox: Arc<Inbox>,
-    pace: Arc<Pace>,
+    queue: Arc<ChangeQueue>,
+    pacing: Arc<ScanPacing>,
 }
 
 impl HarborJobs {
-    /// Takes directories that may be out of reach for now, such as on a disk that is not mounted;
-    /// looks at no job yet.
+    /// Creates a remote of directories that need not be reachable now, for instance on a disk that is
+    /// not mounted. Scans nothing yet.
     #[must_use]
     pub fn new(dirs: &[impl AsRef<Path>], options: Options) -> Self {
         let dirs: Arc<[PathBuf]> = dirs.iter().map(|dir| dir.as_ref().into()).collect();
-        let inbox = Arc::default();
-        let state = State::new(&dirs, &options, &inbox);
+        let queue = Arc::default();
+        let state = State::new(&dirs, &options, &queue);
         Self {
             dirs,
             options,
             state: Arc::new(Mutex::new(state)),
-            inbox,
-            pace: Arc::default(),
+            queue,
+            pacing: Arc::default(),
         }
     }
 
-    /// The same for directories that have to be there now.
+    /// Like [`HarborJobs::new`], for directories that must exist now.
     ///
     /// # Errors
     ///
-    /// When one is not there or is no directory of jobs.
+    /// When one does not exist or is not a directory of jobs.
     pub fn open(dirs: &[impl AsRef<Path>], options: Options) -> Result<Self, RemoteError> {
         let this = Self::new(dirs, options);
         for dir in this.dirs.iter() {
-            Root::new(dir.clone())
-                .find()
+            JobsDirectory::new(dir.clone())
+                .locate()
                 .map_err(|source| RemoteError::Files {
                     path: dir.clone(),
                     source,
@@ -126,76 +94,37 @@ impl HarborJobs {
         Ok(this)
     }
 
-    /// Returns what looking cost so far. Blocks while a look is under way.
+    /// Returns what scanning has cost so far. Blocks during a scan.
     #[must_use]
-    pub fn effort(&self) -> Effort {
+    pub fn scan_cost(&self) -> ScanCost {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Effort {
-            files_read: state.index.opened,
-            process_scans: state.index.processes.scans,
+        ScanCost {
+            files_read: state.snapshot.files_read,
+            process_scans: state.snapshot.processes.scans,
         }
     }
 
-    /// Runs a look on a thread that may block.
-    async fn looking<T: Send + 'static>(
+    /// Runs a task that scans, on a thread that may block.
+    async fn run_blocking<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&mut State, UnixMs) -> Result<T, RemoteError> + Send + 'static,
+        task: impl FnOnce(&mut State, UnixMs) -> Result<T, RemoteError> + Send + 'static,
     ) -> Result<T, RemoteError> {
         let this = self.clone();
-        let looked = tokio::task::spawn_blocking(move || {
+        let result = tokio::task::spawn_blocking(move || {
             let mut state = this.state.lock().unwrap_or_else(|poisoned| {
-                // A look that panicked may have left half of one; start anew.
+                // A scan that panicked may have left the state inconsistent, so start with a new one.
                 this.state.clear_poison();
                 let mut state = poisoned.into_inner();
-                *state = State::new(&this.dirs, &this.options, &this.inbox);
+                *state = State::new(&this.dirs, &this.options, &this.queue);
                 state
             });
-            look(&mut state, (this.options.now)())
+            task(&mut state, (this.options.now)())
         });
-        looked.await.unwrap_or_else(|e| {
+        result.await.unwrap_or_else(|error| {
             Err(RemoteError::InvalidResponse {
-                why: format!("looking at a jobs directory did not end well: {e}"),
+                why: format!("scanning a jobs directory failed: {error}"),
             })
         })
-    }
-}
-
-/// Hashes texts with their lengths; the same in every build, since validators outlive the process.
-fn hash<'a>(texts: impl Iterator<Item = &'a [u8]>) -> u64 {
-    let mut hash = Fnv1a64::default();
-    for text in texts {
-        hash.write(&text.len().to_le_bytes());
-        hash.write(text);
-    }
-    hash.finish()
-}
-
-/// Answers with the value, or that it is as before.
-fn fetched<T>(hash: u64, old: Option<&Validator>, value: impl FnOnce() -> T) -> Fetched<T> {
-    let validator = validator_of(hash);
-    if old == Some(&validator) {
-        return Fetched::NotModified;
-    }
-    Fetched::New {
-        value: value(),
-        validator: Some(validator),
-    }
-}
-
-fn validator_of(hash: u64) -> Validator {
-    Validator(format!("\"harbor-{hash:016x}\""))
-}
-
-fn fetched_page(objects: Vec<RawObject>, old: Option<&Validator>) -> Fetched<Page> {
-    let hash = hash(objects.iter().map(|object| object.text().as_bytes()));
-    fetched(hash, old, || page_of(objects))
-}
-
-fn page_of(objects: Vec<RawObject>) -> Page {
-    Page {
-        total: Some(objects.len() as u64),
-        objects,
-        ..Page::default()
     }
 }
 
@@ -216,15 +145,12 @@ impl Remote for HarborJobs {
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
         let validator = validator.cloned();
-        self.looking(move |state, now| {
-            let depth = state.live.depth(now);
-            state.look(now, depth)?;
-            let jobs = state.tellings.newest_first();
-            let objects = jobs
-                .into_iter()
-                .map(|told| told.object(kind).clone())
-                .collect();
-            Ok(fetched_page(objects, validator.as_ref()))
+        self.run_blocking(move |state, now| {
+            let depth = state.tracker.next_depth(now);
+            state.scan(now, depth)?;
+            let jobs = state.published.newest_first();
+            let objects = jobs.into_iter().map(|job| job.object(kind).clone());
+            Ok(fetched_page(objects.collect(), validator.as_ref()))
         })
         .await
     }
@@ -236,9 +162,9 @@ impl Remote for HarborJobs {
         validator: Option<&Validator>,
     ) -> Result<Fetched<RawObject>, RemoteError> {
         let (id, validator) = (id.to_owned(), validator.cloned());
-        self.looking(move |state, now| {
+        self.run_blocking(move |state, now| {
             let object = state.run(kind, &id, now)?;
-            let hash = hash(std::iter::once(object.text().as_bytes()));
+            let hash = hash_texts(std::iter::once(object.text().as_bytes()));
             Ok(fetched(hash, validator.as_ref(), || object))
         })
         .await
@@ -250,7 +176,7 @@ impl Remote for HarborJobs {
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
         let (run, validator) = (run.to_owned(), validator.cloned());
-        self.looking(move |state, now| {
+        self.run_blocking(move |state, now| {
             let objects = state.trials(&run, now)?;
             Ok(fetched_page(objects, validator.as_ref()))
         })
@@ -259,12 +185,10 @@ impl Remote for HarborJobs {
 
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
         let (run, trial) = (run.to_owned(), trial.to_owned());
-        self.looking(move |state, now| {
+        self.run_blocking(move |state, now| {
             let trials = state.trials(&run, now)?;
             let found = trials.into_iter().find(|object| {
-                let id = docks_proto::object::TrialFields::from_object(object)
-                    .id
-                    .text();
+                let id = TrialFields::from_object(object).id.text();
                 id.as_deref() == Some(&trial)
             });
             found.ok_or_else(|| state.not_found(&trial))
@@ -273,26 +197,37 @@ impl Remote for HarborJobs {
     }
 
     async fn wait_for_changes(&self) {
-        self.wait_for_news().await;
+        let begun = Instant::now();
+        if self.pacing.begin_wait(begun) {
+            let following = self.run_blocking(|state, _| {
+                state.start_following();
+                Ok(())
+            });
+            following.await.ok();
+        }
+        self.queue.wait_until_pending().await;
+        let wait = self.pacing.remaining_wait(begun, Instant::now());
+        tokio::time::sleep(wait).await;
+        self.pacing.announce(Instant::now());
     }
 
     async fn take_changes(&self) -> Result<Changes, RemoteError> {
-        self.looking(State::news).await
+        self.run_blocking(State::take_changes).await
     }
 
     fn change_detection(&self) -> ChangeDetection {
-        self.inbox.change_detection()
+        self.queue.change_detection()
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let id = id.to_owned();
-        self.looking(move |state, now| state.act(action, &id, Hardness::Gentle, now))
+        self.run_blocking(move |state, now| state.act(action, &id, StopMode::Graceful, now))
             .await
     }
 
     async fn kill(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let id = id.to_owned();
-        self.looking(move |state, now| state.act(action, &id, Hardness::MayKill, now))
+        self.run_blocking(move |state, now| state.act(action, &id, StopMode::MayKill, now))
             .await
     }
 }

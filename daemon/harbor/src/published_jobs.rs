@@ -1,27 +1,28 @@
-//! What was told of each job, kept as text until something of it changes.
+//! The jobs as they are published: their objects, kept as text until something of a job changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use crate::derive::job_view::{self, JobView};
-use crate::format::times::Utc;
-use crate::objects::{Evaluation, Harbor, Run, Trial};
-use crate::snapshot::job_snapshot::JobSeen;
-use crate::snapshot::scan::Index;
+use crate::derive::job_view::{JobView, derive_job_view};
+use crate::job_ids::{AssignedId, IdClaim, assign_ids};
+use crate::objects::{EvaluationObject, HarborDetails, RunObject, TrialObject};
+use crate::snapshot::job_snapshot::JobSnapshot;
+use crate::snapshot::scan::Snapshot;
+use crate::utc::Utc;
 
-/// One job as it was told.
+/// One job as it is published.
 #[derive(Debug)]
-pub(crate) struct Told {
-    /// Version of what was seen that it rests on.
+pub(crate) struct PublishedJob {
+    /// The version of the snapshot from which it was derived.
     pub(crate) version: u64,
-    /// Its id: UUID, or folder name where that is taken or unknown.
+    /// Its id: its UUID, or its folder's name where the UUID is taken or unknown.
     pub(crate) id: String,
-    /// Its folder's name.
-    pub(crate) folder: String,
+    /// The name of its folder.
+    pub(crate) name: String,
     note: Option<String>,
     created: Option<Utc>,
     run: RawObject,
@@ -29,7 +30,23 @@ pub(crate) struct Told {
     trials: Option<Vec<RawObject>>,
 }
 
-impl Told {
+impl PublishedJob {
+    fn new(job: &JobSnapshot, id: String, note: Option<String>) -> Result<Self, serde_json::Error> {
+        let view = derive_job_view(job);
+        let harbor = HarborDetails::from_view(&view, note.as_deref());
+        let evaluation = EvaluationObject::from_view(&view, &id, &harbor);
+        Ok(Self {
+            version: job.version,
+            run: RawObject::from_serialize(&RunObject::from_view(&view, &id, &harbor))?,
+            evaluation: RawObject::from_serialize(&evaluation)?,
+            created: view.times.started,
+            name: job.name.clone(),
+            trials: None,
+            id,
+            note,
+        })
+    }
+
     /// Returns the object of a kind.
     pub(crate) fn object(&self, kind: RunKind) -> &RawObject {
         match kind {
@@ -39,158 +56,89 @@ impl Told {
     }
 }
 
-/// All jobs as they were told.
+/// All published jobs, by folder.
 #[derive(Debug, Default)]
-pub(crate) struct Tellings(BTreeMap<PathBuf, Told>);
+pub(crate) struct PublishedJobs(BTreeMap<PathBuf, PublishedJob>);
 
-/// What decides a job's id.
-struct Claim {
-    folder: PathBuf,
-    name: String,
-    uuid: Option<String>,
-    in_own_folder: bool,
-    copied: bool,
-}
-
-impl Claim {
-    fn of(folder: &Path, job: &JobSeen) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            name: job.folder.clone(),
-            uuid: job_view::uuid(job).filter(|id| docks_proto::id::validate(id).is_ok()),
-            in_own_folder: job_view::in_own_folder(job),
-            copied: job.copied(job_view::times(job).updated),
-        }
-    }
-}
-
-impl Tellings {
-    /// Brings all up to date with what was seen.
-    pub(crate) fn update(&mut self, index: &Index, now: UnixMs) -> Result<(), serde_json::Error> {
-        let is_told = |job: &JobSeen| job.is_job() && job.settles_in(now).is_none();
+impl PublishedJobs {
+    /// Derives anew what changed in the snapshot.
+    pub(crate) fn update(
+        &mut self,
+        snapshot: &Snapshot,
+        now: UnixMs,
+    ) -> Result<(), serde_json::Error> {
+        let is_published = |job: &JobSnapshot| job.is_job() && job.publishable_in(now).is_none();
         self.0
-            .retain(|folder, _| index.jobs.get(folder).is_some_and(is_told));
-        let jobs = index.jobs.iter().filter(|(_, job)| is_told(job));
-        let claims = jobs.map(|(folder, job)| Claim::of(folder, job)).collect();
-        for (folder, (id, note)) in assign(claims) {
-            let Some(job) = index.jobs.get(&folder) else {
+            .retain(|folder, _| snapshot.jobs.get(folder).is_some_and(is_published));
+        let jobs = snapshot.jobs.iter().filter(|(_, job)| is_published(job));
+        let claims = jobs
+            .map(|(folder, job)| IdClaim::new(folder, job))
+            .collect();
+        for AssignedId { folder, id, note } in assign_ids(claims) {
+            let Some(job) = snapshot.jobs.get(&folder) else {
                 continue;
             };
-            let fresh = self.0.get(&folder).is_some_and(|told| {
-                told.version == job.version && told.id == id && told.note == note
+            let is_current = self.0.get(&folder).is_some_and(|published| {
+                published.version == job.version && published.id == id && published.note == note
             });
-            if !fresh {
-                let told = tell(job, id, note)?;
-                self.0.insert(folder, told);
+            if !is_current {
+                let published = PublishedJob::new(job, id, note)?;
+                self.0.insert(folder, published);
             }
         }
         Ok(())
     }
 
-    /// Returns the folder and telling of an id; a folder's name works too.
-    pub(crate) fn find(&self, id: &str) -> Option<(&PathBuf, &Told)> {
-        let by_id = self.0.iter().find(|(_, told)| told.id == id);
-        by_id.or_else(|| self.0.iter().find(|(_, told)| told.folder == id))
+    /// Returns the folder and the job with an id or a folder's name.
+    pub(crate) fn find(&self, id: &str) -> Option<(&PathBuf, &PublishedJob)> {
+        let by_id = self.0.iter().find(|(_, job)| job.id == id);
+        by_id.or_else(|| self.0.iter().find(|(_, job)| job.name == id))
     }
 
-    /// Returns what was told, by folder.
-    pub(crate) fn all(&self) -> &BTreeMap<PathBuf, Told> {
+    /// Returns all jobs, by folder.
+    pub(crate) fn by_folder(&self) -> &BTreeMap<PathBuf, PublishedJob> {
         &self.0
     }
 
     /// Returns all jobs, newest first.
-    pub(crate) fn newest_first(&self) -> Vec<&Told> {
-        let mut all: Vec<&Told> = self.0.values().collect();
-        all.sort_by(|a, b| (b.created, &b.folder).cmp(&(a.created, &a.folder)));
+    pub(crate) fn newest_first(&self) -> Vec<&PublishedJob> {
+        let mut all: Vec<&PublishedJob> = self.0.values().collect();
+        all.sort_by(|a, b| (b.created, &b.name).cmp(&(a.created, &a.name)));
         all
     }
 
-    /// Returns the trials of a job, oldest first, then those to come.
+    /// Returns the trials of a job: started ones, oldest first, then those to come.
     pub(crate) fn trials(
         &mut self,
-        index: &Index,
+        snapshot: &Snapshot,
         folder: &Path,
     ) -> Result<Option<&[RawObject]>, serde_json::Error> {
-        let (Some(told), Some(job)) = (self.0.get_mut(folder), index.jobs.get(folder)) else {
+        let (Some(published), Some(job)) = (self.0.get_mut(folder), snapshot.jobs.get(folder))
+        else {
             return Ok(None);
         };
-        if told.trials.is_none() {
-            told.trials = Some(tell_trials(&job_view::derive(job), &told.id)?);
+        if published.trials.is_none() {
+            published.trials = Some(trial_objects(&derive_job_view(job), &published.id)?);
         }
-        Ok(told.trials.as_deref())
+        Ok(published.trials.as_deref())
     }
 }
 
-/// Gives every job its UUID as id, once; copies of a folder get their own name.
-///
-/// The folder that still has the name its trials were made under comes first, then one that
-/// nobody copied, then the alphabet, so that copying a folder never takes the id from the original.
-fn assign(mut claims: Vec<Claim>) -> Vec<(PathBuf, (String, Option<String>))> {
-    let rank = |claim: &Claim| (!claim.in_own_folder, claim.copied, claim.folder.clone());
-    claims.sort_by_cached_key(rank);
-    let mut taken: BTreeMap<String, PathBuf> = BTreeMap::new();
-    let mut given = Vec::new();
-    let uuids: BTreeSet<String> = claims.iter().filter_map(|c| c.uuid.clone()).collect();
-    for claim in claims {
-        let owner = claim
-            .uuid
-            .as_ref()
-            .and_then(|uuid| taken.get(uuid))
-            .cloned();
-        let (mut id, note) = match (claim.uuid, owner) {
-            (Some(uuid), None) => (uuid, None),
-            (Some(uuid), Some(owner)) => {
-                let beside = owner.parent() == claim.folder.parent();
-                let owner = match owner.file_name().filter(|_| beside) {
-                    Some(name) => Path::new(name).display().to_string(),
-                    None => owner.display().to_string(),
-                };
-                let note =
-                    format!("same job id {uuid} as `{owner}`; the folder's name is the id here");
-                (claim.name, Some(note))
-            }
-            (None, _) => (claim.name, None),
-        };
-        // A folder may be named like another job's id.
-        while taken.contains_key(&id) || (note.is_some() && uuids.contains(&id)) {
-            id.insert(0, '~');
-        }
-        taken.insert(id.clone(), claim.folder.clone());
-        given.push((claim.folder, (id, note)));
-    }
-    given
-}
-
-fn tell(job: &JobSeen, id: String, note: Option<String>) -> Result<Told, serde_json::Error> {
-    let view = job_view::derive(job);
-    let harbor = Harbor::of(&view, note.as_deref());
-    Ok(Told {
-        version: job.version,
-        run: RawObject::from_serialize(&Run::of(&view, &id, &harbor))?,
-        evaluation: RawObject::from_serialize(&Evaluation::of(&view, &id, &harbor))?,
-        created: view.times.started,
-        folder: job.folder.clone(),
-        trials: None,
-        id,
-        note,
-    })
-}
-
-fn tell_trials(view: &JobView<'_>, run_id: &str) -> Result<Vec<RawObject>, serde_json::Error> {
-    let begun = view
+fn trial_objects(view: &JobView<'_>, run_id: &str) -> Result<Vec<RawObject>, serde_json::Error> {
+    let started = view
         .trials
         .iter()
-        .map(|trial| Trial::of(view, trial, run_id));
-    let again = view
+        .map(|trial| TrialObject::from_view(view, trial, run_id));
+    let retrying = view
         .retrying
         .iter()
-        .map(|trial| Trial::retrying(view, trial, run_id));
-    let to_come = view.unstarted.iter().map(|(place, planned)| {
-        Trial::planned(view, *place, &planned.task, &planned.agent, run_id)
+        .map(|retry| TrialObject::from_retry(view, retry, run_id));
+    let unstarted = view.unstarted.iter().map(|(index, planned)| {
+        TrialObject::from_plan(view, *index, &planned.task, &planned.agent, run_id)
     });
-    begun
-        .chain(again)
-        .chain(to_come)
+    started
+        .chain(retrying)
+        .chain(unstarted)
         .map(|trial| RawObject::from_serialize(&trial))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! What is known of the directories between questions: what was seen, what was told, what is followed.
+//! What is kept between requests: the last snapshot, what was published, and what was delivered.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,137 +6,139 @@ use std::sync::Arc;
 use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-
-use crate::Options;
-use crate::changes::Live;
-use crate::follow::Inbox;
-use crate::published_jobs::Tellings;
-use crate::snapshot::job_snapshot::Depth;
-use crate::snapshot::jobs_directory::Root;
-use crate::snapshot::processes::Processes;
-use crate::snapshot::scan::{Index, OutOfReach};
 use docksd_remote::RemoteError;
 
-/// What is known between questions.
+use crate::change_tracker::ChangeTracker;
+use crate::follow::ChangeQueue;
+use crate::options::Options;
+use crate::published_jobs::PublishedJobs;
+use crate::snapshot::job_snapshot::ScanDepth;
+use crate::snapshot::jobs_directory::JobsDirectory;
+use crate::snapshot::processes::Processes;
+use crate::snapshot::scan::{Snapshot, UnreachableDirectory};
+
+/// What is kept between requests.
 #[derive(Debug)]
-pub(super) struct State {
-    /// What was seen.
-    pub(super) index: Index,
-    /// What was told of it.
-    pub(super) tellings: Tellings,
-    /// What was handed out as news.
-    pub(super) live: Live,
+pub(crate) struct State {
+    /// The directories as of the last scan.
+    pub(crate) snapshot: Snapshot,
+    /// The jobs as they are published.
+    pub(crate) published: PublishedJobs,
+    /// What was delivered as changes.
+    pub(crate) tracker: ChangeTracker,
 }
 
 impl State {
-    /// Starts without having looked.
-    pub(super) fn new(dirs: &[PathBuf], options: &Options, inbox: &Arc<Inbox>) -> Self {
-        let roots = dirs.iter().cloned().map(Root::new).collect();
+    /// Creates a state without scanning.
+    pub(crate) fn new(dirs: &[PathBuf], options: &Options, queue: &Arc<ChangeQueue>) -> Self {
+        let directories = dirs.iter().cloned().map(JobsDirectory::new).collect();
         let processes = Processes::new(options.processes.clone());
         Self {
-            index: Index::new(roots, processes, options.quiet_limit),
-            tellings: Tellings::default(),
-            live: Live::new(Arc::clone(inbox)),
+            snapshot: Snapshot::new(directories, processes, options.quiet_limit),
+            published: PublishedJobs::default(),
+            tracker: ChangeTracker::new(Arc::clone(queue)),
         }
     }
 
-    /// Looks at all jobs and tells them.
+    /// Scans and publishes all jobs.
     ///
     /// # Errors
     ///
-    /// When a directory is out of reach, though the jobs of the others were looked at and are told.
-    pub(super) fn look(&mut self, now: UnixMs, depth: Depth) -> Result<(), RemoteError> {
-        let out_of_reach = self.steadily(|index| index.look(now, depth))?;
-        self.tell(now)?;
-        self.live.looked_at_all(&self.index, &self.tellings);
-        match out_of_reach {
-            Some(OutOfReach { path, why }) => Err(outage(path, why)),
+    /// When a directory cannot be reached; the jobs of the others are scanned and published all the same.
+    pub(crate) fn scan(&mut self, now: UnixMs, depth: ScanDepth) -> Result<(), RemoteError> {
+        let unreachable = self.scan_unmoved(|snapshot| snapshot.scan(now, depth))?;
+        self.publish(now)?;
+        self.tracker
+            .after_full_scan(&self.snapshot, &self.published);
+        match unreachable {
+            Some(UnreachableDirectory { path, why }) => Err(outage(path, why)),
             None => Ok(()),
         }
     }
 
-    /// Looks at directories that stay where they are. One that is moved away under the look shows
-    /// some of its files and not the others, so what was seen is not told.
-    pub(super) fn steadily<T>(
+    /// Scans, and fails if a directory was moved meanwhile: some of its files were then read and others
+    /// not, so the scan must not be published.
+    pub(crate) fn scan_unmoved<T>(
         &mut self,
-        look: impl FnOnce(&mut Index) -> T,
+        scan: impl FnOnce(&mut Snapshot) -> T,
     ) -> Result<T, RemoteError> {
-        let looked = look(&mut self.index);
-        match self.index.roots.iter().find(|root| !root.has_stayed()) {
-            Some(root) => {
-                // Whoever put another directory in its place will not tell a second time.
-                self.live.look_again();
-                let why = "it was moved or removed while it was looked at";
-                Err(outage(root.given.clone(), why))
+        let result = scan(&mut self.snapshot);
+        let mut directories = self.snapshot.directories.iter();
+        match directories.find(|directory| !directory.is_unmoved()) {
+            Some(moved) => {
+                // There will not be another event about the replaced directory.
+                self.tracker.request_rescan();
+                let why = "it was moved or removed while it was read";
+                Err(outage(moved.configured_path.clone(), why))
             }
-            None => Ok(looked),
+            None => Ok(result),
         }
     }
 
-    /// Tells what was seen.
-    pub(super) fn tell(&mut self, now: UnixMs) -> Result<(), RemoteError> {
-        self.tellings.update(&self.index, now).map_err(unwritable)?;
-        self.live.told(&self.tellings);
+    /// Publishes what was scanned.
+    pub(crate) fn publish(&mut self, now: UnixMs) -> Result<(), RemoteError> {
+        self.published
+            .update(&self.snapshot, now)
+            .map_err(not_serializable)?;
+        self.tracker.after_publishing(&self.published);
         Ok(())
     }
 
-    /// Looks at the job with an id, and at all jobs when none has it.
-    pub(super) fn look_for(&mut self, id: &str, now: UnixMs) -> Result<PathBuf, RemoteError> {
-        let known = self.tellings.find(id).map(|(folder, _)| folder.clone());
-        if let Some(folder) = known.filter(|folder| self.index.would_show(folder)) {
-            self.steadily(|index| {
-                index.look_at(std::slice::from_ref(&folder), now, Depth::Every);
+    /// Scans the job with an id, or all jobs if none has it; returns the job's folder.
+    pub(crate) fn find_job(&mut self, id: &str, now: UnixMs) -> Result<PathBuf, RemoteError> {
+        let known = self.published.find(id).map(|(folder, _)| folder.clone());
+        if let Some(folder) = known.filter(|folder| self.snapshot.is_reachable(folder)) {
+            self.scan_unmoved(|snapshot| {
+                snapshot.scan_jobs(std::slice::from_ref(&folder), now, ScanDepth::EveryTrial);
             })?;
-            self.tell(now)?;
-            self.live.looked_at(&self.index, [&folder].into_iter());
-            if self
-                .tellings
-                .find(id)
-                .is_some_and(|(now, _)| *now == folder)
-            {
+            self.publish(now)?;
+            self.tracker
+                .after_scan(&self.snapshot, [&folder].into_iter());
+            let current = self.published.find(id);
+            if current.is_some_and(|(current, _)| *current == folder) {
                 return Ok(folder);
             }
         }
-        self.look(now, Depth::Every)?;
-        match self.tellings.find(id) {
+        self.scan(now, ScanDepth::EveryTrial)?;
+        match self.published.find(id) {
             Some((folder, _)) => Ok(folder.clone()),
             None => Err(self.not_found(id)),
         }
     }
 
-    /// Says that there is no such run or trial.
-    pub(super) fn not_found(&self, what: &str) -> RemoteError {
+    /// Returns the error for a run or trial that does not exist.
+    pub(crate) fn not_found(&self, what: &str) -> RemoteError {
         RemoteError::Files {
-            path: self.index.roots[0].dir.join(what),
+            path: self.snapshot.directories[0].path.join(what),
             source: std::io::ErrorKind::NotFound.into(),
         }
     }
 
-    /// Looks at a job and returns it.
-    pub(super) fn run(
+    /// Scans a job and returns it.
+    pub(crate) fn run(
         &mut self,
         kind: RunKind,
         id: &str,
         now: UnixMs,
     ) -> Result<RawObject, RemoteError> {
-        self.look_for(id, now)?;
-        // A folder's name finds its job, too, but what is asked for here is a full id:
-        // another object would be taken for an answer that makes no sense.
-        let found = self.tellings.find(id);
+        self.find_job(id, now)?;
+        // A folder's name finds its job, too, but the caller requests a full id and would reject an
+        // object with another one.
+        let found = self.published.find(id);
         found
-            .map(|(_, told)| told.object(kind).clone())
+            .map(|(_, job)| job.object(kind).clone())
             .filter(|object| RunFields::from_object(object).id.text().as_deref() == Some(id))
             .ok_or_else(|| self.not_found(id))
     }
 
-    /// Looks at a job and returns its trials.
-    pub(super) fn trials(&mut self, run: &str, now: UnixMs) -> Result<Vec<RawObject>, RemoteError> {
-        let folder = self.look_for(run, now)?;
-        let told = self
-            .tellings
-            .trials(&self.index, &folder)
-            .map_err(unwritable)?;
-        let trials = told.map(<[_]>::to_vec);
+    /// Scans a job and returns its trials.
+    pub(crate) fn trials(&mut self, run: &str, now: UnixMs) -> Result<Vec<RawObject>, RemoteError> {
+        let folder = self.find_job(run, now)?;
+        let trials = self
+            .published
+            .trials(&self.snapshot, &folder)
+            .map_err(not_serializable)?;
+        let trials = trials.map(<[_]>::to_vec);
         trials.ok_or_else(|| self.not_found(run))
     }
 }
@@ -144,14 +146,14 @@ impl State {
 fn outage(path: PathBuf, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> RemoteError {
     RemoteError::Files {
         path,
-        // Never "not found": that would say of every job that it is gone.
+        // Never "not found", which would mean that every job in it is gone.
         source: std::io::Error::other(why),
     }
 }
 
-/// Says that an object could not be made.
-pub(super) fn unwritable(e: serde_json::Error) -> RemoteError {
+/// Returns the error for an object that cannot be written as JSON.
+pub(crate) fn not_serializable(error: serde_json::Error) -> RemoteError {
     RemoteError::InvalidResponse {
-        why: format!("a job cannot be written as JSON: {e}"),
+        why: format!("a job cannot be written as JSON: {error}"),
     }
 }

@@ -1,18 +1,19 @@
-//! Figures of a job per agent, model and dataset, as Harbor computes them; pure.
+//! Figures of a job per agent, model and dataset, computed as in Harbor; pure.
 //!
-//! Harbor writes mean rewards as trials end and pass@k when the job does. Here both are computed
-//! from the trials at any time, with Harbor's own formulas, so that they agree in the end.
+//! Harbor writes mean rewards as trials end, and pass@k when the job finishes. Here both are computed from
+//! the trials at any time with Harbor's formulas, so that they agree in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::derive::job_state::Tally;
-use crate::derive::trial_state::State;
-use crate::format::trial::{TrialResult, Usage};
+use crate::derive::trial_counts::TrialCounts;
+use crate::derive::trial_state::TrialState;
+use crate::format::trial::TrialResult;
+use crate::format::usage::Usage;
 
-/// Dataset of trials that come from none.
+/// Dataset name of trials without a dataset.
 const ADHOC: &str = "adhoc";
 
-/// What tells the groups apart, as in the keys of Harbor's `stats.evals`.
+/// The key of a group, as in Harbor's `stats.evals`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GroupKey {
     /// Agent.
@@ -24,7 +25,7 @@ pub(crate) struct GroupKey {
 }
 
 impl GroupKey {
-    /// Makes a key; a trial without a dataset is in one of its own.
+    /// Creates a key; trials without a dataset form a group of their own.
     pub(crate) fn new(agent: String, model: Option<String>, dataset: Option<&str>) -> Self {
         Self {
             agent,
@@ -34,11 +35,11 @@ impl GroupKey {
     }
 }
 
-/// A trial as far as its group goes.
+/// What the figures need of a trial.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Member<'a> {
+pub(crate) struct GroupMember<'a> {
     /// Its state.
-    pub(crate) state: &'a State,
+    pub(crate) state: &'a TrialState,
     /// Its result, once it has one.
     pub(crate) result: Option<&'a TrialResult>,
 }
@@ -46,27 +47,27 @@ pub(crate) struct Member<'a> {
 /// The figures of one group.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// Trials by what became of them.
-    pub(crate) tally: Tally,
-    /// Errors by type.
+    /// The trials by their state.
+    pub(crate) counts: TrialCounts,
+    /// Number of errors by type.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// Mean of each reward over the trials that ended; a missing one counts as 0.
+    /// Mean of each reward over the trials that ended; a missing reward counts as 0.
     pub(crate) mean_rewards: BTreeMap<String, f64>,
-    /// Chance that one of k attempts at a task solves it, by k.
+    /// Probability that at least one of k attempts at a task solves it, by k.
     pub(crate) pass_at_k: BTreeMap<u64, f64>,
     /// Tokens and cost.
     pub(crate) usage: Usage,
 }
 
 /// Computes the figures of a group.
-pub(crate) fn figures(members: &[Member<'_>]) -> Figures {
+pub(crate) fn compute_figures(members: &[GroupMember<'_>]) -> Figures {
     let mut errors = BTreeMap::new();
     for code in members.iter().filter_map(|m| m.state.code.as_ref()) {
         *errors.entry(code.clone()).or_default() += 1;
     }
     let results: Vec<&TrialResult> = members.iter().filter_map(|m| m.result).collect();
     Figures {
-        tally: Tally::of(members.iter().map(|m| m.state)),
+        counts: TrialCounts::from_states(members.iter().map(|m| m.state)),
         errors,
         mean_rewards: mean_rewards(&results),
         pass_at_k: pass_at_k(&results),
@@ -76,7 +77,7 @@ pub(crate) fn figures(members: &[Member<'_>]) -> Figures {
     }
 }
 
-/// Harbor's metric `mean`: one reward key is just `mean`, several are told apart.
+/// Computes Harbor's metric `mean`: named `mean` if there is one reward key, else after each key.
 fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
     if results.is_empty() {
         return BTreeMap::new();
@@ -84,8 +85,8 @@ fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
     let rewards = || results.iter().map(|result| &result.rewards);
     let keys: BTreeSet<&str> = rewards().flatten().map(|(key, _)| key.as_str()).collect();
     let mean = |key: Option<&str>| {
-        let is_meant = |(known, _): &&(String, f64)| key.is_none_or(|key| key == known);
-        let found = rewards().filter_map(|all| all.iter().find(is_meant));
+        let is_selected = |(known, _): &&(String, f64)| key.is_none_or(|key| key == known);
+        let found = rewards().filter_map(|all| all.iter().find(is_selected));
         found.map(|(_, reward)| reward).sum::<f64>() / results.len() as f64
     };
     if keys.len() <= 1 {
@@ -96,13 +97,12 @@ fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Harbor's pass@k, and pass@1 by the same formula; nothing where a reward is more than solved or
-/// not.
+/// Computes Harbor's pass@k, and pass@1 by the same formula; empty if a reward is other than 0 or 1.
 fn pass_at_k(results: &[&TrialResult]) -> BTreeMap<u64, f64> {
     let mut by_task: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for result in results {
         let solved = match result.rewards[..] {
-            [] if !result.graded => false,
+            [] if !result.has_rewards => false,
             [(_, reward)] if reward == 0.0 || reward == 1.0 => reward == 1.0,
             _ => return BTreeMap::new(),
         };
@@ -115,26 +115,26 @@ fn pass_at_k(results: &[&TrialResult]) -> BTreeMap<u64, f64> {
         return BTreeMap::new();
     };
     let tasks = by_task.len() as f64;
-    let share = |k: u64| {
-        let each = by_task.values().map(|(n, c)| of_task(*n, *c, k));
+    let mean_at = |k: u64| {
+        let each = by_task.values().map(|(n, c)| pass_at_k_of_task(*n, *c, k));
         (k, each.sum::<f64>() / tasks)
     };
-    ks(fewest).into_iter().map(share).collect()
+    ks_up_to(fewest).into_iter().map(mean_at).collect()
 }
 
-/// The k that Harbor tells, up to the fewest attempts at a task: powers of two and multiples of
-/// five; and 1.
-fn ks(most: u64) -> BTreeSet<u64> {
+/// Returns the values of k that Harbor reports, up to the fewest attempts at a task: powers of two and
+/// multiples of five; and 1.
+fn ks_up_to(max: u64) -> BTreeSet<u64> {
     let powers = std::iter::successors(Some(1_u64), |k| k.checked_mul(2));
     let fives = std::iter::successors(Some(5_u64), |k| k.checked_add(5));
     powers
-        .take_while(|k| *k <= most)
-        .chain(fives.take_while(|k| *k <= most))
+        .take_while(|k| *k <= max)
+        .chain(fives.take_while(|k| *k <= max))
         .collect()
 }
 
-/// Chance that k of n attempts, of which c succeeded, hold a success.
-fn of_task(n: u64, c: u64, k: u64) -> f64 {
+/// Returns the probability that k of n attempts, of which c succeeded, contain a success.
+fn pass_at_k_of_task(n: u64, c: u64, k: u64) -> f64 {
     if n - c < k {
         return 1.0;
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn pass_at_k_is_harbors() {
+    fn pass_at_k_equals_harbors() {
         // Values of `compute_pass_at_k_by_evals` for 11 attempts of which 3 succeeded, and 10 of 10.
         let mut results = attempts("a", 3, 11);
         results.extend(attempts("b", 10, 10));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn pass_at_k_needs_one_reward_of_zero_or_one_and_takes_none_as_a_failure() {
+    fn pass_at_k_needs_one_reward_of_zero_or_one_and_counts_none_as_a_failure() {
         let one = result("a", r#"{"rewards":{"reward":1}}"#);
         let none = result("a", "null");
         assert_eq!(shares(&[one.clone(), none]), [(1, 0.5), (2, 1.0)]);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn means_count_a_missing_reward_as_nothing() {
+    fn means_count_a_missing_reward_as_zero() {
         let one = result("a", r#"{"rewards":{"score":1}}"#);
         let none = result("b", "null");
         let means = mean_rewards(&[&one, &none]);

@@ -1,39 +1,39 @@
 //! The status of one trial.
 
-use crate::disk::cached_file::Standing;
-use crate::format::job::Outcome;
+use crate::disk::cached_file::FileState;
+use crate::format::job::StatedOutcome;
 use crate::format::trial::{Exception, TrialResult};
 use crate::snapshot::trial_files::TrialFiles;
 
-/// Type of the exception of a trial that was stopped with its job.
+/// Type of the exception of a trial that was stopped together with its job.
 pub(crate) const CANCELLED: &str = "CancelledError";
-/// Code of a trial whose process went away.
+/// Error code of a trial whose process is gone.
 pub(crate) const LOST: &str = "Lost";
-/// Code of a trial that Harbor was still building when its process ended.
+/// Error code of a trial that Harbor was still building when its process ended.
 pub(crate) const NOT_STARTED: &str = "NotStarted";
 
-/// Status words of trials.
+/// The status of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Status {
-    /// Did not start.
+    /// It did not start.
     #[default]
     Pending,
-    /// Under way.
+    /// It is running.
     Running,
-    /// Ended with the full reward.
+    /// It ended with the full reward.
     Passed,
-    /// Ended with less.
+    /// It ended with a lower reward.
     Failed,
-    /// Ended without a grade that could be called passed or failed.
+    /// It ended without a grade that counts as passed or failed.
     Completed,
-    /// Ended by an exception, or lost.
+    /// It ended by an exception, or is lost.
     Error,
-    /// Stopped.
+    /// It was cancelled.
     Cancelled,
 }
 
 impl Status {
-    /// Returns the word.
+    /// Returns the status as JSON states it.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Status::Pending => "pending",
@@ -47,42 +47,42 @@ impl Status {
     }
 }
 
-/// What is seen of a trial.
+/// What the snapshot says about a trial.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen<'a> {
-    /// Its result, as far as it was ever readable.
+pub(crate) struct TrialEvidence<'a> {
+    /// Its result, if it was ever readable.
     pub(crate) result: Option<&'a TrialResult>,
-    /// How its `result.json` stands now.
-    pub(crate) standing: Standing,
-    /// Whether there is a `config.json`, the mark of having started.
+    /// The state of its `result.json`.
+    pub(crate) result_state: FileState,
+    /// Whether it has a `config.json`, which means that it started.
     pub(crate) configured: bool,
-    /// What lies in its folder.
+    /// What its folder contains.
     pub(crate) files: &'a TrialFiles,
-    /// What the job's result says of it.
-    pub(crate) outcome: Option<&'a Outcome>,
+    /// What the job's result says about it.
+    pub(crate) outcome: Option<&'a StatedOutcome>,
 }
 
 /// What a trial's job is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Around {
-    /// Its process is there.
-    Alive,
+pub(crate) enum JobActivity {
+    /// Its process is alive.
+    Running,
     /// It finished.
     Finished,
-    /// It ended in another way.
+    /// It ended without finishing.
     Dead,
 }
 
-/// What was made of it.
+/// The state of a trial.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct State {
+pub(crate) struct TrialState {
     /// Its status.
     pub(crate) status: Status,
-    /// What a trial under way is doing.
+    /// The phase of a running trial.
     pub(crate) phase: Option<&'static str>,
-    /// Class of what went wrong.
+    /// The error code.
     pub(crate) code: Option<String>,
-    /// What went wrong, for people.
+    /// The error message, for people.
     pub(crate) message: Option<String>,
     /// The reward.
     pub(crate) reward: Option<f64>,
@@ -90,22 +90,22 @@ pub(crate) struct State {
     pub(crate) rewards: Vec<(String, f64)>,
 }
 
-impl State {
-    /// Tells whether it ended by itself or was stopped; a lost trial did not end.
-    pub(crate) fn ended(&self) -> bool {
+impl TrialState {
+    /// Whether it ended or was stopped; a lost trial did not end.
+    pub(crate) fn has_ended(&self) -> bool {
         match self.status {
             Status::Pending | Status::Running => false,
-            Status::Error => !self.lost(),
+            Status::Error => !self.is_lost(),
             _ => true,
         }
     }
 
-    /// Tells whether its process went away before it ended.
-    pub(crate) fn lost(&self) -> bool {
+    /// Whether its process was gone before it ended.
+    pub(crate) fn is_lost(&self) -> bool {
         self.status == Status::Error && matches!(self.code.as_deref(), Some(LOST | NOT_STARTED))
     }
 
-    fn lost_as(code: &str, message: &str) -> Self {
+    fn lost(code: &str, message: &str) -> Self {
         Self {
             status: Status::Error,
             code: Some(code.to_owned()),
@@ -114,7 +114,7 @@ impl State {
         }
     }
 
-    fn under_way(phase: &'static str) -> Self {
+    fn running(phase: &'static str) -> Self {
         Self {
             status: Status::Running,
             phase: Some(phase),
@@ -124,38 +124,41 @@ impl State {
 }
 
 /// Derives a trial's state.
-pub(crate) fn derive(seen: Seen<'_>, around: Around) -> State {
+pub(crate) fn derive_trial_state(seen: TrialEvidence<'_>, job: JobActivity) -> TrialState {
     if let Some(result) = seen.result {
-        return ended(&result.rewards, result.exception.as_ref());
+        return ended_state(&result.rewards, result.exception.as_ref());
     }
-    let torn = seen.standing == Standing::Torn;
-    if let Some(outcome) = seen.outcome.filter(|_| torn || around == Around::Finished) {
+    let torn = seen.result_state == FileState::Torn;
+    if let Some(outcome) = seen
+        .outcome
+        .filter(|_| torn || job == JobActivity::Finished)
+    {
         let exception = outcome.exception.as_ref().map(|kind| Exception {
             kind: kind.clone(),
             message: String::new(),
         });
-        return ended(&outcome.rewards, exception.as_ref());
+        return ended_state(&outcome.rewards, exception.as_ref());
     }
-    match (around, torn, seen.configured) {
-        (Around::Alive, true, _) => State::under_way("ending"),
-        (Around::Alive, false, true) => State::under_way(phase(seen.files)),
-        (Around::Alive, false, false) => State {
+    match (job, torn, seen.configured) {
+        (JobActivity::Running, true, _) => TrialState::running("ending"),
+        (JobActivity::Running, false, true) => TrialState::running(phase(seen.files)),
+        (JobActivity::Running, false, false) => TrialState {
             phase: Some("starting"),
-            ..State::default()
+            ..TrialState::default()
         },
-        (Around::Finished, true, _) => State {
+        (JobActivity::Finished, true, _) => TrialState {
             status: Status::Completed,
-            ..State::default()
+            ..TrialState::default()
         },
-        (Around::Dead, true, _) => State::lost_as(
+        (JobActivity::Dead, true, _) => TrialState::lost(
             LOST,
             "lost: its result was cut off when the job's process ended",
         ),
-        (Around::Dead, false, false) => State::lost_as(
+        (JobActivity::Dead, false, false) => TrialState::lost(
             NOT_STARTED,
             "not started: the job's process ended while Harbor built this trial",
         ),
-        _ => State::lost_as(LOST, "lost: the job's process is gone"),
+        _ => TrialState::lost(LOST, "lost: the job's process is gone"),
     }
 }
 
@@ -169,8 +172,8 @@ fn phase(files: &TrialFiles) -> &'static str {
     }
 }
 
-fn ended(rewards: &[(String, f64)], exception: Option<&Exception>) -> State {
-    let reward = the_reward(rewards);
+fn ended_state(rewards: &[(String, f64)], exception: Option<&Exception>) -> TrialState {
+    let reward = main_reward(rewards);
     let status = match (exception, reward) {
         (Some(e), _) if e.kind == CANCELLED => Status::Cancelled,
         (Some(_), _) => Status::Error,
@@ -179,7 +182,7 @@ fn ended(rewards: &[(String, f64)], exception: Option<&Exception>) -> State {
         (None, Some(_)) => Status::Failed,
         (None, None) => Status::Completed,
     };
-    State {
+    TrialState {
         status,
         phase: None,
         code: exception.map(|e| e.kind.clone()),
@@ -195,8 +198,8 @@ fn ended(rewards: &[(String, f64)], exception: Option<&Exception>) -> State {
     }
 }
 
-/// Returns the reward under `reward`, else the only one.
-pub(crate) fn the_reward(rewards: &[(String, f64)]) -> Option<f64> {
+/// Returns the reward called `reward`, or else the only one.
+pub(crate) fn main_reward(rewards: &[(String, f64)]) -> Option<f64> {
     let named = rewards.iter().find(|(key, _)| key == "reward");
     match (named, rewards) {
         (Some((_, reward)), _) | (None, [(_, reward)]) => Some(*reward),
@@ -208,24 +211,24 @@ pub(crate) fn the_reward(rewards: &[(String, f64)]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn state(result: Option<&str>, configured: bool, around: Around) -> State {
+    fn state(result: Option<&str>, configured: bool, job: JobActivity) -> TrialState {
         let result = result.map(|text| TrialResult::parse(text).unwrap());
-        let seen = Seen {
+        let seen = TrialEvidence {
             result: result.as_ref(),
-            standing: if result.is_some() {
-                Standing::Good
+            result_state: if result.is_some() {
+                FileState::Valid
             } else {
-                Standing::Absent
+                FileState::Absent
             },
             configured,
             files: &TrialFiles::default(),
             outcome: None,
         };
-        derive(seen, around)
+        derive_trial_state(seen, job)
     }
 
     #[test]
-    fn an_ended_trial_has_the_status_of_its_result_whatever_became_of_the_job() {
+    fn an_ended_trial_has_the_status_of_its_result_whatever_the_job_does() {
         for (text, expected) in [
             (
                 r#"{"verifier_result":{"rewards":{"reward":1.0,"speed":0.2}}}"#,
@@ -250,9 +253,13 @@ mod tests {
                 "error",
             ),
         ] {
-            for around in [Around::Alive, Around::Finished, Around::Dead] {
+            for job in [
+                JobActivity::Running,
+                JobActivity::Finished,
+                JobActivity::Dead,
+            ] {
                 assert_eq!(
-                    state(Some(text), true, around).status.word(),
+                    state(Some(text), true, job).status.word(),
                     expected,
                     "{text}"
                 );
@@ -262,39 +269,54 @@ mod tests {
 
     #[test]
     fn a_trial_without_result_depends_on_the_process() {
-        let of = |configured, around| {
-            let state = state(None, configured, around);
+        let state_of = |configured, job| {
+            let state = state(None, configured, job);
             (state.status.word(), state.phase, state.code)
         };
-        assert_eq!(of(true, Around::Alive), ("running", Some("setup"), None));
         assert_eq!(
-            of(false, Around::Alive),
+            state_of(true, JobActivity::Running),
+            ("running", Some("setup"), None)
+        );
+        assert_eq!(
+            state_of(false, JobActivity::Running),
             ("pending", Some("starting"), None)
         );
-        assert_eq!(of(true, Around::Dead), ("error", None, Some(LOST.into())));
         assert_eq!(
-            of(false, Around::Dead),
+            state_of(true, JobActivity::Dead),
+            ("error", None, Some(LOST.into()))
+        );
+        assert_eq!(
+            state_of(false, JobActivity::Dead),
             ("error", None, Some(NOT_STARTED.into()))
         );
     }
 
     #[test]
-    fn a_torn_result_is_never_a_failure_while_anything_else_is_known() {
+    fn a_torn_result_is_never_a_failure_if_anything_else_is_known() {
         let files = TrialFiles::default();
-        let outcome = Outcome {
+        let outcome = StatedOutcome {
             rewards: vec![("reward".into(), 1.0)],
             exception: None,
         };
-        let mut seen = Seen {
+        let mut seen = TrialEvidence {
             result: None,
-            standing: Standing::Torn,
+            result_state: FileState::Torn,
             configured: true,
             files: &files,
             outcome: None,
         };
-        assert_eq!(derive(seen, Around::Alive).status, Status::Running);
-        assert_eq!(derive(seen, Around::Finished).status, Status::Completed);
+        assert_eq!(
+            derive_trial_state(seen, JobActivity::Running).status,
+            Status::Running
+        );
+        assert_eq!(
+            derive_trial_state(seen, JobActivity::Finished).status,
+            Status::Completed
+        );
         seen.outcome = Some(&outcome);
-        assert_eq!(derive(seen, Around::Dead).status, Status::Passed);
+        assert_eq!(
+            derive_trial_state(seen, JobActivity::Dead).status,
+            Status::Passed
+        );
     }
 }

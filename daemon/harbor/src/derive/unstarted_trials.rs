@@ -1,17 +1,17 @@
-//! Which planned trials have not started: the lock names tasks and agents, not trials.
+//! Finds the planned trials that have not started: the lock names tasks and agents, not trials.
 
 use std::collections::BTreeMap;
 
-use crate::format::job::Planned;
-use crate::format::trial::{AgentKey, TaskRef};
+use crate::format::job::PlannedTrial;
+use crate::format::task::{AgentKey, TaskRef};
 
-/// Returns the places in the plan of trials that no folder stands for yet.
+/// Returns the indexes of planned trials that have no folder yet.
 ///
-/// Equal entries (attempts of one task and agent) are used up in order. Folders that fit no entry
-/// (a task named differently before and after) still stand for some trial, so as many entries
-/// are dropped from the end as there are such folders.
-pub(crate) fn unstarted<'a>(
-    plan: &[Planned],
+/// Equal entries (attempts of one task by one agent) are used up in order. A folder that matches no entry
+/// (a task that is named differently in its configuration) still belongs to some planned trial, so as many
+/// entries are dropped from the end as there are such folders.
+pub(crate) fn find_unstarted<'a>(
+    plan: &[PlannedTrial],
     started: impl Iterator<Item = (&'a TaskRef, &'a AgentKey)>,
 ) -> Vec<usize> {
     let mut exact: BTreeMap<(&str, Option<&str>, &AgentKey), usize> = BTreeMap::new();
@@ -31,23 +31,23 @@ pub(crate) fn unstarted<'a>(
             _ => *by_slug.entry((task.slug.as_str(), agent)).or_default() += 1,
         }
     }
-    let mut left: Vec<usize> = Vec::new();
-    for (place, entry) in plan.iter().enumerate() {
-        if !take(&mut exact, &key(&entry.task, &entry.agent))
-            && !take(&mut by_slug, &(entry.task.slug.as_str(), &entry.agent))
+    let mut unstarted: Vec<usize> = Vec::new();
+    for (index, entry) in plan.iter().enumerate() {
+        if !decrement(&mut exact, &key(&entry.task, &entry.agent))
+            && !decrement(&mut by_slug, &(entry.task.slug.as_str(), &entry.agent))
         {
-            left.push(place);
+            unstarted.push(index);
         }
     }
-    left.truncate(plan.len().saturating_sub(folders));
-    left
+    unstarted.truncate(plan.len().saturating_sub(folders));
+    unstarted
 }
 
 fn key<'a>(task: &'a TaskRef, agent: &'a AgentKey) -> (&'a str, Option<&'a str>, &'a AgentKey) {
-    (&task.place, task.commit.as_deref(), agent)
+    (&task.path_or_name, task.commit.as_deref(), agent)
 }
 
-fn take<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) -> bool {
+fn decrement<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) -> bool {
     match counts.get_mut(key) {
         Some(count) if *count > 0 => {
             *count -= 1;
@@ -61,11 +61,11 @@ fn take<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) -> bool {
 mod tests {
     use super::*;
 
-    fn planned(place: &str, agent: &str) -> Planned {
-        Planned {
+    fn planned(path: &str, agent: &str) -> PlannedTrial {
+        PlannedTrial {
             task: TaskRef {
-                place: place.into(),
-                slug: place.rsplit('/').next().unwrap().into(),
+                path_or_name: path.into(),
+                slug: path.rsplit('/').next().unwrap().into(),
                 ..TaskRef::default()
             },
             agent: AgentKey {
@@ -75,8 +75,8 @@ mod tests {
         }
     }
 
-    fn left(plan: &[Planned], started: &[Planned]) -> Vec<usize> {
-        unstarted(plan, started.iter().map(|p| (&p.task, &p.agent)))
+    fn unstarted(plan: &[PlannedTrial], started: &[PlannedTrial]) -> Vec<usize> {
+        find_unstarted(plan, started.iter().map(|p| (&p.task, &p.agent)))
     }
 
     #[test]
@@ -87,21 +87,21 @@ mod tests {
             planned("t/a", "x"),
             planned("t/b", "x"),
         ];
-        assert_eq!(left(&plan, &[]), [0, 1, 2, 3]);
-        assert_eq!(left(&plan, &[planned("t/a", "x")]), [1, 2, 3]);
+        assert_eq!(unstarted(&plan, &[]), [0, 1, 2, 3]);
+        assert_eq!(unstarted(&plan, &[planned("t/a", "x")]), [1, 2, 3]);
         assert_eq!(
-            left(&plan, &[planned("t/b", "x"), planned("t/a", "y")]),
+            unstarted(&plan, &[planned("t/b", "x"), planned("t/a", "y")]),
             [0, 2]
         );
     }
 
     #[test]
-    fn folders_that_fit_nothing_still_count() {
+    fn folders_that_match_no_entry_still_count() {
         let plan = [planned("t/a", "x"), planned("t/b", "x")];
-        assert_eq!(left(&plan, &[planned("/elsewhere/b", "x")]), [0]);
-        assert_eq!(left(&plan, &[planned("q", "z")]), [0]);
+        assert_eq!(unstarted(&plan, &[planned("/elsewhere/b", "x")]), [0]);
+        assert_eq!(unstarted(&plan, &[planned("q", "z")]), [0]);
         assert!(
-            left(
+            unstarted(
                 &plan,
                 &[planned("q", "z"), planned("r", "z"), planned("s", "z")]
             )

@@ -1,44 +1,44 @@
-//! Trials that wait for another attempt: Harbor deletes their folder before it waits.
+//! Finds trials that wait for a retry: Harbor deletes their folder before it waits.
 
 use std::ffi::OsStr;
 
-use crate::derive::trial_state::{Around, CANCELLED};
-use crate::format::job::Planned;
-use crate::format::trial::TaskRef;
-use crate::snapshot::job_snapshot::JobSeen;
+use crate::derive::trial_state::{CANCELLED, JobActivity};
+use crate::format::job::PlannedTrial;
+use crate::format::task::TaskRef;
+use crate::snapshot::job_snapshot::JobSnapshot;
 
-/// Characters of a task's name that Harbor takes into a trial's name.
-const TASK_IN_NAME: usize = 32;
+/// How many characters of a task's name Harbor puts into a trial's name.
+const MAX_TASK_CHARS: usize = 32;
 
-/// A trial that will be run again under its name.
+/// A trial that will be retried under the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Retrying<'a> {
+pub(crate) struct WaitingRetry<'a> {
     /// Its name.
     pub(crate) name: &'a str,
-    /// Type of the exception that ended the attempt before.
+    /// Type of the exception that ended the previous attempt.
     pub(crate) exception: &'a str,
-    /// Its place in the plan, by task name.
-    pub(crate) planned: Option<&'a Planned>,
+    /// The planned trial, found by the name of its task.
+    pub(crate) planned: Option<&'a PlannedTrial>,
 }
 
-/// Returns the trials that wait for a retry, and takes their places out of the plan of those to come.
+/// Returns the trials that wait for a retry, and removes them from the unstarted ones.
 ///
-/// Nothing is left of the attempt but the job's word that it ended with an exception, which is
-/// taken back when the next attempt starts.
-pub(crate) fn waiting<'a>(
-    seen: &'a JobSeen,
-    around: Around,
-    unstarted: &mut Vec<(usize, &'a Planned)>,
-) -> Vec<Retrying<'a>> {
-    let retries = seen.config.get().map_or(0, |config| config.retries);
-    let Some(result) = seen
+/// All that is left of the attempt is the job's statement that it ended with an exception, which Harbor
+/// removes when the next attempt starts.
+pub(crate) fn find_waiting_retries<'a>(
+    job: &'a JobSnapshot,
+    activity: JobActivity,
+    unstarted: &mut Vec<(usize, &'a PlannedTrial)>,
+) -> Vec<WaitingRetry<'a>> {
+    let retries = job.config.content().map_or(0, |config| config.retries);
+    let Some(result) = job
         .result
-        .get()
-        .filter(|_| around == Around::Alive && retries > 0)
+        .content()
+        .filter(|_| activity == JobActivity::Running && retries > 0)
     else {
         return Vec::new();
     };
-    let gone = |name: &str| !seen.trials.contains_key(OsStr::new(name));
+    let has_no_folder = |name: &str| !job.trials.contains_key(OsStr::new(name));
     let outcomes = result.outcomes.iter();
     let mut waiting = Vec::new();
     for (name, outcome) in outcomes {
@@ -49,18 +49,18 @@ pub(crate) fn waiting<'a>(
         else {
             continue;
         };
-        if !gone(name) {
+        if !has_no_folder(name) {
             continue;
         }
-        let place = unstarted
+        let index = unstarted
             .iter()
-            .position(|(_, planned)| is_of(name, &planned.task));
-        waiting.push(Retrying {
+            .position(|(_, planned)| is_trial_of(name, &planned.task));
+        waiting.push(WaitingRetry {
             name,
             exception,
-            planned: match place {
-                Some(place) => Some(unstarted.remove(place).1),
-                // It stands for some planned trial all the same.
+            planned: match index {
+                Some(index) => Some(unstarted.remove(index).1),
+                // It is some planned trial all the same.
                 None => unstarted.pop().and(None),
             },
         });
@@ -68,9 +68,9 @@ pub(crate) fn waiting<'a>(
     waiting
 }
 
-/// Tells whether a trial's name was made from a task's.
-fn is_of(trial: &str, task: &TaskRef) -> bool {
-    let cut: String = task.slug.chars().take(TASK_IN_NAME).collect();
+/// Whether a trial's name was derived from a task's.
+fn is_trial_of(trial: &str, task: &TaskRef) -> bool {
+    let cut: String = task.slug.chars().take(MAX_TASK_CHARS).collect();
     trial
         .rsplit_once("__")
         .is_some_and(|(name, _)| name == cut.trim_end_matches(['_', '-']))
@@ -81,16 +81,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trial_is_known_by_the_name_of_its_task() {
+    fn a_trial_is_matched_to_its_task_by_name() {
         let task = |slug: &str| TaskRef {
             slug: slug.into(),
             ..TaskRef::default()
         };
-        assert!(is_of("flaky-start__a1B2c3D", &task("flaky-start")));
-        assert!(is_of("two__parts__a1B2c3D", &task("two__parts")));
-        assert!(!is_of("flaky__a1B2c3D", &task("flaky-start")));
+        assert!(is_trial_of("flaky-start__a1B2c3D", &task("flaky-start")));
+        assert!(is_trial_of("two__parts__a1B2c3D", &task("two__parts")));
+        assert!(!is_trial_of("flaky__a1B2c3D", &task("flaky-start")));
         let long = "a-name-of-thirty-one-characters_-and-more";
-        assert!(is_of(
+        assert!(is_trial_of(
             "a-name-of-thirty-one-characters__a1B2c3D",
             &task(long)
         ));

@@ -1,7 +1,6 @@
-//! What events said, kept until it is looked at.
+//! Changes that events reported, kept until they are scanned.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,169 +10,146 @@ use tokio::time::Instant;
 
 use docksd_remote::ChangeDetection;
 
-/// Trials of one job beyond which all of it is looked at.
-const MOST_TRIALS: usize = 256;
+use crate::snapshot::job_part::JobPart;
 
-/// Which part of a job may have changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// Its own files and these of its folders.
-    Folders(BTreeSet<OsString>),
-    /// All of it.
-    Whole,
-}
-
-impl Part {
-    /// Returns both together.
-    pub(super) fn and(mut self, other: Part) -> Part {
-        self.join(other);
-        self
-    }
-
-    fn join(&mut self, other: Part) {
-        match (&mut *self, other) {
-            (Part::Folders(have), Part::Folders(more)) if have.len() < MOST_TRIALS => {
-                have.extend(more);
-            }
-            _ => *self = Part::Whole,
-        }
-    }
-}
-
-/// What is to be looked at.
+/// What has to be scanned or delivered.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Dirt {
-    /// Jobs by folder.
-    pub(crate) jobs: BTreeMap<PathBuf, Part>,
-    /// Events were lost, so anything may have changed.
+pub(crate) struct PendingChanges {
+    /// Changed parts of jobs, by folder.
+    pub(crate) jobs: BTreeMap<PathBuf, JobPart>,
+    /// Whether events were lost, so that anything may have changed.
     pub(crate) everything: bool,
-    /// Something that was looked at already is other than what was handed out.
-    told: bool,
+    /// Whether a job that was already scanned differs from what was delivered.
+    undelivered: bool,
 }
 
-impl Dirt {
+impl PendingChanges {
     fn is_empty(&self) -> bool {
-        self.jobs.is_empty() && !self.everything && !self.told
+        self.jobs.is_empty() && !self.everything && !self.undelivered
     }
 }
 
 #[derive(Debug, Default)]
-struct Content {
-    dirt: Dirt,
-    lost: Vec<PathBuf>,
-    following: ChangeDetection,
+struct QueueContent {
+    pending: PendingChanges,
+    lost_watches: Vec<PathBuf>,
+    change_detection: ChangeDetection,
     wake_at: Option<Instant>,
 }
 
-/// Joins the system's events, which come on a thread of their own, with the looks.
+/// Connects the system's events, which arrive on a thread of their own, with the scans.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
-    content: Mutex<Content>,
-    filled: Notify,
+pub(crate) struct ChangeQueue {
+    content: Mutex<QueueContent>,
+    changed: Notify,
 }
 
-impl Inbox {
-    fn content(&self) -> MutexGuard<'_, Content> {
-        // Only ever changed by single calls, so a panic elsewhere left it sound.
+impl ChangeQueue {
+    fn content(&self) -> MutexGuard<'_, QueueContent> {
+        // It is only changed by single calls, so it is consistent even after a panic elsewhere.
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a job may have changed.
-    pub(crate) fn put(&self, job: &Path, part: Part) {
+    /// Records that a job may have changed.
+    pub(crate) fn record_job(&self, job: &Path, part: JobPart) {
         {
             let mut content = self.content();
-            match content.dirt.jobs.get_mut(job) {
-                Some(have) => have.join(part),
-                None => drop(content.dirt.jobs.insert(job.to_owned(), part)),
+            match content.pending.jobs.get_mut(job) {
+                Some(known) => known.merge(part),
+                None => drop(content.pending.jobs.insert(job.to_owned(), part)),
             }
         }
-        self.filled.notify_one();
+        self.changed.notify_one();
     }
 
-    /// Notes that anything may have changed.
-    pub(crate) fn put_all(&self) {
-        self.content().dirt.everything = true;
-        self.filled.notify_one();
+    /// Records that anything may have changed.
+    pub(crate) fn record_everything(&self) {
+        self.content().pending.everything = true;
+        self.changed.notify_one();
     }
 
-    /// Notes that what was looked at is other than what was handed out.
-    pub(crate) fn put_told(&self) {
-        self.content().dirt.told = true;
-        self.filled.notify_one();
+    /// Records that a scanned job differs from what was delivered.
+    pub(crate) fn mark_undelivered(&self) {
+        self.content().pending.undelivered = true;
+        self.changed.notify_one();
     }
 
-    /// Has everything that was looked at told again after a while.
-    pub(crate) fn wake_in(&self, wait: Option<Duration>) {
+    /// Ends the next wait after this time, if nothing else does.
+    pub(crate) fn wake_after(&self, wait: Option<Duration>) {
         self.content().wake_at = wait.map(|wait| Instant::now() + wait);
     }
 
-    /// Notes that a folder is gone or elsewhere, and its watch with it.
-    pub(crate) fn put_lost(&self, folder: &Path) {
-        self.content().lost.push(folder.to_owned());
+    /// Records that a folder was removed or moved, and its watch with it.
+    pub(crate) fn record_lost_watch(&self, folder: &Path) {
+        self.content().lost_watches.push(folder.to_owned());
     }
 
-    /// Waits until there is something to look at.
-    pub(crate) async fn filled(&self) {
+    /// Waits until something has to be scanned or delivered.
+    pub(crate) async fn wait_until_pending(&self) {
         loop {
             let wake_at = {
                 let mut content = self.content();
                 if content.wake_at.is_some_and(|at| at <= Instant::now()) {
                     content.wake_at = None;
-                    content.dirt.told = true;
+                    content.pending.undelivered = true;
                 }
-                if !content.dirt.is_empty() {
+                if !content.pending.is_empty() {
                     return;
                 }
                 content.wake_at
             };
-            let filled = self.filled.notified();
+            let changed = self.changed.notified();
             match wake_at {
-                Some(at) => drop(tokio::time::timeout_at(at, filled).await),
-                None => filled.await,
+                Some(at) => drop(tokio::time::timeout_at(at, changed).await),
+                None => changed.await,
             }
         }
     }
 
-    /// Takes what is to be looked at.
-    pub(crate) fn take(&self) -> Dirt {
-        std::mem::take(&mut self.content().dirt)
+    /// Removes and returns what has to be scanned.
+    pub(crate) fn take(&self) -> PendingChanges {
+        std::mem::take(&mut self.content().pending)
     }
 
-    /// Takes the folders whose watches are lost.
-    pub(super) fn take_lost(&self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.content().lost)
+    /// Removes and returns the folders whose watches are lost.
+    pub(crate) fn take_lost_watches(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.content().lost_watches)
     }
 
-    /// Returns how changes are learned.
+    /// Returns how changes are noticed.
     pub(crate) fn change_detection(&self) -> ChangeDetection {
-        self.content().following.clone()
+        self.content().change_detection.clone()
     }
 
-    /// Sets how changes are learned.
-    pub(crate) fn set_following(&self, following: ChangeDetection) {
-        self.content().following = following;
+    /// Sets how changes are noticed.
+    pub(crate) fn set_change_detection(&self, change_detection: ChangeDetection) {
+        self.content().change_detection = change_detection;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+
     use super::*;
 
-    fn folders(names: &[&str]) -> Part {
-        Part::Folders(names.iter().map(OsString::from).collect())
+    fn folders(names: &[&str]) -> JobPart {
+        let names: BTreeSet<OsString> = names.iter().map(OsString::from).collect();
+        JobPart::Folders(names)
     }
 
     #[tokio::test]
-    async fn what_is_said_of_a_job_is_joined_until_it_is_taken() {
-        let inbox = Inbox::default();
-        inbox.put(Path::new("a"), folders(&["x"]));
-        inbox.put(Path::new("a"), folders(&["y"]));
-        inbox.put(Path::new("b"), folders(&["z"]));
-        inbox.put(Path::new("b"), Part::Whole);
-        inbox.filled().await;
-        let dirt = inbox.take();
-        assert_eq!(dirt.jobs[Path::new("a")], folders(&["x", "y"]));
-        assert_eq!(dirt.jobs[Path::new("b")], Part::Whole);
-        assert!(inbox.take().is_empty());
+    async fn changes_of_a_job_are_merged_until_they_are_taken() {
+        let queue = ChangeQueue::default();
+        queue.record_job(Path::new("a"), folders(&["x"]));
+        queue.record_job(Path::new("a"), folders(&["y"]));
+        queue.record_job(Path::new("b"), folders(&["z"]));
+        queue.record_job(Path::new("b"), JobPart::Whole);
+        queue.wait_until_pending().await;
+        let pending = queue.take();
+        assert_eq!(pending.jobs[Path::new("a")], folders(&["x", "y"]));
+        assert_eq!(pending.jobs[Path::new("b")], JobPart::Whole);
+        assert!(queue.take().is_empty());
     }
 }

@@ -1,8 +1,8 @@
-//! Following a directory by file events, so that a change is seen when it happens.
+//! Following directories by file events, so that a change is noticed when it happens.
 //!
-//! Events only say where to look; what is told always comes from a look at the
-//! files. What no event showed (a limit reached, a file system of another
-//! machine, a full queue) is found by the rescans that go on all the same.
+//! Events only say what to scan; what is published always comes from a scan of the files. Changes for
+//! which there is no event (a limit is reached, another machine wrote to the file system, a queue is
+//! full) are found by rescans, which run regardless.
 
 mod change_queue;
 mod event_filter;
@@ -12,65 +12,65 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use docksd_remote::ChangeDetection;
 use notify::{Event, RecommendedWatcher};
 
-use docksd_remote::ChangeDetection;
-
-use crate::snapshot::jobs_directory::Root;
-use crate::snapshot::scan::Index;
-pub(super) use change_queue::{Inbox, Part};
-pub(super) use watches::Wanted;
-use watches::{Standing, Watches};
+use crate::disk::shared_file_system::is_on_shared_file_system;
+use crate::snapshot::jobs_directory::JobsDirectory;
+use crate::snapshot::scan::Snapshot;
+pub(crate) use change_queue::ChangeQueue;
+use watches::{WatchCoverage, Watches};
 
 /// The watchers of all directories.
 #[derive(Debug)]
-pub(super) struct Followers {
-    inbox: Arc<Inbox>,
-    of: BTreeMap<PathBuf, Result<Follower, String>>,
+pub(crate) struct DirectoryWatchers {
+    queue: Arc<ChangeQueue>,
+    by_directory: BTreeMap<PathBuf, Result<DirectoryWatcher, String>>,
 }
 
-impl Followers {
-    /// Starts without any.
-    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
+impl DirectoryWatchers {
+    /// Creates no watchers yet.
+    pub(crate) fn new(queue: Arc<ChangeQueue>) -> Self {
         Self {
-            inbox,
-            of: BTreeMap::new(),
+            queue,
+            by_directory: BTreeMap::new(),
         }
     }
 
-    /// Begins to follow the directories that are there and are not followed yet.
-    pub(super) fn start(&mut self, index: &Index) {
-        let wanted = |dir: &PathBuf| index.roots.iter().any(|root| root.dir == *dir);
-        self.of.retain(|dir, _| wanted(dir));
-        for root in index.roots.iter().filter(|root| root.is_there()) {
-            let before = self.of.remove(&root.dir);
-            let follower = match before {
-                Some(Ok(follower)) => Ok(follower),
-                other => self.begin(root, index, other.and_then(Result::err)),
+    /// Starts watchers of the reachable directories that have none.
+    pub(crate) fn start(&mut self, snapshot: &Snapshot) {
+        let directories = &snapshot.directories;
+        let is_configured = |path: &PathBuf| directories.iter().any(|known| known.path == *path);
+        self.by_directory.retain(|path, _| is_configured(path));
+        for directory in directories.iter().filter(|known| known.is_reachable()) {
+            let before = self.by_directory.remove(&directory.path);
+            let watcher = match before {
+                Some(Ok(watcher)) => Ok(watcher),
+                other => self.start_one(directory, snapshot, other.and_then(Result::err)),
             };
-            self.of.insert(root.dir.clone(), follower);
+            self.by_directory.insert(directory.path.clone(), watcher);
         }
-        self.tell(index);
+        self.report(snapshot);
     }
 
-    fn begin(
+    fn start_one(
         &self,
-        root: &Root,
-        index: &Index,
-        before: Option<String>,
-    ) -> Result<Follower, String> {
-        let started = Follower::start(&root.dir, &self.inbox);
-        match started {
-            Ok(mut follower) => {
-                let jobs = index.jobs.keys().filter(|folder| root.holds(folder));
-                follower.keep(index, jobs, &[]);
-                // What happened before the watches were there.
-                self.inbox.put_all();
-                Ok(follower)
+        directory: &JobsDirectory,
+        snapshot: &Snapshot,
+        earlier_failure: Option<String>,
+    ) -> Result<DirectoryWatcher, String> {
+        match DirectoryWatcher::start(&directory.path, &self.queue) {
+            Ok(mut watcher) => {
+                let jobs = snapshot.jobs.keys();
+                let jobs = jobs.filter(|folder| directory.contains(folder));
+                watcher.update(snapshot, jobs, &[]);
+                // Anything may have changed before the watches were in place.
+                self.queue.record_everything();
+                Ok(watcher)
             }
             Err(why) => {
-                let dir = root.dir.display();
-                if before.as_ref() != Some(&why) {
+                let dir = directory.path.display();
+                if earlier_failure.as_ref() != Some(&why) {
                     tracing::warn!(%dir, why, "cannot follow {dir}; it is rescanned instead");
                 }
                 Err(why)
@@ -78,123 +78,133 @@ impl Followers {
         }
     }
 
-    /// Brings the watches in line with what was just seen of some jobs.
-    pub(super) fn keep<'a>(&mut self, index: &Index, names: impl Iterator<Item = &'a PathBuf>) {
-        let names: Vec<&PathBuf> = names.collect();
-        let lost = self.inbox.take_lost();
-        for root in &index.roots {
-            if let Some(Ok(follower)) = self.of.get_mut(&root.dir) {
-                let names = names.iter().copied().filter(|name| root.holds(name));
-                follower.keep(index, names, &lost);
+    /// Updates the watches of jobs that were just scanned.
+    pub(crate) fn update<'a>(
+        &mut self,
+        snapshot: &Snapshot,
+        folders: impl Iterator<Item = &'a PathBuf>,
+    ) {
+        let folders: Vec<&PathBuf> = folders.collect();
+        let lost = self.queue.take_lost_watches();
+        for directory in &snapshot.directories {
+            if let Some(Ok(watcher)) = self.by_directory.get_mut(&directory.path) {
+                let folders = folders.iter().copied();
+                let folders = folders.filter(|folder| directory.contains(folder));
+                watcher.update(snapshot, folders, &lost);
             }
         }
-        self.tell(index);
+        self.report(snapshot);
     }
 
-    /// Drops the watches of jobs that are no more.
-    pub(super) fn retain(&mut self, is_there: impl Fn(&Path) -> bool) {
-        for follower in self.of.values_mut().flatten() {
-            follower.watches.retain(&is_there);
+    /// Removes the watches of jobs that no longer exist.
+    pub(crate) fn retain(&mut self, exists: impl Fn(&Path) -> bool) {
+        for watcher in self.by_directory.values_mut().flatten() {
+            watcher.watches.retain(&exists);
         }
     }
 
-    fn tell(&self, index: &Index) {
+    /// Reports how changes are noticed.
+    fn report(&self, snapshot: &Snapshot) {
         let mut folders = 0;
-        for root in &index.roots {
-            let rescans = |why: String| {
-                self.inbox
-                    .set_following(ChangeDetection::Rescans { reason: why })
+        for directory in &snapshot.directories {
+            let rescans = |reason: String| {
+                self.queue
+                    .set_change_detection(ChangeDetection::Rescans { reason });
             };
-            if !root.is_there() {
-                return rescans(format!("{} is out of reach", root.given.display()));
+            if !directory.is_reachable() {
+                let path = directory.configured_path.display();
+                return rescans(format!("{path} cannot be reached"));
             }
-            match self.of.get(&root.dir).map(Result::as_ref) {
-                Some(Ok(follower)) => match follower.lacks() {
-                    None => folders += follower.watches.count(),
+            match self.by_directory.get(&directory.path).map(Result::as_ref) {
+                Some(Ok(watcher)) => match watcher.missing_coverage() {
+                    None => folders += watcher.watches.count(),
                     Some(why) => return rescans(why),
                 },
                 Some(Err(why)) => return rescans(why.clone()),
                 None => return,
             }
         }
-        self.inbox
-            .set_following(ChangeDetection::Events { folders });
+        self.queue
+            .set_change_detection(ChangeDetection::Events { folders });
     }
 }
 
 /// The watcher of one directory.
 #[derive(Debug)]
-struct Follower {
-    inbox: Arc<Inbox>,
+struct DirectoryWatcher {
+    queue: Arc<ChangeQueue>,
     watches: Watches<RecommendedWatcher>,
 }
 
-impl Follower {
-    /// Begins to follow; `Err` says for people why it cannot.
-    fn start(dir: &Path, inbox: &Arc<Inbox>) -> Result<Self, String> {
-        if crate::snapshot::processes::is_shared(dir) {
+impl DirectoryWatcher {
+    /// Starts watching; `Err` says for people why that is not possible.
+    fn start(dir: &Path, queue: &Arc<ChangeQueue>) -> Result<Self, String> {
+        if is_on_shared_file_system(dir) {
             return Err("the directory is on a network or shared file system".to_owned());
         }
-        let (root, to) = (dir.to_owned(), Arc::clone(inbox));
-        let hear = move |heard: notify::Result<Event>| match heard {
-            Ok(event) => event_filter::sort(&root, &event, &to),
-            Err(_) => to.put_all(),
+        let (root, target) = (dir.to_owned(), Arc::clone(queue));
+        let on_event = move |received: notify::Result<Event>| match received {
+            Ok(event) => event_filter::record_event(&root, &event, &target),
+            Err(_) => target.record_everything(),
         };
-        let watcher = notify::recommended_watcher(hear).map_err(|error| in_words(&error))?;
+        let watcher =
+            notify::recommended_watcher(on_event).map_err(|error| describe_failure(&error))?;
         let mut watches = Watches::new(dir, watcher);
-        watches.watch_root().map_err(|error| in_words(&error))?;
+        watches
+            .watch_root()
+            .map_err(|error| describe_failure(&error))?;
         Ok(Self {
-            inbox: Arc::clone(inbox),
+            queue: Arc::clone(queue),
             watches,
         })
     }
 
-    /// Brings the watches in line; those of `lost` folders went with them.
+    /// Updates the watches of jobs; those of `lost` folders are already gone.
     ///
-    /// What is watched only from now on may have changed since it was looked at, and so is
-    /// looked at once more.
-    fn keep<'a>(
+    /// What was not watched until now may have changed since it was scanned, and is scanned again.
+    fn update<'a>(
         &mut self,
-        index: &Index,
-        names: impl Iterator<Item = &'a PathBuf>,
+        snapshot: &Snapshot,
+        folders: impl Iterator<Item = &'a PathBuf>,
         lost: &[PathBuf],
     ) {
-        self.watches.forget(lost);
+        self.watches.forget_lost(lost);
         if let Err(error) = self.watches.watch_root() {
             tracing::debug!(%error, "could not watch a jobs directory");
         }
-        for name in names {
-            let wanted = index.jobs.get(name).map(|job| job.watched());
-            if let Some(part) = self.watches.keep(name, wanted) {
-                self.inbox.put(name, part);
+        for folder in folders {
+            let targets = snapshot.jobs.get(folder).map(|job| job.watch_targets());
+            if let Some(part) = self.watches.update_job(folder, targets) {
+                self.queue.record_job(folder, part);
             }
         }
     }
 
-    /// Returns why events alone do not tell everything.
-    fn lacks(&self) -> Option<String> {
-        match self.watches.standing() {
-            Standing::Whole => None,
-            Standing::Lacking => Some(format!(
+    /// Returns why events do not report every change.
+    fn missing_coverage(&self) -> Option<String> {
+        match self.watches.coverage() {
+            WatchCoverage::Complete => None,
+            WatchCoverage::Partial => Some(format!(
                 "the system's limit of watched folders is reached at {} \
                  (fs.inotify.max_user_watches)",
                 self.watches.count()
             )),
-            Standing::Rootless => Some("the directory itself cannot be watched".to_owned()),
+            WatchCoverage::NoDirectory => Some("the directory itself cannot be watched".to_owned()),
         }
     }
 }
 
-fn in_words(error: &notify::Error) -> String {
+/// Describes for people why the system does not report file events.
+fn describe_failure(error: &notify::Error) -> String {
     match &error.kind {
         notify::ErrorKind::MaxFilesWatch => {
             "the system's limit of watched folders is reached (fs.inotify.max_user_watches)"
                 .to_owned()
         }
-        // What inotify says when too many programs use it.
+        // EMFILE: too many programs use inotify.
         notify::ErrorKind::Io(io) if io.raw_os_error() == Some(24) => {
             "the system's limit of watchers is reached (fs.inotify.max_user_instances)".to_owned()
         }
-        _ => format!("the system gives no file events: {error}"),
+        _ => format!("the system does not report file events: {error}"),
     }
 }

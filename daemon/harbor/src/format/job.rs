@@ -1,12 +1,14 @@
-//! What is read from a job's own JSON files.
+//! The JSON files of a job.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
 use crate::format::json::{self, Object, Value};
-use crate::format::times::{Utc, Written};
-use crate::format::trial::{AgentKey, TaskRef, TrialResult};
+use crate::format::task::{AgentKey, TaskRef};
+use crate::format::trial::TrialResult;
+use crate::format::written_time::WrittenTime;
+use crate::utc::Utc;
 
 /// `result.json` of a job.
 #[derive(Debug, Default)]
@@ -14,16 +16,16 @@ pub(crate) struct JobResult {
     /// UUID of the job.
     pub(crate) id: Option<String>,
     /// `started_at`.
-    pub(crate) started: Option<Written>,
+    pub(crate) started: Option<WrittenTime>,
     /// `updated_at`.
-    pub(crate) updated: Option<Written>,
-    /// `finished_at`; set only when every trial ended.
-    pub(crate) finished: Option<Written>,
+    pub(crate) updated: Option<WrittenTime>,
+    /// `finished_at`; written only once every trial has ended.
+    pub(crate) finished: Option<WrittenTime>,
     /// Harbor's own counters.
-    pub(crate) counts: Counts,
-    /// `stats.evals`, handed on unchanged.
+    pub(crate) counts: HarborCounters,
+    /// `stats.evals`, passed on unchanged.
     pub(crate) evals: Option<Box<RawValue>>,
-    /// Metrics of each eval: its name, then name and value of each metric.
+    /// Metrics of each eval: its name, and the name and value of each metric.
     pub(crate) metrics: Vec<(String, Vec<(String, f64)>)>,
     /// Input tokens, cached ones included.
     pub(crate) input_tokens: Option<u64>,
@@ -33,64 +35,64 @@ pub(crate) struct JobResult {
     pub(crate) output_tokens: Option<u64>,
     /// Cost in US dollars.
     pub(crate) cost_usd: Option<f64>,
-    /// What the job says of each trial by name: its outcome, while the trial's own result is torn.
-    pub(crate) outcomes: BTreeMap<String, Outcome>,
+    /// What the job's result says about each trial, by name; used while the trial's own result is torn.
+    pub(crate) outcomes: BTreeMap<String, StatedOutcome>,
     /// Trial results that older releases embedded, by trial name.
     pub(crate) embedded: BTreeMap<String, TrialResult>,
 }
 
 /// Harbor's own counters, exactly as written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Counts {
+pub(crate) struct HarborCounters {
     /// Planned trials.
     pub(crate) n_total_trials: Option<u64>,
-    /// Ended trials, errored and cancelled ones included.
+    /// Ended trials, including errored and cancelled ones.
     pub(crate) n_completed_trials: Option<u64>,
-    /// Trials with an exception, cancelled ones included.
+    /// Trials with an exception, including cancelled ones.
     pub(crate) n_errored_trials: Option<u64>,
     /// Trials under way.
     pub(crate) n_running_trials: Option<u64>,
     /// Trials that did not start.
     pub(crate) n_pending_trials: Option<u64>,
-    /// Trials that were cancelled.
+    /// Cancelled trials.
     pub(crate) n_cancelled_trials: Option<u64>,
-    /// Attempts that were thrown away and run again.
+    /// Discarded attempts that were retried.
     pub(crate) n_retries: Option<u64>,
 }
 
-/// What a job's result says of one trial.
+/// What a job's result says about one trial.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Outcome {
+pub(crate) struct StatedOutcome {
     /// Its rewards by key.
     pub(crate) rewards: Vec<(String, f64)>,
-    /// Type of its exception.
+    /// The type of its exception.
     pub(crate) exception: Option<String>,
 }
 
 impl JobResult {
-    /// Reads the file; `None` when it is not one complete object.
+    /// Parses the file; `None` unless it is one complete object.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         let top = value.object();
-        // Older releases had the counters under `status`.
+        // Older releases wrote the counters under `status`.
         let stats = match top.get("stats") {
             Some(stats) => stats.object(),
             None => top.object("status"),
         };
-        let written = |key| top.text(key).and_then(|t| Written::parse(&t));
+        let written = |key| top.text(key).and_then(|t| WrittenTime::parse(&t));
         let evals = stats.get("evals").filter(|v| v.is_object());
         let mut result = Self {
             id: top.text("id"),
             started: written("started_at"),
             updated: written("updated_at"),
             finished: written("finished_at"),
-            counts: Counts::read(&top, &stats),
+            counts: HarborCounters::read(&top, &stats),
             evals: evals.map(Value::raw),
             input_tokens: stats.count("n_input_tokens"),
             cache_tokens: stats.count("n_cache_tokens"),
             output_tokens: stats.count("n_output_tokens"),
             cost_usd: stats.number("cost_usd"),
-            embedded: embedded(&top),
+            embedded: read_embedded(&top),
             ..Self::default()
         };
         for (name, eval) in evals.map(Value::object).unwrap_or_default().members() {
@@ -126,15 +128,15 @@ impl JobResult {
     }
 }
 
-fn embedded(top: &Object<'_>) -> BTreeMap<String, TrialResult> {
+fn read_embedded(top: &Object<'_>) -> BTreeMap<String, TrialResult> {
     let results = top.items("trial_results").into_iter().map(Value::object);
     results
         .filter_map(|result| Some((result.text("trial_name")?, TrialResult::read(&result))))
         .collect()
 }
 
-impl Counts {
-    /// Reads the counters; older files have fewer, under shorter names.
+impl HarborCounters {
+    /// Reads the counters; older files have fewer of them, under shorter names.
     fn read(top: &Object<'_>, stats: &Object<'_>) -> Self {
         Self {
             n_total_trials: top.count("n_total_trials"),
@@ -152,34 +154,34 @@ impl Counts {
     }
 }
 
-/// `config.json` of a job; fields that equal Harbor's default are not in it.
+/// `config.json` of a job; it omits fields that equal Harbor's default.
 #[derive(Debug, Default)]
 pub(crate) struct JobConfig {
     /// Names of the datasets, or their folders.
     pub(crate) datasets: Vec<String>,
-    /// Where the first dataset lies.
+    /// Location of the first dataset.
     pub(crate) dataset_uri: Option<String>,
     /// Attempts per task and agent.
     pub(crate) attempts: Option<u64>,
-    /// Trials at once.
-    pub(crate) concurrent: Option<u64>,
-    /// Where agents run: `docker` unless it says otherwise, or an import path.
+    /// Number of trials that run at once.
+    pub(crate) concurrent_trials: Option<u64>,
+    /// Where agents run: `docker` by default, or an import path.
     pub(crate) environment: String,
-    /// How often a trial that failed is run again.
+    /// How often a failed trial is retried.
     pub(crate) retries: u64,
-    /// Whether this is the configuration of a lone trial, which lies in a folder of its own too.
+    /// Whether this is the configuration of a lone trial, which also has a folder of its own.
     pub(crate) is_trial: bool,
 }
 
 impl JobConfig {
-    /// Reads the file; `None` when it is not one complete object.
+    /// Parses the file; `None` unless it is one complete object.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         let top = value.object();
         let mut config = Self {
             attempts: top.count("n_attempts").or(Some(1)),
-            concurrent: top.count("n_concurrent_trials"),
-            environment: environment(&top),
+            concurrent_trials: top.count("n_concurrent_trials"),
+            environment: read_environment(&top),
             retries: top.object("retry").count("max_retries").unwrap_or(0),
             is_trial: top.get("trial_name").is_some(),
             ..Self::default()
@@ -187,19 +189,19 @@ impl JobConfig {
         for dataset in top.items("datasets") {
             let dataset = dataset.object();
             let name = dataset.text("name").or_else(|| dataset.text("path"));
-            let place = dataset.text("path").or_else(|| {
+            let uri = dataset.text("path").or_else(|| {
                 let name = dataset.text("name")?;
                 let version = dataset.text("version").or_else(|| dataset.text("ref"));
                 Some(version.map_or_else(|| name.clone(), |v| format!("{name}@{v}")))
             });
             config.datasets.extend(name);
-            config.dataset_uri = config.dataset_uri.or(place);
+            config.dataset_uri = config.dataset_uri.or(uri);
         }
         Some(config)
     }
 }
 
-fn environment(top: &Object<'_>) -> String {
+fn read_environment(top: &Object<'_>) -> String {
     let environment = top.object("environment");
     environment
         .text("type")
@@ -207,20 +209,20 @@ fn environment(top: &Object<'_>) -> String {
         .unwrap_or_else(|| "docker".to_owned())
 }
 
-/// `lock.json` of a job: the only place that says which trials are to come.
+/// `lock.json` of a job: the only file that lists planned trials.
 #[derive(Debug, Default)]
 pub(crate) struct JobLock {
     /// When the job was first started.
     pub(crate) created: Option<Utc>,
     /// Release of Harbor.
     pub(crate) harbor_version: Option<String>,
-    /// Every planned trial, in start order, without its name.
-    pub(crate) plan: Vec<Planned>,
+    /// Every planned trial, in the order of starting, without its name.
+    pub(crate) plan: Vec<PlannedTrial>,
 }
 
-/// One planned trial.
+/// A planned trial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedTrial {
     /// Its task.
     pub(crate) task: TaskRef,
     /// Its agent.
@@ -228,19 +230,21 @@ pub(crate) struct Planned {
 }
 
 impl JobLock {
-    /// Reads the file; `None` when it is not one complete object.
+    /// Parses the file; `None` unless it is one complete object.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = json::parse(text).filter(|v| v.is_object())?;
         let top = value.object();
         let plan = top.items("trials").into_iter().map(|trial| {
             let trial = trial.object();
-            Planned {
+            PlannedTrial {
                 task: TaskRef::read(&trial.object("task")),
                 agent: AgentKey::read(&trial.object("agent")),
             }
         });
         Some(Self {
-            created: top.text("created_at").and_then(|t| Written::utc(&t)),
+            created: top
+                .text("created_at")
+                .and_then(|t| WrittenTime::parse_utc(&t)),
             harbor_version: top.object("harbor").text("version"),
             plan: plan.collect(),
         })
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_harbor_leaves_out_is_its_default() {
+    fn fields_that_harbor_leaves_out_have_its_default() {
         let config =
             JobConfig::parse(r#"{"job_name":"x","datasets":[{"name":"d","version":"2"}]}"#)
                 .unwrap();

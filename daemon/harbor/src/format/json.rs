@@ -1,7 +1,7 @@
-//! Reading JSON that may hold anything: a wrong type costs that field, never the file.
+//! Lenient JSON: a value of the wrong type costs that field, never the file.
 //!
-//! One level is read at a time and values stay text until someone asks, so
-//! large parts that nobody asks for (tracebacks, rollouts) are only skipped over.
+//! One level is parsed at a time, and values stay text until they are requested, so that large parts
+//! that are not needed (tracebacks, rollouts) are only skipped over.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,15 +11,15 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// One JSON value, not read yet.
+/// A JSON value that is not parsed yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Value<'a>(&'a RawValue);
 
-/// The members of one JSON object; of a repeated key the last one counts.
+/// The members of a JSON object; of a repeated key the last one counts.
 #[derive(Debug, Default)]
 pub(crate) struct Object<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
-/// Reads a whole file; `None` when it is not complete JSON.
+/// Parses a whole file; `None` if it is not complete JSON.
 pub(crate) fn parse(text: &str) -> Option<Value<'_>> {
     let text = text.trim_start_matches('\u{feff}').trim();
     serde_json::from_str::<&RawValue>(text).ok().map(Value)
@@ -31,7 +31,7 @@ impl<'a> Value<'a> {
         serde_json::from_str(self.0.get()).unwrap_or_default()
     }
 
-    /// Tells whether this is an object.
+    /// Whether this is an object.
     pub(crate) fn is_object(self) -> bool {
         self.0.get().starts_with('{')
     }
@@ -43,7 +43,7 @@ impl<'a> Value<'a> {
             .unwrap_or_default()
     }
 
-    /// Returns a string that is not empty.
+    /// Returns a string unless it is empty.
     pub(crate) fn text(self) -> Option<String> {
         let text: String = serde_json::from_str(self.0.get()).ok()?;
         (!text.is_empty()).then_some(text)
@@ -55,25 +55,25 @@ impl<'a> Value<'a> {
         number.is_finite().then_some(number)
     }
 
-    /// Returns a whole number that is not negative.
+    /// Returns a non-negative whole number.
     pub(crate) fn count(self) -> Option<u64> {
         if let Ok(count) = serde_json::from_str::<u64>(self.0.get()) {
             return Some(count);
         }
-        /// Above this a float no longer holds every whole number.
+        /// Above this a float no longer represents every whole number.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         let number = self.number()?;
         ((0.0..=EXACT).contains(&number) && number.fract() == 0.0).then_some(number as u64)
     }
 
-    /// Returns the text to hand on unchanged.
+    /// Returns the unchanged text.
     pub(crate) fn raw(self) -> Box<RawValue> {
         self.0.to_owned()
     }
 }
 
 impl<'a> Object<'a> {
-    /// Returns a member that is there and not null.
+    /// Returns a member that exists and is not null.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
         self.0
             .get(key)
@@ -106,7 +106,7 @@ impl<'a> Object<'a> {
         self.get(key).and_then(Value::count)
     }
 
-    /// Goes through all members, by key.
+    /// Iterates over all members, by key.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, Value<'a>)> {
         self.0.iter().map(|(key, raw)| (key.as_ref(), Value(raw)))
     }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn nesting_without_end_is_no_danger() {
+    fn deep_nesting_does_no_harm() {
         let deep = format!(
             "{{\"x\":{}{},\"y\":1}}",
             "[".repeat(200_000),

@@ -1,6 +1,8 @@
-//! What the files that Harbor writes contain.
+//! The content of the files that Harbor writes.
 
 pub(crate) mod job;
 pub(crate) mod json;
-pub(crate) mod times;
+pub(crate) mod task;
 pub(crate) mod trial;
+pub(crate) mod usage;
+pub(crate) mod written_time;

@@ -1,25 +1,28 @@
-//! Files of a trial or a job, as they are listed.
+//! The artifacts of a trial or a job.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::snapshot::trial_artifacts::{Artifact, Kind};
-use crate::snapshot::trial_files::file_uri;
+use crate::disk::file_uri::file_uri;
+use crate::snapshot::artifact::{Artifact, ArtifactKind};
 
-/// One file.
+/// One artifact.
 #[derive(Debug, Serialize)]
 pub(super) struct ArtifactFile<'a> {
-    r#type: Kind,
+    r#type: ArtifactKind,
     uri: String,
-    /// Below the folder of the trial or the job.
+    /// Its path, relative to the folder of the trial or the job.
     path: &'a str,
     size_bytes: Option<u64>,
 }
 
-/// Lists files that lie below a folder; names that are no UTF-8 were left out before.
-pub(super) fn list<'a>(folder: &Path, files: &'a [Artifact]) -> Vec<ArtifactFile<'a>> {
-    let told = |file: &'a Artifact| {
+/// Lists artifacts below `folder`; names that are not UTF-8 were already left out.
+pub(super) fn list_artifacts<'a>(
+    folder: &Path,
+    artifacts: &'a [Artifact],
+) -> Vec<ArtifactFile<'a>> {
+    let to_object = |file: &'a Artifact| {
         Some(ArtifactFile {
             r#type: file.kind,
             uri: file_uri(&file.path),
@@ -27,5 +30,5 @@ pub(super) fn list<'a>(folder: &Path, files: &'a [Artifact]) -> Vec<ArtifactFile
             size_bytes: file.size_bytes,
         })
     };
-    files.iter().filter_map(told).collect()
+    artifacts.iter().filter_map(to_object).collect()
 }

@@ -1,22 +1,22 @@
-//! Figures of a job: per agent, model and dataset, and how long things took.
+//! The figures of a job: per agent, model and dataset, and how long things took.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::derive::group_figures::{Figures, GroupKey, Member, figures};
-use crate::derive::job_state::Tally;
+use crate::derive::group_figures::{Figures, GroupKey, GroupMember, compute_figures};
 use crate::derive::job_view::{JobView, TrialView};
-use crate::derive::trial_state::State;
-use crate::format::trial::{AgentKey, TaskRef, last_part};
+use crate::derive::trial_counts::TrialCounts;
+use crate::derive::trial_state::TrialState;
+use crate::format::task::{AgentKey, TaskRef, last_part};
 
 /// Figures of the trials of one agent with one model on one dataset.
 #[derive(Debug, Serialize)]
-pub(super) struct Group {
+pub(super) struct GroupFigures {
     agent: String,
     model: Option<String>,
     dataset: String,
-    trials: Tally,
+    trials: TrialCounts,
     errors: BTreeMap<String, u64>,
     mean_reward: Option<f64>,
     mean_rewards: BTreeMap<String, f64>,
@@ -37,66 +37,72 @@ pub(super) struct Durations {
 }
 
 /// Computes the figures of all groups.
-pub(super) fn groups(view: &JobView<'_>) -> Vec<Group> {
-    let mut members: BTreeMap<GroupKey, Vec<Member<'_>>> = BTreeMap::new();
-    let nothing = State::default();
+pub(super) fn group_figures(view: &JobView<'_>) -> Vec<GroupFigures> {
+    let mut members: BTreeMap<GroupKey, Vec<GroupMember<'_>>> = BTreeMap::new();
+    let pending = TrialState::default();
     for trial in &view.trials {
-        let member = Member {
+        let member = GroupMember {
             state: &trial.state,
             result: trial.result,
         };
-        members.entry(key_of(view, trial)).or_default().push(member);
+        members
+            .entry(group_key(view, trial))
+            .or_default()
+            .push(member);
     }
     for (_, planned) in &view.unstarted {
-        let key = planned_key(view, &planned.agent, &planned.task);
-        let member = Member {
-            state: &nothing,
+        let key = expected_key(view, &planned.agent, &planned.task);
+        let member = GroupMember {
+            state: &pending,
             result: None,
         };
         members.entry(key).or_default().push(member);
     }
-    let told = members
+    let groups = members
         .into_iter()
-        .map(|(key, members)| Group::of(key, figures(&members)));
-    told.collect()
+        .map(|(key, members)| GroupFigures::from_figures(key, compute_figures(&members)));
+    groups.collect()
 }
 
-/// Harbor's key where there is a result; before, what it will be as far as that can be told.
-fn key_of(view: &JobView<'_>, trial: &TrialView<'_>) -> GroupKey {
+/// Returns Harbor's key if there is a result; before that, the key that is expected.
+fn group_key(view: &JobView<'_>, trial: &TrialView<'_>) -> GroupKey {
     match trial.result {
         Some(result) => GroupKey::new(
             result
                 .agent_name
                 .clone()
-                .unwrap_or_else(|| view.labels.name(&trial.agent)),
+                .unwrap_or_else(|| view.agent_names.name(&trial.agent)),
             result.agent_model_name.clone(),
             result.source.as_deref(),
         ),
         None => {
-            let nowhere = TaskRef::default();
-            let task = trial.seen.setup().map_or(&nowhere, |config| &config.task);
-            planned_key(view, &trial.agent, task)
+            let unknown = TaskRef::default();
+            let task = trial
+                .snapshot
+                .config()
+                .map_or(&unknown, |config| &config.task);
+            expected_key(view, &trial.agent, task)
         }
     }
 }
 
-fn planned_key(view: &JobView<'_>, agent: &AgentKey, task: &TaskRef) -> GroupKey {
-    let model = view.labels.model(agent);
+fn expected_key(view: &JobView<'_>, agent: &AgentKey, task: &TaskRef) -> GroupKey {
+    let model = view.agent_names.model(agent);
     GroupKey::new(
-        view.labels.name(agent),
+        view.agent_names.name(agent),
         model.as_deref().map(|model| last_part(model).to_owned()),
         task.source.as_deref(),
     )
 }
 
-impl Group {
-    fn of(key: GroupKey, figures: Figures) -> Self {
+impl GroupFigures {
+    fn from_figures(key: GroupKey, figures: Figures) -> Self {
         let means = &figures.mean_rewards;
         Self {
             agent: key.agent,
             model: key.model,
             dataset: key.dataset,
-            trials: figures.tally,
+            trials: figures.counts,
             errors: figures.errors,
             mean_reward: means.get("mean").or_else(|| means.get("reward")).copied(),
             pass_at_k: figures.pass_at_k,
@@ -109,12 +115,12 @@ impl Group {
     }
 }
 
-/// Works out how long job, trials and phases took.
-pub(super) fn durations(view: &JobView<'_>) -> Durations {
-    let active = matches!(view.state.status, "pending" | "running");
+/// Computes how long the job, its trials and their phases took.
+pub(super) fn compute_durations(view: &JobView<'_>) -> Durations {
+    let is_active = view.state.is_active();
     let last_trial = view.trials.iter().filter_map(|t| t.result?.finished).max();
     let end = view.times.finished.or_else(|| {
-        if active {
+        if is_active {
             None
         } else {
             view.times.updated.max(last_trial)

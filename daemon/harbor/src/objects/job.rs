@@ -6,40 +6,41 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::derive::job_state::Tally;
+use super::artifact::{ArtifactFile, list_artifacts};
+use super::figures::{Durations, GroupFigures, compute_durations, group_figures};
+use super::maps::{count_words, to_map};
 use crate::derive::job_view::JobView;
-use crate::derive::trial_state::{State, Status};
-use crate::format::job::Counts;
-use crate::format::times::{JobTimes, Utc};
-use crate::objects::artifact::{ArtifactFile, list as list_files};
-use crate::objects::figures::{Durations, Group, durations, groups};
-use crate::objects::{count, map};
-use crate::snapshot::trial_files::file_uri;
+use crate::derive::trial_counts::TrialCounts;
+use crate::derive::trial_state::{Status, TrialState};
+use crate::disk::file_uri::file_uri;
+use crate::format::job::HarborCounters;
+use crate::snapshot::job_times::JobTimes;
+use crate::utc::Utc;
 
 /// A job as a run.
 #[derive(Debug, Serialize)]
-pub(crate) struct Run<'a> {
+pub(crate) struct RunObject<'a> {
     id: &'a str,
     name: &'a str,
     template_name: &'a str,
     status: &'static str,
     status_reason: Option<&'a str>,
-    /// Its folder.
+    /// The path of its folder.
     remote_ref: Cow<'a, str>,
     #[serde(flatten)]
     times: Times,
     task_results: Vec<TaskResult>,
-    harbor: &'a Harbor<'a>,
+    harbor: &'a HarborDetails<'a>,
 }
 
 /// A job as an evaluation run.
 #[derive(Debug, Serialize)]
-pub(crate) struct Evaluation<'a> {
+pub(crate) struct EvaluationObject<'a> {
     id: &'a str,
     name: &'a str,
     status: &'static str,
     status_reason: Option<&'a str>,
-    /// Its folder.
+    /// The path of its folder.
     remote_ref: Cow<'a, str>,
     dataset_uri: Option<&'a str>,
     #[serde(flatten)]
@@ -49,8 +50,8 @@ pub(crate) struct Evaluation<'a> {
     passed_trials: u64,
     failed_trials: u64,
     tasks_total: usize,
-    leaderboard: Vec<Variant>,
-    harbor: &'a Harbor<'a>,
+    leaderboard: Vec<LeaderboardLine>,
+    harbor: &'a HarborDetails<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,19 +69,19 @@ struct Times {
 
 /// One line of the leaderboard.
 #[derive(Debug, Default, Serialize)]
-struct Variant {
+struct LeaderboardLine {
     variant_name: String,
     trial_count: u64,
-    // Left out where nothing has ended: the public Python client compares it with numbers.
+    // Omitted while no trial has ended: the public Python client compares it with numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     avg_pass_rate: Option<f64>,
     completed_count: u64,
     failed_count: u64,
 }
 
-/// What Harbor knows of a job and the Docks API has no field for.
+/// What Harbor knows about a job and the Docks API has no field for.
 #[derive(Debug, Serialize)]
-pub(crate) struct Harbor<'a> {
+pub(crate) struct HarborDetails<'a> {
     job: &'a str,
     job_id: Option<&'a str>,
     state: &'static str,
@@ -88,8 +89,8 @@ pub(crate) struct Harbor<'a> {
     pid: Option<u32>,
     finished_at: Option<Utc>,
     #[serde(flatten)]
-    counts: Counts,
-    trials: Tally,
+    counts: HarborCounters,
+    trials: TrialCounts,
     errors: BTreeMap<&'a str, u64>,
     phases: BTreeMap<&'static str, u64>,
     metrics: BTreeMap<&'a str, BTreeMap<&'a str, f64>>,
@@ -101,7 +102,7 @@ pub(crate) struct Harbor<'a> {
     agents: Vec<String>,
     models: Vec<String>,
     datasets: &'a [String],
-    groups: Vec<Group>,
+    groups: Vec<GroupFigures>,
     durations: Durations,
     environment: Option<&'a str>,
     attempts: Option<u64>,
@@ -114,54 +115,57 @@ pub(crate) struct Harbor<'a> {
 }
 
 impl Times {
-    fn of(view: &JobView<'_>) -> Self {
+    fn from_view(view: &JobView<'_>) -> Self {
         let JobTimes {
             started,
             updated,
             finished,
         } = view.times;
-        let active = matches!(view.state.status, "pending" | "running");
-        // A job that was stopped has no end of its own; Harbor's last word is the nearest.
+        let is_active = view.state.is_active();
+        // A job that was stopped has no end in its result; Harbor's last update is closest to it.
         let last_trial = view.trials.iter().filter_map(|t| t.result?.finished).max();
-        let last_word = || updated.max(last_trial);
+        let last_update = || updated.max(last_trial);
         Self {
             created_at: started,
             started_at: started,
             updated_at: updated.max(finished),
-            completed_at: finished.or_else(|| if active { None } else { last_word() }),
+            completed_at: finished.or_else(|| if is_active { None } else { last_update() }),
         }
     }
 }
 
-impl<'a> Harbor<'a> {
-    /// Gathers it.
-    pub(crate) fn of(view: &'a JobView<'a>, note: Option<&'a str>) -> Self {
-        let seen = view.seen;
-        let result = seen.result.get();
-        let config = seen.config.get();
+impl<'a> HarborDetails<'a> {
+    /// Collects the details.
+    pub(crate) fn from_view(view: &'a JobView<'a>, note: Option<&'a str>) -> Self {
+        let snapshot = view.snapshot;
+        let result = snapshot.result.content();
+        let config = snapshot.config.content();
         let usage = view.usage();
         let metrics = result.into_iter().flat_map(|r| &r.metrics);
         let agents = view.agents();
-        let mut names: Vec<String> = agents.iter().map(|a| view.labels.name(a)).collect();
-        let mut models: Vec<String> = agents.iter().filter_map(|a| view.labels.model(a)).collect();
+        let mut names: Vec<String> = agents.iter().map(|a| view.agent_names.name(a)).collect();
+        let mut models: Vec<String> = agents
+            .iter()
+            .filter_map(|a| view.agent_names.model(a))
+            .collect();
         for list in [&mut names, &mut models] {
             list.sort_unstable();
             list.dedup();
         }
-        let active = matches!(view.state.status, "pending" | "running");
+        let is_active = view.state.is_active();
         Self {
-            job: &seen.folder,
+            job: &snapshot.name,
             job_id: view.uuid.as_deref(),
             state: view.state.state,
             note,
-            pid: seen.life.pid().filter(|_| active),
+            pid: snapshot.liveness.pid().filter(|_| is_active),
             finished_at: view.times.finished,
             counts: result.map(|r| r.counts).unwrap_or_default(),
-            trials: view.tally,
-            errors: count(view.trials.iter().filter_map(|t| t.state.code.as_deref())),
-            phases: count(view.trials.iter().filter_map(|t| t.state.phase)),
+            trials: view.counts,
+            errors: count_words(view.trials.iter().filter_map(|t| t.state.code.as_deref())),
+            phases: count_words(view.trials.iter().filter_map(|t| t.state.phase)),
             metrics: metrics
-                .map(|(eval, values)| (eval.as_str(), map(values)))
+                .map(|(eval, values)| (eval.as_str(), to_map(values)))
                 .collect(),
             evals: result.and_then(|r| r.evals.as_deref()),
             input_tokens: usage.input_tokens,
@@ -171,41 +175,48 @@ impl<'a> Harbor<'a> {
             agents: names,
             models,
             datasets: config.map(|c| c.datasets.as_slice()).unwrap_or_default(),
-            groups: groups(view),
-            durations: durations(view),
+            groups: group_figures(view),
+            durations: compute_durations(view),
             environment: config.map(|c| c.environment.as_str()),
             attempts: config.and_then(|c| c.attempts),
-            concurrent_trials: config.and_then(|c| c.concurrent),
-            harbor_version: seen.lock.get().and_then(|l| l.harbor_version.as_deref()),
-            job_uri: file_uri(&seen.dir),
-            logs_uri: seen.log.map(|_| file_uri(&seen.log_path())),
-            result_uri: seen
+            concurrent_trials: config.and_then(|c| c.concurrent_trials),
+            harbor_version: snapshot
+                .lock
+                .content()
+                .and_then(|l| l.harbor_version.as_deref()),
+            job_uri: file_uri(&snapshot.dir),
+            logs_uri: snapshot.log.map(|_| file_uri(&snapshot.log_path())),
+            result_uri: snapshot
                 .result
-                .stamp()
-                .map(|_| file_uri(&seen.dir.join("result.json"))),
-            artifacts: list_files(&seen.dir, &view.files),
+                .version()
+                .map(|_| file_uri(&snapshot.dir.join("result.json"))),
+            artifacts: list_artifacts(&snapshot.dir, &view.artifacts),
         }
     }
 }
 
-impl<'a> Run<'a> {
-    /// Tells a job as a run.
-    pub(crate) fn of(view: &'a JobView<'a>, id: &'a str, harbor: &'a Harbor<'a>) -> Self {
-        let begun = view.trials.iter().map(|trial| trial.state.status.word());
-        let pending = usize::try_from(view.tally.total)
+impl<'a> RunObject<'a> {
+    /// Creates the run of a job.
+    pub(crate) fn from_view(
+        view: &'a JobView<'a>,
+        id: &'a str,
+        harbor: &'a HarborDetails<'a>,
+    ) -> Self {
+        let started_statuses = view.trials.iter().map(|trial| trial.state.status.word());
+        let pending = usize::try_from(view.counts.total)
             .unwrap_or(0)
             .saturating_sub(view.trials.len());
-        let to_come = std::iter::repeat_n(Status::Pending.word(), pending);
+        let pending_statuses = std::iter::repeat_n(Status::Pending.word(), pending);
         Self {
             id,
-            name: &view.seen.folder,
-            template_name: &view.seen.folder,
+            name: &view.snapshot.name,
+            template_name: &view.snapshot.name,
             status: view.state.status,
             status_reason: view.state.reason.as_deref(),
-            remote_ref: view.seen.dir.to_string_lossy(),
-            times: Times::of(view),
-            task_results: begun
-                .chain(to_come)
+            remote_ref: view.snapshot.dir.to_string_lossy(),
+            times: Times::from_view(view),
+            task_results: started_statuses
+                .chain(pending_statuses)
                 .map(|status| TaskResult { status })
                 .collect(),
             harbor,
@@ -213,29 +224,33 @@ impl<'a> Run<'a> {
     }
 }
 
-impl<'a> Evaluation<'a> {
-    /// Tells a job as an evaluation run.
-    pub(crate) fn of(view: &'a JobView<'a>, id: &'a str, harbor: &'a Harbor<'a>) -> Self {
+impl<'a> EvaluationObject<'a> {
+    /// Creates the evaluation run of a job.
+    pub(crate) fn from_view(
+        view: &'a JobView<'a>,
+        id: &'a str,
+        harbor: &'a HarborDetails<'a>,
+    ) -> Self {
         let from_trials = || {
             view.trials
                 .iter()
-                .find_map(|t| t.seen.setup()?.task.source.as_deref())
+                .find_map(|t| t.snapshot.config()?.task.source.as_deref())
         };
-        let config = view.seen.config.get();
+        let config = view.snapshot.config.content();
         Self {
             id,
-            name: &view.seen.folder,
+            name: &view.snapshot.name,
             status: view.state.status,
             status_reason: view.state.reason.as_deref(),
-            remote_ref: view.seen.dir.to_string_lossy(),
+            remote_ref: view.snapshot.dir.to_string_lossy(),
             dataset_uri: config
                 .and_then(|c| c.dataset_uri.as_deref())
                 .or_else(from_trials),
-            times: Times::of(view),
-            total_trials: view.tally.total,
-            completed_trials: view.tally.ended,
-            passed_trials: view.tally.passed,
-            failed_trials: view.tally.failed + view.tally.errored - view.tally.cancelled,
+            times: Times::from_view(view),
+            total_trials: view.counts.total,
+            completed_trials: view.counts.ended,
+            passed_trials: view.counts.passed,
+            failed_trials: view.counts.failed + view.counts.errored - view.counts.cancelled,
             tasks_total: view.tasks().len(),
             leaderboard: leaderboard(view),
             harbor,
@@ -243,30 +258,30 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-fn leaderboard(view: &JobView<'_>) -> Vec<Variant> {
-    let mut by_variant: BTreeMap<String, Vec<&State>> = BTreeMap::new();
-    let nothing = State::default();
+fn leaderboard(view: &JobView<'_>) -> Vec<LeaderboardLine> {
+    let mut by_variant: BTreeMap<String, Vec<&TrialState>> = BTreeMap::new();
+    let pending = TrialState::default();
     for trial in &view.trials {
         by_variant
-            .entry(view.labels.variant(&trial.agent))
+            .entry(view.agent_names.variant(&trial.agent))
             .or_default()
             .push(&trial.state);
     }
-    for planned in view.to_come() {
+    for planned in view.trials_without_folder() {
         by_variant
-            .entry(view.labels.variant(&planned.agent))
+            .entry(view.agent_names.variant(&planned.agent))
             .or_default()
-            .push(&nothing);
+            .push(&pending);
     }
     let lines = by_variant.into_iter().map(|(variant_name, states)| {
-        let tally = Tally::of(states.into_iter());
-        Variant {
+        let counts = TrialCounts::from_states(states.into_iter());
+        LeaderboardLine {
             variant_name,
-            trial_count: tally.total,
-            // As in Harbor's mean, an ended trial without reward counts as not passed.
-            avg_pass_rate: (tally.ended > 0).then(|| tally.passed as f64 / tally.ended as f64),
-            completed_count: tally.ended,
-            failed_count: tally.failed + tally.errored - tally.cancelled,
+            trial_count: counts.total,
+            // As in Harbor's mean, an ended trial without a reward counts as not passed.
+            avg_pass_rate: (counts.ended > 0).then(|| counts.passed as f64 / counts.ended as f64),
+            completed_count: counts.ended,
+            failed_count: counts.failed + counts.errored - counts.cancelled,
         }
     });
     lines.collect()

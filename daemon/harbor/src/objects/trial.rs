@@ -1,28 +1,29 @@
-//! A trial, begun or planned.
+//! Trials, started or planned.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::artifact::{ArtifactFile, list_artifacts};
+use super::maps::to_map;
 use crate::derive::job_view::{JobView, TrialView};
-use crate::derive::trial_state::{Status, the_reward};
-use crate::derive::waiting_retries::Retrying;
-use crate::format::times::Utc;
-use crate::format::trial::{self, AgentKey, TaskRef};
-use crate::objects::artifact::{ArtifactFile, list as list_files};
-use crate::objects::map;
-use crate::snapshot::trial_artifacts::Kind;
-use crate::snapshot::trial_files::file_uri;
+use crate::derive::trial_state::{Status, main_reward};
+use crate::derive::waiting_retries::WaitingRetry;
+use crate::disk::file_uri::file_uri;
+use crate::format::task::{AgentKey, TaskRef, last_part};
+use crate::format::trial::StepResult;
+use crate::snapshot::artifact::ArtifactKind;
+use crate::utc::Utc;
 
 /// A trial.
 #[derive(Debug, Serialize)]
-pub(crate) struct Trial<'a> {
+pub(crate) struct TrialObject<'a> {
     id: String,
     name: Option<&'a str>,
     run_id: &'a str,
     task_slug: &'a str,
     agent_variant: String,
-    /// The same under its older name, which reports of the Python client read.
+    /// The same under its older name, which the Python client's reports read.
     variant_name: String,
     status: &'static str,
     error_message: Option<&'a str>,
@@ -38,8 +39,8 @@ pub(crate) struct Trial<'a> {
     harbor: TrialHarbor<'a>,
 }
 
-/// The public Python client does sums with some of these and knows how to do without them, but
-/// not what to do with a null: those are left out where they are unknown.
+/// The public Python client calculates with some of these. It handles missing fields but not nulls, so
+/// unknown ones are omitted.
 #[derive(Debug, Serialize)]
 struct ResultData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,16 +75,16 @@ struct TrialHarbor<'a> {
     model: Option<String>,
     phase: Option<&'static str>,
     phase_seconds: BTreeMap<&'static str, f64>,
-    steps: Vec<Step<'a>>,
+    steps: Vec<StepObject<'a>>,
     artifacts: Vec<ArtifactFile<'a>>,
     planned: Option<usize>,
-    /// Exception that ended the attempt before, while the trial waits for the next one.
+    /// The exception that ended the previous attempt, while the trial waits for the next one.
     retry_of: Option<&'a str>,
     note: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
-struct Step<'a> {
+struct StepObject<'a> {
     name: &'a str,
     reward: Option<f64>,
     rewards: BTreeMap<&'a str, f64>,
@@ -96,49 +97,53 @@ struct Step<'a> {
     error_message: Option<&'a str>,
 }
 
-impl<'a> Trial<'a> {
-    /// Tells a trial that has a folder.
-    pub(crate) fn of(view: &'a JobView<'a>, trial: &'a TrialView<'a>, run_id: &'a str) -> Self {
+impl<'a> TrialObject<'a> {
+    /// Creates the object of a trial that has a folder.
+    pub(crate) fn from_view(
+        view: &'a JobView<'a>,
+        trial: &'a TrialView<'a>,
+        run_id: &'a str,
+    ) -> Self {
         let result = trial.result;
-        let files = &trial.seen.files;
-        let setup = trial.seen.setup();
+        let files = &trial.snapshot.files;
+        let config = trial.snapshot.config();
         let task_name = result.and_then(|r| r.task_name.as_deref());
-        let slug = task_name.map(trial::last_part);
+        let slug = task_name.map(last_part);
         let finished = result.and_then(|r| r.finished);
         let duration = finished
             .zip(trial.started)
             .and_then(|(end, start)| end.seconds_since(start));
-        let uri = |kind| files.first(kind).map(file_uri);
+        let uri = |kind| files.first_artifact(kind).map(file_uri);
         Self {
-            id: trial.seen.name.clone(),
-            name: Some(&trial.seen.name),
+            id: trial.snapshot.name.clone(),
+            name: Some(&trial.snapshot.name),
             run_id,
             task_slug: slug
-                .or_else(|| setup.map(|c| c.task.slug.as_str()))
+                .or_else(|| config.map(|c| c.task.slug.as_str()))
                 .unwrap_or_default(),
-            agent_variant: view.labels.variant(&trial.agent),
-            variant_name: view.labels.variant(&trial.agent),
+            agent_variant: view.agent_names.variant(&trial.agent),
+            variant_name: view.agent_names.variant(&trial.agent),
             status: trial.state.status.word(),
             error_message: trial.state.message.as_deref(),
             duration_seconds: duration,
             created_at: trial.started.or(view.times.started),
             started_at: trial.started,
             completed_at: finished,
-            logs_uri: uri(Kind::Logs),
-            trajectory_uri: uri(Kind::Trajectory),
-            diff_uri: uri(Kind::Diff),
-            result_uri: uri(Kind::Result),
-            result_data: (trial.state.ended() || trial.state.lost())
-                .then(|| ResultData::of(trial, duration)),
+            logs_uri: uri(ArtifactKind::Logs),
+            trajectory_uri: uri(ArtifactKind::Trajectory),
+            diff_uri: uri(ArtifactKind::Diff),
+            result_uri: uri(ArtifactKind::Result),
+            result_data: (trial.state.has_ended() || trial.state.is_lost())
+                .then(|| ResultData::from_view(trial, duration)),
             harbor: TrialHarbor {
                 trial_uuid: result.and_then(|r| r.id.as_deref()),
-                task_name: task_name.or_else(|| setup.map(|c| c.task.place.as_str())),
+                task_name: task_name.or_else(|| config.map(|c| c.task.path_or_name.as_str())),
                 dataset: result
                     .and_then(|r| r.source.as_deref())
-                    .or_else(|| setup.and_then(|c| c.task.source.as_deref())),
-                agent: view.labels.name(&trial.agent),
+                    .or_else(|| config.and_then(|c| c.task.source.as_deref())),
+                agent: view.agent_names.name(&trial.agent),
                 agent_version: result.and_then(|r| r.agent_version.as_deref()),
-                model: view.labels.model(&trial.agent),
+                model: view.agent_names.model(&trial.agent),
                 phase: trial.state.phase,
                 phase_seconds: result
                     .into_iter()
@@ -147,9 +152,12 @@ impl<'a> Trial<'a> {
                 steps: result
                     .into_iter()
                     .flat_map(|r| &r.steps)
-                    .map(Step::of)
+                    .map(StepObject::from_result)
                     .collect(),
-                artifacts: list_files(&view.seen.dir.join(&trial.seen.name), &files.all),
+                artifacts: list_artifacts(
+                    &view.snapshot.dir.join(&trial.snapshot.name),
+                    &files.artifacts,
+                ),
                 planned: None,
                 retry_of: None,
                 note: None,
@@ -157,16 +165,16 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Tells a trial whose attempt was thrown away and that will be run again.
-    pub(crate) fn retrying(
+    /// Creates the object of a trial whose attempt was discarded and that will be retried.
+    pub(crate) fn from_retry(
         view: &'a JobView<'a>,
-        trial: &'a Retrying<'a>,
+        trial: &'a WaitingRetry<'a>,
         run_id: &'a str,
     ) -> Self {
         let task = trial.planned.map(|planned| &planned.task);
         let agent = trial.planned.map(|planned| &planned.agent);
         let variant = agent
-            .map(|agent| view.labels.variant(agent))
+            .map(|agent| view.agent_names.variant(agent))
             .unwrap_or_default();
         Self {
             id: trial.name.to_owned(),
@@ -187,12 +195,12 @@ impl<'a> Trial<'a> {
             result_uri: None,
             result_data: None,
             harbor: TrialHarbor {
-                task_name: task.map(|task| task.place.as_str()),
+                task_name: task.map(|task| task.path_or_name.as_str()),
                 dataset: task.and_then(|task| task.source.as_deref()),
                 agent: agent
-                    .map(|agent| view.labels.name(agent))
+                    .map(|agent| view.agent_names.name(agent))
                     .unwrap_or_default(),
-                model: agent.and_then(|agent| view.labels.model(agent)),
+                model: agent.and_then(|agent| view.agent_names.model(agent)),
                 phase: Some("waiting_for_retry"),
                 retry_of: Some(trial.exception),
                 ..TrialHarbor::default()
@@ -200,23 +208,23 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// Tells a planned trial that did not start; it has no name yet.
-    pub(crate) fn planned(
+    /// Creates the object of a planned trial that did not start; it has no name yet.
+    pub(crate) fn from_plan(
         view: &'a JobView<'a>,
-        place: usize,
+        index: usize,
         task: &'a TaskRef,
         agent: &AgentKey,
         run_id: &'a str,
     ) -> Self {
-        let over = !matches!(view.state.status, "pending" | "running");
-        let note = over.then_some("never started: the job ended first");
+        let has_ended = !view.state.is_active();
+        let note = has_ended.then_some("never started: the job ended first");
         Self {
-            id: format!("planned-{:04}", place + 1),
+            id: format!("planned-{:04}", index + 1),
             name: None,
             run_id,
             task_slug: &task.slug,
-            agent_variant: view.labels.variant(agent),
-            variant_name: view.labels.variant(agent),
+            agent_variant: view.agent_names.variant(agent),
+            variant_name: view.agent_names.variant(agent),
             status: Status::Pending.word(),
             error_message: note,
             duration_seconds: None,
@@ -229,11 +237,11 @@ impl<'a> Trial<'a> {
             result_uri: None,
             result_data: None,
             harbor: TrialHarbor {
-                task_name: Some(&task.place),
+                task_name: Some(&task.path_or_name),
                 dataset: task.source.as_deref(),
-                agent: view.labels.name(agent),
-                model: view.labels.model(agent),
-                planned: Some(place + 1),
+                agent: view.agent_names.name(agent),
+                model: view.agent_names.model(agent),
+                planned: Some(index + 1),
                 note,
                 ..TrialHarbor::default()
             },
@@ -242,12 +250,12 @@ impl<'a> Trial<'a> {
 }
 
 impl<'a> ResultData<'a> {
-    fn of(trial: &'a TrialView<'a>, duration_seconds: Option<f64>) -> Self {
+    fn from_view(trial: &'a TrialView<'a>, duration_seconds: Option<f64>) -> Self {
         let usage = trial.result.map(|r| r.usage).unwrap_or_default();
-        let tests = trial.seen.files.tests;
+        let tests = trial.snapshot.files.test_counts;
         Self {
             reward: trial.state.reward,
-            rewards: map(&trial.state.rewards),
+            rewards: to_map(&trial.state.rewards),
             tests_passed: tests.map(|(passed, _)| passed),
             tests_total: tests.map(|(_, total)| total),
             duration_seconds,
@@ -262,13 +270,13 @@ impl<'a> ResultData<'a> {
     }
 }
 
-impl<'a> Step<'a> {
-    fn of(step: &'a trial::Step) -> Self {
+impl<'a> StepObject<'a> {
+    fn from_result(step: &'a StepResult) -> Self {
         let usage = step.usage;
         Self {
             name: &step.name,
-            reward: the_reward(&step.rewards),
-            rewards: map(&step.rewards),
+            reward: main_reward(&step.rewards),
+            rewards: to_map(&step.rewards),
             phase_seconds: step.phases.iter().copied().collect(),
             prompt_tokens: usage.input_tokens,
             completion_tokens: usage.output_tokens,

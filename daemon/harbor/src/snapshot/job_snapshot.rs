@@ -1,320 +1,293 @@
-//! What was seen of one job's folder, kept between looks so that only what changed is read.
+//! The snapshot of one job's folder, kept between scans so that only what changed is read again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirEntryExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
-use crate::disk::cached_file::{Cached, Reader, Stamp, Standing, is_gone};
-use crate::follow::Wanted;
+use crate::disk::cached_file::{CachedFile, FileReader, FileState};
+use crate::disk::file_version::{FileVersion, is_missing};
+use crate::disk::folders::{display_name, is_hidden, list_folders};
 use crate::format::job::{JobConfig, JobLock, JobResult};
-use crate::format::times::Utc;
-use crate::format::trial::{TrialConfig, TrialResult};
-use crate::snapshot::processes::Life;
-use crate::snapshot::trial_files::{self, TrialFiles};
+use crate::snapshot::job_times::{JobTimes, TimeEvidence};
+use crate::snapshot::liveness::{Liveness, SentSignal};
+use crate::snapshot::trial_snapshot::TrialSnapshot;
+use crate::snapshot::watch_targets::WatchTargets;
+use crate::utc::Utc;
 
 /// Files of which any one makes a folder a job.
 const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
-/// Files of which any one makes a folder a trial.
-const TRIAL_FILES: [&str; 4] = ["result.json", "config.json", "lock.json", "trial.log"];
-/// How long a job may take until it has a UUID; Harbor takes a tenth of a second.
-const BEGINNING: Duration = Duration::from_millis(1_500);
-/// How often a folder that took another's place is looked at in one look.
-const MOVES: u32 = 3;
-/// A file that is this much newer than the time it holds was copied, so its age says nothing.
+/// How long a new job is held back until it has a UUID; Harbor takes a tenth of a second.
+const UUID_WAIT: Duration = Duration::from_millis(1_500);
+/// How often a folder that replaced another one is read again within one scan.
+const MAX_REPLACEMENTS: u32 = 3;
+/// A file that is this much newer than the time written in it was copied, so its age says nothing.
 const COPIED_US: i64 = 120_000_000;
 
-/// A job's folder.
+/// A job's folder as of the last scan.
 #[derive(Debug)]
-pub(crate) struct JobSeen {
-    /// Where it lies.
+pub(crate) struct JobSnapshot {
+    /// Its path.
     pub(crate) dir: PathBuf,
     /// Its name, for people and as fallback id.
-    pub(crate) folder: String,
-    pub(crate) result: Cached<JobResult>,
-    pub(crate) config: Cached<JobConfig>,
-    pub(crate) lock: Cached<JobLock>,
-    pub(crate) log: Option<Stamp>,
-    /// Trials by folder name.
-    pub(crate) trials: BTreeMap<OsString, TrialSeen>,
-    /// Its process, as of the last look; not asked of finished jobs.
-    pub(crate) life: Life,
-    /// Grows with everything that can change what is told of the job.
+    pub(crate) name: String,
+    /// Its `result.json`.
+    pub(crate) result: CachedFile<JobResult>,
+    /// Its `config.json`.
+    pub(crate) config: CachedFile<JobConfig>,
+    /// Its `lock.json`.
+    pub(crate) lock: CachedFile<JobLock>,
+    /// Its `job.log`.
+    pub(crate) log: Option<FileVersion>,
+    /// Its trials, by folder name.
+    pub(crate) trials: BTreeMap<OsString, TrialSnapshot>,
+    /// Its process as of the last scan; finished jobs are not checked.
+    pub(crate) liveness: Liveness,
+    /// Increases with everything that can change what is published about the job.
     pub(crate) version: u64,
-    /// When it was first looked at.
-    pub(crate) first_look: UnixMs,
-    /// Signal that we sent to its process, with the process.
-    pub(crate) asked_to_stop: Option<Asked>,
-    place: Option<Stamp>,
+    /// When it was first seen.
+    pub(crate) first_seen: UnixMs,
+    /// The signal that we sent to its process.
+    pub(crate) sent_signal: Option<SentSignal>,
+    dir_version: Option<FileVersion>,
+    /// Whether the job and all of its trials are finished and were read.
     settled: bool,
 }
 
-/// A trial's folder.
-#[derive(Debug, Default)]
-pub(crate) struct TrialSeen {
-    /// Its name.
-    pub(crate) name: String,
-    pub(crate) result: Cached<TrialResult>,
-    pub(crate) config: Cached<TrialConfig>,
-    pub(crate) files: TrialFiles,
-    /// When its configuration was written, its start while there is no result.
-    pub(crate) configured: Option<Utc>,
-    files_of: Option<Stamp>,
-    inode: u64,
-}
-
-/// What became of a job's folder.
-enum Place {
-    /// It cannot be looked at now, which says nothing of it.
+/// The result of checking a job's folder.
+enum FolderCheck {
+    /// It cannot be read now, which says nothing about the job.
     Unreadable,
-    /// It is there.
-    There {
-        /// Whether it or its own files changed.
+    /// It exists.
+    Present {
+        /// Whether the folder or the job's own files changed.
         changed: bool,
     },
 }
 
-/// A signal that was sent.
+/// How thorough a scan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// To this process.
-    pub(crate) pid: u32,
-    /// Its name.
-    pub(crate) signal: &'static str,
+pub(crate) enum ScanDepth {
+    /// Skips the trials of finished jobs whose own files did not change.
+    SkipSettled,
+    /// Checks every trial.
+    EveryTrial,
 }
 
-/// How thorough a look is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// Finished jobs whose own files did not change are taken to be as before.
-    Settled,
-    /// Every trial is looked at.
-    Every,
-}
-
-/// Returns a name for people and JSON; one that is no UTF-8 or no id gets a hash instead.
-pub(crate) fn name_of(name: &std::ffi::OsStr) -> String {
-    match name.to_str() {
-        Some(text) if docks_proto::id::validate(text).is_ok() => text.to_owned(),
-        _ => format!("~{:016x}", crate::hash(std::iter::once(name.as_bytes()))),
-    }
-}
-
-/// Tells whether Harbor or the system keeps other things under such a name.
-pub(crate) fn is_hidden(name: &std::ffi::OsStr) -> bool {
-    matches!(name.as_bytes().first(), None | Some(b'.' | b'_'))
-}
-
-/// Lists real folders below `dir`, with their inodes.
-pub(crate) fn folders(dir: &Path) -> std::io::Result<Vec<(OsString, u64)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        // The type of a link is "link", so links out of the directory end here.
-        if !is_hidden(&name) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.push((name, entry.ino()));
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
-}
-
-impl JobSeen {
-    /// Starts without having looked.
+impl JobSnapshot {
+    /// Creates a snapshot of a folder that was not read yet.
     pub(crate) fn new(dir: PathBuf, now: UnixMs) -> Self {
         Self {
-            folder: name_of(dir.file_name().unwrap_or_default()),
+            name: display_name(dir.file_name().unwrap_or_default()),
             dir,
-            result: Cached::default(),
-            config: Cached::default(),
-            lock: Cached::default(),
+            result: CachedFile::default(),
+            config: CachedFile::default(),
+            lock: CachedFile::default(),
             log: None,
             trials: BTreeMap::new(),
-            life: Life::RecentSigns,
+            liveness: Liveness::RecentActivity,
             version: 0,
-            first_look: now,
-            asked_to_stop: None,
-            place: None,
+            first_seen: now,
+            sent_signal: None,
+            dir_version: None,
             settled: false,
         }
     }
 
-    /// Tells whether the folder is a job's.
+    /// Whether the folder is a job's.
     pub(crate) fn is_job(&self) -> bool {
         let any = self.log.is_some()
-            || self.config.standing() != Standing::Absent
-            || self.lock.standing() != Standing::Absent
-            || self.result.standing() != Standing::Absent;
-        let lone_trial = self.config.get().is_some_and(|config| config.is_trial);
+            || self.config.state() != FileState::Absent
+            || self.lock.state() != FileState::Absent
+            || self.result.state() != FileState::Absent;
+        let lone_trial = self.config.content().is_some_and(|config| config.is_trial);
         any && !lone_trial
     }
 
-    /// Tells whether Harbor wrote that it finished.
-    pub(crate) fn finished(&self) -> bool {
-        self.result.get().is_some_and(|r| r.finished.is_some())
+    /// Whether Harbor wrote that the job finished.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.result.content().is_some_and(|r| r.finished.is_some())
     }
 
-    /// Returns how long it is not told yet: a job that just began has no UUID for a moment, and would
-    /// be told under another id then.
-    pub(crate) fn settles_in(&self, now: UnixMs) -> Option<Duration> {
-        let begins = self.life.alive()
-            && self.result.standing() == Standing::Absent
-            && crate::derive::job_view::uuid(self).is_none();
-        let passed = now.since(self.first_look);
-        BEGINNING
+    /// Returns how long the job must not be published yet: a new job has no UUID for a moment, and would be
+    /// published under another id first.
+    pub(crate) fn publishable_in(&self, now: UnixMs) -> Option<Duration> {
+        let is_new = self.liveness.is_alive()
+            && self.result.state() == FileState::Absent
+            && self.uuid().is_none();
+        let passed = now.since(self.first_seen);
+        UUID_WAIT
             .checked_sub(passed)
-            .filter(|left| begins && !left.is_zero())
+            .filter(|left| is_new && !left.is_zero())
     }
 
-    /// Returns the path of the log that its process holds open.
+    /// Returns the path of the log that the job's process holds open.
     pub(crate) fn log_path(&self) -> PathBuf {
         self.dir.join("job.log")
     }
 
-    /// Looks again; tells whether anything changed, and `None` when the folder is gone.
+    /// Reads what changed. Returns whether anything did, and `None` if the folder is gone.
     ///
-    /// A folder that is moved away under the look is gone, however much of it was seen, and one
-    /// that took its place is looked at instead.
-    pub(crate) fn look(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
-        let mut changed = self.look_once(reader, depth)?;
-        for _ in 0..MOVES {
-            match Stamp::of_directory(&self.dir) {
-                Some(now) if self.place.is_some_and(|then| then.same_place(&now)) => break,
-                None if !is_gone(&self.dir) => break,
-                _ => changed |= self.look_once(reader, depth)?,
+    /// A folder that is moved away during the scan is gone, however much of it was read; one that replaced it
+    /// is read instead.
+    pub(crate) fn refresh(&mut self, reader: &mut FileReader, depth: ScanDepth) -> Option<bool> {
+        let mut changed = self.refresh_once(reader, depth)?;
+        for _ in 0..MAX_REPLACEMENTS {
+            match FileVersion::for_directory(&self.dir) {
+                Some(now)
+                    if self
+                        .dir_version
+                        .is_some_and(|then| then.is_same_inode(&now)) =>
+                {
+                    break;
+                }
+                None if !is_missing(&self.dir) => break,
+                _ => changed |= self.refresh_once(reader, depth)?,
             }
         }
         Some(changed)
     }
 
-    fn look_once(&mut self, reader: &mut Reader, depth: Depth) -> Option<bool> {
-        let mut changed = match self.look_at_place(reader)? {
-            Place::Unreadable => return Some(false),
-            Place::There { changed } => changed,
+    fn refresh_once(&mut self, reader: &mut FileReader, depth: ScanDepth) -> Option<bool> {
+        let mut changed = match self.refresh_own(reader)? {
+            FolderCheck::Unreadable => return Some(false),
+            FolderCheck::Present { changed } => changed,
         };
         if !self.is_job() {
             self.trials.clear();
             return Some(changed);
         }
-        let settled = depth == Depth::Settled && !changed && self.finished() && self.settled;
-        if !settled {
-            changed |= self.look_at_trials(reader);
+        let skip_trials =
+            depth == ScanDepth::SkipSettled && !changed && self.is_finished() && self.settled;
+        if !skip_trials {
+            changed |= self.refresh_trials(reader);
         }
         self.version += u64::from(changed);
         Some(changed)
     }
 
-    /// Looks again at its own files and some of its folders only.
-    pub(crate) fn look_at_folders(
+    /// Reads what changed in the job's own files and in some of its folders. Returns the same as
+    /// [`JobSnapshot::refresh`].
+    pub(crate) fn refresh_folders(
         &mut self,
-        reader: &mut Reader,
+        reader: &mut FileReader,
         names: &BTreeSet<OsString>,
     ) -> Option<bool> {
-        let (had, was_job) = (self.place, self.is_job());
-        let mut changed = match self.look_at_place(reader)? {
-            Place::Unreadable => return Some(false),
-            Place::There { changed } => changed,
+        let (earlier, was_job) = (self.dir_version, self.is_job());
+        let mut changed = match self.refresh_own(reader)? {
+            FolderCheck::Unreadable => return Some(false),
+            FolderCheck::Present { changed } => changed,
         };
-        let other = had.zip(self.place).is_none_or(|(a, b)| !a.same_place(&b));
-        if self.is_job() && (other || !was_job) {
-            changed |= self.look_at_trials(reader);
+        let replaced = earlier
+            .zip(self.dir_version)
+            .is_none_or(|(a, b)| !a.is_same_inode(&b));
+        if self.is_job() && (replaced || !was_job) {
+            changed |= self.refresh_trials(reader);
         } else if self.is_job() {
             for name in names.iter().filter(|name| !is_hidden(name)) {
-                changed |= self.look_at_folder(name, reader);
+                changed |= self.refresh_folder(name, reader);
             }
-            self.settled = self.finished() && self.trials.values().all(TrialSeen::settled);
+            self.settled =
+                self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
         }
         self.version += u64::from(changed);
         Some(changed)
     }
 
-    fn look_at_folder(&mut self, name: &OsString, reader: &mut Reader) -> bool {
+    fn refresh_folder(&mut self, name: &OsString, reader: &mut FileReader) -> bool {
         let dir = self.dir.join(name);
-        let Some(place) = Stamp::of_directory(&dir) else {
-            return is_gone(&dir) && self.trials.remove(name).is_some();
+        let Some(dir_version) = FileVersion::for_directory(&dir) else {
+            return is_missing(&dir) && self.trials.remove(name).is_some();
         };
         let before = self.trials.remove(name);
-        let (trial, changed) = TrialSeen::look_anew(before, name, place.inode(), &dir, reader);
+        let (trial, changed) =
+            TrialSnapshot::refresh_or_create(before, name, dir_version.inode(), &dir, reader);
         if trial.is_trial(&dir) {
             self.trials.insert(name.clone(), trial);
         }
         changed
     }
 
-    fn look_at_place(&mut self, reader: &mut Reader) -> Option<Place> {
-        let Some(place) = Stamp::of_directory(&self.dir) else {
-            return (!is_gone(&self.dir)).then_some(Place::Unreadable);
+    /// Checks the folder and reads the job's own files; `None` if the folder is gone.
+    fn refresh_own(&mut self, reader: &mut FileReader) -> Option<FolderCheck> {
+        let Some(dir_version) = FileVersion::for_directory(&self.dir) else {
+            return (!is_missing(&self.dir)).then_some(FolderCheck::Unreadable);
         };
-        let moved = self.place != Some(place);
-        if self.place.is_some_and(|old| !old.same_place(&place)) {
+        let dir_changed = self.dir_version != Some(dir_version);
+        if self
+            .dir_version
+            .is_some_and(|old| !old.is_same_inode(&dir_version))
+        {
             *self = Self {
                 version: self.version + 1,
                 ..Self::new(self.dir.clone(), reader.now)
             };
         }
-        self.place = Some(place);
-        Some(Place::There {
-            changed: moved | self.look_at_own(reader),
+        self.dir_version = Some(dir_version);
+        Some(FolderCheck::Present {
+            changed: dir_changed | self.refresh_own_files(reader),
         })
     }
 
-    fn look_at_own(&mut self, reader: &mut Reader) -> bool {
+    fn refresh_own_files(&mut self, reader: &mut FileReader) -> bool {
         let [log, config, lock, result] = JOB_FILES.map(|name| self.dir.join(name));
-        let log = Stamp::of_file(&log);
+        let log = FileVersion::for_file(&log);
         let mut changed = self.log.is_some() != log.is_some();
         self.log = log;
-        changed |= self.config.look(&config, reader, JobConfig::parse);
-        changed |= self.lock.look(&lock, reader, JobLock::parse);
-        changed |= self.result.look(&result, reader, JobResult::parse);
+        changed |= self.config.refresh(&config, reader, JobConfig::parse);
+        changed |= self.lock.refresh(&lock, reader, JobLock::parse);
+        changed |= self.result.refresh(&result, reader, JobResult::parse);
         changed
     }
 
-    fn look_at_trials(&mut self, reader: &mut Reader) -> bool {
-        // A folder that cannot be listed for a moment loses nothing.
-        let Ok(found) = folders(&self.dir) else {
+    fn refresh_trials(&mut self, reader: &mut FileReader) -> bool {
+        // If the folder cannot be listed for a moment, nothing is lost.
+        let Ok(found) = list_folders(&self.dir) else {
             return false;
         };
         let mut changed = false;
         let mut before = std::mem::take(&mut self.trials);
         for (name, inode) in found {
             let dir = self.dir.join(&name);
-            let had = before.remove(&name);
-            let (trial, differs) = TrialSeen::look_anew(had, &name, inode, &dir, reader);
-            changed |= differs;
+            let earlier = before.remove(&name);
+            let (trial, trial_changed) =
+                TrialSnapshot::refresh_or_create(earlier, &name, inode, &dir, reader);
+            changed |= trial_changed;
             if trial.is_trial(&dir) {
                 self.trials.insert(name, trial);
             }
         }
-        self.settled = self.finished() && self.trials.values().all(TrialSeen::settled);
+        self.settled = self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
         changed | !before.is_empty()
     }
 
-    /// Returns the folders in which a change would matter.
-    pub(crate) fn watched(&self) -> Wanted {
-        let lives = self.is_job() && !self.finished() && self.life.alive();
-        let own = self.place.map(|place| (self.dir.clone(), place.inode()));
+    /// Returns the folders in which a change matters.
+    pub(crate) fn watch_targets(&self) -> WatchTargets {
+        let is_running = self.is_job() && !self.is_finished() && self.liveness.is_alive();
+        let own = self
+            .dir_version
+            .map(|dir_version| (self.dir.clone(), dir_version.inode()));
         let mut folders: BTreeMap<PathBuf, u64> = own.into_iter().collect();
-        if lives {
-            for (name, trial) in self.trials.iter().filter(|(_, trial)| !trial.settled()) {
+        if is_running {
+            for (name, trial) in self.trials.iter().filter(|(_, trial)| !trial.is_settled()) {
                 let dir = self.dir.join(name);
-                for folder in &trial.files.awaited {
-                    folders.insert(dir.join(folder), trial.inode);
+                for folder in &trial.files.awaited_folders {
+                    folders.insert(dir.join(folder), trial.inode());
                 }
-                folders.insert(dir, trial.inode);
+                folders.insert(dir, trial.inode());
             }
         }
-        Wanted { lives, folders }
+        WatchTargets {
+            is_running,
+            folders,
+        }
     }
 
-    /// Returns when the job last gave a sign of life.
-    pub(crate) fn last_sign(&self, updated: Option<Utc>) -> Option<Utc> {
-        let written = self.result.stamp().map(|s| s.modified());
+    /// Returns when the job last wrote something; `updated` is when Harbor last updated its result.
+    pub(crate) fn last_activity(&self, updated: Option<Utc>) -> Option<Utc> {
+        let written = self.result.version().map(|s| s.modified());
         let copied =
             matches!((written, updated), (Some(w), Some(u)) if w.0.saturating_sub(u.0) > COPIED_US);
         if copied {
@@ -323,96 +296,58 @@ impl JobSeen {
         let own = [
             written,
             self.log.map(|s| s.modified()),
-            self.config.stamp().map(|s| s.modified()),
-            self.place.map(|s| s.modified()),
+            self.config.version().map(|s| s.modified()),
+            self.dir_version.map(|s| s.modified()),
         ];
-        let trials = self.trials.values().map(|t| t.files.newest);
+        let trials = self.trials.values().map(|t| t.files.newest_change);
         own.into_iter().chain(trials).flatten().max().or(updated)
     }
 
-    /// Tells whether the folder was copied after Harbor wrote it, so that times of files mean nothing.
-    pub(crate) fn copied(&self, updated: Option<Utc>) -> bool {
-        let written = self.result.stamp().map(|s| s.modified());
+    /// Whether the folder was copied after Harbor wrote it, so that the times of its files mean nothing.
+    pub(crate) fn is_copy(&self, updated: Option<Utc>) -> bool {
+        let written = self.result.version().map(|s| s.modified());
         matches!((written, updated), (Some(w), Some(u)) if w.distance_us(u) > COPIED_US)
     }
-}
 
-impl TrialSeen {
-    /// Looks at a folder of which an earlier look may be known; tells whether anything changed.
-    fn look_anew(
-        before: Option<Self>,
-        name: &std::ffi::OsStr,
-        inode: u64,
-        dir: &Path,
-        reader: &mut Reader,
-    ) -> (Self, bool) {
-        let same = before.filter(|trial| trial.inode == inode);
-        let mut changed = same.is_none();
-        let mut trial = same.unwrap_or_else(|| Self {
-            name: name_of(name),
-            inode,
-            ..Self::default()
-        });
-        changed |= trial.look(dir, reader);
-        (trial, changed)
-    }
-
-    fn settled(&self) -> bool {
-        self.result.settled()
-    }
-
-    fn is_trial(&self, dir: &Path) -> bool {
-        self.result.standing() != Standing::Absent
-            || self.config.standing() != Standing::Absent
-            || TRIAL_FILES
-                .iter()
-                .any(|name| Stamp::of_file(&dir.join(name)).is_some())
-    }
-
-    /// Returns the configuration, from the result once there is one.
-    pub(crate) fn setup(&self) -> Option<&TrialConfig> {
-        self.result
-            .get()
-            .map(|r| &r.config)
-            .or_else(|| self.config.get())
-    }
-
-    fn look(&mut self, dir: &Path, reader: &mut Reader) -> bool {
-        let mut changed = self
+    /// Returns when the job started, was last updated and finished.
+    pub(crate) fn times(&self) -> JobTimes {
+        let result = self.result.content();
+        let trials = || self.trials.values().filter_map(|t| t.result.content());
+        let embedded = || result.into_iter().flat_map(|r| r.embedded.values());
+        let modified = self
             .result
-            .look(&dir.join("result.json"), reader, TrialResult::parse);
-        let good = self.result.standing() == Standing::Good;
-        let stamp = self.result.stamp().filter(|_| good);
-        if stamp.is_some() && stamp == self.files_of {
-            return changed;
+            .version()
+            .or(self.log)
+            .or(self.config.version())
+            .map(|version| version.modified());
+        TimeEvidence {
+            started: result.and_then(|r| r.started),
+            updated: result.and_then(|r| r.updated),
+            finished: result.and_then(|r| r.finished),
+            lock_created: self.lock.content().and_then(|lock| lock.created),
+            first_trial: trials().chain(embedded()).filter_map(|t| t.started).min(),
+            last_trial: trials().chain(embedded()).filter_map(|t| t.finished).max(),
+            modified,
         }
-        if stamp.is_none() {
-            changed |= self
-                .config
-                .look(&dir.join("config.json"), reader, TrialConfig::parse);
-            self.configured = self.config.stamp().map(|s| s.modified());
-        }
-        let files = self.scan(dir, reader);
-        changed |= TrialFiles {
-            newest: None,
-            ..files.clone()
-        } != TrialFiles {
-            newest: None,
-            ..std::mem::take(&mut self.files)
-        };
-        self.files = files;
-        self.files_of = stamp;
-        changed
+        .resolve()
     }
 
-    fn scan(&self, dir: &Path, reader: &mut Reader) -> TrialFiles {
-        let result = self.result.get();
-        let steps: Vec<String> = result
-            .map(|r| r.steps.iter().map(|s| s.name.clone()).collect())
-            .unwrap_or_default();
-        let agent = self
-            .setup()
-            .map_or("oracle", |config| config.agent.name.as_str());
-        trial_files::scan(dir, &steps, agent, reader)
+    /// Returns the job's UUID, from its result or the configuration of a trial.
+    pub(crate) fn uuid(&self) -> Option<String> {
+        let stated = self.result.content().and_then(|r| r.id.clone());
+        stated.or_else(|| {
+            self.trials
+                .values()
+                .find_map(|trial| trial.config()?.job_id.clone())
+        })
+    }
+
+    /// Whether the folder still has the name under which the job was started.
+    pub(crate) fn has_original_name(&self) -> bool {
+        let mut names = self
+            .trials
+            .values()
+            .filter_map(|t| t.config()?.job_folder.as_ref());
+        names.next().is_none_or(|name| *name == self.name)
     }
 }

@@ -1,88 +1,89 @@
-//! The directories that hold the folders of jobs. One that is out of reach takes nothing with it.
+//! A directory that holds the folders of jobs. If one cannot be reached, nothing else is affected.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::cached_file::Stamp;
-use crate::snapshot::job_snapshot::folders;
+use crate::disk::file_version::FileVersion;
+use crate::disk::folders::list_folders;
 
-/// Files that Harbor writes into the folder of a job and nowhere else.
-const OF_ONE_JOB: [&str; 2] = ["job.log", "lock.json"];
+/// Files that Harbor writes only into the folder of a job.
+const FILES_OF_A_JOB: [&str; 2] = ["job.log", "lock.json"];
 
 /// A jobs directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Root {
-    /// How it was named.
-    pub(crate) given: PathBuf,
-    /// Its one true path; the given one until it was within reach once.
-    pub(crate) dir: PathBuf,
-    /// What was there at the last look.
-    at: Option<Stamp>,
+pub(crate) struct JobsDirectory {
+    /// Its path as configured.
+    pub(crate) configured_path: PathBuf,
+    /// Its canonical path; the configured one until it was first reached.
+    pub(crate) path: PathBuf,
+    /// The directory at the last scan; `None` if it was not reachable.
+    version: Option<FileVersion>,
 }
 
-impl Root {
-    /// Takes a path; nothing needs to be there.
-    pub(crate) fn new(given: PathBuf) -> Self {
-        let dir = std::fs::canonicalize(&given).unwrap_or_else(|_| given.clone());
+impl JobsDirectory {
+    /// Takes a path, which need not exist.
+    pub(crate) fn new(configured_path: PathBuf) -> Self {
+        let path =
+            std::fs::canonicalize(&configured_path).unwrap_or_else(|_| configured_path.clone());
         Self {
-            given,
-            dir,
-            at: None,
+            configured_path,
+            path,
+            version: None,
         }
     }
 
-    /// Looks for it; it may have come back, or another may have taken its place.
+    /// Finds the directory, which may have come back or been replaced.
     ///
     /// # Errors
     ///
     /// Why it cannot be used.
-    pub(crate) fn find(&mut self) -> io::Result<()> {
-        self.at = None;
-        let found = std::fs::canonicalize(&self.given)?;
-        let at = Stamp::of_directory(&found).ok_or(io::ErrorKind::NotADirectory)?;
-        // Its trials are no jobs, so one would look like an empty directory of jobs.
-        if OF_ONE_JOB.iter().any(|file| found.join(file).is_file()) {
+    pub(crate) fn locate(&mut self) -> io::Result<()> {
+        self.version = None;
+        let found = std::fs::canonicalize(&self.configured_path)?;
+        let version = FileVersion::for_directory(&found).ok_or(io::ErrorKind::NotADirectory)?;
+        // Its trials are not jobs, so it would look like an empty jobs directory.
+        if FILES_OF_A_JOB.iter().any(|file| found.join(file).is_file()) {
             return Err(io::Error::other("this is one job, not a directory of jobs"));
         }
-        self.dir = found;
-        self.at = Some(at);
+        self.path = found;
+        self.version = Some(version);
         Ok(())
     }
 
-    /// Looks for it and lists the folders in it.
+    /// Finds the directory and lists the folders in it.
     ///
     /// # Errors
     ///
-    /// Why that cannot be done; it counts as out of reach then.
-    pub(crate) fn folders(&mut self) -> io::Result<Vec<PathBuf>> {
-        self.find()?;
-        let listed = folders(&self.dir);
+    /// Why it cannot be listed; it then counts as unreachable.
+    pub(crate) fn list_jobs(&mut self) -> io::Result<Vec<PathBuf>> {
+        self.locate()?;
+        let listed = list_folders(&self.path);
         if listed.is_err() {
-            self.at = None;
+            self.version = None;
         }
-        let below = |(name, _)| self.dir.join(name);
-        Ok(listed?.into_iter().map(below).collect())
+        let path = |(name, _)| self.path.join(name);
+        Ok(listed?.into_iter().map(path).collect())
     }
 
-    /// Tells whether a job's folder lies in it.
-    pub(crate) fn holds(&self, folder: &Path) -> bool {
-        folder.parent() == Some(&self.dir)
+    /// Whether it contains a job's folder.
+    pub(crate) fn contains(&self, folder: &Path) -> bool {
+        folder.parent() == Some(&self.path)
     }
 
-    /// Tells whether it was within reach at the last look.
-    pub(crate) fn is_there(&self) -> bool {
-        self.at.is_some()
+    /// Whether it was reachable at the last scan.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.version.is_some()
     }
 
-    /// Tells whether it is still within reach, if it was at the last look.
-    pub(crate) fn has_stayed(&self) -> bool {
-        self.at.is_none() || self.is_as_before()
+    /// Whether it is still the same directory, if it was reachable at the last scan.
+    pub(crate) fn is_unmoved(&self) -> bool {
+        self.version.is_none() || self.is_unchanged()
     }
 
-    /// Tells whether nothing took its place since the last look, and it did not come back either.
-    pub(crate) fn is_as_before(&self) -> bool {
-        match (self.at, Stamp::of_directory(&self.dir)) {
-            (Some(before), Some(now)) => before.same_place(&now),
+    /// Whether it was neither replaced, removed nor restored since the last scan.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        match (self.version, FileVersion::for_directory(&self.path)) {
+            (Some(before), Some(now)) => before.is_same_inode(&now),
             (None, None) => true,
             _ => false,
         }

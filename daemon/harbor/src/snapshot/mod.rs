@@ -1,8 +1,16 @@
 //! Jobs directories as they were last scanned.
 
+pub(crate) mod artifact;
+pub(crate) mod job_part;
 pub(crate) mod job_snapshot;
+pub(crate) mod job_times;
 pub(crate) mod jobs_directory;
+pub(crate) mod liveness;
+pub(crate) mod output_folder;
+pub(crate) mod patches;
 pub(crate) mod processes;
 pub(crate) mod scan;
 pub(crate) mod trial_artifacts;
 pub(crate) mod trial_files;
+pub(crate) mod trial_snapshot;
+pub(crate) mod watch_targets;

@@ -1,4 +1,4 @@
-//! Looking at the directories: all jobs or one, with the processes behind them.
+//! Scanning the directories: all jobs, some of them, or what may have changed of some.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -7,164 +7,171 @@ use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
-use crate::derive::job_view;
-use crate::disk::cached_file::Reader;
-use crate::follow::Part;
-use crate::snapshot::job_snapshot::{Depth, JobSeen};
-use crate::snapshot::jobs_directory::Root;
-use crate::snapshot::processes::{Held, Life, Processes};
+use crate::disk::cached_file::FileReader;
+use crate::snapshot::job_part::JobPart;
+use crate::snapshot::job_snapshot::{JobSnapshot, ScanDepth};
+use crate::snapshot::jobs_directory::JobsDirectory;
+use crate::snapshot::liveness::Liveness;
+use crate::snapshot::processes::{LogHolder, Processes};
 
-/// How often a job is looked at again when it changes under the look.
-const ROUNDS: u32 = 3;
+/// How often the process of a job is searched for again when the job changes during the search.
+const MAX_ROUNDS: u32 = 3;
 
-/// How old the end of a job is, at most, for its trials to be read once more after it.
-const JUST: Duration = Duration::from_secs(10);
+/// How long ago a job finished, at most, for its trials to be read once more after it.
+const JUST_FINISHED: Duration = Duration::from_secs(10);
 
-/// A directory that cannot be looked at now.
+/// A directory that cannot be read now.
 #[derive(Debug)]
-pub(crate) struct OutOfReach {
-    /// How it was named.
+pub(crate) struct UnreachableDirectory {
+    /// Its path as configured.
     pub(crate) path: PathBuf,
     /// Why.
     pub(crate) why: io::Error,
 }
 
-/// All that was seen of the directories.
+/// All directories as of the last scan.
 #[derive(Debug)]
-pub(crate) struct Index {
+pub(crate) struct Snapshot {
     /// The directories.
-    pub(crate) roots: Vec<Root>,
-    /// Jobs by folder. Those of a directory that is out of reach stay as they were.
-    pub(crate) jobs: BTreeMap<PathBuf, JobSeen>,
+    pub(crate) directories: Vec<JobsDirectory>,
+    /// Jobs by folder. Those of an unreachable directory stay as they were.
+    pub(crate) jobs: BTreeMap<PathBuf, JobSnapshot>,
     /// The system's processes.
     pub(crate) processes: Processes,
-    /// Without any other evidence, a job whose files rest this long is taken to have ended.
-    pub(crate) quiet_limit: Duration,
-    /// Versions at which a job's process was proved to be gone.
-    gone_at: BTreeMap<PathBuf, u64>,
-    /// Jobs that have to be looked at again soon, since they changed under the last look.
-    pub(crate) unsure: BTreeSet<PathBuf>,
-    /// Files opened so far.
-    pub(crate) opened: u64,
+    /// Without other evidence, a job whose files did not change for this long has ended.
+    quiet_limit: Duration,
+    /// The versions at which jobs were proved to have no process.
+    dead_at_version: BTreeMap<PathBuf, u64>,
+    /// Jobs that changed during the last scan and have to be scanned again soon.
+    pub(crate) unsettled: BTreeSet<PathBuf>,
+    /// Files read so far.
+    pub(crate) files_read: u64,
 }
 
-impl Index {
-    /// Starts without having looked.
-    pub(crate) fn new(roots: Vec<Root>, processes: Processes, quiet_limit: Duration) -> Self {
+impl Snapshot {
+    /// Creates a snapshot without scanning.
+    pub(crate) fn new(
+        directories: Vec<JobsDirectory>,
+        processes: Processes,
+        quiet_limit: Duration,
+    ) -> Self {
         Self {
-            roots,
+            directories,
             jobs: BTreeMap::new(),
             processes,
             quiet_limit,
-            gone_at: BTreeMap::new(),
-            unsure: BTreeSet::new(),
-            opened: 0,
+            dead_at_version: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            files_read: 0,
         }
     }
 
-    /// Looks at everything within reach; returns why a directory is not.
-    pub(crate) fn look(&mut self, now: UnixMs, depth: Depth) -> Option<OutOfReach> {
-        let mut out_of_reach = None;
+    /// Scans everything that is reachable; returns a directory that is not.
+    pub(crate) fn scan(&mut self, now: UnixMs, depth: ScanDepth) -> Option<UnreachableDirectory> {
+        let mut unreachable = None;
         let mut found = BTreeSet::new();
-        for root in &mut self.roots {
-            match root.folders() {
+        for directory in &mut self.directories {
+            match directory.list_jobs() {
                 Ok(folders) => found.extend(folders),
                 Err(why) => {
-                    let path = root.given.clone();
-                    out_of_reach.get_or_insert(OutOfReach { path, why });
+                    let path = directory.configured_path.clone();
+                    unreachable.get_or_insert(UnreachableDirectory { path, why });
                 }
             }
         }
         let gone: Vec<PathBuf> = self
             .jobs
             .keys()
-            .filter(|folder| !found.contains(*folder) && self.would_show(folder))
+            .filter(|folder| !found.contains(*folder) && self.is_reachable(folder))
             .cloned()
             .collect();
         for folder in gone {
             self.forget(&folder);
         }
         let found: Vec<PathBuf> = found.into_iter().collect();
-        self.look_at(&found, now, depth);
-        out_of_reach
+        self.scan_jobs(&found, now, depth);
+        unreachable
     }
 
-    /// Tells whether a job would be seen if it were there.
-    pub(crate) fn would_show(&self, folder: &Path) -> bool {
-        let root = self.roots.iter().find(|root| root.holds(folder));
-        // A link that leads elsewhere now took the directory with it.
-        root.is_none_or(Root::is_there)
+    /// Whether a job would be found if it existed.
+    pub(crate) fn is_reachable(&self, folder: &Path) -> bool {
+        let mut directories = self.directories.iter();
+        let directory = directories.find(|directory| directory.contains(folder));
+        // If no directory contains it, a link that now leads elsewhere took its directory away.
+        directory.is_none_or(JobsDirectory::is_reachable)
     }
 
-    /// Looks at some jobs.
-    pub(crate) fn look_at(&mut self, names: &[PathBuf], now: UnixMs, depth: Depth) {
-        let mut reader = Reader { now, opened: 0 };
-        for name in names {
-            self.look_at_job(name, &mut reader, depth);
+    /// Scans some jobs.
+    pub(crate) fn scan_jobs(&mut self, folders: &[PathBuf], now: UnixMs, depth: ScanDepth) {
+        let mut reader = FileReader { now, files_read: 0 };
+        for folder in folders {
+            self.scan_job(folder, &mut reader, depth);
         }
-        self.find_processes(names, &mut reader);
-        self.opened += reader.opened;
+        self.find_processes(folders, &mut reader);
+        self.files_read += reader.files_read;
     }
 
-    /// Looks at what may have changed of some jobs.
-    pub(crate) fn look_at_parts(&mut self, parts: &BTreeMap<PathBuf, Part>, now: UnixMs) {
-        let mut reader = Reader { now, opened: 0 };
-        for (name, part) in parts {
-            if !self.would_show(name) {
+    /// Scans the parts of jobs that may have changed.
+    pub(crate) fn scan_parts(&mut self, parts: &BTreeMap<PathBuf, JobPart>, now: UnixMs) {
+        let mut reader = FileReader { now, files_read: 0 };
+        for (folder, part) in parts {
+            if !self.is_reachable(folder) {
                 continue;
             }
             match part {
-                Part::Folders(folders) if self.jobs.contains_key(name) => {
-                    let before = self.has_finished(name);
-                    let job = self.jobs.get_mut(name);
-                    let looked = job.and_then(|job| job.look_at_folders(&mut reader, folders));
-                    if looked.is_none() {
-                        self.forget(name);
-                    } else if !before && self.has_just_finished(name, now) {
-                        self.look_at_job_once(name, &mut reader, Depth::Every);
+                JobPart::Folders(names) if self.jobs.contains_key(folder) => {
+                    let was_finished = self.is_finished(folder);
+                    let job = self.jobs.get_mut(folder);
+                    let changed = job.and_then(|job| job.refresh_folders(&mut reader, names));
+                    if changed.is_none() {
+                        self.forget(folder);
+                    } else if !was_finished && self.has_just_finished(folder, now) {
+                        self.scan_job_once(folder, &mut reader, ScanDepth::EveryTrial);
                     }
                 }
-                _ => drop(self.look_at_job(name, &mut reader, Depth::Every)),
+                _ => drop(self.scan_job(folder, &mut reader, ScanDepth::EveryTrial)),
             }
         }
-        let names: Vec<PathBuf> = parts.keys().cloned().collect();
-        self.find_processes(&names, &mut reader);
-        self.opened += reader.opened;
+        let folders: Vec<PathBuf> = parts.keys().cloned().collect();
+        self.find_processes(&folders, &mut reader);
+        self.files_read += reader.files_read;
     }
 
-    fn forget(&mut self, name: &Path) {
-        self.jobs.remove(name);
-        self.gone_at.remove(name);
+    fn forget(&mut self, folder: &Path) {
+        self.jobs.remove(folder);
+        self.dead_at_version.remove(folder);
     }
 
-    fn has_finished(&self, name: &Path) -> bool {
-        self.jobs.get(name).is_some_and(JobSeen::finished)
+    fn is_finished(&self, folder: &Path) -> bool {
+        self.jobs.get(folder).is_some_and(JobSnapshot::is_finished)
     }
 
-    /// Tells whether a job has only just written its last word. That comes after the last words of
-    /// its trials, so what was read of these before it may be out of date.
-    fn has_just_finished(&self, name: &Path, now: UnixMs) -> bool {
-        let job = self.jobs.get(name).filter(|job| job.finished());
-        let stamp = job.and_then(|job| job.result.stamp());
-        stamp.is_some_and(|stamp| now.since(UnixMs(stamp.modified().millis())) < JUST)
+    /// Whether a job finished only just now. It writes that after the results of its trials, so what
+    /// was read of these before may be out of date.
+    fn has_just_finished(&self, folder: &Path, now: UnixMs) -> bool {
+        let job = self.jobs.get(folder).filter(|job| job.is_finished());
+        let version = job.and_then(|job| job.result.version());
+        version
+            .is_some_and(|version| now.since(UnixMs(version.modified().millis())) < JUST_FINISHED)
     }
 
-    fn look_at_job(&mut self, name: &Path, reader: &mut Reader, depth: Depth) -> bool {
-        let before = self.has_finished(name);
-        let mut changed = self.look_at_job_once(name, reader, depth);
-        if !before && self.has_just_finished(name, reader.now) {
-            changed |= self.look_at_job_once(name, reader, Depth::Every);
+    /// Scans one job; returns whether it changed or is gone.
+    fn scan_job(&mut self, folder: &Path, reader: &mut FileReader, depth: ScanDepth) -> bool {
+        let was_finished = self.is_finished(folder);
+        let mut changed = self.scan_job_once(folder, reader, depth);
+        if !was_finished && self.has_just_finished(folder, reader.now) {
+            changed |= self.scan_job_once(folder, reader, ScanDepth::EveryTrial);
         }
         changed
     }
 
-    fn look_at_job_once(&mut self, name: &Path, reader: &mut Reader, depth: Depth) -> bool {
+    fn scan_job_once(&mut self, folder: &Path, reader: &mut FileReader, depth: ScanDepth) -> bool {
         let job = self
             .jobs
-            .entry(name.to_owned())
-            .or_insert_with(|| JobSeen::new(name.to_owned(), reader.now));
-        let Some(changed) = job.look(reader, depth) else {
-            self.forget(name);
+            .entry(folder.to_owned())
+            .or_insert_with(|| JobSnapshot::new(folder.to_owned(), reader.now));
+        let Some(changed) = job.refresh(reader, depth) else {
+            self.forget(folder);
             return true;
         };
         changed
@@ -172,98 +179,96 @@ impl Index {
 
     /// Finds out which unfinished jobs have a process.
     ///
-    /// Files were read before the processes were asked, so a process that is gone may have
-    /// written its last word in between. A job is called dead only when its files, read once
-    /// more, are as they were.
-    fn find_processes(&mut self, names: &[PathBuf], reader: &mut Reader) {
-        self.unsure.retain(|name| !names.contains(name));
-        let mut unsure: Vec<PathBuf> = names
+    /// The files were read before the processes, so a process that is gone may have written its last
+    /// result in between. A job is declared dead only if its files, read once more, did not change.
+    fn find_processes(&mut self, folders: &[PathBuf], reader: &mut FileReader) {
+        self.unsettled.retain(|folder| !folders.contains(folder));
+        let mut undecided: Vec<PathBuf> = folders
             .iter()
-            .filter(|name| self.needs_process(name))
+            .filter(|folder| self.needs_process_search(folder))
             .cloned()
             .collect();
-        for _ in 0..ROUNDS {
-            if unsure.is_empty() {
+        for _ in 0..MAX_ROUNDS {
+            if undecided.is_empty() {
                 return;
             }
-            let logs: Vec<PathBuf> = unsure.iter().map(|name| log_of(name)).collect();
-            let held = self.processes.find(&logs);
-            unsure.retain(|name| {
-                let found = held.get(&log_of(name)).copied();
-                !self.settle(name, found.unwrap_or(Held::Unknown), reader)
+            let logs: Vec<PathBuf> = undecided.iter().map(|folder| log_path(folder)).collect();
+            let holders = self.processes.find_holders(&logs);
+            undecided.retain(|folder| {
+                let holder = holders.get(&log_path(folder)).copied();
+                !self.apply_holder(folder, holder.unwrap_or(LogHolder::Unknown), reader)
             });
         }
-        // It changes faster than it can be looked at: somebody writes.
-        for name in &unsure {
-            self.set_life(name, Life::RecentSigns);
+        // They change faster than they can be scanned, so some process writes to them.
+        for folder in &undecided {
+            self.set_liveness(folder, Liveness::RecentActivity);
         }
-        self.unsure.extend(unsure);
+        self.unsettled.extend(undecided);
     }
 
-    /// Tells whether the processes must be gone through for a job; settles it when not.
-    fn needs_process(&mut self, name: &Path) -> bool {
-        let Some(job) = self.jobs.get(name) else {
+    /// Whether all processes must be searched for a job; if not, its liveness is set.
+    fn needs_process_search(&mut self, folder: &Path) -> bool {
+        let Some(job) = self.jobs.get(folder) else {
             return false;
         };
-        if job.finished() || !job.is_job() {
+        if job.is_finished() || !job.is_job() {
             return false;
         }
-        if let Some(pid) = self.processes.still(&job.log_path()) {
-            self.set_life(name, Life::Process(pid));
+        if let Some(pid) = self.processes.recheck(&job.log_path()) {
+            self.set_liveness(folder, Liveness::Process(pid));
             return false;
         }
-        // A new process rewrites the job's files first, which makes a new version.
-        self.gone_at.get(name) != Some(&job.version)
+        // A new process first rewrites the job's files, which increases the version.
+        self.dead_at_version.get(folder) != Some(&job.version)
     }
 
-    /// Draws the conclusion for one job; false when it has to be asked again.
-    fn settle(&mut self, name: &Path, held: Held, reader: &mut Reader) -> bool {
-        match held {
-            Held::By(pid) => self.set_life(name, Life::Process(pid)),
-            Held::No => {
-                if self.look_at_job(name, reader, Depth::Every) {
-                    return self.jobs.get(name).is_none_or(JobSeen::finished);
+    /// Sets a job's liveness; returns false if its process has to be searched for again.
+    fn apply_holder(&mut self, folder: &Path, holder: LogHolder, reader: &mut FileReader) -> bool {
+        match holder {
+            LogHolder::Process(pid) => self.set_liveness(folder, Liveness::Process(pid)),
+            LogHolder::NotHeld => {
+                if self.scan_job(folder, reader, ScanDepth::EveryTrial) {
+                    return self.jobs.get(folder).is_none_or(JobSnapshot::is_finished);
                 }
-                self.set_life(name, Life::NoProcess);
-                let version = self.jobs.get(name).map(|job| job.version);
-                self.gone_at
-                    .extend(version.map(|version| (name.to_owned(), version)));
+                self.set_liveness(folder, Liveness::NoProcess);
+                let version = self.jobs.get(folder).map(|job| job.version);
+                self.dead_at_version
+                    .extend(version.map(|version| (folder.to_owned(), version)));
             }
-            Held::Unknown => {
-                let life = self.by_signs(name, reader.now);
-                self.set_life(name, life);
+            LogHolder::Unknown => {
+                let liveness = self.liveness_from_activity(folder, reader.now);
+                self.set_liveness(folder, liveness);
             }
         }
         true
     }
 
-    fn by_signs(&self, name: &Path, now: UnixMs) -> Life {
-        let Some(job) = self.jobs.get(name) else {
-            return Life::NoProcess;
+    fn liveness_from_activity(&self, folder: &Path, now: UnixMs) -> Liveness {
+        let Some(job) = self.jobs.get(folder) else {
+            return Liveness::NoProcess;
         };
-        let updated = job_view::times(job).updated;
-        match job.last_sign(updated) {
-            Some(sign) if now.since(UnixMs(sign.millis())) > self.quiet_limit => {
-                Life::Silent(self.quiet_limit)
+        match job.last_activity(job.times().updated) {
+            Some(last) if now.since(UnixMs(last.millis())) > self.quiet_limit => {
+                Liveness::Silent(self.quiet_limit)
             }
-            _ => Life::RecentSigns,
+            _ => Liveness::RecentActivity,
         }
     }
 
-    fn set_life(&mut self, name: &Path, life: Life) {
-        if let Some(job) = self.jobs.get_mut(name)
-            && job.life != life
+    fn set_liveness(&mut self, folder: &Path, liveness: Liveness) {
+        if let Some(job) = self.jobs.get_mut(folder)
+            && job.liveness != liveness
         {
-            job.life = life;
-            // Whoever takes over a job was not asked to stop.
-            job.asked_to_stop = job
-                .asked_to_stop
-                .filter(|asked| life.pid() == Some(asked.pid));
+            job.liveness = liveness;
+            // A new process was not sent a signal.
+            job.sent_signal = job
+                .sent_signal
+                .filter(|sent| liveness.pid() == Some(sent.pid));
             job.version += 1;
         }
     }
 }
 
-fn log_of(folder: &Path) -> PathBuf {
+fn log_path(folder: &Path) -> PathBuf {
     folder.join("job.log")
 }

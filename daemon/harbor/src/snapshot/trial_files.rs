@@ -1,174 +1,145 @@
-//! What a look into a trial's folder shows: how far it is, its tests, its files.
+//! The files in a trial's folder: its phase, its tests, its artifacts.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use docks_proto::path_encoding::encode_path;
-
-use crate::disk::cached_file::{Reader, Stamp};
+use crate::disk::cached_file::FileReader;
+use crate::disk::file_version::FileVersion;
+use crate::disk::folders::FolderListing;
 use crate::format::json;
-use crate::format::times::Utc;
-use crate::snapshot::trial_artifacts::{self, Artifact, Kind, Place};
+use crate::snapshot::artifact::{Artifact, ArtifactKind};
+use crate::snapshot::output_folder::OutputFolder;
+use crate::snapshot::trial_artifacts;
+use crate::utc::Utc;
 
-/// Entries of one folder that are looked at; an agent can leave any number of files.
-const MOST_ENTRIES: usize = 4_096;
-/// Steps of one trial that are looked at.
-const MOST_STEPS: usize = 256;
+/// Steps of one trial that are read.
+const MAX_STEPS: usize = 256;
 
-/// What was found in a trial's folder.
+/// What a trial's folder contains.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TrialFiles {
-    /// Every file of the four types.
-    pub(crate) all: Vec<Artifact>,
-    /// Tests that passed and tests in all, from the verifier's report.
-    pub(crate) tests: Option<(u64, u64)>,
+    /// Its artifacts, in the order of reading.
+    pub(crate) artifacts: Vec<Artifact>,
+    /// Passed tests and all tests, from the verifier's report.
+    pub(crate) test_counts: Option<(u64, u64)>,
     /// Whether the agent wrote anything yet.
     pub(crate) agent_wrote: bool,
     /// Whether the verifier wrote anything yet.
     pub(crate) verifier_wrote: bool,
-    /// Folders, below the trial's, whose first file will say that it is in another phase.
-    pub(crate) awaited: Vec<PathBuf>,
-    /// Newest change of a log, the sign of life of a trial that is under way.
-    pub(crate) newest: Option<Utc>,
+    /// Folders, relative to the trial's, in which the first file means that another phase has begun.
+    pub(crate) awaited_folders: Vec<PathBuf>,
+    /// Newest change of a log, which shows that a running trial is alive.
+    pub(crate) newest_change: Option<Utc>,
 }
 
-/// Names in a folder, sorted; links and hidden names are left out.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    pub(crate) files: Vec<String>,
-    pub(crate) folders: Vec<String>,
-}
-
-impl Names {
-    pub(crate) fn of(dir: &Path) -> Self {
-        let mut names = Self::default();
-        // Every folder on the way was listed as a real one, or is checked here.
-        if Stamp::of_directory(dir).is_none() {
-            return names;
-        }
-        let Ok(entries) = fs::read_dir(dir) else {
-            return names;
-        };
-        for entry in entries.take(MOST_ENTRIES).flatten() {
-            let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else {
-                continue;
-            };
-            if kind.is_file() {
-                names.files.push(name);
-            } else if kind.is_dir() {
-                names.folders.push(name);
-            }
-        }
-        names.files.sort_unstable();
-        names.folders.sort_unstable();
-        names
-    }
-
-    pub(crate) fn has(&self, file: &str) -> bool {
-        self.files
-            .binary_search_by(|name| name.as_str().cmp(file))
-            .is_ok()
-    }
-}
-
-/// Looks through a trial's folder. `steps` are the steps of its result, in order, if it has any.
-pub(crate) fn scan(dir: &Path, steps: &[String], agent: &str, reader: &mut Reader) -> TrialFiles {
-    let top = Names::of(dir);
+/// Reads a trial's folder. `steps` are the steps of its result in order, if there are any.
+pub(crate) fn scan(
+    dir: &Path,
+    steps: &[String],
+    agent: &str,
+    reader: &mut FileReader,
+) -> TrialFiles {
+    let top = FolderListing::read(dir);
     let mut files = TrialFiles::default();
-    let places: Vec<Place> = places(dir, &top, steps)
+    let folders: Vec<OutputFolder> = output_folders(dir, &top, steps)
         .into_iter()
-        .map(Place::of)
+        .map(OutputFolder::read)
         .collect();
-    for place in &places {
-        look_into(place, reader, &mut files);
+    for folder in &folders {
+        read_outputs(folder, reader, &mut files);
     }
-    if !top.has("result.json") {
-        files.await_phases(dir, &places, top.folders.iter().any(|name| name == "steps"));
+    if !top.has_file("result.json") {
+        files.add_awaited_folders(
+            dir,
+            &folders,
+            top.folders.iter().any(|name| name == "steps"),
+        );
     }
-    files.all = trial_artifacts::list(dir, &top, &places, agent, reader);
+    files.artifacts = trial_artifacts::list(dir, &top, &folders, agent, reader);
     for name in ["trial.log", "config.json", "exception.txt"] {
-        files.note_change(&dir.join(name));
+        files.record_change(&dir.join(name));
     }
     files
 }
 
-/// Returns the folders that hold `agent/`, `verifier/` and `artifacts/`: the trial's own, then its steps'.
-fn places(dir: &Path, top: &Names, steps: &[String]) -> Vec<PathBuf> {
-    let mut places = vec![dir.to_owned()];
+/// Returns the folders that contain `agent/`, `verifier/` and `artifacts/`: the trial's own, then its steps'.
+fn output_folders(dir: &Path, top: &FolderListing, steps: &[String]) -> Vec<PathBuf> {
+    let mut folders = vec![dir.to_owned()];
     if top.folders.iter().any(|name| name == "steps") {
         let base = dir.join("steps");
-        let found = Names::of(&base).folders;
+        let found = FolderListing::read(&base).folders;
         let known = steps.iter().filter(|step| found.contains(step));
         let mut order: Vec<&String> = known.collect();
         let rest: Vec<&String> = found.iter().filter(|step| !steps.contains(step)).collect();
         order.extend(rest);
-        places.extend(
+        folders.extend(
             order
                 .into_iter()
-                .take(MOST_STEPS)
+                .take(MAX_STEPS)
                 .map(|step| base.join(step)),
         );
     }
-    places
+    folders
 }
 
-fn look_into(place: &Place, reader: &mut Reader, files: &mut TrialFiles) {
-    let (wrote, checked) = (&place.wrote, &place.checked);
-    let (agent_dir, verifier_dir) = (place.dir.join("agent"), place.dir.join("verifier"));
-    files.agent_wrote |= !wrote.files.is_empty() || !wrote.folders.is_empty();
-    files.verifier_wrote |= !checked.files.is_empty() || !checked.folders.is_empty();
-    if checked.has("ctrf.json")
+fn read_outputs(folder: &OutputFolder, reader: &mut FileReader, files: &mut TrialFiles) {
+    let (agent, verifier) = (&folder.agent, &folder.verifier);
+    let (agent_dir, verifier_dir) = (folder.dir.join("agent"), folder.dir.join("verifier"));
+    files.agent_wrote |= !agent.files.is_empty() || !agent.folders.is_empty();
+    files.verifier_wrote |= !verifier.files.is_empty() || !verifier.folders.is_empty();
+    if verifier.has_file("ctrf.json")
         && let Some((passed, total)) = reader
-            .read_once(&verifier_dir.join("ctrf.json"))
-            .and_then(|text| tests(&text))
+            .read_uncached(&verifier_dir.join("ctrf.json"))
+            .and_then(|text| test_counts(&text))
     {
-        let (sum_passed, sum_total) = files.tests.unwrap_or_default();
-        files.tests = Some((
+        let (sum_passed, sum_total) = files.test_counts.unwrap_or_default();
+        files.test_counts = Some((
             u64::saturating_add(sum_passed, passed),
             u64::saturating_add(sum_total, total),
         ));
     }
-    for name in &wrote.files {
-        files.note_change(&agent_dir.join(name));
+    for name in &agent.files {
+        files.record_change(&agent_dir.join(name));
     }
 }
 
 impl TrialFiles {
-    fn await_phases(&mut self, dir: &Path, places: &[Place], has_steps: bool) {
-        let below = |path: PathBuf| path.strip_prefix(dir).map(Path::to_owned).ok();
+    fn add_awaited_folders(&mut self, dir: &Path, folders: &[OutputFolder], has_steps: bool) {
+        let relative = |path: PathBuf| path.strip_prefix(dir).map(Path::to_owned).ok();
         if has_steps {
-            self.awaited.push("steps".into());
-            let steps = places[1..].iter().map(|place| place.dir.clone());
-            self.awaited.extend(steps.filter_map(below));
+            self.awaited_folders.push("steps".into());
+            let steps = folders[1..].iter().map(|folder| folder.dir.clone());
+            self.awaited_folders.extend(steps.filter_map(relative));
         }
-        for place in places {
+        for output in folders {
             let writers = [
                 (self.agent_wrote, "agent"),
                 (self.verifier_wrote, "verifier"),
             ];
             for (_, name) in writers.into_iter().filter(|(wrote, _)| !wrote) {
-                let folder = place.dir.join(name);
-                if Stamp::of_directory(&folder).is_some() {
-                    self.awaited.extend(below(folder));
+                let folder = output.dir.join(name);
+                if FileVersion::for_directory(&folder).is_some() {
+                    self.awaited_folders.extend(relative(folder));
                 }
             }
         }
     }
 
-    /// Returns the first file of a type.
-    pub(crate) fn first(&self, kind: Kind) -> Option<&Path> {
-        let mut all = self.all.iter();
-        let found = all.find(|file| file.kind == kind)?;
+    /// Returns the first artifact of a type.
+    pub(crate) fn first_artifact(&self, kind: ArtifactKind) -> Option<&Path> {
+        let mut artifacts = self.artifacts.iter();
+        let found = artifacts.find(|file| file.kind == kind)?;
         Some(&found.path)
     }
 
-    fn note_change(&mut self, path: &Path) {
-        self.newest = self.newest.max(Stamp::of_file(path).map(|s| s.modified()));
+    fn record_change(&mut self, path: &Path) {
+        self.newest_change = self
+            .newest_change
+            .max(FileVersion::for_file(path).map(|s| s.modified()));
     }
 }
 
-/// Reads passed and all tests of a CTRF report.
-fn tests(text: &str) -> Option<(u64, u64)> {
+/// Reads the numbers of passed tests and of all tests from a CTRF report.
+fn test_counts(text: &str) -> Option<(u64, u64)> {
     let summary = json::parse(text)?
         .object()
         .object("results")
@@ -176,13 +147,10 @@ fn tests(text: &str) -> Option<(u64, u64)> {
     Some((summary.count("passed")?, summary.count("tests")?))
 }
 
-/// Writes a path as `file://` URI.
-pub fn file_uri(path: &Path) -> String {
-    format!("file://{}", encode_path(path))
-}
-
 #[cfg(test)]
-mod checks {
+mod tests {
+    use std::fs;
+
     use super::*;
 
     fn write(dir: &Path, name: &str) {
@@ -192,15 +160,15 @@ mod checks {
     }
 
     fn scanned(dir: &Path) -> TrialFiles {
-        let mut reader = Reader {
+        let mut reader = FileReader {
             now: docks_proto::time::UnixMs(0),
-            opened: 0,
+            files_read: 0,
         };
         scan(dir, &[], "coder", &mut reader)
     }
 
     #[test]
-    fn links_lead_nowhere() {
+    fn links_are_not_followed() {
         let outside = tempfile::tempdir().unwrap();
         write(outside.path(), "secret.patch");
         let dir = tempfile::tempdir().unwrap();
@@ -212,14 +180,6 @@ mod checks {
         )
         .unwrap();
         let files = scanned(dir.path());
-        assert_eq!(files.all, []);
-    }
-
-    #[test]
-    fn uris_hold_any_path() {
-        assert_eq!(
-            file_uri(Path::new("/a b/ü%#?.txt")),
-            "file:///a%20b/%C3%BC%25%23%3F.txt"
-        );
+        assert_eq!(files.artifacts, []);
     }
 }

@@ -36,7 +36,7 @@ async fn a_second_look_reads_only_what_changed() {
     let jobs = open(dir.path());
     let seen = validator(&jobs).await;
     assert_eq!(trials(&jobs, "big").await.len(), 40);
-    let first = jobs.effort().files_read;
+    let first = jobs.scan_cost().files_read;
     // Job: config, lock, result. Trial: result, test report, and the list of collected files,
     // since there is a patch among them.
     assert_eq!(first, 3 + 3 * 40);
@@ -46,7 +46,7 @@ async fn a_second_look_reads_only_what_changed() {
         .unwrap();
     assert!(matches!(again, Fetched::NotModified));
     assert_eq!(trials(&jobs, "big").await.len(), 40);
-    assert_eq!(jobs.effort().files_read, first);
+    assert_eq!(jobs.scan_cost().files_read, first);
 
     let changed = dir.path().join("big/fix-clamp__0000007/result.json");
     let text = fs::read_to_string(&changed).unwrap();
@@ -57,7 +57,7 @@ async fn a_second_look_reads_only_what_changed() {
     .unwrap();
     let trials = trials(&jobs, "big").await;
     assert_eq!(trials.iter().filter(|t| t["status"] == "failed").count(), 1);
-    assert_eq!(jobs.effort().files_read, first + 3);
+    assert_eq!(jobs.scan_cost().files_read, first + 3);
     let again = jobs
         .list(RunKind::Run, &PageRequest::default(), Some(&seen))
         .await
@@ -96,9 +96,9 @@ async fn a_job_runs_as_long_as_its_log_is_held_open() {
         (&"failed".into(), &"killed".into())
     );
     // A job that is known to be dead costs no search until something of it changes.
-    let scans = jobs.effort().process_scans;
+    let scans = jobs.scan_cost().process_scans;
     run_in(&jobs, "killed-midway").await;
-    assert_eq!(jobs.effort().process_scans, scans);
+    assert_eq!(jobs.scan_cost().process_scans, scans);
 }
 
 #[tokio::test]

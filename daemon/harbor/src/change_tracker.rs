@@ -1,0 +1,159 @@
+//! Which published jobs differ from what was delivered, and the watchers that notice changes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use docks_proto::time::UnixMs;
+
+use crate::follow::{ChangeQueue, DirectoryWatchers};
+use crate::published_jobs::PublishedJobs;
+use crate::snapshot::job_snapshot::ScanDepth;
+use crate::snapshot::scan::Snapshot;
+
+/// How often every trial of finished jobs is checked, too.
+const FULL_SCAN_PERIOD: Duration = Duration::from_secs(300);
+
+/// A job as it was delivered.
+#[derive(Debug, Clone, Copy)]
+struct Delivered {
+    /// The version of the snapshot.
+    version: u64,
+    /// A hash of its objects.
+    hash: u64,
+}
+
+/// What was delivered, and how changes are noticed.
+#[derive(Debug)]
+pub(crate) struct ChangeTracker {
+    /// Changes that wait for a scan.
+    pub(crate) queue: Arc<ChangeQueue>,
+    watchers: Option<DirectoryWatchers>,
+    delivered: BTreeMap<PathBuf, Delivered>,
+    has_scanned_all: bool,
+    last_full_scan: Option<UnixMs>,
+    folders_by_id: BTreeMap<String, PathBuf>,
+    vanished_ids: BTreeMap<String, PathBuf>,
+}
+
+impl ChangeTracker {
+    /// Creates a tracker without watchers.
+    pub(crate) fn new(queue: Arc<ChangeQueue>) -> Self {
+        Self {
+            queue,
+            watchers: None,
+            delivered: BTreeMap::new(),
+            has_scanned_all: false,
+            last_full_scan: None,
+            folders_by_id: BTreeMap::new(),
+            vanished_ids: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the depth of the next scan of all jobs.
+    pub(crate) fn next_depth(&mut self, now: UnixMs) -> ScanDepth {
+        match self.last_full_scan {
+            Some(at) if now.since(at) < FULL_SCAN_PERIOD => ScanDepth::SkipSettled,
+            _ => {
+                self.last_full_scan = Some(now);
+                ScanDepth::EveryTrial
+            }
+        }
+    }
+
+    /// Starts to watch the directories that are reachable; others are watched once a scan finds them.
+    pub(crate) fn start_watching(&mut self, snapshot: &Snapshot) {
+        let queue = Arc::clone(&self.queue);
+        let watchers = self
+            .watchers
+            .get_or_insert_with(|| DirectoryWatchers::new(queue));
+        watchers.start(snapshot);
+    }
+
+    /// Requests a scan of everything.
+    pub(crate) fn request_rescan(&self) {
+        self.queue.record_everything();
+    }
+
+    /// Updates the tracker after a scan of all jobs.
+    pub(crate) fn after_full_scan(&mut self, snapshot: &Snapshot, published: &PublishedJobs) {
+        if let Some(watchers) = &mut self.watchers {
+            watchers.retain(|folder| snapshot.jobs.contains_key(folder));
+            watchers.start(snapshot);
+        }
+        self.after_scan(snapshot, snapshot.jobs.keys());
+        if !std::mem::replace(&mut self.has_scanned_all, true) {
+            // The first caller stores what it received; from then on, only differences are changes.
+            for (folder, job) in published.by_folder() {
+                let version = job.version;
+                self.delivered
+                    .entry(folder.clone())
+                    .or_insert(Delivered { version, hash: 0 });
+            }
+        }
+    }
+
+    /// Updates the watches after a scan of some jobs.
+    pub(crate) fn after_scan<'a>(
+        &mut self,
+        snapshot: &Snapshot,
+        folders: impl Iterator<Item = &'a PathBuf>,
+    ) {
+        if let Some(watchers) = &mut self.watchers {
+            watchers.update(snapshot, folders);
+        }
+    }
+
+    /// Compares what is published now with what was delivered; a difference ends the wait for changes.
+    pub(crate) fn after_publishing(&mut self, published: &PublishedJobs) {
+        let current = published.by_folder();
+        let folders_by_id: BTreeMap<String, PathBuf> = current
+            .iter()
+            .map(|(folder, job)| (job.id.clone(), folder.clone()))
+            .collect();
+        for (id, folder) in std::mem::replace(&mut self.folders_by_id, folders_by_id) {
+            if !self.folders_by_id.contains_key(&id) {
+                self.vanished_ids.insert(id, folder);
+            }
+        }
+        self.vanished_ids
+            .retain(|id, _| !self.folders_by_id.contains_key(id));
+        self.delivered
+            .retain(|folder, _| current.contains_key(folder));
+        let any_undelivered = || {
+            let mut jobs = current.iter();
+            jobs.any(|(folder, job)| self.is_undelivered(folder, job.version))
+        };
+        if !self.vanished_ids.is_empty() || (self.has_scanned_all && any_undelivered()) {
+            self.queue.mark_undelivered();
+        }
+    }
+
+    /// Whether this version of a job was not delivered yet.
+    pub(crate) fn is_undelivered(&self, folder: &Path, version: u64) -> bool {
+        self.delivered
+            .get(folder)
+            .is_none_or(|delivered| delivered.version != version)
+    }
+
+    /// Records a delivery; returns whether the job's objects differ from the ones delivered before.
+    pub(crate) fn record_delivery(&mut self, folder: &Path, version: u64, hash: u64) -> bool {
+        let delivered = Delivered { version, hash };
+        let before = self.delivered.insert(folder.to_owned(), delivered);
+        before.is_none_or(|before| before.hash != hash)
+    }
+
+    /// Removes and returns the vanished ids for which `is_gone` holds of the folder.
+    pub(crate) fn take_gone_ids(&mut self, mut is_gone: impl FnMut(&Path) -> bool) -> Vec<String> {
+        let mut gone = Vec::new();
+        self.vanished_ids.retain(|id, folder| {
+            if is_gone(folder) {
+                gone.push(id.clone());
+                return false;
+            }
+            true
+        });
+        gone
+    }
+}

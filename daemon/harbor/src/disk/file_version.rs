@@ -1,0 +1,94 @@
+//! Versions of files and folders, told apart by their metadata.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use docks_proto::time::UnixMs;
+
+use crate::utc::Utc;
+
+/// A file that changed this recently is read again at the next scan: two writes within one tick of the
+/// file system's clock have the same modification time.
+const RECENT_MS: i64 = 100;
+
+/// Identifies one version of a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FileVersion {
+    modified_ns: i128,
+    size: u64,
+    device: u64,
+    inode: u64,
+}
+
+impl FileVersion {
+    pub(crate) fn from_metadata(meta: &fs::Metadata) -> Self {
+        Self {
+            modified_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
+            size: meta.size(),
+            device: meta.dev(),
+            inode: meta.ino(),
+        }
+    }
+
+    /// Returns the version of a file; `None` unless the path is a regular file. Does not follow symbolic links.
+    pub(crate) fn for_file(path: &Path) -> Option<Self> {
+        let meta = fs::symlink_metadata(path).ok()?;
+        meta.is_file().then(|| Self::from_metadata(&meta))
+    }
+
+    /// Like [`FileVersion::for_file`], but distinguishes a missing file from one that cannot be read now.
+    pub(crate) fn try_for_file(path: &Path) -> io::Result<Option<Self>> {
+        match fs::symlink_metadata(path) {
+            Ok(meta) => Ok(meta.is_file().then(|| Self::from_metadata(&meta))),
+            Err(error) if says_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the version of a folder; `None` unless the path is a real directory.
+    pub(crate) fn for_directory(path: &Path) -> Option<Self> {
+        let meta = fs::symlink_metadata(path).ok()?;
+        meta.is_dir().then(|| Self::from_metadata(&meta))
+    }
+
+    /// Returns the inode, which a later file or folder of the same name may have again.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// Returns when it last changed.
+    pub(crate) fn modified(&self) -> Utc {
+        Utc(i64::try_from(self.modified_ns.div_euclid(1_000)).unwrap_or(i64::MAX))
+    }
+
+    /// Returns its size in bytes.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether both are the same file or folder, whatever its content.
+    pub(crate) fn is_same_inode(&self, other: &FileVersion) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    pub(crate) fn is_recent(&self, now: UnixMs) -> bool {
+        now.0.saturating_sub(self.modified().millis()).abs() < RECENT_MS
+    }
+}
+
+/// Whether a folder does not exist, as opposed to being unreadable.
+pub(crate) fn is_missing(dir: &Path) -> bool {
+    match fs::symlink_metadata(dir) {
+        Ok(meta) => !meta.is_dir(),
+        Err(error) => says_missing(&error),
+    }
+}
+
+fn says_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}

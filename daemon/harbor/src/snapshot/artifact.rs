@@ -1,0 +1,28 @@
+//! An artifact file of a trial or a job.
+
+use std::path::PathBuf;
+
+/// The four types of artifacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ArtifactKind {
+    /// What agent, Harbor and verifier logged.
+    Logs,
+    /// The agent's steps, in ATIF.
+    Trajectory,
+    /// Patches; Harbor itself creates none.
+    Diff,
+    /// Results, rewards, test reports.
+    Result,
+}
+
+/// One artifact file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Artifact {
+    /// Its type.
+    pub(crate) kind: ArtifactKind,
+    /// Its path.
+    pub(crate) path: PathBuf,
+    /// Its size; unknown while its trial runs, since logs grow.
+    pub(crate) size_bytes: Option<u64>,
+}

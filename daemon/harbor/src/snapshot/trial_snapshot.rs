@@ -1,0 +1,119 @@
+//! The snapshot of one trial's folder.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::disk::cached_file::{CachedFile, FileReader, FileState};
+use crate::disk::file_version::FileVersion;
+use crate::disk::folders::display_name;
+use crate::format::trial::{TrialConfig, TrialResult};
+use crate::snapshot::trial_files::{self, TrialFiles};
+use crate::utc::Utc;
+
+/// Files of which any one makes a folder a trial.
+const TRIAL_FILES: [&str; 4] = ["result.json", "config.json", "lock.json", "trial.log"];
+
+/// A trial's folder as of the last scan.
+#[derive(Debug, Default)]
+pub(crate) struct TrialSnapshot {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its `result.json`.
+    pub(crate) result: CachedFile<TrialResult>,
+    config_file: CachedFile<TrialConfig>,
+    /// What its folder contains.
+    pub(crate) files: TrialFiles,
+    /// When its configuration was written, which is its start while there is no result.
+    pub(crate) configured_at: Option<Utc>,
+    /// The version of the result with which the folder was last read.
+    files_read_for: Option<FileVersion>,
+    inode: u64,
+}
+
+impl TrialSnapshot {
+    /// Reads a folder, starting from its earlier snapshot if there is one. Returns whether anything changed.
+    pub(crate) fn refresh_or_create(
+        before: Option<Self>,
+        name: &OsStr,
+        inode: u64,
+        dir: &Path,
+        reader: &mut FileReader,
+    ) -> (Self, bool) {
+        let same = before.filter(|trial| trial.inode == inode);
+        let mut changed = same.is_none();
+        let mut trial = same.unwrap_or_else(|| Self {
+            name: display_name(name),
+            inode,
+            ..Self::default()
+        });
+        changed |= trial.refresh(dir, reader);
+        (trial, changed)
+    }
+
+    /// Whether its result was read and is final.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.result.is_settled()
+    }
+
+    /// Whether the folder is a trial's.
+    pub(crate) fn is_trial(&self, dir: &Path) -> bool {
+        self.result.state() != FileState::Absent
+            || self.config_file.state() != FileState::Absent
+            || TRIAL_FILES
+                .iter()
+                .any(|name| FileVersion::for_file(&dir.join(name)).is_some())
+    }
+
+    /// Returns the configuration, from the result once there is one.
+    pub(crate) fn config(&self) -> Option<&TrialConfig> {
+        self.result
+            .content()
+            .map(|r| &r.config)
+            .or_else(|| self.config_file.content())
+    }
+
+    fn refresh(&mut self, dir: &Path, reader: &mut FileReader) -> bool {
+        let mut changed = self
+            .result
+            .refresh(&dir.join("result.json"), reader, TrialResult::parse);
+        let is_valid = self.result.state() == FileState::Valid;
+        let version = self.result.version().filter(|_| is_valid);
+        if version.is_some() && version == self.files_read_for {
+            return changed;
+        }
+        if version.is_none() {
+            changed |=
+                self.config_file
+                    .refresh(&dir.join("config.json"), reader, TrialConfig::parse);
+            self.configured_at = self.config_file.version().map(|s| s.modified());
+        }
+        let files = self.read_files(dir, reader);
+        changed |= TrialFiles {
+            newest_change: None,
+            ..files.clone()
+        } != TrialFiles {
+            newest_change: None,
+            ..std::mem::take(&mut self.files)
+        };
+        self.files = files;
+        self.files_read_for = version;
+        changed
+    }
+
+    /// Reads what else is in the folder.
+    fn read_files(&self, dir: &Path, reader: &mut FileReader) -> TrialFiles {
+        let result = self.result.content();
+        let steps: Vec<String> = result
+            .map(|r| r.steps.iter().map(|s| s.name.clone()).collect())
+            .unwrap_or_default();
+        let agent = self
+            .config()
+            .map_or("oracle", |config| config.agent.name.as_str());
+        trial_files::scan(dir, &steps, agent, reader)
+    }
+
+    /// Returns the inode of the folder.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+}

@@ -1,0 +1,122 @@
+//! Which jobs differ from what was last delivered, found by scanning what events report.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use docksd_remote::{Changes, CompleteRun, RemoteError};
+
+use crate::disk::file_version::is_missing;
+use crate::hash::hash_texts;
+use crate::snapshot::job_part::JobPart;
+use crate::snapshot::job_snapshot::ScanDepth;
+use crate::snapshot::jobs_directory::JobsDirectory;
+use crate::state::{State, not_serializable};
+use crate::validators::{hash_objects, page, validator};
+
+/// Largest number of jobs that are delivered together.
+const MAX_JOBS: usize = 16;
+/// When a job that changed during the scan is scanned again: its files are no longer recent then.
+const RESCAN_AFTER: Duration = Duration::from_millis(120);
+
+impl State {
+    /// Starts to follow the directories.
+    pub(crate) fn start_following(&mut self) {
+        for directory in &mut self.snapshot.directories {
+            directory.locate().ok();
+        }
+        self.tracker.start_watching(&self.snapshot);
+    }
+
+    /// Scans what events reported, and returns what differs from what was delivered.
+    pub(crate) fn take_changes(&mut self, now: UnixMs) -> Result<Changes, RemoteError> {
+        let mut pending = self.tracker.queue.take();
+        for unsettled in &self.snapshot.unsettled {
+            pending.jobs.insert(unsettled.clone(), JobPart::Whole);
+        }
+        let directories = &self.snapshot.directories;
+        if pending.everything || !directories.iter().all(JobsDirectory::is_unchanged) {
+            let result = self.scan(now, ScanDepth::EveryTrial);
+            let mut directories = self.snapshot.directories.iter();
+            if !directories.any(JobsDirectory::is_reachable) {
+                result?;
+            }
+        } else {
+            self.scan_unmoved(|snapshot| snapshot.scan_parts(&pending.jobs, now))?;
+            self.publish(now)?;
+            self.tracker.after_scan(&self.snapshot, pending.jobs.keys());
+        }
+        self.schedule_wake_up(now);
+        let mut changes = Changes {
+            runs: Vec::new(),
+            gone: self.take_gone_ids(),
+        };
+        let undelivered: Vec<PathBuf> = self
+            .published
+            .by_folder()
+            .iter()
+            .filter(|(folder, job)| self.tracker.is_undelivered(folder, job.version))
+            .map(|(folder, _)| folder.clone())
+            .collect();
+        if undelivered.len() > MAX_JOBS {
+            self.tracker.queue.mark_undelivered();
+        }
+        for folder in undelivered.into_iter().take(MAX_JOBS) {
+            changes.runs.extend(self.deliver(&folder)?);
+        }
+        Ok(changes)
+    }
+
+    /// Returns a job as it is published, unless only its version differs from what was delivered.
+    fn deliver(&mut self, folder: &Path) -> Result<Option<CompleteRun>, RemoteError> {
+        let trials = self
+            .published
+            .trials(&self.snapshot, folder)
+            .map_err(not_serializable)?;
+        let (trials, trials_hash) = match trials {
+            Some(trials) => (trials.to_vec(), hash_objects(trials)),
+            None => return Ok(None),
+        };
+        let Some(job) = self.published.by_folder().get(folder) else {
+            return Ok(None);
+        };
+        let [run, evaluation] = RunKind::ALL.map(|kind| job.object(kind));
+        let texts = [run.text(), evaluation.text()].map(str::as_bytes);
+        let hash = hash_texts([texts[0], texts[1], &trials_hash.to_le_bytes()].into_iter());
+        let differs = self.tracker.record_delivery(folder, job.version, hash);
+        Ok(differs.then(|| CompleteRun {
+            id: job.id.clone(),
+            run: run.clone(),
+            evaluation: evaluation.clone(),
+            validator: validator(trials_hash),
+            trials: page(trials),
+        }))
+    }
+
+    /// Returns the ids that no job has any more. A folder that still exists is scanned first.
+    fn take_gone_ids(&mut self) -> Vec<String> {
+        let snapshot = &self.snapshot;
+        let queue = std::sync::Arc::clone(&self.tracker.queue);
+        self.tracker.take_gone_ids(|folder| {
+            // A job that is still known has another id now.
+            let is_gone = snapshot.jobs.contains_key(folder)
+                || (snapshot.is_reachable(folder) && is_missing(folder));
+            if !is_gone {
+                queue.record_job(folder, JobPart::Whole);
+            }
+            is_gone
+        })
+    }
+
+    /// Ends the next wait in time for jobs that are held back until they have a UUID, and for those that
+    /// changed during the scan.
+    fn schedule_wake_up(&self, now: UnixMs) {
+        let jobs = self.snapshot.jobs.values().filter(|job| job.is_job());
+        let publishable = jobs.filter_map(|job| job.publishable_in(now)).min();
+        let unsettled = !self.snapshot.unsettled.is_empty();
+        let rescan = unsettled.then_some(RESCAN_AFTER);
+        let after = publishable.into_iter().chain(rescan).min();
+        self.tracker.queue.wake_after(after);
+    }
+}
