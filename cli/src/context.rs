@@ -1,17 +1,17 @@
-//! What every command gets: its global options, the time it began and where to print.
+//! What every command receives: global options, its start time and the output.
 
 use docks_proto::time::UnixMs;
 
 use crate::args::Global;
 use crate::output::Output;
 
-/// What every command gets.
+/// What every command receives.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// Options given before or after the command's name.
     pub(crate) global: Global,
     /// The only way to stdout and stderr.
     pub(crate) output: Output,
-    /// When the command began; relative times count from here.
+    /// When the command started; relative times count from here.
     pub(crate) now: UnixMs,
 }

@@ -1,4 +1,4 @@
-//! The environment of this process as values: the only place that reads it besides `main`.
+//! The environment of this process as values; only this file and `main` read it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,26 +10,26 @@ use crate::output::PagerChoice;
 
 use docks_artifacts::source::StoreVariables;
 
-/// What the environment says, read once.
+/// The environment, read once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
-    /// Variables that decide settings.
+    /// Variables that are settings.
     pub(crate) settings: settings::Environment,
-    /// Variables that decide places.
+    /// Variables that decide paths.
     pub(crate) places: PathVariables,
-    /// `DOCKS_NO_DAEMON`, unless it says no.
+    /// `DOCKS_NO_DAEMON` is set, and not to `0`, `false` or `no`.
     pub(crate) no_daemon: bool,
     /// `DOCKSD`: the daemon's program.
     pub(crate) docksd: Option<PathBuf>,
-    /// Variables that decide where object stores are and what opens them.
+    /// Addresses and credentials of object stores.
     pub(crate) stores: StoreVariables,
     /// `PAGER` and `LESS`.
     pub(crate) pager: PagerChoice,
     /// `PATH`.
     pub(crate) search_path: Option<OsString>,
-    /// This very program.
+    /// The path of this program.
     pub(crate) program: Option<PathBuf>,
-    /// Where this program was started, for options that name a path.
+    /// The current directory, for options that name a path.
     pub(crate) directory: Option<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ impl Environment {
         }
     }
 
-    /// Reads variables; empty ones count as unset, and text that is not UTF-8 is no setting.
+    /// Reads variables; an empty variable counts as unset, and so does a setting that is not UTF-8.
     fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
@@ -70,7 +70,7 @@ impl Environment {
             docksd: path("DOCKSD"),
             stores: StoreVariables::read(&variable),
             pager: PagerChoice {
-                // An empty one says that none is wanted.
+                // An empty PAGER switches paging off.
                 pager: variable("PAGER").and_then(|value| value.into_string().ok()),
                 less: set("LESS").is_some(),
             },

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let cli = match args::Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe is no reason to complain about a help text.
+            // A closed pipe is not an error.
             drop(args::print(&error));
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // What was already found out comes before why it ended.
+            // What was printed so far comes before the error.
             drop(context.output.flush());
             context.output.failure(&failure);
             ExitCode::from(failure.kind.exit_code())

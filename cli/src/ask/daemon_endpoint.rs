@@ -1,43 +1,55 @@
-//! The daemon's place: what lies there, whether it may be talked to, and making it answer.
+//! The daemon's endpoint: its socket and locks, whether they can be trusted, and which process
+//! holds them.
+//!
+//! Nothing here knows about remotes. Starting and stopping the daemon is left to
+//! [`start_daemon`](super::start_daemon) and [`stop_daemon`](super::stop_daemon).
 
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Mutex;
+use std::time::Duration;
 
-use docks_proto::client::{Client, ClientError, Deadlines, SendError, Transport, UnixTransport};
-use docks_proto::credentials::{self, Keyring};
+use docks_proto::client::{Client, ClientError, SendError, Transport, UnixTransport};
+use docks_proto::credentials::{self, Keyring, files};
 use docks_proto::paths::Paths;
 use docks_proto::settings::LOCAL_TENANT;
 use docks_proto::status::DaemonStatus;
 use http::HeaderMap;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
 
-use super::{Ended, KEYRING_PATIENCE, start_daemon, stop_daemon};
+use super::wait_policy::WaitPolicy;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-/// The daemon's place, without any remote in mind.
+/// How long a keyring may take; it may ask its owner to unlock it.
+const KEYRING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection to a listening daemon can take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(150);
+
+/// The paths of the daemon, and the environment they were derived from.
 #[derive(Debug)]
-pub(crate) struct Door {
-    /// Where everything lies.
+pub(crate) struct DaemonEndpoint {
+    /// Every path that belongs to this home.
     pub(crate) places: Paths,
-    /// The environment it was decided from.
+    /// The environment of this process.
     pub(crate) environment: Environment,
-    pub(super) starting: Mutex<Option<start_daemon::Starting>>,
 }
 
-/// What lies at the socket's path.
+/// What is at the socket's path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SocketState {
-    /// A socket that only we can have made.
-    Ours,
+    /// A socket that only this user can have created.
+    Trusted,
     /// Nothing.
     Absent,
-    /// Something that must not be talked to, and why.
-    Foreign(String),
+    /// Something that must not be connected to, and why.
+    Untrusted(String),
 }
 
-impl Door {
-    /// Decides where everything lies.
+impl DaemonEndpoint {
+    /// Derives the paths from the environment.
     ///
     /// # Errors
     ///
@@ -48,60 +60,37 @@ impl Door {
         Ok(Self {
             places,
             environment,
-            starting: Mutex::new(None),
         })
     }
 
-    /// Makes sure that a daemon of our protocol answers, starting it if need be.
+    /// Returns the daemon's status; `None` when no daemon is running.
     ///
     /// # Errors
     ///
-    /// Why there is none.
-    pub(crate) async fn ready(&self) -> Result<(), Failure> {
-        match self.status().await {
-            Ok(Some(_)) => return Ok(()),
-            Err(error @ ClientError::Protocol { .. }) => stop_daemon::replace(self, &error).await?,
-            Err(ClientError::Send(SendError::Timeout { .. })) => {
-                return Err(Failure::new(Kind::Unreachable, self.silence())
-                    .hint("`docks daemon restart` replaces it"));
-            }
-            Ok(None) | Err(_) => {}
-        }
-        start_daemon::start(self).await
-    }
-
-    /// Asks the daemon how it is; `None` when there is none.
-    ///
-    /// # Errors
-    ///
-    /// What went wrong with one that is there.
-    pub(crate) async fn status(&self) -> Result<Option<DaemonStatus>, ClientError> {
+    /// What went wrong with a daemon that is running.
+    pub(crate) async fn status(
+        &self,
+        policy: WaitPolicy<'_>,
+    ) -> Result<Option<DaemonStatus>, ClientError> {
         match self.socket_state() {
             SocketState::Absent => return Ok(None),
-            SocketState::Foreign(reason) => {
+            SocketState::Untrusted(reason) => {
                 return Err(SendError::InvalidRequest(reason).into());
             }
-            SocketState::Ours => {}
+            SocketState::Trusted => {}
         }
-        match self.client()?.status().await {
+        let client = self.client(policy)?;
+        let notice = || self.wait_notice();
+        match policy.notify(notice, client.status()).await {
             Ok(status) => Ok(Some(status)),
             Err(ClientError::Send(SendError::Connect { .. })) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Ends the daemon and waits until it is gone.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be ended, or something at the socket's path is not ours.
-    pub(crate) async fn end(&self) -> Result<Ended, Failure> {
-        stop_daemon::end(self).await
-    }
-
-    /// A client without any remote's headers, for the daemon's own routes.
-    pub(super) fn client(&self) -> Result<Client, ClientError> {
-        let transport = UnixTransport::new(self.places.socket.clone(), Deadlines::default());
+    /// Returns a client for the daemon's own routes, without the headers of any remote.
+    pub(super) fn client(&self, policy: WaitPolicy<'_>) -> Result<Client, ClientError> {
+        let transport = UnixTransport::new(self.places.socket.clone(), policy.deadlines());
         Ok(Client::new(
             Transport::Unix(transport),
             LOCAL_TENANT,
@@ -111,57 +100,173 @@ impl Door {
 
     /// Returns the keyring that the environment allows.
     pub(crate) fn keyring(&self) -> Box<dyn Keyring> {
-        credentials::system_keyring(&self.environment.settings, KEYRING_PATIENCE)
+        credentials::system_keyring(&self.environment.settings, KEYRING_TIMEOUT)
     }
 
-    /// Says that the daemon does not answer, and which process that is.
+    /// Says that the daemon does not answer, and which process it is.
     pub(super) fn silence(&self) -> String {
-        match stop_daemon::peer_pid(&self.places.socket) {
+        match self.pid() {
             Some(pid) => format!("docksd (pid {pid}) does not answer"),
             None => "docksd does not answer".to_owned(),
         }
     }
 
-    /// Returns why the daemon that was started in the background did not come up, if known by now.
-    pub(super) fn start_problem(&self) -> Option<String> {
-        let mut starting = self
-            .starting
-            .lock()
-            .expect("nothing panics while holding it");
-        starting.as_mut().and_then(start_daemon::Starting::problem)
+    /// Says what a command waits for when the daemon takes long.
+    pub(crate) fn wait_notice(&self) -> String {
+        let who = match self.pid() {
+            Some(pid) => format!("docksd (pid {pid})"),
+            None => "docksd".to_owned(),
+        };
+        format!("waiting for {who} …; if it hangs, run `docks daemon restart`")
     }
 
-    /// Looks at the socket and its directory before anything is sent there.
+    /// Returns the process of the daemon, even if it has stopped answering.
+    pub(super) fn pid(&self) -> Option<i32> {
+        peer_pid(&self.places.socket).or_else(|| self.lock_holder())
+    }
+
+    /// Returns the process that holds the lifetime lock; it wrote its id into the file.
+    fn lock_holder(&self) -> Option<i32> {
+        let path = self.places.lifetime_lock();
+        if !self.is_locked() {
+            return None;
+        }
+        let text = std::fs::read_to_string(&path).ok()?;
+        let pid = text.trim().parse().ok().filter(|pid| *pid > 1)?;
+        // The holder may not have replaced the id of its predecessor yet.
+        has_open(pid, &path).then_some(pid)
+    }
+
+    /// Returns whether a daemon holds the lifetime lock; the kernel releases it with the process.
+    pub(super) fn is_locked(&self) -> bool {
+        let Ok(file) = OpenOptions::new()
+            .write(true)
+            .open(self.places.lifetime_lock())
+        else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Returns whether a process accepts connections on the socket.
+    pub(super) async fn accepts_connections(&self) -> bool {
+        match timeout(CONNECT_TIMEOUT, UnixStream::connect(&self.places.socket)).await {
+            Ok(Ok(_)) => true,
+            // Only a listener has a queue that can be full.
+            Ok(Err(error)) => error.kind() == std::io::ErrorKind::WouldBlock,
+            Err(_) => false,
+        }
+    }
+
+    /// Takes the start-up lock; `None` when another command holds it.
     ///
-    /// Whoever can write to the directory can put a socket of their own into it, and would be
-    /// sent tokens.
+    /// # Errors
+    ///
+    /// When the socket's directory cannot be created or trusted, or the lock cannot be opened.
+    pub(super) fn try_startup_lock(&self) -> Result<Option<File>, Failure> {
+        let dir = self.places.run_dir();
+        let failed =
+            |doing: &str, error: &std::io::Error| Failure::chain(Kind::Unreachable, doing, error);
+        files::make_private_dir(dir)
+            .map_err(|e| failed(&format!("could not create {}", dir.display()), &e))?;
+        if let SocketState::Untrusted(reason) = self.socket_state() {
+            return Err(Failure::new(Kind::Unreachable, reason));
+        }
+        let path = self.places.startup_lock();
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| failed(&format!("could not open {}", path.display()), &e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => {
+                Err(failed(&format!("could not lock {}", path.display()), &e))
+            }
+        }
+    }
+
+    /// Checks the socket and its directory before anything is sent there.
+    ///
+    /// Another user who can write to the directory could put their own socket into it, and would
+    /// receive tokens.
     pub(super) fn socket_state(&self) -> SocketState {
-        let us = rustix::process::geteuid().as_raw();
+        let uid = rustix::process::geteuid().as_raw();
         let dir = self.places.run_dir();
         let Ok(meta) = std::fs::symlink_metadata(dir) else {
             return SocketState::Absent;
         };
-        let foreign = |path: &Path, what: &str| {
-            SocketState::Foreign(format!("{} {what}, so it is not used", path.display()))
+        let untrusted = |path: &Path, what: &str| {
+            SocketState::Untrusted(format!("{} {what}, so it is not used", path.display()))
         };
         if !meta.is_dir() {
-            return foreign(dir, "is no directory");
+            return untrusted(dir, "is not a directory");
         }
-        if meta.uid() != us {
-            return foreign(dir, "belongs to another user");
+        if meta.uid() != uid {
+            return untrusted(dir, "belongs to another user");
         }
         if meta.mode() & 0o022 != 0 {
-            return foreign(dir, "can be written by other users");
+            return untrusted(dir, "can be written by other users");
         }
         let Ok(meta) = std::fs::symlink_metadata(&self.places.socket) else {
             return SocketState::Absent;
         };
         if !meta.file_type().is_socket() {
-            return foreign(&self.places.socket, "is no socket");
+            return untrusted(&self.places.socket, "is not a socket");
         }
-        if meta.uid() != us {
-            return foreign(&self.places.socket, "belongs to another user");
+        if meta.uid() != uid {
+            return untrusted(&self.places.socket, "belongs to another user");
         }
-        SocketState::Ours
+        SocketState::Trusted
     }
+}
+
+/// Returns the process that listens on a socket, even if it has stopped answering.
+#[cfg(target_os = "linux")]
+fn peer_pid(socket: &Path) -> Option<i32> {
+    let stream = connect_nonblocking(socket)?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+    Some(peer.pid.as_raw_nonzero().get())
+}
+
+/// Returns the process that listens on a socket: unknown on this system.
+#[cfg(not(target_os = "linux"))]
+fn peer_pid(_socket: &Path) -> Option<i32> {
+    None
+}
+
+/// Connects without ever waiting: the full queue of a stuck daemon would block for good.
+#[cfg(target_os = "linux")]
+fn connect_nonblocking(socket: &Path) -> Option<rustix::fd::OwnedFd> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect};
+    let address = SocketAddrUnix::new(socket).ok()?;
+    let stream = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+        None,
+    )
+    .ok()?;
+    connect(&stream, &address).ok()?;
+    Some(stream)
+}
+
+/// Returns whether a process has a file open.
+#[cfg(target_os = "linux")]
+fn has_open(pid: i32, path: &Path) -> bool {
+    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut links = files.flatten().flat_map(|file| file.path().read_link());
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    links.any(|link| link == path)
+}
+
+/// Returns whether a process has a file open: unknown on this system, so it is believed.
+#[cfg(not(target_os = "linux"))]
+fn has_open(_pid: i32, _path: &Path) -> bool {
+    true
 }

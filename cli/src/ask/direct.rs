@@ -1,7 +1,7 @@
-//! Answers the daemon's questions from the remote itself.
+//! Answers a request from the remote itself, with the same result as from the daemon.
 //!
-//! The remote knows neither filters nor order nor prefixes, and its paging is
-//! not known; what comes out is the same as from the daemon.
+//! A remote supports neither filters nor order nor prefixes of ids, and how it pages is not
+//! specified; all of that is done here.
 
 use bytes::Bytes;
 use docks_proto::client::{Answer, Client, ClientError, list_all_runs, list_all_trials};
@@ -13,73 +13,81 @@ use docks_proto::time::UnixMs;
 use docks_proto::trial;
 use std::time::Duration;
 
-use super::request::{Answered, Question};
-use super::resolve::{Fit, resolve};
-use crate::failure::{Failure, Kind, usual_hint};
+use super::request::{Request, Response};
+use super::resolve::{Resolved, resolve};
+use crate::failure::{Failure, Kind, default_hint};
 
-/// An answer, a failure to get one, or in the outer place a failure of our own making.
-type Asked = Result<Result<Answered, ClientError>, Failure>;
-
-/// Asks the remote.
+/// Sends a request to the remote.
+///
+/// The inner error says that the remote gave no answer, so that another server may be asked.
 ///
 /// # Errors
 ///
-/// The outer failure is final: an id that fits nothing or several objects.
-pub(super) async fn ask(client: &Client, question: Question<'_>, began: UnixMs) -> Asked {
-    let done = match question {
-        Question::Runs(kind, query) => runs(client, kind, query).await.map_err(Stop::Client),
-        Question::Run(kind, given) => run(client, kind, given).await,
-        Question::Trials(given, query) => trials(client, given, query).await,
-        Question::AllTrials(query) => all_trials(client, query).await.map_err(Stop::Client),
-        Question::Trial(run, trial) => one_trial(client, run, trial).await,
-        Question::Act(action, given) => act(client, action, given).await,
-        Question::Kill(..) => Err(Stop::Failure(
+/// The outer failure is final: an id that matches no object or several.
+pub(super) async fn send(
+    client: &Client,
+    request: Request<'_>,
+    command_start: UnixMs,
+) -> Result<Result<Response, ClientError>, Failure> {
+    let outcome = match request {
+        Request::Runs(kind, query) => list_runs(client, kind, query).await.map_err(Stop::Client),
+        Request::Run(kind, given) => get_run(client, kind, given).await,
+        Request::Trials(given, query) => list_trials(client, given, query).await,
+        Request::AllTrials(query) => list_trials_of_all_runs(client, query)
+            .await
+            .map_err(Stop::Client),
+        Request::Trial(run, trial) => get_trial(client, run, trial).await,
+        Request::Act(action, given) => act(client, action, given).await,
+        Request::Kill(..) => Err(Stop::Final(
             Failure::failed("only the daemon can kill the process of a run")
                 .hint("start it with `docks daemon start`, or leave out --kill"),
         )),
     };
-    match done {
-        Ok((body, total)) => Ok(Ok(Answered {
+    match outcome {
+        Ok((body, total)) => Ok(Ok(Response {
             body,
             total,
             status_seen: None,
-            freshness: fresh(began),
+            freshness: confirmed_at(command_start),
         })),
         Err(Stop::Client(error)) => Ok(Err(error)),
-        Err(Stop::Failure(failure)) => Err(failure),
+        Err(Stop::Final(failure)) => Err(failure),
     }
 }
 
-/// Freshness of what the remote itself has just said.
+/// Returns the freshness of what the remote itself has just answered.
 ///
-/// The command's beginning is before the request's, so it is never too young.
-pub(super) fn fresh(began: UnixMs) -> Freshness {
+/// The start of the command is before the request, so the answer never looks younger than it is.
+pub(super) fn confirmed_at(command_start: UnixMs) -> Freshness {
     Freshness {
-        as_of: began,
+        as_of: command_start,
         age: Duration::ZERO,
         stale_reason: None,
         answered_by: AnsweredBy::Remote,
     }
 }
 
-/// Body, and for lists the total where it is known.
-type Found = (Bytes, Option<u64>);
+/// A body, and for lists the total where it is known.
+type Body = (Bytes, Option<u64>);
 
+/// Why a request has no response.
 enum Stop {
+    /// The remote gave no answer.
     Client(ClientError),
-    Failure(Failure),
+    /// No server could answer.
+    Final(Failure),
 }
 
-impl std::convert::From<ClientError> for Stop {
+impl From<ClientError> for Stop {
     fn from(error: ClientError) -> Self {
         Stop::Client(error)
     }
 }
 
-/// Tells whether the remote does not know an id as it was given.
+/// Returns whether the remote does not know an id in the form it was given.
 ///
-/// A remote that checks the form of ids answers a prefix or a name with 422 instead of 404.
-fn unknown(error: &ClientError) -> bool {
+/// A remote that validates ids refuses a prefix or a name with 422 instead of 404.
+fn is_unknown_id(error: &ClientError) -> bool {
     matches!(
         error,
         ClientError::Refused {
@@ -89,11 +97,11 @@ fn unknown(error: &ClientError) -> bool {
     )
 }
 
-async fn runs(client: &Client, kind: RunKind, query: &ListQuery) -> Result<Found, ClientError> {
+async fn list_runs(client: &Client, kind: RunKind, query: &ListQuery) -> Result<Body, ClientError> {
     if !query.has_filters() && query.sort.is_none() && query.offset == 0 && query.limit > 0 {
         let head = list_all_runs(client, kind, Some(query.limit)).await?;
         let whole = (head.len() as u64) < query.limit;
-        if whole || newest_first(&head) {
+        if whole || is_newest_first(&head) {
             let count = head.len() as u64;
             let (rows, _) = apply_query(ListKind::Runs, head, query);
             return Ok((join(&rows), whole.then_some(count)));
@@ -104,34 +112,34 @@ async fn runs(client: &Client, kind: RunKind, query: &ListQuery) -> Result<Found
     Ok((join(&rows), Some(total)))
 }
 
-/// Tells whether the head of the remote's list is the head of ours.
-fn newest_first(rows: &[RawObject]) -> bool {
+/// Returns whether the remote lists newest runs first, so that its first page is ours.
+fn is_newest_first(rows: &[RawObject]) -> bool {
     rows.iter()
         .map(|row| Row::from_run(row).created)
         .is_sorted_by(|a, b| a >= b)
 }
 
-async fn run(client: &Client, kind: RunKind, given: &str) -> Result<Found, Stop> {
+async fn get_run(client: &Client, kind: RunKind, given: &str) -> Result<Body, Stop> {
     match client.run(kind, given, CachePolicy::Default).await {
-        Ok(answer) => Ok(found(answer)),
-        Err(error) if unknown(&error) => {
+        Ok(answer) => Ok(body(answer)),
+        Err(error) if is_unknown_id(&error) => {
             let id = full_run_id(client, kind, given).await?;
-            Ok(found(client.run(kind, &id, CachePolicy::Default).await?))
+            Ok(body(client.run(kind, &id, CachePolicy::Default).await?))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-async fn trials(client: &Client, given: &str, query: &ListQuery) -> Result<Found, Stop> {
-    let (_, all) = trials_of(client, given).await?;
+async fn list_trials(client: &Client, given: &str, query: &ListQuery) -> Result<Body, Stop> {
+    let (_, all) = all_trials_of_run(client, given).await?;
     let (rows, total) = apply_query(ListKind::Trials, all, query);
     Ok((join(&rows), Some(total)))
 }
 
-/// Goes over the evaluation runs one after the other, since the remote knows no such list.
-async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientError> {
+/// Lists the trials of one evaluation run after the other, since the remote has no such list.
+async fn list_trials_of_all_runs(client: &Client, query: &ListQuery) -> Result<Body, ClientError> {
     let mut all = Vec::new();
-    // Oldest first, as a mirror would have come to know them.
+    // Oldest first, the order in which a mirror would have stored them.
     let mut runs = list_all_runs(client, RunKind::Evaluation, None).await?;
     runs.reverse();
     for run in &runs {
@@ -141,8 +149,8 @@ async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientE
         }
         let trials = match list_all_trials(client, &row.id).await {
             Ok(trials) => trials,
-            // It went between the two requests.
-            Err(error) if unknown(&error) => continue,
+            // The run was deleted between the two requests.
+            Err(error) if is_unknown_id(&error) => continue,
             Err(error) => return Err(error),
         };
         for trial in &trials {
@@ -156,13 +164,13 @@ async fn all_trials(client: &Client, query: &ListQuery) -> Result<Found, ClientE
     Ok((join(&rows), Some(total)))
 }
 
-/// Fetches all trials of a run that is given by id, prefix or name; returns its full id, too.
-async fn trials_of(client: &Client, given: &str) -> Result<(String, Vec<RawObject>), Stop> {
+/// Fetches all trials of a run given by id, prefix or name; returns its full id, too.
+async fn all_trials_of_run(client: &Client, given: &str) -> Result<(String, Vec<RawObject>), Stop> {
     match list_all_trials(client, given).await {
         Ok(all) if !all.is_empty() => return Ok((given.to_owned(), all)),
-        // None can mean that the remote looks for trials, not for the run.
+        // An empty list can mean that the remote did not look for the run itself.
         Ok(_) => {}
-        Err(error) if unknown(&error) => {}
+        Err(error) if is_unknown_id(&error) => {}
         Err(error) => return Err(error.into()),
     }
     let id = full_run_id(client, RunKind::Evaluation, given).await?;
@@ -170,28 +178,28 @@ async fn trials_of(client: &Client, given: &str) -> Result<(String, Vec<RawObjec
     Ok((id, all))
 }
 
-async fn one_trial(client: &Client, run: &str, trial: &str) -> Result<Found, Stop> {
+async fn get_trial(client: &Client, run: &str, trial: &str) -> Result<Body, Stop> {
     match client.trial(run, trial, CachePolicy::Default).await {
-        Ok(answer) => return Ok(found(answer)),
-        Err(error) if unknown(&error) => {}
+        Ok(answer) => return Ok(body(answer)),
+        Err(error) if is_unknown_id(&error) => {}
         Err(error) => return Err(error.into()),
     }
-    let (run, all) = trials_of(client, run).await?;
+    let (run, all) = all_trials_of_run(client, run).await?;
     let rows: Vec<Row> = all.iter().map(Row::from_trial).collect();
-    let id = one(resolve(&rows, trial), "trial", trial)?;
-    Ok(found(client.trial(&run, &id, CachePolicy::Default).await?))
+    let id = only_match(resolve(&rows, trial), "trial", trial)?;
+    Ok(body(client.trial(&run, &id, CachePolicy::Default).await?))
 }
 
-async fn act(client: &Client, action: Action, given: &str) -> Result<Found, Stop> {
+async fn act(client: &Client, action: Action, given: &str) -> Result<Body, Stop> {
     match client.perform(action, given).await {
-        Ok(answer) => Ok(found(answer)),
-        Err(error) if unknown(&error) => {
+        Ok(answer) => Ok(body(answer)),
+        Err(error) if is_unknown_id(&error) => {
             let id = full_run_id(client, action.kind(), given).await?;
             if id == given {
-                // The run is there, so this is what the remote thinks of the action.
+                // The run exists, so this is the remote's answer to the action.
                 return Err(error.into());
             }
-            Ok(found(client.perform(action, &id).await?))
+            Ok(body(client.perform(action, &id).await?))
         }
         Err(error) => Err(error.into()),
     }
@@ -204,37 +212,37 @@ async fn full_run_id(client: &Client, kind: RunKind, given: &str) -> Result<Stri
         RunKind::Run => "run",
         RunKind::Evaluation => "evaluation run",
     };
-    one(resolve(&rows, given), noun, given)
+    only_match(resolve(&rows, given), noun, given)
 }
 
-/// Takes the one object that an id fits.
-fn one(fit: Fit, noun: &str, given: &str) -> Result<String, Stop> {
-    let failure = match fit {
-        Fit::One(id) => return Ok(id),
-        Fit::Several(candidates) => Failure {
+/// Returns the only object that an id matches.
+fn only_match(resolved: Resolved, noun: &str, given: &str) -> Result<String, Stop> {
+    let failure = match resolved {
+        Resolved::One(id) => return Ok(id),
+        Resolved::Several(candidates) => Failure {
             candidates,
             ..Failure::new(
                 Kind::Ambiguous,
-                format!("`{given}` fits more than one {noun}"),
+                format!("`{given}` matches more than one {noun}"),
             )
         }
-        .hint("give more of the id"),
-        Fit::Nothing => {
+        .hint("type more of the id"),
+        Resolved::NoMatch => {
             let mut failure = Failure::new(Kind::NotFound, format!("no {noun} `{given}`"));
             failure
                 .hints
-                .extend(usual_hint(Kind::NotFound).map(str::to_owned));
+                .extend(default_hint(Kind::NotFound).map(str::to_owned));
             failure
         }
     };
-    Err(Stop::Failure(failure))
+    Err(Stop::Final(failure))
 }
 
-fn found(answer: Answer) -> Found {
+fn body(answer: Answer) -> Body {
     (answer.body, None)
 }
 
-/// Writes the objects as a bare array, each as it arrived.
+/// Joins objects into a bare array, each as it arrived.
 fn join(rows: &[RawObject]) -> Bytes {
     let texts: Vec<&str> = rows.iter().map(RawObject::text).collect();
     format!("[{}]", texts.join(",")).into()

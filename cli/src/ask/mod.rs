@@ -1,354 +1,433 @@
-//! The ladder: the daemon, else the remote itself while a daemon starts.
+//! Asking for runs: the daemon answers, else the remote itself while a daemon starts.
 //!
-//! [`Ladder::reach`] says whom to ask. When the daemon then does not answer,
-//! [`Ladder::fall`] says whom to ask instead, and when a remote asked directly
-//! cannot be reached, [`Ladder::mirror_instead`] waits for the daemon, whose
-//! mirror may know. [`Door`] is the daemon's place without any remote in mind;
-//! how a daemon is started and ended is in [`start_daemon`] and [`stop_daemon`].
+//! Commands send a [`Request`] with a [`Requester`] and never learn who answered, except from the
+//! freshness of the [`Response`]. What a remote cannot do itself, such as filters and prefixes of
+//! ids, is done in [`direct`].
+//!
+//! The remote is asked instead of a daemon that is silent for a second. A jobs directory and
+//! `--offline` have no other server than the daemon: there the command waits as long as the
+//! daemon's process lives (see [`WaitPolicy`]).
 
 mod daemon_endpoint;
+mod daemon_program;
 mod direct;
-pub(crate) mod request;
+mod remote_headers;
+mod request;
 mod resolve;
+mod selected_remote;
 mod start_daemon;
 mod stop_daemon;
 #[cfg(test)]
 mod tests;
-mod ways;
+mod wait_policy;
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use docks_proto::client::{
-    Client, ClientError, Deadlines, HttpsTransport, Limits, SendError, Transport, UnixTransport,
-};
-use docks_proto::credentials::{self, FoundToken, Keyring, files};
+use docks_proto::client::{Answer, Client, ClientError, SendError};
 use docks_proto::error::ErrorCode;
-use docks_proto::path_encoding::encode_paths;
-use docks_proto::routes;
-use docks_proto::settings::{ConfigFile, Flags, Profile, Target, resolve};
-use http::{HeaderMap, HeaderValue, header};
+use docks_proto::freshness::CachePolicy;
+use docks_proto::settings::Target;
 
-use crate::args::Global;
+use crate::context::Context;
 use crate::environment::Environment;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Answerer, Failure, Kind};
 
-pub(crate) use crate::failure::{credential_failure, settings_failure};
-pub(crate) use daemon_endpoint::Door;
+pub(crate) use daemon_endpoint::DaemonEndpoint;
 use daemon_endpoint::SocketState;
-pub(crate) use start_daemon::{check, docksd, find_docksd};
-pub(crate) use stop_daemon::Ended;
-pub(crate) use ways::Rungs;
+pub(crate) use daemon_program::{check_daemon_settings, docksd_command, find_docksd};
+pub(crate) use request::{Request, Response};
+use selected_remote::NO_DAEMON_OPTION;
+pub(crate) use selected_remote::{SelectedRemote, profile_flags};
+use start_daemon::BackgroundStart;
+pub(crate) use start_daemon::DaemonStarter;
+pub(crate) use stop_daemon::{StopOutcome, stop};
+pub(crate) use wait_policy::{WaitPolicy, when_slow};
 
-/// How often a command turns back to a daemon that fails it.
-const MOST_FALLS: u8 = 2;
+/// How often one request is sent again after the daemon failed to answer it.
+const MOST_RETRIES: u8 = 2;
 
-/// The option that switches the daemon off for one command.
-const OPTION: &str = "--no-daemon";
+/// Time between a broken connection and the end of a daemon that is exiting.
+const EXIT_GRACE: Duration = Duration::from_millis(200);
 
-/// How long a keyring may take; it may ask its owner to unlock it.
-const KEYRING_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Who answers.
+/// Sends requests to the daemon, or to the remote where the daemon does not answer.
 #[derive(Debug)]
-pub(crate) enum Reached {
-    /// The daemon, as far as its socket shows; see [`Ladder::fall`].
+pub(crate) struct Requester<'a> {
+    context: &'a Context,
+    /// The remote that the options select.
+    pub(crate) remote: SelectedRemote,
+    starter: DaemonStarter,
+    /// How long to wait where only the daemon can answer.
+    patience: WaitPolicy<'a>,
+    /// Set once the daemon was silent for a second; it is not waited for twice.
+    was_silent: AtomicBool,
+    /// Set once the user knows why the daemon did not start.
+    start_problem_shown: AtomicBool,
+}
+
+/// Who a request is sent to.
+#[derive(Debug)]
+enum Server {
+    /// The daemon, as far as its socket shows.
     Daemon(Client),
     /// The remote itself.
     Remote {
-        /// The client for it.
         client: Client,
-        /// Why not the daemon, for a line on stderr; `None` while one is being started.
-        why: Option<String>,
+        /// Why not the daemon; `None` while one is being started or was switched off on purpose.
+        reason: Option<String>,
     },
 }
 
-/// The settings of one command, and the ways to whoever answers it.
-#[derive(Debug)]
-pub(crate) struct Ladder {
-    /// The daemon's place.
-    pub(crate) door: Door,
-    /// What was decided.
-    pub(crate) profile: Profile,
-    /// What it was decided from.
-    pub(crate) file: ConfigFile,
-    offline: bool,
-    disabled: Option<&'static str>,
-    falls: AtomicU8,
-    /// Set once the daemon kept us waiting for nothing; it is not waited for twice.
-    silent: AtomicBool,
+/// What has been tried for one request.
+#[derive(Debug, Default)]
+struct Attempts {
+    daemon_failures: u8,
+    /// The remote has failed, and the daemon was asked for what it remembers.
+    asked_mirror: bool,
 }
 
-impl Ladder {
-    /// Decides places, settings and remote.
+impl<'a> Requester<'a> {
+    /// Resolves paths, settings and remote from the options and the environment.
     ///
     /// # Errors
     ///
     /// What is missing or wrong in options, environment or files.
-    pub(crate) fn new(global: &Global, environment: Environment) -> Result<Self, Failure> {
-        let door = Door::new(environment)?;
-        let environment = &door.environment;
-        let file = files::load(&door.places).map_err(|e| settings_failure(&e))?;
-        let flags = flags(global, environment);
-        let mut profile =
-            resolve(&flags, &environment.settings, &file).map_err(|e| settings_failure(&e))?;
-        if let Target::HarborJobs { dirs } = &profile.target {
-            let real = |dir: &PathBuf| dir.canonicalize().unwrap_or_else(|_| dir.clone());
-            profile.target = Target::harbor_jobs(dirs.iter().map(real));
-        }
-        let disabled = if global.no_daemon {
-            Some(OPTION)
-        } else if environment.no_daemon {
-            Some("DOCKS_NO_DAEMON")
-        } else {
-            None
-        };
+    pub(crate) fn new(context: &'a Context) -> Result<Self, Failure> {
+        Self::with_environment(context, Environment::of_process())
+    }
+
+    fn with_environment(context: &'a Context, environment: Environment) -> Result<Self, Failure> {
         Ok(Self {
-            profile,
-            file,
-            offline: global.offline,
-            disabled,
-            falls: AtomicU8::new(0),
-            silent: AtomicBool::new(false),
-            door,
+            context,
+            remote: SelectedRemote::new(&context.global, environment)?,
+            starter: DaemonStarter::default(),
+            patience: WaitPolicy::while_alive(&context.output),
+            was_silent: AtomicBool::new(false),
+            start_problem_shown: AtomicBool::new(false),
         })
     }
 
-    /// Says whom to ask first; connects to nobody yet where a socket of ours exists.
+    /// Returns the same requester with another way to wait where only the daemon can answer.
+    pub(crate) fn patience(mut self, patience: WaitPolicy<'a>) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Sends a request, with the age of the response that the options allow.
     ///
     /// # Errors
     ///
-    /// When only the daemon could answer and there is none, or when there is no token.
-    pub(crate) async fn reach(&self) -> Result<Reached, Failure> {
-        if let Some(switch) = self.disabled {
-            return self.switched_off(switch);
-        }
-        match self.door.socket_state() {
-            SocketState::Ours => Ok(Reached::Daemon(self.daemon_client()?)),
-            SocketState::Absent => self.begin().await,
-            SocketState::Foreign(reason) => self.without(reason),
-        }
+    /// Why nobody answered, or what was refused.
+    pub(crate) async fn request(&self, request: Request<'_>) -> Result<Response, Failure> {
+        let allowed = self.context.global.allowed();
+        self.request_allowing(request, allowed).await
     }
 
-    /// Says whom to ask after the daemon gave this error; `None` when the error is its answer.
-    ///
-    /// An action that timed out may have been carried out; that is for the caller to weigh.
+    /// Sends a request to one server after the other until one answers.
     ///
     /// # Errors
     ///
-    /// As [`Ladder::reach`].
-    pub(crate) async fn fall(&self, error: &ClientError) -> Result<Option<Reached>, Failure> {
-        let again = self.falls.fetch_add(1, Ordering::Relaxed) < MOST_FALLS;
-        let next = match error {
-            ClientError::Refused { body, .. } => match &body.detail {
-                Some(detail) if detail.code == ErrorCode::ShuttingDown => self.begin().await,
-                _ => return Ok(None),
-            },
-            ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => {
-                return Ok(None);
-            }
-            _ if !again => self.without(error.to_string()),
-            ClientError::Send(SendError::Connect { .. } | SendError::Broken { .. }) => {
-                self.begin().await
-            }
-            ClientError::Send(SendError::Timeout { .. }) => {
-                self.silent.store(true, Ordering::Relaxed);
-                self.without(self.door.silence())
-            }
-            ClientError::Protocol { .. } => self.replace(error).await,
-            ClientError::InvalidReply(_) | ClientError::Send(_) => self.without(error.to_string()),
-        };
-        next.map(Some)
+    /// Why nobody answered, or what was refused.
+    pub(crate) async fn request_allowing(
+        &self,
+        request: Request<'_>,
+        allowed: CachePolicy,
+    ) -> Result<Response, Failure> {
+        let response = self.try_servers(request, allowed).await;
+        if let Some(problem) = self.starter.problem()
+            && !self.start_problem_shown.swap(true, Ordering::Relaxed)
+        {
+            self.context.output.warn(problem);
+        }
+        response
     }
 
-    /// Returns a daemon that answers, starting it if need be and waiting until it is ready.
+    /// Returns a daemon that answers, starting it if need be: for what only it remembers.
     ///
     /// # Errors
     ///
     /// Why there is none.
     pub(crate) async fn daemon(&self) -> Result<Client, Failure> {
-        if let Some(switch) = self.disabled {
-            return Err(Failure::usage(format!(
-                "only the daemon can do this, and {switch} switches it off"
-            )));
-        }
-        self.door.ready().await?;
-        self.daemon_client()
+        self.daemon_within(self.patience).await
     }
 
-    /// Returns a client for the remote itself.
-    ///
-    /// # Errors
-    ///
-    /// When the remote is a jobs directory, which only the daemon reads, or has no token.
-    pub(crate) fn remote(&self) -> Result<Client, Failure> {
-        let Target::DocksApi { api_url, tenant } = &self.profile.target else {
-            return Err(
-                Failure::usage("a jobs directory is read by the daemon only")
-                    .hint("leave out --no-daemon, and unset DOCKS_NO_DAEMON"),
-            );
-        };
-        let found = self.token()?;
-        let limits = Limits {
-            insecure: self.profile.insecure,
-            ..Limits::default()
-        };
-        let transport = HttpsTransport::new(api_url, Some(found.token), limits)
-            .map_err(|e| Failure::chain(Kind::Failed, "could not use the address", &e))?;
-        let ca_file = self.profile.ca_file.clone();
-        let transport = transport.with_ca_file(move || ca_file.clone());
-        Client::new(
-            Transport::Https(Box::new(transport)),
-            tenant,
-            HeaderMap::new(),
-        )
-        .map_err(|e| Failure::chain(Kind::Usage, "could not use the tenant", &e))
-    }
-
-    /// Waits for the daemon after the remote could not be reached: its mirror may know.
-    ///
-    /// `None` when there is no daemon to be had; the remote's error is then the answer.
-    pub(crate) async fn mirror_instead(&self) -> Option<Client> {
-        if self.disabled.is_some() || self.silent.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.daemon().await.ok()
-    }
-
-    /// Returns why the daemon that this command started did not come up, if that is known by now.
-    pub(crate) fn start_problem(&self) -> Option<String> {
-        self.door.start_problem()
-    }
-
-    /// Returns what switches the daemon off, if anything does.
-    pub(crate) fn disabled(&self) -> Option<&'static str> {
-        self.disabled
-    }
-
-    /// Finds the token of the profile.
+    /// As [`Self::daemon`], with another patience than the requester's own.
     ///
     /// # Errors
     ///
     /// Why there is none.
-    pub(crate) fn token(&self) -> Result<FoundToken, Failure> {
-        credentials::find_token(
-            &self.profile,
-            &self.file,
-            self.keyring().as_ref(),
-            &self.door.places.token_file(),
-        )
-        .map_err(|e| credential_failure(&e))
+    pub(crate) async fn daemon_within(&self, policy: WaitPolicy<'_>) -> Result<Client, Failure> {
+        if let Some(switch) = self.remote.disabled_by {
+            return Err(Failure::usage(format!(
+                "only the daemon can do this, and {switch} switches it off"
+            )));
+        }
+        self.starter
+            .ensure_running(&self.remote.endpoint, policy)
+            .await?;
+        self.remote.daemon_client(policy)
     }
 
-    /// Returns the keyring that the environment allows.
-    pub(crate) fn keyring(&self) -> Box<dyn Keyring> {
-        self.door.keyring()
+    async fn try_servers(
+        &self,
+        request: Request<'_>,
+        allowed: CachePolicy,
+    ) -> Result<Response, Failure> {
+        let mut attempts = Attempts::default();
+        let mut server = self.first_server().await?;
+        loop {
+            self.announce(&server);
+            let (client, answerer, outcome) = match &server {
+                Server::Daemon(client) => {
+                    let sent = self.send_to_daemon(client, request, allowed);
+                    let notice = || self.remote.endpoint.wait_notice();
+                    let response = self.policy().notify(notice, sent).await;
+                    (client, Answerer::Daemon, Ok(response))
+                }
+                Server::Remote { client, .. } => {
+                    let response = direct::send(client, request, self.context.now).await;
+                    (client, Answerer::Remote, response)
+                }
+            };
+            self.context.output.exchanges(answerer.name(), client);
+            let error = match outcome? {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if !request.may_be_repeated_after(&error) {
+                return Err(Failure::from_client_error(&error, answerer));
+            }
+            let may_be_old = matches!(allowed, CachePolicy::Default | CachePolicy::OnlyIfCached);
+            let next = match answerer {
+                // After the remote has failed, the daemon was the last to ask.
+                Answerer::Daemon if attempts.asked_mirror => None,
+                Answerer::Daemon => self.after_daemon(&error, &mut attempts).await?,
+                Answerer::Remote if may_be_old => self.after_remote(&error, &mut attempts).await,
+                Answerer::Remote => None,
+            };
+            server = next.ok_or_else(|| Failure::from_client_error(&error, answerer))?;
+        }
     }
 
-    /// Returns a client for the socket; nothing is connected.
-    pub(crate) fn daemon_client(&self) -> Result<Client, Failure> {
-        let transport = UnixTransport::new(self.door.places.socket.clone(), Deadlines::default());
-        let headers = self.headers()?;
-        Client::new(
-            Transport::Unix(transport),
-            self.profile.target.tenant(),
-            headers,
-        )
-        .map_err(|e| Failure::chain(Kind::Usage, "could not use the tenant", &e))
+    /// Returns whom to ask first; connects to nobody yet where our socket exists.
+    ///
+    /// # Errors
+    ///
+    /// When only the daemon could answer and there is none, or when there is no token.
+    async fn first_server(&self) -> Result<Server, Failure> {
+        if let Some(switch) = self.remote.disabled_by {
+            return self.without_disabled_daemon(switch);
+        }
+        match self.remote.endpoint.socket_state() {
+            SocketState::Trusted => Ok(Server::Daemon(self.remote.daemon_client(self.policy())?)),
+            SocketState::Absent => self.start_daemon().await,
+            SocketState::Untrusted(reason) => self.without_daemon(reason),
+        }
     }
 
-    /// Tells the daemon which remote is meant.
-    fn headers(&self) -> Result<HeaderMap, Failure> {
-        let mut headers = HeaderMap::new();
-        let value = |text: &str| {
-            HeaderValue::from_str(text)
-                .map_err(|_| Failure::usage(format!("`{text}` cannot be sent in a header")))
+    /// Returns whom to ask after the daemon failed; `None` when the error is its answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::first_server`].
+    async fn after_daemon(
+        &self,
+        error: &ClientError,
+        attempts: &mut Attempts,
+    ) -> Result<Option<Server>, Failure> {
+        attempts.daemon_failures += 1;
+        let next = match error {
+            ClientError::Refused { body, .. } => match &body.detail {
+                Some(detail) if detail.code == ErrorCode::ShuttingDown => self.start_daemon().await,
+                _ => return Ok(None),
+            },
+            ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => {
+                return Ok(None);
+            }
+            _ if attempts.daemon_failures > MOST_RETRIES => self.without_daemon(error.to_string()),
+            ClientError::Send(SendError::Connect { .. }) => self.start_daemon().await,
+            ClientError::Send(SendError::Broken { .. }) => {
+                if self.remote.needs_daemon() {
+                    self.note_broken_connection().await;
+                }
+                self.start_daemon().await
+            }
+            ClientError::Send(SendError::Timeout { .. }) => {
+                self.was_silent.store(true, Ordering::Relaxed);
+                self.without_daemon(self.remote.endpoint.silence())
+            }
+            ClientError::Protocol { .. } => self.replace_daemon(error).await,
+            ClientError::InvalidReply(_) | ClientError::Send(_) => {
+                self.without_daemon(error.to_string())
+            }
         };
-        match &self.profile.target {
-            _ if !self.profile.adhoc => {
-                headers.insert(routes::PROFILE, value(&self.profile.name)?);
+        next.map(Some)
+    }
+
+    /// Returns the daemon after the remote could not be reached: its mirror may know.
+    ///
+    /// `None` when there is no daemon either; the remote's error is then the answer.
+    async fn after_remote(&self, error: &ClientError, attempts: &mut Attempts) -> Option<Server> {
+        let unreachable = match error {
+            ClientError::Send(_) | ClientError::InvalidReply(_) => true,
+            ClientError::Refused { status, .. } => *status >= 500,
+            ClientError::Protocol { .. } => false,
+        };
+        if !unreachable || std::mem::replace(&mut attempts.asked_mirror, true) {
+            return None;
+        }
+        if self.remote.disabled_by.is_some() || self.was_silent.load(Ordering::Relaxed) {
+            return None;
+        }
+        let client = self.daemon_within(WaitPolicy::Limited).await.ok()?;
+        Some(Server::Daemon(client))
+    }
+
+    async fn send_to_daemon(
+        &self,
+        client: &Client,
+        request: Request<'_>,
+        allowed: CachePolicy,
+    ) -> Result<Response, ClientError> {
+        let answer = match request {
+            Request::Runs(kind, query) => client.list_runs(kind, query, allowed).await?,
+            Request::Run(kind, id) => client.run(kind, id, allowed).await?,
+            Request::Trials(run, query) => client.trials(run, query, allowed).await?,
+            Request::AllTrials(query) => client.all_trials(query, allowed).await?,
+            Request::Trial(run, trial) => client.trial(run, trial, allowed).await?,
+            Request::Act(action, id) => {
+                // A daemon of another protocol is recognized before it does anything.
+                client.status().await.map_err(not_sent)?;
+                client.perform(action, id).await?
             }
-            Target::HarborJobs { dirs } => {
-                headers.insert(routes::HARBOR_JOBS, value(&encode_paths(dirs))?);
+            Request::Kill(action, id) => {
+                client.status().await.map_err(not_sent)?;
+                client.kill(action, id).await?
             }
-            Target::DocksApi { api_url, .. } => {
-                headers.insert(routes::API_URL, value(api_url)?);
-                headers.insert(header::AUTHORIZATION, self.token()?.token.authorization());
+        };
+        Ok(self.response(answer))
+    }
+
+    fn response(&self, answer: Answer) -> Response {
+        Response {
+            freshness: answer
+                .freshness
+                .unwrap_or_else(|| direct::confirmed_at(self.context.now)),
+            total: answer.total,
+            status_seen: answer.status_seen,
+            body: answer.body,
+        }
+    }
+
+    /// Says on stderr when the remote is asked instead of the daemon, and why.
+    fn announce(&self, server: &Server) {
+        let output = &self.context.output;
+        match server {
+            Server::Daemon(_) => {}
+            Server::Remote {
+                reason: Some(reason),
+                ..
+            } => output.note(format!("{reason}; asking the remote directly")),
+            Server::Remote { .. } if self.remote.disabled_by.is_some() => {
+                output.verbose("asking the remote directly");
+            }
+            Server::Remote { .. } => {
+                output.verbose("starting docksd; asking the remote directly");
             }
         }
-        Ok(headers)
+    }
+
+    /// Says that the daemon has exited, or has closed the connection.
+    async fn note_broken_connection(&self) {
+        let endpoint = &self.remote.endpoint;
+        let text = if stop_daemon::has_exited(endpoint, EXIT_GRACE).await {
+            "docksd exited before it answered; starting it again"
+        } else {
+            "docksd closed the connection before it answered; asking again"
+        };
+        self.context.output.note(text);
     }
 
     /// Starts a daemon; waits for it only if nobody else can answer.
-    async fn begin(&self) -> Result<Reached, Failure> {
-        if self.only_daemon() {
-            start_daemon::start(&self.door).await?;
-            return Ok(Reached::Daemon(self.daemon_client()?));
+    async fn start_daemon(&self) -> Result<Server, Failure> {
+        if self.remote.needs_daemon() {
+            self.starter
+                .start(&self.remote.endpoint, self.policy())
+                .await?;
+            return Ok(Server::Daemon(self.remote.daemon_client(self.policy())?));
         }
-        match start_daemon::begin(&self.door).await {
-            Ok(start_daemon::Begun::Running) => Ok(Reached::Daemon(self.daemon_client()?)),
-            Ok(start_daemon::Begun::Starting) => self.direct(None),
-            Err(failure) => self.direct(Some(failure.message)),
+        match self
+            .starter
+            .start_in_background(&self.remote.endpoint)
+            .await
+        {
+            Ok(BackgroundStart::Running) => {
+                Ok(Server::Daemon(self.remote.daemon_client(self.policy())?))
+            }
+            Ok(BackgroundStart::Starting) => self.remote_server(None),
+            Err(failure) => self.remote_server(Some(failure.message)),
         }
     }
 
-    async fn replace(&self, error: &ClientError) -> Result<Reached, Failure> {
-        match stop_daemon::replace(&self.door, error).await {
-            Ok(()) => self.begin().await,
-            Err(failure) if self.only_daemon() => Err(failure),
-            Err(failure) => self.direct(Some(failure.message)),
+    async fn replace_daemon(&self, mismatch: &ClientError) -> Result<Server, Failure> {
+        match stop_daemon::replace(&self.remote.endpoint, self.policy(), mismatch).await {
+            Ok(()) => self.start_daemon().await,
+            Err(failure) if self.remote.needs_daemon() => Err(failure),
+            Err(failure) => self.remote_server(Some(failure.message)),
         }
     }
 
-    /// Goes on as somebody asked for; who typed the option needs no word about it.
-    fn switched_off(&self, switch: &str) -> Result<Reached, Failure> {
-        let off = format!("the daemon is switched off by {switch}");
-        if self.only_daemon() {
-            return self.without(off);
+    /// Asks the remote as the user wanted; who typed the option needs no note about it.
+    fn without_disabled_daemon(&self, switch: &str) -> Result<Server, Failure> {
+        let reason = format!("the daemon is switched off by {switch}");
+        if self.remote.needs_daemon() {
+            return self.without_daemon(reason);
         }
-        self.direct((switch != OPTION).then_some(off))
+        self.remote_server((switch != NO_DAEMON_OPTION).then_some(reason))
     }
 
-    /// Goes on without the daemon, where that is possible.
-    fn without(&self, why: String) -> Result<Reached, Failure> {
-        if self.only_daemon() {
-            let (kind, hint) = match self.disabled {
-                Some(OPTION) => (Kind::Usage, "leave out --no-daemon"),
-                Some(_) => (Kind::Usage, "unset DOCKS_NO_DAEMON"),
-                None => (
-                    Kind::Unreachable,
-                    "see `docks daemon status` and `docks daemon logs`",
-                ),
-            };
-            let whom = match self.profile.target {
-                Target::HarborJobs { .. } => "a jobs directory is read by the daemon only",
-                Target::DocksApi { .. } => "--offline is answered by the daemon only",
-            };
-            return Err(Failure::new(kind, format!("{whom}, and {why}")).hint(hint));
+    /// Asks the remote instead of the daemon, where that is possible.
+    fn without_daemon(&self, reason: String) -> Result<Server, Failure> {
+        if !self.remote.needs_daemon() {
+            return self.remote_server(Some(reason));
         }
-        self.direct(Some(why))
+        let (kind, hint) = match self.remote.disabled_by {
+            Some(NO_DAEMON_OPTION) => (Kind::Usage, "leave out --no-daemon"),
+            Some(_) => (Kind::Usage, "unset DOCKS_NO_DAEMON"),
+            None => (
+                Kind::Unreachable,
+                "see `docks daemon status` and `docks daemon logs`",
+            ),
+        };
+        let need = match self.remote.profile.target {
+            Target::HarborJobs { .. } => "only the daemon reads a jobs directory",
+            Target::DocksApi { .. } => "only the daemon answers --offline",
+        };
+        Err(Failure::new(kind, format!("{need}, and {reason}")).hint(hint))
     }
 
-    fn direct(&self, why: Option<String>) -> Result<Reached, Failure> {
-        let client = self.remote()?;
-        Ok(Reached::Remote { client, why })
+    fn remote_server(&self, reason: Option<String>) -> Result<Server, Failure> {
+        let client = self.remote.client()?;
+        Ok(Server::Remote { client, reason })
     }
 
-    /// Tells whether the remote cannot stand in for the daemon.
-    fn only_daemon(&self) -> bool {
-        self.offline || matches!(self.profile.target, Target::HarborJobs { .. })
+    /// Returns how long to wait for the daemon.
+    fn policy(&self) -> WaitPolicy<'a> {
+        if self.remote.needs_daemon() {
+            self.patience
+        } else {
+            WaitPolicy::Limited
+        }
     }
 }
 
-/// Returns the options that pick a remote; relative directories are meant from where we stand.
-pub(crate) fn flags(global: &Global, environment: &Environment) -> Flags {
-    let absolute = |dir: &PathBuf| match &environment.directory {
-        Some(here) => here.join(dir),
-        None => dir.clone(),
-    };
-    Flags {
-        profile: global.profile.clone(),
-        harbor: global.harbor.iter().map(absolute).collect(),
+/// Marks a failure as one from before the request itself was sent.
+fn not_sent(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Send(SendError::Timeout { to, .. } | SendError::Broken { to, .. }) => {
+            let source = "it does not answer".into();
+            ClientError::Send(SendError::Connect { to, source })
+        }
+        other => other,
     }
 }

@@ -1,78 +1,60 @@
-//! Starting a daemon: lock, look again, spawn, hear whether it is ready.
+//! Starting the daemon: take the start-up lock, check again, spawn, wait for the report.
 //!
-//! The start-up lock keeps many commands from spawning at once; that no two
-//! daemons serve one socket is for the daemon's own lifetime lock.
+//! The start-up lock keeps many commands from spawning at once; the daemon's own lifetime lock
+//! makes sure that no two daemons serve one socket.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use docks_proto::credentials::files;
+use docks_proto::client::{ClientError, SendError};
 use serde::Deserialize;
-use tokio::net::UnixStream;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Door, SocketState};
-use crate::environment::Environment;
+use super::daemon_endpoint::DaemonEndpoint;
+use super::daemon_program::{docksd_command, find_docksd};
+use super::stop_daemon;
+use super::wait_policy::WaitPolicy;
 use crate::failure::{Failure, Kind};
 
-/// How long another command's start, and then our own, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a start may take where the remote can answer instead.
+const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a connection to a daemon that listens can take.
-const CONNECT: Duration = Duration::from_millis(150);
-
-/// How often a lock or socket is tried while waiting for it.
-const PAUSE: Duration = Duration::from_millis(10);
+/// First and longest pause between two looks at a lock or socket.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
 
 /// Longest report that is read; a real one has a hundred bytes.
 const REPORT_BYTES: u64 = 16 * 1024;
 
-/// Variables that pick a remote for one command. They must not become the daemon's own, which
-/// serves every profile and would hand one profile's token to another.
-pub(super) const NOT_INHERITED: [&str; 5] = [
-    "DOCKS_API_URL",
-    "DOCKS_TENANT_ID",
-    "DOCKS_TOKEN",
-    "DOCKS_PROFILE",
-    "DOCKS_HARBOR_JOBS",
-];
+/// How often a daemon is spawned that finds another one's lock, which then is gone.
+const MOST_SPAWNS: u32 = 3;
 
-/// What came of beginning to start.
+/// Starts the daemon, at most once at a time; remembers the one started in the background.
+#[derive(Debug, Default)]
+pub(crate) struct DaemonStarter {
+    spawned: Mutex<Option<SpawnedDaemon>>,
+}
+
+/// Result of starting a daemon in the background.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Begun {
-    /// Somebody else's daemon answers meanwhile.
+pub(super) enum BackgroundStart {
+    /// A daemon that another command started answers by now.
     Running,
-    /// One is being started, by us or by another command.
+    /// A daemon is starting: this command or another one has spawned it.
     Starting,
 }
 
-/// A daemon that we have spawned and that has not reported yet.
+/// A daemon that this command has spawned.
 #[derive(Debug)]
-pub(super) struct Starting {
-    report: Option<oneshot::Receiver<Result<(), NotReady>>>,
-    problem: Option<NotReady>,
-    /// Held until this command ends or the report is there.
-    _lock: File,
-}
-
-impl Starting {
-    /// Returns the reason if the daemon has reported one; does not wait.
-    pub(super) fn problem(&mut self) -> Option<String> {
-        if let Some(report) = &mut self.report
-            && let Ok(told) = report.try_recv()
-        {
-            self.problem = told.err();
-            self.report = None;
-        }
-        let problem = self.problem.as_ref().filter(|problem| !problem.another);
-        problem.map(|problem| problem.reason.clone())
-    }
+struct SpawnedDaemon {
+    /// Delivers the report; `None` once it was read into `problem`.
+    report: Option<oneshot::Receiver<Result<(), StartError>>>,
+    problem: Option<StartError>,
 }
 
 /// The line that docksd writes to its standard output once.
@@ -85,271 +67,284 @@ struct Report {
     code: Option<String>,
 }
 
-/// Why a daemon that we spawned is not the one that answers.
+/// Why a spawned daemon does not serve the socket.
 #[derive(Debug, Clone)]
-pub(super) struct NotReady {
-    reason: String,
-    /// Another one holds the lifetime lock, and may be about to listen.
-    another: bool,
+struct StartError {
+    /// A whole sentence for the user.
+    message: String,
+    /// Another daemon holds the lifetime lock, and may be about to listen.
+    already_running: bool,
 }
 
-impl NotReady {
-    fn because(reason: impl Into<String>) -> Self {
+impl StartError {
+    fn new(message: impl Into<String>) -> Self {
         Self {
-            reason: reason.into(),
-            another: false,
+            message: message.into(),
+            already_running: false,
         }
     }
 }
 
-/// Begins to start a daemon and does not wait for it.
-pub(super) async fn begin(door: &Door) -> Result<Begun, Failure> {
-    if door
-        .starting
-        .lock()
-        .expect("nothing panics while holding it")
-        .is_some()
-    {
-        return Ok(Begun::Starting);
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Failure::new(Kind::Unreachable, error.message).hint("see `docks daemon logs`")
     }
-    let program = find_docksd(&door.environment)?;
-    let Some(lock) = try_lock(door)? else {
-        return Ok(Begun::Starting);
-    };
-    if answers(&door.places.socket).await {
-        return Ok(Begun::Running);
-    }
-    let report = spawn(&program)?;
-    *door
-        .starting
-        .lock()
-        .expect("nothing panics while holding it") = Some(Starting {
-        report: Some(report),
-        problem: None,
-        _lock: lock,
-    });
-    Ok(Begun::Starting)
 }
 
-/// Starts a daemon and waits until it is ready, or until somebody else's is.
-pub(super) async fn start(door: &Door) -> Result<(), Failure> {
-    let deadline = Instant::now() + PATIENCE;
-    let begun = door
-        .starting
-        .lock()
-        .expect("nothing panics while holding it")
-        .take();
-    if let Some(starting) = begun {
-        return hear(door, starting, deadline).await;
+impl SpawnedDaemon {
+    /// Waits for the report; `None` when the deadline passes first.
+    async fn outcome(mut self, deadline: Option<Instant>) -> Option<Result<(), StartError>> {
+        let Some(report) = self.report.take() else {
+            return Some(self.problem.map_or(Ok(()), Err));
+        };
+        let report = match deadline {
+            Some(deadline) => timeout_at(deadline, report).await.ok()?,
+            None => report.await,
+        };
+        let lost = |_| Err(StartError::new("docksd exited without reporting a reason"));
+        Some(report.unwrap_or_else(lost))
     }
-    let program = find_docksd(&door.environment)?;
+}
+
+impl DaemonStarter {
+    /// Starts a daemon and does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Why docksd cannot be run.
+    pub(super) async fn start_in_background(
+        &self,
+        endpoint: &DaemonEndpoint,
+    ) -> Result<BackgroundStart, Failure> {
+        if self.lock_spawned().is_some() {
+            return Ok(BackgroundStart::Starting);
+        }
+        let program = find_docksd(&endpoint.environment)?;
+        let Some(lock) = endpoint.try_startup_lock()? else {
+            return Ok(BackgroundStart::Starting);
+        };
+        if endpoint.accepts_connections().await {
+            return Ok(BackgroundStart::Running);
+        }
+        let spawned = spawn(&program, lock)?;
+        *self.lock_spawned() = Some(spawned);
+        Ok(BackgroundStart::Starting)
+    }
+
+    /// Starts a daemon and waits until it is ready, or until another command's daemon is.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no daemon.
+    pub(super) async fn start(
+        &self,
+        endpoint: &DaemonEndpoint,
+        policy: WaitPolicy<'_>,
+    ) -> Result<(), Failure> {
+        let deadline = policy.deadline(START_LIMIT);
+        let notice = || endpoint.wait_notice();
+        policy
+            .notify(notice, self.start_before(endpoint, deadline))
+            .await
+    }
+
+    /// Makes sure that a daemon of our protocol answers, starting or replacing it if need be.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no daemon.
+    pub(crate) async fn ensure_running(
+        &self,
+        endpoint: &DaemonEndpoint,
+        policy: WaitPolicy<'_>,
+    ) -> Result<(), Failure> {
+        match endpoint.status(policy).await {
+            Ok(Some(_)) => return Ok(()),
+            Err(error @ ClientError::Protocol { .. }) => {
+                stop_daemon::replace(endpoint, policy, &error).await?;
+            }
+            Err(ClientError::Send(SendError::Timeout { .. })) => {
+                return Err(Failure::new(Kind::Unreachable, endpoint.silence())
+                    .hint("`docks daemon restart` replaces it"));
+            }
+            Ok(None) | Err(_) => {}
+        }
+        self.start(endpoint, policy).await
+    }
+
+    /// Returns why the daemon that was started in the background did not come up, if it has
+    /// reported that by now.
+    pub(super) fn problem(&self) -> Option<String> {
+        let mut spawned = self.lock_spawned();
+        let spawned = spawned.as_mut()?;
+        if let Some(report) = &mut spawned.report
+            && let Ok(outcome) = report.try_recv()
+        {
+            spawned.problem = outcome.err();
+            spawned.report = None;
+        }
+        let problem = spawned.problem.as_ref()?;
+        (!problem.already_running).then(|| problem.message.clone())
+    }
+
+    async fn start_before(
+        &self,
+        endpoint: &DaemonEndpoint,
+        deadline: Option<Instant>,
+    ) -> Result<(), Failure> {
+        let mut spawns = 0;
+        loop {
+            let background = self.lock_spawned().take();
+            let spawned = match background {
+                Some(spawned) => spawned,
+                None => match spawn_alone(endpoint, deadline).await? {
+                    Some(spawned) => spawned,
+                    None => return Ok(()),
+                },
+            };
+            spawns += 1;
+            let error = match spawned.outcome(deadline).await {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(error)) => error,
+                None => StartError::new(format!(
+                    "docksd did not become ready within {} s",
+                    START_LIMIT.as_secs()
+                )),
+            };
+            let mut pauses = Pauses::new();
+            loop {
+                if endpoint.accepts_connections().await {
+                    return Ok(());
+                }
+                let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                if !error.already_running || over {
+                    return Err(error.into());
+                }
+                if !endpoint.is_locked() {
+                    break;
+                }
+                pauses.sleep().await;
+            }
+            // The other daemon has exited meanwhile.
+            if spawns >= MOST_SPAWNS {
+                return Err(error.into());
+            }
+        }
+    }
+
+    fn lock_spawned(&self) -> std::sync::MutexGuard<'_, Option<SpawnedDaemon>> {
+        self.spawned
+            .lock()
+            .expect("nothing panics while holding it")
+    }
+}
+
+/// Pauses that grow, so that fifty waiting commands leave the processor to the daemon.
+struct Pauses(Duration);
+
+impl Pauses {
+    fn new() -> Self {
+        Self(PAUSES.0)
+    }
+
+    async fn sleep(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(PAUSES.1);
+    }
+}
+
+/// Spawns a daemon while holding the start-up lock; `None` when another command's daemon answers.
+async fn spawn_alone(
+    endpoint: &DaemonEndpoint,
+    deadline: Option<Instant>,
+) -> Result<Option<SpawnedDaemon>, Failure> {
+    let program = find_docksd(&endpoint.environment)?;
+    let mut pauses = Pauses::new();
     let lock = loop {
-        if let Some(lock) = try_lock(door)? {
+        if let Some(lock) = endpoint.try_startup_lock()? {
             break lock;
         }
-        // Whoever holds the lock may have succeeded already and be busy with its own work.
-        if answers(&door.places.socket).await {
-            return Ok(());
+        // The holder of the lock may have succeeded, and be busy with its own work.
+        if endpoint.accepts_connections().await {
+            return Ok(None);
         }
-        if Instant::now() >= deadline {
-            return Err(broken(
-                "another command has been starting docksd for too long",
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(Failure::new(
+                Kind::Unreachable,
+                format!(
+                    "another command has been starting docksd for more than {} s",
+                    START_LIMIT.as_secs()
+                ),
             ));
         }
-        sleep(PAUSE).await;
+        pauses.sleep().await;
     };
-    if answers(&door.places.socket).await {
-        return Ok(());
+    if endpoint.accepts_connections().await {
+        return Ok(None);
     }
-    let starting = Starting {
-        report: Some(spawn(&program)?),
-        problem: None,
-        _lock: lock,
-    };
-    hear(door, starting, deadline).await
+    spawn(&program, lock).map(Some)
 }
 
-async fn hear(door: &Door, mut starting: Starting, deadline: Instant) -> Result<(), Failure> {
-    let told = match starting.report.take() {
-        Some(report) => tokio::time::timeout_at(deadline, report).await,
-        None => Ok(Ok(starting.problem.take().map_or(Ok(()), Err))),
-    };
-    let problem = match told {
-        Ok(Ok(Ok(()))) => return Ok(()),
-        Ok(Ok(Err(problem))) => problem,
-        Ok(Err(_)) => NotReady::because("it ended without a word"),
-        Err(_) => NotReady::because("it did not become ready in time"),
-    };
-    loop {
-        if answers(&door.places.socket).await {
-            return Ok(());
-        }
-        if !problem.another || Instant::now() >= deadline {
-            return Err(broken(&format!("docksd did not start: {}", problem.reason))
-                .hint("`docks daemon logs` may say more"));
-        }
-        sleep(PAUSE).await;
-    }
-}
-
-/// Tells whether somebody accepts connections on a socket.
-pub(super) async fn answers(socket: &Path) -> bool {
-    match timeout(CONNECT, UnixStream::connect(socket)).await {
-        Ok(Ok(_)) => true,
-        // Only a listener has a queue that can be full.
-        Ok(Err(error)) => error.kind() == std::io::ErrorKind::WouldBlock,
-        Err(_) => false,
-    }
-}
-
-/// Takes the start-up lock if nobody holds it.
-pub(super) fn try_lock(door: &Door) -> Result<Option<File>, Failure> {
-    let dir = door.places.run_dir();
-    let failed =
-        |doing: &str, error: &std::io::Error| Failure::chain(Kind::Unreachable, doing, error);
-    files::make_private_dir(dir)
-        .map_err(|e| failed(&format!("could not make {}", dir.display()), &e))?;
-    if let SocketState::Foreign(reason) = door.socket_state() {
-        return Err(broken(&reason));
-    }
-    let path = door.places.startup_lock();
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| failed(&format!("could not open {}", path.display()), &e))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(e)) => {
-            Err(failed(&format!("could not lock {}", path.display()), &e))
-        }
-    }
-}
-
-/// Finds the daemon's program: `DOCKSD`, else beside this one, else on `PATH`.
-///
-/// # Errors
-///
-/// When there is none.
-pub(crate) fn find_docksd(environment: &Environment) -> Result<PathBuf, Failure> {
-    if let Some(named) = &environment.docksd {
-        return if named.is_absolute() && named.is_file() {
-            Ok(named.clone())
-        } else {
-            Err(broken(&format!(
-                "DOCKSD must be the absolute path of a program, not {}",
-                named.display()
-            )))
-        };
-    }
-    let beside = environment
-        .program
-        .as_ref()
-        .map(|p| p.with_file_name("docksd"));
-    let on_path = environment
-        .search_path
-        .iter()
-        .flat_map(std::env::split_paths)
-        // An empty or relative entry means the current directory, where nothing is ours.
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join("docksd"));
-    beside
-        .into_iter()
-        .chain(on_path)
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            broken("there is no docksd beside docks or on PATH")
-                .hint("install docksd beside docks, or name it in DOCKSD")
-        })
-}
-
-/// Returns docksd, ready for arguments, without what picks a remote for one command.
-pub(crate) fn docksd(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Has docksd read its settings and end, so that nothing is given up for one that cannot start.
-///
-/// # Errors
-///
-/// What is wrong with them.
-pub(crate) fn check(environment: &Environment) -> Result<(), Failure> {
-    /// With it a release of docksd ends that does not know the option.
-    const USAGE: i32 = 2;
-    let program = find_docksd(environment)?;
-    let mut command = docksd(&program);
-    command.arg("--check").stdin(Stdio::null());
-    let checked = command.output().map_err(|e| {
-        let doing = format!("could not run {}", program.display());
-        Failure::chain(Kind::Unreachable, &doing, &e)
-    })?;
-    if checked.status.success() || checked.status.code() == Some(USAGE) {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&checked.stderr);
-    let reason = said.trim().trim_start_matches("docksd: ");
-    Err(Failure::new(
-        Kind::Usage,
-        format!("docksd would not start: {reason}"),
-    ))
-}
-
-/// Spawns docksd on its own and listens for its report in the background.
-fn spawn(program: &Path) -> Result<oneshot::Receiver<Result<(), NotReady>>, Failure> {
-    let mut command = docksd(program);
+/// Spawns docksd as a background process and reads its report in a thread.
+fn spawn(program: &Path, startup_lock: File) -> Result<SpawnedDaemon, Failure> {
+    let mut command = docksd_command(program);
     command
         .arg("--report")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        // Away from the terminal's signals, and from a directory somebody may want to unmount.
+        // Away from the terminal's signals, and from a directory the user may want to unmount.
         .process_group(0)
         .current_dir("/");
     let child = command.spawn().map_err(|e| {
         let doing = format!("could not run {}", program.display());
         Failure::chain(Kind::Unreachable, &doing, &e)
     })?;
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     // A thread and not a task: it may outlive the command, which must not wait for it.
-    let listening = std::thread::Builder::new()
+    let reader = std::thread::Builder::new()
         .name("report".to_owned())
         .spawn(move || {
-            // Nobody listens any more when the command was faster.
-            tell.send(read_report(child)).ok();
+            let report = read_report(child);
+            drop(startup_lock);
+            // The command may have finished without waiting for the report.
+            sender.send(report).ok();
         });
-    listening.map_err(|e| Failure::chain(Kind::Failed, "could not start a thread", &e))?;
-    Ok(told)
+    reader.map_err(|e| Failure::chain(Kind::Failed, "could not start a thread", &e))?;
+    Ok(SpawnedDaemon {
+        report: Some(receiver),
+        problem: None,
+    })
 }
 
-fn read_report(mut child: Child) -> Result<(), NotReady> {
+fn read_report(mut child: Child) -> Result<(), StartError> {
     let mut line = String::new();
     if let Some(stdout) = child.stdout.take()
         && let Err(error) = BufReader::new(stdout.take(REPORT_BYTES)).read_line(&mut line)
     {
-        let reason = format!("its report cannot be read: {error}");
-        return Err(NotReady::because(reason));
+        return Err(StartError::new(format!(
+            "docksd did not start: its report could not be read: {error}"
+        )));
     }
     match serde_json::from_str::<Report>(&line) {
         Ok(Report { ready: true, .. }) => Ok(()),
-        Ok(Report { reason, code, .. }) => Err(NotReady {
-            reason: reason.unwrap_or_else(|| "it gave no reason".to_owned()),
-            another: code.as_deref() == Some("already_running"),
+        Ok(Report { reason, code, .. }) => Err(StartError {
+            message: match reason {
+                Some(reason) => format!("docksd did not start: {reason}"),
+                None => "docksd did not start and reported no reason".to_owned(),
+            },
+            already_running: code.as_deref() == Some("already_running"),
         }),
-        Err(_) if line.is_empty() => Err(NotReady::because(match child.wait() {
-            Ok(status) => format!("it ended without a word, {status}"),
-            Err(error) => format!("it ended without a word: {error}"),
-        })),
-        Err(_) => Err(NotReady::because("its report makes no sense")),
+        Err(_) if line.is_empty() => {
+            let how = match child.wait() {
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            };
+            let message = format!("docksd exited without reporting a reason ({how})");
+            Err(StartError::new(message))
+        }
+        Err(_) => Err(StartError::new(
+            "docksd did not start: its report is not valid",
+        )),
     }
-}
-
-fn broken(reason: &str) -> Failure {
-    Failure::new(Kind::Unreachable, reason)
 }

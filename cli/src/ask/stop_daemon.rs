@@ -1,114 +1,142 @@
-//! Ending a daemon: asked first, then told, then made to.
+//! Stopping the daemon: a request first, then SIGTERM, then SIGKILL.
 
-use std::fs::{OpenOptions, TryLockError};
-use std::path::Path;
 use std::time::Duration;
 
 use docks_proto::client::{Client, ClientError};
-use docks_proto::paths::Paths;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Door, SocketState, start_daemon};
+use super::daemon_endpoint::{DaemonEndpoint, SocketState};
+use super::wait_policy::WaitPolicy;
 use crate::failure::{Failure, Kind};
 
-/// How long a daemon may take to end after it was asked.
-const ENDING: Duration = Duration::from_secs(5);
+/// How long a daemon may take to exit after the request, and after each signal.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long it may take to answer that it will end.
-const ASKING: Duration = Duration::from_secs(1);
+/// How long it may take to answer the request to shut down.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a command waits for a daemon of another protocol to make room.
-const REPLACING: Duration = Duration::from_secs(2);
+/// How long replacing a daemon of another protocol may take where the remote can answer instead.
+const REPLACE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How often the lifetime lock is tried.
+/// How long a daemon of another protocol may take to exit where nobody else can answer.
+const PATIENT_REPLACE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Pause between two looks at a lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How a daemon came to its end.
+/// How the daemon was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// There was none.
+pub(crate) enum StopOutcome {
+    /// No daemon was running.
     NotRunning,
-    /// It ended when asked.
-    Asked,
-    /// It did not answer, and ended by a signal.
+    /// It exited as requested.
+    Requested,
+    /// It did not answer, and was stopped by a signal.
     Signalled,
 }
 
-/// Ends the daemon and waits until it is gone.
+/// Stops the daemon and waits until it has exited.
 ///
 /// # Errors
 ///
-/// When it cannot be ended, or something at the socket's path is not ours.
-pub(super) async fn end(door: &Door) -> Result<Ended, Failure> {
-    let places = &door.places;
-    match door.socket_state() {
-        SocketState::Absent => return Ok(Ended::NotRunning),
-        SocketState::Foreign(reason) => return Err(Failure::failed(reason)),
-        SocketState::Ours => {}
+/// When it cannot be stopped, or what is at the socket's path cannot be trusted.
+pub(crate) async fn stop(endpoint: &DaemonEndpoint) -> Result<StopOutcome, Failure> {
+    match endpoint.socket_state() {
+        // A daemon that is shutting down has removed its socket, and may hang in that.
+        SocketState::Absent if !endpoint.is_locked() => return Ok(StopOutcome::NotRunning),
+        SocketState::Absent => {
+            if has_exited(endpoint, EXIT_TIMEOUT).await {
+                return Ok(StopOutcome::Requested);
+            }
+        }
+        SocketState::Untrusted(reason) => return Err(Failure::failed(reason)),
+        SocketState::Trusted => {}
     }
-    let pid = match peer_pid(&places.socket) {
-        Some(pid) => Some(pid),
-        None if held(places) => written_pid(places),
-        None => return Ok(Ended::NotRunning),
-    };
-    let asked = matches!(timeout(ASKING, client(door)?.shutdown()).await, Ok(Ok(())));
-    if asked && gone(places, ENDING).await {
-        return Ok(Ended::Asked);
+    let pid = endpoint.pid();
+    if pid.is_none() && !endpoint.is_locked() {
+        return Ok(StopOutcome::NotRunning);
+    }
+    let confirmed = request_shutdown(endpoint, REQUEST_TIMEOUT).await?;
+    if confirmed && has_exited(endpoint, EXIT_TIMEOUT).await {
+        return Ok(StopOutcome::Requested);
     }
     let Some(pid) = pid else {
         return Err(Failure::failed(
-            "docksd does not answer, and its process is not known",
+            "docksd does not answer, and its process id is unknown",
         ));
     };
     for signal in [Signal::TERM, Signal::KILL] {
         signal_process(pid, signal);
-        // A stopped process hears the first signal only once it goes on.
+        // A stopped process receives the first signal only once it continues.
         signal_process(pid, Signal::CONT);
-        if gone(places, ENDING).await {
-            return Ok(Ended::Signalled);
+        if has_exited(endpoint, EXIT_TIMEOUT).await {
+            return Ok(StopOutcome::Signalled);
         }
     }
-    Err(Failure::failed(format!("docksd (pid {pid}) does not end")))
+    Err(Failure::failed(format!("docksd (pid {pid}) does not exit")))
 }
 
-/// Makes room for a daemon of our protocol.
+/// Asks a daemon of another protocol to exit, and waits until it has.
 ///
 /// # Errors
 ///
-/// When the other one stays.
-pub(super) async fn replace(door: &Door, found: &ClientError) -> Result<(), Failure> {
-    let deadline = Instant::now() + REPLACING;
+/// When it does not exit.
+pub(super) async fn replace(
+    endpoint: &DaemonEndpoint,
+    policy: WaitPolicy<'_>,
+    mismatch: &ClientError,
+) -> Result<(), Failure> {
+    let notice = || endpoint.wait_notice();
+    policy
+        .notify(notice, replace_unnoticed(endpoint, policy, mismatch))
+        .await
+}
+
+async fn replace_unnoticed(
+    endpoint: &DaemonEndpoint,
+    policy: WaitPolicy<'_>,
+    mismatch: &ClientError,
+) -> Result<(), Failure> {
+    let (limit, answer_limit) = match policy {
+        WaitPolicy::Limited => (REPLACE_LIMIT, REQUEST_TIMEOUT),
+        WaitPolicy::WhileAlive { .. } => (PATIENT_REPLACE_LIMIT, PATIENT_REPLACE_LIMIT),
+    };
+    let deadline = Instant::now() + limit;
     let lock = loop {
-        if let Some(lock) = start_daemon::try_lock(door)? {
+        if let Some(lock) = endpoint.try_startup_lock()? {
             break lock;
         }
         if Instant::now() >= deadline {
-            return Err(stays(found));
+            return Err(does_not_exit(mismatch));
         }
         sleep(PAUSE).await;
     };
-    // Another command may have replaced it while we waited for the lock.
-    match client(door)?.status().await {
+    // Another command may have replaced it while this one waited for the lock.
+    match client(endpoint, policy)?.status().await {
         Err(ClientError::Protocol { .. }) => {}
         _ => return Ok(()),
     }
-    let asked = timeout(ASKING, client(door)?.shutdown()).await;
-    let went = matches!(asked, Ok(Ok(()))) && gone(&door.places, REPLACING).await;
+    let confirmed = request_shutdown(endpoint, answer_limit).await?;
+    let exited = confirmed && has_exited(endpoint, limit).await;
     drop(lock);
-    if went { Ok(()) } else { Err(stays(found)) }
+    if exited {
+        Ok(())
+    } else {
+        Err(does_not_exit(mismatch))
+    }
 }
 
-fn stays(found: &ClientError) -> Failure {
-    Failure::new(Kind::Unreachable, format!("{found}, and it does not end"))
-        .hint("`docks daemon restart` replaces it")
+fn does_not_exit(mismatch: &ClientError) -> Failure {
+    let message = format!("{mismatch}, and the daemon does not exit");
+    Failure::new(Kind::Unreachable, message).hint("`docks daemon restart` replaces it")
 }
 
 /// Waits until nobody holds the lifetime lock and nobody accepts connections.
-async fn gone(places: &Paths, patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
+pub(super) async fn has_exited(endpoint: &DaemonEndpoint, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
     loop {
-        if !held(places) && !start_daemon::answers(&places.socket).await {
+        if !endpoint.is_locked() && !endpoint.accepts_connections().await {
             return true;
         }
         if Instant::now() >= deadline {
@@ -118,57 +146,20 @@ async fn gone(places: &Paths, patience: Duration) -> bool {
     }
 }
 
-/// Tells whether a daemon holds the lifetime lock.
-fn held(places: &Paths) -> bool {
-    let Ok(file) = OpenOptions::new().write(true).open(places.lifetime_lock()) else {
-        return false;
-    };
-    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+/// Returns whether the daemon has confirmed that it will exit.
+async fn request_shutdown(endpoint: &DaemonEndpoint, limit: Duration) -> Result<bool, Failure> {
+    let client = client(endpoint, WaitPolicy::Limited)?;
+    let answered = timeout(limit, client.shutdown()).await;
+    Ok(matches!(answered, Ok(Ok(()))))
 }
 
-fn client(door: &Door) -> Result<Client, Failure> {
-    door.client()
-        .map_err(|e| Failure::chain(Kind::Failed, "could not make a client", &e))
-}
-
-/// Returns the process that wrote itself into the lifetime lock.
-fn written_pid(places: &Paths) -> Option<i32> {
-    let text = std::fs::read_to_string(places.lifetime_lock()).ok()?;
-    text.trim().parse().ok().filter(|pid| *pid > 1)
-}
-
-/// Returns the process that listens on a socket, even if it has stopped answering.
-#[cfg(target_os = "linux")]
-pub(super) fn peer_pid(socket: &Path) -> Option<i32> {
-    let stream = connect_now(socket)?;
-    let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
-    Some(peer.pid.as_raw_nonzero().get())
-}
-
-/// Returns the process that listens on a socket: not known on this system.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn peer_pid(_socket: &Path) -> Option<i32> {
-    None
-}
-
-/// Connects without ever waiting: a full queue of a stuck daemon would hold us for good.
-#[cfg(target_os = "linux")]
-fn connect_now(socket: &Path) -> Option<rustix::fd::OwnedFd> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect};
-    let address = SocketAddrUnix::new(socket).ok()?;
-    let stream = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-        None,
-    )
-    .ok()?;
-    connect(&stream, &address).ok()?;
-    Some(stream)
+fn client(endpoint: &DaemonEndpoint, policy: WaitPolicy<'_>) -> Result<Client, Failure> {
+    let client = endpoint.client(policy);
+    client.map_err(|e| Failure::chain(Kind::Failed, "could not create a client", &e))
 }
 
 fn signal_process(pid: i32, signal: Signal) {
-    // It may have ended between our look and the signal; `gone` tells.
+    // It may have exited since its id was read; `has_exited` finds out.
     if let Some(pid) = Pid::from_raw(pid) {
         kill_process(pid, signal).ok();
     }

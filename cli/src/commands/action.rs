@@ -1,24 +1,23 @@
-//! What the verbs that change a run share: asking first, acting, saying the new status.
+//! Changing a run: confirming the action, carrying it out, printing the new status.
 
 use docks_proto::object::RunFields;
 use docks_proto::routes::{Action, RunKind};
 
-use super::print_object::{self, View};
-use super::requester::Asking;
+use super::print_object::{self, ObjectKind};
 use crate::args::Format;
-use crate::ask::request::{Answered, Question};
+use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::clean;
 use crate::output::lists::status_ink;
 
-/// Asks whether `action` is to be done, unless `force` says not to; returns to which run.
+/// Asks the user to confirm `action`, unless `force` is set; returns the id of the run.
 ///
 /// # Errors
 ///
-/// When the answer is no, or nobody can be asked.
-pub(super) async fn agree_on(
+/// When the answer is no, or there is no terminal to ask at.
+pub(super) async fn confirm(
     context: &Context,
     action: Action,
     given: &str,
@@ -33,20 +32,21 @@ pub(super) async fn agree_on(
         Action::Start => (RunKind::Evaluation, "Start evaluation run"),
         Action::Cancel => (RunKind::Evaluation, "Cancel evaluation run"),
     };
-    let found = Asking::new(context)?
-        .ask(Question::Run(kind, given))
+    let response = Requester::new(context)?
+        .request(Request::Run(kind, given))
         .await?;
-    let fields =
-        RunFields::from_object(&print_object::object(&print_object::text_of(&found.body))?);
+    let fields = RunFields::from_object(&print_object::parse_object(&print_object::body_text(
+        &response.body,
+    ))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());
     if !context.output.confirm(&question(verb, &id, &fields))? {
         return Err(Failure::failed("nothing was done"));
     }
-    // What was shown is what it is done to, whatever a prefix or a name fits by now.
+    // The id that was shown: by now a prefix or a name may match another run.
     Ok(id)
 }
 
-/// Says what would be done to which run: an id alone tells people little.
+/// Describes the action and the run; an id alone means little to people.
 fn question(verb: &str, id: &str, fields: &RunFields) -> String {
     let known = [fields.name.text(), fields.status.text()];
     let known: Vec<String> = known.into_iter().flatten().collect();
@@ -56,12 +56,12 @@ fn question(verb: &str, id: &str, fields: &RunFields) -> String {
     }
 }
 
-/// Does `action` to a run and prints its new status.
+/// Carries out `action` on a run and prints its new status.
 pub(super) async fn run(context: &Context, action: Action, given: &str) -> Result<(), Failure> {
-    let answered = Asking::new(context)?
-        .ask(Question::Act(action, given))
+    let response = Requester::new(context)?
+        .request(Request::Act(action, given))
         .await?;
-    print(context, action, given, &answered)
+    print(context, action, given, &response)
 }
 
 /// Prints the status that a run has after an action.
@@ -69,22 +69,22 @@ pub(super) fn print(
     context: &Context,
     action: Action,
     given: &str,
-    answered: &Answered,
+    response: &Response,
 ) -> Result<(), Failure> {
-    let view = match action {
-        Action::Stop => View::Run,
-        Action::Start | Action::Cancel => View::Evaluation,
+    let kind = match action {
+        Action::Stop => ObjectKind::Run,
+        Action::Start | Action::Cancel => ObjectKind::Evaluation,
     };
     if context.global.format != Format::Table {
-        return print_object::print(context, view, answered);
+        return print_object::print_object(context, kind, response);
     }
-    let fields = RunFields::from_object(&print_object::object(&print_object::text_of(
-        &answered.body,
+    let fields = RunFields::from_object(&print_object::parse_object(&print_object::body_text(
+        &response.body,
     ))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());
-    let noun = match view {
-        View::Run => "run",
-        View::Evaluation | View::Trial => "evaluation run",
+    let noun = match kind {
+        ObjectKind::Run => "run",
+        ObjectKind::Evaluation | ObjectKind::Trial => "evaluation run",
     };
     let status = fields.status.text();
     let ink = status.as_deref().and_then(status_ink);

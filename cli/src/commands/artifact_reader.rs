@@ -1,55 +1,53 @@
-//! What reading an artifact without downloading it takes: the trial, its addresses, open files.
+//! Reading an artifact without downloading it into a folder: its trial, its URIs, its open file.
 
 use std::fs::File;
+use std::sync::Mutex;
 
 use docks_artifacts::cache::Cache;
 use docks_artifacts::download::{ArtifactError, Downloader, Options};
 use docks_artifacts::source::Sources;
 use docks_artifacts::{ArtifactRequest, ArtifactType, Finished, Observer, TrialArtifacts};
-use docks_proto::freshness::CachePolicy;
+use docks_proto::freshness::{CachePolicy, Freshness};
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::sync::Mutex;
 
-use crate::ask::request::{Question, Source};
-use crate::ask::{Ladder, Rungs};
+use crate::ask::{Request, Requester};
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
 use super::{artifact_sources, print_object};
 
-/// A trial whose artifacts are read.
-pub(super) struct Reading<'a> {
+/// Reads artifacts of one trial.
+pub(super) struct ArtifactReader<'a> {
     context: &'a Context,
-    ladder: Ladder,
+    requester: Requester<'a>,
     run: &'a str,
     trial: &'a str,
 }
 
-/// A trial as it is now.
-pub(super) struct Now {
+/// A trial at one moment.
+pub(super) struct TrialSnapshot {
     /// As the remote sent it.
     pub(super) object: RawObject,
-    /// Its addresses.
+    /// Its status and URIs.
     pub(super) artifacts: TrialArtifacts,
 }
 
-impl Now {
-    /// Tells whether its artifacts may still grow.
+impl TrialSnapshot {
+    /// Returns whether its artifacts may still grow.
     pub(super) fn active(&self) -> bool {
         lifecycle(&self.artifacts.status) == Lifecycle::Active
     }
 
-    /// Lists the addresses of a type.
+    /// Lists the URIs of a type.
     pub(super) fn uris(&self, kind: ArtifactType) -> Vec<String> {
         let uris = self.artifacts.uris.iter();
-        uris.filter(|(known, _)| *known == kind)
+        uris.filter(|(of, _)| *of == kind)
             .map(|(_, uri)| uri.clone())
             .collect()
     }
 
-    /// Says that there is nothing of a type.
+    /// Says that the trial has no artifact of a type.
     pub(super) fn has_no(&self, kind: ArtifactType) -> Failure {
         let failure = Failure::new(
             Kind::NotFound,
@@ -63,59 +61,63 @@ impl Now {
     }
 }
 
-impl<'a> Reading<'a> {
-    /// Takes the settings; asks nobody yet.
+impl<'a> ArtifactReader<'a> {
+    /// Reads the settings; sends no request yet.
     pub(super) fn new(context: &'a Context, run: &'a str, trial: &'a str) -> Result<Self, Failure> {
-        let ladder = Ladder::new(&context.global, Environment::of_process())?;
         Ok(Self {
             context,
-            ladder,
+            requester: Requester::new(context)?,
             run,
             trial,
         })
     }
 
-    /// Asks for the trial; `again` insists on an answer that is new.
-    pub(super) async fn now(&self, again: bool) -> Result<Now, Failure> {
-        let allowed = if again {
-            CachePolicy::NoCache
-        } else {
-            self.context.global.allowed()
-        };
-        let rungs = Rungs::new(
-            &self.ladder,
-            &self.context.output,
-            allowed == CachePolicy::Default,
-        );
-        let source = Source::new(rungs, allowed, self.context.now, &self.context.output);
-        let answered = source.ask(Question::Trial(self.run, self.trial)).await?;
-        if !again {
-            print_object::say_age(self.context, &answered.freshness);
-        }
-        let object = print_object::object(&print_object::text_of(&answered.body))?;
-        Ok(Now {
+    /// Requests the trial, as fresh as the options ask for.
+    pub(super) async fn trial(&self) -> Result<TrialSnapshot, Failure> {
+        let allowed = self.context.global.allowed();
+        let (trial, freshness) = self.trial_allowing(allowed).await?;
+        print_object::report_age(self.context, &freshness);
+        Ok(trial)
+    }
+
+    /// Requests the trial again, and accepts no cached response.
+    pub(super) async fn trial_again(&self) -> Result<TrialSnapshot, Failure> {
+        let (trial, _) = self.trial_allowing(CachePolicy::NoCache).await?;
+        Ok(trial)
+    }
+
+    async fn trial_allowing(
+        &self,
+        allowed: CachePolicy,
+    ) -> Result<(TrialSnapshot, Freshness), Failure> {
+        let request = Request::Trial(self.run, self.trial);
+        let response = self.requester.request_allowing(request, allowed).await?;
+        let object = print_object::parse_object(&print_object::body_text(&response.body))?;
+        let trial = TrialSnapshot {
             artifacts: TrialArtifacts::of(&object),
             object,
-        })
+        };
+        Ok((trial, response.freshness))
     }
 
     /// Sends what follows through the user's pager, if stdout is a terminal.
     pub(super) fn page(&self) {
-        let choice = &self.ladder.door.environment.pager;
+        let choice = &self.requester.remote.endpoint.environment.pager;
         self.context.output.page(choice);
     }
 
-    /// Puts the places together that an address may lie in.
+    /// Builds the sources that may serve a URI.
     pub(super) fn sources(&self, uri: &str) -> Sources {
-        artifact_sources::sources(&self.ladder, [uri])
+        artifact_sources::sources(&self.requester.remote, [uri])
     }
 
     /// Returns the cache of this home.
     pub(super) fn cache(&self) -> Result<Cache, Failure> {
-        artifact_sources::cache_of_home(&self.ladder.door.places, self.context.now)
+        let places = &self.requester.remote.endpoint.places;
+        artifact_sources::cache_of_home(places, self.context.now)
     }
 
-    /// Opens what lies at an address.
+    /// Opens the content of a URI.
     pub(super) async fn open(&self, uri: &str) -> Result<File, Failure> {
         let sources = self.sources(uri);
         let opened = self.content(&sources, uri).await;
@@ -132,7 +134,7 @@ impl<'a> Reading<'a> {
         let cache = self
             .cache()
             .map_err(|failure| ArtifactError::Cache(std::io::Error::other(failure.message)))?;
-        let fetching = Fetching {
+        let progress = FetchProgress {
             terminal: self.context.output.look().stderr_terminal,
             bar: Mutex::new(None),
         };
@@ -140,25 +142,28 @@ impl<'a> Reading<'a> {
             sources,
             cache: Some(&cache),
             options: Options {
-                asking: artifact_sources::asking(&self.ladder, self.context.global.allowed()),
+                asking: artifact_sources::asking(
+                    &self.requester.remote,
+                    self.context.global.allowed(),
+                ),
                 ..Options::default()
             },
-            observer: &fetching,
+            observer: &progress,
         };
         let opened = downloader.content(uri, &cache).await;
-        fetching.end();
+        progress.clear();
         opened
     }
 }
 
-/// Shows how far a file is that has to be fetched before it can be read.
-struct Fetching {
+/// Shows the progress of a file that is fetched before it can be read.
+struct FetchProgress {
     terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
 }
 
-impl Fetching {
-    fn end(&self) {
+impl FetchProgress {
+    fn clear(&self) {
         if let Ok(mut bar) = self.bar.lock()
             && let Some(bar) = bar.take()
         {
@@ -167,9 +172,9 @@ impl Fetching {
     }
 }
 
-impl Observer for Fetching {
+impl Observer for FetchProgress {
     fn began(&self, _: usize, _: &ArtifactRequest, size_bytes: Option<u64>, there: u64) {
-        self.end();
+        self.clear();
         if !self.terminal {
             return;
         }

@@ -1,4 +1,4 @@
-//! Finds a run, its trials and what is wanted of their artifacts.
+//! Finds a run, its trials, and which of their artifacts the options select.
 
 use docks_artifacts::layout::{Plan, RunName, Wanted, plan, plan_of_run};
 use docks_artifacts::{ArtifactType, TrialArtifacts};
@@ -7,74 +7,78 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
 use crate::args::{self, WhichArtifacts};
-use crate::ask::request::{Answered, Question, Source, Ways};
+use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
 use super::print_object;
 
-/// A run whose artifacts are wanted.
+/// A run whose artifacts are requested.
 #[derive(Debug)]
-pub(super) struct FoundRun {
+pub(super) struct SelectedRun {
     /// Its full id.
     pub(super) id: String,
-    /// Whether more may come.
+    /// Whether it may still write artifacts.
     pub(super) active: bool,
-    /// Addresses of the run's own files.
+    /// URIs of the run's own files.
     pub(super) uris: Vec<(ArtifactType, String)>,
 }
 
-/// Everything that is asked before anything is downloaded.
+/// What is known before anything is downloaded.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Selection {
     /// The run.
-    pub(super) run: FoundRun,
-    /// All its trials, since names depend on all of them.
+    pub(super) run: SelectedRun,
+    /// All its trials, since file names depend on all of them.
     pub(super) trials: Vec<TrialArtifacts>,
-    /// What is wanted of them.
+    /// Which artifacts the options select.
     pub(super) wanted: Wanted,
-    /// The list of trials, for how old it is.
-    pub(super) answered: Answered,
+    /// The list of trials, for its age.
+    pub(super) response: Response,
 }
 
-impl Found {
-    /// Lists the addresses of all trials.
+impl Selection {
+    /// Lists the URIs of the run and of all trials.
     pub(super) fn uris(&self) -> impl Iterator<Item = &str> {
         let uris = self.trials.iter().flat_map(|trial| &trial.uris);
         let uris = uris.chain(&self.run.uris);
         uris.map(|(_, uri)| uri.as_str())
     }
 
-    /// Names what is wanted.
+    /// Plans the downloads: every selected artifact and its file name.
     pub(super) fn plan(&self, is_docks_api: bool) -> Plan {
         let name = run_name(&self.run.id, is_docks_api);
-        let own = plan_of_run(&self.run.id, name, &self.run.uris, &self.wanted);
+        let of_run = plan_of_run(&self.run.id, name, &self.run.uris, &self.wanted);
         let mut plan = plan(&self.run.id, name, &self.trials, &self.wanted);
-        plan.requests.splice(0..0, own);
+        plan.requests.splice(0..0, of_run);
         plan
     }
 }
 
-/// Finds a run, its trials and what is wanted of them.
-pub(super) async fn find<W: Ways>(
+/// Finds a run and its trials, and applies the options to them.
+pub(super) async fn select_artifacts(
     context: &Context,
-    source: &Source<'_, W>,
+    requester: &Requester<'_>,
     given: &str,
     which: &WhichArtifacts,
-) -> Result<Found, Failure> {
-    let run = find_run(context, source, given).await?;
+) -> Result<Selection, Failure> {
+    let run = find_run(context, requester, given).await?;
     let all = ListQuery {
         limit: 0,
         ..ListQuery::default()
     };
-    let answered = source.ask(Question::Trials(&run.id, &all)).await?;
-    print_object::say_age(context, &answered.freshness);
-    let list = parse_list(&answered.body)
+    let response = requester.request(Request::Trials(&run.id, &all)).await?;
+    print_object::report_age(context, &response.freshness);
+    let list = parse_list(&response.body)
         .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
     let mut trials: Vec<_> = list.objects.iter().map(TrialArtifacts::of).collect();
     let failed = ["failed", "error"].map(str::to_owned);
     let mut wanted = Wanted {
-        kinds: which.types.iter().map(|kind| kind_of(*kind)).collect(),
+        kinds: which
+            .types
+            .iter()
+            .map(|kind| artifact_type(*kind))
+            .collect(),
         statuses: if which.failed_only {
             failed.to_vec()
         } else {
@@ -84,65 +88,64 @@ pub(super) async fn find<W: Ways>(
         ..Wanted::default()
     };
     for given in &which.trial {
-        let trial = find_trial(source, &run.id, &trials, given).await?;
+        let trial = find_trial(requester, &run.id, &trials, given).await?;
         wanted.trials.push(trial.id.clone());
         if !trials.contains(&trial) {
             trials.push(trial);
         }
     }
-    Ok(Found {
+    Ok(Selection {
         run,
         trials,
         wanted,
-        answered,
+        response,
     })
 }
 
-/// Finds a run by id, beginning or name.
-pub(super) async fn find_run<W: Ways>(
+/// Finds a run by id, prefix or name.
+pub(super) async fn find_run(
     context: &Context,
-    source: &Source<'_, W>,
+    requester: &Requester<'_>,
     given: &str,
-) -> Result<FoundRun, Failure> {
-    let answered = source
-        .ask(Question::Run(RunKind::Evaluation, given))
+) -> Result<SelectedRun, Failure> {
+    let response = requester
+        .request(Request::Run(RunKind::Evaluation, given))
         .await?;
-    let object = print_object::object(&print_object::text_of(&answered.body))?;
+    let object = print_object::parse_object(&print_object::body_text(&response.body))?;
     let fields = RunFields::from_object(&object);
     let status = fields.status.text().unwrap_or_default();
     let active = lifecycle(&status) == Lifecycle::Active;
     if active {
         context.output.note(format!(
-            "run `{given}` is still active ({status}): more artifacts may follow, and what is \
-             being written now may be short"
+            "run `{given}` is still active ({status}): more artifacts may follow, and files that \
+             are being written may be incomplete"
         ));
     }
-    Ok(FoundRun {
+    Ok(SelectedRun {
         id: fields.id.text().unwrap_or_else(|| given.to_owned()),
         active,
         uris: TrialArtifacts::of(&object).uris,
     })
 }
 
-/// Finds a trial by its full id, or lets whoever answers tell what a beginning or name stands for.
-async fn find_trial<W: Ways>(
-    source: &Source<'_, W>,
+/// Finds a trial by its full id, or lets the server resolve a prefix or name.
+async fn find_trial(
+    requester: &Requester<'_>,
     run: &str,
     trials: &[TrialArtifacts],
     given: &str,
 ) -> Result<TrialArtifacts, Failure> {
-    let known = |id: &str| trials.iter().find(|trial| trial.id == id).cloned();
-    if let Some(trial) = known(given) {
+    let by_id = |id: &str| trials.iter().find(|trial| trial.id == id).cloned();
+    if let Some(trial) = by_id(given) {
         return Ok(trial);
     }
-    let answered = source.ask(Question::Trial(run, given)).await?;
-    let trial = TrialArtifacts::of(&print_object::object(&print_object::text_of(
-        &answered.body,
-    ))?);
-    Ok(known(&trial.id).unwrap_or(trial))
+    let response = requester.request(Request::Trial(run, given)).await?;
+    let body = print_object::body_text(&response.body);
+    let trial = TrialArtifacts::of(&print_object::parse_object(&body)?);
+    Ok(by_id(&trial.id).unwrap_or(trial))
 }
 
-fn kind_of(kind: args::ArtifactType) -> ArtifactType {
+fn artifact_type(kind: args::ArtifactType) -> ArtifactType {
     match kind {
         args::ArtifactType::Logs => ArtifactType::Logs,
         args::ArtifactType::Trajectory => ArtifactType::Trajectory,
@@ -151,7 +154,7 @@ fn kind_of(kind: args::ArtifactType) -> ArtifactType {
     }
 }
 
-/// Names of jobs often share their beginning, a date; random ids do not.
+/// Decides how a run is named on disk: ids of jobs often share a prefix, a date; random ids do not.
 fn run_name(id: &str, is_docks_api: bool) -> RunName {
     let random = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     if is_docks_api || random {
@@ -161,10 +164,15 @@ fn run_name(id: &str, is_docks_api: bool) -> RunName {
     }
 }
 
-/// Says that there is nothing to fetch, and why.
-pub(super) fn nothing(found: &Found, plan: &Plan, which: &WhichArtifacts, given: &str) -> Failure {
-    let run = &found.run;
-    let message = if found.trials.is_empty() {
+/// Says that there is nothing to download, and why.
+pub(super) fn nothing_selected(
+    selection: &Selection,
+    plan: &Plan,
+    which: &WhichArtifacts,
+    given: &str,
+) -> Failure {
+    let run = &selection.run;
+    let message = if selection.trials.is_empty() {
         format!("run `{}` has no trials", run.id)
     } else if plan.unavailable == 0 && plan.left_out == 0 {
         format!("run `{}` has no such trials", run.id)
@@ -176,7 +184,7 @@ pub(super) fn nothing(found: &Found, plan: &Plan, which: &WhichArtifacts, given:
         };
         let mut counts = format!("{} not available", plan.unavailable);
         if plan.left_out > 0 {
-            counts.push_str(&format!(", {} do not fit the pattern", plan.left_out));
+            counts.push_str(&format!(", {} do not match the pattern", plan.left_out));
         }
         format!("run `{}` has {what}: {counts}", run.id)
     };

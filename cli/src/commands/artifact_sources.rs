@@ -11,14 +11,17 @@ use docks_proto::secret::Token;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 
-use crate::ask::Ladder;
+use crate::ask::SelectedRemote;
 use crate::failure::Failure;
 
 /// Puts the places together that may be read for these addresses.
-pub(super) fn sources<'a>(ladder: &Ladder, uris: impl IntoIterator<Item = &'a str>) -> Sources {
-    let profile = &ladder.profile;
+pub(super) fn sources<'a>(
+    remote: &SelectedRemote,
+    uris: impl IntoIterator<Item = &'a str>,
+) -> Sources {
+    let profile = &remote.profile;
     let token = match &profile.target {
-        Target::DocksApi { api_url, .. } => token(ladder, uris, api_url),
+        Target::DocksApi { api_url, .. } => token(remote, uris, api_url),
         Target::HarborJobs { .. } => None,
     };
     Reach {
@@ -27,7 +30,7 @@ pub(super) fn sources<'a>(ladder: &Ladder, uris: impl IntoIterator<Item = &'a st
         insecure: profile.insecure,
         ca_file: profile.ca_file.clone(),
         keys: &profile.artifact_settings.stores,
-        variables: &ladder.door.environment.stores,
+        variables: &remote.endpoint.environment.stores,
     }
     .sources()
 }
@@ -55,8 +58,8 @@ pub(super) fn cache_of_home(places: &Paths, now: UnixMs) -> Result<Cache, Failur
 }
 
 /// Decides when places are asked again, from the options of the command.
-pub(super) fn asking(ladder: &Ladder, allowed: CachePolicy) -> Asking {
-    match (allowed, &ladder.profile.target) {
+pub(super) fn asking(remote: &SelectedRemote, allowed: CachePolicy) -> Asking {
+    match (allowed, &remote.profile.target) {
         // Files of this machine are there without any network.
         (CachePolicy::OnlyIfCached, Target::DocksApi { .. }) => Asking::Never,
         (CachePolicy::MaxAge(most), _) => Asking::IfOlderThan(most),
@@ -65,17 +68,17 @@ pub(super) fn asking(ladder: &Ladder, allowed: CachePolicy) -> Asking {
 }
 
 /// Names a run in the cache.
-pub(super) fn run_key(ladder: &Ladder, run_id: &str) -> RunKey {
-    RunKey::new(&ladder.profile.target, run_id)
+pub(super) fn run_key(remote: &SelectedRemote, run_id: &str) -> RunKey {
+    RunKey::new(&remote.profile.target, run_id)
 }
 
 /// Looks for the token only where the API itself serves artifacts: a keyring may ask its owner.
 fn token<'a>(
-    ladder: &Ladder,
+    remote: &SelectedRemote,
     uris: impl IntoIterator<Item = &'a str>,
     api_url: &str,
 ) -> Option<Token> {
     let mut own = uris.into_iter().filter(|uri| same_origin(uri, api_url));
     own.next()?;
-    ladder.token().ok().map(|found| found.token)
+    remote.token().ok().map(|found| found.token)
 }

@@ -16,10 +16,9 @@ use tokio::time::timeout;
 
 use super::profile_files::{Account, checked_tenant, checked_url, remote_of};
 use crate::args::AuthLogin;
-use crate::ask::{Ladder, settings_failure};
+use crate::ask::{Requester, WaitPolicy};
 use crate::context::Context;
-use crate::environment::Environment;
-use crate::failure::{Answerer, Failure, Kind};
+use crate::failure::{Answerer, Failure, Kind, settings_failure};
 use crate::output::Output;
 
 /// How long a daemon may take to ask the remote with the new token; it goes on by itself.
@@ -68,14 +67,19 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
 /// Lets a daemon that runs ask the remote anew: whoever watches since before an old token was
 /// refused would else wait for its next try.
 async fn tell_daemon(context: &Context) {
-    let Ok(ladder) = Ladder::new(&context.global, Environment::of_process()) else {
+    let Ok(requester) = Requester::new(context) else {
         return;
     };
-    let switched_off = ladder.disabled().is_some();
-    if switched_off || !matches!(ladder.door.status().await, Ok(Some(_))) {
+    let switched_off = requester.remote.disabled_by.is_some();
+    if switched_off
+        || !matches!(
+            requester.remote.endpoint.status(WaitPolicy::Limited).await,
+            Ok(Some(_))
+        )
+    {
         return;
     }
-    if let Ok(client) = ladder.daemon().await {
+    if let Ok(client) = requester.daemon_within(WaitPolicy::Limited).await {
         let query = ListQuery {
             limit: 1,
             ..ListQuery::default()
@@ -252,7 +256,7 @@ fn save(
         ("ca_file", as_text(way.ca_file.as_deref())?),
     ];
     let kept = account
-        .door
+        .endpoint
         .keyring()
         .set(&keyring_user(&account.name), token.expose());
     // Both programs look at the `token` key first, so an older one there must go.
@@ -264,7 +268,7 @@ fn save(
             if !matches!(problem, KeyringError::Off(_)) {
                 context.output.warn(problem.to_string());
             }
-            let path = account.door.places.config_file();
+            let path = account.endpoint.places.config_file();
             format!("in {}, readable by you only", path.display())
         }
     };

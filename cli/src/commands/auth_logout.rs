@@ -4,9 +4,8 @@ use docks_proto::credentials::{KeyringError, files, keyring_user};
 use docks_proto::settings;
 
 use super::profile_files::Account;
-use crate::ask::settings_failure;
 use crate::context::Context;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, settings_failure};
 
 /// Removes the profile's token from keyring, profile and, if it is this profile's, token file.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
@@ -19,7 +18,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         format!("profile `{name}` had no token")
     };
     context.output.remark(text);
-    if account.door.environment.settings.token.is_some() {
+    if account.endpoint.environment.settings.token.is_some() {
         context.output.warn("DOCKS_TOKEN is set and still signs in");
     }
     Ok(())
@@ -27,7 +26,11 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 
 /// Forgets the token of the account's profile, and tells whether there was one.
 pub(super) fn forget(context: &Context, account: &Account) -> Result<bool, Failure> {
-    let mut forgot = match account.door.keyring().delete(&keyring_user(&account.name)) {
+    let mut forgot = match account
+        .endpoint
+        .keyring()
+        .delete(&keyring_user(&account.name))
+    {
         Ok(there) => there,
         Err(KeyringError::Off(_)) => false,
         Err(problem) => {
@@ -52,7 +55,7 @@ pub(super) fn forget(context: &Context, account: &Account) -> Result<bool, Failu
 }
 
 fn forget_token_file(context: &Context, account: &Account) -> Result<bool, Failure> {
-    let path = account.door.places.token_file();
+    let path = account.endpoint.places.token_file();
     let names = account.file.profile_names();
     let mut others = names.iter().filter(|name| **name != account.name);
     if let Some(other) = others.find(|name| account.uses_token_file(name)) {

@@ -4,16 +4,16 @@ use docks_proto::client::ClientError;
 use docks_proto::settings::Target;
 
 use super::{auth_login, columns};
-use crate::ask::Ladder;
+use crate::ask::SelectedRemote;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};
 
 /// Prints the profile in force; fails when it has no token or the remote refuses it.
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
-    let ladder = Ladder::new(&context.global, Environment::of_process())?;
-    let mut rows = vec![row("profile", &ladder.profile.name)];
-    let (api_url, tenant) = match &ladder.profile.target {
+    let remote = SelectedRemote::new(&context.global, Environment::of_process())?;
+    let mut rows = vec![row("profile", &remote.profile.name)];
+    let (api_url, tenant) = match &remote.profile.target {
         Target::DocksApi { api_url, tenant } => (api_url, tenant),
         jobs @ Target::HarborJobs { .. } => {
             rows.push(row("harbor_jobs", &jobs.to_string()));
@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     };
     rows.push(row("api_url", api_url));
     rows.push(row("tenant_id", tenant));
-    let outcome = match ladder.token() {
+    let outcome = match remote.token() {
         Err(failure) => {
             rows.push(row("token", "none"));
             Err(failure)
@@ -32,8 +32,8 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         Ok(found) => {
             rows.push(row("token", &found.location.to_string()));
             let way = auth_login::Way {
-                insecure: ladder.profile.insecure,
-                ca_file: ladder.profile.ca_file.clone(),
+                insecure: remote.profile.insecure,
+                ca_file: remote.profile.ca_file.clone(),
             };
             let asked =
                 auth_login::probe(&context.output, api_url, tenant, &found.token, &way).await;
@@ -50,7 +50,7 @@ fn judge(asked: Result<(), ClientError>) -> (String, Result<(), Failure>) {
     match asked {
         Ok(()) => ("accepts the token".to_owned(), Ok(())),
         Err(error) => {
-            let failure = Failure::of_client(&error, Answerer::Remote);
+            let failure = Failure::from_client_error(&error, Answerer::Remote);
             let verdict = match failure.kind {
                 Kind::Auth => "refuses the token",
                 Kind::Unreachable => "cannot be reached",

@@ -1,15 +1,12 @@
 //! `docks cache pull`: has the artifacts of runs at hand, online or not.
 
 use docks_artifacts::download::{Downloader, Options};
-use docks_proto::freshness::CachePolicy;
 use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
 use crate::args::CachePull;
-use crate::ask::request::Source;
-use crate::ask::{Ladder, Rungs};
+use crate::ask::Requester;
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
 use super::runs_artifacts::progress::Progress;
@@ -26,10 +23,10 @@ pub(super) async fn run(context: &Context, args: &CachePull) -> Result<(), Failu
         return Err(Failure::usage("pulling needs the remote")
             .hint("leave out --offline, or read what was pulled before"));
     }
-    let ladder = Ladder::new(&context.global, Environment::of_process())?;
+    let requester = Requester::new(context)?;
     let mut worst = Ok(());
     for given in &args.run_ids {
-        match one(context, &ladder, args, given).await {
+        match one(context, &requester, args, given).await {
             Err(failure) if failure.kind == Kind::SomeArtifacts => worst = Err(failure),
             done => done?,
         }
@@ -39,26 +36,28 @@ pub(super) async fn run(context: &Context, args: &CachePull) -> Result<(), Failu
 
 async fn one(
     context: &Context,
-    ladder: &Ladder,
+    requester: &Requester<'_>,
     args: &CachePull,
     given: &str,
 ) -> Result<(), Failure> {
     let allowed = context.global.allowed();
-    let rungs = Rungs::new(ladder, &context.output, allowed == CachePolicy::Default);
-    let source = Source::new(rungs, allowed, context.now, &context.output);
-    let found = artifact_selection::find(context, &source, given, &args.which).await?;
-    let plan = found.plan(matches!(ladder.profile.target, Target::DocksApi { .. }));
+    let found =
+        artifact_selection::select_artifacts(context, requester, given, &args.which).await?;
+    let plan = found.plan(matches!(
+        requester.remote.profile.target,
+        Target::DocksApi { .. }
+    ));
     if plan.requests.is_empty() {
-        return Err(artifact_selection::nothing(
+        return Err(artifact_selection::nothing_selected(
             &found,
             &plan,
             &args.which,
             given,
         ));
     }
-    let sources = artifact_sources::sources(ladder, found.uris());
-    let cache = artifact_sources::cache_of_home(&ladder.door.places, context.now)?;
-    let progress = Progress::new(context, &plan.requests, &found.answered);
+    let sources = artifact_sources::sources(&requester.remote, found.uris());
+    let cache = artifact_sources::cache_of_home(&requester.remote.endpoint.places, context.now)?;
+    let progress = Progress::new(context, &plan.requests, &found.response);
     progress.begin();
     let downloader = Downloader {
         sources: &sources,
@@ -66,7 +65,7 @@ async fn one(
         options: Options {
             at_once: args.jobs.into(),
             overwrite: false,
-            asking: artifact_sources::asking(ladder, allowed),
+            asking: artifact_sources::asking(&requester.remote, allowed),
         },
         observer: &progress,
     };
@@ -75,7 +74,7 @@ async fn one(
         .requests
         .iter()
         .map(|request| sources.key(&request.uri));
-    let run = artifact_sources::run_key(ladder, &found.run.id);
+    let run = artifact_sources::run_key(&requester.remote, &found.run.id);
     cache
         .note_run(&run, keys)
         .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;

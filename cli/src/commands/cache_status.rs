@@ -5,7 +5,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::ask::Door;
+use crate::ask::DaemonEndpoint;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
@@ -37,8 +37,8 @@ struct Run<'a> {
 
 /// Counts and prints.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    let cache = artifact_sources::cache_of_home(&door.places, context.now)?;
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    let cache = artifact_sources::cache_of_home(&endpoint.places, context.now)?;
     let read = |error| Failure::chain(Kind::Failed, "could not read the cache", &error);
     let usage = cache.usage().map_err(read)?;
     let records = cache.runs().map_err(read)?;

@@ -4,7 +4,7 @@ use docks_artifacts::cache::{Cache, Removed};
 use indicatif::HumanBytes;
 
 use crate::args::{CacheClear, CachePrune};
-use crate::ask::Door;
+use crate::ask::DaemonEndpoint;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
@@ -57,8 +57,8 @@ pub(super) fn verify(context: &Context) -> Result<(), Failure> {
 }
 
 fn open(context: &Context) -> Result<Cache, Failure> {
-    let door = Door::new(Environment::of_process())?;
-    artifact_sources::cache_of_home(&door.places, context.now)
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    artifact_sources::cache_of_home(&endpoint.places, context.now)
 }
 
 fn failed(error: std::io::Error) -> Failure {

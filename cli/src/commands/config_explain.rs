@@ -3,7 +3,7 @@
 use docks_proto::settings::{Origin, Target};
 
 use super::columns;
-use crate::ask::{Door, Ladder, find_docksd};
+use crate::ask::{DaemonEndpoint, SelectedRemote, find_docksd};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -11,12 +11,12 @@ use crate::failure::Failure;
 /// Prints settings, places and the token's place; never the token.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let environment = Environment::of_process();
-    let (mut rows, outcome) = match Ladder::new(&context.global, environment.clone()) {
-        Ok(ladder) => (of_remote(&ladder), Ok(())),
+    let (mut rows, outcome) = match SelectedRemote::new(&context.global, environment.clone()) {
+        Ok(remote) => (of_remote(&remote), Ok(())),
         // Where things would lie helps whoever has to set them up.
         Err(failure) => (Vec::new(), Err(failure)),
     };
-    rows.extend(of_places(&Door::new(environment)?));
+    rows.extend(of_places(&DaemonEndpoint::new(environment)?));
     columns::print(context, &["setting", "value", "origin"], &rows);
     outcome
 }
@@ -25,27 +25,27 @@ fn row(key: &str, value: impl Into<String>, origin: impl ToString) -> Vec<String
     vec![key.to_owned(), value.into(), origin.to_string()]
 }
 
-fn of_remote(ladder: &Ladder) -> Vec<Vec<String>> {
-    let settings = ladder.profile.settings.iter();
+fn of_remote(remote: &SelectedRemote) -> Vec<Vec<String>> {
+    let settings = remote.profile.settings.iter();
     let mut rows: Vec<_> = settings
         .map(|set| row(set.key, &set.value, &set.origin))
         .collect();
-    let inline = ladder.profile.inline_token.is_some();
-    if !inline && let Target::DocksApi { .. } = ladder.profile.target {
-        rows.push(match ladder.token() {
+    let inline = remote.profile.inline_token.is_some();
+    if !inline && let Target::DocksApi { .. } = remote.profile.target {
+        rows.push(match remote.token() {
             Ok(found) => row("token", "set", &found.location),
             Err(failure) => row("token", "none", failure.message),
         });
     }
-    if let Some(switch) = ladder.disabled() {
+    if let Some(switch) = remote.disabled_by {
         rows.push(row("daemon", "off", switch));
     }
     rows
 }
 
-fn of_places(door: &Door) -> Vec<Vec<String>> {
-    let places = &door.places;
-    let environment = &door.environment.places;
+fn of_places(endpoint: &DaemonEndpoint) -> Vec<Vec<String>> {
+    let places = &endpoint.places;
+    let environment = &endpoint.environment.places;
     let from = |set: bool, variable| match set {
         true => Origin::Environment(variable).to_string(),
         false => Origin::Default.to_string(),
@@ -61,11 +61,11 @@ fn of_places(door: &Door) -> Vec<Vec<String>> {
     vec![
         row("home", places.home.display().to_string(), home_from),
         row("socket", places.socket.display().to_string(), socket_from),
-        match find_docksd(&door.environment) {
+        match find_docksd(&endpoint.environment) {
             Ok(path) => row(
                 "docksd",
                 path.display().to_string(),
-                from(door.environment.docksd.is_some(), "DOCKSD"),
+                from(endpoint.environment.docksd.is_some(), "DOCKSD"),
             ),
             Err(failure) => row("docksd", "none", failure.message),
         },

@@ -3,53 +3,58 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
-use crate::ask::{Door, Ended, check, docksd, find_docksd};
+use crate::ask::{
+    DaemonEndpoint, DaemonStarter, StopOutcome, WaitPolicy, check_daemon_settings, docksd_command,
+    find_docksd, stop as stop_daemon,
+};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-/// Starts the daemon unless it answers already.
+/// Starts the daemon unless it is running.
 pub(super) async fn start(context: &Context) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    let before = door.status().await.ok().flatten();
-    if let Some(status) = before {
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    let running = endpoint.status(WaitPolicy::Limited).await.ok().flatten();
+    if let Some(status) = running {
         let pid = status.pid;
         context
             .output
             .remark(format!("docksd is already running (pid {pid})"));
         return Ok(());
     }
-    door.ready().await?;
-    say_running(context, &door).await
+    start_and_report(context, &endpoint).await
 }
 
-/// Ends the daemon and waits until it is gone.
+/// Stops the daemon and waits until it has exited.
 pub(super) async fn stop(context: &Context) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    let words = match door.end().await? {
-        Ended::NotRunning => "docksd is not running",
-        Ended::Asked => "docksd has stopped",
-        Ended::Signalled => "docksd did not answer and was ended by a signal",
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    let message = match stop_daemon(&endpoint).await? {
+        StopOutcome::NotRunning => "docksd is not running",
+        StopOutcome::Requested => "docksd has stopped",
+        StopOutcome::Signalled => "docksd did not answer and was stopped by a signal",
     };
-    context.output.remark(words);
+    context.output.remark(message);
     Ok(())
 }
 
-/// Ends the daemon, if there is one, and starts it; one that could not start ends no other.
+/// Stops the daemon, if one is running, and starts it; checks first that it could start.
 pub(super) async fn restart(context: &Context) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    check(&door.environment).map_err(|failure| failure.hint("nothing was stopped"))?;
-    if door.end().await? == Ended::Signalled {
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    check_daemon_settings(&endpoint.environment)
+        .map_err(|failure| failure.hint("nothing was stopped"))?;
+    if stop_daemon(&endpoint).await? == StopOutcome::Signalled {
         context
             .output
-            .warn("docksd did not answer and was ended by a signal");
+            .warn("docksd did not answer and was stopped by a signal");
     }
-    door.ready().await?;
-    say_running(context, &door).await
+    start_and_report(context, &endpoint).await
 }
 
-async fn say_running(context: &Context, door: &Door) -> Result<(), Failure> {
-    match door.status().await {
+async fn start_and_report(context: &Context, endpoint: &DaemonEndpoint) -> Result<(), Failure> {
+    let policy = WaitPolicy::while_alive(&context.output);
+    let starter = DaemonStarter::default();
+    starter.ensure_running(endpoint, policy).await?;
+    match endpoint.status(policy).await {
         Ok(Some(status)) => {
             let (pid, version) = (status.pid, status.version);
             context
@@ -57,23 +62,24 @@ async fn say_running(context: &Context, door: &Door) -> Result<(), Failure> {
                 .remark(format!("docksd {version} is running (pid {pid})"));
             Ok(())
         }
-        Ok(None) => Err(
-            Failure::new(Kind::Unreachable, "docksd ended as soon as it had started")
-                .hint("see `docks daemon logs`"),
-        ),
+        Ok(None) => Err(Failure::new(
+            Kind::Unreachable,
+            "docksd exited right after it had started",
+        )
+        .hint("see `docks daemon logs`")),
         Err(error) => Err(Failure::chain(
             Kind::Unreachable,
-            "docksd does not answer well",
+            "docksd is not responding correctly",
             &error,
         )),
     }
 }
 
-/// Becomes the daemon, in the foreground.
+/// Replaces this process by the daemon, in the foreground.
 pub(super) fn run(options: &[OsString]) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let program = find_docksd(&environment)?;
-    let mut command = docksd(&program);
+    let mut command = docksd_command(&program);
     command.args(options);
     let error = command.exec();
     let doing = format!("could not run {}", program.display());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::args::DaemonLogs;
-use crate::ask::Door;
+use crate::ask::DaemonEndpoint;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
@@ -18,8 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Shows the last lines of the log, from as many files as they need.
 pub(super) async fn run(context: &Context, args: &DaemonLogs) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    let dir = door.places.log_dir();
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    let dir = endpoint.places.log_dir();
     let files = by_age(&dir);
     let Some(newest) = files.last() else {
         return Err(

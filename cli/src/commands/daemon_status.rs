@@ -4,18 +4,21 @@ use docks_proto::status::{DaemonStatus, HubStatus, RemoteStatus};
 
 use super::columns;
 use crate::args::Format;
-use crate::ask::Door;
+use crate::ask::{DaemonEndpoint, WaitPolicy};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
 /// Asks the daemon how it is; fails with exit code 1 when none runs.
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    let status = door.status().await.map_err(|error| {
-        Failure::chain(Kind::Failed, "docksd does not answer well", &error)
-            .hint("`docks daemon restart` replaces it")
-    })?;
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    let status = endpoint
+        .status(WaitPolicy::Limited)
+        .await
+        .map_err(|error| {
+            Failure::chain(Kind::Failed, "docksd is not responding correctly", &error)
+                .hint("`docks daemon restart` replaces it")
+        })?;
     let Some(status) = status else {
         return Err(Failure::failed("docksd is not running").hint("start it: `docks daemon start`"));
     };

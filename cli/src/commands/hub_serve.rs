@@ -12,26 +12,26 @@ use docks_proto::credentials::{files, hub_token};
 use docks_proto::settings::{LOCAL_TENANT, Target, resolve};
 
 use crate::args::HubServe;
-use crate::ask::{Door, docksd, find_docksd, flags, settings_failure};
+use crate::ask::{DaemonEndpoint, docksd_command, find_docksd, profile_flags};
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, settings_failure};
 
 /// Becomes the hub.
 pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    let jobs = jobs(context, &door)?;
-    let program = find_docksd(&door.environment)?;
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    let jobs = jobs(context, &endpoint)?;
+    let program = find_docksd(&endpoint.environment)?;
     safe(args)?;
     if !args.no_token {
-        let path = door.places.hub_token_file();
+        let path = endpoint.places.hub_token_file();
         let (token, made) = hub_token::read_or_create(&path).map_err(|e| token_failure(&e))?;
         if made {
             introduce(context, &path, token.expose());
         }
     }
-    let mut command = docksd(&program);
-    command.args(options(&door, args, &jobs)?);
+    let mut command = docksd_command(&program);
+    command.args(options(&endpoint, args, &jobs)?);
     context.output.flush()?;
     let error = command.exec();
     let doing = format!("could not run {}", program.display());
@@ -39,10 +39,10 @@ pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
 }
 
 /// Finds the directory: `--harbor`, else that of the profile.
-fn jobs(context: &Context, door: &Door) -> Result<PathBuf, Failure> {
-    let file = files::load(&door.places).map_err(|e| settings_failure(&e))?;
-    let flags = flags(&context.global, &door.environment);
-    let profile = resolve(&flags, &door.environment.settings, &file);
+fn jobs(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Failure> {
+    let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
+    let flags = profile_flags(&context.global, &endpoint.environment);
+    let profile = resolve(&flags, &endpoint.environment.settings, &file);
     match profile.map(|profile| profile.target) {
         Ok(Target::HarborJobs { dirs }) => match dirs.as_slice() {
             [dir] => dir.canonicalize().map_err(|error| {
@@ -102,8 +102,12 @@ fn introduce(context: &Context, path: &Path, token: &str) {
     ));
 }
 
-fn options(door: &Door, args: &HubServe, jobs: &Path) -> Result<Vec<OsString>, Failure> {
-    let home = door.places.hub_home();
+fn options(
+    endpoint: &DaemonEndpoint,
+    args: &HubServe,
+    jobs: &Path,
+) -> Result<Vec<OsString>, Failure> {
+    let home = endpoint.places.hub_home();
     let absolute = |path: &Path| {
         std::path::absolute(path).map_err(|error| {
             let doing = format!("could not use {}", path.display());
@@ -116,7 +120,7 @@ fn options(door: &Door, args: &HubServe, jobs: &Path) -> Result<Vec<OsString>, F
     add("--socket", home.join("run/docksd.sock").into());
     add("--hub-listen", args.listen.to_string().into());
     add("--hub-harbor", jobs.into());
-    add("--hub-token-file", door.places.hub_token_file().into());
+    add("--hub-token-file", endpoint.places.hub_token_file().into());
     if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
         add("--hub-tls-cert", absolute(certificate)?.into());
         add("--hub-tls-key", absolute(key)?.into());

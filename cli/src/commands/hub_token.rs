@@ -5,15 +5,15 @@ use docks_proto::settings::LOCAL_TENANT;
 
 use super::hub_serve::token_failure;
 use crate::args::HubToken;
-use crate::ask::Door;
+use crate::ask::DaemonEndpoint;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
 /// Prints the token alone to stdout, and what to do with it to stderr.
 pub(super) fn run(context: &Context, args: &HubToken) -> Result<(), Failure> {
-    let door = Door::new(Environment::of_process())?;
-    let path = door.places.hub_token_file();
+    let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+    let path = endpoint.places.hub_token_file();
     let token = if args.rotate {
         hub_token::rotate(&path)
     } else {

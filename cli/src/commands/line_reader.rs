@@ -1,4 +1,4 @@
-//! Lines of a file, a bounded piece at a time, so that no file needs its size in memory.
+//! Reads the lines of a file in bounded pieces, so that memory does not grow with the file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -6,23 +6,23 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use crate::grep::{Grep, Scan};
 
-/// Longest line that is taken as one; a longer one comes in pieces.
+/// Longest line that is returned whole; a longer one comes in pieces.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Bytes that are read at once, and looked through backwards.
+/// Bytes that are read at once, forwards and backwards.
 const BLOCK_BYTES: u64 = 256 * 1024;
 
-/// Lines of a file from some place on.
-pub(super) struct Lines {
+/// Reads the lines of a file from an offset on.
+pub(super) struct LineReader {
     reader: BufReader<File>,
     at_bytes: u64,
     /// Whether the last piece ended its line.
     whole: bool,
 }
 
-impl Lines {
-    /// Begins at a place.
-    pub(super) fn from(mut file: File, at_bytes: u64) -> io::Result<Self> {
+impl LineReader {
+    /// Starts reading at an offset.
+    pub(super) fn new(mut file: File, at_bytes: u64) -> io::Result<Self> {
         file.seek(SeekFrom::Start(at_bytes))?;
         Ok(Self {
             reader: BufReader::with_capacity(BLOCK_BYTES as usize, file),
@@ -31,24 +31,24 @@ impl Lines {
         })
     }
 
-    /// Returns where the next piece begins.
+    /// Returns the offset of the next piece.
     pub(super) fn at_bytes(&self) -> u64 {
         self.at_bytes
     }
 
-    /// Tells whether the last piece ended its line.
+    /// Returns whether the last piece ended its line.
     pub(super) fn at_line_start(&self) -> bool {
         self.whole
     }
 
-    /// Tells whether the last piece may become longer: it ends where the file does, without a
-    /// line end.
+    /// Returns whether the last piece may become longer: it ends at the end of the file, without
+    /// a line end.
     pub(super) fn may_grow(&self, piece: &[u8]) -> bool {
         !self.whole && (piece.len() as u64) < MOST_BYTES
     }
 
-    /// Passes over lines in which nothing can be found, a block of them at most.
-    pub(super) fn pass_over(&mut self, scan: &mut Scan<'_>) -> io::Result<()> {
+    /// Skips lines that cannot match, at most a block of them.
+    pub(super) fn skip_non_matching(&mut self, scan: &mut Scan<'_>) -> io::Result<()> {
         if !self.whole {
             return Ok(());
         }
@@ -60,7 +60,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Reads the next piece without its line end; false at the end of what there is now.
+    /// Reads the next piece without its line end; returns false at the current end of the file.
     pub(super) fn next(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
         piece.clear();
         let got = (&mut self.reader)
@@ -79,7 +79,7 @@ impl Lines {
     }
 }
 
-/// Finds where the last lines of a file begin, reading no more of it than they are.
+/// Returns the offset of the last `wanted` lines of a file; reads no more than those.
 pub(super) fn start_of_last(file: &mut File, wanted: u64) -> io::Result<u64> {
     let mut end = file.seek(SeekFrom::End(0))?;
     let mut found = 0;
@@ -90,7 +90,7 @@ pub(super) fn start_of_last(file: &mut File, wanted: u64) -> io::Result<u64> {
         let mut block = Vec::new();
         (&mut *file).take(end - start).read_to_end(&mut block)?;
         for (at, byte) in block.iter().enumerate().rev() {
-            // The line end at the very end ends the last line and begins none.
+            // The line end at the very end of the file ends the last line and starts none.
             if *byte == b'\n' && !std::mem::take(&mut last_byte) {
                 found += 1;
                 if found == wanted {
@@ -108,20 +108,20 @@ pub(super) fn start_of_last(file: &mut File, wanted: u64) -> io::Result<u64> {
     })
 }
 
-/// Finds where the last lines that fit begin, and where it ended to look.
+/// Returns the offsets of the last `wanted` lines that match, and the offset where reading ended.
 ///
-/// In a file that grows, the last line is left for later until it is whole.
-pub(super) fn last_that_fit(
+/// In a file that grows, an incomplete last line is left for later.
+pub(super) fn last_matching(
     file: File,
     wanted: usize,
     grep: &Grep,
     grows: bool,
 ) -> io::Result<(VecDeque<u64>, u64)> {
-    let mut lines = Lines::from(file, 0)?;
+    let mut lines = LineReader::new(file, 0)?;
     let mut scan = grep.scan();
     let (mut piece, mut found) = (Vec::new(), VecDeque::new());
     loop {
-        lines.pass_over(&mut scan)?;
+        lines.skip_non_matching(&mut scan)?;
         let at = lines.at_bytes();
         if !lines.next(&mut piece)? || (grows && lines.may_grow(&piece)) {
             return Ok((found, at));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_found_from_behind() {
+    fn the_last_lines_are_found_by_reading_backwards() {
         for (text, wanted, rest) in [
             ("a\nb\nc\n", 2, "b\nc\n"),
             ("a\nb\nc", 2, "b\nc"),
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn an_endless_line_comes_in_pieces() {
         let text = [vec![b'x'; 2_500_000], b"\r\nshort".to_vec()].concat();
-        let mut lines = Lines::from(file(&text), 0).unwrap();
+        let mut lines = LineReader::new(file(&text), 0).unwrap();
         let (mut piece, mut lengths) = (Vec::new(), Vec::new());
         while lines.next(&mut piece).unwrap() {
             lengths.push((piece.len(), lines.at_line_start()));

@@ -24,7 +24,6 @@ mod listing;
 mod print_object;
 mod profile;
 mod profile_files;
-mod requester;
 mod runs_artifacts;
 mod runs_changes;
 mod runs_compare;

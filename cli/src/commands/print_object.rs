@@ -1,10 +1,10 @@
-//! What verbs that show one object share, and how every answer says its age.
+//! Printing a response that is one object, and the age of any response.
 
 use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::object::RawObject;
 
 use crate::args::Format;
-use crate::ask::request::Answered;
+use crate::ask::Response;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::detail::{self, Detail};
@@ -12,9 +12,9 @@ use crate::output::durations;
 use crate::output::json;
 use crate::output::lists::{EVALUATIONS, RUNS, Rows, Scene, TRIALS};
 
-/// What is shown.
+/// What kind of object is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum View {
+pub(super) enum ObjectKind {
     /// A plain run.
     Run,
     /// An evaluation run.
@@ -23,37 +23,41 @@ pub(super) enum View {
     Trial,
 }
 
-/// Prints one object.
-pub(super) fn print(context: &Context, view: View, answered: &Answered) -> Result<(), Failure> {
+/// Prints one object in the format that the options ask for.
+pub(super) fn print_object(
+    context: &Context,
+    kind: ObjectKind,
+    response: &Response,
+) -> Result<(), Failure> {
     let output = &context.output;
-    let text = text_of(&answered.body);
+    let text = body_text(&response.body);
     let scene = Scene {
         now: context.now,
-        age: answered.freshness.age,
+        age: response.freshness.age,
     };
     match context.global.format {
-        Format::Json => print_json(context, &text, answered),
+        Format::Json => print_json(context, &text, response),
         Format::Jsonl => output.line(json::compact(&text)),
         Format::Tsv => {
-            let object = object(&text)?;
-            output.data(match view {
-                View::Run => tsv(&RUNS, object, scene)?,
-                View::Evaluation => tsv(&EVALUATIONS, object, scene)?,
-                View::Trial => tsv(&TRIALS, object, scene)?,
+            let object = parse_object(&text)?;
+            output.data(match kind {
+                ObjectKind::Run => tsv(&RUNS, object, scene)?,
+                ObjectKind::Evaluation => tsv(&EVALUATIONS, object, scene)?,
+                ObjectKind::Trial => tsv(&TRIALS, object, scene)?,
             });
         }
         Format::Table => {
-            let object = object(&text)?;
-            let detail: Detail = match view {
-                View::Run => detail::run(&object, scene),
-                View::Evaluation => detail::evaluation(&object, scene, output.look().width),
-                View::Trial => detail::trial(&object, scene, output.look().width),
+            let object = parse_object(&text)?;
+            let detail: Detail = match kind {
+                ObjectKind::Run => detail::run(&object, scene),
+                ObjectKind::Evaluation => detail::evaluation(&object, scene, output.look().width),
+                ObjectKind::Trial => detail::trial(&object, scene, output.look().width),
             };
             output.data(detail.print(output.look().colour));
         }
     }
     output.flush()?;
-    say_age(context, &answered.freshness);
+    report_age(context, &response.freshness);
     Ok(())
 }
 
@@ -62,11 +66,11 @@ fn tsv<R>(rows: &Rows<R>, object: RawObject, scene: Scene) -> Result<String, Fai
     Ok(rows.table(&[object], &specs, false, scene).tsv(true))
 }
 
-/// Reads an answer that is one object.
-pub(super) fn object(text: &str) -> Result<RawObject, Failure> {
+/// Parses a response body that is one object.
+pub(super) fn parse_object(text: &str) -> Result<RawObject, Failure> {
     match RawObject::parse(text) {
         Ok(Some(object)) => Ok(object),
-        Ok(None) => Err(Failure::new(Kind::Failed, "the answer is no object")),
+        Ok(None) => Err(Failure::new(Kind::Failed, "the answer is not an object")),
         Err(error) => Err(Failure::chain(
             Kind::Failed,
             "could not read the answer",
@@ -75,29 +79,29 @@ pub(super) fn object(text: &str) -> Result<RawObject, Failure> {
     }
 }
 
-/// Returns a body as text, without what may stand around the JSON.
-pub(super) fn text_of(body: &[u8]) -> String {
+/// Returns a body as text, without whitespace and byte order mark around the JSON.
+pub(super) fn body_text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     text.trim_start_matches('\u{feff}').trim().to_owned()
 }
 
-/// Prints JSON: as it came in a pipe, indented at a terminal.
-pub(super) fn print_json(context: &Context, text: &str, answered: &Answered) {
+/// Prints JSON: as received in a pipe, indented at a terminal.
+pub(super) fn print_json(context: &Context, text: &str, response: &Response) {
     let output = &context.output;
-    let whole = if context.global.meta {
-        json::with_meta(&answered.freshness, answered.total, text)
+    let text = if context.global.meta {
+        json::with_meta(&response.freshness, response.total, text)
     } else {
         text.to_owned()
     };
     match output.look().width {
-        Some(_) => output.line(json::indent(&whole)),
-        None => output.line(whole),
+        Some(_) => output.line(json::indent(&text)),
+        None => output.line(text),
     }
 }
 
-/// Says on stderr that an answer is older than it should be, and why; `--verbose` of every
-/// answer where it is from.
-pub(super) fn say_age(context: &Context, freshness: &Freshness) {
+/// Says on stderr when a response is older than it should be, and why; with `--verbose`, where
+/// every response comes from.
+pub(super) fn report_age(context: &Context, freshness: &Freshness) {
     let age = durations::age(freshness.age).unwrap_or_else(|| "0s".to_owned());
     match (&freshness.stale_reason, freshness.answered_by) {
         (Some(reason), _) => context.output.note(format!("data is {age} old: {reason}")),

@@ -6,9 +6,9 @@ use super::auth_login::{as_text, trusted};
 use super::profile_files::{Account, checked_tenant, checked_url, remote_of};
 use super::{auth_logout, columns};
 use crate::args::{ProfileAdd, ProfileRemove, ProfileUse};
-use crate::ask::{flags, settings_failure};
+use crate::ask::profile_flags;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, settings_failure};
 
 /// Lists the profiles of the file.
 pub(super) fn list(context: &Context) -> Result<(), Failure> {
@@ -54,7 +54,7 @@ pub(super) fn pick(context: &Context, args: &ProfileUse) -> Result<(), Failure> 
     context
         .output
         .remark(format!("profile `{}` is the default now", args.name));
-    if account.door.environment.settings.profile.is_some() {
+    if account.endpoint.environment.settings.profile.is_some() {
         let text = "DOCKS_PROFILE is set and wins over the default";
         context.output.warn(text);
     }
@@ -118,7 +118,7 @@ fn add_jobs(context: &Context, args: &ProfileAdd, account: &Account) -> Result<(
         return Err(other_remote(&args.name));
     }
     let mut real = Vec::new();
-    for dir in flags(&context.global, &account.door.environment).harbor {
+    for dir in profile_flags(&context.global, &account.endpoint.environment).harbor {
         let unusable = |why: &str| Failure::usage(format!("{} {why}", dir.display()));
         let found = dir.canonicalize();
         let found = found.map_err(|error| unusable(&format!("cannot be used: {error}")))?;

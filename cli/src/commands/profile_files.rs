@@ -9,14 +9,14 @@ use docks_proto::settings::{
     SettingsError, StoredProfile, TokenFileOwner, normalise_api_url, preferences_file,
 };
 
-use crate::ask::{Door, settings_failure};
+use crate::ask::DaemonEndpoint;
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::failure::Failure;
+use crate::failure::{Failure, settings_failure};
 
 /// The settings files and the profile that a command is about.
 pub(super) struct Account {
-    pub(super) door: Door,
+    pub(super) endpoint: DaemonEndpoint,
     pub(super) file: ConfigFile,
     pub(super) name: String,
 }
@@ -24,15 +24,19 @@ pub(super) struct Account {
 impl Account {
     /// Reads the files; the profile is `--profile`, else the usual one.
     pub(super) fn open(context: &Context) -> Result<Self, Failure> {
-        let door = Door::new(Environment::of_process())?;
-        let file = files::load(&door.places).map_err(|e| settings_failure(&e))?;
-        let variables = &door.environment.settings;
+        let endpoint = DaemonEndpoint::new(Environment::of_process())?;
+        let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
+        let variables = &endpoint.environment.settings;
         let named = context.global.profile.clone();
         let name = named
             .or_else(|| variables.profile.clone())
             .or_else(|| file.preferences().default_profile.clone())
             .unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-        Ok(Self { door, file, name })
+        Ok(Self {
+            endpoint,
+            file,
+            name,
+        })
     }
 
     /// Returns the same for another profile.
@@ -73,7 +77,7 @@ impl Account {
         &self,
         edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
     ) -> Result<(), Failure> {
-        let path = self.door.places.config_file();
+        let path = self.endpoint.places.config_file();
         change(&path, edit).map_err(|e| settings_failure(&e))
     }
 
@@ -82,7 +86,7 @@ impl Account {
         &self,
         edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
     ) -> Result<(), Failure> {
-        let path = preferences_file(&self.door.places);
+        let path = preferences_file(&self.endpoint.places);
         change(&path, edit).map_err(|e| settings_failure(&e))
     }
 
@@ -99,7 +103,7 @@ impl Account {
             inline_token: None,
             ..profile
         };
-        let token_file = self.door.places.token_file();
+        let token_file = self.endpoint.places.token_file();
         let keyring = NoKeyring("only the file is asked about");
         credentials::find_token(&profile, &self.file, &keyring, &token_file)
             .is_ok_and(|found| matches!(found.location, TokenLocation::TokenFile(_)))
@@ -109,7 +113,7 @@ impl Account {
     ///
     /// A second profile would make it nobody's; the removal of one would make it the other's.
     pub(super) fn note_token_file(&self, owner: &str) -> Result<(), Failure> {
-        let token_file = self.door.places.token_file();
+        let token_file = self.endpoint.places.token_file();
         let text = files::read_text(&token_file).map_err(|e| settings_failure(&e))?;
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
             return Ok(());
@@ -136,7 +140,7 @@ impl Account {
 
     /// Says which variables will win over what was just saved.
     pub(super) fn warn_of_variables(&self, context: &Context) {
-        let variables = &self.door.environment.settings;
+        let variables = &self.endpoint.environment.settings;
         for (name, set) in [
             ("DOCKS_API_URL", variables.api_url.is_some()),
             ("DOCKS_TENANT_ID", variables.tenant_id.is_some()),

@@ -6,23 +6,23 @@ use docks_proto::time::{UnixMs, parse_point_in_time};
 use jiff::tz::TimeZone;
 
 use super::columns;
-use super::print_object::{print_json, say_age, text_of};
-use super::requester::Asking;
+use super::print_object::{body_text, print_json, report_age};
 use super::runs_history::{answered, unreadable};
 use crate::args::{Format, RunsChanges};
+use crate::ask::Requester;
 use crate::context::Context;
 use crate::failure::{Answerer, Failure};
 
 /// Lists what changed in a stretch of time.
 pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Failure> {
     let query = query(context, args)?;
-    let client = Asking::new(context)?.daemon().await?;
+    let client = Requester::new(context)?.daemon().await?;
     let answer = client.changes(&query).await;
     context.output.exchanges(Answerer::Daemon.name(), &client);
-    let answer = answer.map_err(|error| Failure::of_client(&error, Answerer::Daemon))?;
+    let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
     let answered = answered(answer, context.now);
     let shown = if context.global.format == Format::Json {
-        print_json(context, &text_of(&answered.body), &answered);
+        print_json(context, &body_text(&answered.body), &answered);
         None
     } else {
         let mut changes: Vec<Change> =
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Fai
         }
         _ => {}
     }
-    say_age(context, &answered.freshness);
+    report_age(context, &answered.freshness);
     Ok(())
 }
 

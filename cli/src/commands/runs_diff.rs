@@ -8,8 +8,8 @@ use crate::failure::{Failure, Kind};
 use crate::output::cell::Ink;
 use crate::output::clean;
 
-use super::artifact_reader::Reading;
-use super::line_reader::Lines;
+use super::artifact_reader::ArtifactReader;
+use super::line_reader::LineReader;
 
 /// Shows the diff of a trial, in colour where there is colour.
 ///
@@ -20,18 +20,18 @@ pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failur
     if context.global.format != Format::Table {
         return Err(Failure::usage("a diff is text").hint("leave out --format"));
     }
-    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
-    let now = reading.now(false).await?;
-    let uris = now.uris(ArtifactType::Diff);
+    let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
+    let trial = reader.trial().await?;
+    let uris = trial.uris(ArtifactType::Diff);
     if uris.is_empty() {
-        return Err(now.has_no(ArtifactType::Diff));
+        return Err(trial.has_no(ArtifactType::Diff));
     }
-    reading.page();
+    reader.page();
     let output = &context.output;
     let failed = |error| Failure::chain(Kind::Failed, "could not read the diff", &error);
     for uri in uris {
-        let file = reading.open(&uri).await?;
-        let mut lines = Lines::from(file, 0).map_err(failed)?;
+        let file = reader.open(&uri).await?;
+        let mut lines = LineReader::new(file, 0).map_err(failed)?;
         let mut piece = Vec::new();
         let mut begun = true;
         let mut ink = None;

@@ -9,6 +9,6 @@ use crate::failure::Failure;
 
 /// Cancels an evaluation run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsEvalCancel) -> Result<(), Failure> {
-    let id = action::agree_on(context, Action::Cancel, &args.run_id, args.force).await?;
+    let id = action::confirm(context, Action::Cancel, &args.run_id, args.force).await?;
     stop_and_wait::run(context, Action::Cancel, &id, args.kill).await
 }

@@ -7,10 +7,9 @@ use docks_proto::history::{History, StatusChange};
 use docks_proto::time::UnixMs;
 
 use super::columns;
-use super::print_object::{print_json, say_age, text_of};
-use super::requester::Asking;
+use super::print_object::{body_text, print_json, report_age};
 use crate::args::{Format, RunsHistory};
-use crate::ask::request::Answered;
+use crate::ask::{Requester, Response};
 use crate::context::Context;
 use crate::failure::{Answerer, Failure, Kind};
 use crate::output::durations;
@@ -22,32 +21,32 @@ const PAUSE: Duration = Duration::from_secs(180);
 
 /// Shows the statuses of a run or trial over time.
 pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Failure> {
-    let client = Asking::new(context)?.daemon().await?;
+    let client = Requester::new(context)?.daemon().await?;
     let answer = client.history(&args.run_id, args.trial_id.as_deref()).await;
     context.output.exchanges(Answerer::Daemon.name(), &client);
-    let answer = answer.map_err(|error| Failure::of_client(&error, Answerer::Daemon))?;
+    let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
     let answered = answered(answer, context.now);
     if context.global.format == Format::Json {
-        print_json(context, &text_of(&answered.body), &answered);
+        print_json(context, &body_text(&answered.body), &answered);
     } else {
         let history: History = serde_json::from_slice(&answered.body).map_err(unreadable)?;
         let rows = timeline(&history);
         columns::print(context, &["when", "status", "for", "learned"], &rows);
     }
     context.output.flush()?;
-    say_age(context, &answered.freshness);
+    report_age(context, &answered.freshness);
     Ok(())
 }
 
 /// Takes an answer of the daemon, which always says its age.
-pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Answered {
+pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Response {
     let unknown = || Freshness {
         as_of: now,
         age: Duration::ZERO,
         stale_reason: None,
         answered_by: docks_proto::freshness::AnsweredBy::Mirror,
     };
-    Answered {
+    Response {
         freshness: answer.freshness.unwrap_or_else(unknown),
         total: answer.total,
         status_seen: answer.status_seen,

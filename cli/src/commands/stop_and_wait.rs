@@ -1,110 +1,112 @@
-//! Ending a run and waiting until it has ended.
+//! Stops a run and waits until it has ended.
 //!
-//! A Docks API answers with the new status. The process of a Harbor job cleans up
-//! first, which is shown until its files say that it has ended.
+//! A Docks API answers with the new status. The process of a Harbor job cleans up first, which is
+//! shown until its files say that it has ended.
 
 use std::time::{Duration, Instant};
 
-use docks_proto::object::{Lifecycle, RunFields, lifecycle};
+use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::routes::Action;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::action;
 use super::print_object;
-use super::requester::Asking;
-use crate::ask::request::{Answered, Question};
+use crate::ask::{Request, Requester, Response, WaitPolicy, when_slow};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 
-/// How often is looked whether it has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often a pipe hears of it.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
-/// How long is waited; containers take up to a minute each.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// How often the sign of life moves.
+/// How often the run is requested while it ends.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How often progress is repeated in a pipe.
+const REPEAT_AFTER: Duration = Duration::from_secs(5);
+/// How long to wait; containers take up to a minute each.
+const END_TIMEOUT: Duration = Duration::from_secs(600);
+/// Frame interval of the spinner.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Ends a run, waits for its end and prints its status.
+/// Stops a run, waits for its end and prints its status.
 pub(super) async fn run(
     context: &Context,
     action: Action,
     given: &str,
     kill: bool,
 ) -> Result<(), Failure> {
-    let asking = Asking::new(context)?;
-    let asked = if kill {
-        asking.ask(Question::Kill(action, given)).await
+    let requester = Requester::new(context)?;
+    let outcome = if kill {
+        requester.request(Request::Kill(action, given)).await
     } else {
-        asking.ask(Question::Act(action, given)).await
+        requester.request(Request::Act(action, given)).await
     };
-    let answered = match asked {
+    let response = match outcome {
         Err(failure) if failure.kind == Kind::NeedsKill && context.output.can_ask() => {
             let question = format!("{} Kill it? Trials under way are lost.", failure.message);
             if !context.output.confirm(&question)? {
                 return Err(Failure::failed("nothing was done"));
             }
-            asking.ask(Question::Kill(action, given)).await?
+            requester.request(Request::Kill(action, given)).await?
         }
-        asked => asked?,
+        outcome => outcome?,
     };
-    let answered = until_ended(context, &asking, action, answered).await?;
-    action::print(context, action, given, &answered)
+    let response = wait_for_end(context, action, response).await?;
+    action::print(context, action, given, &response)
 }
 
-/// Asks again until the run has ended, when it is a job of a Harbor jobs directory.
-async fn until_ended(
+/// Requests a job of a Harbor jobs directory again until it has ended.
+async fn wait_for_end(
     context: &Context,
-    asking: &Asking<'_>,
     action: Action,
-    mut answered: Answered,
-) -> Result<Answered, Failure> {
-    let mut shown = Shown::new(context);
-    let began = Instant::now();
+    mut response: Response,
+) -> Result<Response, Failure> {
+    // The progress below is drawn where the requester would show what it waits for.
+    let quiet = WaitPolicy::WhileAlive { notice: None };
+    let requester = Requester::new(context)?.patience(quiet);
+    let mut progress = EndProgress::new(context);
+    let start = Instant::now();
     loop {
-        let object = print_object::object(&print_object::text_of(&answered.body))?;
+        let object = print_object::parse_object(&print_object::body_text(&response.body))?;
         let fields = RunFields::from_object(&object);
         let status = fields.status.text().unwrap_or_default();
         let id = fields.id.text().unwrap_or_default();
-        // Only a job's own files say what became of it; a service has answered already.
+        // Only a job's own files show when it has ended; a service has answered already.
         if !is_job(&object) || lifecycle(&status) != Lifecycle::Active {
-            shown.end();
-            return Ok(answered);
+            return Ok(response);
         }
         let reason = fields.status_reason.text();
-        shown.step(reason.as_deref().unwrap_or("stopping"));
-        if began.elapsed() > PATIENCE {
-            shown.end();
+        progress.show(reason.as_deref().unwrap_or("stopping"));
+        if start.elapsed() > END_TIMEOUT {
             return Err(Failure::new(
                 Kind::StillRunning,
                 format!("`{id}` was asked to stop but has not ended"),
             )
-            .hint(format!("`docks runs stop {id} --kill` ends it hard")));
+            .hint(format!("`docks runs stop {id} --kill` kills it")));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
-        answered = asking.ask(Question::Run(action.kind(), &id)).await?;
+        tokio::time::sleep(POLL_INTERVAL).await;
+        let request = requester.request(Request::Run(action.kind(), &id));
+        let notice = requester.remote.endpoint.wait_notice();
+        response = when_slow(|| progress.show_at_terminal(&notice), request).await?;
     }
 }
 
-fn is_job(object: &docks_proto::object::RawObject) -> bool {
-    let value: Result<Shape, _> = serde_json::from_str(object.text());
-    value.is_ok_and(|shape| shape.harbor.is_some())
+/// Returns whether an object describes a Harbor job.
+fn is_job(object: &RawObject) -> bool {
+    let job: Result<JobMarker, _> = serde_json::from_str(object.text());
+    job.is_ok_and(|job| job.harbor.is_some())
 }
 
 #[derive(serde::Deserialize)]
-struct Shape {
+struct JobMarker {
     harbor: Option<serde::de::IgnoredAny>,
 }
 
 /// Progress on stderr: one moving line at a terminal, a line per change in a pipe.
-struct Shown<'a> {
+struct EndProgress<'a> {
     context: &'a Context,
     bar: Option<ProgressBar>,
-    said: Option<(Instant, String)>,
+    last_line: Option<(Instant, String)>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> EndProgress<'a> {
     fn new(context: &'a Context) -> Self {
         let bar = context.output.look().stderr_terminal.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -117,27 +119,35 @@ impl<'a> Shown<'a> {
         Self {
             context,
             bar,
-            said: None,
+            last_line: None,
         }
     }
 
-    fn step(&mut self, reason: &str) {
-        let text = clean::line(reason).into_owned();
-        if let Some(bar) = &self.bar {
-            bar.set_message(text);
+    fn show(&mut self, reason: &str) {
+        if self.bar.is_some() {
+            self.show_at_terminal(reason);
             return;
         }
-        let old = self
-            .said
+        let text = clean::line(reason).into_owned();
+        let is_recent = self
+            .last_line
             .as_ref()
-            .is_some_and(|(at, said)| *said == text && at.elapsed() < SIGN_OF_LIFE);
-        if !old {
+            .is_some_and(|(at, last)| *last == text && at.elapsed() < REPEAT_AFTER);
+        if !is_recent {
             self.context.output.remark(&text);
-            self.said = Some((Instant::now(), text));
+            self.last_line = Some((Instant::now(), text));
         }
     }
 
-    fn end(&self) {
+    fn show_at_terminal(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(clean::line(text).into_owned());
+        }
+    }
+}
+
+impl Drop for EndProgress<'_> {
+    fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -1,4 +1,4 @@
-//! `docks sync`: waits until the mirror has caught up, and shows how far it is.
+//! `docks sync`: waits until the mirror is up to date, and shows the progress.
 
 use std::time::{Duration, Instant};
 
@@ -6,32 +6,31 @@ use docks_proto::status::SyncProgress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Sync;
-use crate::ask::Ladder;
+use crate::ask::Requester;
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::failure::{Answerer, Failure};
 use crate::output::clean;
 
-/// How often a pipe hears of it.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// How often progress is written in a pipe.
+const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often the sign of life moves.
+/// Frame interval of the spinner.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Asks the daemon to catch up and waits for it.
+/// Asks the daemon to sync and waits for it.
 pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
-    let ladder = Ladder::new(&context.global, Environment::of_process())?;
-    let client = ladder.daemon().await?;
-    let mut shown = Shown::new(context);
+    let requester = Requester::new(context)?;
+    let client = requester.daemon().await?;
+    let mut shown = SyncProgressLine::new(context);
     let mut last = None;
-    let done = client
+    let outcome = client
         .sync(args.full, |progress| {
-            shown.step(&progress);
+            shown.show(&progress);
             last = Some(progress);
         })
         .await;
-    shown.end();
-    done.map_err(|error| Failure::of_client(&error, Answerer::Daemon))?;
+    shown.clear();
+    outcome.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
     let Some(last) = last else {
         return Ok(());
     };
@@ -47,13 +46,13 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
 }
 
 /// Progress on stderr: one moving line at a terminal, now and then a line in a pipe.
-struct Shown<'a> {
+struct SyncProgressLine<'a> {
     context: &'a Context,
     bar: Option<ProgressBar>,
-    said: Instant,
+    last_line: Instant,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> SyncProgressLine<'a> {
     fn new(context: &'a Context) -> Self {
         let bar = context.output.look().stderr_terminal.then(|| {
             let bar = ProgressBar::new_spinner();
@@ -66,24 +65,24 @@ impl<'a> Shown<'a> {
         Self {
             context,
             bar,
-            said: Instant::now(),
+            last_line: Instant::now(),
         }
     }
 
-    fn step(&mut self, progress: &SyncProgress) {
+    fn show(&mut self, progress: &SyncProgress) {
         let doing = clean::line(&progress.doing);
         let text = format!("{doing} ({} done, {} left)", progress.done, progress.left);
         match &self.bar {
             Some(bar) => bar.set_message(text),
-            None if self.said.elapsed() >= SIGN_OF_LIFE && !progress.finished => {
+            None if self.last_line.elapsed() >= LINE_INTERVAL && !progress.finished => {
                 self.context.output.remark(text);
-                self.said = Instant::now();
+                self.last_line = Instant::now();
             }
             None => {}
         }
     }
 
-    fn end(&self) {
+    fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -1,11 +1,11 @@
-//! Turns what the client says into a failure with its next step.
+//! Errors of the client as failures with exit codes and hints.
 
 use docks_proto::client::{ClientError, SendError};
 use docks_proto::error::RemoteErrorBody;
 
-use super::{Failure, Kind, usual_hint};
+use super::{Failure, Kind, default_hint};
 
-/// Who was asked.
+/// Who a request was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answerer {
     /// The daemon.
@@ -25,16 +25,16 @@ impl Answerer {
 }
 
 impl Failure {
-    /// Says why `answerer` gave no answer.
-    pub(crate) fn of_client(error: &ClientError, answerer: Answerer) -> Self {
+    /// Explains why `answerer` gave no answer.
+    pub(crate) fn from_client_error(error: &ClientError, answerer: Answerer) -> Self {
         match error {
-            ClientError::Send(error) => of_send(error, answerer),
+            ClientError::Send(error) => send_failure(error, answerer),
             ClientError::Refused {
                 status,
                 body,
                 retry_after,
             } => {
-                let failure = of_refusal(*status, body);
+                let failure = refusal_failure(*status, body);
                 match retry_after {
                     Some(wait) if body.detail.is_none() => {
                         failure.hint(format!("try again in {} s", wait.as_secs().max(1)))
@@ -43,7 +43,7 @@ impl Failure {
                 }
             }
             ClientError::Protocol { .. } => {
-                Failure::failed(error.to_string()).hint("replace it with `docks daemon restart`")
+                Failure::failed(error.to_string()).hint("`docks daemon restart` replaces it")
             }
             ClientError::InvalidReply(_) => {
                 let who = match answerer {
@@ -57,7 +57,7 @@ impl Failure {
     }
 }
 
-fn of_send(error: &SendError, answerer: Answerer) -> Failure {
+fn send_failure(error: &SendError, answerer: Answerer) -> Failure {
     let kind = match error {
         SendError::InvalidRequest(_) => Kind::Usage,
         _ => Kind::Unreachable,
@@ -78,7 +78,7 @@ fn of_send(error: &SendError, answerer: Answerer) -> Failure {
     }
 }
 
-fn of_refusal(status: u16, body: &RemoteErrorBody) -> Failure {
+fn refusal_failure(status: u16, body: &RemoteErrorBody) -> Failure {
     if let Some(detail) = &body.detail {
         return detail.clone().into();
     }
@@ -89,25 +89,24 @@ fn of_refusal(status: u16, body: &RemoteErrorBody) -> Failure {
         300..=399 | 408 | 500..=599 => Kind::Unreachable,
         _ => Kind::Failed,
     };
-    let said = body.message.as_deref();
     let mut failure = Failure::new(
         kind,
-        match said {
+        match body.message.as_deref() {
             Some(message) => format!("the remote answered {status}: {message}"),
             None => format!("the remote answered {status}"),
         },
     );
     if !body.missing_tasks.is_empty() {
         let tasks = body.missing_tasks.join(", ");
-        failure = failure.hint(format!("tasks that it does not have: {tasks}"));
+        failure = failure.hint(format!("missing tasks: {tasks}"));
     }
     failure.hints.extend(body.hint.clone());
     let next = match status {
         300..=399 => {
-            Some("redirects are not followed; correct the address, see `docks config explain`")
+            Some("docks does not follow redirects; check the address with `docks config explain`")
         }
         500..=599 => Some("try again later"),
-        _ => usual_hint(kind),
+        _ => default_hint(kind),
     };
     failure.hints.extend(next.map(str::to_owned));
     failure
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_refusal_of_a_remote_has_its_exit_code() {
+    fn every_status_of_a_remote_has_its_exit_code() {
         let table = [
             (302, 5),
             (400, 1),
@@ -137,7 +136,7 @@ mod tests {
             (504, 5),
         ];
         for (status, exit) in table {
-            let failure = of_refusal(status, &RemoteErrorBody::default());
+            let failure = refusal_failure(status, &RemoteErrorBody::default());
             assert_eq!(failure.kind.exit_code(), exit, "{status}");
             assert!(failure.message.contains(&status.to_string()));
         }
@@ -152,33 +151,36 @@ mod tests {
             body: Box::new(parse_error_body(body)),
             retry_after: None,
         };
-        let failure = Failure::of_client(&error, Answerer::Daemon);
+        let failure = Failure::from_client_error(&error, Answerer::Daemon);
         assert_eq!(failure.kind, Kind::Ambiguous);
         assert_eq!(failure.candidates.len(), 2);
         assert!(!failure.hints.is_empty());
     }
 
     #[test]
-    fn what_the_remote_said_is_said() {
+    fn the_message_of_the_remote_is_shown() {
         let body =
             br#"{"detail":{"message":"no such tasks","missing_tasks":["a","b"],"hint":"look"}}"#;
-        let failure = of_refusal(422, &parse_error_body(body));
+        let failure = refusal_failure(422, &parse_error_body(body));
         assert!(failure.message.ends_with("no such tasks"));
-        assert_eq!(failure.hints, ["tasks that it does not have: a, b", "look"]);
+        assert_eq!(failure.hints, ["missing tasks: a, b", "look"]);
     }
 
     #[test]
-    fn no_answer_is_unreachable_and_a_bad_id_is_usage() {
+    fn no_answer_is_unreachable_and_a_bad_id_is_a_usage_error() {
         let silent = SendError::Timeout {
             to: "https://a".into(),
             after_ms: 30_000,
         };
-        assert_eq!(of_send(&silent, Answerer::Remote).kind, Kind::Unreachable);
+        assert_eq!(
+            send_failure(&silent, Answerer::Remote).kind,
+            Kind::Unreachable
+        );
         let bad = SendError::InvalidRequest("an id cannot be empty".into());
-        assert_eq!(of_send(&bad, Answerer::Remote).kind, Kind::Usage);
+        assert_eq!(send_failure(&bad, Answerer::Remote).kind, Kind::Usage);
         let nonsense = ClientError::InvalidReply("HTML".into());
         assert_eq!(
-            Failure::of_client(&nonsense, Answerer::Remote).kind,
+            Failure::from_client_error(&nonsense, Answerer::Remote).kind,
             Kind::Unreachable
         );
     }

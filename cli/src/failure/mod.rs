@@ -10,32 +10,32 @@ use docks_proto::error::{Candidate, ErrorCode, ErrorDetail};
 pub(crate) use client::Answerer;
 pub(crate) use settings::{credential_failure, settings_failure};
 
-/// What went wrong, as far as scripts can tell it apart.
+/// What went wrong, as far as exit codes distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
-    /// Anything without a code of its own.
+    /// Any failure without its own code.
     Failed,
-    /// Typed wrongly.
+    /// The command line is wrong.
     Usage,
     /// No such run, trial or profile.
     NotFound,
     /// Not signed in, or refused.
     Auth,
-    /// Remote unreachable and nothing usable cached.
+    /// The remote cannot be reached, and nothing usable is cached.
     Unreachable,
-    /// The answer could not be confirmed within the asked age.
+    /// The remote could not confirm the answer within the requested age.
     FreshnessUnmet,
-    /// The remote limits us.
+    /// The remote limits the rate of requests.
     RateLimited,
-    /// A prefix or name that fits several objects.
+    /// A prefix or name that matches several objects.
     Ambiguous,
-    /// The run's process catches no signal, so that only killing it ends it.
+    /// The run's process catches no signal, so it can only be killed.
     NeedsKill,
-    /// It had not ended when waiting for it was given up.
+    /// The run had not ended when the wait for it was over.
     StillRunning,
-    /// A run that was watched failed.
+    /// A watched run failed.
     RunFailed,
-    /// A run that was watched was cancelled.
+    /// A watched run was cancelled.
     RunCancelled,
     /// Some artifacts could not be downloaded.
     SomeArtifacts,
@@ -65,21 +65,21 @@ impl Kind {
     }
 }
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// Decides the exit code.
     pub(crate) kind: Kind,
-    /// One sentence for people; may hold remote text, which is cleaned when printed.
+    /// One sentence for people; may contain text of a remote, which is cleaned when printed.
     pub(crate) message: String,
     /// What to do next, one per line.
     pub(crate) hints: Vec<String>,
-    /// Objects that an ambiguous id fits.
+    /// Objects that an ambiguous id matches.
     pub(crate) candidates: Vec<Candidate>,
 }
 
 impl Failure {
-    /// Starts a failure without hints.
+    /// Creates a failure without hints.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -89,12 +89,12 @@ impl Failure {
         }
     }
 
-    /// A failure without a code of its own.
+    /// Creates a failure without its own exit code.
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Kind::Failed, message)
     }
 
-    /// Something typed wrongly.
+    /// Creates a usage error.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
@@ -106,7 +106,7 @@ impl Failure {
         self
     }
 
-    /// Joins an error and its sources into one sentence, each said once.
+    /// Joins an error and its sources into one sentence, each once.
     pub(crate) fn chain(kind: Kind, doing: &str, error: &dyn std::error::Error) -> Self {
         let mut message = format!("{doing}: {error}");
         let mut source = error.source();
@@ -124,11 +124,11 @@ impl Failure {
 
 impl From<ErrorDetail> for Failure {
     fn from(detail: ErrorDetail) -> Self {
-        let kind = kind_of(detail.code);
+        let kind = kind_of_code(detail.code);
         let mut failure = Self::new(kind, detail.message);
         failure.hints.extend(detail.hint);
         if failure.hints.is_empty() {
-            failure.hints.extend(usual_hint(kind).map(str::to_owned));
+            failure.hints.extend(default_hint(kind).map(str::to_owned));
         }
         if let Some(seconds) = detail.retry_after_s {
             failure = failure.hint(format!("try again in {seconds} s"));
@@ -138,8 +138,8 @@ impl From<ErrorDetail> for Failure {
     }
 }
 
-/// Maps the daemon's codes.
-pub(crate) fn kind_of(code: ErrorCode) -> Kind {
+/// Maps an error code of the daemon.
+fn kind_of_code(code: ErrorCode) -> Kind {
     match code {
         ErrorCode::InvalidRequest => Kind::Usage,
         ErrorCode::RunNotFound
@@ -162,14 +162,12 @@ pub(crate) fn kind_of(code: ErrorCode) -> Kind {
     }
 }
 
-/// Returns the next step that fits a kind of failure when nobody gave a better one.
-pub(crate) fn usual_hint(kind: Kind) -> Option<&'static str> {
+/// Returns the hint for a kind of failure that has no better one.
+pub(crate) fn default_hint(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::Auth => {
-            Some("sign in with `docks auth login`, or check that you may use this tenant")
-        }
-        Kind::NotFound => Some("`docks runs list` and `docks runs eval-list` show what there is"),
-        Kind::Ambiguous => Some("give more of the id"),
+        Kind::Auth => Some("sign in with `docks auth login`, or check your access to this tenant"),
+        Kind::NotFound => Some("`docks runs list` and `docks runs eval-list` list what exists"),
+        Kind::Ambiguous => Some("type more of the id"),
         Kind::FreshnessUnmet => Some("leave out --fresh or --max-age to see the last known answer"),
         _ => None,
     }
@@ -226,12 +224,12 @@ mod tests {
             (E::Unknown, 1),
         ];
         for (code, exit) in table {
-            assert_eq!(kind_of(code).exit_code(), exit, "{code:?}");
+            assert_eq!(kind_of_code(code).exit_code(), exit, "{code:?}");
         }
     }
 
     #[test]
-    fn a_chain_says_each_cause_once() {
+    fn a_chain_holds_each_cause_once() {
         let cause = std::io::Error::other("disk is full");
         let failure = Failure::chain(Kind::Failed, "could not write", &cause);
         assert_eq!(failure.message, "could not write: disk is full");

@@ -1,4 +1,4 @@
-//! Errors of settings and credentials as failures with exit codes.
+//! Errors of settings and credentials as failures with exit codes and hints.
 
 use docks_proto::credentials::CredentialError;
 use docks_proto::settings::SettingsError;

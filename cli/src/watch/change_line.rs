@@ -1,26 +1,26 @@
-//! One line per change, for pipes.
+//! A status change as one line of text, for pipes.
 
-use super::model::{Model, Note};
+use super::model::{Model, StatusChange};
 use crate::output::clean;
 
 /// Columns of a line.
 pub(crate) const COLUMNS: [&str; 6] = ["time", "run", "trial", "from", "to", "detail"];
 
-/// Writes what happened: time, run, trial, status before and since, what went wrong.
+/// Formats a change: time, run, trial, status before and after, error.
 ///
-/// `None` for a trial that is met as it is: a run begins with thousands of them.
-pub(crate) fn line(model: &Model, note: &Note) -> Option<String> {
-    let object = &note.object;
-    let met = object.trial_id.is_some() && note.from.is_none();
+/// `None` for the first state of a trial: a run starts with thousands of them.
+pub(crate) fn change_line(model: &Model, change: &StatusChange) -> Option<String> {
+    let object = &change.object;
+    let is_first_state = object.trial_id.is_some() && change.from.is_none();
     let planned = object.started_at.is_none() && !object.ended;
-    if met && (planned || !model.ready) {
+    if is_first_state && (planned || !model.ready) {
         return None;
     }
     let cells = [
-        note.at.as_deref().unwrap_or_default(),
-        model.runs[note.run].label(),
+        change.at.as_deref().unwrap_or_default(),
+        model.runs[change.run].label(),
         object.trial_id.as_deref().unwrap_or_default(),
-        note.from.as_deref().unwrap_or_default(),
+        change.from.as_deref().unwrap_or_default(),
         &object.status,
         object.error.as_deref().unwrap_or_default(),
     ];

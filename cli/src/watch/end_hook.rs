@@ -1,4 +1,4 @@
-//! Telling somebody that a run has ended: a command of the user's own, a notification.
+//! What a watch does when a run ends: runs the user's command, shows a notification.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -10,34 +10,35 @@ use serde_json::json;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 
-use super::model::{Model, Watched};
+use super::model::{Model, WatchedRun};
 use crate::args::RunsWatch;
 use crate::context::Context;
 use crate::environment::Environment;
 
-/// How long a watch waits to learn whether anybody shows notifications. One who does answers in
-/// milliseconds; one who is being started is not waited for.
-const FIRST_ANSWER: Duration = Duration::from_secs(1);
+/// How long a watch waits for the notification service to answer. A running service answers in
+/// milliseconds; one that is being started is not waited for.
+const SERVICE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Tells once of each run that has ended.
+/// Runs once for each run that has ended.
 ///
-/// What the remote says reaches a command as JSON on its standard input, and in no other way.
+/// What the remote sent reaches the command only as JSON on its standard input.
 #[derive(Debug)]
-pub(crate) struct Hook {
+pub(crate) struct EndHook {
     command: Option<String>,
     desktop: Option<DesktopNotifier>,
-    /// Output would be drawn into the view.
+    /// Whether a view is drawn, which output would disturb.
     silent: bool,
-    told: HashSet<usize>,
+    /// Indices of the runs that it has run for.
+    handled: HashSet<usize>,
     children: Vec<Child>,
     notices: JoinSet<Result<(), NotifyError>>,
-    /// Nobody shows notifications, and that was said.
-    unheard: bool,
+    /// Whether the user was told that notifications cannot be shown.
+    desktop_failed: bool,
     problems: Vec<String>,
 }
 
-impl Hook {
-    /// Takes what is to be done, and whether it must be silent meanwhile.
+impl EndHook {
+    /// Reads what to do from the options; `silent` keeps warnings back until [`Self::finish`].
     pub(crate) fn new(args: &RunsWatch, silent: bool) -> Self {
         let desktop =
             (args.notify).then(|| DesktopNotifier::new(&Environment::of_process().settings));
@@ -49,72 +50,72 @@ impl Hook {
             command: args.exec.clone(),
             desktop,
             silent,
-            told: HashSet::new(),
+            handled: HashSet::new(),
             children: Vec::new(),
             notices,
-            unheard: false,
+            desktop_failed: false,
             problems: Vec::new(),
         }
     }
 
-    /// Warns now rather than in the morning if nobody will show notifications.
-    pub(crate) async fn ready(&mut self, context: &Context) {
-        if let Ok(Some(answered)) = timeout(FIRST_ANSWER, self.notices.join_next()).await {
-            self.answered(answered);
+    /// Warns before the watch starts if notifications cannot be shown.
+    pub(crate) async fn check(&mut self, context: &Context) {
+        if let Ok(Some(answered)) = timeout(SERVICE_TIMEOUT, self.notices.join_next()).await {
+            self.handle_notice(answered);
         }
-        self.say(context);
+        self.report_problems(context);
     }
 
-    /// Tells of the runs that have settled since the last time.
-    pub(crate) fn after(&mut self, context: &Context, model: &Model) {
+    /// Runs for the runs whose end is complete since the last call.
+    pub(crate) fn run_for_settled(&mut self, context: &Context, model: &Model) {
         if model.ready {
-            self.tell(model, Watched::settled);
+            self.run(model, WatchedRun::settled);
         }
         while let Some(answered) = self.notices.try_join_next() {
-            self.answered(answered);
+            self.handle_notice(answered);
         }
         if !self.silent {
-            self.say(context);
+            self.report_problems(context);
         }
     }
 
-    /// Tells of whatever has ended, waits for every command, and says what went wrong.
+    /// Runs for every other run that has ended, waits for all commands, and reports problems.
     pub(crate) async fn finish(mut self, context: &Context, model: &Model) {
-        self.tell(model, Watched::ended);
+        self.run(model, WatchedRun::ended);
         for mut child in std::mem::take(&mut self.children) {
             match child.wait() {
                 Ok(status) if status.success() => {}
-                Ok(status) => self.problems.push(format!("--exec ended with {status}")),
+                Ok(status) => self.problems.push(format!("--exec exited with {status}")),
                 Err(error) => self.problems.push(format!("--exec: {error}")),
             }
         }
         while let Some(answered) = self.notices.join_next().await {
-            self.answered(answered);
+            self.handle_notice(answered);
         }
-        self.say(context);
+        self.report_problems(context);
     }
 
-    fn answered(&mut self, answer: Result<Result<(), NotifyError>, JoinError>) {
+    fn handle_notice(&mut self, answer: Result<Result<(), NotifyError>, JoinError>) {
         if let Ok(Err(error)) = answer
-            && !std::mem::replace(&mut self.unheard, true)
+            && !std::mem::replace(&mut self.desktop_failed, true)
         {
             self.problems.push(format!("--notify: {error}"));
         }
     }
 
-    fn say(&mut self, context: &Context) {
+    fn report_problems(&mut self, context: &Context) {
         for problem in self.problems.drain(..) {
             context.output.warn(problem);
         }
     }
 
-    fn tell(&mut self, model: &Model, wanted: fn(&Watched) -> bool) {
-        for (place, run) in model.runs.iter().enumerate() {
-            if !wanted(run) || !self.told.insert(place) {
+    fn run(&mut self, model: &Model, is_due: fn(&WatchedRun) -> bool) {
+        for (index, run) in model.runs.iter().enumerate() {
+            if !is_due(run) || !self.handled.insert(index) {
                 continue;
             }
             if let Some(command) = &self.command {
-                match self.start(command, run) {
+                match self.spawn_command(command, run) {
                     Ok(child) => self.children.push(child),
                     Err(error) => self.problems.push(format!("--exec: {error}")),
                 }
@@ -126,10 +127,10 @@ impl Hook {
         }
     }
 
-    fn start(&self, command: &str, run: &Watched) -> io::Result<Child> {
+    fn spawn_command(&self, command: &str, run: &WatchedRun) -> io::Result<Child> {
         let output = || match self.silent {
             true => Stdio::null(),
-            // Our own standard output is for what changes.
+            // Standard output is for the changes.
             false => Stdio::from(io::stderr()),
         };
         let mut child = Command::new("sh")
@@ -140,7 +141,7 @@ impl Hook {
             .spawn()?;
         let event = json!({ "event": "ended", "run": run.run, "progress": run.progress });
         if let Some(mut stdin) = child.stdin.take() {
-            // It may not want to know; a few kilobytes never wait for it either.
+            // The command may not read it; a few kilobytes fit into the pipe anyway.
             drop(writeln!(stdin, "{event}"));
         }
         Ok(child)

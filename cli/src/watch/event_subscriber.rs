@@ -1,285 +1,319 @@
-//! Hears what changes, through whatever happens to those who tell it.
+//! Receives the events of the watched runs, across restarts of the daemon.
 //!
-//! The daemon tells; when its answer ends or breaks it is asked again, from where it was,
-//! and started if there is none. Where no daemon can be had the remote is polled.
+//! The daemon sends a stream of events. When the stream ends or breaks, the subscriber connects
+//! again and continues where it stopped, starting a daemon if none runs. Where no daemon can be
+//! started, it polls the remote.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use docks_proto::client::{ClientError, EventStream};
+use docks_proto::client::{ClientError, EventStream, SendError};
 use docks_proto::event::{ConnectionState, Event, EventQuery, ObjectKind};
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 use tokio::time::{Instant, sleep_until};
 
 use super::model::{Model, RunKey};
-use super::poll::{PACE, Poller};
-use crate::ask::Ladder;
+use super::poll::{POLL_INTERVAL, Poller};
+use crate::ask::{Requester, WaitPolicy};
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};
 
-/// Runs that can be named to the daemon in one request.
+/// Most runs that one request to the daemon can name.
 pub(crate) const MOST_RUNS: usize = 1_000;
-/// Pause before a daemon that went is asked again: it may be about to be replaced.
+/// Pause before connecting again after the stream ended: the daemon may be about to be replaced.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
-/// Longest pause between two tries.
-const MOST_PAUSE: Duration = Duration::from_secs(15);
-/// Longest pause that a remote is granted; its own words may be of ten years.
-const MOST_QUIET: Duration = Duration::from_secs(600);
-/// How long the remote is polled before a daemon is looked for again.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Longest pause that a remote can ask for; it may ask for years.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
+/// How long the remote is polled before looking for a daemon again.
+const DAEMON_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Something that was heard.
+/// An event and its JSON text.
 #[derive(Debug)]
-pub(crate) struct Heard {
-    /// What.
+pub(crate) struct ReceivedEvent {
+    /// The event.
     pub(crate) event: Event,
-    /// Its JSON.
+    /// The JSON object, as received.
     pub(crate) text: String,
 }
 
-impl Heard {
-    fn of(event: Event) -> Self {
+impl ReceivedEvent {
+    fn new(event: Event) -> Self {
         let text = serde_json::to_string(&event).expect("it holds only texts and numbers");
         Self { event, text }
     }
 }
 
+/// Where events come from at present.
 #[derive(Debug)]
-enum Way {
-    None,
+enum EventSource {
+    Disconnected,
     Daemon(Box<EventStream>),
+    /// The remote is polled; the daemon is looked for again at the given time.
     Remote(Box<Poller>, Instant),
 }
 
-/// Listens.
+/// Receives events of the watched runs.
 #[derive(Debug)]
-pub(crate) struct Ear<'a> {
+pub(crate) struct EventSubscriber<'a> {
     context: &'a Context,
     keys: Vec<RunKey>,
-    wanted: EventQuery,
-    way: Way,
-    /// Id of the last event of a daemon, to go on from.
-    place: Option<String>,
-    heard: VecDeque<Heard>,
-    next_try: Instant,
-    tries: u32,
-    blind: Option<ConnectionState>,
+    query: EventQuery,
+    /// Whether a view is drawn on the terminal meanwhile.
+    on_screen: bool,
+    source: EventSource,
+    /// Id of the last event of a daemon, to continue from.
+    last_event_id: Option<String>,
+    queue: VecDeque<ReceivedEvent>,
+    next_attempt: Instant,
+    failed_attempts: u32,
+    /// Since when and why nothing can be received, once the user was told.
+    outage: Option<ConnectionState>,
     connected_before: bool,
-    /// A daemon begins to tell what may be older than what the remote itself told us.
-    behind: bool,
+    /// The daemon's state may be older than what the remote itself has sent.
+    daemon_is_behind: bool,
 }
 
-impl<'a> Ear<'a> {
-    /// Listens for these runs.
-    pub(crate) fn new(context: &'a Context, keys: Vec<RunKey>) -> Self {
-        let mut wanted = EventQuery {
+impl<'a> EventSubscriber<'a> {
+    /// Prepares a subscription to these runs; connects with the first call of [`Self::next`].
+    pub(crate) fn new(context: &'a Context, keys: Vec<RunKey>, on_screen: bool) -> Self {
+        let mut query = EventQuery {
             runs: keys.iter().map(|(_, id)| id.clone()).collect(),
             ..EventQuery::default()
         };
         if keys.iter().all(|(kind, _)| *kind == ObjectKind::Evaluation) {
-            wanted.kinds = vec![ObjectKind::Evaluation, ObjectKind::Trial];
+            query.kinds = vec![ObjectKind::Evaluation, ObjectKind::Trial];
         }
         Self {
             context,
             keys,
-            wanted,
-            way: Way::None,
-            place: None,
-            heard: VecDeque::new(),
-            next_try: Instant::now(),
-            tries: 0,
-            blind: None,
+            query,
+            on_screen,
+            source: EventSource::Disconnected,
+            last_event_id: None,
+            queue: VecDeque::new(),
+            next_attempt: Instant::now(),
+            failed_attempts: 0,
+            outage: None,
             connected_before: false,
-            behind: false,
+            daemon_is_behind: false,
         }
     }
 
-    /// Waits for the next event; may be dropped while it waits, except that connecting begins anew.
+    /// Waits for the next event. It may be dropped while it waits; a connection attempt then
+    /// starts over.
     ///
     /// # Errors
     ///
-    /// Only before anything was heard: why nobody can be listened to.
-    pub(crate) async fn next(&mut self, model: &Model) -> Result<Heard, Failure> {
+    /// Only before the first event: why there is no source of events.
+    pub(crate) async fn next(&mut self, model: &Model) -> Result<ReceivedEvent, Failure> {
         loop {
-            if let Some(heard) = self.heard.pop_front() {
-                return Ok(heard);
+            if let Some(received) = self.queue.pop_front() {
+                return Ok(received);
             }
-            match &mut self.way {
-                Way::None => {
-                    sleep_until(self.next_try).await;
+            match &mut self.source {
+                EventSource::Disconnected => {
+                    sleep_until(self.next_attempt).await;
                     self.connect(model).await?;
                 }
-                Way::Daemon(events) => match events.next().await {
-                    Ok(Some(told)) => {
-                        self.sees();
-                        match &told.event {
-                            Event::Change(change) => self.place = Some(change.id.clone()),
+                EventSource::Daemon(events) => match events.next().await {
+                    Ok(Some(sent)) => {
+                        self.mark_connected();
+                        match &sent.event {
+                            Event::Change(change) => self.last_event_id = Some(change.id.clone()),
                             Event::Ready(ready) => {
-                                self.place = Some(ready.id.clone());
-                                self.behind = false;
+                                self.last_event_id = Some(ready.id.clone());
+                                self.daemon_is_behind = false;
                             }
-                            // What it finds out next is what we know already.
-                            Event::State(state) if self.behind && model.is_past(state) => continue,
+                            // The daemon will find out next what is known here already.
+                            Event::State(state)
+                                if self.daemon_is_behind && model.is_past(state) =>
+                            {
+                                continue;
+                            }
                             _ => {}
                         }
-                        let (event, text) = (told.event, told.text);
-                        self.heard.push_back(Heard { event, text });
+                        let (event, text) = (sent.event, sent.text);
+                        self.queue.push_back(ReceivedEvent { event, text });
                     }
-                    // It ended well: it is about to be replaced, or somebody stopped it.
-                    Ok(None) => self.lost(None),
-                    Err(error) => self.lost(Some(error.to_string())),
+                    // The daemon ended the stream: it is being replaced, or was stopped.
+                    Ok(None) => self.mark_disconnected(None),
+                    Err(error) => self.mark_disconnected(Some(error.to_string())),
                 },
-                Way::Remote(poller, until) => {
-                    if self.connected_before && Instant::now() >= *until {
-                        // A daemon may have come; until it answers, the poller goes on.
-                        *until = Instant::now() + LOOK_AGAIN;
-                        if let Ok(Some(events)) = self.daemon(false).await {
-                            self.way = Way::Daemon(Box::new(events));
-                            continue;
+                EventSource::Remote(poller, daemon_check) => {
+                    if self.connected_before && Instant::now() >= *daemon_check {
+                        // A daemon may be running by now; until it answers, polling continues.
+                        *daemon_check = Instant::now() + DAEMON_CHECK_INTERVAL;
+                        if let Ok(Some(events)) = self.subscribe_to_daemon(false).await {
+                            self.source = EventSource::Daemon(Box::new(events));
                         }
                         continue;
                     }
-                    sleep_until(self.next_try).await;
-                    match poller.step().await {
+                    sleep_until(self.next_attempt).await;
+                    match poller.poll().await {
                         Ok(events) => {
-                            self.tries = 0;
-                            self.next_try = Instant::now() + PACE;
-                            self.heard.extend(events.into_iter().map(Heard::of));
-                            self.sees();
+                            self.failed_attempts = 0;
+                            self.next_attempt = Instant::now() + POLL_INTERVAL;
+                            self.queue
+                                .extend(events.into_iter().map(ReceivedEvent::new));
+                            self.mark_connected();
                         }
-                        Err(error) => self.refused(&error)?,
+                        Err(error) => self.poll_failed(&error)?,
                     }
                 }
             }
         }
     }
 
-    /// The remote gave no answer to us.
-    fn refused(&mut self, error: &ClientError) -> Result<(), Failure> {
+    fn poll_failed(&mut self, error: &ClientError) -> Result<(), Failure> {
         if !self.connected_before {
-            return Err(Failure::of_client(error, Answerer::Remote));
+            return Err(Failure::from_client_error(error, Answerer::Remote));
         }
         let wait = match error {
             ClientError::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        self.cannot(&error.to_string());
-        self.next_try = self.next_try.max(Instant::now() + wait.min(MOST_QUIET));
-        // The token is read again: its owner may have signed in meanwhile.
-        self.way = Way::None;
+        self.attempt_failed(&error.to_string());
+        let earliest = Instant::now() + wait.min(LONGEST_RETRY_AFTER);
+        self.next_attempt = self.next_attempt.max(earliest);
+        // The token is read again next time: the user may have signed in meanwhile.
+        self.source = EventSource::Disconnected;
         Ok(())
     }
 
-    fn lost(&mut self, why: Option<String>) {
-        self.way = Way::None;
-        if let Some(why) = why {
-            self.cannot(&why);
+    fn mark_disconnected(&mut self, reason: Option<String>) {
+        self.source = EventSource::Disconnected;
+        if let Some(reason) = reason {
+            self.attempt_failed(&reason);
         }
         let pause = FIRST_PAUSE + Duration::from_millis(fastrand::u64(..300));
-        self.next_try = self.next_try.max(Instant::now() + pause);
+        self.next_attempt = self.next_attempt.max(Instant::now() + pause);
     }
 
-    /// Notes that nothing can be heard at present, and when to try again.
-    fn cannot(&mut self, why: &str) {
-        self.tries += 1;
-        let pause = FIRST_PAUSE * 2u32.saturating_pow(self.tries.min(8));
+    /// Schedules the next attempt; from the second failure on the user is told.
+    fn attempt_failed(&mut self, reason: &str) {
+        self.failed_attempts += 1;
+        let pause = FIRST_PAUSE * 2u32.saturating_pow(self.failed_attempts.min(8));
         let jitter = Duration::from_millis(fastrand::u64(..500));
-        self.next_try = Instant::now() + pause.min(MOST_PAUSE) + jitter;
-        // One broken connection is mended before anybody needs to know.
-        if self.blind.is_none() && self.tries > 1 {
-            let source = ConnectionState {
+        self.next_attempt = Instant::now() + pause.min(LONGEST_PAUSE) + jitter;
+        // A single broken connection is restored before the user needs to know.
+        if self.outage.is_none() && self.failed_attempts > 1 {
+            let state = ConnectionState {
                 unreachable_since: Some(UnixMs::now().rfc3339()),
-                reason: Some(why.to_owned()),
+                reason: Some(reason.to_owned()),
             };
-            self.blind = Some(source.clone());
-            self.heard.push_back(Heard::of(Event::Connection(source)));
+            self.outage = Some(state.clone());
+            self.queue
+                .push_back(ReceivedEvent::new(Event::Connection(state)));
         }
     }
 
-    fn sees(&mut self) {
-        self.tries = 0;
+    fn mark_connected(&mut self) {
+        self.failed_attempts = 0;
         self.connected_before = true;
-        if self.blind.take().is_some() {
-            let source = Event::Connection(ConnectionState::default());
-            self.heard.push_front(Heard::of(source));
+        if self.outage.take().is_some() {
+            let recovered = Event::Connection(ConnectionState::default());
+            self.queue.push_front(ReceivedEvent::new(recovered));
         }
     }
 
     async fn connect(&mut self, model: &Model) -> Result<(), Failure> {
         let first = !self.connected_before;
-        match self.daemon(first).await {
+        match self.subscribe_to_daemon(first).await {
             Ok(Some(events)) => {
-                self.way = Way::Daemon(Box::new(events));
+                self.source = EventSource::Daemon(Box::new(events));
                 return Ok(());
             }
             Ok(None) => {}
-            Err(failure) if first && !without_daemon(&failure) => return Err(failure),
+            Err(failure) if first && !remote_may_answer(&failure) => return Err(failure),
             Err(failure) => {
-                let why = failure.message.clone();
-                if self.only_daemon() {
+                let reason = failure.message.clone();
+                if self.needs_daemon() {
                     if first {
                         return Err(failure);
                     }
-                    self.cannot(&why);
+                    self.attempt_failed(&reason);
                     return Ok(());
                 }
                 if first {
-                    let text = format!("{why}; asking the remote itself");
+                    let text = format!("{reason}; asking the remote directly");
                     self.context.output.note(text);
                 }
             }
         }
-        let client = match self.ladder().and_then(|ladder| ladder.remote()) {
+        let client = match self.requester().and_then(|r| r.remote.client()) {
             Ok(client) => client,
             Err(failure) if first => return Err(failure),
             Err(failure) => {
-                self.cannot(&failure.message);
+                self.attempt_failed(&failure.message);
                 return Ok(());
             }
         };
-        // What was heard meanwhile is not in any daemon's order: begin anew there.
-        (self.place, self.behind) = (None, true);
+        // Polled events have no place in the order of any daemon: begin anew with the next one.
+        (self.last_event_id, self.daemon_is_behind) = (None, true);
         let poller = Poller::new(client, &self.keys, model);
-        let until = Instant::now() + LOOK_AGAIN;
-        self.way = Way::Remote(Box::new(poller), until);
+        let daemon_check = Instant::now() + DAEMON_CHECK_INTERVAL;
+        self.source = EventSource::Remote(Box::new(poller), daemon_check);
         Ok(())
     }
 
-    /// Settings are read anew each time, since hours lie between.
-    fn ladder(&self) -> Result<Ladder, Failure> {
-        Ladder::new(&self.context.global, Environment::of_process())
+    /// Reads the settings anew each time, since hours can pass between two attempts.
+    fn requester(&self) -> Result<Requester<'a>, Failure> {
+        Requester::new(self.context)
     }
 
-    fn only_daemon(&self) -> bool {
-        let target = self.ladder().map(|ladder| ladder.profile.target);
-        matches!(target, Ok(Target::HarborJobs { .. }))
+    fn needs_daemon(&self) -> bool {
+        let reads_local_files = |r: Requester<'_>| r.remote.reads_local_files();
+        self.requester().is_ok_and(reads_local_files)
     }
 
-    /// Asks the daemon, starting it if need be; `None` when it is switched off.
-    async fn daemon(&mut self, replace: bool) -> Result<Option<EventStream>, Failure> {
-        let ladder = self.ladder()?;
-        if ladder.disabled().is_some() {
-            return match ladder.profile.target {
-                // Says what to do about it.
-                Target::HarborJobs { .. } => ladder.daemon().await.map(|_| None),
+    /// Subscribes to the daemon, starting it if need be; `None` when it is switched off.
+    ///
+    /// With the first connection a daemon of another protocol is replaced, and a silent daemon is
+    /// waited for where nobody else can answer. Later the user is told instead.
+    async fn subscribe_to_daemon(&mut self, first: bool) -> Result<Option<EventStream>, Failure> {
+        let requester = self.requester()?;
+        if requester.remote.disabled_by.is_some() {
+            return match requester.remote.profile.target {
+                // Fails, and says what to do about it.
+                Target::HarborJobs { .. } => requester.daemon().await.map(|_| None),
                 Target::DocksApi { .. } => Ok(None),
             };
         }
-        if !replace && let Err(error @ ClientError::Protocol { .. }) = ladder.door.status().await {
-            // Another release took over while we watched: it is not ours to end.
-            return Err(Failure::of_client(&error, Answerer::Daemon));
+        let endpoint = &requester.remote.endpoint;
+        if !first
+            && let Err(error @ ClientError::Protocol { .. }) =
+                endpoint.status(WaitPolicy::Limited).await
+        {
+            // Another release took over meanwhile: it must not be stopped from here.
+            return Err(Failure::from_client_error(&error, Answerer::Daemon));
         }
-        let client = ladder.daemon().await?;
-        let events = client.events(&self.wanted, self.place.as_deref()).await;
-        let events = events.map_err(|error| Failure::of_client(&error, Answerer::Daemon))?;
-        Ok(Some(events))
+        let policy = match first && requester.remote.reads_local_files() {
+            true if self.on_screen => WaitPolicy::WhileAlive { notice: None },
+            true => WaitPolicy::while_alive(&self.context.output),
+            false => WaitPolicy::Limited,
+        };
+        loop {
+            let client = requester.daemon_within(policy).await?;
+            let events = client.events(&self.query, self.last_event_id.as_deref());
+            match (events.await, policy) {
+                (Ok(events), _) => return Ok(Some(events)),
+                (
+                    Err(ClientError::Send(SendError::Timeout { .. })),
+                    WaitPolicy::WhileAlive { .. },
+                ) => {}
+                (Err(error), _) => {
+                    return Err(Failure::from_client_error(&error, Answerer::Daemon));
+                }
+            }
+        }
     }
 }
 
-/// Tells whether the remote may know what the daemon could not say.
-fn without_daemon(failure: &Failure) -> bool {
+/// Returns whether the remote may know what the daemon could not answer.
+fn remote_may_answer(failure: &Failure) -> bool {
     !matches!(
         failure.kind,
         Kind::NotFound | Kind::Ambiguous | Kind::Usage | Kind::Auth

@@ -1,7 +1,8 @@
-//! Watching: what is heard ([`event_subscriber`]), what is known from it ([`model`]), and how that is shown.
+//! Watching runs: receiving events ([`event_subscriber`]), the state built from them ([`model`]),
+//! and showing it ([`view`], [`change_line`]).
 //!
-//! The model decides whether something happened, whoever told it: the daemon,
-//! another daemon after it, or the remote itself. So nothing is said twice.
+//! The model decides whether an event is a change, whether it came from the daemon, from the next
+//! daemon or from the remote itself. So no change is printed twice.
 
 pub(crate) mod change_line;
 pub(crate) mod end_hook;

@@ -1,4 +1,4 @@
-//! What is known of the runs that are watched; pure.
+//! The state of the watched runs, built from events; does no I/O.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -9,37 +9,37 @@ use docks_proto::event::{
 use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::time::UnixMs;
 
-/// Latest failures that are remembered of a run.
-const FAILURES: usize = 100;
-/// Ends of trials that the rate is taken from.
-const ENDS: usize = 2_000;
-/// Stretch of time that the rate is taken over.
-pub(crate) const RATE_OVER: Duration = Duration::from_secs(600);
+/// Failed trials that are remembered per run, the latest ones.
+const MOST_FAILURES: usize = 100;
+/// Ends of trials that are remembered per run, for the rate.
+const MOST_ENDS: usize = 2_000;
+/// Period that the rate is measured over.
+const RATE_PERIOD: Duration = Duration::from_secs(600);
 
-/// How a run is named: of which kind, and by which id.
+/// Identifies a run: its kind and id.
 pub(crate) type RunKey = (ObjectKind, String);
 
-/// A run that is watched.
+/// A watched run.
 #[derive(Debug, Clone)]
-pub(crate) struct Watched {
-    /// The run, once something was heard of it.
+pub(crate) struct WatchedRun {
+    /// The run, once its first state was received.
     pub(crate) run: Option<ObjectState>,
     /// Its counts.
     pub(crate) progress: Option<Progress>,
     /// Its trials by id.
     pub(crate) trials: HashMap<String, ObjectState>,
-    /// Ids of trials that failed, in the order in which they did.
+    /// Ids of failed trials, in the order of their failures.
     pub(crate) failures: VecDeque<String>,
-    /// When trials ended, in the order in which that was learned.
+    /// When trials ended, in the order in which that was received.
     pub(crate) ends: VecDeque<UnixMs>,
-    /// Id that it is watched by.
+    /// Id under which it is watched.
     pub(crate) id: String,
-    /// Of which kind.
+    /// Its kind.
     pub(crate) kind: ObjectKind,
 }
 
-impl Watched {
-    /// Returns name or else id.
+impl WatchedRun {
+    /// Returns its name, else its id.
     pub(crate) fn label(&self) -> &str {
         let name = self.run.as_ref().map_or("", |run| run.name.as_str());
         if name.is_empty() { &self.id } else { name }
@@ -50,17 +50,17 @@ impl Watched {
         self.run.as_ref().map_or("", |run| run.status.as_str())
     }
 
-    /// Tells whether the remote has it no more.
+    /// Returns whether the remote no longer has it.
     pub(crate) fn gone(&self) -> bool {
         self.progress.as_ref().is_some_and(|progress| progress.gone)
     }
 
-    /// Tells whether nothing more will happen to it.
+    /// Returns whether the run itself will not change any more.
     pub(crate) fn ended(&self) -> bool {
         self.gone() || self.run.as_ref().is_some_and(|run| run.ended)
     }
 
-    /// Tells whether its trials are those of its end, too.
+    /// Returns whether it has ended and its trials are final, too.
     pub(crate) fn settled(&self) -> bool {
         let settled = |progress: &Progress| progress.settled || progress.gone;
         self.ended()
@@ -69,11 +69,11 @@ impl Watched {
 
     /// Returns trials that ended per minute, over the last ten minutes at most.
     pub(crate) fn rate(&self, now: UnixMs) -> Option<f64> {
-        let from = now.minus(RATE_OVER);
+        let from = now.minus(RATE_PERIOD);
         let recent = self.ends.iter().filter(|at| **at >= from);
         let count = recent.clone().count();
         let first = recent.min()?;
-        // One end says nothing about how long the next takes.
+        // A single end is no basis for a rate.
         if count < 2 {
             return None;
         }
@@ -82,39 +82,39 @@ impl Watched {
     }
 }
 
-/// Something to say.
+/// A change to report.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Note {
-    /// Place of the run.
+pub(crate) struct StatusChange {
+    /// Index of the run in [`Model::runs`].
     pub(crate) run: usize,
-    /// Status before; `None` when it is met for the first time.
+    /// Status before; `None` for the first state of an object.
     pub(crate) from: Option<String>,
-    /// Since when.
+    /// When it changed, RFC 3339.
     pub(crate) at: Option<String>,
-    /// The object.
+    /// The object after the change.
     pub(crate) object: ObjectState,
 }
 
-/// Everything that is known.
+/// The state of all watched runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
-    /// The runs, in the order in which they were named.
-    pub(crate) runs: Vec<Watched>,
-    /// Whether the remote can be seen.
+    /// The runs, in the order of the command line.
+    pub(crate) runs: Vec<WatchedRun>,
+    /// Whether events can be received, and if not, since when and why.
     pub(crate) source: ConnectionState,
-    /// Whether a first present state is complete.
+    /// Whether the first state of all runs was received.
     pub(crate) ready: bool,
-    places: HashMap<RunKey, usize>,
+    indices: HashMap<RunKey, usize>,
 }
 
 impl Model {
-    /// Starts with runs of which nothing is known.
+    /// Starts with runs whose state is unknown.
     pub(crate) fn new(keys: Vec<RunKey>) -> Self {
         let mut model = Self::default();
         for (kind, id) in keys {
-            let place = model.runs.len();
-            if model.places.insert((kind, id.clone()), place).is_none() {
-                model.runs.push(Watched {
+            let index = model.runs.len();
+            if model.indices.insert((kind, id.clone()), index).is_none() {
+                model.runs.push(WatchedRun {
                     run: None,
                     progress: None,
                     trials: HashMap::new(),
@@ -128,15 +128,15 @@ impl Model {
         model
     }
 
-    /// Takes an event; returns what is new in it, if anything is.
-    pub(crate) fn take(&mut self, event: &Event) -> Option<Note> {
+    /// Applies an event; returns the change to report, if it is one.
+    pub(crate) fn apply(&mut self, event: &Event) -> Option<StatusChange> {
         match event {
-            Event::State(state) => self.state(state, None),
-            Event::Change(change) => self.state(&change.object, Some(change)),
+            Event::State(state) => self.apply_state(state, None),
+            Event::Change(change) => self.apply_state(&change.object, Some(change)),
             Event::Progress(progress) => {
                 let key = (progress.kind?, progress.run_id.clone());
-                let place = *self.places.get(&key)?;
-                self.runs[place].progress = Some(progress.clone());
+                let index = *self.indices.get(&key)?;
+                self.runs[index].progress = Some(progress.clone());
                 None
             }
             Event::Connection(source) => {
@@ -151,9 +151,13 @@ impl Model {
         }
     }
 
-    fn state(&mut self, state: &ObjectState, change: Option<&Change>) -> Option<Note> {
-        let place = self.place(state)?;
-        let watched = &mut self.runs[place];
+    fn apply_state(
+        &mut self,
+        state: &ObjectState,
+        change: Option<&Change>,
+    ) -> Option<StatusChange> {
+        let index = self.index_of(state)?;
+        let watched = &mut self.runs[index];
         let before = match &state.trial_id {
             None => watched.run.replace(state.clone()),
             Some(trial) => watched.trials.insert(trial.clone(), state.clone()),
@@ -163,10 +167,10 @@ impl Model {
             return None;
         }
         if let Some(trial) = &state.trial_id {
-            watched.note_trial(trial, state, change);
+            watched.record_trial(trial, state, change);
         }
-        Some(Note {
-            run: place,
+        Some(StatusChange {
+            run: index,
             from: before,
             at: change
                 .map(|change| change.at.clone())
@@ -176,64 +180,64 @@ impl Model {
         })
     }
 
-    /// Tells whether an object is known to be further than this state of it.
+    /// Returns whether the known state of an object is further than this one.
     pub(crate) fn is_past(&self, state: &ObjectState) -> bool {
-        let Some(place) = self.place(state) else {
+        let Some(index) = self.index_of(state) else {
             return false;
         };
-        let watched = &self.runs[place];
+        let watched = &self.runs[index];
         let known = match &state.trial_id {
             None => watched.run.as_ref(),
             Some(trial) => watched.trials.get(trial),
         };
-        known.is_some_and(|known| stage(&known.status) > stage(&state.status))
+        known.is_some_and(|known| progress_of(&known.status) > progress_of(&state.status))
     }
 
-    fn place(&self, state: &ObjectState) -> Option<usize> {
+    fn index_of(&self, state: &ObjectState) -> Option<usize> {
         let kind = match state.kind {
             ObjectKind::Trial => ObjectKind::Evaluation,
             kind => kind,
         };
-        self.places.get(&(kind, state.run_id.clone())).copied()
+        self.indices.get(&(kind, state.run_id.clone())).copied()
     }
 
-    /// Tells whether everything has ended and settled.
+    /// Returns whether every run has ended and its trials are final.
     pub(crate) fn settled(&self) -> bool {
-        self.ready && self.runs.iter().all(Watched::settled)
+        self.ready && self.runs.iter().all(WatchedRun::settled)
     }
 
-    /// Tells whether every run has ended.
+    /// Returns whether every run has ended.
     pub(crate) fn ended(&self) -> bool {
-        self.ready && self.runs.iter().all(Watched::ended)
+        self.ready && self.runs.iter().all(WatchedRun::ended)
     }
 
-    /// Names the runs that go on.
-    pub(crate) fn going_on(&self) -> Vec<&str> {
+    /// Lists the names of the runs that have not ended.
+    pub(crate) fn active_labels(&self) -> Vec<&str> {
         let active = self.runs.iter().filter(|run| !run.ended());
-        active.map(Watched::label).collect()
+        active.map(WatchedRun::label).collect()
     }
 }
 
-/// Returns how far a status is on the way from waiting over working to the end.
-fn stage(status: &str) -> u8 {
+/// Orders statuses: 0 for waiting, 1 for running, 2 for ended.
+fn progress_of(status: &str) -> u8 {
     match lifecycle(status) {
         Lifecycle::Terminal => 2,
-        Lifecycle::Active => u8::from(!waits(status)),
+        Lifecycle::Active => u8::from(!is_waiting(status)),
     }
 }
 
-/// Tells whether something of this status has not begun.
-pub(crate) fn waits(status: &str) -> bool {
+/// Returns whether a run or trial of this status has not started.
+pub(crate) fn is_waiting(status: &str) -> bool {
     let waiting = ["pending", "queued", "provisioning"];
     waiting.iter().any(|w| w.eq_ignore_ascii_case(status))
 }
 
-impl Watched {
-    fn note_trial(&mut self, id: &str, state: &ObjectState, change: Option<&Change>) {
+impl WatchedRun {
+    fn record_trial(&mut self, id: &str, state: &ObjectState, change: Option<&Change>) {
         if is_failure(&state.status) {
             self.failures.retain(|known| known != id);
             self.failures.push_back(id.to_owned());
-            if self.failures.len() > FAILURES {
+            if self.failures.len() > MOST_FAILURES {
                 self.failures.pop_front();
             }
         }
@@ -243,7 +247,7 @@ impl Watched {
         };
         if let Some(at) = at.filter(|_| state.ended) {
             self.ends.push_back(at);
-            if self.ends.len() > ENDS {
+            if self.ends.len() > MOST_ENDS {
                 self.ends.pop_front();
             }
         }

@@ -1,5 +1,5 @@
-//! Watching without a daemon: the remote is asked, one request at a time, as politely as the
-//! daemon would, and what differs from before is an event.
+//! Watching without a daemon: polls the remote, one request at a time and at the daemon's pace,
+//! and turns every difference into an event.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -7,33 +7,33 @@ use std::time::Duration;
 use docks_proto::client::{Client, ClientError, list_all_runs, list_all_trials};
 use docks_proto::event::{Change, Event, ObjectKind, ObjectState, Progress, Ready};
 use docks_proto::freshness::CachePolicy;
-use docks_proto::object::{RawObject, RunFields};
+use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use super::model::{Model, RunKey};
 
-/// Between two requests: twelve a minute.
-pub(super) const PACE: Duration = Duration::from_secs(5);
-/// More runs than this are looked for in their list instead of one by one.
-const MOST_SINGLE: usize = 3;
-/// Runs of a list that are looked at.
-const PAGE: u64 = 100;
+/// Pause between two requests: twelve a minute.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// More runs than this are requested as a list instead of one by one.
+const MOST_SINGLE_RUNS: usize = 3;
+/// Runs that are requested of a list.
+const LIST_LIMIT: u64 = 100;
 
-/// One thing to ask.
+/// One request of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Ask {
+enum PollRequest {
     List(RunKind),
     Run(RunKind, String),
     Trials(String),
 }
 
-/// Asks in turn.
+/// Polls the remote, round after round.
 #[derive(Debug)]
 pub(super) struct Poller {
     client: Client,
     keys: Vec<RunKey>,
-    turn: VecDeque<Ask>,
+    pending: VecDeque<PollRequest>,
     ready: bool,
     statuses: HashMap<(ObjectKind, String, Option<String>), String>,
     runs: HashMap<String, RawObject>,
@@ -49,7 +49,7 @@ fn run_kind(kind: ObjectKind) -> RunKind {
 }
 
 impl Poller {
-    /// Starts from what is known.
+    /// Starts from the state that is known already.
     pub(super) fn new(client: Client, keys: &[RunKey], model: &Model) -> Self {
         let mut statuses = HashMap::new();
         for watched in &model.runs {
@@ -63,7 +63,7 @@ impl Poller {
         Self {
             client,
             keys: keys.to_vec(),
-            turn: VecDeque::new(),
+            pending: VecDeque::new(),
             ready: false,
             statuses,
             runs: HashMap::new(),
@@ -72,105 +72,106 @@ impl Poller {
         }
     }
 
-    /// Asks the next question and returns what its answer tells.
+    /// Sends the next request and returns the events that its answer leads to.
     ///
     /// # Errors
     ///
-    /// Why there is no answer; the same is asked again next time.
-    pub(super) async fn step(&mut self) -> Result<Vec<Event>, ClientError> {
-        if self.turn.is_empty() {
-            self.turn = self.round();
+    /// Why there is no answer; the next call sends the same request again.
+    pub(super) async fn poll(&mut self) -> Result<Vec<Event>, ClientError> {
+        if self.pending.is_empty() {
+            self.pending = self.next_round();
         }
-        let Some(ask) = self.turn.front().cloned() else {
+        let Some(request) = self.pending.front().cloned() else {
             return Ok(Vec::new());
         };
         let mut events = Vec::new();
-        match &ask {
-            Ask::List(kind) => {
-                for object in list_all_runs(&self.client, *kind, Some(PAGE)).await? {
-                    self.run(*kind, &object, &mut events);
+        match &request {
+            PollRequest::List(kind) => {
+                for object in list_all_runs(&self.client, *kind, Some(LIST_LIMIT)).await? {
+                    self.update_run(*kind, &object, &mut events);
                 }
             }
-            Ask::Run(kind, id) => match self.client.run(*kind, id, CachePolicy::Default).await {
-                Ok(answer) => {
-                    let text = String::from_utf8_lossy(&answer.body);
-                    if let Ok(Some(object)) = RawObject::parse(text.trim()) {
-                        self.run(*kind, &object, &mut events);
+            PollRequest::Run(kind, id) => {
+                match self.client.run(*kind, id, CachePolicy::Default).await {
+                    Ok(answer) => {
+                        let text = String::from_utf8_lossy(&answer.body);
+                        if let Ok(Some(object)) = RawObject::parse(text.trim()) {
+                            self.update_run(*kind, &object, &mut events);
+                        }
                     }
+                    Err(ClientError::Refused { status: 404, .. }) => {
+                        events.push(Event::Progress(self.progress(*kind, id, true)));
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(ClientError::Refused { status: 404, .. }) => {
-                    events.push(Event::Progress(self.count(*kind, id, true)));
-                }
-                Err(error) => return Err(error),
-            },
-            Ask::Trials(run) => {
+            }
+            PollRequest::Trials(run) => {
                 let ended = self.ended(ObjectKind::Evaluation, run);
                 for object in list_all_trials(&self.client, run).await? {
                     let state = ObjectState::from_trial(run, &object);
                     let id = state.trial_id.clone().unwrap_or_default();
                     let trials = self.trials.entry(run.clone()).or_default();
                     trials.insert(id, state.clone());
-                    self.differs(state, &mut events);
+                    self.push_if_changed(state, &mut events);
                 }
                 self.fetched_at_end.insert(run.clone(), ended);
-                let progress = self.count(RunKind::Evaluation, run, false);
+                let progress = self.progress(RunKind::Evaluation, run, false);
                 events.push(Event::Progress(progress));
             }
         }
-        self.turn.pop_front();
-        if self.turn.is_empty() && !self.ready {
+        self.pending.pop_front();
+        if self.pending.is_empty() && !self.ready {
             self.ready = true;
             events.push(Event::Ready(Ready { id: String::new() }));
         }
         Ok(events)
     }
 
-    /// Lists what one round asks: each run that goes on, and its trials.
-    fn round(&self) -> VecDeque<Ask> {
+    /// Lists the requests of one round: every run that has not ended, and its trials.
+    fn next_round(&self) -> VecDeque<PollRequest> {
         let open = |(kind, id): &&RunKey| {
             let settled = *kind == ObjectKind::Run || self.fetched_at_end.get(id) == Some(&true);
             !(self.ended(*kind, id) && settled)
         };
         let open: Vec<&RunKey> = self.keys.iter().filter(open).collect();
-        let mut turn = VecDeque::new();
+        let mut requests = VecDeque::new();
         for kind in RunKind::ALL {
             let of_kind = || open.iter().filter(|(of, _)| run_kind(*of) == kind);
-            let many = of_kind().count() > MOST_SINGLE;
+            let many = of_kind().count() > MOST_SINGLE_RUNS;
             if many {
-                turn.push_back(Ask::List(kind));
+                requests.push_back(PollRequest::List(kind));
             }
             for (of, id) in of_kind() {
-                // A list shows its newest runs; the others are asked for by themselves.
+                // A list holds the newest runs; the others are requested one by one.
                 let listed = many && self.runs.contains_key(id);
                 if !listed && !self.ended(*of, id) {
-                    turn.push_back(Ask::Run(kind, id.clone()));
+                    requests.push_back(PollRequest::Run(kind, id.clone()));
                 }
             }
         }
         let evaluations = open.iter().filter(|(of, _)| *of == ObjectKind::Evaluation);
-        turn.extend(evaluations.map(|(_, id)| Ask::Trials(id.clone())));
-        turn
+        requests.extend(evaluations.map(|(_, id)| PollRequest::Trials(id.clone())));
+        requests
     }
 
     fn ended(&self, kind: ObjectKind, id: &str) -> bool {
-        use docks_proto::object::{Lifecycle, lifecycle};
         let status = self.statuses.get(&(kind, id.to_owned(), None));
         status.is_some_and(|status| lifecycle(status) == Lifecycle::Terminal)
     }
 
-    fn run(&mut self, kind: RunKind, object: &RawObject, events: &mut Vec<Event>) {
+    fn update_run(&mut self, kind: RunKind, object: &RawObject, events: &mut Vec<Event>) {
         let state = ObjectState::from_run(kind, object);
         let id = state.run_id.clone();
         if !self.keys.contains(&(state.kind, id.clone())) {
             return;
         }
         self.runs.insert(id.clone(), object.clone());
-        self.differs(state, events);
-        events.push(Event::Progress(self.count(kind, &id, false)));
+        self.push_if_changed(state, events);
+        events.push(Event::Progress(self.progress(kind, &id, false)));
     }
 
-    /// Tells of an object that is met for the first time, or in another status than before.
-    fn differs(&mut self, state: ObjectState, events: &mut Vec<Event>) {
+    /// Adds an event when an object is new, or its status has changed.
+    fn push_if_changed(&mut self, state: ObjectState, events: &mut Vec<Event>) {
         let key = (state.kind, state.run_id.clone(), state.trial_id.clone());
         let before = self.statuses.insert(key, state.status.clone());
         if before.as_ref() == Some(&state.status) {
@@ -197,7 +198,7 @@ impl Poller {
         }));
     }
 
-    fn count(&self, kind: RunKind, id: &str, gone: bool) -> Progress {
+    fn progress(&self, kind: RunKind, id: &str, gone: bool) -> Progress {
         let key = (ObjectKind::from(kind), id.to_owned(), None);
         let ended = self.ended(kind.into(), id);
         let mut progress = Progress {

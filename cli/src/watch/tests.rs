@@ -1,13 +1,13 @@
-//! What is known and shown, from events as they come.
+//! The model and its views, fed with events.
 
 use docks_proto::event::{
     Change, ConnectionState, Event, ObjectKind, ObjectState, Progress, Ready, Resync,
 };
 use docks_proto::time::UnixMs;
 
-use super::change_line;
-use super::model::{Model, Note};
-use super::view::{Scene, frame};
+use super::change_line::change_line;
+use super::model::{Model, StatusChange};
+use super::view::{ViewOptions, frame};
 
 const NOW: UnixMs = UnixMs(1_764_000_000_000);
 
@@ -66,80 +66,80 @@ fn model() -> Model {
     Model::new(vec![(ObjectKind::Evaluation, "r1".into())])
 }
 
-fn take(model: &mut Model, event: Event) -> Option<Note> {
-    model.take(&event)
+fn apply(model: &mut Model, event: Event) -> Option<StatusChange> {
+    model.apply(&event)
 }
 
 #[test]
-fn the_same_change_from_two_tellers_is_said_once() {
+fn the_same_change_from_two_sources_is_reported_once() {
     let mut model = model();
-    assert!(take(&mut model, Event::State(state(None, "running"))).is_some());
-    take(&mut model, Event::State(state(Some("t"), "running")));
-    take(&mut model, ready());
+    assert!(apply(&mut model, Event::State(state(None, "running"))).is_some());
+    apply(&mut model, Event::State(state(Some("t"), "running")));
+    apply(&mut model, ready());
     let failed = || change(2, Some("t"), "running", "failed");
-    let said = take(&mut model, failed()).unwrap();
-    assert_eq!(said.from.as_deref(), Some("running"));
-    assert_eq!(take(&mut model, failed()), None);
-    // A present state after a gap says what was missed, and nothing else.
+    let change = apply(&mut model, failed()).unwrap();
+    assert_eq!(change.from.as_deref(), Some("running"));
+    assert_eq!(apply(&mut model, failed()), None);
+    // The state after a gap reports what was missed, and nothing else.
     let lost = Event::Resync(Resync {
         reason: "pruned".into(),
     });
-    take(&mut model, lost);
+    apply(&mut model, lost);
     assert_eq!(
-        take(&mut model, Event::State(state(Some("t"), "failed"))),
+        apply(&mut model, Event::State(state(Some("t"), "failed"))),
         None
     );
-    let missed = take(&mut model, Event::State(state(None, "failed"))).unwrap();
+    let missed = apply(&mut model, Event::State(state(None, "failed"))).unwrap();
     assert_eq!(missed.from.as_deref(), Some("running"));
     assert!(model.ended() && !model.settled());
-    take(&mut model, progress(&[("failed", 1)], true));
+    apply(&mut model, progress(&[("failed", 1)], true));
     assert!(model.settled());
 }
 
 #[test]
-fn what_is_not_watched_changes_nothing() {
+fn events_of_other_runs_change_nothing() {
     let mut model = model();
-    take(&mut model, ready());
+    apply(&mut model, ready());
     let mut other = state(None, "failed");
     other.kind = ObjectKind::Run;
-    assert_eq!(take(&mut model, Event::State(other)), None);
+    assert_eq!(apply(&mut model, Event::State(other)), None);
     assert!(!model.ended());
 }
 
 #[test]
 fn a_run_that_is_gone_has_ended() {
     let mut model = model();
-    take(&mut model, ready());
+    apply(&mut model, ready());
     let gone = Progress {
         kind: Some(ObjectKind::Evaluation),
         run_id: "r1".into(),
         gone: true,
         ..Progress::default()
     };
-    take(&mut model, Event::Progress(gone));
+    apply(&mut model, Event::Progress(gone));
     assert!(model.settled());
 }
 
 #[test]
-fn a_line_is_clean_and_what_was_there_before_is_none() {
+fn a_line_is_clean_and_the_first_state_of_a_trial_has_none() {
     let mut model = model();
-    let run = take(&mut model, Event::State(state(None, "running"))).unwrap();
-    let there = take(&mut model, Event::State(state(Some("a"), "passed"))).unwrap();
-    assert_eq!(change_line::line(&model, &there), None);
+    let run = apply(&mut model, Event::State(state(None, "running"))).unwrap();
+    let there = apply(&mut model, Event::State(state(Some("a"), "passed"))).unwrap();
+    assert_eq!(change_line(&model, &there), None);
     let at = ago(200);
     let expected = format!("{at}\tnightly\t\t\trunning\t");
-    assert_eq!(change_line::line(&model, &run), Some(expected));
-    take(&mut model, ready());
-    let planned = take(&mut model, Event::State(state(Some("b"), "pending"))).unwrap();
-    assert_eq!(change_line::line(&model, &planned), None);
-    let failed = take(&mut model, change(3, Some("b"), "pending", "failed")).unwrap();
+    assert_eq!(change_line(&model, &run), Some(expected));
+    apply(&mut model, ready());
+    let planned = apply(&mut model, Event::State(state(Some("b"), "pending"))).unwrap();
+    assert_eq!(change_line(&model, &planned), None);
+    let failed = apply(&mut model, change(3, Some("b"), "pending", "failed")).unwrap();
     let at = ago(10);
     let expected = format!("{at}\tnightly\tb\tpending\tfailed\tboom");
-    assert_eq!(change_line::line(&model, &failed), Some(expected));
+    assert_eq!(change_line(&model, &failed), Some(expected));
 }
 
-fn scene(width: usize, height: usize) -> Scene {
-    Scene {
+fn options(width: usize, height: usize) -> ViewOptions {
+    ViewOptions {
         now: NOW,
         width,
         height,
@@ -157,25 +157,25 @@ fn busy(runs: usize, trials: usize) -> Model {
             state.run_id = format!("r{run}");
             Event::State(state)
         };
-        take(&mut model, of(state(None, "running")));
+        apply(&mut model, of(state(None, "running")));
         for trial in 0..trials {
             let status = ["running", "failed", "passed", "pending"][trial % 4];
-            take(&mut model, of(state(Some(&format!("{trial:03}")), status)));
+            apply(&mut model, of(state(Some(&format!("{trial:03}")), status)));
         }
         let quarter = trials as u64 / 4;
         let counts = ["running", "failed", "passed", "pending"].map(|s| (s, quarter));
         if let Event::Progress(mut counted) = progress(&counts, false) {
             counted.run_id = format!("r{run}");
-            take(&mut model, Event::Progress(counted));
+            apply(&mut model, Event::Progress(counted));
         }
     }
-    take(&mut model, ready());
+    apply(&mut model, ready());
     model
 }
 
 #[test]
 fn a_run_is_shown_with_its_counts_trials_and_failures() {
-    let shown = frame(&busy(1, 8), scene(80, 24));
+    let shown = frame(&busy(1, 8), options(80, 24));
     let bar = format!("{}{}", "█".repeat(12), "░".repeat(12));
     assert_eq!(
         shown,
@@ -201,12 +201,12 @@ fn no_frame_is_larger_than_its_terminal() {
         let model = busy(runs, 40);
         for (width, height) in [(80, 24), (200, 50), (20, 5), (1, 1), (40, 2)] {
             for (compact, help) in [(false, false), (true, false), (false, true)] {
-                let scene = Scene {
+                let view = ViewOptions {
                     compact,
                     help,
-                    ..scene(width, height)
+                    ..options(width, height)
                 };
-                let shown = frame(&model, scene);
+                let shown = frame(&model, view);
                 assert!(shown.len() <= height, "{runs} runs, {width}x{height}");
                 for line in &shown {
                     assert!(line.width() <= width, "{width}: {line}");
@@ -218,7 +218,7 @@ fn no_frame_is_larger_than_its_terminal() {
 
 #[test]
 fn many_runs_are_a_line_each_and_the_rest_is_counted() {
-    let shown = frame(&busy(60, 4), scene(80, 24));
+    let shown = frame(&busy(60, 4), options(80, 24));
     assert_eq!(shown.len(), 24);
     assert!(
         shown[2].starts_with("nightly  running     ████"),
@@ -229,14 +229,17 @@ fn many_runs_are_a_line_each_and_the_rest_is_counted() {
 }
 
 #[test]
-fn blindness_is_shown_with_its_duration_and_cause() {
+fn an_outage_is_shown_with_its_duration_and_cause() {
     let mut model = busy(1, 0);
-    let blind = ConnectionState {
+    let outage = ConnectionState {
         unreachable_since: Some(ago(3_720)),
         reason: Some("no route".into()),
     };
-    take(&mut model, Event::Connection(blind));
-    assert_eq!(frame(&model, scene(80, 24))[1], "blind for 1h02m: no route");
-    take(&mut model, Event::Connection(ConnectionState::default()));
-    assert_eq!(frame(&model, scene(80, 24))[1], "");
+    apply(&mut model, Event::Connection(outage));
+    assert_eq!(
+        frame(&model, options(80, 24))[1],
+        "no updates for 1h02m: no route"
+    );
+    apply(&mut model, Event::Connection(ConnectionState::default()));
+    assert_eq!(frame(&model, options(80, 24))[1], "");
 }

@@ -1,4 +1,4 @@
-//! The live view: from what is known to lines of a terminal; pure.
+//! The live view: lays out the state of the runs as lines of a terminal; does no I/O.
 
 use std::time::Duration;
 
@@ -6,55 +6,55 @@ use docks_proto::event::{ObjectState, is_failure};
 use docks_proto::time::UnixMs;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::model::{Model, Watched};
+use super::model::{Model, WatchedRun};
 use crate::output::cell::Ink;
 use crate::output::clean;
 use crate::output::durations;
 use crate::output::lists::status_ink;
 
-/// Columns of a bar.
-const BAR: usize = 24;
-/// Lines that a run takes at least in the full view.
-const LEAST: usize = 3;
+/// Columns of a progress bar.
+const BAR_WIDTH: usize = 24;
+/// Fewest lines of a run in the full view.
+const FEWEST_LINES: usize = 3;
 
-/// What a view depends on besides what is known.
+/// The terminal and the user's choices.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scene {
-    /// Ages count from here.
+pub(crate) struct ViewOptions {
+    /// The present, which ages count from.
     pub(crate) now: UnixMs,
     /// Columns of the terminal.
     pub(crate) width: usize,
-    /// Its lines.
+    /// Lines of the terminal.
     pub(crate) height: usize,
-    /// One line per run.
+    /// Whether every run takes one line.
     pub(crate) compact: bool,
-    /// The keys are explained.
+    /// Whether the keys are explained.
     pub(crate) help: bool,
-    /// With colours.
+    /// Whether colours are used.
     pub(crate) colour: bool,
 }
 
-/// A line that is put together: texts with their colours.
+/// A line of texts with their colours.
 #[derive(Debug, Default)]
 struct Line(Vec<(String, Option<Ink>)>);
 
 impl Line {
-    fn put(mut self, text: impl AsRef<str>, ink: Option<Ink>) -> Self {
-        // Whatever comes from a remote passes here.
+    fn text(mut self, text: impl AsRef<str>, ink: Option<Ink>) -> Self {
+        // Text of a remote must not control the terminal.
         self.0.push((clean::line(text.as_ref()).into_owned(), ink));
         self
     }
 
     fn plain(self, text: impl AsRef<str>) -> Self {
-        self.put(text, None)
+        self.text(text, None)
     }
 
     fn width(&self) -> usize {
         self.0.iter().map(|(text, _)| text.width()).sum()
     }
 
-    /// Cuts to the terminal's width and colours.
-    fn lay_out(self, width: usize, colour: bool) -> String {
+    /// Cuts it to the terminal's width and adds the colours.
+    fn render(self, width: usize, colour: bool) -> String {
         let mut left = width;
         let mut out = String::new();
         let whole = self.width() <= width;
@@ -89,107 +89,107 @@ fn cut(text: &str, width: usize) -> &str {
     text
 }
 
-/// Draws everything; never more lines than the terminal has.
-pub(crate) fn frame(model: &Model, scene: Scene) -> Vec<String> {
-    let mut lines = vec![header(model, scene)];
-    lines.extend(blind(model, scene));
-    if scene.help {
+/// Lays out the whole view; never more lines than the terminal has.
+pub(crate) fn frame(model: &Model, options: ViewOptions) -> Vec<String> {
+    let mut lines = vec![header(model, options)];
+    lines.extend(outage(model, options));
+    if options.help {
         lines.extend(help());
     }
     lines.push(Line::default());
-    let room = scene.height.saturating_sub(lines.len());
+    let room = options.height.saturating_sub(lines.len());
     lines.extend(match model.ready {
-        true => body(model, scene, room),
-        false => vec![Line::default().put("looking …", Some(Ink::Dim))],
+        true => body(model, options, room),
+        false => vec![Line::default().text("loading …", Some(Ink::Dim))],
     });
-    let (width, colour) = (scene.width, scene.colour);
+    let (width, colour) = (options.width, options.colour);
     lines
         .into_iter()
-        .take(scene.height)
-        .map(|line| line.lay_out(width, colour))
+        .take(options.height)
+        .map(|line| line.render(width, colour))
         .collect()
 }
 
-fn header(model: &Model, scene: Scene) -> Line {
+fn header(model: &Model, options: ViewOptions) -> Line {
     let ended = model.runs.iter().filter(|run| run.ended()).count();
     let count = model.runs.len();
     let noun = if count == 1 { "run" } else { "runs" };
     let left = Line::default()
-        .put("docks watch", Some(Ink::Bold))
+        .text("docks watch", Some(Ink::Bold))
         .plain(format!("  {count} {noun}, {ended} ended"));
     let keys = "q quit  ? help";
-    let gap = scene.width.saturating_sub(left.width() + keys.width());
+    let gap = options.width.saturating_sub(left.width() + keys.width());
     if gap < 2 {
         return left;
     }
-    left.plain(" ".repeat(gap)).put(keys, Some(Ink::Dim))
+    left.plain(" ".repeat(gap)).text(keys, Some(Ink::Dim))
 }
 
-fn blind(model: &Model, scene: Scene) -> Option<Line> {
+fn outage(model: &Model, options: ViewOptions) -> Option<Line> {
     let since = UnixMs::parse(model.source.unreachable_since.as_deref()?)?;
-    let lasted = durations::lasting(scene.now.since(since).as_secs_f64());
+    let lasted = durations::lasting(options.now.since(since).as_secs_f64());
     let why = model.source.reason.as_deref().unwrap_or("unknown reason");
-    let text = format!("blind for {lasted}: {why}");
-    Some(Line::default().put(text, Some(Ink::Yellow)))
+    let text = format!("no updates for {lasted}: {why}");
+    Some(Line::default().text(text, Some(Ink::Yellow)))
 }
 
 fn help() -> Vec<Line> {
     [
         "  q       stop watching; the runs go on",
         "  Ctrl-C  the same, with exit code 130",
-        "  c       one line per run, or all there is",
+        "  c       one line per run, or all details",
         "  ?       show or hide this",
     ]
-    .map(|text| Line::default().put(text, Some(Ink::Dim)))
+    .map(|text| Line::default().text(text, Some(Ink::Dim)))
     .into()
 }
 
-fn body(model: &Model, scene: Scene, room: usize) -> Vec<Line> {
+fn body(model: &Model, options: ViewOptions, room: usize) -> Vec<Line> {
     let count = model.runs.len();
     let each = room / count.max(1);
-    if scene.compact || each < LEAST {
-        return compact(model, scene, room);
+    if options.compact || each < FEWEST_LINES {
+        return compact(model, options, room);
     }
     let mut lines = Vec::new();
     for (place, run) in model.runs.iter().enumerate() {
-        // What one run leaves goes to those after it.
+        // Lines that a run does not need go to the runs after it.
         let share = (room - lines.len()) / (count - place);
-        lines.extend(full(run, scene, share));
+        lines.extend(full(run, options, share));
     }
     lines
 }
 
-fn compact(model: &Model, scene: Scene, room: usize) -> Vec<Line> {
+fn compact(model: &Model, options: ViewOptions, room: usize) -> Vec<Line> {
     let count = model.runs.len();
     let shown = if count <= room {
         count
     } else {
         room.saturating_sub(1)
     };
-    // What goes on comes first when not everything has room.
-    let mut runs: Vec<&Watched> = model.runs.iter().collect();
+    // Active runs come first when there is not enough room for all.
+    let mut runs: Vec<&WatchedRun> = model.runs.iter().collect();
     if shown < count {
         runs.sort_by_key(|run| run.ended());
     }
     let names = runs.iter().take(shown).map(|run| run.label().width());
-    let column = names.max().unwrap_or(0).min(scene.width / 3);
+    let column = names.max().unwrap_or(0).min(options.width / 3);
     let mut lines: Vec<Line> = (runs.iter().take(shown))
         .map(|run| {
             let name = cut(run.label(), column);
             let pad = " ".repeat(column.saturating_sub(name.width()) + 2);
             let mut line = Line::default().plain(name).plain(pad);
-            line = line.put(format!("{:<12}", status(run)), status_ink(run.status()));
-            counts(run, scene, line)
+            line = line.text(format!("{:<12}", status(run)), status_ink(run.status()));
+            counts(run, options, line)
         })
         .collect();
     if shown < count {
         let text = format!("… and {} more", count - shown);
-        lines.push(Line::default().put(text, Some(Ink::Dim)));
+        lines.push(Line::default().text(text, Some(Ink::Dim)));
     }
     lines
 }
 
-fn status(run: &Watched) -> &str {
+fn status(run: &WatchedRun) -> &str {
     match run.run {
         _ if run.gone() => "gone",
         Some(_) => run.status(),
@@ -197,25 +197,25 @@ fn status(run: &Watched) -> &str {
     }
 }
 
-fn full(run: &Watched, scene: Scene, share: usize) -> Vec<Line> {
+fn full(run: &WatchedRun, options: ViewOptions, share: usize) -> Vec<Line> {
     let mut title = Line::default()
-        .put(run.label(), Some(Ink::Bold))
+        .text(run.label(), Some(Ink::Bold))
         .plain("  ")
-        .put(status(run), status_ink(run.status()));
-    if let Some(lasted) = lasted(run.run.as_ref(), scene.now) {
+        .text(status(run), status_ink(run.status()));
+    if let Some(lasted) = duration(run.run.as_ref(), options.now) {
         title = title.plain(format!("  {lasted}"));
     }
-    let mut lines = vec![title, counts(run, scene, Line::default().plain("  "))];
+    let mut lines = vec![title, counts(run, options, Line::default().plain("  "))];
     if let Some(by_status) = by_status(run) {
         lines.push(by_status);
     }
     if let Some(error) = run.run.as_ref().and_then(|run| run.error.as_deref()) {
-        lines.push(Line::default().plain("  ").put(error, Some(Ink::Dim)));
+        lines.push(Line::default().plain("  ").text(error, Some(Ink::Dim)));
     }
     // One line stays empty between two runs.
     let room = share.saturating_sub(lines.len() + 1);
-    let running = running(run, scene.now);
-    let failures = failures(run);
+    let running = running_trials(run, options.now);
+    let failures = failed_trials(run);
     let for_failures = failures.len().min(room.div_ceil(2));
     let for_running = running.len().min(room - for_failures);
     let for_failures = failures.len().min(room - for_running);
@@ -226,13 +226,13 @@ fn full(run: &Watched, scene: Scene, share: usize) -> Vec<Line> {
     lines
 }
 
-/// Adds bar, pass rate, reward, rate and time left.
-fn counts(run: &Watched, scene: Scene, line: Line) -> Line {
+/// Appends bar, pass rate, reward, rate and remaining time.
+fn counts(run: &WatchedRun, options: ViewOptions, line: Line) -> Line {
     let Some(progress) = run.progress.as_ref().filter(|p| p.total > 0) else {
         return line;
     };
     let (total, finished) = (progress.total, progress.finished.min(progress.total));
-    let share = |part: u64| usize::try_from(part * BAR as u64 / total).unwrap_or(BAR);
+    let share = |part: u64| usize::try_from(part * BAR_WIDTH as u64 / total).unwrap_or(BAR_WIDTH);
     let failed: u64 = (progress.by_status.iter())
         .filter(|(status, _)| is_failure(status))
         .map(|(_, count)| count)
@@ -240,9 +240,9 @@ fn counts(run: &Watched, scene: Scene, line: Line) -> Line {
     let (done, red) = (share(finished), share(failed.min(finished)));
     let green = done - red.min(done);
     let mut line = line
-        .put("█".repeat(green), Some(Ink::Green))
-        .put("█".repeat(done - green), Some(Ink::Red))
-        .put("░".repeat(BAR - done), Some(Ink::Dim))
+        .text("█".repeat(green), Some(Ink::Green))
+        .text("█".repeat(done - green), Some(Ink::Red))
+        .text("░".repeat(BAR_WIDTH - done), Some(Ink::Dim))
         .plain(format!(" {finished}/{total}"));
     if finished > 0 {
         let rate = progress.passed as f64 * 100.0 / finished as f64;
@@ -251,7 +251,7 @@ fn counts(run: &Watched, scene: Scene, line: Line) -> Line {
     if let Some(reward) = progress.mean_reward {
         line = line.plain(format!("  reward {reward:.2}"));
     }
-    if let Some(rate) = run.rate(scene.now).filter(|_| !run.ended()) {
+    if let Some(rate) = run.rate(options.now).filter(|_| !run.ended()) {
         line = line.plain(format!("  {rate:.1}/min"));
         let left = (total - finished) as f64 / rate * 60.0;
         if finished < total {
@@ -261,35 +261,35 @@ fn counts(run: &Watched, scene: Scene, line: Line) -> Line {
     line
 }
 
-fn by_status(run: &Watched) -> Option<Line> {
+fn by_status(run: &WatchedRun) -> Option<Line> {
     let progress = run.progress.as_ref()?;
     let mut line = Line::default().plain("  ");
     for (status, count) in &progress.by_status {
         line = line
-            .put(format!("{status} {count}"), status_ink(status))
+            .text(format!("{status} {count}"), status_ink(status))
             .plain("  ");
     }
     (!progress.by_status.is_empty()).then_some(line)
 }
 
-fn running(run: &Watched, now: UnixMs) -> Vec<Line> {
+fn running_trials(run: &WatchedRun, now: UnixMs) -> Vec<Line> {
     let at_work = |trial: &&ObjectState| trial.status.eq_ignore_ascii_case("running");
     let mut trials: Vec<&ObjectState> = run.trials.values().filter(at_work).collect();
-    // The oldest are the ones to worry about; ids keep the others in their places.
+    // The longest-running trials come first; ids keep the order stable.
     trials.sort_by(|a, b| (&a.started_at, &a.trial_id).cmp(&(&b.started_at, &b.trial_id)));
     trials
         .into_iter()
         .map(|trial| {
-            let age = lasted(Some(trial), now).unwrap_or_default();
+            let age = duration(Some(trial), now).unwrap_or_default();
             Line::default()
-                .put("  ▸ ", Some(Ink::Blue))
+                .text("  ▸ ", Some(Ink::Blue))
                 .plain(trial_label(trial))
-                .put(format!("  {age}"), Some(Ink::Dim))
+                .text(format!("  {age}"), Some(Ink::Dim))
         })
         .collect()
 }
 
-fn failures(run: &Watched) -> Vec<Line> {
+fn failed_trials(run: &WatchedRun) -> Vec<Line> {
     let latest = run.failures.iter().rev();
     let states = latest.filter_map(|id| run.trials.get(id));
     states
@@ -297,9 +297,9 @@ fn failures(run: &Watched) -> Vec<Line> {
         .map(|trial| {
             let error = trial.error.as_deref().unwrap_or(&trial.status);
             Line::default()
-                .put("  ✗ ", Some(Ink::Red))
+                .text("  ✗ ", Some(Ink::Red))
                 .plain(trial_label(trial))
-                .put(format!("  {error}"), Some(Ink::Dim))
+                .text(format!("  {error}"), Some(Ink::Dim))
         })
         .collect()
 }
@@ -311,8 +311,8 @@ fn trial_label(trial: &ObjectState) -> &str {
     }
 }
 
-/// Returns how long something lasts, or lasted.
-fn lasted(state: Option<&ObjectState>, now: UnixMs) -> Option<String> {
+/// Returns how long a run or trial has been running, or took.
+fn duration(state: Option<&ObjectState>, now: UnixMs) -> Option<String> {
     let state = state?;
     let began = UnixMs::parse(state.started_at.as_deref()?)?;
     let ended = state.completed_at.as_deref().and_then(UnixMs::parse);

@@ -167,7 +167,7 @@ fn status_pattern_and_failed_only_pick_and_a_dry_run_writes_nothing() {
     assert_eq!(nothing, 0);
     let ended = home.artifacts("--pattern *.zip");
     assert_eq!(ended.code, Some(3));
-    assert!(ended.stderr.contains("do not fit"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("do not match"), "{}", ended.stderr);
 }
 
 #[test]

@@ -164,7 +164,11 @@ fn a_watch_ends_early_when_it_is_told_to() {
     let real = Real::of(&remote);
     let late = real.run("runs watch --all-active --timeout 1s");
     assert_eq!(late.code, Some(8), "{}", late.stderr);
-    assert!(late.stderr.contains("night goes on"), "{}", late.stderr);
+    assert!(
+        late.stderr.contains("night is still active"),
+        "{}",
+        late.stderr
+    );
     let mut watch = Watch::start(&real, "runs watch night --fail-fast");
     watch.until("running");
     night.trial(1, "error");
@@ -177,7 +181,7 @@ fn a_watch_ends_early_when_it_is_told_to() {
     let (code, _, errors) = watch.end();
     assert_eq!(code, Some(130));
     assert!(
-        errors.contains("stopped watching; night goes on"),
+        errors.contains("stopped watching; night is still active"),
         "{errors}"
     );
     assert_eq!(real.run("runs watch nobody").code, Some(3));

@@ -159,7 +159,7 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
     terminal.keys(&["C-c"]);
     terminal.shows("Ctrl-C leaves the run alone", |s| {
         s.iter()
-            .any(|l| l == "error: stopped watching; night goes on")
+            .any(|l| l == "error: stopped watching; night is still active")
             && s.iter().any(|l| l == "code 130")
     });
     terminal.type_line("clear");

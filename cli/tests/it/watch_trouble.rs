@@ -48,10 +48,10 @@ fn a_remote_that_is_gone_is_said_once_and_its_ends_are_told_when_it_is_back() {
     real.run("runs trials night").good();
     let (watch, errors) = watch(&real, &mut real.command("runs watch night --exit-status"));
     for _ in 0..2 {
-        let before = said(&errors, "nothing is heard since");
+        let before = said(&errors, "no updates since");
         away.store(true, Ordering::Relaxed);
         eventually("the watch says that it is blind", || {
-            said(&errors, "nothing is heard since") > before
+            said(&errors, "no updates since") > before
         });
         if before == 1 {
             night.trial(1, "passed");
@@ -61,7 +61,7 @@ fn a_remote_that_is_gone_is_said_once_and_its_ends_are_told_when_it_is_back() {
         }
         away.store(false, Ordering::Relaxed);
         eventually("it says that it sees", || {
-            said(&errors, "the remote can be seen") > before
+            said(&errors, "updates are coming in again") > before
         });
     }
     ends_with(
@@ -73,8 +73,8 @@ fn a_remote_that_is_gone_is_said_once_and_its_ends_are_told_when_it_is_back() {
             "night t1 running passed",
         ],
     );
-    assert_eq!(said(&errors, "nothing is heard since"), 2);
-    assert_eq!(said(&errors, "the remote can be seen"), 2);
+    assert_eq!(said(&errors, "no updates since"), 2);
+    assert_eq!(said(&errors, "updates are coming in again"), 2);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_token_that_was_renewed_in_the_night_opens_its_eyes() {
     let (watch, errors) = watch(&real, &mut real.command("runs watch night --exit-status"));
     remote.accept("canary-token-2");
     eventually("the watch says why it is blind", || {
-        said(&errors, "nothing is heard since") == 1
+        said(&errors, "no updates since") == 1
     });
     night.trial(0, "passed");
     night.run("completed");
@@ -117,7 +117,7 @@ fn a_token_that_was_renewed_in_the_night_opens_its_eyes() {
             "night t0 running passed",
         ],
     );
-    assert_eq!(said(&errors, "nothing is heard since"), 1);
+    assert_eq!(said(&errors, "no updates since"), 1);
     assert_eq!(said(&errors, "canary"), 0);
 }
 
@@ -173,7 +173,7 @@ fn a_watch_polls_the_remote_while_there_is_no_daemon_and_goes_back_to_the_next_o
             "night t2 running passed",
         ],
     );
-    assert!(said(&errors, "the remote can be seen") <= 1);
+    assert!(said(&errors, "updates are coming in again") <= 1);
 }
 
 #[test]

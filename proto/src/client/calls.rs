@@ -321,7 +321,7 @@ impl Client {
 
     /// Sends, and lets only answers of the right protocol and a good status through.
     ///
-    /// `patience` replaces the transport's own for answers of the daemon that wait for the remote.
+    /// `patience` raises the transport's own for answers of the daemon that wait for the remote.
     async fn exchange(
         &self,
         request: Request,
@@ -331,7 +331,7 @@ impl Client {
         let sent = async {
             match (&self.transport, patience) {
                 (Transport::Unix(unix), Some(patience)) => {
-                    unix.clone().patience(Some(patience)).send(request).await
+                    unix.clone().at_least(patience).send(request).await
                 }
                 (transport, _) => transport.send(request).await,
             }

@@ -10,10 +10,9 @@ use docks_proto::time::{UnixMs, parse_point_in_time};
 use docks_proto::trial::Trial;
 use jiff::tz::TimeZone;
 
-use super::print_object::{print_json, say_age, text_of};
-use super::requester::Asking;
+use super::print_object::{body_text, print_json, report_age};
 use crate::args::{Format, ListOptions};
-use crate::ask::request::{Answered, Question};
+use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
@@ -40,11 +39,11 @@ impl Which<'_> {
         }
     }
 
-    fn question<'q>(&'q self, query: &'q ListQuery) -> Question<'q> {
+    fn request<'q>(&'q self, query: &'q ListQuery) -> Request<'q> {
         match self {
-            Which::Runs(kind) => Question::Runs(*kind, query),
-            Which::Trials(run) => Question::Trials(run, query),
-            Which::AllTrials => Question::AllTrials(query),
+            Which::Runs(kind) => Request::Runs(*kind, query),
+            Which::Trials(run) => Request::Trials(run, query),
+            Which::AllTrials => Request::AllTrials(query),
         }
     }
 
@@ -70,14 +69,14 @@ pub(super) async fn run<R>(
         trials,
         ..query(which, options, context.now, TimeZone::system)?
     };
-    let asking = Asking::new(context)?;
+    let requester = Requester::new(context)?;
     for status in &query.status {
-        check_status(&asking, which, status).await?;
+        check_status(&requester, which, status).await?;
     }
     if options.watch {
         return watch::run(context, which, rows, options, &query).await;
     }
-    let answered = asking.ask(which.question(&query)).await?;
+    let answered = requester.request(which.request(&query)).await?;
     print(context, which, rows, options, &query, &answered)
 }
 
@@ -114,7 +113,11 @@ fn query(
 }
 
 /// Lets a status through that the specification lists or that was seen.
-async fn check_status(asking: &Asking<'_>, which: Which<'_>, status: &str) -> Result<(), Failure> {
+async fn check_status(
+    requester: &Requester<'_>,
+    which: Which<'_>,
+    status: &str,
+) -> Result<(), Failure> {
     let known = which.known_statuses();
     if known.iter().any(|k| k.eq_ignore_ascii_case(status)) {
         return Ok(());
@@ -127,7 +130,7 @@ async fn check_status(asking: &Asking<'_>, which: Which<'_>, status: &str) -> Re
                 status: vec![status.to_owned()],
                 ..ListQuery::default()
             };
-            let answered = asking.ask(which.question(&probe)).await?;
+            let answered = requester.request(which.request(&probe)).await?;
             answered.status_seen == Some(true) || !objects(&answered)?.is_empty()
         }
     };
@@ -138,7 +141,7 @@ async fn check_status(asking: &Asking<'_>, which: Which<'_>, status: &str) -> Re
         .hint(format!("known statuses: {}", known.join(", "))))
 }
 
-fn objects(answered: &Answered) -> Result<Vec<RawObject>, Failure> {
+fn objects(answered: &Response) -> Result<Vec<RawObject>, Failure> {
     parse_list(&answered.body)
         .map(|list| list.objects)
         .map_err(|error| Failure::chain(Kind::Failed, "could not read the answer", &error))
@@ -150,13 +153,13 @@ fn print<R>(
     rows: &Rows<R>,
     options: &ListOptions,
     query: &ListQuery,
-    answered: &Answered,
+    answered: &Response,
 ) -> Result<(), Failure> {
     let output = &context.output;
     let exact = context.global.format == Format::Json && !options.quiet;
     let mut hidden = Vec::new();
     let shown = if exact {
-        print_json(context, &text_of(&answered.body), answered);
+        print_json(context, &body_text(&answered.body), answered);
         None
     } else {
         let objects = objects(answered)?;
@@ -179,7 +182,7 @@ fn print<R>(
     if let Some(footer) = footer(query.limit, shown, answered.total) {
         output.remark(footer);
     }
-    say_age(context, &answered.freshness);
+    report_age(context, &answered.freshness);
     Ok(())
 }
 

@@ -11,8 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Which, footer, objects};
 use crate::args::{Format, ListOptions};
-use crate::ask::request::Answered;
-use crate::commands::requester::Asking;
+use crate::ask::{Requester, Response};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
@@ -28,7 +27,7 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 /// What is shown.
 #[derive(Default)]
 struct Shown {
-    answered: Option<Answered>,
+    answered: Option<Response>,
     at: UnixMs,
     trouble: Option<(UnixMs, String)>,
 }
@@ -51,7 +50,9 @@ pub(super) async fn run<R>(
         |error: io::Error| Failure::chain(Kind::Failed, "could not use the terminal", &error);
     let mut shown = Shown::default();
     // What is wrong with the question is said before the screen is taken.
-    let first = Asking::new(context)?.ask(which.question(query)).await?;
+    let first = Requester::new(context)?
+        .request(which.request(query))
+        .await?;
     let mut next = shown.take(Ok(first), UnixMs::now());
     let mut screen = Screen::open().map_err(gone)?;
     let mut resized = signal(SignalKind::window_change()).map_err(gone)?;
@@ -64,7 +65,7 @@ pub(super) async fn run<R>(
         let mut looking = std::pin::pin!(async move {
             sleep_until(due).await;
             // Anew each time: a night lies between, and settings or tokens may change.
-            Asking::new(context)?.ask(which.question(query)).await
+            Requester::new(context)?.request(which.request(query)).await
         });
         let answered = loop {
             tokio::select! {
@@ -92,7 +93,7 @@ pub(super) async fn run<R>(
 
 impl Shown {
     /// Takes an answer, or why there is none; returns when to ask again.
-    fn take(&mut self, answered: Result<Answered, Failure>, now: UnixMs) -> Instant {
+    fn take(&mut self, answered: Result<Response, Failure>, now: UnixMs) -> Instant {
         match answered {
             Ok(answered) => {
                 let pause = match answered.freshness.answered_by {

@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use crate::args::{Format, RunsArtifacts};
-use crate::ask::request::Answered;
+use crate::ask::Response;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
@@ -30,7 +30,7 @@ pub(super) async fn run(
     args: &RunsArtifacts,
     plan: &Plan,
     sources: &Sources,
-    answered: &Answered,
+    answered: &Response,
 ) -> Result<(), Failure> {
     let mut sizes: Vec<_> = stream::iter(plan.requests.iter().enumerate())
         .map(|(index, request)| async move { (index, sources.size(&request.uri).await) })
@@ -80,7 +80,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-fn print(context: &Context, rows: &[Row<'_>], answered: &Answered) {
+fn print(context: &Context, rows: &[Row<'_>], answered: &Response) {
     let output = &context.output;
     let json = |row: &Row<'_>| {
         serde_json::to_string(row).expect("texts and numbers can be written as JSON")
@@ -102,7 +102,7 @@ fn print(context: &Context, rows: &[Row<'_>], answered: &Answered) {
         Format::Json => {
             let rows: Vec<String> = rows.iter().map(json).collect();
             let list = format!("[{}]", rows.join(","));
-            let answered = Answered {
+            let answered = Response {
                 total: None,
                 ..answered.clone()
             };

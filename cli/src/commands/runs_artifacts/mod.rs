@@ -9,15 +9,12 @@ pub(super) mod progress;
 use docks_artifacts::How;
 use docks_artifacts::download::{Downloader, Options, Outcome};
 use docks_artifacts::layout::Plan;
-use docks_proto::freshness::CachePolicy;
 use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
 use crate::args::RunsArtifacts;
-use crate::ask::request::Source;
-use crate::ask::{Ladder, Rungs};
+use crate::ask::Requester;
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
 use super::{artifact_selection, artifact_sources};
@@ -30,27 +27,30 @@ use progress::Progress;
 /// [`Kind::NotFound`] when there are none, [`Kind::SomeArtifacts`] when some
 /// could not be downloaded, and whatever finding the trials can end in.
 pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), Failure> {
-    let ladder = Ladder::new(&context.global, Environment::of_process())?;
+    let requester = Requester::new(context)?;
     let allowed = context.global.allowed();
-    let rungs = Rungs::new(&ladder, &context.output, allowed == CachePolicy::Default);
-    let source = Source::new(rungs, allowed, context.now, &context.output);
-    let found = artifact_selection::find(context, &source, &args.run_id, &args.which).await?;
-    let plan = found.plan(matches!(ladder.profile.target, Target::DocksApi { .. }));
+    let found =
+        artifact_selection::select_artifacts(context, &requester, &args.run_id, &args.which)
+            .await?;
+    let plan = found.plan(matches!(
+        requester.remote.profile.target,
+        Target::DocksApi { .. }
+    ));
     if plan.requests.is_empty() {
-        Progress::new(context, &plan.requests, &found.answered).finish()?;
-        return Err(artifact_selection::nothing(
+        Progress::new(context, &plan.requests, &found.response).finish()?;
+        return Err(artifact_selection::nothing_selected(
             &found,
             &plan,
             &args.which,
             &args.run_id,
         ));
     }
-    let sources = artifact_sources::sources(&ladder, found.uris());
+    let sources = artifact_sources::sources(&requester.remote, found.uris());
     if args.dry_run {
-        return dry_run::run(context, args, &plan, &sources, &found.answered).await;
+        return dry_run::run(context, args, &plan, &sources, &found.response).await;
     }
-    let cache = artifact_sources::cache_of_home(&ladder.door.places, context.now)?;
-    let progress = Progress::new(context, &plan.requests, &found.answered);
+    let cache = artifact_sources::cache_of_home(&requester.remote.endpoint.places, context.now)?;
+    let progress = Progress::new(context, &plan.requests, &found.response);
     progress.begin();
     let downloader = Downloader {
         sources: &sources,
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         options: Options {
             at_once: args.jobs.into(),
             overwrite: args.overwrite,
-            asking: artifact_sources::asking(&ladder, allowed),
+            asking: artifact_sources::asking(&requester.remote, allowed),
         },
         observer: &progress,
     };
@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         .requests
         .iter()
         .map(|request| sources.key(&request.uri));
-    let run = artifact_sources::run_key(&ladder, &found.run.id);
+    let run = artifact_sources::run_key(&requester.remote, &found.run.id);
     // A cache that cannot be written was no reason to fail until here, and is none now.
     cache.note_run(&run, keys).ok();
     summarise(context, args, &plan, &outcome);

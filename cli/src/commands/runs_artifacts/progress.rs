@@ -8,7 +8,7 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::ask::request::Answered;
+use crate::ask::Response;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
@@ -23,7 +23,7 @@ use crate::commands::print_object;
 pub(in crate::commands) struct Progress<'a> {
     context: &'a Context,
     requests: usize,
-    answered: Answered,
+    answered: Response,
     bars: MultiProgress,
     overall: ProgressBar,
     state: Mutex<State>,
@@ -59,7 +59,7 @@ impl<'a> Progress<'a> {
     pub(in crate::commands) fn new(
         context: &'a Context,
         requests: &[ArtifactRequest],
-        answered: &Answered,
+        answered: &Response,
     ) -> Self {
         let terminal = context.output.look().stderr_terminal;
         let bars = MultiProgress::with_draw_target(if terminal {
@@ -73,7 +73,7 @@ impl<'a> Progress<'a> {
             context,
             requests: requests.len(),
             // The total is that of the trials, not of the files.
-            answered: Answered {
+            answered: Response {
                 total: None,
                 ..answered.clone()
             },

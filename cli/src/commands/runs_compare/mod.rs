@@ -3,16 +3,13 @@
 mod matrix;
 mod print;
 
-use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{RunFields, parse_list};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
 use crate::args::RunsCompare;
-use crate::ask::request::{Question, Source};
-use crate::ask::{Ladder, Rungs};
+use crate::ask::{Request, Requester};
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
 use super::print_object;
@@ -24,25 +21,22 @@ use matrix::{Matrix, RunTrials};
 ///
 /// Whatever finding a run or its trials can end in.
 pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Failure> {
-    let ladder = Ladder::new(&context.global, Environment::of_process())?;
-    let allowed = context.global.allowed();
+    let requester = Requester::new(context)?;
     let mut runs = Vec::new();
     for given in &args.run_ids {
-        let rungs = Rungs::new(&ladder, &context.output, allowed == CachePolicy::Default);
-        let source = Source::new(rungs, allowed, context.now, &context.output);
-        let answered = source
-            .ask(Question::Run(RunKind::Evaluation, given))
+        let answered = requester
+            .request(Request::Run(RunKind::Evaluation, given))
             .await?;
-        let fields = RunFields::from_object(&print_object::object(&print_object::text_of(
-            &answered.body,
-        ))?);
+        let fields = RunFields::from_object(&print_object::parse_object(
+            &print_object::body_text(&answered.body),
+        )?);
         let id = fields.id.text().unwrap_or_else(|| given.clone());
         let all = ListQuery {
             limit: 0,
             ..ListQuery::default()
         };
-        let answered = source.ask(Question::Trials(&id, &all)).await?;
-        print_object::say_age(context, &answered.freshness);
+        let answered = requester.request(Request::Trials(&id, &all)).await?;
+        print_object::report_age(context, &answered.freshness);
         let list = parse_list(&answered.body)
             .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
         runs.push(RunTrials {

@@ -9,7 +9,7 @@ use docks_artifacts::source::{Sources, is_local};
 
 use crate::failure::{Failure, Kind};
 
-use super::super::artifact_reader::{Now, Reading};
+use super::super::artifact_reader::{ArtifactReader, TrialSnapshot};
 use super::{Printer, unreadable};
 
 /// How often a file of this machine is looked at.
@@ -29,7 +29,7 @@ pub(super) struct Followed {
 impl Followed {
     /// Goes on behind what was shown of a file.
     pub(super) fn after(
-        reading: &Reading<'_>,
+        reader: &ArtifactReader<'_>,
         uri: String,
         file: File,
         at_bytes: u64,
@@ -41,9 +41,9 @@ impl Followed {
                 elsewhere: None,
             });
         }
-        let cache = reading.cache()?;
+        let cache = reader.cache()?;
         let growing = Growing::after(&uri, file, at_bytes, &cache);
-        let sources = reading.sources(&uri);
+        let sources = reader.sources(&uri);
         Ok(Self {
             uri,
             at_bytes: 0,
@@ -54,12 +54,12 @@ impl Followed {
     /// Shows what came.
     async fn look(
         &mut self,
-        reading: &Reading<'_>,
+        reader: &ArtifactReader<'_>,
         printer: &mut Printer<'_>,
         grows: bool,
     ) -> Result<(), Failure> {
         let file = match &mut self.elsewhere {
-            None => reading.open(&self.uri).await?,
+            None => reader.open(&self.uri).await?,
             Some((growing, sources)) => {
                 let grown = growing.look(sources).await.map_err(|error| {
                     Failure::chain(Kind::Failed, "could not read the log", &error)
@@ -77,10 +77,10 @@ impl Followed {
 
 /// Shows what comes until the trial has ended.
 pub(super) async fn follow(
-    reading: &Reading<'_>,
+    reader: &ArtifactReader<'_>,
     printer: &mut Printer<'_>,
     mut logs: Vec<Followed>,
-    mut now: Now,
+    mut trial: TrialSnapshot,
 ) -> Result<(), Failure> {
     let local = logs.iter().all(|log| log.elsewhere.is_none());
     let looks_per_question = if local {
@@ -91,9 +91,9 @@ pub(super) async fn follow(
     let mut looks = 0;
     loop {
         // Once more after the end: what came between the last look and the end.
-        let last = !now.active();
+        let last = !trial.active();
         for log in &mut logs {
-            log.look(reading, printer, !last).await?;
+            log.look(reader, printer, !last).await?;
         }
         if last || printer.context.output.reader_is_gone() {
             return Ok(());
@@ -101,14 +101,14 @@ pub(super) async fn follow(
         tokio::time::sleep(if local { LOOK_AGAIN } else { ASK_AGAIN }).await;
         looks += 1;
         if looks % looks_per_question == 0 {
-            now = reading.now(true).await?;
-            for uri in now.uris(ArtifactType::Logs) {
+            trial = reader.trial_again().await?;
+            for uri in trial.uris(ArtifactType::Logs) {
                 if logs.iter().all(|log| log.uri != uri) {
                     printer.several = true;
-                    let file = reading.open(&uri).await?;
+                    let file = reader.open(&uri).await?;
                     let again = file.try_clone().map_err(unreadable)?;
-                    let at_bytes = printer.rest(&uri, file, 0, now.active()).await?;
-                    logs.push(Followed::after(reading, uri, again, at_bytes)?);
+                    let at_bytes = printer.rest(&uri, file, 0, trial.active()).await?;
+                    logs.push(Followed::after(reader, uri, again, at_bytes)?);
                 }
             }
         }

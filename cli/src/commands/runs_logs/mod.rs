@@ -13,8 +13,8 @@ use crate::failure::{Failure, Kind};
 use crate::grep::Grep;
 use crate::output::clean;
 
-use super::artifact_reader::Reading;
-use super::line_reader::{self, Lines};
+use super::artifact_reader::ArtifactReader;
+use super::line_reader::{self, LineReader};
 use follow::{ASK_AGAIN, Followed};
 
 /// Bytes of a log between two looks at whether anybody still wants them.
@@ -29,20 +29,20 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     if context.global.format != Format::Table {
         return Err(Failure::usage("logs are text").hint("leave out --format"));
     }
-    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
-    let mut now = reading.now(false).await?;
+    let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
+    let mut trial = reader.trial().await?;
     if args.follow {
-        while now.active() && now.uris(ArtifactType::Logs).is_empty() {
+        while trial.active() && trial.uris(ArtifactType::Logs).is_empty() {
             tokio::time::sleep(ASK_AGAIN).await;
-            now = reading.now(true).await?;
+            trial = reader.trial_again().await?;
         }
     }
-    let uris = now.uris(ArtifactType::Logs);
+    let uris = trial.uris(ArtifactType::Logs);
     if uris.is_empty() {
-        return Err(now.has_no(ArtifactType::Logs));
+        return Err(trial.has_no(ArtifactType::Logs));
     }
     if !args.follow {
-        reading.page();
+        reader.page();
     }
     let mut printer = Printer {
         context,
@@ -50,21 +50,21 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
         several: uris.len() > 1,
         shown: None,
     };
-    let grows = args.follow && now.active();
+    let grows = args.follow && trial.active();
     let mut logs = Vec::new();
     for uri in uris {
-        let file = reading.open(&uri).await?;
+        let file = reader.open(&uri).await?;
         let again = file.try_clone().map_err(unreadable)?;
         let at_bytes = printer.begin(&uri, file, args.tail, grows).await?;
         if context.output.reader_is_gone() {
             return Ok(());
         }
         if args.follow {
-            logs.push(Followed::after(&reading, uri, again, at_bytes)?);
+            logs.push(Followed::after(&reader, uri, again, at_bytes)?);
         }
     }
     if args.follow {
-        follow::follow(&reading, &mut printer, logs, now).await?;
+        follow::follow(&reader, &mut printer, logs, trial).await?;
     }
     Ok(())
 }
@@ -96,12 +96,12 @@ impl Printer<'_> {
         };
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let again = file.try_clone().map_err(unreadable)?;
-        let found = line_reader::last_that_fit(file, wanted, grep, grows);
+        let found = line_reader::last_matching(file, wanted, grep, grows);
         let (found, end_bytes) = found.map_err(unreadable)?;
         let mut piece = Vec::new();
         for at_bytes in found {
             let file = again.try_clone().map_err(unreadable)?;
-            let mut line = Lines::from(file, at_bytes).map_err(unreadable)?;
+            let mut line = LineReader::new(file, at_bytes).map_err(unreadable)?;
             if line.next(&mut piece).map_err(unreadable)? {
                 self.print(uri, &piece, true);
             }
@@ -127,12 +127,12 @@ impl Printer<'_> {
         } else {
             from_bytes
         };
-        let mut lines = Lines::from(file, from_bytes).map_err(unreadable)?;
+        let mut lines = LineReader::new(file, from_bytes).map_err(unreadable)?;
         let mut scan = self.grep.map(Grep::scan);
         let (mut piece, mut paused_at) = (Vec::new(), from_bytes);
         loop {
             if let Some(scan) = &mut scan {
-                lines.pass_over(scan).map_err(unreadable)?;
+                lines.skip_non_matching(scan).map_err(unreadable)?;
             }
             let at_bytes = lines.at_bytes();
             if !lines.next(&mut piece).map_err(unreadable)? {

@@ -12,8 +12,8 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::json;
 
-use super::artifact_reader::Reading;
-use super::line_reader::Lines;
+use super::artifact_reader::ArtifactReader;
+use super::line_reader::LineReader;
 use summary::Findings;
 
 /// Largest result that is laid out; `--format json` prints larger ones.
@@ -25,17 +25,17 @@ const MOST_BYTES: u64 = 64 << 20;
 ///
 /// [`Kind::NotFound`] when there is none, and whatever finding or reading it can end in.
 pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Failure> {
-    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
-    let now = reading.now(false).await?;
-    let uris = now.uris(ArtifactType::Result);
+    let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
+    let trial = reader.trial().await?;
+    let uris = trial.uris(ArtifactType::Result);
     let failed = |error| Failure::chain(Kind::Failed, "could not read the result", &error);
     // Some remotes keep the result in the trial itself.
-    let own = serde_json::from_str(now.object.text()).unwrap_or(Value::Null);
+    let own = serde_json::from_str(trial.object.text()).unwrap_or(Value::Null);
     let own = summary::result_data(own);
     if uris.is_empty() && own.is_null() {
-        return Err(now.has_no(ArtifactType::Result));
+        return Err(trial.has_no(ArtifactType::Result));
     }
-    reading.page();
+    reader.page();
     let output = &context.output;
     match context.global.format {
         Format::Json | Format::Jsonl => {
@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
                 output.line(own.to_string());
             }
             for uri in &uris {
-                let mut lines = Lines::from(reading.open(uri).await?, 0).map_err(failed)?;
+                let mut lines = LineReader::new(reader.open(uri).await?, 0).map_err(failed)?;
                 let mut piece = Vec::new();
                 while lines.next(&mut piece).map_err(failed)? && !output.reader_is_gone() {
                     output.data(&piece);
@@ -61,7 +61,7 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
             findings.read(&own);
             for uri in &uris {
                 let mut text = Vec::new();
-                let file = reading.open(uri).await?;
+                let file = reader.open(uri).await?;
                 file.take(MOST_BYTES)
                     .read_to_end(&mut text)
                     .map_err(failed)?;

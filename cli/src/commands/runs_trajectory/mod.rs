@@ -12,8 +12,8 @@ use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::json;
 
-use super::artifact_reader::Reading;
-use super::line_reader::Lines;
+use super::artifact_reader::ArtifactReader;
+use super::line_reader::LineReader;
 use step::Step;
 use step_reader::{Event, Read};
 
@@ -24,13 +24,13 @@ use step_reader::{Event, Read};
 /// [`Kind::NotFound`] when there is no trajectory or no such step, and whatever finding or
 /// reading it can end in.
 pub(super) async fn run(context: &Context, args: &RunsTrajectory) -> Result<(), Failure> {
-    let reading = Reading::new(context, &args.run_id, &args.trial_id)?;
-    let now = reading.now(false).await?;
-    let uris = now.uris(ArtifactType::Trajectory);
+    let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
+    let trial = reader.trial().await?;
+    let uris = trial.uris(ArtifactType::Trajectory);
     if uris.is_empty() {
-        return Err(now.has_no(ArtifactType::Trajectory));
+        return Err(trial.has_no(ArtifactType::Trajectory));
     }
-    reading.page();
+    reader.page();
     let mut found = 0;
     for uri in &uris {
         if uris.len() > 1 && context.global.format == Format::Table {
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: &RunsTrajectory) -> Result<(), 
                 .output
                 .line(format!("==> {} <==", clean::line(&name)));
         }
-        let file = reading.open(uri).await?;
+        let file = reader.open(uri).await?;
         if context.global.format == Format::Json {
             copy(context, file)?;
             found += 1;
@@ -110,7 +110,7 @@ fn clean_json(text: &str) -> String {
 /// Prints a file as it is.
 fn copy(context: &Context, file: std::fs::File) -> Result<(), Failure> {
     let failed = |error| Failure::chain(Kind::Failed, "could not read the trajectory", &error);
-    let mut lines = Lines::from(file, 0).map_err(failed)?;
+    let mut lines = LineReader::new(file, 0).map_err(failed)?;
     let mut piece = Vec::new();
     while lines.next(&mut piece).map_err(failed)? {
         context.output.data(&piece);

@@ -1,97 +1,98 @@
-//! A watch at a terminal: a view that is kept current.
+//! A watch at a terminal: a view that is updated in place.
 
 use std::io;
 use std::time::Duration;
 
+use docks_proto::time::UnixMs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{End, Limits, interrupted, listen, now};
+use super::{Limits, StopReason, interrupted};
 use crate::args::RunsWatch;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::screen::{Screen, suspended};
-use crate::watch::end_hook::Hook;
-use crate::watch::event_subscriber::Heard;
+use crate::watch::end_hook::EndHook;
+use crate::watch::event_subscriber::{EventSubscriber, ReceivedEvent};
 use crate::watch::model::{Model, RunKey};
-use crate::watch::view::{Scene, frame};
+use crate::watch::view::{ViewOptions, frame};
 
-/// Ages move on by the second; changes are shown with the next frame after them.
-const FRAME: Duration = Duration::from_millis(200);
+/// Time between two frames; a change is shown with the next frame.
+const FRAME_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a frame waited for.
-enum Happened {
-    Heard(Result<Box<Heard>, Failure>),
+/// What the view reacts to.
+enum Input {
+    Event(Result<Box<ReceivedEvent>, Failure>),
     Key(Option<u8>),
     Resized,
-    Stopped,
+    Suspended,
     Frame,
-    End(End),
+    Stop(StopReason),
 }
 
-/// Watches until an end comes.
+/// Watches until there is a reason to stop.
 pub(super) async fn watch(
     context: &Context,
     args: &RunsWatch,
     keys: Vec<RunKey>,
     model: &mut Model,
     limits: &mut Limits,
-    hook: &mut Hook,
-) -> Result<End, Failure> {
-    let gone =
+    hook: &mut EndHook,
+) -> Result<StopReason, Failure> {
+    let failed =
         |error: io::Error| Failure::chain(Kind::Failed, "could not use the terminal", &error);
-    let mut resized = signal(SignalKind::window_change()).map_err(gone)?;
-    let mut stopped = signal(suspended()).map_err(gone)?;
-    let mut screen = Screen::open().map_err(gone)?;
-    let mut ear = listen(context, keys);
-    let mut ending = std::pin::pin!(interrupted());
-    let mut frames = interval(FRAME);
+    let mut resized = signal(SignalKind::window_change()).map_err(failed)?;
+    let mut suspend = signal(suspended()).map_err(failed)?;
+    let mut screen = Screen::open().map_err(failed)?;
+    let mut subscriber = EventSubscriber::new(context, keys, true);
+    let mut interrupt = std::pin::pin!(interrupted());
+    let mut frames = interval(FRAME_INTERVAL);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut compact, mut help) = (args.compact, false);
     loop {
-        // Listening goes on from frame to frame; begun anew each time it would never connect.
-        let heard = {
-            let mut hearing = std::pin::pin!(ear.next(model));
+        // One future for many frames: started anew with each frame, it would never connect.
+        let received = {
+            let mut next_event = std::pin::pin!(subscriber.next(model));
             loop {
-                let happened = tokio::select! {
+                let input = tokio::select! {
                     biased;
-                    end = &mut ending => Happened::End(end),
-                    end = limits.over() => Happened::End(end),
-                    _ = resized.recv() => Happened::Resized,
-                    _ = stopped.recv() => Happened::Stopped,
-                    key = screen.key() => Happened::Key(key),
-                    _ = frames.tick() => Happened::Frame,
-                    heard = &mut hearing => Happened::Heard(heard.map(Box::new)),
+                    reason = &mut interrupt => Input::Stop(reason),
+                    reason = limits.expired() => Input::Stop(reason),
+                    _ = resized.recv() => Input::Resized,
+                    _ = suspend.recv() => Input::Suspended,
+                    key = screen.key() => Input::Key(key),
+                    _ = frames.tick() => Input::Frame,
+                    event = &mut next_event => Input::Event(event.map(Box::new)),
                 };
-                match happened {
-                    Happened::End(end) => return Ok(end),
-                    Happened::Heard(heard) => break heard?,
-                    Happened::Key(Some(b'q' | b'Q')) => return Ok(End::Quit),
-                    Happened::Key(Some(b'?' | b'h')) => help = !help,
-                    Happened::Key(Some(b'c')) => compact = !compact,
-                    Happened::Key(Some(_)) => {}
-                    Happened::Key(None) => return Ok(End::Interrupted),
-                    Happened::Resized => screen.resized().map_err(gone)?,
-                    Happened::Stopped => screen.stop().map_err(gone)?,
-                    Happened::Frame => {
+                match input {
+                    Input::Stop(reason) => return Ok(reason),
+                    Input::Event(event) => break event?,
+                    Input::Key(Some(b'q' | b'Q')) => return Ok(StopReason::Quit),
+                    Input::Key(Some(b'?' | b'h')) => help = !help,
+                    Input::Key(Some(b'c')) => compact = !compact,
+                    Input::Key(Some(_)) => {}
+                    Input::Key(None) => return Ok(StopReason::Interrupted),
+                    Input::Resized => screen.resized().map_err(failed)?,
+                    Input::Suspended => screen.stop().map_err(failed)?,
+                    Input::Frame => {
                         let (width, height) = screen.size();
-                        let scene = Scene {
-                            now: now(),
+                        let options = ViewOptions {
+                            now: UnixMs::now(),
                             width,
                             height,
                             compact,
                             help,
                             colour: context.output.look().colour,
                         };
-                        screen.draw(frame(model, scene)).map_err(gone)?;
+                        screen.draw(frame(model, options)).map_err(failed)?;
                     }
                 }
             }
         };
-        let note = model.take(&heard.event);
-        hook.after(context, model);
-        if let Some(end) = limits.reached(model, note.as_ref()) {
-            return Ok(end);
+        let change = model.apply(&received.event);
+        hook.run_for_settled(context, model);
+        if let Some(reason) = limits.check(model, change.as_ref()) {
+            return Ok(reason);
         }
     }
 }

@@ -1,167 +1,170 @@
 //! `docks runs watch`.
 
-mod choose;
 mod live;
 mod plain;
+mod select_runs;
 
 use std::time::Duration;
 
 use docks_proto::event::is_failure;
-use docks_proto::time::UnixMs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::args::{Format, RunsWatch};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::watch::end_hook::Hook;
-use crate::watch::event_subscriber::Ear;
-use crate::watch::model::{Model, Note, RunKey, Watched, waits};
+use crate::watch::end_hook::EndHook;
+use crate::watch::model::{Model, StatusChange, WatchedRun, is_waiting};
 
-/// How long a watch goes on after the end for the last word about trials.
-const LINGER: Duration = Duration::from_secs(20);
+/// How long a watch waits, after all runs have ended, for the final state of their trials.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a watch ends.
+/// Why a watch stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum StopReason {
     /// Every run has ended.
     Ended,
     /// A run or trial failed, and that was enough.
     Failed,
-    /// The time is over.
-    TimeOver,
-    /// None started in time.
+    /// `--timeout` is over.
+    TimedOut,
+    /// `--wait-for-start` is over, and a run has not started.
     NotStarted,
-    /// The user has seen enough.
+    /// The user quit.
     Quit,
-    /// Ctrl-C, or the terminal went.
+    /// Ctrl-C, or the terminal was closed.
     Interrupted,
 }
 
-/// What ends a watch besides the runs themselves.
+/// What stops a watch besides the end of its runs.
 #[derive(Debug)]
 struct Limits {
     timeout: Option<Instant>,
-    start: Option<Instant>,
+    start_timeout: Option<Instant>,
     fail_fast: bool,
-    linger: Option<Instant>,
+    settle_timeout: Option<Instant>,
 }
 
 /// Watches runs until they have ended.
 pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failure> {
     if context.global.format == Format::Json {
-        return Err(Failure::usage("a watch is no single answer")
+        return Err(Failure::usage("a watch does not print a single JSON value")
             .hint("--format jsonl prints each event on a line of its own"));
     }
-    let began = Instant::now();
+    let start = Instant::now();
     let live = context.output.look().live && context.global.format == Format::Table;
-    let mut hook = Hook::new(args, live);
-    let keys = choose::runs(context, args).await?;
+    let mut hook = EndHook::new(args, live);
+    let keys = select_runs::select_runs(context, args).await?;
     let mut limits = Limits {
-        timeout: args.timeout.map(|time| began + time),
-        start: args.wait_for_start.map(|time| began + time),
+        timeout: args.timeout.map(|time| start + time),
+        start_timeout: args.wait_for_start.map(|time| start + time),
         fail_fast: args.fail_fast,
-        linger: None,
+        settle_timeout: None,
     };
     let mut model = Model::new(keys.clone());
-    hook.ready(context).await;
-    let end = if live {
+    hook.check(context).await;
+    let reason = if live {
         live::watch(context, args, keys, &mut model, &mut limits, &mut hook).await?
     } else {
         plain::watch(context, keys, &mut model, &mut limits, &mut hook).await?
     };
     hook.finish(context, &model).await;
     if live {
-        plain::sum_up(context, &model);
+        plain::print_summary(context, &model);
     }
     context.output.flush()?;
-    verdict(context, args, &model, end)
+    exit_result(context, args, &model, reason)
 }
 
 impl Limits {
-    /// Tells whether the watch ends with what has just become known.
-    fn reached(&mut self, model: &Model, note: Option<&Note>) -> Option<End> {
-        if self.fail_fast && note.is_some_and(|note| fails(&note.object.status)) {
-            return Some(End::Failed);
+    /// Returns whether the watch stops with this change.
+    fn check(&mut self, model: &Model, change: Option<&StatusChange>) -> Option<StopReason> {
+        if self.fail_fast && change.is_some_and(|change| is_failed(&change.object.status)) {
+            return Some(StopReason::Failed);
         }
         if model.settled() {
-            return Some(End::Ended);
+            return Some(StopReason::Ended);
         }
-        if model.ended() && self.linger.is_none() {
-            self.linger = Some(Instant::now() + LINGER);
+        if model.ended() && self.settle_timeout.is_none() {
+            self.settle_timeout = Some(Instant::now() + SETTLE_TIMEOUT);
         }
-        if self.start.is_some() && model.ready && model.runs.iter().all(has_started) {
-            self.start = None;
+        if self.start_timeout.is_some() && model.ready && model.runs.iter().all(has_started) {
+            self.start_timeout = None;
         }
         None
     }
 
-    /// Waits until a time is over.
-    async fn over(&self) -> End {
+    /// Waits until one of the timeouts is over.
+    async fn expired(&self) -> StopReason {
         let never = Instant::now() + Duration::from_secs(86_400 * 365);
         tokio::select! {
-            () = sleep_until(self.timeout.unwrap_or(never)) => End::TimeOver,
-            () = sleep_until(self.start.unwrap_or(never)) => End::NotStarted,
-            () = sleep_until(self.linger.unwrap_or(never)) => End::Ended,
+            () = sleep_until(self.timeout.unwrap_or(never)) => StopReason::TimedOut,
+            () = sleep_until(self.start_timeout.unwrap_or(never)) => StopReason::NotStarted,
+            () = sleep_until(self.settle_timeout.unwrap_or(never)) => StopReason::Ended,
         }
     }
 }
 
-fn has_started(run: &Watched) -> bool {
-    run.run.is_some() && !waits(run.status())
+fn has_started(run: &WatchedRun) -> bool {
+    run.run.is_some() && !is_waiting(run.status())
 }
 
-/// Tells whether a run of this status failed; one that ended in part has failed in part.
-fn fails(status: &str) -> bool {
+/// Returns whether a run of this status failed; a partial run counts as failed.
+fn is_failed(status: &str) -> bool {
     is_failure(status) || status.eq_ignore_ascii_case("partial")
 }
 
-/// Waits for a signal that ends us.
-async fn interrupted() -> End {
-    let listen = |kind| signal(kind).ok();
-    let wait = async |mut heard: Option<tokio::signal::unix::Signal>| match &mut heard {
+/// Waits for a signal that stops this command.
+async fn interrupted() -> StopReason {
+    let register = |kind| signal(kind).ok();
+    let wait = async |mut registered: Option<tokio::signal::unix::Signal>| match &mut registered {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     };
     tokio::select! {
-        () = wait(listen(SignalKind::interrupt())) => {}
-        () = wait(listen(SignalKind::terminate())) => {}
-        () = wait(listen(SignalKind::hangup())) => {}
+        () = wait(register(SignalKind::interrupt())) => {}
+        () = wait(register(SignalKind::terminate())) => {}
+        () = wait(register(SignalKind::hangup())) => {}
     }
-    End::Interrupted
+    StopReason::Interrupted
 }
 
-/// Turns how it ended into the exit code.
-fn verdict(context: &Context, args: &RunsWatch, model: &Model, end: End) -> Result<(), Failure> {
-    let going_on = || match &model.going_on()[..] {
-        [] => "nothing goes on".to_owned(),
-        [one] => format!("{one} goes on"),
-        [one, rest @ ..] => format!("{one} and {} more go on", rest.len()),
+/// Decides the exit code and message.
+fn exit_result(
+    context: &Context,
+    args: &RunsWatch,
+    model: &Model,
+    reason: StopReason,
+) -> Result<(), Failure> {
+    let still_active = || match &model.active_labels()[..] {
+        [] => "no run is active".to_owned(),
+        [one] => format!("{one} is still active"),
+        [one, rest @ ..] => format!("{one} and {} more are still active", rest.len()),
     };
-    match end {
-        End::Interrupted => Err(Failure::new(
+    match reason {
+        StopReason::Interrupted => Err(Failure::new(
             Kind::Interrupted,
-            format!("stopped watching; {}", going_on()),
+            format!("stopped watching; {}", still_active()),
         )),
-        End::TimeOver => Err(Failure::new(
+        StopReason::TimedOut => Err(Failure::new(
             Kind::StillRunning,
-            format!("not ended in time; {}", going_on()),
+            format!("timed out; {}", still_active()),
         )),
-        End::NotStarted => Err(Failure::new(
+        StopReason::NotStarted => Err(Failure::new(
             Kind::StillRunning,
-            "not started in time".to_owned(),
+            "timed out before a run started".to_owned(),
         )),
-        End::Quit if !model.ended() => {
+        StopReason::Quit if !model.ended() => {
             context
                 .output
-                .note(format!("stopped watching; {}", going_on()));
+                .note(format!("stopped watching; {}", still_active()));
             match args.exit_status {
                 true => Err(Failure::new(Kind::StillRunning, "not ended yet")),
                 false => Ok(()),
             }
         }
-        End::Failed => Err(Failure::new(Kind::RunFailed, first_failure(model))),
-        End::Ended | End::Quit => outcome(args, model),
+        StopReason::Failed => Err(Failure::new(Kind::RunFailed, first_failure(model))),
+        StopReason::Ended | StopReason::Quit => runs_result(args, model),
     }
 }
 
@@ -169,7 +172,7 @@ fn first_failure(model: &Model) -> String {
     for run in &model.runs {
         let failed = run.failures.front().and_then(|id| run.trials.get(id));
         match failed {
-            _ if fails(run.status()) => return format!("{} {}", run.label(), run.status()),
+            _ if is_failed(run.status()) => return format!("{} {}", run.label(), run.status()),
             Some(trial) => {
                 let id = trial.trial_id.as_deref().unwrap_or_default();
                 return format!("trial {id} of {}: {}", run.label(), trial.status);
@@ -180,16 +183,16 @@ fn first_failure(model: &Model) -> String {
     "a run or trial failed".to_owned()
 }
 
-fn outcome(args: &RunsWatch, model: &Model) -> Result<(), Failure> {
+fn runs_result(args: &RunsWatch, model: &Model) -> Result<(), Failure> {
     if let Some(run) = model.runs.iter().find(|run| run.gone()) {
-        let text = format!("{} is gone from the remote", run.label());
+        let text = format!("{} no longer exists on the remote", run.label());
         return Err(Failure::new(Kind::NotFound, text));
     }
     if !args.exit_status {
         return Ok(());
     }
     let find = |wanted: fn(&str) -> bool| model.runs.iter().find(|run| wanted(run.status()));
-    if let Some(run) = find(fails) {
+    if let Some(run) = find(is_failed) {
         let text = format!("{}: {}", run.label(), run.status());
         return Err(Failure::new(Kind::RunFailed, text));
     }
@@ -201,14 +204,4 @@ fn outcome(args: &RunsWatch, model: &Model) -> Result<(), Failure> {
         )),
         None => Ok(()),
     }
-}
-
-/// Starts to listen.
-fn listen(context: &Context, keys: Vec<RunKey>) -> Ear<'_> {
-    Ear::new(context, keys)
-}
-
-/// Returns the present, for ages.
-fn now() -> UnixMs {
-    UnixMs::now()
 }

@@ -1,70 +1,71 @@
 //! A watch in a pipe: one line per change.
 
-use super::{End, Limits, interrupted, listen};
+use super::{Limits, StopReason, interrupted};
 use crate::args::Format;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::lists::status_ink;
-use crate::watch::change_line;
-use crate::watch::end_hook::Hook;
+use crate::watch::change_line::{COLUMNS, change_line};
+use crate::watch::end_hook::EndHook;
+use crate::watch::event_subscriber::EventSubscriber;
 use crate::watch::model::{Model, RunKey};
 use docks_proto::event::Event;
 
-/// Watches until an end comes.
+/// Watches until there is a reason to stop.
 pub(super) async fn watch(
     context: &Context,
     keys: Vec<RunKey>,
     model: &mut Model,
     limits: &mut Limits,
-    hook: &mut Hook,
-) -> Result<End, Failure> {
+    hook: &mut EndHook,
+) -> Result<StopReason, Failure> {
     let output = &context.output;
     if context.global.format == Format::Tsv {
-        output.line(change_line::COLUMNS.join("\t"));
+        output.line(COLUMNS.join("\t"));
         output.flush()?;
     }
-    let mut ear = listen(context, keys);
-    let mut stopped = std::pin::pin!(interrupted());
+    let mut subscriber = EventSubscriber::new(context, keys, false);
+    let mut interrupt = std::pin::pin!(interrupted());
     loop {
-        let heard = tokio::select! {
+        let received = tokio::select! {
             biased;
-            end = &mut stopped => return Ok(end),
-            end = limits.over() => return Ok(end),
-            heard = ear.next(model) => heard?,
+            reason = &mut interrupt => return Ok(reason),
+            reason = limits.expired() => return Ok(reason),
+            event = subscriber.next(model) => event?,
         };
-        let was_blind = model.source.unreachable_since.is_some();
-        let note = model.take(&heard.event);
+        let had_outage = model.source.unreachable_since.is_some();
+        let change = model.apply(&received.event);
         if context.global.format == Format::Jsonl {
-            output.line(&heard.text);
-        } else if let Some(note) = &note
-            && let Some(line) = change_line::line(model, note)
+            output.line(&received.text);
+        } else if let Some(change) = &change
+            && let Some(line) = change_line(model, change)
         {
             output.line(line);
         }
-        if let Event::Connection(source) = &heard.event {
+        if let Event::Connection(source) = &received.event {
             match (&source.unreachable_since, &source.reason) {
                 (Some(since), why) => {
                     let why = why.as_deref().unwrap_or("unknown reason");
-                    output.warn(format!("nothing is heard since {since}: {why}"));
+                    output.warn(format!("no updates since {since}: {why}"));
                 }
-                (None, _) if was_blind => output.note("the remote can be seen"),
+                (None, _) if had_outage => output.note("updates are coming in again"),
                 (None, _) => {}
             }
         }
         output.flush()?;
         if output.reader_is_gone() {
-            return Ok(End::Quit);
+            return Ok(StopReason::Quit);
         }
-        hook.after(context, model);
-        if let Some(end) = limits.reached(model, note.as_ref()) {
-            return Ok(end);
+        hook.run_for_settled(context, model);
+        if let Some(reason) = limits.check(model, change.as_ref()) {
+            return Ok(reason);
         }
     }
 }
 
-/// Says how the runs are, when the screen that showed it has gone.
-pub(super) fn sum_up(context: &Context, model: &Model) {
+/// Prints the state of every run, after the view has been closed.
+pub(super) fn print_summary(context: &Context, model: &Model) {
     let colour = context.output.look().colour;
     for run in &model.runs {
         let name = Cell::new(run.label()).painted(colour);

@@ -72,6 +72,13 @@ impl UnixTransport {
         &self.socket
     }
 
+    /// Returns the same transport, which waits at least this long for an answer.
+    #[must_use]
+    pub fn at_least(mut self, answer: Duration) -> Self {
+        self.deadlines.answer = self.deadlines.answer.map(|own| own.max(answer));
+        self
+    }
+
     /// Returns the same transport with another patience for answers.
     #[must_use]
     pub fn patience(mut self, answer: Option<Duration>) -> Self {

@@ -1,4 +1,4 @@
-//! From what was typed to the runs that are meant.
+//! Selects the runs to watch from the arguments.
 
 use std::time::Duration;
 
@@ -9,35 +9,37 @@ use docks_proto::routes::RunKind;
 use tokio::time::{Instant, sleep};
 
 use super::super::print_object;
-use super::super::requester::Asking;
 use crate::args::RunsWatch;
-use crate::ask::request::Question;
+use crate::ask::{Request, Requester};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::watch::event_subscriber::MOST_RUNS;
 use crate::watch::model::RunKey;
 
-/// Between two looks for a run that is not there yet.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// The same for a job, which may have ended after five seconds.
-const LOOK_EVERY_LOCAL: Duration = Duration::from_millis(500);
+/// Pause between two requests for a run that does not exist yet.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+/// The same for local files: a job may have ended after five seconds.
+const LOCAL_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Statuses that a run has before its end.
-const ACTIVE: [&str; 4] = ["queued", "pending", "provisioning", "running"];
+/// Statuses of a run that has not ended.
+const ACTIVE_STATUSES: [&str; 4] = ["queued", "pending", "provisioning", "running"];
 
-/// Finds the runs; waits for them to exist when that was asked for.
-pub(super) async fn runs(context: &Context, args: &RunsWatch) -> Result<Vec<RunKey>, Failure> {
+/// Finds the runs; with `--wait-for-start`, waits until they exist.
+pub(super) async fn select_runs(
+    context: &Context,
+    args: &RunsWatch,
+) -> Result<Vec<RunKey>, Failure> {
     let deadline = args.wait_for_start.map(|time| Instant::now() + time);
     loop {
-        let asking = Asking::new(context)?;
-        let found = once(&asking, args).await;
+        let requester = Requester::new(context)?;
+        let found = find_runs(&requester, args).await;
         let retry = match &found {
             Err(failure) => failure.kind == Kind::NotFound,
             Ok(_) => false,
         };
-        let pause = match asking.is_free() {
-            true => LOOK_EVERY_LOCAL,
-            false => LOOK_EVERY,
+        let pause = match requester.remote.reads_local_files() {
+            true => LOCAL_RETRY_INTERVAL,
+            false => RETRY_INTERVAL,
         };
         match deadline {
             Some(deadline) if retry && Instant::now() + pause < deadline => sleep(pause).await,
@@ -46,19 +48,19 @@ pub(super) async fn runs(context: &Context, args: &RunsWatch) -> Result<Vec<RunK
     }
 }
 
-async fn once(asking: &Asking<'_>, args: &RunsWatch) -> Result<Vec<RunKey>, Failure> {
+async fn find_runs(requester: &Requester<'_>, args: &RunsWatch) -> Result<Vec<RunKey>, Failure> {
     let mut keys = Vec::new();
     if args.latest {
         let latest = ListQuery {
             limit: 1,
             ..ListQuery::default()
         };
-        let mut rows = rows(asking, &latest).await?;
+        let mut rows = list_rows(requester, &latest).await?;
         rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.created));
         keys.extend(rows.into_iter().next().map(|(kind, row)| (kind, row.id)));
     } else if args.run_ids.is_empty() {
         let all_active = args.status.is_empty();
-        let active = || ACTIVE.map(str::to_owned).to_vec();
+        let active = || ACTIVE_STATUSES.map(str::to_owned).to_vec();
         let query = ListQuery {
             limit: 0,
             status: if all_active {
@@ -68,32 +70,35 @@ async fn once(asking: &Asking<'_>, args: &RunsWatch) -> Result<Vec<RunKey>, Fail
             },
             ..ListQuery::default()
         };
-        let rows = rows(asking, &query).await?;
+        let rows = list_rows(requester, &query).await?;
         let wanted = |row: &Row| !all_active || lifecycle(&row.status) == Lifecycle::Active;
         let wanted = rows.into_iter().filter(|(_, row)| wanted(row));
         keys.extend(wanted.map(|(kind, row)| (kind, row.id)));
     } else {
         for given in &args.run_ids {
-            keys.push(named(asking, given).await?);
+            keys.push(find_by_name(requester, given).await?);
         }
     }
     if keys.is_empty() {
         return Err(Failure::new(Kind::NotFound, "there is no run to watch")
-            .hint("`docks runs list` and `docks runs eval-list` show what there is"));
+            .hint("`docks runs list` and `docks runs eval-list` list what exists"));
     }
     if keys.len() > MOST_RUNS {
-        let text = format!("{} runs are more than can be watched at once", keys.len());
-        return Err(Failure::usage(text).hint(format!("{MOST_RUNS} can")));
+        let text = format!("can't watch {} runs at once", keys.len());
+        return Err(Failure::usage(text).hint(format!("at most {MOST_RUNS} can be watched")));
     }
     Ok(keys)
 }
 
-/// Lists both kinds; a job that is known under both is watched as an evaluation run, with its trials.
-async fn rows(asking: &Asking<'_>, query: &ListQuery) -> Result<Vec<(ObjectKind, Row)>, Failure> {
+/// Lists both kinds of runs; a job listed as both is watched as an evaluation run, with its trials.
+async fn list_rows(
+    requester: &Requester<'_>,
+    query: &ListQuery,
+) -> Result<Vec<(ObjectKind, Row)>, Failure> {
     let mut found: Vec<(ObjectKind, Row)> = Vec::new();
     for kind in [RunKind::Evaluation, RunKind::Run] {
-        let answered = asking.ask(Question::Runs(kind, query)).await?;
-        let list = parse_list(&answered.body)
+        let response = requester.request(Request::Runs(kind, query)).await?;
+        let list = parse_list(&response.body)
             .map_err(|error| Failure::chain(Kind::Failed, "could not read the answer", &error))?;
         for object in &list.objects {
             let row = Row::from_run(object);
@@ -105,16 +110,16 @@ async fn rows(asking: &Asking<'_>, query: &ListQuery) -> Result<Vec<(ObjectKind,
     Ok(found)
 }
 
-async fn named(asking: &Asking<'_>, given: &str) -> Result<RunKey, Failure> {
-    let evaluation = one(asking, RunKind::Evaluation, given).await;
+async fn find_by_name(requester: &Requester<'_>, given: &str) -> Result<RunKey, Failure> {
+    let evaluation = find_of_kind(requester, RunKind::Evaluation, given).await;
     match evaluation {
         Err(failure) if failure.kind == Kind::NotFound => {
-            match one(asking, RunKind::Run, given).await {
+            match find_of_kind(requester, RunKind::Run, given).await {
                 Err(other) if other.kind == Kind::NotFound => Err(Failure::new(
                     Kind::NotFound,
                     format!("no run or evaluation run `{given}`"),
                 )
-                .hint("`docks runs list` and `docks runs eval-list` show what there is")),
+                .hint("`docks runs list` and `docks runs eval-list` list what exists")),
                 found => found,
             }
         }
@@ -122,8 +127,12 @@ async fn named(asking: &Asking<'_>, given: &str) -> Result<RunKey, Failure> {
     }
 }
 
-async fn one(asking: &Asking<'_>, kind: RunKind, given: &str) -> Result<RunKey, Failure> {
-    let answered = asking.ask(Question::Run(kind, given)).await?;
-    let object: RawObject = print_object::object(&print_object::text_of(&answered.body))?;
+async fn find_of_kind(
+    requester: &Requester<'_>,
+    kind: RunKind,
+    given: &str,
+) -> Result<RunKey, Failure> {
+    let response = requester.request(Request::Run(kind, given)).await?;
+    let object: RawObject = print_object::parse_object(&print_object::body_text(&response.body))?;
     Ok((kind.into(), Row::from_run(&object).id))
 }

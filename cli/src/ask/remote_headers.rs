@@ -1,0 +1,38 @@
+//! The headers that tell the daemon which remote a request is about.
+
+use docks_proto::path_encoding::encode_paths;
+use docks_proto::routes;
+use docks_proto::secret::Token;
+use docks_proto::settings::{Profile, Target};
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::failure::Failure;
+
+/// Builds the headers for a profile; `token` is only called for a remote without a profile.
+///
+/// # Errors
+///
+/// When a name, path or address cannot be sent in a header, or the token cannot be found.
+pub(super) fn remote_headers(
+    profile: &Profile,
+    token: impl FnOnce() -> Result<Token, Failure>,
+) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    let value = |text: &str| {
+        HeaderValue::from_str(text)
+            .map_err(|_| Failure::usage(format!("`{text}` cannot be sent in a header")))
+    };
+    match &profile.target {
+        _ if !profile.adhoc => {
+            headers.insert(routes::PROFILE, value(&profile.name)?);
+        }
+        Target::HarborJobs { dirs } => {
+            headers.insert(routes::HARBOR_JOBS, value(&encode_paths(dirs))?);
+        }
+        Target::DocksApi { api_url, .. } => {
+            headers.insert(routes::API_URL, value(api_url)?);
+            headers.insert(header::AUTHORIZATION, token()?.authorization());
+        }
+    }
+    Ok(headers)
+}
