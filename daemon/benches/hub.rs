@@ -165,7 +165,7 @@ fn main() {
         let home = tempfile::tempdir().unwrap();
         let jobs = home.path().join("jobs");
         harbor_jobs::copy_tree(&harbor_jobs::samples(), &jobs);
-        let mut config = Config::of(Paths {
+        let mut config = Config::new(Paths {
             home: home.path().to_owned(),
             socket: home.path().join("run/docksd.sock"),
         });
@@ -174,14 +174,14 @@ fn main() {
             jobs: Some(jobs),
             ..HubOptions::default()
         };
-        let token_file = config.places.hub_token_file();
+        let token_file = config.paths.hub_token_file();
         let settings = options.check(token_file.clone()).unwrap().unwrap();
         config.hub = Some(settings.clone());
         let hub = Hub::open(settings).await.unwrap();
         let address = hub.address();
         let token = hub_token::read(&token_file).unwrap().unwrap();
         let token: Arc<str> = token.expose().into();
-        let claimed = Instance::claim(&config.places).await.unwrap();
+        let claimed = Instance::claim(&config.paths).await.unwrap();
         let dependencies = Dependencies {
             connector: Box::new(NetworkConnector),
             clock: Arc::new(SystemClock),

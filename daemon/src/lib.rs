@@ -70,7 +70,7 @@ pub async fn run(
         hub,
     } = dependencies;
     let registry = Arc::new(Registry::new(&config, connector, Arc::clone(&clock)));
-    let schedule = Schedule::start(&registry, &config.calendar, config.retention)
+    let schedule = Schedule::start(&registry, &config.schedules, config.retention)
         .await
         .map_err(RunError::Schedule)?;
     let shutdown_signal = ShutdownSignal::default();
@@ -125,13 +125,17 @@ fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
     });
     tasks.spawn(hooks::artifact_prefetch::run(
         Arc::clone(registry),
-        service.config.pull.clone(),
+        service.config.prefetch.clone(),
     ));
     tasks.spawn(hooks::run(
         Arc::clone(registry),
         service.config.on_end.clone(),
         service.config.keyring.clone(),
     ));
+    tasks.spawn({
+        let service = Arc::clone(service);
+        async move { service.schedule.follow_utc_offset().await }
+    });
     if let Some(limit) = service.config.idle_exit.after() {
         tasks.spawn(shut_down_when_idle(Arc::clone(service), limit));
     }

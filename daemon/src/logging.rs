@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 
-use tracing::level_filters::LevelFilter;
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
@@ -31,21 +30,6 @@ pub enum LogError {
     /// The file could not be opened.
     #[error("could not open the log")]
     Open(#[source] InitError),
-}
-
-/// Tells whether a text can filter the log.
-#[must_use]
-pub fn is_filter(text: &str) -> bool {
-    // A bare word is a level; `EnvFilter` would take any as the name of a module.
-    // An empty text would be a level, too.
-    let level = |part: &str| !part.trim().is_empty() && part.trim().parse::<LevelFilter>().is_ok();
-    let of_module = |part: &str| {
-        part.split_once('=').is_some_and(|(module, wanted)| {
-            let named = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-            !module.trim().is_empty() && module.trim().chars().all(named) && level(wanted)
-        })
-    };
-    text.split(',').all(|part| level(part) || of_module(part))
 }
 
 /// Libraries log only warnings and errors, since their lines may contain addresses.
@@ -128,16 +112,6 @@ fn log_panics() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn levels_and_filters_are_recognised() {
-        for fine in ["info", "WARN", "off", "info,docksd::sync=debug"] {
-            assert!(is_filter(fine), "{fine}");
-        }
-        for bad in ["", "loud", "info,", "=", "docksd::sync=loud"] {
-            assert!(!is_filter(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn filters_of_earlier_releases_keep_working() {

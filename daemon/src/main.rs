@@ -49,8 +49,8 @@ async fn serve(
     config: Config,
     reporter: &mut StartupReporter,
 ) -> anyhow::Result<()> {
-    let claimed = Instance::claim(&config.places).await?;
-    let log_dir = config.places.log_dir();
+    let claimed = Instance::claim(&config.paths).await?;
+    let log_dir = config.paths.log_dir();
     let destination = if flags.report {
         Destination::Directory(&log_dir)
     } else {
@@ -64,7 +64,7 @@ async fn serve(
         hub = Some(Hub::open(settings).await?);
     }
     reporter.ready(logged.err())?;
-    tracing::info!(socket = %config.places.socket.display(), version = docks_proto::VERSION, "docksd is ready");
+    tracing::info!(socket = %config.paths.socket.display(), version = docks_proto::VERSION, "docksd is ready");
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

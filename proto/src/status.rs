@@ -60,6 +60,9 @@ pub struct HubStatus {
 pub struct ScheduleStatus {
     /// `sweep` or `upkeep`.
     pub name: String,
+    /// The cron line, in local time: second, minute, hour, day of month, month, day of week.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
     /// Last time its work ended well, RFC 3339.
     pub last_success: Option<String>,
     /// Next time it fires, RFC 3339.

@@ -1,6 +1,6 @@
 //! `docks daemon status`: health, remotes, last and next sync.
 
-use docks_proto::status::{DaemonStatus, HubStatus, RemoteStatus};
+use docks_proto::status::{DaemonStatus, HubStatus, RemoteStatus, ScheduleStatus};
 
 use super::columns;
 use crate::args::Format;
@@ -66,14 +66,23 @@ fn of_daemon(status: &DaemonStatus) -> Vec<Vec<String>> {
     for schedule in &status.schedules {
         rows.push(row(
             &format!("schedule {}", schedule.name),
-            format!(
-                "last {}, next {}",
-                or_never(schedule.last_success.as_ref()),
-                or_never(schedule.next_due.as_ref())
-            ),
+            due_times(schedule),
         ));
     }
     rows
+}
+
+/// Describes a job: its cron line, if the daemon sends it, and its last and next time.
+fn due_times(schedule: &ScheduleStatus) -> String {
+    let times = format!(
+        "last {}, next {}",
+        or_never(schedule.last_success.as_ref()),
+        or_never(schedule.next_due.as_ref())
+    );
+    match &schedule.cron {
+        Some(cron) => format!("{cron} (local time), {times}"),
+        None => times,
+    }
 }
 
 fn of_hub(hub: &HubStatus) -> Vec<Vec<String>> {

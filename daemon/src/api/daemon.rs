@@ -29,7 +29,7 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
     for remote in &open_remotes {
         remotes.push(remote_status(&service, remote).await);
     }
-    let places = &service.config.places;
+    let places = &service.config.paths;
     Json(DaemonStatus {
         schema_version: 1,
         pid: std::process::id(),

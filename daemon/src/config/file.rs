@@ -4,30 +4,28 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
-use docks_proto::time::parse_duration;
-use toml_edit::{DocumentMut, Item};
+use serde::Deserialize;
+use serde_path_to_error::{Segment, Track};
 
-use super::HubOptions;
-use super::hub_flags::HubFile;
-use super::on_end;
-use super::{Config, IdleExit, parse_idle_exit};
-use crate::hooks::Rule;
+use super::hub::HubOptions;
+use super::idle_exit::IdleExit;
+use super::job_schedule::JobSchedule;
+use super::on_end::{self, OnEndRule};
+use super::settings::Config;
+use super::value;
 
-/// Most days that history is kept; more would overflow nothing, but is a slip of the finger.
-const MOST_DAYS: u64 = 36_500;
-
-/// Says what is wrong with `daemon.toml`.
+/// What is wrong with `daemon.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadDaemonFile {
-    /// It is no TOML.
+pub enum DaemonFileError {
+    /// It is not valid TOML.
     #[error("{} is not valid TOML: {problem}", path.display())]
-    Broken {
+    Syntax {
         /// The file.
         path: PathBuf,
-        /// The parser's words.
+        /// The parser's message.
         problem: String,
     },
-    /// A key that we know holds something that cannot be.
+    /// The value of a known key is invalid.
     #[error("`{key}` in {}: {problem}", path.display())]
     Value {
         /// The file.
@@ -39,84 +37,101 @@ pub enum BadDaemonFile {
     },
 }
 
-/// What `daemon.toml` says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The content of `daemon.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct DaemonFile {
+    #[serde(deserialize_with = "value::idle_exit")]
     idle_exit: Option<IdleExit>,
+    #[serde(deserialize_with = "value::optional_string")]
     log_level: Option<String>,
+    #[serde(deserialize_with = "value::budget")]
     budget_per_minute: Option<u32>,
+    #[serde(deserialize_with = "value::optional_boolean")]
     backfill: Option<bool>,
+    #[serde(deserialize_with = "value::interval")]
     active_interval: Option<Duration>,
+    #[serde(deserialize_with = "value::interval")]
     idle_interval: Option<Duration>,
+    #[serde(deserialize_with = "value::interval")]
     watched_interval: Option<Duration>,
+    #[serde(deserialize_with = "value::interval")]
     sweep_interval: Option<Duration>,
+    #[serde(deserialize_with = "value::interval")]
     remote_timeout: Option<Duration>,
-    history: Option<Duration>,
+    #[serde(deserialize_with = "value::job_schedule")]
+    sweep: Option<JobSchedule>,
+    #[serde(deserialize_with = "value::job_schedule")]
+    upkeep: Option<JobSchedule>,
+    #[serde(deserialize_with = "value::retention", rename = "retention_days")]
+    retention: Option<Duration>,
+    #[serde(deserialize_with = "value::artifact_types")]
     pull: Option<Vec<ArtifactType>>,
-    on_end: Option<Vec<Rule>>,
-    hub: HubFile,
-    unknown: Vec<String>,
+    #[serde(deserialize_with = "on_end::rules")]
+    on_end: Option<Vec<OnEndRule>>,
+    #[serde(deserialize_with = "value::address")]
+    hub_listen: Option<String>,
+    #[serde(deserialize_with = "value::optional_string")]
+    hub_harbor: Option<String>,
+    #[serde(deserialize_with = "value::optional_string")]
+    hub_tls_cert: Option<String>,
+    #[serde(deserialize_with = "value::optional_string")]
+    hub_tls_key: Option<String>,
+    #[serde(deserialize_with = "value::optional_string")]
+    hub_url: Option<String>,
+    #[serde(deserialize_with = "value::optional_boolean")]
+    hub_no_token: Option<bool>,
+    #[serde(deserialize_with = "value::optional_boolean")]
+    hub_insecure: Option<bool>,
+    #[serde(deserialize_with = "value::optional_boolean")]
+    hub_read_only: Option<bool>,
+    /// Keys of a newer release, or misspelt ones.
+    #[serde(skip)]
+    unknown_keys: Vec<String>,
 }
 
 impl DaemonFile {
-    /// Reads the file's text. A key that it does not know is remembered, not refused, so that an
-    /// older daemon starts with a newer file.
+    /// Parses the text of the file. Unknown keys are collected, not refused, so that an older
+    /// daemon starts with a newer file.
     ///
     /// # Errors
     ///
-    /// [`BadDaemonFile`].
-    pub fn parse(path: &Path, text: &str) -> Result<Self, BadDaemonFile> {
-        let document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| {
-            let problem = e.to_string();
-            BadDaemonFile::Broken {
+    /// [`DaemonFileError`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, DaemonFileError> {
+        let document =
+            toml::Deserializer::parse(text).map_err(|error| DaemonFileError::Syntax {
                 path: path.to_owned(),
-                problem: problem.trim_end().replace('\n', " / "),
-            }
-        })?;
-        let mut file = Self::default();
-        for (key, item) in document.iter() {
-            let taken = file.take(key, item);
-            taken.map_err(|problem| BadDaemonFile::Value {
-                path: path.to_owned(),
-                key: key.to_owned(),
-                problem,
+                problem: error.to_string().trim_end().replace('\n', " / "),
             })?;
-        }
+        let mut track = Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(document, &mut track);
+        let mut unknown_keys = Vec::new();
+        let parsed = serde_ignored::deserialize(tracked, |key| unknown_keys.push(key.to_string()));
+        let mut file: Self = parsed
+            .map_err(|error: toml::de::Error| value_error(path, &track.path(), error.message()))?;
+        file.unknown_keys = unknown_keys;
         Ok(file)
     }
 
-    fn take(&mut self, key: &str, item: &Item) -> Result<(), String> {
-        match key {
-            "idle_exit" => self.idle_exit = Some(parse_idle_exit(text(item)?)?),
-            "log_level" => self.log_level = Some(text(item)?.to_owned()),
-            "budget_per_minute" => self.budget_per_minute = Some(number(item, 1, 60_000)?),
-            "backfill" => {
-                let truth = item.as_bool();
-                self.backfill = Some(truth.ok_or("it must be true or false")?);
-            }
-            "active_interval" => self.active_interval = Some(interval(item)?),
-            "idle_interval" => self.idle_interval = Some(interval(item)?),
-            "watched_interval" => self.watched_interval = Some(interval(item)?),
-            "sweep_interval" => self.sweep_interval = Some(interval(item)?),
-            "remote_timeout" => self.remote_timeout = Some(interval(item)?),
-            "retention_days" => {
-                let days = number(item, 1, MOST_DAYS)?;
-                self.history = Some(Duration::from_secs(u64::from(days) * 86_400));
-            }
-            "pull" => self.pull = Some(types(text(item)?)?),
-            "on_end" => self.on_end = Some(on_end::rules(item)?),
-            _ if self.hub.take(key, item)? => {}
-            _ => self.unknown.push(key.to_owned()),
+    /// Returns the options of the hub, which flags may still override. An empty string counts as
+    /// an absent one.
+    pub(super) fn hub_options(&self) -> HubOptions {
+        let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let path = |text| set(text).map(PathBuf::from);
+        HubOptions {
+            listen: set(&self.hub_listen).and_then(|address| address.parse().ok()),
+            jobs: path(&self.hub_harbor),
+            certificate: path(&self.hub_tls_cert),
+            key: path(&self.hub_tls_key),
+            token_file: None,
+            no_token: self.hub_no_token.unwrap_or_default(),
+            insecure: self.hub_insecure.unwrap_or_default(),
+            read_only: self.hub_read_only.unwrap_or_default(),
+            url: set(&self.hub_url),
         }
-        Ok(())
     }
 
-    /// Returns what it says of a hub, which flags may still change.
-    pub(super) fn hub(&self) -> HubOptions {
-        self.hub.options()
-    }
-
-    /// Writes what the file says into `config`; the hub is not among it.
+    /// Writes the file's settings into `config`, except for those of the hub.
     pub(super) fn apply(self, config: &mut Config) {
         fn set<T>(to: &mut T, from: Option<T>) {
             if let Some(from) = from {
@@ -133,72 +148,58 @@ impl DaemonFile {
         set(&mut config.sync.sweep_interval, self.sweep_interval);
         set(&mut config.limits.total, self.remote_timeout);
         config.limits.connect = config.limits.connect.min(config.limits.total);
-        set(&mut config.retention.history, self.history);
-        set(&mut config.pull.kinds, self.pull);
+        set(&mut config.schedules.sweep, self.sweep);
+        set(&mut config.schedules.upkeep, self.upkeep);
+        set(&mut config.retention.history, self.retention);
+        set(&mut config.prefetch.kinds, self.pull);
         set(&mut config.on_end, self.on_end);
-        let path = config.places.daemon_file();
+        let path = config.paths.daemon_file();
         config.warnings.extend(
-            self.unknown
+            self.unknown_keys
                 .iter()
-                .map(|key| format!("{} has a key nobody reads: `{key}`", path.display())),
+                .map(|key| format!("{} has an unknown key: `{key}`", path.display())),
         );
     }
 }
 
-pub(super) fn text(item: &Item) -> Result<&str, String> {
-    item.as_str()
-        .ok_or_else(|| "it must be a text in quotes".to_owned())
-}
-
-fn number(item: &Item, least: u64, most: u64) -> Result<u32, String> {
-    let number = item.as_integer().and_then(|n| u64::try_from(n).ok());
-    number
-        .filter(|n| (least..=most).contains(n))
-        .and_then(|n| u32::try_from(n).ok())
-        .ok_or_else(|| format!("it must be a whole number from {least} to {most}"))
-}
-
-/// Reads types of artifacts, comma-separated; an empty text is none.
-fn types(text: &str) -> Result<Vec<ArtifactType>, String> {
-    let names = text
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    names
-        .map(|name| {
-            let known = ArtifactType::ALL.map(ArtifactType::name).join(", ");
-            let problem = || format!("`{name}` is no type of artifact; there are {known}");
-            ArtifactType::named(name).ok_or_else(problem)
-        })
-        .collect()
-}
-
-/// Reads an interval; below a second the remote would be flooded and this machine kept awake.
-fn interval(item: &Item) -> Result<Duration, String> {
-    let time = parse_duration(text(item)?).map_err(|bad| bad.to_string())?;
-    if time < Duration::from_secs(1) {
-        return Err("it must be 1s or more".to_owned());
+/// Describes an error at a path such as `on_end[1].status`: the key, the number of the rule, and
+/// the key in the rule.
+fn value_error(file: &Path, path: &serde_path_to_error::Path, message: &str) -> DaemonFileError {
+    let mut key = None;
+    let mut problem = String::new();
+    for segment in path.iter() {
+        match segment {
+            Segment::Map { key: name } if key.is_none() => key = Some(name.clone()),
+            Segment::Map { key: name } => problem.push_str(&format!("`{name}`: ")),
+            Segment::Seq { index } => problem.push_str(&format!("rule {}: ", index + 1)),
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
     }
-    Ok(time)
+    problem.push_str(message);
+    DaemonFileError::Value {
+        path: file.to_owned(),
+        key: key.unwrap_or_default(),
+        problem,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<DaemonFile, BadDaemonFile> {
+    fn parse(text: &str) -> Result<DaemonFile, DaemonFileError> {
         DaemonFile::parse(Path::new("/h/daemon.toml"), text)
     }
 
     #[test]
-    fn a_key_nobody_knows_is_said_and_not_fatal() {
-        let file = parse("frobnicate = 1\nbackfill = false").unwrap();
-        assert_eq!(file.unknown, ["frobnicate"]);
+    fn an_unknown_key_is_reported_and_not_fatal() {
+        let file = parse("frobnicate = 1\nbackfill = false\n[more]\nkey = 2\n").unwrap();
+        assert_eq!(file.unknown_keys, ["frobnicate", "more"]);
         assert_eq!(file.backfill, Some(false));
     }
 
     #[test]
-    fn each_impossible_value_names_its_key_and_file() {
+    fn each_invalid_value_names_its_key_and_file() {
         for (text, key) in [
             ("idle_exit = 5", "idle_exit"),
             ("idle_exit = \"soon\"", "idle_exit"),
@@ -211,14 +212,20 @@ mod tests {
             ("pull = \"result, videos\"", "pull"),
             ("hub_listen = \"7433\"", "hub_listen"),
             ("hub_read_only = \"yes\"", "hub_read_only"),
+            ("sweep = \"61 * * * *\"", "sweep"),
+            ("upkeep = 3", "upkeep"),
+            ("retention_days = 1979-05-27", "retention_days"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(
-                error.contains(&format!("`{key}` in /h/daemon.toml")),
+                error.starts_with(&format!("`{key}` in /h/daemon.toml: ")),
                 "{error}"
             );
         }
-        assert!(matches!(parse("a = ["), Err(BadDaemonFile::Broken { .. })));
+        for text in ["a = [", "sweep_interval = \"1h\"\nsweep_interval = \"2h\""] {
+            let error = parse(text).unwrap_err();
+            assert!(matches!(error, DaemonFileError::Syntax { .. }), "{error}");
+        }
     }
 
     #[test]
@@ -239,16 +246,16 @@ mod tests {
             text.push_str(&format!("{} = {default}\n", row[0]));
         }
         let file = parse(&text).unwrap();
-        assert!(file.unknown.is_empty(), "{:?}", file.unknown);
+        assert!(file.unknown_keys.is_empty(), "{:?}", file.unknown_keys);
         // A field without a row would still be `None`.
         assert!(!format!("{file:?}").contains("None"), "{file:?}");
-        let places = docks_proto::paths::Paths {
+        let paths = docks_proto::paths::Paths {
             home: "/h".into(),
             socket: "/h/run/docksd.sock".into(),
         };
-        let plain = Config::of(places);
-        let mut written = plain.clone();
+        let defaults = Config::new(paths);
+        let mut written = defaults.clone();
         file.apply(&mut written);
-        assert_eq!(format!("{written:?}"), format!("{plain:?}"));
+        assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
     }
 }

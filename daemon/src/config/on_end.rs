@@ -1,102 +1,150 @@
-//! `[[on_end]]` in `daemon.toml`: standing rules.
+//! `[[on_end]]` in `daemon.toml`: what to do when a run has ended.
 
-use docks_proto::time::parse_duration;
-use toml_edit::{Item, TableLike, Value};
+use std::fmt;
+use std::time::Duration;
 
-use super::file::text;
-use crate::hooks::{Rule, Wish};
+use docks_artifacts::pattern::Pattern;
+use docks_proto::object::{Lifecycle, TERMINAL_STATUSES, lifecycle};
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
-/// Reads all rules; what is wrong with one is said with its number.
-pub(super) fn rules(item: &Item) -> Result<Vec<Rule>, String> {
-    let tables: Vec<&dyn TableLike> = match item {
-        Item::ArrayOfTables(tables) => tables.iter().map(|table| table as _).collect(),
-        Item::Value(Value::Array(values)) => {
-            let tables = values
-                .iter()
-                .map(|value| Some(value.as_inline_table()? as _));
-            tables.collect::<Option<_>>().ok_or(NO_TABLES)?
+use super::value;
+
+/// How long a command may take, unless its rule says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What to do when a run ends.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RuleTable")]
+pub struct OnEndRule {
+    /// Applies only to remotes of these profiles; empty for all remotes.
+    pub profiles: Vec<String>,
+    /// Applies only to runs that end with one of these statuses; empty for all statuses.
+    pub statuses: Vec<String>,
+    /// Applies only to runs whose name or id matches.
+    pub name: Option<Pattern>,
+    /// Whether to show a desktop notification.
+    pub notify: bool,
+    /// The program to run and its arguments; empty for none.
+    pub exec: Vec<String>,
+    /// The program is killed after this time.
+    pub timeout: Duration,
+}
+
+impl Default for OnEndRule {
+    /// A rule that applies to every run and does nothing.
+    fn default() -> Self {
+        Self {
+            profiles: Vec::new(),
+            statuses: Vec::new(),
+            name: None,
+            notify: false,
+            exec: Vec::new(),
+            timeout: DEFAULT_TIMEOUT,
         }
-        _ => return Err(NO_TABLES.to_owned()),
-    };
-    let numbered = tables.into_iter().zip(1..);
-    numbered
-        .map(|(table, number)| rule(table).map_err(|problem| format!("rule {number}: {problem}")))
-        .collect()
-}
-
-const NO_TABLES: &str = "it must be tables, each under `[[on_end]]`";
-
-fn rule(table: &dyn TableLike) -> Result<Rule, String> {
-    let mut wish = Wish::default();
-    for (key, item) in table.iter() {
-        take(&mut wish, key, item).map_err(|problem| format!("`{key}`: {problem}"))?;
     }
-    Rule::decide(wish)
 }
 
-fn take(wish: &mut Wish, key: &str, item: &Item) -> Result<(), String> {
-    match key {
-        "profile" => wish.profiles = texts(item)?,
-        "status" => wish.statuses = texts(item)?,
-        "name" => wish.name = Some(text(item)?.to_owned()),
-        "notify" => wish.notify = item.as_bool().ok_or("it must be true or false")?,
-        "exec" => {
-            // A text would ask for a shell, and for quoting.
-            let problem = "it must be a list: the program, then its arguments";
-            wish.exec = list(item).ok_or(problem)?;
-            if wish.exec.is_empty() {
-                return Err(problem.to_owned());
+/// One table as it is written. A misspelt key is refused: without its condition the rule would
+/// apply to every run.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table under `[[on_end]]`")]
+struct RuleTable {
+    #[serde(deserialize_with = "value::one_or_more_strings")]
+    profile: Vec<String>,
+    #[serde(deserialize_with = "value::one_or_more_strings")]
+    status: Vec<String>,
+    #[serde(deserialize_with = "value::optional_string")]
+    name: Option<String>,
+    #[serde(deserialize_with = "value::boolean")]
+    notify: bool,
+    #[serde(deserialize_with = "value::command")]
+    exec: Vec<String>,
+    #[serde(deserialize_with = "timeout")]
+    timeout: Option<Duration>,
+}
+
+fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    value::timeout(deserializer).map(Some)
+}
+
+impl TryFrom<RuleTable> for OnEndRule {
+    type Error = String;
+
+    fn try_from(table: RuleTable) -> Result<Self, String> {
+        let mut statuses = table.status.iter();
+        if let Some(status) = statuses.find(|s| lifecycle(s) != Lifecycle::Terminal) {
+            let terminal = TERMINAL_STATUSES.join(", ");
+            return Err(format!(
+                "`{status}` does not end a run; these do: {terminal}"
+            ));
+        }
+        match table.exec.first().map(String::as_str) {
+            None if !table.notify => {
+                return Err("it does nothing; write `notify = true`, or `exec`".to_owned());
             }
-        }
-        "timeout" => {
-            let time = parse_duration(text(item)?).map_err(|bad| bad.to_string())?;
-            if time.is_zero() {
-                return Err("it must be longer than nothing".to_owned());
+            Some("") => return Err("`exec` begins with a program".to_owned()),
+            // A relative path would depend on the daemon's current directory.
+            Some(program) if program.contains('/') && !program.starts_with('/') => {
+                return Err(format!(
+                    "the program `{program}` must be an absolute path, or a name that is found in PATH"
+                ));
             }
-            wish.timeout = Some(time);
+            _ => {}
         }
-        // Left out, a condition would make the rule one for everything.
-        _ => return Err("no rule has such a key".to_owned()),
-    }
-    Ok(())
-}
-
-/// Reads one text, or a list of them; an empty list would be a rule for nothing.
-fn texts(item: &Item) -> Result<Vec<String>, String> {
-    let texts = match item.as_str() {
-        Some(text) => vec![text.to_owned()],
-        None => list(item).ok_or("it must be a text in quotes, or a list of texts")?,
-    };
-    match texts.is_empty() || texts.iter().any(String::is_empty) {
-        true => Err("it must not be empty".to_owned()),
-        false => Ok(texts),
+        Ok(Self {
+            profiles: table.profile,
+            statuses: table.status,
+            name: table.name.as_deref().map(Pattern::parse).transpose()?,
+            notify: table.notify,
+            exec: table.exec,
+            timeout: table.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        })
     }
 }
 
-fn list(item: &Item) -> Option<Vec<String>> {
-    let values = item.as_array()?.iter();
-    values
-        .map(|value| value.as_str().map(str::to_owned))
-        .collect()
+/// Deserializes all rules.
+pub(super) fn rules<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<OnEndRule>>, D::Error> {
+    struct Rules;
+
+    impl<'de> Visitor<'de> for Rules {
+        type Value = Vec<OnEndRule>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("tables, each under `[[on_end]]`")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut tables: A) -> Result<Self::Value, A::Error> {
+            let mut rules = Vec::new();
+            while let Some(rule) = tables.next_element()? {
+                rules.push(rule);
+            }
+            Ok(rules)
+        }
+    }
+
+    deserializer.deserialize_seq(Rules).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::super::DaemonFile;
+    use super::super::file::DaemonFile;
 
     #[test]
-    fn what_is_wrong_with_a_rule_is_said_with_key_number_and_file() {
+    fn an_error_in_a_rule_names_key_number_and_file() {
         for (rule, problem) in [
             ("notify = 1", "rule 2: `notify`: it must be true"),
             (
                 "notify = true\nstauts = \"failed\"",
-                "rule 2: `stauts`: no rule",
+                "rule 2: `stauts`: unknown field `stauts`, expected one of `profile`",
             ),
             (
                 "notify = true\nstatus = \"running\"",
-                "rule 2: `running` ends no run",
+                "rule 2: `running` does not end a run; these do: ",
             ),
             (
                 "notify = true\nstatus = []",
@@ -104,21 +152,24 @@ mod tests {
             ),
             (
                 "notify = true\nprofile = 3",
-                "rule 2: `profile`: it must be a text",
+                "rule 2: `profile`: it must be a string",
             ),
             ("exec = \"rm -rf\"", "rule 2: `exec`: it must be a list"),
             ("exec = []", "rule 2: `exec`: it must be a list"),
+            ("exec = [\"\"]", "rule 2: `exec` begins with a program"),
             (
                 "exec = [\"bin/x\"]",
-                "rule 2: the program `bin/x` must be absolute",
+                "rule 2: the program `bin/x` must be an absolute path",
             ),
             ("exec = [\"x\"]\ntimeout = \"soon\"", "rule 2: `timeout`: "),
+            ("exec = [\"x\"]\ntimeout = \"0s\"", "rule 2: `timeout`: "),
             ("name = \"x\"", "rule 2: it does nothing"),
+            ("notify = true\nname = \"[a\"", "rule 2: "),
         ] {
             let text = format!("[[on_end]]\nnotify = true\n[[on_end]]\n{rule}\n");
             let error = DaemonFile::parse(Path::new("/h/daemon.toml"), &text).unwrap_err();
-            let options = format!("`on_end` in /h/daemon.toml: {problem}");
-            assert!(error.to_string().starts_with(&options), "{error}");
+            let expected = format!("`on_end` in /h/daemon.toml: {problem}");
+            assert!(error.to_string().starts_with(&expected), "{error}");
         }
         for text in ["on_end = true", "on_end = [1]", "[on_end]\nnotify = true"] {
             let error = DaemonFile::parse(Path::new("/h/daemon.toml"), text).unwrap_err();
@@ -133,9 +184,9 @@ mod tests {
             "on_end = [{ status = \"failed\", exec = [\"tell\", \"me\"], timeout = \"5m\" }]",
         ] {
             let file = DaemonFile::parse(Path::new("/h/daemon.toml"), text).unwrap();
-            let said = format!("{file:?}");
+            let debug = format!("{file:?}");
             for part in ["[\"failed\"]", "[\"tell\", \"me\"]", "timeout: 300s"] {
-                assert!(said.contains(part), "{said}");
+                assert!(debug.contains(part), "{debug}");
             }
         }
     }

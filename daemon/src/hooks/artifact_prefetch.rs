@@ -8,12 +8,12 @@ use std::sync::Arc;
 use docks_artifacts::cache::{Cache, RunKey, USUAL_LIMIT_BYTES};
 use docks_artifacts::download::{Downloader, Options};
 use docks_artifacts::layout::{RunName, Wanted, plan};
-use docks_artifacts::source::StoreVariables;
-use docks_artifacts::{ArtifactType, Silent, TrialArtifacts, size};
+use docks_artifacts::{Silent, TrialArtifacts, size};
 use docks_proto::object::parse_list;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
+use crate::config::ArtifactPrefetch;
 use crate::registry::{MirroredRemote, Registry};
 use crate::run_end_cursor::{POLL_INTERVAL, RunEndCursor};
 use docksd_mirror::MirrorError;
@@ -21,17 +21,8 @@ use docksd_mirror::MirrorError;
 /// Key of the note that stores the cursor's position.
 const NOTE_KEY: &str = "pulled_to";
 
-/// What to prefetch, and how to reach the stores.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// The types to fetch; if empty, nothing is fetched.
-    pub kinds: Vec<ArtifactType>,
-    /// Environment variables that the stores' own programs read.
-    pub variables: StoreVariables,
-}
-
 /// Prefetches the artifacts of every run that ends; returns only if `settings` name no type.
-pub async fn run(registry: Arc<Registry>, settings: Settings) {
+pub async fn run(registry: Arc<Registry>, settings: ArtifactPrefetch) {
     if settings.kinds.is_empty() {
         return;
     }
@@ -51,7 +42,7 @@ pub async fn run(registry: Arc<Registry>, settings: Settings) {
 
 async fn prefetch_ended_runs(
     registry: &Registry,
-    settings: &Settings,
+    settings: &ArtifactPrefetch,
     remote: &Arc<MirroredRemote>,
     cursor: &mut RunEndCursor,
 ) -> Result<(), MirrorError> {
@@ -65,7 +56,7 @@ async fn prefetch_ended_runs(
 
 async fn prefetch(
     registry: &Registry,
-    settings: &Settings,
+    settings: &ArtifactPrefetch,
     remote: &MirroredRemote,
     run: &str,
 ) -> Result<(), MirrorError> {
@@ -125,7 +116,7 @@ async fn prefetch(
 
 /// Opens the cache; an unreadable size limit falls back to the default.
 fn open_cache(registry: &Registry) -> Cache {
-    let places = registry.places();
+    let places = registry.paths();
     let file = docks_proto::credentials::files::load(places).ok();
     let limit = file.and_then(|file| file.preferences().cache_limit.clone());
     let limit_bytes = limit.and_then(|text| size::parse(&text).ok());

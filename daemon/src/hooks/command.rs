@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::Rule;
+use crate::config::OnEndRule;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ enum CommandError {
 }
 
 /// Runs the command of a rule, if it has one, and logs how it went.
-pub(super) async fn run_command(rule: &Rule, run: &str, report: &str) {
+pub(super) async fn run_command(rule: &OnEndRule, run: &str, report: &str) {
     let Some((program, arguments)) = rule.exec.split_first() else {
         return;
     };
@@ -46,7 +46,7 @@ pub(super) async fn run_command(rule: &Rule, run: &str, report: &str) {
 async fn execute(
     program: &str,
     arguments: &[String],
-    rule: &Rule,
+    rule: &OnEndRule,
     report: &str,
 ) -> Result<(), CommandError> {
     let program = program.to_owned();

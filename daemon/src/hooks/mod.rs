@@ -18,8 +18,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-pub use rule::{Rule, Wish};
-
+use crate::config::OnEndRule;
 use crate::registry::{MirroredRemote, Registry, RemoteSelector};
 use crate::run_end_cursor::{POLL_INTERVAL, RunEndCursor};
 use docksd_mirror::{MirrorError, StatusEvent, Subject};
@@ -48,7 +47,7 @@ struct RunEndReport {
 /// Applies the rules to every run that ends; returns only if there are no rules.
 ///
 /// A command that runs when the daemon stops keeps running.
-pub async fn run(registry: Arc<Registry>, rules: Vec<Rule>, environment: Environment) {
+pub async fn run(registry: Arc<Registry>, rules: Vec<OnEndRule>, environment: Environment) {
     if rules.is_empty() {
         return;
     }
@@ -76,7 +75,7 @@ pub async fn run(registry: Arc<Registry>, rules: Vec<Rule>, environment: Environ
 }
 
 /// Opens the remotes of the profiles that rules name, so that they are mirrored without a request.
-async fn open_profiles_of_rules(registry: &Registry, rules: &[Rule]) {
+async fn open_profiles_of_rules(registry: &Registry, rules: &[OnEndRule]) {
     for profile in rules.iter().flat_map(|rule| &rule.profiles) {
         let opened = registry
             .open(RemoteSelector::Profile(profile.clone()), None)
@@ -94,7 +93,7 @@ async fn open_profiles_of_rules(registry: &Registry, rules: &[Rule]) {
 
 struct HookRunner {
     registry: Arc<Registry>,
-    rules: Vec<Rule>,
+    rules: Vec<OnEndRule>,
     desktop: DesktopNotifier,
     slots: Arc<Semaphore>,
 }
@@ -163,8 +162,8 @@ impl HookRunner {
         slot: OwnedSemaphorePermit,
         running: &mut JoinSet<()>,
     ) {
-        let matches = |rule: &&Rule| rule.matches(&report.profiles, &report.run);
-        let rules: Vec<Rule> = self.rules.iter().filter(matches).cloned().collect();
+        let matches = |rule: &&OnEndRule| rule::matches(rule, &report.profiles, &report.run);
+        let rules: Vec<OnEndRule> = self.rules.iter().filter(matches).cloned().collect();
         if rules.is_empty() {
             return;
         }

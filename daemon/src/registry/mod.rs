@@ -65,7 +65,7 @@ impl Registry {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            profiles: Arc::new(Profiles::new(config.places.clone())),
+            profiles: Arc::new(Profiles::new(config.paths.clone())),
             keyring: config.keyring.clone(),
             options: config.sync.clone(),
             limits: config.limits,
@@ -83,10 +83,10 @@ impl Registry {
         &self.clock
     }
 
-    /// Returns the places on disk.
+    /// Returns the paths of all files.
     #[must_use]
-    pub fn places(&self) -> &Paths {
-        self.profiles.places()
+    pub fn paths(&self) -> &Paths {
+        self.profiles.paths()
     }
 
     /// Builds the artifact sources of a remote, with the remote's own token.
@@ -163,7 +163,7 @@ impl Registry {
         resolved: ResolvedTarget,
     ) -> Result<Arc<MirroredRemote>, RegistryError> {
         let ResolvedTarget { target, insecure } = resolved;
-        let database = database_path(&self.places().cache_dir(), &target);
+        let database = database_path(&self.paths().cache_dir(), &target);
         let location = target.to_string();
         let tokens = Arc::new(RemoteTokens::new(
             target.clone(),
@@ -287,7 +287,7 @@ impl Registry {
     /// Opens the remotes that are likely to be requested: the default profile's, and those that
     /// were used recently.
     pub async fn open_recent(&self) {
-        let cache = self.places().cache_dir();
+        let cache = self.paths().cache_dir();
         let mut recent: Vec<ResolvedTarget> = self.profiles.resolve(None).into_iter().collect();
         let profiles = self.profiles.resolve_all().into_iter();
         recent.extend(

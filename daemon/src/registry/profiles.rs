@@ -28,24 +28,24 @@ struct Version {
 
 /// Resolves profiles by name.
 pub struct Profiles {
-    places: Paths,
+    paths: Paths,
     version: Mutex<Option<Version>>,
 }
 
 impl Profiles {
-    /// Creates a resolver for the settings files at `places`; reads nothing yet.
+    /// Creates a resolver for the settings files at `paths`; reads nothing yet.
     #[must_use]
-    pub fn new(places: Paths) -> Self {
+    pub fn new(paths: Paths) -> Self {
         Self {
-            places,
+            paths,
             version: Mutex::new(None),
         }
     }
 
-    /// Returns the places on disk.
+    /// Returns the paths of all files.
     #[must_use]
-    pub fn places(&self) -> &Paths {
-        &self.places
+    pub fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     /// Returns the remote of a profile, by default of the default profile.
@@ -119,12 +119,12 @@ impl Profiles {
         &self,
         read: impl FnOnce(&mut Version) -> Result<T, SettingsError>,
     ) -> Result<T, SettingsError> {
-        let stamp = FilesVersion::current(&self.places);
+        let stamp = FilesVersion::current(&self.paths);
         let mut cached = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         if cached.as_ref().is_none_or(|version| version.stamp != stamp) {
             *cached = Some(Version {
                 stamp,
-                file: Arc::new(files::load(&self.places)?),
+                file: Arc::new(files::load(&self.paths)?),
                 resolved: HashMap::new(),
             });
         }

@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use docks_proto::credentials::{self, CredentialError};
 use docks_proto::secret::Token;
 use docks_proto::settings::{Environment, Target};
 
 use super::profiles::Profiles;
-use crate::config::KEYRING_TIMEOUT;
 use docksd_remote::docks_api::TokenSource;
+
+/// How long the keyring may take before the next source of tokens is tried.
+const KEYRING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Finds the token of a remote: the one that a request carried, else that of a profile.
 ///
@@ -82,7 +85,7 @@ impl RemoteTokens {
     fn profile_token(&self, state: &mut State, name: &str) -> Result<Token, CredentialError> {
         let source = state.of_profiles.entry(name.to_owned()).or_insert_with(|| {
             credentials::TokenProvider::new(
-                self.profiles.places().clone(),
+                self.profiles.paths().clone(),
                 name.to_owned(),
                 self.target.clone(),
                 credentials::system_keyring(&self.keyring, KEYRING_TIMEOUT),

@@ -11,7 +11,7 @@ use crate::test_daemon::{eventually, places};
 
 const DOCKSD: &str = env!("CARGO_BIN_EXE_docksd");
 
-fn command(home: &Path) -> Command {
+pub(crate) fn command(home: &Path) -> Command {
     let mut command = Command::new(DOCKSD);
     sealed(&mut command, home);
     command.arg("--report");
@@ -28,22 +28,22 @@ fn sealed(command: &mut Command, home: &Path) {
         .stderr(Stdio::null());
 }
 
-fn report(child: &mut Child) -> Value {
+pub(crate) fn report(child: &mut Child) -> Value {
     let mut line = String::new();
     let out = child.stdout.take().unwrap();
     BufReader::new(out).read_line(&mut line).unwrap();
     serde_json::from_str(&line).unwrap()
 }
 
-fn signal(child: &Child, signal: rustix::process::Signal) {
+pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = i32::try_from(child.id()).unwrap();
     let pid = rustix::process::Pid::from_raw(pid).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-async fn ended(child: &mut Child) -> i32 {
+pub(crate) async fn ended(child: &mut Child) -> i32 {
     let child = std::cell::RefCell::new(child);
-    eventually("the daemon has ended", || {
+    eventually("the daemon has exited", || {
         let done = child.borrow_mut().try_wait().unwrap().is_some();
         async move { done }
     })

@@ -82,7 +82,7 @@ impl TestHub {
         };
         change(&mut options);
         let daemon = TestDaemon::start_in(home, |config| {
-            config.hub = options.check(config.places.hub_token_file()).unwrap();
+            config.hub = options.check(config.paths.hub_token_file()).unwrap();
         })
         .await;
         let token = std::fs::read_to_string(daemon.places().hub_token_file());

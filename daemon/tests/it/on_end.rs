@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_proto::routes::RunKind;
-use docksd::hooks::{Rule, Wish};
+use docksd::config::OnEndRule;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,22 +23,22 @@ fn home(remote: &FakeRemote) -> TempDir {
 }
 
 /// A rule whose command is a line of shell.
-fn rule(line: &str, change: impl FnOnce(&mut Wish)) -> Rule {
+fn rule(line: &str, change: impl FnOnce(&mut OnEndRule)) -> OnEndRule {
     let exec = ["/bin/sh", "-c", line].map(str::to_owned);
-    let mut wish = Wish {
+    let mut rule = OnEndRule {
         exec: exec.into(),
-        ..Wish::default()
+        ..OnEndRule::default()
     };
-    change(&mut wish);
-    Rule::decide(wish).unwrap()
+    change(&mut rule);
+    rule
 }
 
 /// A rule that adds what it is told to a file.
-fn telling(file: &Path, change: impl FnOnce(&mut Wish)) -> Rule {
+fn telling(file: &Path, change: impl FnOnce(&mut OnEndRule)) -> OnEndRule {
     rule(&format!("cat >> {}", file.display()), change)
 }
 
-async fn start(home: TempDir, rules: Vec<Rule>) -> TestDaemon {
+async fn start(home: TempDir, rules: Vec<OnEndRule>) -> TestDaemon {
     TestDaemon::start_in(home, |config| {
         config.sync.active_interval = Duration::from_secs(1);
         config.on_end = rules;
@@ -111,9 +111,9 @@ async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alon
     let home = home(&remote);
     let (file, failed): (PathBuf, PathBuf) = (home.path().join("told"), home.path().join("failed"));
     let rules = || {
-        let only_failed = |wish: &mut Wish| wish.statuses = vec!["failed".into()];
+        let only_failed = |rule: &mut OnEndRule| rule.statuses = vec!["failed".into()];
         // Nobody asks for this profile: its rule alone keeps it mirrored.
-        let of_bench = |wish: &mut Wish| wish.profiles = vec!["bench".into()];
+        let of_bench = |rule: &mut OnEndRule| rule.profiles = vec!["bench".into()];
         vec![telling(&file, of_bench), telling(&failed, only_failed)]
     };
     let daemon = start(home, rules()).await;
@@ -171,9 +171,9 @@ async fn a_command_that_hangs_is_ended_and_no_more_than_four_run_at_once() {
         begun.display(),
         pids.display()
     );
-    let rules = vec![rule(&line, |wish| {
-        wish.profiles = vec!["bench".into()];
-        wish.timeout = Some(Duration::from_secs(3));
+    let rules = vec![rule(&line, |rule| {
+        rule.profiles = vec!["bench".into()];
+        rule.timeout = Duration::from_secs(3);
     })];
     let daemon = start(home, rules).await;
     followed(&daemon).await;

@@ -49,8 +49,8 @@ async fn a_run_that_is_seen_to_end_is_pulled_and_no_other() {
     std::fs::write(home.path().join("config.toml"), text).unwrap();
     let daemon = TestDaemon::start_in(home, |config| {
         config.sync.active_interval = Duration::from_secs(1);
-        config.pull.kinds = vec![ArtifactType::Logs];
-        config.pull.variables = StoreVariables::read(|name| {
+        config.prefetch.kinds = vec![ArtifactType::Logs];
+        config.prefetch.variables = StoreVariables::read(|name| {
             (name == "STORAGE_EMULATOR_HOST").then(|| store.clone().into())
         });
     })

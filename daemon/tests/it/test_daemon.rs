@@ -67,10 +67,10 @@ impl TestDaemon {
 
     /// Starts in a home that is prepared already, with a configuration of its own.
     pub(crate) async fn start_in(home: TempDir, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::of(places(home.path()));
+        let mut config = Config::new(places(home.path()));
         config.keyring.use_keyring = Some("false".to_owned());
         change(&mut config);
-        let claimed = Instance::claim(&config.places).await.unwrap();
+        let claimed = Instance::claim(&config.paths).await.unwrap();
         let mut hub = None;
         if let Some(settings) = config.hub.clone() {
             hub = Some(Hub::open(settings).await.unwrap());

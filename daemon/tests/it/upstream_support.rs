@@ -153,13 +153,13 @@ impl Site {
 
     /// Starts the daemon; `detour` is where it is led to instead of the profile's address.
     pub(crate) async fn start(&mut self, detour: Option<String>) {
-        let mut config = Config::of(self.places());
+        let mut config = Config::new(self.places());
         config.keyring.use_keyring = Some("false".to_owned());
         config.limits = self.limits;
         config.sync.backfill = self.backfill;
         // Of a remote on this machine nobody is to wait for the minute's budget.
         config.sync.budget_per_minute = 60_000;
-        let claimed = Instance::claim(&config.places).await.unwrap();
+        let claimed = Instance::claim(&config.paths).await.unwrap();
         let dependencies = Dependencies {
             connector: Box::new(Detour(detour)),
             clock: Arc::new(self.clock.clone()),

@@ -1,0 +1,96 @@
+//! All settings of the daemon, and their defaults.
+
+use std::time::Duration;
+
+use docks_artifacts::ArtifactType;
+use docks_artifacts::source::StoreVariables;
+use docks_proto::client::Limits;
+use docks_proto::paths::Paths;
+use docks_proto::settings::Environment;
+use docksd_mirror::Retention;
+use docksd_sync::Options;
+
+use super::hub::HubSettings;
+use super::idle_exit::IdleExit;
+use super::job_schedule::JobSchedule;
+use super::on_end::OnEndRule;
+
+/// Default of `idle_exit`.
+const IDLE_EXIT: Duration = Duration::from_secs(12 * 3_600);
+
+/// All settings of the daemon.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Paths of all files.
+    pub paths: Paths,
+    /// When the daemon stops on its own.
+    pub idle_exit: IdleExit,
+    /// Filter of the log.
+    pub log_level: String,
+    /// Settings of the sync engines.
+    pub sync: Options,
+    /// Limits on the responses of a remote.
+    pub limits: Limits,
+    /// What upkeep keeps.
+    pub retention: Retention,
+    /// When sweep and upkeep are due.
+    pub schedules: JobSchedules,
+    /// The hub, if a jobs directory is shared over TCP.
+    pub hub: Option<HubSettings>,
+    /// Which artifacts are fetched when a run ends.
+    pub prefetch: ArtifactPrefetch,
+    /// What else is done when a run ends.
+    pub on_end: Vec<OnEndRule>,
+    /// Variables that decide whether the keyring and desktop notifications are available.
+    pub keyring: Environment,
+    /// Problems that do not prevent the start, for the log.
+    pub warnings: Vec<String>,
+}
+
+/// When the scheduled jobs are due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSchedules {
+    /// The full sweep.
+    pub sweep: JobSchedule,
+    /// The upkeep.
+    pub upkeep: JobSchedule,
+}
+
+impl Default for JobSchedules {
+    fn default() -> Self {
+        Self {
+            sweep: JobSchedule::Hourly,
+            upkeep: JobSchedule::Nightly,
+        }
+    }
+}
+
+/// Which artifacts are fetched when a run ends.
+#[derive(Debug, Clone, Default)]
+pub struct ArtifactPrefetch {
+    /// The types to fetch; if empty, nothing is fetched.
+    pub kinds: Vec<ArtifactType>,
+    /// Environment variables that the stores' own programs read.
+    pub variables: StoreVariables,
+}
+
+impl Config {
+    /// Returns the defaults for these paths.
+    #[must_use]
+    pub fn new(paths: Paths) -> Self {
+        Self {
+            paths,
+            idle_exit: IdleExit::After(IDLE_EXIT),
+            log_level: "info".to_owned(),
+            sync: Options::default(),
+            limits: Limits::default(),
+            retention: Retention::default(),
+            schedules: JobSchedules::default(),
+            hub: None,
+            prefetch: ArtifactPrefetch::default(),
+            on_end: Vec::new(),
+            keyring: Environment::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
