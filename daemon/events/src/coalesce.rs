@@ -1,4 +1,4 @@
-//! Leaves out what a slow reader need not know: pure.
+//! Leaves out changes that a slow subscriber does not need; pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,43 +6,45 @@ use std::sync::Arc;
 use bytes::Bytes;
 use docks_proto::event::ObjectKind;
 
-use super::sse_frame::{Item, change_frame};
+use super::sse_frame::{EncodedChange, encode_change};
 
-type Key<'a> = (ObjectKind, &'a str, Option<&'a str>);
+type ObjectKey<'a> = (ObjectKind, &'a str, Option<&'a str>);
 
-fn key(item: &Item) -> Key<'_> {
-    let object = &item.change.object;
+fn object_key(change: &EncodedChange) -> ObjectKey<'_> {
+    let object = &change.change.object;
     (object.kind, &object.run_id, object.trial_id.as_deref())
 }
 
 /// Keeps each end and the last change of every object, in their order.
 ///
-/// What stays says the status before what was left out, and how much that was, so that the changes
-/// of an object still join on to each other.
-pub(super) fn coalesce(items: &[Arc<Item>]) -> Vec<Bytes> {
-    let mut last = HashMap::new();
-    for (place, item) in items.iter().enumerate() {
-        last.insert(key(item), place);
+/// A kept change starts from the status before the changes left out, and says how many those were,
+/// so that the changes of an object still join up.
+pub(super) fn coalesce(changes: &[Arc<EncodedChange>]) -> Vec<Bytes> {
+    let mut last_index = HashMap::new();
+    for (index, change) in changes.iter().enumerate() {
+        last_index.insert(object_key(change), index);
     }
-    let mut skipped: HashMap<Key<'_>, (Option<&str>, u64)> = HashMap::new();
-    let mut frames = Vec::with_capacity(last.len());
-    for (place, item) in items.iter().enumerate() {
-        let change = &item.change;
-        if !change.object.ended && last.get(&key(item)) != Some(&place) {
+    // Status before the changes left out, and their number.
+    let mut left_out: HashMap<ObjectKey<'_>, (Option<&str>, u64)> = HashMap::new();
+    let mut frames = Vec::with_capacity(last_index.len());
+    for (index, encoded) in changes.iter().enumerate() {
+        let change = &encoded.change;
+        let key = object_key(encoded);
+        if !change.object.ended && last_index.get(&key) != Some(&index) {
             let first = (change.from.as_deref(), 0);
-            skipped.entry(key(item)).or_insert(first).1 += 1;
+            left_out.entry(key).or_insert(first).1 += 1;
             continue;
         }
-        let Some((from, left_out)) = skipped.remove(&key(item)) else {
-            frames.push(item.frame.clone());
+        let Some((from, count)) = left_out.remove(&key) else {
+            frames.push(encoded.frame.clone());
             continue;
         };
-        // There and back again is no change.
+        // A change and its reversal cancel out.
         if change.object.ended || from != Some(change.object.status.as_str()) {
             let mut change = change.clone();
             change.from = from.map(str::to_owned);
-            change.left_out = left_out;
-            frames.push(change_frame(&change));
+            change.left_out = count;
+            frames.push(encode_change(&change));
         }
     }
     frames

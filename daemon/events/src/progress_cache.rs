@@ -1,87 +1,90 @@
-//! What has no number: counts of runs, and whether the remote can be seen. Only the latest of each
-//! counts, so a reader that missed some has missed nothing.
+//! The latest progress of each run, and whether the remote can be reached.
+//!
+//! These events have no sequence number. Only the latest of each counts, so a subscription that
+//! misses some has missed nothing.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use docks_proto::event::{ConnectionState, Event, ObjectKind, Progress};
 
-use super::sse_frame::frame;
+use super::sse_frame::encode_event;
 
-/// Runs that are kept; beyond them, those that moved longest ago go.
-const MOST: usize = 4_096;
+/// Runs that are kept; beyond this number, the half that changed longest ago is dropped.
+const MAX_RUNS: usize = 4_096;
 
 #[derive(Debug)]
-struct Posted {
+struct Entry {
     progress: Progress,
-    number: u64,
+    version: u64,
     frame: Bytes,
 }
 
-/// The latest of each.
+/// The latest progress of each run, and whether the remote can be reached.
 #[derive(Debug, Default)]
-pub(super) struct Board {
-    last: u64,
-    runs: HashMap<(ObjectKind, String), Posted>,
-    sight: ConnectionState,
-    sight_frame: Option<(u64, Bytes)>,
+pub(super) struct ProgressCache {
+    version: u64,
+    runs: HashMap<(ObjectKind, String), Entry>,
+    connection: ConnectionState,
+    connection_frame: Option<(u64, Bytes)>,
 }
 
-impl Board {
-    /// Returns the number of the last change here.
-    pub(super) fn posted(&self) -> u64 {
-        self.last
+impl ProgressCache {
+    /// Returns a number that grows with each change of the cache.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
-    /// Takes counts of a run.
-    pub(super) fn post(&mut self, progress: &Progress) {
+    /// Stores the progress of a run; an equal one changes nothing.
+    pub(super) fn update(&mut self, progress: &Progress) {
         let kind = progress.kind.unwrap_or(ObjectKind::Evaluation);
         let key = (kind, progress.run_id.clone());
         if self.runs.get(&key).is_some_and(|p| p.progress == *progress) {
             return;
         }
-        self.last += 1;
-        let posted = Posted {
+        self.version += 1;
+        let entry = Entry {
             progress: progress.clone(),
-            number: self.last,
-            frame: frame(&Event::Progress(progress.clone()), None),
+            version: self.version,
+            frame: encode_event(&Event::Progress(progress.clone()), None),
         };
-        self.runs.insert(key, posted);
-        if self.runs.len() > MOST {
-            let half = self.last - (MOST / 2) as u64;
-            self.runs.retain(|_, posted| posted.number > half);
+        self.runs.insert(key, entry);
+        if self.runs.len() > MAX_RUNS {
+            let oldest_kept = self.version - (MAX_RUNS / 2) as u64;
+            self.runs.retain(|_, entry| entry.version > oldest_kept);
         }
     }
 
-    /// Takes whether the remote can be seen.
-    pub(super) fn see(&mut self, sight: &ConnectionState) {
-        // The words for the same trouble may differ from try to try; readers need them once.
-        let same =
-            self.sight_frame.is_some() && self.sight.unreachable_since == sight.unreachable_since;
-        if same {
+    /// Stores whether the remote can be reached.
+    pub(super) fn set_connection_state(&mut self, connection: &ConnectionState) {
+        // The reason for one outage may differ from try to try; subscribers need it once.
+        let known = self.connection_frame.is_some()
+            && self.connection.unreachable_since == connection.unreachable_since;
+        if known {
             return;
         }
-        self.last += 1;
-        self.sight = sight.clone();
-        self.sight_frame = Some((self.last, frame(&Event::Connection(sight.clone()), None)));
+        self.version += 1;
+        self.connection = connection.clone();
+        let frame = encode_event(&Event::Connection(connection.clone()), None);
+        self.connection_frame = Some((self.version, frame));
     }
 
-    /// Returns what came after a number and was asked for.
-    pub(super) fn after(
+    /// Returns what changed after a version, oldest first; `selects` decides about runs.
+    pub(super) fn frames_after(
         &self,
-        number: u64,
-        wants: impl Fn(ObjectKind, &str) -> bool,
+        version: u64,
+        selects: impl Fn(ObjectKind, &str) -> bool,
     ) -> Vec<Bytes> {
         let mut found: Vec<(u64, &Bytes)> = (self.runs.iter())
-            .filter(|((kind, run), posted)| posted.number > number && wants(*kind, run))
-            .map(|(_, posted)| (posted.number, &posted.frame))
+            .filter(|((kind, run), entry)| entry.version > version && selects(*kind, run))
+            .map(|(_, entry)| (entry.version, &entry.frame))
             .collect();
         found.extend(
-            (self.sight_frame.iter())
-                .filter(|(at, _)| *at > number)
-                .map(|(at, frame)| (*at, frame)),
+            (self.connection_frame.iter())
+                .filter(|(changed, _)| *changed > version)
+                .map(|(changed, frame)| (*changed, frame)),
         );
-        found.sort_unstable_by_key(|(at, _)| *at);
+        found.sort_unstable_by_key(|(changed, _)| *changed);
         found.into_iter().map(|(_, frame)| frame.clone()).collect()
     }
 }

@@ -1,59 +1,65 @@
-//! The latest changes, ready to send.
+//! The latest changes, encoded and ready to send.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::sse_frame::Item;
 use docksd_mirror::HistoryBounds;
 
-/// Changes that are kept; a reader further behind reads the mirror.
-const MOST: usize = 2_048;
+use super::sse_frame::EncodedChange;
 
-/// Every change with a number above `after`, up to `end`.
+/// Changes that are kept; a subscription further behind reads the mirror.
+const MAX_CHANGES: usize = 2_048;
+
+/// Every change with a sequence number above `after`, up to `end`.
 #[derive(Debug, Default)]
-pub(super) struct Ring {
-    items: VecDeque<Arc<Item>>,
+pub(super) struct RecentChanges {
+    changes: VecDeque<Arc<EncodedChange>>,
     after: u64,
     end: u64,
 }
 
-impl Ring {
-    /// Starts with nothing, at the end of the history.
-    pub(super) fn starting_at(end: HistoryBounds) -> Self {
+impl RecentChanges {
+    /// Starts empty, at the end of the history.
+    pub(super) fn starting_at(bounds: HistoryBounds) -> Self {
         Self {
-            after: end.last_seq,
-            end: end.last_seq,
+            after: bounds.last_seq,
+            end: bounds.last_seq,
             ..Self::default()
         }
     }
 
-    /// Returns the number up to which it holds everything.
+    /// Returns the sequence number up to which every change is here.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Adds what was read up to a number.
-    pub(super) fn extend(&mut self, items: Vec<Arc<Item>>, read_to: u64) {
-        self.items.extend(items);
+    /// Adds the changes read up to a sequence number.
+    pub(super) fn extend(&mut self, changes: Vec<Arc<EncodedChange>>, read_to: u64) {
+        self.changes.extend(changes);
         self.end = self.end.max(read_to);
-        while self.items.len() > MOST {
-            let dropped = self.items.pop_front().expect("there are more than none");
+        while self.changes.len() > MAX_CHANGES {
+            let dropped = self.changes.pop_front().expect("there is at least one");
             self.after = dropped.change.seq;
         }
     }
 
-    /// Returns at most `most` changes after a number, and up to where that reaches; `None` when
-    /// it does not go back that far.
-    pub(super) fn after(&self, seq: u64, most: usize) -> Option<(Vec<Arc<Item>>, u64)> {
+    /// Returns at most `limit` changes after a sequence number, and the number up to which they are
+    /// complete; `None` when the changes here begin later.
+    pub(super) fn after(&self, seq: u64, limit: usize) -> Option<(Vec<Arc<EncodedChange>>, u64)> {
         if seq < self.after {
             return None;
         }
-        let start = self.items.partition_point(|item| item.change.seq <= seq);
-        let taken: Vec<_> = self.items.iter().skip(start).take(most).cloned().collect();
-        let to = match taken.last() {
-            Some(last) if start + taken.len() < self.items.len() => last.change.seq,
+        let start = self
+            .changes
+            .partition_point(|change| change.change.seq <= seq);
+        let page: Vec<_> = (self.changes.iter().skip(start))
+            .take(limit)
+            .cloned()
+            .collect();
+        let read_to = match page.last() {
+            Some(last) if start + page.len() < self.changes.len() => last.change.seq,
             _ => self.end.max(seq),
         };
-        Some((taken, to))
+        Some((page, read_to))
     }
 }

@@ -1,23 +1,22 @@
-//! Events as the bytes that are sent.
+//! Encodes events in the format of server-sent events.
 
 use bytes::Bytes;
 use docks_proto::event::{Change, Event, Position};
-
 use docksd_mirror::EventWithObject;
 
-/// A change, and its bytes, which all readers share.
+/// A change and its encoding, which all subscriptions share.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct EncodedChange {
     pub(super) change: Change,
     pub(super) frame: Bytes,
 }
 
-impl Item {
-    /// Writes a change of a history.
-    pub(super) fn of(history: u64, told: &EventWithObject) -> Self {
-        let event = &told.event;
+impl EncodedChange {
+    /// Encodes an event of a history.
+    pub(super) fn new(history_id: u64, with_object: &EventWithObject) -> Self {
+        let event = &with_object.event;
         let position = Position {
-            history,
+            history: history_id,
             seq: event.seq,
         };
         let change = Change {
@@ -28,20 +27,20 @@ impl Item {
             observed_at: event.observed.rfc3339(),
             learned: event.provenance.name().to_owned(),
             left_out: 0,
-            object: told.object.clone(),
+            object: with_object.object.clone(),
         };
-        let frame = change_frame(&change);
+        let frame = encode_change(&change);
         Self { change, frame }
     }
 }
 
-/// Writes a change.
-pub(super) fn change_frame(change: &Change) -> Bytes {
-    frame(&Event::Change(change.clone()), Some(&change.id))
+/// Encodes a change.
+pub(super) fn encode_change(change: &Change) -> Bytes {
+    encode_event(&Event::Change(change.clone()), Some(&change.id))
 }
 
-/// Writes an event in the form of server-sent events.
-pub(super) fn frame(event: &Event, id: Option<&str>) -> Bytes {
+/// Encodes an event; `id` becomes the reader's `Last-Event-ID`.
+pub(super) fn encode_event(event: &Event, id: Option<&str>) -> Bytes {
     let name = match event {
         Event::State(_) => "state",
         Event::Change(_) => "change",
@@ -53,6 +52,6 @@ pub(super) fn frame(event: &Event, id: Option<&str>) -> Bytes {
     };
     let data = serde_json::to_string(event).expect("events hold only texts and numbers");
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-    // JSON has no raw line ends, so one data line holds it.
+    // JSON contains no raw line breaks, so it fits on one data line.
     format!("{id}event: {name}\ndata: {data}\n\n").into()
 }

@@ -1,144 +1,128 @@
-//! One who reads: a place in the history, and how to go on from there.
+//! One subscription: a position in the history, and what to send next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use docks_proto::event::{Event, EventQuery, ObjectKind, Position, Ready, Resync};
+use docksd_mirror::{HistoryBounds, MirrorError, matches_query};
 use tokio::sync::watch;
 
 use super::coalesce::coalesce;
-use super::sse_frame::{Item, frame};
-use super::{BATCH, EventFeed, Mark};
-use docksd_mirror::{HistoryBounds, MirrorError, matches_query};
-use docksd_response_cache::Cacheable;
+use super::feed_state::{BATCH, FeedState, Watermark};
+use super::snapshot::EncodedSnapshot;
+use super::sse_frame::{EncodedChange, encode_event};
 
-/// A reader further behind than this gets the changes of an object as one.
-const LAG: usize = 256;
+/// A subscription with more changes than this to read gets them coalesced.
+const MAX_UNCOALESCED: usize = 256;
 
-/// A present state, shared by all who ask for the same.
+/// What is sent next.
 #[derive(Debug)]
-pub(super) struct Snapshot {
-    seq: u64,
-    /// When it was read, in ticks of the feed.
-    tick: u64,
-    frames: Vec<Bytes>,
+enum Phase {
+    /// The snapshot, which is not read yet.
+    Start,
+    /// The frames of the snapshot from this index on.
+    Snapshot(Arc<EncodedSnapshot>, usize),
+    /// Changes as they happen.
+    Changes,
 }
 
-impl Cacheable for Snapshot {
-    type Version = u64;
-
-    fn version(&self) -> &u64 {
-        &self.tick
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.frames.iter().map(Bytes::len).sum()
-    }
-}
-
-/// What is to be sent before changes.
-#[derive(Debug)]
-enum Stage {
-    /// The present state is yet to be read.
-    Begin,
-    /// It is being sent.
-    Present(Arc<Snapshot>, usize),
-    /// Changes are sent as they come.
-    Following,
-}
-
-/// Reads the events of a remote; what it does not take waits in the history.
+/// Reads the events of a remote; what is not read yet waits in the history.
 pub struct Subscription {
-    feed: Arc<EventFeed>,
-    wanted: EventQuery,
-    history: u64,
+    feed: Arc<FeedState>,
+    query: EventQuery,
+    history_id: u64,
+    /// Sequence number up to which changes were read.
     seq: u64,
-    posted: u64,
-    stage: Stage,
+    /// Version of the progress cache up to which progress was read.
+    progress_version: u64,
+    phase: Phase,
     outbox: VecDeque<Bytes>,
-    mark: watch::Receiver<Mark>,
+    watermark: watch::Receiver<Watermark>,
 }
 
 impl Subscription {
-    pub(super) fn begin(
-        feed: Arc<EventFeed>,
-        wanted: EventQuery,
+    /// Continues after a position if the history still covers it; otherwise starts with a snapshot.
+    pub(super) fn new(
+        feed: Arc<FeedState>,
+        query: EventQuery,
         after: Option<Position>,
-        end: HistoryBounds,
+        bounds: HistoryBounds,
     ) -> Self {
-        let mark = feed.mark.subscribe();
-        let mut reader = Self {
+        let watermark = feed.watermark();
+        let mut subscription = Self {
             feed,
-            wanted,
-            history: end.history_id,
-            seq: end.last_seq,
-            posted: 0,
-            stage: Stage::Begin,
+            query,
+            history_id: bounds.history_id,
+            seq: bounds.last_seq,
+            progress_version: 0,
+            phase: Phase::Start,
             outbox: VecDeque::new(),
-            mark,
+            watermark,
         };
-        let lost = match after {
+        let resync_reason = match after {
             None => None,
-            Some(at) if at.history != end.history_id || at.seq > end.last_seq => {
+            Some(at) if at.history != bounds.history_id || at.seq > bounds.last_seq => {
                 Some("other_history")
             }
-            Some(at) if at.seq < end.pruned_seq => Some("pruned"),
+            Some(at) if at.seq < bounds.pruned_seq => Some("pruned"),
             Some(at) => {
-                reader.seq = at.seq;
-                reader.stage = Stage::Following;
+                subscription.seq = at.seq;
+                subscription.phase = Phase::Changes;
                 None
             }
         };
-        if let Some(reason) = lost {
-            let resync = Resync {
+        if let Some(reason) = resync_reason {
+            let resync = Event::Resync(Resync {
                 reason: reason.to_owned(),
-            };
-            reader.outbox.push_back(frame(&Event::Resync(resync), None));
+            });
+            let frame = encode_event(&resync, None);
+            subscription.outbox.push_back(frame);
         }
-        reader
+        subscription
     }
 
-    /// Returns the place after everything that was handed out.
+    /// Returns the position after everything that was read.
     #[must_use]
     pub fn position(&self) -> Position {
         Position {
-            history: self.history,
+            history: self.history_id,
             seq: self.seq,
         }
     }
 
-    /// Returns the next bytes to send; `None` when there is nothing to say at present.
+    /// Returns the next bytes to send; `None` when there is nothing to send yet.
     ///
     /// # Errors
     ///
-    /// [`MirrorError`]; the place stays, so asking again goes on there.
+    /// [`MirrorError`] when the mirror cannot be read. The position stays, so another call
+    /// continues there.
     pub async fn next_frame(&mut self) -> Result<Option<Bytes>, MirrorError> {
         loop {
             if let Some(frame) = self.outbox.pop_front() {
                 return Ok(Some(frame));
             }
-            match &mut self.stage {
-                Stage::Begin => {
-                    let snapshot = self.present().await?;
+            match &mut self.phase {
+                Phase::Start => {
+                    let snapshot = self.feed.snapshot(&self.query).await?;
                     self.seq = snapshot.seq;
-                    self.stage = Stage::Present(snapshot, 0);
+                    self.phase = Phase::Snapshot(snapshot, 0);
                 }
-                Stage::Present(snapshot, sent) => match snapshot.frames.get(*sent) {
+                Phase::Snapshot(snapshot, sent) => match snapshot.frames.get(*sent) {
                     Some(frame) => {
                         *sent += 1;
                         return Ok(Some(frame.clone()));
                     }
                     None => {
-                        self.post();
+                        self.enqueue_progress();
                         let id = self.position().to_string();
                         let ready = Event::Ready(Ready { id: id.clone() });
-                        self.outbox.push_back(frame(&ready, Some(&id)));
-                        self.stage = Stage::Following;
+                        self.outbox.push_back(encode_event(&ready, Some(&id)));
+                        self.phase = Phase::Changes;
                     }
                 },
-                Stage::Following => {
-                    if !self.follow().await? {
+                Phase::Changes => {
+                    if !self.enqueue_changes().await? {
                         return Ok(None);
                     }
                 }
@@ -146,102 +130,84 @@ impl Subscription {
         }
     }
 
-    /// Waits until there may be something to say; false when there never will be.
+    /// Waits until there may be something to send; returns false when nothing will follow.
     pub async fn changed(&mut self) -> bool {
-        self.mark.changed().await.is_ok() && !self.mark.borrow().closed
+        self.watermark.changed().await.is_ok() && !self.watermark.borrow().closed
     }
 
-    /// Puts what is new into the outbox; false when nothing is.
-    async fn follow(&mut self) -> Result<bool, MirrorError> {
-        let mark = *self.mark.borrow_and_update();
-        if self.seq < mark.seq {
-            let (items, to) = self.read_on().await?;
-            let frames = if items.len() > LAG {
-                coalesce(&items)
+    /// Puts what is new into the outbox; returns false when nothing is.
+    async fn enqueue_changes(&mut self) -> Result<bool, MirrorError> {
+        let watermark = *self.watermark.borrow_and_update();
+        if self.seq < watermark.seq {
+            let (changes, read_to) = self.read_changes().await?;
+            let frames = if changes.len() > MAX_UNCOALESCED {
+                coalesce(&changes)
             } else {
-                items.iter().map(|item| item.frame.clone()).collect()
+                changes.iter().map(|change| change.frame.clone()).collect()
             };
             self.outbox.extend(frames);
-            self.seq = to;
+            self.seq = read_to;
             return Ok(true);
         }
-        if self.posted < mark.posted {
-            // Changes that came meanwhile are read at the next turn.
-            if self.post() {
-                // Whatever the board says, this mark has been seen: asking again would not end.
-                self.posted = self.posted.max(mark.posted);
+        if self.progress_version < watermark.progress_version {
+            // If changes arrived in the meantime, the next call reads those first.
+            if self.enqueue_progress() {
+                // The cache may have been cleared since; without this, the loop would not stop.
+                self.progress_version = self.progress_version.max(watermark.progress_version);
             }
             return Ok(true);
         }
         Ok(false)
     }
 
-    /// Reads the next changes that were asked for, from memory or else from the mirror.
-    async fn read_on(&self) -> Result<(Vec<Arc<Item>>, u64), MirrorError> {
-        let at_hand = self.feed.state().ring.after(self.seq, BATCH);
-        if let Some((mut items, to)) = at_hand {
-            items.retain(|item| {
-                let object = &item.change.object;
-                matches_query(&self.wanted, object.kind, &object.run_id, &object.status)
+    /// Reads the next changes that the query selects, from memory or else from the mirror.
+    ///
+    /// Returns the sequence number up to which they are complete, too.
+    async fn read_changes(&self) -> Result<(Vec<Arc<EncodedChange>>, u64), MirrorError> {
+        let recent = self.feed.live().recent.after(self.seq, BATCH);
+        if let Some((mut changes, read_to)) = recent {
+            changes.retain(|change| {
+                let object = &change.change.object;
+                matches_query(&self.query, object.kind, &object.run_id, &object.status)
             });
-            return Ok((items, to));
+            return Ok((changes, read_to));
         }
-        let scan = self
-            .feed
-            .mirror
-            .history_page(self.seq, BATCH, &self.wanted)
-            .await?;
-        let items = scan.events.iter().map(|told| Item::of(self.history, told));
-        Ok((items.map(Arc::new).collect(), scan.read_to))
+        let mirror = &self.feed.mirror;
+        let page = mirror.history_page(self.seq, BATCH, &self.query).await?;
+        let changes = page
+            .events
+            .iter()
+            .map(|event| Arc::new(EncodedChange::new(self.history_id, event)))
+            .collect();
+        Ok((changes, page.read_to))
     }
 
-    /// Puts the latest counts into the outbox; not, and false, while changes that led to them are
-    /// still to be read.
-    fn post(&mut self) -> bool {
-        let state = self.feed.state();
-        if state.ring.end() > self.seq {
+    /// Puts the latest progress into the outbox.
+    ///
+    /// Does nothing and returns false while changes that led to it are still unread.
+    fn enqueue_progress(&mut self) -> bool {
+        let live = self.feed.live();
+        if live.recent.end() > self.seq {
             return false;
         }
-        let wanted = &self.wanted;
-        let wants = |kind: ObjectKind, run: &str| {
-            let kinds = &wanted.kinds;
-            // Counts are of trials as much as of their run.
-            let of_trials = kind == ObjectKind::Evaluation && kinds.contains(&ObjectKind::Trial);
-            let kind = kinds.is_empty() || kinds.contains(&kind) || of_trials;
-            kind && (wanted.runs.is_empty() || wanted.runs.iter().any(|r| r == run))
+        let query = &self.query;
+        let selects = |kind: ObjectKind, run: &str| {
+            let kinds = &query.kinds;
+            // The progress of a run is about its trials as well.
+            let about_trials = kind == ObjectKind::Evaluation && kinds.contains(&ObjectKind::Trial);
+            let selects_kind = kinds.is_empty() || kinds.contains(&kind) || about_trials;
+            selects_kind && (query.runs.is_empty() || query.runs.iter().any(|r| r == run))
         };
-        let frames = state.board.after(self.posted, wants);
-        self.posted = state.board.posted();
-        drop(state);
+        let frames = live.progress.frames_after(self.progress_version, selects);
+        self.progress_version = live.progress.version();
+        drop(live);
         self.outbox.extend(frames);
         true
-    }
-
-    /// Returns the present state, read before for somebody else if that joins on to what is at hand.
-    async fn present(&self) -> Result<Arc<Snapshot>, MirrorError> {
-        let _turn = self.feed.reading.lock().await;
-        // The changes since then follow, so the snapshot only has to be of this tick.
-        let (question, tick) = (self.wanted.path(), self.feed.state().ticks);
-        if let Some(found) = self.feed.snapshots.get(&question, &tick)
-            && self.feed.state().ring.after(found.seq, 1).is_some()
-        {
-            return Ok(found);
-        }
-        let present = self.feed.mirror.state_snapshot(&self.wanted).await?;
-        let objects = present.objects.into_iter().map(Event::State);
-        let counts = present.progress.into_iter().map(Event::Progress);
-        let snapshot = Arc::new(Snapshot {
-            seq: present.bounds.last_seq,
-            tick,
-            frames: objects.chain(counts).map(|e| frame(&e, None)).collect(),
-        });
-        self.feed.snapshots.insert(&question, &snapshot);
-        Ok(snapshot)
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.feed.state().followed.leave(&self.wanted);
+        self.feed.live().watched.remove_subscriber(&self.query);
     }
 }

@@ -1,150 +1,150 @@
-//! Which runs somebody reads about, so that they are counted and kept polled.
+//! Which runs are watched, so that they are counted and polled often.
 
 use std::collections::{BTreeSet, HashMap};
 
 use docks_proto::event::{EventQuery, MAX_RUNS_WITH_TRIALS, ObjectKind, Progress};
 use docks_proto::routes::RunKind;
-
 use docksd_mirror::{EventWithObject, Resource};
 
-/// Runs that are counted for readers who name none, per batch of changes.
-const MOST_UNNAMED: usize = 64;
-/// Ticks between two counts of a run of which nothing was heard: rewards come without a change.
+/// Runs counted per batch of changes for subscribers whose query names no runs.
+const MAX_UNNAMED_RUNS: usize = 64;
+/// Ticks between two counts of a run without changes: rewards arrive without a change of status.
 const RECOUNT_TICKS: u64 = 5;
 
+/// One watched run.
 #[derive(Debug, Default)]
-struct Follow {
-    readers: usize,
-    with_trials: usize,
-    /// What it was counted as last; a kind is missing until it was seen.
+struct WatchedRun {
+    subscribers: usize,
+    /// Subscribers who also watch its trials.
+    trial_subscribers: usize,
+    /// The kinds under which the last count found it; empty until it is found.
     kinds: BTreeSet<ObjectKind>,
     ended: bool,
     settled: bool,
-    quiet_ticks: u64,
+    /// Ticks since the last count.
+    ticks_since_count: u64,
 }
 
-/// Everything that is followed.
+/// Everything that is watched.
 #[derive(Debug, Default)]
-pub(super) struct Followed {
-    readers: usize,
-    /// Readers without names, by kind of run.
-    lists: [usize; 2],
-    runs: HashMap<String, Follow>,
+pub(super) struct WatchedRuns {
+    subscribers: usize,
+    /// Subscribers to any evaluation run, because they name none or too many.
+    unnamed_evaluation_subscribers: usize,
+    runs: HashMap<String, WatchedRun>,
 }
 
-fn lists(wanted: &EventQuery) -> impl Iterator<Item = usize> {
-    let all = wanted.kinds.is_empty();
-    let wants = |kind| all || wanted.kinds.contains(&kind);
-    let evaluations = wants(ObjectKind::Evaluation) || wants(ObjectKind::Trial);
-    let both = [wants(ObjectKind::Run), evaluations];
-    (0..2).filter(move |place| both[*place])
+/// Whether a query covers evaluation runs or trials without naming few enough runs.
+fn watches_any_evaluation(query: &EventQuery) -> bool {
+    let selects = |kind| query.kinds.is_empty() || query.kinds.contains(&kind);
+    watches_lists(query) && (selects(ObjectKind::Evaluation) || selects(ObjectKind::Trial))
 }
 
-fn by_lists(wanted: &EventQuery) -> bool {
-    wanted.runs.is_empty() || wanted.runs.len() > MAX_RUNS_WITH_TRIALS
+fn watches_lists(query: &EventQuery) -> bool {
+    query.runs.is_empty() || query.runs.len() > MAX_RUNS_WITH_TRIALS
 }
 
-fn with_trials(wanted: &EventQuery) -> bool {
-    let kinds = &wanted.kinds;
-    !by_lists(wanted) && (kinds.is_empty() || kinds.iter().any(|k| *k != ObjectKind::Run))
+fn watches_trials(query: &EventQuery) -> bool {
+    let kinds = &query.kinds;
+    !watches_lists(query) && (kinds.is_empty() || kinds.iter().any(|k| *k != ObjectKind::Run))
 }
 
-impl Followed {
-    /// Returns how many read.
-    pub(super) fn readers(&self) -> usize {
-        self.readers
+impl WatchedRuns {
+    /// Returns the number of subscribers.
+    pub(super) fn subscribers(&self) -> usize {
+        self.subscribers
     }
 
-    /// Counts a reader in, and returns what it looks at.
-    pub(super) fn join(&mut self, wanted: &EventQuery) -> Vec<Resource> {
-        self.readers += 1;
-        if by_lists(wanted) {
-            lists(wanted).for_each(|place| self.lists[place] += 1);
-        }
-        for run in &wanted.runs {
-            let follow = self.runs.entry(run.clone()).or_default();
-            follow.readers += 1;
-            follow.with_trials += usize::from(with_trials(wanted));
+    /// Adds a subscriber, and returns the resources that are watched now.
+    pub(super) fn add_subscriber(&mut self, query: &EventQuery) -> Vec<Resource> {
+        self.subscribers += 1;
+        self.unnamed_evaluation_subscribers += usize::from(watches_any_evaluation(query));
+        for id in &query.runs {
+            let run = self.runs.entry(id.clone()).or_default();
+            run.subscribers += 1;
+            run.trial_subscribers += usize::from(watches_trials(query));
         }
         self.resources()
     }
 
-    /// Counts it out.
-    pub(super) fn leave(&mut self, wanted: &EventQuery) {
-        self.readers -= 1;
-        if by_lists(wanted) {
-            lists(wanted).for_each(|place| self.lists[place] -= 1);
-        }
-        for run in &wanted.runs {
-            if let Some(follow) = self.runs.get_mut(run) {
-                follow.readers -= 1;
-                follow.with_trials -= usize::from(with_trials(wanted));
-                if follow.readers == 0 {
-                    self.runs.remove(run);
+    /// Removes a subscriber.
+    pub(super) fn remove_subscriber(&mut self, query: &EventQuery) {
+        self.subscribers -= 1;
+        self.unnamed_evaluation_subscribers -= usize::from(watches_any_evaluation(query));
+        for id in &query.runs {
+            if let Some(run) = self.runs.get_mut(id) {
+                run.subscribers -= 1;
+                run.trial_subscribers -= usize::from(watches_trials(query));
+                if run.subscribers == 0 {
+                    self.runs.remove(id);
                 }
             }
         }
     }
 
-    /// Returns what is looked at.
+    /// Returns the resources that should be polled often.
     ///
-    /// Lists are left out: an active one is polled anyway, and one in which nothing is active
-    /// shall cost no more for being watched.
+    /// Lists are left out: an active one is polled anyway, and watching one without active runs
+    /// must not cost more requests.
     pub(super) fn resources(&self) -> Vec<Resource> {
         let mut resources = Vec::new();
-        for (run, follow) in self.runs.iter().filter(|(_, follow)| !follow.settled) {
-            if follow.with_trials > 0 && follow.kinds.contains(&ObjectKind::Evaluation) {
-                resources.push(Resource::Trials(run.clone()));
+        for (id, run) in self.runs.iter().filter(|(_, run)| !run.settled) {
+            if run.trial_subscribers > 0 && run.kinds.contains(&ObjectKind::Evaluation) {
+                resources.push(Resource::Trials(id.clone()));
             }
-            if follow.kinds.contains(&ObjectKind::Run) {
-                resources.push(Resource::Run(RunKind::Run, run.clone()));
+            if run.kinds.contains(&ObjectKind::Run) {
+                resources.push(Resource::Run(RunKind::Run, id.clone()));
             }
-            if follow.kinds.is_empty() && follow.with_trials > 0 {
-                // Not counted yet: a look at the trials of a plain run does no harm.
-                resources.push(Resource::Trials(run.clone()));
+            if run.kinds.is_empty() && run.trial_subscribers > 0 {
+                // Not found yet: polling the trials of a plain run does no harm.
+                resources.push(Resource::Trials(id.clone()));
             }
         }
         resources
     }
 
-    /// Returns the runs to count after these changes.
-    pub(super) fn due(&mut self, told: &[EventWithObject], ticked: bool) -> Vec<String> {
+    /// Returns the runs to count after these events; `ticked` also advances the clock by a tick.
+    pub(super) fn runs_to_count(
+        &mut self,
+        events: &[EventWithObject],
+        ticked: bool,
+    ) -> Vec<String> {
         let mut due: BTreeSet<&str> = BTreeSet::new();
-        let unnamed = self.lists[1] > 0;
-        let mut spare = MOST_UNNAMED;
-        for EventWithObject { event, .. } in told {
-            let run = event.run.as_str();
-            if self.runs.contains_key(run) {
-                due.insert(run);
-            } else if unnamed && spare > 0 && due.insert(run) {
-                spare -= 1;
+        let counts_unnamed = self.unnamed_evaluation_subscribers > 0;
+        let mut unnamed_left = MAX_UNNAMED_RUNS;
+        for EventWithObject { event, .. } in events {
+            let id = event.run.as_str();
+            if self.runs.contains_key(id) {
+                due.insert(id);
+            } else if counts_unnamed && unnamed_left > 0 && due.insert(id) {
+                unnamed_left -= 1;
             }
         }
-        for (run, follow) in &mut self.runs {
+        for (id, run) in &mut self.runs {
             // The end of a run is often learned before that of its trials.
-            let settling = follow.ended && !follow.settled;
-            follow.quiet_ticks += u64::from(ticked);
-            let long = follow.quiet_ticks >= RECOUNT_TICKS && !follow.settled;
-            if settling || long || follow.kinds.is_empty() {
-                due.insert(run);
+            let settling = run.ended && !run.settled;
+            run.ticks_since_count += u64::from(ticked);
+            let overdue = run.ticks_since_count >= RECOUNT_TICKS && !run.settled;
+            if settling || overdue || run.kinds.is_empty() {
+                due.insert(id);
             }
         }
         due.into_iter().map(str::to_owned).collect()
     }
 
-    /// Takes what a count found.
-    pub(super) fn counted(&mut self, counts: &[Progress]) {
-        for (run, follow) in &mut self.runs {
-            let mut of = counts.iter().filter(|p| p.run_id == *run).peekable();
-            if of.peek().is_none() {
+    /// Stores the result of a count.
+    pub(super) fn apply_counts(&mut self, counts: &[Progress]) {
+        for (id, run) in &mut self.runs {
+            let mut of_run = counts.iter().filter(|p| p.run_id == *id).peekable();
+            if of_run.peek().is_none() {
                 continue;
             }
-            // A job that is known under both kinds has settled when both have.
-            (follow.quiet_ticks, follow.ended, follow.settled) = (0, true, true);
-            for progress in of {
-                follow.kinds.extend(progress.kind);
-                follow.ended &= progress.ended;
-                follow.settled &= progress.settled;
+            // A job listed under both kinds has settled when both have.
+            (run.ticks_since_count, run.ended, run.settled) = (0, true, true);
+            for progress in of_run {
+                run.kinds.extend(progress.kind);
+                run.ended &= progress.ended;
+                run.settled &= progress.settled;
             }
         }
     }
