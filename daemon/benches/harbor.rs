@@ -1,4 +1,4 @@
-//! A job of 2,000 trials: the first look, a second one, and its trials as JSON.
+//! A job of 2,000 trials: its first list, a second one, and its trials as JSON.
 //!
 //! `cargo bench -p docksd --bench harbor [-- TRIALS]`
 
@@ -15,8 +15,8 @@ use docksd_testkit::harbor_jobs;
 use docksd_testkit::measure::{format_count, format_duration, median};
 
 fn main() {
-    let given = std::env::args().find_map(|a| a.parse().ok());
-    let count: usize = given.unwrap_or(2_000);
+    let number = std::env::args().find_map(|a| a.parse().ok());
+    let count: usize = number.unwrap_or(2_000);
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
     harbor_jobs::big_job(dir.path(), "big", count);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -64,8 +64,8 @@ fn main() {
         format_count(count as u64)
     );
     println!("| --- | --- |");
-    println!("| first look at the list | {} |", format_duration(first));
-    println!("| second look at the list | {} |", format_duration(second));
+    println!("| first list | {} |", format_duration(first));
+    println!("| second list | {} |", format_duration(second));
     println!("| all its trials as JSON | {} |", format_duration(objects));
     println!(
         "| a page of 100 trials from the mirror | {} |",

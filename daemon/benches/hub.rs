@@ -1,15 +1,14 @@
 //! What a hub costs that many daemons mirror: `cargo bench -p docksd --bench hub [-- MIRRORS SECONDS]`.
 //!
-//! A hub in this process shares a copy of the bundled jobs, over plain HTTP on loopback. First
-//! all mirrors ask as fast as they can, then each once in ten seconds. Every question carries the
-//! validator of the answer before, over a connection that is kept, as docksd asks. Processor time
-//! is that of hub and mirrors together, and of the mirrors' side alone measured against a server
-//! that answers without looking.
+//! A hub in this process shares a copy of the bundled jobs over plain HTTP on loopback. First all mirrors
+//! send requests as fast as they can, then each once in ten seconds. As in docksd, every request carries the
+//! validator of the previous answer, over a persistent connection. Processor time is that of hub and mirrors
+//! together; the mirrors' share is measured against a server that only answers 304.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a figure that cannot be measured is no figure"
+    reason = "a benchmark stops at the step that fails, and prints its figures"
 )]
 
 use std::net::SocketAddr;
@@ -30,18 +29,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// Time between two questions of one mirror.
+/// Time between two requests of one mirror.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// What all mirrors together have seen.
+/// What all mirrors together have received.
 #[derive(Default)]
-struct Seen {
-    answers: AtomicU64,
+struct Answers {
+    all: AtomicU64,
     not_modified: AtomicU64,
 }
 
-/// One answer's head and body, read from a kept connection.
-async fn ask(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> (u16, String) {
+/// Sends a request over a persistent connection; returns the status and `ETag` of the answer.
+async fn send_request(
+    stream: &mut TcpStream,
+    request: &[u8],
+    buffer: &mut Vec<u8>,
+) -> (u16, String) {
     stream.write_all(request).await.unwrap();
     buffer.clear();
     loop {
@@ -64,8 +67,13 @@ async fn ask(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> (u
     }
 }
 
-async fn mirror(address: SocketAddr, token: Arc<str>, pace: Option<Duration>, seen: Arc<Seen>) {
-    if let Some(period) = pace {
+async fn run_mirror(
+    address: SocketAddr,
+    token: Arc<str>,
+    period: Option<Duration>,
+    answers: Arc<Answers>,
+) {
+    if let Some(period) = period {
         tokio::time::sleep(period.mul_f64(fastrand::f64())).await;
     }
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -81,20 +89,20 @@ async fn mirror(address: SocketAddr, token: Arc<str>, pace: Option<Duration>, se
             "GET /tenants/local/harbor/runs?limit=1000 HTTP/1.1\r\nHost: {address}\r\n\
              Authorization: Bearer {token}\r\nAccept-Encoding: gzip\r\n{known}\r\n"
         );
-        let (status, new) = ask(&mut stream, request.as_bytes(), &mut buffer).await;
+        let (status, new) = send_request(&mut stream, request.as_bytes(), &mut buffer).await;
         assert!(matches!(status, 200 | 304), "{status}");
         tag = new;
-        seen.answers.fetch_add(1, Ordering::Relaxed);
+        answers.all.fetch_add(1, Ordering::Relaxed);
         let same = u64::from(status == 304);
-        seen.not_modified.fetch_add(same, Ordering::Relaxed);
-        if let Some(period) = pace {
+        answers.not_modified.fetch_add(same, Ordering::Relaxed);
+        if let Some(period) = period {
             tokio::time::sleep(period.saturating_sub(began.elapsed())).await;
         }
     }
 }
 
-/// A server that says 304 to everything, to know what asking alone costs.
-async fn nothing() -> SocketAddr {
+/// Starts a server that answers 304 to everything, to measure what the requests alone cost.
+async fn start_empty_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(tokio::spawn(async move {
@@ -116,23 +124,28 @@ async fn measure(
     what: &str,
     address: SocketAddr,
     token: &Arc<str>,
-    (mirrors, pace): (usize, Option<Duration>),
+    (mirrors, period): (usize, Option<Duration>),
     time: Duration,
 ) {
-    let seen = Arc::new(Seen::default());
+    let answers = Arc::new(Answers::default());
     let mut asking = tokio::task::JoinSet::new();
     for _ in 0..mirrors {
-        asking.spawn(mirror(address, Arc::clone(token), pace, Arc::clone(&seen)));
+        asking.spawn(run_mirror(
+            address,
+            Arc::clone(token),
+            period,
+            Arc::clone(&answers),
+        ));
     }
-    // Everybody has connected and has the first answer.
-    tokio::time::sleep(pace.unwrap_or(Duration::from_secs(1))).await;
-    let count = |seen: &Seen| {
+    // By now, all mirrors have connected and received their first answer.
+    tokio::time::sleep(period.unwrap_or(Duration::from_secs(1))).await;
+    let count = |answers: &Answers| {
         let load = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        (load(&seen.answers), load(&seen.not_modified))
+        (load(&answers.all), load(&answers.not_modified))
     };
-    let (before, began, busy) = (count(&seen), Instant::now(), processor_time());
+    let (before, began, busy) = (count(&answers), Instant::now(), processor_time());
     tokio::time::sleep(time).await;
-    let (after, took) = (count(&seen), began.elapsed().as_secs_f64());
+    let (after, took) = (count(&answers), began.elapsed().as_secs_f64());
     let busy = (processor_time() - busy).as_secs_f64() / took * 100.0;
     asking.shutdown().await;
     let answers = (after.0 - before.0) as f64;
@@ -190,15 +203,17 @@ fn main() {
         let (stop, asked) = oneshot::channel();
         let shutdown = async move { asked.await.unwrap_or("the bench ended") };
         let daemon = tokio::spawn(run(config, claimed, dependencies, shutdown));
-        let nobody = nothing().await;
-        println!("\n| how they ask | mirrors | requests/s | of them 304 | of a core, both sides |");
+        let empty_server = start_empty_server().await;
+        println!(
+            "\n| how they request | mirrors | requests/s | of them 304 | of a core, both sides |"
+        );
         println!("| --- | --- | --- | --- | --- |");
         let paced = (mirrors, Some(PERIOD));
         let fast = (mirrors.min(64), None);
         measure("as fast as they can", address, &token, fast, time).await;
-        measure("the same without a hub", nobody, &token, fast, time).await;
+        measure("the same without a hub", empty_server, &token, fast, time).await;
         measure("each once in 10 s", address, &token, paced, time).await;
-        measure("the same without a hub", nobody, &token, paced, time).await;
+        measure("the same without a hub", empty_server, &token, paced, time).await;
         stop.send("the bench ended").unwrap();
         daemon.await.unwrap().unwrap();
     });

@@ -1,8 +1,11 @@
-//! How fast trials come in, and whether a list costs the same in a large mirror as in a small one.
+//! How fast trials are stored, and whether a list costs the same in a large mirror as in a small one.
 //!
 //! `cargo bench -p docksd --bench mirror [-- ROWS…]`
 
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark stops at the step that fails"
+)]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 use std::time::{Duration, Instant};
@@ -48,7 +51,7 @@ fn open(directory: &tempfile::TempDir) -> Mirror {
         .0
 }
 
-/// Trials of ten runs at once, as a backfill has them in its queue.
+/// Returns the trials of ten runs at once, as a backfill queues them.
 fn lists(from: u64) -> Vec<Vec<RawObject>> {
     (from..from + 10)
         .map(|run| (0..TRIALS / 10).map(|n| trial(run, n)).collect())
@@ -66,8 +69,8 @@ async fn put(mirror: &Mirror, from: u64, lists: Vec<Vec<RawObject>>, at: i64) {
     futures_util::future::join_all(puts).await;
 }
 
-/// Returns trials per second in the middle of the rounds.
-fn ingest(runtime: &Runtime, mirror: &Mirror, from: impl Fn(i64) -> u64) -> u64 {
+/// Returns the median number of trials per second.
+fn measure_ingest(runtime: &Runtime, mirror: &Mirror, from: impl Fn(i64) -> u64) -> u64 {
     let mut times: Vec<Duration> = (1..=INGEST_ROUNDS)
         .map(|round| {
             let from = from(round);
@@ -81,22 +84,22 @@ fn ingest(runtime: &Runtime, mirror: &Mirror, from: impl Fn(i64) -> u64) -> u64 
     (TRIALS as f64 / times[times.len() / 2].as_secs_f64()) as u64
 }
 
-fn trials(runtime: &Runtime) {
+fn measure_trials(runtime: &Runtime) {
     let directory = tempfile::tempdir().unwrap();
     let mirror = open(&directory);
     println!("\n| trials into the mirror, from memory | trials/s |");
     println!("| --- | --- |");
-    let new = ingest(runtime, &mirror, |round| 10 * round.unsigned_abs());
+    let new = measure_ingest(runtime, &mirror, |round| 10 * round.unsigned_abs());
     println!(
         "| new, history and commits included | {} |",
         format_count(new)
     );
-    let unchanged = ingest(runtime, &mirror, |_| 10);
+    let unchanged = measure_ingest(runtime, &mirror, |_| 10);
     println!("| unchanged | {} |", format_count(unchanged));
     runtime.block_on(mirror.close());
 }
 
-fn runs(runtime: &Runtime, sizes: &[u64]) {
+fn measure_runs(runtime: &Runtime, sizes: &[u64]) {
     let directory = tempfile::tempdir().unwrap();
     let mirror = open(&directory);
     let failed = ListQuery {
@@ -150,11 +153,11 @@ fn main() {
         .worker_threads(1)
         .build()
         .unwrap();
-    let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    trials(&runtime);
-    if given.is_empty() {
-        runs(&runtime, &[1_000, 100_000, 1_000_000]);
+    let numbers: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    measure_trials(&runtime);
+    if numbers.is_empty() {
+        measure_runs(&runtime, &[1_000, 100_000, 1_000_000]);
     } else {
-        runs(&runtime, &given);
+        measure_runs(&runtime, &numbers);
     }
 }

@@ -1,13 +1,16 @@
-//! Jobs directories, large and live: first index, rescan, a change until it is visible, and what
-//! following costs; beside Harbor's own viewer where `HARBOR_BIN` names Harbor's program.
+//! Large and changing jobs directories: the first scan, a rescan, the delay until a change is visible, and
+//! what following costs; compared with Harbor's own viewer if `HARBOR_BIN` names Harbor's program.
 //!
 //! `cargo build --release && cargo bench -p docksd --bench following [-- TRIALS SECONDS]`
 
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark stops at the step that fails"
+)]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 mod directory;
-mod followed;
+mod running_job;
 mod viewer;
 
 use std::path::Path;
@@ -26,11 +29,11 @@ use directory::Shape;
 use docksd_testkit::measure::{format_count, format_duration, median};
 
 fn main() {
-    let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    let trials = given.first().map_or(100_000, |n| *n as usize);
-    let span = Duration::from_secs(given.get(1).map_or(20, |n| *n));
+    let numbers: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    let trials = numbers.first().map_or(100_000, |n| *n as usize);
+    let span = Duration::from_secs(numbers.get(1).map_or(20, |n| *n));
     println!(
-        "\n| directory | first index | rescan | rescan of every trial | files read by it | page of 100 | {} |",
+        "\n| directory | first scan | rescan | rescan of every trial | files read by it | page of 100 | {} |",
         viewer::COLUMNS
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
@@ -40,20 +43,20 @@ fn main() {
         Shape::new(100, trials / 100),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        directory::make(dir.path(), shape);
-        indexed(dir.path(), shape);
+        directory::create_jobs(dir.path(), shape);
+        measure_scans(dir.path(), shape);
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(followed::visible());
-    followed::cost(span);
+    runtime.block_on(running_job::measure_delay());
+    running_job::measure_cost(span);
 }
 
-/// Measures looks at a directory in which nothing changes.
-fn indexed(dir: &Path, shape: Shape) {
+/// Measures scans of a directory in which nothing changes.
+fn measure_scans(dir: &Path, shape: Shape) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    // Every trial is looked at each five minutes only, so the clock is set forward.
+    // Every trial is checked only every five minutes, so the clock is set forward.
     let forward_ms = Arc::new(AtomicI64::new(3_600_000));
     let ahead = Arc::clone(&forward_ms);
     let now = move || UnixMs(UnixMs::now().0 + ahead.load(Ordering::Relaxed));
@@ -73,7 +76,7 @@ fn indexed(dir: &Path, shape: Shape) {
         let listed = runtime.block_on(jobs.list(RunKind::Evaluation, &page, None));
         match listed.unwrap() {
             Fetched::New { value, .. } => assert_eq!(value.objects.len(), shape.jobs),
-            Fetched::NotModified => panic!("there was no validator"),
+            Fetched::NotModified => panic!("no validator was sent"),
         }
     };
     let jobs = open();
@@ -94,12 +97,12 @@ fn indexed(dir: &Path, shape: Shape) {
         format_duration(first),
         format_duration(rescan),
         format_duration(every),
-        format_duration(page(&jobs, shape)),
-        viewer::figures(dir)
+        format_duration(measure_page(&jobs, shape)),
+        viewer::measure(dir)
     );
 }
 
-fn page(jobs: &HarborJobs, shape: Shape) -> Duration {
+fn measure_page(jobs: &HarborJobs, shape: Shape) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -108,7 +111,7 @@ fn page(jobs: &HarborJobs, shape: Shape) -> Duration {
     let (mirror, _) = opened.unwrap();
     let fetched = runtime.block_on(jobs.trials("job-000", None)).unwrap();
     let Fetched::New { value, .. } = fetched else {
-        panic!("there was no validator")
+        panic!("no validator was sent")
     };
     let put = mirror.replace_trials("r", value.objects, UnixMs(1), None, Provenance::Polled);
     runtime.block_on(put).unwrap();

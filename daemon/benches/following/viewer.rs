@@ -1,4 +1,4 @@
-//! Harbor's own viewer over the same directory.
+//! Harbor's own viewer of the same directory.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use docksd_testkit::measure::{format_duration, median};
 
-/// Heads of the viewer's columns.
+/// Headings of the viewer's columns.
 pub(crate) const COLUMNS: &str = "`harbor view`: list | `harbor view`: page of 100";
 
 struct Viewer {
@@ -36,8 +36,8 @@ impl Viewer {
     }
 }
 
-/// Returns the viewer's figures for a directory, as columns.
-pub(crate) fn figures(dir: &Path) -> String {
+/// Measures the viewer on a directory; returns its columns.
+pub(crate) fn measure(dir: &Path) -> String {
     let Some(harbor) = std::env::var_os("HARBOR_BIN") else {
         return "HARBOR_BIN is not set | ".to_owned();
     };

@@ -1,4 +1,4 @@
-//! Assigning each job an id of its own.
+//! Assigns each job a unique id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -61,7 +61,7 @@ impl PublishedJob {
 pub(crate) struct PublishedJobs(BTreeMap<PathBuf, PublishedJob>);
 
 impl PublishedJobs {
-    /// Derives anew what changed in the snapshot.
+    /// Derives the jobs that changed in the snapshot again.
     pub(crate) fn update(
         &mut self,
         snapshot: &Snapshot,

@@ -27,7 +27,7 @@ pub fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
-/// Creates a finished job of `trials` trials, each a copy of a real one under a name of its own.
+/// Creates a finished job of `trials` trials, each a copy of a real one under its own name.
 pub fn big_job(dir: &Path, name: &str, trials: usize) -> PathBuf {
     const MODEL: &str = "fix-clamp__dZiLxjf";
     let model_job = samples().join("2026-11-23__16-43-17");

@@ -20,23 +20,23 @@ use docksd_testkit::harbor_jobs::{copy_tree, samples, timeline};
 
 const JOB: &str = "nightly-mixed";
 const ID: &str = "e8c003f5-a129-414b-9d33-4c12687eb455";
-/// A trial that ended with an exception by the second moment of the timeline.
+/// A trial that has ended with an exception at the second point of the timeline.
 const FAILED: &str = "bad-env__fEKY4WE";
 
-/// A directory, its mirror, and the engine between them.
-struct Stage {
+/// A directory, its mirror, and the sync engine between them.
+struct FollowedDirectory {
     home: TempDir,
     mirror: Mirror,
     sync: SyncHandle,
 }
 
-impl Stage {
+impl FollowedDirectory {
     async fn new() -> Self {
-        Self::prepared(|_| {}).await
+        Self::with_content(|_| {}).await
     }
 
-    /// Starts with what is in the directory already.
-    async fn prepared(prepare: impl FnOnce(&Path)) -> Self {
+    /// Starts with the content that `prepare` creates in the directory.
+    async fn with_content(prepare: impl FnOnce(&Path)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("jobs");
         fs::create_dir(&dir).unwrap();
@@ -51,14 +51,14 @@ impl Stage {
             clock,
             docksd_sync::Options::default(),
         );
-        let stage = Self { home, mirror, sync };
-        let follows = || async {
-            let health = stage.sync.health();
+        let followed = Self { home, mirror, sync };
+        let is_followed = || async {
+            let health = followed.sync.health();
             matches!(health.change_detection, ChangeDetection::Events { .. })
                 && health.last_success.is_some()
         };
-        eventually("the directory is followed", follows).await;
-        stage
+        eventually("the directory is followed", is_followed).await;
+        followed
     }
 
     fn dir(&self) -> PathBuf {
@@ -69,13 +69,13 @@ impl Stage {
         self.dir().join(JOB)
     }
 
-    /// Brings the job to a moment of its life.
-    fn moment(&self, name: &str) {
+    /// Brings the job to a point of the timeline.
+    fn apply_moment(&self, name: &str) {
         copy_tree(&timeline().join(name), &self.dir());
     }
 
     /// Holds the job's log open, as its process does.
-    fn process(&self) -> fs::File {
+    fn open_log(&self) -> fs::File {
         fs::create_dir_all(self.job()).unwrap();
         let log = self.job().join("job.log");
         let mut options = fs::File::options();
@@ -86,7 +86,7 @@ impl Stage {
         self.mirror.run(RunKind::Evaluation, ID).await.unwrap()
     }
 
-    async fn told(&self) -> Value {
+    async fn published(&self) -> Value {
         let run = self.run().await.filter(|run| run.gone_at.is_none());
         run.map_or(Value::Null, |run| serde_json::from_str(&run.text).unwrap())
     }
@@ -99,7 +99,7 @@ impl Stage {
         })
     }
 
-    async fn trials(&self, status: &str) -> u64 {
+    async fn count_trials(&self, status: &str) -> u64 {
         let query = ListQuery {
             status: vec![status.to_owned()],
             ..ListQuery::default()
@@ -108,41 +108,41 @@ impl Stage {
         listing.map_or(0, |listing| listing.total)
     }
 
-    async fn ended(&self, count: u64) {
+    async fn wait_until_ended(&self, count: u64) {
         let what = format!("{count} trials have ended");
         eventually(&what, || async {
-            let run = self.told().await;
+            let run = self.published().await;
             let counts = &run["harbor"]["trials"];
             run["completed_trials"] == count
-                && self.trials("running").await == counts["running"].as_u64().unwrap_or(99)
-                && self.trials("pending").await == counts["pending"].as_u64().unwrap_or(99)
+                && self.count_trials("running").await == counts["running"].as_u64().unwrap_or(99)
+                && self.count_trials("pending").await == counts["pending"].as_u64().unwrap_or(99)
         })
         .await;
     }
 
-    async fn state(&self, state: &str) {
+    async fn wait_for_state(&self, state: &str) {
         eventually(&format!("the job is {state}"), || async {
-            self.told().await["harbor"]["state"] == state
+            self.published().await["harbor"]["state"] == state
         })
         .await;
     }
 
-    async fn history(&self, of: impl Fn(&StatusEvent) -> bool) -> Vec<StatusEvent> {
+    async fn history(&self, matches: impl Fn(&StatusEvent) -> bool) -> Vec<StatusEvent> {
         let all = self.mirror.events_after(0, 10_000).await.unwrap();
-        all.into_iter().filter(of).collect()
+        all.into_iter().filter(matches).collect()
     }
 
-    async fn end(self) {
+    async fn shut_down(self) {
         self.sync.stop().await;
         self.mirror.close().await;
     }
 }
 
-fn trial_named(name: &str) -> impl Fn(&StatusEvent) -> bool {
+fn is_about_trial(name: &str) -> impl Fn(&StatusEvent) -> bool {
     move |event| event.trial.as_deref() == Some(name)
 }
 
-fn of_the_run(event: &StatusEvent) -> bool {
+fn is_about_the_run(event: &StatusEvent) -> bool {
     event.subject == Subject::Run(RunKind::Evaluation) && event.run == ID
 }
 
@@ -152,21 +152,21 @@ fn statuses(events: &[StatusEvent]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_job_is_followed_from_its_first_folder_to_its_end() {
-    let stage = Stage::new().await;
-    let process = stage.process();
+    let followed = FollowedDirectory::new().await;
+    let process = followed.open_log();
     for (moment, ended) in [("t1", 3), ("t2", 11), ("t3", 19)] {
-        stage.moment(moment);
-        stage.ended(ended).await;
-        assert_eq!(stage.told().await["status"], "running");
+        followed.apply_moment(moment);
+        followed.wait_until_ended(ended).await;
+        assert_eq!(followed.published().await["status"], "running");
     }
-    copy_tree(&samples().join(JOB), &stage.job());
+    copy_tree(&samples().join(JOB), &followed.job());
     drop(process);
-    stage.ended(24).await;
-    stage.state("completed").await;
-    let run = stage.history(of_the_run).await;
+    followed.wait_until_ended(24).await;
+    followed.wait_for_state("completed").await;
+    let run = followed.history(is_about_the_run).await;
     assert_eq!(statuses(&run), ["running", "completed"]);
-    // The net below looks every five seconds; what was seen at once came by an event.
-    let ends = stage
+    // Rescans run every five seconds; what was noticed sooner came by an event.
+    let ends = followed
         .history(|e| e.subject == Subject::Trial && e.to == "passed")
         .await;
     assert!(
@@ -174,71 +174,71 @@ async fn a_job_is_followed_from_its_first_folder_to_its_end() {
             .any(|event| event.provenance == Provenance::Event),
         "{ends:?}"
     );
-    // It was never told under another id before it had its own.
-    let ids = stage.history(|event| event.run != ID).await;
+    // It was never published under another id.
+    let ids = followed.history(|event| event.run != ID).await;
     assert_eq!(ids, []);
-    stage.end().await;
+    followed.shut_down().await;
 }
 
 #[tokio::test]
-async fn a_process_that_dies_without_a_word_is_noticed() {
-    let stage = Stage::new().await;
-    let process = stage.process();
-    stage.moment("t2");
-    stage.state("running").await;
+async fn a_process_that_exits_without_a_result_is_noticed() {
+    let followed = FollowedDirectory::new().await;
+    let process = followed.open_log();
+    followed.apply_moment("t2");
+    followed.wait_for_state("running").await;
     drop(process);
-    stage.state("killed").await;
-    assert_eq!(stage.told().await["status"], "failed");
+    followed.wait_for_state("killed").await;
+    assert_eq!(followed.published().await["status"], "failed");
     eventually("its trials are lost", || async {
-        stage.trials("running").await == 0
+        followed.count_trials("running").await == 0
     })
     .await;
-    // A resume rewrites the same files and goes on under the same id.
-    let process = stage.process();
-    let result = stage.job().join("result.json");
+    // A resume rewrites the same files and continues under the same id.
+    let process = followed.open_log();
+    let result = followed.job().join("result.json");
     let text = fs::read_to_string(&result).unwrap();
     let now = docks_proto::time::UnixMs::now().rfc3339();
-    fs::write(&result, with_update(&text, &now)).unwrap();
-    stage.state("running").await;
-    let run = stage.history(of_the_run).await;
+    fs::write(&result, with_updated_at(&text, &now)).unwrap();
+    followed.wait_for_state("running").await;
+    let run = followed.history(is_about_the_run).await;
     assert_eq!(statuses(&run), ["running", "failed", "running"]);
     drop(process);
-    stage.end().await;
+    followed.shut_down().await;
 }
 
-/// Returns a job's result as of another time.
-fn with_update(text: &str, at: &str) -> String {
+/// Returns a job's result with another `updated_at`.
+fn with_updated_at(text: &str, at: &str) -> String {
     let mut result: Value = serde_json::from_str(text).unwrap();
     result["updated_at"] = at.into();
     serde_json::to_string_pretty(&result).unwrap()
 }
 
 #[tokio::test]
-async fn a_retry_waits_under_its_name_and_starts_anew() {
-    let stage = Stage::new().await;
-    let process = stage.process();
-    stage.moment("t2");
+async fn a_retry_waits_under_the_same_name_and_starts_again() {
+    let followed = FollowedDirectory::new().await;
+    let process = followed.open_log();
+    followed.apply_moment("t2");
     let config = samples().join(JOB).join("config.json");
     let mut text: Value = serde_json::from_str(&fs::read_to_string(config).unwrap()).unwrap();
     text["retry"] = serde_json::json!({"max_retries": 2});
-    fs::write(stage.job().join("config.json"), text.to_string()).unwrap();
-    stage.ended(11).await;
-    let folder = stage.job().join(FAILED);
+    fs::write(followed.job().join("config.json"), text.to_string()).unwrap();
+    followed.wait_until_ended(11).await;
+    let folder = followed.job().join(FAILED);
     let attempt = fs::read_to_string(folder.join("result.json")).unwrap();
-    let setup = fs::read(stage.job().join("bad-env__EjwzeTT/config.json")).unwrap();
+    let setup = fs::read(followed.job().join("bad-env__EjwzeTT/config.json")).unwrap();
 
     fs::remove_dir_all(&folder).unwrap();
     eventually("it waits for a retry", || async {
-        stage.trial(FAILED).await["harbor"]["phase"] == "waiting_for_retry"
+        followed.trial(FAILED).await["harbor"]["phase"] == "waiting_for_retry"
     })
     .await;
-    let waiting = stage.trial(FAILED).await;
+    let waiting = followed.trial(FAILED).await;
     assert_eq!(
         (&waiting["status"], &waiting["task_slug"]),
         (&"pending".into(), &"bad-env".into())
     );
     assert_eq!(waiting["harbor"]["retry_of"], "RuntimeError");
-    let run = stage.told().await;
+    let run = followed.published().await;
     assert_eq!(
         (&run["total_trials"], &run["harbor"]["trials"]["retrying"]),
         (&24.into(), &1.into())
@@ -247,7 +247,7 @@ async fn a_retry_waits_under_its_name_and_starts_anew() {
     fs::create_dir_all(folder.join("agent")).unwrap();
     fs::write(folder.join("config.json"), setup).unwrap();
     eventually("it runs again", || async {
-        stage.trial(FAILED).await["status"] == "running"
+        followed.trial(FAILED).await["status"] == "running"
     })
     .await;
     let mut result: Value = serde_json::from_str(&attempt).unwrap();
@@ -256,26 +256,26 @@ async fn a_retry_waits_under_its_name_and_starts_anew() {
     result["verifier_result"] = serde_json::json!({"rewards": {"reward": 1.0}});
     fs::write(folder.join("result.json"), result.to_string()).unwrap();
     eventually("it passed", || async {
-        stage.trial(FAILED).await["status"] == "passed"
+        followed.trial(FAILED).await["status"] == "passed"
     })
     .await;
-    let trial = stage.trial(FAILED).await;
+    let trial = followed.trial(FAILED).await;
     assert_eq!(trial["harbor"]["trial_uuid"], result["id"]);
-    let history = stage.history(trial_named(FAILED)).await;
+    let history = followed.history(is_about_trial(FAILED)).await;
     assert_eq!(
         statuses(&history)[..],
         ["error", "pending", "running", "passed"]
     );
     drop(process);
-    stage.end().await;
+    followed.shut_down().await;
 }
 
 #[tokio::test]
 async fn a_finished_job_that_is_rewritten_or_removed_is_followed_too() {
-    let stage = Stage::prepared(|dir| copy_tree(&samples(), dir)).await;
-    stage.ended(24).await;
-    // Harbor does this when it hides secrets; nothing of the job itself changes.
-    let result = stage.job().join("result.json");
+    let followed = FollowedDirectory::with_content(|dir| copy_tree(&samples(), dir)).await;
+    followed.wait_until_ended(24).await;
+    // Harbor does this when it hides secrets; nothing else of the job changes.
+    let result = followed.job().join("result.json");
     let text = fs::read_to_string(&result).unwrap();
     fs::write(
         &result,
@@ -285,54 +285,57 @@ async fn a_finished_job_that_is_rewritten_or_removed_is_followed_too() {
         ),
     )
     .unwrap();
-    eventually("the new end is told", || async {
-        stage.told().await["harbor"]["finished_at"] == "2026-11-23T21:44:32.117031Z"
+    eventually("the new end is published", || async {
+        followed.published().await["harbor"]["finished_at"] == "2026-11-23T21:44:32.117031Z"
     })
     .await;
-    fs::rename(stage.job(), stage.home.path().join("elsewhere")).unwrap();
+    fs::rename(followed.job(), followed.home.path().join("elsewhere")).unwrap();
     eventually("the job is gone", || async {
-        stage.run().await.is_some_and(|run| run.gone_at.is_some())
+        followed
+            .run()
+            .await
+            .is_some_and(|run| run.gone_at.is_some())
     })
     .await;
-    let rows = stage.mirror.stats().await.unwrap().rows;
+    let rows = followed.mirror.stats().await.unwrap().rows;
     assert_eq!((rows.runs, rows.evaluation_runs), (3, 3));
-    stage.end().await;
+    followed.shut_down().await;
 }
 
 #[tokio::test]
-async fn a_directory_that_vanishes_takes_nothing_with_it() {
-    let stage = Stage::prepared(|dir| copy_tree(&samples(), dir)).await;
-    stage.ended(24).await;
-    fs::rename(stage.dir(), stage.home.path().join("unmounted")).unwrap();
+async fn a_directory_that_disappears_loses_nothing() {
+    let followed = FollowedDirectory::with_content(|dir| copy_tree(&samples(), dir)).await;
+    followed.wait_until_ended(24).await;
+    fs::rename(followed.dir(), followed.home.path().join("unmounted")).unwrap();
     eventually("its absence is noticed", || async {
-        stage.sync.health().last_error.is_some()
+        followed.sync.health().last_error.is_some()
     })
     .await;
-    let rows = stage.mirror.stats().await.unwrap().rows;
+    let rows = followed.mirror.stats().await.unwrap().rows;
     assert_eq!(
         (rows.runs, rows.evaluation_runs, rows.tombstones),
         (4, 4, 0)
     );
-    fs::rename(stage.home.path().join("unmounted"), stage.dir()).unwrap();
+    fs::rename(followed.home.path().join("unmounted"), followed.dir()).unwrap();
     eventually("it is followed again", || async {
-        let health = stage.sync.health();
+        let health = followed.sync.health();
         health.last_error.is_none()
             && matches!(health.change_detection, ChangeDetection::Events { .. })
     })
     .await;
-    stage.end().await;
+    followed.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_torn_writes_leave_no_wrong_status_in_the_history() {
-    let stage = Stage::new().await;
-    let process = stage.process();
-    stage.moment("t2");
-    stage.ended(11).await;
-    let before = stage.history(|_| true).await.len();
+    let followed = FollowedDirectory::new().await;
+    let process = followed.open_log();
+    followed.apply_moment("t2");
+    followed.wait_until_ended(11).await;
+    let before = followed.history(|_| true).await.len();
     let (job, trial) = (
-        stage.job().join("result.json"),
-        stage.job().join(FAILED).join("result.json"),
+        followed.job().join("result.json"),
+        followed.job().join(FAILED).join("result.json"),
     );
     let writer = std::thread::spawn(move || {
         let texts = [&job, &trial].map(|path| (path.clone(), fs::read(path).unwrap()));
@@ -352,13 +355,13 @@ async fn thousands_of_torn_writes_leave_no_wrong_status_in_the_history() {
         }
     });
     while !writer.is_finished() {
-        let run = stage.told().await;
+        let run = followed.published().await;
         assert_eq!(
             (&run["status"], &run["total_trials"]),
             (&"running".into(), &24.into()),
             "{run}"
         );
-        let trial = stage.trial(FAILED).await;
+        let trial = followed.trial(FAILED).await;
         assert!(
             trial["status"] == "error" && trial["harbor"]["trial_uuid"].is_string(),
             "{trial}"
@@ -366,9 +369,9 @@ async fn thousands_of_torn_writes_leave_no_wrong_status_in_the_history() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     writer.join().unwrap();
-    stage.ended(11).await;
-    let after = stage.history(|_| true).await;
+    followed.wait_until_ended(11).await;
+    let after = followed.history(|_| true).await;
     assert_eq!(statuses(&after[before..]), [""; 0]);
     drop(process);
-    stage.end().await;
+    followed.shut_down().await;
 }

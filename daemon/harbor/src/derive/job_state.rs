@@ -74,7 +74,7 @@ pub(crate) fn derive_job_state(
 
 /// Returns the state of a job whose process is alive.
 fn running(counts: &TrialCounts) -> JobState {
-    // A resume deletes trials that were cancelled earlier, so a stop is under way.
+    // A resume deletes trials that were cancelled earlier, so the job is being stopped.
     if counts.cancelled > 0 {
         return state("running", "stopping", Some(stopping_reason(counts)));
     }

@@ -1,4 +1,4 @@
-//! Versions of files and folders, told apart by their metadata.
+//! Versions of files and folders, distinguished by their metadata.
 
 use std::fs;
 use std::io;

@@ -50,7 +50,7 @@ pub(crate) struct HarborCounters {
     pub(crate) n_completed_trials: Option<u64>,
     /// Trials with an exception, including cancelled ones.
     pub(crate) n_errored_trials: Option<u64>,
-    /// Trials under way.
+    /// Running trials.
     pub(crate) n_running_trials: Option<u64>,
     /// Trials that did not start.
     pub(crate) n_pending_trials: Option<u64>,

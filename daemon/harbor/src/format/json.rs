@@ -81,7 +81,7 @@ impl<'a> Object<'a> {
             .map(|raw| Value(raw))
     }
 
-    /// Returns a member's members; empty when it is no object.
+    /// Returns a member's members; empty if it is not an object.
     pub(crate) fn object(&self, key: &str) -> Object<'a> {
         self.get(key).map(Value::object).unwrap_or_default()
     }

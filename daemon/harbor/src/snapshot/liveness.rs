@@ -16,7 +16,7 @@ pub(crate) enum Liveness {
 }
 
 impl Liveness {
-    /// Whether the job is taken to be running.
+    /// Whether the job is considered running.
     pub(crate) fn is_alive(self) -> bool {
         matches!(self, Liveness::Process(_) | Liveness::RecentActivity)
     }

@@ -25,7 +25,7 @@ pub(crate) struct TrialFiles {
     pub(crate) agent_wrote: bool,
     /// Whether the verifier wrote anything yet.
     pub(crate) verifier_wrote: bool,
-    /// Folders, relative to the trial's, in which the first file means that another phase has begun.
+    /// Folders, relative to the trial's, in which the first file means that another phase has started.
     pub(crate) awaited_folders: Vec<PathBuf>,
     /// Newest change of a log, which shows that a running trial is alive.
     pub(crate) newest_change: Option<Utc>,

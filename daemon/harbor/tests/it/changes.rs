@@ -1,4 +1,4 @@
-//! A jobs directory that changes: what is read again, and what is never told.
+//! A jobs directory that changes: what is read again, and what is never published.
 
 use std::fs;
 use std::io::{Seek, Write};
@@ -11,7 +11,7 @@ use docksd_harbor::{HarborJobs, Options};
 use docksd_remote::{FaultClass, Fetched, PageRequest, Remote, Validator};
 use serde_json::Value;
 
-use crate::jobs::{list, new, open, run_in, trials, values};
+use crate::support::{expect_new, list, open, run_in_folder, trials, values};
 use docksd_testkit::harbor_jobs::{big_job, copy_tree, samples, timeline};
 
 fn copy_of(job: &str, dir: &Path) {
@@ -25,12 +25,12 @@ async fn validator(jobs: &HarborJobs) -> Validator {
         .unwrap()
     {
         Fetched::New { validator, .. } => validator.unwrap(),
-        Fetched::NotModified => panic!("there was no validator"),
+        Fetched::NotModified => panic!("no validator was sent"),
     }
 }
 
 #[tokio::test]
-async fn a_second_look_reads_only_what_changed() {
+async fn a_second_scan_reads_only_what_changed() {
     let dir = tempfile::tempdir().unwrap();
     big_job(dir.path(), "big", 40);
     let jobs = open(dir.path());
@@ -84,28 +84,28 @@ async fn a_job_runs_as_long_as_its_log_is_held_open() {
     let log = dir.path().join("killed-midway/job.log");
     let process = fs::File::options().append(true).open(&log).unwrap();
     let jobs = open(dir.path());
-    let seen = run_in(&jobs, "killed-midway").await;
+    let seen = run_in_folder(&jobs, "killed-midway").await;
     assert_eq!(seen["status"], "running");
     assert_eq!(seen["harbor"]["pid"], std::process::id());
     let alive = trials(&jobs, "killed-midway").await;
     assert_eq!(alive.iter().filter(|t| t["status"] == "running").count(), 2);
     drop(process);
-    let seen = run_in(&jobs, "killed-midway").await;
+    let seen = run_in_folder(&jobs, "killed-midway").await;
     assert_eq!(
         (&seen["status"], &seen["harbor"]["state"]),
         (&"failed".into(), &"killed".into())
     );
-    // A job that is known to be dead costs no search until something of it changes.
+    // A job that is known to be dead is not searched for until something in it changes.
     let scans = jobs.scan_cost().process_scans;
-    run_in(&jobs, "killed-midway").await;
+    run_in_folder(&jobs, "killed-midway").await;
     assert_eq!(jobs.scan_cost().process_scans, scans);
 }
 
 #[tokio::test]
-async fn without_processes_to_look_at_fresh_files_mean_running_and_old_ones_do_not() {
+async fn where_processes_are_invisible_recent_files_mean_running_and_old_ones_do_not() {
     let dir = tempfile::tempdir().unwrap();
     copy_of("killed-midway", dir.path());
-    let blind = |hours: u64| {
+    let without_processes = |hours: u64| {
         let now = move || docks_proto::time::UnixMs::now().plus(Duration::from_secs(3_600 * hours));
         let options = Options {
             processes: dir.path().join("no-proc"),
@@ -114,21 +114,24 @@ async fn without_processes_to_look_at_fresh_files_mean_running_and_old_ones_do_n
         };
         HarborJobs::open(&[dir.path()], options).unwrap()
     };
-    // Its files are fresh copies, and their content says so.
-    let seen = run_in(&blind(0), "killed-midway").await;
+    // Its files are recent copies, and their content shows that.
+    let seen = run_in_folder(&without_processes(0), "killed-midway").await;
     assert_eq!(seen["harbor"]["state"], "killed");
     let result = dir.path().join("killed-midway/result.json");
     let text = fs::read_to_string(&result).unwrap();
     let now = docks_proto::time::UnixMs::now().rfc3339();
     fs::write(&result, text.replace("2026-11-23T21:43:48.331941Z", &now)).unwrap();
     assert_eq!(
-        run_in(&blind(0), "killed-midway").await["status"],
+        run_in_folder(&without_processes(0), "killed-midway").await["status"],
         "running"
     );
-    assert_eq!(run_in(&blind(1), "killed-midway").await["status"], "failed");
+    assert_eq!(
+        run_in_folder(&without_processes(1), "killed-midway").await["status"],
+        "failed"
+    );
 }
 
-/// Writes as Harbor does: truncate, then the new text, in place.
+/// Writes as Harbor does: truncates the file, then writes the new text in place.
 fn rewrite(file: &mut fs::File, text: &str) {
     file.set_len(0).unwrap();
     file.rewind().unwrap();
@@ -136,7 +139,7 @@ fn rewrite(file: &mut fs::File, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_result_that_is_rewritten_under_the_look_never_tells_a_wrong_status() {
+async fn a_result_that_is_rewritten_during_the_scan_never_gives_a_wrong_status() {
     let dir = tempfile::tempdir().unwrap();
     copy_tree(&timeline().join("t2"), dir.path());
     let job = dir.path().join("nightly-mixed");
@@ -164,8 +167,8 @@ async fn a_result_that_is_rewritten_under_the_look_never_tells_a_wrong_status() 
         })
     };
     let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
-    let mut looks = 0;
-    while !done.load(Ordering::SeqCst) || looks == 0 {
+    let mut scans = 0;
+    while !done.load(Ordering::SeqCst) || scans == 0 {
         let all = list(&jobs, RunKind::Evaluation).await;
         assert_eq!(all.len(), 1);
         assert_eq!(all[0]["status"], "running", "{}", all[0]);
@@ -180,14 +183,14 @@ async fn a_result_that_is_rewritten_under_the_look_never_tells_a_wrong_status() 
             "{bad}"
         );
         assert_ne!(bad["harbor"]["phase"], "setup");
-        looks += 1;
+        scans += 1;
     }
     writer.join().unwrap();
     drop(process);
 }
 
 #[tokio::test]
-async fn a_job_that_ends_while_it_is_watched_goes_from_running_to_completed_and_nowhere_else() {
+async fn a_job_that_ends_while_it_is_scanned_goes_from_running_to_completed_only() {
     let dir = tempfile::tempdir().unwrap();
     copy_tree(&timeline().join("t3"), dir.path());
     let job = dir.path().join("nightly-mixed");
@@ -207,7 +210,7 @@ async fn a_job_that_ends_while_it_is_watched_goes_from_running_to_completed_and_
     let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let seen = run_in(&jobs, "nightly-mixed").await;
+        let seen = run_in_folder(&jobs, "nightly-mixed").await;
         match seen["status"].as_str().unwrap() {
             "completed" => break,
             "running" => assert!(Instant::now() < deadline),
@@ -218,7 +221,7 @@ async fn a_job_that_ends_while_it_is_watched_goes_from_running_to_completed_and_
 }
 
 #[tokio::test]
-async fn a_copied_folder_takes_neither_id_nor_place_of_the_original() {
+async fn a_copied_folder_does_not_take_the_id_of_the_original() {
     let dir = tempfile::tempdir().unwrap();
     copy_of("nightly-mixed", dir.path());
     copy_tree(&samples().join("nightly-mixed"), &dir.path().join("a-copy"));
@@ -263,22 +266,22 @@ async fn a_removed_job_is_not_found_and_a_removed_directory_is_an_outage() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_moved_under_the_look_is_told_whole_or_not_at_all() {
+async fn a_directory_that_is_moved_during_the_scan_is_published_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     let (inner, away) = (dir.path().join("jobs"), dir.path().join("away"));
     copy_tree(&samples(), &inner);
     let jobs = open(&inner);
     let whole = list(&jobs, RunKind::Evaluation).await;
-    let (told, heard) = std::sync::mpsc::channel::<bool>();
+    let (report, reports) = std::sync::mpsc::channel::<bool>();
     let mover = std::thread::spawn({
         let mut places = [inner.clone(), away.clone()];
         move || {
             let mut there = true;
             let mut delays = (0..2_000).step_by(70).cycle().map(Duration::from_micros);
-            // Each way only after a look that met it where it is now.
-            for met in heard {
-                if met == there {
-                    // At any moment of the look that is under way now.
+            // Moves it only after a scan that found it where it is now.
+            for found in reports {
+                if found == there {
+                    // At any moment of the scan that is running now.
                     let at = Instant::now() + delays.next().unwrap();
                     while Instant::now() < at {
                         std::hint::spin_loop();
@@ -294,24 +297,24 @@ async fn a_directory_that_is_moved_under_the_look_is_told_whole_or_not_at_all() 
     let mut moves = 0;
     let mut there = true;
     while moves < 200 {
-        let looked = jobs.list(RunKind::Evaluation, &page, None).await;
-        moves += u32::from(looked.is_ok() != there);
-        there = looked.is_ok();
-        match looked {
+        let listed = jobs.list(RunKind::Evaluation, &page, None).await;
+        moves += u32::from(listed.is_ok() != there);
+        there = listed.is_ok();
+        match listed {
             Ok(Fetched::New { value, .. }) => {
                 assert_eq!(values(value), whole, "after {moves} moves");
             }
-            Ok(Fetched::NotModified) => panic!("nothing was asked to be compared"),
+            Ok(Fetched::NotModified) => panic!("no validator was sent"),
             Err(error) => assert_eq!(error.class(), FaultClass::Outage, "{error}"),
         }
-        told.send(there).unwrap();
+        report.send(there).unwrap();
     }
-    drop(told);
+    drop(report);
     mover.join().unwrap();
 }
 
 #[tokio::test]
-async fn a_retried_trial_forgets_its_thrown_away_attempt() {
+async fn a_retried_trial_forgets_its_discarded_attempt() {
     let dir = tempfile::tempdir().unwrap();
     copy_tree(&timeline().join("t2"), dir.path());
     let job = dir.path().join("nightly-mixed");
@@ -348,7 +351,7 @@ async fn a_retried_trial_forgets_its_thrown_away_attempt() {
 }
 
 #[tokio::test]
-async fn other_things_in_the_directory_are_no_jobs() {
+async fn other_things_in_the_directory_are_not_jobs() {
     let dir = tempfile::tempdir().unwrap();
     copy_of("nightly-mixed", dir.path());
     for name in [".harbor-download-1", "_retries"] {
@@ -363,16 +366,17 @@ async fn other_things_in_the_directory_are_no_jobs() {
     std::os::unix::fs::symlink(samples().join("killed-midway"), dir.path().join("job-link"))
         .unwrap();
     let jobs = open(dir.path());
-    let page = new(jobs
-        .list(RunKind::Run, &PageRequest::default(), None)
-        .await
-        .unwrap());
+    let page = expect_new(
+        jobs.list(RunKind::Run, &PageRequest::default(), None)
+            .await
+            .unwrap(),
+    );
     assert_eq!(page.objects.len(), 1);
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_job_copied_this_moment_is_as_dead_as_its_original() {
+async fn a_job_copied_just_now_is_as_dead_as_its_original() {
     for _ in 0..5 {
         let dir = tempfile::tempdir().unwrap();
         for name in ["killed-midway", "interrupted-midway"] {

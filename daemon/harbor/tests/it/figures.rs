@@ -1,4 +1,4 @@
-//! Figures of real jobs, held against what Harbor itself wrote into the job's `result.json`.
+//! Figures of real jobs, compared with what Harbor wrote into the job's `result.json`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use docks_proto::routes::RunKind;
 use serde_json::Value;
 
-use crate::jobs::{id_of, list, open, trials};
+use crate::support::{id_of, list, open, trials};
 use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
 /// Jobs with several attempts at each task, and with steps.
@@ -19,7 +19,7 @@ fn file_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn close(found: &Value, expected: &Value, what: &str) {
+fn assert_close(found: &Value, expected: &Value, what: &str) {
     match (found.as_f64(), expected.as_f64()) {
         (Some(found), Some(expected)) => {
             assert!(
@@ -48,12 +48,12 @@ async fn rewards_errors_passes_tokens_and_cost_are_those_that_harbor_wrote() {
                 ("output_tokens", "n_output_tokens"),
                 ("cost_usd", "cost_usd"),
             ] {
-                close(&harbor[ours], &stats[theirs], name);
+                assert_close(&harbor[ours], &stats[theirs], name);
                 let groups = harbor["groups"].as_array().unwrap().iter();
                 let known: Vec<f64> = groups.filter_map(|g| g[ours].as_f64()).collect();
                 if !known.is_empty() {
                     let sum = known.iter().sum::<f64>();
-                    close(&sum.into(), &stats[theirs], &format!("{name} {ours}"));
+                    assert_close(&sum.into(), &stats[theirs], &format!("{name} {ours}"));
                 }
             }
             let mut errors: BTreeMap<&str, u64> = BTreeMap::new();
@@ -74,15 +74,18 @@ async fn rewards_errors_passes_tokens_and_cost_are_those_that_harbor_wrote() {
                     metrics.keys().collect::<Vec<_>>()
                 );
                 for (reward, mean) in means {
-                    close(mean, &metrics[reward], &format!("{name} {key} {reward}"));
+                    assert_close(mean, &metrics[reward], &format!("{name} {key} {reward}"));
                 }
                 if eval["pass_at_k"].as_object().unwrap().is_empty() {
-                    let told = group["pass_at_k"].as_object().unwrap();
-                    assert!(told.keys().all(|k| k == "1"), "{name} {key} {told:?}");
+                    let published = group["pass_at_k"].as_object().unwrap();
+                    assert!(
+                        published.keys().all(|k| k == "1"),
+                        "{name} {key} {published:?}"
+                    );
                 }
                 for (k, share) in eval["pass_at_k"].as_object().unwrap() {
                     ks += 1;
-                    close(
+                    assert_close(
                         &group["pass_at_k"][k],
                         share,
                         &format!("{name} {key} pass@{k}"),
@@ -93,9 +96,9 @@ async fn rewards_errors_passes_tokens_and_cost_are_those_that_harbor_wrote() {
                         trials.as_array().unwrap().len() as u64;
                 }
             }
-            let told = harbor["errors"].as_object().unwrap();
+            let published = harbor["errors"].as_object().unwrap();
             for (kind, count) in errors {
-                assert_eq!(told[kind], count, "{name} {kind}");
+                assert_eq!(published[kind], count, "{name} {kind}");
             }
         }
     }
@@ -103,7 +106,7 @@ async fn rewards_errors_passes_tokens_and_cost_are_those_that_harbor_wrote() {
 }
 
 #[tokio::test]
-async fn a_trial_of_several_steps_tells_each_with_its_phases_and_files() {
+async fn a_multi_step_trial_has_each_step_with_its_phases_and_files() {
     let jobs = open(&figures());
     let id = id_of(&jobs, "steps-and-retries").await;
     let all = trials(&jobs, &id).await;
@@ -120,18 +123,18 @@ async fn a_trial_of_several_steps_tells_each_with_its_phases_and_files() {
     for (step, real) in steps.iter().zip(theirs) {
         assert_eq!(step["name"], real["step_name"]);
         assert_eq!(step["rewards"], real["verifier_result"]["rewards"]);
-        close(&step["cost_usd"], &real["agent_result"]["cost_usd"], "cost");
+        assert_close(&step["cost_usd"], &real["agent_result"]["cost_usd"], "cost");
         cost += real["agent_result"]["cost_usd"].as_f64().unwrap();
         assert!(step["phase_seconds"]["agent_execution"].as_f64().unwrap() > 0.0);
     }
-    close(
+    assert_close(
         &trial["result_data"]["cost_usd"],
         &cost.into(),
         "sum of costs",
     );
     let agent = |of: &Value| of["phase_seconds"]["agent_execution"].clone();
     let both = agent(&steps[0]).as_f64().unwrap() + agent(&steps[1]).as_f64().unwrap();
-    close(&agent(&trial["harbor"]), &both.into(), "sum of phases");
+    assert_close(&agent(&trial["harbor"]), &both.into(), "sum of phases");
     let files = trial["harbor"]["artifacts"].as_array().unwrap();
     let paths: Vec<String> = files
         .iter()
@@ -172,17 +175,17 @@ async fn the_log_and_the_result_of_a_job_are_its_own_artifacts() {
     let jobs = open(&samples());
     for job in list(&jobs, RunKind::Evaluation).await {
         let files = job["harbor"]["artifacts"].as_array().unwrap();
-        let told: Vec<(&str, &str)> = files
+        let published: Vec<(&str, &str)> = files
             .iter()
             .map(|f| (f["type"].as_str().unwrap(), f["path"].as_str().unwrap()))
             .collect();
-        assert_eq!(told, [("logs", "job.log"), ("result", "result.json")]);
+        assert_eq!(published, [("logs", "job.log"), ("result", "result.json")]);
         assert_eq!(files[0]["uri"], job["harbor"]["logs_uri"]);
     }
 }
 
 #[tokio::test]
-async fn a_log_that_grows_does_not_change_a_trial_that_goes_on() {
+async fn a_growing_log_does_not_change_a_running_trial() {
     let dir = tempfile::tempdir().unwrap();
     copy_tree(&samples().join("killed-midway"), &dir.path().join("job"));
     let log = dir.path().join("job/job.log");

@@ -1,12 +1,13 @@
-//! Jobs directories of real Harbor jobs: one binary, so that it is linked once.
+//! Tests of the remote on directories of real Harbor jobs: one binary, so that it is linked once.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test ends where a step fails, also inside what tests share"
+    reason = "a test fails at the step that fails, also in what the tests share"
 )]
 
 mod changes;
-mod dirs;
 mod figures;
-mod hostile;
-mod jobs;
+mod malformed_files;
+mod real_jobs;
+mod several_directories;
+mod support;

@@ -1,4 +1,4 @@
-//! Files that hold anything: no panic, and nothing else lost.
+//! Files with any content: nothing panics, and nothing else is lost.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use docks_proto::routes::RunKind;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::jobs::{list, open, trials};
+use crate::support::{list, open, trials};
 use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
 const FILES: [&str; 9] = [
@@ -22,7 +22,7 @@ const FILES: [&str; 9] = [
     "bad/long-solve__TZ9TSsi/result.json",
 ];
 
-/// Keys that are read, so that random values land where they hurt.
+/// Keys that are read, so that random values end up where they matter.
 const KEYS: [&str; 28] = [
     "id",
     "started_at",
@@ -93,7 +93,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn looked_at(dir: &Path) -> (Vec<Value>, Vec<Value>) {
+fn list_everything(dir: &Path) -> (Vec<Value>, Vec<Value>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -121,7 +121,7 @@ proptest! {
         for (file, content) in contents {
             fs::write(dir.path().join(FILES[file]), content).unwrap();
         }
-        let (all, trials) = looked_at(dir.path());
+        let (all, trials) = list_everything(dir.path());
         let good = all.iter().find(|e| e["name"] == "good").unwrap();
         prop_assert_eq!(&good["status"], "completed");
         prop_assert_eq!(&good["passed_trials"], 6);
@@ -134,7 +134,7 @@ proptest! {
 }
 
 #[test]
-fn names_that_are_no_ids_are_still_told() {
+fn names_that_are_not_valid_ids_are_published_too() {
     use std::os::unix::ffi::OsStrExt;
     let dir = tempfile::tempdir().unwrap();
     copy_tree(&samples().join("killed-midway"), &dir.path().join("bad"));
@@ -145,7 +145,7 @@ fn names_that_are_no_ids_are_still_told() {
         &samples().join("nightly-mixed"),
         &dir.path().join("line\nbreak"),
     );
-    let (all, trials) = looked_at(dir.path());
+    let (all, trials) = list_everything(dir.path());
     assert_eq!(all.len(), 2);
     let odd = trials
         .iter()

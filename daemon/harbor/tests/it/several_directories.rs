@@ -9,20 +9,20 @@ use docksd_harbor::{HarborJobs, Options};
 use docksd_remote::{ChangeDetection, FaultClass, PageRequest, Remote};
 use serde_json::Value;
 
-use crate::jobs::{id_of, list, run_in};
+use crate::support::{id_of, list, run_in_folder};
 use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
-/// Longest wait for something that is to happen.
+/// Longest wait for a change.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-struct Two {
+struct TwoDirectories {
     _dir: tempfile::TempDir,
     near: PathBuf,
     far: PathBuf,
 }
 
 /// Two directories with two of the sample jobs each.
-fn two() -> Two {
+fn two_directories() -> TwoDirectories {
     let dir = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(dir.path()).unwrap();
     let (near, far) = (root.join("near"), root.join("far"));
@@ -34,14 +34,14 @@ fn two() -> Two {
             copy_tree(&samples().join(job), &into.join(job));
         }
     }
-    Two {
+    TwoDirectories {
         _dir: dir,
         near,
         far,
     }
 }
 
-impl Two {
+impl TwoDirectories {
     fn open(&self) -> HarborJobs {
         HarborJobs::open(&[&self.near, &self.far], Options::default()).unwrap()
     }
@@ -60,8 +60,8 @@ const ALL: [&str; 4] = [
     "nightly-mixed",
 ];
 
-/// Takes news until one has what is looked for.
-async fn news_until(jobs: &HarborJobs, found: impl Fn(&docksd_remote::Changes) -> bool) {
+/// Takes changes until `found` holds of some.
+async fn take_changes_until(jobs: &HarborJobs, found: impl Fn(&docksd_remote::Changes) -> bool) {
     tokio::time::timeout(DEADLINE, async {
         loop {
             jobs.wait_for_changes().await;
@@ -71,17 +71,17 @@ async fn news_until(jobs: &HarborJobs, found: impl Fn(&docksd_remote::Changes) -
         }
     })
     .await
-    .expect("news within the deadline");
+    .expect("changes arrive before the deadline");
 }
 
 #[tokio::test]
-async fn the_jobs_of_all_directories_are_one_list_that_says_where_each_lies() {
-    let two = two();
+async fn the_jobs_of_all_directories_are_one_list_that_says_where_each_is() {
+    let two = two_directories();
     let jobs = two.open();
     let listed = list(&jobs, RunKind::Evaluation).await;
     assert_eq!(names(&listed), ALL);
     let far = two.far.join("interrupted-midway");
-    let run = run_in(&jobs, "interrupted-midway").await;
+    let run = run_in_folder(&jobs, "interrupted-midway").await;
     assert_eq!(run["remote_ref"], far.to_str().unwrap());
     assert!(
         run["harbor"]["job_uri"]
@@ -92,11 +92,11 @@ async fn the_jobs_of_all_directories_are_one_list_that_says_where_each_lies() {
 }
 
 #[tokio::test]
-async fn a_job_copied_into_another_directory_keeps_its_id_where_it_was_made() {
-    let two = two();
+async fn a_job_copied_into_another_directory_keeps_its_id_in_the_first_one() {
+    let two = two_directories();
     let original = two.near.join("nightly-mixed");
-    let id = written_in_its_time(&original).await;
-    // In the alphabet its directory comes first.
+    let id = restore_written_time(&original).await;
+    // The other directory comes first in the alphabet.
     copy_tree(&original, &two.far.join("nightly-mixed"));
     let jobs = two.open();
     let listed = list(&jobs, RunKind::Evaluation).await;
@@ -113,11 +113,11 @@ async fn a_job_copied_into_another_directory_keeps_its_id_where_it_was_made() {
     assert!(note.contains(original.to_str().unwrap()), "{note}");
 }
 
-/// Gives a job's result the time at which Harbor wrote it, which bringing it here lost; returns
-/// the job's id.
-async fn written_in_its_time(job: &Path) -> String {
+/// Sets the modification time of a job's result to the time at which Harbor wrote it, which copying did not
+/// keep; returns the job's id.
+async fn restore_written_time(job: &Path) -> String {
     let jobs = HarborJobs::open(&[job.parent().unwrap()], Options::default()).unwrap();
-    let run = run_in(&jobs, "nightly-mixed").await;
+    let run = run_in_folder(&jobs, "nightly-mixed").await;
     let at = docks_proto::time::UnixMs::parse(run["updated_at"].as_str().unwrap()).unwrap();
     let at = std::time::UNIX_EPOCH + Duration::from_millis(u64::try_from(at.0).unwrap());
     let result = job.join("result.json");
@@ -127,8 +127,8 @@ async fn written_in_its_time(job: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_directory_out_of_reach_takes_nothing_with_it_and_comes_back() {
-    let two = two();
+async fn an_unreachable_directory_affects_no_other_and_comes_back() {
+    let two = two_directories();
     let jobs = two.open();
     assert_eq!(list(&jobs, RunKind::Run).await.len(), 4);
     let lost = id_of(&jobs, "interrupted-midway").await;
@@ -145,11 +145,11 @@ async fn a_directory_out_of_reach_takes_nothing_with_it_and_comes_back() {
         FaultClass::Outage,
         "no proof that it is gone"
     );
-    assert_eq!(run_in_reach(&jobs, "killed-midway").await, "failed");
+    assert_eq!(status_of_sample(&jobs, "killed-midway").await, "failed");
 
-    // What is within reach is followed all the same, and nothing else is said to be gone.
+    // The other directory is still followed, and nothing else is reported as gone.
     copy_tree(&samples().join("killed-midway"), &two.near.join("another"));
-    news_until(&jobs, |news| {
+    take_changes_until(&jobs, |news| {
         assert!(news.gone.is_empty(), "{:?}", news.gone);
         news.runs
             .iter()
@@ -165,34 +165,34 @@ async fn a_directory_out_of_reach_takes_nothing_with_it_and_comes_back() {
     fs::rename(&away, &two.far).unwrap();
     assert_eq!(list(&jobs, RunKind::Run).await.len(), 5);
     fs::remove_dir_all(two.far.join("interrupted-midway")).unwrap();
-    news_until(&jobs, |news| news.gone == [lost.as_str()]).await;
+    take_changes_until(&jobs, |news| news.gone == [lost.as_str()]).await;
     assert!(matches!(
         jobs.change_detection(),
         ChangeDetection::Events { .. }
     ));
 }
 
-/// Returns the status of a job by its id as the samples have it, while lists fail.
-async fn run_in_reach(jobs: &HarborJobs, folder: &str) -> String {
+/// Returns the status of a sample job by its id, also while lists fail.
+async fn status_of_sample(jobs: &HarborJobs, folder: &str) -> String {
     let result = fs::read_to_string(samples().join(folder).join("result.json")).unwrap();
     let result: Value = serde_json::from_str(&result).unwrap();
-    let run = crate::jobs::run(jobs, RunKind::Run, result["id"].as_str().unwrap()).await;
+    let run = crate::support::run(jobs, RunKind::Run, result["id"].as_str().unwrap()).await;
     run["status"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn a_directory_that_is_there_only_later_is_found_and_followed() {
-    let two = two();
+async fn a_directory_that_appears_later_is_found_and_followed() {
+    let two = two_directories();
     let away = two.far.with_extension("away");
     fs::rename(&two.far, &away).unwrap();
     assert!(HarborJobs::open(&[&two.near, &two.far], Options::default()).is_err());
     let jobs = HarborJobs::new(&[&two.near, &two.far], Options::default());
     let page = PageRequest::default();
     assert!(jobs.list(RunKind::Run, &page, None).await.is_err());
-    assert_eq!(run_in_reach(&jobs, "killed-midway").await, "failed");
+    assert_eq!(status_of_sample(&jobs, "killed-midway").await, "failed");
     fs::rename(&away, &two.far).unwrap();
     assert_eq!(names(&list(&jobs, RunKind::Run).await), ALL);
-    // Whoever waits for news hears of it from now on.
+    // From now on, changes are reported.
     let changed = jobs.clone();
     let waiting = tokio::spawn(async move { changed.wait_for_changes().await });
     tokio::time::timeout(DEADLINE, waiting)
@@ -201,5 +201,5 @@ async fn a_directory_that_is_there_only_later_is_found_and_followed() {
         .unwrap();
     jobs.take_changes().await.unwrap();
     copy_tree(&samples().join("killed-midway"), &two.far.join("late"));
-    news_until(&jobs, |news| news.runs.iter().any(|run| run.id == "late")).await;
+    take_changes_until(&jobs, |news| news.runs.iter().any(|run| run.id == "late")).await;
 }

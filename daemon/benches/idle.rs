@@ -1,8 +1,11 @@
-//! A daemon left alone: what it costs while nothing happens, and how late it sees a change.
+//! What an idle daemon costs, and how late it notices a change.
 //!
-//! `cargo build --release && cargo bench -p docksd --bench alone [-- ROWS SECONDS]`
+//! `cargo build --release && cargo bench -p docksd --bench idle [-- ROWS SECONDS]`
 
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark stops at the step that fails"
+)]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 use std::collections::HashMap;
@@ -28,15 +31,15 @@ const ACTIVE: usize = 100;
 
 #[tokio::main]
 async fn main() {
-    let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    let rows = given.first().map_or(100_000, |n| *n as usize);
-    // Whole minutes, in which each list is polled once at most.
-    let span = Duration::from_secs(given.get(1).map_or(60, |n| *n));
-    idle(rows, span).await;
-    late(span * 3).await;
+    let numbers: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    let rows = numbers.first().map_or(100_000, |n| *n as usize);
+    // Whole minutes, since each list is polled at most once a minute.
+    let span = Duration::from_secs(numbers.get(1).map_or(60, |n| *n));
+    measure_idle_cost(rows, span).await;
+    measure_delay(span * 3).await;
 }
 
-/// The real program with a home of its own; it ends with this.
+/// The real program with a home directory of its own; dropping it kills the program.
 struct Daemon {
     home: TempDir,
     child: Child,
@@ -66,7 +69,7 @@ impl Daemon {
         Client::new(transport, TENANT, HeaderMap::new()).unwrap()
     }
 
-    /// Has the daemon bring everything now, as `docks sync` does: by itself it takes its time.
+    /// Has the daemon sync everything now, as `docks sync` does; on its own it takes its time.
     async fn sync(&self) {
         let client = self.client();
         let began = Instant::now();
@@ -80,7 +83,7 @@ impl Daemon {
     }
 
     /// Waits until the mirror holds that many runs of both kinds and nothing is left to do.
-    async fn caught_up(&self, rows: usize) -> DaemonStatus {
+    async fn wait_until_caught_up(&self, rows: usize) -> DaemonStatus {
         let client = self.client();
         let began = Instant::now();
         loop {
@@ -99,13 +102,13 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may already have exited.
         let _ended = self.child.kill().and_then(|()| self.child.wait());
     }
 }
 
 fn spawn(home: &Path) -> Child {
-    // This runs as target/release/deps/NAME-HASH.
+    // This program runs as target/release/deps/NAME-HASH.
     let here = std::env::current_exe().unwrap();
     let program: PathBuf = here.ancestors().nth(2).unwrap().join("docksd");
     assert!(program.is_file(), "run `cargo build --release` first");
@@ -122,7 +125,7 @@ fn spawn(home: &Path) -> Child {
         .unwrap()
 }
 
-async fn idle(rows: usize, span: Duration) {
+async fn measure_idle_cost(rows: usize, span: Duration) {
     let mut data = RemoteData::default();
     for number in 0..rows {
         data.add_run(&format!("run-{number:08}"), "completed");
@@ -132,7 +135,7 @@ async fn idle(rows: usize, span: Duration) {
     let began = Instant::now();
     daemon.sync().await;
     let first_sync = began.elapsed();
-    daemon.caught_up(rows).await;
+    daemon.wait_until_caught_up(rows).await;
 
     println!(
         "\n| {} runs mirrored, {} s | resident | of a core | requests/min |",
@@ -140,14 +143,14 @@ async fn idle(rows: usize, span: Duration) {
         span.as_secs()
     );
     println!("| --- | --- | --- | --- |");
-    quiet("after the first sync", &daemon, &remote, span).await;
+    measure_quiet_time("after the first sync", &daemon, &remote, span).await;
     daemon.restart();
-    daemon.caught_up(rows).await;
-    quiet("after a restart", &daemon, &remote, span).await;
+    daemon.wait_until_caught_up(rows).await;
+    measure_quiet_time("after a restart", &daemon, &remote, span).await;
     println!("\nThe first sync took {}.", format_duration(first_sync));
 }
 
-async fn quiet(name: &str, daemon: &Daemon, remote: &FakeRemote, span: Duration) {
+async fn measure_quiet_time(name: &str, daemon: &Daemon, remote: &FakeRemote, span: Duration) {
     sleep(Duration::from_secs(10)).await;
     let pid = daemon.child.id();
     remote.take_log();
@@ -163,9 +166,9 @@ async fn quiet(name: &str, daemon: &Daemon, remote: &FakeRemote, span: Duration)
     );
 }
 
-/// Changes active runs at any moment, and looks into the mirror's file until each change is there.
-/// The daemon itself is not asked: that would be somebody watching.
-async fn late(span: Duration) {
+/// Changes active runs at random times, and reads the mirror's file until each change is in it.
+/// The daemon itself is not asked, since it would count that as somebody viewing the runs.
+async fn measure_delay(span: Duration) {
     let mut data = RemoteData::default();
     for number in 0..5 * ACTIVE {
         let active = number >= 4 * ACTIVE;
@@ -175,7 +178,7 @@ async fn late(span: Duration) {
     let remote = FakeRemote::start(data).await;
     let daemon = Daemon::start(&remote);
     daemon.sync().await;
-    let status = daemon.caught_up(5 * ACTIVE).await;
+    let status = daemon.wait_until_caught_up(5 * ACTIVE).await;
     sleep(Duration::from_secs(10)).await;
     let database = &status.remotes[0].database;
     let file = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
@@ -216,9 +219,7 @@ async fn late(span: Duration) {
     let requests = remote.take_log().len() as f64 / (began.elapsed().as_secs_f64() / 60.0);
     times.sort();
     let at = |share: f64| format_duration(times[(times.len() as f64 * share) as usize]);
-    println!(
-        "\n| {ACTIVE} active runs, change → in the mirror | p50 | p99 | most | requests/min |"
-    );
+    println!("\n| {ACTIVE} active runs, change → in the mirror | p50 | p99 | max | requests/min |");
     println!("| --- | --- | --- | --- | --- |");
     println!(
         "| {} changes | {} | {} | {} | {requests:.1} |",
@@ -230,7 +231,7 @@ async fn late(span: Duration) {
 }
 
 fn cpu_ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("Linux tells");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("Linux provides it");
     let after = stat.rsplit(") ").next().expect("the name is in brackets");
     let fields: Vec<&str> = after.split(' ').collect();
     let number = |at: usize| fields[at].parse::<u64>().expect("a number");
@@ -238,7 +239,7 @@ fn cpu_ticks(pid: u32) -> u64 {
 }
 
 fn resident_mb(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux provides it");
     let line = status.lines().find(|l| l.starts_with("VmRSS:"));
     let number = line.and_then(|l| l.split_whitespace().nth(1)?.parse::<f64>().ok());
     number.expect("a number of kilobytes") * 1024.0 / 1e6

@@ -1,73 +1,14 @@
-//! Real jobs of Harbor: what is told of them agrees with Harbor's own counts.
+//! Real Harbor jobs: what is published agrees with Harbor's own counts.
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 
 use docks_proto::routes::RunKind;
-use docks_proto::time::UnixMs;
-use docksd_harbor::{HarborJobs, Options};
-use docksd_remote::{Fetched, Page, PageRequest, Remote};
+use docksd_remote::Remote;
+use docksd_testkit::harbor_jobs::{copy_tree, samples, timeline};
 use serde_json::Value;
 
-use docksd_testkit::harbor_jobs::{copy_tree, samples, timeline};
-
-/// Opens a directory as it is an hour from now, when no file is young any more.
-pub(crate) fn open(dir: &Path) -> HarborJobs {
-    let now = Arc::new(|| UnixMs::now().plus(Duration::from_secs(3_600)));
-    HarborJobs::open(
-        &[dir],
-        Options {
-            now,
-            ..Options::default()
-        },
-    )
-    .unwrap()
-}
-
-pub(crate) fn new<T>(fetched: Fetched<T>) -> T {
-    match fetched {
-        Fetched::New { value, .. } => value,
-        Fetched::NotModified => panic!("there was no validator"),
-    }
-}
-
-pub(crate) fn values(page: Page) -> Vec<Value> {
-    let texts = page
-        .objects
-        .iter()
-        .map(|o| serde_json::from_str(o.text()).unwrap());
-    texts.collect()
-}
-
-pub(crate) async fn list(jobs: &HarborJobs, kind: RunKind) -> Vec<Value> {
-    values(new(jobs
-        .list(kind, &PageRequest::default(), None)
-        .await
-        .unwrap()))
-}
-
-pub(crate) async fn trials(jobs: &HarborJobs, run: &str) -> Vec<Value> {
-    values(new(jobs.trials(run, None).await.unwrap()))
-}
-
-/// Returns the id of the job in a folder.
-pub(crate) async fn id_of(jobs: &HarborJobs, folder: &str) -> String {
-    let listed = list(jobs, RunKind::Evaluation).await;
-    let job = listed.iter().find(|job| job["name"] == folder).unwrap();
-    job["id"].as_str().unwrap().to_owned()
-}
-
-pub(crate) async fn run(jobs: &HarborJobs, kind: RunKind, id: &str) -> Value {
-    serde_json::from_str(new(jobs.run(kind, id, None).await.unwrap()).text()).unwrap()
-}
-
-/// Returns the run, as the list of runs is asked for it, of the job in a folder.
-pub(crate) async fn run_in(jobs: &HarborJobs, folder: &str) -> Value {
-    let id = id_of(jobs, folder).await;
-    run(jobs, RunKind::Run, &id).await
-}
+use crate::support::{id_of, list, open, run, trials};
 
 fn with_status(trials: &[Value], status: &str) -> usize {
     trials.iter().filter(|t| t["status"] == status).count()
@@ -77,8 +18,8 @@ fn file_json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Copies one moment of the timeline and holds its log open, as its process did.
-fn moment(name: &str, dir: &Path) -> fs::File {
+/// Copies the job as of one point of the timeline and holds its log open, as its process did.
+fn timeline_job(name: &str, dir: &Path) -> fs::File {
     copy_tree(&timeline().join(name), dir);
     let log = dir.join("nightly-mixed/job.log");
     fs::File::options()
@@ -89,7 +30,7 @@ fn moment(name: &str, dir: &Path) -> fs::File {
 }
 
 #[tokio::test]
-async fn each_sample_has_the_status_that_is_true_of_it() {
+async fn each_sample_has_the_right_status() {
     let jobs = open(&samples());
     let found: Vec<(String, String, String)> = list(&jobs, RunKind::Evaluation)
         .await
@@ -155,10 +96,10 @@ async fn counts_agree_with_harbors_own() {
 }
 
 #[tokio::test]
-async fn three_moments_of_a_running_job_agree_with_harbors_own_counts() {
+async fn a_running_job_agrees_with_harbors_own_counts_at_three_times() {
     for name in ["t1", "t2", "t3"] {
         let dir = tempfile::tempdir().unwrap();
-        let process = moment(name, dir.path());
+        let process = timeline_job(name, dir.path());
         let jobs = open(dir.path());
         let evaluation = list(&jobs, RunKind::Evaluation).await.remove(0);
         let stats = &file_json(&dir.path().join("nightly-mixed/result.json"))["stats"];
@@ -175,7 +116,7 @@ async fn three_moments_of_a_running_job_agree_with_harbors_own_counts() {
         assert_eq!(evaluation["completed_at"], Value::Null);
         let trials = trials(&jobs, evaluation["id"].as_str().unwrap()).await;
         assert_eq!(trials.len(), 24);
-        // Of 6 tasks, 2 agents and 2 attempts, no combination may come more than twice.
+        // Of 6 tasks, 2 agents and 2 attempts, no combination may occur more than twice.
         let mut combinations: Vec<String> = trials
             .iter()
             .map(|t| format!("{} {}", t["task_slug"], t["agent_variant"]))
@@ -217,7 +158,7 @@ async fn times_of_the_samples_are_exact_utc() {
 }
 
 #[tokio::test]
-async fn a_trial_is_told_with_all_that_the_api_has_a_field_for() {
+async fn a_trial_has_everything_that_the_api_has_a_field_for() {
     let jobs = open(&samples());
     let id = "a621929a-2384-4dd8-9273-02077fd28dc0";
     let trial = jobs.trial(id, "fix-clamp__dZiLxjf").await.unwrap();

@@ -1,4 +1,4 @@
-//! A job under way: how soon a change is visible, and what the daemon costs meanwhile.
+//! A running job: how soon a change is visible, and what the daemon costs meanwhile.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,38 +12,38 @@ use docksd_mirror::Mirror;
 use docksd_remote::ChangeDetection;
 use docksd_sync::{Clock, SystemClock};
 
-use crate::directory::{begin, name, result, result_of_job};
+use crate::directory::{create_running_trial, job_result, trial_name, trial_result};
 use docksd_testkit::measure::format_duration;
 
-/// Trials at once.
+/// Number of running trials.
 const TRIALS: usize = 64;
-/// Changes that are timed.
+/// Number of changes that are timed.
 const CHANGES: usize = 200;
-/// Lines that each trial logs in a second.
+/// Lines that each trial logs per second.
 const LINES: u32 = 10;
 const ID: &str = "00000000-0000-4000-8000-000000000007";
 /// Longest time that anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Makes a job whose process we are: its log stays open as long as the file is kept.
-fn job(dir: &Path, trials: usize) -> (PathBuf, File) {
+/// Creates a job whose process is this one: its log stays open until the file is dropped.
+fn create_job(dir: &Path, trials: usize) -> (PathBuf, File) {
     let job = dir.join("job-live");
     fs::create_dir(&job).unwrap();
     let log = File::create(job.join("job.log")).unwrap();
     fs::write(job.join("config.json"), "{}").unwrap();
-    fs::write(job.join("result.json"), result_of_job(7, trials, false)).unwrap();
+    fs::write(job.join("result.json"), job_result(7, trials, false)).unwrap();
     for trial in 0..trials {
-        begin(&job, trial);
+        create_running_trial(&job, trial);
     }
     (job, log)
 }
 
-/// Ends one trial after the other, and looks into the mirror until each is there.
-pub(crate) async fn visible() {
+/// Ends one trial after another, and reads the mirror until each result is there.
+pub(crate) async fn measure_delay() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("jobs");
     fs::create_dir(&dir).unwrap();
-    let (job, log) = job(&dir, CHANGES);
+    let (job, log) = create_job(&dir, CHANGES);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (mirror, _) = Mirror::open(&home.path().join("m.db"), "bench", clock.wall()).unwrap();
     let jobs = HarborJobs::open(&[&dir], Options::default()).unwrap();
@@ -54,28 +54,35 @@ pub(crate) async fn visible() {
         docksd_sync::Options::default(),
     );
     let began = Instant::now();
-    let known = || async {
+    let is_mirrored = || async {
         mirror
-            .trial(ID, &name(CHANGES - 1))
+            .trial(ID, &trial_name(CHANGES - 1))
             .await
             .unwrap()
             .is_some()
     };
-    while !known().await
+    while !is_mirrored().await
         || !matches!(
             handle.health().change_detection,
             ChangeDetection::Events { .. }
         )
     {
-        assert!(began.elapsed() < DEADLINE, "it is never followed");
+        assert!(
+            began.elapsed() < DEADLINE,
+            "the directory is never followed"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let mut times = Vec::new();
     for trial in 0..CHANGES {
-        fs::write(job.join(name(trial)).join("result.json"), result(trial)).unwrap();
+        fs::write(
+            job.join(trial_name(trial)).join("result.json"),
+            trial_result(trial),
+        )
+        .unwrap();
         let changed = Instant::now();
         loop {
-            let stored = mirror.trial(ID, &name(trial)).await.unwrap();
+            let stored = mirror.trial(ID, &trial_name(trial)).await.unwrap();
             if stored.is_some_and(|stored| stored.status == "passed") {
                 break;
             }
@@ -90,7 +97,7 @@ pub(crate) async fn visible() {
     mirror.close().await;
     times.sort();
     let at = |share: usize| format_duration(times[(times.len() - 1) * share / 100]);
-    println!("\n| change on disk → in the mirror | p50 | p99 | most |");
+    println!("\n| change on disk → in the mirror | p50 | p99 | max |");
     println!("| --- | --- | --- | --- |");
     println!(
         "| {CHANGES} trials that end | {} | {} | {} |",
@@ -100,14 +107,14 @@ pub(crate) async fn visible() {
     );
 }
 
-/// The real program with a home of its own; it ends with this.
+/// The real program with a home directory of its own; dropping it kills the program.
 struct Daemon(Child);
 
 impl Daemon {
     fn start(home: &Path, dir: &Path) -> Self {
         let config = format!("[default]\nharbor_jobs = \"{}\"\n", dir.display());
         fs::write(home.join("config.toml"), config).unwrap();
-        // This runs as target/PROFILE/deps/NAME-HASH.
+        // This program runs as target/PROFILE/deps/NAME-HASH.
         let here = std::env::current_exe().unwrap();
         let program = here.ancestors().nth(2).unwrap().join("docksd");
         assert!(
@@ -130,32 +137,32 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may already have exited.
         let _ended = self.0.kill().and_then(|()| self.0.wait());
     }
 }
 
 /// Measures the daemon's share of a core while trials log, and while they do not.
-pub(crate) fn cost(span: Duration) {
+pub(crate) fn measure_cost(span: Duration) {
     println!(
-        "\n| {TRIALS} trials under way, {} s each | of a core |",
+        "\n| {TRIALS} running trials, {} s each | of a core |",
         span.as_secs()
     );
     println!("| --- | --- |");
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("jobs");
     fs::create_dir(&dir).unwrap();
-    let (job, log) = job(&dir, TRIALS);
+    let (job, log) = create_job(&dir, TRIALS);
     let daemon = Daemon::start(home.path(), &dir);
     pause(Duration::from_secs(5));
-    let quiet = share(daemon.0.id(), span, || pause(span));
+    let quiet = cpu_share(daemon.0.id(), span, || pause(span));
     println!("| silent | {quiet:.2} % |");
-    let logging = share(daemon.0.id(), span, || write_logs(&job, span));
+    let logging = cpu_share(daemon.0.id(), span, || write_logs(&job, span));
     println!("| each logs {LINES} lines a second | {logging:.2} % |");
     drop(log);
 }
 
-fn share(pid: u32, span: Duration, meanwhile: impl FnOnce()) -> f64 {
+fn cpu_share(pid: u32, span: Duration, meanwhile: impl FnOnce()) -> f64 {
     let before = cpu_ticks(pid);
     meanwhile();
     // Linux counts 100 ticks a second, so ticks per second are per cent of a core.
@@ -176,7 +183,7 @@ fn cpu_ticks(pid: u32) -> u64 {
 fn write_logs(job: &Path, span: Duration) {
     let mut logs: Vec<File> = (0..TRIALS)
         .map(|trial| {
-            let path = job.join(name(trial)).join("agent/oracle.txt");
+            let path = job.join(trial_name(trial)).join("agent/oracle.txt");
             File::options().append(true).open(path).unwrap()
         })
         .collect();
