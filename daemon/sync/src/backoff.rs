@@ -1,8 +1,8 @@
-//! How long to leave something alone that failed.
+//! How long to wait after a failure.
 
 use std::time::Duration;
 
-/// Longest wait that a remote can ask of us: one that says years is mistaken.
+/// Longest `Retry-After` that is honoured: a remote that says years is mistaken.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(600);
 
 /// Doubling waits between two bounds.
@@ -11,53 +11,53 @@ pub struct Backoff {
     /// First wait.
     pub first: Duration,
     /// Longest wait.
-    pub most: Duration,
+    pub max: Duration,
 }
 
 impl Backoff {
     /// For one resource that fails while others work.
     pub const RESOURCE: Backoff = Backoff {
         first: Duration::from_secs(2),
-        most: Duration::from_secs(30),
+        max: Duration::from_secs(30),
     };
-    /// For a list: one that works again must be seen within 10 s.
+    /// For a list: its recovery must be noticed within 10 s.
     pub const LIST: Backoff = Backoff {
         first: Duration::from_secs(1),
-        most: Duration::from_secs(8),
+        max: Duration::from_secs(8),
     };
     /// For trials that nobody waits for: a hundred broken runs must not cost more than polling.
     pub const BACKFILL: Backoff = Backoff {
         first: Duration::from_secs(4),
-        most: Duration::from_secs(3_600),
+        max: Duration::from_secs(3_600),
     };
-    /// For what the remote refuses as such, and will refuse again.
+    /// For requests that the remote rejects and will reject again.
     pub const REFUSED: Backoff = Backoff {
         first: Duration::from_secs(60),
-        most: Duration::from_secs(3_600),
+        max: Duration::from_secs(3_600),
     };
 
     /// Returns the wait after `failures` in a row, between 75 % and 100 % of the doubled one.
     ///
-    /// Jitter only shortens, so `most` is a promise.
+    /// Jitter only shortens the wait, so it never exceeds `max`.
     #[must_use]
     pub fn wait(self, failures: u32, random: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(20);
-        let wait = self.first.saturating_mul(1 << doublings).min(self.most);
+        let wait = self.first.saturating_mul(1 << doublings).min(self.max);
         wait.mul_f64(0.75 + 0.25 * random.clamp(0.0, 1.0))
     }
 }
 
-/// Returns how long a 429 or 503 keeps us quiet: what it said, capped, else a doubling wait.
+/// Returns the pause after a 429 or 503: its `Retry-After`, capped, else a doubling wait.
 #[must_use]
-pub fn quiet_for(retry_after: Option<Duration>, failures: u32, random: f64) -> Duration {
-    const UNSAID: Backoff = Backoff {
+pub fn rate_limit_pause(retry_after: Option<Duration>, failures: u32, random: f64) -> Duration {
+    const WITHOUT_HEADER: Backoff = Backoff {
         first: Duration::from_secs(4),
-        most: Duration::from_secs(60),
+        max: Duration::from_secs(60),
     };
     match retry_after {
         // A remote that says "now" is still overloaded.
-        Some(said) => said.clamp(Duration::from_secs(1), RETRY_AFTER_CAP),
-        None => UNSAID.wait(failures, random),
+        Some(after) => after.clamp(Duration::from_secs(1), RETRY_AFTER_CAP),
+        None => WITHOUT_HEADER.wait(failures, random),
     }
 }
 
@@ -79,12 +79,12 @@ mod tests {
 
     #[test]
     fn retry_after_is_honoured_and_capped_in_every_form() {
-        let said = |s| quiet_for(Some(Duration::from_secs(s)), 1, 0.5).as_secs();
-        // Seconds and dates arrive as a duration; a negative or unreadable one as none.
+        let said = |s| rate_limit_pause(Some(Duration::from_secs(s)), 1, 0.5).as_secs();
+        // Seconds and dates arrive as a duration, an unreadable header as `None`.
         assert_eq!(said(7), 7);
         assert_eq!(said(0), 1);
         assert_eq!(said(10 * 365 * 86_400), 600);
-        assert!(quiet_for(None, 1, 1.0) == Duration::from_secs(4));
-        assert!(quiet_for(None, 50, 1.0) == Duration::from_secs(60));
+        assert!(rate_limit_pause(None, 1, 1.0) == Duration::from_secs(4));
+        assert!(rate_limit_pause(None, 50, 1.0) == Duration::from_secs(60));
     }
 }

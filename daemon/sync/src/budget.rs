@@ -1,34 +1,34 @@
-//! How many requests the remote is asked to bear, and how many it got.
+//! The request budget of a remote, and a log of the requests made.
 //!
-//! Three buckets: one that all share, one that lets background work take only
-//! a part of it, and one for a user who waits for everything to catch up.
+//! There are three token buckets: one for everything, one that limits background work to a part of
+//! it, and one for callers that wait for the mirror to catch up.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Who wants a request.
+/// Who keys a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Somebody waits for this answer.
+pub enum RequestClass {
+    /// A user waits for the answer.
     User,
-    /// Steady polling.
+    /// SteadyClock polling.
     Poll,
-    /// Sweeps, proofs and trials of ended runs.
+    /// Sweeps, their checks, and trials of ended runs.
     Backfill,
-    /// Like `Backfill`, but somebody waits for the end of it.
+    /// Like `Backfill`, but a caller waits for it to finish.
     CatchUp,
 }
 
-/// Share of the budget, in percent, that back-filling may take.
+/// Share of the budget that background work may use, in percent.
 const BACKFILL_PERCENT: u32 = 60;
-/// Share of the full bucket, in percent, that is kept for users.
+/// Share of the full bucket that is reserved for users, in percent.
 const RESERVE_PERCENT: u32 = 25;
-/// Requests per minute while somebody waits for the mirror to catch up: a run's trials every
+/// Requests per minute while a caller waits for the mirror to catch up: the trials of a run every
 /// 50 ms, about as fast as those of large runs can be written.
 const CATCH_UP_PER_MINUTE: u32 = 1_200;
-/// Of these at once, so that a few runs are there at once; steps under way bound it further.
+/// Burst of these, so that a few runs come at once; the number of parallel steps limits it further.
 const CATCH_UP_BURST: f64 = 100.0;
-/// No back-filling burst after an outage: three requests in a second are seen as one.
+/// No burst of background work after an outage: three requests in a second look like one.
 const BACKFILL_BURST: f64 = 2.0;
 /// Minutes that the log of requests covers.
 const LOG_MINUTES: u64 = 60;
@@ -54,13 +54,13 @@ impl Bucket {
         self.tokens = (self.tokens + more).min(self.capacity);
     }
 
-    /// Returns how long until one token lies above `floor`; zero when it does.
+    /// Returns the time until there is a token above `floor`; zero if there is one.
     fn wait(&self, floor: f64) -> Duration {
         let missing = floor + 1.0 - self.tokens;
         if missing <= 1e-9 {
             return Duration::ZERO;
         }
-        // A little more than exact, so that rounding never wakes us one token short.
+        // Slightly longer than exact, so that rounding never wakes us one token short.
         Duration::from_secs_f64(missing / self.per_second) + Duration::from_millis(1)
     }
 }
@@ -86,7 +86,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Starts full; an unmetered remote has a log only.
+    /// Starts with full buckets; an unmetered remote only has a log.
     #[must_use]
     pub fn new(per_minute: u32, metered: bool, now: Duration) -> Self {
         let per_minute = per_minute.max(4);
@@ -109,50 +109,50 @@ impl Budget {
         self.catch_up.fill(elapsed);
     }
 
-    fn floor(&self, class: Class) -> f64 {
+    fn floor(&self, class: RequestClass) -> f64 {
         match class {
-            // Users may overdraw: refusing one who waits saves nothing worth having.
-            Class::User => -self.shared.capacity,
-            Class::CatchUp => f64::NEG_INFINITY,
-            Class::Poll | Class::Backfill => {
+            // Users may overdraw: making them wait would save little.
+            RequestClass::User => -self.shared.capacity,
+            RequestClass::CatchUp => f64::NEG_INFINITY,
+            RequestClass::Poll | RequestClass::Backfill => {
                 self.shared.capacity * f64::from(RESERVE_PERCENT) / 100.0
             }
         }
     }
 
-    /// Takes one request if there is one for `class`, else says how long to wait.
+    /// Spends one request, if the budget has one for `class`.
     ///
     /// # Errors
     ///
-    /// The time until the next one.
-    pub fn take(&mut self, class: Class, now: Duration) -> Result<(), Duration> {
+    /// The time to wait for the next one.
+    pub fn try_spend(&mut self, class: RequestClass, now: Duration) -> Result<(), Duration> {
         if !self.metered {
             return Ok(());
         }
         self.fill(now);
         let wait = match class {
-            Class::User | Class::Poll => self.shared.wait(self.floor(class)),
-            Class::Backfill => self
+            RequestClass::User | RequestClass::Poll => self.shared.wait(self.floor(class)),
+            RequestClass::Backfill => self
                 .shared
                 .wait(self.floor(class))
                 .max(self.backfill.wait(0.0)),
-            Class::CatchUp => self.catch_up.wait(0.0),
+            RequestClass::CatchUp => self.catch_up.wait(0.0),
         };
         if !wait.is_zero() {
             return Err(wait);
         }
         match class {
-            Class::CatchUp => self.catch_up.tokens -= 1.0,
-            Class::Backfill => {
+            RequestClass::CatchUp => self.catch_up.tokens -= 1.0,
+            RequestClass::Backfill => {
                 self.backfill.tokens -= 1.0;
                 self.shared.tokens -= 1.0;
             }
-            Class::User | Class::Poll => self.shared.tokens -= 1.0,
+            RequestClass::User | RequestClass::Poll => self.shared.tokens -= 1.0,
         }
         Ok(())
     }
 
-    /// Writes requests into the log.
+    /// Adds requests to the log.
     pub fn record(&mut self, requests: u64, not_modified: u64, now: Duration) {
         let minute = now.as_secs() / 60;
         match self.log.back_mut() {
@@ -175,7 +175,7 @@ impl Budget {
         }
     }
 
-    /// Returns requests and 304s of the last hour.
+    /// Returns the numbers of requests and of 304s in the last hour.
     #[must_use]
     pub fn last_hour(&self, now: Duration) -> (u64, u64) {
         let minute = now.as_secs() / 60;
@@ -185,7 +185,7 @@ impl Budget {
             .fold((0, 0), |(r, n), m| (r + m.requests, n + m.not_modified))
     }
 
-    /// Returns requests per minute, and how many are left now.
+    /// Returns the requests per minute and how many are left now.
     #[must_use]
     pub fn left(&self) -> (u32, u32) {
         if !self.metered {
@@ -205,20 +205,20 @@ mod tests {
     fn background_work_leaves_requests_for_users() {
         let mut budget = Budget::new(240, true, START);
         let mut polls = 0;
-        while budget.take(Class::Poll, START).is_ok() {
+        while budget.try_spend(RequestClass::Poll, START).is_ok() {
             polls += 1;
         }
         assert_eq!(polls, 180);
-        assert!(budget.take(Class::User, START).is_ok());
+        assert!(budget.try_spend(RequestClass::User, START).is_ok());
     }
 
     #[test]
-    fn backfill_takes_its_share_and_no_more() {
+    fn backfill_uses_its_share_and_no_more() {
         let mut budget = Budget::new(240, true, START);
         let mut now = START;
         let mut taken = 0;
         while now < START + Duration::from_secs(600) {
-            match budget.take(Class::Backfill, now) {
+            match budget.try_spend(RequestClass::Backfill, now) {
                 Ok(()) => taken += 1,
                 Err(wait) => now += wait,
             }
@@ -227,22 +227,22 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_everything_gets_a_burst_then_twenty_a_second_and_hinders_nobody() {
+    fn catching_up_gets_a_burst_then_twenty_a_second_and_slows_nothing_else() {
         let mut budget = Budget::new(240, true, START);
         let mut now = START;
         let mut taken = 0;
-        while budget.take(Class::CatchUp, now).is_ok() {
+        while budget.try_spend(RequestClass::CatchUp, now).is_ok() {
             taken += 1;
         }
         assert_eq!(taken, 100);
         while now < START + Duration::from_secs(60) {
-            match budget.take(Class::CatchUp, now) {
+            match budget.try_spend(RequestClass::CatchUp, now) {
                 Ok(()) => taken += 1,
                 Err(wait) => now += wait,
             }
         }
         assert!((1_250..=1_300).contains(&taken), "{taken}");
-        assert!(budget.take(Class::Poll, now).is_ok());
+        assert!(budget.try_spend(RequestClass::Poll, now).is_ok());
     }
 
     #[test]

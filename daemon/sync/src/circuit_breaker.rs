@@ -1,78 +1,78 @@
-//! Whether background work may ask the remote at all.
+//! Whether background work may send requests to the remote at all.
 //!
-//! Requests that a user waits for go through even when the circuit is open:
-//! they are as good a probe as ours. Only an explicit "slow down" stops both.
+//! Requests that a user waits for go through even while the circuit is open, since they are as
+//! good a probe as any. Only an explicit "slow down" stops both.
 
 use std::time::Duration;
 
 use docksd_remote::FaultClass;
 
-use super::backoff::{Backoff, quiet_for};
+use super::backoff::{Backoff, rate_limit_pause};
 
-/// Failures in a row, with no success between them, that are an outage and not one bad resource.
+/// Failures in a row, without a success in between, that mean an outage and not one bad resource.
 const OUTAGE_AFTER: u32 = 3;
-/// Gap between probes while somebody watches or something is active: with the probe's own
-/// time the first answer after an outage comes within 10 s.
+/// Pause between probes while someone watches or something is active: together with the probe's
+/// own time the first answer after an outage comes within 10 s.
 const ATTENTIVE: Backoff = Backoff {
     first: Duration::from_secs(1),
-    most: Duration::from_secs(8),
+    max: Duration::from_secs(8),
 };
-/// The same while nobody would see the answer.
+/// Pause between probes while nobody would see the answer.
 const IDLE: Backoff = Backoff {
     first: Duration::from_secs(1),
-    most: Duration::from_secs(30),
+    max: Duration::from_secs(30),
 };
-/// How long a refused token is not tried again unasked.
+/// Pause of background work after a refused token.
 const AUTH_PAUSE: Duration = Duration::from_secs(300);
-/// The same while somebody watches or something is active: whoever signs in again in the morning
-/// sees the night's ends within a minute.
+/// The same while someone watches or something is active: after signing in again in the morning,
+/// users see within a minute what ended overnight.
 const AUTH_ATTENTIVE: Duration = Duration::from_secs(60);
 
 /// Why the circuit is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// The remote or the way to it is out of order.
+pub enum OpenCause {
+    /// The remote or the network is down.
     Outage,
     /// The token is missing or refused.
     Auth,
-    /// We were asked to slow down.
+    /// The remote asked us to slow down.
     RateLimited,
 }
 
-/// State for `status`.
+/// State of the circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// All is well.
+    /// Requests go through.
     Closed,
-    /// Waiting until the given monotonic time.
-    Open(Cause, Duration),
-    /// One probe is on its way.
-    HalfOpen(Cause),
+    /// Background work waits until this monotonic time.
+    Open(OpenCause, Duration),
+    /// One probe is under way.
+    HalfOpen(OpenCause),
 }
 
 /// The circuit of one remote.
 #[derive(Debug, Clone)]
-pub struct Circuit {
+pub struct CircuitBreaker {
     failures: u32,
-    opened: Option<(Cause, Duration)>,
+    opened: Option<(OpenCause, Duration)>,
     until: Duration,
     probing: bool,
-    tries: u32,
+    attempts: u32,
 }
 
-impl Default for Circuit {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         Self {
             failures: 0,
             opened: None,
             until: Duration::ZERO,
             probing: false,
-            tries: 0,
+            attempts: 0,
         }
     }
 }
 
-impl Circuit {
+impl CircuitBreaker {
     /// Returns the state.
     #[must_use]
     pub fn state(&self) -> State {
@@ -85,11 +85,11 @@ impl Circuit {
 
     /// Returns why it is open and since when.
     #[must_use]
-    pub fn opened(&self) -> Option<(Cause, Duration)> {
+    pub fn opened(&self) -> Option<(OpenCause, Duration)> {
         self.opened
     }
 
-    /// Returns when background work may next ask: at once, later, or after the probe (`None`).
+    /// Returns when background work may next send a request, or `None` while a probe is under way.
     #[must_use]
     pub fn background_from(&self) -> Option<Duration> {
         match self.opened {
@@ -99,36 +99,36 @@ impl Circuit {
         }
     }
 
-    /// Returns until when the remote asked everybody to be quiet.
+    /// Returns until when the remote wants no requests at all.
     #[must_use]
     pub fn quiet_until(&self, now: Duration) -> Option<Duration> {
         match self.opened {
-            Some((Cause::RateLimited, _)) if now < self.until => Some(self.until),
+            Some((OpenCause::RateLimited, _)) if now < self.until => Some(self.until),
             _ => None,
         }
     }
 
-    /// Notes that a probe began.
-    pub fn probe(&mut self) {
+    /// Records that a probe was started.
+    pub fn start_probe(&mut self) {
         if self.opened.is_some() {
             self.probing = true;
         }
     }
 
-    /// Notes that the probe ended without a verdict on the remote.
-    pub fn probe_ended(&mut self) {
+    /// Records that the probe ended without telling anything about the remote.
+    pub fn end_probe(&mut self) {
         self.probing = false;
     }
 
-    /// Notes an answer, whatever it said; returns whether the circuit was open.
-    pub fn succeeded(&mut self) -> bool {
+    /// Records an answer, whatever it said; returns whether the circuit was open.
+    pub fn record_success(&mut self) -> bool {
         let was_open = self.opened.is_some();
         *self = Self::default();
         was_open
     }
 
-    /// Notes a failure that may concern the whole remote.
-    pub fn failed(
+    /// Records a failure that may concern the whole remote.
+    pub fn record_failure(
         &mut self,
         class: FaultClass,
         retry_after: Option<Duration>,
@@ -137,53 +137,55 @@ impl Circuit {
         random: f64,
     ) {
         let cause = match class {
-            FaultClass::Outage => Cause::Outage,
-            FaultClass::Auth => Cause::Auth,
-            FaultClass::RateLimited => Cause::RateLimited,
-            // The remote is well; it only did not like the question.
+            FaultClass::Outage => OpenCause::Outage,
+            FaultClass::Auth => OpenCause::Auth,
+            FaultClass::RateLimited => OpenCause::RateLimited,
+            // The remote works; it only rejects this request.
             FaultClass::NotFound | FaultClass::Rejected | FaultClass::Unsupported => return,
         };
         self.failures += 1;
-        // A 503 that says when to come back speaks for the whole remote.
-        let certain = cause != Cause::Outage || retry_after.is_some() || self.opened.is_some();
+        // A 503 with `Retry-After` speaks for the whole remote.
+        let certain = cause != OpenCause::Outage || retry_after.is_some() || self.opened.is_some();
         if !certain && self.failures < OUTAGE_AFTER {
             return;
         }
         let since = match self.opened {
             Some((before, since)) if before == cause => since,
             _ => {
-                self.tries = 0;
+                self.attempts = 0;
                 now
             }
         };
-        // Several requests that were under way when the outage began are one failure.
-        if self.probing || self.tries == 0 || now >= self.until {
-            self.tries = self.tries.saturating_add(1);
-            let gap = match (cause, retry_after) {
-                (Cause::Auth, _) if attentive => AUTH_ATTENTIVE,
-                (Cause::Auth, _) => AUTH_PAUSE,
-                (Cause::RateLimited, said) => quiet_for(said, self.tries, random),
-                (Cause::Outage, Some(said)) => quiet_for(Some(said), self.tries, random),
-                (Cause::Outage, None) if attentive => ATTENTIVE.wait(self.tries, random),
-                (Cause::Outage, None) => IDLE.wait(self.tries, random),
+        // Requests that were under way together when the outage began count as one failure.
+        if self.probing || self.attempts == 0 || now >= self.until {
+            self.attempts = self.attempts.saturating_add(1);
+            let pause = match (cause, retry_after) {
+                (OpenCause::Auth, _) if attentive => AUTH_ATTENTIVE,
+                (OpenCause::Auth, _) => AUTH_PAUSE,
+                (OpenCause::RateLimited, said) => rate_limit_pause(said, self.attempts, random),
+                (OpenCause::Outage, Some(said)) => {
+                    rate_limit_pause(Some(said), self.attempts, random)
+                }
+                (OpenCause::Outage, None) if attentive => ATTENTIVE.wait(self.attempts, random),
+                (OpenCause::Outage, None) => IDLE.wait(self.attempts, random),
             };
-            self.until = now + gap;
+            self.until = now + pause;
         }
         self.opened = Some((cause, since));
         self.probing = false;
     }
 
-    /// Lets the next probe begin at once, unless the remote asked for quiet.
+    /// Lets the next probe start at once, unless the remote asked us to slow down.
     pub fn probe_now(&mut self, now: Duration) {
-        if !matches!(self.opened, Some((Cause::RateLimited, _))) {
+        if !matches!(self.opened, Some((OpenCause::RateLimited, _))) {
             self.until = self.until.min(now);
         }
     }
 
-    /// Shortens a long gap when somebody begins to watch.
-    pub fn attend(&mut self, now: Duration) {
-        if matches!(self.opened, Some((Cause::Outage, _))) && !self.probing {
-            self.until = self.until.min(now + ATTENTIVE.most);
+    /// Shortens a long pause when someone starts to watch.
+    pub fn shorten_pause(&mut self, now: Duration) {
+        if matches!(self.opened, Some((OpenCause::Outage, _))) && !self.probing {
+            self.until = self.until.min(now + ATTENTIVE.max);
         }
     }
 }
@@ -192,45 +194,45 @@ impl Circuit {
 mod tests {
     use super::*;
 
-    fn fail(circuit: &mut Circuit, class: FaultClass, now: u64) {
-        circuit.failed(class, None, true, Duration::from_secs(now), 1.0);
+    fn fail(circuit: &mut CircuitBreaker, class: FaultClass, now: u64) {
+        circuit.record_failure(class, None, true, Duration::from_secs(now), 1.0);
     }
 
     #[test]
     fn one_bad_resource_does_not_open_the_circuit() {
-        let mut circuit = Circuit::default();
+        let mut circuit = CircuitBreaker::default();
         for now in 0..20 {
             fail(&mut circuit, FaultClass::Outage, now);
-            circuit.succeeded();
+            circuit.record_success();
         }
         assert_eq!(circuit.state(), State::Closed);
     }
 
     #[test]
-    fn gaps_grow_to_eight_seconds_and_a_success_closes() {
-        let mut circuit = Circuit::default();
+    fn pauses_grow_to_eight_seconds_and_a_success_closes_the_circuit() {
+        let mut circuit = CircuitBreaker::default();
         let mut now = 0;
-        let mut gaps = Vec::new();
+        let mut pauses = Vec::new();
         for _ in 0..8 {
             fail(&mut circuit, FaultClass::Outage, now);
-            if let State::Open(Cause::Outage, until) = circuit.state() {
-                gaps.push(until.as_secs() - now);
+            if let State::Open(OpenCause::Outage, until) = circuit.state() {
+                pauses.push(until.as_secs() - now);
                 now = until.as_secs();
-                circuit.probe();
-                assert_eq!(circuit.state(), State::HalfOpen(Cause::Outage));
+                circuit.start_probe();
+                assert_eq!(circuit.state(), State::HalfOpen(OpenCause::Outage));
             }
         }
-        assert_eq!(gaps, [1, 2, 4, 8, 8, 8]);
-        assert!(circuit.succeeded());
+        assert_eq!(pauses, [1, 2, 4, 8, 8, 8]);
+        assert!(circuit.record_success());
         assert_eq!(circuit.state(), State::Closed);
     }
 
     #[test]
-    fn a_refused_token_pauses_background_work_but_nobody_else() {
+    fn a_refused_token_pauses_background_work_but_no_users() {
         for (attentive, until) in [(false, 310), (true, 70)] {
-            let mut circuit = Circuit::default();
+            let mut circuit = CircuitBreaker::default();
             let now = Duration::from_secs(10);
-            circuit.failed(FaultClass::Auth, None, attentive, now, 1.0);
+            circuit.record_failure(FaultClass::Auth, None, attentive, now, 1.0);
             assert_eq!(circuit.background_from(), Some(Duration::from_secs(until)));
             assert_eq!(circuit.quiet_until(Duration::from_secs(11)), None);
         }
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn failures_that_were_under_way_together_count_once() {
-        let mut circuit = Circuit::default();
+        let mut circuit = CircuitBreaker::default();
         for _ in 0..10 {
             fail(&mut circuit, FaultClass::Outage, 5);
         }

@@ -1,19 +1,19 @@
-//! Time as the engine sees it: a wall that can jump and a monotonic clock that cannot.
+//! The engine's clocks: a wall clock that can jump and a monotonic clock that cannot.
 //!
-//! Everything is scheduled by the monotonic clock. Stamps that are stored are
-//! wall time, but from [`Steady`], which follows the monotonic clock and never
-//! goes back: a row stamped in the future would refuse every later write.
+//! Everything is scheduled by the monotonic clock. Stored timestamps are wall time, but from
+//! [`SteadyClock`], which follows the monotonic clock and never goes back: a row with a timestamp
+//! in the future would refuse every later write.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
-/// Where the engine reads the time.
+/// The clocks that the engine reads.
 pub trait Clock: Send + Sync + 'static {
     /// Returns the wall clock, which users and time servers set.
     fn wall(&self) -> UnixMs;
-    /// Returns a clock that only grows, and grows while the machine sleeps too.
+    /// Returns a clock that never goes back, and advances while the machine sleeps.
     fn monotonic(&self) -> Duration;
 }
 
@@ -27,8 +27,8 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        // Linux stops its monotonic clock while the machine sleeps, and a laptop that
-        // wakes up must find its answers old.
+        // Linux stops its monotonic clock while the machine sleeps, but after sleep answers must
+        // count as old.
         #[cfg(target_os = "linux")]
         const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
         #[cfg(not(target_os = "linux"))]
@@ -44,32 +44,32 @@ impl Clock for SystemClock {
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
-    /// For schedules and ages.
+    /// Monotonic time, for schedules and ages.
     pub mono: Duration,
-    /// For stamps that are stored; never goes back.
+    /// Timestamp to store; never goes back.
     pub stamp: UnixMs,
 }
 
-/// How far the wall may run ahead before that counts as a jump and not as a correction.
+/// How far the wall clock may run ahead before this counts as a jump.
 const DRIFT: Duration = Duration::from_secs(1);
-/// A jump beyond this is taken for a mistake until it has lasted.
+/// A jump beyond this counts as a mistake until it has lasted.
 const IMPLAUSIBLE: Duration = Duration::from_secs(24 * 3_600);
-/// How long an implausible wall must last before it is believed.
+/// How long an implausible wall clock must last before it is believed.
 const BELIEVED_AFTER: Duration = Duration::from_secs(600);
-/// Epochs that are remembered for ages; a clock that jumps more often gets wall ages.
-const EPOCHS: usize = 16;
+/// Number of epochs kept for computing ages; older timestamps are measured by the wall clock.
+const MAX_EPOCHS: usize = 16;
 
-/// Stretch of monotonic time in which stamps kept one distance to it.
+/// Period in which timestamps keep one distance to the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 struct Epoch {
     from: Duration,
-    /// Stamp minus monotonic time, in milliseconds.
+    /// Timestamp minus monotonic time, in milliseconds.
     offset_ms: i64,
 }
 
-/// Turns two clocks into stamps that never go back, and stamps into ages.
+/// Derives timestamps that never go back from both clocks, and ages from timestamps.
 #[derive(Debug, Clone)]
-pub struct Steady {
+pub struct SteadyClock {
     epochs: VecDeque<Epoch>,
     ahead_since: Option<Duration>,
 }
@@ -78,8 +78,8 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-impl Steady {
-    /// Starts at the wall clock, or at `floor`, the newest stamp already stored, if that is later.
+impl SteadyClock {
+    /// Starts at the wall clock, or at `floor`, the newest stored timestamp, if that is later.
     #[must_use]
     pub fn new(clock: &dyn Clock, floor: UnixMs) -> Self {
         let mono = clock.monotonic();
@@ -97,7 +97,7 @@ impl Steady {
         *self.epochs.back().expect("there is always one epoch")
     }
 
-    /// Reads the clocks.
+    /// Reads both clocks.
     pub fn now(&mut self, clock: &dyn Clock) -> Now {
         let (mono, wall) = (clock.monotonic(), clock.wall());
         let stamp = UnixMs(self.current().offset_ms.saturating_add(millis(mono)));
@@ -111,7 +111,7 @@ impl Steady {
             return Now { mono, stamp };
         }
         self.ahead_since = None;
-        if self.epochs.len() == EPOCHS {
+        if self.epochs.len() == MAX_EPOCHS {
             self.epochs.pop_front();
         }
         self.epochs.push_back(Epoch {
@@ -123,9 +123,8 @@ impl Steady {
 
     /// Returns how long ago `stamp` was.
     ///
-    /// Stamps of this process are measured by the monotonic clock, whatever the
-    /// wall did since; older ones by the wall. One from the future is as old as
-    /// this process at least.
+    /// Timestamps of this process are measured by the monotonic clock, whatever the wall clock did
+    /// since, and older ones by the wall clock. One from the future is as old as this process.
     #[must_use]
     pub fn age(&self, stamp: UnixMs, mono: Duration) -> Duration {
         let mut until = mono;
@@ -139,8 +138,8 @@ impl Steady {
         }
         let now = UnixMs(self.current().offset_ms.saturating_add(millis(mono)));
         if stamp > now {
-            let born = self.epochs.front().map_or(mono, |epoch| epoch.from);
-            return mono.saturating_sub(born);
+            let started = self.epochs.front().map_or(mono, |epoch| epoch.from);
+            return mono.saturating_sub(started);
         }
         now.since(stamp)
     }
@@ -152,7 +151,7 @@ pub(crate) mod manual {
 
     use super::{Clock, Duration, UnixMs};
 
-    /// A clock that tests move by hand.
+    /// A clock that tests advance.
     #[derive(Debug)]
     pub(crate) struct ManualClock(Mutex<(Duration, i64)>);
 
@@ -194,7 +193,7 @@ mod tests {
     fn stamps_never_go_back_and_ages_follow_the_monotonic_clock() {
         for jump in [TEN_YEARS_MS, -TEN_YEARS_MS, 86_400_000, -86_400_000, 5_000] {
             let clock = ManualClock::new();
-            let mut steady = Steady::new(&clock, UnixMs(0));
+            let mut steady = SteadyClock::new(&clock, UnixMs(0));
             let first = steady.now(&clock);
             clock.jump_wall(jump);
             clock.advance(Duration::from_secs(7));
@@ -211,7 +210,7 @@ mod tests {
     #[test]
     fn a_wrong_clock_that_was_set_right_is_believed_after_a_while() {
         let clock = ManualClock::new();
-        let mut steady = Steady::new(&clock, UnixMs(0));
+        let mut steady = SteadyClock::new(&clock, UnixMs(0));
         clock.jump_wall(TEN_YEARS_MS);
         steady.now(&clock);
         clock.advance(BELIEVED_AFTER);
@@ -221,7 +220,7 @@ mod tests {
     #[test]
     fn a_stamp_from_the_future_has_an_age() {
         let clock = ManualClock::new();
-        let steady = Steady::new(&clock, UnixMs(0));
+        let steady = SteadyClock::new(&clock, UnixMs(0));
         clock.advance(Duration::from_secs(3));
         let age = steady.age(clock.wall().plus(IMPLAUSIBLE), clock.monotonic());
         assert_eq!(age, Duration::from_secs(3));

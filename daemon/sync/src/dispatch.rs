@@ -1,4 +1,4 @@
-//! What begins: actions first, then what somebody waits for, then the plan.
+//! Starts what is due: actions first, then what callers wait for, then the plan.
 
 use std::time::Duration;
 
@@ -7,57 +7,71 @@ use docks_proto::routes::RunKind;
 
 use docksd_mirror::Summary;
 
-use super::budget::Class;
+use super::budget::RequestClass;
 use super::circuit_breaker::State;
 use super::clock::Now;
-use super::list_polling::{Window, round};
-use super::plan::{Chore, Planned, Situation, plan};
-use super::state::{Core, Reply, index};
+use super::fetch_key::FetchKey;
+use super::list_polling::{Window, list_polling};
+use super::plan::{PlannedWork, Work, plan};
+use super::plan_input::PlanInput;
+use super::state::{EngineState, Reply, list_index};
+use super::step::{Step, Task};
 use super::sweep::Sweep;
-use super::task::{FetchKey, Step, Task};
 
-/// Longest sleep of the engine; something unforeseen is noticed after it.
+/// Longest sleep of the engine, after which it notices anything unforeseen.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// Least time between two background requests just after an outage: at most three a second.
-const GENTLE_GAP: Duration = Duration::from_millis(400);
+/// Minimum time between two background requests just after an outage: at most three a second.
+const SPREAD_GAP: Duration = Duration::from_millis(400);
 
-impl Core {
-    /// Begins everything that is due.
+impl EngineState {
+    /// Starts everything that is due.
     ///
-    /// Changes is taken while nothing else is under way: an answer that was read before it, but is
-    /// written after it, would take it back.
-    pub fn due(&mut self, now: Now) -> Vec<Step> {
+    /// Reported changes are taken while nothing else is under way: an answer that was read before
+    /// them but written afterwards would undo them.
+    pub fn start_due(&mut self, now: Now) -> Vec<Step> {
         self.wake = now.mono + LONGEST_SLEEP;
-        self.interest.forget(now.mono);
-        self.schedule.prune(now.mono);
+        self.watched.prune(now.mono);
+        self.due_times.prune(now.mono);
         let mut steps = Vec::new();
         self.start_actions(now, &mut steps);
         if self.summary.is_none() {
             return steps;
         }
-        if !self.owes_news() {
-            self.start_wanted(now, &mut steps);
+        if !self.has_pending_changes() {
+            self.start_requested(now, &mut steps);
             self.start_background(now, &mut steps);
-        } else if self.news && self.running.is_empty() {
-            self.news = false;
-            self.taking_news = Some(self.begin(Task::TakeChanges, Class::Poll, now, &mut steps));
+        } else if self.changes_pending && self.running.is_empty() {
+            self.changes_pending = false;
+            self.taking_changes =
+                Some(self.start_step(Task::TakeChanges, RequestClass::Poll, now, &mut steps));
         }
-        if self.facts != self.facts_noted && !self.noting {
-            self.noting = true;
-            let capabilities = self.facts.to_note();
-            self.facts_noted = self.facts.clone();
-            self.begin(Task::Note { capabilities }, Class::User, now, &mut steps);
+        if self.capabilities != self.stored_capabilities && !self.storing_capabilities {
+            self.storing_capabilities = true;
+            let note = self.capabilities.to_note();
+            self.stored_capabilities = self.capabilities.clone();
+            self.start_step(
+                Task::StoreCapabilities { note },
+                RequestClass::User,
+                now,
+                &mut steps,
+            );
         }
         self.report_catch_ups();
         steps
     }
 
-    fn begin(&mut self, task: Task, class: Class, now: Now, steps: &mut Vec<Step>) -> u64 {
+    fn start_step(
+        &mut self,
+        task: Task,
+        class: RequestClass,
+        now: Now,
+        steps: &mut Vec<Step>,
+    ) -> u64 {
         let number = self.next_step;
         self.next_step += 1;
-        if let Some(want) = task.want() {
-            self.flights.begin(&want, now.mono);
+        if let Some(key) = task.key() {
+            self.flights.start(&key, now.mono);
         }
         self.running.insert(number, class);
         steps.push(Step {
@@ -71,33 +85,38 @@ impl Core {
 
     fn start_actions(&mut self, now: Now, steps: &mut Vec<Step>) {
         while let Some((action, id, kill, waiter)) = self.actions.pop_front() {
-            // A user's action is never held back; the log and the bucket still know of it.
-            let _paid = self.budget.take(Class::User, now.mono);
-            let number = self.begin(Task::Act { action, id, kill }, Class::User, now, steps);
-            self.actors.insert(number, waiter);
+            // An action is never held back, but it counts.
+            let _paid = self.budget.try_spend(RequestClass::User, now.mono);
+            let number = self.start_step(
+                Task::Act { action, id, kill },
+                RequestClass::User,
+                now,
+                steps,
+            );
+            self.action_waiters.insert(number, waiter);
         }
     }
 
-    fn start_wanted(&mut self, now: Now, steps: &mut Vec<Step>) {
+    fn start_requested(&mut self, now: Now, steps: &mut Vec<Step>) {
         let mut ready = self.flights.ready(now.mono);
-        // A hash map has no order; the simulations need one.
-        ready.sort_by_key(|want| format!("{want:?}"));
-        for want in ready {
+        // The simulations need an order, which a hash map lacks.
+        ready.sort_by_key(|key| format!("{key:?}"));
+        for key in ready {
             let quiet = self.circuit.quiet_until(now.mono).is_some();
             if let (true, Some(error)) = (quiet, self.last_error.clone()) {
-                for waiter in self.flights.refuse_waiting(&want) {
+                for waiter in self.flights.take_queued(&key) {
                     let reply = Reply::Confirmed(Err(error.clone()));
                     self.replies.push((waiter, reply));
                 }
                 continue;
             }
-            let task = self.task_for(&want, true, now);
-            match self.budget.take(Class::User, now.mono) {
+            let task = self.task_for(&key, true, now);
+            match self.budget.try_spend(RequestClass::User, now.mono) {
                 Ok(()) => {
                     for _ in 1..task.requests() {
-                        let _paid = self.budget.take(Class::User, now.mono);
+                        let _paid = self.budget.try_spend(RequestClass::User, now.mono);
                     }
-                    self.begin(task, Class::User, now, steps);
+                    self.start_step(task, RequestClass::User, now, steps);
                 }
                 Err(wait) => self.wake_by(now.mono + wait),
             }
@@ -111,44 +130,44 @@ impl Core {
         self.wake = self.wake.min(at);
     }
 
-    fn situation<'a>(&'a self, summary: &'a Summary, now: Now) -> Situation<'a> {
-        Situation {
+    fn plan_input<'a>(&'a self, summary: &'a Summary, now: Now) -> PlanInput<'a> {
+        PlanInput {
             now: now.mono,
-            traits: self.traits,
+            properties: self.properties,
             options: &self.options,
-            facts: &self.facts,
+            capabilities: &self.capabilities,
             summary,
-            interest: &self.interest,
-            followed: self.followed,
-            schedule: &self.schedule,
-            settling: &self.settling,
+            watched: &self.watched,
+            notifies_changes: self.notifies_changes,
+            due_times: &self.due_times,
+            just_ended: &self.just_ended,
             rechecks: &self.rechecks,
             sweeps: [self.lists[0].sweep_due, self.lists[1].sweep_due],
             catching_up: !self.catch_ups.is_empty(),
-            all_trials: self.brings_all_trials(),
+            all_trials: self.fetches_all_trials(),
         }
     }
 
     /// Returns the plan as it stands.
     #[must_use]
-    pub fn plan(&self, now: Now) -> Vec<Planned> {
+    pub fn plan(&self, now: Now) -> Vec<PlannedWork> {
         self.summary
             .as_ref()
-            .map(|summary| plan(&self.situation(summary, now)))
+            .map(|summary| plan(&self.plan_input(summary, now)))
             .unwrap_or_default()
     }
 
     fn start_background(&mut self, now: Now, steps: &mut Vec<Step>) {
         let planned = self.plan(now);
         self.backlog = planned.iter().filter(|p| p.due <= now.mono).count() as u64;
-        if let Some(summary) = self.summary.as_ref().filter(|_| self.brings_all_trials()) {
+        if let Some(summary) = self.summary.as_ref().filter(|_| self.fetches_all_trials()) {
             let shown = summary.trials_due.len() as u64;
             self.backlog += summary.trials_due_total.saturating_sub(shown);
         }
         let open_until = self.circuit.background_from();
         self.planned = planned.iter().min_by_key(|p| p.due).map(|p| {
             let at = p.due.max(now.mono).max(open_until.unwrap_or(now.mono));
-            (at, describe(&p.chore))
+            (at, describe(&p.work))
         });
         let Some(from) = open_until else {
             return;
@@ -160,53 +179,54 @@ impl Core {
         let probing = self.circuit.state() != State::Closed;
         let planned = if probing { self.probes(now) } else { planned };
         let mut room = self.room();
-        let mut broke: [bool; 2] = [false, false];
+        let mut exhausted: [bool; 2] = [false, false];
         for item in planned {
             if item.due > now.mono {
                 self.wake_by(item.due);
                 continue;
             }
-            let heavy = matches!(item.class, Class::Backfill | Class::CatchUp);
-            let want = item.chore.want();
-            let busy = self.flights.flying(&want)
-                || matches!(item.chore, Chore::Poll(kind) if self.flights.flying(&FetchKey::Window(kind)));
-            if room == 0 || busy || broke[usize::from(heavy)] {
+            let bulk = matches!(item.class, RequestClass::Backfill | RequestClass::CatchUp);
+            let key = item.work.key();
+            let busy = self.flights.in_flight(&key)
+                || matches!(item.work, Work::PollList(kind) if self.flights.in_flight(&FetchKey::ListPart(kind)));
+            if room == 0 || busy || exhausted[usize::from(bulk)] {
                 continue;
             }
-            if now.mono < self.gentle_until && now.mono < self.last_background + GENTLE_GAP {
-                self.wake_by(self.last_background + GENTLE_GAP);
+            if now.mono < self.spread_until && now.mono < self.last_background + SPREAD_GAP {
+                self.wake_by(self.last_background + SPREAD_GAP);
                 return;
             }
-            let Some(task) = self.task_of(&item.chore, now) else {
+            let Some(task) = self.task_of(&item.work, now) else {
                 continue;
             };
             if task.requests() > 0
-                && let Err(wait) = self.budget.take(item.class, now.mono)
+                && let Err(wait) = self.budget.try_spend(item.class, now.mono)
             {
                 self.wake_by(now.mono + wait);
-                broke[usize::from(heavy)] = true;
+                exhausted[usize::from(bulk)] = true;
                 continue;
             }
             self.last_background = now.mono;
-            self.begin(task, item.class, now, steps);
+            self.start_step(task, item.class, now, steps);
             room -= 1;
             if probing {
-                self.circuit.probe();
+                self.circuit.start_probe();
                 return;
             }
         }
     }
 
-    /// Returns what finds out whether the remote is back: a poll, of the list that failed least.
-    fn probes(&self, now: Now) -> Vec<Planned> {
-        let failures = |kind: &RunKind| self.schedule.get(&FetchKey::List(*kind)).failures;
+    /// Returns the probe that finds out whether the remote is back: a poll of the list that failed
+    /// least.
+    fn probes(&self, now: Now) -> Vec<PlannedWork> {
+        let failures = |kind: &RunKind| self.due_times.get(&FetchKey::List(*kind)).failures;
         RunKind::ALL
             .iter()
             .min_by_key(|kind| failures(kind))
-            .map(|kind| Planned {
-                chore: Chore::Poll(*kind),
+            .map(|kind| PlannedWork {
+                work: Work::PollList(*kind),
                 due: now.mono,
-                class: Class::Poll,
+                class: RequestClass::Poll,
             })
             .into_iter()
             .collect()
@@ -216,7 +236,7 @@ impl Core {
         let background = self
             .running
             .values()
-            .filter(|class| **class != Class::User)
+            .filter(|class| **class != RequestClass::User)
             .count();
         let most = if self.catch_ups.is_empty() {
             self.options.concurrency
@@ -226,58 +246,58 @@ impl Core {
         most.saturating_sub(background)
     }
 
-    /// Returns the task that a background chore is now.
-    fn task_of(&mut self, chore: &Chore, now: Now) -> Option<Task> {
-        let Chore::Sweep(kind) = chore else {
-            return Some(self.task_for(&chore.want(), false, now));
+    /// Returns the task that the background work consists of now.
+    fn task_of(&mut self, work: &Work, now: Now) -> Option<Task> {
+        let Work::Sweep(kind) = work else {
+            return Some(self.task_for(&work.key(), false, now));
         };
-        let whole_lists = self.traits.whole_lists;
-        let track = &mut self.lists[index(*kind)];
-        let facts = self.facts.list_mut(*kind);
-        let sweep = track
+        let whole_lists = self.properties.whole_lists;
+        let list = &mut self.lists[list_index(*kind)];
+        let known = self.capabilities.list_mut(*kind);
+        let sweep = list
             .sweep
-            .get_or_insert_with(|| Sweep::new(*kind, facts, whole_lists));
-        // A head under way would write an older answer about the whole list after ours.
-        if sweep.ending() && self.flights.flying(&FetchKey::List(*kind)) {
+            .get_or_insert_with(|| Sweep::new(*kind, known, whole_lists));
+        // A poll under way would confirm the whole list with an older answer after this step.
+        if sweep.is_finishing() && self.flights.in_flight(&FetchKey::List(*kind)) {
             return None;
         }
-        Some(sweep.task(track.confirmed))
+        Some(sweep.next_task(list.confirmed))
     }
 
-    fn task_for(&mut self, want: &FetchKey, for_user: bool, now: Now) -> Task {
-        match want {
-            FetchKey::List(kind) | FetchKey::Window(kind) | FetchKey::Sweep(kind) => {
-                self.head_task(*kind, for_user, now)
+    fn task_for(&mut self, key: &FetchKey, for_user: bool, now: Now) -> Task {
+        match key {
+            FetchKey::List(kind) | FetchKey::ListPart(kind) | FetchKey::Sweep(kind) => {
+                self.poll_task(*kind, for_user, now)
             }
-            FetchKey::Run(kind, id) => Task::Run {
+            FetchKey::Run(kind, id) => Task::FetchRun {
                 kind: *kind,
                 id: id.clone(),
             },
-            FetchKey::Trials(run) => Task::Trials {
+            FetchKey::Trials(run) => Task::FetchTrials {
                 run: run.clone(),
-                believes_empty: self.schedule.get(want).doubted,
+                believes_empty: self.due_times.get(key).doubted,
             },
-            FetchKey::Trial { run, trial } => Task::Trial {
+            FetchKey::Trial { run, trial } => Task::FetchTrial {
                 run: run.clone(),
                 trial: trial.clone(),
             },
         }
     }
 
-    fn head_task(&mut self, kind: RunKind, for_user: bool, now: Now) -> Task {
+    fn poll_task(&mut self, kind: RunKind, for_user: bool, now: Now) -> Task {
         let summary = self.summary.clone().unwrap_or_default();
-        let windows = round(&self.situation(&summary, now), kind).windows;
+        let windows = list_polling(&self.plan_input(&summary, now), kind).windows;
         let rows = summary.lists.iter().find(|list| list.kind == kind);
-        let track = &mut self.lists[index(kind)];
-        let turn = track.turn % windows.len();
-        // Whoever waits gets all parts at once, and so a list that is confirmed as a whole.
-        let asked: &[Window] = if for_user {
+        let list = &mut self.lists[list_index(kind)];
+        let turn = list.next_part % windows.len();
+        // A caller that waits gets all parts at once, so that the whole list is confirmed.
+        let parts: &[Window] = if for_user {
             &windows
         } else {
-            track.turn = turn + 1;
+            list.next_part = turn + 1;
             &windows[turn..=turn]
         };
-        let pages: Vec<PageRequest> = asked
+        let pages: Vec<PageRequest> = parts
             .iter()
             .map(|window| PageRequest {
                 limit: Some(window.limit),
@@ -285,25 +305,25 @@ impl Core {
                 cursor: None,
             })
             .collect();
-        let last = track
-            .head
+        let cached = list
+            .cached_page
             .clone()
-            .filter(|head| pages.len() == 1 && head.page == pages[0]);
-        Task::Head {
+            .filter(|cached| pages.len() == 1 && cached.page == pages[0]);
+        Task::PollList {
             kind,
-            last,
-            confirms: (for_user || turn == 0).then_some(track.whole),
-            doubts_empty: !track.doubted && rows.is_some_and(|list| list.rows > 0),
+            cached,
+            confirms: (for_user || turn == 0).then_some(list.complete),
+            doubts_empty: !list.doubted_empty && rows.is_some_and(|list| list.rows > 0),
             pages,
         }
     }
 }
 
-fn describe(chore: &Chore) -> String {
-    match chore {
-        Chore::Poll(kind) => format!("list of {}s", super::task::words(*kind)),
-        Chore::Check(kind, id) => format!("{} {id}", super::task::words(*kind)),
-        Chore::Trials(run) => format!("trials of {run}"),
-        Chore::Sweep(kind) => format!("all {}s", super::task::words(*kind)),
+fn describe(work: &Work) -> String {
+    match work {
+        Work::PollList(kind) => format!("list of {}s", super::step::noun(*kind)),
+        Work::FetchRun(kind, id) => format!("{} {id}", super::step::noun(*kind)),
+        Work::FetchTrials(run) => format!("trials of {run}"),
+        Work::Sweep(kind) => format!("all {}s", super::step::noun(*kind)),
     }
 }

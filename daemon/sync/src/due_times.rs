@@ -1,126 +1,127 @@
-//! When what was last asked for, and until when it is left alone.
+//! When each resource was last requested, and when it may be requested again.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::task::FetchKey;
+use super::fetch_key::FetchKey;
 
-/// Entries beyond which old ones are dropped.
-const MOST: usize = 20_000;
-/// How old an entry without failures must be to be dropped.
-const OLD: Duration = Duration::from_secs(900);
+/// Number of entries beyond which old ones are dropped.
+const MAX_ENTRIES: usize = 20_000;
+/// Age of entries that may be dropped.
+const EXPIRES_AFTER: Duration = Duration::from_secs(900);
 
-/// State of one resource.
+/// Timing of one resource.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Entry {
-    /// When the last request that was answered began.
+pub struct Timing {
+    /// When the last answered request began.
     pub began: Option<Duration>,
-    /// Between 0 and 1, new with each answer: where in its jitter the next one lies.
+    /// Random number between 0 and 1, new with each answer, that chooses the jitter of the next.
     pub random: f64,
-    /// Failures in a row.
+    /// Number of failures in a row.
     pub failures: u32,
-    /// Not before this time.
+    /// Not requested before this time.
     pub blocked_until: Duration,
     /// An empty answer was not believed.
     pub doubted: bool,
 }
 
-impl Entry {
-    /// Returns when an interval since the last answer is over.
+impl Timing {
+    /// Returns when an interval since the last answer ends.
     #[must_use]
     pub fn after(&self, interval: Duration, jitter: Jitter) -> Duration {
-        let factor = jitter.least + (jitter.most - jitter.least) * self.random;
+        let factor = jitter.min + (jitter.max - jitter.min) * self.random;
         let interval = interval.mul_f64(factor);
         self.began.map_or(Duration::ZERO, |began| began + interval)
     }
 }
 
-/// How far an interval may be shortened and stretched.
-#[derive(Debug, Clone, Copy)]
+/// How far an interval may be shortened and lengthened.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter {
     /// Smallest factor.
-    pub least: f64,
+    pub min: f64,
     /// Largest factor.
-    pub most: f64,
+    pub max: f64,
 }
 
 impl Jitter {
-    /// Both ways: the mean stays.
+    /// Both ways, so that the mean stays.
     pub const BOTH: Jitter = Jitter {
-        least: 0.95,
-        most: 1.05,
+        min: 0.95,
+        max: 1.05,
     };
     /// Only longer, where the interval is a promise to the remote.
-    pub const LONGER: Jitter = Jitter {
-        least: 1.0,
-        most: 1.1,
-    };
-    /// None: files of one's own need no spreading.
-    pub const NONE: Jitter = Jitter {
-        least: 1.0,
-        most: 1.0,
-    };
+    pub const LONGER: Jitter = Jitter { min: 1.0, max: 1.1 };
+    /// None: reading local files needs no spreading.
+    pub const NONE: Jitter = Jitter { min: 1.0, max: 1.0 };
 }
 
-/// All of them.
+/// Timing of all resources.
 #[derive(Debug, Clone, Default)]
-pub struct Schedule {
-    entries: HashMap<FetchKey, Entry>,
+pub struct DueTimes {
+    entries: HashMap<FetchKey, Timing>,
 }
 
-impl Schedule {
-    /// Returns the state of a resource.
+impl DueTimes {
+    /// Returns the timing of a resource.
     #[must_use]
-    pub fn get(&self, want: &FetchKey) -> Entry {
-        self.entries.get(want).copied().unwrap_or_default()
+    pub fn get(&self, key: &FetchKey) -> Timing {
+        self.entries.get(key).copied().unwrap_or_default()
     }
 
-    /// Returns the state to change it.
-    pub fn entry(&mut self, want: &FetchKey) -> &mut Entry {
-        self.entries.entry(want.clone()).or_default()
+    /// Returns the timing of a resource, to change it.
+    pub fn entry(&mut self, key: &FetchKey) -> &mut Timing {
+        self.entries.entry(key.clone()).or_default()
     }
 
     /// Returns when a resource that is polled every `interval` is due.
     #[must_use]
-    pub fn due(&self, want: &FetchKey, interval: Duration, jitter: Jitter) -> Duration {
-        let entry = self.get(want);
+    pub fn due(&self, key: &FetchKey, interval: Duration, jitter: Jitter) -> Duration {
+        let entry = self.get(key);
         entry.after(interval, jitter).max(entry.blocked_until)
     }
 
-    /// Notes an answer to a request that began then.
-    pub fn answered(&mut self, want: &FetchKey, began: Duration, random: f64) {
-        let entry = self.entry(want);
+    /// Records an answer to a request that began at this time.
+    pub fn record_answer(&mut self, key: &FetchKey, began: Duration, random: f64) {
+        let entry = self.entry(key);
         entry.began = Some(entry.began.map_or(began, |b| b.max(began)));
         entry.random = random;
         entry.failures = 0;
         entry.blocked_until = Duration::ZERO;
     }
 
-    /// Notes a failure; `wait` turns the number of failures into a pause.
-    pub fn failed(&mut self, want: &FetchKey, now: Duration, wait: impl Fn(u32) -> Duration) {
-        let entry = self.entry(want);
+    /// Records a failure; `wait` turns the number of failures into a pause.
+    pub fn record_failure(
+        &mut self,
+        key: &FetchKey,
+        now: Duration,
+        wait: impl Fn(u32) -> Duration,
+    ) {
+        let entry = self.entry(key);
         entry.failures = entry.failures.saturating_add(1);
         entry.blocked_until = now + wait(entry.failures);
     }
 
     /// Makes a resource due at once.
-    pub fn hasten(&mut self, want: &FetchKey) {
-        let entry = self.entry(want);
+    pub fn make_due(&mut self, key: &FetchKey) {
+        let entry = self.entry(key);
         entry.began = None;
         entry.blocked_until = Duration::ZERO;
     }
 
-    /// Returns how many failed when they were last asked for.
+    /// Returns the number of resources whose last request failed.
     #[must_use]
-    pub fn failing(&self) -> usize {
+    pub fn failing_count(&self) -> usize {
         self.entries.values().filter(|e| e.failures > 0).count()
     }
 
-    /// Drops what says nothing any more.
+    /// Drops entries that no longer matter, if there are many.
     pub fn prune(&mut self, now: Duration) {
-        if self.entries.len() > MOST {
+        if self.entries.len() > MAX_ENTRIES {
             self.entries.retain(|_, e| {
-                e.blocked_until > now || e.began.is_some_and(|b| now.saturating_sub(b) < OLD)
+                e.blocked_until > now
+                    || e.began
+                        .is_some_and(|b| now.saturating_sub(b) < EXPIRES_AFTER)
             });
         }
     }

@@ -1,63 +1,38 @@
-//! The task that drives [`Core`]: commands, timers and finished steps.
+//! The task that drives [`EngineState`]: commands, timers and finished steps.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use docks_proto::object::RawObject;
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::RunKind;
 use docks_proto::status::SyncProgress;
 use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use docksd_mirror::{Mirror, MirrorError, Resource, Retention};
+use docksd_mirror::{Mirror, Resource};
 use docksd_remote::{ChangeDetection, FaultClass, Remote};
 
-use super::apply::{carry_out, last_sweep_note_key};
+use super::apply::{execute, last_sweep_note_key};
 use super::capabilities::{Capabilities, NOTE};
-use super::catch_up::Report;
-use super::clock::{Clock, Now, Steady};
-use super::health::Shared;
-use super::plan::Options;
-use super::state::{Core, Reply, Waiter};
-use super::task::{FetchKey, Outcome, Step, SyncError, Task};
+use super::catch_up::CatchUpReport;
+use super::clock::{Clock, Now, SteadyClock};
+use super::command::Command;
+use super::error::SyncError;
+use super::health::EngineSnapshot;
+use super::options::Options;
+use super::outcome::Outcome;
+use super::state::{EngineState, Reply, WaiterId};
+use super::step::{Step, Task};
+use super::upkeep::{UPKEEP_NOTE, Upkeep, is_missed};
 
-/// Longest sleep: timers stand still while the machine sleeps, and it must be noticed.
+/// Longest sleep: timers stop while the machine sleeps, and the engine must notice that it woke up.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// Pause after a mirror that could not even be summarised.
+/// Pause after the mirror failed to return a summary.
 const MIRROR_RETRY: Duration = Duration::from_secs(5);
-/// Key of the note that says when upkeep last ended.
-const UPKEEP_NOTE: &str = "upkeep";
-/// Upkeep is nightly, at a minute that differs from start to start.
-const UPKEEP_MISSED: Duration = Duration::from_secs(26 * 3_600);
-
-/// What the handle asks of the task.
-pub(super) enum Command {
-    Refresh {
-        want: FetchKey,
-        not_before: Duration,
-        reply: oneshot::Sender<Result<UnixMs, SyncError>>,
-    },
-    Act {
-        action: Action,
-        id: String,
-        kill: bool,
-        reply: oneshot::Sender<Result<RawObject, SyncError>>,
-    },
-    Touch(Resource),
-    CatchUp {
-        full: bool,
-        progress: mpsc::Sender<SyncProgress>,
-    },
-    Sweep,
-    Upkeep(Retention),
-    MissedUpkeep(Retention),
-    Stop(oneshot::Sender<()>),
-}
-
-enum Answerer {
+enum ReplySender {
     Refresh(oneshot::Sender<Result<UnixMs, SyncError>>),
     Act(oneshot::Sender<Result<RawObject, SyncError>>),
 }
@@ -66,27 +41,21 @@ pub(super) struct Engine {
     remote: Arc<dyn Remote>,
     mirror: Mirror,
     clock: Arc<dyn Clock>,
-    steady: Arc<Mutex<Steady>>,
-    core: Core,
-    shared: Arc<Mutex<Shared>>,
+    steady: Arc<Mutex<SteadyClock>>,
+    state: EngineState,
+    snapshot: Arc<Mutex<EngineSnapshot>>,
     commands: mpsc::UnboundedReceiver<Command>,
     steps: JoinSet<(Step, Outcome)>,
-    upkeep: JoinSet<Result<UnixMs, MirrorError>>,
-    answerers: HashMap<Waiter, Answerer>,
+    upkeep: Upkeep,
+    reply_senders: HashMap<WaiterId, ReplySender>,
     progress: HashMap<u64, mpsc::Sender<SyncProgress>>,
     next_number: u64,
-    last_upkeep: Option<UnixMs>,
     mirror_broken_until: Duration,
 }
 
-/// Locks a value that is only ever replaced whole, so that a panic elsewhere left it sound.
+/// Locks a value that is only ever replaced as a whole, so a panic elsewhere left it intact.
 pub(super) fn lock<T>(value: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Tells whether a night went by without upkeep.
-pub(super) fn is_missed(last_upkeep: Option<UnixMs>, now: UnixMs) -> bool {
-    last_upkeep.is_none_or(|at| now.since(at) > UPKEEP_MISSED)
 }
 
 impl Engine {
@@ -96,10 +65,10 @@ impl Engine {
         clock: Arc<dyn Clock>,
         options: Options,
         commands: mpsc::UnboundedReceiver<Command>,
-    ) -> (Self, Arc<Mutex<Shared>>) {
-        let mut steady = Steady::new(clock.as_ref(), UnixMs(0));
+    ) -> (Self, Arc<Mutex<EngineSnapshot>>) {
+        let mut steady = SteadyClock::new(clock.as_ref(), UnixMs(0));
         let now = steady.now(clock.as_ref());
-        let core = Core::new(
+        let state = EngineState::new(
             remote.properties(),
             options,
             Capabilities::default(),
@@ -107,59 +76,60 @@ impl Engine {
             fastrand::Rng::new(),
             now,
         );
-        let shared = Arc::new(Mutex::new(Shared::of(&core, &steady, now, None)));
+        let first = EngineSnapshot::from_state(&state, &steady, now, None);
+        let snapshot = Arc::new(Mutex::new(first));
         let engine = Self {
             remote,
             mirror,
             clock,
             steady: Arc::new(Mutex::new(steady)),
-            core,
-            shared: Arc::clone(&shared),
+            state,
+            snapshot: Arc::clone(&snapshot),
             commands,
             steps: JoinSet::new(),
-            upkeep: JoinSet::new(),
-            answerers: HashMap::new(),
+            upkeep: Upkeep::default(),
+            reply_senders: HashMap::new(),
             progress: HashMap::new(),
             next_number: 0,
-            last_upkeep: None,
             mirror_broken_until: Duration::ZERO,
         };
-        (engine, shared)
+        (engine, snapshot)
     }
 
     fn now(&self) -> Now {
         lock(&self.steady).now(self.clock.as_ref())
     }
 
-    /// Reads what an earlier process noted, and begins no stamp before its last one.
-    async fn remember(&mut self) {
+    /// Reads what an earlier process stored, and continues after its last timestamp.
+    async fn restore(&mut self) {
         let note = async |key: &str| self.mirror.read_note(key).await.ok().flatten();
-        let facts = Capabilities::from_note(note(NOTE).await.as_deref());
+        let capabilities = Capabilities::from_note(note(NOTE).await.as_deref());
         let time = |text: Option<String>| text.and_then(|t| t.parse().ok()).map(UnixMs);
-        let mut swept = [None, None];
+        let mut last_sweeps = [None, None];
         let mut floor = UnixMs(0);
         for (place, kind) in RunKind::ALL.into_iter().enumerate() {
-            swept[place] = time(note(&last_sweep_note_key(kind)).await);
+            last_sweeps[place] = time(note(&last_sweep_note_key(kind)).await);
             if let Ok(Some(confirmed)) = self.mirror.confirmation(&Resource::List(kind)).await {
                 floor = floor.max(confirmed.at);
             }
         }
-        self.last_upkeep = time(note(UPKEEP_NOTE).await);
-        let steady = Steady::new(self.clock.as_ref(), floor);
+        let last_upkeep = time(note(UPKEEP_NOTE).await);
+        let steady = SteadyClock::new(self.clock.as_ref(), floor);
         *lock(&self.steady) = steady;
         let now = self.now();
-        self.core.remember(facts, swept, now);
+        self.state.restore(capabilities, last_sweeps, now);
+        self.upkeep.restore(last_upkeep);
     }
 
     pub(super) async fn run(mut self) {
-        self.remember().await;
+        self.restore().await;
         let remote = Arc::clone(&self.remote);
         let mut changed = remote.wait_for_changes();
         loop {
             let now = self.now();
             self.turn(now).await;
             let mono = self.clock.monotonic();
-            let sleep = self.core.next_wake().max(self.mirror_wake());
+            let sleep = self.state.next_wake().max(self.mirror_wake());
             let sleep = sleep.saturating_sub(mono).min(LONGEST_SLEEP);
             tokio::select! {
                 command = self.commands.recv() => {
@@ -178,9 +148,9 @@ impl Engine {
                     }
                 }
                 Some(done) = self.steps.join_next() => self.step_done(done),
-                Some(done) = self.upkeep.join_next() => self.upkeep_done(done),
-                () = &mut changed, if !self.core.owes_news() => {
-                    self.core.has_news();
+                Some(ended) = self.upkeep.next_ended() => self.upkeep.finish(ended),
+                () = &mut changed, if !self.state.has_pending_changes() => {
+                    self.state.notify_changes();
                     changed = remote.wait_for_changes();
                 }
                 () = tokio::time::sleep(sleep) => {}
@@ -194,38 +164,42 @@ impl Engine {
     }
 
     async fn turn(&mut self, now: Now) {
-        if self.core.wants_summary() && now.mono >= self.mirror_broken_until {
-            let most = self.core.trials_wanted();
+        if self.state.needs_summary() && now.mono >= self.mirror_broken_until {
+            let most = self.state.summary_trials();
             match self.mirror.summary(most).await {
-                Ok(summary) => self.core.set_summary(summary, now),
+                Ok(summary) => self.state.set_summary(summary, now),
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "could not plan");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "could not read the mirror's summary"
+                    );
                     self.mirror_broken_until = now.mono + MIRROR_RETRY;
-                    self.core.cannot_plan(&error.into(), now);
+                    self.state.summary_failed(&error.into(), now);
                 }
             }
         }
         let following = self.remote.change_detection();
-        self.core
-            .set_followed(matches!(following, ChangeDetection::Events { .. }));
-        for step in self.core.due(now) {
+        self.state
+            .set_notifies_changes(matches!(following, ChangeDetection::Events { .. }));
+        for step in self.state.start_due(now) {
             self.spawn(step);
         }
         self.answer().await;
         let steady = lock(&self.steady).clone();
-        let mut shared = Shared::of(&self.core, &steady, now, self.last_upkeep);
-        shared.health.change_detection = following;
-        *lock(&self.shared) = shared;
+        let mut snapshot =
+            EngineSnapshot::from_state(&self.state, &steady, now, self.upkeep.last());
+        snapshot.health.change_detection = following;
+        *lock(&self.snapshot) = snapshot;
     }
 
     fn spawn(&mut self, step: Step) {
-        debug!(step = %step.task.describe(), class = ?step.class, "begins");
+        debug!(step = %step.task.describe(), class = ?step.class, "starts");
         let (remote, mirror) = (Arc::clone(&self.remote), self.mirror.clone());
         let (clock, steady) = (Arc::clone(&self.clock), Arc::clone(&self.steady));
         self.steps.spawn(async move {
-            let arrived = || lock(&steady).now(clock.as_ref()).stamp;
-            let work = carry_out(remote.as_ref(), &mirror, &step, arrived);
-            // A panic in a remote must not leave its flight up for ever.
+            let now = || lock(&steady).now(clock.as_ref()).stamp;
+            let work = execute(remote.as_ref(), &mirror, &step, now);
+            // A panic in a remote must not keep its request under way for good.
             let outcome =
                 match futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(work))
                     .await
@@ -244,25 +218,15 @@ impl Engine {
         let now = self.now();
         let what = step.task.describe();
         match &outcome.answer {
-            // Somebody mistyped an id, which is theirs to know.
+            // A user mistyped an id, which is no news for the log.
             Err(SyncError::Remote(error)) if error.class() == FaultClass::NotFound => {
                 debug!(step = %what, "the remote has no {what}");
             }
             Err(error) => warn!(step = %what, error = %error.chain(), "could not sync {what}"),
-            Ok(_) if matches!(step.task, Task::SweepEnd { .. }) => info!("swept {what}"),
+            Ok(_) if matches!(step.task, Task::FinishSweep { .. }) => info!("swept {what}"),
             Ok(_) => debug!(step = %what, changed = outcome.changed, "done"),
         }
-        self.core.finished(&step, outcome, now);
-    }
-
-    fn upkeep_done(&mut self, done: Result<Result<UnixMs, MirrorError>, tokio::task::JoinError>) {
-        match done {
-            Ok(Ok(at)) => self.last_upkeep = Some(at),
-            Ok(Err(error)) => {
-                warn!(error = &error as &dyn std::error::Error, "upkeep failed");
-            }
-            Err(_) => warn!("upkeep ended in a panic"),
-        }
+        self.state.finish_step(&step, outcome, now);
     }
 
     fn command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
@@ -271,12 +235,14 @@ impl Engine {
         let number = self.next_number;
         match command {
             Command::Refresh {
-                want,
+                key,
                 not_before,
                 reply,
             } => {
-                self.answerers.insert(number, Answerer::Refresh(reply));
-                self.core.want(&want, not_before.min(now.mono), number);
+                self.reply_senders
+                    .insert(number, ReplySender::Refresh(reply));
+                self.state
+                    .request_refresh(&key, not_before.min(now.mono), number);
             }
             Command::Act {
                 action,
@@ -284,19 +250,19 @@ impl Engine {
                 kill,
                 reply,
             } => {
-                self.answerers.insert(number, Answerer::Act(reply));
-                self.core.act(action, id, kill, number);
+                self.reply_senders.insert(number, ReplySender::Act(reply));
+                self.state.request_action(action, id, kill, number);
             }
-            Command::Touch(what) => self.core.touch(&what, now),
+            Command::MarkWatched(what) => self.state.mark_watched(&what, now),
             Command::CatchUp { full, progress } => {
                 self.progress.insert(number, progress);
-                self.core.catch_up(number, full, now);
+                self.state.catch_up(number, full, now);
             }
-            Command::Sweep => self.core.sweep(now),
-            Command::Upkeep(retention) => self.begin_upkeep(retention, now),
+            Command::Sweep => self.state.request_sweep(now),
+            Command::Upkeep(retention) => self.upkeep.start(&self.mirror, retention, now.stamp),
             Command::MissedUpkeep(retention) => {
-                if is_missed(self.last_upkeep, now.stamp) {
-                    self.begin_upkeep(retention, now);
+                if is_missed(self.upkeep.last(), now.stamp) {
+                    self.upkeep.start(&self.mirror, retention, now.stamp);
                 }
             }
             Command::Stop(stopped) => return Some(stopped),
@@ -304,35 +270,25 @@ impl Engine {
         None
     }
 
-    fn begin_upkeep(&mut self, retention: Retention, now: Now) {
-        let mirror = self.mirror.clone();
-        let at = now.stamp;
-        self.upkeep.spawn(async move {
-            mirror.run_upkeep(at, retention).await?;
-            mirror.write_note(UPKEEP_NOTE, &at.0.to_string()).await?;
-            Ok(at)
-        });
-    }
-
     async fn answer(&mut self) {
-        for (waiter, reply) in self.core.take_replies() {
-            // Whoever waited may have gone; the answer is in the mirror all the same.
-            match (self.answerers.remove(&waiter), reply) {
-                (Some(Answerer::Refresh(to)), Reply::Confirmed(result)) => {
+        for (waiter, reply) in self.state.take_replies() {
+            // The caller may have gone; the answer is in the mirror all the same.
+            match (self.reply_senders.remove(&waiter), reply) {
+                (Some(ReplySender::Refresh(to)), Reply::Confirmed(result)) => {
                     let _gone = to.send(result);
                 }
-                (Some(Answerer::Act(to)), Reply::Acted(result)) => {
+                (Some(ReplySender::Act(to)), Reply::Acted(result)) => {
                     let _gone = to.send(result);
                 }
                 _ => {}
             }
         }
-        for report in self.core.take_reports() {
+        for report in self.state.take_reports() {
             self.report(report).await;
         }
     }
 
-    async fn report(&mut self, report: Report) {
+    async fn report(&mut self, report: CatchUpReport) {
         let rows = self.mirror.stats().await.map(|s| s.rows);
         let message = SyncProgress {
             done: report.done,
@@ -347,24 +303,24 @@ impl Engine {
         };
         if report.finished {
             if let Some(to) = self.progress.remove(&report.id) {
-                // The last word must arrive, but never hold up the engine.
+                // The last message must arrive without holding up the engine.
                 tokio::spawn(async move {
                     let _gone = to.send(message).await;
                 });
             }
         } else if let Err(mpsc::error::TrySendError::Closed(_)) = to.try_send(message) {
             self.progress.remove(&report.id);
-            self.core.abandon_catch_up(report.id);
+            self.state.abandon_catch_up(report.id);
         }
     }
 
     async fn stop(&mut self) {
         self.steps.shutdown().await;
-        self.upkeep.shutdown().await;
-        for (_, answerer) in self.answerers.drain() {
+        self.upkeep.stop().await;
+        for (_, answerer) in self.reply_senders.drain() {
             match answerer {
-                Answerer::Refresh(to) => drop(to.send(Err(SyncError::Stopped))),
-                Answerer::Act(to) => drop(to.send(Err(SyncError::Stopped))),
+                ReplySender::Refresh(to) => drop(to.send(Err(SyncError::Stopped))),
+                ReplySender::Act(to) => drop(to.send(Err(SyncError::Stopped))),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the engine says of itself, readable at any moment without asking its task.
+//! The state of the engine as its users see it, readable at any time without asking its task.
 
 use std::time::Duration;
 
@@ -9,74 +9,74 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::Confirmation;
 use docksd_remote::ChangeDetection;
 
-use super::circuit_breaker::{Cause, State};
-use super::clock::{Clock, Now, Steady};
-use super::state::Core;
+use super::circuit_breaker::{OpenCause, State};
+use super::clock::{Clock, Now, SteadyClock};
+use super::state::EngineState;
 
-/// Beyond this age an answer about something active is old: two polls were missed.
-const ACTIVE_BOUND: Duration = Duration::from_secs(15);
-/// The same for everything else.
-const IDLE_BOUND: Duration = Duration::from_secs(180);
+/// Age beyond which an answer about something active is stale: two polls were missed.
+const MAX_ACTIVE_AGE: Duration = Duration::from_secs(15);
+/// Age beyond which any other answer is stale.
+const MAX_IDLE_AGE: Duration = Duration::from_secs(180);
 
 /// State of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Health {
     /// `closed`, `open` or `half_open`.
     pub circuit: &'static str,
-    /// Last time a step ended well.
+    /// When a step last succeeded.
     pub last_success: Option<UnixMs>,
     /// Last failure, until a success follows.
     pub last_error: Option<SyncFailure>,
     /// When the next step is planned.
     pub next_due: Option<UnixMs>,
-    /// What it is.
+    /// Description of the next step.
     pub next_step: Option<String>,
-    /// Steps to do until the mirror has caught up.
+    /// Number of steps until the mirror has caught up.
     pub backlog: u64,
-    /// Requests of the last hour.
+    /// Number of requests in the last hour.
     pub requests_last_hour: u64,
-    /// How many of them were answered 304.
+    /// Number of 304s in the last hour.
     pub not_modified_last_hour: u64,
     /// Requests allowed per minute; 0 for a remote whose requests cost nothing.
     pub budget_per_minute: u32,
     /// Requests left now.
     pub budget_left: u32,
-    /// What was learned of the remote.
+    /// What was learned about the remote.
     pub capabilities: serde_json::Value,
     /// When both lists were last swept: the older of the two.
     pub last_sweep: Option<UnixMs>,
-    /// When upkeep last ended well.
+    /// When upkeep last succeeded.
     pub last_upkeep: Option<UnixMs>,
-    /// How changes are learned.
+    /// How changes of the remote are noticed.
     pub change_detection: ChangeDetection,
 }
 
-/// What readers see of the engine, replaced after each of its turns.
+/// What users see of the engine; replaced after each turn of its task.
 #[derive(Debug, Clone)]
-pub(super) struct Shared {
+pub(super) struct EngineSnapshot {
     pub(super) health: Health,
-    pub(super) steady: Steady,
-    pub(super) trouble: Option<Trouble>,
+    pub(super) clock: SteadyClock,
+    pub(super) stale_cause: Option<StaleCause>,
 }
 
-/// Why answers grow old.
+/// Why answers become stale.
 #[derive(Debug, Clone)]
-pub(super) struct Trouble {
-    cause: Option<Cause>,
+pub(super) struct StaleCause {
+    cause: Option<OpenCause>,
     since: Duration,
     until: Duration,
     why: String,
 }
 
-impl Trouble {
-    fn of(core: &Core, now: Now) -> Option<Self> {
-        let failure = core.last_failure.as_ref();
+impl StaleCause {
+    fn from_state(state: &EngineState, now: Now) -> Option<Self> {
+        let failure = state.last_failure.as_ref();
         let why = failure.map(|f| f.error.chain()).unwrap_or_default();
-        let until = match core.circuit.state() {
+        let until = match state.circuit.state() {
             State::Open(_, until) => until,
             _ => now.mono,
         };
-        match core.circuit.opened() {
+        match state.circuit.opened() {
             Some((cause, since)) => Some(Self {
                 cause: Some(cause),
                 since,
@@ -92,22 +92,22 @@ impl Trouble {
         }
     }
 
-    fn words(&self, mono: Duration) -> String {
-        let lasted = words_of(mono.saturating_sub(self.since));
+    fn describe(&self, mono: Duration) -> String {
+        let lasted = format_duration(mono.saturating_sub(self.since));
         match self.cause {
-            Some(Cause::Outage) => format!("remote unreachable for {lasted}: {}", self.why),
-            Some(Cause::Auth) => format!("the remote refuses the token: {}", self.why),
-            Some(Cause::RateLimited) => format!(
+            Some(OpenCause::Outage) => format!("remote unreachable for {lasted}: {}", self.why),
+            Some(OpenCause::Auth) => format!("the remote refuses the token: {}", self.why),
+            Some(OpenCause::RateLimited) => format!(
                 "rate limited for another {}",
-                words_of(self.until.saturating_sub(mono))
+                format_duration(self.until.saturating_sub(mono))
             ),
-            None => format!("last try failed: {}", self.why),
+            None => format!("the last attempt failed: {}", self.why),
         }
     }
 }
 
-/// Writes a duration as people say it: its largest unit.
-fn words_of(duration: Duration) -> String {
+/// Returns a duration in its largest unit.
+fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -117,35 +117,40 @@ fn words_of(duration: Duration) -> String {
     }
 }
 
-impl Shared {
-    pub(super) fn of(core: &Core, steady: &Steady, now: Now, last_upkeep: Option<UnixMs>) -> Self {
-        let planned = core.planned();
-        let (requests, not_modified) = core.budget.last_hour(now.mono);
-        let (per_minute, left) = core.budget.left();
+impl EngineSnapshot {
+    pub(super) fn from_state(
+        state: &EngineState,
+        steady: &SteadyClock,
+        now: Now,
+        last_upkeep: Option<UnixMs>,
+    ) -> Self {
+        let planned = state.planned();
+        let (requests, not_modified) = state.budget.last_hour(now.mono);
+        let (per_minute, left) = state.budget.left();
         let health = Health {
-            circuit: match core.circuit.state() {
+            circuit: match state.circuit.state() {
                 State::Closed => "closed",
                 State::Open(..) => "open",
                 State::HalfOpen(_) => "half_open",
             },
-            last_success: core.last_success,
-            last_error: core.last_failure.as_ref().map(|failure| SyncFailure {
+            last_success: state.last_success,
+            last_error: state.last_failure.as_ref().map(|failure| SyncFailure {
                 at: failure.at.rfc3339(),
                 message: failure.error.chain(),
                 consecutive: failure.consecutive,
             }),
             next_due: planned.map(|(at, _)| now.stamp.plus(at.saturating_sub(now.mono))),
             next_step: planned.map(|(_, what)| what.clone()),
-            backlog: core.backlog(),
+            backlog: state.backlog(),
             requests_last_hour: requests,
             not_modified_last_hour: not_modified,
             budget_per_minute: per_minute,
             budget_left: left,
-            capabilities: serde_json::to_value(&core.facts).unwrap_or_default(),
-            last_sweep: core
+            capabilities: serde_json::to_value(&state.capabilities).unwrap_or_default(),
+            last_sweep: state
                 .lists
                 .iter()
-                .map(|track| track.swept_at)
+                .map(|list| list.last_sweep_at)
                 .min()
                 .flatten(),
             last_upkeep,
@@ -153,8 +158,8 @@ impl Shared {
         };
         Self {
             health,
-            steady: steady.clone(),
-            trouble: Trouble::of(core, now),
+            clock: steady.clone(),
+            stale_cause: StaleCause::from_state(state, now),
         }
     }
 
@@ -165,22 +170,22 @@ impl Shared {
         active: bool,
     ) -> Freshness {
         let mono = clock.monotonic();
-        let trouble = self.trouble.as_ref().map(|trouble| trouble.words(mono));
+        let cause = self.stale_cause.as_ref().map(|cause| cause.describe(mono));
         let Some(confirmed) = confirmed else {
             return Freshness {
                 as_of: UnixMs(0),
                 age: clock.wall().since(UnixMs(0)),
-                stale_reason: Some(trouble.unwrap_or_else(|| "never confirmed".to_owned())),
+                stale_reason: Some(cause.unwrap_or_else(|| "never confirmed".to_owned())),
                 answered_by: AnsweredBy::Mirror,
             };
         };
-        let age = self.steady.age(confirmed.at, mono);
-        let bound = if active { ACTIVE_BOUND } else { IDLE_BOUND };
-        let late = || format!("not confirmed for {}", words_of(age));
+        let age = self.clock.age(confirmed.at, mono);
+        let max_age = if active { MAX_ACTIVE_AGE } else { MAX_IDLE_AGE };
+        let late = || format!("not confirmed for {}", format_duration(age));
         Freshness {
             as_of: confirmed.at,
             age,
-            stale_reason: (age > bound).then(|| trouble.unwrap_or_else(late)),
+            stale_reason: (age > max_age).then(|| cause.unwrap_or_else(late)),
             answered_by: AnsweredBy::Mirror,
         }
     }

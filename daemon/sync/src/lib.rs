@@ -1,29 +1,39 @@
-//! Sync: keeps one mirror equal to one remote.
+//! Keeps one mirror equal to one remote.
 //!
-//! Owns when the remote is asked and what is written of its answers. [`plan`] is
-//! pure; [`state`] keeps the state between plans without doing I/O; [`apply`]
-//! carries a step out; the engine's task joins them. Leaves storing to
-//! [`docksd_mirror`], asking to [`docksd_remote`], and serving to the API.
+//! Decides when to send requests to the remote and what to write of its answers. [`plan`] is pure;
+//! [`state`] is the state machine between plans and does no I/O; [`apply`] carries out a step; the
+//! engine's task drives them. Storage is in [`docksd_mirror`], requests are in [`docksd_remote`],
+//! and the API serves the result.
 
 pub mod apply;
 pub mod backoff;
 pub mod budget;
 pub mod capabilities;
 pub mod catch_up;
+mod catch_up_progress;
 pub mod circuit_breaker;
 pub mod clock;
+mod command;
 mod completion;
 mod dispatch;
 pub mod due_times;
 mod engine;
+pub mod error;
+pub mod fetch_key;
 pub mod health;
 pub mod list_polling;
+pub mod options;
+pub mod outcome;
 pub mod plan;
+pub mod plan_input;
 mod poll_fairness;
+mod remote_health;
 pub mod single_flight;
 pub mod state;
+pub mod step;
+mod step_failure;
 pub mod sweep;
-pub mod task;
+mod upkeep;
 pub mod watched_resources;
 
 #[cfg(test)]
@@ -43,29 +53,31 @@ use docksd_mirror::{Confirmation, Mirror, Resource, Retention};
 use docksd_remote::Remote;
 
 pub use clock::{Clock, SystemClock};
+pub use error::SyncError;
+pub use fetch_key::FetchKey;
 pub use health::Health;
-pub use plan::Options;
-pub use task::{FetchKey, SyncError};
+pub use options::Options;
 
-use engine::{Command, Engine, lock};
-use health::Shared;
+use command::Command;
+use engine::{Engine, lock};
+use health::EngineSnapshot;
 
-/// What a cron job asks for.
+/// Work that a cron job starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduledWork {
-    /// A full sweep of both lists.
+    /// A sweep of both lists.
     Sweep,
-    /// The mirror's upkeep.
+    /// Upkeep of the mirror.
     Upkeep(Retention),
-    /// The same, if a night went by without it, as on a machine that sleeps at night.
+    /// Upkeep, if a night passed without it, as on a machine that sleeps at night.
     MissedUpkeep(Retention),
 }
 
-/// Talks to the engine of one remote.
+/// Handle to the engine of one remote.
 #[derive(Clone)]
 pub struct SyncHandle {
     commands: mpsc::UnboundedSender<Command>,
-    shared: Arc<Mutex<Shared>>,
+    snapshot: Arc<Mutex<EngineSnapshot>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -78,20 +90,20 @@ pub fn spawn(
     options: Options,
 ) -> SyncHandle {
     let (commands, receiver) = mpsc::unbounded_channel();
-    let (engine, shared) = Engine::new(remote, mirror, Arc::clone(&clock), options, receiver);
+    let (engine, snapshot) = Engine::new(remote, mirror, Arc::clone(&clock), options, receiver);
     tokio::spawn(engine.run());
     SyncHandle {
         commands,
-        shared,
+        snapshot,
         clock,
     }
 }
 
 impl SyncHandle {
-    /// Waits until a request that began at or after `not_before` confirmed `what`, and
-    /// returns when that was.
+    /// Waits until a request that began at or after `not_before` has confirmed `what`, and
+    /// returns when that request began.
     ///
-    /// However many wait, one request is under way for a resource; those who asked
+    /// However many callers wait, one request is under way for a resource; callers that came
     /// after it began share the next one.
     ///
     /// # Errors
@@ -102,41 +114,46 @@ impl SyncHandle {
         what: impl Into<FetchKey>,
         not_before: UnixMs,
     ) -> Result<UnixMs, SyncError> {
-        // The wall clock can jump; how long ago that was cannot.
+        // The engine compares monotonic times, since the wall clock can jump.
         let ago = self.clock.wall().since(not_before);
         let (reply, answer) = oneshot::channel();
         self.send(Command::Refresh {
-            want: what.into(),
+            key: what.into(),
             not_before: self.clock.monotonic().saturating_sub(ago),
             reply,
         });
         answer.await.unwrap_or(Err(SyncError::Stopped))
     }
 
-    /// Notes that a reader looked, so that it is kept fresher for a minute.
+    /// Records that someone reads the resource, so that it is kept fresher for a minute.
     pub fn mark_watched(&self, what: &Resource) {
-        self.send(Command::Touch(what.clone()));
+        self.send(Command::MarkWatched(what.clone()));
     }
 
-    /// Carries out an action; the run as it is then is in the mirror before this returns.
+    /// Carries out an action; the mirror has the resulting run before this returns.
     ///
     /// # Errors
     ///
-    /// [`SyncError`]; after an outage whether it was carried out is unknown.
+    /// [`SyncError`]; after an outage it is unknown whether the action was carried out.
     pub async fn act(&self, action: Action, id: &str) -> Result<RawObject, SyncError> {
-        self.acted(action, id, false).await
+        self.send_action(action, id, false).await
     }
 
-    /// Ends a run without letting it clean up, where [`SyncHandle::act`] cannot.
+    /// Kills a run without letting it clean up, where [`SyncHandle::act`] cannot stop it.
     ///
     /// # Errors
     ///
     /// As [`SyncHandle::act`].
     pub async fn kill(&self, action: Action, id: &str) -> Result<RawObject, SyncError> {
-        self.acted(action, id, true).await
+        self.send_action(action, id, true).await
     }
 
-    async fn acted(&self, action: Action, id: &str, kill: bool) -> Result<RawObject, SyncError> {
+    async fn send_action(
+        &self,
+        action: Action,
+        id: &str,
+        kill: bool,
+    ) -> Result<RawObject, SyncError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Act {
             action,
@@ -149,8 +166,8 @@ impl SyncHandle {
 
     /// Does everything that is planned now; the last message has `finished`.
     ///
-    /// Returns when that message was sent, or nobody listens any more. Messages
-    /// that do not fit the channel are left out, except the last.
+    /// Returns when that message was sent or the receiver was dropped. Messages that do not fit
+    /// into the channel are left out, except the last.
     pub async fn catch_up(&self, full: bool, progress: mpsc::Sender<SyncProgress>) {
         let (own, mut from_engine) = mpsc::channel(4);
         self.send(Command::CatchUp {
@@ -173,12 +190,12 @@ impl SyncHandle {
         }
         if !last.finished {
             last.finished = true;
-            last.error = Some(catch_up::detail(&SyncError::Stopped));
+            last.error = Some(SyncError::Stopped.detail());
             let _gone = progress.send(last).await;
         }
     }
 
-    /// Asks for work that is done by the calendar.
+    /// Starts scheduled work.
     pub fn run_scheduled(&self, work: ScheduledWork) {
         self.send(match work {
             ScheduledWork::Sweep => Command::Sweep,
@@ -190,13 +207,13 @@ impl SyncHandle {
     /// Returns the state of the engine.
     #[must_use]
     pub fn health(&self) -> Health {
-        lock(&self.shared).health.clone()
+        lock(&self.snapshot).health.clone()
     }
 
-    /// Returns since when and why nothing is learned of the remote, while that is so.
+    /// Returns since when and why the remote cannot be reached, if so.
     #[must_use]
     pub fn connection_state(&self) -> ConnectionState {
-        let shared = lock(&self.shared);
+        let shared = lock(&self.snapshot);
         let health = &shared.health;
         if health.circuit == "closed" {
             return ConnectionState::default();
@@ -209,22 +226,22 @@ impl SyncHandle {
         }
     }
 
-    /// Returns how old something is, and in words why it is older than it should be.
+    /// Returns how old a confirmation is, and why it is older than it should be.
     #[must_use]
     pub fn freshness(&self, confirmed: Option<&Confirmation>, active: bool) -> Freshness {
-        lock(&self.shared).freshness(self.clock.as_ref(), confirmed, active)
+        lock(&self.snapshot).freshness(self.clock.as_ref(), confirmed, active)
     }
 
-    /// Ends the engine; steps under way are dropped and done again by the next one.
+    /// Stops the engine; steps under way are dropped, and the next engine does them again.
     pub async fn stop(self) {
-        let (stopped, gone) = oneshot::channel();
+        let (stopped, wait) = oneshot::channel();
         self.send(Command::Stop(stopped));
-        // An engine that ended by itself is as good as one that was stopped.
-        let _ended = gone.await;
+        // If the engine has already stopped, there is nothing to wait for.
+        let _ended = wait.await;
     }
 
     fn send(&self, command: Command) {
-        // When the engine has ended, the reply's other half is dropped and says so.
+        // If the engine has stopped, the reply channel is closed and tells the caller.
         let _ended = self.commands.send(command);
     }
 }

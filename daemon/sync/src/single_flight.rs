@@ -1,18 +1,18 @@
-//! Single flight: however many wait for a resource, one request is under way for it.
+//! Single flight: however many callers wait for a resource, one request for it is under way.
 //!
-//! Who asks for an answer that began no earlier than some time joins the flight
-//! under way only if that one did; else all such wait for the next one together.
+//! A caller that needs an answer to a request no older than some time joins the request under
+//! way if that one is recent enough. All others wait for the next one together.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// What became of one who asked.
+/// Which request a caller waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joined {
-    /// The flight under way will do.
+    /// The request under way.
     Current,
-    /// It waits for the next flight.
+    /// The next request.
     Next,
 }
 
@@ -24,13 +24,13 @@ struct Flight<W> {
     held_until: Duration,
 }
 
-/// All flights of one remote.
+/// The shared requests of one remote.
 #[derive(Debug)]
-pub struct Flights<K, W> {
+pub struct SingleFlight<K, W> {
     by_key: HashMap<K, Flight<W>>,
 }
 
-impl<K, W> Default for Flights<K, W> {
+impl<K, W> Default for SingleFlight<K, W> {
     fn default() -> Self {
         Self {
             by_key: HashMap::new(),
@@ -38,7 +38,7 @@ impl<K, W> Default for Flights<K, W> {
     }
 }
 
-impl<K: Eq + Hash + Clone, W> Flights<K, W> {
+impl<K: Eq + Hash + Clone, W> SingleFlight<K, W> {
     fn entry(&mut self, key: &K) -> &mut Flight<W> {
         self.by_key.entry(key.clone()).or_insert_with(|| Flight {
             began: None,
@@ -48,7 +48,7 @@ impl<K: Eq + Hash + Clone, W> Flights<K, W> {
         })
     }
 
-    /// Adds one who waits for an answer that began at or after `not_before`.
+    /// Adds a caller that waits for a request that began at or after `not_before`.
     pub fn join(&mut self, key: &K, not_before: Duration, waiter: W) -> Joined {
         let flight = self.entry(key);
         if flight.began.is_some_and(|began| began >= not_before) {
@@ -60,21 +60,13 @@ impl<K: Eq + Hash + Clone, W> Flights<K, W> {
         }
     }
 
-    /// Tells whether a flight for `key` is under way.
+    /// Returns whether a request for `key` is under way.
     #[must_use]
-    pub fn flying(&self, key: &K) -> bool {
+    pub fn in_flight(&self, key: &K) -> bool {
         self.by_key.get(key).is_some_and(|f| f.began.is_some())
     }
 
-    /// Tells whether anybody waits for `key`.
-    #[must_use]
-    pub fn wanted(&self, key: &K) -> bool {
-        self.by_key
-            .get(key)
-            .is_some_and(|f| !f.current.is_empty() || !f.next.is_empty())
-    }
-
-    /// Returns what can begin now because somebody waits for it.
+    /// Returns the keys whose next request may start now and has callers.
     #[must_use]
     pub fn ready(&self, now: Duration) -> Vec<K> {
         self.by_key
@@ -84,7 +76,7 @@ impl<K: Eq + Hash + Clone, W> Flights<K, W> {
             .collect()
     }
 
-    /// Returns when the first of those that are held back may begin.
+    /// Returns when the first of the requests that are held back may start.
     #[must_use]
     pub fn next_release(&self, now: Duration) -> Option<Duration> {
         self.by_key
@@ -94,16 +86,16 @@ impl<K: Eq + Hash + Clone, W> Flights<K, W> {
             .min()
     }
 
-    /// Begins a flight, for all who wait and for those who join.
-    pub fn begin(&mut self, key: &K, now: Duration) {
+    /// Starts a request for all who wait and those who join later.
+    pub fn start(&mut self, key: &K, now: Duration) {
         let flight = self.entry(key);
         flight.began = Some(now);
         let waiting = std::mem::take(&mut flight.next);
         flight.current.extend(waiting);
     }
 
-    /// Ends the flight and hands out those who waited for it.
-    pub fn end(&mut self, key: &K) -> Vec<W> {
+    /// Ends the request and returns the callers that waited for it.
+    pub fn finish(&mut self, key: &K) -> Vec<W> {
         let Some(flight) = self.by_key.get_mut(key) else {
             return Vec::new();
         };
@@ -115,8 +107,8 @@ impl<K: Eq + Hash + Clone, W> Flights<K, W> {
         done
     }
 
-    /// Ends the flight without an answer: all wait for another one, not before `until`.
-    pub fn again(&mut self, key: &K, until: Duration) {
+    /// Ends the request without an answer: all wait for another one, not before `until`.
+    pub fn retry(&mut self, key: &K, until: Duration) {
         let flight = self.entry(key);
         flight.began = None;
         flight.held_until = until;
@@ -127,8 +119,8 @@ impl<K: Eq + Hash + Clone, W> Flights<K, W> {
         }
     }
 
-    /// Hands out those who wait for a flight that has not begun.
-    pub fn refuse_waiting(&mut self, key: &K) -> Vec<W> {
+    /// Returns the callers that wait for a request that has not started, and forgets them.
+    pub fn take_queued(&mut self, key: &K) -> Vec<W> {
         let Some(flight) = self.by_key.get_mut(key) else {
             return Vec::new();
         };
@@ -149,32 +141,32 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_after_the_start_gets_exactly_one_next_flight() {
-        let mut flights = Flights::default();
+    fn callers_that_come_after_the_start_share_exactly_one_next_request() {
+        let mut flights = SingleFlight::default();
         assert_eq!(flights.join(&"runs", at(1), 1), Joined::Next);
         assert_eq!(flights.ready(at(1)), ["runs"]);
-        flights.begin(&"runs", at(1));
+        flights.start(&"runs", at(1));
         assert_eq!(flights.join(&"runs", at(1), 2), Joined::Current);
         assert_eq!(flights.join(&"runs", at(2), 3), Joined::Next);
         assert_eq!(flights.join(&"runs", at(2), 4), Joined::Next);
         assert!(flights.ready(at(2)).is_empty());
-        assert_eq!(flights.end(&"runs"), [1, 2]);
+        assert_eq!(flights.finish(&"runs"), [1, 2]);
         assert_eq!(flights.ready(at(3)), ["runs"]);
-        flights.begin(&"runs", at(3));
-        assert_eq!(flights.end(&"runs"), [3, 4]);
+        flights.start(&"runs", at(3));
+        assert_eq!(flights.finish(&"runs"), [3, 4]);
         assert!(flights.by_key.is_empty());
     }
 
     #[test]
-    fn a_doubted_answer_keeps_its_waiters_for_the_next_one() {
-        let mut flights = Flights::default();
+    fn a_retried_request_keeps_its_callers() {
+        let mut flights = SingleFlight::default();
         flights.join(&7, at(1), 'a');
-        flights.begin(&7, at(1));
-        flights.again(&7, at(3));
+        flights.start(&7, at(1));
+        flights.retry(&7, at(3));
         assert!(flights.ready(at(2)).is_empty());
         assert_eq!(flights.next_release(at(2)), Some(at(3)));
         assert_eq!(flights.ready(at(3)), [7]);
-        flights.begin(&7, at(3));
-        assert_eq!(flights.end(&7), ['a']);
+        flights.start(&7, at(3));
+        assert_eq!(flights.finish(&7), ['a']);
     }
 }

@@ -1,6 +1,8 @@
-//! The engine as a state machine without I/O: what is due, and what an outcome changes.
+//! The state of the engine, a state machine without I/O.
 //!
-//! The engine task and the simulations drive the same code.
+//! [`dispatch`](super::dispatch) starts what is due; [`completion`](super::completion),
+//! [`step_failure`](super::step_failure) and [`remote_health`](super::remote_health) take what
+//! came of it. The engine task and the simulations drive the same code.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -12,96 +14,105 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::{Resource, Summary};
 use docksd_remote::RemoteProperties;
 
-use super::budget::{Budget, Class};
+use super::budget::{Budget, RequestClass};
 use super::capabilities::Capabilities;
-use super::catch_up::{CatchUp, Report};
-use super::circuit_breaker::Circuit;
+use super::catch_up::{CatchUp, CatchUpReport};
+use super::circuit_breaker::CircuitBreaker;
 use super::clock::Now;
-use super::due_times::Schedule;
-use super::plan::Options;
-use super::single_flight::Flights;
+use super::due_times::DueTimes;
+use super::error::SyncError;
+use super::fetch_key::FetchKey;
+use super::options::Options;
+use super::single_flight::SingleFlight;
+use super::step::CachedPage;
 use super::sweep::Sweep;
-use super::task::{FetchKey, Head, SyncError};
-use super::watched_resources::Interest;
+use super::watched_resources::WatchedResources;
 
-/// Runs due for their trials that are looked at together.
+/// Runs with trials due that one summary holds.
 const TRIALS_AT_ONCE: usize = 64;
 
-/// One who waits for a refresh or an action.
-pub type Waiter = u64;
+/// Identifies a caller that waits for a refresh or an action.
+pub type WaiterId = u64;
 
-/// What a waiter gets.
+/// What a waiter receives.
 #[derive(Debug)]
 pub enum Reply {
-    /// A refresh was confirmed at that time.
+    /// A refresh ended; the time is when the request began.
     Confirmed(Result<UnixMs, SyncError>),
-    /// An action was carried out.
+    /// An action was carried out; the run as it is afterwards.
     Acted(Result<RawObject, SyncError>),
 }
 
-/// State of one list.
+/// State of syncing one list.
 #[derive(Debug, Default)]
-pub(super) struct Track {
-    pub(super) head: Option<Head>,
-    pub(super) doubted: bool,
-    pub(super) whole: bool,
+pub(super) struct ListSyncState {
+    pub(super) cached_page: Option<CachedPage>,
+    /// An empty answer was not believed.
+    pub(super) doubted_empty: bool,
+    /// The mirror holds the whole list.
+    pub(super) complete: bool,
     pub(super) confirmed: UnixMs,
-    pub(super) turn: usize,
-    pub(super) listed: Option<usize>,
+    /// Which polled part of the list is next.
+    pub(super) next_part: usize,
+    /// Number of rows in the last poll.
+    pub(super) listed_rows: Option<usize>,
     pub(super) sweep: Option<Sweep>,
     pub(super) sweep_due: Option<Duration>,
-    pub(super) swept: Option<Duration>,
-    pub(super) swept_at: Option<UnixMs>,
+    /// When the last sweep ended, if this process did it.
+    pub(super) last_sweep: Option<Duration>,
+    /// When the last sweep ended, by the wall clock.
+    pub(super) last_sweep_at: Option<UnixMs>,
 }
 
 /// A failure, for `status`.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// When.
+    /// When it happened.
     pub at: UnixMs,
-    /// What.
+    /// Why.
     pub error: SyncError,
-    /// How many in a row.
+    /// Number of failures in a row.
     pub consecutive: u32,
 }
 
-/// The engine's state.
+/// The state of the engine.
 #[derive(Debug)]
-pub struct Core {
-    pub(super) traits: RemoteProperties,
+pub struct EngineState {
+    pub(super) properties: RemoteProperties,
     pub(super) options: Options,
     pub(super) rng: fastrand::Rng,
-    pub(super) facts: Capabilities,
-    pub(super) facts_noted: Capabilities,
+    pub(super) capabilities: Capabilities,
+    pub(super) stored_capabilities: Capabilities,
     pub(super) summary: Option<Summary>,
     pub(super) stale_summary: bool,
-    pub(super) schedule: Schedule,
-    pub(super) flights: Flights<FetchKey, Waiter>,
-    pub(super) circuit: Circuit,
+    pub(super) due_times: DueTimes,
+    pub(super) flights: SingleFlight<FetchKey, WaiterId>,
+    pub(super) circuit: CircuitBreaker,
     pub(super) budget: Budget,
-    pub(super) interest: Interest,
-    pub(super) lists: [Track; 2],
-    pub(super) settling: HashSet<String>,
-    /// Ended runs with open trials: looks so far, and when the next one is.
+    pub(super) watched: WatchedResources,
+    pub(super) lists: [ListSyncState; 2],
+    /// Evaluation runs that were active in the previous summary and are not any more.
+    pub(super) just_ended: HashSet<String>,
+    /// Ended runs with open trials: number of checks so far, and when the next one is due.
     pub(super) rechecks: HashMap<String, (u8, Duration)>,
-    pub(super) running: HashMap<u64, Class>,
-    pub(super) actors: HashMap<u64, Waiter>,
-    pub(super) actions: VecDeque<(Action, String, bool, Waiter)>,
-    /// The remote has news.
-    pub(super) news: bool,
-    /// Step that takes it.
-    pub(super) taking_news: Option<u64>,
-    /// Whether the remote tells what changes, so that polling is only the net below.
-    pub(super) followed: bool,
-    pub(super) replies: Vec<(Waiter, Reply)>,
+    pub(super) running: HashMap<u64, RequestClass>,
+    pub(super) action_waiters: HashMap<u64, WaiterId>,
+    pub(super) actions: VecDeque<(Action, String, bool, WaiterId)>,
+    /// The remote has reported changes that were not taken yet.
+    pub(super) changes_pending: bool,
+    /// Number of the step that takes them.
+    pub(super) taking_changes: Option<u64>,
+    /// Whether the remote reports changes, so that polling only finds what it missed.
+    pub(super) notifies_changes: bool,
+    pub(super) replies: Vec<(WaiterId, Reply)>,
     pub(super) catch_ups: Vec<CatchUp>,
-    pub(super) reports: Vec<Report>,
+    pub(super) reports: Vec<CatchUpReport>,
     pub(super) last_success: Option<UnixMs>,
     pub(super) last_failure: Option<Failure>,
     pub(super) last_error: Option<SyncError>,
-    pub(super) noting: bool,
-    pub(super) doubts: Vec<FetchKey>,
-    pub(super) gentle_until: Duration,
+    pub(super) storing_capabilities: bool,
+    pub(super) unbelieved: Vec<FetchKey>,
+    pub(super) spread_until: Duration,
     pub(super) last_background: Duration,
     pub(super) next_step: u64,
     pub(super) wake: Duration,
@@ -109,166 +120,172 @@ pub struct Core {
     pub(super) backlog: u64,
 }
 
-/// Place of a kind's state.
-pub(super) fn index(kind: RunKind) -> usize {
+/// Returns the index of a list in arrays of both lists.
+pub(super) fn list_index(kind: RunKind) -> usize {
     match kind {
         RunKind::Run => 0,
         RunKind::Evaluation => 1,
     }
 }
 
-impl Core {
-    /// Starts; `facts` and `swept` are what an earlier process noted.
+impl EngineState {
+    /// Starts with what an earlier process stored: capabilities and the times of the last sweeps.
     #[must_use]
     pub fn new(
-        traits: RemoteProperties,
+        properties: RemoteProperties,
         options: Options,
-        facts: Capabilities,
-        swept: [Option<UnixMs>; 2],
+        capabilities: Capabilities,
+        last_sweeps: [Option<UnixMs>; 2],
         rng: fastrand::Rng,
         now: Now,
     ) -> Self {
-        let budget = Budget::new(options.budget_per_minute, traits.metered, now.mono);
-        let mut core = Self {
-            traits,
+        let budget = Budget::new(options.budget_per_minute, properties.metered, now.mono);
+        let mut state = Self {
+            properties,
             options,
             rng,
-            facts_noted: Capabilities::default(),
-            facts: Capabilities::default(),
+            stored_capabilities: Capabilities::default(),
+            capabilities: Capabilities::default(),
             summary: None,
             stale_summary: true,
-            schedule: Schedule::default(),
-            flights: Flights::default(),
-            circuit: Circuit::default(),
+            due_times: DueTimes::default(),
+            flights: SingleFlight::default(),
+            circuit: CircuitBreaker::default(),
             budget,
-            interest: Interest::default(),
-            lists: [Track::default(), Track::default()],
-            settling: HashSet::new(),
+            watched: WatchedResources::default(),
+            lists: [ListSyncState::default(), ListSyncState::default()],
+            just_ended: HashSet::new(),
             rechecks: HashMap::new(),
             running: HashMap::new(),
-            actors: HashMap::new(),
+            action_waiters: HashMap::new(),
             actions: VecDeque::new(),
-            news: false,
-            taking_news: None,
-            followed: false,
+            changes_pending: false,
+            taking_changes: None,
+            notifies_changes: false,
             replies: Vec::new(),
             catch_ups: Vec::new(),
             reports: Vec::new(),
             last_success: None,
             last_failure: None,
             last_error: None,
-            noting: false,
-            doubts: Vec::new(),
-            gentle_until: Duration::ZERO,
+            storing_capabilities: false,
+            unbelieved: Vec::new(),
+            spread_until: Duration::ZERO,
             last_background: Duration::ZERO,
             next_step: 0,
             wake: now.mono,
             planned: None,
             backlog: 0,
         };
-        core.remember(facts, swept, now);
-        core
+        state.restore(capabilities, last_sweeps, now);
+        state
     }
 
-    /// Takes what an earlier process noted.
-    pub fn remember(&mut self, facts: Capabilities, swept: [Option<UnixMs>; 2], now: Now) {
-        self.facts_noted = facts.clone();
-        self.facts = facts;
-        for (track, swept) in self.lists.iter_mut().zip(swept) {
-            track.swept_at = swept;
-            let recent = swept.is_some_and(|at| now.stamp.since(at) < self.options.sweep_interval);
-            track.sweep_due = (!recent).then_some(now.mono);
+    /// Takes over what an earlier process stored.
+    pub fn restore(
+        &mut self,
+        capabilities: Capabilities,
+        last_sweeps: [Option<UnixMs>; 2],
+        now: Now,
+    ) {
+        self.stored_capabilities = capabilities.clone();
+        self.capabilities = capabilities;
+        for (list, last_sweep) in self.lists.iter_mut().zip(last_sweeps) {
+            list.last_sweep_at = last_sweep;
+            let recent =
+                last_sweep.is_some_and(|at| now.stamp.since(at) < self.options.sweep_interval);
+            list.sweep_due = (!recent).then_some(now.mono);
         }
     }
 
-    /// Returns requests and 304s of the last hour.
+    /// Returns the numbers of requests and of 304s in the last hour.
     #[must_use]
     pub fn last_hour(&self, now: Now) -> (u64, u64) {
         self.budget.last_hour(now.mono)
     }
 
-    /// Returns how many runs due for their trials the next summary should hold.
+    /// Returns the number of runs with trials due that the next summary should hold.
     #[must_use]
-    pub fn trials_wanted(&self) -> usize {
-        // Beyond those that failed, or they would hide all others.
-        TRIALS_AT_ONCE + self.schedule.failing()
+    pub fn summary_trials(&self) -> usize {
+        // More than those that failed, which would hide all others.
+        TRIALS_AT_ONCE + self.due_times.failing_count()
     }
 
-    /// Asks for an answer to a request that began at or after `not_before`.
-    pub fn want(&mut self, want: &FetchKey, not_before: Duration, waiter: Waiter) {
-        let _joined = self.flights.join(want, not_before, waiter);
+    /// Requests an answer to a request that began at or after `not_before`.
+    pub fn request_refresh(&mut self, key: &FetchKey, not_before: Duration, waiter: WaiterId) {
+        let _joined = self.flights.join(key, not_before, waiter);
     }
 
-    /// Asks for an action, or with `kill` for its hard form.
-    pub fn act(&mut self, action: Action, id: String, kill: bool, waiter: Waiter) {
+    /// Requests an action; with `kill` the run cannot clean up.
+    pub fn request_action(&mut self, action: Action, id: String, kill: bool, waiter: WaiterId) {
         self.actions.push_back((action, id, kill, waiter));
     }
 
-    /// Notes that the remote has news.
-    pub fn has_news(&mut self) {
-        self.news = true;
+    /// Records that the remote has changes to report.
+    pub fn notify_changes(&mut self) {
+        self.changes_pending = true;
     }
 
-    /// Tells whether news of the remote is still to be taken.
+    /// Returns whether reported changes remain to be taken.
     #[must_use]
-    pub fn owes_news(&self) -> bool {
-        self.news || self.taking_news.is_some()
+    pub fn has_pending_changes(&self) -> bool {
+        self.changes_pending || self.taking_changes.is_some()
     }
 
-    /// Notes whether the remote tells what changes.
-    pub fn set_followed(&mut self, followed: bool) {
-        self.followed = followed;
+    /// Records whether the remote reports changes.
+    pub fn set_notifies_changes(&mut self, notifies_changes: bool) {
+        self.notifies_changes = notifies_changes;
     }
 
-    /// Notes that a reader looked.
-    pub fn touch(&mut self, what: &Resource, now: Now) {
-        if !self.interest.any(now.mono) {
-            self.circuit.attend(now.mono);
+    /// Records that someone reads the resource.
+    pub fn mark_watched(&mut self, what: &Resource, now: Now) {
+        if !self.watched.any(now.mono) {
+            self.circuit.shorten_pause(now.mono);
         }
-        self.interest.touch(what, now.mono);
+        self.watched.mark(what, now.mono);
     }
 
-    /// Asks for a full sweep of both lists.
-    pub fn sweep(&mut self, now: Now) {
-        for track in &mut self.lists {
-            track.sweep_due = Some(now.mono);
+    /// Requests a sweep of both lists.
+    pub fn request_sweep(&mut self, now: Now) {
+        for list in &mut self.lists {
+            list.sweep_due = Some(now.mono);
         }
     }
 
-    /// Tells whether [`Core::set_summary`] should be called before anything else.
+    /// Returns whether [`EngineState::set_summary`] should be called before anything else.
     #[must_use]
-    pub fn wants_summary(&self) -> bool {
+    pub fn needs_summary(&self) -> bool {
         self.summary.is_none() || self.stale_summary
     }
 
     /// Takes the mirror's summary.
     pub fn set_summary(&mut self, summary: Summary, now: Now) {
         for run in &summary.active {
-            // Just seen in an answer, or about to be: no reason to ask for each of them.
-            let entry = self
-                .schedule
+            // An answer just showed it or soon will, so it need not be fetched alone.
+            let timing = self
+                .due_times
                 .entry(&FetchKey::Run(run.kind, run.id.clone()));
-            entry.began.get_or_insert(now.mono);
+            timing.began.get_or_insert(now.mono);
         }
         if let Some(before) = &self.summary {
             let active: HashSet<&str> = summary.active.iter().map(|r| r.id.as_str()).collect();
             for run in &before.active {
                 if run.kind == RunKind::Evaluation && !active.contains(run.id.as_str()) {
-                    self.settling.insert(run.id.clone());
+                    self.just_ended.insert(run.id.clone());
                 }
             }
         }
-        for list in &summary.lists {
-            let track = &mut self.lists[index(list.kind)];
-            if let Some(confirmed) = &list.confirmation {
-                track.whole |= self.summary.is_none() && confirmed.complete;
-                track.confirmed = track.confirmed.max(confirmed.at);
+        for stored in &summary.lists {
+            let list = &mut self.lists[list_index(stored.kind)];
+            if let Some(confirmation) = &stored.confirmation {
+                list.complete |= self.summary.is_none() && confirmation.complete;
+                list.confirmed = list.confirmed.max(confirmation.at);
             }
-            // A list that is always whole shows by its length that something is gone.
-            let differs = track.listed.is_some_and(|n| n as u64 != list.rows);
-            if self.traits.whole_lists && differs && track.sweep_due.is_none() {
+            // The length of a list that always comes whole shows that something is gone.
+            let differs = list.listed_rows.is_some_and(|n| n as u64 != stored.rows);
+            if self.properties.whole_lists && differs && list.sweep_due.is_none() {
                 let gap = Duration::from_secs(5);
-                track.sweep_due = Some(track.swept.map_or(now.mono, |at| at + gap));
+                list.sweep_due = Some(list.last_sweep.map_or(now.mono, |at| at + gap));
             }
         }
         self.summary = Some(summary);
@@ -276,24 +293,24 @@ impl Core {
         self.end_catch_ups(now);
     }
 
-    /// Returns who gets what.
-    pub fn take_replies(&mut self) -> Vec<(Waiter, Reply)> {
+    /// Returns the replies since the last call.
+    pub fn take_replies(&mut self) -> Vec<(WaiterId, Reply)> {
         std::mem::take(&mut self.replies)
     }
 
-    /// Returns when to call [`Core::due`] again, if nothing happens before.
+    /// Returns when to call [`EngineState::start_due`] again, if nothing happens before.
     #[must_use]
     pub fn next_wake(&self) -> Duration {
         self.wake
     }
 
-    /// Returns the next planned step and its time.
+    /// Returns when the next step is planned and what it is.
     #[must_use]
     pub fn planned(&self) -> Option<&(Duration, String)> {
         self.planned.as_ref()
     }
 
-    /// Returns how many planned steps are overdue.
+    /// Returns the number of planned steps that are overdue.
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.backlog

@@ -1,4 +1,4 @@
-//! One full walk through a list, and the proof that what it did not see is gone.
+//! The sweep: reads a whole list, then checks that the runs it did not see are gone.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,19 +7,23 @@ use docks_proto::paging::{ListCapabilities, ListWalk, PageSummary, WalkEnd, Walk
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use super::task::Task;
+use super::step::Task;
 
-/// Runs that one sweep asks for singly; the next sweep goes on with the others.
-const MOST_PROOFS: usize = 200;
+/// Maximum number of runs that one sweep checks; the next sweep continues with the others.
+const MAX_CHECKS: usize = 200;
 /// Failures in a row after which a sweep is given up until later.
-const MOST_FAILURES: u32 = 5;
+const MAX_FAILURES: u32 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
+    /// Reading the list.
     Paging,
-    Unseen,
-    Proving,
-    Ending,
+    /// Looking in the mirror for runs that were not seen.
+    FindingUnseen,
+    /// Fetching these runs one by one.
+    CheckingUnseen,
+    /// Recording the end.
+    Finishing,
 }
 
 /// A sweep under way.
@@ -29,150 +33,150 @@ pub struct Sweep {
     number: Option<u64>,
     walk: ListWalk,
     phase: Phase,
-    to_prove: VecDeque<String>,
-    unproved: bool,
-    alive: bool,
-    doubted: bool,
+    to_check: VecDeque<String>,
+    left_unchecked: bool,
+    found_alive: bool,
+    doubted_empty: bool,
     failures: u32,
 }
 
 impl Sweep {
-    /// Starts; what the list refused before is tried again, for servers change.
+    /// Starts a sweep, which tries limits again that were refused before: remotes change.
     #[must_use]
-    pub fn new(kind: RunKind, facts: &mut ListCapabilities, whole_lists: bool) -> Self {
-        facts.limit_refused_at = None;
-        facts.limit_capped_at = None;
+    pub fn new(kind: RunKind, known: &mut ListCapabilities, whole_lists: bool) -> Self {
+        known.limit_refused_at = None;
+        known.limit_capped_at = None;
         Self {
             kind,
             number: None,
-            walk: ListWalk::new(facts, WalkOptions::sweep(whole_lists)),
+            walk: ListWalk::new(known, WalkOptions::sweep(whole_lists)),
             phase: Phase::Paging,
-            to_prove: VecDeque::new(),
-            unproved: false,
-            alive: false,
-            doubted: false,
+            to_check: VecDeque::new(),
+            left_unchecked: false,
+            found_alive: false,
+            doubted_empty: false,
             failures: 0,
         }
     }
 
     /// Returns the next task; `confirmed` is when the list was last confirmed.
     #[must_use]
-    pub fn task(&self, confirmed: UnixMs) -> Task {
+    pub fn next_task(&self, confirmed: UnixMs) -> Task {
         let kind = self.kind;
         match (self.phase, self.number) {
             (Phase::Paging, sweep) => match self.walk.request() {
                 Some(page) => Task::SweepPage { kind, sweep, page },
-                None => self.end(confirmed),
+                None => self.finish(confirmed),
             },
-            (Phase::Unseen, Some(sweep)) => Task::Unseen { kind, sweep },
-            (Phase::Proving, Some(sweep)) => match self.to_prove.front() {
-                Some(id) => Task::Prove {
+            (Phase::FindingUnseen, Some(sweep)) => Task::FindUnseen { kind, sweep },
+            (Phase::CheckingUnseen, Some(_)) => match self.to_check.front() {
+                Some(id) => Task::CheckUnseen {
                     kind,
                     id: id.clone(),
-                    sweep,
                 },
-                None => self.end(confirmed),
+                None => self.finish(confirmed),
             },
-            _ => self.end(confirmed),
+            _ => self.finish(confirmed),
         }
     }
 
-    fn end(&self, confirmed: UnixMs) -> Task {
-        Task::SweepEnd {
+    fn finish(&self, confirmed: UnixMs) -> Task {
+        Task::FinishSweep {
             kind: self.kind,
             confirmed,
-            whole: self.walk.end() == Some(WalkEnd::Complete) && !self.alive && !self.unproved,
+            complete: self.walk.end() == Some(WalkEnd::Complete)
+                && !self.found_alive
+                && !self.left_unchecked,
         }
     }
 
-    /// Returns whether only the note of its end is left.
+    /// Returns whether only the end remains to be recorded.
     #[must_use]
-    pub fn ending(&self) -> bool {
-        matches!(self.task(UnixMs(0)), Task::SweepEnd { .. })
+    pub fn is_finishing(&self) -> bool {
+        matches!(self.next_task(UnixMs(0)), Task::FinishSweep { .. })
     }
 
-    /// Returns the steps that are known to be left, at least.
+    /// Returns the number of steps that are known to be left.
     #[must_use]
     pub fn left(&self) -> u64 {
-        1 + self.to_prove.len() as u64
+        1 + self.to_check.len() as u64
     }
 
-    /// Takes a page; `false` when it is to be asked for again, because it is empty though
+    /// Takes a page; returns `false` if it must be requested again, because it is empty although
     /// the mirror holds rows.
-    pub fn page(
+    pub fn accept_page(
         &mut self,
         number: u64,
         page: &PageSummary,
-        held: u64,
-        facts: &mut ListCapabilities,
+        stored_rows: u64,
+        known: &mut ListCapabilities,
     ) -> bool {
         self.failures = 0;
         self.number = Some(number);
-        if page.len == 0 && held > 0 && self.walk.pages() == 0 && !self.doubted {
-            self.doubted = true;
+        if page.len == 0 && stored_rows > 0 && self.walk.pages() == 0 && !self.doubted_empty {
+            self.doubted_empty = true;
             return false;
         }
-        self.walk.accept(page, facts);
-        facts.observe_order(&page.created);
+        self.walk.accept(page, known);
+        known.observe_order(&page.created);
         if self.walk.end().is_some() {
-            self.phase = Phase::Unseen;
+            self.phase = Phase::FindingUnseen;
         }
         true
     }
 
-    /// Takes a refusal of the page as such; `false` when nothing smaller is left to ask.
-    pub fn refused(&mut self, facts: &mut ListCapabilities) -> bool {
-        let goes_on = self.walk.refused(facts);
+    /// Takes a refusal of the page; returns `false` if a smaller limit cannot help.
+    pub fn page_refused(&mut self, known: &mut ListCapabilities) -> bool {
+        let continues = self.walk.refused(known);
         if self.walk.end().is_some() && self.number.is_some() {
-            self.phase = Phase::Unseen;
+            self.phase = Phase::FindingUnseen;
         }
-        goes_on
+        continues
     }
 
-    /// Takes the rows that were not seen.
-    pub fn unseen(&mut self, mut ids: Vec<String>, rng: &mut fastrand::Rng) {
+    /// Takes the ids of the runs that were not seen.
+    pub fn accept_unseen(&mut self, mut ids: Vec<String>, rng: &mut fastrand::Rng) {
         self.failures = 0;
-        if ids.len() > MOST_PROOFS {
-            // Any of them may be one that exists and is never listed; by chance each gets
-            // its turn in some sweep.
+        if ids.len() > MAX_CHECKS {
+            // Some may exist and never be listed. A random choice checks each in some sweep.
             rng.shuffle(&mut ids);
-            ids.truncate(MOST_PROOFS);
-            self.unproved = true;
+            ids.truncate(MAX_CHECKS);
+            self.left_unchecked = true;
         }
-        self.to_prove = ids.into();
-        self.phase = if self.to_prove.is_empty() {
-            Phase::Ending
+        self.to_check = ids.into();
+        self.phase = if self.to_check.is_empty() {
+            Phase::Finishing
         } else {
-            Phase::Proving
+            Phase::CheckingUnseen
         };
     }
 
-    /// Takes a proof.
-    pub fn proved(&mut self, gone: bool) {
+    /// Takes the result of a check.
+    pub fn accept_check(&mut self, gone: bool) {
         self.failures = 0;
-        self.to_prove.pop_front();
-        self.alive |= !gone;
-        if self.to_prove.is_empty() {
-            self.phase = Phase::Ending;
+        self.to_check.pop_front();
+        self.found_alive |= !gone;
+        if self.to_check.is_empty() {
+            self.phase = Phase::Finishing;
         }
     }
 
-    /// Takes a failure; `false` when the sweep should be given up.
-    pub fn failed(&mut self) -> bool {
+    /// Records a failure; returns `false` if the sweep should be given up.
+    pub fn record_failure(&mut self) -> bool {
         self.failures += 1;
-        if self.failures < MOST_FAILURES {
+        if self.failures < MAX_FAILURES {
             return true;
         }
-        // One run that cannot be asked for must not keep the others from being proved.
-        if self.phase == Phase::Proving {
-            self.proved(false);
+        // A run that cannot be fetched must not keep the others from being checked.
+        if self.phase == Phase::CheckingUnseen {
+            self.accept_check(false);
             return true;
         }
         false
     }
 }
 
-/// Pause before a sweep that was given up is tried again.
+/// Pause after a sweep that was given up.
 pub const RETRY: Duration = Duration::from_secs(600);
-/// Pause between sweeps that were asked for by a contradiction.
+/// Minimum time between sweeps that contradictions request.
 pub const LEAST_GAP: Duration = Duration::from_secs(60);

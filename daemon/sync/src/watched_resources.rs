@@ -1,4 +1,4 @@
-//! Who looked at what lately, so that what is watched is kept fresher.
+//! What readers requested lately, so that it is kept fresher.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,62 +7,63 @@ use docks_proto::routes::RunKind;
 
 use docksd_mirror::Resource;
 
-/// How long a look counts as watching.
-pub const MEMORY: Duration = Duration::from_secs(60);
-/// Resources that are remembered; a script that reads every run watches none of them.
-const MOST: usize = 512;
+/// How long a resource counts as watched after it was read.
+pub const WATCHED_FOR: Duration = Duration::from_secs(60);
+/// Maximum number of resources; a script that reads every run watches none of them.
+const MAX_RESOURCES: usize = 512;
 
-/// What readers looked at.
+/// Resources that were read lately.
 #[derive(Debug, Clone, Default)]
-pub struct Interest {
-    looks: HashMap<Resource, Duration>,
+pub struct WatchedResources {
+    last_read: HashMap<Resource, Duration>,
 }
 
-impl Interest {
-    /// Notes a look.
-    pub fn touch(&mut self, what: &Resource, now: Duration) {
-        self.forget(now);
-        if self.looks.len() < MOST || self.looks.contains_key(what) {
-            self.looks.insert(what.clone(), now);
+impl WatchedResources {
+    /// Records that the resource is read.
+    pub fn mark(&mut self, what: &Resource, now: Duration) {
+        self.prune(now);
+        if self.last_read.len() < MAX_RESOURCES || self.last_read.contains_key(what) {
+            self.last_read.insert(what.clone(), now);
         }
     }
 
-    /// Drops looks that no longer count.
-    pub fn forget(&mut self, now: Duration) {
-        self.looks.retain(|_, at| now.saturating_sub(*at) < MEMORY);
+    /// Drops resources that no longer count as watched.
+    pub fn prune(&mut self, now: Duration) {
+        self.last_read
+            .retain(|_, at| now.saturating_sub(*at) < WATCHED_FOR);
     }
 
-    fn fresh(&self, what: &Resource, now: Duration) -> bool {
-        self.looks
+    fn is_watched(&self, what: &Resource, now: Duration) -> bool {
+        self.last_read
             .get(what)
-            .is_some_and(|at| now.saturating_sub(*at) < MEMORY)
+            .is_some_and(|at| now.saturating_sub(*at) < WATCHED_FOR)
     }
 
-    /// Tells whether a list, or any run of its kind, is watched.
+    /// Returns whether the list or any run of this kind is watched.
     #[must_use]
-    pub fn in_kind(&self, kind: RunKind, now: Duration) -> bool {
-        self.looks.iter().any(|(what, at)| {
-            let of = match what {
-                Resource::List(of) | Resource::Run(of, _) => *of,
+    pub fn is_kind_watched(&self, kind: RunKind, now: Duration) -> bool {
+        self.last_read.iter().any(|(what, at)| {
+            let of_kind = match what {
+                Resource::List(kind) | Resource::Run(kind, _) => *kind,
                 Resource::Trials(_) => RunKind::Evaluation,
             };
-            of == kind && now.saturating_sub(*at) < MEMORY
+            of_kind == kind && now.saturating_sub(*at) < WATCHED_FOR
         })
     }
 
-    /// Tells whether the trials of a run, or the run itself, are watched.
+    /// Returns whether the trials of the run or the run itself are watched.
     #[must_use]
-    pub fn in_trials(&self, run: &str, now: Duration) -> bool {
-        self.fresh(&Resource::Trials(run.to_owned()), now)
-            || self.fresh(&Resource::Run(RunKind::Evaluation, run.to_owned()), now)
+    pub fn are_trials_watched(&self, run: &str, now: Duration) -> bool {
+        self.is_watched(&Resource::Trials(run.to_owned()), now)
+            || self.is_watched(&Resource::Run(RunKind::Evaluation, run.to_owned()), now)
     }
 
-    /// Tells whether anything is watched.
+    /// Returns whether anything is watched.
     #[must_use]
     pub fn any(&self, now: Duration) -> bool {
-        self.looks
+        self.last_read
             .values()
-            .any(|at| now.saturating_sub(*at) < MEMORY)
+            .any(|at| now.saturating_sub(*at) < WATCHED_FOR)
     }
 }
 
@@ -71,14 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_counts_for_a_minute() {
-        let mut interest = Interest::default();
+    fn a_resource_is_watched_for_a_minute_after_it_was_read() {
+        let mut watched = WatchedResources::default();
         let start = Duration::from_secs(10);
-        interest.touch(&Resource::Trials("a".into()), start);
+        watched.mark(&Resource::Trials("a".into()), start);
         let later = |s| start + Duration::from_secs(s);
-        assert!(interest.in_trials("a", later(59)));
-        assert!(interest.in_kind(RunKind::Evaluation, later(59)));
-        assert!(!interest.in_kind(RunKind::Run, later(1)));
-        assert!(!interest.any(later(60)));
+        assert!(watched.are_trials_watched("a", later(59)));
+        assert!(watched.is_kind_watched(RunKind::Evaluation, later(59)));
+        assert!(!watched.is_kind_watched(RunKind::Run, later(1)));
+        assert!(!watched.any(later(60)));
     }
 }

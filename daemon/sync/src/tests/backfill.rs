@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 
-use crate::task::FetchKey;
+use crate::fetch_key::FetchKey;
 
 use super::driver::Driver;
 use super::request_cost::run;
@@ -15,7 +15,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Returns a remote with ended runs, one of which has a trial that never ended.
 async fn without_backfill(ended: u64) -> Driver {
     let mut driver = Driver::new(Mode::PLAIN, 3).await;
-    driver.core.options.backfill = false;
+    driver.state.options.backfill = false;
     driver.edit(|world| {
         world.runs[1] = (0..ended).map(|n| run(n, "completed")).collect();
         let trials = &mut world.runs[1][0].trials;
@@ -36,20 +36,20 @@ async fn without_backfill_nobody_fetches_trials_that_were_not_asked_for() {
     driver.run_for(10 * MINUTE).await;
     assert_eq!(driver.rows(RunKind::Evaluation).await.len(), 300);
     assert_eq!(requests_for_trials(&driver), 0);
-    assert_eq!(driver.core.backlog(), 0);
+    assert_eq!(driver.state.backlog(), 0);
 
     // Who asks for those of one run gets them, and is not waited for by anybody else.
     let now = driver.now();
     driver
-        .core
-        .want(&FetchKey::Trials("r0".into()), now.mono, 1);
+        .state
+        .request_refresh(&FetchKey::Trials("r0".into()), now.mono, 1);
     driver.run_for(MINUTE).await;
     assert_eq!(requests_for_trials(&driver), 1);
 
     let now = driver.now();
-    driver.core.catch_up(2, false, now);
+    driver.state.catch_up(2, false, now);
     driver.run_for(MINUTE).await;
-    let last = driver.core.take_reports().pop().unwrap();
+    let last = driver.state.take_reports().pop().unwrap();
     assert!(last.finished && last.error.is_none(), "{last:?}");
     assert_eq!(requests_for_trials(&driver), 1);
 }
@@ -59,9 +59,9 @@ async fn without_backfill_who_waits_for_everything_gets_all_trials() {
     let mut driver = without_backfill(300).await;
     driver.run_for(10 * MINUTE).await;
     let now = driver.now();
-    driver.core.catch_up(1, true, now);
+    driver.state.catch_up(1, true, now);
     driver.run_for(2 * MINUTE).await;
-    let last = driver.core.take_reports().pop().unwrap();
+    let last = driver.state.take_reports().pop().unwrap();
     assert!(last.finished && last.error.is_none(), "{last:?}");
     assert_eq!(driver.difference().await, None);
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use docks_proto::routes::{Action, RunKind};
 
+use crate::fetch_key::FetchKey;
 use crate::state::Reply;
-use crate::task::FetchKey;
 use docksd_mirror::Resource;
 use docksd_remote::FaultClass;
 
@@ -31,8 +31,8 @@ async fn a_run_that_answers_404_is_gone_only_after_a_sweep_without_it() {
     let mut driver = settled(Mode::PLAIN, 20, 0).await;
     driver.edit(|world| drop(world.runs[1].remove(3)));
     let now = driver.now();
-    let want = FetchKey::Run(EVALUATION, "r3".into());
-    driver.core.want(&want, now.mono, 1);
+    let key = FetchKey::Run(EVALUATION, "r3".into());
+    driver.state.request_refresh(&key, now.mono, 1);
     driver.run_for(Duration::from_millis(500)).await;
     assert!(matches!(
         driver.replies.pop(),
@@ -60,8 +60,10 @@ async fn an_empty_answer_is_asked_again_and_deletes_nothing() {
         let now = driver.now();
         let list = Resource::List(EVALUATION);
         let before = driver.mirror.confirmation(&list).await.unwrap().unwrap();
-        driver.core.want(&FetchKey::List(EVALUATION), now.mono, 1);
-        driver.core.sweep(now);
+        driver
+            .state
+            .request_refresh(&FetchKey::List(EVALUATION), now.mono, 1);
+        driver.state.request_sweep(now);
         driver.run_for(Duration::from_millis(1_500)).await;
         let doubted = driver.mirror.confirmation(&list).await.unwrap().unwrap();
         assert_eq!(before.at, doubted.at);
@@ -102,7 +104,9 @@ async fn no_later_read_shows_the_state_before_ones_own_action() {
         driver
             .run_for(Duration::from_millis(rng.u64(..6_000)))
             .await;
-        driver.core.act(Action::Cancel, "r3".into(), false, 9);
+        driver
+            .state
+            .request_action(Action::Cancel, "r3".into(), false, 9);
         while driver.replies.is_empty() {
             driver.run_for(Duration::from_millis(50)).await;
         }
@@ -150,5 +154,5 @@ async fn one_broken_run_does_not_hold_up_the_others() {
     let held = driver.trial_rows("r0").await;
     assert!(held.is_some());
     let now = driver.now();
-    assert!(driver.core.last_hour(now).0 < 1_700);
+    assert!(driver.state.last_hour(now).0 < 1_700);
 }

@@ -1,4 +1,4 @@
-//! Drives the core by a clock that stands still until something is due.
+//! Drives the state by a clock that stands still until something is due.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,25 +8,26 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use crate::apply::carry_out;
+use crate::apply::execute;
 use crate::capabilities::Capabilities;
 use crate::clock::manual::ManualClock;
-use crate::clock::{Clock, Now, Steady};
-use crate::plan::Options;
-use crate::state::{Core, Reply, Waiter};
-use crate::task::{Outcome, Step};
+use crate::clock::{Clock, Now, SteadyClock};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::state::{EngineState, Reply, WaiterId};
+use crate::step::Step;
 use docksd_mirror::Mirror;
 
 use super::simulated_remote::{Fault, Mode, Run, Simulated, World};
 
 pub(super) struct Driver {
-    pub(super) core: Core,
+    pub(super) state: EngineState,
     pub(super) mirror: Mirror,
     pub(super) world: Arc<Mutex<World>>,
     pub(super) clock: Arc<ManualClock>,
-    pub(super) replies: Vec<(Waiter, Reply)>,
+    pub(super) replies: Vec<(WaiterId, Reply)>,
     pub(super) latency: std::ops::Range<u64>,
-    steady: Steady,
+    steady: SteadyClock,
     remote: Simulated,
     pending: Vec<(Duration, Step, Outcome)>,
     rng: fastrand::Rng,
@@ -39,7 +40,7 @@ impl Driver {
         let dir = tempfile::tempdir().unwrap();
         let (mirror, _) =
             Mirror::open(&dir.path().join("mirror.db"), "simulated", clock.wall()).unwrap();
-        let mut steady = Steady::new(clock.as_ref(), UnixMs(0));
+        let mut steady = SteadyClock::new(clock.as_ref(), UnixMs(0));
         let now = steady.now(clock.as_ref());
         let world = Arc::new(Mutex::new(World {
             mode,
@@ -52,7 +53,7 @@ impl Driver {
             clock: Arc::clone(&clock),
         }));
         let remote = Simulated(Arc::clone(&world));
-        let core = Core::new(
+        let state = EngineState::new(
             docksd_remote::Remote::properties(&remote),
             Options::default(),
             Capabilities::default(),
@@ -61,7 +62,7 @@ impl Driver {
             now,
         );
         Self {
-            core,
+            state,
             mirror,
             world,
             clock,
@@ -79,9 +80,9 @@ impl Driver {
     pub(super) fn restart(&mut self, seed: u64) {
         self.pending.clear();
         let floor = self.steady.now(self.clock.as_ref()).stamp;
-        self.steady = Steady::new(self.clock.as_ref(), floor);
+        self.steady = SteadyClock::new(self.clock.as_ref(), floor);
         let now = self.now();
-        self.core = Core::new(
+        self.state = EngineState::new(
             docksd_remote::Remote::properties(&self.remote),
             Options::default(),
             Capabilities::default(),
@@ -110,7 +111,7 @@ impl Driver {
                 .pending
                 .iter()
                 .map(|(at, ..)| *at)
-                .chain([self.core.next_wake(), deadline])
+                .chain([self.state.next_wake(), deadline])
                 .min()
                 .unwrap();
             if next > now.mono {
@@ -120,8 +121,8 @@ impl Driver {
             turns_at_once += 1;
             assert!(
                 turns_at_once < 500,
-                "the core spins: {:?}",
-                self.core.plan(now)
+                "the engine spins: {:?}",
+                self.state.plan(now)
             );
             if self.clock.monotonic() >= deadline {
                 return;
@@ -136,23 +137,23 @@ impl Driver {
             done.push(self.pending.remove(0));
         }
         for (_, step, outcome) in done {
-            self.core.finished(&step, outcome, now);
+            self.state.finish_step(&step, outcome, now);
         }
-        if self.core.wants_summary() {
+        if self.state.needs_summary() {
             let summary = self
                 .mirror
-                .summary(self.core.trials_wanted())
+                .summary(self.state.summary_trials())
                 .await
                 .unwrap();
-            self.core.set_summary(summary, now);
+            self.state.set_summary(summary, now);
         }
-        for step in self.core.due(now) {
+        for step in self.state.start_due(now) {
             let arrived = || now.stamp;
-            let outcome = carry_out(&self.remote, &self.mirror, &step, arrived).await;
+            let outcome = execute(&self.remote, &self.mirror, &step, arrived).await;
             let latency = Duration::from_millis(self.rng.u64(self.latency.clone()));
             self.pending.push((now.mono + latency, step, outcome));
         }
-        self.replies.extend(self.core.take_replies());
+        self.replies.extend(self.state.take_replies());
     }
 
     pub(super) fn requests(&self) -> usize {

@@ -9,7 +9,7 @@ use docks_proto::time::UnixMs;
 use tokio::sync::mpsc;
 
 use crate::clock::manual::ManualClock;
-use crate::engine::is_missed;
+use crate::upkeep::is_missed;
 use crate::{Clock, Options, ScheduledWork, SyncError, SyncHandle, SystemClock, spawn};
 use docksd_mirror::{Mirror, Provenance, Resource};
 

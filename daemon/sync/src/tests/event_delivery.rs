@@ -251,7 +251,7 @@ async fn a_hundred_active_runs_cost_no_more_for_being_watched() {
         feed.publish(Wakeup::Tick).await.unwrap();
         let now = driver.now();
         for what in std::mem::take(&mut *noted.0.lock().unwrap()) {
-            driver.core.touch(&what, now);
+            driver.state.mark_watched(&what, now);
         }
     }
     let asked = driver.requests() - before;

@@ -1,4 +1,4 @@
-//! Simulations: the real core, the real mirror, a remote and clocks made up here.
+//! Simulations: the real state machine, the real mirror, a remote and clocks made up here.
 
 mod backfill;
 mod behaviour;

@@ -8,10 +8,12 @@ use docks_proto::time::UnixMs;
 use proptest::prelude::*;
 
 use crate::capabilities::Capabilities;
-use crate::due_times::Schedule;
-use crate::plan::{Chore, Options, Situation, plan};
-use crate::task::FetchKey;
-use crate::watched_resources::Interest;
+use crate::due_times::DueTimes;
+use crate::fetch_key::FetchKey;
+use crate::options::Options;
+use crate::plan::{Work, plan};
+use crate::plan_input::PlanInput;
+use crate::watched_resources::WatchedResources;
 use docksd_mirror::{ActiveRun, ListState, Resource, Summary, TrialsDue};
 use docksd_remote::RemoteProperties;
 
@@ -21,7 +23,7 @@ const NOW: Duration = Duration::from_secs(5_000);
 struct Given {
     summary: Summary,
     watched: Vec<usize>,
-    settling: HashSet<String>,
+    just_ended: HashSet<String>,
     sweeps: [Option<Duration>; 2],
     metered: bool,
     catching_up: bool,
@@ -68,7 +70,7 @@ fn given() -> impl Strategy<Value = Given> {
                 trials_due_total: due as u64,
             },
             watched,
-            settling: HashSet::from(["s1".to_owned()]),
+            just_ended: HashSet::from(["s1".to_owned()]),
             sweeps: [flags[0].then_some(NOW), flags[1].then_some(NOW)],
             metered: flags[2],
             catching_up: flags[3],
@@ -79,42 +81,42 @@ proptest! {
     #[test]
     fn applying_a_plan_leaves_nothing_to_plan(mut given in given()) {
         let options = Options::default();
-        let facts = Capabilities::default();
-        let mut schedule = Schedule::default();
-        let mut interest = Interest::default();
+        let capabilities = Capabilities::default();
+        let mut due_times = DueTimes::default();
+        let mut watched = WatchedResources::default();
         for n in &given.watched {
-            interest.touch(&Resource::Trials(format!("r{n}")), NOW);
+            watched.mark(&Resource::Trials(format!("r{n}")), NOW);
         }
         for round in 0..3 {
-            let situation = Situation {
+            let situation = PlanInput {
                 now: NOW,
-                traits: RemoteProperties { kind: "docks_api", metered: given.metered, whole_lists: false },
+                properties: RemoteProperties { kind: "docks_api", metered: given.metered, whole_lists: false },
                 options: &options,
-                facts: &facts,
+                capabilities: &capabilities,
                 summary: &given.summary,
-                interest: &interest,
-                followed: false,
-                schedule: &schedule,
-                settling: &given.settling,
+                watched: &watched,
+                notifies_changes: false,
+                due_times: &due_times,
+                just_ended: &given.just_ended,
                 rechecks: &HashMap::new(),
                 sweeps: given.sweeps,
                 catching_up: given.catching_up,
                 all_trials: true,
             };
-            let due: Vec<Chore> = plan(&situation)
+            let due: Vec<Work> = plan(&situation)
                 .into_iter()
                 .filter(|planned| planned.due <= NOW)
-                .map(|planned| planned.chore)
+                .map(|planned| planned.work)
                 .collect();
             // Sweeps wait for the heads, and so come in the second round.
             prop_assert!(round < 2 || due.is_empty(), "{:?}", due);
-            for chore in due {
-                schedule.answered(&chore.want(), NOW, 0.5);
-                match chore {
-                    Chore::Poll(kind) => schedule.answered(&FetchKey::Window(kind), NOW, 0.5),
-                    Chore::Check(_, id) => { given.settling.remove(&id); }
-                    Chore::Sweep(kind) => given.sweeps[usize::from(kind == RunKind::Evaluation)] = None,
-                    Chore::Trials(run) => given.summary.trials_due.retain(|due| due.run != run),
+            for work in due {
+                due_times.record_answer(&work.key(), NOW, 0.5);
+                match work {
+                    Work::PollList(kind) => due_times.record_answer(&FetchKey::ListPart(kind), NOW, 0.5),
+                    Work::FetchRun(_, id) => { given.just_ended.remove(&id); }
+                    Work::Sweep(kind) => given.sweeps[usize::from(kind == RunKind::Evaluation)] = None,
+                    Work::FetchTrials(run) => given.summary.trials_due.retain(|due| due.run != run),
                 }
             }
         }

@@ -167,18 +167,18 @@ async fn simulate(seed: u64, mode: Mode) {
     driver.run_for(Duration::from_secs(700)).await;
     for _ in 0..2 {
         let now = driver.now();
-        driver.core.sweep(now);
+        driver.state.request_sweep(now);
         driver.run_for(Duration::from_secs(200)).await;
         watch.look(&driver).await;
     }
     if let Some(difference) = driver.difference().await {
         let plan = {
             let now = driver.now();
-            driver.core.plan(now)
+            driver.state.plan(now)
         };
         panic!(
             "circuit {:?} seed {seed}, {mode:?}: {difference}\nplan {plan:?}",
-            driver.core.circuit.state()
+            driver.state.circuit.state()
         );
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
+use crate::fetch_key::FetchKey;
 use crate::state::Reply;
-use crate::task::FetchKey;
 use docksd_mirror::Resource;
 use docksd_remote::FaultClass;
 
@@ -147,7 +147,7 @@ async fn a_hundred_active_runs_cost_twelve_requests_a_minute_and_are_six_seconds
 fn look(driver: &mut Driver, watching: Watching) {
     let now = driver.now();
     for resource in watching.looks() {
-        driver.core.touch(&resource, now);
+        driver.state.mark_watched(&resource, now);
     }
 }
 
@@ -206,10 +206,10 @@ async fn idle_polls_are_answered_304_where_etags_work() {
     };
     let mut driver = settled(mode, 50, 0).await;
     let now = driver.now();
-    let before = driver.core.last_hour(now);
+    let before = driver.state.last_hour(now);
     driver.run_for(Duration::from_secs(1_800)).await;
     let now = driver.now();
-    let after = driver.core.last_hour(now);
+    let after = driver.state.last_hour(now);
     let (requests, same) = (after.0 - before.0, after.1 - before.1);
     assert!(same * 10 >= requests * 9, "{same} of {requests}");
 }
@@ -268,7 +268,9 @@ async fn retry_after_is_honoured_and_capped() {
         driver.run_for(Duration::from_millis(500)).await;
         // A user is told, not let through.
         let now = driver.now();
-        driver.core.want(&FetchKey::List(RunKind::Run), now.mono, 1);
+        driver
+            .state
+            .request_refresh(&FetchKey::List(RunKind::Run), now.mono, 1);
         driver.run_for(Duration::from_millis(1)).await;
         assert!(matches!(
             driver.replies.pop(),
@@ -288,18 +290,18 @@ async fn retry_after_is_honoured_and_capped() {
 #[tokio::test]
 async fn fifty_who_ask_at_once_cost_one_request() {
     let mut driver = settled(Mode::PLAIN, 10, 0).await;
-    let wants = [
+    let keys = [
         FetchKey::List(RunKind::Evaluation),
         FetchKey::Run(RunKind::Evaluation, "r3".into()),
         FetchKey::Trials("r3".into()),
     ];
-    for want in wants {
+    for key in keys {
         let (now, before) = (driver.now(), driver.requests());
         for waiter in 0..50 {
-            driver.core.want(&want, now.mono, waiter);
+            driver.state.request_refresh(&key, now.mono, waiter);
         }
         driver.run_for(Duration::from_secs(1)).await;
-        assert_eq!(driver.requests() - before, 1, "{want:?}");
+        assert_eq!(driver.requests() - before, 1, "{key:?}");
         assert_eq!(std::mem::take(&mut driver.replies).len(), 50);
     }
 }
@@ -313,12 +315,12 @@ async fn who_asks_for_fresh_gets_what_was_validated_after_asking() {
     for waiter in 0..1_000 {
         let now = driver.now();
         asked.push(now.stamp);
-        let want = match rng.u8(..3) {
+        let key = match rng.u8(..3) {
             0 => FetchKey::List(RunKind::Evaluation),
             1 => FetchKey::Run(RunKind::Evaluation, "r7".into()),
             _ => FetchKey::Trials("r7".into()),
         };
-        driver.core.want(&want, now.mono, waiter);
+        driver.state.request_refresh(&key, now.mono, waiter);
         driver
             .run_for(Duration::from_millis(rng.u64(0..2_000)))
             .await;
@@ -342,7 +344,9 @@ async fn trials_of_a_watched_run_follow_it() {
             trials.insert(format!("t{}", trials.len()), ("running", 0));
         });
         let now = driver.now();
-        driver.core.touch(&Resource::Trials("r0".into()), now);
+        driver
+            .state
+            .mark_watched(&Resource::Trials("r0".into()), now);
         driver.run_for(Duration::from_secs(7)).await;
         let held = driver.trial_rows("r0").await.unwrap_or_default();
         let theirs = driver.world.lock().unwrap().runs[1][0].trial_texts();
@@ -360,7 +364,7 @@ async fn ten_years_of_clock_jumps_poll_no_more_than_usual() {
         assert!(driver.requests() - before <= 41, "{jump}");
         driver.edit(|world| world.runs[1][0].version = 9);
         let now = driver.now();
-        driver.core.sweep(now);
+        driver.state.request_sweep(now);
         driver.run_for(Duration::from_secs(60)).await;
         assert_eq!(driver.difference().await, None, "{jump}");
     }
@@ -371,17 +375,17 @@ async fn catching_up_ends_with_everything_mirrored_or_a_reason() {
     let mut driver = Driver::new(Mode::PLAIN, 5).await;
     driver.edit(|world| world.runs[1] = (0..250).map(|n| run(n, "completed")).collect());
     let now = driver.now();
-    driver.core.catch_up(1, true, now);
+    driver.state.catch_up(1, true, now);
     driver.run_for(Duration::from_secs(60)).await;
-    let reports = driver.core.take_reports();
+    let reports = driver.state.take_reports();
     let last = reports.last().unwrap();
     assert!(last.finished && last.error.is_none(), "{last:?}");
     assert_eq!(driver.difference().await, None);
     driver.edit(|world| world.fault = Fault::Outage);
     let now = driver.now();
-    driver.core.catch_up(2, false, now);
+    driver.state.catch_up(2, false, now);
     driver.run_for(Duration::from_secs(30)).await;
-    let reports = driver.core.take_reports();
+    let reports = driver.state.take_reports();
     let last = reports.last().unwrap();
     assert!(last.finished && last.error.is_some(), "{last:?}");
 }

@@ -1,0 +1,214 @@
+//! Catching up: does everything at once for callers that wait, and reports how far it is.
+
+use docks_proto::routes::RunKind;
+
+use super::catch_up::{CatchUp, CatchUpReport};
+use super::circuit_breaker::State;
+use super::clock::Now;
+use super::error::SyncError;
+use super::fetch_key::FetchKey;
+use super::plan::Work;
+use super::state::{EngineState, list_index};
+use super::step::Step;
+
+/// Failures of a list's poll after which waiting for it is pointless.
+const MAX_POLL_FAILURES: u32 = 3;
+
+impl EngineState {
+    /// Starts catching up; a list that was never swept is swept even without `full`.
+    pub fn catch_up(&mut self, id: u64, full: bool, now: Now) {
+        for kind in RunKind::ALL {
+            self.due_times.make_due(&FetchKey::ListPart(kind));
+            let list = &mut self.lists[list_index(kind)];
+            list.next_part = 0;
+            if full || list.last_sweep_at.is_none() {
+                list.sweep_due = Some(now.mono);
+            }
+        }
+        self.stale_summary = true;
+        // A user waits, so this is as good a moment for a probe as any.
+        self.circuit.probe_now(now.mono);
+        self.catch_ups.push(CatchUp::new(id, full, now.mono));
+    }
+
+    /// Requests trials that may change although nobody watches them, once it is known which runs
+    /// are active: those of active runs, and open trials of ended runs.
+    fn request_open_trials(&mut self, now: Now) {
+        let ready =
+            |waiting: &&mut CatchUp| waiting.wants_open_trials && waiting.lists_polled == [true; 2];
+        let mut since = None;
+        for waiting in self.catch_ups.iter_mut().filter(ready) {
+            waiting.wants_open_trials = false;
+            since = since.max(Some(waiting.began));
+        }
+        let Some(since) = since else {
+            return;
+        };
+        for (_, due) in self.rechecks.values_mut() {
+            *due = now.mono;
+        }
+        let active = self.summary.iter().flat_map(|summary| &summary.active);
+        for run in active.filter(|run| run.kind == RunKind::Evaluation) {
+            let last = self.due_times.get(&FetchKey::Trials(run.id.clone())).began;
+            if last.is_none_or(|began| began < since) {
+                let first = (0, now.mono);
+                self.rechecks.entry(run.id.clone()).or_insert(first);
+            }
+        }
+    }
+
+    /// Returns whether the trials of ended runs are fetched although nobody watches them: always
+    /// with `backfill`, and otherwise while a caller waits for a full catch-up.
+    pub(super) fn fetches_all_trials(&self) -> bool {
+        self.options.backfill || self.catch_ups.iter().any(|waiting| waiting.full)
+    }
+
+    /// Returns the number of runs whose trials are still to be fetched.
+    fn trials_left(&self, now: Now) -> u64 {
+        if !self.fetches_all_trials() {
+            return 0;
+        }
+        let due = self.summary.as_ref().map_or(1, |s| s.trials_due_total);
+        due.saturating_add(self.rechecks_due(now))
+    }
+
+    fn rechecks_due(&self, now: Now) -> u64 {
+        let due = self.rechecks.values().filter(|(_, due)| *due <= now.mono);
+        due.count() as u64
+    }
+
+    /// Returns progress since the last call.
+    pub fn take_reports(&mut self) -> Vec<CatchUpReport> {
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Forgets a caller that no longer waits.
+    pub fn abandon_catch_up(&mut self, id: u64) {
+        self.catch_ups.retain(|waiting| waiting.id != id);
+    }
+
+    pub(super) fn record_polled_list(&mut self, kind: RunKind, step: &Step) {
+        let mut early = false;
+        for waiting in &mut self.catch_ups {
+            waiting.lists_polled[list_index(kind)] |= step.began.mono >= waiting.began;
+            early |= !waiting.lists_polled[list_index(kind)];
+        }
+        if early {
+            // This poll was already under way; the callers wait for the next one.
+            self.due_times.make_due(&FetchKey::ListPart(kind));
+        }
+    }
+
+    pub(super) fn record_failed_poll(&mut self) {
+        for waiting in &mut self.catch_ups {
+            waiting.failures += 1;
+        }
+    }
+
+    pub(super) fn count_step(&mut self, step: &Step) {
+        if step.task.requests() == 0 {
+            return;
+        }
+        for waiting in &mut self.catch_ups {
+            waiting.done += 1;
+            waiting.doing = step.task.describe();
+        }
+    }
+
+    fn sweep_steps_left(&self, now: Now) -> u64 {
+        self.lists
+            .iter()
+            .map(|list| match (&list.sweep, list.sweep_due) {
+                (Some(sweep), _) => sweep.left(),
+                // Callers do not wait for a sweep that was given up for now.
+                (None, Some(due)) if due <= now.mono => 1,
+                _ => 0,
+            })
+            .sum()
+    }
+
+    pub(super) fn fail_catch_ups(&mut self, error: &SyncError) {
+        for waiting in std::mem::take(&mut self.catch_ups) {
+            self.reports.push(CatchUpReport {
+                id: waiting.id,
+                done: waiting.done,
+                left: 0,
+                doing: "stopped".to_owned(),
+                finished: true,
+                error: Some(error.detail()),
+            });
+        }
+    }
+
+    /// Ends the wait of callers for whom everything is done or waiting is pointless.
+    pub(super) fn end_catch_ups(&mut self, now: Now) {
+        if self.catch_ups.is_empty() {
+            return;
+        }
+        if !self.needs_summary() {
+            self.request_open_trials(now);
+        }
+        let open = self.circuit.state() != State::Closed;
+        let failing = self.failing_trials(now);
+        let due = self.trials_left(now).saturating_sub(failing);
+        let left = self.sweep_steps_left(now) + due + self.just_ended.len() as u64;
+        let fresh = !self.needs_summary();
+        let quiet = self.circuit.quiet_until(now.mono).is_some();
+        let error = self.last_error.as_ref().map(SyncError::detail);
+        let mut ended = Vec::new();
+        for waiting in &self.catch_ups {
+            let polled = waiting.lists_polled == [true; 2];
+            let pointless = quiet
+                || (open && waiting.failures > 0)
+                || (waiting.failures >= MAX_POLL_FAILURES && !polled);
+            let caught_up = polled && fresh && left == 0;
+            if !pointless && !caught_up {
+                continue;
+            }
+            let error = if pointless || failing > 0 {
+                error.clone()
+            } else {
+                None
+            };
+            ended.push(CatchUpReport {
+                id: waiting.id,
+                done: waiting.done,
+                left: left + failing,
+                doing: if pointless { "stopped" } else { "caught up" }.to_owned(),
+                finished: true,
+                error,
+            });
+        }
+        for report in ended {
+            self.abandon_catch_up(report.id);
+            self.reports.push(report);
+        }
+    }
+
+    /// Returns the number of runs whose trials failed and wait for another attempt.
+    fn failing_trials(&self, now: Now) -> u64 {
+        self.plan(now)
+            .iter()
+            .filter(|p| matches!(&p.work, Work::FetchTrials(_)) && p.due > now.mono)
+            .filter(|p| self.due_times.get(&p.work.key()).failures > 0)
+            .count() as u64
+    }
+
+    pub(super) fn report_catch_ups(&mut self) {
+        let left = self.backlog();
+        for waiting in &mut self.catch_ups {
+            if waiting.reported == Some(waiting.done) {
+                continue;
+            }
+            waiting.reported = Some(waiting.done);
+            self.reports.push(CatchUpReport {
+                id: waiting.id,
+                done: waiting.done,
+                left,
+                doing: waiting.doing.clone(),
+                finished: false,
+                error: None,
+            });
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the handle tells the engine's task to do.
+
+use std::time::Duration;
+
+use docks_proto::object::RawObject;
+use docks_proto::routes::Action;
+use docks_proto::status::SyncProgress;
+use docks_proto::time::UnixMs;
+use tokio::sync::{mpsc, oneshot};
+
+use docksd_mirror::{Resource, Retention};
+
+use super::error::SyncError;
+use super::fetch_key::FetchKey;
+
+/// What the handle tells the engine's task to do.
+pub(super) enum Command {
+    Refresh {
+        key: FetchKey,
+        not_before: Duration,
+        reply: oneshot::Sender<Result<UnixMs, SyncError>>,
+    },
+    Act {
+        action: Action,
+        id: String,
+        kill: bool,
+        reply: oneshot::Sender<Result<RawObject, SyncError>>,
+    },
+    MarkWatched(Resource),
+    CatchUp {
+        full: bool,
+        progress: mpsc::Sender<SyncProgress>,
+    },
+    Sweep,
+    Upkeep(Retention),
+    MissedUpkeep(Retention),
+    Stop(oneshot::Sender<()>),
+}

@@ -1,0 +1,83 @@
+//! What a step found out.
+
+use docks_proto::object::RawObject;
+use docks_proto::paging::PageSummary;
+
+use docksd_remote::RemoteError;
+
+use super::error::SyncError;
+use super::step::CachedPage;
+
+/// What a task found.
+#[derive(Debug)]
+pub enum Answer {
+    /// Pages of a list that is polled.
+    ListPages {
+        /// Summary of each page.
+        pages: Vec<PageSummary>,
+        /// The answer to keep for the next 304.
+        cache: Option<CachedPage>,
+        /// Whether the list was empty and is not believed yet.
+        doubtful: bool,
+    },
+    /// A page of a sweep.
+    SweepPage {
+        /// Number of the sweep.
+        sweep: u64,
+        /// Summary of the page.
+        page: PageSummary,
+    },
+    /// Ids of the runs that a sweep did not see.
+    Unseen(Vec<String>),
+    /// A run that a sweep did not see was fetched.
+    UnseenChecked {
+        /// Whether the remote no longer has it.
+        gone: bool,
+    },
+    /// An object or the trials of a run were stored or confirmed.
+    Stored {
+        /// Whether they were an empty list that is not believed yet.
+        doubtful: bool,
+        /// Whether some of the trials have not ended.
+        open_trials: bool,
+    },
+    /// Changes that the remote reported were stored.
+    Changes {
+        /// Ids of the changed runs.
+        runs: Vec<String>,
+    },
+    /// The run after an action.
+    Acted(RawObject),
+    /// The task returns nothing.
+    Done,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the task found, or why it failed.
+    pub answer: Result<Answer, SyncError>,
+    /// Number of requests made.
+    pub requests: u64,
+    /// Number of requests answered with 304.
+    pub not_modified: u64,
+    /// Whether the content of the mirror changed.
+    pub changed: bool,
+    /// Whether the mirror holds a live run that the remote says does not exist.
+    pub contradicts: bool,
+}
+
+impl Outcome {
+    /// Returns the outcome of a step that panicked: a defect, treated like a broken answer.
+    #[must_use]
+    pub fn panicked() -> Self {
+        let why = "reading it panicked".to_owned();
+        Self {
+            answer: Err(RemoteError::InvalidResponse { why }.into()),
+            requests: 1,
+            not_modified: 0,
+            changed: false,
+            contradicts: false,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The pieces of work that the engine starts.
+
+use std::sync::Arc;
+
+use docks_proto::object::RawObject;
+use docks_proto::paging::PageRequest;
+use docks_proto::routes::{Action, RunKind};
+use docks_proto::time::UnixMs;
+
+use docksd_remote::Validator;
+
+use super::budget::RequestClass;
+use super::clock::Now;
+use super::fetch_key::FetchKey;
+
+/// The last complete answer to the poll of a list, to be written again after a 304.
+#[derive(Debug, Clone)]
+pub struct CachedPage {
+    /// The page that was requested.
+    pub page: PageRequest,
+    /// Validator of the answer.
+    pub validator: Validator,
+    /// Objects of the answer.
+    pub objects: Arc<Vec<RawObject>>,
+}
+
+/// One piece of work.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// Fetches the pages of a list that are polled.
+    PollList {
+        /// Which list.
+        kind: RunKind,
+        /// Which pages.
+        pages: Vec<PageRequest>,
+        /// Last answer to the same request.
+        cached: Option<CachedPage>,
+        /// Whether the whole list is in the mirror, which the pages confirm; `None` if they are
+        /// a later part of the list and confirm nothing.
+        confirms: Option<bool>,
+        /// Whether an empty list is requested again before it is believed.
+        doubts_empty: bool,
+    },
+    /// Fetches one page of a sweep; the first one starts it.
+    SweepPage {
+        /// Which list.
+        kind: RunKind,
+        /// Number of the sweep, once it has started.
+        sweep: Option<u64>,
+        /// Which page.
+        page: PageRequest,
+    },
+    /// Looks in the mirror for runs that the sweep did not see.
+    FindUnseen {
+        /// Which list.
+        kind: RunKind,
+        /// Number of the sweep.
+        sweep: u64,
+    },
+    /// Fetches a run that the sweep did not see; a 404 proves that it is gone.
+    CheckUnseen {
+        /// Which list.
+        kind: RunKind,
+        /// Id of the run.
+        id: String,
+    },
+    /// Records the end of a sweep.
+    FinishSweep {
+        /// Which list.
+        kind: RunKind,
+        /// When the list was last confirmed.
+        confirmed: UnixMs,
+        /// Whether the whole list is in the mirror.
+        complete: bool,
+    },
+    /// Fetches one run.
+    FetchRun {
+        /// Which list it belongs to.
+        kind: RunKind,
+        /// Its id.
+        id: String,
+    },
+    /// Fetches the trials of a run.
+    FetchTrials {
+        /// Id of the run.
+        run: String,
+        /// Whether an empty list is believed although the mirror has trials.
+        believes_empty: bool,
+    },
+    /// Fetches one trial.
+    FetchTrial {
+        /// Id of its run.
+        run: String,
+        /// Its id.
+        trial: String,
+    },
+    /// Takes the changes that the remote reports.
+    TakeChanges,
+    /// Carries out an action.
+    Act {
+        /// Which action.
+        action: Action,
+        /// Id of the run.
+        id: String,
+        /// Whether the run is killed without cleaning up.
+        kill: bool,
+    },
+    /// Stores what was learned about the remote.
+    StoreCapabilities {
+        /// The note to store.
+        note: String,
+    },
+}
+
+impl Task {
+    /// Returns the key under which requests of this task are shared.
+    #[must_use]
+    pub fn key(&self) -> Option<FetchKey> {
+        Some(match self {
+            Task::PollList {
+                kind,
+                confirms: Some(_),
+                ..
+            } => FetchKey::List(*kind),
+            Task::PollList { kind, .. } => FetchKey::ListPart(*kind),
+            Task::SweepPage { kind, .. }
+            | Task::FindUnseen { kind, .. }
+            | Task::CheckUnseen { kind, .. }
+            | Task::FinishSweep { kind, .. } => FetchKey::Sweep(*kind),
+            Task::FetchRun { kind, id } => FetchKey::Run(*kind, id.clone()),
+            Task::FetchTrials { run, .. } => FetchKey::Trials(run.clone()),
+            Task::FetchTrial { run, trial } => FetchKey::Trial {
+                run: run.clone(),
+                trial: trial.clone(),
+            },
+            Task::TakeChanges | Task::Act { .. } | Task::StoreCapabilities { .. } => return None,
+        })
+    }
+
+    /// Returns the number of requests that the task makes.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        match self {
+            Task::PollList { pages, .. } => pages.len(),
+            Task::FindUnseen { .. } | Task::FinishSweep { .. } | Task::StoreCapabilities { .. } => {
+                0
+            }
+            _ => 1,
+        }
+    }
+
+    /// Returns a description for users.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Task::PollList { kind, .. } => format!("list of {}s", noun(*kind)),
+            Task::SweepPage { kind, page, .. } if page.offset > 0 => {
+                format!("all {}s, from {}", noun(*kind), page.offset)
+            }
+            Task::SweepPage { kind, .. }
+            | Task::FindUnseen { kind, .. }
+            | Task::FinishSweep { kind, .. } => format!("all {}s", noun(*kind)),
+            Task::CheckUnseen { kind, id, .. } | Task::FetchRun { kind, id } => {
+                format!("{} {id}", noun(*kind))
+            }
+            Task::FetchTrials { run, .. } => format!("trials of {run}"),
+            Task::FetchTrial { run, trial } => format!("trial {trial} of {run}"),
+            Task::TakeChanges => "reported changes".to_owned(),
+            Task::Act {
+                action,
+                id,
+                kill: false,
+            } => format!("{} {id}", action.segment()),
+            Task::Act { id, .. } => format!("kill {id}"),
+            Task::StoreCapabilities { .. } => "capabilities of the remote".to_owned(),
+        }
+    }
+}
+
+/// Returns what users call a run of this kind.
+#[must_use]
+pub fn noun(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Run => "run",
+        RunKind::Evaluation => "evaluation run",
+    }
+}
+
+/// A task that was started.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Number that identifies the step.
+    pub number: u64,
+    /// What to do.
+    pub task: Task,
+    /// Which part of the budget pays for it.
+    pub class: RequestClass,
+    /// When it was started.
+    pub began: Now,
+}
