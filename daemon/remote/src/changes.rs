@@ -1,23 +1,24 @@
-//! What a remote tells by itself, without being polled.
+//! Changes that a remote reports without being polled.
 
+use docks_proto::freshness::Validator;
 use docks_proto::object::RawObject;
 
-use super::{Page, Validator};
+use super::answer::Page;
 
-/// How changes of a remote are learned.
+/// How changes of a remote are noticed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ChangeDetection {
-    /// By asking now and then.
+    /// By polling it.
     #[default]
     Polling,
-    /// It tells when something changes; asking is the net below.
+    /// It reports changes; polling finds what it missed.
     Events {
-        /// Folders that are watched.
+        /// Number of watched directories.
         folders: u64,
     },
-    /// It could tell but cannot be heard now, so it is asked more often.
+    /// It cannot report changes now, so it is polled more often.
     Rescans {
-        /// Why, for people.
+        /// Why, for users.
         reason: String,
     },
 }
@@ -25,9 +26,9 @@ pub enum ChangeDetection {
 /// What changed.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Runs that are other than before, each as of one moment.
+    /// Changed runs, each as of one moment.
     pub runs: Vec<CompleteRun>,
-    /// Ids that no run has any more, with proof: what they stood for was looked for and is not there.
+    /// Ids of runs that are proved to be gone.
     pub gone: Vec<String>,
 }
 
@@ -42,6 +43,6 @@ pub struct CompleteRun {
     pub evaluation: RawObject,
     /// Its trials.
     pub trials: Page,
-    /// Stands for the trials in the next question.
+    /// Validator of the trials, for the next request.
     pub validator: Validator,
 }

@@ -1,27 +1,31 @@
 //! The Docks API over HTTPS, as a [`Remote`].
 //!
-//! Turns the engine's questions into single requests and refuses every answer
-//! that is none. Paging, pace and retries are the engine's.
+//! Turns each call into one request and refuses answers that do not fit it. Paging, pace and
+//! retries are up to the engine.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use docks_proto::client::{HttpsTransport, Reply, Request, SendError, body, retry_after};
 use docks_proto::error::parse_error_body;
+use docks_proto::freshness::Validator;
 use docks_proto::id::InvalidId;
 use docks_proto::object::{RawList, RawObject};
+use docks_proto::paging::PageRequest;
 use docks_proto::routes::{Action, RunKind, TenantRoutes};
 use docks_proto::secret::Token;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties, Validator};
+use super::answer::{Fetched, Page};
+use super::error::RemoteError;
+use super::remote::{Remote, RemoteProperties};
 
 /// Where the token of a remote comes from.
 ///
-/// Asked before every request, off the runtime's threads, so that a new login
-/// is used at once and a logout stops us.
+/// Read before every request, outside the runtime's threads, so that a new login takes effect at
+/// once and a logout stops requests.
 pub trait TokenSource: Send + Sync + 'static {
-    /// Returns the token of now; `None` when nobody is signed in.
+    /// Returns the current token, or `None` without a login.
     fn token(&self) -> Option<Token>;
 }
 
@@ -39,11 +43,11 @@ pub struct DocksApi {
 }
 
 impl DocksApi {
-    /// Takes the way, which brings no token of its own, the tenant, and the source of tokens.
+    /// Takes a transport without a token, the tenant, and the source of tokens.
     ///
     /// # Errors
     ///
-    /// [`InvalidId`] when the tenant cannot be a path segment.
+    /// [`InvalidId`] if the tenant cannot be a path segment.
     pub fn new(
         transport: HttpsTransport,
         tenant: &str,
@@ -56,7 +60,7 @@ impl DocksApi {
         })
     }
 
-    async fn ask(
+    async fn send(
         &self,
         mut request: Request,
         validator: Option<&Validator>,
@@ -64,9 +68,9 @@ impl DocksApi {
         request
             .headers
             .insert(header::AUTHORIZATION, self.authorization().await?);
-        let known = validator.and_then(|v| HeaderValue::from_str(&v.0).ok());
-        if let Some(known) = known.clone() {
-            request.headers.insert(header::IF_NONE_MATCH, known);
+        let sent = validator.and_then(|v| HeaderValue::from_str(&v.0).ok());
+        if let Some(sent) = sent.clone() {
+            request.headers.insert(header::IF_NONE_MATCH, sent);
         }
         let reply = self
             .transport
@@ -74,7 +78,8 @@ impl DocksApi {
             .await
             .map_err(RemoteError::Send)?;
         if reply.status == StatusCode::NOT_MODIFIED {
-            return confirms(&reply.headers, known.as_ref()).map(|()| Fetched::NotModified);
+            check_not_modified(&reply.headers, sent.as_ref())?;
+            return Ok(Fetched::NotModified);
         }
         if !reply.status.is_success() {
             return Err(RemoteError::Status {
@@ -83,7 +88,7 @@ impl DocksApi {
                 retry_after: retry_after(&reply.headers),
             });
         }
-        let validator = validator_of(&reply.headers);
+        let validator = read_validator(&reply.headers);
         Ok(Fetched::New {
             value: reply,
             validator,
@@ -92,7 +97,7 @@ impl DocksApi {
 
     async fn authorization(&self) -> Result<HeaderValue, RemoteError> {
         let tokens = Arc::clone(&self.tokens);
-        // A keyring may have to be asked, which blocks.
+        // Reading the keyring blocks.
         let token = tokio::task::spawn_blocking(move || tokens.token())
             .await
             .ok()
@@ -102,11 +107,11 @@ impl DocksApi {
         })
     }
 
-    /// Asks for something that has no validator yet; a 304 is then no answer.
-    async fn ask_anew(&self, request: Request) -> Result<Reply, RemoteError> {
-        match self.ask(request, None).await? {
+    /// Sends a request without a validator, to which 304 is not an answer.
+    async fn send_unconditional(&self, request: Request) -> Result<Reply, RemoteError> {
+        match self.send(request, None).await? {
             Fetched::New { value, .. } => Ok(value),
-            Fetched::NotModified => Err(nonsense("304 to a question without a validator")),
+            Fetched::NotModified => Err(invalid_response("304 to a request without a validator")),
         }
     }
 }
@@ -128,8 +133,8 @@ impl Remote for DocksApi {
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
         let path = format!("{}{}", self.routes.runs(kind), page.query_string());
-        let fetched = self.ask(Request::get(path), validator).await?;
-        understood(fetched, page_of)
+        let fetched = self.send(Request::get(path), validator).await?;
+        read_body(fetched, parse_page)
     }
 
     async fn run(
@@ -138,9 +143,9 @@ impl Remote for DocksApi {
         id: &str,
         validator: Option<&Validator>,
     ) -> Result<Fetched<RawObject>, RemoteError> {
-        let path = self.routes.run(kind, id).map_err(unsendable)?;
-        let fetched = self.ask(Request::get(path), validator).await?;
-        understood(fetched, |body| body::parse_object(body, id))
+        let path = self.routes.run(kind, id).map_err(invalid_request)?;
+        let fetched = self.send(Request::get(path), validator).await?;
+        read_body(fetched, |body| body::parse_object(body, id))
     }
 
     async fn trials(
@@ -148,39 +153,39 @@ impl Remote for DocksApi {
         run: &str,
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
-        let path = self.routes.trials(run).map_err(unsendable)?;
-        let fetched = self.ask(Request::get(path), validator).await?;
-        understood(fetched, page_of)
+        let path = self.routes.trials(run).map_err(invalid_request)?;
+        let fetched = self.send(Request::get(path), validator).await?;
+        read_body(fetched, parse_page)
     }
 
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
-        let path = self.routes.trial(run, trial).map_err(unsendable)?;
-        let reply = self.ask_anew(Request::get(path)).await?;
-        body::parse_object(&reply.body, trial).map_err(nonsense)
+        let path = self.routes.trial(run, trial).map_err(invalid_request)?;
+        let reply = self.send_unconditional(Request::get(path)).await?;
+        body::parse_object(&reply.body, trial).map_err(invalid_response)
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
-        let path = self.routes.action(action, id).map_err(unsendable)?;
-        let reply = self.ask_anew(Request::post(path)).await?;
-        body::parse_object(&reply.body, id).map_err(nonsense)
+        let path = self.routes.action(action, id).map_err(invalid_request)?;
+        let reply = self.send_unconditional(Request::post(path)).await?;
+        body::parse_object(&reply.body, id).map_err(invalid_response)
     }
 }
 
-/// Reads the body of a new answer; "as before" passes.
-fn understood<T>(
+/// Reads the body of a new answer.
+fn read_body<T>(
     fetched: Fetched<Reply>,
     read: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<Fetched<T>, RemoteError> {
     match fetched {
         Fetched::NotModified => Ok(Fetched::NotModified),
         Fetched::New { value, validator } => Ok(Fetched::New {
-            value: read(&value.body).map_err(nonsense)?,
+            value: read(&value.body).map_err(invalid_response)?,
             validator,
         }),
     }
 }
 
-fn page_of(body: &[u8]) -> Result<Page, String> {
+fn parse_page(body: &[u8]) -> Result<Page, String> {
     let RawList {
         objects,
         skipped,
@@ -196,34 +201,35 @@ fn page_of(body: &[u8]) -> Result<Page, String> {
     })
 }
 
-/// A 304 says something only about the validator that was sent.
-fn confirms(headers: &HeaderMap, sent: Option<&HeaderValue>) -> Result<(), RemoteError> {
+/// Checks that a 304 confirms the validator that was sent.
+fn check_not_modified(headers: &HeaderMap, sent: Option<&HeaderValue>) -> Result<(), RemoteError> {
     let Some(sent) = sent else {
-        return Err(nonsense("304 to a question without a validator"));
+        return Err(invalid_response("304 to a request without a validator"));
     };
     match headers.get(header::ETAG) {
-        Some(named) if opaque(named) != opaque(sent) => Err(nonsense(
-            "304 for another version than the one that is known",
-        )),
+        Some(named) if opaque_tag(named) != opaque_tag(sent) => {
+            Err(invalid_response("304 with another ETag than the one sent"))
+        }
         _ => Ok(()),
     }
 }
 
-/// Compares weakly (RFC 9110 §8.8.3.2): compression on the way makes a tag weak.
-fn opaque(tag: &HeaderValue) -> &[u8] {
+/// Returns the tag for weak comparison (RFC 9110 §8.8.3.2), since proxies that compress make tags
+/// weak.
+fn opaque_tag(tag: &HeaderValue) -> &[u8] {
     let bytes = tag.as_bytes();
     bytes.strip_prefix(b"W/").unwrap_or(bytes)
 }
 
-fn validator_of(headers: &HeaderMap) -> Option<Validator> {
+fn read_validator(headers: &HeaderMap) -> Option<Validator> {
     let text = headers.get(header::ETAG)?.to_str().ok()?;
     (!text.is_empty()).then(|| Validator(text.to_owned()))
 }
 
-fn nonsense(why: impl Into<String>) -> RemoteError {
+fn invalid_response(why: impl Into<String>) -> RemoteError {
     RemoteError::InvalidResponse { why: why.into() }
 }
 
-fn unsendable(bad: InvalidId) -> RemoteError {
+fn invalid_request(bad: InvalidId) -> RemoteError {
     RemoteError::Send(SendError::InvalidRequest(bad.to_string()))
 }

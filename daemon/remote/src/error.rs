@@ -1,15 +1,15 @@
-//! What failed at the remote, and whether trying again can help.
+//! Why a remote gave no usable answer, and whether another attempt can help.
 
 use std::time::Duration;
 
 use docks_proto::client::SendError;
 use docks_proto::error::RemoteErrorBody;
 
-/// Says why a remote gave no usable answer.
+/// Why a remote gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// No whole answer arrived.
-    #[error("could not ask the remote")]
+    /// No complete answer arrived.
+    #[error("the request to the remote failed")]
     Send(#[source] SendError),
     /// The remote answered with an error status.
     #[error("the remote answered {status}{}", body.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
@@ -18,25 +18,26 @@ pub enum RemoteError {
         status: u16,
         /// What it said.
         body: Box<RemoteErrorBody>,
-        /// When it wants to be asked again.
+        /// How long it wants to be left alone.
         retry_after: Option<Duration>,
     },
-    /// The answer is no answer to the question: HTML of a portal, cut JSON, a list for an object.
-    #[error("the remote's answer makes no sense: {why}")]
+    /// The answer does not fit the request: a portal's HTML, truncated JSON, a list instead of an
+    /// object.
+    #[error("the remote sent an invalid response: {why}")]
     InvalidResponse {
         /// What is wrong with it.
         why: String,
     },
-    /// It has no run of that id, but one that the text finds, too: a hub takes names.
-    #[error("the remote answered with another run than `{id}`")]
+    /// It has no run with this id and returned one with this name instead, as a hub does.
+    #[error("the remote returned a run other than `{id}`")]
     WrongRun {
-        /// What was asked for.
+        /// The id that was requested.
         id: String,
     },
-    /// This remote cannot do that at all.
+    /// This remote cannot do this at all.
     #[error("{0}")]
     Unsupported(String),
-    /// It can do that, but not to this run as it is.
+    /// The remote cannot do this to the run in its present state.
     #[error("{message}")]
     NotPossible {
         /// Why not.
@@ -49,36 +50,36 @@ pub enum RemoteError {
     /// Reading local files failed.
     #[error("could not read {}", path.display())]
     Files {
-        /// Which.
+        /// Which file or directory.
         path: std::path::PathBuf,
-        /// Cause.
+        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// There is no token to ask with.
+    /// There is no token for the request.
     #[error("not signed in: {0}")]
     NotSignedIn(String),
 }
 
-/// What a failure means for the next try.
+/// What a failure means for the next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultClass {
-    /// The object is not there.
+    /// The object does not exist.
     NotFound,
-    /// The token is missing, refused, or lacks access; asking again soon is useless.
+    /// The token is missing, refused, or lacks access; retrying soon is useless.
     Auth,
-    /// We are asked to slow down.
+    /// The remote asks us to slow down.
     RateLimited,
-    /// The question was refused as such (400, 405, 409, 422, …).
+    /// The request was rejected (400, 405, 409, 422, …).
     Rejected,
-    /// The remote or the way to it is out of order; try later.
+    /// The remote or the network is down; retry later.
     Outage,
-    /// This remote does not do that.
+    /// This remote does not support the request.
     Unsupported,
 }
 
 impl RemoteError {
-    /// Returns what the failure means for the next try.
+    /// Returns what the failure means for the next attempt.
     #[must_use]
     pub fn class(&self) -> FaultClass {
         match self {
@@ -97,14 +98,14 @@ impl RemoteError {
                 404 | 410 => FaultClass::NotFound,
                 401 | 403 => FaultClass::Auth,
                 429 => FaultClass::RateLimited,
-                // Redirects are never followed, so one is a remote that moved or is not ours.
+                // Redirects are never followed; one means that the remote moved or is another.
                 300..=399 | 408 | 425 | 500.. => FaultClass::Outage,
                 _ => FaultClass::Rejected,
             },
         }
     }
 
-    /// Returns when the remote wants to be asked again, uncapped.
+    /// Returns how long the remote wants to be left alone, uncapped.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -1,0 +1,84 @@
+//! The trait that every source of runs implements.
+
+use async_trait::async_trait;
+use docks_proto::freshness::Validator;
+use docks_proto::object::RawObject;
+use docks_proto::paging::PageRequest;
+use docks_proto::routes::{Action, RunKind};
+
+use super::answer::{Fetched, Page};
+use super::changes::{ChangeDetection, Changes};
+use super::error::RemoteError;
+
+/// What is fixed for a kind of remote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteProperties {
+    /// `docks_api` or `harbor_jobs`, for `status`.
+    pub kind: &'static str,
+    /// Whether requests cost the remote something, so that budget, jitter and back-off apply.
+    pub metered: bool,
+    /// Whether one answer always holds the whole list, so that paging need not be explored, and
+    /// an object missing from it is gone once [`Remote::run`] confirms it.
+    pub whole_lists: bool,
+}
+
+/// A source of runs and trials.
+///
+/// Every method sends one request (or reads the directory once). Retries, budgets and caching are
+/// up to the engine.
+#[async_trait]
+pub trait Remote: Send + Sync + 'static {
+    /// Returns what is fixed for this kind of remote.
+    fn properties(&self) -> RemoteProperties;
+
+    /// Lists runs.
+    async fn list(
+        &self,
+        kind: RunKind,
+        page: &PageRequest,
+        validator: Option<&Validator>,
+    ) -> Result<Fetched<Page>, RemoteError>;
+
+    /// Gets one run.
+    async fn run(
+        &self,
+        kind: RunKind,
+        id: &str,
+        validator: Option<&Validator>,
+    ) -> Result<Fetched<RawObject>, RemoteError>;
+
+    /// Lists all trials of an evaluation run.
+    async fn trials(
+        &self,
+        run: &str,
+        validator: Option<&Validator>,
+    ) -> Result<Fetched<Page>, RemoteError>;
+
+    /// Gets one trial.
+    async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError>;
+
+    /// Carries out an action; returns the run as it is afterwards.
+    async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError>;
+
+    /// Kills a run without letting it clean up, if [`Remote::act`] cannot stop it.
+    async fn kill(&self, _action: Action, _id: &str) -> Result<RawObject, RemoteError> {
+        let why = "runs of this remote cannot be killed; stop them without `--kill`";
+        Err(RemoteError::Unsupported(why.to_owned()))
+    }
+
+    /// Waits until [`Remote::take_changes`] has something to return; never ends if the remote
+    /// does not report changes.
+    async fn wait_for_changes(&self) {
+        std::future::pending().await
+    }
+
+    /// Returns what changed since the last call.
+    async fn take_changes(&self) -> Result<Changes, RemoteError> {
+        Ok(Changes::default())
+    }
+
+    /// Returns how changes of the remote are noticed.
+    fn change_detection(&self) -> ChangeDetection {
+        ChangeDetection::Polling
+    }
+}
