@@ -1,4 +1,4 @@
-//! The real program: its report, its modes under any umask, and how it ends.
+//! The real program: its start-up report, its file modes under any umask, and how it exits.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
@@ -13,12 +13,12 @@ const DOCKSD: &str = env!("CARGO_BIN_EXE_docksd");
 
 pub(crate) fn command(home: &Path) -> Command {
     let mut command = Command::new(DOCKSD);
-    sealed(&mut command, home);
+    seal(&mut command, home);
     command.arg("--report");
     command
 }
 
-fn sealed(command: &mut Command, home: &Path) {
+fn seal(command: &mut Command, home: &Path) {
     command
         .env_clear()
         .env("DOCKS_HOME", home)
@@ -41,7 +41,7 @@ pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-pub(crate) async fn ended(child: &mut Child) -> i32 {
+pub(crate) async fn exit_code(child: &mut Child) -> i32 {
     let child = std::cell::RefCell::new(child);
     eventually("the daemon has exited", || {
         let done = child.borrow_mut().try_wait().unwrap().is_some();
@@ -52,17 +52,17 @@ pub(crate) async fn ended(child: &mut Child) -> i32 {
 }
 
 #[tokio::test]
-async fn it_reports_ready_once_it_answers_and_a_signal_ends_it_cleanly() {
+async fn it_reports_ready_once_it_accepts_requests_and_a_signal_stops_it_cleanly() {
     for name in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
         let home = tempfile::tempdir().unwrap();
         let mut child = command(home.path()).spawn().unwrap();
-        let told = report(&mut child);
-        assert_eq!(told["ready"], true, "{told}");
-        assert_eq!(told["pid"], child.id());
+        let line = report(&mut child);
+        assert_eq!(line["ready"], true, "{line}");
+        assert_eq!(line["pid"], child.id());
         let socket = places(home.path()).socket;
         std::os::unix::net::UnixStream::connect(&socket).unwrap();
         signal(&child, name);
-        assert_eq!(ended(&mut child).await, 0);
+        assert_eq!(exit_code(&mut child).await, 0);
         assert!(!socket.exists());
         let log = std::fs::read_to_string(home.path().join("log/docksd.log")).unwrap();
         assert!(
@@ -73,48 +73,48 @@ async fn it_reports_ready_once_it_answers_and_a_signal_ends_it_cleanly() {
 }
 
 #[tokio::test]
-async fn a_second_one_and_broken_settings_are_reported_with_the_reason() {
+async fn a_second_daemon_and_invalid_settings_are_reported_with_the_reason() {
     let home = tempfile::tempdir().unwrap();
     let mut first = command(home.path()).spawn().unwrap();
     assert_eq!(report(&mut first)["ready"], true);
     let mut second = command(home.path()).spawn().unwrap();
-    let told = report(&mut second);
-    assert_eq!(told["code"], "already_running");
-    let reason = told["reason"].as_str().unwrap();
+    let line = report(&mut second);
+    assert_eq!(line["code"], "already_running");
+    let reason = line["reason"].as_str().unwrap();
     assert!(
         reason.contains(&format!("process {}", first.id())),
         "{reason}"
     );
-    assert_eq!(ended(&mut second).await, 1);
+    assert_eq!(exit_code(&mut second).await, 1);
     signal(&first, rustix::process::Signal::TERM);
-    ended(&mut first).await;
+    exit_code(&mut first).await;
 
     std::fs::write(home.path().join("daemon.toml"), "idle_exit = \"soon\"\n").unwrap();
     let mut broken = command(home.path()).spawn().unwrap();
-    let told = report(&mut broken);
-    assert_eq!(told["ready"], false);
-    let reason = told["reason"].as_str().unwrap();
+    let line = report(&mut broken);
+    assert_eq!(line["ready"], false);
+    let reason = line["reason"].as_str().unwrap();
     assert!(
         reason.contains("`idle_exit` in") && reason.contains("daemon.toml"),
         "{reason}"
     );
-    assert_eq!(ended(&mut broken).await, 1);
+    assert_eq!(exit_code(&mut broken).await, 1);
 }
 
 #[tokio::test]
-async fn no_umask_opens_anything_to_others_and_none_locks_us_out() {
+async fn under_any_umask_files_are_private_and_usable() {
     for umask in ["000", "022", "077", "777"] {
         let home = tempfile::tempdir().unwrap();
         let mut shell = Command::new("/bin/sh");
-        sealed(&mut shell, home.path());
+        seal(&mut shell, home.path());
         shell.args([
             "-c",
             &format!("umask {umask}; exec \"$0\" --report"),
             DOCKSD,
         ]);
         let mut child = shell.spawn().unwrap();
-        let told = report(&mut child);
-        assert_eq!(told["ready"], true, "umask {umask}: {told}");
+        let line = report(&mut child);
+        assert_eq!(line["ready"], true, "umask {umask}: {line}");
         let places = places(home.path());
         for (path, expected) in [
             (places.run_dir().to_owned(), 0o700),
@@ -130,12 +130,12 @@ async fn no_umask_opens_anything_to_others_and_none_locks_us_out() {
             assert_eq!(mode, expected, "umask {umask}: {}", path.display());
         }
         signal(&child, rustix::process::Signal::TERM);
-        ended(&mut child).await;
+        exit_code(&mut child).await;
     }
 }
 
 #[tokio::test]
-async fn a_killed_one_leaves_nothing_in_the_way_of_the_next() {
+async fn a_killed_daemon_does_not_block_the_next_one() {
     let home = tempfile::tempdir().unwrap();
     for _ in 0..3 {
         let mut child = command(home.path()).spawn().unwrap();
@@ -147,14 +147,14 @@ async fn a_killed_one_leaves_nothing_in_the_way_of_the_next() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_written_keeps_nobody_from_being_served() {
+async fn an_unwritable_log_does_not_prevent_the_start() {
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("log"), "a file in the way").unwrap();
+    std::fs::write(home.path().join("log"), "not a directory").unwrap();
     let mut child = command(home.path()).spawn().unwrap();
-    let told = report(&mut child);
-    assert_eq!(told["ready"], true);
-    assert!(told["warning"].as_str().unwrap().contains("log"), "{told}");
+    let line = report(&mut child);
+    assert_eq!(line["ready"], true);
+    assert!(line["warning"].as_str().unwrap().contains("log"), "{line}");
     std::os::unix::net::UnixStream::connect(places(home.path()).socket).unwrap();
     signal(&child, rustix::process::Signal::TERM);
-    ended(&mut child).await;
+    exit_code(&mut child).await;
 }

@@ -65,7 +65,7 @@ async fn the_lines_of_daemon_toml_are_in_local_time() {
     let transport = UnixTransport::new(places(home.path()).socket, deadlines);
     let reply = transport.send(Request::get("/v1/status")).await.unwrap();
     daemon_process::signal(&child, Signal::TERM);
-    daemon_process::ended(&mut child).await;
+    daemon_process::exit_code(&mut child).await;
     let status: DaemonStatus = serde_json::from_slice(&reply.body).unwrap();
     let [sweep, upkeep] = status.schedules.try_into().unwrap();
     assert_eq!(sweep.cron.as_deref(), Some("0 30 4 * * *"));

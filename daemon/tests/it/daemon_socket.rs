@@ -1,4 +1,4 @@
-//! The run directory, the lock and the socket against left-overs and hostile neighbours.
+//! The run directory, the lock and the socket against leftovers and hostile users.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -25,7 +25,7 @@ async fn refusal(places: &Paths) -> ClaimError {
 }
 
 #[tokio::test]
-async fn socket_lock_and_directory_are_ours_alone() {
+async fn socket_lock_and_directory_are_private() {
     let home = tempfile::tempdir().unwrap();
     let places = places(home.path());
     let (instance, _listener) = Instance::claim(&places).await.unwrap();
@@ -39,7 +39,7 @@ async fn socket_lock_and_directory_are_ours_alone() {
 }
 
 #[tokio::test]
-async fn a_directory_that_is_not_safe_is_refused_with_the_reason_and_left_alone() {
+async fn an_unsafe_directory_is_refused_with_the_reason_and_not_changed() {
     let home = tempfile::tempdir().unwrap();
     let places = places(home.path());
     let run = places.run_dir();
@@ -80,14 +80,13 @@ async fn a_directory_that_is_not_safe_is_refused_with_the_reason_and_left_alone(
         let error = refusal(&places).await.to_string();
         assert!(error.contains("belongs to user 65534"), "{error}");
     } else {
-        let test =
-            "daemon_socket::a_directory_that_is_not_safe_is_refused_with_the_reason_and_left_alone";
+        let test = "daemon_socket::an_unsafe_directory_is_refused_with_the_reason_and_not_changed";
         docksd_testkit::skip(test, "only root can give a directory to another user");
     }
 }
 
 #[tokio::test]
-async fn what_is_not_ours_at_our_names_is_left_as_it_is() {
+async fn foreign_files_under_our_names_are_not_changed() {
     let home = tempfile::tempdir().unwrap();
     let places = places(home.path());
     prepare(&places);
@@ -108,7 +107,7 @@ async fn what_is_not_ours_at_our_names_is_left_as_it_is() {
         assert_eq!(refusal(&places).await.code(), "foreign_file");
         fs::remove_dir(&name).unwrap();
     }
-    // A socket elsewhere that a symlink points to stays, too.
+    // The target of a symlink is not changed either.
     let other = home.path().join("other.sock");
     let _bound = UnixListener::bind(&other).unwrap();
     symlink(&other, &places.socket).unwrap();
@@ -118,11 +117,11 @@ async fn what_is_not_ours_at_our_names_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn left_overs_of_a_killed_daemon_are_no_obstacle() {
+async fn leftovers_of_a_killed_daemon_do_not_block_the_next_one() {
     let home = tempfile::tempdir().unwrap();
     let places = places(home.path());
     prepare(&places);
-    // A stale socket, a stale draft of one, and a lock file with the pid of another process.
+    // A stale socket, a stale temporary one, and a lock file with the pid of another process.
     drop(UnixListener::bind(&places.socket).unwrap());
     drop(UnixListener::bind(places.run_dir().join(".new")).unwrap());
     fs::write(places.lifetime_lock(), "1\n").unwrap();
@@ -135,7 +134,7 @@ async fn left_overs_of_a_killed_daemon_are_no_obstacle() {
 }
 
 #[tokio::test]
-async fn a_path_that_no_socket_can_have_is_named_and_the_longest_one_works() {
+async fn a_path_too_long_for_a_socket_is_refused_and_the_longest_one_works() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("run");
     let room = 107 - dir.as_os_str().len() - 1;
@@ -148,7 +147,7 @@ async fn a_path_that_no_socket_can_have_is_named_and_the_longest_one_works() {
 }
 
 #[tokio::test]
-async fn a_second_daemon_is_told_who_runs_and_takes_nothing_away() {
+async fn a_second_daemon_names_the_running_one_and_leaves_its_socket() {
     let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     let daemon = TestDaemon::start(&remote).await;
     let places = daemon.places();
@@ -160,12 +159,12 @@ async fn a_second_daemon_is_told_who_runs_and_takes_nothing_away() {
     assert_eq!(fs::metadata(&places.socket).unwrap().ino(), before);
     let home = daemon.end().await;
     assert!(!places.socket.exists());
-    // And a new one can start at once.
+    // A new daemon can start at once.
     TestDaemon::start_in(home, |_| {}).await.end().await;
 }
 
 #[tokio::test]
-async fn a_live_listener_without_its_lock_file_is_not_robbed() {
+async fn the_socket_of_a_live_daemon_without_its_lock_file_is_not_taken() {
     let home = tempfile::tempdir().unwrap();
     let places = places(home.path());
     let (_instance, _listener) = Instance::claim(&places).await.unwrap();
@@ -175,7 +174,7 @@ async fn a_live_listener_without_its_lock_file_is_not_robbed() {
 }
 
 #[tokio::test]
-async fn a_removed_socket_comes_back_and_a_removed_directory_ends_the_daemon() {
+async fn a_removed_socket_is_restored_and_a_removed_directory_stops_the_daemon() {
     let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     let daemon = TestDaemon::start(&remote).await;
     let places = daemon.places();

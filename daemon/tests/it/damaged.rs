@@ -1,5 +1,5 @@
-//! A mirror whose file is damaged, before a start and while the daemon runs: set aside, said, and
-//! mirrored again without help.
+//! A mirror whose file is damaged, before the start and while the daemon runs, is set aside, reported
+//! and mirrored again.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -14,23 +14,24 @@ use tokio::time::{Instant, sleep};
 use crate::upstream_support::{Question, Site};
 use docksd_testkit::fake_remote::RemoteData;
 
+/// How long it may take until the damage is found.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What happens to the file.
+/// How the file is damaged.
 #[derive(Debug, Clone, Copy)]
 enum Damage {
-    /// Its beginning is another's.
+    /// Its first bytes are overwritten.
     Head,
-    /// Every page after the first holds nothing that was there.
+    /// Every page after the first is overwritten.
     Pages,
-    /// It ends in the middle.
+    /// Its second half is cut off.
     Half,
-    /// It is empty, but there.
-    Nothing,
+    /// It is empty.
+    Empty,
 }
 
 impl Damage {
-    fn befall(self, path: &Path) {
+    fn apply(self, path: &Path) {
         let file = fs::OpenOptions::new().write(true).open(path).unwrap();
         let bytes = file.metadata().unwrap().len();
         let noise = |from: u64, to: u64| {
@@ -41,11 +42,12 @@ impl Damage {
             Damage::Head => noise(0, 100),
             Damage::Pages => noise(4_096, bytes),
             Damage::Half => file.set_len(bytes / 2 + 17).unwrap(),
-            Damage::Nothing => file.set_len(0).unwrap(),
+            Damage::Empty => file.set_len(0).unwrap(),
         }
     }
 }
 
+/// Mirrors a remote, stops the daemon and returns the path of the mirror.
 async fn mirrored() -> (Site, PathBuf) {
     let mut site = Site::new(RemoteData::sample(60, 3), None, Limits::default()).await;
     site.start(None).await;
@@ -56,15 +58,15 @@ async fn mirrored() -> (Site, PathBuf) {
     (site, database)
 }
 
-/// Reads and changes until the damage is found and mended.
-async fn mends(site: &Site, damage: Damage) {
+/// Reads and changes until the damage is found, then checks that the remote is mirrored again.
+async fn recovers(site: &Site, damage: Damage) {
     let deadline = Instant::now() + PATIENCE;
     let questions = site.remote.with_data(|data| Question::six(data));
     for turn in 0.. {
         site.remote
             .with_data(|data| data.add_evaluation(&format!("new-{turn}"), "running"));
         for question in &questions {
-            // It may say that the mirror is damaged, and must not hang.
+            // The answer may be that the mirror is damaged, but there must be one.
             site.ask(question, CachePolicy::NoCache).await;
             site.ask(question, CachePolicy::Default).await;
         }
@@ -95,14 +97,14 @@ async fn mends(site: &Site, damage: Damage) {
 async fn a_file_damaged_before_the_start_is_set_aside_and_mirrored_again() {
     for damage in [Damage::Head, Damage::Pages, Damage::Half] {
         let (mut site, database) = mirrored().await;
-        damage.befall(&database);
+        damage.apply(&database);
         site.start(None).await;
-        mends(&site, damage).await;
+        recovers(&site, damage).await;
         site.stop().await;
     }
-    // An empty file is no damage, only nothing.
+    // An empty file counts as a new mirror.
     let (mut site, database) = mirrored().await;
-    Damage::Nothing.befall(&database);
+    Damage::Empty.apply(&database);
     site.start(None).await;
     site.becomes_equal("an empty file").await;
     site.stop().await;
@@ -115,8 +117,8 @@ async fn a_file_damaged_while_the_daemon_runs_is_set_aside_and_mirrored_again() 
         site.start(None).await;
         let run = site.remote.with_data(|data| Question::six(data));
         assert_eq!(site.ask(&run[0], CachePolicy::Default).await.exit(), 0);
-        damage.befall(&database);
-        mends(&site, damage).await;
+        damage.apply(&database);
+        recovers(&site, damage).await;
         site.stop().await;
     }
 }

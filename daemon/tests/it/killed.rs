@@ -1,5 +1,5 @@
-//! A daemon that is killed again and again while it syncs and others read: its mirror stays sound,
-//! what was answered stays answered, and in the end it equals the remote.
+//! A daemon that is killed again and again while it syncs and serves: its mirror stays intact, keeps
+//! every row that a client received, and equals the remote in the end.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,17 +16,22 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::upstream_support::{Site, everything};
 use docksd_testkit::fake_remote::RemoteData;
 
-/// Kills, unless the environment asks for another number.
+/// Number of kills, unless the environment sets another one.
 const ROUNDS: usize = 200;
 const ROUNDS_VARIABLE: &str = "DOCKS_KILL_ROUNDS";
 
-/// Kills between two looks at the file: each takes as long as some rounds.
-const LOOK_EVERY: usize = 10;
+/// Kills between two checks of the file, each of which takes as long as some kills.
+const CHECK_EVERY: usize = 10;
 
-/// A start takes milliseconds; on a busy machine it may take this long.
-const START_TAKES: Duration = Duration::from_secs(10);
+/// How long a start, or a read after it, may take on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A daemon that is killed when the test ends in any way.
+/// Longest time for which a daemon runs before it is killed, on a fast machine.
+const LIFETIME: Duration = Duration::from_millis(120);
+/// The same on a busy machine.
+const MAX_LIFETIME: Duration = Duration::from_secs(1);
+
+/// A daemon that is killed when the test ends, however it ends.
 struct Daemon(Child);
 
 impl Daemon {
@@ -53,13 +58,13 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         self.0.kill().ok();
         self.0.wait().ok();
     }
 }
 
-/// Changes the remote all the time, without letting it grow for ever.
+/// Changes the remote; it grows up to 300 runs.
 async fn change(site: &Site, turn: u64) {
     site.remote.with_data(|data| {
         let count = data.evaluations.len();
@@ -80,16 +85,16 @@ async fn change(site: &Site, turn: u64) {
     sleep(Duration::from_millis(3)).await;
 }
 
-/// Reads until it is dropped; what a fresh answer holds is acknowledged from then on.
+/// Reads until it is dropped, and records the ids of the latest answer.
 async fn read(site: &Site, acknowledged: &Mutex<Vec<String>>, reads: &AtomicU64) {
     loop {
         let client = site.client();
         for allowed in [CachePolicy::Default, CachePolicy::NoCache] {
-            // A daemon that is being killed may answer nothing.
+            // The daemon may be killed before it answers.
             let all = everything();
             let listed = client.list_runs(RunKind::Evaluation, &all, allowed);
-            if let Ok(Ok(answer)) = timeout(Duration::from_secs(1), listed).await {
-                let list = body::parse_list(&answer.body).expect("no answer is half a list");
+            if let Ok(Ok(answer)) = timeout(DEADLINE, listed).await {
+                let list = body::parse_list(&answer.body).expect("an answer is a complete list");
                 let ids = list
                     .objects
                     .iter()
@@ -102,14 +107,16 @@ async fn read(site: &Site, acknowledged: &Mutex<Vec<String>>, reads: &AtomicU64)
     }
 }
 
-async fn answers(site: &Site) {
-    let deadline = Instant::now() + START_TAKES;
+/// Waits until the daemon accepts requests.
+async fn started(site: &Site) {
+    let deadline = Instant::now() + DEADLINE;
     while site.client().status().await.is_err() {
-        assert!(Instant::now() < deadline, "the daemon does not start again");
+        assert!(Instant::now() < deadline, "the daemon does not start");
         sleep(Duration::from_millis(2)).await;
     }
 }
 
+/// Returns the path of the only mirror.
 fn database(site: &Site) -> PathBuf {
     let files = std::fs::read_dir(site.places().cache_dir()).unwrap();
     let mut found: Vec<PathBuf> = files
@@ -122,7 +129,7 @@ fn database(site: &Site) -> PathBuf {
     found.remove(0)
 }
 
-/// Looks into the file as the next daemon would find it.
+/// Checks the file as the next daemon would find it.
 fn check(site: &Site, acknowledged: &[String], round: usize) {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
     let file = rusqlite::Connection::open_with_flags(database(site), flags).unwrap();
@@ -136,30 +143,47 @@ fn check(site: &Site, acknowledged: &[String], round: usize) {
     }
 }
 
+/// Waits until one more read is answered, and returns how long that took.
+async fn next_read(reads: &AtomicU64) -> Duration {
+    let (start, before) = (Instant::now(), reads.load(Ordering::Relaxed));
+    while reads.load(Ordering::Relaxed) == before {
+        assert!(start.elapsed() < DEADLINE, "no read is answered");
+        sleep(Duration::from_millis(2)).await;
+    }
+    start.elapsed()
+}
+
 fn rounds() -> usize {
-    let asked = std::env::var(ROUNDS_VARIABLE).ok();
-    asked.map_or(ROUNDS, |text| text.parse().unwrap())
+    let variable = std::env::var(ROUNDS_VARIABLE).ok();
+    variable.map_or(ROUNDS, |text| text.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_daemon_killed_at_any_moment_loses_nothing_and_needs_no_help() {
+async fn a_daemon_killed_at_any_moment_loses_nothing_and_needs_no_repair() {
     let mut site = Site::new(RemoteData::sample(20, 3), None, Limits::default()).await;
     let settings = "budget_per_minute = 60000\nactive_interval = \"1s\"\nidle_interval = \"1s\"\n";
     std::fs::write(site.places().daemon_file(), settings).unwrap();
     let (home, site_ref) = (site.places().home, &site);
     let (acknowledged, reads) = (Arc::new(Mutex::new(Vec::new())), AtomicU64::new(0));
     let kills = async {
+        let mut lifetime = LIFETIME;
         for round in 1..=rounds() {
             let mut daemon = Daemon::start(&home);
-            answers(site_ref).await;
+            started(site_ref).await;
             acknowledged.lock().unwrap().clear();
-            let spare = Duration::from_millis(fastrand::u64(0..120));
+            if round % CHECK_EVERY == 0 {
+                // A check needs rows that a client received from this daemon. How long that takes
+                // is also the measure of how long the next daemons run.
+                let answered_after = next_read(&reads).await;
+                lifetime = (2 * answered_after).clamp(LIFETIME, MAX_LIFETIME);
+            }
+            let spare = lifetime.mul_f64(fastrand::f64());
             // Half of them in the middle of a full sync.
             let client = site_ref.client();
             let sync = client.sync(round % 2 == 0, |_| {});
             drop(timeout(spare, async { (sync.await, sleep(spare).await) }).await);
             daemon.kill();
-            if round % LOOK_EVERY == 0 {
+            if round % CHECK_EVERY == 0 {
                 let acknowledged = acknowledged.lock().unwrap().clone();
                 check(site_ref, &acknowledged, round);
             }
@@ -176,14 +200,14 @@ async fn a_daemon_killed_at_any_moment_loses_nothing_and_needs_no_help() {
         () = read(site_ref, &acknowledged, &reads) => {}
         () = read(site_ref, &acknowledged, &reads) => {}
     }
-    assert!(reads.load(Ordering::Relaxed) > 0, "nobody read anything");
+    assert!(reads.load(Ordering::Relaxed) > 0, "no read was answered");
     let mut last = Daemon::start(&home);
-    answers(site_ref).await;
+    started(site_ref).await;
     site.becomes_equal("after the last kill").await;
     site.client().shutdown().await.unwrap();
-    let ended = last.0.wait().unwrap();
-    assert!(ended.success(), "{ended}");
+    let status = last.0.wait().unwrap();
+    assert!(status.success(), "{status}");
     check(&site, &[], rounds());
-    assert!(!site.places().socket.exists(), "it leaves no socket");
+    assert!(!site.places().socket.exists(), "it removes its socket");
     site.stop().await;
 }

@@ -1,4 +1,4 @@
-//! `[[on_end]]` in `daemon.toml`: what is done when a run has ended.
+//! `[[on_end]]` rules of `daemon.toml`: what the daemon does when a run has ended.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::test_daemon::{TestDaemon, eventually};
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 
-/// A home for `remote`.
+/// Creates a home with a profile for `remote`.
 fn home(remote: &FakeRemote) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let text = format!(
@@ -22,7 +22,7 @@ fn home(remote: &FakeRemote) -> TempDir {
     home
 }
 
-/// A rule whose command is a line of shell.
+/// Returns a rule that runs a line of shell.
 fn rule(line: &str, change: impl FnOnce(&mut OnEndRule)) -> OnEndRule {
     let exec = ["/bin/sh", "-c", line].map(str::to_owned);
     let mut rule = OnEndRule {
@@ -33,8 +33,8 @@ fn rule(line: &str, change: impl FnOnce(&mut OnEndRule)) -> OnEndRule {
     rule
 }
 
-/// A rule that adds what it is told to a file.
-fn telling(file: &Path, change: impl FnOnce(&mut OnEndRule)) -> OnEndRule {
+/// Returns a rule that appends its report to a file.
+fn appending(file: &Path, change: impl FnOnce(&mut OnEndRule)) -> OnEndRule {
     rule(&format!("cat >> {}", file.display()), change)
 }
 
@@ -46,28 +46,30 @@ async fn start(home: TempDir, rules: Vec<OnEndRule>) -> TestDaemon {
     .await
 }
 
-fn told(file: &Path) -> Vec<Value> {
+/// Returns the reports in a file; the last line may still be written.
+fn reports(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    let lines = text.lines();
-    lines
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole
+        .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
 fn runs(file: &Path) -> Vec<String> {
-    let told = told(file).into_iter();
-    let mut runs: Vec<String> = told
+    let reports = reports(file).into_iter();
+    let mut runs: Vec<String> = reports
         .map(|event| event["run"]["run_id"].as_str().unwrap().to_owned())
         .collect();
     runs.sort();
     runs
 }
 
-/// Waits until the mirror shows a run with a status; nobody asks the remote for that.
-async fn shows(daemon: &TestDaemon, run: &str, status: &str) {
-    let wanted = format!(r#""status":"{status}""#);
+/// Waits until the mirror has a run with a status, without a request to the remote.
+async fn mirror_shows(daemon: &TestDaemon, run: &str, status: &str) {
+    let expected = format!(r#""status":"{status}""#);
     let path = format!("/harbor/runs/{run}?");
-    eventually("the mirror shows it", || async {
+    eventually("the mirror shows the status", || async {
         let headers = [
             ("docks-profile", "bench"),
             ("cache-control", "only-if-cached"),
@@ -77,14 +79,14 @@ async fn shows(daemon: &TestDaemon, run: &str, status: &str) {
             .await;
         String::from_utf8_lossy(&reply.body)
             .replace(' ', "")
-            .contains(&wanted)
+            .contains(&expected)
     })
     .await;
 }
 
-/// Waits until the history is followed.
-async fn followed(daemon: &TestDaemon) {
-    eventually("the history is followed", || async {
+/// Waits until the position in the history is stored.
+async fn cursor_is_stored(daemon: &TestDaemon) {
+    eventually("the position in the history is stored", || async {
         let files = std::fs::read_dir(daemon.places().cache_dir());
         let paths = files.into_iter().flatten().map(|file| file.unwrap().path());
         let mut mirrors = paths.filter(|path| path.extension().is_some_and(|e| e == "db"));
@@ -99,7 +101,7 @@ async fn followed(daemon: &TestDaemon) {
 }
 
 #[tokio::test]
-async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alone() {
+async fn each_end_runs_the_rules_once_across_restarts_and_earlier_ends_run_none() {
     let mut data = RemoteData::default();
     data.add_evaluation("old", "failed");
     for run in ["seen", "missed", "fine"] {
@@ -109,40 +111,50 @@ async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alon
     data.add_run("plain", "running");
     let remote = FakeRemote::start(data).await;
     let home = home(&remote);
-    let (file, failed): (PathBuf, PathBuf) = (home.path().join("told"), home.path().join("failed"));
+    let (file, failed): (PathBuf, PathBuf) = (home.path().join("all"), home.path().join("failed"));
     let rules = || {
         let only_failed = |rule: &mut OnEndRule| rule.statuses = vec!["failed".into()];
-        // Nobody asks for this profile: its rule alone keeps it mirrored.
+        // No request names this profile: the rule alone keeps it mirrored.
         let of_bench = |rule: &mut OnEndRule| rule.profiles = vec!["bench".into()];
-        vec![telling(&file, of_bench), telling(&failed, only_failed)]
+        vec![appending(&file, of_bench), appending(&failed, only_failed)]
     };
     let daemon = start(home, rules()).await;
-    followed(&daemon).await;
-    shows(&daemon, "fine", "running").await;
+    cursor_is_stored(&daemon).await;
+    mirror_shows(&daemon, "fine", "running").await;
     remote.with_data(|data| {
         data.advance_trial("seen", "seen-1", "failed");
         data.advance(RunKind::Evaluation, "seen", "failed");
         data.advance(RunKind::Run, "plain", "completed");
     });
-    eventually("both ends are told", || async { runs(&file).len() == 2 }).await;
-    eventually("the failure is told", || async { runs(&failed).len() == 1 }).await;
+    eventually("both ends are reported", || async {
+        runs(&file).len() == 2
+    })
+    .await;
+    eventually("the failure is reported", || async {
+        runs(&failed).len() == 1
+    })
+    .await;
     let home = daemon.end().await;
     remote.with_data(|data| {
         data.advance_trial("missed", "missed-1", "success");
         data.advance(RunKind::Evaluation, "missed", "completed");
     });
     let daemon = start(home, rules()).await;
-    eventually("what happened meanwhile is told", || async {
-        runs(&file).len() == 3
+    eventually(
+        "an end while the daemon was stopped is reported",
+        || async { runs(&file).len() == 3 },
+    )
+    .await;
+    // Another end, after which any repeated report would have appeared.
+    remote.with_data(|data| data.advance(RunKind::Evaluation, "fine", "completed"));
+    eventually("the last end is reported", || async {
+        runs(&file).len() == 4
     })
     .await;
-    // One more, so that whatever would be told twice had its turn.
-    remote.with_data(|data| data.advance(RunKind::Evaluation, "fine", "completed"));
-    eventually("the last end is told", || async { runs(&file).len() == 4 }).await;
     let _home = daemon.end().await;
     assert_eq!(runs(&file), ["fine", "missed", "plain", "seen"]);
     assert_eq!(runs(&failed), ["seen"]);
-    let event = &told(&failed)[0];
+    let event = &reports(&failed)[0];
     assert_eq!(event["event"], "ended");
     assert_eq!(event["profiles"][0], "bench");
     assert_eq!(
@@ -151,12 +163,12 @@ async fn an_end_is_told_once_whoever_slept_and_what_was_over_before_is_left_alon
     );
     assert_eq!(
         event["progress"]["by_status"]["failed"], 1,
-        "the trials are those of the end"
+        "the trials are those at the end of the run"
     );
 }
 
 #[tokio::test]
-async fn a_command_that_hangs_is_ended_and_no_more_than_four_run_at_once() {
+async fn a_command_that_hangs_is_killed_and_at_most_four_run_at_once() {
     let mut data = RemoteData::default();
     let names: Vec<String> = (0..6).map(|number| format!("run-{number}")).collect();
     for run in &names {
@@ -165,7 +177,7 @@ async fn a_command_that_hangs_is_ended_and_no_more_than_four_run_at_once() {
     let remote = FakeRemote::start(data).await;
     let home = home(&remote);
     let (begun, pids) = (home.path().join("begun"), home.path().join("pids"));
-    // A hanging child of the command's own must go with it.
+    // The command's own child hangs, and must be killed with it.
     let line = format!(
         "cat >> {}; sleep 600 & echo $! >> {}; wait",
         begun.display(),
@@ -176,8 +188,8 @@ async fn a_command_that_hangs_is_ended_and_no_more_than_four_run_at_once() {
         rule.timeout = Duration::from_secs(3);
     })];
     let daemon = start(home, rules).await;
-    followed(&daemon).await;
-    eventually("all runs are known", || async {
+    cursor_is_stored(&daemon).await;
+    eventually("all runs are mirrored", || async {
         let path = format!("/tenants/{TENANT}/runs?limit=0");
         let reply = daemon.get_with(&path, &[("docks-profile", "bench")]).await;
         String::from_utf8_lossy(&reply.body)
@@ -193,18 +205,30 @@ async fn a_command_that_hangs_is_ended_and_no_more_than_four_run_at_once() {
     });
     let hanging = || {
         let text = std::fs::read_to_string(&pids).unwrap_or_default();
-        let alive = |pid: &&str| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-            stat.is_ok_and(|stat| !stat.contains(") Z "))
-        };
-        text.lines().filter(alive).count()
+        text.lines().filter(|pid| is_alive(pid)).count()
     };
-    let mut most = 0;
-    while runs(&begun).len() < names.len() || hanging() > 0 {
-        most = most.max(hanging());
-        assert!(most <= 4, "{most} at once");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("all commands have run and are killed", || async {
+        let hanging = hanging();
+        assert!(hanging <= 4, "{hanging} at once");
+        runs(&begun).len() == names.len() && hanging == 0
+    })
+    .await;
     assert_eq!(runs(&begun), names);
     daemon.end().await;
+}
+
+/// Whether a process runs and is not being killed. On a busy machine a killed process can stay for
+/// a while until it is scheduled once more.
+fn is_alive(pid: &str) -> bool {
+    const SIGKILL: u64 = 1 << 8;
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return false;
+    };
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+    let pending = |name| {
+        let mask = field(name).and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_some_and(|mask| mask & SIGKILL != 0)
+    };
+    let is_zombie = field("State:").is_none_or(|state| state.trim().starts_with('Z'));
+    !is_zombie && !pending("SigPnd:") && !pending("ShdPnd:")
 }

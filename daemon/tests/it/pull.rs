@@ -1,4 +1,4 @@
-//! `pull` in `daemon.toml`: artifacts of runs that end are in the cache by themselves.
+//! `pull` in `daemon.toml`: artifacts of runs that end are fetched into the cache.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use docks_proto::time::UnixMs;
 use crate::test_daemon::{TestDaemon, eventually};
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 
-/// A store that has every object; ends with the test's process.
+/// Starts a store that has every object, until the test process exits.
 fn store() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -33,7 +33,7 @@ fn store() -> String {
 }
 
 #[tokio::test]
-async fn a_run_that_is_seen_to_end_is_pulled_and_no_other() {
+async fn only_a_run_that_ends_while_the_daemon_follows_it_is_prefetched() {
     let store = store();
     let mut data = RemoteData::default();
     data.add_evaluation("old", "completed");
@@ -62,7 +62,7 @@ async fn a_run_that_is_seen_to_end_is_pulled_and_no_other() {
         String::from_utf8_lossy(&list.body).contains("running")
     })
     .await;
-    eventually("the history is followed", || async {
+    eventually("the position in the history is stored", || async {
         let files = std::fs::read_dir(daemon.places().cache_dir()).unwrap();
         let paths = files.map(|file| file.unwrap().path());
         let mut mirrors = paths.filter(|path| path.extension().is_some_and(|e| e == "db"));
@@ -78,12 +78,12 @@ async fn a_run_that_is_seen_to_end_is_pulled_and_no_other() {
         data.advance_trial("new", "t-1", "success");
         data.advance(RunKind::Evaluation, "new", "completed");
     });
-    eventually("the run is pulled", || async {
+    eventually("the artifacts are fetched", || async {
         cache.usage().is_ok_and(|usage| usage.objects == 1)
     })
     .await;
     let runs = cache.runs().unwrap();
-    assert_eq!(runs.len(), 1, "what had ended before is left alone");
+    assert_eq!(runs.len(), 1, "a run that ended before is skipped");
     assert_eq!(runs[0].run.run_id, "new");
     daemon.end().await;
 }

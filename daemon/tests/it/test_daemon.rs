@@ -1,4 +1,4 @@
-//! The daemon in this process: [`docksd::run`] on a real socket in a directory of its own.
+//! The daemon in this process: [`docksd::run`] on a real socket in a temporary directory.
 
 use std::future::Future;
 use std::path::Path;
@@ -25,10 +25,10 @@ use tokio::time::{sleep, timeout};
 
 use docksd_testkit::fake_remote::{FakeRemote, TENANT};
 
-/// Longest time that anything in a test takes, on a slow machine.
+/// Longest time that a step of a test may take, on a slow machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Waits until `state` holds.
+/// Waits until `state` holds; fails after [`DEADLINE`].
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, state: impl Fn() -> F) {
     let reached = async {
         while !state().await {
@@ -38,7 +38,7 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, state: impl
     assert!(timeout(DEADLINE, reached).await.is_ok(), "never: {what}");
 }
 
-/// Returns the places of a home of its own.
+/// Returns the paths of all files in a home.
 pub(crate) fn places(home: &Path) -> Paths {
     Paths {
         home: home.to_owned(),
@@ -46,7 +46,7 @@ pub(crate) fn places(home: &Path) -> Paths {
     }
 }
 
-/// A running daemon; [`TestDaemon::end`] ends it and checks that it ended well.
+/// A running daemon; [`TestDaemon::end`] stops it and checks that it succeeded.
 pub(crate) struct TestDaemon {
     home: TempDir,
     stop: Option<oneshot::Sender<&'static str>>,
@@ -54,7 +54,7 @@ pub(crate) struct TestDaemon {
 }
 
 impl TestDaemon {
-    /// Starts with `remote` as the default profile's.
+    /// Starts with `remote` in the default profile.
     pub(crate) async fn start(remote: &FakeRemote) -> Self {
         let home = tempfile::tempdir().unwrap();
         let text = format!(
@@ -65,7 +65,7 @@ impl TestDaemon {
         Self::start_in(home, |_| {}).await
     }
 
-    /// Starts in a home that is prepared already, with a configuration of its own.
+    /// Starts in an existing home, with a changed configuration.
     pub(crate) async fn start_in(home: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(places(home.path()));
         config.keyring.use_keyring = Some("false".to_owned());
@@ -80,8 +80,8 @@ impl TestDaemon {
             clock: Arc::new(SystemClock),
             hub,
         };
-        let (stop, asked) = oneshot::channel();
-        let shutdown = async move { asked.await.unwrap_or("the test ended") };
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async move { stopped.await.unwrap_or("the test ended") };
         let running = tokio::spawn(run(config, claimed, dependencies, shutdown));
         Self {
             home,
@@ -90,12 +90,12 @@ impl TestDaemon {
         }
     }
 
-    /// Returns where its files lie.
+    /// Returns the paths of its files.
     pub(crate) fn places(&self) -> Paths {
         places(self.home.path())
     }
 
-    /// Asks, and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub(crate) async fn send(&self, request: Request) -> Reply {
         let deadlines = Deadlines {
             answer: Some(DEADLINE),
@@ -106,12 +106,12 @@ impl TestDaemon {
         transport.send(request).await.unwrap()
     }
 
-    /// Asks for a path below the tenant.
+    /// Requests a path below the tenant.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.get_as(path, CachePolicy::Default).await
     }
 
-    /// The same, with a bound on the answer's age.
+    /// The same, with a bound on the age of the response.
     pub(crate) async fn get_as(&self, path: &str, allowed: CachePolicy) -> Reply {
         let mut request = Request::get(format!("/tenants/{TENANT}{path}"));
         if let Some(value) = allowed.to_header_value() {
@@ -120,7 +120,7 @@ impl TestDaemon {
         self.send(request).await
     }
 
-    /// Asks with headers of its own.
+    /// Requests a path with the given headers.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&'static str, &str)]) -> Reply {
         let mut request = Request::get(path);
         for (name, value) in headers {
@@ -131,27 +131,27 @@ impl TestDaemon {
         self.send(request).await
     }
 
-    /// Sends bytes as they are and reads until the daemon closes; the status is 0 without an answer.
+    /// Sends raw bytes and reads until the daemon closes the connection; the status is 0 without a response.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> (u16, String) {
         let mut stream = UnixStream::connect(self.places().socket).await.unwrap();
-        // A daemon that refuses half-way may close before it has read everything.
+        // A daemon that refuses a request may close before it has read everything.
         stream.write_all(bytes).await.ok();
         let mut answer = Vec::new();
         let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
-        read.expect("the daemon closes what it refuses").ok();
+        read.expect("the daemon closes the connection").ok();
         let text = String::from_utf8_lossy(&answer).into_owned();
         let status = text.split(' ').nth(1).and_then(|s| s.parse().ok());
         (status.unwrap_or(0), text)
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has stopped on its own.
     pub(crate) async fn ended(self) -> TempDir {
         let ended = timeout(DEADLINE, self.running).await;
-        ended.expect("it ends").unwrap().unwrap();
+        ended.expect("it stops").unwrap().unwrap();
         self.home
     }
 
-    /// Ends it as a signal would, and hands back its home.
+    /// Stops it as a signal would, and returns its home.
     pub(crate) async fn end(mut self) -> TempDir {
         let stop = self.stop.take().unwrap();
         stop.send("the test ended").ok();
@@ -159,7 +159,7 @@ impl TestDaemon {
     }
 }
 
-/// Returns the coded error of an answer.
+/// Returns the coded error of a response.
 pub(crate) fn detail(reply: &Reply) -> ErrorDetail {
     let body: ErrorBody = serde_json::from_slice(&reply.body).unwrap();
     body.detail
