@@ -45,7 +45,7 @@ impl HttpService for ByGeneration {
             *same.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(same);
         }
-        let mut response = self.connector.0.call(request).await?;
+        let mut response = self.connector.send(request).await?;
         if !response.status().is_success() {
             return Ok(response);
         }
