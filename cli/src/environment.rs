@@ -8,8 +8,6 @@ use docks_proto::settings;
 
 use crate::output::PagerChoice;
 
-use docks_artifacts::source::StoreVariables;
-
 /// The environment, read once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment {
@@ -21,8 +19,6 @@ pub(crate) struct Environment {
     pub(crate) no_daemon: bool,
     /// `DOCKSD`: the daemon's program.
     pub(crate) docksd: Option<PathBuf>,
-    /// Addresses and credentials of object stores.
-    pub(crate) stores: StoreVariables,
     /// `PAGER` and `LESS`.
     pub(crate) pager: PagerChoice,
     /// `PATH`.
@@ -68,7 +64,6 @@ impl Environment {
             no_daemon: text("DOCKS_NO_DAEMON")
                 .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no")),
             docksd: path("DOCKSD"),
-            stores: StoreVariables::read(&variable),
             pager: PagerChoice {
                 // An empty PAGER switches paging off.
                 pager: variable("PAGER").and_then(|value| value.into_string().ok()),

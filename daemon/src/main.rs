@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use docksd::config::{Config, Flags};
+use docksd::config::{Config, Flags, Helper};
 use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::logging::{self, Destination};
 use docksd::registry::NetworkConnector;
 use docksd::startup_report::StartupReporter;
 use docksd::{Dependencies, run};
+use docksd_stores::StoreVariables;
 use docksd_sync::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,6 +21,9 @@ fn main() -> ExitCode {
     // Every file docksd creates is private to its user, whatever umask the shell has set.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     docksd::limits::raise_open_file_limit();
+    if let Some(helper) = flags.helper {
+        return help(helper);
+    }
     let mut reporter = StartupReporter::new(flags.report);
     match start(&flags, &mut reporter) {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,6 +32,20 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Serves a command of `docks` until it closes our standard input.
+fn help(helper: Helper) -> ExitCode {
+    let served = match helper {
+        Helper::Stores => rustix::io::dup(std::io::stdin())
+            .map_err(std::io::Error::from)
+            .and_then(|control| {
+                let variables = StoreVariables::read(|name| std::env::var_os(name));
+                docksd_stores::helper::serve(control, &variables)
+            }),
+    };
+    // There is nobody to tell: `docks` sees the closed socket and says so.
+    served.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 fn start(flags: &Flags, reporter: &mut StartupReporter) -> anyhow::Result<()> {

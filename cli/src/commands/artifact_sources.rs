@@ -3,7 +3,7 @@
 use docks_artifacts::cache::{Cache, RunKey, USUAL_LIMIT_BYTES};
 use docks_artifacts::download::Asking;
 use docks_artifacts::size;
-use docks_artifacts::source::{Reach, Sources, same_origin};
+use docks_artifacts::source::{SourceSettings, Sources, StoreHelper, same_origin};
 use docks_proto::credentials::files;
 use docks_proto::freshness::CachePolicy;
 use docks_proto::paths::Paths;
@@ -11,7 +11,7 @@ use docks_proto::secret::Token;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 
-use crate::ask::SelectedRemote;
+use crate::ask::{SelectedRemote, docksd_command, find_docksd};
 use crate::failure::Failure;
 
 /// Puts the places together that may be read for these addresses.
@@ -24,15 +24,21 @@ pub(super) fn sources<'a>(
         Target::DocksApi { api_url, .. } => token(remote, uris, api_url),
         Target::HarborJobs { .. } => None,
     };
-    Reach {
+    let environment = remote.endpoint.environment.clone();
+    let helper = move || {
+        let program = find_docksd(&environment).map_err(|failure| failure.message)?;
+        let mut command = docksd_command(&program);
+        command.args(["--helper", "stores"]);
+        Ok(command)
+    };
+    let buckets = StoreHelper::new(helper, profile.artifact_settings.stores.clone());
+    SourceSettings {
         target: &profile.target,
         token,
         insecure: profile.insecure,
         ca_file: profile.ca_file.clone(),
-        keys: &profile.artifact_settings.stores,
-        variables: &remote.endpoint.environment.stores,
     }
-    .sources()
+    .sources(Box::new(buckets))
 }
 
 /// Returns the cache of a home, as large as `docks.toml` allows.

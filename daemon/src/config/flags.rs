@@ -34,7 +34,17 @@ pub struct Flags {
     /// Stay in the foreground and log to standard error (the default without --report)
     #[arg(long, conflicts_with = "report")]
     pub foreground: bool,
+    /// Serve one command of `docks` instead of being the daemon
+    #[arg(long, value_enum, hide = true)]
+    pub helper: Option<Helper>,
     /// Options of a hub.
     #[command(flatten)]
     pub hub: HubFlags,
+}
+
+/// What docksd does for a command that does not contain the code for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Helper {
+    /// Reads object stores: [`docksd_stores::helper`].
+    Stores,
 }

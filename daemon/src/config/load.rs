@@ -3,10 +3,10 @@
 use std::env;
 use std::path::PathBuf;
 
-use docks_artifacts::source::StoreVariables;
 use docks_proto::credentials::files;
 use docks_proto::paths::{PathVariables, Paths, PathsError};
 use docks_proto::settings::{Environment, SettingsError};
+use docksd_stores::StoreVariables;
 
 use super::file::{DaemonFile, DaemonFileError};
 use super::flags::Flags;

@@ -16,7 +16,7 @@ mod settings;
 mod value;
 
 pub use file::{DaemonFile, DaemonFileError};
-pub use flags::Flags;
+pub use flags::{Flags, Helper};
 pub use hub::{HubConfigError, HubOptions, HubSettings, TlsFiles};
 pub use hub_flags::HubFlags;
 pub use idle_exit::{IdleExit, parse_idle_exit};

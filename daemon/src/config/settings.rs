@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
-use docks_artifacts::source::StoreVariables;
 use docks_proto::client::Limits;
 use docks_proto::paths::Paths;
 use docks_proto::settings::Environment;
 use docksd_mirror::Retention;
+use docksd_stores::StoreVariables;
 use docksd_sync::Options;
 
 use super::hub::HubSettings;

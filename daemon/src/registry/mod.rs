@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use docks_artifacts::source::{Reach, Sources, StoreVariables};
+use docks_artifacts::source::{SourceSettings, Sources};
 use docks_proto::client::Limits;
 use docks_proto::paths::Paths;
 use docks_proto::settings::{Environment, StoreKeys, Target};
@@ -35,6 +35,7 @@ use docksd_events::EventFeed;
 use docksd_mirror::Mirror;
 use docksd_remote::docks_api::TokenSource;
 use docksd_response_cache::ResponseCache;
+use docksd_stores::{ObjectStores, StoreVariables};
 use docksd_sync::{Clock, Options};
 
 /// A remote that is open, or being opened.
@@ -96,15 +97,14 @@ impl Registry {
         let keys = profile
             .as_ref()
             .map(|profile| &profile.artifact_settings.stores);
-        Reach {
+        let buckets = ObjectStores::from_machine(variables, keys.unwrap_or(&StoreKeys::default()));
+        SourceSettings {
             target: &remote.target,
             token: remote.tokens.token(),
             insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
             ca_file: profile.as_ref().and_then(|profile| profile.ca_file.clone()),
-            keys: keys.unwrap_or(&StoreKeys::default()),
-            variables,
         }
-        .sources()
+        .sources(Box::new(buckets))
     }
 
     /// Returns the names of the profiles that use a remote.

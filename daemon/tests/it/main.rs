@@ -28,6 +28,7 @@ mod pull;
 mod remote_docks_api;
 mod remote_https;
 mod remote_tls;
+mod store_helper;
 mod test_daemon;
 mod upstream_faults;
 mod upstream_support;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
 use docks_artifacts::cache::Cache;
-use docks_artifacts::source::StoreVariables;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
+use docksd_stores::StoreVariables;
 
 use crate::test_daemon::{TestDaemon, eventually};
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use crate::cache::{Cache, Known};
 use crate::download::ArtifactError;
 use crate::partial::Partial;
-use crate::source::{Answer, Ask, SourceError, Sources};
+use crate::source::{OpenRequest, OpenResponse, SourceError, Sources};
 use crate::target::TargetError;
 use crate::version::Version;
 use crate::{ArtifactRequest, Observer};
@@ -77,15 +77,15 @@ impl Fill<'_> {
             .as_ref()
             .filter(|at| at.size_bytes == Some(at.offset_bytes))
             .map(|at| at.version.clone());
-        let ask = Ask {
+        let ask = OpenRequest {
             uri: &self.request.uri,
             resume: resume.as_ref().filter(|_| complete.is_none()),
             unless: complete.as_ref().or(unless.filter(|_| resume.is_none())),
         };
         let mut opened = match self.sources.open(ask).await? {
-            Answer::Unchanged if complete.is_some() => return Ok(Filled::Whole(complete)),
-            Answer::Unchanged => return Ok(Filled::Unchanged),
-            Answer::Opened(opened) => opened,
+            OpenResponse::Unchanged if complete.is_some() => return Ok(Filled::Whole(complete)),
+            OpenResponse::Unchanged => return Ok(Filled::Unchanged),
+            OpenResponse::Opened(opened) => opened,
         };
         check(opened.size_bytes)?;
         if opened.begins_at == 0 {

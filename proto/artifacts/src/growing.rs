@@ -11,7 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use futures_util::StreamExt;
 
 use crate::cache::Cache;
-use crate::source::{Answer, Opened, SourceError, Sources};
+use crate::source::{OpenResponse, Opened, SourceError, Sources};
 use crate::version::Version;
 
 /// Bytes that have to be there again: more than two logs end with by chance, and cheap to move.
@@ -99,11 +99,11 @@ impl Growing {
         loop {
             let offset_bytes = self.read_bytes - self.last.len() as u64;
             let answer = sources
-                .behind(&self.uri, offset_bytes, self.version.as_ref())
+                .open_from(&self.uri, offset_bytes, self.version.as_ref())
                 .await;
             let taken = match answer {
-                Ok(Answer::Unchanged) => Ok(true),
-                Ok(Answer::Opened(opened)) => self.take(opened, offset_bytes).await,
+                Ok(OpenResponse::Unchanged) => Ok(true),
+                Ok(OpenResponse::Opened(opened)) => self.take(opened, offset_bytes).await,
                 Err(error) => Err(error.into()),
             };
             match taken {

@@ -23,9 +23,6 @@ pub mod source;
 pub mod target;
 pub mod version;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 
 use docks_proto::object::{RawObject, TrialFields};

@@ -24,7 +24,7 @@ impl Version {
 }
 
 /// Bytes that are there already.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumePoint {
     /// Of this version.
     pub version: Version,

@@ -43,6 +43,11 @@ impl StoreKeys {
         }
     }
 
+    /// Lists the keys that are set, with their values, secrets included.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(key, value)| (*key, value.as_str()))
+    }
+
     /// Lists what is set, with `set` in place of secrets.
     pub fn explained(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(key, value)| {

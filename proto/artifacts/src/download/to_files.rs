@@ -8,7 +8,7 @@ use crate::cache::{Cache, Known};
 use crate::digest::Sha256;
 use crate::fill::{Fill, Filled};
 use crate::partial::Partial;
-use crate::source::{Answer, Ask};
+use crate::source::{OpenRequest, OpenResponse};
 use crate::target::{Place, TargetError};
 use crate::version::Version;
 use crate::{ArtifactRequest, Finished, How};
@@ -106,13 +106,13 @@ impl Downloader<'_> {
             let Some(version) = &known.version else {
                 return Ok(None);
             };
-            let ask = Ask {
+            let ask = OpenRequest {
                 uri,
                 resume: None,
                 unless: Some(version),
             };
             match self.sources.open(ask).await {
-                Ok(Answer::Unchanged) => {}
+                Ok(OpenResponse::Unchanged) => {}
                 _ => return Ok(None),
             }
             self.confirm(key, &known);

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::{Answer, Ask, Opened, SourceError};
+use super::{OpenRequest, OpenResponse, Opened, SourceError};
 use crate::version::Version;
 
 /// Bytes that are read at once.
@@ -101,7 +101,7 @@ impl FileSource {
         Ok((file, shown))
     }
 
-    pub(super) async fn open(&self, ask: Ask<'_>) -> Result<Answer, SourceError> {
+    pub(super) async fn open(&self, ask: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
         let (mut file, path) = self.checked(ask.uri).await?;
         let failed = |source| FileError::Read {
             path: path.clone(),
@@ -110,7 +110,7 @@ impl FileSource {
         let look = Look::at(&file).map_err(failed)?;
         let version = look.version();
         if ask.unless.is_some() && ask.unless == version.as_ref() {
-            return Ok(Answer::Unchanged);
+            return Ok(OpenResponse::Unchanged);
         }
         let resumed = ask.resume.filter(|at| {
             Some(&at.version) == version.as_ref() && at.offset_bytes <= look.size_bytes
@@ -118,7 +118,7 @@ impl FileSource {
         let begins_at = resumed.map_or(0, |at| at.offset_bytes);
         file.seek(SeekFrom::Start(begins_at)).map_err(failed)?;
         let left_bytes = look.size_bytes - begins_at;
-        Ok(Answer::Opened(Opened {
+        Ok(OpenResponse::Opened(Opened {
             size_bytes: Some(look.size_bytes),
             begins_at,
             version,

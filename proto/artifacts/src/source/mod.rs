@@ -4,16 +4,12 @@
 //! `az://` in [`mod@bucket`]. An address comes from the remote, so each kind decides what it
 //! refuses; nothing is trusted because it was listed.
 
-mod azure;
 pub mod bucket;
-mod connector;
 pub mod file;
-mod gcs;
 pub mod http;
 mod key;
-mod reach;
-mod s3;
-mod surroundings;
+mod settings;
+pub mod store_helper;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -21,19 +17,16 @@ use futures_util::stream::BoxStream;
 use crate::digest::Sha256;
 use crate::version::{ResumePoint, Version};
 
-pub use azure::AzureSettings;
-pub use bucket::BucketSource;
+pub use bucket::{BucketError, BucketReader};
 pub use file::FileSource;
-pub use gcs::GcsSettings;
 pub use http::{HttpSettings, HttpSource, same_origin};
 pub use key::shown;
-pub use reach::Reach;
-pub use s3::S3Settings;
-pub use surroundings::{StoreVariables, Surroundings};
+pub use settings::SourceSettings;
+pub use store_helper::StoreHelper;
 
 /// What is asked of a place.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct OpenRequest<'a> {
     /// Which address.
     pub uri: &'a str,
     /// Bytes that are there already; only the rest is wanted, if they are still right.
@@ -43,7 +36,7 @@ pub struct Ask<'a> {
 }
 
 /// What a place answers.
-pub enum Answer {
+pub enum OpenResponse {
     /// The version that was named is still the one.
     Unchanged,
     /// Something to read.
@@ -90,7 +83,7 @@ pub enum SourceError {
     File(#[from] file::FileError),
     /// From [`mod@bucket`].
     #[error(transparent)]
-    Bucket(#[from] bucket::BucketError),
+    Bucket(#[from] BucketError),
 }
 
 impl SourceError {
@@ -101,7 +94,7 @@ impl SourceError {
             Self::Short { .. } => true,
             Self::Http(error) => error.may_pass(),
             Self::File(error) => error.may_pass(),
-            Self::Bucket(error) => error.may_pass(),
+            Self::Bucket(error) => error.transient,
             Self::NoAddress | Self::UnknownScheme { .. } => false,
         }
     }
@@ -115,7 +108,7 @@ pub struct Sources {
     /// `file://`.
     pub files: FileSource,
     /// `gs://`, `s3://`, `az://`.
-    pub buckets: BucketSource,
+    pub buckets: Box<dyn BucketReader>,
 }
 
 impl Sources {
@@ -124,7 +117,7 @@ impl Sources {
     /// # Errors
     ///
     /// Why nothing can be read there.
-    pub async fn open(&self, ask: Ask<'_>) -> Result<Answer, SourceError> {
+    pub async fn open(&self, ask: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
         match scheme(ask.uri)?.as_str() {
             "http" | "https" => self.http.open(ask).await,
             "file" => self.files.open(ask).await,
@@ -142,15 +135,15 @@ impl Sources {
     /// # Errors
     ///
     /// As [`Sources::open`].
-    pub(crate) async fn behind(
+    pub(crate) async fn open_from(
         &self,
         uri: &str,
         offset_bytes: u64,
         unless: Option<&Version>,
-    ) -> Result<Answer, SourceError> {
+    ) -> Result<OpenResponse, SourceError> {
         match scheme(uri)?.as_str() {
-            "http" | "https" => self.http.behind(uri, offset_bytes, unless).await,
-            "gs" | "s3" | "az" => self.buckets.behind(uri, offset_bytes, unless).await,
+            "http" | "https" => self.http.open_from(uri, offset_bytes, unless).await,
+            "gs" | "s3" | "az" => self.buckets.open_from(uri, offset_bytes, unless).await,
             other => Err(SourceError::UnknownScheme {
                 scheme: other.to_owned(),
             }),
@@ -167,14 +160,14 @@ impl Sources {
             "gs" | "s3" | "az" => self.buckets.size(uri).await.map(Some),
             // A signature is often good for a GET only, so the body is dropped unread.
             _ => {
-                let ask = Ask {
+                let ask = OpenRequest {
                     uri,
                     resume: None,
                     unless: None,
                 };
                 match self.open(ask).await? {
-                    Answer::Opened(opened) => Ok(opened.size_bytes),
-                    Answer::Unchanged => Ok(None),
+                    OpenResponse::Opened(opened) => Ok(opened.size_bytes),
+                    OpenResponse::Unchanged => Ok(None),
                 }
             }
         }

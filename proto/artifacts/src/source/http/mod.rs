@@ -5,7 +5,7 @@
 //! only when the API is on loopback too: a remote elsewhere has no business
 //! with this machine's local services.
 
-mod behind;
+mod tail;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -22,7 +22,7 @@ use reqwest::header::{
 };
 use reqwest::{StatusCode, Url, redirect};
 
-use super::{Answer, Ask, Opened, SourceError};
+use super::{OpenRequest, OpenResponse, Opened, SourceError};
 use crate::version::{ResumePoint, Version};
 
 /// Redirects within one origin that are followed; more are a loop.
@@ -52,7 +52,7 @@ pub enum HttpError {
     CaFile(Box<dyn std::error::Error + Send + Sync>),
     /// No answer.
     #[error("could not get it from {host}")]
-    Ask {
+    OpenRequest {
         /// From whom.
         host: String,
         /// Cause, without the address.
@@ -100,7 +100,7 @@ impl HttpError {
     /// Tells whether the same request may succeed a moment later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Ask { .. } | Self::Broken { .. } => true,
+            Self::OpenRequest { .. } | Self::Broken { .. } => true,
             Self::Status { status, .. } => passes(*status),
             _ => false,
         }
@@ -159,23 +159,23 @@ impl HttpSource {
         api.is_some_and(|api| api.origin() == url.origin())
     }
 
-    pub(super) async fn open(&self, ask: Ask<'_>) -> Result<Answer, SourceError> {
+    pub(super) async fn open(&self, ask: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
         let (url, host) = self.checked(ask.uri)?;
         if let Some(at) = ask.resume {
             let range = format!("bytes={}-", at.offset_bytes);
             let headers = [(RANGE, range.as_str()), (IF_RANGE, at.version.tag())];
             let reply = self.send(&url, &host, &headers).await?;
             if let Some(opened) = continued(reply, at, &host)? {
-                return Ok(Answer::Opened(opened));
+                return Ok(OpenResponse::Opened(opened));
             }
         }
         let unless = ask.unless.map(|version| (IF_NONE_MATCH, version.tag()));
         let reply = self.send(&url, &host, unless.as_slice()).await?;
         if unless.is_some() && reply.status() == StatusCode::NOT_MODIFIED {
-            return Ok(Answer::Unchanged);
+            return Ok(OpenResponse::Unchanged);
         }
         self.check_status(&url, reply.status(), &host)?;
-        Ok(Answer::Opened(whole(reply, host)))
+        Ok(OpenResponse::Opened(whole(reply, host)))
     }
 
     fn checked(&self, uri: &str) -> Result<(Url, String), HttpError> {
@@ -200,10 +200,13 @@ impl HttpSource {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        request.send().await.map_err(|source| HttpError::Ask {
-            host: host.to_owned(),
-            source: source.without_url(),
-        })
+        request
+            .send()
+            .await
+            .map_err(|source| HttpError::OpenRequest {
+                host: host.to_owned(),
+                source: source.without_url(),
+            })
     }
 
     fn check_plain(&self, url: &Url, host: &str) -> Result<(), HttpError> {
@@ -272,7 +275,7 @@ pub fn same_origin(one: &str, other: &str) -> bool {
 }
 
 /// Starts a client with the time-outs that downloads have: on silence, not on the whole.
-pub(crate) fn builder(idle: Duration) -> reqwest::ClientBuilder {
+pub fn builder(idle: Duration) -> reqwest::ClientBuilder {
     // Fails only when a provider is there already, which is as good.
     rustls::crypto::ring::default_provider()
         .install_default()

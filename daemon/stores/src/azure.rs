@@ -6,13 +6,13 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
-use super::Surroundings;
-use super::bucket::{BoxedError, Provider, Signing, retry};
-use super::connector::Connector;
+use crate::StoreEnvironment;
+use crate::connector::Connector;
+use crate::provider::{BoxedError, Provider, Signing, retry_config};
 
 /// Which account, where it is, and what opens it.
 #[derive(Clone, Default)]
-pub struct AzureSettings {
+pub(crate) struct AzureSettings {
     /// What the builder is told, secrets included.
     options: Vec<(AzureConfigKey, String)>,
     /// Whether an account is known.
@@ -32,16 +32,15 @@ impl std::fmt::Debug for AzureSettings {
 
 impl AzureSettings {
     /// Decides as Azure's own programs: a connection string, else its parts, else an identity.
-    #[must_use]
-    pub fn decide(around: Surroundings<'_>) -> Self {
+    pub(crate) fn decide(environment: StoreEnvironment<'_>) -> Self {
         use AzureConfigKey as K;
-        let text = around.pick(
+        let text = environment.pick(
             &["AZURE_STORAGE_CONNECTION_STRING"],
             "azure_connection_string",
         );
         let parts = connection(text.as_deref().unwrap_or_default());
         let pick = |variable, key, part: &str| {
-            let own = around.pick(&[variable], key);
+            let own = environment.pick(&[variable], key);
             own.or_else(|| parts.get(part).cloned())
         };
         let account = pick("AZURE_STORAGE_ACCOUNT", "azure_account", "accountname");
@@ -67,7 +66,7 @@ impl AzureSettings {
                 )?;
                 Some(vec![(K::SasKey, sas.trim_start_matches('?').to_owned())])
             })
-            .or_else(|| identity(around));
+            .or_else(|| identity(environment));
         let own = secret.is_some();
         options.extend(secret.unwrap_or_default());
         Self {
@@ -79,9 +78,9 @@ impl AzureSettings {
 }
 
 /// Takes an identity of Entra: a secret, a federated token, or the machine's own.
-fn identity(around: Surroundings<'_>) -> Option<Vec<(AzureConfigKey, String)>> {
+fn identity(environment: StoreEnvironment<'_>) -> Option<Vec<(AzureConfigKey, String)>> {
     use AzureConfigKey as K;
-    let variable = |name: &str| around.variables.text(name);
+    let variable = |name: &str| environment.variables.text(name);
     let mut found = Vec::new();
     if let Some(endpoint) = variable("IDENTITY_ENDPOINT") {
         found.push((K::MsiEndpoint, endpoint));
@@ -112,11 +111,11 @@ fn connection(text: &str) -> BTreeMap<String, String> {
 }
 
 impl Provider for AzureSettings {
-    fn ways(&self) -> &'static [Signing] {
+    fn signing_modes(&self) -> &'static [Signing] {
         if self.own {
-            &[Signing::Own]
+            &[Signing::Configured]
         } else {
-            &[Signing::Nothing]
+            &[Signing::Unsigned]
         }
     }
 
@@ -136,24 +135,24 @@ impl Provider for AzureSettings {
         let mut builder = MicrosoftAzureBuilder::new()
             .with_container_name(bucket)
             .with_http_connector(connector)
-            .with_retry(retry())
-            .with_skip_signature(signing == Signing::Nothing);
+            .with_retry(retry_config())
+            .with_skip_signature(signing == Signing::Unsigned);
         for (key, value) in &self.options {
             builder = builder.with_config(*key, value);
         }
-        if signing == Signing::Nothing {
+        if signing == Signing::Unsigned {
             // Any token keeps the builder from looking for credentials by itself; none is sent.
             builder = builder.with_bearer_token_authorization("none");
         }
         Ok(Arc::new(builder.build()?))
     }
 
-    fn accepts(&self, bucket: &str) -> bool {
+    fn is_bucket_name(&self, bucket: &str) -> bool {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-$".contains(&b);
         (1..=63).contains(&bucket.len()) && bucket.bytes().all(allowed)
     }
 
-    fn what_to_set(&self) -> &'static str {
+    fn credentials_hint(&self) -> &'static str {
         "set AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN, or `azure_key` or `azure_sas_token` in \
          the profile"
     }
@@ -161,8 +160,8 @@ impl Provider for AzureSettings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::surroundings::tests::decided;
     use super::*;
+    use crate::environment::tests::decided;
 
     #[test]
     fn a_connection_string_is_taken_apart_and_variables_win() {

@@ -39,7 +39,7 @@ enum ProcessError {
 
 /// A program, and the keys that it gave last.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct CredentialProcess {
     line: String,
     kept: Mutex<Option<Kept>>,
 }
@@ -60,7 +60,7 @@ struct Answer {
     expiration: Option<String>,
 }
 
-impl Process {
+impl CredentialProcess {
     /// Takes the line of the file; starts nothing yet.
     pub(super) fn new(line: String) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Process {
 }
 
 #[async_trait]
-impl CredentialProvider for Process {
+impl CredentialProvider for CredentialProcess {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
@@ -185,10 +185,10 @@ mod tests {
     }
 
     /// A program that prints `text` and notes each start in a file.
-    fn program(folder: &std::path::Path, text: &str) -> Process {
+    fn program(folder: &std::path::Path, text: &str) -> CredentialProcess {
         let starts = folder.join("starts");
         let script = format!("echo x >>{}; printf %s '{text}'", starts.display());
-        Process::new(format!("sh -c \"{}\"", script.replace('"', "\\\"")))
+        CredentialProcess::new(format!("sh -c \"{}\"", script.replace('"', "\\\"")))
     }
 
     fn starts(folder: &std::path::Path) -> usize {
@@ -232,14 +232,19 @@ mod tests {
             ),
             (program(folder.path(), "canary"), "printed no keys"),
             (
-                Process::new("/nonexistent/program".to_owned()),
+                CredentialProcess::new("/nonexistent/program".to_owned()),
                 "could not start",
             ),
             (
-                Process::new("sh -c 'echo canary; echo sign in first >&2; exit 3'".to_owned()),
+                CredentialProcess::new(
+                    "sh -c 'echo canary; echo sign in first >&2; exit 3'".to_owned(),
+                ),
                 "sign in first",
             ),
-            (Process::new("sh -c 'exit 3".to_owned()), "a quote without"),
+            (
+                CredentialProcess::new("sh -c 'exit 3".to_owned()),
+                "a quote without",
+            ),
         ] {
             let error = process.get_credential().await.unwrap_err();
             let text = format!("{error} {error:?}");

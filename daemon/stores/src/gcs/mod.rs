@@ -12,13 +12,13 @@ use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use self::generation::ByGeneration;
-use super::Surroundings;
-use super::bucket::{BoxedError, Provider, Signing, retry};
-use super::connector::Connector;
+use crate::StoreEnvironment;
+use crate::connector::Connector;
+use crate::provider::{BoxedError, Provider, Signing, retry_config};
 
 /// Where Google Cloud Storage is and what to sign with.
 #[derive(Debug, Clone, Default)]
-pub struct GcsSettings {
+pub(crate) struct GcsSettings {
     /// Another endpoint, for instance an emulator; requests to it are never signed.
     endpoint: Option<String>,
     /// File with credentials, if one is configured or lies in its usual place.
@@ -29,24 +29,28 @@ pub struct GcsSettings {
 
 impl GcsSettings {
     /// Decides in the order of Google's own libraries; the profile's keys come last.
-    #[must_use]
-    pub fn decide(around: Surroundings<'_>) -> Self {
-        let endpoint = around.pick(&["STORAGE_EMULATOR_HOST"], "gcs_endpoint");
-        let variables = around.variables;
+    pub(crate) fn decide(environment: StoreEnvironment<'_>) -> Self {
+        let endpoint = environment.pick(&["STORAGE_EMULATOR_HOST"], "gcs_endpoint");
+        let variables = environment.variables;
         let usual = || {
             let home = || Some(variables.path("HOME")?.join(".config/gcloud"));
             let directory = variables.path("CLOUDSDK_CONFIG").or_else(home)?;
             let file = directory.join("application_default_credentials.json");
-            (around.file)(&file).map(|_| file)
+            (environment.file)(&file).map(|_| file)
         };
         // Asking the metadata server elsewhere would wait for a host that is not there.
         let on_google_cloud = variables.text("GCE_METADATA_HOST").is_some()
-            || around.machine.trim_start().starts_with("Google");
+            || environment.machine.trim_start().starts_with("Google");
         Self {
             endpoint: endpoint.as_deref().map(with_scheme),
             credentials_file: variables
                 .path("GOOGLE_APPLICATION_CREDENTIALS")
-                .or_else(|| around.keys.get("gcs_credentials_file").map(PathBuf::from))
+                .or_else(|| {
+                    environment
+                        .keys
+                        .get("gcs_credentials_file")
+                        .map(PathBuf::from)
+                })
                 .or_else(usual),
             on_google_cloud,
         }
@@ -63,17 +67,17 @@ fn with_scheme(host: &str) -> String {
 }
 
 impl Provider for GcsSettings {
-    fn ways(&self) -> &'static [Signing] {
+    fn signing_modes(&self) -> &'static [Signing] {
         if self.endpoint.is_some() {
-            return &[Signing::Nothing];
+            return &[Signing::Unsigned];
         }
         if self.credentials_file.is_some() {
-            return &[Signing::Own];
+            return &[Signing::Configured];
         }
         if self.on_google_cloud {
-            return &[Signing::Nothing, Signing::Machine];
+            return &[Signing::Unsigned, Signing::Machine];
         }
-        &[Signing::Nothing]
+        &[Signing::Unsigned]
     }
 
     fn build(
@@ -85,7 +89,7 @@ impl Provider for GcsSettings {
         let mut builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(bucket)
             .with_http_connector(connector.clone())
-            .with_retry(retry());
+            .with_retry(retry_config());
         if let Some(endpoint) = &self.endpoint {
             let named = ByGeneration {
                 connector,
@@ -94,7 +98,7 @@ impl Provider for GcsSettings {
             builder = builder.with_base_url(endpoint).with_http_connector(named);
         }
         match (signing, &self.credentials_file) {
-            (Signing::Own, Some(file)) => {
+            (Signing::Configured, Some(file)) => {
                 builder = builder.with_application_credentials(file.to_string_lossy());
             }
             (Signing::Machine, _) => {}
@@ -104,14 +108,14 @@ impl Provider for GcsSettings {
         Ok(Arc::new(builder.build()?))
     }
 
-    fn accepts(&self, bucket: &str) -> bool {
+    fn is_bucket_name(&self, bucket: &str) -> bool {
         let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
         (3..=222).contains(&bucket.len())
             && bucket.bytes().all(allowed)
             && bucket.as_bytes()[0].is_ascii_alphanumeric()
     }
 
-    fn what_to_set(&self) -> &'static str {
+    fn credentials_hint(&self) -> &'static str {
         "set GOOGLE_APPLICATION_CREDENTIALS, or `gcs_credentials_file` in the profile, to a key \
          file, or run `gcloud auth application-default login`"
     }
@@ -121,8 +125,8 @@ impl Provider for GcsSettings {
 mod tests {
     use std::path::Path;
 
-    use super::super::surroundings::tests::decided;
     use super::*;
+    use crate::environment::tests::decided;
 
     fn decide(variables: &[(&str, &str)], keys: &[(&str, &str)], files: &[&str]) -> GcsSettings {
         let files: Vec<_> = files.iter().map(|file| (*file, "{}")).collect();
@@ -155,15 +159,15 @@ mod tests {
             &[],
         );
         assert_eq!(settings.endpoint.as_deref(), Some("http://localhost:4443"));
-        assert_eq!(settings.ways(), [Signing::Nothing]);
+        assert_eq!(settings.signing_modes(), [Signing::Unsigned]);
     }
 
     #[test]
     fn a_bucket_name_cannot_change_the_host_or_path() {
         let settings = GcsSettings::default();
-        assert!(settings.accepts("my-bucket_1.example"));
+        assert!(settings.is_bucket_name("my-bucket_1.example"));
         for bad in ["", "a@b.example", "..", "a?b=c", "a#bc", "A-B", "a%2fb"] {
-            assert!(!settings.accepts(bad), "{bad}");
+            assert!(!settings.is_bucket_name(bad), "{bad}");
         }
     }
 }

@@ -1,5 +1,10 @@
 //! Whole downloads against a loopback server and temporary directories.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where a step fails, also inside what tests share"
+)]
+
 mod faults;
 mod growing;
 mod hostile;
@@ -16,14 +21,12 @@ use std::time::Duration;
 use docks_proto::settings::StoreKeys;
 use docks_proto::time::UnixMs;
 
-use super::cache::{Cache, USUAL_LIMIT_BYTES};
-use super::download::{ArtifactError, Downloader, Options, Outcome};
-use super::layout::{RunName, Wanted, plan};
-use super::source::{
-    AzureSettings, BucketSource, FileSource, GcsSettings, HttpSettings, HttpSource, S3Settings,
-    Sources, StoreVariables, Surroundings,
-};
-use super::{ArtifactRequest, ArtifactType, Finished, How, Observer, TrialArtifacts};
+use docks_artifacts::cache::{Cache, USUAL_LIMIT_BYTES};
+use docks_artifacts::download::{ArtifactError, Downloader, Options, Outcome};
+use docks_artifacts::layout::{RunName, Wanted, plan};
+use docks_artifacts::source::{FileSource, HttpSettings, HttpSource, Sources};
+use docks_artifacts::{ArtifactRequest, ArtifactType, Finished, How, Observer, TrialArtifacts};
+use docksd_stores::{ObjectStores, StoreEnvironment, StoreVariables};
 
 /// Generous: no test waits for it unless something is broken.
 const IDLE: Duration = Duration::from_secs(20);
@@ -73,7 +76,7 @@ fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, variables: &[(&str, &s
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).into())
     });
-    let around = Surroundings {
+    let environment = StoreEnvironment {
         variables: &variables,
         keys: &StoreKeys::default(),
         file: &|path| std::fs::read_to_string(path).ok(),
@@ -82,12 +85,7 @@ fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, variables: &[(&str, &s
     Sources {
         http: HttpSource::new(http),
         files: FileSource::new(jobs_dir.into_iter().collect()),
-        buckets: BucketSource::new(
-            GcsSettings::decide(around),
-            S3Settings::decide(around),
-            AzureSettings::decide(around),
-            IDLE,
-        ),
+        buckets: Box::new(ObjectStores::from_environment(environment, IDLE)),
     }
 }
 

@@ -3,18 +3,18 @@
 use reqwest::StatusCode;
 use reqwest::header::{IF_NONE_MATCH, RANGE};
 
-use super::super::{Answer, Ask, Opened, SourceError};
+use super::super::{OpenRequest, OpenResponse, Opened, SourceError};
 use super::{HttpSource, body, content_range, version, whole};
 use crate::version::Version;
 
 impl HttpSource {
     /// Asks for what is behind a place, or for all of it where a part cannot be had.
-    pub(in crate::source) async fn behind(
+    pub(in crate::source) async fn open_from(
         &self,
         uri: &str,
         offset_bytes: u64,
         unless: Option<&Version>,
-    ) -> Result<Answer, SourceError> {
+    ) -> Result<OpenResponse, SourceError> {
         let (url, host) = self.checked(uri)?;
         let range = format!("bytes={offset_bytes}-");
         let mut headers = Vec::new();
@@ -23,12 +23,12 @@ impl HttpSource {
         headers.extend(unless.map(|version| (IF_NONE_MATCH, version.tag())));
         let reply = self.send(&url, &host, &headers).await?;
         match reply.status() {
-            StatusCode::NOT_MODIFIED if unless.is_some() => return Ok(Answer::Unchanged),
+            StatusCode::NOT_MODIFIED if unless.is_some() => return Ok(OpenResponse::Unchanged),
             StatusCode::PARTIAL_CONTENT => {
                 if let Some((first, size_bytes)) = content_range(reply.headers())
                     && first == offset_bytes
                 {
-                    return Ok(Answer::Opened(Opened {
+                    return Ok(OpenResponse::Opened(Opened {
                         size_bytes: Some(size_bytes),
                         begins_at: first,
                         version: version(reply.headers()),
@@ -39,10 +39,10 @@ impl HttpSource {
             StatusCode::RANGE_NOT_SATISFIABLE => {}
             status => {
                 self.check_status(&url, status, &host)?;
-                return Ok(Answer::Opened(whole(reply, host)));
+                return Ok(OpenResponse::Opened(whole(reply, host)));
             }
         }
-        let ask = Ask {
+        let ask = OpenRequest {
             uri,
             resume: None,
             unless: None,

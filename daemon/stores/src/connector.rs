@@ -13,7 +13,7 @@ use reqwest::header::{ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
 
 /// Gives `object_store` the client that this program uses for downloads.
 #[derive(Debug, Clone)]
-pub(super) struct Connector(pub(super) reqwest::Client);
+pub(crate) struct Connector(pub(crate) reqwest::Client);
 
 impl HttpConnector for Connector {
     fn connect(&self, _: &ClientOptions) -> Result<HttpClient> {
@@ -26,7 +26,7 @@ impl HttpService for Connector {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
         let mut response = self.send(request).await?;
         if response.status().is_success() {
-            name_something(response.headers_mut());
+            add_required_headers(response.headers_mut());
         }
         Ok(response)
     }
@@ -38,7 +38,7 @@ impl Connector {
     /// # Errors
     ///
     /// [`HttpError`] with the kind that decides whether `object_store` tries again.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         request: HttpRequest,
     ) -> std::result::Result<HttpResponse, HttpError> {
@@ -70,7 +70,7 @@ fn http_error(error: reqwest::Error) -> HttpError {
 ///
 /// The tag is weak and new each time: it proves nothing, so nothing is resumed on it, neither
 /// here nor inside `object_store`, which compares tags.
-pub(super) fn name_something(headers: &mut HeaderMap) {
+pub(crate) fn add_required_headers(headers: &mut HeaderMap) {
     if !headers.contains_key(ETAG) {
         let tag = format!("W/\"{:016x}\"", fastrand::u64(..));
         if let Ok(tag) = HeaderValue::from_str(&tag) {

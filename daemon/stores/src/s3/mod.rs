@@ -4,7 +4,7 @@
 //! the profile's keys, the shared files and the program that they name, a role
 //! of the container, of the cluster or of the machine.
 
-mod process;
+mod credential_process;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,20 +13,20 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
-use super::Surroundings;
-use super::bucket::{BoxedError, Provider, Signing, retry};
-use super::connector::Connector;
-use process::Process;
+use crate::StoreEnvironment;
+use crate::connector::Connector;
+use crate::provider::{BoxedError, Provider, Signing, retry_config};
+use credential_process::CredentialProcess;
 
 /// Where S3 is and what to sign with.
 #[derive(Clone, Default)]
-pub struct S3Settings {
+pub(crate) struct S3Settings {
     /// What the builder is told, secrets included.
     options: Vec<(AmazonS3ConfigKey, String)>,
     /// Whether there is something to sign with, among them or from a program.
     own: bool,
     /// A program that gives keys.
-    process: Option<Arc<Process>>,
+    process: Option<Arc<CredentialProcess>>,
     /// Whether the profile of the shared files signs in with SSO.
     sso: bool,
     /// Whether this machine is Amazon's and its metadata server gives credentials.
@@ -44,11 +44,10 @@ impl std::fmt::Debug for S3Settings {
 
 impl S3Settings {
     /// Decides in the order of Amazon's own programs, with the profile's keys before their files.
-    #[must_use]
-    pub fn decide(around: Surroundings<'_>) -> Self {
-        let shared = Shared::read(around);
-        let region = around.pick(&["AWS_REGION", "AWS_DEFAULT_REGION"], "aws_region");
-        let endpoint = around.pick(
+    pub(crate) fn decide(environment: StoreEnvironment<'_>) -> Self {
+        let shared = Shared::read(environment);
+        let region = environment.pick(&["AWS_REGION", "AWS_DEFAULT_REGION"], "aws_region");
+        let endpoint = environment.pick(
             &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
             "aws_endpoint_url",
         );
@@ -70,21 +69,21 @@ impl S3Settings {
                 "true".to_owned(),
             ));
         }
-        let found = keys(around, &shared);
+        let found = keys(environment, &shared);
         let process = match found {
             Some(_) => None,
-            None => shared.get("credential_process").map(Process::new),
+            None => shared.get("credential_process").map(CredentialProcess::new),
         };
-        let found = found.or_else(|| role(around).filter(|_| process.is_none()));
+        let found = found.or_else(|| role(environment).filter(|_| process.is_none()));
         let own = found.is_some() || process.is_some();
         options.extend(found.unwrap_or_default());
-        let disabled = around.variables.text("AWS_EC2_METADATA_DISABLED");
+        let disabled = environment.variables.text("AWS_EC2_METADATA_DISABLED");
         Self {
             options,
             own,
             process: process.map(Arc::new),
             sso: shared.get("sso_session").is_some() || shared.get("sso_start_url").is_some(),
-            on_ec2: around.machine.contains("Amazon EC2")
+            on_ec2: environment.machine.contains("Amazon EC2")
                 && disabled.is_none_or(|value| !value.eq_ignore_ascii_case("true")),
         }
     }
@@ -93,11 +92,11 @@ impl S3Settings {
 type Options = Vec<(AmazonS3ConfigKey, String)>;
 
 /// Takes the first complete pair of keys; parts of two pairs would never fit.
-fn keys(around: Surroundings<'_>, shared: &Shared) -> Option<Options> {
-    let of_environment = |name: &str| around.variables.text(&format!("AWS_{name}"));
+fn keys(environment: StoreEnvironment<'_>, shared: &Shared) -> Option<Options> {
+    let of_environment = |name: &str| environment.variables.text(&format!("AWS_{name}"));
     let of_profile = |name: &str| {
         let key = format!("aws_{}", name.to_ascii_lowercase());
-        around.keys.get(&key).map(str::to_owned)
+        environment.keys.get(&key).map(str::to_owned)
     };
     let of_shared = |name: &str| shared.get(&format!("aws_{}", name.to_ascii_lowercase()));
     let pair = |get: &dyn Fn(&str) -> Option<String>| {
@@ -117,12 +116,12 @@ fn keys(around: Surroundings<'_>, shared: &Shared) -> Option<Options> {
 }
 
 /// Takes a role that the cluster or container gives its programs.
-fn role(around: Surroundings<'_>) -> Option<Options> {
+fn role(environment: StoreEnvironment<'_>) -> Option<Options> {
     use AmazonS3ConfigKey as K;
     let all = |wanted: &[(K, &str)]| {
         let found = wanted
             .iter()
-            .map(|(key, name)| Some((*key, around.variables.text(name)?)));
+            .map(|(key, name)| Some((*key, environment.variables.text(name)?)));
         found.collect::<Option<Options>>()
     };
     let web = all(&[
@@ -130,7 +129,7 @@ fn role(around: Surroundings<'_>) -> Option<Options> {
         (K::RoleArn, "AWS_ROLE_ARN"),
     ])
     .map(|mut web| {
-        let name = around.variables.text("AWS_ROLE_SESSION_NAME");
+        let name = environment.variables.text("AWS_ROLE_SESSION_NAME");
         web.extend(name.map(|name| (K::RoleSessionName, name)));
         web
     });
@@ -159,15 +158,15 @@ fn role(around: Surroundings<'_>) -> Option<Options> {
 struct Shared(BTreeMap<String, String>);
 
 impl Shared {
-    fn read(around: Surroundings<'_>) -> Self {
-        let profile = around
+    fn read(environment: StoreEnvironment<'_>) -> Self {
+        let profile = environment
             .pick(&["AWS_PROFILE"], "aws_profile")
             .unwrap_or_else(|| "default".to_owned());
         let place = |variable, name: &str| {
-            let home = || Some(around.variables.path("HOME")?.join(".aws").join(name));
-            around.variables.path(variable).or_else(home)
+            let home = || Some(environment.variables.path("HOME")?.join(".aws").join(name));
+            environment.variables.path(variable).or_else(home)
         };
-        let text = |path: Option<PathBuf>| path.and_then(|path| (around.file)(&path));
+        let text = |path: Option<PathBuf>| path.and_then(|path| (environment.file)(&path));
         let mut found = BTreeMap::new();
         if let Some(text) = text(place("AWS_CONFIG_FILE", "config")) {
             let section = match profile.as_str() {
@@ -206,11 +205,11 @@ fn section_of(text: &str, section: &str) -> Vec<(String, String)> {
 }
 
 impl Provider for S3Settings {
-    fn ways(&self) -> &'static [Signing] {
+    fn signing_modes(&self) -> &'static [Signing] {
         match (self.own, self.on_ec2) {
-            (true, _) => &[Signing::Own],
-            (false, true) => &[Signing::Nothing, Signing::Machine],
-            (false, false) => &[Signing::Nothing],
+            (true, _) => &[Signing::Configured],
+            (false, true) => &[Signing::Unsigned, Signing::Machine],
+            (false, false) => &[Signing::Unsigned],
         }
     }
 
@@ -223,25 +222,25 @@ impl Provider for S3Settings {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_http_connector(connector)
-            .with_retry(retry())
-            .with_skip_signature(signing == Signing::Nothing);
+            .with_retry(retry_config())
+            .with_skip_signature(signing == Signing::Unsigned);
         for (key, value) in &self.options {
             builder = builder.with_config(*key, value);
         }
         if let Some(process) = &self.process {
-            builder = builder.with_credentials(Arc::<Process>::clone(process));
+            builder = builder.with_credentials(Arc::<CredentialProcess>::clone(process));
         }
         Ok(Arc::new(builder.build()?))
     }
 
-    fn accepts(&self, bucket: &str) -> bool {
+    fn is_bucket_name(&self, bucket: &str) -> bool {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         (3..=255).contains(&bucket.len())
             && bucket.bytes().all(allowed)
             && bucket.as_bytes()[0].is_ascii_alphanumeric()
     }
 
-    fn what_to_set(&self) -> &'static str {
+    fn credentials_hint(&self) -> &'static str {
         if self.sso && !self.own {
             return "this AWS profile signs in with SSO, which only Amazon's own program can: add \
                     `credential_process = aws configure export-credentials --profile NAME` to a \
@@ -254,8 +253,8 @@ impl Provider for S3Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::surroundings::tests::decided;
     use super::*;
+    use crate::environment::tests::decided;
 
     fn value(settings: &S3Settings, wanted: AmazonS3ConfigKey) -> Option<&str> {
         let found = settings.options.iter().find(|(key, _)| *key == wanted);
@@ -288,11 +287,11 @@ mod tests {
                 value(&settings, SecretAccessKey).unwrap(),
             );
             assert_eq!(found, expected);
-            assert_eq!(settings.ways(), [Signing::Own]);
+            assert_eq!(settings.signing_modes(), [Signing::Configured]);
             assert!(!format!("{settings:?}").contains(expected.1));
         }
         let none = decided(&[id], &[], &[], S3Settings::decide);
-        assert_eq!(none.ways(), [Signing::Nothing]);
+        assert_eq!(none.signing_modes(), [Signing::Unsigned]);
     }
 
     #[test]
@@ -301,14 +300,14 @@ mod tests {
         let (home, config) = (("HOME", "/h"), ("/h/.aws/config", text));
         let settings = decided(&[home], &[], &[config], S3Settings::decide);
         assert!(settings.process.is_some());
-        assert_eq!(settings.ways(), [Signing::Own]);
+        assert_eq!(settings.signing_modes(), [Signing::Configured]);
         let keys = [("aws_access_key_id", "p"), ("aws_secret_access_key", "ps")];
         let settings = decided(&[home], &keys, &[config], S3Settings::decide);
         assert!(settings.process.is_none());
         let named = [home, ("AWS_PROFILE", "sso")];
         let settings = decided(&named, &[], &[config], S3Settings::decide);
-        assert_eq!(settings.ways(), [Signing::Nothing]);
-        assert!(settings.what_to_set().contains("export-credentials"));
+        assert_eq!(settings.signing_modes(), [Signing::Unsigned]);
+        assert!(settings.credentials_hint().contains("export-credentials"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What decides where stores are and what opens them, as values.
+//! The environment that decides endpoints and credentials of stores, as values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use docks_proto::settings::StoreKeys;
 
-/// Variables that the stores' own programs read.
+/// Names of the variables that the stores' own tools read.
 const NAMES: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_CONFIG_FILE",
@@ -44,7 +44,7 @@ const NAMES: &[&str] = &[
     "STORAGE_EMULATOR_HOST",
 ];
 
-/// Variables that the stores' own programs read, as values; empty ones count as unset.
+/// The variables that the stores' own tools read; empty ones count as unset.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StoreVariables(BTreeMap<&'static str, OsString>);
 
@@ -60,7 +60,7 @@ impl StoreVariables {
         )
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         debug_assert!(NAMES.contains(&name), "{name} is not read");
         self.0
             .get(name)
@@ -68,50 +68,50 @@ impl StoreVariables {
             .map(str::to_owned)
     }
 
-    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         debug_assert!(NAMES.contains(&name), "{name} is not read");
         self.0.get(name).map(PathBuf::from)
     }
 }
 
 impl fmt::Debug for StoreVariables {
-    /// Names what is set; the values may be secrets.
+    /// Names the variables that are set; their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-/// Everything from which settings of stores are decided; pure, so that tests can make it up.
+/// Everything that decides the settings of stores, as values, so that tests can set it.
 #[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
+pub struct StoreEnvironment<'a> {
     /// The environment.
     pub variables: &'a StoreVariables,
     /// The profile's keys.
     pub keys: &'a StoreKeys,
-    /// Reads a text file; `None` when there is none.
+    /// Reads a text file; `None` if there is none.
     pub file: &'a dyn Fn(&Path) -> Option<String>,
-    /// What the firmware calls the machine and its maker, one a line.
+    /// Names that the firmware gives to machine and vendor, one per line.
     pub machine: &'a str,
 }
 
-impl Surroundings<'_> {
+impl StoreEnvironment<'_> {
     /// Returns the first variable that is set, else the profile's key.
-    pub(super) fn pick(&self, variables: &[&str], key: &str) -> Option<String> {
+    pub(crate) fn pick(&self, variables: &[&str], key: &str) -> Option<String> {
         let set = variables.iter().find_map(|name| self.variables.text(name));
         set.or_else(|| self.keys.get(key).map(str::to_owned))
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    /// Runs a decision in surroundings that are made up.
-    pub(in crate::source) fn decided<T>(
+    /// Runs a decision in a made-up environment.
+    pub(crate) fn decided<T>(
         variables: &[(&str, &str)],
         keys: &[(&str, &str)],
         files: &[(&str, &str)],
-        decide: impl Fn(Surroundings<'_>) -> T,
+        decide: impl Fn(StoreEnvironment<'_>) -> T,
     ) -> T {
         let find = |all: &[(&str, &str)], name: &str| {
             let found = all.iter().find(|(known, _)| *known == name);
@@ -122,7 +122,7 @@ pub(super) mod tests {
         for (key, value) in keys {
             stored.insert(key, (*value).to_owned());
         }
-        decide(Surroundings {
+        decide(StoreEnvironment {
             variables: &variables,
             keys: &stored,
             file: &|path| find(files, path.to_str()?),

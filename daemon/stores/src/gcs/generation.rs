@@ -12,7 +12,7 @@ use object_store::{ClientOptions, Result};
 use reqwest::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
 
-use super::super::connector::{Connector, name_something};
+use crate::connector::{Connector, add_required_headers};
 
 /// The client of a store that is not Google's own.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl HttpService for ByGeneration {
         {
             response.headers_mut().insert(ETAG, tag);
         }
-        name_something(response.headers_mut());
+        add_required_headers(response.headers_mut());
         Ok(response)
     }
 }

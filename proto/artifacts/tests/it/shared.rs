@@ -2,7 +2,7 @@
 
 use super::server::{Answer, Object, Server};
 use super::*;
-use crate::download::Asking;
+use docks_artifacts::download::Asking;
 
 fn whole(_: usize) -> usize {
     usize::MAX
@@ -165,7 +165,7 @@ async fn offline_gives_what_was_pulled_and_says_what_was_not() {
     assert!(why.contains("docks cache pull"), "{why}");
     let (sources, cache) = (usual(), world.cache());
     let planned = plan("run-1", RunName::Short, &world.trials, &Wanted::default());
-    let pulled = downloader(&sources, Some(&cache), &crate::Silent)
+    let pulled = downloader(&sources, Some(&cache), &docks_artifacts::Silent)
         .pull(&planned.requests, &cache)
         .await;
     assert_eq!(pulled.finished(), 1);
@@ -179,7 +179,7 @@ async fn offline_gives_what_was_pulled_and_says_what_was_not() {
 async fn damaged_content_is_fetched_again() {
     let world = World::new(b"content").await;
     world.fetch("a", Options::default()).await.unwrap();
-    let sha256 = crate::digest::Sha256::of_text("content");
+    let sha256 = docks_artifacts::digest::Sha256::of_text("content");
     std::fs::write(world.cache().object_path(&sha256), b"c0ntent").unwrap();
     assert_eq!(world.fetch("b", Options::default()).await, Ok(How::Fetched));
     assert_eq!(std::fs::read(world.file("b")).unwrap(), b"content");

@@ -1,0 +1,79 @@
+//! Why an object of a bucket was not read.
+
+use docks_artifacts::source::BucketError;
+use docks_proto::error::error_chain;
+
+use crate::provider::BoxedError;
+
+/// Why an object of a bucket was not read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreFailure {
+    /// Not `scheme://bucket/object`.
+    #[error("the remote sent an address without a bucket or an object")]
+    NotAnObject,
+    /// The client cannot be built: a broken credentials file, no root certificates, no account.
+    #[error("could not set up access to bucket `{bucket}`")]
+    Setup {
+        /// Which.
+        bucket: String,
+        /// Cause.
+        #[source]
+        source: BoxedError,
+    },
+    /// There is no such object.
+    #[error("bucket `{bucket}` has no such object")]
+    NotFound {
+        /// Where.
+        bucket: String,
+    },
+    /// The bucket is private and no credentials are configured.
+    #[error("bucket `{bucket}` is private and no credentials are configured for it; {hint}")]
+    NoCredentials {
+        /// Which.
+        bucket: String,
+        /// What helps.
+        hint: &'static str,
+    },
+    /// The configured credentials grant no access.
+    #[error("the configured credentials may not read bucket `{bucket}`; {hint}")]
+    Refused {
+        /// Which.
+        bucket: String,
+        /// What helps.
+        hint: &'static str,
+    },
+    /// Anything else: no connection, an error answer.
+    #[error("could not read from bucket `{bucket}`: {why}")]
+    Read {
+        /// Which.
+        bucket: String,
+        /// The innermost cause; those around it repeat it, with addresses and timings.
+        why: String,
+    },
+    /// The answer stopped before its end.
+    #[error("could not read from bucket `{bucket}`: the answer broke off: {why}")]
+    Broken {
+        /// Which.
+        bucket: String,
+        /// The innermost cause.
+        why: String,
+    },
+}
+
+impl StoreFailure {
+    /// Returns whether the same request may succeed a moment later.
+    ///
+    /// `object_store` has already retried a request that failed.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Broken { .. })
+    }
+}
+
+impl From<StoreFailure> for BucketError {
+    fn from(failure: StoreFailure) -> Self {
+        Self {
+            transient: failure.is_transient(),
+            message: error_chain(&failure),
+        }
+    }
+}

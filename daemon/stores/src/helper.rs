@@ -1,0 +1,165 @@
+//! The helper process that reads object stores for the command line.
+//!
+//! `docksd --helper stores` serves requests, each on a socket of its own that arrives on the standard
+//! input, until that is closed. [`wire`] describes the messages.
+
+use std::io::{self, IoSliceMut, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+
+use docks_artifacts::source::store_helper::wire::{self, Request, Response, Settings};
+use docks_artifacts::source::{
+    BucketError, BucketReader, OpenRequest, OpenResponse, Opened, SourceError,
+};
+use docks_proto::settings::StoreKeys;
+use futures_util::StreamExt;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use tokio::net::UnixStream;
+
+use crate::{ObjectStores, StoreVariables};
+
+/// Serves requests until `control`, the standard input, is closed. Blocks.
+///
+/// # Errors
+///
+/// When the first message cannot be read or there is no runtime; nothing was served then.
+pub fn serve(control: OwnedFd, variables: &StoreVariables) -> io::Result<()> {
+    let mut control = StdUnixStream::from(control);
+    let settings = read_settings(&mut control)?;
+    let mut keys = StoreKeys::default();
+    for (key, value) in settings.keys {
+        keys.insert(&key, value);
+    }
+    let stores = Arc::new(ObjectStores::from_machine(variables, &keys));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    while let Some(socket) = next_socket(&control)? {
+        let socket = StdUnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        let _in_runtime = runtime.enter();
+        let socket = UnixStream::from_std(socket)?;
+        drop(runtime.spawn(answer(Arc::clone(&stores), socket)));
+    }
+    // Whoever sent the requests is gone, and so is everybody who could read the answers.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Reads the first message, before there is a runtime.
+fn read_settings(control: &mut StdUnixStream) -> io::Result<Settings> {
+    let mut length = [0; 4];
+    control.read_exact(&mut length)?;
+    let length = u64::from(u32::from_be_bytes(length));
+    let mut text = Vec::new();
+    control.take(length).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+/// Waits for the next request's socket; `None` when the other side is gone.
+fn next_socket(control: &StdUnixStream) -> io::Result<Option<OwnedFd>> {
+    loop {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let received = recvmsg(
+            control.as_fd(),
+            &mut [IoSliceMut::new(&mut byte)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        );
+        match received {
+            Ok(message) if message.bytes == 0 => return Ok(None),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+        }
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut sockets) = message
+                && let Some(socket) = sockets.next()
+            {
+                return Ok(Some(socket));
+            }
+        }
+    }
+}
+
+/// Answers one request; a client that has gone away needs no answer.
+async fn answer(stores: Arc<ObjectStores>, mut socket: UnixStream) {
+    let Ok(request) = wire::read_message::<Request>(&mut socket).await else {
+        return;
+    };
+    let opened = match &request {
+        Request::Open {
+            uri,
+            resume,
+            unless,
+        } => {
+            let request = OpenRequest {
+                uri,
+                resume: resume.as_ref(),
+                unless: unless.as_ref(),
+            };
+            stores.open(request).await
+        }
+        Request::OpenFrom {
+            uri,
+            offset_bytes,
+            unless,
+        } => stores.open_from(uri, *offset_bytes, unless.as_ref()).await,
+        Request::Size { uri } => {
+            let response = match stores.size(uri).await {
+                Ok(size_bytes) => Response::Size { size_bytes },
+                Err(error) => Response::Failed {
+                    error: bucket_error(error),
+                },
+            };
+            wire::write_message(&mut socket, &response).await.ok();
+            return;
+        }
+    };
+    match opened {
+        Ok(OpenResponse::Opened(opened)) => {
+            send(opened, &mut socket).await.ok();
+        }
+        Ok(OpenResponse::Unchanged) => {
+            let response = Response::Unchanged;
+            wire::write_message(&mut socket, &response).await.ok();
+        }
+        Err(error) => {
+            let error = bucket_error(error);
+            let response = Response::Failed { error };
+            wire::write_message(&mut socket, &response).await.ok();
+        }
+    }
+}
+
+/// Sends an object, as fast as it is read at the other end.
+async fn send(mut opened: Opened, socket: &mut UnixStream) -> io::Result<()> {
+    let response = Response::Opened {
+        size_bytes: opened.size_bytes,
+        begins_at: opened.begins_at,
+        version: opened.version,
+    };
+    wire::write_message(socket, &response).await?;
+    while let Some(chunk) = opened.body.next().await {
+        match chunk {
+            Ok(chunk) => wire::write_content(socket, &chunk).await?,
+            Err(error) => return wire::write_end(socket, Some(&bucket_error(error))).await,
+        }
+    }
+    wire::write_end(socket, None).await
+}
+
+fn bucket_error(error: SourceError) -> BucketError {
+    match error {
+        SourceError::Bucket(error) => error,
+        other => BucketError {
+            transient: other.may_pass(),
+            message: docks_proto::error::error_chain(&other),
+        },
+    }
+}

@@ -1,0 +1,62 @@
+//! Objects of buckets (`gs://`, `s3://`, `az://`), whatever reads them.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{OpenRequest, OpenResponse, SourceError};
+use crate::version::Version;
+
+/// Reads objects of buckets.
+///
+/// The daemon's implementation talks to the stores; the command line's asks a helper process,
+/// [`StoreHelper`](super::StoreHelper), so that it need not contain the clients of all stores.
+#[async_trait]
+pub trait BucketReader: std::fmt::Debug + Send + Sync {
+    /// Opens an object.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError::Bucket`] if the object cannot be read.
+    async fn open(&self, request: OpenRequest<'_>) -> Result<OpenResponse, SourceError>;
+
+    /// Opens an object at an offset, or at 0 if the store cannot send a part; with `unless`,
+    /// only if the object has another version.
+    ///
+    /// # Errors
+    ///
+    /// As [`BucketReader::open`].
+    async fn open_from(
+        &self,
+        uri: &str,
+        offset_bytes: u64,
+        unless: Option<&Version>,
+    ) -> Result<OpenResponse, SourceError>;
+
+    /// Returns the size of an object in bytes, without reading it.
+    ///
+    /// # Errors
+    ///
+    /// As [`BucketReader::open`].
+    async fn size(&self, uri: &str) -> Result<u64, SourceError>;
+}
+
+/// Why an object of a bucket was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{message}")]
+pub struct BucketError {
+    /// The whole reason, for people; holds no address with its query and no secret.
+    pub message: String,
+    /// Whether the same request may succeed a moment later.
+    pub transient: bool,
+}
+
+impl BucketError {
+    /// An error that stays as it is.
+    #[must_use]
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            transient: false,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Combines the sources of one remote's artifacts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use docks_proto::secret::Token;
+use docks_proto::settings::Target;
+
+use super::{BucketReader, FileSource, HttpSettings, HttpSource, Sources};
+
+/// A request fails after this long without data; there is no limit on a whole download.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What decides which addresses may be read for a remote, and with which credentials.
+#[derive(Debug)]
+pub struct SourceSettings<'a> {
+    /// The remote that lists the artifacts.
+    pub target: &'a Target,
+    /// Its token, if the remote itself serves any of them.
+    pub token: Option<Token>,
+    /// Whether the profile allows plain `http` to any host.
+    pub insecure: bool,
+    /// Certificates that the profile trusts in addition to the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl SourceSettings<'_> {
+    /// Builds the sources, with a reader for buckets; does not connect.
+    #[must_use]
+    pub fn sources(self, buckets: Box<dyn BucketReader>) -> Sources {
+        let (api_url, jobs_dirs) = match self.target {
+            Target::DocksApi { api_url, .. } => (Some(api_url.clone()), Vec::new()),
+            Target::HarborJobs { dirs } => (None, dirs.clone()),
+        };
+        Sources {
+            http: HttpSource::new(HttpSettings {
+                token: self.token,
+                api_url,
+                insecure: self.insecure,
+                ca_file: self.ca_file,
+                idle: IDLE_TIMEOUT,
+            }),
+            files: FileSource::new(jobs_dirs),
+            buckets,
+        }
+    }
+}
