@@ -7,6 +7,7 @@
 mod confirmations;
 mod error;
 mod history;
+mod history_api;
 mod list;
 mod merge_policy;
 mod notes;

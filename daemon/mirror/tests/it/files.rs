@@ -1,4 +1,4 @@
-//! The file itself: modes, damage, other owners, sudden ends.
+//! The file itself: modes, damage, files of other programs, crashes.
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
@@ -16,8 +16,8 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn files_are_ours_alone_under_any_umask() {
-    // The umask belongs to the process, so a child with no other tests takes it.
+fn files_are_private_under_any_umask() {
+    // The umask belongs to the process, so a child process that runs only this test changes it.
     const CHILD: &str = "DOCKS_TEST_MIRROR_UMASK";
     if let Some(directory) = std::env::var_os(CHILD) {
         rustix::process::umask(rustix::fs::Mode::empty());
@@ -26,7 +26,7 @@ fn files_are_ours_alone_under_any_umask() {
             .build()
             .unwrap();
         let (mirror, _) = Mirror::open(&path, "x", UnixMs(1)).unwrap();
-        runtime.block_on(put(&mirror, 1, vec![run("r", "failed", "")]));
+        runtime.block_on(store_runs(&mirror, 1, vec![run_object("r", "failed", "")]));
         for suffix in ["", "-wal", "-shm"] {
             let file = path.with_file_name(format!("mirror.db{suffix}"));
             assert_eq!(mode(&file), 0o600, "{}", file.display());
@@ -37,7 +37,7 @@ fn files_are_ours_alone_under_any_umask() {
     }
     let directory = tempfile::tempdir().unwrap();
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "files::files_are_ours_alone_under_any_umask"])
+        .args(["--exact", "files::files_are_private_under_any_umask"])
         .env(CHILD, directory.path())
         .output()
         .unwrap();
@@ -50,58 +50,59 @@ fn files_are_ours_alone_under_any_umask() {
 }
 
 #[tokio::test]
-async fn a_file_with_loose_modes_is_tightened() {
-    let place = Place::new();
-    place.open().close().await;
-    fs::set_permissions(&place.path, fs::Permissions::from_mode(0o644)).unwrap();
-    let mirror = place.open();
-    assert_eq!(mode(&place.path), 0o600);
+async fn a_file_that_others_can_read_is_made_private() {
+    let files = TestMirror::new();
+    files.open().close().await;
+    fs::set_permissions(&files.path, fs::Permissions::from_mode(0o644)).unwrap();
+    let mirror = files.open();
+    assert_eq!(mode(&files.path), 0o600);
     mirror.close().await;
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_set_aside_and_mirroring_begins_anew() {
+async fn a_damaged_file_is_set_aside_and_mirroring_starts_over() {
     for damage in [
         |file: &mut fs::File| {
-            file.write_all(b"this is no database, and long enough")
+            file.write_all(b"this is not a database, and long enough")
                 .unwrap()
         },
         |file: &mut fs::File| file.set_len(8_192).unwrap(),
         |file: &mut fs::File| {
-            // The first page's tree of tables.
+            // The table tree on the first page.
             file.seek(SeekFrom::Start(100)).unwrap();
             file.write_all(&[0xff; 400]).unwrap();
         },
     ] {
-        let place = Place::new();
-        let mirror = place.open();
-        put(&mirror, 1, vec![run("r", "failed", "")]).await;
+        let files = TestMirror::new();
+        let mirror = files.open();
+        store_runs(&mirror, 1, vec![run_object("r", "failed", "")]).await;
         mirror.close().await;
         damage(
             &mut fs::OpenOptions::new()
                 .write(true)
-                .open(&place.path)
+                .open(&files.path)
                 .unwrap(),
         );
-        let (mirror, opened) = place.try_open().unwrap();
+        let (mirror, opened) = files.try_open().unwrap();
         let aside = opened.set_aside.unwrap();
         assert!(opened.created && aside.exists());
         assert_eq!(mode(&aside), 0o600);
         assert_eq!(mirror.stats().await.unwrap().rows.evaluation_runs, 0);
-        put(&mirror, 2, vec![run("s", "failed", "")]).await;
+        store_runs(&mirror, 2, vec![run_object("s", "failed", "")]).await;
         mirror.close().await;
-        assert_eq!(place.try_open().unwrap().1.set_aside, None);
+        assert_eq!(files.try_open().unwrap().1.set_aside, None);
     }
 }
 
 #[tokio::test]
-async fn damage_that_a_query_meets_is_told_apart() {
-    let place = Place::new();
-    let mirror = place.open();
-    let runs = (0..500).map(|i| run(&format!("r{i}"), "failed", r#","n":"xxxxxxxxxxxxxxxxxxxx""#));
-    put(&mirror, 1, runs.collect()).await;
+async fn damage_found_by_a_query_is_reported_as_such() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    let runs =
+        (0..500).map(|i| run_object(&format!("r{i}"), "failed", r#","n":"xxxxxxxxxxxxxxxxxxxx""#));
+    store_runs(&mirror, 1, runs.collect()).await;
     mirror.close().await;
-    let root: i64 = place
+    let root: i64 = files
         .sqlite()
         .query_row(
             "SELECT rootpage FROM sqlite_schema WHERE name = 'runs'",
@@ -111,19 +112,23 @@ async fn damage_that_a_query_meets_is_told_apart() {
         .unwrap();
     let mut file = fs::OpenOptions::new()
         .write(true)
-        .open(&place.path)
+        .open(&files.path)
         .unwrap();
     file.seek(SeekFrom::Start((root.unsigned_abs() - 1) * 4_096))
         .unwrap();
     file.write_all(&[0xff; 4_096]).unwrap();
-    let mirror = place.open();
+    let mirror = files.open();
     let read = mirror.list_runs(RunKind::Evaluation, &everything()).await;
     assert!(
         read.as_ref().is_err_and(MirrorError::is_corrupt),
         "{read:?}"
     );
     let write = mirror
-        .upsert_runs(batch(RunKind::Evaluation, 2, vec![run("r1", "x", "")]))
+        .upsert_runs(batch(
+            RunKind::Evaluation,
+            2,
+            vec![run_object("r1", "x", "")],
+        ))
         .await;
     assert!(
         write.as_ref().is_err_and(MirrorError::is_corrupt),
@@ -132,59 +137,59 @@ async fn damage_that_a_query_meets_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_newer_or_a_strangers_file_is_refused_or_set_aside_and_never_written() {
-    let place = Place::new();
-    place.open().close().await;
-    place
+async fn a_newer_file_is_refused_and_another_programs_file_is_set_aside() {
+    let files = TestMirror::new();
+    files.open().close().await;
+    files
         .sqlite()
         .execute_batch("PRAGMA user_version = 99")
         .unwrap();
-    let before = fs::read(&place.path).unwrap();
-    let message = place.try_open().unwrap_err().to_string();
+    let before = fs::read(&files.path).unwrap();
+    let message = files.try_open().unwrap_err().to_string();
     assert!(
         message.contains("schema 99") && message.contains("this one supports up to "),
         "{message}"
     );
-    assert_eq!(fs::read(&place.path).unwrap(), before);
-    place
+    assert_eq!(fs::read(&files.path).unwrap(), before);
+    files
         .sqlite()
         .execute_batch("PRAGMA application_id = 7")
         .unwrap();
-    assert!(place.try_open().unwrap().1.set_aside.is_some());
+    assert!(files.try_open().unwrap().1.set_aside.is_some());
 }
 
 #[tokio::test]
 async fn a_mirror_belongs_to_one_remote() {
-    let place = Place::new();
-    place.open().close().await;
-    let error = Mirror::open(&place.path, "https://other/tenants/t", UnixMs(1)).unwrap_err();
+    let files = TestMirror::new();
+    files.open().close().await;
+    let error = Mirror::open(&files.path, "https://other/tenants/t", UnixMs(1)).unwrap_err();
     assert!(matches!(error, MirrorError::OtherRemote { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_outlives_a_sudden_end() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn acknowledged_writes_survive_a_crash() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     for i in 0..20 {
-        put(&mirror, i, vec![run(&format!("r{i}"), "failed", "")]).await;
+        store_runs(&mirror, i, vec![run_object(&format!("r{i}"), "failed", "")]).await;
     }
-    // What a killed process leaves: the files as they are, copied without closing anything.
-    let left = Place::new();
-    fs::create_dir_all(left.path.parent().unwrap()).unwrap();
+    // A killed process leaves the files as they are: copy them without closing anything.
+    let crashed = TestMirror::new();
+    fs::create_dir_all(crashed.path.parent().unwrap()).unwrap();
     for suffix in ["", "-wal"] {
         let name = format!("mirror.db{suffix}");
         fs::copy(
-            place.path.with_file_name(&name),
-            left.path.with_file_name(&name),
+            files.path.with_file_name(&name),
+            crashed.path.with_file_name(&name),
         )
         .unwrap();
     }
-    let (again, opened) = left.try_open().unwrap();
+    let (again, opened) = crashed.try_open().unwrap();
     assert_eq!(opened, docksd_mirror::OpenReport::default());
     assert_eq!(again.stats().await.unwrap().rows.evaluation_runs, 20);
-    let verdict: String = left
+    let result: String = crashed
         .sqlite()
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
-    assert_eq!(verdict, "ok");
+    assert_eq!(result, "ok");
 }

@@ -1,13 +1,13 @@
-//! The mirror on real files: one binary, so that it is linked once.
+//! Tests of the mirror on real files, in one binary so that it is linked once.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test ends where a step fails, also inside what tests share"
+    reason = "a test fails where a step fails, shared helpers included"
 )]
 
 mod files;
-mod guards;
-mod lists;
+mod for_sync;
+mod lists_and_ids;
+mod merging;
 mod migrations;
 mod support;
-mod sync;

@@ -1,4 +1,4 @@
-//! A file of the first schema, upgraded, equals a fresh one, old rows included.
+//! A file of the first schema, upgraded, equals a new one, and keeps its rows.
 
 use rusqlite::Connection;
 
@@ -7,7 +7,7 @@ use docks_proto::routes::RunKind;
 
 use crate::support::*;
 
-/// The first schema as it landed. Never edited: it stands for files on people's machines.
+/// The first schema as it landed. Never edited: users have such files.
 const FIRST: &str = include_str!("first_schema.sql");
 
 /// Rows as the first release wrote them.
@@ -49,8 +49,8 @@ fn schema(connection: &Connection) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn an_upgraded_first_file_equals_a_fresh_one() {
-    let (old, fresh) = (Place::new(), Place::new());
+async fn an_upgraded_file_of_the_first_schema_equals_a_new_one() {
+    let (old, fresh) = (TestMirror::new(), TestMirror::new());
     std::fs::create_dir_all(old.path.parent().unwrap()).unwrap();
     old.sqlite()
         .execute_batch(&format!("{FIRST};{ROWS}"))
@@ -66,8 +66,11 @@ async fn an_upgraded_first_file_equals_a_fresh_one() {
     assert_eq!(stored.confirmed_at.0, 7);
     assert_eq!(mirror.read_note("k").await.unwrap().as_deref(), Some("v"));
     assert_eq!(mirror.summary(9).await.unwrap().trials_due_total, 1);
-    let page = vec![run("old", "failed", ""), run("new", "running", "")];
-    put(&mirror, 20, page).await;
+    let page = vec![
+        run_object("old", "failed", ""),
+        run_object("new", "running", ""),
+    ];
+    store_runs(&mirror, 20, page).await;
     assert_eq!(mirror.stats().await.unwrap().rows.evaluation_runs, 2);
     mirror.close().await;
     fresh.open().close().await;
@@ -75,8 +78,8 @@ async fn an_upgraded_first_file_equals_a_fresh_one() {
 }
 
 #[tokio::test]
-async fn the_new_columns_of_old_trials_are_read_from_their_texts() {
-    let (old, fresh) = (Place::new(), Place::new());
+async fn new_columns_of_old_trials_are_filled_from_their_texts() {
+    let (old, fresh) = (TestMirror::new(), TestMirror::new());
     std::fs::create_dir_all(old.path.parent().unwrap()).unwrap();
     old.sqlite()
         .execute_batch(&[FIRST, ROWS, SECOND, THIRD, TRIALS].join(";"))

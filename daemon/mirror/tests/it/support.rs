@@ -1,4 +1,4 @@
-//! A mirror in a directory of its own, and short ways to fill and ask it.
+//! A mirror in a temporary directory, and short ways to fill and query it.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_mirror::{Listing, Mirror, OpenReport, Provenance, RunBatch, WriteSummary};
 
-pub(crate) struct Place {
+pub(crate) struct TestMirror {
     pub(crate) path: PathBuf,
     _directory: tempfile::TempDir,
 }
 
-impl Place {
+impl TestMirror {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self {
@@ -30,7 +30,7 @@ impl Place {
         Mirror::open(&self.path, "https://api.example/tenants/t", UnixMs(1_000))
     }
 
-    /// A connection of somebody else.
+    /// Opens a separate connection to the file.
     pub(crate) fn sqlite(&self) -> rusqlite::Connection {
         rusqlite::Connection::open_with_flags(&self.path, rusqlite::OpenFlags::default()).unwrap()
     }
@@ -40,7 +40,7 @@ pub(crate) fn object(text: &str) -> RawObject {
     RawObject::parse(text).unwrap().unwrap()
 }
 
-pub(crate) fn run(id: &str, status: &str, more: &str) -> RawObject {
+pub(crate) fn run_object(id: &str, status: &str, more: &str) -> RawObject {
     object(&format!(r#"{{"id":"{id}","status":"{status}"{more}}}"#))
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn batch(kind: RunKind, at: i64, objects: Vec<RawObject>) -> RunBatch
     }
 }
 
-pub(crate) async fn put(mirror: &Mirror, at: i64, objects: Vec<RawObject>) -> WriteSummary {
+pub(crate) async fn store_runs(mirror: &Mirror, at: i64, objects: Vec<RawObject>) -> WriteSummary {
     mirror
         .upsert_runs(batch(RunKind::Evaluation, at, objects))
         .await

@@ -1,4 +1,4 @@
-//! What may replace what, and what is remembered of it.
+//! Which object may replace which, and what the history records.
 
 use docks_proto::freshness::Validator;
 use docks_proto::routes::RunKind;
@@ -10,19 +10,19 @@ use crate::support::*;
 const KIND: RunKind = RunKind::Evaluation;
 
 #[tokio::test]
-async fn each_change_of_a_status_is_a_row_of_history() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn each_change_of_a_status_is_a_row_of_the_history() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     let started = r#","started_at":"1970-01-01T00:00:00.005Z""#;
-    put(&mirror, 10, vec![run("r", "pending", "")]).await;
-    put(&mirror, 20, vec![run("r", "running", started)]).await;
-    put(&mirror, 30, vec![run("r", "running", r#","n":1"#)]).await;
+    store_runs(&mirror, 10, vec![run_object("r", "pending", "")]).await;
+    store_runs(&mirror, 20, vec![run_object("r", "running", started)]).await;
+    store_runs(&mirror, 30, vec![run_object("r", "running", r#","n":1"#)]).await;
     let own = RunBatch {
         provenance: Provenance::OwnAction,
-        ..batch(KIND, 25, vec![run("r", "cancelled", "")])
+        ..batch(KIND, 25, vec![run_object("r", "cancelled", "")])
     };
     assert_eq!(mirror.upsert_runs(own).await.unwrap().events, 1);
-    replace_trials(&mirror, 40, vec![run("t", "success", "")]).await;
+    replace_trials(&mirror, 40, vec![run_object("t", "success", "")]).await;
     let events = mirror.events_after(0, 100).await.unwrap();
     let short: Vec<_> = events
         .iter()
@@ -66,12 +66,12 @@ async fn each_change_of_a_status_is_a_row_of_history() {
 }
 
 #[tokio::test]
-async fn an_answer_older_than_the_stored_one_changes_nothing() {
-    let place = Place::new();
-    let mirror = place.open();
-    put(&mirror, 20, vec![run("r", "completed", "")]).await;
+async fn a_response_older_than_the_stored_one_changes_nothing() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(&mirror, 20, vec![run_object("r", "completed", "")]).await;
     assert_eq!(
-        put(&mirror, 10, vec![run("r", "failed", "")])
+        store_runs(&mirror, 10, vec![run_object("r", "failed", "")])
             .await
             .unchanged,
         1
@@ -80,20 +80,20 @@ async fn an_answer_older_than_the_stored_one_changes_nothing() {
     replace_trials(
         &mirror,
         20,
-        vec![run("t", "passed", ""), run("u", "passed", "")],
+        vec![run_object("t", "passed", ""), run_object("u", "passed", "")],
     )
     .await;
     assert_eq!(
-        replace_trials(&mirror, 10, vec![run("t", "failed", "")])
+        replace_trials(&mirror, 10, vec![run_object("t", "failed", "")])
             .await
             .unchanged,
         1
     );
     assert_eq!(mirror.stats().await.unwrap().rows.trials, 2);
-    // The answer to an action of ours counts, however long ago it was asked for.
+    // The response to an action of ours counts, however long ago its request began.
     let own = RunBatch {
         provenance: Provenance::OwnAction,
-        ..batch(KIND, 15, vec![run("r", "cancelled", "")])
+        ..batch(KIND, 15, vec![run_object("r", "cancelled", "")])
     };
     mirror.upsert_runs(own).await.unwrap();
     let stored = mirror.run(KIND, "r").await.unwrap().unwrap();
@@ -104,14 +104,14 @@ async fn an_answer_older_than_the_stored_one_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_replica_that_lags_behind_does_not_take_back_an_end() {
-    let place = Place::new();
-    let mirror = place.open();
-    let lagging = || vec![run("r", "running", "")];
-    put(&mirror, 10, vec![run("r", "completed", "")]).await;
-    assert_eq!(put(&mirror, 20, lagging()).await.deferred, 1);
+async fn a_replica_that_lags_behind_does_not_reopen_an_ended_run() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    let lagging = || vec![run_object("r", "running", "")];
+    store_runs(&mirror, 10, vec![run_object("r", "completed", "")]).await;
+    assert_eq!(store_runs(&mirror, 20, lagging()).await.deferred, 1);
     assert_eq!(status(&mirror, "r").await, "completed");
-    // The validator of that answer would make the next one "as before".
+    // With the validator of that response, the next one would be "not modified".
     let confirmed = Confirmation {
         at: UnixMs(20),
         validator: Some(Validator("e".into())),
@@ -127,20 +127,20 @@ async fn a_replica_that_lags_behind_does_not_take_back_an_end() {
         .unwrap()
         .unwrap();
     assert_eq!(list.validator, None);
-    // Agreement with what is stored ends the doubt; then two answers are needed again.
-    put(&mirror, 30, vec![run("r", "completed", "")]).await;
-    assert_eq!(put(&mirror, 40, lagging()).await.deferred, 1);
-    assert_eq!(put(&mirror, 50, lagging()).await.updated, 1);
+    // Agreement with what is stored cancels the reopening; then two responses are needed again.
+    store_runs(&mirror, 30, vec![run_object("r", "completed", "")]).await;
+    assert_eq!(store_runs(&mirror, 40, lagging()).await.deferred, 1);
+    assert_eq!(store_runs(&mirror, 50, lagging()).await.updated, 1);
     assert_eq!(status(&mirror, "r").await, "running");
-    replace_trials(&mirror, 10, vec![run("t", "passed", "")]).await;
+    replace_trials(&mirror, 10, vec![run_object("t", "passed", "")]).await;
     assert_eq!(
-        replace_trials(&mirror, 20, vec![run("t", "running", "")])
+        replace_trials(&mirror, 20, vec![run_object("t", "running", "")])
             .await
             .deferred,
         1
     );
     assert_eq!(
-        replace_trials(&mirror, 30, vec![run("t", "running", "")])
+        replace_trials(&mirror, 30, vec![run_object("t", "running", "")])
             .await
             .updated,
         1
@@ -148,13 +148,13 @@ async fn a_replica_that_lags_behind_does_not_take_back_an_end() {
 }
 
 #[tokio::test]
-async fn a_tombstone_is_left_out_and_comes_back_when_it_is_seen() {
-    let place = Place::new();
-    let mirror = place.open();
-    put(
+async fn a_tombstone_is_left_out_of_lists_and_revived_when_it_is_seen() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(
         &mirror,
         10,
-        vec![run("r", "failed", ""), run("s", "failed", "")],
+        vec![run_object("r", "failed", ""), run_object("s", "failed", "")],
     )
     .await;
     mirror.tombstone_run(KIND, "r", UnixMs(9)).await.unwrap();
@@ -168,13 +168,15 @@ async fn a_tombstone_is_left_out_and_comes_back_when_it_is_seen() {
     );
     assert_eq!(mirror.stats().await.unwrap().rows.tombstones, 1);
     assert_eq!(
-        put(&mirror, 15, vec![run("r", "failed", "")])
+        store_runs(&mirror, 15, vec![run_object("r", "failed", "")])
             .await
             .unchanged,
         1
     );
     assert_eq!(
-        put(&mirror, 30, vec![run("r", "failed", "")]).await.updated,
+        store_runs(&mirror, 30, vec![run_object("r", "failed", "")])
+            .await
+            .updated,
         1
     );
     assert_eq!(
@@ -184,10 +186,10 @@ async fn a_tombstone_is_left_out_and_comes_back_when_it_is_seen() {
 }
 
 #[tokio::test]
-async fn an_empty_answer_removes_no_trials_and_a_shorter_one_does() {
-    let place = Place::new();
-    let mirror = place.open();
-    let all = || vec![run("t", "passed", ""), run("u", "passed", "")];
+async fn an_empty_response_removes_no_trials_and_a_shorter_one_does() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    let all = || vec![run_object("t", "passed", ""), run_object("u", "passed", "")];
     assert!(
         mirror
             .list_trials("r", &everything())
@@ -208,7 +210,7 @@ async fn an_empty_answer_removes_no_trials_and_a_shorter_one_does() {
         (2, UnixMs(10))
     );
     assert_eq!(
-        replace_trials(&mirror, 30, vec![run("u", "passed", "")])
+        replace_trials(&mirror, 30, vec![run_object("u", "passed", "")])
             .await
             .removed,
         1
@@ -230,23 +232,24 @@ async fn an_empty_answer_removes_no_trials_and_a_shorter_one_does() {
         .unwrap()
         .unwrap();
     assert_eq!((listing.total, listing.returned), (2, 2));
-    assert!(!put_trials_of_nobody(&mirror).await);
+    assert!(!empty_list_is_ignored_for_a_new_run(&mirror).await);
 }
 
-/// An empty answer for a run without trials is an answer like any other.
-async fn put_trials_of_nobody(mirror: &docksd_mirror::Mirror) -> bool {
+/// Stores an empty list for a run without trials, which is a list like any other; returns whether it
+/// was ignored.
+async fn empty_list_is_ignored_for_a_new_run(mirror: &docksd_mirror::Mirror) -> bool {
     let put = mirror.replace_trials("n", vec![], UnixMs(1), None, Provenance::Polled);
-    let suspicious = put.await.unwrap().ignored_empty_list;
+    let ignored = put.await.unwrap().ignored_empty_list;
     let listing = mirror.list_trials("n", &everything()).await.unwrap();
     assert_eq!(body(&listing.unwrap()), "[]");
-    suspicious
+    ignored
 }
 
 #[tokio::test]
-async fn one_trial_by_itself_joins_the_list_and_is_no_list() {
-    let place = Place::new();
-    let mirror = place.open();
-    let one = run("t", "running", "");
+async fn a_single_trial_joins_the_list_but_does_not_make_it_complete() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    let one = run_object("t", "running", "");
     mirror
         .upsert_trial("r", one.clone(), UnixMs(50), Provenance::Polled)
         .await
@@ -258,8 +261,8 @@ async fn one_trial_by_itself_joins_the_list_and_is_no_list() {
             .unwrap()
             .is_none()
     );
-    // A list that was asked for before knows nothing of it.
-    replace_trials(&mirror, 40, vec![run("u", "running", "")]).await;
+    // A list whose request began earlier does not contain it.
+    replace_trials(&mirror, 40, vec![run_object("u", "running", "")]).await;
     let listing = mirror
         .list_trials("r", &everything())
         .await

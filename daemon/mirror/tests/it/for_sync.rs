@@ -1,4 +1,4 @@
-//! What the sync engine asks and tells.
+//! What the sync engine reads and writes.
 
 use docks_proto::freshness::Validator;
 use docks_proto::routes::RunKind;
@@ -9,15 +9,15 @@ use crate::support::*;
 
 const KIND: RunKind = RunKind::Evaluation;
 
-fn made(id: &str, status: &str, second: u32) -> docks_proto::object::RawObject {
-    run(
+fn created(id: &str, status: &str, second: u32) -> docks_proto::object::RawObject {
+    run_object(
         id,
         status,
         &format!(r#","created_at":"2026-01-01T00:00:{second:02}Z""#),
     )
 }
 
-fn confirmed(at: i64, validator: &str) -> Confirmation {
+fn confirmation(at: i64, validator: &str) -> Confirmation {
     Confirmation {
         at: UnixMs(at),
         validator: Some(Validator(validator.into())),
@@ -25,26 +25,28 @@ fn confirmed(at: i64, validator: &str) -> Confirmation {
     }
 }
 
-async fn age(mirror: &docksd_mirror::Mirror, id: &str) -> i64 {
+async fn confirmed_at(mirror: &docksd_mirror::Mirror, id: &str) -> i64 {
     mirror.run(KIND, id).await.unwrap().unwrap().confirmed_at.0
 }
 
 #[tokio::test]
-async fn a_sweep_knows_what_it_did_not_see() {
-    let place = Place::new();
-    let mirror = place.open();
-    put(
+async fn a_sweep_lists_the_runs_it_did_not_see() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(
         &mirror,
         10,
-        ["a", "b", "c"].map(|id| run(id, "failed", "")).into(),
+        ["a", "b", "c"]
+            .map(|id| run_object(id, "failed", ""))
+            .into(),
     )
     .await;
     let sweep = mirror.begin_sweep(KIND).await.unwrap();
     let page = docksd_mirror::RunBatch {
-        ..batch(KIND, 20, vec![run("a", "failed", "")])
+        ..batch(KIND, 20, vec![run_object("a", "failed", "")])
     };
     mirror.upsert_runs(page).await.unwrap();
-    put(&mirror, 21, vec![run("d", "failed", "")]).await;
+    store_runs(&mirror, 21, vec![run_object("d", "failed", "")]).await;
     assert_eq!(
         mirror.runs_missed_by_sweep(KIND, sweep).await.unwrap(),
         ["c", "b"]
@@ -61,91 +63,100 @@ async fn a_sweep_knows_what_it_did_not_see() {
 }
 
 #[tokio::test]
-async fn an_equal_answer_moves_all_its_rows_on_with_one_write() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn an_equal_response_confirms_all_its_rows_with_one_write() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     let page = || {
         (0..50)
-            .map(|i| run(&format!("r{i}"), "failed", ""))
+            .map(|i| run_object(&format!("r{i}"), "failed", ""))
             .collect::<Vec<_>>()
     };
-    put(&mirror, 10, page()).await;
-    put(&mirror, 20, page()).await;
-    assert_eq!(age(&mirror, "r7").await, 20);
-    let groups: i64 = place
+    store_runs(&mirror, 10, page()).await;
+    store_runs(&mirror, 20, page()).await;
+    assert_eq!(confirmed_at(&mirror, "r7").await, 20);
+    let groups: i64 = files
         .sqlite()
         .query_row("SELECT count(*) FROM observation", [], |row| row.get(0))
         .unwrap();
     assert_eq!(groups, 1);
-    // "As before" confirms the rows of the answer that the validator came with, and no others.
+    // "Not modified" confirms the rows of the response that the validator came with, and no others.
     mirror
-        .record_confirmation(Resource::List(KIND), confirmed(20, "v"))
+        .record_confirmation(Resource::List(KIND), confirmation(20, "v"))
         .await
         .unwrap();
-    put(&mirror, 25, vec![run("deep", "failed", "")]).await;
+    store_runs(&mirror, 25, vec![run_object("deep", "failed", "")]).await;
     mirror
-        .record_confirmation(Resource::List(KIND), confirmed(30, "v"))
+        .record_confirmation(Resource::List(KIND), confirmation(30, "v"))
         .await
         .unwrap();
     assert_eq!(
-        (age(&mirror, "r7").await, age(&mirror, "deep").await),
+        (
+            confirmed_at(&mirror, "r7").await,
+            confirmed_at(&mirror, "deep").await
+        ),
         (30, 25)
     );
     mirror
-        .record_confirmation(Resource::List(KIND), confirmed(40, "w"))
+        .record_confirmation(Resource::List(KIND), confirmation(40, "w"))
         .await
         .unwrap();
-    assert_eq!(age(&mirror, "r7").await, 30);
+    assert_eq!(confirmed_at(&mirror, "r7").await, 30);
     mirror
-        .record_confirmation(Resource::Run(KIND, "r7".into()), confirmed(50, "x"))
+        .record_confirmation(Resource::Run(KIND, "r7".into()), confirmation(50, "x"))
         .await
         .unwrap();
     assert_eq!(
-        (age(&mirror, "r7").await, age(&mirror, "r8").await),
+        (
+            confirmed_at(&mirror, "r7").await,
+            confirmed_at(&mirror, "r8").await
+        ),
         (50, 30)
     );
-    // A row that leaves the page leaves its group.
-    put(&mirror, 60, page().split_off(1)).await;
+    // A row that leaves the page leaves its observation.
+    store_runs(&mirror, 60, page().split_off(1)).await;
     assert_eq!(
-        (age(&mirror, "r0").await, age(&mirror, "r8").await),
+        (
+            confirmed_at(&mirror, "r0").await,
+            confirmed_at(&mirror, "r8").await
+        ),
         (30, 60)
     );
 }
 
 #[tokio::test]
-async fn ages_never_go_back() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn confirmations_never_go_back() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     let list = Resource::List(KIND);
     mirror
-        .record_confirmation(list.clone(), confirmed(20, "v"))
+        .record_confirmation(list.clone(), confirmation(20, "v"))
         .await
         .unwrap();
     mirror
-        .record_confirmation(list.clone(), confirmed(10, "u"))
+        .record_confirmation(list.clone(), confirmation(10, "u"))
         .await
         .unwrap();
     assert_eq!(
         mirror.confirmation(&list).await.unwrap(),
-        Some(confirmed(20, "v"))
+        Some(confirmation(20, "v"))
     );
     let never = Resource::Trials("r".into());
     assert_eq!(mirror.confirmation(&never).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn the_summary_says_what_is_active_where_and_whose_trials_are_due() {
-    let place = Place::new();
-    let mirror = place.open();
-    put(
+async fn the_summary_lists_active_runs_their_places_and_whose_trials_are_due() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(
         &mirror,
         10,
         vec![
-            made("new", "completed", 50),
-            made("mid", "warming-up", 40),
-            made("old", "failed", 30),
-            made("last", "running", 20),
-            run("undated", "running", ""),
+            created("new", "completed", 50),
+            created("mid", "warming-up", 40),
+            created("old", "failed", 30),
+            created("last", "running", 20),
+            run_object("undated", "running", ""),
         ],
     )
     .await;
@@ -171,45 +182,45 @@ async fn the_summary_says_what_is_active_where_and_whose_trials_are_due() {
 }
 
 #[tokio::test]
-async fn trials_are_due_again_when_their_run_ends_after_they_were_asked_for() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn trials_are_due_again_when_their_run_ends_after_their_request_began() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     let due = async || mirror.summary(9).await.unwrap().trials_due_total;
-    put(&mirror, 10, vec![run("r", "running", "")]).await;
-    replace_trials(&mirror, 20, vec![run("t", "running", "")]).await;
+    store_runs(&mirror, 10, vec![run_object("r", "running", "")]).await;
+    replace_trials(&mirror, 20, vec![run_object("t", "running", "")]).await;
     assert_eq!(due().await, 0);
-    put(&mirror, 30, vec![run("r", "running", r#","n":1"#)]).await;
+    store_runs(&mirror, 30, vec![run_object("r", "running", r#","n":1"#)]).await;
     assert_eq!(due().await, 0);
-    put(&mirror, 40, vec![run("r", "completed", "")]).await;
-    replace_trials(&mirror, 35, vec![run("t", "running", "")]).await;
+    store_runs(&mirror, 40, vec![run_object("r", "completed", "")]).await;
+    replace_trials(&mirror, 35, vec![run_object("t", "running", "")]).await;
     assert_eq!(due().await, 1);
-    replace_trials(&mirror, 45, vec![run("t", "passed", "")]).await;
+    replace_trials(&mirror, 45, vec![run_object("t", "passed", "")]).await;
     assert_eq!(due().await, 0);
-    replace_trials(&mirror, 46, vec![run("t", "passed", "")]).await;
+    replace_trials(&mirror, 46, vec![run_object("t", "passed", "")]).await;
     mirror
-        .record_confirmation(Resource::Trials("r".into()), confirmed(50, "v"))
+        .record_confirmation(Resource::Trials("r".into()), confirmation(50, "v"))
         .await
         .unwrap();
-    put(&mirror, 60, vec![run("r", "completed", r#","n":2"#)]).await;
+    store_runs(&mirror, 60, vec![run_object("r", "completed", r#","n":2"#)]).await;
     assert_eq!(due().await, 1);
     mirror
-        .record_confirmation(Resource::Trials("r".into()), confirmed(70, "v"))
+        .record_confirmation(Resource::Trials("r".into()), confirmation(70, "v"))
         .await
         .unwrap();
     assert_eq!(due().await, 0);
 }
 
 #[tokio::test]
-async fn upkeep_drops_what_is_past_its_time_and_keeps_the_rest() {
-    let place = Place::new();
-    let mirror = place.open();
-    put(
+async fn upkeep_deletes_what_is_past_its_retention_and_keeps_the_rest() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(
         &mirror,
         10,
-        vec![run("r", "failed", ""), run("s", "failed", "")],
+        vec![run_object("r", "failed", ""), run_object("s", "failed", "")],
     )
     .await;
-    replace_trials(&mirror, 10, vec![run("t", "failed", "")]).await;
+    replace_trials(&mirror, 10, vec![run_object("t", "failed", "")]).await;
     mirror.tombstone_run(KIND, "r", UnixMs(20)).await.unwrap();
     mirror.write_note("a", "1").await.unwrap();
     let before = mirror.data_version();
@@ -233,17 +244,17 @@ async fn upkeep_drops_what_is_past_its_time_and_keeps_the_rest() {
         (1, 0, 0)
     );
     assert_eq!(mirror.read_note("a").await.unwrap().as_deref(), Some("1"));
-    // Numbers go on, so that a reader who resumes misses nothing.
-    put(&mirror, 2_000, vec![run("u", "failed", "")]).await;
+    // Sequence numbers continue, so that a subscription that resumes misses nothing.
+    store_runs(&mirror, 2_000, vec![run_object("u", "failed", "")]).await;
     assert_eq!(mirror.events_after(0, 9).await.unwrap()[0].seq, 4);
 }
 
 #[tokio::test]
-async fn a_write_of_a_group_that_fails_takes_back_only_itself() {
-    let place = Place::new();
-    let mirror = place.open();
-    // A trigger is a way to have one row refused by the database itself.
-    place
+async fn a_failed_write_in_a_shared_transaction_rolls_back_only_itself() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    // A trigger makes the database refuse one row.
+    files
         .sqlite()
         .execute_batch(
             "CREATE TRIGGER refuse BEFORE INSERT ON runs WHEN NEW.id = 'bad9'
@@ -253,8 +264,8 @@ async fn a_write_of_a_group_that_fails_takes_back_only_itself() {
     let writes = (0..20).map(|i| {
         let mirror = mirror.clone();
         let pair = vec![
-            run(&format!("good{i}"), "failed", ""),
-            run(&format!("bad{i}"), "failed", ""),
+            run_object(&format!("good{i}"), "failed", ""),
+            run_object(&format!("bad{i}"), "failed", ""),
         ];
         tokio::spawn(async move { mirror.upsert_runs(batch(KIND, 1, pair)).await })
     });
@@ -274,15 +285,15 @@ async fn a_write_of_a_group_that_fails_takes_back_only_itself() {
 }
 
 #[tokio::test]
-async fn a_closed_mirror_says_so() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn a_closed_mirror_returns_an_error() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     let clone = mirror.clone();
-    put(&mirror, 1, vec![run("r", "failed", "")]).await;
+    store_runs(&mirror, 1, vec![run_object("r", "failed", "")]).await;
     mirror.close().await;
-    let put = clone.upsert_trial("r", run("t", "x", ""), UnixMs(1), Provenance::Polled);
+    let put = clone.upsert_trial("r", run_object("t", "x", ""), UnixMs(1), Provenance::Polled);
     assert!(matches!(put.await, Err(MirrorError::Closed)));
     assert!(matches!(clone.stats().await, Err(MirrorError::Closed)));
-    assert!(!place.path.with_file_name("mirror.db-wal").exists());
-    assert_eq!(status(&place.open(), "r").await, "failed");
+    assert!(!files.path.with_file_name("mirror.db-wal").exists());
+    assert_eq!(status(&files.open(), "r").await, "failed");
 }

@@ -1,4 +1,4 @@
-//! Lists from the mirror are those that `query::apply_query` makes of the same objects.
+//! Lists from the mirror equal those that `query::apply_query` makes of the same objects; and ids resolve.
 
 use docks_proto::object::RawObject;
 use docks_proto::query::{ListKind, ListQuery, Row, Sort, SortKey, TrialFilter, apply_query};
@@ -64,8 +64,8 @@ const RESULTS: &[&str] = &[
     "model",
 ];
 
-/// What can be asked of trials; each is one parameter.
-const ASKED: &[&str] = &[
+/// Filters on trials, each one parameter.
+const TRIAL_FILTERS: &[&str] = &[
     "agent=failed",
     "agent=A%25B_C",
     "model=7",
@@ -85,7 +85,7 @@ const ASKED: &[&str] = &[
     "reward=>=0",
 ];
 
-fn an_object() -> impl Strategy<Value = RawObject> {
+fn any_object() -> impl Strategy<Value = RawObject> {
     let field = (prop::sample::select(FIELDS), prop::sample::select(TEXTS));
     let id = prop::option::of(0..12u8);
     let result = (prop::sample::select(RESULTS), prop::sample::select(TEXTS));
@@ -111,7 +111,7 @@ fn an_object() -> impl Strategy<Value = RawObject> {
     )
 }
 
-fn a_query(list: ListKind) -> impl Strategy<Value = ListQuery> {
+fn any_query(list: ListKind) -> impl Strategy<Value = ListQuery> {
     let keys: Vec<SortKey> = SortKey::supported_by(list)
         .iter()
         .map(|(_, key)| *key)
@@ -125,7 +125,7 @@ fn a_query(list: ListKind) -> impl Strategy<Value = ListQuery> {
         prop::option::of(prop::sample::select(needles)),
         (at.clone(), at),
         prop::option::of((prop::sample::select(keys), any::<bool>())),
-        prop::collection::vec(prop::sample::select(ASKED), 0..3),
+        prop::collection::vec(prop::sample::select(TRIAL_FILTERS), 0..3),
     )
         .prop_map(|(cut, status, search, times, sort, asked)| ListQuery {
             trials: trial_filter(&asked.join("&")),
@@ -143,20 +143,20 @@ fn trial_filter(asked: &str) -> TrialFilter {
     ListQuery::parse(ListKind::Trials, asked, 0).unwrap().trials
 }
 
-/// What a mirror keeps of objects with one key: the last.
+/// Returns the last of the objects with each key, which a mirror keeps.
 fn last_of_each(list: ListKind, objects: &[RawObject]) -> Vec<RawObject> {
     let key = |object: &RawObject| match list {
         ListKind::Runs => Row::from_run(object).id,
         ListKind::Trials | ListKind::AllTrials => Row::from_trial(object).id,
     };
-    let kept = |(place, object): &(usize, &RawObject)| {
-        !objects[place + 1..].iter().any(|o| key(o) == key(object))
+    let kept = |(index, object): &(usize, &RawObject)| {
+        !objects[index + 1..].iter().any(|o| key(o) == key(object))
     };
     let kept = objects.iter().enumerate().filter(kept);
     kept.map(|(_, object)| object.clone()).collect()
 }
 
-/// What a mirror tells of a run's trials among those of others.
+/// Returns a run's trials as a list over all runs shows them.
 fn marked(objects: &[RawObject], run: &str, name: &str) -> Vec<RawObject> {
     let kept = last_of_each(ListKind::Trials, objects).into_iter();
     kept.map(|trial| {
@@ -175,17 +175,17 @@ proptest! {
 
     #[test]
     fn lists_are_those_of_apply(
-        objects in prop::collection::vec(an_object(), 0..24),
-        of_runs in prop::collection::vec(a_query(ListKind::Runs), 8),
-        of_trials in prop::collection::vec(a_query(ListKind::Trials), 8),
-        more in prop::collection::vec(an_object(), 0..12),
-        of_all in prop::collection::vec(a_query(ListKind::AllTrials), 8),
+        objects in prop::collection::vec(any_object(), 0..24),
+        of_runs in prop::collection::vec(any_query(ListKind::Runs), 8),
+        of_trials in prop::collection::vec(any_query(ListKind::Trials), 8),
+        more in prop::collection::vec(any_object(), 0..12),
+        of_all in prop::collection::vec(any_query(ListKind::AllTrials), 8),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let place = Place::new();
+        let files = TestMirror::new();
         runtime.block_on(async {
-            let mirror = place.open();
-            put(&mirror, 1_000, objects.clone()).await;
+            let mirror = files.open();
+            store_runs(&mirror, 1_000, objects.clone()).await;
             replace_trials(&mirror, 1_000, objects.clone()).await;
             for query in of_runs {
                 let listing = mirror.list_runs(RunKind::Evaluation, &query).await.unwrap();
@@ -202,15 +202,15 @@ proptest! {
                 prop_assert_eq!((listing.total, listing.returned), (total, rows.len() as u64));
             }
             mirror.close().await;
-            // What has no id is told by its text, which the mark changes.
+            // An object without an id is identified by its text, which the reference to its run changes.
             let with_id = |objects: &[RawObject]| -> Vec<RawObject> {
                 let with = objects.iter().filter(|o| !Row::from_trial(o).id.starts_with('~'));
                 with.cloned().collect()
             };
             let (objects, more) = (with_id(&objects), with_id(&more));
-            let place = Place::new();
-            let mirror = place.open();
-            put(&mirror, 1_000, vec![run("r", "failed", ""), run("other", "failed", "")]).await;
+            let files = TestMirror::new();
+            let mirror = files.open();
+            store_runs(&mirror, 1_000, vec![run_object("r", "failed", ""), run_object("other", "failed", "")]).await;
             replace_trials(&mirror, 1_000, objects.clone()).await;
             let other = mirror.replace_trials("other", more.clone(), UnixMs(1_000), None, Provenance::Polled);
             other.await.unwrap();
@@ -229,14 +229,14 @@ proptest! {
 }
 
 #[tokio::test]
-async fn texts_come_back_to_the_byte() {
-    let (place, text) = (
-        Place::new(),
+async fn texts_are_returned_byte_for_byte() {
+    let (files, text) = (
+        TestMirror::new(),
         "{ \"id\" : \"\\u0000\u{1f680}\", \"n\":1.50,\"n\":2 , \"x\":[ ] }",
     );
     let huge = format!(r#"{{"id":"{}"}}"#, "x".repeat(300_000));
-    let mirror = place.open();
-    put(&mirror, 1, vec![object(text), object(&huge)]).await;
+    let mirror = files.open();
+    store_runs(&mirror, 1, vec![object(text), object(&huge)]).await;
     let stored = mirror
         .run(RunKind::Evaluation, "\0\u{1f680}")
         .await
@@ -256,13 +256,13 @@ async fn texts_come_back_to_the_byte() {
 }
 
 #[tokio::test]
-async fn an_id_goes_before_a_name_and_a_name_before_a_prefix() {
-    let place = Place::new();
-    let mirror = place.open();
-    let named = |id: &str, name: &str| run(id, "failed", &format!(r#","name":"{name}""#));
+async fn an_id_takes_precedence_over_a_name_and_a_name_over_a_prefix() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    let named = |id: &str, name: &str| run_object(id, "failed", &format!(r#","name":"{name}""#));
     let runs = ["aa1 nightly", "aa2 aa", "ab1 twice", "ab2 twice", "aa aa1"];
     let objects = runs.iter().filter_map(|r| r.split_once(' '));
-    put(
+    store_runs(
         &mirror,
         1,
         objects.map(|(id, name)| named(id, name)).collect(),
@@ -297,12 +297,12 @@ async fn an_id_goes_before_a_name_and_a_name_before_a_prefix() {
 }
 
 #[tokio::test]
-async fn a_reader_never_sees_half_of_a_version() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn a_reader_never_sees_a_partial_version() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     let version = |n: i64| {
         (0..300)
-            .map(|i| run(&format!("t{i}"), "running", &format!(r#","v":{n}"#)))
+            .map(|i| run_object(&format!("t{i}"), "running", &format!(r#","v":{n}"#)))
             .collect::<Vec<_>>()
     };
     replace_trials(&mirror, 1, version(1)).await;
@@ -330,15 +330,19 @@ async fn a_reader_never_sees_half_of_a_version() {
 }
 
 #[tokio::test]
-async fn a_list_over_all_runs_names_them_and_leaves_out_those_that_are_gone() {
-    let place = Place::new();
-    let mirror = place.open();
+async fn a_list_over_all_runs_names_them_and_leaves_out_tombstones() {
+    let files = TestMirror::new();
+    let mirror = files.open();
     let runs = [("r1", "nightly"), ("r2", "weekly"), ("r3", "")];
-    let objects = runs.map(|(id, name)| run(id, "completed", &format!(r#","name":"{name}""#)));
-    put(&mirror, 1, objects.to_vec()).await;
+    let objects =
+        runs.map(|(id, name)| run_object(id, "completed", &format!(r#","name":"{name}""#)));
+    store_runs(&mirror, 1, objects.to_vec()).await;
     for (index, (id, _)) in runs.iter().enumerate() {
         let made = format!(r#","created_at":"2026-01-0{}T00:00:00Z""#, index + 1);
-        let trials = vec![run("t", "passed", &made), run(id, "error", &made)];
+        let trials = vec![
+            run_object("t", "passed", &made),
+            run_object(id, "error", &made),
+        ];
         let put = mirror.replace_trials(id, trials, UnixMs(2), None, Provenance::Polled);
         put.await.unwrap();
     }
