@@ -1,15 +1,15 @@
-//! Makes text from elsewhere safe for a terminal.
+//! Makes untrusted text safe for a terminal.
 //!
-//! Escape sequences go as a whole, lone control characters become visible,
-//! line breaks and tabs become spaces, and characters that reorder or hide
-//! text go. JSON output does not pass here: it is exact.
+//! Escape sequences are removed as a whole, as are characters that reorder or hide text. Other
+//! control characters are replaced by a visible one, line breaks and tabs by spaces. JSON output is
+//! exact and does not use this.
 
 use std::borrow::Cow;
 
-/// Shown for a control character that belongs to no sequence.
+/// Replaces a control character that is not part of an escape sequence.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// Returns `text` as one line that holds no control, bidirectional or invisible character.
+/// Returns `text` as one line without control, bidirectional or invisible characters.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
@@ -22,7 +22,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
         rest = match first {
             '\u{1b}' => escape(after, &mut out),
             '\u{9b}' => control_sequence(after, &mut out),
-            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => string(after, &mut out),
+            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => control_string(after, &mut out),
             '\r' if after.starts_with('\n') => after,
             '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
                 out.push(' ');
@@ -42,7 +42,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Returns a piece of a longer text cleaned as [`line()`] does, with its tabs.
+/// Cleans a part of a longer text like [`line()`], but keeps its tabs.
 #[must_use]
 pub fn text_with_tabs(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
@@ -54,7 +54,7 @@ pub fn text_with_tabs(bytes: &[u8]) -> String {
 fn escape<'a>(after: &'a str, out: &mut String) -> &'a str {
     match after.chars().next() {
         Some('[') => control_sequence(&after[1..], out),
-        Some(']' | 'P' | 'X' | '^' | '_') => string(&after[1..], out),
+        Some(']' | 'P' | 'X' | '^' | '_') => control_string(&after[1..], out),
         _ => {
             let rest = after.trim_start_matches(|c| (' '..='/').contains(&c));
             match rest.chars().next() {
@@ -82,15 +82,15 @@ fn control_sequence<'a>(after: &'a str, out: &mut String) -> &'a str {
     }
 }
 
-/// Skips a control string up to its terminator; without one only its beginning goes.
+/// Skips a control string up to its terminator; without one, only its introducer is removed.
 ///
-/// A terminal would swallow all that follows; hiding it here would let a
-/// sender hide the rest of a row.
-fn string<'a>(after: &'a str, out: &mut String) -> &'a str {
-    let ends = ["\u{7}", "\u{9c}", "\u{1b}\\"];
-    let end = ends
+/// A terminal would swallow everything that follows; doing the same here would let a sender hide
+/// the rest of a row.
+fn control_string<'a>(after: &'a str, out: &mut String) -> &'a str {
+    let terminators = ["\u{7}", "\u{9c}", "\u{1b}\\"];
+    let end = terminators
         .iter()
-        .filter_map(|end| after.find(end).map(|at| at + end.len()))
+        .filter_map(|terminator| after.find(terminator).map(|at| at + terminator.len()))
         .min();
     match end {
         Some(end) => &after[end..],
@@ -101,7 +101,7 @@ fn string<'a>(after: &'a str, out: &mut String) -> &'a str {
     }
 }
 
-/// Tells whether a character reorders its neighbours or cannot be seen.
+/// Whether a character reorders its neighbours or is invisible.
 #[must_use]
 pub fn is_deceptive(c: char) -> bool {
     matches!(c,
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_sequences_go_whole_and_lone_controls_show() {
+    fn escape_sequences_are_removed_and_other_control_characters_made_visible() {
         for (given, wanted) in [
             ("plain", "plain"),
             ("\u{1b}[31mred\u{1b}[0m", "red"),
@@ -145,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_leaves_a_control_or_misleading_character(text in "\\PC*|[\\x00-\\u{a0}\\[\\]PX^_\\\\;m\u{202e}]*") {
+        fn a_cleaned_text_has_no_control_or_deceptive_character(text in "\\PC*|[\\x00-\\u{a0}\\[\\]PX^_\\\\;m\u{202e}]*") {
             let clean = line(&text);
             prop_assert!(!clean.chars().any(|c| c.is_control() || is_deceptive(c)));
             let again = line(&clean);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Tells programs what went wrong; the message tells people.
+/// What went wrong, for programs; the message is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -16,7 +16,7 @@ pub enum ErrorCode {
     TrialNotFound,
     /// No such route or object: 404.
     NotFound,
-    /// A prefix or name fits several objects, see `candidates`: 409.
+    /// A prefix or name matches several objects, see `candidates`: 409.
     AmbiguousId,
     /// The remote refused the token: 401.
     Unauthorized,
@@ -26,21 +26,21 @@ pub enum ErrorCode {
     NotSignedIn,
     /// No such profile: 404.
     UnknownProfile,
-    /// The remote limits us: 429.
+    /// The remote's rate limit is exhausted: 429.
     RateLimited,
-    /// Only cached answers were allowed and there is none: 504.
+    /// Only a cached answer was allowed, and nothing is cached: 504.
     NotCached,
-    /// The remote could not confirm the answer within the asked age: 504.
+    /// The remote could not confirm an answer that is fresh enough: 504.
     FreshnessUnmet,
     /// The remote cannot be reached and nothing usable is cached: 504.
     RemoteUnreachable,
-    /// The remote answered with something that is no answer: 502.
+    /// The remote sent an invalid response: 502.
     RemoteBroken,
-    /// What was asked cannot be done with this remote, or not now: 409.
+    /// This remote does not support the request, or not now: 409.
     Unsupported,
-    /// The run's process catches no signal, so that only killing it ends it: 409.
+    /// The run's process ignores signals, so only killing it stops it: 409.
     NeedsKill,
-    /// The daemon is ending: 503.
+    /// The daemon is shutting down: 503.
     ShuttingDown,
     /// A defect or a full disk on our side: 500.
     Internal,
@@ -49,18 +49,18 @@ pub enum ErrorCode {
     Unknown,
 }
 
-/// One object that an ambiguous id fits.
+/// One object that an ambiguous id matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Full id.
     pub id: String,
-    /// Name, where it has one.
+    /// Name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Status as the remote wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Where the remote says it lies; the folder of a job.
+    /// Where the remote keeps it: the folder of a job.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "place")]
     pub location: Option<String>,
 }
@@ -75,15 +75,15 @@ pub struct ErrorDetail {
     /// What to do next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Objects that an ambiguous id fits.
+    /// Objects that an ambiguous id matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<Candidate>,
-    /// Seconds to wait before another try, where known.
+    /// Seconds to wait before another attempt, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
 }
 
-/// Body of every error answer.
+/// Body of every error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// The envelope's only field.
@@ -91,7 +91,7 @@ pub struct ErrorBody {
 }
 
 impl ErrorDetail {
-    /// Starts a detail without hint.
+    /// Creates a detail without a hint.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
@@ -111,22 +111,22 @@ impl ErrorDetail {
     }
 }
 
-/// What an error answer of any Docks API said, as far as it could be understood.
+/// The error response of any Docks API, as far as it could be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RemoteErrorBody {
-    /// The sentence for people, never empty after [`parse_error_body`] finds one.
+    /// The sentence for people.
     pub message: Option<String>,
     /// The server's own hint.
     pub hint: Option<String>,
-    /// Tasks that the server did not find.
+    /// Tasks that the server does not know.
     pub missing_tasks: Vec<String>,
-    /// The daemon's coded detail, when the answer came from one.
+    /// The coded detail, if a daemon answered.
     pub detail: Option<ErrorDetail>,
 }
 
-/// Reads FastAPI's three forms of `detail`: text, object, and the list of a 422.
+/// Parses FastAPI's three forms of `detail`: text, object, and the list of a 422.
 ///
-/// Anything else (HTML of a proxy, cut JSON) gives an empty body.
+/// Anything else (HTML of a proxy, truncated JSON) gives an empty result.
 #[must_use]
 pub fn parse_error_body(body: &[u8]) -> RemoteErrorBody {
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
@@ -152,7 +152,7 @@ pub fn parse_error_body(body: &[u8]) -> RemoteErrorBody {
             let sentences: Vec<String> = problems
                 .iter()
                 .map(|problem| {
-                    let place = problem
+                    let location = problem
                         .get("loc")
                         .and_then(|v| v.as_array())
                         .map(|parts| {
@@ -164,10 +164,10 @@ pub fn parse_error_body(body: &[u8]) -> RemoteErrorBody {
                         })
                         .unwrap_or_default();
                     let what = problem.get("msg").and_then(text).unwrap_or_default();
-                    if place.is_empty() {
+                    if location.is_empty() {
                         what
                     } else {
-                        format!("{place}: {what}")
+                        format!("{location}: {what}")
                     }
                 })
                 .filter(|s| !s.is_empty())
@@ -180,7 +180,8 @@ pub fn parse_error_body(body: &[u8]) -> RemoteErrorBody {
         _ => RemoteErrorBody::default(),
     }
 }
-/// Writes an error and its causes on one line.
+
+/// Returns an error and its causes on one line.
 #[must_use]
 pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

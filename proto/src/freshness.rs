@@ -1,8 +1,8 @@
-//! How old an answer may be, and how old it is, in HTTP's own terms.
+//! How old an answer may be, and how old it is, in HTTP's terms.
 //!
-//! Requests carry `Cache-Control` (RFC 9111 §5.2.1); answers carry `Age`
-//! (§5.1) and `Cache-Status` (RFC 9211), with milliseconds and the instant in
-//! headers of our own, since `Age` counts whole seconds.
+//! Requests carry `Cache-Control` (RFC 9111 §5.2.1). Responses carry `Age` (§5.1) and
+//! `Cache-Status` (RFC 9211), and our own headers with milliseconds and the instant, since `Age`
+//! counts whole seconds.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::routes;
 use crate::time::UnixMs;
 
-/// A validator of an earlier answer (an `ETag`), sent as `If-None-Match` (RFC 9110 §13.1.2).
+/// The validator of an earlier response (an `ETag`), sent as `If-None-Match` (RFC 9110 §13.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validator(pub String);
 
-/// What a request allows.
+/// How old the answer to a request may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CachePolicy {
-    /// Whatever the mirror has, refreshed behind; read through when it has nothing.
+    /// What the mirror has, refreshed in the background; fetched from the remote if it has nothing.
     #[default]
     Default,
-    /// An answer that the remote confirmed at most this long before the request ended.
+    /// An answer that the remote confirmed at most this long ago.
     MaxAge(Duration),
-    /// An answer that the remote confirmed after the request began (`--fresh`).
+    /// An answer that the remote confirmed after the request started (`--fresh`).
     NoCache,
-    /// Only the mirror (`--offline`).
+    /// What the mirror has, and nothing else (`--offline`).
     OnlyIfCached,
 }
 
 impl CachePolicy {
-    /// Writes the value of `Cache-Control`; none for the default.
+    /// Returns the value of `Cache-Control`; `None` for the default.
     #[must_use]
     pub fn to_header_value(self) -> Option<HeaderValue> {
         match self {
@@ -43,10 +43,10 @@ impl CachePolicy {
         }
     }
 
-    /// Reads `Cache-Control`; unknown directives are ignored, as RFC 9111 §5.2 asks.
+    /// Parses `Cache-Control`; unknown directives are ignored, as RFC 9111 §5.2 requires.
     ///
-    /// `max-age=0` means the same as `no-cache`. Of several, the strictest wins;
-    /// `only-if-cached` wins over all, since it forbids asking.
+    /// `max-age=0` means the same as `no-cache`. Of several directives the strictest wins;
+    /// `only-if-cached` wins over all others, since it forbids a request to the remote.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut allowed = CachePolicy::Default;
@@ -74,13 +74,13 @@ impl CachePolicy {
     }
 }
 
-/// Where an answer came from.
+/// Who answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AnsweredBy {
     /// The daemon's mirror.
     Mirror,
-    /// The remote itself, through the daemon or without it.
+    /// The remote itself, through the daemon or directly.
     Remote,
 }
 
@@ -89,32 +89,32 @@ pub enum AnsweredBy {
 pub struct Freshness {
     /// When the remote last confirmed it.
     pub as_of: UnixMs,
-    /// How long ago that was when the answer was written.
+    /// How long ago that was when the answer was sent.
     pub age: Duration,
     /// Why it is older than it should be; `None` when it is fresh.
     pub stale_reason: Option<String>,
-    /// Where it came from.
+    /// Who answered.
     pub answered_by: AnsweredBy,
 }
 
 impl Freshness {
-    /// Tells whether the answer is older than it should be.
+    /// Whether the answer is older than it should be.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale_reason.is_some()
     }
 
-    /// Writes the answer's headers.
+    /// Adds the headers of a response.
     pub fn write_headers(&self, headers: &mut HeaderMap) {
         let number = |n: u128| HeaderValue::from_str(&n.to_string()).ok();
-        let mut put = |name: &'static str, value: Option<HeaderValue>| {
+        let mut insert = |name: &'static str, value: Option<HeaderValue>| {
             if let Some(value) = value {
                 headers.insert(name, value);
             }
         };
-        put("age", number(u128::from(self.age.as_secs())));
-        put(routes::AGE_MS, number(self.age.as_millis()));
-        put(
+        insert("age", number(u128::from(self.age.as_secs())));
+        insert(routes::AGE_MS, number(self.age.as_millis()));
+        insert(
             routes::AS_OF,
             HeaderValue::from_str(&self.as_of.rfc3339()).ok(),
         );
@@ -127,10 +127,10 @@ impl Freshness {
             status.push_str("; detail=");
             status.push_str(&quoted(reason));
         }
-        put("cache-status", HeaderValue::from_str(&status).ok());
+        insert("cache-status", HeaderValue::from_str(&status).ok());
     }
 
-    /// Reads the headers of a daemon's answer; `None` when they are not there.
+    /// Reads the headers of a daemon's response; `None` if they are missing.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
@@ -154,7 +154,7 @@ impl Freshness {
     }
 }
 
-/// Writes an RFC 8941 string: visible ASCII, quotes and backslashes escaped.
+/// Returns an RFC 8941 string: visible ASCII, with quotes and backslashes escaped.
 fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn freshness_survives_its_headers() {
+    fn freshness_survives_the_round_trip_through_headers() {
         let freshness = Freshness {
             as_of: UnixMs(1_764_000_000_123),
             age: Duration::from_millis(4_321),

@@ -1,4 +1,4 @@
-//! What happened: the statuses of one object, and what changed over all of them.
+//! Past statuses: the history of one object, and the changes of all of them.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -7,74 +7,75 @@ use crate::event::{EventQuery, ObjectKind};
 use crate::routes;
 use crate::time::UnixMs;
 
-/// Changes that a history or a list of changes holds when nobody says how many.
+/// Default number of changes in a history or a list of changes.
 pub const DEFAULT_CHANGES: u64 = 1_000;
 
-/// Answer of `GET /v1/history`. New fields may be added; none is ever renamed.
+/// Response of `GET /v1/history`. Fields may be added but are never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// Of which kind of object.
+    /// Kind of the object.
     pub kind: ObjectKind,
-    /// Run, or the run that the trial belongs to.
+    /// Id of the run; for a trial, of the run it belongs to.
     pub run_id: String,
-    /// Trial.
+    /// Id of the trial; `None` for a run.
     pub trial_id: Option<String>,
-    /// Name of the run, name or task of the trial.
+    /// Name of the run; name or task of the trial.
     pub name: String,
-    /// Status now.
+    /// Current status.
     pub status: String,
-    /// Whether nothing changes by itself any more.
+    /// Whether the status is terminal.
     pub ended: bool,
-    /// Changes of its status, oldest first.
+    /// Changes of the status, oldest first.
     pub changes: Vec<StatusChange>,
-    /// Stretches of time in which it was looked at; between them nobody looked. Oldest first.
+    /// When it was observed, oldest first; between two ranges nobody checked it.
     #[serde(rename = "looks")]
     pub observation_windows: Vec<TimeRange>,
-    /// When the answer was written.
+    /// When the response was sent, RFC 3339.
     pub now: String,
 }
 
 /// One change of a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusChange {
-    /// Number in the mirror's history.
+    /// Number of the change in the mirror's history.
     pub seq: u64,
-    /// Status before; `None` when it was seen for the first time.
+    /// Previous status; `None` when the object was seen for the first time.
     pub from: Option<String>,
-    /// Status since.
+    /// New status.
     pub to: String,
-    /// Since when: the object's own time, else when it was observed.
+    /// When it got the status, RFC 3339: by the object's own time if it has one, else when it was
+    /// observed.
     pub at: String,
-    /// When the request that showed it began.
+    /// When the request that showed it started, RFC 3339.
     pub observed_at: String,
-    /// `polled`, `own_action`, or another way of learning it.
+    /// How it was learned: `polled`, `own_action`, or a newer way.
     pub learned: String,
 }
 
-/// A stretch of time.
+/// A range of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeRange {
-    /// Its beginning.
+    /// Start, RFC 3339.
     pub from: String,
-    /// Its end.
+    /// End, RFC 3339.
     pub until: String,
 }
 
-/// A question for what changed over all runs; the lists of `filter` mean all when they are empty.
+/// A query of the changes of all runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChangesQuery {
-    /// Which objects and statuses.
+    /// Which objects and statuses; an empty list means all.
     pub filter: EventQuery,
-    /// From when on.
+    /// Only changes at this time or later.
     pub since: Option<UnixMs>,
-    /// Until before when.
+    /// Only changes before this time.
     pub until: Option<UnixMs>,
-    /// Newest changes at most; 0 for as many as the daemon gives.
+    /// Maximum number of changes, the newest; 0 for the daemon's own maximum.
     pub limit: Option<u64>,
 }
 
 impl ChangesQuery {
-    /// Writes path and query.
+    /// Returns path and query of the request.
     #[must_use]
     pub fn path(&self) -> String {
         let events = self.filter.path();
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_for_changes_is_written_whole() {
+    fn a_query_of_changes_is_written_in_full() {
         let query = ChangesQuery {
             filter: EventQuery {
                 kinds: vec![ObjectKind::Trial],

@@ -1,10 +1,10 @@
-//! Identifiers that the remote hands out: opaque strings, never paths.
+//! Identifiers that the remote assigns: opaque strings, never paths.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Everything but RFC 3986's unreserved characters is encoded, so an id is one path segment.
+/// All but RFC 3986's unreserved characters are encoded, so an id is one path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -14,19 +14,19 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 /// Longest id that is sent anywhere, in bytes; real ones have 36.
 pub const MAX_ID_BYTES: usize = 512;
 
-/// Says why a text cannot be an id.
+/// Why a text cannot be an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
-    /// Nothing was given.
+    /// It is empty.
     #[error("an id cannot be empty")]
     Empty,
-    /// More bytes than [`MAX_ID_BYTES`].
+    /// It has more than [`MAX_ID_BYTES`].
     #[error("an id has at most {MAX_ID_BYTES} bytes, this one has {0}")]
     TooLong(usize),
-    /// A control character, which no id holds.
-    #[error("an id holds no control characters")]
+    /// It has a control character.
+    #[error("an id has no control characters")]
     Control,
-    /// `.` and `..` mean something else in a path, even percent-encoded.
+    /// `.` and `..` have a meaning of their own in a path, even percent-encoded.
     #[error("`{0}` is not an id")]
     DotSegment(String),
 }
@@ -35,7 +35,7 @@ pub enum InvalidId {
 ///
 /// # Errors
 ///
-/// [`InvalidId`] where no encoding can make the text safe: empty, over
+/// [`InvalidId`] if no encoding can make the text safe: empty, over
 /// [`MAX_ID_BYTES`], with control characters, or a dot segment, which
 /// proxies and servers resolve even when it is percent-encoded.
 pub fn path_segment(text: &str) -> Result<String, InvalidId> {
@@ -72,7 +72,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes any text; [`validate`] decides whether it may be sent.
+            /// Wraps any text; [`validate`] checks whether it may be sent.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }

@@ -1,10 +1,10 @@
-//! What crosses the socket between `docks`, `docksd` and the Docks API.
+//! The protocol between `docks`, `docksd` and the Docks API.
 //!
-//! This crate owns the words both sides use: paths and header names
-//! ([`routes`]), objects as the remote sent them ([`object`], [`trial`]), list questions
-//! ([`query`]), paging of unknown remotes ([`paging`]), events ([`event`]), the past ([`history`]), freshness in HTTP's own terms ([`freshness`]), coded errors
-//! ([`error`]), text made safe to show ([`clean`]), the daemon's own replies ([`status`]), the places on disk
-//! ([`paths`]) and the settings both programs read ([`settings`]).
+//! This crate holds what both programs share: paths and header names ([`routes`]), objects as the
+//! remote sent them ([`object`], [`trial`]), queries of lists ([`query`]), paging of unknown remotes
+//! ([`paging`]), events ([`event`]) and history ([`history`]), freshness in HTTP's terms
+//! ([`freshness`]), coded errors ([`error`]), text made safe for a terminal ([`clean`]), the daemon's
+//! status ([`status`]), the paths of its files ([`paths`]) and the settings ([`settings`]).
 //!
 //! It does no I/O outside [`client`] (feature `client`), [`credentials`] and [`notification`]
 //! (feature `notification`).
@@ -32,10 +32,10 @@ pub mod status;
 pub mod time;
 pub mod trial;
 
-/// Number of the daemon's protocol; a client and a daemon that differ in it do not talk.
+/// Version of the daemon's protocol; a client refuses a daemon with another one.
 ///
 /// It changes only when an old reader could misunderstand new data. Releases
-/// that keep it interoperate and at most warn.
+/// with the same protocol work together, with a warning at most.
 pub const PROTOCOL: u32 = 1;
 
 /// Release of this build, as in `Cargo.toml`.

@@ -1,10 +1,10 @@
-//! The paths on disk: home, socket, lock, cache and log.
+//! The paths of docks' files: home, socket, locks, cache and logs.
 //!
-//! Pure: the environment comes in as values, nothing is created here.
+//! Pure: the environment is passed in, and nothing is created.
 
 use std::path::{Path, PathBuf};
 
-/// What decides the paths.
+/// The variables that determine the paths.
 #[derive(Debug, Clone, Default)]
 pub struct PathVariables {
     /// `HOME`.
@@ -17,23 +17,23 @@ pub struct PathVariables {
     pub xdg_runtime_dir: Option<PathBuf>,
 }
 
-/// Says why no place can be told.
+/// Why the paths cannot be determined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathsError {
     /// Neither `DOCKS_HOME` nor `HOME` is set.
     #[error("neither DOCKS_HOME nor HOME is set")]
     NoHome,
-    /// A variable holds a relative path, which would mean another place in every directory.
+    /// A variable has a relative path, which would mean something else in every directory.
     #[error("{variable} must be an absolute path, not `{}`", path.display())]
     Relative {
         /// Which variable.
         variable: &'static str,
-        /// What it holds.
+        /// Its value.
         path: PathBuf,
     },
 }
 
-/// Where everything lies.
+/// The paths of docks' files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// `DOCKS_HOME`, or `~/.docks`.
@@ -43,13 +43,13 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Decides the paths; an empty variable counts as unset.
+    /// Determines the paths; an empty variable counts as unset.
     ///
-    /// A relative `XDG_RUNTIME_DIR` is ignored, as its specification asks.
+    /// A relative `XDG_RUNTIME_DIR` is ignored, as its specification requires.
     ///
     /// # Errors
     ///
-    /// [`PathsError`] without a home or with a relative path of ours.
+    /// [`PathsError`] without a home, or with a relative `HOME`, `DOCKS_HOME` or `DOCKS_SOCKET`.
     pub fn resolve(input: &PathVariables) -> Result<Self, PathsError> {
         let set = |path: &Option<PathBuf>| path.clone().filter(|p| !p.as_os_str().is_empty());
         let absolute = |variable, path: PathBuf| {
@@ -78,13 +78,13 @@ impl Paths {
         Ok(Self { home, socket })
     }
 
-    /// Settings shared with the Python client.
+    /// The settings, which the Python client shares.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
         self.home.join("config.toml")
     }
 
-    /// The one token file of the Python client.
+    /// The token file of the Python client, one for all profiles.
     #[must_use]
     pub fn token_file(&self) -> PathBuf {
         self.home.join("token")
@@ -96,25 +96,25 @@ impl Paths {
         self.home.join("daemon.toml")
     }
 
-    /// The token of a hub, whether the daemon itself listens or one of its own.
+    /// The token of the hub.
     #[must_use]
     pub fn hub_token_file(&self) -> PathBuf {
         self.home.join("hub-token")
     }
 
-    /// Home of the daemon that `docks hub serve` runs beside the user's own.
+    /// Home of the daemon that `docks hub serve` runs in addition to the user's.
     #[must_use]
     pub fn hub_home(&self) -> PathBuf {
         self.home.join("hub")
     }
 
-    /// Mirrors, one file per remote.
+    /// Directory of the mirrors, one file per remote.
     #[must_use]
     pub fn cache_dir(&self) -> PathBuf {
         self.home.join("cache")
     }
 
-    /// Logs of the daemon.
+    /// Directory of the daemon's logs.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {
         self.home.join("log")
@@ -126,13 +126,13 @@ impl Paths {
         self.socket.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Held by the daemon for as long as it lives.
+    /// Lock that the daemon holds as long as it runs.
     #[must_use]
     pub fn lifetime_lock(&self) -> PathBuf {
         self.socket.with_extension("lock")
     }
 
-    /// Held by a client while it starts a daemon.
+    /// Lock that a client holds while it starts a daemon.
     #[must_use]
     pub fn startup_lock(&self) -> PathBuf {
         self.socket.with_extension("start")

@@ -1,52 +1,51 @@
-//! Each path and header name, once.
+//! All paths and header names.
 //!
-//! The paths under `/tenants/` are the Docks API's own; the daemon answers the
-//! same ones. Those under `/v1/` are the daemon's.
+//! The paths under `/tenants/` are those of the Docks API, which the daemon serves as well. The
+//! paths under `/v1/` are the daemon's own.
 
 use crate::id::{InvalidId, path_segment};
 
-/// Picks the profile whose remote answers; without it the daemon's default.
+/// The profile whose remote is meant; the daemon's default without it.
 pub const PROFILE: &str = "docks-profile";
-/// Names an API origin that no profile holds, for settings from flags or environment.
+/// An API origin that is in no profile, from flags or environment.
 ///
-/// The token for it comes in `Authorization` of the same request; a profile's
-/// token is never used for it.
+/// Its token comes in `Authorization` of the same request; a profile's token is never used for it.
 pub const API_URL: &str = "docks-api-url";
-/// Names Harbor jobs directories to use without a profile: absolute, percent-encoded, with commas
-/// between them.
+/// Harbor jobs directories without a profile: absolute paths, see
+/// [`encode_paths`](crate::path_encoding::encode_paths).
 pub const HARBOR_JOBS: &str = "docks-harbor-jobs";
-/// The daemon's [`PROTOCOL`](crate::PROTOCOL), on every reply.
+/// The daemon's [`PROTOCOL`](crate::PROTOCOL), on every response.
 pub const PROTOCOL: &str = "docks-protocol";
-/// The daemon's release, on every reply.
+/// The daemon's release, on every response.
 pub const VERSION: &str = "docks-version";
 /// How many objects match a list's filters before `limit` and `offset`.
 pub const TOTAL: &str = "docks-total";
-/// On an empty list that was filtered by status: whether each of those statuses was ever seen.
+/// On an empty list that was filtered by status: whether each of these statuses was ever seen.
 pub const STATUS_SEEN: &str = "docks-status-seen";
 /// When the remote last confirmed the answer, RFC 3339 with milliseconds.
 pub const AS_OF: &str = "docks-as-of";
 /// Age of the answer in milliseconds, finer than `Age`.
 pub const AGE_MS: &str = "docks-age-ms";
 
-/// Query parameter of an action that ends a run: whether its process may be killed.
+/// Query parameter of an action that stops a run: whether its process may be killed.
 pub const KILL: &str = "kill";
 
 /// Health, remotes, last and next sync.
 pub const STATUS: &str = "/v1/status";
-/// Asks the engine to catch up; answers when it has.
+/// Lets the engine catch up, and reports its progress.
 pub const SYNC: &str = "/v1/sync";
-/// The present state, then every change of a status as it is learned.
+/// The current state, then every change of a status as it is detected.
 pub const EVENTS: &str = "/v1/events";
-/// The statuses of one run or trial, and when it was looked at.
+/// The past statuses of one run or trial, and when it was observed.
 pub const HISTORY: &str = "/v1/history";
-/// What changed over all runs.
+/// The changes of all runs.
 pub const CHANGES: &str = "/v1/changes";
-/// Takes the position after which events are wanted, as the answer's `id:` lines give it.
+/// The position after which events are wanted, as given by the stream's `id:` lines.
 pub const LAST_EVENT_ID: &str = "last-event-id";
-/// Asks the daemon to end.
+/// Shuts the daemon down.
 pub const SHUTDOWN: &str = "/v1/shutdown";
 
-/// The two families of runs, which have the same shape but other paths.
+/// The two kinds of runs, which have the same shape but different paths.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -81,7 +80,7 @@ impl RunKind {
     }
 }
 
-/// What can be asked of one run.
+/// An action on one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// `POST /runs/{id}/stop`.
@@ -93,7 +92,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// Returns the family of runs that knows this action.
+    /// Returns the kind of runs that has this action.
     #[must_use]
     pub fn kind(self) -> RunKind {
         match self {
@@ -120,7 +119,7 @@ pub struct TenantRoutes {
 }
 
 impl TenantRoutes {
-    /// Starts from the tenant, which is one encoded segment.
+    /// Builds the paths for a tenant.
     ///
     /// # Errors
     ///
@@ -147,7 +146,7 @@ impl TenantRoutes {
     ///
     /// # Errors
     ///
-    /// [`InvalidId`] when the id cannot be a path segment; so for all below.
+    /// [`InvalidId`] when the id cannot be a path segment.
     pub fn run(&self, kind: RunKind, id: &str) -> Result<String, InvalidId> {
         Ok(format!("{}/{}", self.runs(kind), path_segment(id)?))
     }
@@ -161,7 +160,7 @@ impl TenantRoutes {
         Ok(format!("{}/trials", self.run(RunKind::Evaluation, run)?))
     }
 
-    /// Path of the trials of all evaluation runs, which only a `docksd` answers.
+    /// Path of the trials of all evaluation runs, which only a `docksd` serves.
     #[must_use]
     pub fn all_trials(&self) -> String {
         format!("{}/harbor/trials", self.base)

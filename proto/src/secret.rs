@@ -4,14 +4,14 @@ use std::fmt;
 
 use http::HeaderValue;
 
-/// A bearer token; `Debug` hides it, nothing displays or serialises it.
+/// A bearer token; `Debug` hides it, and it can be neither displayed nor serialised.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes a token with or without its `Bearer ` prefix, as the Python client stores both.
+    /// Accepts a token with or without its `Bearer ` prefix: the Python client stores both.
     ///
-    /// Returns `None` for an empty one or one that no HTTP header can carry.
+    /// Returns `None` if it is empty or cannot be sent in an HTTP header.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -30,7 +30,7 @@ impl Token {
         value
     }
 
-    /// Hands out the secret, for storing it where secrets are stored.
+    /// Returns the secret, for storing it in a keyring or a private file.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_never_printed_and_its_prefix_never_doubled() {
+    fn a_token_is_never_printed_and_its_prefix_is_not_repeated() {
         let token = Token::new(" Bearer s3cret\n").unwrap();
         assert!(!format!("{token:?} {:?}", token.authorization()).contains("s3cret"));
         assert_eq!(token.authorization().as_bytes(), b"Bearer s3cret");

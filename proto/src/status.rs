@@ -1,11 +1,11 @@
-//! What the daemon says of itself: health, last sync, next sync.
+//! The daemon's status: health, last sync, next sync.
 
 use serde::{Deserialize, Serialize};
 
-/// Answer of `GET /v1/status`. New fields may be added; none is ever renamed.
+/// Response of `GET /v1/status`. Fields may be added but are never renamed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DaemonStatus {
-    /// Version of this shape; 1.
+    /// Version of this schema; 1.
     pub schema_version: u32,
     /// Process id.
     pub pid: u32,
@@ -21,41 +21,41 @@ pub struct DaemonStatus {
     pub log_dir: String,
     /// Whole seconds since it started.
     pub uptime_s: u64,
-    /// Resident memory in bytes, where the system tells.
+    /// Resident memory in bytes, if the system reports it.
     #[serde(default)]
     pub resident_bytes: Option<u64>,
-    /// Seconds without a request after which it ends by itself; `None` when it stays.
+    /// Seconds without a request after which it exits; `None` if it never does.
     pub idle_exit_s: Option<u64>,
     /// The remotes it mirrors.
     pub remotes: Vec<RemoteStatus>,
-    /// Cron jobs: what pokes the engine, and when next.
+    /// Scheduled work and when it is next due.
     #[serde(default)]
     pub schedules: Vec<ScheduleStatus>,
-    /// What it shares over TCP, if it does.
+    /// The hub, if the daemon runs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubStatus>,
 }
 
-/// What a daemon shares over TCP.
+/// State of the hub, which shares a jobs directory over TCP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HubStatus {
     /// Where it listens, with the scheme.
     pub address: String,
     /// The jobs directory.
     pub location: String,
-    /// Whether a token is asked for.
+    /// Whether a token is required.
     pub token: bool,
-    /// Whether nothing can be stopped through it.
+    /// Whether it refuses to stop runs.
     pub read_only: bool,
-    /// Connections that are open.
+    /// Open connections.
     pub connections: u64,
-    /// Requests with a good token since it started.
+    /// Requests with a valid token since it started.
     pub requests: u64,
-    /// How many of them were answered with "as before" (304).
+    /// How many of them were answered with 304 (Not Modified).
     pub not_modified: u64,
 }
 
-/// One cron job.
+/// One kind of scheduled work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleStatus {
     /// `sweep` or `upkeep`.
@@ -63,70 +63,71 @@ pub struct ScheduleStatus {
     /// The cron line, in local time: second, minute, hour, day of month, month, day of week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<String>,
-    /// Last time its work ended well, RFC 3339.
+    /// When it last succeeded, RFC 3339.
     pub last_success: Option<String>,
-    /// Next time it fires, RFC 3339.
+    /// When it is next due, RFC 3339.
     pub next_due: Option<String>,
 }
 
 /// State of one remote and its mirror.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RemoteStatus {
-    /// Names of the profiles that use it; empty for one from flags or environment.
+    /// Names of the profiles that use it; empty if it comes from flags or environment.
     pub profiles: Vec<String>,
     /// `docks_api` or `harbor_jobs`.
     pub kind: String,
-    /// Origin and tenant, or the directory.
+    /// Origin and tenant, or the jobs directory.
     pub location: String,
     /// Rows in the mirror.
     pub rows: RowCounts,
-    /// Last time a sync step ended well, RFC 3339.
+    /// When a sync step last succeeded, RFC 3339.
     pub last_success: Option<String>,
-    /// Last failure and when, until a success follows.
+    /// The last failure, until a success follows.
     pub last_error: Option<SyncFailure>,
-    /// Next planned step, RFC 3339.
+    /// When the next step is due, RFC 3339.
     pub next_due: Option<String>,
-    /// What the next planned step is.
+    /// What the next step is.
     #[serde(default)]
     pub next_step: Option<String>,
-    /// `closed` (well), `open` (waiting after an outage) or `half_open` (probing).
+    /// State of the circuit breaker: `closed` (healthy), `open` (waiting after an outage) or
+    /// `half_open` (probing).
     pub circuit: String,
-    /// Steps still to do until the mirror has caught up.
+    /// Steps left until the mirror has caught up.
     #[serde(default)]
     pub backlog: u64,
     /// Requests in the last hour.
     pub requests_last_hour: u64,
-    /// How many of them were answered 304.
+    /// How many of them were answered with 304.
     pub not_modified_last_hour: u64,
     /// Requests allowed per minute.
     pub budget_per_minute: u32,
     /// Requests left in this minute.
     pub budget_left: u32,
-    /// Last full sweep of each list, RFC 3339.
+    /// When all lists were last swept in full, RFC 3339.
     #[serde(default)]
     pub last_sweep: Option<String>,
-    /// How changes are learned: `polling`, `events` or `rescans`.
+    /// How changes are detected: `polling`, `events` or `rescans`.
     #[serde(default)]
     pub following: Option<String>,
-    /// Folders that are watched for events.
+    /// Number of folders watched for file events.
     #[serde(default)]
     pub watched_folders: Option<u64>,
-    /// Why there are no events where there could be.
+    /// Why file events are not used where they could be.
     #[serde(default)]
     pub not_followed: Option<String>,
-    /// What was learned of the remote, as JSON for people.
+    /// What is known about the remote, as JSON for people.
     #[serde(default)]
     pub capabilities: serde_json::Value,
-    /// Mirror file.
+    /// Path of the mirror's database.
     pub database: String,
-    /// Its size with WAL, in bytes.
+    /// Size of the database with its WAL, in bytes.
     pub database_bytes: u64,
-    /// Where a corrupt mirror was set aside, if one was.
+    /// Where a corrupt database was moved to, if there was one.
     #[serde(default)]
     pub set_aside: Option<String>,
 }
 
-/// Live rows; tombstones are counted apart.
+/// Numbers of live rows; tombstones are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RowCounts {
     /// Plain runs.
@@ -137,35 +138,35 @@ pub struct RowCounts {
     pub trials: u64,
     /// Tombstones of all kinds.
     pub tombstones: u64,
-    /// Runs and evaluation runs that are not ended.
+    /// Runs and evaluation runs that have not ended.
     pub active: u64,
 }
 
-/// A failure of sync.
+/// A failed sync step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncFailure {
-    /// When, RFC 3339.
+    /// When it failed, RFC 3339.
     pub at: String,
     /// One sentence.
     pub message: String,
-    /// How many in a row.
+    /// Number of failures in a row.
     pub consecutive: u32,
 }
 
-/// Answer of `POST /v1/sync`, one JSON line per step when streamed.
+/// Response of `POST /v1/sync`: one JSON line per step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SyncProgress {
-    /// Steps done since the request.
+    /// Steps completed since the request.
     pub done: u64,
-    /// Steps known to be left.
+    /// Steps left, as far as known.
     pub left: u64,
     /// What is being done, for people.
     pub doing: String,
     /// Whether this is the last line.
     pub finished: bool,
-    /// Why it ended without catching up.
+    /// Why the sync stopped without catching up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<crate::error::ErrorDetail>,
-    /// Rows now.
+    /// Rows at this point.
     pub rows: RowCounts,
 }

@@ -1,4 +1,4 @@
-//! Instants, durations and the forms in which people write them.
+//! Instants and durations, and the forms in which people write them.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl UnixMs {
         Self(Timestamp::now().as_millisecond())
     }
 
-    /// Reads ISO 8601 with `Z`, an offset, or neither, which is taken as UTC.
+    /// Parses ISO 8601 with `Z`, with an offset, or with neither, which means UTC.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -36,14 +36,14 @@ impl UnixMs {
         ))
     }
 
-    /// Writes RFC 3339 in UTC with milliseconds.
+    /// Formats as RFC 3339 in UTC with milliseconds.
     #[must_use]
     pub fn rfc3339(self) -> String {
         Timestamp::from_millisecond(self.0)
             .map_or_else(|_| "invalid-time".to_owned(), |t| format!("{t:.3}"))
     }
 
-    /// Returns the time from `earlier` to `self`, zero when the clock went back.
+    /// Returns the time from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: UnixMs) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -68,7 +68,7 @@ impl UnixMs {
     }
 }
 
-/// Says why a text is no duration or no point in time.
+/// Why a text is not a duration or not a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: `{text}`; write for instance {example}")]
 pub struct InvalidTime {
@@ -77,11 +77,11 @@ pub struct InvalidTime {
     example: &'static str,
 }
 
-/// Reads `30s`, `5m`, `8h`, `2d`, `1w`, `1h30m`, or a bare number of seconds.
+/// Parses `30s`, `5m`, `8h`, `2d`, `1w`, `1h30m`, or a bare number of seconds.
 ///
 /// # Errors
 ///
-/// [`InvalidTime`] for anything else, negative ones and more than 100 years included.
+/// [`InvalidTime`] for anything else, including negative durations and more than 100 years.
 pub fn parse_duration(text: &str) -> Result<Duration, InvalidTime> {
     let bad = || InvalidTime {
         what: "not a duration",
@@ -127,9 +127,9 @@ fn bounded(seconds: f64) -> Option<Duration> {
         .then(|| Duration::from_secs_f64(seconds))
 }
 
-/// Reads a point in time: a duration before `now`, a date (midnight in `zone`), or ISO 8601.
+/// Parses a point in time: a duration before `now`, a date (midnight in `zone`), or ISO 8601.
 ///
-/// A time without offset is taken in `zone`, since people write the time of their own clock.
+/// A time without an offset is in `zone`, since people write the time of their own clock.
 ///
 /// # Errors
 ///
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_gives_no_negative_age() {
+    fn a_clock_that_was_set_back_gives_no_negative_age() {
         assert_eq!(UnixMs(5).since(UnixMs(9)), Duration::ZERO);
     }
 }

@@ -1,29 +1,29 @@
-//! A trial with what is nested in it, and what columns, filters and orders make of that.
+//! A trial with its nested objects, and the values of its columns.
 //!
-//! A Docks API and a jobs directory say the same things in other places; here
-//! they become one, so that the mirror, a list without a daemon and a table agree.
+//! A Docks API and a jobs directory put the same values in different fields. They are unified here,
+//! so the mirror, a list without a daemon and a table agree.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::object::{RawObject, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult};
 
-/// What an error without a type is called.
+/// The type of an error that has none.
 pub const UNKNOWN_ERROR: &str = "unknown";
 
-/// Member that a list over all runs puts in front of each trial: `{"id":…,"name":…}` of its run.
+/// Member that a list over all runs adds to each trial: `{"id":…,"name":…}` of its run.
 pub const RUN_REFERENCE: &str = "docks_run";
 
-/// A trial's own fields and those of the objects in it.
+/// A trial's fields and those of its nested objects.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trial {
     /// Its own fields.
     pub fields: TrialFields,
-    /// Its `result_data`, in object form or as the same object in a JSON string.
+    /// Its `result_data`, whether an object or the same object in a JSON string.
     pub result: TrialResult,
     /// Its `harbor` object.
     pub harbor: TrialHarbor,
-    /// The run it belongs to, in a list over all runs.
+    /// The run it belongs to; set only in a list over all runs.
     pub run: RunReference,
 }
 
@@ -38,7 +38,7 @@ struct Nested<'a> {
 }
 
 impl Trial {
-    /// Reads a trial; what is missing or of another type stays `Null`.
+    /// Reads a trial; a field that is missing or has another type stays `Null`.
     #[must_use]
     pub fn from_object(object: &RawObject) -> Self {
         let nested: Nested<'_> = serde_json::from_str(object.text()).unwrap_or_default();
@@ -62,21 +62,20 @@ impl Trial {
         first([&self.harbor.model, &self.fields.model, &self.result.model])
     }
 
-    /// Returns the type of what went wrong; [`UNKNOWN_ERROR`] where only a message says that
-    /// something did.
+    /// Returns the type of the error; [`UNKNOWN_ERROR`] if there is only a message.
     ///
-    /// A trial that has yet to start can say why it never did, which is no error.
+    /// The message of a pending trial says why it has not started, which is not an error.
     #[must_use]
     pub fn error_type(&self) -> Option<String> {
         let typed = first([&self.result.error_code, &self.result.error]);
         typed.or_else(|| {
             let status = self.fields.status.text().unwrap_or_default();
-            let said = self.error_message().is_some() && !status.eq_ignore_ascii_case("pending");
-            said.then(|| UNKNOWN_ERROR.to_owned())
+            let failed = self.error_message().is_some() && !status.eq_ignore_ascii_case("pending");
+            failed.then(|| UNKNOWN_ERROR.to_owned())
         })
     }
 
-    /// Returns what went wrong, from wherever it is said in words.
+    /// Returns the error message, from whichever field has it.
     #[must_use]
     pub fn error_message(&self) -> Option<String> {
         first([&self.fields.error_message, &self.result.error_message])
@@ -101,7 +100,7 @@ impl Trial {
         self.result.cost_usd.number()
     }
 
-    /// Returns the tokens of prompts and answers together, as far as they are known.
+    /// Returns the number of prompt and completion tokens, as far as they are known.
     #[must_use]
     pub fn tokens(&self) -> Option<f64> {
         let prompt = self.result.prompt_tokens.number();
@@ -111,7 +110,7 @@ impl Trial {
         }
     }
 
-    /// Counts the types of which there is an artifact.
+    /// Returns for how many types there is an artifact.
     #[must_use]
     pub fn artifacts(&self) -> usize {
         let f = &self.fields;
@@ -120,11 +119,11 @@ impl Trial {
     }
 }
 
-/// Puts the run in front of a trial's own members, which stay as they are.
+/// Adds the run to a trial's text, in front of its own members, which are unchanged.
 ///
 /// # Errors
 ///
-/// When the id or the name cannot be written, which no text is known to do.
+/// When the id or the name cannot be serialised; no text is known that cannot.
 pub fn add_run_reference(
     trial: &str,
     run_id: &str,
@@ -145,8 +144,8 @@ pub fn add_run_reference(
     ))
 }
 
-fn first<const N: usize>(places: [&Scalar; N]) -> Option<String> {
-    places.into_iter().find_map(Scalar::text)
+fn first<const N: usize>(fields: [&Scalar; N]) -> Option<String> {
+    fields.into_iter().find_map(Scalar::text)
 }
 
 fn read<T: for<'de> Deserialize<'de> + Default>(raw: &RawValue) -> T {
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_of_remote_say_agent_model_and_error_in_their_own_places() {
+    fn agent_model_and_error_are_read_from_the_fields_of_both_kinds_of_remote() {
         let harbor = trial(
             r#"{"agent_variant":"coder (a/m)","harbor":{"model":"a/m"},"result_data":{"error_code":"AgentTimeoutError","prompt_tokens":3,"completion_tokens":4}}"#,
         );
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_leaves_the_rest_as_it_came() {
+    fn adding_the_run_leaves_the_rest_of_the_text_unchanged() {
         let text = r#"{ "id" : "t", "n":1.50 }"#;
         let marked = add_run_reference(text, "r\"1", "nightly").unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Fields that are read from an object: as many as columns, filters and tables use.
+//! The fields that are read from objects: those that columns, filters and tables use.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::RawObject;
 
-/// A JSON value as far as a filter or a column can use it.
+/// A JSON value, as far as a filter or a column can use it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Scalar {
     /// Absent or null.
@@ -19,12 +19,12 @@ pub enum Scalar {
     Number(f64),
     /// True or false.
     Bool(bool),
-    /// An array or an object; its content is left unread.
+    /// An array or an object; its content is not read.
     Nested,
 }
 
 impl Scalar {
-    /// Returns a non-empty string, or a number or truth value in text form.
+    /// Returns a non-empty string, or a number or boolean as text.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         match self {
@@ -39,7 +39,7 @@ impl Scalar {
         }
     }
 
-    /// Returns a number, also from a string that is one.
+    /// Returns a number, also one written as a string.
     #[must_use]
     pub fn number(&self) -> Option<f64> {
         match self {
@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Scalar {
             fn visit_f64<E>(self, n: f64) -> Result<Scalar, E> {
                 Ok(Scalar::Number(n))
             }
-            // An integer that a float would round stays text: two ids must not become one.
+            // An integer that a float would round stays text: two ids must not become equal.
             fn visit_i64<E>(self, n: i64) -> Result<Scalar, E> {
                 Ok(if n.unsigned_abs() < EXACT {
                     Scalar::Number(n as f64)
@@ -133,7 +133,7 @@ macro_rules! fields {
         }
 
         impl $name {
-            /// Reads the fields of `object`; what is not there stays `Null`.
+            /// Reads the fields of `object`; missing ones stay `Null`.
             #[must_use]
             pub fn from_object(object: &RawObject) -> Self {
                 serde_json::from_str(object.text()).unwrap_or_default()
@@ -157,23 +157,23 @@ fields! {
         status,
         /// Why it has this status.
         status_reason,
-        /// When it was made, ISO 8601.
+        /// When it was created, ISO 8601.
         created_at,
-        /// When it began, ISO 8601.
+        /// When it started, ISO 8601.
         started_at,
         /// When it last changed, ISO 8601; not every remote sends it.
         updated_at,
         /// When it ended, ISO 8601.
         completed_at,
-        /// Where its dataset lies.
+        /// URI of its dataset.
         dataset_uri,
-        /// Planned trials.
+        /// Number of planned trials.
         total_trials,
-        /// Ended trials.
+        /// Number of trials that have ended.
         completed_trials,
-        /// Trials that passed.
+        /// Number of trials that passed.
         passed_trials,
-        /// Trials that failed.
+        /// Number of trials that failed.
         failed_trials,
         /// Host name of a plain run.
         dns_name,
@@ -183,11 +183,12 @@ fields! {
 }
 
 fields! {
-    /// Fields of a trial that columns and filters use; what is nested, [`Trial`](crate::trial::Trial) reads.
+    /// Fields of a trial that columns and filters use; [`Trial`](crate::trial::Trial) adds the nested
+    /// ones.
     TrialFields {
         /// Opaque id, unique in its run.
         id,
-        /// Name, where the remote has one.
+        /// Name, if the remote has one.
         name,
         /// Task.
         task_slug,
@@ -197,17 +198,17 @@ fields! {
         variant_name,
         /// Status as the remote wrote it.
         status,
-        /// What went wrong.
+        /// Error message.
         error_message,
         /// Wall time in seconds.
         duration_seconds,
-        /// When it was made, ISO 8601.
+        /// When it was created, ISO 8601.
         created_at,
-        /// When it began, ISO 8601.
+        /// When it started, ISO 8601.
         started_at,
         /// When it ended, ISO 8601.
         completed_at,
-        /// Model, where a remote names it here.
+        /// Model, if the remote names it here.
         model,
         /// Artifact of type `logs`.
         logs_uri,
@@ -221,37 +222,37 @@ fields! {
 }
 
 fields! {
-    /// What a trial's `result_data` holds.
+    /// Fields of a trial's `result_data`.
     TrialResult {
         /// The reward.
         reward,
-        /// Tests that passed.
+        /// Number of tests that passed.
         tests_passed,
-        /// Tests in all.
+        /// Number of tests.
         tests_total,
         /// Wall time in seconds.
         duration_seconds,
-        /// Tokens of the prompts, cached ones included.
+        /// Number of prompt tokens, cached ones included.
         prompt_tokens,
-        /// Tokens of the answers.
+        /// Number of completion tokens.
         completion_tokens,
-        /// Tokens of the prompts that came from a cache.
+        /// Number of prompt tokens that came from a cache.
         cached_tokens,
         /// Cost in US dollars.
         cost_usd,
-        /// Model, where a remote names it here.
+        /// Model, if the remote names it here.
         model,
-        /// What went wrong, short.
+        /// The error, in short.
         error,
-        /// Its class.
+        /// Type of the error.
         error_code,
-        /// What went wrong, long.
+        /// Error message.
         error_message,
     }
 }
 
 fields! {
-    /// What the `harbor` object of a trial holds, where the remote is a jobs directory.
+    /// Fields of a trial's `harbor` object, which trials of a jobs directory have.
     TrialHarbor {
         /// UUID of the attempt.
         trial_uuid,
@@ -265,15 +266,15 @@ fields! {
         agent_version,
         /// Model.
         model,
-        /// What a trial under way is doing.
+        /// What a running trial is doing.
         phase,
-        /// Remark of whoever told it.
+        /// A remark about the trial.
         note,
     }
 }
 
 fields! {
-    /// The run that a row of a list over all runs belongs to.
+    /// The run of a row in a list over all runs.
     RunReference {
         /// Its id.
         id,

@@ -1,15 +1,15 @@
-//! What a status means: whether what has it may still change by itself.
+//! What a status means: whether it may still change.
 
-/// What a status means for syncing and watching.
+/// Where in its lifecycle a run or trial is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// May still change by itself; a status that no table knows counts as active.
+    /// The status may still change; an unknown status counts as active.
     Active,
-    /// Ended.
+    /// The run or trial has ended.
     Terminal,
 }
 
-/// Statuses after which nothing changes by itself, of runs, evaluation runs and trials.
+/// Terminal statuses of runs, evaluation runs and trials.
 pub const TERMINAL_STATUSES: &[&str] = &[
     "completed",
     "failed",
@@ -20,7 +20,7 @@ pub const TERMINAL_STATUSES: &[&str] = &[
     "partial",
 ];
 
-/// Statuses of runs that `runs.md` documents or that were seen, for messages and completion.
+/// Statuses of runs, documented or observed, for messages and completion.
 pub const RUN_STATUSES: &[&str] = &[
     "pending",
     "provisioning",
@@ -30,7 +30,7 @@ pub const RUN_STATUSES: &[&str] = &[
     "cancelled",
 ];
 
-/// The same for evaluation runs.
+/// Statuses of evaluation runs, likewise.
 pub const EVALUATION_STATUSES: &[&str] = &[
     "queued",
     "pending",
@@ -42,7 +42,7 @@ pub const EVALUATION_STATUSES: &[&str] = &[
     "partial",
 ];
 
-/// The same for trials.
+/// Statuses of trials, likewise.
 pub const TRIAL_STATUSES: &[&str] = &[
     "pending",
     "running",
@@ -55,12 +55,12 @@ pub const TRIAL_STATUSES: &[&str] = &[
     "partial",
 ];
 
-/// Tells whether a status is the end; unknown ones are active.
+/// Returns the lifecycle of a status; unknown ones are active.
 #[must_use]
 pub fn lifecycle(status: &str) -> Lifecycle {
     if TERMINAL_STATUSES
         .iter()
-        .any(|t| t.eq_ignore_ascii_case(status))
+        .any(|known| known.eq_ignore_ascii_case(status))
     {
         Lifecycle::Terminal
     } else {

@@ -1,9 +1,8 @@
-//! Objects as the remote sent them: text that is kept, and fields that are read from it.
+//! Objects as the remote sent them: their text, and the fields read from it.
 //!
-//! A mirror must not lose what it does not know, so the text is the object
-//! and fields are only ever *read*. Reading is lenient: a missing, null or
-//! mistyped field is `None` and never costs the rest of a list; of a repeated
-//! key the last one wins, as in most JSON readers.
+//! A mirror must not lose fields it does not know, so the text is the object, and fields are only
+//! *read* from it. Reading is lenient: a missing, null or mistyped field is `None` and never spoils
+//! the rest of a list. Of a repeated key the last one wins, as in most JSON parsers.
 
 mod fields;
 mod lifecycle;
@@ -24,21 +23,21 @@ pub use lifecycle::{
 pub struct RawObject(Box<RawValue>);
 
 impl RawObject {
-    /// Takes a text that is one JSON object.
+    /// Parses a text; `Ok(None)` if it is JSON, but not an object.
     ///
     /// # Errors
     ///
-    /// When it is not JSON; other JSON values than objects are `Ok(None)`.
+    /// When it is not JSON.
     pub fn parse(text: &str) -> Result<Option<Self>, serde_json::Error> {
         let raw: Box<RawValue> = serde_json::from_str(text)?;
         Ok(Self::from_raw(raw))
     }
 
-    /// Serialises a value that was made here, not received.
+    /// Serialises a value of our own, which must be a JSON object.
     ///
     /// # Errors
     ///
-    /// When it is no object or cannot be serialised.
+    /// When it cannot be serialised.
     pub fn from_serialize<T: serde::Serialize>(value: &T) -> Result<Self, serde_json::Error> {
         serde_json::value::to_raw_value(value).map(Self)
     }
@@ -62,43 +61,43 @@ impl PartialEq for RawObject {
 
 impl Eq for RawObject {}
 
-/// A list answer: a bare array, or an object with the array inside.
+/// A list response: a bare array, or an object with the array inside.
 #[derive(Debug, Default)]
 pub struct RawList {
     /// The objects, in the remote's order.
     pub objects: Vec<RawObject>,
-    /// Elements that were no objects; they are left out, and said.
+    /// Number of elements that are not objects, and therefore left out.
     pub skipped: usize,
-    /// Where the rest begins, when the server pages by cursor.
+    /// Cursor of the next page, if the server pages by cursor.
     pub next_cursor: Option<String>,
-    /// The server's own total, when it says one.
+    /// Total number of objects, if the server states it.
     pub total: Option<u64>,
     /// Whether the array came wrapped in an object.
     pub wrapped: bool,
 }
 
-/// Says why a body is no list.
+/// Why a body is not a list.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// Not JSON at all, or cut off.
-    #[error("the answer is not complete JSON")]
+    /// It is not JSON, or truncated.
+    #[error("the response is not complete JSON")]
     Json(#[source] serde_json::Error),
-    /// JSON, but neither an array nor an object with one inside.
-    #[error("the answer is JSON but not a list")]
+    /// It is JSON, but neither an array nor an object with one inside.
+    #[error("the response is JSON but not a list")]
     Shape,
 }
 
-/// Reads a list answer; invalid UTF-8 is replaced, not fatal.
+/// Parses a list response; invalid UTF-8 is replaced.
 ///
 /// # Errors
 ///
-/// [`ListError`] when there is no array to be found.
+/// [`ListError`] when there is no array.
 pub fn parse_list(body: &[u8]) -> Result<RawList, ListError> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('[') {
         let mut list = RawList::default();
-        fill(&mut list, text)?;
+        add_objects(&mut list, text)?;
         return Ok(list);
     }
     let wrapper: Wrapper = serde_json::from_str(text).map_err(ListError::Json)?;
@@ -109,11 +108,11 @@ pub fn parse_list(body: &[u8]) -> Result<RawList, ListError> {
         wrapped: true,
         ..RawList::default()
     };
-    fill(&mut list, array.get())?;
+    add_objects(&mut list, array.get())?;
     Ok(list)
 }
 
-fn fill(list: &mut RawList, array: &str) -> Result<(), ListError> {
+fn add_objects(list: &mut RawList, array: &str) -> Result<(), ListError> {
     let raws: Vec<Box<RawValue>> = serde_json::from_str(array).map_err(ListError::Json)?;
     list.objects.reserve(raws.len());
     for raw in raws {
@@ -176,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_survives_every_wrapping_and_every_bad_element() {
+    fn a_list_is_read_in_every_wrapping_and_despite_bad_elements() {
         let list = parse_list(br#"[{"id":1},null,"x",{"id":"b"}]"#).unwrap();
         assert_eq!(
             (list.objects.len(), list.skipped, list.wrapped),
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_an_object_is_kept_to_the_byte() {
+    fn the_text_of_an_object_is_kept_byte_for_byte() {
         let text = r#"{ "b" : 1.50, "a":[ ],"b":2 }"#;
         let list = parse_list(format!("[{text}]").as_bytes()).unwrap();
         assert_eq!(list.objects[0].text(), text);

@@ -1,4 +1,4 @@
-//! One row as far as questions go, and a question applied to a whole list.
+//! The fields of a row that queries use, and a query applied to a whole list.
 
 use std::cmp::Ordering;
 
@@ -8,16 +8,16 @@ use crate::object::{RawObject, RunFields, Scalar};
 use crate::time::UnixMs;
 use crate::trial::Trial;
 
-/// What a row is filtered and ordered by, read once per object.
+/// The fields by which a row is filtered and sorted, read once per object.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
-    /// Key: its id, or one made from its text, see [`object_key`].
+    /// Its id, or a key made from its text, see [`object_key`].
     pub id: String,
     /// Name or template name.
     pub name: String,
-    /// Status as it came.
+    /// Status as the remote wrote it.
     pub status: String,
-    /// When it was made.
+    /// When it was created.
     pub created: Option<UnixMs>,
     /// Trials: task.
     pub task: String,
@@ -25,34 +25,34 @@ pub struct Row {
     pub agent: String,
     /// Trials: model.
     pub model: String,
-    /// Trials: type of the error; empty when there is none.
+    /// Trials: type of the error; empty if there is none.
     pub error: String,
-    /// Trials: when it began.
+    /// Trials: when it started.
     pub started: Option<UnixMs>,
     /// Trials: when it ended.
     pub completed: Option<UnixMs>,
     /// Trials: reward.
     pub reward: Option<f64>,
-    /// Trials: tests that passed.
+    /// Trials: number of tests that passed.
     pub tests_passed: Option<f64>,
     /// Trials: wall time in seconds.
     pub duration_s: Option<f64>,
     /// Trials: cost in US dollars.
     pub cost_usd: Option<f64>,
-    /// Trials: tokens of prompts and answers.
+    /// Trials: number of prompt and completion tokens.
     pub tokens: Option<f64>,
-    /// Trials: types of which there is an artifact.
+    /// Trials: for how many types there is an artifact.
     pub artifacts: u8,
 }
 
 impl Row {
-    /// Reads a run or evaluation run.
+    /// Reads the row of a run or evaluation run.
     #[must_use]
     pub fn from_run(object: &RawObject) -> Self {
         Self::from_run_fields(object, &RunFields::from_object(object))
     }
 
-    /// Takes a run's row from fields that were read from `object` before.
+    /// Builds the row of a run from fields that were already read from `object`.
     #[must_use]
     pub fn from_run_fields(object: &RawObject, f: &RunFields) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Row {
         }
     }
 
-    /// Reads a trial.
+    /// Reads the row of a trial.
     #[must_use]
     pub fn from_trial(object: &RawObject) -> Self {
         let trial = Trial::from_object(object);
@@ -93,16 +93,16 @@ impl Row {
         }
     }
 
-    fn matches(&self, list: ListKind, query: &ListQuery, needle: Option<&SearchText>) -> bool {
+    fn matches(&self, list: ListKind, query: &ListQuery, search: Option<&SearchText>) -> bool {
         let status = query.status.is_empty()
             || query
                 .status
                 .iter()
                 .any(|s| s.eq_ignore_ascii_case(&self.status));
-        let search = needle.is_none_or(|needle| {
+        let found = search.is_none_or(|search| {
             [&self.id, &self.name, &self.task, &self.agent]
                 .iter()
-                .any(|hay| needle.is_in(hay))
+                .any(|text| search.is_in(text))
         });
         let since = query
             .since
@@ -111,7 +111,7 @@ impl Row {
             .until
             .is_none_or(|at| self.created.is_some_and(|c| c < at));
         let trial = list == ListKind::Runs || query.trials.matches(self);
-        status && search && since && until && trial
+        status && found && since && until && trial
     }
 
     fn compare(&self, other: &Self, key: SortKey) -> Ordering {
@@ -138,14 +138,14 @@ impl Row {
             SortKey::Cost => number(self.cost_usd, other.cost_usd),
             SortKey::Tokens => number(self.tokens, other.tokens),
             SortKey::Artifacts => self.artifacts.cmp(&other.artifacts),
-            // These are not in the row; `apply_query` orders by them itself.
+            // These are not in the row; `apply_query` sorts by them itself.
             SortKey::Message | SortKey::Dataset | SortKey::Phase => Ordering::Equal,
         }
     }
 }
 
-/// Returns what a trial says in a column that is too long or too rare to be kept in every row;
-/// empty for all other columns.
+/// Returns the text of a column that is too long or too rare to be part of every row; empty for
+/// all other columns.
 #[must_use]
 pub fn full_object_text(object: &RawObject, key: SortKey) -> String {
     let trial = Trial::from_object(object);
@@ -165,27 +165,27 @@ fn instant(value: &Scalar) -> Option<UnixMs> {
     value.text().and_then(|t| UnixMs::parse(&t))
 }
 
-/// Returns what an object is known by: its id, or `~` and 16 digits made from its text.
+/// Returns the key of an object: its id, or `~` and 16 hexadecimal digits made from its text.
 ///
-/// An object without an id is kept and listed like any other; equal texts are one object.
+/// An object without an id is stored and listed like any other; equal texts are one object.
 #[must_use]
 pub fn object_key(object: &RawObject, id: &Scalar) -> String {
     id.text()
         .unwrap_or_else(|| format!("~{:016x}", fnv1a_64(object.text())))
 }
 
-/// A text to look for without regard to case, character by character.
+/// A text to search for, ignoring case.
 #[derive(Debug, Clone)]
 pub struct SearchText(String);
 
 impl SearchText {
-    /// Takes the text as given; no character in it means anything special.
+    /// Prepares a text; no character in it is special.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(fold(text))
     }
 
-    /// Tells whether `hay` contains the text.
+    /// Whether `hay` contains the text.
     #[must_use]
     pub fn is_in(&self, hay: &str) -> bool {
         if self.0.is_ascii() && hay.is_ascii() {
@@ -200,17 +200,18 @@ impl SearchText {
     }
 }
 
-/// Lowers each character by itself: `str::to_lowercase` looks at its neighbours (the Greek
-/// final sigma), so that a part of a text would not be found in it.
+/// Lowercases each character on its own: `str::to_lowercase` depends on the neighbours (Greek final
+/// sigma), so a part of a text might not be found in it.
 fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
-/// Applies a question to a whole list; returns the rows and how many matched before the cut.
+/// Applies a query to a whole list; returns the rows, and how many matched before `offset` and
+/// `limit`.
 ///
-/// Rows that compare equal are ordered by id in the same direction, except
-/// in listed order, so the answer does not depend on the order that came in. Where two runs
-/// have trials of one id, the order of the runs that came in decides.
+/// Rows that compare equal are sorted by id in the same direction, except in listed order, so the
+/// result does not depend on the order of `objects`. Trials of two runs that have the same id stay
+/// in the order of `objects`.
 #[must_use]
 pub fn apply_query(
     list: ListKind,
@@ -221,11 +222,11 @@ pub fn apply_query(
         ListKind::Runs => Row::from_run(object),
         ListKind::Trials | ListKind::AllTrials => Row::from_trial(object),
     };
-    let needle = query.search.as_deref().map(SearchText::new);
+    let search = query.search.as_deref().map(SearchText::new);
     let mut rows: Vec<(Row, RawObject)> = objects
         .into_iter()
         .map(|o| (row(&o), o))
-        .filter(|(r, _)| r.matches(list, query, needle.as_ref()))
+        .filter(|(r, _)| r.matches(list, query, search.as_ref()))
         .collect();
     let sort = query.sort.unwrap_or_else(|| Sort::default_for(list));
     if sort.key.needs_full_object() {

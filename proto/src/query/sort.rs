@@ -1,13 +1,13 @@
-//! Orders of lists.
+//! Sort keys and orders of lists.
 
 use super::{ListKind, QueryError};
 
-/// What a list can be ordered by.
+/// What a list can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SortKey {
-    /// When it was made; runs' default, newest first.
+    /// When it was created, newest first; the default for runs.
     Created,
-    /// The order in which the remote lists them; trials' default.
+    /// The order in which the remote lists them; the default for the trials of a run.
     Listed,
     /// Id.
     Id,
@@ -23,31 +23,31 @@ pub enum SortKey {
     Model,
     /// Trials only: type of the error.
     Error,
-    /// Trials only: when it began, latest first.
+    /// Trials only: when it started, latest first.
     Started,
     /// Trials only: when it ended, latest first.
     Completed,
     /// Trials only: reward, highest first.
     Reward,
-    /// Trials only: tests that passed, most first.
+    /// Trials only: number of tests that passed, most first.
     Tests,
     /// Trials only: wall time, longest first.
     Duration,
     /// Trials only: cost, highest first.
     Cost,
-    /// Trials only: tokens, most first.
+    /// Trials only: number of tokens, most first.
     Tokens,
-    /// Trials only: types of artifacts, most first.
+    /// Trials only: number of artifact types, most first.
     Artifacts,
-    /// Trials only: what went wrong, in words.
+    /// Trials only: error message.
     Message,
     /// Trials only: dataset.
     Dataset,
-    /// Trials only: phase of one that runs.
+    /// Trials only: phase of a running trial.
     Phase,
 }
 
-const OF_TRIALS: [(&str, SortKey); 20] = [
+const TRIAL_KEYS: [(&str, SortKey); 20] = [
     ("listed", SortKey::Listed),
     ("created", SortKey::Created),
     ("id", SortKey::Id),
@@ -71,7 +71,7 @@ const OF_TRIALS: [(&str, SortKey); 20] = [
 ];
 
 impl SortKey {
-    /// Every key that fits a list, with its name in options and query strings.
+    /// Lists the keys of a list, with their names in options and query strings.
     #[must_use]
     pub fn supported_by(list: ListKind) -> &'static [(&'static str, SortKey)] {
         match list {
@@ -81,20 +81,20 @@ impl SortKey {
                 ("name", SortKey::Name),
                 ("status", SortKey::Status),
             ],
-            ListKind::Trials => &OF_TRIALS,
-            // Over all runs there is no order in which a remote lists.
-            ListKind::AllTrials => &OF_TRIALS[1..],
+            ListKind::Trials => &TRIAL_KEYS,
+            // A remote lists the trials of one run only, so there is no listed order over all runs.
+            ListKind::AllTrials => &TRIAL_KEYS[1..],
         }
     }
 
-    /// Tells whether rows are ordered by what only the whole object says: no [`Row`](super::Row)
-    /// holds it, see [`full_object_text`](super::full_object_text).
+    /// Whether sorting needs the whole object, since the value is not in a [`Row`](super::Row); see
+    /// [`full_object_text`](super::full_object_text).
     #[must_use]
     pub fn needs_full_object(self) -> bool {
         matches!(self, SortKey::Message | SortKey::Dataset | SortKey::Phase)
     }
 
-    /// Tells whether the key's natural order is from high to low.
+    /// Whether the key sorts from high to low unless reversed.
     #[must_use]
     pub fn is_descending_by_default(self) -> bool {
         matches!(
@@ -112,17 +112,17 @@ impl SortKey {
     }
 }
 
-/// An order: a key, turned round or not.
+/// A sort order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sort {
-    /// By what.
+    /// The key.
     pub key: SortKey,
-    /// Against the key's natural order (`-created` is oldest first).
+    /// Whether it is the reverse of the key's own order (`-created` is oldest first).
     pub reversed: bool,
 }
 
 impl Sort {
-    /// Returns the list's own order.
+    /// Returns the default order of a list.
     #[must_use]
     pub fn default_for(list: ListKind) -> Self {
         let key = match list {
@@ -135,17 +135,17 @@ impl Sort {
         }
     }
 
-    /// Tells whether rows go from high to low.
+    /// Whether rows are sorted from high to low.
     #[must_use]
     pub fn is_descending(self) -> bool {
         self.key.is_descending_by_default() != self.reversed
     }
 
-    /// Reads a key, turned round by a leading `-`.
+    /// Parses a key; a leading `-` reverses it.
     ///
     /// # Errors
     ///
-    /// [`QueryError::Sort`] with the known keys.
+    /// [`QueryError::Sort`] for an unknown key.
     pub fn parse(list: ListKind, text: &str) -> Result<Self, QueryError> {
         let (name, reversed) = text
             .strip_prefix('-')
