@@ -211,7 +211,7 @@ impl Site {
         status.remotes.pop().expect("a remote is open")
     }
 
-    /// Catches up until it goes without body, then wants the mirror to equal the remote.
+    /// Catches up until it goes without an error, then wants the mirror to equal the remote.
     pub(crate) async fn becomes_equal(&self, about: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {

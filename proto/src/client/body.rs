@@ -1,46 +1,44 @@
-//! Whether a body answers the question that was asked.
+//! Parses bodies, and checks that they answer the request.
 //!
-//! A portal's login page, a proxy's JSON or an answer to another question must
-//! never count as data, even when the status says 200.
+//! The login page of a portal, the JSON of a proxy or the response to another request must never
+//! count as data, even with status 200.
 
 use crate::object::{ListError, RawList, RawObject, RunFields, parse_list as parse_raw_list};
 
-/// Reads a list answer.
+/// Parses a list.
 ///
 /// # Errors
 ///
-/// One sentence on what the body is instead.
+/// What the body is instead.
 pub fn parse_list(body: &[u8]) -> Result<RawList, String> {
     match parse_raw_list(body) {
-        Ok(list) if list.wrapped && has_id(body) => {
-            Err("one object where a list was asked".to_owned())
-        }
+        Ok(list) if list.wrapped && has_id(body) => Err("one object instead of a list".to_owned()),
         Ok(list) => Ok(list),
-        Err(ListError::Shape) => Err("one object where a list was asked".to_owned()),
+        Err(ListError::Shape) => Err("one object instead of a list".to_owned()),
         Err(ListError::Json(cause)) => Err(not_json(body, &cause)),
     }
 }
 
-/// Reads the answer to a question for one object.
+/// Parses the object that was requested with `requested_id`.
 ///
-/// The object may leave its id out, but not bear another one: its id, or what
-/// `asked` can stand for at a `docksd` (its name, a longer id), must fit.
+/// The object may have no id, but not another one: `requested_id` must be its id, or what a `docksd`
+/// accepts in its place, which is its name or the beginning of its id.
 ///
 /// # Errors
 ///
-/// One sentence on what the body is instead.
-pub fn parse_object(body: &[u8], asked: &str) -> Result<RawObject, String> {
+/// What the body is instead.
+pub fn parse_object(body: &[u8], requested_id: &str) -> Result<RawObject, String> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     let object = RawObject::parse(text)
         .map_err(|cause| not_json(body, &cause))?
-        .ok_or_else(|| "a list or a bare value where one object was asked".to_owned())?;
+        .ok_or_else(|| "a list or a bare value instead of one object".to_owned())?;
     let fields = RunFields::from_object(&object);
     let id = fields.id.text();
     match &id {
-        Some(id) if id.starts_with(asked) => Ok(object),
-        Some(_) if fields.name.text().as_deref() == Some(asked) => Ok(object),
-        Some(_) => Err("another object than the one that was asked".to_owned()),
+        Some(id) if id.starts_with(requested_id) => Ok(object),
+        Some(_) if fields.name.text().as_deref() == Some(requested_id) => Ok(object),
+        Some(_) => Err("another object than the requested one".to_owned()),
         None if fields == RunFields::default() => {
             Err("an object that is neither a run nor a trial".to_owned())
         }
@@ -59,7 +57,7 @@ fn not_json(body: &[u8], cause: &serde_json::Error) -> String {
     match start {
         None => "an empty body".to_owned(),
         Some(b'<') => "HTML instead of JSON, perhaps a login page on the way".to_owned(),
-        Some(_) if cause.is_eof() => "JSON that is cut off".to_owned(),
+        Some(_) if cause.is_eof() => "truncated JSON".to_owned(),
         Some(_) => "something that is not JSON".to_owned(),
     }
 }
@@ -69,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_a_list_and_nothing_else() {
+    fn nothing_but_a_list_is_a_list() {
         assert_eq!(parse_list(b"[{}]").unwrap().objects.len(), 1);
         assert_eq!(
             parse_list(br#"{"items":[{"id":"a"}]}"#)
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_bears_the_id_that_was_asked_or_none() {
+    fn an_object_has_the_requested_id_or_none() {
         let good = |body: &str| parse_object(body.as_bytes(), "r-1").is_ok();
         assert!(good(r#"{"id":"r-1"}"#));
         assert!(good(r#"{"id":"r-1234"}"#), "a docksd takes prefixes");

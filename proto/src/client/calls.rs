@@ -1,104 +1,60 @@
-//! The calls: request out, checked answer back.
+//! The client's calls: each sends a request and returns a checked answer.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
 
+use super::answer::{
+    Answer, ClientError, check_protocol, check_status, check_streaming, join, parse_json,
+};
 use super::exchange::{Exchange, Exchanges};
-use super::unix::Opened;
-use super::{Reply, Request, SendError, Transport, body, retry_after};
-use crate::error::{RemoteErrorBody, parse_error_body};
-use crate::freshness::{CachePolicy, Freshness};
+use super::{Reply, Request, SendError, Transport, body};
+use crate::freshness::CachePolicy;
 use crate::id::InvalidId;
 use crate::object::RawList;
 use crate::query::{ListKind, ListQuery};
 use crate::routes::{self, Action, RunKind, TenantRoutes};
 use crate::status::{DaemonStatus, SyncProgress};
 
-/// How long an answer that waits for the remote may take: the daemon's own time-out there, and some.
-const PATIENT: Duration = Duration::from_secs(45);
+/// How long to wait for a response that depends on the remote: a little longer than the daemon's own
+/// time-out there.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// An answer that is one.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// JSON: an object, or for lists a bare array.
-    pub body: Bytes,
-    /// How old it is, when a daemon answered.
-    pub freshness: Option<Freshness>,
-    /// How many objects match before the cut, when a daemon answered.
-    pub total: Option<u64>,
-    /// Whether the statuses asked for were ever seen, when a daemon answered with an empty list.
-    pub status_seen: Option<bool>,
-    /// Protocol of the daemon that answered, if one did.
-    pub protocol: Option<u32>,
-}
-
-/// Says why a call has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// No whole answer arrived.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// The other side answered with an error status.
-    #[error("refused with status {status}{}", body.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// What it said, as far as it could be understood.
-        body: Box<RemoteErrorBody>,
-        /// When it wants to be asked again.
-        retry_after: Option<Duration>,
-    },
-    /// The daemon speaks another protocol, or none that we know.
-    #[error("docksd {} speaks protocol {}, this docks {}", version.as_deref().unwrap_or("of an unknown version"), theirs.map_or_else(|| "unknown".to_owned(), |n| n.to_string()), crate::PROTOCOL)]
-    Protocol {
-        /// Its protocol.
-        theirs: Option<u32>,
-        /// Its release.
-        version: Option<String>,
-    },
-    /// The answer is no answer to the question.
-    #[error("the answer makes no sense: {0}")]
-    InvalidReply(String),
-}
-
-impl From<InvalidId> for ClientError {
-    fn from(bad: InvalidId) -> Self {
-        ClientError::Send(SendError::InvalidRequest(bad.to_string()))
-    }
-}
-
-/// One tenant's Docks API, at the daemon or at the remote.
+/// The Docks API of one tenant, at the daemon or at the remote.
 #[derive(Debug)]
 pub struct Client {
     transport: Transport,
     routes: TenantRoutes,
-    common: HeaderMap,
+    common_headers: HeaderMap,
     exchanges: Exchanges,
 }
 
 impl Client {
-    /// Takes the way, the tenant, and headers that every request carries.
+    /// Creates a client; every request carries `common_headers`.
     ///
     /// # Errors
     ///
     /// [`InvalidId`] when the tenant cannot be a path segment.
-    pub fn new(transport: Transport, tenant: &str, common: HeaderMap) -> Result<Self, InvalidId> {
+    pub fn new(
+        transport: Transport,
+        tenant: &str,
+        common_headers: HeaderMap,
+    ) -> Result<Self, InvalidId> {
         Ok(Self {
             transport,
             routes: TenantRoutes::new(tenant)?,
-            common,
+            common_headers,
             exchanges: Exchanges::default(),
         })
     }
 
-    /// Hands over what was asked since the last call and what came back, oldest first.
+    /// Returns the exchanges since the last call of this function, oldest first.
     pub fn take_exchanges(&self) -> Vec<Exchange> {
         self.exchanges.take()
     }
 
-    /// Returns the paths of this client's tenant.
+    /// Returns the paths of the client's tenant.
     #[must_use]
     pub fn routes(&self) -> &TenantRoutes {
         &self.routes
@@ -109,19 +65,19 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; so for all below.
+    /// [`ClientError`].
     pub async fn list_runs(
         &self,
         kind: RunKind,
         query: &ListQuery,
-        allowed: CachePolicy,
+        policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let path = format!(
             "{}?{}",
             self.routes.runs(kind),
             query.query_string(ListKind::Runs)
         );
-        self.list(path, allowed).await
+        self.list(path, policy).await
     }
 
     /// Lists the trials of an evaluation run.
@@ -133,14 +89,14 @@ impl Client {
         &self,
         run: &str,
         query: &ListQuery,
-        allowed: CachePolicy,
+        policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let path = format!(
             "{}?{}",
             self.routes.trials(run)?,
             query.query_string(ListKind::Trials)
         );
-        self.list(path, allowed).await
+        self.list(path, policy).await
     }
 
     /// Lists the trials of all evaluation runs, each marked with its run; only a `docksd` can.
@@ -151,14 +107,14 @@ impl Client {
     pub async fn all_trials(
         &self,
         query: &ListQuery,
-        allowed: CachePolicy,
+        policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let path = format!(
             "{}?{}",
             self.routes.all_trials(),
             query.query_string(ListKind::AllTrials)
         );
-        self.list_patiently(path, allowed).await
+        self.list_from_remote(path, policy).await
     }
 
     /// Gets one run.
@@ -170,11 +126,11 @@ impl Client {
         &self,
         kind: RunKind,
         id: &str,
-        allowed: CachePolicy,
+        policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
-        let request = self.request(Request::get(self.routes.run(kind, id)?), allowed);
-        let patience = patience(allowed);
-        self.object(request, id, patience).await
+        let request = self.request(Request::get(self.routes.run(kind, id)?), policy);
+        let timeout = answer_timeout(policy);
+        self.object(request, id, timeout).await
     }
 
     /// Gets one trial.
@@ -186,39 +142,39 @@ impl Client {
         &self,
         run: &str,
         trial: &str,
-        allowed: CachePolicy,
+        policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
-        let request = self.request(Request::get(self.routes.trial(run, trial)?), allowed);
-        self.object(request, trial, patience(allowed)).await
+        let request = self.request(Request::get(self.routes.trial(run, trial)?), policy);
+        self.object(request, trial, answer_timeout(policy)).await
     }
 
-    /// Carries out an action; the answer is the run as it is afterwards.
+    /// Performs an action; the answer is the run afterwards.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
     pub async fn perform(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
-        self.acted(self.routes.action(action, id)?, id).await
+        self.perform_at(self.routes.action(action, id)?, id).await
     }
 
-    /// Asks the daemon to carry out an action, and to kill the run's process where it catches no
-    /// signal or was asked to stop already.
+    /// Performs an action through the daemon, which kills the run's process if it ignores signals or
+    /// was already told to stop.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
     pub async fn kill(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
         let path = format!("{}?{}=true", self.routes.action(action, id)?, routes::KILL);
-        self.acted(path, id).await
+        self.perform_at(path, id).await
     }
 
-    async fn acted(&self, path: String, id: &str) -> Result<Answer, ClientError> {
+    async fn perform_at(&self, path: String, id: &str) -> Result<Answer, ClientError> {
         let request = self.request(Request::post(path), CachePolicy::Default);
-        // Long patience: given up half-way, nobody would know whether it was carried out.
-        self.object(request, id, Some(PATIENT)).await
+        // If we gave up early, nobody would know whether the action was performed.
+        self.object(request, id, Some(REMOTE_TIMEOUT)).await
     }
 
-    /// Asks the daemon how it is.
+    /// Requests the daemon's status.
     ///
     /// # Errors
     ///
@@ -226,233 +182,152 @@ impl Client {
     pub async fn status(&self) -> Result<DaemonStatus, ClientError> {
         let request = self.request(Request::get(routes::STATUS), CachePolicy::Default);
         let reply = self.exchange(request, None).await?;
-        read_json(&reply.body)
+        parse_json(&reply.body)
     }
 
-    /// Asks the daemon to end.
+    /// Shuts the daemon down.
     ///
     /// # Errors
     ///
-    /// [`ClientError`]. Its protocol is not checked: an older or newer daemon has to end, too.
+    /// [`ClientError`]. The protocol is not checked: a daemon with another one must stop as well.
     pub async fn shutdown(&self) -> Result<(), ClientError> {
         let request = self.request(Request::post(routes::SHUTDOWN), CachePolicy::Default);
         let reply = self.transport.send(request).await?;
         check_status(reply).map(drop)
     }
 
-    /// Asks the daemon to catch up; hands over each line of progress, the last one included.
+    /// Lets the daemon catch up; calls `on_progress` for each step, including the last.
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; `InvalidReply` when the stream ends before the work does.
+    /// [`ClientError`]; `InvalidReply` when the stream ends before the sync does.
     pub async fn sync(
         &self,
         full: bool,
-        mut on: impl FnMut(SyncProgress),
+        mut on_progress: impl FnMut(SyncProgress),
     ) -> Result<(), ClientError> {
         let Transport::Unix(unix) = &self.transport else {
-            let what = "only a daemon can be asked to sync";
+            let what = "only a daemon can sync";
             return Err(SendError::InvalidRequest(what.to_owned()).into());
         };
         let path = format!("{}?full={full}", routes::SYNC);
         let request = self.request(Request::post(path), CachePolicy::Default);
-        let mut opened = unix.clone().patience(None).open(request).await?;
-        check_answer(&mut opened).await?;
-        while let Some(line) = opened.line().await? {
+        let mut reply = unix.clone().with_answer_timeout(None).open(request).await?;
+        check_streaming(&mut reply).await?;
+        while let Some(line) = reply.next_line().await? {
             if line.is_empty() {
                 continue;
             }
-            let progress: SyncProgress = read_json(&line)?;
+            let progress: SyncProgress = parse_json(&line)?;
             let finished = progress.finished;
-            on(progress);
+            on_progress(progress);
             if finished {
                 return Ok(());
             }
         }
-        let what = "the daemon stopped in the middle of a sync";
+        let what = "the daemon stopped in the middle of the sync";
         Err(ClientError::InvalidReply(what.to_owned()))
     }
 
-    /// Fetches one page of a list as the remote gives it, for a walk.
+    /// Fetches one page of a list, as the remote returns it.
     pub(super) async fn page(&self, path: String) -> Result<RawList, ClientError> {
         let request = self.request(Request::get(path), CachePolicy::Default);
         let reply = self.exchange(request, None).await?;
         body::parse_list(&reply.body).map_err(ClientError::InvalidReply)
     }
 
-    async fn list(&self, path: String, allowed: CachePolicy) -> Result<Answer, ClientError> {
-        let request = self.request(Request::get(path), allowed);
-        let mut reply = self.exchange(request, patience(allowed)).await?;
+    async fn list(&self, path: String, policy: CachePolicy) -> Result<Answer, ClientError> {
+        let request = self.request(Request::get(path), policy);
+        let mut reply = self.exchange(request, answer_timeout(policy)).await?;
         if matches!(self.transport, Transport::Https(_)) {
             let list = body::parse_list(&reply.body).map_err(ClientError::InvalidReply)?;
             reply.body = join(&list);
         }
-        Ok(answer(reply))
+        Ok(reply.into())
     }
 
-    /// As [`Self::list`], for answers that may wait for the remote whatever age is allowed.
-    async fn list_patiently(
+    /// Like [`Self::list`], for lists that may wait for the remote whatever the policy.
+    async fn list_from_remote(
         &self,
         path: String,
-        allowed: CachePolicy,
+        policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
-        let request = self.request(Request::get(path), allowed);
-        let patience = match allowed {
+        let request = self.request(Request::get(path), policy);
+        let timeout = match policy {
             CachePolicy::OnlyIfCached => None,
-            _ => Some(PATIENT),
+            _ => Some(REMOTE_TIMEOUT),
         };
-        Ok(answer(self.exchange(request, patience).await?))
+        Ok(self.exchange(request, timeout).await?.into())
     }
 
     async fn object(
         &self,
         request: Request,
-        asked: &str,
-        patience: Option<Duration>,
+        requested_id: &str,
+        timeout: Option<Duration>,
     ) -> Result<Answer, ClientError> {
-        let mut reply = self.exchange(request, patience).await?;
+        let mut reply = self.exchange(request, timeout).await?;
         if matches!(self.transport, Transport::Https(_)) {
             let object =
-                body::parse_object(&reply.body, asked).map_err(ClientError::InvalidReply)?;
+                body::parse_object(&reply.body, requested_id).map_err(ClientError::InvalidReply)?;
             reply.body = Bytes::copy_from_slice(object.text().as_bytes());
         }
-        Ok(answer(reply))
+        Ok(reply.into())
     }
 
-    /// Sends, and lets only answers of the right protocol and a good status through.
+    /// Sends a request, and checks the protocol and the status of the response.
     ///
-    /// `patience` raises the transport's own for answers of the daemon that wait for the remote.
+    /// `timeout` raises the transport's own, for responses of the daemon that wait for the remote.
     async fn exchange(
         &self,
         request: Request,
-        patience: Option<Duration>,
+        timeout: Option<Duration>,
     ) -> Result<Reply, ClientError> {
         let (method, path) = (request.method.clone(), request.path.clone());
         let sent = async {
-            match (&self.transport, patience) {
-                (Transport::Unix(unix), Some(patience)) => {
-                    unix.clone().at_least(patience).send(request).await
+            match (&self.transport, timeout) {
+                (Transport::Unix(unix), Some(timeout)) => {
+                    let unix = unix.clone().with_min_answer_timeout(timeout);
+                    unix.send(request).await
                 }
                 (transport, _) => transport.send(request).await,
             }
         };
-        let reply = self.exchanges.remember(method, path, sent).await?;
+        let reply = self.exchanges.record(method, path, sent).await?;
         if matches!(self.transport, Transport::Unix(_)) {
             check_protocol(&reply.headers)?;
         }
         check_status(reply)
     }
 
-    /// Returns the way to whoever answers.
+    /// Returns the transport.
     pub(super) fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    /// Asks the daemon for something of its own that may take a while.
-    pub(super) async fn asked(
+    /// Requests something of the daemon's own that may take longer than its time-out.
+    pub(super) async fn get_from_daemon(
         &self,
         request: Request,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Answer, ClientError> {
-        let reply = self.exchange(request, Some(patience)).await?;
-        Ok(answer(reply))
+        let reply = self.exchange(request, Some(timeout)).await?;
+        Ok(reply.into())
     }
 
-    pub(super) fn request(&self, mut request: Request, allowed: CachePolicy) -> Request {
-        request.headers = self.common.clone();
-        if let Some(value) = allowed.to_header_value() {
+    pub(super) fn request(&self, mut request: Request, policy: CachePolicy) -> Request {
+        request.headers = self.common_headers.clone();
+        if let Some(value) = policy.to_header_value() {
             request.headers.insert(header::CACHE_CONTROL, value);
         }
         request
     }
 }
 
-/// Answers that must be confirmed by the remote wait for it; others come from the mirror at once.
-fn patience(allowed: CachePolicy) -> Option<Duration> {
-    match allowed {
-        CachePolicy::NoCache | CachePolicy::MaxAge(_) => Some(PATIENT),
+/// Answers that the remote must confirm wait for it; others come from the mirror at once.
+fn answer_timeout(policy: CachePolicy) -> Option<Duration> {
+    match policy {
+        CachePolicy::NoCache | CachePolicy::MaxAge(_) => Some(REMOTE_TIMEOUT),
         CachePolicy::Default | CachePolicy::OnlyIfCached => None,
     }
-}
-
-/// Checks that the daemon speaks our protocol: the one place where that is decided.
-fn check_protocol(headers: &HeaderMap) -> Result<(), ClientError> {
-    let theirs = protocol(headers);
-    if theirs == Some(crate::PROTOCOL) {
-        return Ok(());
-    }
-    Err(ClientError::Protocol {
-        theirs,
-        version: text(headers, routes::VERSION).map(str::to_owned),
-    })
-}
-
-/// Lets a streamed answer through that is one.
-pub(super) async fn check_answer(opened: &mut Opened) -> Result<(), ClientError> {
-    check_protocol(&opened.headers)?;
-    if opened.status.is_success() {
-        return Ok(());
-    }
-    let (status, headers) = (opened.status, opened.headers.clone());
-    let body = opened.rest().await?;
-    check_status(Reply {
-        status,
-        headers,
-        body,
-    })
-    .map(drop)
-}
-
-fn check_status(reply: Reply) -> Result<Reply, ClientError> {
-    if reply.status.is_success() {
-        return Ok(reply);
-    }
-    Err(ClientError::Refused {
-        status: reply.status.as_u16(),
-        body: Box::new(parse_error_body(&reply.body)),
-        retry_after: retry_after(&reply.headers),
-    })
-}
-
-fn answer(reply: Reply) -> Answer {
-    Answer {
-        freshness: Freshness::from_headers(&reply.headers),
-        total: text(&reply.headers, routes::TOTAL).and_then(|t| t.parse().ok()),
-        status_seen: text(&reply.headers, routes::STATUS_SEEN).map(|seen| seen == "true"),
-        protocol: protocol(&reply.headers),
-        body: reply.body,
-    }
-}
-
-fn protocol(headers: &HeaderMap) -> Option<u32> {
-    text(headers, routes::PROTOCOL)?.parse().ok()
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
-    serde_json::from_slice(body).map_err(|e| {
-        ClientError::InvalidReply(format!("the daemon's own answer cannot be read: {e}"))
-    })
-}
-
-/// Writes the objects as a bare array, each as it arrived.
-fn join(list: &RawList) -> Bytes {
-    let length = list
-        .objects
-        .iter()
-        .map(|o| o.text().len() + 1)
-        .sum::<usize>();
-    let mut body = String::with_capacity(length + 2);
-    body.push('[');
-    for (index, object) in list.objects.iter().enumerate() {
-        if index > 0 {
-            body.push(',');
-        }
-        body.push_str(object.text());
-    }
-    body.push(']');
-    body.into()
 }

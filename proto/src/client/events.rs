@@ -1,45 +1,46 @@
-//! The calls about what happens and what happened.
+//! The calls for events and history.
 
 use std::time::Duration;
 
 use http::HeaderValue;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::calls::{Answer, Client, ClientError, check_answer};
-use super::unix::Opened;
+use super::answer::{Answer, ClientError, check_streaming};
+use super::calls::Client;
+use super::unix::StreamingReply;
 use super::{Request, SendError, Transport};
 use crate::event::{Event, EventQuery};
 use crate::freshness::CachePolicy;
 use crate::history::ChangesQuery;
 use crate::routes;
 
-/// The daemon says something every 15 s; one that missed two turns is gone, or we slept.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// The daemon sends something every 15 s; after two missed turns it is gone, or this machine slept.
+const TIMEOUT: Duration = Duration::from_secs(40);
 
-/// One event as it arrived.
+/// An event as received.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventMessage {
-    /// What it says.
+    /// The event.
     pub event: Event,
-    /// The JSON object it was read from.
+    /// The JSON object it was parsed from.
     pub text: String,
 }
 
-/// EventStream as they arrive.
+/// The events of a subscription, as they arrive.
 #[derive(Debug)]
 pub struct EventStream {
-    opened: Opened,
+    reply: StreamingReply,
 }
 
 impl EventStream {
-    /// Waits for the next event; `None` when the daemon ends the answer. May be dropped while it
-    /// waits: nothing is lost.
+    /// Waits for the next event; `None` when the daemon ends the stream. The future may be dropped
+    /// while it waits: no event is lost.
     ///
     /// # Errors
     ///
     /// [`ClientError`] when the connection broke or was silent for too long.
     pub async fn next(&mut self) -> Result<Option<EventMessage>, ClientError> {
-        while let Some(line) = self.opened.line().await? {
+        while let Some(line) = self.reply.next_line().await? {
             let Some(data) = line.strip_prefix(b"data: ") else {
                 continue;
             };
@@ -53,34 +54,40 @@ impl EventStream {
 }
 
 impl Client {
-    /// Begins to hear of what changes; `after` is the id of the last event that was read.
+    /// Subscribes to events; `after` is the id of the last event that was read.
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; so for all below.
+    /// [`ClientError`].
     pub async fn events(
         &self,
         filter: &EventQuery,
         after: Option<&str>,
     ) -> Result<EventStream, ClientError> {
         let Transport::Unix(unix) = self.transport() else {
-            let what = "only a daemon tells what changes";
+            let what = "only a daemon sends events";
             return Err(SendError::InvalidRequest(what.to_owned()).into());
         };
-        let mut request =
-            self.request(Request::get(self.ours(filter.path())), CachePolicy::Default);
+        let mut request = self.request(
+            Request::get(self.with_tenant(filter.path())),
+            CachePolicy::Default,
+        );
         if let Some(after) = after {
             let id = HeaderValue::from_str(after);
             let id =
-                id.map_err(|_| SendError::InvalidRequest(format!("`{after}` is no event id")))?;
+                id.map_err(|_| SendError::InvalidRequest(format!("`{after}` is not an event id")))?;
             request.headers.insert(routes::LAST_EVENT_ID, id);
         }
-        let mut opened = unix.clone().patience(Some(PATIENCE)).open(request).await?;
-        check_answer(&mut opened).await?;
-        Ok(EventStream { opened })
+        let mut reply = unix
+            .clone()
+            .with_answer_timeout(Some(TIMEOUT))
+            .open(request)
+            .await?;
+        check_streaming(&mut reply).await?;
+        Ok(EventStream { reply })
     }
 
-    /// Asks for the history of a run, or of one of its trials.
+    /// Requests the history of a run or of one of its trials.
     ///
     /// # Errors
     ///
@@ -91,26 +98,26 @@ impl Client {
         if let Some(trial) = trial {
             path.push_str(&format!("&trial={}", encode(trial)));
         }
-        self.of_ours(path).await
+        self.get_own(path).await
     }
 
-    /// Asks what changed.
+    /// Requests the changes of all runs.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
     pub async fn changes(&self, query: &ChangesQuery) -> Result<Answer, ClientError> {
-        self.of_ours(query.path()).await
+        self.get_own(query.path()).await
     }
 
-    async fn of_ours(&self, path: String) -> Result<Answer, ClientError> {
-        let request = self.request(Request::get(self.ours(path)), CachePolicy::Default);
-        // A run that the mirror has not met yet is asked of the remote first.
-        self.asked(request, PATIENCE).await
+    async fn get_own(&self, path: String) -> Result<Answer, ClientError> {
+        let request = self.request(Request::get(self.with_tenant(path)), CachePolicy::Default);
+        // The daemon may have to find the run at the remote first.
+        self.get_from_daemon(request, TIMEOUT).await
     }
 
-    /// Adds the tenant, which the daemon's own paths do not hold.
-    fn ours(&self, mut path: String) -> String {
+    /// Adds the tenant, which is not part of the daemon's own paths.
+    fn with_tenant(&self, mut path: String) -> String {
         path.push(if path.contains('?') { '&' } else { '?' });
         path + "tenant=" + self.routes().tenant()
     }

@@ -1,9 +1,10 @@
 //! The typed client: one set of calls over two transports.
 //!
-//! [`unix`] reaches the daemon, [`https`] a remote. [`Client`] turns calls into
-//! requests and answers into bodies that are known to be answers; what a list
+//! [`unix`] connects to the daemon, [`https`] to a remote. [`Client`] turns calls into requests, and
+//! responses into checked answers; what a list
 //! needs from a remote whose paging is unknown is in [`list_all_runs`].
 
+mod answer;
 pub mod body;
 pub mod ca_file;
 mod calls;
@@ -17,7 +18,8 @@ pub mod unix;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
-pub use calls::{Answer, Client, ClientError};
+pub use answer::{Answer, ClientError};
+pub use calls::Client;
 pub use events::{EventMessage, EventStream};
 pub use exchange::Exchange;
 pub use https::{HttpsTransport, Limits};
@@ -25,21 +27,21 @@ pub use list_all::{list_all_runs, list_all_trials};
 pub use retry::retry_after;
 pub use unix::{Deadlines, UnixTransport};
 
-/// One HTTP request, complete before it is sent.
+/// An HTTP request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Method.
     pub method: Method,
     /// Path and query below the base, starting with `/`.
     pub path: String,
-    /// Headers; the transport adds `Host`, `Authorization` and what it needs itself.
+    /// Headers; the transport adds `Host`, `Authorization` and others that it needs.
     pub headers: HeaderMap,
     /// Body; empty for none.
     pub body: Bytes,
 }
 
 impl Request {
-    /// Starts a `GET`.
+    /// Creates a `GET` request.
     #[must_use]
     pub fn get(path: impl Into<String>) -> Self {
         Self {
@@ -50,7 +52,7 @@ impl Request {
         }
     }
 
-    /// Starts a `POST` without body.
+    /// Creates a `POST` request without a body.
     #[must_use]
     pub fn post(path: impl Into<String>) -> Self {
         Self {
@@ -60,7 +62,7 @@ impl Request {
     }
 }
 
-/// One HTTP answer, read to its end.
+/// An HTTP response with its whole body.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// Status.
@@ -71,10 +73,10 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// Says why a request has no answer. None of the texts holds a token or a body.
+/// Why a request has no response. No text contains a token or a body.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Nobody listens there, or the name is unknown.
+    /// Nothing listens there, or the name is unknown.
     #[error("could not connect to {to}")]
     Connect {
         /// Origin or socket.
@@ -83,7 +85,7 @@ pub enum SendError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// TLS did not accept the other side.
+    /// TLS rejected the server's certificate.
     #[error("could not trust {to}")]
     Tls {
         /// Origin.
@@ -92,7 +94,7 @@ pub enum SendError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// No answer in time.
+    /// There was no response in time.
     #[error("{to} did not answer within {after_ms} ms")]
     Timeout {
         /// Origin or socket.
@@ -100,8 +102,8 @@ pub enum SendError {
         /// How long we waited.
         after_ms: u64,
     },
-    /// The connection broke before the answer was whole.
-    #[error("the answer of {to} broke off")]
+    /// The connection broke before the response was complete.
+    #[error("the response of {to} broke off")]
     Broken {
         /// Origin or socket.
         to: String,
@@ -109,34 +111,34 @@ pub enum SendError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The answer, decompressed, is larger than we take.
-    #[error("the answer of {to} is larger than {limit_bytes} bytes")]
+    /// The response, decompressed, is larger than the limit.
+    #[error("the response of {to} is larger than {limit_bytes} bytes")]
     TooLarge {
         /// Origin or socket.
         to: String,
         /// The limit.
         limit_bytes: u64,
     },
-    /// The request cannot be sent: bad base URL, bad id.
+    /// The request cannot be sent: invalid base URL or id.
     #[error("this request cannot be sent: {0}")]
     InvalidRequest(String),
 }
 
-/// A way to whoever answers.
+/// A connection to the daemon or to a remote.
 #[derive(Debug)]
 pub enum Transport {
-    /// To the daemon.
+    /// The daemon.
     Unix(UnixTransport),
-    /// To a remote.
+    /// A remote.
     Https(Box<HttpsTransport>),
 }
 
 impl Transport {
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     ///
     /// # Errors
     ///
-    /// [`SendError`] when there is none.
+    /// [`SendError`].
     pub async fn send(&self, request: Request) -> Result<Reply, SendError> {
         match self {
             Transport::Unix(unix) => unix.send(request).await,

@@ -1,20 +1,20 @@
-//! `Retry-After` in every form that servers send.
+//! `Retry-After`, in every form that servers send.
 
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
 
-/// Longest wait that a remote can ask of us; a slip of its clock must not silence us for a day.
+/// Longest wait that a remote can impose: an error in its clock must not stop us for a day.
 pub const MAX_RETRY_WAIT: Duration = Duration::from_secs(600);
 
-/// Wait when the remote names an instant but not its own time, so that the difference is unknown.
+/// Wait if the remote sends an instant but no `Date`, so the difference is unknown.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(60);
 
-/// Reads `Retry-After` (RFC 9110 §10.2.3), capped at [`MAX_RETRY_WAIT`].
+/// Parses `Retry-After` (RFC 9110 §10.2.3), capped at [`MAX_RETRY_WAIT`].
 ///
-/// An instant is counted from the answer's own `Date`, so a clock that is
-/// wrong on either side does not matter. Absent, negative and meaningless
-/// values are `None`; an instant that has passed is no wait at all.
+/// An instant is relative to the response's `Date`, so a wrong clock on either side does not
+/// matter. Absent, negative and meaningless values are `None`; an instant in the past is a wait of
+/// zero.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();

@@ -1,7 +1,7 @@
 //! The transport to the daemon: one HTTP/1.1 exchange per connection on a Unix socket.
 //!
-//! This is the warm path of every command, so it does no more than it must:
-//! no pool, no TLS, no URL parsing. A connection costs some microseconds here.
+//! Every command goes this way, so it does only what is needed: no pool, no TLS, no URL parsing. A
+//! connection costs a few microseconds.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,24 +20,24 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{Reply, Request, SendError};
 use crate::routes;
 
-/// How often a full accept queue is tried again until the deadline.
+/// Pause between attempts to connect while the accept queue is full.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// The last part of a silence that is spent on asking the daemon how it is.
-const ASKING_SHARE: u32 = 3;
+/// The last part (one third) of the time-out is used to check whether the daemon is alive.
+const CHECK_SHARE: u32 = 3;
 
-/// The daemon itself gives up on a remote after half a minute.
+/// How long to wait for a daemon that is alive; it gives up on a remote after half a minute.
 const LONGEST_ANSWER: Duration = Duration::from_secs(40);
 
-/// How patient a caller is with the daemon.
+/// Limits of an exchange with the daemon.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// Until the connection stands; the daemon accepts at once or is stuck.
+    /// Time to connect; a daemon that is not stuck accepts at once.
     pub connect: Duration,
-    /// How long the daemon may be silent: no headers of the answer and no other sign of life, or
-    /// nothing between two pieces of the body; `None` waits as long as the daemon does.
+    /// How long the daemon may be silent: neither headers of the response nor another sign of life, or
+    /// nothing between two parts of the body; `None` waits without a limit.
     pub answer: Option<Duration>,
-    /// Bytes of an answer at most.
+    /// Maximum size of a response in bytes.
     pub body_bytes: u64,
 }
 
@@ -46,13 +46,13 @@ impl Default for Deadlines {
         Self {
             connect: Duration::from_millis(150),
             answer: Some(Duration::from_secs(1)),
-            // A million runs in one answer are some hundred megabytes.
+            // A million runs in one response take several hundred megabytes.
             body_bytes: 1 << 30,
         }
     }
 }
 
-/// Speaks HTTP/1.1 to the daemon's socket.
+/// Sends HTTP/1.1 requests to the daemon's socket.
 #[derive(Debug, Clone)]
 pub struct UnixTransport {
     socket: PathBuf,
@@ -60,7 +60,7 @@ pub struct UnixTransport {
 }
 
 impl UnixTransport {
-    /// Takes the socket's path; nothing is connected yet.
+    /// Creates a transport; it connects when a request is sent.
     #[must_use]
     pub fn new(socket: PathBuf, deadlines: Deadlines) -> Self {
         Self { socket, deadlines }
@@ -72,43 +72,43 @@ impl UnixTransport {
         &self.socket
     }
 
-    /// Returns the same transport, which waits at least this long for an answer.
+    /// Raises the time that the daemon may be silent to at least this long.
     #[must_use]
-    pub fn at_least(mut self, answer: Duration) -> Self {
+    pub fn with_min_answer_timeout(mut self, answer: Duration) -> Self {
         self.deadlines.answer = self.deadlines.answer.map(|own| own.max(answer));
         self
     }
 
-    /// Returns the same transport with another patience for answers.
+    /// Sets how long the daemon may be silent, see [`Deadlines::answer`].
     #[must_use]
-    pub fn patience(mut self, answer: Option<Duration>) -> Self {
+    pub fn with_answer_timeout(mut self, answer: Option<Duration>) -> Self {
         self.deadlines.answer = answer;
         self
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     ///
     /// # Errors
     ///
-    /// [`SendError`]: `Connect` when nobody listens, `Timeout`, `Broken`, `TooLarge`.
+    /// [`SendError`]: `Connect` if nothing listens, `Timeout`, `Broken` or `TooLarge`.
     pub async fn send(&self, request: Request) -> Result<Reply, SendError> {
-        let mut opened = self.open(request).await?;
-        let body = opened.rest().await?;
+        let mut reply = self.open(request).await?;
+        let body = reply.read_to_end().await?;
         Ok(Reply {
-            status: opened.status,
-            headers: opened.headers,
+            status: reply.status,
+            headers: reply.headers,
             body,
         })
     }
 
-    /// Sends a request and returns as soon as the answer's headers are there.
+    /// Sends a request and returns when the headers of the response have arrived.
     ///
     /// # Errors
     ///
     /// As [`UnixTransport::send`].
-    pub async fn open(&self, request: Request) -> Result<Opened, SendError> {
+    pub async fn open(&self, request: Request) -> Result<StreamingReply, SendError> {
         let mut sender = self.sender().await?;
-        let answer = sender.send_request(assemble(request)?);
+        let answer = sender.send_request(to_hyper(request)?);
         let response = match self.deadlines.answer {
             None => answer.await,
             Some(patience) => self.while_alive(patience, answer).await?,
@@ -119,7 +119,7 @@ impl UnixTransport {
         if body.size_hint().lower() > limit {
             return Err(self.too_large());
         }
-        Ok(Opened {
+        Ok(StreamingReply {
             status: parts.status,
             headers: parts.headers,
             body,
@@ -133,34 +133,34 @@ impl UnixTransport {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| self.broken(e))?;
-        // Ends by itself once the sender and the body are gone.
+        // The task ends when the sender and the body are dropped.
         drop(tokio::spawn(async move {
             drop(connection.await);
         }));
         Ok(sender)
     }
 
-    /// Waits for an answer while the daemon shows signs of life.
+    /// Waits for a response as long as the daemon is alive.
     ///
-    /// A daemon that reads through waits for the remote. Who asked the remote as well would only
-    /// double the work of one that is slow already.
+    /// The daemon may be waiting for the remote. A request of our own would only double the load on a
+    /// remote that is already slow.
     async fn while_alive<T>(
         &self,
         patience: Duration,
         answer: impl Future<Output = T>,
     ) -> Result<T, SendError> {
         let mut answer = pin!(answer);
-        let asking = patience / ASKING_SHARE;
+        let check_time = patience / CHECK_SHARE;
         let end = Instant::now() + LONGEST_ANSWER;
         loop {
-            let silent = Instant::now() + (patience - asking);
+            let silent = Instant::now() + (patience - check_time);
             if let Ok(answered) = timeout_at(silent, &mut answer).await {
                 return Ok(answered);
             }
             let alive = tokio::select! {
                 biased;
                 answered = &mut answer => return Ok(answered),
-                alive = timeout_at(Instant::now() + asking, self.is_alive()) => alive,
+                alive = timeout_at(Instant::now() + check_time, self.is_alive()) => alive,
             };
             if alive != Ok(true) || Instant::now() >= end {
                 return Err(self.timeout(patience));
@@ -168,14 +168,14 @@ impl UnixTransport {
         }
     }
 
-    /// Tells whether the daemon answers a question that waits for no remote.
+    /// Whether the daemon responds to a request that needs no remote.
     async fn is_alive(&self) -> bool {
-        let asked = async {
-            let request = assemble(Request::get(routes::STATUS))?;
+        let check = async {
+            let request = to_hyper(Request::get(routes::STATUS))?;
             let answer = self.sender().await?.send_request(request);
             answer.await.map_err(|e| self.broken(e))
         };
-        asked.await.is_ok()
+        check.await.is_ok()
     }
 
     async fn connect(&self) -> Result<UnixStream, SendError> {
@@ -183,7 +183,7 @@ impl UnixTransport {
         let attempt = async {
             loop {
                 match UnixStream::connect(&self.socket).await {
-                    // Linux refuses at once when the accept queue is full, instead of waiting.
+                    // Linux refuses at once when the accept queue is full.
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_PAUSE).await,
                     other => return other,
                 }
@@ -224,24 +224,24 @@ impl UnixTransport {
     }
 }
 
-/// Turns our request into hyper's. The daemon knows itself as `docks`.
-fn assemble(request: Request) -> Result<http::Request<Full<Bytes>>, SendError> {
-    let mut assembled = http::Request::new(Full::new(request.body));
-    *assembled.method_mut() = request.method;
-    *assembled.uri_mut() = request
+/// Converts a request to hyper's type. The daemon accepts `docks` as its `Host`.
+fn to_hyper(request: Request) -> Result<http::Request<Full<Bytes>>, SendError> {
+    let mut converted = http::Request::new(Full::new(request.body));
+    *converted.method_mut() = request.method;
+    *converted.uri_mut() = request
         .path
         .parse()
-        .map_err(|e| SendError::InvalidRequest(format!("`{}` is no path: {e}", request.path)))?;
-    *assembled.headers_mut() = request.headers;
-    assembled
+        .map_err(|e| SendError::InvalidRequest(format!("`{}` is not a path: {e}", request.path)))?;
+    *converted.headers_mut() = request.headers;
+    converted
         .headers_mut()
         .insert(header::HOST, HeaderValue::from_static("docks"));
-    Ok(assembled)
+    Ok(converted)
 }
 
-/// An answer whose body is still arriving.
+/// A response whose body is still arriving.
 #[derive(Debug)]
-pub struct Opened {
+pub struct StreamingReply {
     /// Status.
     pub status: StatusCode,
     /// Headers.
@@ -251,16 +251,16 @@ pub struct Opened {
     transport: UnixTransport,
 }
 
-impl Opened {
-    /// Reads what is left of the body.
+impl StreamingReply {
+    /// Reads the rest of the body.
     ///
     /// # Errors
     ///
     /// [`SendError`]: `Timeout`, `Broken` or `TooLarge`.
-    pub async fn rest(&mut self) -> Result<Bytes, SendError> {
-        while let Some(piece) = self.piece().await? {
-            self.bound(self.pending.len() + piece.len())?;
-            // Nearly every answer is one piece, which then is not copied.
+    pub async fn read_to_end(&mut self) -> Result<Bytes, SendError> {
+        while let Some(piece) = self.next_piece().await? {
+            self.check_size(self.pending.len() + piece.len())?;
+            // Nearly every body is one piece, which is then not copied.
             if self.pending.is_empty() && self.body.is_end_stream() {
                 return Ok(piece);
             }
@@ -269,12 +269,12 @@ impl Opened {
         Ok(self.pending.split().freeze())
     }
 
-    /// Reads the next line of a streamed answer, without its line end; `None` at the end.
+    /// Reads the next line, without its line end; `None` at the end of the body.
     ///
     /// # Errors
     ///
-    /// As [`Opened::rest`].
-    pub async fn line(&mut self) -> Result<Option<Bytes>, SendError> {
+    /// As [`StreamingReply::read_to_end`].
+    pub async fn next_line(&mut self) -> Result<Option<Bytes>, SendError> {
         let mut searched = 0;
         loop {
             let found = self.pending[searched..].iter().position(|b| *b == b'\n');
@@ -284,9 +284,9 @@ impl Opened {
                 return Ok(Some(line.freeze()));
             }
             searched = self.pending.len();
-            match self.piece().await? {
+            match self.next_piece().await? {
                 Some(piece) => {
-                    self.bound(self.pending.len() + piece.len())?;
+                    self.check_size(self.pending.len() + piece.len())?;
                     self.pending.extend_from_slice(&piece);
                 }
                 None if self.pending.is_empty() => return Ok(None),
@@ -295,7 +295,7 @@ impl Opened {
         }
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, SendError> {
+    async fn next_piece(&mut self) -> Result<Option<Bytes>, SendError> {
         loop {
             let next = self.body.frame();
             let frame = match self.transport.deadlines.answer {
@@ -307,7 +307,7 @@ impl Opened {
             match frame {
                 None => return Ok(None),
                 Some(Err(e)) => return Err(self.transport.broken(e)),
-                // Trailers carry nothing for us.
+                // Trailers are of no use here.
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -317,7 +317,7 @@ impl Opened {
         }
     }
 
-    fn bound(&self, bytes: usize) -> Result<(), SendError> {
+    fn check_size(&self, bytes: usize) -> Result<(), SendError> {
         if bytes as u64 > self.transport.deadlines.body_bytes {
             return Err(self.transport.too_large());
         }

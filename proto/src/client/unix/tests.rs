@@ -1,4 +1,4 @@
-//! The socket's transport against daemons that misbehave.
+//! The transport of the socket against daemons that misbehave.
 
 use std::io;
 
@@ -18,7 +18,7 @@ const SHORT: Deadlines = Deadlines {
     body_bytes: 1_000,
 };
 
-/// Answers every connection with the same bytes and keeps them open, or closes.
+/// Sends the same bytes on every connection, and keeps it open or closes it.
 fn daemon(answer: &'static [u8], close: bool) -> (tempfile::TempDir, UnixTransport) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
@@ -47,7 +47,7 @@ async fn outcome(answer: &'static [u8], close: bool) -> Result<Reply, SendError>
 }
 
 #[tokio::test]
-async fn each_way_to_fail_has_its_own_name() {
+async fn each_failure_has_its_own_error() {
     let nobody = UnixTransport::new("/nonexistent/s".into(), SHORT);
     let gone = nobody.send(Request::get("/")).await;
     assert!(matches!(gone, Err(SendError::Connect { .. })));
@@ -85,12 +85,12 @@ async fn a_full_accept_queue_costs_the_connect_deadline_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_waits_for_the_remote_and_shows_life_is_waited_for() {
+async fn a_daemon_that_waits_for_the_remote_and_is_alive_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
     let listener = UnixListener::bind(&socket).unwrap();
     let empty = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]";
-    // The list is answered after so many signs of life, each of which takes a silence.
+    // The list is answered after three signs of life, each of which takes one time-out.
     let daemon = tokio::spawn(async move {
         let (mut list, _) = listener.accept().await?;
         for _ in 0..3 {
@@ -110,7 +110,7 @@ async fn a_daemon_that_waits_for_the_remote_and_shows_life_is_waited_for() {
 }
 
 #[tokio::test]
-async fn bodies_arrive_whole_in_both_framings() {
+async fn bodies_are_read_completely_in_both_framings() {
     let sized = outcome(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]", false).await;
     assert_eq!(&sized.unwrap().body[..], b"[]");
     let chunked =
@@ -143,7 +143,7 @@ async fn a_daemon_of_another_protocol_is_named_before_its_answer_is_read() {
 }
 
 #[tokio::test]
-async fn a_refusal_brings_the_daemons_own_words() {
+async fn a_refusal_carries_the_error_of_the_daemon() {
     let refused = list(
         b"HTTP/1.1 409 No\r\ndocks-protocol: 1\r\nretry-after: 3\r\ncontent-length: 90\r\n\r\n{\"detail\":{\"code\":\"ambiguous_id\",\"message\":\"Two fit.\",\"candidates\":[{\"id\":\"a\"}]}}         ",
     )

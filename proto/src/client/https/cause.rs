@@ -1,0 +1,48 @@
+//! What went wrong in a failed request, found in the causes of its error.
+
+/// Returns the innermost cause of an error.
+pub(super) fn root_cause<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause
+}
+
+/// Whether the server closed the connection before it responded.
+pub(super) fn closed_early(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    let mut next = std::error::Error::source(error).filter(|_| !error.is_connect());
+    while let Some(cause) = next {
+        if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
+            && (hyper.is_incomplete_message() || hyper.is_canceled())
+        {
+            return true;
+        }
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return matches!(io.kind(), ConnectionReset | BrokenPipe | ConnectionAborted);
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// Whether a TLS error is among the causes; an `io::Error` hides its inner error from `source`.
+pub(super) fn has_tls_error(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|io| io.get_ref());
+        if inner.is_some_and(|inner| has_tls_error(inner)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
