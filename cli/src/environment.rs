@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use docks_proto::paths::PathVariables;
 use docks_proto::settings;
 
-use crate::output::PagerChoice;
+use crate::output::PagerSettings;
 
 /// The environment, read once.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Environment {
     /// `DOCKSD`: the daemon's program.
     pub(crate) docksd: Option<PathBuf>,
     /// `PAGER` and `LESS`.
-    pub(crate) pager: PagerChoice,
+    pub(crate) pager: PagerSettings,
     /// `PATH`.
     pub(crate) search_path: Option<OsString>,
     /// The path of this program.
@@ -64,7 +64,7 @@ impl Environment {
             no_daemon: text("DOCKS_NO_DAEMON")
                 .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no")),
             docksd: path("DOCKSD"),
-            pager: PagerChoice {
+            pager: PagerSettings {
                 // An empty PAGER switches paging off.
                 pager: variable("PAGER").and_then(|value| value.into_string().ok()),
                 less: set("LESS").is_some(),

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use docks_proto::time::UnixMs;
 
 use crate::context::Context;
-use crate::output::{Look, Output, Surroundings};
+use crate::output::{Output, OutputStyle, TerminalEnvironment};
 
 fn main() -> ExitCode {
     let cli = match args::Cli::read() {
@@ -26,20 +26,20 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let around = Surroundings::read(|name| std::env::var(name).ok());
+    let environment = TerminalEnvironment::read(|name| std::env::var(name).ok());
     let context = Context {
-        output: Output::new(Look::decide(&cli.global, &around)),
+        output: Output::new(OutputStyle::resolve(&cli.global, &environment)),
         global: cli.global,
         now: UnixMs::now(),
     };
     let done = commands::run(&context, cli.command).and_then(|()| context.output.flush());
-    context.output.end_paging();
+    context.output.stop_pager();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // What was printed so far comes before the error.
             drop(context.output.flush());
-            context.output.failure(&failure);
+            context.output.print_failure(&failure);
             ExitCode::from(failure.kind.exit_code())
         }
     }

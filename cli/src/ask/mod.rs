@@ -189,7 +189,7 @@ impl<'a> Requester<'a> {
                     (client, Answerer::Remote, response)
                 }
             };
-            self.context.output.exchanges(answerer.name(), client);
+            self.context.output.debug_exchanges(answerer.name(), client);
             let error = match outcome? {
                 Ok(response) => return Ok(response),
                 Err(error) => error,

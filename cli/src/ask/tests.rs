@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::daemon_program::NOT_INHERITED;
 use super::*;
 use crate::args::Global;
-use crate::output::{Look, Output};
+use crate::output::{Output, OutputStyle};
 
 struct Home {
     dir: tempfile::TempDir,
@@ -90,7 +90,7 @@ impl Home {
 fn context(global: Global) -> Context {
     Context {
         global,
-        output: Output::new(Look::default()),
+        output: Output::new(OutputStyle::default()),
         now: UnixMs::now(),
     }
 }

@@ -97,7 +97,7 @@ struct Notice(Option<ProgressBar>);
 
 impl Notice {
     fn show(output: &Output, text: String) -> Self {
-        if !output.look().stderr_terminal {
+        if !output.style().stderr_terminal {
             output.verbose(text);
             return Self(None);
         }

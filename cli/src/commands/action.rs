@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
 use crate::output::clean;
-use crate::output::lists::status_ink;
+use crate::output::lists::status_style;
 
 /// Asks the user to confirm `action`, unless `force` is set; returns the id of the run.
 ///
@@ -26,7 +26,7 @@ pub(super) async fn confirm(
     if force {
         return Ok(given.to_owned());
     }
-    context.output.must_be_able_to_ask()?;
+    context.output.require_prompt()?;
     let (kind, verb) = match action {
         Action::Stop => (RunKind::Run, "Stop run"),
         Action::Start => (RunKind::Evaluation, "Start evaluation run"),
@@ -87,10 +87,10 @@ pub(super) fn print(
         ObjectKind::Evaluation | ObjectKind::Trial => "evaluation run",
     };
     let status = fields.status.text();
-    let ink = status.as_deref().and_then(status_ink);
-    let status = Cell::of(status)
-        .ink(ink)
-        .painted(context.output.look().colour);
+    let style = status.as_deref().and_then(status_style);
+    let status = Cell::from_option(status)
+        .styled(style)
+        .render(context.output.style().colour);
     context
         .output
         .line(format!("{noun} {}: {status}", clean::line(&id)));

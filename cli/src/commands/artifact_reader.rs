@@ -103,7 +103,7 @@ impl<'a> ArtifactReader<'a> {
     /// Sends what follows through the user's pager, if stdout is a terminal.
     pub(super) fn page(&self) {
         let choice = &self.requester.remote.endpoint.environment.pager;
-        self.context.output.page(choice);
+        self.context.output.start_pager(choice);
     }
 
     /// Builds the sources that may serve a URI.
@@ -135,7 +135,7 @@ impl<'a> ArtifactReader<'a> {
             .cache()
             .map_err(|failure| ArtifactError::Cache(std::io::Error::other(failure.message)))?;
         let progress = FetchProgress {
-            terminal: self.context.output.look().stderr_terminal,
+            terminal: self.context.output.style().stderr_terminal,
             bar: Mutex::new(None),
         };
         let downloader = Downloader {

@@ -134,8 +134,8 @@ fn address(context: &Context, args: &AuthLogin, stored: &StoredProfile) -> Resul
     let allow = |text: &str| args.insecure || (stored.insecure && text == usual);
     let text = match &args.api_url {
         Some(text) => text.clone(),
-        None if args.token_stdin || !context.output.can_ask() => usual.to_owned(),
-        None => context.output.ask("API address", Some(usual))?,
+        None if args.token_stdin || !context.output.can_prompt() => usual.to_owned(),
+        None => context.output.prompt("API address", Some(usual))?,
     };
     checked_url(&text, allow(&text))
 }
@@ -144,8 +144,8 @@ fn tenant(context: &Context, args: &AuthLogin, stored: &StoredProfile) -> Result
     let usual = stored.tenant_id.as_deref();
     let text = match (&args.tenant, usual) {
         (Some(text), _) => text.clone(),
-        (None, _) if !args.token_stdin && context.output.can_ask() => {
-            context.output.ask("Tenant id", usual)?
+        (None, _) if !args.token_stdin && context.output.can_prompt() => {
+            context.output.prompt("Tenant id", usual)?
         }
         (None, Some(usual)) => usual.to_owned(),
         (None, None) => return Err(Failure::usage("no tenant was named").hint("add --tenant ID")),
@@ -162,8 +162,8 @@ fn token(context: &Context, args: &AuthLogin) -> Result<Token, Failure> {
             .read_to_string(&mut text)
             .map_err(|e| Failure::chain(Kind::Failed, "could not read the token", &e))?;
         text
-    } else if context.output.can_ask() {
-        context.output.ask_secret("Token (not shown)")?
+    } else if context.output.can_prompt() {
+        context.output.prompt_secret("Token (not shown)")?
     } else {
         return Err(
             Failure::usage("nobody can be asked for the token: this is no terminal")
@@ -229,7 +229,7 @@ pub(super) async fn probe(
     let answer = client
         .list_runs(RunKind::Run, &query, CachePolicy::Default)
         .await;
-    output.exchanges(Answerer::Remote.name(), &client);
+    output.debug_exchanges(Answerer::Remote.name(), &client);
     answer.map(drop)
 }
 
@@ -273,9 +273,9 @@ fn save(
         }
     };
     let name = &account.name;
-    context.output.remark(format!(
+    context.output.message(format!(
         "signed in: profile `{name}`, {api_url}, tenant {tenant}"
     ));
-    context.output.remark(format!("the token is {place}"));
+    context.output.message(format!("the token is {place}"));
     Ok(())
 }

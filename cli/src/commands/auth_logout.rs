@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     } else {
         format!("profile `{name}` had no token")
     };
-    context.output.remark(text);
+    context.output.message(text);
     if account.endpoint.environment.settings.token.is_some() {
         context.output.warn("DOCKS_TOKEN is set and still signs in");
     }

@@ -3,7 +3,7 @@
 use docks_proto::client::ClientError;
 use docks_proto::settings::Target;
 
-use super::{auth_login, columns};
+use super::auth_login;
 use crate::ask::SelectedRemote;
 use crate::context::Context;
 use crate::environment::Environment;
@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         jobs @ Target::HarborJobs { .. } => {
             rows.push(row("harbor_jobs", &jobs.to_string()));
             rows.push(row("token", "not needed"));
-            columns::print(context, &["what", "value"], &rows);
+            super::print_facts(context, &rows);
             return Ok(());
         }
     };
@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
             outcome
         }
     };
-    columns::print(context, &["what", "value"], &rows);
+    super::print_facts(context, &rows);
     outcome
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn run(context: &Context, args: &CachePin, pinned: bool) -> Res
             (false, true) => "was pinned already",
             (false, false) => "was not pinned",
         };
-        context.output.remark(format!("run `{}` {said}", found.id));
+        context.output.message(format!("run `{}` {said}", found.id));
     }
     Ok(())
 }

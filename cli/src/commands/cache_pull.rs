@@ -80,7 +80,7 @@ async fn one(
         .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;
     let outcome = downloader.pull(&plan.requests, &cache).await;
     progress.finish()?;
-    context.output.remark(format!(
+    context.output.message(format!(
         "run `{}`: {} ({}) in the cache{}",
         found.run.id,
         count(outcome.finished(), "file"),

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-use super::{artifact_sources, columns};
+use super::artifact_sources;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -91,7 +91,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
             ),
         ));
     }
-    columns::print(context, &["what", "value"], &rows);
+    super::print_facts(context, &rows);
     Ok(())
 }
 

@@ -46,7 +46,7 @@ pub(super) fn clear(context: &Context, args: &CacheClear) -> Result<(), Failure>
 pub(super) fn verify(context: &Context) -> Result<(), Failure> {
     let verified = open(context)?.verify().map_err(failed)?;
     let good = format!("{} objects are what they should be", verified.good);
-    context.output.remark(good);
+    context.output.message(good);
     match verified.removed.objects {
         0 => Ok(()),
         damaged => Err(
@@ -66,7 +66,7 @@ fn failed(error: std::io::Error) -> Failure {
 }
 
 fn say(context: &Context, removed: Removed) {
-    context.output.remark(format!(
+    context.output.message(format!(
         "removed {} objects ({})",
         removed.objects,
         HumanBytes(removed.size_bytes)

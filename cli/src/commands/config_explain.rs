@@ -2,11 +2,11 @@
 
 use docks_proto::settings::{Origin, Target};
 
-use super::columns;
 use crate::ask::{DaemonEndpoint, SelectedRemote, find_docksd};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::output::table::{Column, Shrink};
 
 /// Prints settings, places and the token's place; never the token.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
@@ -17,7 +17,14 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         Err(failure) => (Vec::new(), Err(failure)),
     };
     rows.extend(of_places(&DaemonEndpoint::new(environment)?));
-    columns::print(context, &["setting", "value", "origin"], &rows);
+    let columns = vec![
+        Column::new("setting", Shrink::Never),
+        Column::new("value", Shrink::Wrap(8)),
+        Column::new("origin", Shrink::Wrap(8)),
+    ];
+    context
+        .output
+        .records(context.global.format, columns, &rows);
     outcome
 }
 

@@ -19,7 +19,7 @@ pub(super) async fn start(context: &Context) -> Result<(), Failure> {
         let pid = status.pid;
         context
             .output
-            .remark(format!("docksd is already running (pid {pid})"));
+            .message(format!("docksd is already running (pid {pid})"));
         return Ok(());
     }
     start_and_report(context, &endpoint).await
@@ -33,7 +33,7 @@ pub(super) async fn stop(context: &Context) -> Result<(), Failure> {
         StopOutcome::Requested => "docksd has stopped",
         StopOutcome::Signalled => "docksd did not answer and was stopped by a signal",
     };
-    context.output.remark(message);
+    context.output.message(message);
     Ok(())
 }
 
@@ -59,7 +59,7 @@ async fn start_and_report(context: &Context, endpoint: &DaemonEndpoint) -> Resul
             let (pid, version) = (status.pid, status.version);
             context
                 .output
-                .remark(format!("docksd {version} is running (pid {pid})"));
+                .message(format!("docksd {version} is running (pid {pid})"));
             Ok(())
         }
         Ok(None) => Err(Failure::new(

@@ -93,7 +93,7 @@ fn read_lines(file: File) -> impl Iterator<Item = String> {
 
 /// Log lines quote remote text; at a terminal nothing of it may act.
 fn show(context: &Context, line: &str) {
-    if context.output.look().width.is_some() {
+    if context.output.style().width.is_some() {
         context.output.line(clean::line(line));
     } else {
         context.output.line(line);
@@ -108,7 +108,7 @@ async fn follow(context: &Context, dir: &Path, mut path: PathBuf) -> Result<(), 
     loop {
         at = show_from(context, &path, at)?;
         context.output.flush()?;
-        if context.output.reader_is_gone() {
+        if context.output.stdout_is_closed() {
             return Ok(());
         }
         if let Some(newest) = by_age(dir).pop()

@@ -2,7 +2,6 @@
 
 use docks_proto::status::{DaemonStatus, HubStatus, RemoteStatus, ScheduleStatus};
 
-use super::columns;
 use crate::args::Format;
 use crate::ask::{DaemonEndpoint, WaitPolicy};
 use crate::context::Context;
@@ -32,7 +31,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     for remote in &status.remotes {
         rows.extend(of_remote(remote));
     }
-    columns::print(context, &["what", "value"], &rows);
+    super::print_facts(context, &rows);
     Ok(())
 }
 

@@ -90,12 +90,12 @@ fn safe(args: &HubServe) -> Result<(), Failure> {
 fn introduce(context: &Context, path: &Path, token: &str) {
     let kept = path.display();
     if !std::io::stderr().is_terminal() {
-        context.output.remark(format!(
+        context.output.message(format!(
             "a token was made and is kept in {kept}; `docks hub token` shows it"
         ));
         return;
     }
-    context.output.remark(format!(
+    context.output.message(format!(
         "A token was made. It is shown this once, and kept in {kept}:\n\n    {token}\n\n\
          On another machine, `docks auth login -p NAME --api-url URL --tenant {LOCAL_TENANT}` \
          asks for it.\n"

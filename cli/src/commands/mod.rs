@@ -11,7 +11,6 @@ mod cache_pin;
 mod cache_pull;
 mod cache_status;
 mod cache_upkeep;
-mod columns;
 mod completions;
 mod config_explain;
 mod daemon_control;
@@ -51,6 +50,7 @@ use crate::args::{
 };
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::table::{Column, Shrink};
 
 /// Runs a command to its end, or to Ctrl-C.
 ///
@@ -142,4 +142,13 @@ async fn daemon(context: &Context, command: DaemonCommand) -> Result<(), Failure
         DaemonCommand::Logs(args) => daemon_logs::run(context, &args).await,
         DaemonCommand::Run(args) => daemon_control::run(&args.options),
     }
+}
+
+/// Prints rows of two columns, what something is and its value.
+fn print_facts(context: &Context, rows: &[Vec<String>]) {
+    let columns = vec![
+        Column::new("what", Shrink::Never),
+        Column::new("value", Shrink::Wrap(8)),
+    ];
+    context.output.records(context.global.format, columns, rows);
 }

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Kind};
 use crate::output::detail::{self, Detail};
 use crate::output::durations;
 use crate::output::json;
-use crate::output::lists::{EVALUATIONS, RUNS, Rows, Scene, TRIALS};
+use crate::output::lists::{EVALUATIONS, ListColumns, RUNS, RowContext, TRIALS};
 
 /// What kind of object is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) fn print_object(
 ) -> Result<(), Failure> {
     let output = &context.output;
     let text = body_text(&response.body);
-    let scene = Scene {
+    let row_context = RowContext {
         now: context.now,
         age: response.freshness.age,
     };
@@ -41,19 +41,21 @@ pub(super) fn print_object(
         Format::Tsv => {
             let object = parse_object(&text)?;
             output.data(match kind {
-                ObjectKind::Run => tsv(&RUNS, object, scene)?,
-                ObjectKind::Evaluation => tsv(&EVALUATIONS, object, scene)?,
-                ObjectKind::Trial => tsv(&TRIALS, object, scene)?,
+                ObjectKind::Run => tsv(&RUNS, object, row_context)?,
+                ObjectKind::Evaluation => tsv(&EVALUATIONS, object, row_context)?,
+                ObjectKind::Trial => tsv(&TRIALS, object, row_context)?,
             });
         }
         Format::Table => {
             let object = parse_object(&text)?;
             let detail: Detail = match kind {
-                ObjectKind::Run => detail::run(&object, scene),
-                ObjectKind::Evaluation => detail::evaluation(&object, scene, output.look().width),
-                ObjectKind::Trial => detail::trial(&object, scene, output.look().width),
+                ObjectKind::Run => detail::run(&object, row_context),
+                ObjectKind::Evaluation => {
+                    detail::evaluation(&object, row_context, output.style().width)
+                }
+                ObjectKind::Trial => detail::trial(&object, row_context, output.style().width),
             };
-            output.data(detail.print(output.look().colour));
+            output.data(detail.render(output.style().colour));
         }
     }
     output.flush()?;
@@ -61,9 +63,13 @@ pub(super) fn print_object(
     Ok(())
 }
 
-fn tsv<R>(rows: &Rows<R>, object: RawObject, scene: Scene) -> Result<String, Failure> {
-    let specs = rows.pick(&[])?;
-    Ok(rows.table(&[object], &specs, false, scene).tsv(true))
+fn tsv<R>(
+    rows: &ListColumns<R>,
+    object: RawObject,
+    row_context: RowContext,
+) -> Result<String, Failure> {
+    let specs = rows.select(&[])?;
+    Ok(rows.table(&[object], &specs, false, row_context).tsv(true))
 }
 
 /// Parses a response body that is one object.
@@ -93,7 +99,7 @@ pub(super) fn print_json(context: &Context, text: &str, response: &Response) {
     } else {
         text.to_owned()
     };
-    match output.look().width {
+    match output.style().width {
         Some(_) => output.line(json::indent(&text)),
         None => output.line(text),
     }
@@ -102,7 +108,7 @@ pub(super) fn print_json(context: &Context, text: &str, response: &Response) {
 /// Says on stderr when a response is older than it should be, and why; with `--verbose`, where
 /// every response comes from.
 pub(super) fn report_age(context: &Context, freshness: &Freshness) {
-    let age = durations::age(freshness.age).unwrap_or_else(|| "0s".to_owned());
+    let age = durations::format_age(freshness.age).unwrap_or_else(|| "0s".to_owned());
     match (&freshness.stale_reason, freshness.answered_by) {
         (Some(reason), _) => context.output.note(format!("data is {age} old: {reason}")),
         (None, AnsweredBy::Mirror) => context.output.verbose(format!(

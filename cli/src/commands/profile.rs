@@ -3,12 +3,13 @@
 use docks_proto::settings::{self, Target, check_profile_name};
 
 use super::auth_login::{as_text, trusted};
+use super::auth_logout;
 use super::profile_files::{Account, checked_tenant, checked_url, remote_of};
-use super::{auth_logout, columns};
 use crate::args::{ProfileAdd, ProfileRemove, ProfileUse};
 use crate::ask::profile_flags;
 use crate::context::Context;
 use crate::failure::{Failure, settings_failure};
+use crate::output::table::{Column, Shrink};
 
 /// Lists the profiles of the file.
 pub(super) fn list(context: &Context) -> Result<(), Failure> {
@@ -35,8 +36,16 @@ pub(super) fn list(context: &Context) -> Result<(), Failure> {
             tenant,
         ]);
     }
-    let columns = ["default", "name", "kind", "location", "tenant"];
-    columns::print(context, &columns, &rows);
+    let columns = vec![
+        Column::new("default", Shrink::Never),
+        Column::new("name", Shrink::Never),
+        Column::new("kind", Shrink::Never),
+        Column::new("location", Shrink::Wrap(8)),
+        Column::new("tenant", Shrink::Wrap(8)),
+    ];
+    context
+        .output
+        .records(context.global.format, columns, &rows);
     if rows.is_empty() {
         context
             .output
@@ -53,7 +62,7 @@ pub(super) fn pick(context: &Context, args: &ProfileUse) -> Result<(), Failure> 
     account.edit_preferences(|path, text| settings::set_default_profile(path, text, name))?;
     context
         .output
-        .remark(format!("profile `{}` is the default now", args.name));
+        .message(format!("profile `{}` is the default now", args.name));
     if account.endpoint.environment.settings.profile.is_some() {
         let text = "DOCKS_PROFILE is set and wins over the default";
         context.output.warn(text);
@@ -101,7 +110,7 @@ pub(super) fn add(context: &Context, args: &ProfileAdd) -> Result<(), Failure> {
         ("insecure", insecure),
         ("ca_file", as_text(ca_file.as_deref())?),
     ])?;
-    context.output.remark(format!(
+    context.output.message(format!(
         "profile `{}` is saved; sign in with `docks auth login -p {}`",
         args.name, args.name
     ));
@@ -143,7 +152,7 @@ fn add_jobs(context: &Context, args: &ProfileAdd, account: &Account) -> Result<(
     let name = &args.name;
     context
         .output
-        .remark(format!("profile `{name}` is saved: jobs in {text}"));
+        .message(format!("profile `{name}` is saved: jobs in {text}"));
     Ok(())
 }
 
@@ -175,6 +184,6 @@ pub(super) fn remove(context: &Context, args: &ProfileRemove) -> Result<(), Fail
     }
     context
         .output
-        .remark(format!("profile `{}` is removed", args.name));
+        .message(format!("profile `{}` is removed", args.name));
     Ok(())
 }

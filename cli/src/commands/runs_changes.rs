@@ -5,20 +5,22 @@ use docks_proto::history::ChangesQuery;
 use docks_proto::time::{UnixMs, parse_point_in_time};
 use jiff::tz::TimeZone;
 
-use super::columns;
 use super::print_object::{body_text, print_json, report_age};
 use super::runs_history::{answered, unreadable};
 use crate::args::{Format, RunsChanges};
 use crate::ask::Requester;
 use crate::context::Context;
 use crate::failure::{Answerer, Failure};
+use crate::output::table::{Column, Hide, Shrink};
 
 /// Lists what changed in a stretch of time.
 pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Failure> {
     let query = query(context, args)?;
     let client = Requester::new(context)?.daemon().await?;
     let answer = client.changes(&query).await;
-    context.output.exchanges(Answerer::Daemon.name(), &client);
+    context
+        .output
+        .debug_exchanges(Answerer::Daemon.name(), &client);
     let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
     let answered = answered(answer, context.now);
     let shown = if context.global.format == Format::Json {
@@ -34,10 +36,10 @@ pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Fai
     };
     context.output.flush()?;
     match shown {
-        Some(0) => context.output.remark("nothing changed"),
+        Some(0) => context.output.message("nothing changed"),
         Some(count) if count == args.limit => {
             let text = format!("the newest {count}; --limit 0 shows all");
-            context.output.remark(text);
+            context.output.message(text);
         }
         _ => {}
     }
@@ -85,7 +87,17 @@ fn print(context: &Context, changes: &[Change]) {
     };
     let rows: Vec<Vec<String>> = changes.iter().map(row).collect();
     if !rows.is_empty() || context.global.format == Format::Tsv {
-        let labels = ["when", "run_id", "trial_id", "name", "from", "to", "error"];
-        columns::print(context, &labels, &rows);
+        let columns = vec![
+            Column::new("when", Shrink::Never),
+            Column::new("run_id", Shrink::Id),
+            Column::new("trial_id", Shrink::Id).hidden(Hide::First),
+            Column::new("name", Shrink::Wrap(8)),
+            Column::new("from", Shrink::Never).hidden(Hide::First),
+            Column::new("to", Shrink::Never),
+            Column::new("error", Shrink::Wrap(8)).hidden(Hide::Last),
+        ];
+        context
+            .output
+            .records(context.global.format, columns, &rows);
     }
 }

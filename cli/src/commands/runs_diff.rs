@@ -5,7 +5,7 @@ use docks_artifacts::ArtifactType;
 use crate::args::{Format, RunsDiff};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::output::cell::Ink;
+use crate::output::cell::TextStyle;
 use crate::output::clean;
 
 use super::artifact_reader::ArtifactReader;
@@ -37,10 +37,10 @@ pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failur
         let mut ink = None;
         while lines.next(&mut piece).map_err(failed)? {
             if begun {
-                ink = ink_of(&piece);
+                ink = line_style(&piece);
             }
             let text = clean::text_with_tabs(&piece);
-            match ink.filter(|_| output.look().colour) {
+            match ink.filter(|_| output.style().colour) {
                 Some(ink) => {
                     let style = ink.style();
                     output.data(format!("{style}{text}{style:#}"));
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failur
             if begun {
                 output.data("\n");
             }
-            if output.reader_is_gone() {
+            if output.stdout_is_closed() {
                 return Ok(());
             }
             tokio::task::yield_now().await;
@@ -60,7 +60,7 @@ pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failur
     output.flush()
 }
 
-fn ink_of(line: &[u8]) -> Option<Ink> {
+fn line_style(line: &[u8]) -> Option<TextStyle> {
     let heads: [&[u8]; 8] = [
         b"diff ",
         b"index ",
@@ -72,12 +72,12 @@ fn ink_of(line: &[u8]) -> Option<Ink> {
         b"similarity ",
     ];
     if heads.iter().any(|head| line.starts_with(head)) {
-        return Some(Ink::Bold);
+        return Some(TextStyle::Bold);
     }
     match line.first() {
-        Some(b'+') => Some(Ink::Green),
-        Some(b'-') => Some(Ink::Red),
-        Some(b'@') => Some(Ink::Cyan),
+        Some(b'+') => Some(TextStyle::Green),
+        Some(b'-') => Some(TextStyle::Red),
+        Some(b'@') => Some(TextStyle::Cyan),
         _ => None,
     }
 }

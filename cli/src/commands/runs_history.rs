@@ -6,13 +6,13 @@ use docks_proto::freshness::Freshness;
 use docks_proto::history::{History, StatusChange};
 use docks_proto::time::UnixMs;
 
-use super::columns;
 use super::print_object::{body_text, print_json, report_age};
 use crate::args::{Format, RunsHistory};
 use crate::ask::{Requester, Response};
 use crate::context::Context;
 use crate::failure::{Answerer, Failure, Kind};
 use crate::output::durations;
+use crate::output::table::{Column, Shrink};
 
 /// A change that was seen this long after it happened is said to have been.
 const LATE: Duration = Duration::from_secs(60);
@@ -23,7 +23,9 @@ const PAUSE: Duration = Duration::from_secs(180);
 pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Failure> {
     let client = Requester::new(context)?.daemon().await?;
     let answer = client.history(&args.run_id, args.trial_id.as_deref()).await;
-    context.output.exchanges(Answerer::Daemon.name(), &client);
+    context
+        .output
+        .debug_exchanges(Answerer::Daemon.name(), &client);
     let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
     let answered = answered(answer, context.now);
     if context.global.format == Format::Json {
@@ -31,7 +33,15 @@ pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Fai
     } else {
         let history: History = serde_json::from_slice(&answered.body).map_err(unreadable)?;
         let rows = timeline(&history);
-        columns::print(context, &["when", "status", "for", "learned"], &rows);
+        let columns = vec![
+            Column::new("when", Shrink::Never),
+            Column::new("status", Shrink::Never),
+            Column::new("for", Shrink::Never),
+            Column::new("learned", Shrink::Wrap(8)),
+        ];
+        context
+            .output
+            .records(context.global.format, columns, &rows);
     }
     context.output.flush()?;
     report_age(context, &answered.freshness);
@@ -72,7 +82,7 @@ fn timeline(history: &History) -> Vec<Vec<String>> {
             Some(next) => Some(time(&next.at)),
             None => (!history.ended).then_some(now),
         };
-        let lasted = until.map(|until| durations::lasting(until.since(at).as_secs_f64()));
+        let lasted = until.map(|until| durations::format_seconds(until.since(at).as_secs_f64()));
         let row = vec![
             at.rfc3339(),
             change.to.clone(),
@@ -85,7 +95,7 @@ fn timeline(history: &History) -> Vec<Vec<String>> {
         return Vec::new();
     };
     for (from, until) in gaps(history, first, last) {
-        let lasted = durations::lasting(until.since(from).as_secs_f64());
+        let lasted = durations::format_seconds(until.since(from).as_secs_f64());
         let row = vec![from.rfc3339(), "-".into(), lasted, "nobody looked".into()];
         rows.push((from, row));
     }
@@ -129,7 +139,10 @@ fn learned(change: &StatusChange) -> String {
     if late < LATE {
         return how.to_owned();
     }
-    format!("{how}, {} later", durations::lasting(late.as_secs_f64()))
+    format!(
+        "{how}, {} later",
+        durations::format_seconds(late.as_secs_f64())
+    )
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub(super) async fn run(
         requester.request(Request::Act(action, given)).await
     };
     let response = match outcome {
-        Err(failure) if failure.kind == Kind::NeedsKill && context.output.can_ask() => {
+        Err(failure) if failure.kind == Kind::NeedsKill && context.output.can_prompt() => {
             let question = format!("{} Kill it? Trials under way are lost.", failure.message);
             if !context.output.confirm(&question)? {
                 return Err(Failure::failed("nothing was done"));
@@ -108,7 +108,7 @@ struct EndProgress<'a> {
 
 impl<'a> EndProgress<'a> {
     fn new(context: &'a Context) -> Self {
-        let bar = context.output.look().stderr_terminal.then(|| {
+        let bar = context.output.style().stderr_terminal.then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
                 bar.set_style(style);
@@ -134,7 +134,7 @@ impl<'a> EndProgress<'a> {
             .as_ref()
             .is_some_and(|(at, last)| *last == text && at.elapsed() < REPEAT_AFTER);
         if !is_recent {
-            self.context.output.remark(&text);
+            self.context.output.message(&text);
             self.last_line = Some((Instant::now(), text));
         }
     }

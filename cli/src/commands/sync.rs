@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
         return Err(Failure::from(error));
     }
     let rows = last.rows;
-    context.output.remark(format!(
+    context.output.message(format!(
         "up to date: {} runs, {} evaluation runs, {} trials",
         rows.runs, rows.evaluation_runs, rows.trials
     ));
@@ -54,7 +54,7 @@ struct SyncProgressLine<'a> {
 
 impl<'a> SyncProgressLine<'a> {
     fn new(context: &'a Context) -> Self {
-        let bar = context.output.look().stderr_terminal.then(|| {
+        let bar = context.output.style().stderr_terminal.then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
                 bar.set_style(style);
@@ -75,7 +75,7 @@ impl<'a> SyncProgressLine<'a> {
         match &self.bar {
             Some(bar) => bar.set_message(text),
             None if self.last_line.elapsed() >= LINE_INTERVAL && !progress.finished => {
-                self.context.output.remark(text);
+                self.context.output.message(text);
                 self.last_line = Instant::now();
             }
             None => {}

@@ -1,116 +1,102 @@
-//! One value of a table or a detail: what a terminal shows, what a pipe gets, its colour.
+//! One value of a table or a detail view: what a terminal shows, what a pipe gets, and its style.
 
 use anstyle::{AnsiColor, Style};
 
 use super::clean;
 
-/// Colour of a cell.
+/// Style of a text at a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ink {
-    /// Well.
+pub(crate) enum TextStyle {
+    /// Success.
     Green,
-    /// On its way.
+    /// In progress.
     Blue,
-    /// Waiting, or partly well.
+    /// Waiting, or partial success.
     Yellow,
-    /// Failed.
+    /// Failure.
     Red,
     /// An id.
     Cyan,
-    /// Of less interest.
+    /// Secondary.
     Dim,
     /// A heading.
     Bold,
 }
 
-impl Ink {
-    pub(super) const ALL: [Ink; 7] = [
-        Ink::Green,
-        Ink::Blue,
-        Ink::Yellow,
-        Ink::Red,
-        Ink::Cyan,
-        Ink::Dim,
-        Ink::Bold,
-    ];
-
+impl TextStyle {
     /// Returns the terminal's style.
     pub(crate) fn style(self) -> Style {
         let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
         match self {
-            Ink::Green => colour(AnsiColor::Green),
-            Ink::Blue => colour(AnsiColor::Blue),
-            Ink::Yellow => colour(AnsiColor::Yellow),
-            Ink::Red => colour(AnsiColor::Red),
-            Ink::Cyan => colour(AnsiColor::Cyan),
-            Ink::Dim => Style::new().dimmed(),
-            Ink::Bold => Style::new().bold(),
+            TextStyle::Green => colour(AnsiColor::Green),
+            TextStyle::Blue => colour(AnsiColor::Blue),
+            TextStyle::Yellow => colour(AnsiColor::Yellow),
+            TextStyle::Red => colour(AnsiColor::Red),
+            TextStyle::Cyan => colour(AnsiColor::Cyan),
+            TextStyle::Dim => Style::new().dimmed(),
+            TextStyle::Bold => Style::new().bold(),
         }
     }
 
-    /// A character without width that stands for the style until the layout is done.
-    ///
-    /// [`clean::line`] has taken such characters out of every text.
-    pub(super) fn mark(self) -> char {
-        let index = Ink::ALL.iter().position(|ink| *ink == self).unwrap_or(0);
-        char::from_u32(0xe0101 + index as u32).unwrap_or(END)
+    /// Wraps a text in the terminal's sequences, unless it is empty or there is no colour.
+    pub(crate) fn paint(style: Option<TextStyle>, text: &str, colour: bool) -> String {
+        match style.filter(|_| colour && !text.is_empty()) {
+            Some(style) => format!("{}{text}{:#}", style.style(), style.style()),
+            None => text.to_owned(),
+        }
     }
 }
-
-/// Ends a style until the layout is done.
-pub(super) const END: char = '\u{e0100}';
 
 /// One value.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cell {
-    pub(super) shown: String,
+    /// What a terminal shows.
+    pub(super) display: String,
+    /// What a pipe gets.
     pub(super) full: String,
-    pub(super) ink: Option<Ink>,
+    pub(super) style: Option<TextStyle>,
 }
 
 impl Cell {
-    /// Takes a text, from anywhere.
+    /// Creates a cell from a text of any origin.
     pub(crate) fn new(text: impl AsRef<str>) -> Self {
         let full = clean::line(text.as_ref()).into_owned();
         Self {
-            shown: full.clone(),
+            display: full.clone(),
             full,
-            ink: None,
+            style: None,
         }
     }
 
-    /// A value that is not there.
+    /// A missing value.
     pub(crate) fn missing() -> Self {
         Self {
-            shown: "-".to_owned(),
+            display: "-".to_owned(),
             ..Self::default()
         }
     }
 
-    /// Takes a text that may be missing.
-    pub(crate) fn of(text: Option<String>) -> Self {
+    /// Creates a cell from a text that may be missing.
+    pub(crate) fn from_option(text: Option<String>) -> Self {
         text.map_or_else(Self::missing, Self::new)
     }
 
     /// Shows another text at a terminal.
     #[must_use]
-    pub(crate) fn shown(mut self, text: impl AsRef<str>) -> Self {
-        self.shown = clean::line(text.as_ref()).into_owned();
+    pub(crate) fn with_display(mut self, text: impl AsRef<str>) -> Self {
+        self.display = clean::line(text.as_ref()).into_owned();
         self
     }
 
-    /// Colours it; what is missing has no colour.
+    /// Sets the style; a missing value has none.
     #[must_use]
-    pub(crate) fn ink(mut self, ink: Option<Ink>) -> Self {
-        self.ink = ink.filter(|_| !self.full.is_empty());
+    pub(crate) fn styled(mut self, style: Option<TextStyle>) -> Self {
+        self.style = style.filter(|_| !self.full.is_empty());
         self
     }
 
-    /// Returns what a terminal shows, coloured or not.
-    pub(crate) fn painted(&self, colour: bool) -> String {
-        match self.ink.filter(|_| colour) {
-            Some(ink) => format!("{}{}{:#}", ink.style(), self.shown, ink.style()),
-            None => self.shown.clone(),
-        }
+    /// Returns what a terminal shows, with or without colour.
+    pub(crate) fn render(&self, colour: bool) -> String {
+        TextStyle::paint(self.style, &self.display, colour)
     }
 }

@@ -1,19 +1,19 @@
-//! Times and durations as people say them.
+//! Times and durations as text for people.
 
 use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
-/// Returns how long ago `then` was, in one unit; `now` for the future, which clocks that differ cause.
-pub(crate) fn ago(now: UnixMs, then: UnixMs) -> String {
-    match age(now.since(then)) {
+/// Formats how long ago `then` was, in one unit; `now` for a time in the future, since clocks differ.
+pub(crate) fn format_ago(now: UnixMs, then: UnixMs) -> String {
+    match format_age(now.since(then)) {
         Some(age) => format!("{age} ago"),
         None => "now".to_owned(),
     }
 }
 
-/// Returns a duration in its largest whole unit; `None` for less than a second.
-pub(crate) fn age(duration: Duration) -> Option<String> {
+/// Formats a duration in its largest whole unit; `None` below one second.
+pub(crate) fn format_age(duration: Duration) -> Option<String> {
     let seconds = duration.as_secs();
     match seconds {
         0 => None,
@@ -24,15 +24,15 @@ pub(crate) fn age(duration: Duration) -> Option<String> {
     }
 }
 
-/// Returns a wall time: `4.2s`, `45s`, `12m34s`, `1h02m`.
-pub(crate) fn lasting(seconds: f64) -> String {
+/// Formats seconds of wall time: `4.2s`, `45s`, `12m34s`, `1h02m`; `-` for what is not a duration.
+pub(crate) fn format_seconds(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "-".to_owned();
     }
     if seconds < 10.0 {
         return format!("{seconds:.1}s");
     }
-    // Saturates, so even an absurd number stays a number.
+    // The cast saturates, so an absurdly large number stays a number.
     let whole = seconds.round() as u64;
     match whole {
         0..=59 => format!("{whole}s"),
@@ -46,9 +46,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_said_in_one_unit() {
+    fn times_are_formatted_in_one_unit() {
         let now = UnixMs(10_000_000_000);
-        let at = |seconds: i64| ago(now, UnixMs(now.0 - seconds * 1_000));
+        let at = |seconds: i64| format_ago(now, UnixMs(now.0 - seconds * 1_000));
         assert_eq!(at(0), "now");
         assert_eq!(at(-10), "now");
         assert_eq!(at(59), "59s ago");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_times_are_short() {
+    fn wall_times_are_formatted_in_at_most_two_units() {
         let table = [
             (4.21, "4.2s"),
             (45.4, "45s"),
@@ -69,8 +69,8 @@ mod tests {
             (f64::NAN, "-"),
         ];
         for (seconds, text) in table {
-            assert_eq!(lasting(seconds), text);
+            assert_eq!(format_seconds(seconds), text);
         }
-        assert!(lasting(f64::MAX).ends_with('m'));
+        assert!(format_seconds(f64::MAX).ends_with('m'));
     }
 }

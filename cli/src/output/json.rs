@@ -1,35 +1,35 @@
-//! JSON as it came: whitespace may change, tokens never.
+//! JSON as the remote sent it: whitespace may change, tokens do not.
 //!
-//! Numbers, key order and repeated keys survive, since nothing is parsed into
-//! values. The text is known to be JSON.
+//! Numbers, key order and repeated keys are kept, since nothing is parsed into values. Callers
+//! pass text that is JSON.
 
 use docks_proto::freshness::{AnsweredBy, Freshness};
 use serde::Serialize;
 
 use super::clean;
 
-/// Returns `text` on one line.
+/// Formats JSON on one line.
 pub(crate) fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    each(text, |token| out.push_str(token));
+    for_each_token(text, |token| out.push_str(token));
     out
 }
 
-/// Returns `text` indented for people.
+/// Formats JSON with indentation, for people.
 ///
-/// Characters that a terminal would act on are escaped inside strings, which
-/// changes the text but not the value.
+/// Characters that a terminal would interpret are escaped inside strings, which changes the text
+/// but not the value.
 pub(crate) fn indent(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut depth = 0usize;
     let mut opened = false;
-    each(text, |token| {
+    for_each_token(text, |token| {
         let closes = matches!(token, "}" | "]");
         if closes {
             depth = depth.saturating_sub(1);
         }
         if opened != closes && (opened || closes) {
-            line(&mut out, depth);
+            new_line(&mut out, depth);
         }
         opened = false;
         match token {
@@ -40,21 +40,21 @@ pub(crate) fn indent(text: &str) -> String {
             }
             "," => {
                 out.push(',');
-                line(&mut out, depth);
+                new_line(&mut out, depth);
             }
             ":" => out.push_str(": "),
-            _ => visible(token, &mut out),
+            _ => push_escaped(token, &mut out),
         }
     });
     out
 }
 
-fn line(out: &mut String, depth: usize) {
+fn new_line(out: &mut String, depth: usize) {
     out.push('\n');
     out.extend(std::iter::repeat_n("  ", depth));
 }
 
-fn visible(token: &str, out: &mut String) {
+fn push_escaped(token: &str, out: &mut String) {
     for c in token.chars() {
         if c.is_control() || clean::is_deceptive(c) {
             let mut units = [0u16; 2];
@@ -67,8 +67,8 @@ fn visible(token: &str, out: &mut String) {
     }
 }
 
-/// Hands over each token: a bracket, a comma, a colon, a string or a bare word.
-fn each<'a>(text: &'a str, mut take: impl FnMut(&'a str)) {
+/// Calls back with each token: a bracket, a comma, a colon, a string or a bare word.
+fn for_each_token<'a>(text: &'a str, mut callback: impl FnMut(&'a str)) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -103,11 +103,11 @@ fn each<'a>(text: &'a str, mut take: impl FnMut(&'a str)) {
                 }
             }
         }
-        take(&text[from..at]);
+        callback(&text[from..at]);
     }
 }
 
-/// What `--meta` says of an answer, before its data.
+/// What `--meta` adds to an answer, before its data.
 #[derive(Serialize)]
 struct Meta<'a> {
     schema_version: u32,
@@ -121,7 +121,7 @@ struct Meta<'a> {
     total: Option<u64>,
 }
 
-/// Wraps an answer in what is known of it.
+/// Wraps an answer in an object that says how old it is and where it came from.
 pub(crate) fn with_meta(freshness: &Freshness, total: Option<u64>, data: &str) -> String {
     let meta = Meta {
         schema_version: 1,
@@ -132,7 +132,8 @@ pub(crate) fn with_meta(freshness: &Freshness, total: Option<u64>, data: &str) -
         source: freshness.answered_by,
         total,
     };
-    let mut out = serde_json::to_string(&meta).expect("texts and numbers can be written as JSON");
+    let mut out =
+        serde_json::to_string(&meta).expect("strings and numbers can be serialised as JSON");
     out.pop();
     out.push_str(",\"data\":");
     out.push_str(data);
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_sees_no_control_character_and_the_value_stays() {
+    fn indented_json_has_no_control_characters_and_the_same_value() {
         let text = "{\"a\":\"x\u{9b}2J\u{202e}\u{7f}\u{e0041}\"}";
         let indented = indent(text);
         assert!(
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn meta_wraps_without_touching_the_data() {
+    fn meta_wraps_the_data_without_changing_it() {
         let freshness = Freshness {
             as_of: UnixMs(0),
             age: Duration::from_millis(1_500),
@@ -194,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_cut_into_tokens_without_a_panic(text in "\\PC{0,60}|[\\[\\]{},:\"\\\\ a]{0,60}") {
+        fn any_text_is_split_into_tokens_without_a_panic(text in "\\PC{0,60}|[\\[\\]{},:\"\\\\ a]{0,60}") {
             drop((compact(&text), indent(&text)));
         }
     }

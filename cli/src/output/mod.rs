@@ -1,7 +1,7 @@
-//! Owns stdout and stderr: data goes to the first, everything else to the second.
+//! Owns stdout and stderr: data goes to stdout, everything else to stderr.
 //!
-//! Nothing else in this crate prints. A closed pipe is not an error: what is
-//! written after it is dropped. Text from elsewhere passes [`clean`] first.
+//! Nothing else in this crate prints. A closed pipe is not an error: later output is dropped.
+//! Text from remotes and files passes through [`clean`] first.
 
 pub(crate) mod cell;
 pub(crate) mod detail;
@@ -10,11 +10,12 @@ pub(crate) mod json;
 pub(crate) mod lists;
 mod pager;
 mod prompt;
+mod records;
 pub(crate) mod screen;
 pub(crate) mod style;
 pub(crate) mod table;
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::sync::Mutex;
 
 use anstyle::{AnsiColor, Style};
@@ -23,33 +24,33 @@ use docks_proto::client::Client;
 
 use crate::failure::{Failure, Kind};
 
-pub(crate) use pager::PagerChoice;
-pub(crate) use style::{Look, Surroundings};
+pub(crate) use pager::PagerSettings;
+pub(crate) use style::{OutputStyle, TerminalEnvironment};
 
 /// The only way to stdout and stderr.
 #[derive(Debug)]
 pub(crate) struct Output {
-    look: Look,
+    style: OutputStyle,
     stdout: Mutex<Stdout>,
 }
 
 #[derive(Debug)]
 struct Stdout {
     buffer: Vec<u8>,
-    /// Takes what is written, instead of stdout itself.
+    /// Receives the data instead of stdout.
     pager: Option<pager::Pager>,
-    /// The first error; nothing is written after it.
+    /// The first error; nothing is written after one.
     error: Option<io::Error>,
 }
 
-/// Bytes that are gathered before they are written, so that a list is a few writes.
+/// Bytes that are buffered before they are written, so that a list takes few writes.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 impl Output {
     /// Takes how to print.
-    pub(crate) fn new(look: Look) -> Self {
+    pub(crate) fn new(style: OutputStyle) -> Self {
         Self {
-            look,
+            style,
             stdout: Mutex::new(Stdout {
                 buffer: Vec::new(),
                 pager: None,
@@ -58,12 +59,12 @@ impl Output {
         }
     }
 
-    /// Returns how to print.
-    pub(crate) fn look(&self) -> &Look {
-        &self.look
+    /// Returns the style.
+    pub(crate) fn style(&self) -> &OutputStyle {
+        &self.style
     }
 
-    /// Writes data to stdout as it is, without a line end.
+    /// Writes data to stdout unchanged, without a line end.
     pub(crate) fn data(&self, text: impl AsRef<[u8]>) {
         let mut stdout = self.stdout.lock().expect("no printing panics");
         stdout.buffer.extend_from_slice(text.as_ref());
@@ -72,16 +73,16 @@ impl Output {
         }
     }
 
-    /// Writes a line of data to stdout as it is.
+    /// Writes a line of data to stdout unchanged.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
         self.data(format!("{}\n", text.as_ref()));
     }
 
-    /// Writes out what is gathered; a command that takes long calls it between its parts.
+    /// Writes the buffered data; long-running commands call it between their parts.
     ///
     /// # Errors
     ///
-    /// When stdout cannot be written, for instance a full disk; a closed pipe is none.
+    /// When stdout cannot be written, for instance on a full disk. A closed pipe is not an error.
     pub(crate) fn flush(&self) -> Result<(), Failure> {
         let mut stdout = self.stdout.lock().expect("no printing panics");
         stdout.write_out();
@@ -95,29 +96,29 @@ impl Output {
         }
     }
 
-    /// Sends what follows through the user's pager, if stdout is a terminal.
-    pub(crate) fn page(&self, choice: &PagerChoice) {
-        if self.look.width.is_some() {
+    /// Sends the following data through the user's pager, if stdout is a terminal.
+    pub(crate) fn start_pager(&self, settings: &PagerSettings) {
+        if self.style.width.is_some() {
             let mut stdout = self.stdout.lock().expect("no printing panics");
             stdout.write_out();
-            stdout.pager = pager::Pager::start(choice);
+            stdout.pager = pager::Pager::start(settings);
         }
     }
 
-    /// Ends paging: waits until the user has seen enough.
-    pub(crate) fn end_paging(&self) {
+    /// Stops paging: waits until the user quits the pager.
+    pub(crate) fn stop_pager(&self) {
         let pager = {
             let mut stdout = self.stdout.lock().expect("no printing panics");
             stdout.write_out();
             stdout.pager.take()
         };
         if let Some(pager) = pager {
-            pager.end();
+            pager.wait();
         }
     }
 
-    /// Tells whether the reader of stdout has gone, so that following something can end.
-    pub(crate) fn reader_is_gone(&self) -> bool {
+    /// Whether stdout can no longer be written, for instance because its reader has quit.
+    pub(crate) fn stdout_is_closed(&self) -> bool {
         self.stdout
             .lock()
             .expect("no printing panics")
@@ -125,40 +126,40 @@ impl Output {
             .is_some()
     }
 
-    /// Says something about the answer on stderr.
+    /// Writes a note about the answer to stderr.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         self.labelled("note", Style::new().bold(), text.as_ref());
     }
 
-    /// Says on stderr that something was coped with.
+    /// Writes a warning to stderr.
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
         self.labelled("warning", style, text.as_ref());
     }
 
     /// Writes a line to stderr without a label, for footers and progress.
-    pub(crate) fn remark(&self, text: impl AsRef<str>) {
+    pub(crate) fn message(&self, text: impl AsRef<str>) {
         self.stderr(&format!("{}\n", clean::line(text.as_ref())));
     }
 
-    /// Writes a line to stderr when `--verbose` or `--debug` asks for it.
+    /// Writes a line to stderr with `--verbose` or `--debug`.
     pub(crate) fn verbose(&self, text: impl AsRef<str>) {
-        if self.look.verbose || self.look.debug {
-            self.remark(text);
+        if self.style.verbose || self.style.debug {
+            self.message(text);
         }
     }
 
-    /// Writes what a client asked of whom, and how long that took, when `--debug` asks for it.
-    pub(crate) fn exchanges(&self, whom: &str, client: &Client) {
-        if self.look.debug {
+    /// With `--debug`, writes the requests of a client, who was asked, and how long each took.
+    pub(crate) fn debug_exchanges(&self, peer: &str, client: &Client) {
+        if self.style.debug {
             for exchange in client.take_exchanges() {
-                self.remark(format!("debug: {whom}: {exchange}"));
+                self.message(format!("debug: {peer}: {exchange}"));
             }
         }
     }
 
     /// Prints why a command failed: message, candidates, hints.
-    pub(crate) fn failure(&self, failure: &Failure) {
+    pub(crate) fn print_failure(&self, failure: &Failure) {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         self.labelled("error", style, &failure.message);
         for candidate in &failure.candidates {
@@ -176,48 +177,16 @@ impl Output {
         }
     }
 
-    /// Asks a yes-or-no question at the terminal; anything but yes is no.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`] when nobody can be asked, since input is no terminal.
-    pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
-        self.must_be_able_to_ask()?;
-        self.stderr(&format!("{} [y/N] ", clean::line(question)));
-        let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .map_err(|error| Failure::chain(Kind::Failed, "could not read the answer", &error))?;
-        Ok(matches!(
-            answer.trim().to_ascii_lowercase().as_str(),
-            "y" | "yes"
-        ))
-    }
-
-    /// Tells whether there is somebody to ask, before anything is looked up for the question.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Usage`] when input is no terminal.
-    pub(crate) fn must_be_able_to_ask(&self) -> Result<(), Failure> {
-        if self.can_ask() {
-            return Ok(());
-        }
-        Err(Failure::usage("nobody can be asked: this is no terminal")
-            .hint("add --force to do it without being asked"))
-    }
-
     fn labelled(&self, label: &str, style: Style, text: &str) {
         let text = clean::line(text);
-        if self.look.stderr_colour {
+        if self.style.stderr_colour {
             self.stderr(&format!("{style}{label}:{style:#} {text}\n"));
         } else {
             self.stderr(&format!("{label}: {text}\n"));
         }
     }
 
-    /// Writes to stderr; when even that fails there is nobody left to tell.
+    /// Writes to stderr; a failure cannot be reported anywhere.
     fn stderr(&self, text: &str) {
         drop(io::stderr().lock().write_all(text.as_bytes()));
     }

@@ -1,40 +1,40 @@
-//! The user's own pager, at a terminal.
+//! The pager of the user, at a terminal.
 
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// What the environment says about paging; read by `main`.
+/// What the environment says about paging.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PagerChoice {
-    /// `PAGER`, empty when it is set to nothing, which means none, as `cat` does.
+pub(crate) struct PagerSettings {
+    /// `PAGER`; an empty value and `cat` mean that no pager is used.
     pub(crate) pager: Option<String>,
-    /// Whether `LESS` is set, so that its owner has decided how it behaves.
+    /// Whether `LESS` is set, so that the user configures `less`.
     pub(crate) less: bool,
 }
 
-/// Pager where the environment names none.
-const USUAL: &str = "less";
+/// Pager if the environment names none.
+const DEFAULT: &str = "less";
 
-/// A pager that runs.
+/// A running pager.
 #[derive(Debug)]
 pub(super) struct Pager {
     child: Child,
-    /// Taken away at the end, which tells the pager that there is no more.
+    /// Closed at the end, so that the pager sees the end of its input.
     input: Option<ChildStdin>,
 }
 
 impl Pager {
-    /// Starts it; `None` when none is wanted or none can be had.
-    pub(super) fn start(choice: &PagerChoice) -> Option<Self> {
-        let line = choice.pager.as_deref().unwrap_or(USUAL);
+    /// Starts the pager; `None` if none is wanted or it cannot be started.
+    pub(super) fn start(settings: &PagerSettings) -> Option<Self> {
+        let line = settings.pager.as_deref().unwrap_or(DEFAULT);
         let mut words = line.split_whitespace();
         let program = words.next().filter(|program| *program != "cat")?;
         let mut command = Command::new(program);
         command.args(words).stdin(Stdio::piped());
-        // It needs no token, and can start whatever its user tells it to.
+        // It needs no token, and can start any other program.
         command.env_remove("DOCKS_TOKEN");
-        if !choice.less {
-            // Short texts stay on the screen, colours show, nothing is cleared at the end.
+        if !settings.less {
+            // Quit if the text fits on one screen, show colours, leave the text on the screen.
             command.env("LESS", "FRX");
         }
         let mut child = command.spawn().ok()?;
@@ -42,7 +42,7 @@ impl Pager {
         Some(Self { child, input })
     }
 
-    /// Hands bytes to it.
+    /// Writes bytes to the pager.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.input {
             Some(input) => input.write_all(bytes),
@@ -50,8 +50,8 @@ impl Pager {
         }
     }
 
-    /// Waits until its user has seen enough.
-    pub(super) fn end(mut self) {
+    /// Waits until the user quits the pager.
+    pub(super) fn wait(mut self) {
         drop(self.input.take());
         self.child.wait().ok();
     }

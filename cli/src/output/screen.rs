@@ -1,4 +1,4 @@
-//! The terminal as a screen of our own: drawn in place, and left as it was found.
+//! A full-screen view at the terminal, which is restored at the end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,36 +8,37 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwins
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
-/// Another screen, without a cursor, lines cut at the edge instead of broken.
+/// Switches to the alternate screen, hides the cursor, cuts lines at the edge instead of wrapping.
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J";
 const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
-/// A terminal that knows these shows all that lies between at once; others ignore them.
-const BEGIN: &str = "\x1b[?2026h";
-const END: &str = "\x1b[?2026l";
+/// Synchronized output: a terminal that supports it shows everything in between at once; others
+/// ignore it.
+const BEGIN_UPDATE: &str = "\x1b[?2026h";
+const END_UPDATE: &str = "\x1b[?2026l";
 
-/// The screen; what was there before is back when this is dropped.
+/// The screen; dropping it restores the terminal.
 #[derive(Debug)]
 pub(crate) struct Screen {
     terminal: File,
     keys: mpsc::Receiver<u8>,
-    before: Termios,
+    original_modes: Termios,
     shown: Vec<String>,
     entered: bool,
 }
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Takes over the terminal.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is no terminal.
     pub(crate) fn open() -> io::Result<Self> {
         let terminal = OpenOptions::new().read(true).open("/dev/tty")?;
-        let before = tcgetattr(&terminal)?;
+        let original_modes = tcgetattr(&terminal)?;
         let mut screen = Self {
-            keys: keys(terminal.try_clone()?)?,
+            keys: read_keys(terminal.try_clone()?)?,
             terminal,
-            before,
+            original_modes,
             shown: Vec::new(),
             entered: false,
         };
@@ -45,14 +46,14 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Takes the terminal over, again after [`Screen::leave`].
+    /// Takes over the terminal, again after [`Screen::leave`].
     ///
     /// # Errors
     ///
-    /// When the terminal has gone.
+    /// When the terminal is closed.
     pub(crate) fn enter(&mut self) -> io::Result<()> {
-        let mut modes = self.before.clone();
-        // Keys come as they are typed and are not shown; Ctrl-C stays a signal.
+        let mut modes = self.original_modes.clone();
+        // Keys arrive one by one and are not echoed; Ctrl-C stays a signal.
         modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
         tcsetattr(&self.terminal, OptionalActions::Now, &modes)?;
         self.entered = true;
@@ -60,77 +61,86 @@ impl Screen {
         write(ENTER)
     }
 
-    /// Gives the terminal back as it was.
+    /// Restores the terminal.
     pub(crate) fn leave(&mut self) {
         if !std::mem::replace(&mut self.entered, false) {
             return;
         }
-        // A terminal that has gone needs nothing any more.
+        // A terminal that is closed needs no restoring.
         drop(write(LEAVE));
-        tcsetattr(&self.terminal, OptionalActions::Now, &self.before).ok();
+        tcsetattr(&self.terminal, OptionalActions::Now, &self.original_modes).ok();
     }
 
-    /// Stops this process as Ctrl-Z would: the shell gets its terminal back, and we ours when we
-    /// go on.
-    pub(crate) fn stop(&mut self) -> io::Result<()> {
+    /// Suspends this process as Ctrl-Z does: restores the terminal for the shell, and takes it over
+    /// again when the process continues.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal is closed.
+    pub(crate) fn suspend(&mut self) -> io::Result<()> {
         self.leave();
         kill_process(getpid(), Signal::STOP).ok();
         self.enter()
     }
 
-    /// Returns columns and lines.
+    /// Returns the size of the terminal: columns and lines.
     pub(crate) fn size(&self) -> (usize, usize) {
         let size = tcgetwinsize(&self.terminal);
-        let told = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
-        match told {
+        let reported = size.map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)));
+        match reported {
             Ok((columns, lines)) if columns > 0 && lines > 0 => (columns, lines),
             _ => (80, 24),
         }
     }
 
-    /// Forgets what is shown, so that everything is drawn anew: the terminal has another size.
-    pub(crate) fn resized(&mut self) -> io::Result<()> {
+    /// Clears the screen, so that the next drawing is complete: the terminal was resized.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal is closed.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.shown.clear();
         write("\x1b[2J")
     }
 
-    /// Shows lines; only those that differ from before are written.
+    /// Draws lines; writes only those that changed.
     ///
     /// # Errors
     ///
-    /// When the terminal has gone.
+    /// When the terminal is closed.
     pub(crate) fn draw(&mut self, lines: Vec<String>) -> io::Result<()> {
-        let mut out = String::from(BEGIN);
+        let mut out = String::from(BEGIN_UPDATE);
         let rows = lines.len().max(self.shown.len());
         for row in 0..rows {
             let line = lines.get(row).map_or("", String::as_str);
             if self.shown.get(row).map(String::as_str) != Some(line) {
-                // Erased first: after a line that fills the last column, its last letter would go.
+                // Erased first: after a line that fills the last column, erasing would remove its
+                // last character.
                 out.push_str(&format!("\x1b[{};1H\x1b[K{line}\x1b[0m", row + 1));
             }
         }
         self.shown = lines;
-        if out.len() == BEGIN.len() {
+        if out.len() == BEGIN_UPDATE.len() {
             return Ok(());
         }
-        out.push_str(END);
+        out.push_str(END_UPDATE);
         write(&out)
     }
 
-    /// Waits for a key; `None` when the terminal has gone. May be dropped while it waits.
-    pub(crate) async fn key(&mut self) -> Option<u8> {
+    /// Waits for a key; `None` when the terminal is closed. Can be cancelled.
+    pub(crate) async fn next_key(&mut self) -> Option<u8> {
         self.keys.recv().await
     }
 }
 
-/// Returns the signal of Ctrl-Z, after which [`Screen::stop`] is due.
-pub(crate) fn suspended() -> SignalKind {
+/// Returns the signal of Ctrl-Z, to be answered with [`Screen::suspend`].
+pub(crate) fn suspend_signal() -> SignalKind {
     SignalKind::from_raw(Signal::TSTP.as_raw())
 }
 
-/// Reads keys on a thread of its own, which ends with the process: a terminal can only be waited
-/// for by reading it.
-fn keys(mut terminal: File) -> io::Result<mpsc::Receiver<u8>> {
+/// Reads keys on a separate thread, which lives as long as the process: waiting for a terminal
+/// needs a blocking read.
+fn read_keys(mut terminal: File) -> io::Result<mpsc::Receiver<u8>> {
     let (sender, keys) = mpsc::channel(16);
     std::thread::Builder::new()
         .name("keys".into())
@@ -139,7 +149,7 @@ fn keys(mut terminal: File) -> io::Result<mpsc::Receiver<u8>> {
             loop {
                 match terminal.read(&mut byte) {
                     Ok(1) if sender.blocking_send(byte[0]).is_ok() => {}
-                    // Stopped, and gone on.
+                    // The process was suspended and continues.
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     _ => return,
                 }

@@ -1,30 +1,30 @@
-//! How to print: decided once from options, environment and what stdout is.
+//! How to print: resolved once from options, the environment and the terminal.
 
 use std::io::IsTerminal;
 
 use crate::args::{Colour, Global};
 
-/// What the environment says about printing; read by `main`.
+/// What the environment says about printing; `main` reads it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Surroundings {
+pub(crate) struct TerminalEnvironment {
     /// `NO_COLOR` is set and not empty.
     pub(crate) no_colour: bool,
-    /// `CLICOLOR_FORCE` is set and neither empty nor `0`.
+    /// `CLICOLOR_FORCE` is set and is neither empty nor `0`.
     pub(crate) force_colour: bool,
     /// `TERM` is `dumb`.
     pub(crate) dumb: bool,
-    /// `COLUMNS`, where it is a positive number.
+    /// `COLUMNS`, if it is a number.
     pub(crate) columns: Option<usize>,
     /// Stdout is a terminal.
     pub(crate) stdout_terminal: bool,
     /// Stderr is a terminal.
     pub(crate) stderr_terminal: bool,
-    /// Width that the terminal itself tells.
+    /// Width of the terminal in columns, as the terminal reports it.
     pub(crate) window: Option<usize>,
 }
 
-impl Surroundings {
-    /// Reads the terminal; the environment comes through `variable`.
+impl TerminalEnvironment {
+    /// Reads the terminal, and the environment through `variable`.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let stdout = std::io::stdout();
@@ -46,16 +46,16 @@ impl Surroundings {
 
 /// How to print.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Look {
-    /// Columns of the terminal; `None` in a pipe, where nothing is cut.
+pub(crate) struct OutputStyle {
+    /// Width of the terminal in columns; `None` in a pipe, where nothing is cut.
     pub(crate) width: Option<usize>,
     /// Colour on stdout.
     pub(crate) colour: bool,
     /// Colour on stderr.
     pub(crate) stderr_colour: bool,
-    /// Stderr is a terminal, so that progress and questions make sense.
+    /// Stderr is a terminal, so progress and questions can be shown.
     pub(crate) stderr_terminal: bool,
-    /// Stdout is a terminal that can be drawn on.
+    /// Stdout is a terminal that can draw a live view.
     pub(crate) live: bool,
     /// `--verbose`.
     pub(crate) verbose: bool,
@@ -63,29 +63,31 @@ pub(crate) struct Look {
     pub(crate) debug: bool,
 }
 
-/// Width of a terminal that does not tell its own.
-const USUAL_WIDTH: usize = 80;
+/// Width of a terminal that does not report its own, in columns.
+const DEFAULT_WIDTH: usize = 80;
 
-impl Look {
-    /// Decides; an option wins over the environment, which wins over what stdout is.
-    pub(crate) fn decide(global: &Global, around: &Surroundings) -> Self {
+impl OutputStyle {
+    /// Resolves the style: an option overrides the environment, which overrides the kind of stdout.
+    pub(crate) fn resolve(global: &Global, environment: &TerminalEnvironment) -> Self {
         let colour = |terminal: bool| match global.color {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto if around.no_colour => false,
-            Colour::Auto if around.force_colour => true,
-            Colour::Auto => terminal && !around.dumb,
+            Colour::Auto if environment.no_colour => false,
+            Colour::Auto if environment.force_colour => true,
+            Colour::Auto => terminal && !environment.dumb,
         };
-        let width = around.stdout_terminal.then(|| {
-            let told = around.columns.or(around.window);
-            told.filter(|&columns| columns > 0).unwrap_or(USUAL_WIDTH)
+        let width = environment.stdout_terminal.then(|| {
+            let reported = environment.columns.or(environment.window);
+            reported
+                .filter(|&columns| columns > 0)
+                .unwrap_or(DEFAULT_WIDTH)
         });
         Self {
             width,
-            colour: colour(around.stdout_terminal),
-            stderr_colour: colour(around.stderr_terminal),
-            stderr_terminal: around.stderr_terminal,
-            live: around.stdout_terminal && !around.dumb,
+            colour: colour(environment.stdout_terminal),
+            stderr_colour: colour(environment.stderr_terminal),
+            stderr_terminal: environment.stderr_terminal,
+            live: environment.stdout_terminal && !environment.dumb,
             verbose: global.verbose,
             debug: global.debug,
         }
@@ -98,53 +100,55 @@ mod tests {
 
     #[test]
     fn colour_follows_option_then_environment_then_terminal() {
-        let colour = |color, around: Surroundings| {
+        let colour = |color, environment: TerminalEnvironment| {
             let global = Global {
                 color,
                 ..Global::default()
             };
-            Look::decide(&global, &around).colour
+            OutputStyle::resolve(&global, &environment).colour
         };
-        let terminal = Surroundings {
+        let terminal = TerminalEnvironment {
             stdout_terminal: true,
-            ..Surroundings::default()
+            ..TerminalEnvironment::default()
         };
-        let plain = Surroundings {
+        let plain = TerminalEnvironment {
             no_colour: true,
             ..terminal.clone()
         };
-        let forced = Surroundings {
+        let forced = TerminalEnvironment {
             force_colour: true,
-            ..Surroundings::default()
+            ..TerminalEnvironment::default()
         };
-        let dumb = Surroundings {
+        let dumb = TerminalEnvironment {
             dumb: true,
             ..terminal.clone()
         };
         assert!(colour(Colour::Auto, terminal.clone()));
         assert!(!colour(Colour::Auto, plain.clone()));
         assert!(!colour(Colour::Auto, dumb));
-        assert!(!colour(Colour::Auto, Surroundings::default()));
+        assert!(!colour(Colour::Auto, TerminalEnvironment::default()));
         assert!(colour(Colour::Auto, forced));
         assert!(colour(Colour::Always, plain));
         assert!(!colour(Colour::Never, terminal));
     }
 
     #[test]
-    fn a_pipe_has_no_width_and_a_terminal_always_one() {
-        let width = |around: Surroundings| Look::decide(&Global::default(), &around).width;
-        assert_eq!(width(Surroundings::default()), None);
-        let terminal = Surroundings {
+    fn a_pipe_has_no_width_and_a_terminal_always_has_one() {
+        let width = |environment: TerminalEnvironment| {
+            OutputStyle::resolve(&Global::default(), &environment).width
+        };
+        assert_eq!(width(TerminalEnvironment::default()), None);
+        let terminal = TerminalEnvironment {
             stdout_terminal: true,
             window: Some(0),
-            ..Surroundings::default()
+            ..TerminalEnvironment::default()
         };
         assert_eq!(width(terminal.clone()), Some(80));
-        let told = Surroundings {
+        let overridden = TerminalEnvironment {
             columns: Some(40),
             window: Some(120),
             ..terminal
         };
-        assert_eq!(width(told), Some(40));
+        assert_eq!(width(overridden), Some(40));
     }
 }

@@ -7,10 +7,10 @@ use docks_proto::time::UnixMs;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::model::{Model, WatchedRun};
-use crate::output::cell::Ink;
+use crate::output::cell::TextStyle;
 use crate::output::clean;
 use crate::output::durations;
-use crate::output::lists::status_ink;
+use crate::output::lists::status_style;
 
 /// Columns of a progress bar.
 const BAR_WIDTH: usize = 24;
@@ -36,10 +36,10 @@ pub(crate) struct ViewOptions {
 
 /// A line of texts with their colours.
 #[derive(Debug, Default)]
-struct Line(Vec<(String, Option<Ink>)>);
+struct Line(Vec<(String, Option<TextStyle>)>);
 
 impl Line {
-    fn text(mut self, text: impl AsRef<str>, ink: Option<Ink>) -> Self {
+    fn text(mut self, text: impl AsRef<str>, ink: Option<TextStyle>) -> Self {
         // Text of a remote must not control the terminal.
         self.0.push((clean::line(text.as_ref()).into_owned(), ink));
         self
@@ -100,7 +100,7 @@ pub(crate) fn frame(model: &Model, options: ViewOptions) -> Vec<String> {
     let room = options.height.saturating_sub(lines.len());
     lines.extend(match model.ready {
         true => body(model, options, room),
-        false => vec![Line::default().text("loading …", Some(Ink::Dim))],
+        false => vec![Line::default().text("loading …", Some(TextStyle::Dim))],
     });
     let (width, colour) = (options.width, options.colour);
     lines
@@ -115,22 +115,22 @@ fn header(model: &Model, options: ViewOptions) -> Line {
     let count = model.runs.len();
     let noun = if count == 1 { "run" } else { "runs" };
     let left = Line::default()
-        .text("docks watch", Some(Ink::Bold))
+        .text("docks watch", Some(TextStyle::Bold))
         .plain(format!("  {count} {noun}, {ended} ended"));
     let keys = "q quit  ? help";
     let gap = options.width.saturating_sub(left.width() + keys.width());
     if gap < 2 {
         return left;
     }
-    left.plain(" ".repeat(gap)).text(keys, Some(Ink::Dim))
+    left.plain(" ".repeat(gap)).text(keys, Some(TextStyle::Dim))
 }
 
 fn outage(model: &Model, options: ViewOptions) -> Option<Line> {
     let since = UnixMs::parse(model.source.unreachable_since.as_deref()?)?;
-    let lasted = durations::lasting(options.now.since(since).as_secs_f64());
+    let lasted = durations::format_seconds(options.now.since(since).as_secs_f64());
     let why = model.source.reason.as_deref().unwrap_or("unknown reason");
     let text = format!("no updates for {lasted}: {why}");
-    Some(Line::default().text(text, Some(Ink::Yellow)))
+    Some(Line::default().text(text, Some(TextStyle::Yellow)))
 }
 
 fn help() -> Vec<Line> {
@@ -140,7 +140,7 @@ fn help() -> Vec<Line> {
         "  c       one line per run, or all details",
         "  ?       show or hide this",
     ]
-    .map(|text| Line::default().text(text, Some(Ink::Dim)))
+    .map(|text| Line::default().text(text, Some(TextStyle::Dim)))
     .into()
 }
 
@@ -178,13 +178,13 @@ fn compact(model: &Model, options: ViewOptions, room: usize) -> Vec<Line> {
             let name = cut(run.label(), column);
             let pad = " ".repeat(column.saturating_sub(name.width()) + 2);
             let mut line = Line::default().plain(name).plain(pad);
-            line = line.text(format!("{:<12}", status(run)), status_ink(run.status()));
+            line = line.text(format!("{:<12}", status(run)), status_style(run.status()));
             counts(run, options, line)
         })
         .collect();
     if shown < count {
         let text = format!("… and {} more", count - shown);
-        lines.push(Line::default().text(text, Some(Ink::Dim)));
+        lines.push(Line::default().text(text, Some(TextStyle::Dim)));
     }
     lines
 }
@@ -199,9 +199,9 @@ fn status(run: &WatchedRun) -> &str {
 
 fn full(run: &WatchedRun, options: ViewOptions, share: usize) -> Vec<Line> {
     let mut title = Line::default()
-        .text(run.label(), Some(Ink::Bold))
+        .text(run.label(), Some(TextStyle::Bold))
         .plain("  ")
-        .text(status(run), status_ink(run.status()));
+        .text(status(run), status_style(run.status()));
     if let Some(lasted) = duration(run.run.as_ref(), options.now) {
         title = title.plain(format!("  {lasted}"));
     }
@@ -210,7 +210,11 @@ fn full(run: &WatchedRun, options: ViewOptions, share: usize) -> Vec<Line> {
         lines.push(by_status);
     }
     if let Some(error) = run.run.as_ref().and_then(|run| run.error.as_deref()) {
-        lines.push(Line::default().plain("  ").text(error, Some(Ink::Dim)));
+        lines.push(
+            Line::default()
+                .plain("  ")
+                .text(error, Some(TextStyle::Dim)),
+        );
     }
     // One line stays empty between two runs.
     let room = share.saturating_sub(lines.len() + 1);
@@ -240,9 +244,9 @@ fn counts(run: &WatchedRun, options: ViewOptions, line: Line) -> Line {
     let (done, red) = (share(finished), share(failed.min(finished)));
     let green = done - red.min(done);
     let mut line = line
-        .text("█".repeat(green), Some(Ink::Green))
-        .text("█".repeat(done - green), Some(Ink::Red))
-        .text("░".repeat(BAR_WIDTH - done), Some(Ink::Dim))
+        .text("█".repeat(green), Some(TextStyle::Green))
+        .text("█".repeat(done - green), Some(TextStyle::Red))
+        .text("░".repeat(BAR_WIDTH - done), Some(TextStyle::Dim))
         .plain(format!(" {finished}/{total}"));
     if finished > 0 {
         let rate = progress.passed as f64 * 100.0 / finished as f64;
@@ -255,7 +259,7 @@ fn counts(run: &WatchedRun, options: ViewOptions, line: Line) -> Line {
         line = line.plain(format!("  {rate:.1}/min"));
         let left = (total - finished) as f64 / rate * 60.0;
         if finished < total {
-            line = line.plain(format!("  ~{} left", durations::lasting(left)));
+            line = line.plain(format!("  ~{} left", durations::format_seconds(left)));
         }
     }
     line
@@ -266,7 +270,7 @@ fn by_status(run: &WatchedRun) -> Option<Line> {
     let mut line = Line::default().plain("  ");
     for (status, count) in &progress.by_status {
         line = line
-            .text(format!("{status} {count}"), status_ink(status))
+            .text(format!("{status} {count}"), status_style(status))
             .plain("  ");
     }
     (!progress.by_status.is_empty()).then_some(line)
@@ -282,9 +286,9 @@ fn running_trials(run: &WatchedRun, now: UnixMs) -> Vec<Line> {
         .map(|trial| {
             let age = duration(Some(trial), now).unwrap_or_default();
             Line::default()
-                .text("  ▸ ", Some(Ink::Blue))
+                .text("  ▸ ", Some(TextStyle::Blue))
                 .plain(trial_label(trial))
-                .text(format!("  {age}"), Some(Ink::Dim))
+                .text(format!("  {age}"), Some(TextStyle::Dim))
         })
         .collect()
 }
@@ -297,9 +301,9 @@ fn failed_trials(run: &WatchedRun) -> Vec<Line> {
         .map(|trial| {
             let error = trial.error.as_deref().unwrap_or(&trial.status);
             Line::default()
-                .text("  ✗ ", Some(Ink::Red))
+                .text("  ✗ ", Some(TextStyle::Red))
                 .plain(trial_label(trial))
-                .text(format!("  {error}"), Some(Ink::Dim))
+                .text(format!("  {error}"), Some(TextStyle::Dim))
         })
         .collect()
 }
@@ -320,5 +324,5 @@ fn duration(state: Option<&ObjectState>, now: UnixMs) -> Option<String> {
         true => ended?.since(began),
         false => now.since(began),
     };
-    Some(durations::lasting(lasted.as_secs_f64()))
+    Some(durations::format_seconds(lasted.as_secs_f64()))
 }

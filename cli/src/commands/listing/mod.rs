@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::json;
-use crate::output::lists::{Rows, Scene};
+use crate::output::lists::{ListColumns, RowContext};
 
 /// Which list is shown.
 #[derive(Debug, Clone, Copy)]
@@ -60,11 +60,11 @@ impl Which<'_> {
 pub(super) async fn run<R>(
     context: &Context,
     which: Which<'_>,
-    rows: &Rows<R>,
+    rows: &ListColumns<R>,
     options: &ListOptions,
     trials: TrialFilter,
 ) -> Result<(), Failure> {
-    rows.pick(&options.columns)?;
+    rows.select(&options.columns)?;
     let query = ListQuery {
         trials,
         ..query(which, options, context.now, TimeZone::system)?
@@ -150,14 +150,13 @@ fn objects(answered: &Response) -> Result<Vec<RawObject>, Failure> {
 fn print<R>(
     context: &Context,
     which: Which<'_>,
-    rows: &Rows<R>,
+    rows: &ListColumns<R>,
     options: &ListOptions,
     query: &ListQuery,
     answered: &Response,
 ) -> Result<(), Failure> {
     let output = &context.output;
     let exact = context.global.format == Format::Json && !options.quiet;
-    let mut hidden = Vec::new();
     let shown = if exact {
         print_json(context, &body_text(&answered.body), answered);
         None
@@ -170,17 +169,13 @@ fn print<R>(
                 output.line(json::compact(object.text()));
             }
         } else {
-            hidden = table(context, rows, options, &objects, &answered.freshness)?;
+            print_table(context, rows, options, &objects, &answered.freshness)?;
         }
         Some(objects.len() as u64)
     };
     output.flush()?;
-    if !hidden.is_empty() {
-        let names = hidden.join(", ").to_lowercase();
-        output.remark(format!("this terminal is too narrow for: {names}"));
-    }
     if let Some(footer) = footer(query.limit, shown, answered.total) {
-        output.remark(footer);
+        output.message(footer);
     }
     report_age(context, &answered.freshness);
     Ok(())
@@ -204,31 +199,26 @@ fn quiet(context: &Context, which: Which<'_>, objects: &[RawObject]) {
     }
 }
 
-/// Prints rows under headings; returns the headings there was no room for.
-fn table<R>(
+/// Prints rows under headings.
+fn print_table<R>(
     context: &Context,
-    rows: &Rows<R>,
+    rows: &ListColumns<R>,
     options: &ListOptions,
     objects: &[RawObject],
     freshness: &Freshness,
-) -> Result<Vec<&'static str>, Failure> {
+) -> Result<(), Failure> {
     let output = &context.output;
-    let specs = rows.pick(&options.columns)?;
-    let scene = Scene {
+    let specs = rows.select(&options.columns)?;
+    let row_context = RowContext {
         now: context.now,
         age: freshness.age,
     };
-    let table = rows.table(objects, &specs, !options.columns.is_empty(), scene);
-    match (context.global.format, output.look().width) {
-        (Format::Table, Some(_)) if objects.is_empty() => output.remark(rows.none),
-        (Format::Table, Some(width)) => {
-            let laid = table.lay_out(width, output.look().colour);
-            output.data(laid.text);
-            return Ok(laid.hidden);
-        }
-        (format, _) => output.data(table.tsv(format == Format::Tsv)),
+    let table = rows.table(objects, &specs, !options.columns.is_empty(), row_context);
+    match (context.global.format, output.style().width) {
+        (Format::Table, Some(_)) if objects.is_empty() => output.message(rows.empty_message),
+        (format, _) => output.table(format, &table),
     }
-    Ok(Vec::new())
+    Ok(())
 }
 
 /// Says how much of a list is shown when it was cut.

@@ -16,8 +16,8 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::durations;
-use crate::output::lists::{Rows, Scene};
-use crate::output::screen::{Screen, suspended};
+use crate::output::lists::{ListColumns, RowContext};
+use crate::output::screen::{Screen, suspend_signal};
 
 /// Between two looks at the daemon's mirror, which cost the remote nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -36,11 +36,11 @@ struct Shown {
 pub(super) async fn run<R>(
     context: &Context,
     which: Which<'_>,
-    rows: &Rows<R>,
+    rows: &ListColumns<R>,
     options: &ListOptions,
     query: &ListQuery,
 ) -> Result<(), Failure> {
-    if !context.output.look().live || context.global.format != Format::Table || options.quiet {
+    if !context.output.style().live || context.global.format != Format::Table || options.quiet {
         return Err(
             Failure::usage("--watch draws a table, and this is no terminal for one")
                 .hint("`docks runs watch` prints each change in a pipe"),
@@ -56,7 +56,7 @@ pub(super) async fn run<R>(
     let mut next = shown.take(Ok(first), UnixMs::now());
     let mut screen = Screen::open().map_err(gone)?;
     let mut resized = signal(SignalKind::window_change()).map_err(gone)?;
-    let mut stopped = signal(suspended()).map_err(gone)?;
+    let mut stopped = signal(suspend_signal()).map_err(gone)?;
     let mut ended = signal(SignalKind::interrupt()).map_err(gone)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(gone)?;
     loop {
@@ -72,16 +72,16 @@ pub(super) async fn run<R>(
                 biased;
                 _ = ended.recv() => return Ok(()),
                 _ = terminated.recv() => return Ok(()),
-                key = screen.key() => match key {
+                key = screen.next_key() => match key {
                     Some(b'q' | b'Q') | None => return Ok(()),
                     Some(_) => {}
                 },
                 _ = stopped.recv() => {
-                    screen.stop().map_err(gone)?;
+                    screen.suspend().map_err(gone)?;
                     draw(context, rows, options, query, &shown, &mut screen)?;
                 }
                 _ = resized.recv() => {
-                    screen.resized().map_err(gone)?;
+                    screen.clear().map_err(gone)?;
                     draw(context, rows, options, query, &shown, &mut screen)?;
                 }
                 answered = &mut looking => break answered,
@@ -114,11 +114,11 @@ impl Shown {
     /// Says how old what is shown is, where that matters.
     fn age(&self, now: UnixMs) -> Option<String> {
         let answered = self.answered.as_ref()?;
-        let age = durations::age(answered.freshness.age + now.since(self.at));
+        let age = durations::format_age(answered.freshness.age + now.since(self.at));
         let age = age.unwrap_or_else(|| "0s".to_owned());
         match (&self.trouble, &answered.freshness.stale_reason) {
             (Some((since, why)), _) => {
-                let blind = durations::lasting(now.since(*since).as_secs_f64());
+                let blind = durations::format_seconds(now.since(*since).as_secs_f64());
                 Some(format!("blind for {blind}: {why}; data is {age} old"))
             }
             (None, Some(why)) => Some(format!("data is {age} old: {why}")),
@@ -129,7 +129,7 @@ impl Shown {
 
 fn draw<R>(
     context: &Context,
-    rows: &Rows<R>,
+    rows: &ListColumns<R>,
     options: &ListOptions,
     query: &ListQuery,
     shown: &Shown,
@@ -141,14 +141,14 @@ fn draw<R>(
     let now = UnixMs::now();
     let (width, height) = screen.size();
     let list = objects(answered)?;
-    let specs = rows.pick(&options.columns)?;
-    let scene = Scene {
+    let specs = rows.select(&options.columns)?;
+    let row_context = RowContext {
         now,
         age: answered.freshness.age + now.since(shown.at),
     };
-    let table = rows.table(&list, &specs, !options.columns.is_empty(), scene);
-    let laid = table.lay_out(width, context.output.look().colour);
-    let mut lines: Vec<String> = laid.text.lines().map(str::to_owned).collect();
+    let table = rows.table(&list, &specs, !options.columns.is_empty(), row_context);
+    let rendered = table.render(width, context.output.style().colour);
+    let mut lines: Vec<String> = rendered.text.lines().map(str::to_owned).collect();
     // The last line is ours; what has no room is counted there.
     let room = height.saturating_sub(1).max(1);
     let hidden = lines.len().saturating_sub(room);

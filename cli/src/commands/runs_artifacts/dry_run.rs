@@ -76,7 +76,7 @@ pub(super) async fn run(
     if unknown > 0 {
         line.push_str(&format!(" and what {unknown} of them do not say"));
     }
-    context.output.remark(line);
+    context.output.message(line);
     Ok(())
 }
 

@@ -99,7 +99,7 @@ fn summarise(context: &Context, args: &RunsArtifacts, plan: &Plan, outcome: &Out
         directory.display()
     );
     line.push_str(&details(plan, outcome));
-    context.output.remark(line);
+    context.output.message(line);
 }
 
 /// Says what was not simply fetched.

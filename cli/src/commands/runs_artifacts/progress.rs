@@ -61,7 +61,7 @@ impl<'a> Progress<'a> {
         requests: &[ArtifactRequest],
         answered: &Response,
     ) -> Self {
-        let terminal = context.output.look().stderr_terminal;
+        let terminal = context.output.style().stderr_terminal;
         let bars = MultiProgress::with_draw_target(if terminal {
             ProgressDrawTarget::stderr()
         } else {
@@ -85,11 +85,11 @@ impl<'a> Progress<'a> {
 
     /// Says what is about to happen.
     pub(in crate::commands) fn begin(&self) {
-        if self.context.output.look().stderr_terminal {
+        if self.context.output.style().stderr_terminal {
             self.overall.tick();
         } else {
             let files = super::count(self.requests, "file");
-            self.context.output.remark(format!("downloading {files}"));
+            self.context.output.message(format!("downloading {files}"));
         }
     }
 

@@ -1,12 +1,12 @@
 //! A comparison in every format; the summary comes first.
 
 use crate::args::Format;
-use crate::commands::columns;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::durations;
 use crate::output::json;
+use crate::output::table::{Column, Shrink};
 
 use super::matrix::{Matrix, Outcome, Row, Sums};
 
@@ -20,7 +20,7 @@ pub(super) fn print(context: &Context, matrix: &Matrix) -> Result<(), Failure> {
     match context.global.format {
         Format::Json => {
             let text = serde_json::to_string(matrix).map_err(failed)?;
-            match output.look().width {
+            match output.style().width {
                 Some(_) => output.line(json::indent(&text)),
                 None => output.line(text),
             }
@@ -30,7 +30,7 @@ pub(super) fn print(context: &Context, matrix: &Matrix) -> Result<(), Failure> {
                 output.line(serde_json::to_string(row).map_err(failed)?);
             }
         }
-        Format::Table if output.look().width.is_some() => {
+        Format::Table if output.style().width.is_some() => {
             for line in summary(matrix) {
                 output.line(clean::line(&line));
             }
@@ -39,7 +39,7 @@ pub(super) fn print(context: &Context, matrix: &Matrix) -> Result<(), Failure> {
         }
         Format::Table | Format::Tsv => {
             for line in summary(matrix) {
-                output.remark(line);
+                output.message(line);
             }
             separated(context, matrix);
         }
@@ -84,7 +84,7 @@ fn summary(matrix: &Matrix) -> Vec<String> {
 fn details(sums: &Sums) -> String {
     let known = [
         sums.reward.map(|reward| format!("reward {reward:.2}")),
-        sums.duration_seconds.map(durations::lasting),
+        sums.duration_seconds.map(durations::format_seconds),
         sums.cost_usd.map(|cost| format!("${cost:.3}")),
     ];
     let known = known.into_iter().flatten();
@@ -92,9 +92,10 @@ fn details(sums: &Sums) -> String {
 }
 
 fn table(context: &Context, matrix: &Matrix) {
-    let mut names = vec!["task"];
-    names.extend(matrix.runs.iter().map(|run| run.name.as_str()));
-    names.push("change");
+    let runs = matrix.runs.iter();
+    let mut columns = vec![Column::new("task", Shrink::Wrap(8))];
+    columns.extend(runs.map(|run| Column::new(run.name.clone(), Shrink::Wrap(8))));
+    columns.push(Column::new("change", Shrink::Never));
     let rows: Vec<Vec<String>> = matrix
         .tasks
         .iter()
@@ -114,7 +115,7 @@ fn table(context: &Context, matrix: &Matrix) {
             cells
         })
         .collect();
-    columns::print(context, &names, &rows);
+    context.output.records(Format::Table, columns, &rows);
 }
 
 /// One line per task and run, for programs.
@@ -154,5 +155,8 @@ fn separated(context: &Context, matrix: &Matrix) {
         .iter()
         .flat_map(|row| (0..row.runs.len()).map(move |at| line(row, at)))
         .collect();
-    columns::print(context, &names, &rows);
+    let columns = names.map(|name| Column::new(name, Shrink::Never));
+    context
+        .output
+        .records(context.global.format, columns.into(), &rows);
 }

@@ -95,7 +95,7 @@ pub(super) async fn follow(
         for log in &mut logs {
             log.look(reader, printer, !last).await?;
         }
-        if last || printer.context.output.reader_is_gone() {
+        if last || printer.context.output.stdout_is_closed() {
             return Ok(());
         }
         tokio::time::sleep(if local { LOOK_AGAIN } else { ASK_AGAIN }).await;

@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
         let file = reader.open(&uri).await?;
         let again = file.try_clone().map_err(unreadable)?;
         let at_bytes = printer.begin(&uri, file, args.tail, grows).await?;
-        if context.output.reader_is_gone() {
+        if context.output.stdout_is_closed() {
             return Ok(());
         }
         if args.follow {
@@ -149,7 +149,7 @@ impl Printer<'_> {
                 paused_at = lines.at_bytes();
                 // A moment for Ctrl-C.
                 tokio::task::yield_now().await;
-                if self.context.output.reader_is_gone() {
+                if self.context.output.stdout_is_closed() {
                     break;
                 }
             }

@@ -45,7 +45,7 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
             for uri in &uris {
                 let mut lines = LineReader::new(reader.open(uri).await?, 0).map_err(failed)?;
                 let mut piece = Vec::new();
-                while lines.next(&mut piece).map_err(failed)? && !output.reader_is_gone() {
+                while lines.next(&mut piece).map_err(failed)? && !output.stdout_is_closed() {
                     output.data(&piece);
                     if lines.at_line_start() {
                         output.data("\n");
@@ -70,7 +70,7 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
                     Err(_) => findings.read_text(&String::from_utf8_lossy(&text)),
                 }
             }
-            output.data(findings.print(output.look().colour));
+            output.data(findings.print(output.style().colour));
             if findings.is_empty() {
                 output.line(json::indent(&own.to_string()));
             }

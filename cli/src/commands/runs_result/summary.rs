@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::cell::Ink;
+use crate::output::cell::TextStyle;
 use crate::output::clean;
 
 /// Failed tests that are named; the rest is counted.
@@ -167,14 +167,14 @@ impl Findings {
     /// Writes what was found.
     pub(super) fn print(&self, colour: bool) -> String {
         let mut out = String::new();
-        let mut part = |heading: &str, lines: Vec<String>, ink: Option<Ink>| {
+        let mut part = |heading: &str, lines: Vec<String>, ink: Option<TextStyle>| {
             if lines.is_empty() {
                 return;
             }
             if !out.is_empty() {
                 out.push('\n');
             }
-            out.push_str(&painted(heading, Some(Ink::Bold), colour));
+            out.push_str(&painted(heading, Some(TextStyle::Bold), colour));
             out.push('\n');
             for line in lines.iter().flat_map(|text| text.lines()) {
                 let line = clean::text_with_tabs(line.as_bytes());
@@ -196,8 +196,8 @@ impl Findings {
         if self.failed_tests.len() > MOST_TESTS {
             failed.push(format!("… {} more", self.failed_tests.len() - MOST_TESTS));
         }
-        part("Failed tests", failed, Some(Ink::Red));
-        part("Errors", self.errors.clone(), Some(Ink::Red));
+        part("Failed tests", failed, Some(TextStyle::Red));
+        part("Errors", self.errors.clone(), Some(TextStyle::Red));
         let facts: Vec<_> = self.facts.iter().map(|(n, v)| (*n, v)).collect();
         part("Facts", pairs(&facts), None);
         for other in &self.other {
@@ -228,7 +228,7 @@ fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn painted(text: &str, ink: Option<Ink>, colour: bool) -> String {
+fn painted(text: &str, ink: Option<TextStyle>, colour: bool) -> String {
     match ink.filter(|_| colour && !text.is_empty()) {
         Some(ink) => {
             let style = ink.style();

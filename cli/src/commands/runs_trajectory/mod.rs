@@ -71,21 +71,21 @@ fn steps(context: &Context, args: &RunsTrajectory, file: std::fs::File) -> Resul
                     printed += 1;
                     if table {
                         let full = args.full || !args.step.is_empty();
-                        output.data(step.print(full, output.look().colour));
+                        output.data(step.print(full, output.style().colour));
                     } else {
                         output.line(json::compact(text));
                     }
                 }
             }
             Event::Total(text) if table && args.step.is_empty() => {
-                output.data(step::totals(text, output.look().colour));
+                output.data(step::totals(text, output.style().colour));
             }
             Event::Continued(text) if table => {
                 output.line(format!("continues in {}", clean::line(text)));
             }
             Event::Total(_) | Event::Continued(_) => {}
         }
-        !output.reader_is_gone()
+        !output.stdout_is_closed()
     });
     match read {
         Ok(Read::Steps | Read::Stopped) => Ok(printed),
@@ -117,7 +117,7 @@ fn copy(context: &Context, file: std::fs::File) -> Result<(), Failure> {
         if lines.at_line_start() {
             context.output.data("\n");
         }
-        if context.output.reader_is_gone() {
+        if context.output.stdout_is_closed() {
             break;
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::output::cell::Ink;
+use crate::output::cell::TextStyle;
 use crate::output::clean;
 
 /// Lines of a text that are shown unless all are wanted.
@@ -45,7 +45,7 @@ impl Step {
                 v,
                 &["reasoning_content", "reasoning", "thinking", "thought"],
             );
-            page.block("  ~ ", &text_of(reasoning), Some(Ink::Dim));
+            page.block("  ~ ", &text_of(reasoning), Some(TextStyle::Dim));
         }
         page.block(
             "  ",
@@ -68,7 +68,7 @@ impl Step {
                 &result["content"]
             };
             if !content.is_object() || result.get("content").is_some() {
-                page.block("  < ", &text_of(content), Some(Ink::Dim));
+                page.block("  < ", &text_of(content), Some(TextStyle::Dim));
             }
         }
         page.text.push('\n');
@@ -87,7 +87,11 @@ pub(super) fn totals(text: &str, colour: bool) -> String {
         &v["total_completion_tokens"],
     ));
     said.extend(cost(&v["total_cost_usd"]));
-    painted(&format!("Total  {}", said.join(", ")), Ink::Bold, colour) + "\n"
+    painted(
+        &format!("Total  {}", said.join(", ")),
+        TextStyle::Bold,
+        colour,
+    ) + "\n"
 }
 
 struct Page {
@@ -116,11 +120,11 @@ impl Page {
             first(metrics, &["completion_tokens", "output_tokens"]),
         ));
         more.extend(cost(&metrics["cost_usd"]));
-        heading = painted(heading.trim_end(), Ink::Bold, self.colour);
+        heading = painted(heading.trim_end(), TextStyle::Bold, self.colour);
         if !more.is_empty() {
             let more = more.join("  ");
             heading.push_str("  ");
-            heading.push_str(&painted(&clean::line(&more), Ink::Dim, self.colour));
+            heading.push_str(&painted(&clean::line(&more), TextStyle::Dim, self.colour));
         }
         self.text.push_str(&heading);
         self.text.push('\n');
@@ -156,11 +160,11 @@ impl Page {
             (false, true) => format!("{name}\n{said}"),
             (false, false) => format!("{name}  {said}"),
         };
-        self.block("  > ", &text, Some(Ink::Cyan));
+        self.block("  > ", &text, Some(TextStyle::Cyan));
     }
 
     /// Writes a text, each line indented, cut unless all is wanted.
-    fn block(&mut self, indent: &str, text: &str, ink: Option<Ink>) {
+    fn block(&mut self, indent: &str, text: &str, ink: Option<TextStyle>) {
         let text = text.trim_end();
         if text.is_empty() {
             return;
@@ -185,7 +189,8 @@ impl Page {
         }
         if lines > most {
             let more = format!("{further}… {} more lines", lines - most);
-            self.text.push_str(&painted(&more, Ink::Dim, self.colour));
+            self.text
+                .push_str(&painted(&more, TextStyle::Dim, self.colour));
             self.text.push('\n');
         }
     }
@@ -248,7 +253,7 @@ fn number(value: &Value) -> Option<String> {
     value.as_f64().map(|_| value.to_string())
 }
 
-fn painted(text: &str, ink: Ink, colour: bool) -> String {
+fn painted(text: &str, ink: TextStyle, colour: bool) -> String {
     if colour && !text.is_empty() {
         let style = ink.style();
         format!("{style}{text}{style:#}")

@@ -11,7 +11,7 @@ use super::{Limits, StopReason, interrupted};
 use crate::args::RunsWatch;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::output::screen::{Screen, suspended};
+use crate::output::screen::{Screen, suspend_signal};
 use crate::watch::end_hook::EndHook;
 use crate::watch::event_subscriber::{EventSubscriber, ReceivedEvent};
 use crate::watch::model::{Model, RunKey};
@@ -42,7 +42,7 @@ pub(super) async fn watch(
     let failed =
         |error: io::Error| Failure::chain(Kind::Failed, "could not use the terminal", &error);
     let mut resized = signal(SignalKind::window_change()).map_err(failed)?;
-    let mut suspend = signal(suspended()).map_err(failed)?;
+    let mut suspend = signal(suspend_signal()).map_err(failed)?;
     let mut screen = Screen::open().map_err(failed)?;
     let mut subscriber = EventSubscriber::new(context, keys, true);
     let mut interrupt = std::pin::pin!(interrupted());
@@ -60,7 +60,7 @@ pub(super) async fn watch(
                     reason = limits.expired() => Input::Stop(reason),
                     _ = resized.recv() => Input::Resized,
                     _ = suspend.recv() => Input::Suspended,
-                    key = screen.key() => Input::Key(key),
+                    key = screen.next_key() => Input::Key(key),
                     _ = frames.tick() => Input::Frame,
                     event = &mut next_event => Input::Event(event.map(Box::new)),
                 };
@@ -72,8 +72,8 @@ pub(super) async fn watch(
                     Input::Key(Some(b'c')) => compact = !compact,
                     Input::Key(Some(_)) => {}
                     Input::Key(None) => return Ok(StopReason::Interrupted),
-                    Input::Resized => screen.resized().map_err(failed)?,
-                    Input::Suspended => screen.stop().map_err(failed)?,
+                    Input::Resized => screen.clear().map_err(failed)?,
+                    Input::Suspended => screen.suspend().map_err(failed)?,
                     Input::Frame => {
                         let (width, height) = screen.size();
                         let options = ViewOptions {
@@ -82,7 +82,7 @@ pub(super) async fn watch(
                             height,
                             compact,
                             help,
-                            colour: context.output.look().colour,
+                            colour: context.output.style().colour,
                         };
                         screen.draw(frame(model, options)).map_err(failed)?;
                     }

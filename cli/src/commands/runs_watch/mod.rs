@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failu
             .hint("--format jsonl prints each event on a line of its own"));
     }
     let start = Instant::now();
-    let live = context.output.look().live && context.global.format == Format::Table;
+    let live = context.output.style().live && context.global.format == Format::Table;
     let mut hook = EndHook::new(args, live);
     let keys = select_runs::select_runs(context, args).await?;
     let mut limits = Limits {

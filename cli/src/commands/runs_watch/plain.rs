@@ -5,7 +5,7 @@ use crate::args::Format;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::cell::Cell;
-use crate::output::lists::status_ink;
+use crate::output::lists::status_style;
 use crate::watch::change_line::{COLUMNS, change_line};
 use crate::watch::end_hook::EndHook;
 use crate::watch::event_subscriber::EventSubscriber;
@@ -54,7 +54,7 @@ pub(super) async fn watch(
             }
         }
         output.flush()?;
-        if output.reader_is_gone() {
+        if output.stdout_is_closed() {
             return Ok(StopReason::Quit);
         }
         hook.run_for_settled(context, model);
@@ -66,11 +66,11 @@ pub(super) async fn watch(
 
 /// Prints the state of every run, after the view has been closed.
 pub(super) fn print_summary(context: &Context, model: &Model) {
-    let colour = context.output.look().colour;
+    let colour = context.output.style().colour;
     for run in &model.runs {
-        let name = Cell::new(run.label()).painted(colour);
-        let ink = status_ink(run.status());
-        let status = Cell::new(run.status()).ink(ink).painted(colour);
+        let name = Cell::new(run.label()).render(colour);
+        let ink = status_style(run.status());
+        let status = Cell::new(run.status()).styled(ink).render(colour);
         let counts = run.progress.as_ref().filter(|progress| progress.total > 0);
         let counts = counts.map(|p| {
             let (finished, total, passed) = (p.finished, p.total, p.passed);

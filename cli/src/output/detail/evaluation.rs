@@ -5,56 +5,63 @@ use docks_proto::time::UnixMs;
 
 use super::{Cell, Detail};
 use crate::output::durations;
-use crate::output::lists::{self, Scene};
+use crate::output::lists::{self, RowContext};
 use crate::output::table::Table;
 
 /// Width of a leaderboard when nothing limits it.
 const WIDE: usize = 200;
 
 /// Shows one evaluation run with its leaderboard.
-pub(crate) fn evaluation(object: &RawObject, scene: Scene, width: Option<usize>) -> Detail {
+pub(crate) fn evaluation(
+    object: &RawObject,
+    row_context: RowContext,
+    width: Option<usize>,
+) -> Detail {
     let run = RunFields::from_object(object);
     let mut detail = Detail::default();
-    detail.title("Evaluation run", lists::text(&run.id));
-    detail.field("Name", lists::text(&run.name));
-    detail.field("Status", lists::status(&run.status, scene));
-    detail.known("Remote", run.remote_ref.text());
-    detail.known("Reason", run.status_reason.text());
-    detail.field("Dataset", lists::text(&run.dataset_uri));
+    detail.title("Evaluation run", lists::text_cell(&run.id));
+    detail.field("Name", lists::text_cell(&run.name));
+    detail.field("Status", lists::status_cell(&run.status, row_context));
+    detail.optional_field("Remote", run.remote_ref.text());
+    detail.optional_field("Reason", run.status_reason.text());
+    detail.field("Dataset", lists::text_cell(&run.dataset_uri));
     detail.blank();
-    detail.field("Total Trials", lists::text(&run.total_trials));
-    detail.field("Completed", lists::text(&run.completed_trials));
-    detail.field("Passed", lists::text(&run.passed_trials));
-    detail.field("Failed", lists::text(&run.failed_trials));
+    detail.field("Total Trials", lists::text_cell(&run.total_trials));
+    detail.field("Completed", lists::text_cell(&run.completed_trials));
+    detail.field("Passed", lists::text_cell(&run.passed_trials));
+    detail.field("Failed", lists::text_cell(&run.failed_trials));
     detail.blank();
-    times(&mut detail, &run, scene);
+    times(&mut detail, &run, row_context);
     let room = width.unwrap_or(WIDE).saturating_sub(4);
     let whole: serde_json::Value = serde_json::from_str(object.text()).unwrap_or_default();
     super::harbor::add(&mut detail, &whole["harbor"], room);
     if let Some(table) = leaderboard(&whole["leaderboard"]) {
         detail.heading("Leaderboard");
-        detail.block(&table.lay_out(room, false).text);
+        detail.block(&table.render(room, false).text);
     }
     detail
 }
 
 /// Adds when a run was made, began and ended.
-pub(super) fn times(detail: &mut Detail, run: &RunFields, scene: Scene) {
-    detail.field("Created", moment(&run.created_at, scene));
+pub(super) fn times(detail: &mut Detail, run: &RunFields, row_context: RowContext) {
+    detail.field("Created", moment(&run.created_at, row_context));
     for (label, value) in [("Started", &run.started_at), ("Ended", &run.completed_at)] {
         if value.text().is_some() {
-            detail.field(label, moment(value, scene));
+            detail.field(label, moment(value, row_context));
         }
     }
 }
 
 /// A time as it came, and how long ago that is.
-pub(super) fn moment(value: &Scalar, scene: Scene) -> Cell {
+pub(super) fn moment(value: &Scalar, row_context: RowContext) -> Cell {
     let Some(text) = value.text() else {
         return Cell::missing();
     };
     match UnixMs::parse(&text) {
-        Some(then) => Cell::new(format!("{text} ({})", durations::ago(scene.now, then))),
+        Some(then) => Cell::new(format!(
+            "{text} ({})",
+            durations::format_ago(row_context.now, then)
+        )),
         None => Cell::new(text),
     }
 }
@@ -71,17 +78,17 @@ fn leaderboard(entries: &serde_json::Value) -> Option<Table> {
         let rate = entry
             .get("avg_pass_rate")
             .and_then(serde_json::Value::as_f64);
-        table.row(vec![
-            Cell::of(text("variant_name")),
+        table.add_row(vec![
+            Cell::from_option(text("variant_name")),
             match rate {
                 Some(share) if (0.0..=1.0).contains(&share) => {
                     Cell::new(format!("{:.1}%", share * 100.0))
                 }
-                _ => Cell::of(text("avg_pass_rate")),
+                _ => Cell::from_option(text("avg_pass_rate")),
             },
-            Cell::of(text("trial_count")),
-            Cell::of(text("completed_count")),
-            Cell::of(text("failed_count")),
+            Cell::from_option(text("trial_count")),
+            Cell::from_option(text("completed_count")),
+            Cell::from_option(text("failed_count")),
         ]);
     }
     Some(table)

@@ -35,12 +35,12 @@ pub(super) fn add(detail: &mut Detail, harbor: &Value, room: usize) {
     let Some(harbor) = harbor.as_object() else {
         return;
     };
-    detail.known("Progress", progress(harbor));
+    detail.optional_field("Progress", progress(harbor));
     usage(detail, harbor);
     durations(detail, &harbor["durations"]);
     if let Some(table) = groups(&harbor["groups"]) {
         detail.heading("By agent, model and dataset");
-        detail.block(&table.lay_out(room, false).text);
+        detail.block(&table.render(room, false).text);
     }
     if let Some(errors) = harbor["errors"].as_object().filter(|e| !e.is_empty()) {
         detail.heading("Errors");
@@ -51,9 +51,9 @@ pub(super) fn add(detail: &mut Detail, harbor: &Value, room: usize) {
         errors.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         let mut table = Table::plain(&["TYPE", "TRIALS"]);
         for (kind, count) in errors {
-            table.row(vec![Cell::new(kind), Cell::new(count.to_string())]);
+            table.add_row(vec![Cell::new(kind), Cell::new(count.to_string())]);
         }
-        detail.block(&table.lay_out(room, false).text);
+        detail.block(&table.render(room, false).text);
     }
 }
 
@@ -86,19 +86,19 @@ fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
     ] {
         parts.extend(number(key).map(|count| format!("{count} {word}")));
     }
-    detail.known("Tokens", (!parts.is_empty()).then(|| parts.join(", ")));
+    detail.optional_field("Tokens", (!parts.is_empty()).then(|| parts.join(", ")));
     let cost = harbor.get("cost_usd").and_then(Value::as_f64);
-    detail.known("Cost", cost.map(lists::dollars));
+    detail.optional_field("Cost", cost.map(lists::format_dollars));
 }
 
 fn durations(detail: &mut Detail, durations: &Value) {
-    let seconds = |key: &str| durations[key].as_f64().map(durations::lasting);
-    detail.known("Duration", seconds("job_seconds"));
+    let seconds = |key: &str| durations[key].as_f64().map(durations::format_seconds);
+    detail.optional_field("Duration", seconds("job_seconds"));
     let trials = seconds("trial_seconds_mean").map(|mean| match seconds("trial_seconds_max") {
         Some(longest) => format!("{mean} on average, {longest} at most"),
         None => mean,
     });
-    detail.known("Per Trial", trials);
+    detail.optional_field("Per Trial", trials);
     let phases: Names = PHASES
         .iter()
         .filter_map(|(key, label)| {
@@ -106,11 +106,11 @@ fn durations(detail: &mut Detail, durations: &Value) {
             Some(format!(
                 "{} {}",
                 label.to_lowercase(),
-                durations::lasting(mean)
+                durations::format_seconds(mean)
             ))
         })
         .collect();
-    detail.known("Phases", (!phases.is_empty()).then(|| phases.join(", ")));
+    detail.optional_field("Phases", (!phases.is_empty()).then(|| phases.join(", ")));
 }
 
 fn groups(groups: &Value) -> Option<Table> {
@@ -127,18 +127,18 @@ fn groups(groups: &Value) -> Option<Table> {
         "COST",
     ]);
     for group in groups {
-        let text = |key: &str| Cell::of(group[key].as_str().map(str::to_owned));
+        let text = |key: &str| Cell::from_option(group[key].as_str().map(str::to_owned));
         let count = |key: &str| group["trials"][key].as_u64().unwrap_or_default();
-        table.row(vec![
+        table.add_row(vec![
             text("agent"),
             text("model"),
             text("dataset"),
             Cell::new(format!("{}/{}", count("ended"), count("total"))),
             Cell::new(count("passed").to_string()),
             Cell::new(count("errored").to_string()),
-            Cell::of(mean(group)),
-            Cell::of(pass_at_k(&group["pass_at_k"])),
-            Cell::of(group["cost_usd"].as_f64().map(lists::dollars)),
+            Cell::from_option(mean(group)),
+            Cell::from_option(pass_at_k(&group["pass_at_k"])),
+            Cell::from_option(group["cost_usd"].as_f64().map(lists::format_dollars)),
         ]);
     }
     Some(table)
@@ -149,7 +149,7 @@ fn mean(group: &Value) -> Option<String> {
     let means = group["mean_rewards"].as_object()?;
     let mut words = means
         .iter()
-        .filter_map(|(key, mean)| Some((key, lists::shorter(mean.as_f64()?))));
+        .filter_map(|(key, mean)| Some((key, lists::short_number(mean.as_f64()?))));
     match means.len() {
         0 => None,
         1 => words.next().map(|(_, mean)| mean),
@@ -171,6 +171,6 @@ fn pass_at_k(values: &Value) -> Option<String> {
     values.sort_by_key(|(k, _)| *k);
     let said = values
         .iter()
-        .map(|(k, share)| format!("{k}: {}", lists::shorter(*share)));
+        .map(|(k, share)| format!("{k}: {}", lists::short_number(*share)));
     (!values.is_empty()).then(|| said.collect::<Names>().join(", "))
 }

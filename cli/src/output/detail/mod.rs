@@ -1,17 +1,19 @@
-//! One object for people: labelled lines, laid out as in the Python client.
+//! Detail views: one object as labelled lines, in the layout of the Python client.
 
 mod evaluation;
 mod harbor;
 mod run;
 mod trial;
 
-use super::cell::{Cell, Ink};
+use super::cell::{Cell, TextStyle};
+use super::clean;
+use super::table::{pad, text_width};
 
 pub(crate) use evaluation::evaluation;
 pub(crate) use run::run;
 pub(crate) use trial::trial;
 
-/// Lines of a detail.
+/// A detail view.
 #[derive(Debug, Default)]
 pub(crate) struct Detail {
     lines: Vec<Line>,
@@ -21,31 +23,37 @@ pub(crate) struct Detail {
 enum Line {
     /// Label and value at the margin.
     Title(&'static str, Cell),
-    /// Label and value, indented so far and aligned with its neighbours.
+    /// Indentation, label and value. Values of one indentation are aligned.
     Field(usize, String, Cell),
-    /// Text as it is laid out already.
+    /// Text that is formatted already.
     Text(String),
     Blank,
 }
 
 impl Detail {
     fn title(&mut self, label: &'static str, value: Cell) {
-        self.lines.push(Line::Title(label, value.ink(None)));
+        self.lines.push(Line::Title(label, value.styled(None)));
     }
 
     fn field(&mut self, label: &str, value: Cell) {
-        self.lines.push(Line::Field(2, label.to_owned(), value));
+        self.push_field(2, label, value);
     }
 
-    /// A field that is left out when it has no value.
-    fn known(&mut self, label: &str, value: Option<String>) {
+    /// Adds a field unless it has no value.
+    fn optional_field(&mut self, label: &str, value: Option<String>) {
         if let Some(text) = value {
             self.field(label, Cell::new(text));
         }
     }
 
-    fn inner(&mut self, label: &str, value: Cell) {
-        self.lines.push(Line::Field(4, label.to_owned(), value));
+    /// Adds a field below a heading.
+    fn nested_field(&mut self, label: &str, value: Cell) {
+        self.push_field(4, label, value);
+    }
+
+    fn push_field(&mut self, indent: usize, label: &str, value: Cell) {
+        let label = format!("{}:", clean::line(label));
+        self.lines.push(Line::Field(indent, label, value));
     }
 
     fn heading(&mut self, label: &str) {
@@ -53,7 +61,7 @@ impl Detail {
         self.lines.push(Line::Text(format!("  {label}:\n")));
     }
 
-    /// Lines that are laid out already, indented below a heading.
+    /// Adds formatted lines, indented below a heading.
     fn block(&mut self, text: &str) {
         for line in text.lines() {
             self.lines.push(Line::Text(format!("    {line}\n")));
@@ -64,28 +72,27 @@ impl Detail {
         self.lines.push(Line::Blank);
     }
 
-    /// Writes the lines.
-    pub(crate) fn print(&self, colour: bool) -> String {
-        let longest = |lines: &[Line], indent: usize| {
-            let lengths = lines.iter().filter_map(|line| match line {
-                Line::Field(at, label, _) if *at == indent => Some(label.len()),
+    /// Formats the lines.
+    pub(crate) fn render(&self, colour: bool) -> String {
+        let label_width = |indent: usize| {
+            let widths = self.lines.iter().filter_map(|line| match line {
+                Line::Field(of, label, _) if *of == indent => Some(text_width(label)),
                 _ => None,
             });
-            lengths.max().unwrap_or(0)
+            widths.max().unwrap_or(0)
         };
         let mut out = String::new();
         for line in &self.lines {
             match line {
                 Line::Title(label, value) => {
-                    let label = Cell::new(format!("{label}:")).ink(Some(Ink::Cyan));
-                    let (label, value) = (label.painted(colour), value.painted(colour));
+                    let label = Cell::new(format!("{label}:")).styled(Some(TextStyle::Cyan));
+                    let (label, value) = (label.render(colour), value.render(colour));
                     out.push_str(&format!("{label} {value}\n"));
                 }
                 Line::Field(indent, label, value) => {
-                    let label = format!("{label}:");
-                    let room = longest(&self.lines, *indent) + 3;
-                    let value = value.painted(colour);
-                    out.push_str(&format!("{:indent$}{label:room$}{value}\n", ""));
+                    let label = pad(label, label_width(*indent) + 2);
+                    let value = value.render(colour);
+                    out.push_str(&format!("{:indent$}{label}{value}\n", ""));
                 }
                 Line::Text(text) => out.push_str(text),
                 Line::Blank => out.push('\n'),

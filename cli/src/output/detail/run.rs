@@ -4,21 +4,21 @@ use docks_proto::object::{RawObject, RunFields, Scalar};
 use serde::Deserialize;
 
 use super::{Cell, Detail};
-use crate::output::lists::{self, Scene};
+use crate::output::lists::{self, RowContext};
 
 /// Shows one plain run.
-pub(crate) fn run(object: &RawObject, scene: Scene) -> Detail {
+pub(crate) fn run(object: &RawObject, row_context: RowContext) -> Detail {
     let run = RunFields::from_object(object);
     let mut detail = Detail::default();
-    detail.title("Run", lists::text(&run.id));
-    detail.known("Name", run.name.text());
+    detail.title("Run", lists::text_cell(&run.id));
+    detail.optional_field("Name", run.name.text());
     let template = run.template_name.text().or_else(|| run.template_id.text());
-    detail.field("Template", Cell::of(template));
-    detail.field("Status", lists::status(&run.status, scene));
-    detail.known("DNS", run.dns_name.text());
-    detail.known("Remote", run.remote_ref.text());
-    detail.known("Reason", run.status_reason.text());
-    super::evaluation::times(&mut detail, &run, scene);
+    detail.field("Template", Cell::from_option(template));
+    detail.field("Status", lists::status_cell(&run.status, row_context));
+    detail.optional_field("DNS", run.dns_name.text());
+    detail.optional_field("Remote", run.remote_ref.text());
+    detail.optional_field("Reason", run.status_reason.text());
+    super::evaluation::times(&mut detail, &run, row_context);
     if let Some(tasks) = task_results(object) {
         detail.blank();
         detail.field("Task results", Cell::new(tasks));

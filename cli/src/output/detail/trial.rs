@@ -6,38 +6,38 @@ use serde_json::Value;
 
 use super::harbor::{self, Names};
 use super::{Cell, Detail};
-use crate::output::cell::Ink;
+use crate::output::cell::TextStyle;
 use crate::output::durations;
-use crate::output::lists::{self, Scene};
+use crate::output::lists::{self, RowContext};
 use crate::output::table::Table;
 
 /// Width of a table when nothing limits it.
 const WIDE: usize = 200;
 
 /// Shows one trial: results, phases, steps and the artifacts that were found.
-pub(crate) fn trial(object: &RawObject, scene: Scene, width: Option<usize>) -> Detail {
+pub(crate) fn trial(object: &RawObject, row_context: RowContext, width: Option<usize>) -> Detail {
     let trial = Trial::from_object(object);
     let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
     let fields = &trial.fields;
     let mut detail = Detail::default();
-    detail.title("Trial", lists::text(&fields.id));
-    detail.known("Name", fields.name.text());
-    detail.field("Task", lists::text(&fields.task_slug));
-    detail.known("Dataset", trial.harbor.dataset.text());
-    detail.field("Agent", Cell::of(trial.agent()));
-    detail.field("Status", lists::trial_status(&trial, scene));
-    detail.known("Phase", trial.harbor.phase.text());
-    if let Some(error) = lists::message(&trial) {
-        detail.field("Error", Cell::new(error).ink(Some(Ink::Red)));
+    detail.title("Trial", lists::text_cell(&fields.id));
+    detail.optional_field("Name", fields.name.text());
+    detail.field("Task", lists::text_cell(&fields.task_slug));
+    detail.optional_field("Dataset", trial.harbor.dataset.text());
+    detail.field("Agent", Cell::from_option(trial.agent()));
+    detail.field("Status", lists::trial_status_cell(&trial, row_context));
+    detail.optional_field("Phase", trial.harbor.phase.text());
+    if let Some(error) = lists::error_message(&trial) {
+        detail.field("Error", Cell::new(error).styled(Some(TextStyle::Red)));
     }
-    detail.field("Duration", lists::duration(&trial));
+    detail.field("Duration", lists::duration_cell(&trial));
     for (label, at) in [
         ("Created", &fields.created_at),
         ("Started", &fields.started_at),
         ("Ended", &fields.completed_at),
     ] {
         if label == "Created" || at.text().is_some() {
-            detail.field(label, super::evaluation::moment(at, scene));
+            detail.field(label, super::evaluation::moment(at, row_context));
         }
     }
     results(&mut detail, &trial, &whole);
@@ -45,7 +45,7 @@ pub(crate) fn trial(object: &RawObject, scene: Scene, width: Option<usize>) -> D
     if let Some(table) = steps(&whole["harbor"]["steps"]) {
         detail.heading("Steps");
         let room = width.unwrap_or(WIDE).saturating_sub(4);
-        detail.block(&table.lay_out(room, false).text);
+        detail.block(&table.render(room, false).text);
     }
     artifacts(&mut detail, &trial, &whole);
     detail
@@ -53,7 +53,7 @@ pub(crate) fn trial(object: &RawObject, scene: Scene, width: Option<usize>) -> D
 
 fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
     let result = &trial.result;
-    let shown_above = lists::message(trial);
+    let shown_above = lists::error_message(trial);
     let detailed = result.error_message.text();
     let short = [&result.error_code, &result.error];
     let known = [
@@ -61,7 +61,7 @@ fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
         ("Input Tokens", tokens(&result.prompt_tokens)),
         ("Cached Tokens", tokens(&result.cached_tokens)),
         ("Output Tokens", tokens(&result.completion_tokens)),
-        ("Cost", trial.cost_usd().map(lists::dollars)),
+        ("Cost", trial.cost_usd().map(lists::format_dollars)),
         (
             "Error Code",
             short
@@ -82,7 +82,7 @@ fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
     }
     detail.heading("Results");
     for (label, value) in lines {
-        detail.inner(&label, Cell::new(value));
+        detail.nested_field(&label, Cell::new(value));
     }
 }
 
@@ -113,7 +113,7 @@ fn phases(detail: &mut Detail, phases: &Value) {
     detail.heading("Phases");
     for (key, label) in harbor::PHASES {
         if let Some(seconds) = phases.get(key).and_then(Value::as_f64) {
-            detail.inner(label, Cell::new(durations::lasting(seconds)));
+            detail.nested_field(label, Cell::new(durations::format_seconds(seconds)));
         }
     }
 }
@@ -134,12 +134,12 @@ fn steps(steps: &Value) -> Option<Table> {
             .into_iter()
             .flat_map(|phases| phases.values().filter_map(Value::as_f64))
             .sum();
-        table.row(vec![
-            Cell::of(step["name"].as_str().map(str::to_owned)),
-            Cell::of((!rewards.is_empty()).then(|| rewards.join(", "))),
-            Cell::of((seconds > 0.0).then(|| durations::lasting(seconds))),
-            Cell::of(step["cost_usd"].as_f64().map(lists::dollars)),
-            Cell::of(step["error_code"].as_str().map(str::to_owned)),
+        table.add_row(vec![
+            Cell::from_option(step["name"].as_str().map(str::to_owned)),
+            Cell::from_option((!rewards.is_empty()).then(|| rewards.join(", "))),
+            Cell::from_option((seconds > 0.0).then(|| durations::format_seconds(seconds))),
+            Cell::from_option(step["cost_usd"].as_f64().map(lists::format_dollars)),
+            Cell::from_option(step["error_code"].as_str().map(str::to_owned)),
         ]);
     }
     Some(table)
@@ -174,14 +174,14 @@ fn artifacts(detail: &mut Detail, trial: &Trial, whole: &Value) {
         match (uri, files.first()) {
             // Whoever passed it on gave it another address, so the list is of no use here.
             (Some(uri), first) if first.is_none_or(|first| first["uri"] != uri) => {
-                detail.inner(label, Cell::new(uri));
+                detail.nested_field(label, Cell::new(uri));
             }
             (Some(_), _) => {
                 for file in files {
-                    detail.inner(label, Cell::of(file_line(file)));
+                    detail.nested_field(label, Cell::from_option(file_line(file)));
                 }
             }
-            (None, _) if listed.is_some() => detail.inner(label, Cell::new("not available")),
+            (None, _) if listed.is_some() => detail.nested_field(label, Cell::new("not available")),
             (None, _) => {}
         }
     }

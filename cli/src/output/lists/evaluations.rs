@@ -2,61 +2,64 @@
 
 use docks_proto::object::RunFields;
 
-use super::{Cell, Fit, Rows, Show, Spec, id, status, text, time};
+use super::{
+    Cell, ColumnSpec, ListColumns, Visibility, id_cell, status_cell, text_cell, time_cell,
+};
 
 /// Evaluation runs.
-pub(crate) const EVALUATIONS: Rows<RunFields> = Rows {
-    read: RunFields::from_object,
-    none: "no evaluation runs found",
+pub(crate) const EVALUATIONS: ListColumns<RunFields> = ListColumns {
+    from_object: RunFields::from_object,
+    empty_message: "no evaluation runs found",
     columns: &[
-        Spec::new("id", "ID", Fit::Id, Show::Always, |run, _| id(&run.id)),
-        Spec::new("name", "NAME", Fit::Text(10), Show::Room, |run, _| {
-            text(&run.name)
+        ColumnSpec::id(("id", "ID"), Visibility::Always, |run, _| id_cell(&run.id)),
+        ColumnSpec::text(("name", "NAME"), 10, Visibility::Optional, |run, _| {
+            text_cell(&run.name)
         }),
-        Spec::new(
-            "status",
-            "STATUS",
-            Fit::Whole,
-            Show::Always,
-            |run, scene| status(&run.status, scene),
+        ColumnSpec::fixed(
+            ("status", "STATUS"),
+            Visibility::Always,
+            |run, row_context| status_cell(&run.status, row_context),
         ),
-        Spec::number("trials", "TRIALS", Show::Room, |run, _| progress(run)),
-        Spec::number("pass-rate", "PASSED", Show::Room, |run, _| pass_rate(run)),
-        Spec::new(
-            "created",
-            "CREATED",
-            Fit::Whole,
-            Show::Room,
-            |run, scene| time(&run.created_at, scene),
-        ),
-        Spec::new(
-            "completed",
-            "COMPLETED",
-            Fit::Whole,
-            Show::Asked,
-            |run, scene| time(&run.completed_at, scene),
-        ),
-        Spec::new(
-            "dataset",
-            "DATASET",
-            Fit::Text(10),
-            Show::Asked,
-            |run, _| text(&run.dataset_uri),
-        ),
-        Spec::new("remote", "REMOTE", Fit::Text(10), Show::Asked, |run, _| {
-            text(&run.remote_ref)
+        ColumnSpec::number(("trials", "TRIALS"), Visibility::Optional, |run, _| {
+            progress_cell(run)
         }),
-        Spec::number("passed", "PASSED TRIALS", Show::Asked, |run, _| {
-            text(&run.passed_trials)
+        ColumnSpec::number(("pass-rate", "PASSED"), Visibility::Optional, |run, _| {
+            pass_rate_cell(run)
         }),
-        Spec::number("failed", "FAILED TRIALS", Show::Asked, |run, _| {
-            text(&run.failed_trials)
+        ColumnSpec::fixed(
+            ("created", "CREATED"),
+            Visibility::Optional,
+            |run, row_context| time_cell(&run.created_at, row_context),
+        ),
+        ColumnSpec::fixed(
+            ("completed", "COMPLETED"),
+            Visibility::OnRequest,
+            |run, row_context| time_cell(&run.completed_at, row_context),
+        ),
+        ColumnSpec::text(
+            ("dataset", "DATASET"),
+            10,
+            Visibility::OnRequest,
+            |run, _| text_cell(&run.dataset_uri),
+        ),
+        ColumnSpec::text(("remote", "REMOTE"), 10, Visibility::OnRequest, |run, _| {
+            text_cell(&run.remote_ref)
         }),
+        ColumnSpec::number(
+            ("passed", "PASSED TRIALS"),
+            Visibility::OnRequest,
+            |run, _| text_cell(&run.passed_trials),
+        ),
+        ColumnSpec::number(
+            ("failed", "FAILED TRIALS"),
+            Visibility::OnRequest,
+            |run, _| text_cell(&run.failed_trials),
+        ),
     ],
 };
 
-/// Ended trials of all.
-fn progress(run: &RunFields) -> Cell {
+/// Trials that have ended, of all.
+fn progress_cell(run: &RunFields) -> Cell {
     match (run.completed_trials.text(), run.total_trials.text()) {
         (None, None) => Cell::missing(),
         (done, total) => {
@@ -67,7 +70,7 @@ fn progress(run: &RunFields) -> Cell {
 }
 
 /// Share of the ended trials that passed.
-pub(crate) fn pass_rate(run: &RunFields) -> Cell {
+fn pass_rate_cell(run: &RunFields) -> Cell {
     let number = |value: Option<f64>| value.filter(|n| *n >= 0.0);
     let passed = number(run.passed_trials.number());
     let judged = number(run.failed_trials.number())
@@ -77,7 +80,7 @@ pub(crate) fn pass_rate(run: &RunFields) -> Cell {
     match (passed, ended) {
         (Some(passed), Some(ended)) if ended > 0.0 && passed <= ended => {
             Cell::new(format!("{:.4}", passed / ended))
-                .shown(format!("{:.0}%", passed / ended * 100.0))
+                .with_display(format!("{:.0}%", passed / ended * 100.0))
         }
         _ => Cell::missing(),
     }

@@ -1,7 +1,7 @@
-//! Lists of runs, evaluation runs and trials as tables: which columns there are, and what is in them.
+//! Lists of runs, evaluation runs and trials as tables: which columns exist and what they contain.
 //!
-//! Every field may be missing, null or of another type; it then shows as `-`
-//! and costs no other row.
+//! Every field may be missing, null or of another type; it is then shown as `-` and does not
+//! affect other rows.
 
 mod evaluations;
 mod runs;
@@ -12,204 +12,228 @@ use std::time::Duration;
 use docks_proto::object::{Lifecycle, RawObject, Scalar, lifecycle};
 use docks_proto::time::UnixMs;
 
-use super::cell::{Cell, Ink};
+use super::cell::{Cell, TextStyle};
 use super::durations;
-use super::table::{Column, Fit, Table, Yields};
+use super::table::{Column, Hide, Shrink, Table};
 use crate::failure::Failure;
 
 pub(crate) use evaluations::EVALUATIONS;
 pub(crate) use runs::RUNS;
 pub(crate) use trials::{
-    ALL_TRIALS, TRIALS, dollars, duration, message, shorter, tests as tests_passed, trial_status,
+    ALL_TRIALS, TRIALS, duration_cell, error_message, format_dollars, short_number, tests_passed,
+    trial_status_cell,
 };
 
-/// Active rows say how old they are from this age on; below, they count as current.
-const ACTIVE_BOUND: Duration = Duration::from_secs(60);
+/// Age of an answer from which active rows show it; below, they count as current.
+const STALE_STATUS_AGE: Duration = Duration::from_secs(60);
 
 /// What cells depend on besides their object.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scene {
-    /// Relative times count from here.
+pub(crate) struct RowContext {
+    /// Relative times are relative to this one.
     pub(crate) now: UnixMs,
-    /// How old the answer is.
+    /// Age of the answer.
     pub(crate) age: Duration,
 }
 
-/// A list's kind of rows: how one is read, and its columns.
+/// The columns of one kind of list.
 #[derive(Debug)]
-pub(crate) struct Rows<R: 'static> {
-    /// Reads an object.
-    pub(crate) read: fn(&RawObject) -> R,
+pub(crate) struct ListColumns<R: 'static> {
+    /// Reads a row from an object.
+    pub(crate) from_object: fn(&RawObject) -> R,
     /// All columns, in the order in which they are shown.
-    pub(crate) columns: &'static [Spec<R>],
-    /// Said when there is none.
-    pub(crate) none: &'static str,
+    pub(crate) columns: &'static [ColumnSpec<R>],
+    /// What is printed for an empty list.
+    pub(crate) empty_message: &'static str,
 }
 
-/// One column of a kind of rows.
+/// One column of a list.
 #[derive(Debug)]
-pub(crate) struct Spec<R> {
+pub(crate) struct ColumnSpec<R> {
     /// Name in `--columns`.
     pub(crate) key: &'static str,
-    /// Heading.
-    pub(crate) label: &'static str,
-    /// How it gives way at a narrow terminal.
-    pub(crate) fit: Fit,
-    /// Aligned to the right.
-    pub(crate) right: bool,
-    /// Where it stands when nobody chooses.
-    pub(crate) show: Show,
-    /// Reads its value.
-    pub(crate) cell: fn(&R, Scene) -> Cell,
+    heading: &'static str,
+    shrink: Shrink,
+    align_right: bool,
+    visibility: Visibility,
+    cell: fn(&R, RowContext) -> Cell,
 }
 
-impl<R> Spec<R> {
-    /// A column of texts.
-    pub(crate) const fn new(
-        key: &'static str,
-        label: &'static str,
-        fit: Fit,
-        show: Show,
-        cell: fn(&R, Scene) -> Cell,
+/// Reads a cell from a row.
+type ReadCell<R> = fn(&R, RowContext) -> Cell;
+
+impl<R> ColumnSpec<R> {
+    const fn new(
+        (key, heading): (&'static str, &'static str),
+        shrink: Shrink,
+        visibility: Visibility,
+        cell: ReadCell<R>,
     ) -> Self {
         Self {
             key,
-            label,
-            fit,
-            right: false,
-            show,
+            heading,
+            shrink,
+            align_right: false,
+            visibility,
             cell,
         }
+    }
+
+    /// A column of ids.
+    const fn id(
+        names: (&'static str, &'static str),
+        visibility: Visibility,
+        cell: ReadCell<R>,
+    ) -> Self {
+        Self::new(names, Shrink::Id, visibility, cell)
+    }
+
+    /// A column of texts, which are not cut below `min_width`.
+    const fn text(
+        names: (&'static str, &'static str),
+        min_width: usize,
+        visibility: Visibility,
+        cell: ReadCell<R>,
+    ) -> Self {
+        Self::new(names, Shrink::Cut(min_width), visibility, cell)
+    }
+
+    /// A column of values that are never cut.
+    const fn fixed(
+        names: (&'static str, &'static str),
+        visibility: Visibility,
+        cell: ReadCell<R>,
+    ) -> Self {
+        Self::new(names, Shrink::Never, visibility, cell)
     }
 
     /// A column of numbers.
-    pub(crate) const fn number(
-        key: &'static str,
-        label: &'static str,
-        show: Show,
-        cell: fn(&R, Scene) -> Cell,
+    const fn number(
+        names: (&'static str, &'static str),
+        visibility: Visibility,
+        cell: ReadCell<R>,
     ) -> Self {
         Self {
-            key,
-            label,
-            fit: Fit::Whole,
-            right: true,
-            show,
-            cell,
+            align_right: true,
+            ..Self::new(names, Shrink::Never, visibility, cell)
         }
     }
 }
 
-/// Where a column stands when nobody chooses columns.
+/// When a column is shown if `--columns` does not select any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
-    /// Always there.
+pub(crate) enum Visibility {
+    /// Always.
     Always,
-    /// There while the terminal is wide enough and there is something to show.
-    Room,
-    /// The same, and the last to go.
-    Wanted,
-    /// Only when it is asked for.
-    Asked,
+    /// If it has values; it is hidden first in a narrow terminal.
+    Optional,
+    /// If it has values; it is hidden last in a narrow terminal.
+    Preferred,
+    /// Only if `--columns` selects it.
+    OnRequest,
 }
 
-impl<R> Rows<R> {
-    /// Picks the columns that were asked for, in that order; none asked means the usual ones.
+impl<R> ListColumns<R> {
+    /// Returns the requested columns in that order; without a request, the default ones.
     ///
     /// # Errors
     ///
-    /// A usage error with the known names.
-    pub(crate) fn pick(&self, asked: &[String]) -> Result<Vec<&'static Spec<R>>, Failure> {
-        if asked.is_empty() {
-            let usual = self.columns.iter().filter(|spec| spec.show != Show::Asked);
-            return Ok(usual.collect());
+    /// A usage error that lists the known names.
+    pub(crate) fn select(
+        &self,
+        requested: &[String],
+    ) -> Result<Vec<&'static ColumnSpec<R>>, Failure> {
+        if requested.is_empty() {
+            let specs = self.columns.iter();
+            let default = specs.filter(|spec| spec.visibility != Visibility::OnRequest);
+            return Ok(default.collect());
         }
         let find = |name: &String| {
-            let plain = name.trim().to_ascii_lowercase().replace(['_', ' '], "-");
-            let found = self.columns.iter().find(|spec| spec.key == plain);
+            let key = name.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+            let found = self.columns.iter().find(|spec| spec.key == key);
             found.ok_or_else(|| {
                 let known: Vec<&str> = self.columns.iter().map(|spec| spec.key).collect();
                 Failure::usage(format!("unknown column `{name}`"))
                     .hint(format!("known columns: {}", known.join(", ")))
             })
         };
-        asked.iter().map(find).collect()
+        requested.iter().map(find).collect()
     }
 
-    /// Builds the table of `objects`.
+    /// Builds the table of `objects`; `requested` columns are never hidden.
     pub(crate) fn table(
         &self,
         objects: &[RawObject],
-        specs: &[&Spec<R>],
-        chosen: bool,
-        scene: Scene,
+        specs: &[&ColumnSpec<R>],
+        requested: bool,
+        row_context: RowContext,
     ) -> Table {
-        let column = |spec: &&Spec<R>| Column {
-            label: spec.label,
-            fit: spec.fit,
-            right: spec.right,
-            yields: match spec.show {
-                _ if chosen => Yields::Never,
-                Show::Room => Yields::First,
-                Show::Wanted => Yields::Last,
-                Show::Always | Show::Asked => Yields::Never,
+        let column = |spec: &&ColumnSpec<R>| Column {
+            heading: spec.heading.into(),
+            shrink: spec.shrink,
+            align_right: spec.align_right,
+            hide: match spec.visibility {
+                _ if requested => Hide::Never,
+                Visibility::Optional => Hide::First,
+                Visibility::Preferred => Hide::Last,
+                Visibility::Always | Visibility::OnRequest => Hide::Never,
             },
         };
         let mut table = Table::new(specs.iter().map(column).collect());
         for object in objects {
-            let row = (self.read)(object);
-            table.row(specs.iter().map(|spec| (spec.cell)(&row, scene)).collect());
+            let row = (self.from_object)(object);
+            let cells = specs.iter().map(|spec| (spec.cell)(&row, row_context));
+            table.add_row(cells.collect());
         }
         table
     }
 }
 
-/// Colour of a status, as in the Python client.
-pub(crate) fn status_ink(status: &str) -> Option<Ink> {
+/// Returns the style of a status, as in the Python client.
+pub(crate) fn status_style(status: &str) -> Option<TextStyle> {
     Some(match status.to_ascii_lowercase().as_str() {
-        "ready" | "completed" | "passed" | "success" => Ink::Green,
-        "running" | "provisioning" => Ink::Blue,
-        "pending" | "queued" | "partial" => Ink::Yellow,
-        "failed" | "error" => Ink::Red,
-        "deleted" | "cancelled" => Ink::Dim,
+        "ready" | "completed" | "passed" | "success" => TextStyle::Green,
+        "running" | "provisioning" => TextStyle::Blue,
+        "pending" | "queued" | "partial" => TextStyle::Yellow,
+        "failed" | "error" => TextStyle::Red,
+        "deleted" | "cancelled" => TextStyle::Dim,
         _ => return None,
     })
 }
 
-/// A status; an active one that may have changed since says how old it is.
-pub(crate) fn status(value: &Scalar, scene: Scene) -> Cell {
+/// A status; an active one that may have changed since shows the age of the answer.
+pub(crate) fn status_cell(value: &Scalar, row_context: RowContext) -> Cell {
     let Some(status) = value.text() else {
         return Cell::missing();
     };
-    let ink = status_ink(&status);
-    let old = lifecycle(&status) == Lifecycle::Active && scene.age >= ACTIVE_BOUND;
-    let cell = Cell::new(&status).ink(ink);
-    match durations::age(scene.age).filter(|_| old) {
-        Some(age) => cell.shown(format!("{status} ({age} ago)")),
+    let is_stale = lifecycle(&status) == Lifecycle::Active && row_context.age >= STALE_STATUS_AGE;
+    let cell = Cell::new(&status).styled(status_style(&status));
+    match durations::format_age(row_context.age).filter(|_| is_stale) {
+        Some(age) => cell.with_display(format!("{status} ({age} ago)")),
         None => cell,
     }
 }
 
-/// A time: relative at a terminal, as it came elsewhere.
-pub(crate) fn time(value: &Scalar, scene: Scene) -> Cell {
+/// A time: relative at a terminal, unchanged elsewhere.
+fn time_cell(value: &Scalar, row_context: RowContext) -> Cell {
     let Some(text) = value.text() else {
         return Cell::missing();
     };
-    let cell = Cell::new(&text).ink(Some(Ink::Dim));
+    let cell = Cell::new(&text).styled(Some(TextStyle::Dim));
     match UnixMs::parse(&text) {
-        Some(then) => cell.shown(durations::ago(scene.now, then)),
+        Some(then) => cell.with_display(durations::format_ago(row_context.now, then)),
         None => cell,
     }
 }
 
 /// Any value as text.
-pub(crate) fn text(value: &Scalar) -> Cell {
-    Cell::of(value.text())
+pub(crate) fn text_cell(value: &Scalar) -> Cell {
+    Cell::from_option(value.text())
 }
 
 /// An id.
-pub(crate) fn id(value: &Scalar) -> Cell {
-    text(value).ink(Some(Ink::Cyan))
+fn id_cell(value: &Scalar) -> Cell {
+    text_cell(value).styled(Some(TextStyle::Cyan))
 }
 
 #[cfg(test)]

@@ -2,66 +2,59 @@
 
 use docks_proto::object::RunFields;
 
-use super::{Cell, Fit, Rows, Show, Spec, id, status, text, time};
+use super::{
+    Cell, ColumnSpec, ListColumns, Visibility, id_cell, status_cell, text_cell, time_cell,
+};
 
 /// Plain runs.
-pub(crate) const RUNS: Rows<RunFields> = Rows {
-    read: RunFields::from_object,
-    none: "no runs found",
+pub(crate) const RUNS: ListColumns<RunFields> = ListColumns {
+    from_object: RunFields::from_object,
+    empty_message: "no runs found",
     columns: &[
-        Spec::new("id", "ID", Fit::Id, Show::Always, |run, _| id(&run.id)),
-        Spec::new(
-            "template",
-            "TEMPLATE",
-            Fit::Text(10),
-            Show::Room,
-            |run, _| name(run),
+        ColumnSpec::id(("id", "ID"), Visibility::Always, |run, _| id_cell(&run.id)),
+        ColumnSpec::text(
+            ("template", "TEMPLATE"),
+            10,
+            Visibility::Optional,
+            |run, _| name_cell(run),
         ),
-        Spec::new(
-            "status",
-            "STATUS",
-            Fit::Whole,
-            Show::Always,
-            |run, scene| status(&run.status, scene),
+        ColumnSpec::fixed(
+            ("status", "STATUS"),
+            Visibility::Always,
+            |run, row_context| status_cell(&run.status, row_context),
         ),
-        Spec::new(
-            "created",
-            "CREATED",
-            Fit::Whole,
-            Show::Room,
-            |run, scene| time(&run.created_at, scene),
+        ColumnSpec::fixed(
+            ("created", "CREATED"),
+            Visibility::Optional,
+            |run, row_context| time_cell(&run.created_at, row_context),
         ),
-        Spec::new("name", "NAME", Fit::Text(10), Show::Asked, |run, _| {
-            text(&run.name)
+        ColumnSpec::text(("name", "NAME"), 10, Visibility::OnRequest, |run, _| {
+            text_cell(&run.name)
         }),
-        Spec::new("reason", "REASON", Fit::Text(10), Show::Asked, |run, _| {
-            text(&run.status_reason)
+        ColumnSpec::text(("reason", "REASON"), 10, Visibility::OnRequest, |run, _| {
+            text_cell(&run.status_reason)
         }),
-        Spec::new(
-            "started",
-            "STARTED",
-            Fit::Whole,
-            Show::Asked,
-            |run, scene| time(&run.started_at, scene),
+        ColumnSpec::fixed(
+            ("started", "STARTED"),
+            Visibility::OnRequest,
+            |run, row_context| time_cell(&run.started_at, row_context),
         ),
-        Spec::new(
-            "completed",
-            "COMPLETED",
-            Fit::Whole,
-            Show::Asked,
-            |run, scene| time(&run.completed_at, scene),
+        ColumnSpec::fixed(
+            ("completed", "COMPLETED"),
+            Visibility::OnRequest,
+            |run, row_context| time_cell(&run.completed_at, row_context),
         ),
-        Spec::new("dns", "DNS", Fit::Text(10), Show::Asked, |run, _| {
-            text(&run.dns_name)
+        ColumnSpec::text(("dns", "DNS"), 10, Visibility::OnRequest, |run, _| {
+            text_cell(&run.dns_name)
         }),
-        Spec::new("remote", "REMOTE", Fit::Text(10), Show::Asked, |run, _| {
-            text(&run.remote_ref)
+        ColumnSpec::text(("remote", "REMOTE"), 10, Visibility::OnRequest, |run, _| {
+            text_cell(&run.remote_ref)
         }),
     ],
 };
 
-/// The template, or what else a run can be told by.
-fn name(run: &RunFields) -> Cell {
-    let told = run.template_name.text().or_else(|| run.name.text());
-    Cell::of(told.or_else(|| run.template_id.text()))
+/// The template, else the name, else the id of the template.
+fn name_cell(run: &RunFields) -> Cell {
+    let name = run.template_name.text().or_else(|| run.name.text());
+    Cell::from_option(name.or_else(|| run.template_id.text()))
 }

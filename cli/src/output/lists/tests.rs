@@ -7,17 +7,17 @@ fn objects(texts: &[&str]) -> Vec<RawObject> {
         .collect()
 }
 
-fn scene(age_s: u64) -> Scene {
-    Scene {
+fn row_context(age_s: u64) -> RowContext {
+    RowContext {
         now: UnixMs::parse("2026-11-24T03:00:00Z").unwrap(),
         age: Duration::from_secs(age_s),
     }
 }
 
-fn draw<R>(rows: &Rows<R>, texts: &[&str], width: usize, age_s: u64) -> String {
-    let specs = rows.pick(&[]).unwrap();
-    rows.table(&objects(texts), &specs, false, scene(age_s))
-        .lay_out(width, false)
+fn draw<R>(rows: &ListColumns<R>, texts: &[&str], width: usize, age_s: u64) -> String {
+    let specs = rows.select(&[]).unwrap();
+    rows.table(&objects(texts), &specs, false, row_context(age_s))
+        .render(width, false)
         .text
 }
 
@@ -29,12 +29,12 @@ const RUN_TEXTS: &[&str] = &[
 ];
 
 #[test]
-fn runs_read_well_and_no_null_costs_a_row() {
+fn runs_are_readable_and_a_null_affects_no_other_row() {
     insta::assert_snapshot!(draw(&RUNS, RUN_TEXTS, 80, 0));
 }
 
 #[test]
-fn active_rows_of_an_old_answer_say_their_age() {
+fn active_rows_of_an_old_answer_show_its_age() {
     let text = draw(&RUNS, RUN_TEXTS, 80, 12 * 60);
     assert!(text.contains("running (12m ago)"), "{text}");
     assert!(!text.contains("failed ("), "{text}");
@@ -72,31 +72,31 @@ fn trials_show_both_forms_of_result_data_alike() {
 #[test]
 fn a_long_reward_is_short_at_a_terminal_and_whole_in_a_pipe() {
     let trials = objects(&[r#"{"id":"t","result_data":{"reward":0.14285714285714285}}"#]);
-    let specs = TRIALS.pick(&["reward".to_owned()]).unwrap();
-    let table = TRIALS.table(&trials, &specs, true, scene(0));
-    assert_eq!(table.lay_out(80, false).text, "REWARD\n 0.143\n");
+    let specs = TRIALS.select(&["reward".to_owned()]).unwrap();
+    let table = TRIALS.table(&trials, &specs, true, row_context(0));
+    assert_eq!(table.render(80, false).text, "REWARD\n 0.143\n");
     assert_eq!(table.tsv(false), "0.14285714285714285\n");
 }
 
 #[test]
-fn columns_are_picked_by_name_and_unknown_ones_are_usage_errors() {
-    let asked = [
+fn columns_are_selected_by_name_and_unknown_ones_are_usage_errors() {
+    let requested = [
         "Created".to_owned(),
         "pass_rate".to_owned(),
         "id".to_owned(),
     ];
-    let picked = EVALUATIONS.pick(&asked).unwrap();
-    let keys: Vec<&str> = picked.iter().map(|spec| spec.key).collect();
+    let selected = EVALUATIONS.select(&requested).unwrap();
+    let keys: Vec<&str> = selected.iter().map(|spec| spec.key).collect();
     assert_eq!(keys, ["created", "pass-rate", "id"]);
-    let failure = EVALUATIONS.pick(&["colour".to_owned()]).unwrap_err();
+    let failure = EVALUATIONS.select(&["colour".to_owned()]).unwrap_err();
     assert_eq!(failure.kind.exit_code(), 2);
     assert!(failure.hints[0].contains("pass-rate"));
 }
 
 #[test]
 fn a_pipe_gets_whole_values() {
-    let specs = RUNS.pick(&[]).unwrap();
-    let table = RUNS.table(&objects(&RUN_TEXTS[..1]), &specs, false, scene(900));
+    let specs = RUNS.select(&[]).unwrap();
+    let table = RUNS.table(&objects(&RUN_TEXTS[..1]), &specs, false, row_context(900));
     assert_eq!(
         table.tsv(false),
         "3f2c9a10-5b1e-4c6b-9d6b-000000000001\tswe\trunning\t2026-11-24T02:57:00Z\n"

@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use docks_proto::trial::{Trial, UNKNOWN_ERROR};
 
-use super::{Cell, Fit, Ink, Rows, Scene, Show, Spec, id, status, text, time};
+use super::{
+    Cell, ColumnSpec, ListColumns, RowContext, TextStyle, Visibility, id_cell, status_cell,
+    text_cell, time_cell,
+};
 use crate::output::durations;
 
-/// Returns what went wrong in words, from wherever it is said.
-pub(crate) fn message(trial: &Trial) -> Option<String> {
+/// Returns what went wrong: the message, else the type of the error.
+pub(crate) fn error_message(trial: &Trial) -> Option<String> {
     let typed = || trial.error_type().filter(|kind| kind != UNKNOWN_ERROR);
     trial.error_message().or_else(typed)
 }
 
-/// Returns the tests that passed, of all where that is known.
-pub(crate) fn tests(trial: &Trial) -> Option<String> {
+/// Returns how many tests passed, and of how many if that is known.
+pub(crate) fn tests_passed(trial: &Trial) -> Option<String> {
     let passed = trial.result.tests_passed.text();
     match (passed, trial.result.tests_total.text()) {
         (Some(passed), Some(total)) => Some(format!("{passed}/{total}")),
@@ -22,32 +25,40 @@ pub(crate) fn tests(trial: &Trial) -> Option<String> {
     }
 }
 
-/// Returns the wall time.
-pub(crate) fn duration(trial: &Trial) -> Cell {
+/// The wall time.
+pub(crate) fn duration_cell(trial: &Trial) -> Cell {
     match trial.duration_s() {
-        Some(seconds) => Cell::new(seconds.to_string()).shown(durations::lasting(seconds)),
+        Some(seconds) => {
+            Cell::new(seconds.to_string()).with_display(durations::format_seconds(seconds))
+        }
         None => Cell::missing(),
     }
 }
 
-/// Returns the status; one that says why it never ran does not move any more, however old the answer is.
-pub(crate) fn trial_status(trial: &Trial, scene: Scene) -> Cell {
-    let moving = message(trial).is_none();
-    let age = if moving { scene.age } else { Duration::ZERO };
-    status(&trial.fields.status, Scene { age, ..scene })
+/// The status; a trial with an error has ended, so its status does not become stale.
+pub(crate) fn trial_status_cell(trial: &Trial, row_context: RowContext) -> Cell {
+    let may_change = error_message(trial).is_none();
+    let age = if may_change {
+        row_context.age
+    } else {
+        Duration::ZERO
+    };
+    status_cell(&trial.fields.status, RowContext { age, ..row_context })
 }
 
-/// Returns a reward, shortened at a terminal.
-fn reward(trial: &Trial) -> Cell {
+/// The reward, rounded at a terminal.
+fn reward_cell(trial: &Trial) -> Cell {
     let reward = &trial.result.reward;
     match reward.number() {
-        Some(number) if number.fract() != 0.0 => text(reward).shown(shorter(number)),
-        _ => text(reward),
+        Some(number) if number.fract() != 0.0 => {
+            text_cell(reward).with_display(short_number(number))
+        }
+        _ => text_cell(reward),
     }
 }
 
-/// Writes a number with three decimals at most.
-pub(crate) fn shorter(number: f64) -> String {
+/// Formats a number with at most three decimals.
+pub(crate) fn short_number(number: f64) -> String {
     let short = format!("{number:.3}");
     match short.contains('.') {
         true => short.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -55,8 +66,8 @@ pub(crate) fn shorter(number: f64) -> String {
     }
 }
 
-/// Writes dollars: four decimals below one, two from there.
-pub(crate) fn dollars(cost_usd: f64) -> String {
+/// Formats dollars: four decimals below one dollar, else two.
+pub(crate) fn format_dollars(cost_usd: f64) -> String {
     if cost_usd.abs() < 1.0 {
         format!("${cost_usd:.4}")
     } else {
@@ -64,111 +75,120 @@ pub(crate) fn dollars(cost_usd: f64) -> String {
     }
 }
 
-fn cost(trial: &Trial) -> Cell {
+fn cost_cell(trial: &Trial) -> Cell {
     match trial.cost_usd() {
-        Some(cost) => Cell::new(cost.to_string()).shown(dollars(cost)),
+        Some(cost) => Cell::new(cost.to_string()).with_display(format_dollars(cost)),
         None => Cell::missing(),
     }
 }
 
-/// Returns the type of the error; where none is told, what is said of it.
-fn error(trial: &Trial) -> Cell {
+/// The type of the error, else its message.
+fn error_cell(trial: &Trial) -> Cell {
     let typed = trial.error_type().filter(|kind| kind != UNKNOWN_ERROR);
-    Cell::of(typed.or_else(|| message(trial))).ink(Some(Ink::Red))
+    Cell::from_option(typed.or_else(|| error_message(trial))).styled(Some(TextStyle::Red))
 }
 
-const RUN: Spec<Trial> = Spec::new("run", "RUN", Fit::Text(10), Show::Always, |trial, _| {
-    let id = || trial.run.id.text();
-    Cell::of(trial.run.name.text().or_else(id))
+const RUN: ColumnSpec<Trial> =
+    ColumnSpec::text(("run", "RUN"), 10, Visibility::Always, |trial, _| {
+        let id = || trial.run.id.text();
+        Cell::from_option(trial.run.name.text().or_else(id))
+    });
+const RUN_ID: ColumnSpec<Trial> =
+    ColumnSpec::id(("run-id", "RUN ID"), Visibility::OnRequest, |trial, _| {
+        text_cell(&trial.run.id)
+    });
+const ID: ColumnSpec<Trial> = ColumnSpec::id(("id", "ID"), Visibility::Always, |trial, _| {
+    id_cell(&trial.fields.id)
 });
-const RUN_ID: Spec<Trial> = Spec::new("run-id", "RUN ID", Fit::Id, Show::Asked, |trial, _| {
-    text(&trial.run.id)
-});
-const ID: Spec<Trial> = Spec::new("id", "ID", Fit::Id, Show::Always, |trial, _| {
-    id(&trial.fields.id)
-});
-const TASK: Spec<Trial> = Spec::new("task", "TASK", Fit::Text(10), Show::Room, |trial, _| {
-    text(&trial.fields.task_slug)
-});
-const AGENT: Spec<Trial> = Spec::new("agent", "AGENT", Fit::Text(6), Show::Room, |trial, _| {
-    // The model has a column of its own.
-    let alone = || trial.harbor.agent.text();
-    Cell::of(alone().or_else(|| trial.agent()))
-});
-const MODEL: Spec<Trial> = Spec::new("model", "MODEL", Fit::Text(6), Show::Room, |trial, _| {
-    Cell::of(trial.model())
-});
-const STATUS: Spec<Trial> = Spec::new("status", "STATUS", Fit::Whole, Show::Always, trial_status);
-const REWARD: Spec<Trial> = Spec::number("reward", "REWARD", Show::Room, |trial, _| reward(trial));
-const TESTS: Spec<Trial> = Spec::number("tests", "TESTS", Show::Room, |trial, _| {
-    Cell::of(tests(trial))
-});
-const DURATION: Spec<Trial> = Spec::number("duration", "DURATION", Show::Room, |trial, _| {
-    duration(trial)
-});
-const COST: Spec<Trial> = Spec::number("cost", "COST", Show::Room, |trial, _| cost(trial));
-const TOKENS: Spec<Trial> = Spec::number("tokens", "TOKENS", Show::Room, |trial, _| {
-    Cell::of(trial.tokens().map(|tokens| tokens.to_string()))
-});
-const ERROR: Spec<Trial> = Spec::new("error", "ERROR", Fit::Text(10), Show::Wanted, |trial, _| {
-    error(trial)
-});
-const MESSAGE: Spec<Trial> = Spec::new(
-    "message",
-    "MESSAGE",
-    Fit::Text(10),
-    Show::Asked,
-    |trial, _| Cell::of(message(trial)),
+const TASK: ColumnSpec<Trial> =
+    ColumnSpec::text(("task", "TASK"), 10, Visibility::Optional, |trial, _| {
+        text_cell(&trial.fields.task_slug)
+    });
+const AGENT: ColumnSpec<Trial> =
+    ColumnSpec::text(("agent", "AGENT"), 6, Visibility::Optional, |trial, _| {
+        // The model is in a separate column.
+        let agent = trial.harbor.agent.text();
+        Cell::from_option(agent.or_else(|| trial.agent()))
+    });
+const MODEL: ColumnSpec<Trial> =
+    ColumnSpec::text(("model", "MODEL"), 6, Visibility::Optional, |trial, _| {
+        Cell::from_option(trial.model())
+    });
+const STATUS: ColumnSpec<Trial> =
+    ColumnSpec::fixed(("status", "STATUS"), Visibility::Always, trial_status_cell);
+const REWARD: ColumnSpec<Trial> =
+    ColumnSpec::number(("reward", "REWARD"), Visibility::Optional, |trial, _| {
+        reward_cell(trial)
+    });
+const TESTS: ColumnSpec<Trial> =
+    ColumnSpec::number(("tests", "TESTS"), Visibility::Optional, |trial, _| {
+        Cell::from_option(tests_passed(trial))
+    });
+const DURATION: ColumnSpec<Trial> = ColumnSpec::number(
+    ("duration", "DURATION"),
+    Visibility::Optional,
+    |trial, _| duration_cell(trial),
 );
-const DATASET: Spec<Trial> = Spec::new(
-    "dataset",
-    "DATASET",
-    Fit::Text(10),
-    Show::Asked,
-    |trial, _| text(&trial.harbor.dataset),
+const COST: ColumnSpec<Trial> =
+    ColumnSpec::number(("cost", "COST"), Visibility::Optional, |trial, _| {
+        cost_cell(trial)
+    });
+const TOKENS: ColumnSpec<Trial> =
+    ColumnSpec::number(("tokens", "TOKENS"), Visibility::Optional, |trial, _| {
+        Cell::from_option(trial.tokens().map(|tokens| tokens.to_string()))
+    });
+const ERROR: ColumnSpec<Trial> =
+    ColumnSpec::text(("error", "ERROR"), 10, Visibility::Preferred, |trial, _| {
+        error_cell(trial)
+    });
+const MESSAGE: ColumnSpec<Trial> = ColumnSpec::text(
+    ("message", "MESSAGE"),
+    10,
+    Visibility::OnRequest,
+    |trial, _| Cell::from_option(error_message(trial)),
 );
-const PHASE: Spec<Trial> = Spec::new("phase", "PHASE", Fit::Whole, Show::Asked, |trial, _| {
-    text(&trial.harbor.phase)
-});
-const NAME: Spec<Trial> = Spec::new("name", "NAME", Fit::Text(10), Show::Asked, |trial, _| {
-    text(&trial.fields.name)
-});
-const CREATED: Spec<Trial> = Spec::new(
-    "created",
-    "CREATED",
-    Fit::Whole,
-    Show::Asked,
-    |trial, scene| time(&trial.fields.created_at, scene),
+const DATASET: ColumnSpec<Trial> = ColumnSpec::text(
+    ("dataset", "DATASET"),
+    10,
+    Visibility::OnRequest,
+    |trial, _| text_cell(&trial.harbor.dataset),
 );
-const STARTED: Spec<Trial> = Spec::new(
-    "started",
-    "STARTED",
-    Fit::Whole,
-    Show::Asked,
-    |trial, scene| time(&trial.fields.started_at, scene),
+const PHASE: ColumnSpec<Trial> =
+    ColumnSpec::fixed(("phase", "PHASE"), Visibility::OnRequest, |trial, _| {
+        text_cell(&trial.harbor.phase)
+    });
+const NAME: ColumnSpec<Trial> =
+    ColumnSpec::text(("name", "NAME"), 10, Visibility::OnRequest, |trial, _| {
+        text_cell(&trial.fields.name)
+    });
+const CREATED: ColumnSpec<Trial> = ColumnSpec::fixed(
+    ("created", "CREATED"),
+    Visibility::OnRequest,
+    |trial, row_context| time_cell(&trial.fields.created_at, row_context),
 );
-const COMPLETED: Spec<Trial> = Spec::new(
-    "completed",
-    "COMPLETED",
-    Fit::Whole,
-    Show::Asked,
-    |trial, scene| time(&trial.fields.completed_at, scene),
+const STARTED: ColumnSpec<Trial> = ColumnSpec::fixed(
+    ("started", "STARTED"),
+    Visibility::OnRequest,
+    |trial, row_context| time_cell(&trial.fields.started_at, row_context),
 );
-const ARTIFACTS: Spec<Trial> =
-    Spec::number(
-        "artifacts",
-        "ARTIFACTS",
-        Show::Asked,
-        |trial, _| match trial.artifacts() {
-            0 => Cell::missing(),
-            count => Cell::new(count.to_string()),
-        },
-    );
+const COMPLETED: ColumnSpec<Trial> = ColumnSpec::fixed(
+    ("completed", "COMPLETED"),
+    Visibility::OnRequest,
+    |trial, row_context| time_cell(&trial.fields.completed_at, row_context),
+);
+const ARTIFACTS: ColumnSpec<Trial> = ColumnSpec::number(
+    ("artifacts", "ARTIFACTS"),
+    Visibility::OnRequest,
+    |trial, _| match trial.artifacts() {
+        0 => Cell::missing(),
+        count => Cell::new(count.to_string()),
+    },
+);
 
 /// Trials of an evaluation run.
-pub(crate) const TRIALS: Rows<Trial> = Rows {
-    read: Trial::from_object,
-    none: "no trials found",
+pub(crate) const TRIALS: ListColumns<Trial> = ListColumns {
+    from_object: Trial::from_object,
+    empty_message: "no trials found",
     columns: &[
         ID, TASK, AGENT, MODEL, STATUS, REWARD, TESTS, DURATION, COST, TOKENS, ERROR, MESSAGE,
         DATASET, PHASE, NAME, CREATED, STARTED, COMPLETED, ARTIFACTS,
@@ -176,9 +196,9 @@ pub(crate) const TRIALS: Rows<Trial> = Rows {
 };
 
 /// Trials of all evaluation runs.
-pub(crate) const ALL_TRIALS: Rows<Trial> = Rows {
-    read: Trial::from_object,
-    none: "no trials found",
+pub(crate) const ALL_TRIALS: ListColumns<Trial> = ListColumns {
+    from_object: Trial::from_object,
+    empty_message: "no trials found",
     columns: &[
         RUN, RUN_ID, ID, TASK, AGENT, MODEL, STATUS, REWARD, TESTS, DURATION, COST, TOKENS, ERROR,
         MESSAGE, DATASET, PHASE, NAME, CREATED, STARTED, COMPLETED, ARTIFACTS,

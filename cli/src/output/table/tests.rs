@@ -1,32 +1,29 @@
 use proptest::prelude::*;
 
-use super::super::cell::Ink;
+use super::super::cell::TextStyle;
+use super::widths::{MIN_ID, unique_width};
 use super::*;
 
 fn columns() -> Vec<Column> {
-    let column = |label, fit, right, optional: bool| Column {
-        label,
-        fit,
-        right,
-        yields: if optional {
-            Yields::First
-        } else {
-            Yields::Never
-        },
+    let column = |heading: &'static str, shrink, align_right, optional: bool| Column {
+        heading: heading.into(),
+        shrink,
+        align_right,
+        hide: if optional { Hide::First } else { Hide::Never },
     };
     vec![
-        column("ID", Fit::Id, false, false),
-        column("NAME", Fit::Text(8), false, true),
-        column("STATUS", Fit::Whole, false, false),
-        column("TRIALS", Fit::Whole, true, true),
-        column("CREATED", Fit::Whole, false, true),
+        column("ID", Shrink::Id, false, false),
+        column("NAME", Shrink::Cut(8), false, true),
+        column("STATUS", Shrink::Never, false, false),
+        column("TRIALS", Shrink::Never, true, true),
+        column("CREATED", Shrink::Never, false, true),
     ]
 }
 
 fn table(rows: &[[&str; 5]]) -> Table {
     let mut table = Table::new(columns());
     for row in rows {
-        table.row(row.iter().map(Cell::new).collect());
+        table.add_row(row.iter().map(Cell::new).collect());
     }
     table
 }
@@ -50,64 +47,71 @@ const ROWS: &[[&str; 5]] = &[
 
 #[test]
 fn a_wide_terminal_shows_everything() {
-    insta::assert_snapshot!(table(ROWS).lay_out(200, false).text);
+    insta::assert_snapshot!(table(ROWS).render(200, false).text);
 }
 
 #[test]
-fn at_eighty_columns_ids_and_names_give_way() {
-    insta::assert_snapshot!(table(ROWS).lay_out(80, false).text);
+fn at_eighty_columns_ids_and_names_shrink() {
+    insta::assert_snapshot!(table(ROWS).render(80, false).text);
 }
 
 #[test]
-fn a_long_text_gives_way_before_an_id_loses_a_character() {
+fn a_long_text_shrinks_before_an_id_loses_a_character() {
     let id = ROWS[0][0];
     let message = "the package mirror cannot be reached ".repeat(9);
     let table = table(&[[id, &message, "failed", "3/10", "3m ago"]]);
     for width in [90, 120, 200] {
-        let laid = table.lay_out(width, false);
-        assert!(laid.text.contains(id), "at {width}: {}", laid.text);
-        assert!(laid.hidden.is_empty(), "at {width}: {:?}", laid.hidden);
-        let row = laid.text.lines().nth(1).unwrap();
+        let rendered = table.render(width, false);
+        assert!(rendered.text.contains(id), "at {width}: {}", rendered.text);
+        assert!(
+            rendered.hidden.is_empty(),
+            "at {width}: {:?}",
+            rendered.hidden
+        );
+        let row = rendered.text.lines().nth(1).unwrap();
         // The heading of the last column is wider than its cell.
         assert!(
-            (width - 2..=width).contains(&measure(row)),
+            (width - 2..=width).contains(&text_width(row)),
             "{width}: {row}"
         );
     }
 }
 
 #[test]
-fn at_forty_columns_ids_still_tell_rows_apart() {
-    let laid = table(ROWS).lay_out(40, false);
-    insta::assert_snapshot!(laid.text);
-    assert_eq!(laid.hidden, ["TRIALS", "CREATED"]);
+fn at_forty_columns_ids_still_distinguish_rows() {
+    let rendered = table(ROWS).render(40, false);
+    insta::assert_snapshot!(rendered.text);
+    assert_eq!(rendered.hidden, ["TRIALS", "CREATED"]);
 }
 
 #[test]
 fn colour_adds_sequences_and_nothing_else() {
     let mut table = Table::plain(&["A", "B"]);
-    table.row(vec![
-        Cell::new("x").ink(Some(Ink::Red)),
-        Cell::new("y").ink(Some(Ink::Dim)),
+    table.add_row(vec![
+        Cell::new("x").styled(Some(TextStyle::Red)),
+        Cell::new("y").styled(Some(TextStyle::Dim)),
     ]);
     assert_eq!(
-        table.lay_out(80, true).text,
+        table.render(80, true).text,
         "\u{1b}[1mA\u{1b}[0m  \u{1b}[1mB\u{1b}[0m\n\u{1b}[31mx\u{1b}[0m  \u{1b}[2my\u{1b}[0m\n"
     );
-    assert_eq!(table.lay_out(80, false).text, "A  B\nx  y\n");
+    assert_eq!(table.render(80, false).text, "A  B\nx  y\n");
 }
 
 #[test]
-fn tab_separated_values_are_whole() {
+fn tab_separated_values_are_complete() {
     let long = "x".repeat(5_000);
     let mut table = Table::plain(&["A", "B"]);
-    table.row(vec![Cell::new("a\tb\nc").shown("short"), Cell::new(&long)]);
-    table.row(vec![Cell::missing(), Cell::of(None)]);
+    table.add_row(vec![
+        Cell::new("a\tb\nc").with_display("short"),
+        Cell::new(&long),
+    ]);
+    table.add_row(vec![Cell::missing(), Cell::from_option(None)]);
     assert_eq!(table.tsv(true), format!("A\tB\na b c\t{long}\n\t\n"));
     assert!(!table.tsv(false).starts_with('A'));
 }
 
-/// Returns hostile beginnings and ends that are put together to a thousand texts.
+/// Returns a thousand texts, each from two hostile parts.
 fn hostile() -> Vec<String> {
     let payloads = [
         "\u{1b}[2J",
@@ -161,16 +165,16 @@ fn hostile() -> Vec<String> {
 }
 
 #[test]
-fn a_thousand_hostile_texts_leave_no_control_character() {
+fn a_thousand_hostile_texts_produce_no_control_characters() {
     let texts = hostile();
     assert_eq!(texts.len(), 1_000);
     let mut table = Table::new(columns());
     for text in &texts {
-        let cells = (0..5).map(|_| Cell::new(text).ink(Some(Ink::Red)));
-        table.row(cells.collect());
+        let cells = (0..5).map(|_| Cell::new(text).styled(Some(TextStyle::Red)));
+        table.add_row(cells.collect());
     }
     for width in [1, 40, 80, 200] {
-        let text = table.lay_out(width, false).text;
+        let text = table.render(width, false).text;
         assert!(harmless(&text), "width {width}");
         assert_eq!(text.lines().count(), texts.len() + 1, "width {width}");
     }
@@ -183,7 +187,44 @@ fn harmless(text: &str) -> bool {
         .all(|c| c == '\n' || !(c.is_control() || clean::is_deceptive(c)))
 }
 
+#[test]
+fn long_values_are_wrapped_between_words_and_every_character_stays() {
+    let mut table = Table::new(vec![
+        Column::new("what", Shrink::Never),
+        Column::new("value", Shrink::Wrap(8)),
+    ]);
+    table.add_row(vec![
+        Cell::new("error"),
+        Cell::new("the remote cannot be reached"),
+    ]);
+    table.add_row(vec![Cell::new("path"), Cell::new("/a/path/of/some/length")]);
+    table.add_row(vec![Cell::new("漢字"), Cell::new("漢字漢字漢字漢字漢字")]);
+    assert_eq!(
+        table.render(20, false).text,
+        "WHAT   VALUE\n\
+         error  the remote\n       cannot be\n       reached\n\
+         path   /a/path/of/so\n       me/length\n\
+         漢字   漢字漢字漢字\n       漢字漢字\n"
+    );
+    assert!(
+        table
+            .render(80, false)
+            .text
+            .contains("error  the remote cannot be reached\n")
+    );
+}
+
 proptest! {
+    #[test]
+    fn a_wrapped_text_keeps_its_words_and_fits(text in "([a-z]{1,12} ){0,9}[a-z]", width in 1_usize..30) {
+        let mut table = Table::new(vec![Column::new("a", Shrink::Wrap(1))]);
+        table.add_row(vec![Cell::new(&text)]);
+        let rendered = table.render(width, false).text;
+        let lines: Vec<&str> = rendered.lines().skip(1).collect();
+        prop_assert!(lines.iter().all(|line| text_width(line) <= width.max(4)), "{}", rendered);
+        prop_assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+    }
+
     #[test]
     fn any_row_takes_one_line_and_fits_unless_its_id_does_not(
         ids in proptest::collection::vec("[ -~]{0,40}|\\PC{0,20}", 1..6),
@@ -192,13 +233,14 @@ proptest! {
     ) {
         let mut table = Table::new(columns());
         for id in &ids {
-            table.row([id, &name, "running", "1/2", "now"].iter().map(Cell::new).collect());
+            table.add_row([id, &name, "running", "1/2", "now"].iter().map(Cell::new).collect());
         }
-        let laid = table.lay_out(width, false);
-        prop_assert_eq!(laid.text.lines().count(), ids.len() + 1);
-        let room = width.max(table.unique(0) + ID_LEAST + 2 + "running".len());
-        for line in laid.text.lines() {
-            prop_assert!(line.width() <= room, "{:?} is {} wide", line, line.width());
+        let rendered = table.render(width, false);
+        prop_assert_eq!(rendered.text.lines().count(), ids.len() + 1);
+        let unique = unique_width(table.rows.iter().map(|row| row[0].display.as_str()));
+        let room = width.max(unique + MIN_ID + 2 + "running".len());
+        for line in rendered.text.lines() {
+            prop_assert!(text_width(line) <= room, "{:?} is {} wide", line, text_width(line));
         }
     }
 
@@ -209,16 +251,16 @@ proptest! {
     ) {
         let mut table = Table::new(columns());
         for id in &ids {
-            table.row([id.as_str(), "n", "x", "", ""].iter().map(Cell::new).collect());
+            table.add_row([id.as_str(), "n", "x", "", ""].iter().map(Cell::new).collect());
         }
-        let text = table.lay_out(width, false).text;
+        let text = table.render(width, false).text;
         let mut shown: Vec<&str> = text
             .lines()
             .skip(1)
             .map(|line| line.split(' ').next().unwrap_or(""))
             .collect();
         for id in &shown {
-            prop_assert!(ids.contains(*id) || id.len() >= ID_LEAST);
+            prop_assert!(ids.contains(*id) || id.len() >= MIN_ID);
         }
         shown.sort_unstable();
         shown.dedup();

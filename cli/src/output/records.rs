@@ -1,0 +1,52 @@
+//! Rows about docks itself, such as settings and profiles, in every format.
+
+use serde_json::{Map, Value};
+
+use super::Output;
+use super::cell::Cell;
+use super::table::{Column, Table};
+use crate::args::Format;
+
+impl Output {
+    /// Prints rows in a format. JSON objects have the headings as keys, in lower case.
+    pub(crate) fn records(&self, format: Format, columns: Vec<Column>, rows: &[Vec<String>]) {
+        let object = |row: &Vec<String>| {
+            let fields = columns.iter().zip(row);
+            let field = |(column, text): (&Column, &String)| {
+                (column.heading.to_lowercase(), Value::String(text.clone()))
+            };
+            Value::Object(fields.map(field).collect::<Map<_, _>>())
+        };
+        match format {
+            Format::Json => self.line(Value::Array(rows.iter().map(object).collect()).to_string()),
+            Format::Jsonl => rows
+                .iter()
+                .for_each(|row| self.line(object(row).to_string())),
+            Format::Table | Format::Tsv => {
+                let mut table = Table::new(columns);
+                for row in rows {
+                    table.add_row(row.iter().map(Cell::new).collect());
+                }
+                self.table(format, &table);
+            }
+        }
+    }
+
+    /// Prints a table in `format`, which is one of the two for tables; says which columns are
+    /// hidden.
+    pub(crate) fn table(&self, format: Format, table: &Table) {
+        match (format, self.style.width) {
+            (Format::Table, Some(width)) => {
+                let rendered = table.render(width, self.style.colour);
+                self.data(rendered.text);
+                if !rendered.hidden.is_empty() {
+                    // The table comes first, though it goes to another stream.
+                    drop(self.flush());
+                    let names = rendered.hidden.join(", ").to_lowercase();
+                    self.message(format!("this terminal is too narrow for: {names}"));
+                }
+            }
+            (format, _) => self.data(table.tsv(format == Format::Tsv)),
+        }
+    }
+}
