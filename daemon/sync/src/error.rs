@@ -52,7 +52,7 @@ impl SyncError {
             if matches!(**error, RemoteError::Status { status, .. } if may_refuse_limit(status)))
     }
 
-    /// Returns how long the remote keys to be left alone, uncapped.
+    /// Returns how long the remote wants to be left alone, uncapped.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

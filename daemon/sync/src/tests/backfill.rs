@@ -1,4 +1,4 @@
-//! Trials of ended runs that nobody looked at yet.
+//! Trials of ended runs that nobody has requested yet.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use docks_proto::routes::RunKind;
 use crate::fetch_key::FetchKey;
 
 use super::driver::Driver;
+use super::remote_habits::Habits;
 use super::request_cost::run;
-use super::simulated_remote::Mode;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Returns a remote with ended runs, one of which has a trial that never ended.
 async fn without_backfill(ended: u64) -> Driver {
-    let mut driver = Driver::new(Mode::PLAIN, 3).await;
+    let mut driver = Driver::new(Habits::PLAIN, 3).await;
     driver.state.options.backfill = false;
     driver.edit(|world| {
         world.runs[1] = (0..ended).map(|n| run(n, "completed")).collect();
@@ -31,14 +31,14 @@ fn requests_for_trials(driver: &Driver) -> usize {
 }
 
 #[tokio::test]
-async fn without_backfill_nobody_fetches_trials_that_were_not_asked_for() {
+async fn without_backfill_only_requested_trials_are_fetched() {
     let mut driver = without_backfill(300).await;
     driver.run_for(10 * MINUTE).await;
     assert_eq!(driver.rows(RunKind::Evaluation).await.len(), 300);
     assert_eq!(requests_for_trials(&driver), 0);
     assert_eq!(driver.state.backlog(), 0);
 
-    // Who asks for those of one run gets them, and is not waited for by anybody else.
+    // A caller gets the trials of its run, and no other caller waits for them.
     let now = driver.now();
     driver
         .state
@@ -55,7 +55,7 @@ async fn without_backfill_nobody_fetches_trials_that_were_not_asked_for() {
 }
 
 #[tokio::test]
-async fn without_backfill_who_waits_for_everything_gets_all_trials() {
+async fn without_backfill_a_full_catch_up_fetches_all_trials() {
     let mut driver = without_backfill(300).await;
     driver.run_for(10 * MINUTE).await;
     let now = driver.now();

@@ -10,14 +10,14 @@ use docksd_mirror::Resource;
 use docksd_remote::FaultClass;
 
 use super::driver::Driver;
+use super::remote_habits::{Fault, Habits};
 use super::request_cost::{run, settled};
-use super::simulated_remote::{Fault, Mode};
 
 const EVALUATION: RunKind = RunKind::Evaluation;
 
 #[tokio::test]
-async fn the_head_of_both_lists_is_fetched_before_anything_else() {
-    let mut driver = Driver::new(Mode::PLAIN, 1).await;
+async fn both_lists_are_polled_before_anything_else() {
+    let mut driver = Driver::new(Habits::PLAIN, 1).await;
     driver.edit(|world| world.runs[1] = (0..500).map(|n| run(n, "completed")).collect());
     driver.run_for(Duration::from_millis(1)).await;
     assert_eq!(driver.rows(EVALUATION).await.len(), 100);
@@ -28,7 +28,7 @@ async fn the_head_of_both_lists_is_fetched_before_anything_else() {
 
 #[tokio::test]
 async fn a_run_that_answers_404_is_gone_only_after_a_sweep_without_it() {
-    let mut driver = settled(Mode::PLAIN, 20, 0).await;
+    let mut driver = settled(Habits::PLAIN, 20, 0).await;
     driver.edit(|world| drop(world.runs[1].remove(3)));
     let now = driver.now();
     let key = FetchKey::Run(EVALUATION, "r3".into());
@@ -45,17 +45,17 @@ async fn a_run_that_answers_404_is_gone_only_after_a_sweep_without_it() {
 }
 
 #[tokio::test]
-async fn an_active_run_that_vanishes_is_noticed_without_being_asked() {
-    let mut driver = settled(Mode::PLAIN, 20, 5).await;
+async fn an_active_run_that_vanishes_is_noticed_without_a_reader() {
+    let mut driver = settled(Habits::PLAIN, 20, 5).await;
     driver.edit(|world| drop(world.runs[1].remove(22)));
     driver.run_for(Duration::from_secs(150)).await;
     assert_eq!(driver.difference().await, None);
 }
 
 #[tokio::test]
-async fn an_empty_answer_is_asked_again_and_deletes_nothing() {
-    for mode in [Mode::PLAIN, Mode::FILES] {
-        let mut driver = settled(mode, 20, 5).await;
+async fn an_empty_answer_is_requested_again_and_deletes_nothing() {
+    for habits in [Habits::PLAIN, Habits::FILES] {
+        let mut driver = settled(habits, 20, 5).await;
         driver.edit(|world| world.fault = Fault::Empty);
         let now = driver.now();
         let list = Resource::List(EVALUATION);
@@ -65,8 +65,8 @@ async fn an_empty_answer_is_asked_again_and_deletes_nothing() {
             .request_refresh(&FetchKey::List(EVALUATION), now.mono, 1);
         driver.state.request_sweep(now);
         driver.run_for(Duration::from_millis(1_500)).await;
-        let doubted = driver.mirror.confirmation(&list).await.unwrap().unwrap();
-        assert_eq!(before.at, doubted.at);
+        let after = driver.mirror.confirmation(&list).await.unwrap().unwrap();
+        assert_eq!(before.at, after.at);
         assert!(driver.replies.is_empty());
         driver.run_for(Duration::from_secs(300)).await;
         assert_eq!(driver.rows(EVALUATION).await.len(), 25);
@@ -79,7 +79,7 @@ async fn an_empty_answer_is_asked_again_and_deletes_nothing() {
 
 #[tokio::test]
 async fn an_ended_run_is_fetched_once_more_with_its_trials_and_then_left_alone() {
-    let mut driver = settled(Mode::PLAIN, 5, 1).await;
+    let mut driver = settled(Habits::PLAIN, 5, 1).await;
     driver.edit(|world| {
         world.log.clear();
         let run = &mut world.runs[1][5];
@@ -90,16 +90,16 @@ async fn an_ended_run_is_fetched_once_more_with_its_trials_and_then_left_alone()
     driver.run_for(Duration::from_secs(1_200)).await;
     assert_eq!(driver.difference().await, None);
     let world = driver.world.lock().unwrap();
-    let asked = |what: &str| world.log.iter().filter(|(_, w)| w == what).count();
-    assert_eq!(asked("run r5"), 1);
-    assert_eq!(asked("trials r5"), 1);
+    let requests = |what: &str| world.log.iter().filter(|(_, w)| w == what).count();
+    assert_eq!(requests("run r5"), 1);
+    assert_eq!(requests("trials r5"), 1);
 }
 
 #[tokio::test]
-async fn no_later_read_shows_the_state_before_ones_own_action() {
+async fn no_read_after_an_action_shows_the_state_before_it() {
     for seed in 0..40 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let mut driver = settled(Mode::PLAIN, 3, 1).await;
+        let mut driver = settled(Habits::PLAIN, 3, 1).await;
         driver.latency = 50..2_500;
         driver
             .run_for(Duration::from_millis(rng.u64(..6_000)))
@@ -121,8 +121,8 @@ async fn no_later_read_shows_the_state_before_ones_own_action() {
 }
 
 #[tokio::test]
-async fn a_directory_is_followed_within_seconds_and_deletions_too() {
-    let mut driver = settled(Mode::FILES, 20, 3).await;
+async fn changes_and_deletions_in_a_directory_are_noticed_within_seconds() {
+    let mut driver = settled(Habits::FILES, 20, 3).await;
     driver.edit(|world| {
         world.runs[1][21].version += 1;
         world.runs[1].remove(4);
@@ -145,7 +145,7 @@ async fn a_directory_is_followed_within_seconds_and_deletions_too() {
 
 #[tokio::test]
 async fn one_broken_run_does_not_hold_up_the_others() {
-    let mut driver = Driver::new(Mode::PLAIN, 4).await;
+    let mut driver = Driver::new(Habits::PLAIN, 4).await;
     driver.edit(|world| {
         world.runs[1] = (0..200).map(|n| run(n, "completed")).collect();
         world.broken = (100..200).map(|n| format!("trials r{n}")).collect();

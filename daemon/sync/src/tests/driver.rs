@@ -1,4 +1,4 @@
-//! Drives the state by a clock that stands still until something is due.
+//! Drives the state machine by a clock that stands still until something is due.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,8 @@ use crate::state::{EngineState, Reply, WaiterId};
 use crate::step::Step;
 use docksd_mirror::Mirror;
 
-use super::simulated_remote::{Fault, Mode, Run, Simulated, World};
+use super::remote_habits::{Fault, Habits, Run};
+use super::simulated_remote::{Simulated, World};
 
 pub(super) struct Driver {
     pub(super) state: EngineState,
@@ -35,7 +36,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) async fn new(mode: Mode, seed: u64) -> Self {
+    pub(super) async fn new(habits: Habits, seed: u64) -> Self {
         let clock = Arc::new(ManualClock::new());
         let dir = tempfile::tempdir().unwrap();
         let (mirror, _) =
@@ -43,7 +44,7 @@ impl Driver {
         let mut steady = SteadyClock::new(clock.as_ref(), UnixMs(0));
         let now = steady.now(clock.as_ref());
         let world = Arc::new(Mutex::new(World {
-            mode,
+            habits,
             fault: Fault::None,
             runs: [Vec::new(), Vec::new()],
             before: [Vec::new(), Vec::new()],
@@ -76,7 +77,7 @@ impl Driver {
         }
     }
 
-    /// Ends the engine and its daemon in the middle of whatever they do, and starts the next one.
+    /// Kills the engine in the middle of its work and starts the next one.
     pub(super) fn restart(&mut self, seed: u64) {
         self.pending.clear();
         let floor = self.steady.now(self.clock.as_ref()).stamp;
@@ -148,8 +149,8 @@ impl Driver {
             self.state.set_summary(summary, now);
         }
         for step in self.state.start_due(now) {
-            let arrived = || now.stamp;
-            let outcome = execute(&self.remote, &self.mirror, &step, arrived).await;
+            let arrival = || now.stamp;
+            let outcome = execute(&self.remote, &self.mirror, &step, arrival).await;
             let latency = Duration::from_millis(self.rng.u64(self.latency.clone()));
             self.pending.push((now.mono + latency, step, outcome));
         }
@@ -183,22 +184,24 @@ impl Driver {
         listing.map(|listing| sorted(&listing.body))
     }
 
-    /// Returns what differs between mirror and remote.
+    /// Returns a difference between mirror and remote, if there is one.
     pub(super) async fn difference(&self) -> Option<String> {
         let runs = self.world.lock().unwrap().runs.clone();
         for (kind, runs) in RunKind::ALL.into_iter().zip(&runs) {
-            let mut theirs: Vec<String> = runs.iter().map(Run::text).collect();
-            theirs.sort();
-            let ours = self.rows(kind).await;
-            if ours != theirs {
-                return Some(format!("{kind:?}: ours {ours:#?}, theirs {theirs:#?}"));
+            let mut expected: Vec<String> = runs.iter().map(Run::text).collect();
+            expected.sort();
+            let actual = self.rows(kind).await;
+            if actual != expected {
+                return Some(format!(
+                    "{kind:?}: mirror {actual:#?}, remote {expected:#?}"
+                ));
             }
         }
         for run in &runs[1] {
             let ended = run.status != "running" && run.status != "pending";
-            let ours = self.trial_rows(&run.id).await.unwrap_or_default();
-            if ended && ours != run.trial_texts() {
-                return Some(format!("trials: ours {ours:#?}, theirs {run:#?}"));
+            let actual = self.trial_rows(&run.id).await.unwrap_or_default();
+            if ended && actual != run.trial_texts() {
+                return Some(format!("trials: mirror {actual:#?}, remote {run:#?}"));
             }
         }
         None
@@ -212,7 +215,7 @@ fn sorted(body: &[u8]) -> Vec<String> {
     texts
 }
 
-/// Returns the id in a text.
+/// Returns the id of an object.
 pub(super) fn id_of(text: &str) -> String {
     let object = RawObject::parse(text).unwrap().unwrap();
     RunFields::from_object(&object).id.text().unwrap()

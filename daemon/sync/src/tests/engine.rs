@@ -1,4 +1,4 @@
-//! The engine's task itself, on real time.
+//! The engine's task, in real time.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,16 +13,17 @@ use crate::upkeep::is_missed;
 use crate::{Clock, Options, ScheduledWork, SyncError, SyncHandle, SystemClock, spawn};
 use docksd_mirror::{Mirror, Provenance, Resource};
 
-use super::simulated_remote::{Fault, Mode, Run, Simulated, World};
+use super::remote_habits::{Fault, Habits, Run};
+use super::simulated_remote::{Simulated, World};
 
-struct Stage {
+struct TestEngine {
     handle: SyncHandle,
     mirror: Mirror,
     world: Arc<Mutex<World>>,
     _dir: tempfile::TempDir,
 }
 
-fn stage() -> Stage {
+fn start_engine() -> TestEngine {
     let dir = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let path = dir.path().join("mirror.db");
@@ -35,7 +36,7 @@ fn stage() -> Stage {
         trials: [("t1".to_owned(), ("running", 0))].into(),
     };
     let world = Arc::new(Mutex::new(World {
-        mode: Mode::PLAIN,
+        habits: Habits::PLAIN,
         fault: Fault::None,
         runs: [vec![run(1)], vec![run(2)]],
         before: [Vec::new(), Vec::new()],
@@ -45,7 +46,7 @@ fn stage() -> Stage {
         clock: Arc::new(ManualClock::new()),
     }));
     let remote = Arc::new(Simulated(Arc::clone(&world)));
-    Stage {
+    TestEngine {
         handle: spawn(remote, mirror.clone(), clock, Options::default()),
         mirror,
         world,
@@ -60,66 +61,71 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn catching_up_mirrors_everything_and_says_so_last() {
-    let stage = stage();
+async fn catching_up_mirrors_everything_and_reports_it_last() {
+    let engine = start_engine();
     let (progress, mut messages) = mpsc::channel(64);
-    within(stage.handle.catch_up(true, progress)).await;
+    within(engine.handle.catch_up(true, progress)).await;
     let mut last = None;
     while let Ok(message) = messages.try_recv() {
         assert!(last.is_none_or(|finished: bool| !finished));
         last = Some(message.finished);
     }
     assert_eq!(last, Some(true));
-    let rows = stage.mirror.stats().await.unwrap().rows;
+    let rows = engine.mirror.stats().await.unwrap().rows;
     assert_eq!((rows.runs, rows.evaluation_runs, rows.trials), (1, 1, 1));
-    assert_eq!(stage.handle.health().circuit, "closed");
-    within(stage.handle.stop()).await;
+    assert_eq!(engine.handle.health().circuit, "closed");
+    within(engine.handle.stop()).await;
 }
 
 #[tokio::test]
-async fn an_action_is_in_the_mirror_before_its_caller_goes_on() {
-    let stage = stage();
-    let object = within(stage.handle.act(Action::Cancel, "r2"))
+async fn an_action_is_in_the_mirror_before_its_caller_continues() {
+    let engine = start_engine();
+    let object = within(engine.handle.act(Action::Cancel, "r2"))
         .await
         .unwrap();
     let status = RunFields::from_object(&object).status.text();
     assert_eq!(status.as_deref(), Some("cancelled"));
-    let held = stage.mirror.run(RunKind::Evaluation, "r2").await.unwrap();
+    let held = engine.mirror.run(RunKind::Evaluation, "r2").await.unwrap();
     assert_eq!(held.unwrap().status, "cancelled");
-    let events = stage.mirror.events_after(0, 100).await.unwrap();
+    let events = engine.mirror.events_after(0, 100).await.unwrap();
     assert!(events.iter().any(|e| e.provenance == Provenance::OwnAction));
 }
 
 #[tokio::test]
-async fn a_refresh_answers_all_who_wait_and_a_stop_leaves_nobody_waiting() {
-    let stage = stage();
+async fn a_refresh_answers_all_callers_and_a_stop_leaves_none_waiting() {
+    let engine = start_engine();
     let now = SystemClock.wall();
     let resource = Resource::Run(RunKind::Run, "r1".into());
-    let at = within(stage.handle.refresh(resource.clone(), now))
+    let at = within(engine.handle.refresh(resource.clone(), now))
         .await
         .unwrap();
     assert!(at >= now);
-    let confirmed = stage.mirror.run(RunKind::Run, "r1").await.unwrap().unwrap();
+    let confirmed = engine
+        .mirror
+        .run(RunKind::Run, "r1")
+        .await
+        .unwrap()
+        .unwrap();
     assert!(confirmed.confirmed_at >= now);
     let missing = Resource::Run(RunKind::Run, "nobody".into());
-    let error = within(stage.handle.refresh(missing, now))
+    let error = within(engine.handle.refresh(missing, now))
         .await
         .unwrap_err();
     assert_eq!(error.class(), Some(docksd_remote::FaultClass::NotFound));
-    stage.world.lock().unwrap().fault = Fault::Outage;
-    let error = within(stage.handle.refresh(resource.clone(), SystemClock.wall())).await;
+    engine.world.lock().unwrap().fault = Fault::Outage;
+    let error = within(engine.handle.refresh(resource.clone(), SystemClock.wall())).await;
     assert!(matches!(error, Err(SyncError::Remote(_))));
-    let handle = stage.handle.clone();
-    within(stage.handle.stop()).await;
+    let handle = engine.handle.clone();
+    within(engine.handle.stop()).await;
     let error = within(handle.refresh(resource, UnixMs(0))).await;
     assert!(matches!(error, Err(SyncError::Stopped)));
 }
 
 #[tokio::test]
-async fn who_waits_for_an_engine_that_stops_gets_a_last_word() {
-    let stage = stage();
-    let handle = stage.handle.clone();
-    within(stage.handle.stop()).await;
+async fn callers_of_an_engine_that_stops_get_a_last_message() {
+    let engine = start_engine();
+    let handle = engine.handle.clone();
+    within(engine.handle.stop()).await;
     let (progress, mut messages) = mpsc::channel(4);
     within(handle.catch_up(false, progress)).await;
     let last = messages.try_recv().unwrap();
@@ -127,16 +133,16 @@ async fn who_waits_for_an_engine_that_stops_gets_a_last_word() {
 }
 
 #[tokio::test]
-async fn upkeep_is_done_when_it_is_poked_or_was_never_done() {
+async fn upkeep_is_done_when_scheduled_or_never_done_before() {
     let retention = docksd_mirror::Retention::default();
-    for poke in [
+    for work in [
         ScheduledWork::Upkeep(retention),
         ScheduledWork::MissedUpkeep(retention),
     ] {
-        let stage = stage();
-        stage.handle.run_scheduled(poke);
+        let engine = start_engine();
+        engine.handle.run_scheduled(work);
         within(async {
-            while stage.handle.health().last_upkeep.is_none() {
+            while engine.handle.health().last_upkeep.is_none() {
                 tokio::task::yield_now().await;
             }
         })
@@ -145,7 +151,7 @@ async fn upkeep_is_done_when_it_is_poked_or_was_never_done() {
 }
 
 #[test]
-fn upkeep_is_missed_when_a_night_went_by_without_it() {
+fn upkeep_is_missed_when_a_night_passed_without_it() {
     let now = UnixMs(1_764_000_000_000);
     let hours = |count: u64| Some(now.minus(Duration::from_secs(count * 3_600)));
     for (last, missed) in [
@@ -160,14 +166,14 @@ fn upkeep_is_missed_when_a_night_went_by_without_it() {
 }
 
 #[tokio::test]
-async fn an_old_answer_says_why_it_is_old() {
-    let stage = stage();
-    stage.world.lock().unwrap().fault = Fault::Refused401;
+async fn a_stale_answer_says_why_it_is_stale() {
+    let engine = start_engine();
+    engine.world.lock().unwrap().fault = Fault::Refused401;
     let now = SystemClock.wall();
-    let refused = within(stage.handle.refresh(Resource::List(RunKind::Run), now)).await;
+    let refused = within(engine.handle.refresh(Resource::List(RunKind::Run), now)).await;
     assert!(refused.is_err());
     within(async {
-        while stage.handle.health().circuit == "closed" {
+        while engine.handle.health().circuit == "closed" {
             tokio::task::yield_now().await;
         }
     })
@@ -177,7 +183,7 @@ async fn an_old_answer_says_why_it_is_old() {
         validator: None,
         complete: true,
     };
-    let freshness = stage.handle.freshness(Some(&confirmed), true);
+    let freshness = engine.handle.freshness(Some(&confirmed), true);
     assert!(freshness.age >= Duration::from_secs(3_599));
     let reason = freshness.stale_reason.unwrap();
     assert!(reason.contains("refuses the token"), "{reason}");

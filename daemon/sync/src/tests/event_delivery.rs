@@ -1,5 +1,5 @@
-//! Nights in which faults, restarts and sleep come at random: whoever watches sees every end once,
-//! and the changes of each object in their order.
+//! Random faults, restarts and sleep over twelve hours: every watcher sees every end once, and the
+//! changes of each object in order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use docksd_mirror::Resource;
 
 use super::driver::Driver;
 use super::random_histories::{History, seeds};
-use super::simulated_remote::{Fault, Mode};
+use super::remote_habits::{Fault, Habits};
 
-const NIGHT: Duration = Duration::from_secs(12 * 3_600);
-/// Moments at which something happens.
-const MOMENTS: u32 = 80;
+const DURATION: Duration = Duration::from_secs(12 * 3_600);
+/// Number of times at which something happens.
+const INCIDENTS: u32 = 80;
 
-/// An engine that needs no telling: the driver touches for it.
-struct Unheard;
+/// An engine that ignores what is watched.
+struct IgnoringEngine;
 
-impl EngineHandle for Unheard {
+impl EngineHandle for IgnoringEngine {
     fn mark_active(&self, _: &Resource) {}
 
     fn connection_state(&self) -> ConnectionState {
@@ -29,50 +29,50 @@ impl EngineHandle for Unheard {
     }
 }
 
-/// How somebody watches.
+/// How a watcher reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Habit {
+enum Pace {
     /// Reads at once.
-    Keen,
+    Prompt,
     /// Reads now and then.
     Slow,
-    /// Loses the connection again and again, in the middle of what was sent.
-    Shaky,
-    /// Reads once a night.
-    Asleep,
+    /// Loses the connection again and again in the middle of an answer.
+    Interrupted,
+    /// Reads once, at the end.
+    Once,
 }
 
 type Object = (ObjectKind, String, Option<String>);
 
 struct Watcher {
-    habit: Habit,
+    pace: Pace,
     reader: Option<Subscription>,
     began: u64,
-    place: Option<Position>,
+    position: Option<Position>,
     known: HashMap<Object, String>,
     seen: Vec<Change>,
 }
 
 impl Watcher {
-    fn new(habit: Habit) -> Self {
+    fn new(pace: Pace) -> Self {
         Self {
-            habit,
+            pace,
             reader: None,
             began: 0,
-            place: None,
+            position: None,
             known: HashMap::new(),
             seen: Vec::new(),
         }
     }
 
-    async fn look(&mut self, feed: &Arc<EventFeed>, rng: &mut fastrand::Rng) {
-        let turn_comes = match self.habit {
-            Habit::Keen | Habit::Shaky => true,
-            Habit::Slow => rng.u8(..10) == 0,
-            Habit::Asleep => false,
+    async fn maybe_read(&mut self, feed: &Arc<EventFeed>, rng: &mut fastrand::Rng) {
+        let reads_now = match self.pace {
+            Pace::Prompt | Pace::Interrupted => true,
+            Pace::Slow => rng.u8(..10) == 0,
+            Pace::Once => false,
         };
-        if turn_comes {
-            let most = (self.habit == Habit::Shaky).then(|| rng.usize(..6));
+        if reads_now {
+            let most = (self.pace == Pace::Interrupted).then(|| rng.usize(..6));
             self.read(feed, most).await;
         }
     }
@@ -80,7 +80,7 @@ impl Watcher {
     async fn read(&mut self, feed: &Arc<EventFeed>, most: Option<usize>) {
         let wanted = EventQuery::default;
         if self.reader.is_none() {
-            let reader = feed.subscribe(wanted(), self.place).await.unwrap();
+            let reader = feed.subscribe(wanted(), self.position).await.unwrap();
             self.reader = Some(reader);
         }
         let mut left = most.unwrap_or(usize::MAX);
@@ -88,27 +88,27 @@ impl Watcher {
             && let Some(frame) = self.reader.as_mut().unwrap().next_frame().await.unwrap()
         {
             left -= 1;
-            self.hear(std::str::from_utf8(&frame).unwrap());
+            self.apply(std::str::from_utf8(&frame).unwrap());
         }
         if left == 0 {
             self.reader = None;
         }
     }
 
-    fn hear(&mut self, frame: &str) {
+    fn apply(&mut self, frame: &str) {
         let data = frame.lines().find_map(|line| line.strip_prefix("data: "));
         match serde_json::from_str(data.unwrap()).unwrap() {
             Event::State(state) => {
-                // One that broke off before it was ready begins again.
+                // A reader that was interrupted before it was ready starts again.
                 let object = (state.kind, state.run_id, state.trial_id);
                 self.known.insert(object, state.status);
             }
             Event::Ready(ready) => {
-                self.place = Position::parse(&ready.id);
-                self.began = self.place.unwrap().seq;
+                self.position = Position::parse(&ready.id);
+                self.began = self.position.unwrap().seq;
             }
             Event::Change(change) => {
-                self.place = Position::parse(&change.id);
+                self.position = Position::parse(&change.id);
                 let of = &change.object;
                 let object = (of.kind, of.run_id.clone(), of.trial_id.clone());
                 let before = self.known.insert(object, of.status.clone());
@@ -124,13 +124,13 @@ impl Watcher {
 
     async fn check(&self, driver: &Driver, seed: u64) {
         let history = driver.mirror.events_after(0, 1_000_000).await.unwrap();
-        let ends = |status: &str| {
+        let is_end = |status: &str| {
             use docks_proto::object::{Lifecycle, lifecycle};
             lifecycle(status) == Lifecycle::Terminal
         };
-        let told: Vec<u64> = history
+        let expected: Vec<u64> = history
             .iter()
-            .filter(|event| event.seq > self.began && ends(&event.to))
+            .filter(|event| event.seq > self.began && is_end(&event.to))
             .map(|event| event.seq)
             .collect();
         let seen: Vec<u64> = self
@@ -139,7 +139,11 @@ impl Watcher {
             .filter(|change| change.object.ended)
             .map(|change| change.seq)
             .collect();
-        assert_eq!(seen, told, "seed {seed}, {:?}: every end, once", self.habit);
+        assert_eq!(
+            seen, expected,
+            "seed {seed}, {:?}: every end, once",
+            self.pace
+        );
         assert!(self.seen.is_sorted_by_key(|change| change.seq));
         let mut last = HashMap::new();
         for event in history.iter().filter(|event| event.seq > self.began) {
@@ -152,28 +156,28 @@ impl Watcher {
                 known,
                 Some(&status),
                 "seed {seed}, {:?}: {object:?}",
-                self.habit
+                self.pace
             );
         }
     }
 }
 
-async fn night(seed: u64) {
-    let modes = Mode::all();
-    let mode = modes[usize::try_from(seed).unwrap() % modes.len()];
-    let mut driver = Driver::new(mode, seed).await;
+async fn simulate(seed: u64) {
+    let all_habits = Habits::all();
+    let remote_habits = all_habits[usize::try_from(seed).unwrap() % all_habits.len()];
+    let mut driver = Driver::new(remote_habits, seed).await;
     let mut history = History {
         rng: fastrand::Rng::with_seed(seed ^ 0x0417),
         made: 0,
     };
     let mut rng = fastrand::Rng::with_seed(seed ^ 0x3a1e);
-    let mut feed = EventFeed::new(driver.mirror.clone(), Arc::new(Unheard));
-    let habits = [Habit::Keen, Habit::Slow, Habit::Shaky, Habit::Asleep];
-    let mut watchers = habits.map(Watcher::new);
+    let mut feed = EventFeed::new(driver.mirror.clone(), Arc::new(IgnoringEngine));
+    let paces = [Pace::Prompt, Pace::Slow, Pace::Interrupted, Pace::Once];
+    let mut watchers = paces.map(Watcher::new);
     for watcher in &mut watchers {
         watcher.read(&feed, None).await;
     }
-    for _ in 0..MOMENTS {
+    for _ in 0..INCIDENTS {
         match rng.u8(..12) {
             0 | 1 => {
                 let fault = history.fault();
@@ -182,12 +186,12 @@ async fn night(seed: u64) {
             2 => driver.edit(|world| world.fault = Fault::None),
             3 => {
                 driver.restart(rng.u64(..));
-                feed = EventFeed::new(driver.mirror.clone(), Arc::new(Unheard));
+                feed = EventFeed::new(driver.mirror.clone(), Arc::new(IgnoringEngine));
                 watchers
                     .iter_mut()
                     .for_each(|watcher| watcher.reader = None);
             }
-            // Asleep: both clocks go on, and nobody does anything.
+            // The machine sleeps: both clocks advance and nothing happens.
             4 => driver
                 .clock
                 .advance(Duration::from_secs(rng.u64(60..3_600))),
@@ -195,15 +199,15 @@ async fn night(seed: u64) {
             _ => {}
         }
         driver.edit(|world| history.change(world));
-        let pause = rng.u64(1..u64::from(2 * NIGHT.as_secs() as u32 / MOMENTS));
-        // Most of a night is quiet, and the remote is polled all the same.
+        let pause = rng.u64(1..u64::from(2 * DURATION.as_secs() as u32 / INCIDENTS));
+        // Most of the time nothing happens, and the remote is polled all the same.
         driver.run_for(Duration::from_secs(pause.min(45))).await;
         driver
             .clock
             .advance(Duration::from_secs(pause.saturating_sub(45)));
         feed.publish(Wakeup::Tick).await.unwrap();
         for watcher in &mut watchers {
-            watcher.look(&feed, &mut rng).await;
+            watcher.maybe_read(&feed, &mut rng).await;
         }
     }
     driver.edit(|world| world.fault = Fault::None);
@@ -215,11 +219,11 @@ async fn night(seed: u64) {
     }
 }
 
-/// Passes interest on to the engine, which a test drives by hand.
+/// Collects what is watched for an engine that the test drives.
 #[derive(Default)]
-struct Noted(std::sync::Mutex<Vec<Resource>>);
+struct Recorded(std::sync::Mutex<Vec<Resource>>);
 
-impl EngineHandle for Noted {
+impl EngineHandle for Recorded {
     fn mark_active(&self, what: &Resource) {
         self.0.lock().unwrap().push(what.clone());
     }
@@ -231,9 +235,9 @@ impl EngineHandle for Noted {
 
 #[tokio::test]
 async fn a_hundred_active_runs_cost_no_more_for_being_watched() {
-    let mut driver = super::request_cost::settled(Mode::PLAIN, 100, 100).await;
-    let noted = Arc::new(Noted::default());
-    let attention = Arc::clone(&noted) as Arc<dyn EngineHandle>;
+    let mut driver = super::request_cost::settled(Habits::PLAIN, 100, 100).await;
+    let recorded = Arc::new(Recorded::default());
+    let attention = Arc::clone(&recorded) as Arc<dyn EngineHandle>;
     let feed = EventFeed::new(driver.mirror.clone(), attention);
     let all = EventQuery {
         runs: (100..200).map(|number| format!("r{number}")).collect(),
@@ -250,17 +254,17 @@ async fn a_hundred_active_runs_cost_no_more_for_being_watched() {
         driver.run_for(Duration::from_secs(1)).await;
         feed.publish(Wakeup::Tick).await.unwrap();
         let now = driver.now();
-        for what in std::mem::take(&mut *noted.0.lock().unwrap()) {
+        for what in std::mem::take(&mut *recorded.0.lock().unwrap()) {
             driver.state.mark_watched(&what, now);
         }
     }
-    let asked = driver.requests() - before;
-    assert!(asked <= 60, "{asked} requests in five minutes");
+    let requests = driver.requests() - before;
+    assert!(requests <= 60, "{requests} requests in five minutes");
 }
 
 #[tokio::test]
-async fn whatever_happens_in_a_night_each_watcher_sees_every_end_once() {
+async fn whatever_happens_each_watcher_sees_every_end_once() {
     for seed in seeds(6) {
-        night(seed).await;
+        simulate(seed).await;
     }
 }

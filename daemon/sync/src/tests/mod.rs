@@ -1,4 +1,4 @@
-//! Simulations: the real state machine, the real mirror, a remote and clocks made up here.
+//! Simulations: the real state machine and mirror, with simulated remotes and clocks.
 
 mod backfill;
 mod behaviour;
@@ -7,5 +7,7 @@ mod engine;
 mod event_delivery;
 mod plan;
 mod random_histories;
+mod recovery;
+mod remote_habits;
 mod request_cost;
 mod simulated_remote;

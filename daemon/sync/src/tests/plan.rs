@@ -1,4 +1,4 @@
-//! The plan by itself.
+//! The plan alone.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use docksd_remote::RemoteProperties;
 const NOW: Duration = Duration::from_secs(5_000);
 
 #[derive(Debug, Clone)]
-struct Given {
+struct Scenario {
     summary: Summary,
     watched: Vec<usize>,
     just_ended: HashSet<String>,
@@ -29,14 +29,14 @@ struct Given {
     catching_up: bool,
 }
 
-fn given() -> impl Strategy<Value = Given> {
+fn scenarios() -> impl Strategy<Value = Scenario> {
     (
         prop::collection::vec((any::<bool>(), 0_u64..3_000), 0..20),
         0_usize..10,
         prop::collection::vec(0_usize..20, 0..5),
         any::<[bool; 4]>(),
     )
-        .prop_map(|(active, due, watched, flags)| Given {
+        .prop_map(|(active, due, watched, flags)| Scenario {
             summary: Summary {
                 lists: RunKind::ALL
                     .map(|kind| ListState {
@@ -79,44 +79,44 @@ fn given() -> impl Strategy<Value = Given> {
 
 proptest! {
     #[test]
-    fn applying_a_plan_leaves_nothing_to_plan(mut given in given()) {
+    fn applying_a_plan_leaves_nothing_to_plan(mut scenario in scenarios()) {
         let options = Options::default();
         let capabilities = Capabilities::default();
         let mut due_times = DueTimes::default();
         let mut watched = WatchedResources::default();
-        for n in &given.watched {
+        for n in &scenario.watched {
             watched.mark(&Resource::Trials(format!("r{n}")), NOW);
         }
         for round in 0..3 {
-            let situation = PlanInput {
+            let input = PlanInput {
                 now: NOW,
-                properties: RemoteProperties { kind: "docks_api", metered: given.metered, whole_lists: false },
+                properties: RemoteProperties { kind: "docks_api", metered: scenario.metered, whole_lists: false },
                 options: &options,
                 capabilities: &capabilities,
-                summary: &given.summary,
+                summary: &scenario.summary,
                 watched: &watched,
                 notifies_changes: false,
                 due_times: &due_times,
-                just_ended: &given.just_ended,
+                just_ended: &scenario.just_ended,
                 rechecks: &HashMap::new(),
-                sweeps: given.sweeps,
-                catching_up: given.catching_up,
+                sweeps: scenario.sweeps,
+                catching_up: scenario.catching_up,
                 all_trials: true,
             };
-            let due: Vec<Work> = plan(&situation)
+            let due: Vec<Work> = plan(&input)
                 .into_iter()
                 .filter(|planned| planned.due <= NOW)
                 .map(|planned| planned.work)
                 .collect();
-            // Sweeps wait for the heads, and so come in the second round.
+            // Sweeps wait for both polls, so they come in the second round.
             prop_assert!(round < 2 || due.is_empty(), "{:?}", due);
             for work in due {
                 due_times.record_answer(&work.key(), NOW, 0.5);
                 match work {
                     Work::PollList(kind) => due_times.record_answer(&FetchKey::ListPart(kind), NOW, 0.5),
-                    Work::FetchRun(_, id) => { given.just_ended.remove(&id); }
-                    Work::Sweep(kind) => given.sweeps[usize::from(kind == RunKind::Evaluation)] = None,
-                    Work::FetchTrials(run) => given.summary.trials_due.retain(|due| due.run != run),
+                    Work::FetchRun(_, id) => { scenario.just_ended.remove(&id); }
+                    Work::Sweep(kind) => scenario.sweeps[usize::from(kind == RunKind::Evaluation)] = None,
+                    Work::FetchTrials(run) => scenario.summary.trials_due.retain(|due| due.run != run),
                 }
             }
         }

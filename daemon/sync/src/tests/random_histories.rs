@@ -1,4 +1,4 @@
-//! Any server history and any faults, then quiet: the mirror equals the remote.
+//! Any history and any faults, then no more of them: the mirror equals the remote.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,7 +10,8 @@ use docks_proto::time::UnixMs;
 use docksd_mirror::Resource;
 
 use super::driver::{Driver, id_of};
-use super::simulated_remote::{Fault, Mode, Run, World};
+use super::remote_habits::{Fault, Habits, Run};
+use super::simulated_remote::World;
 
 /// Steps of one history.
 const STEPS: usize = 30;
@@ -92,17 +93,17 @@ impl History {
     }
 }
 
-/// What must never go back.
+/// Checks what must never go back.
 #[derive(Default)]
-struct Watch {
+struct Invariants {
     as_of: [UnixMs; 2],
     ended: HashMap<String, String>,
     gone: std::collections::HashSet<String>,
     lagged: bool,
 }
 
-impl Watch {
-    async fn look(&mut self, driver: &Driver) {
+impl Invariants {
+    async fn check(&mut self, driver: &Driver) {
         for (place, kind) in RunKind::ALL.into_iter().enumerate() {
             let confirmed = driver
                 .mirror
@@ -121,7 +122,7 @@ impl Watch {
                 if let Some(ended) = self.ended.get(&id) {
                     assert!(
                         self.lagged || *ended == status,
-                        "{id} came back from its end"
+                        "{id} is active again after its end"
                     );
                 }
                 assert!(self.lagged || !self.gone.contains(&id), "{id} is back");
@@ -140,17 +141,17 @@ impl Watch {
     }
 }
 
-async fn simulate(seed: u64, mode: Mode) {
-    let mut driver = Driver::new(mode, seed).await;
+async fn simulate(seed: u64, habits: Habits) {
+    let mut driver = Driver::new(habits, seed).await;
     let mut history = History {
         rng: fastrand::Rng::with_seed(seed),
         made: 0,
     };
-    let mut watch = Watch::default();
+    let mut invariants = Invariants::default();
     for _ in 0..STEPS {
         if history.rng.u8(..4) == 0 {
             let fault = history.fault();
-            watch.lagged |= fault == Fault::Lag;
+            invariants.lagged |= fault == Fault::Lag;
             driver.edit(|world| world.fault = fault);
         }
         driver.edit(|world| history.change(world));
@@ -160,16 +161,16 @@ async fn simulate(seed: u64, mode: Mode) {
         }
         let pause = Duration::from_millis(history.rng.u64(100..15_000));
         driver.run_for(pause).await;
-        watch.look(&driver).await;
+        invariants.check(&driver).await;
     }
     driver.edit(|world| world.fault = Fault::None);
-    // Longer than the longest quiet that a remote can ask for.
+    // Longer than the longest `Retry-After` that is honoured.
     driver.run_for(Duration::from_secs(700)).await;
     for _ in 0..2 {
         let now = driver.now();
         driver.state.request_sweep(now);
         driver.run_for(Duration::from_secs(200)).await;
-        watch.look(&driver).await;
+        invariants.check(&driver).await;
     }
     if let Some(difference) = driver.difference().await {
         let plan = {
@@ -177,27 +178,27 @@ async fn simulate(seed: u64, mode: Mode) {
             driver.state.plan(now)
         };
         panic!(
-            "circuit {:?} seed {seed}, {mode:?}: {difference}\nplan {plan:?}",
+            "circuit {:?} seed {seed}, {habits:?}: {difference}\nplan {plan:?}",
             driver.state.circuit.state()
         );
     }
 }
 
-/// Reads which histories to run: a number of them, or one as `379..380`.
-pub(super) fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let said = std::env::var("DOCKS_SIM_SEEDS").unwrap_or_default();
+/// Returns which histories to run: as many as `DOCKS_SIM_SEEDS` says, or a range as `379..380`.
+pub(super) fn seeds(default: u64) -> std::ops::Range<u64> {
+    let setting = std::env::var("DOCKS_SIM_SEEDS").unwrap_or_default();
     let number = |text: &str| text.parse::<u64>().ok();
-    match said.split_once("..") {
+    match setting.split_once("..") {
         Some((from, to)) => number(from).unwrap()..number(to).unwrap(),
-        None => 0..number(&said).unwrap_or(usual),
+        None => 0..number(&setting).unwrap_or(default),
     }
 }
 
 #[tokio::test]
 async fn after_any_history_and_any_faults_the_mirror_equals_the_remote() {
-    let modes = Mode::all();
+    let all_habits = Habits::all();
     for seed in seeds(48) {
-        let mode = modes[usize::try_from(seed).unwrap() % modes.len()];
-        simulate(seed, mode).await;
+        let habits = all_habits[usize::try_from(seed).unwrap() % all_habits.len()];
+        simulate(seed, habits).await;
     }
 }

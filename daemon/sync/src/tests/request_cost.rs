@@ -1,4 +1,4 @@
-//! What syncing costs the remote, and how late it is.
+//! What syncing costs the remote in requests, and how late changes are noticed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,9 @@ use docks_proto::time::UnixMs;
 use crate::fetch_key::FetchKey;
 use crate::state::Reply;
 use docksd_mirror::Resource;
-use docksd_remote::FaultClass;
 
 use super::driver::Driver;
-use super::simulated_remote::{Fault, Mode, Run};
+use super::remote_habits::{Habits, Run};
 
 pub(super) fn run(number: u64, status: &'static str) -> Run {
     Run {
@@ -24,8 +23,8 @@ pub(super) fn run(number: u64, status: &'static str) -> Run {
     }
 }
 
-pub(super) async fn settled(mode: Mode, ended: u64, active: u64) -> Driver {
-    let mut driver = Driver::new(mode, 7).await;
+pub(super) async fn settled(habits: Habits, ended: u64, active: u64) -> Driver {
+    let mut driver = Driver::new(habits, 7).await;
     driver.edit(|world| {
         world.runs[1] = (0..ended)
             .map(|n| run(n, "completed"))
@@ -38,25 +37,25 @@ pub(super) async fn settled(mode: Mode, ended: u64, active: u64) -> Driver {
 }
 
 #[tokio::test]
-async fn an_idle_remote_is_asked_at_most_twice_a_minute() {
-    let mut driver = settled(Mode::PLAIN, 50, 0).await;
+async fn an_idle_remote_gets_at_most_two_requests_a_minute() {
+    let mut driver = settled(Habits::PLAIN, 50, 0).await;
     let before = driver.requests();
     driver.run_for(Duration::from_secs(3_600)).await;
     assert!(driver.requests() - before <= 120);
 }
 
-/// Who looks at what while it is measured.
+/// What readers watch during a measurement.
 #[derive(Debug, Clone, Copy)]
 enum Watching {
     Nobody,
-    /// The trials of so many runs, as watches of named runs do.
+    /// The trials of this many runs, as watches of named runs do.
     Runs(usize),
-    /// The same, and both lists.
+    /// The same and both lists.
     All(usize),
 }
 
 impl Watching {
-    fn looks(self) -> Vec<Resource> {
+    fn resources(self) -> Vec<Resource> {
         let (runs, lists) = match self {
             Watching::Nobody => (0, false),
             Watching::Runs(runs) => (runs, false),
@@ -94,21 +93,21 @@ async fn a_hundred_active_runs_cost_twelve_requests_a_minute_and_are_six_seconds
             "without, these and both lists watched",
         ),
     ] {
-        let mode = Mode {
+        let habits = Habits {
             etag,
-            ..Mode::PLAIN
+            ..Habits::PLAIN
         };
-        let mut driver = settled(mode, 400, 100).await;
+        let mut driver = settled(habits, 400, 100).await;
         let mut rng = fastrand::Rng::with_seed(3);
         let mut late = Vec::new();
         let mut version = 0;
-        // Whoever comes sees trials at once; what that costs, once, is not counted.
-        look(&mut driver, watching);
+        // A new reader gets trials at once, which costs requests once; these are not counted.
+        mark_watched(&mut driver, watching);
         driver.run_for(Duration::from_secs(120)).await;
         let before = driver.requests();
         let end = driver.seconds() + 600.0;
         while driver.seconds() < end {
-            look(&mut driver, watching);
+            mark_watched(&mut driver, watching);
             let pick = rng.usize(400..500);
             version += 1;
             let changed = driver.seconds();
@@ -134,7 +133,7 @@ async fn a_hundred_active_runs_cost_twelve_requests_a_minute_and_are_six_seconds
         );
         late.sort_by(f64::total_cmp);
         let p99 = late[late.len() * 99 / 100];
-        // Looking ten times a second adds up to a tenth of one.
+        // Checking ten times a second adds up to 0.1 s.
         assert!(p99 <= 6.1, "{words}: {p99}");
         println!(
             "| {words} | {:.1} s | {p99:.1} s | {:.1} |",
@@ -144,28 +143,28 @@ async fn a_hundred_active_runs_cost_twelve_requests_a_minute_and_are_six_seconds
     }
 }
 
-fn look(driver: &mut Driver, watching: Watching) {
+fn mark_watched(driver: &mut Driver, watching: Watching) {
     let now = driver.now();
-    for resource in watching.looks() {
+    for resource in watching.resources() {
         driver.state.mark_watched(&resource, now);
     }
 }
 
 #[tokio::test]
-async fn watched_runs_have_their_trials_fetched_in_turn() {
+async fn trials_of_watched_runs_are_fetched_in_turn() {
     for (active, most) in [(6, 60), (100, 700)] {
-        let mut driver = settled(Mode::PLAIN, 400, active).await;
+        let mut driver = settled(Habits::PLAIN, 400, active).await;
         driver.edit(|world| {
             for run in &mut world.runs[1][400..406] {
                 run.trials.insert("t0".to_owned(), ("running", 0));
             }
-            // One that is refused holds up no other.
+            // A run whose trials fail must not hold up the others.
             world.broken.insert("trials r403".to_owned());
         });
         let watching = Watching::Runs(6);
         let mut waited = 0;
         loop {
-            look(&mut driver, watching);
+            mark_watched(&mut driver, watching);
             driver.run_for(Duration::from_secs(10)).await;
             waited += 10;
             let mut known = 0;
@@ -183,14 +182,14 @@ async fn watched_runs_have_their_trials_fetched_in_turn() {
 
 #[tokio::test]
 async fn two_busy_lists_cost_no_more_however_much_is_watched() {
-    let mut driver = settled(Mode::PLAIN, 400, 60).await;
+    let mut driver = settled(Habits::PLAIN, 400, 60).await;
     driver.edit(|world| world.runs[0] = (0..60).map(|n| run(n, "running")).collect());
     for watching in [Watching::Nobody, Watching::Runs(4), Watching::All(4)] {
-        look(&mut driver, watching);
+        mark_watched(&mut driver, watching);
         driver.run_for(Duration::from_secs(180)).await;
         let before = driver.requests();
         for _ in 0..60 {
-            look(&mut driver, watching);
+            mark_watched(&mut driver, watching);
             driver.run_for(Duration::from_secs(10)).await;
         }
         let requests = driver.requests() - before;
@@ -200,11 +199,11 @@ async fn two_busy_lists_cost_no_more_however_much_is_watched() {
 
 #[tokio::test]
 async fn idle_polls_are_answered_304_where_etags_work() {
-    let mode = Mode {
+    let habits = Habits {
         etag: true,
-        ..Mode::PLAIN
+        ..Habits::PLAIN
     };
-    let mut driver = settled(mode, 50, 0).await;
+    let mut driver = settled(habits, 50, 0).await;
     let now = driver.now();
     let before = driver.state.last_hour(now);
     driver.run_for(Duration::from_secs(1_800)).await;
@@ -215,81 +214,8 @@ async fn idle_polls_are_answered_304_where_etags_work() {
 }
 
 #[tokio::test]
-async fn active_runs_are_right_ten_seconds_after_an_outage_without_a_burst() {
-    for outage in [3, 20, 60, 600] {
-        let mut driver = settled(Mode::PLAIN, 300, 100).await;
-        driver.edit(|world| world.fault = Fault::Outage);
-        driver.run_for(Duration::from_secs(outage)).await;
-        driver.edit(|world| {
-            world.fault = Fault::None;
-            world.log.clear();
-            for run in world.runs[1].iter_mut().skip(300) {
-                run.version += 1;
-            }
-        });
-        driver.run_for(Duration::from_secs(10)).await;
-        assert_eq!(driver.difference().await, None, "after {outage} s");
-        let world = driver.world.lock().unwrap();
-        for (at, _) in &world.log {
-            let second = *at..*at + Duration::from_secs(1);
-            let burst = world.log.iter().filter(|(t, _)| second.contains(t)).count();
-            assert!(burst <= 3, "{burst} requests in a second");
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_outage_is_probed_rarely() {
-    let mut driver = settled(Mode::PLAIN, 10, 5).await;
-    driver.edit(|world| world.fault = Fault::Outage);
-    driver.run_for(Duration::from_secs(60)).await;
-    let before = driver.requests();
-    driver.run_for(Duration::from_secs(3_600)).await;
-    let probes = driver.requests() - before;
-    assert!((360..=640).contains(&probes), "{probes}");
-}
-
-#[tokio::test]
-async fn retry_after_is_honoured_and_capped() {
-    for (said, least, most) in [
-        (Some(7), 7, 20),
-        (Some(0), 1, 12),
-        (Some(10 * 365 * 86_400), 600, 615),
-        (None, 2, 70),
-    ] {
-        let mut driver = settled(Mode::PLAIN, 10, 5).await;
-        driver.edit(|world| world.fault = Fault::RateLimited(said));
-        let before = driver.requests();
-        while driver.requests() == before {
-            driver.run_for(Duration::from_millis(100)).await;
-        }
-        driver.edit(|world| world.fault = Fault::None);
-        let (start, before) = (driver.seconds(), driver.requests());
-        driver.run_for(Duration::from_millis(500)).await;
-        // A user is told, not let through.
-        let now = driver.now();
-        driver
-            .state
-            .request_refresh(&FetchKey::List(RunKind::Run), now.mono, 1);
-        driver.run_for(Duration::from_millis(1)).await;
-        assert!(matches!(
-            driver.replies.pop(),
-            Some((1, Reply::Confirmed(Err(error)))) if error.class() == Some(FaultClass::RateLimited)
-        ));
-        while driver.requests() == before {
-            driver.run_for(Duration::from_millis(100)).await;
-        }
-        let quiet = driver.seconds() - start;
-        assert!(
-            (f64::from(least) - 0.6..f64::from(most)).contains(&quiet),
-            "{said:?}: {quiet}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn fifty_who_ask_at_once_cost_one_request() {
-    let mut driver = settled(Mode::PLAIN, 10, 0).await;
+async fn fifty_callers_at_once_cost_one_request() {
+    let mut driver = settled(Habits::PLAIN, 10, 0).await;
     let keys = [
         FetchKey::List(RunKind::Evaluation),
         FetchKey::Run(RunKind::Evaluation, "r3".into()),
@@ -307,14 +233,14 @@ async fn fifty_who_ask_at_once_cost_one_request() {
 }
 
 #[tokio::test]
-async fn who_asks_for_fresh_gets_what_was_validated_after_asking() {
-    let mut driver = settled(Mode::PLAIN, 5, 5).await;
+async fn a_fresh_answer_was_validated_after_the_request() {
+    let mut driver = settled(Habits::PLAIN, 5, 5).await;
     driver.latency = 50..3_000;
     let mut rng = fastrand::Rng::with_seed(11);
-    let mut asked: Vec<UnixMs> = Vec::new();
+    let mut requested: Vec<UnixMs> = Vec::new();
     for waiter in 0..1_000 {
         let now = driver.now();
-        asked.push(now.stamp);
+        requested.push(now.stamp);
         let key = match rng.u8(..3) {
             0 => FetchKey::List(RunKind::Evaluation),
             1 => FetchKey::Run(RunKind::Evaluation, "r7".into()),
@@ -331,13 +257,13 @@ async fn who_asks_for_fresh_gets_what_was_validated_after_asking() {
         let Reply::Confirmed(Ok(at)) = reply else {
             panic!("{reply:?}");
         };
-        assert!(*at >= asked[usize::try_from(*waiter).unwrap()]);
+        assert!(*at >= requested[usize::try_from(*waiter).unwrap()]);
     }
 }
 
 #[tokio::test]
 async fn trials_of_a_watched_run_follow_it() {
-    let mut driver = settled(Mode::PLAIN, 0, 1).await;
+    let mut driver = settled(Habits::PLAIN, 0, 1).await;
     for _ in 0..5 {
         driver.edit(|world| {
             let trials = &mut world.runs[1][0].trials;
@@ -352,40 +278,4 @@ async fn trials_of_a_watched_run_follow_it() {
         let theirs = driver.world.lock().unwrap().runs[1][0].trial_texts();
         assert_eq!(held, theirs);
     }
-}
-
-#[tokio::test]
-async fn ten_years_of_clock_jumps_poll_no_more_than_usual() {
-    for jump in [315_360_000_000, -315_360_000_000, 3_600_000, -86_400_000] {
-        let mut driver = settled(Mode::PLAIN, 50, 0).await;
-        driver.clock.jump_wall(jump);
-        let before = driver.requests();
-        driver.run_for(Duration::from_secs(1_200)).await;
-        assert!(driver.requests() - before <= 41, "{jump}");
-        driver.edit(|world| world.runs[1][0].version = 9);
-        let now = driver.now();
-        driver.state.request_sweep(now);
-        driver.run_for(Duration::from_secs(60)).await;
-        assert_eq!(driver.difference().await, None, "{jump}");
-    }
-}
-
-#[tokio::test]
-async fn catching_up_ends_with_everything_mirrored_or_a_reason() {
-    let mut driver = Driver::new(Mode::PLAIN, 5).await;
-    driver.edit(|world| world.runs[1] = (0..250).map(|n| run(n, "completed")).collect());
-    let now = driver.now();
-    driver.state.catch_up(1, true, now);
-    driver.run_for(Duration::from_secs(60)).await;
-    let reports = driver.state.take_reports();
-    let last = reports.last().unwrap();
-    assert!(last.finished && last.error.is_none(), "{last:?}");
-    assert_eq!(driver.difference().await, None);
-    driver.edit(|world| world.fault = Fault::Outage);
-    let now = driver.now();
-    driver.state.catch_up(2, false, now);
-    driver.run_for(Duration::from_secs(30)).await;
-    let reports = driver.state.take_reports();
-    let last = reports.last().unwrap();
-    assert!(last.finished && last.error.is_some(), "{last:?}");
 }

@@ -1,0 +1,122 @@
+//! What happens during and after outages, rate limits and clock jumps.
+
+use std::time::Duration;
+
+use docks_proto::routes::RunKind;
+
+use crate::fetch_key::FetchKey;
+use crate::state::Reply;
+use docksd_remote::FaultClass;
+
+use super::driver::Driver;
+use super::remote_habits::{Fault, Habits};
+use super::request_cost::{run, settled};
+
+#[tokio::test]
+async fn active_runs_are_right_ten_seconds_after_an_outage_without_a_burst() {
+    for outage in [3, 20, 60, 600] {
+        let mut driver = settled(Habits::PLAIN, 300, 100).await;
+        driver.edit(|world| world.fault = Fault::Outage);
+        driver.run_for(Duration::from_secs(outage)).await;
+        driver.edit(|world| {
+            world.fault = Fault::None;
+            world.log.clear();
+            for run in world.runs[1].iter_mut().skip(300) {
+                run.version += 1;
+            }
+        });
+        driver.run_for(Duration::from_secs(10)).await;
+        assert_eq!(driver.difference().await, None, "after {outage} s");
+        let world = driver.world.lock().unwrap();
+        for (at, _) in &world.log {
+            let second = *at..*at + Duration::from_secs(1);
+            let burst = world.log.iter().filter(|(t, _)| second.contains(t)).count();
+            assert!(burst <= 3, "{burst} requests in a second");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_probed_rarely() {
+    let mut driver = settled(Habits::PLAIN, 10, 5).await;
+    driver.edit(|world| world.fault = Fault::Outage);
+    driver.run_for(Duration::from_secs(60)).await;
+    let before = driver.requests();
+    driver.run_for(Duration::from_secs(3_600)).await;
+    let probes = driver.requests() - before;
+    assert!((360..=640).contains(&probes), "{probes}");
+}
+
+#[tokio::test]
+async fn retry_after_is_honoured_and_capped() {
+    for (said, least, most) in [
+        (Some(7), 7, 20),
+        (Some(0), 1, 12),
+        (Some(10 * 365 * 86_400), 600, 615),
+        (None, 2, 70),
+    ] {
+        let mut driver = settled(Habits::PLAIN, 10, 5).await;
+        driver.edit(|world| world.fault = Fault::RateLimited(said));
+        let before = driver.requests();
+        while driver.requests() == before {
+            driver.run_for(Duration::from_millis(100)).await;
+        }
+        driver.edit(|world| world.fault = Fault::None);
+        let (start, before) = (driver.seconds(), driver.requests());
+        driver.run_for(Duration::from_millis(500)).await;
+        // Users get the error at once and no request is sent.
+        let now = driver.now();
+        driver
+            .state
+            .request_refresh(&FetchKey::List(RunKind::Run), now.mono, 1);
+        driver.run_for(Duration::from_millis(1)).await;
+        assert!(matches!(
+            driver.replies.pop(),
+            Some((1, Reply::Confirmed(Err(error)))) if error.class() == Some(FaultClass::RateLimited)
+        ));
+        while driver.requests() == before {
+            driver.run_for(Duration::from_millis(100)).await;
+        }
+        let pause = driver.seconds() - start;
+        assert!(
+            (f64::from(least) - 0.6..f64::from(most)).contains(&pause),
+            "{said:?}: {pause}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn ten_years_of_clock_jumps_poll_no_more_than_usual() {
+    for jump in [315_360_000_000, -315_360_000_000, 3_600_000, -86_400_000] {
+        let mut driver = settled(Habits::PLAIN, 50, 0).await;
+        driver.clock.jump_wall(jump);
+        let before = driver.requests();
+        driver.run_for(Duration::from_secs(1_200)).await;
+        assert!(driver.requests() - before <= 41, "{jump}");
+        driver.edit(|world| world.runs[1][0].version = 9);
+        let now = driver.now();
+        driver.state.request_sweep(now);
+        driver.run_for(Duration::from_secs(60)).await;
+        assert_eq!(driver.difference().await, None, "{jump}");
+    }
+}
+
+#[tokio::test]
+async fn catching_up_ends_with_everything_mirrored_or_a_reason() {
+    let mut driver = Driver::new(Habits::PLAIN, 5).await;
+    driver.edit(|world| world.runs[1] = (0..250).map(|n| run(n, "completed")).collect());
+    let now = driver.now();
+    driver.state.catch_up(1, true, now);
+    driver.run_for(Duration::from_secs(60)).await;
+    let reports = driver.state.take_reports();
+    let last = reports.last().unwrap();
+    assert!(last.finished && last.error.is_none(), "{last:?}");
+    assert_eq!(driver.difference().await, None);
+    driver.edit(|world| world.fault = Fault::Outage);
+    let now = driver.now();
+    driver.state.catch_up(2, false, now);
+    driver.run_for(Duration::from_secs(30)).await;
+    let reports = driver.state.take_reports();
+    let last = reports.last().unwrap();
+    assert!(last.finished && last.error.is_some(), "{last:?}");
+}

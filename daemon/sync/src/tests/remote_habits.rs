@@ -1,0 +1,126 @@
+//! The habits, faults and runs of a simulated remote.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How the remote serves lists.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Habits {
+    pub(super) offset: bool,
+    pub(super) cap: Option<usize>,
+    pub(super) refuses_above: Option<u32>,
+    pub(super) cursor: bool,
+    pub(super) order: Order,
+    pub(super) etag: bool,
+    /// A directory instead of a server: every list comes whole, and requests cost nothing.
+    pub(super) files: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Newest,
+    Oldest,
+    Scattered,
+}
+
+impl Habits {
+    pub(super) const PLAIN: Habits = Habits {
+        offset: true,
+        cap: None,
+        refuses_above: None,
+        cursor: false,
+        order: Order::Newest,
+        etag: false,
+        files: false,
+    };
+
+    pub(super) const FILES: Habits = Habits {
+        files: true,
+        ..Habits::PLAIN
+    };
+
+    /// All habits with which the whole list can be read.
+    pub(super) fn all() -> Vec<Habits> {
+        let mut habits = Vec::new();
+        for order in [Order::Newest, Order::Oldest, Order::Scattered] {
+            for etag in [false, true] {
+                let plain = Habits {
+                    order,
+                    etag,
+                    ..Habits::PLAIN
+                };
+                habits.extend([
+                    plain,
+                    Habits {
+                        offset: false,
+                        ..plain
+                    },
+                    Habits {
+                        cap: Some(7),
+                        ..plain
+                    },
+                    Habits {
+                        refuses_above: Some(20),
+                        ..plain
+                    },
+                    Habits {
+                        cursor: true,
+                        offset: false,
+                        cap: Some(9),
+                        ..plain
+                    },
+                ]);
+            }
+        }
+        habits.push(Habits::FILES);
+        habits
+    }
+}
+
+/// What is wrong with the remote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    None,
+    Outage,
+    Error500,
+    RateLimited(Option<u64>),
+    Refused401,
+    Empty,
+    Lag,
+    Flaky,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) id: String,
+    pub(super) status: &'static str,
+    pub(super) made: u64,
+    pub(super) version: u64,
+    pub(super) trials: BTreeMap<String, (&'static str, u64)>,
+}
+
+impl Run {
+    pub(super) fn text(&self) -> String {
+        let made = docks_proto::time::UnixMs(1_764_000_000_000 + 1_000 * self.made as i64);
+        let changed = made.plus(Duration::from_secs(self.version));
+        format!(
+            r#"{{"id":"{}","status":"{}","created_at":"{}","updated_at":"{}","version":{}}}"#,
+            self.id,
+            self.status,
+            made.rfc3339(),
+            changed.rfc3339(),
+            self.version
+        )
+    }
+
+    pub(super) fn trial_texts(&self) -> Vec<String> {
+        let trial = |(id, (status, version)): (&String, &(&str, u64))| {
+            format!(r#"{{"id":"{id}","status":"{status}","version":{version}}}"#)
+        };
+        self.trials.iter().map(trial).collect()
+    }
+
+    pub(super) fn scatter(&self) -> u64 {
+        self.made.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7
+    }
+}
