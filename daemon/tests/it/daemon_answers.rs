@@ -1,4 +1,4 @@
-//! What is answered, how fresh it is, and what is asked of the remote for it.
+//! What the daemon responds, how fresh it is, and which requests that costs the remote.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use docks_proto::status::{DaemonStatus, SyncProgress};
 use crate::test_daemon::{TestDaemon, detail, eventually, ids};
 use docksd_testkit::fake_remote::{FakeRemote, Fault, RemoteData, RetryAfter, TENANT};
 
-async fn both(runs: usize, trials: usize) -> (FakeRemote, TestDaemon) {
+async fn remote_and_daemon(runs: usize, trials: usize) -> (FakeRemote, TestDaemon) {
     let remote = FakeRemote::start(RemoteData::sample(runs, trials)).await;
     let daemon = TestDaemon::start(&remote).await;
     (remote, daemon)
 }
 
 fn freshness(reply: &Reply) -> Freshness {
-    Freshness::from_headers(&reply.headers).expect("data answers say how old they are")
+    Freshness::from_headers(&reply.headers).expect("responses with data have an age")
 }
 
 async fn post(daemon: &TestDaemon, path: &str) -> Reply {
@@ -31,8 +31,8 @@ fn newest(remote: &FakeRemote, kind: RunKind) -> String {
 }
 
 #[tokio::test]
-async fn a_cold_list_is_read_through_and_a_warm_one_is_not_asked_for() {
-    let (mut remote, daemon) = both(30, 2).await;
+async fn a_cold_list_is_fetched_and_a_warm_one_is_answered_by_the_mirror() {
+    let (mut remote, daemon) = remote_and_daemon(30, 2).await;
     let cold = daemon.get("/runs?limit=5").await;
     assert_eq!(ids(&cold).len(), 5);
     assert_eq!(ids(&cold)[0], newest(&remote, RunKind::Run));
@@ -48,7 +48,7 @@ async fn a_cold_list_is_read_through_and_a_warm_one_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn many_who_wait_for_a_cold_list_cost_one_request() {
+async fn many_clients_waiting_for_a_cold_list_cost_one_request() {
     let remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     let home = tempfile::tempdir().unwrap();
     let daemon = TestDaemon::start_in(home, |config| config.sync.backfill = false).await;
@@ -58,8 +58,8 @@ async fn many_who_wait_for_a_cold_list_cost_one_request() {
         ("docks-api-url", url.as_str()),
         ("authorization", "Bearer s3cret"),
     ];
-    let asks = (0..50).map(|_| daemon.get_with(&path, &headers));
-    for reply in futures_util::future::join_all(asks).await {
+    let requests = (0..50).map(|_| daemon.get_with(&path, &headers));
+    for reply in futures_util::future::join_all(requests).await {
         assert_eq!(ids(&reply).len(), 3);
     }
     let log = remote.take_log();
@@ -67,14 +67,14 @@ async fn many_who_wait_for_a_cold_list_cost_one_request() {
         .iter()
         .filter(|seen| seen.target.contains("/harbor/runs?") && !seen.target.contains("offset"))
         .count();
-    // The engine's own first look and its sweep may be among them; fifty are not.
+    // The engine's own first poll and its sweep may be among them, but not fifty requests.
     assert!(heads <= 4, "{log:?}");
     daemon.end().await;
 }
 
 #[tokio::test]
 async fn fresh_means_confirmed_after_the_request_began() {
-    let (remote, daemon) = both(5, 1).await;
+    let (remote, daemon) = remote_and_daemon(5, 1).await;
     daemon.get("/runs").await;
     let id = newest(&remote, RunKind::Run);
     remote.with_data(|data| data.advance(RunKind::Run, &id, "completed"));
@@ -89,8 +89,8 @@ async fn fresh_means_confirmed_after_the_request_began() {
 }
 
 #[tokio::test]
-async fn a_freshness_that_cannot_be_had_is_an_error_and_the_cached_answer_none() {
-    let (mut remote, daemon) = both(5, 1).await;
+async fn unmet_freshness_is_an_error_and_not_a_cached_answer() {
+    let (mut remote, daemon) = remote_and_daemon(5, 1).await;
     daemon.get("/runs").await;
     remote.close().await;
     for allowed in [
@@ -99,7 +99,7 @@ async fn a_freshness_that_cannot_be_had_is_an_error_and_the_cached_answer_none()
     ] {
         // A second must pass before the mirror is too old for the latter.
         let unmet = || async { daemon.get_as("/runs", allowed).await.status == 504 };
-        eventually("the bound is not met", unmet).await;
+        eventually("the mirror is too old", unmet).await;
         let reply = daemon.get_as("/runs", allowed).await;
         assert_eq!(detail(&reply).code, ErrorCode::FreshnessUnmet);
     }
@@ -110,13 +110,13 @@ async fn a_freshness_that_cannot_be_had_is_an_error_and_the_cached_answer_none()
 }
 
 #[tokio::test]
-async fn only_if_cached_never_asks() {
-    let (remote, daemon) = both(5, 1).await;
+async fn only_if_cached_sends_no_request() {
+    let (remote, daemon) = remote_and_daemon(5, 1).await;
     for path in ["/runs/x-1", "/harbor/runs/x-1", "/harbor/runs/x-1/trials"] {
         let reply = daemon.get_as(path, CachePolicy::OnlyIfCached).await;
         assert_eq!(detail(&reply).code, ErrorCode::NotCached, "{path}");
     }
-    // Without the bound the same question does reach the remote, so the log would show it.
+    // Without the header the same request reaches the remote, so the log would show it.
     assert!(!remote.log().iter().any(|seen| seen.target.contains("x-1")));
     daemon.get("/runs/x-1").await;
     assert!(remote.log().iter().any(|seen| seen.target.contains("x-1")));
@@ -124,7 +124,7 @@ async fn only_if_cached_never_asks() {
 }
 
 #[tokio::test]
-async fn the_remotes_own_refusals_keep_their_meaning() {
+async fn refusals_of_the_remote_keep_their_meaning() {
     for (fault, status, code) in [
         (Fault::Unauthorized, 401, ErrorCode::Unauthorized),
         (Fault::Forbidden, 403, ErrorCode::Forbidden),
@@ -151,7 +151,7 @@ async fn the_remotes_own_refusals_keep_their_meaning() {
 }
 
 #[tokio::test]
-async fn an_outage_with_nothing_cached_says_so_and_ends_by_itself() {
+async fn an_outage_with_nothing_cached_is_reported_and_recovers_without_help() {
     let mut remote = FakeRemote::start(RemoteData::sample(3, 1)).await;
     remote.close().await;
     let daemon = TestDaemon::start(&remote).await;
@@ -159,7 +159,7 @@ async fn an_outage_with_nothing_cached_says_so_and_ends_by_itself() {
     assert_eq!(reply.status, 504);
     assert_eq!(detail(&reply).code, ErrorCode::RemoteUnreachable);
     remote.reopen().await;
-    eventually("it answers again", || async {
+    eventually("the daemon answers again", || async {
         daemon.get("/runs").await.status == 200
     })
     .await;
@@ -167,14 +167,14 @@ async fn an_outage_with_nothing_cached_says_so_and_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn ids_may_be_prefixes_or_names_and_ambiguity_lists_what_fits() {
-    let (remote, daemon) = both(3, 2).await;
+async fn ids_may_be_prefixes_or_names_and_ambiguous_ones_list_the_candidates() {
+    let (remote, daemon) = remote_and_daemon(3, 2).await;
     remote.with_data(|data| {
         for id in ["abc-1", "abc-2", "xyz-1"] {
             data.add_run(id, "completed");
         }
     });
-    // Not in the mirror yet, and a prefix at that.
+    // A prefix of a run that is not mirrored yet.
     let reply = daemon.get("/runs/xy").await;
     assert!(
         String::from_utf8_lossy(&reply.body).contains("xyz-1"),
@@ -209,8 +209,8 @@ async fn ids_may_be_prefixes_or_names_and_ambiguity_lists_what_fits() {
 }
 
 #[tokio::test]
-async fn after_an_action_every_reader_sees_it() {
-    let (remote, daemon) = both(3, 1).await;
+async fn every_read_after_an_action_sees_its_result() {
+    let (remote, daemon) = remote_and_daemon(3, 1).await;
     daemon.get("/runs").await;
     let id = newest(&remote, RunKind::Run);
     let stopped = post(&daemon, &format!("/runs/{id}/stop")).await;
@@ -220,14 +220,14 @@ async fn after_an_action_every_reader_sees_it() {
         let body = String::from_utf8_lossy(&reply.body).into_owned();
         assert!(!body.contains("\"running\""), "{body}");
     }
-    let none = post(&daemon, "/runs/nothing/stop").await;
-    assert_eq!(detail(&none).code, ErrorCode::RunNotFound);
+    let missing = post(&daemon, "/runs/nothing/stop").await;
+    assert_eq!(detail(&missing).code, ErrorCode::RunNotFound);
     daemon.end().await;
 }
 
 #[tokio::test]
-async fn a_wrong_question_is_refused_and_names_what_is_wrong() {
-    let (_remote, daemon) = both(3, 1).await;
+async fn an_invalid_query_or_id_is_refused() {
+    let (_remote, daemon) = remote_and_daemon(3, 1).await;
     for (path, status) in [
         ("/runs?limit=-1", 422),
         ("/runs?sort=colour", 422),
@@ -247,7 +247,7 @@ async fn a_wrong_question_is_refused_and_names_what_is_wrong() {
 
 #[tokio::test]
 async fn a_profile_answers_for_its_own_tenant_only() {
-    let (_remote, daemon) = both(3, 1).await;
+    let (_remote, daemon) = remote_and_daemon(3, 1).await;
     let other = daemon.get_with("/tenants/another/runs", &[]).await;
     assert_eq!(
         (other.status.as_u16(), detail(&other).code),
@@ -266,8 +266,8 @@ async fn a_profile_answers_for_its_own_tenant_only() {
 }
 
 #[tokio::test]
-async fn status_tells_what_is_mirrored_and_the_token_is_nowhere() {
-    let (_remote, daemon) = both(4, 2).await;
+async fn status_shows_what_is_mirrored_and_the_token_is_not_on_disk() {
+    let (_remote, daemon) = remote_and_daemon(4, 2).await;
     daemon.get("/runs").await;
     let reply = daemon.get_with("/v1/status", &[]).await;
     let status: DaemonStatus = serde_json::from_slice(&reply.body).unwrap();
@@ -287,8 +287,8 @@ async fn status_tells_what_is_mirrored_and_the_token_is_nowhere() {
 }
 
 #[tokio::test]
-async fn a_sync_streams_lines_and_ends_with_everything_mirrored() {
-    let (mut remote, daemon) = both(6, 3).await;
+async fn a_sync_streams_progress_and_mirrors_everything() {
+    let (mut remote, daemon) = remote_and_daemon(6, 3).await;
     let reply = daemon.send(Request::post("/v1/sync?full=true")).await;
     let text = String::from_utf8_lossy(&reply.body).into_owned();
     let lines: Vec<SyncProgress> = text
@@ -311,8 +311,8 @@ async fn a_sync_streams_lines_and_ends_with_everything_mirrored() {
 }
 
 #[tokio::test]
-async fn a_client_can_end_it_and_the_mirror_outlives_it() {
-    let (mut remote, daemon) = both(4, 1).await;
+async fn a_client_can_shut_the_daemon_down_and_the_mirror_survives() {
+    let (mut remote, daemon) = remote_and_daemon(4, 1).await;
     let before = daemon.get("/runs").await;
     assert_eq!(daemon.send(Request::post("/v1/shutdown")).await.status, 202);
     let socket = daemon.places().socket;
@@ -327,7 +327,7 @@ async fn a_client_can_end_it_and_the_mirror_outlives_it() {
 }
 
 #[tokio::test]
-async fn it_ends_by_itself_when_nobody_asks_and_nothing_is_active() {
+async fn an_idle_daemon_without_active_runs_exits() {
     let home = tempfile::tempdir().unwrap();
     let soon = docksd::config::IdleExit::After(Duration::from_secs(1));
     let daemon = TestDaemon::start_in(home, |config| config.idle_exit = soon).await;
@@ -335,8 +335,8 @@ async fn it_ends_by_itself_when_nobody_asks_and_nothing_is_active() {
 }
 
 #[tokio::test]
-async fn trials_of_all_runs_are_one_list_that_waits_for_what_was_never_mirrored() {
-    let (mut remote, daemon) = both(5, 3).await;
+async fn the_list_of_all_trials_waits_for_trials_that_were_never_mirrored() {
+    let (mut remote, daemon) = remote_and_daemon(5, 3).await;
     let all = daemon.get("/harbor/trials?limit=0").await;
     assert_eq!(ids(&all).len(), 15);
     assert_eq!(all.headers["docks-total"], "15");
@@ -359,28 +359,28 @@ async fn trials_of_all_runs_are_one_list_that_waits_for_what_was_never_mirrored(
         .await;
     assert_eq!(warm.body, all.body);
     let fresh = daemon.get_as("/harbor/trials", CachePolicy::NoCache).await;
-    assert_eq!(fresh.status, 504, "the remote is gone");
+    assert_eq!(fresh.status, 504, "the remote is down");
     daemon.end().await;
 }
 
 #[tokio::test]
-async fn an_empty_answer_says_whether_its_statuses_were_ever_seen() {
-    let (remote, daemon) = both(3, 1).await;
+async fn an_empty_list_says_whether_its_statuses_were_ever_seen() {
+    let (remote, daemon) = remote_and_daemon(3, 1).await;
     let id = newest(&remote, RunKind::Run);
     let becomes = |status: &str| remote.with_data(|data| data.advance(RunKind::Run, &id, status));
     let seen = |reply: &Reply| {
-        let told = reply.headers.get("docks-status-seen");
-        told.map(|told| told.to_str().unwrap().to_owned())
+        let value = reply.headers.get("docks-status-seen");
+        value.map(|value| value.to_str().unwrap().to_owned())
     };
     becomes("thawing");
-    let held = daemon.get("/runs?status=thawing").await;
-    assert_eq!((ids(&held).len(), seen(&held)), (1, None));
+    let matching = daemon.get("/runs?status=thawing").await;
+    assert_eq!((ids(&matching).len(), seen(&matching)), (1, None));
     becomes("completed");
     daemon.get_as("/runs", CachePolicy::NoCache).await;
-    for (asked, told) in [("Thawing", "true"), ("thawing,frozen", "false")] {
-        let empty = daemon.get(&format!("/runs?status={asked}")).await;
+    for (statuses, expected) in [("Thawing", "true"), ("thawing,frozen", "false")] {
+        let empty = daemon.get(&format!("/runs?status={statuses}")).await;
         assert_eq!(ids(&empty).len(), 0);
-        assert_eq!(seen(&empty).as_deref(), Some(told), "{asked}");
+        assert_eq!(seen(&empty).as_deref(), Some(expected), "{statuses}");
     }
     assert_eq!(seen(&daemon.get("/runs?q=nothing-has-this").await), None);
     daemon.end().await;

@@ -1,4 +1,4 @@
-//! What no handler gets to see, on every route.
+//! Requests that are refused before any handler runs, on every route.
 
 use crate::test_daemon::TestDaemon;
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
@@ -20,48 +20,51 @@ const ROUTES: [(&str, &str); 14] = [
     ("GET", "/elsewhere"),
 ];
 
-const OURS: &str = "Host: docks\r\n";
+const OWN_HOST: &str = "Host: docks\r\n";
 
-/// Head of a request after its first line, and the statuses that refuse it.
+/// The headers of a request, and the statuses that may refuse it.
 fn refused_heads() -> Vec<(String, &'static [u16])> {
-    let ours = |line: &str| format!("{OURS}{line}\r\n");
+    let own_host = |line: &str| format!("{OWN_HOST}{line}\r\n");
     vec![
         (String::new(), &[400]),
         ("Host: evil.example\r\n".into(), &[403]),
         ("Host: docks.evil.example\r\n".into(), &[403]),
         ("Host: 127.0.0.1\r\n".into(), &[403]),
-        (format!("{OURS}{OURS}"), &[400]),
-        (ours("Host: evil.example"), &[400]),
-        (ours("Origin: http://localhost"), &[403]),
-        (ours("Origin: null"), &[403]),
-        (ours("Referer: http://docks/"), &[403]),
-        (ours("Sec-Fetch-Site: none"), &[403]),
-        (ours("Sec-Fetch-Site: cross-site"), &[403]),
+        (format!("{OWN_HOST}{OWN_HOST}"), &[400]),
+        (own_host("Host: evil.example"), &[400]),
+        (own_host("Origin: http://localhost"), &[403]),
+        (own_host("Origin: null"), &[403]),
+        (own_host("Referer: http://docks/"), &[403]),
+        (own_host("Sec-Fetch-Site: none"), &[403]),
+        (own_host("Sec-Fetch-Site: cross-site"), &[403]),
         (
-            ours("Transfer-Encoding: chunked\r\nContent-Length: 5"),
+            own_host("Transfer-Encoding: chunked\r\nContent-Length: 5"),
             &[400],
         ),
         (
-            ours("Content-Length: 5\r\nTransfer-Encoding: chunked"),
+            own_host("Content-Length: 5\r\nTransfer-Encoding: chunked"),
             &[400],
         ),
-        (ours("Content-Length: 5\r\nContent-Length: 6"), &[400]),
-        (ours("Content-Length: 1048577"), &[413]),
-        (ours("Content-Length: -1"), &[400]),
-        (ours(&format!("X-Long: {}", "x".repeat(1 << 20))), &[431]),
+        (own_host("Content-Length: 5\r\nContent-Length: 6"), &[400]),
+        (own_host("Content-Length: 1048577"), &[413]),
+        (own_host("Content-Length: -1"), &[400]),
         (
-            ours(&"X-Many: 1\r\n".repeat(500)).replace("\r\n\r\n", "\r\n"),
+            own_host(&format!("X-Long: {}", "x".repeat(1 << 20))),
             &[431],
         ),
-        (ours("X Bad: 1"), &[400]),
+        (
+            own_host(&"X-Many: 1\r\n".repeat(500)).replace("\r\n\r\n", "\r\n"),
+            &[431],
+        ),
+        (own_host("X Bad: 1"), &[400]),
     ]
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_for_us_reaches_no_handler() {
+async fn a_refused_request_reaches_no_handler() {
     let remote = FakeRemote::start(RemoteData::sample(1, 1)).await;
     let home = tempfile::tempdir().unwrap();
-    // Without a profile: whatever is asked of the remote would be a handler's doing.
+    // Without a profile, only a handler could send a request to the remote.
     let daemon = TestDaemon::start_in(home, |_| {}).await;
     for (method, path) in ROUTES {
         for (head, expected) in refused_heads() {
@@ -77,25 +80,27 @@ async fn a_request_that_is_not_for_us_reaches_no_handler() {
             format!("http://docks{path}"),
             format!("http://evil.example{path}"),
         ] {
-            let request = format!("{method} {target} HTTP/1.1\r\n{OURS}Connection: close\r\n\r\n");
+            let request =
+                format!("{method} {target} HTTP/1.1\r\n{OWN_HOST}Connection: close\r\n\r\n");
             assert_eq!(daemon.raw(request.as_bytes()).await.0, 400, "{target}");
         }
     }
-    // Also a shutdown was among what was refused: it is still there.
-    let request = format!("GET /v1/status HTTP/1.1\r\n{OURS}Connection: close\r\n\r\n");
+    // A shutdown was among the refused requests, and the daemon still runs.
+    let request = format!("GET /v1/status HTTP/1.1\r\n{OWN_HOST}Connection: close\r\n\r\n");
     assert_eq!(daemon.raw(request.as_bytes()).await.0, 200);
     assert!(remote.log().is_empty());
     daemon.end().await;
 }
 
 #[tokio::test]
-async fn a_route_knows_its_methods_only() {
+async fn a_route_accepts_only_its_own_methods() {
     let home = tempfile::tempdir().unwrap();
     let daemon = TestDaemon::start_in(home, |_| {}).await;
     for (method, path) in ROUTES.iter().take(12) {
         let wrong = if *method == "GET" { "DELETE" } else { "GET" };
         for method in [wrong, "PATCH", "TRACE", "BREW"] {
-            let request = format!("{method} {path} HTTP/1.1\r\n{OURS}Connection: close\r\n\r\n");
+            let request =
+                format!("{method} {path} HTTP/1.1\r\n{OWN_HOST}Connection: close\r\n\r\n");
             let (status, answer) = daemon.raw(request.as_bytes()).await;
             assert_eq!(status, 405, "{method} {path}: {answer}");
             assert!(answer.contains("docks-protocol: 1"), "{answer}");
@@ -108,7 +113,7 @@ async fn a_route_knows_its_methods_only() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_http_end_one_connection_and_nothing_else() {
+async fn invalid_http_closes_only_its_own_connection() {
     let home = tempfile::tempdir().unwrap();
     let daemon = TestDaemon::start_in(home, |_| {}).await;
     for bytes in [

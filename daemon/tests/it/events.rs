@@ -24,7 +24,7 @@ fn client(daemon: &TestDaemon) -> Client {
     Client::new(Transport::Unix(transport), TENANT, HeaderMap::new()).unwrap()
 }
 
-fn of_run(run: &str) -> EventQuery {
+fn run_filter(run: &str) -> EventQuery {
     EventQuery {
         runs: vec![run.to_owned()],
         ..EventQuery::default()
@@ -32,24 +32,28 @@ fn of_run(run: &str) -> EventQuery {
 }
 
 async fn next(events: &mut EventStream) -> Event {
-    let told = timeout(DEADLINE, events.next()).await.expect("it goes on");
-    told.unwrap().expect("it has not ended").event
+    let received = timeout(DEADLINE, events.next())
+        .await
+        .expect("the stream continues");
+    received.unwrap().expect("the stream has not ended").event
 }
 
-/// Reads until `wanted` finds what it looks for.
-async fn until<T>(events: &mut EventStream, wanted: impl Fn(&Event) -> Option<T>) -> T {
+/// Reads until `select` returns something.
+async fn until<T>(events: &mut EventStream, select: impl Fn(&Event) -> Option<T>) -> T {
     loop {
-        if let Some(found) = wanted(&next(events).await) {
+        if let Some(found) = select(&next(events).await) {
             return found;
         }
     }
 }
 
-/// Reads to the end, before which the counts of what was heard may still come, but no change.
-async fn end(events: &mut EventStream) {
+/// Reads to the end of the stream. The counts of earlier changes may still arrive, but no change.
+async fn read_to_end(events: &mut EventStream) {
     loop {
-        let told = timeout(DEADLINE, events.next()).await.expect("it goes on");
-        match told.unwrap().map(|told| told.event) {
+        let received = timeout(DEADLINE, events.next())
+            .await
+            .expect("the stream continues");
+        match received.unwrap().map(|received| received.event) {
             None => return,
             Some(Event::Change(change)) => panic!("nothing changed: {change:?}"),
             Some(_) => {}
@@ -71,8 +75,8 @@ fn ended(event: &Event) -> Option<Change> {
     }
 }
 
-/// A remote with one evaluation run at work, and a daemon that knows it.
-async fn both() -> (FakeRemote, TestDaemon) {
+/// A remote with one active evaluation run, and a daemon that mirrors it.
+async fn remote_and_daemon() -> (FakeRemote, TestDaemon) {
     let mut data = RemoteData::default();
     data.add_evaluation("night", "running");
     data.set(RunKind::Evaluation, "night", "total_trials", 3.into());
@@ -86,19 +90,22 @@ async fn both() -> (FakeRemote, TestDaemon) {
     (remote, daemon)
 }
 
-async fn look(daemon: &TestDaemon) {
-    let looked = daemon.get_as("/harbor/runs/night/trials", CachePolicy::NoCache);
-    assert_eq!(looked.await.status, 200);
-    let looked = daemon
+async fn fetch_again(daemon: &TestDaemon) {
+    let fetched = daemon.get_as("/harbor/runs/night/trials", CachePolicy::NoCache);
+    assert_eq!(fetched.await.status, 200);
+    let fetched = daemon
         .get_as("/harbor/runs/night", CachePolicy::NoCache)
         .await;
-    assert_eq!(looked.status, 200);
+    assert_eq!(fetched.status, 200);
 }
 
 #[tokio::test]
-async fn who_watches_hears_the_present_state_each_change_and_the_counts() {
-    let (remote, daemon) = both().await;
-    let mut events = client(&daemon).events(&of_run("nig"), None).await.unwrap();
+async fn a_watch_gets_the_current_state_every_change_and_the_counts() {
+    let (remote, daemon) = remote_and_daemon().await;
+    let mut events = client(&daemon)
+        .events(&run_filter("nig"), None)
+        .await
+        .unwrap();
     let mut present = HashMap::new();
     loop {
         match next(&mut events).await {
@@ -109,7 +116,7 @@ async fn who_watches_hears_the_present_state_each_change_and_the_counts() {
     }
     assert_eq!(present.len(), 4, "{present:?}");
     remote.with_data(|data| data.advance_trial("night", "t2", "failed"));
-    // Nobody asks for the trials: whoever watches keeps them polled.
+    // No client requests the trials; the watch keeps them polled.
     let change = until(&mut events, ended).await;
     assert_eq!(change.object.trial_id.as_deref(), Some("t2"));
     assert_eq!(change.from.as_deref(), Some("running"));
@@ -132,87 +139,87 @@ async fn who_watches_hears_the_present_state_each_change_and_the_counts() {
 }
 
 #[tokio::test]
-async fn a_watch_goes_on_at_the_next_daemon_without_a_gap_or_a_repetition() {
-    let (remote, mut daemon) = both().await;
+async fn a_watch_continues_with_the_next_daemon_without_gap_or_repetition() {
+    let (remote, mut daemon) = remote_and_daemon().await;
     let mut events = client(&daemon)
-        .events(&of_run("night"), None)
+        .events(&run_filter("night"), None)
         .await
         .unwrap();
-    let mut place = until(&mut events, ready).await;
+    let mut position = until(&mut events, ready).await;
     for trial in ["t1", "t2", "t3"] {
         let home = daemon.end().await;
-        end(&mut events).await;
+        read_to_end(&mut events).await;
         remote.with_data(|data| data.advance_trial("night", trial, "passed"));
         daemon = TestDaemon::start_in(home, |_| {}).await;
-        look(&daemon).await;
+        fetch_again(&daemon).await;
         events = client(&daemon)
-            .events(&of_run("night"), Some(&place))
+            .events(&run_filter("night"), Some(&position))
             .await
             .unwrap();
         let change = until(&mut events, ended).await;
         assert_eq!(change.object.trial_id.as_deref(), Some(trial));
-        place = change.id;
+        position = change.id;
     }
     daemon.end().await;
 }
 
 #[tokio::test]
-async fn a_thousand_watch_and_the_remote_does_not_notice() {
+async fn a_thousand_watches_cost_the_remote_nothing_extra() {
     docksd::limits::raise_open_file_limit();
-    let (remote, daemon) = both().await;
+    let (remote, daemon) = remote_and_daemon().await;
     let client = client(&daemon);
     let mut watching = Vec::new();
     for _ in 0..1_000 {
-        let mut events = client.events(&of_run("night"), None).await.unwrap();
+        let mut events = client.events(&run_filter("night"), None).await.unwrap();
         until(&mut events, ready).await;
         watching.push(events);
     }
     remote.take_log();
     remote.with_data(|data| data.advance_trial("night", "t1", "failed"));
-    look(&daemon).await;
-    let heard = watching.iter_mut().map(|events| until(events, ended));
-    for change in futures_util::future::join_all(heard).await {
+    fetch_again(&daemon).await;
+    let changes = watching.iter_mut().map(|events| until(events, ended));
+    for change in futures_util::future::join_all(changes).await {
         assert_eq!(change.object.trial_id.as_deref(), Some("t1"));
     }
     assert!(remote.log().len() < 40, "{} requests", remote.log().len());
-    // Others are answered all the same.
+    // Other requests are answered as usual.
     assert_eq!(daemon.get("/harbor/runs").await.status, 200);
     drop(watching);
     daemon.end().await;
 }
 
 #[tokio::test]
-async fn who_stops_reading_holds_up_nobody_and_misses_no_end() {
-    let (remote, daemon) = both().await;
+async fn a_client_that_stops_reading_delays_no_other_and_misses_no_end() {
+    let (remote, daemon) = remote_and_daemon().await;
     let client = client(&daemon);
     let mut stalled = client.events(&EventQuery::default(), None).await.unwrap();
-    let mut keen = client.events(&of_run("night"), None).await.unwrap();
-    until(&mut keen, ready).await;
-    // Far more than the buffers between the two hold.
+    let mut reading = client.events(&run_filter("night"), None).await.unwrap();
+    until(&mut reading, ready).await;
+    // Far more than the buffers between client and daemon hold.
     for round in 0..40 {
         remote.with_data(|data| {
             for number in 0..50 {
                 data.add_evaluation(&format!("more-{round}-{number}"), "running");
             }
         });
-        let looked = daemon.get_as("/harbor/runs", CachePolicy::NoCache).await;
-        assert_eq!(looked.status, 200);
+        let fetched = daemon.get_as("/harbor/runs", CachePolicy::NoCache).await;
+        assert_eq!(fetched.status, 200);
     }
     remote.with_data(|data| data.advance_trial("night", "t1", "failed"));
-    look(&daemon).await;
-    let change = until(&mut keen, ended).await;
+    fetch_again(&daemon).await;
+    let change = until(&mut reading, ended).await;
     let late = until(&mut stalled, ended).await;
     assert_eq!((late.seq, late.object), (change.seq, change.object));
     daemon.end().await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_watched_is_refused() {
-    let (_remote, daemon) = both().await;
+async fn an_invalid_watch_is_refused() {
+    let (_remote, daemon) = remote_and_daemon().await;
     let refused = |run: &'static str, after: Option<&'static str>| {
         let client = client(&daemon);
         async move {
-            match client.events(&of_run(run), after).await {
+            match client.events(&run_filter(run), after).await {
                 Err(ClientError::Refused { status, .. }) => status,
                 other => panic!("{other:?}"),
             }
@@ -227,11 +234,11 @@ async fn what_cannot_be_watched_is_refused() {
 }
 
 #[tokio::test]
-async fn the_history_tells_each_status_and_when_somebody_looked() {
-    let (remote, daemon) = both().await;
+async fn the_history_has_every_status_and_the_times_of_observation() {
+    let (remote, daemon) = remote_and_daemon().await;
     let began = UnixMs::now();
     remote.with_data(|data| data.advance_trial("night", "t1", "failed"));
-    look(&daemon).await;
+    fetch_again(&daemon).await;
     let client = client(&daemon);
     let answer = client.history("nig", Some("t1")).await.unwrap();
     let history: History = serde_json::from_slice(&answer.body).unwrap();
@@ -262,7 +269,7 @@ async fn the_history_tells_each_status_and_when_somebody_looked() {
 }
 
 #[tokio::test]
-async fn changes_are_those_since_a_time_and_not_what_was_met_for_the_first_time() {
+async fn changes_are_limited_by_time_and_leave_out_first_sightings() {
     let mut data = RemoteData::sample(3, 2);
     data.add_evaluation("night", "running");
     let remote = FakeRemote::start(data).await;
@@ -279,7 +286,7 @@ async fn changes_are_those_since_a_time_and_not_what_was_met_for_the_first_time(
         200
     );
     let query = ChangesQuery {
-        filter: of_run("night"),
+        filter: run_filter("night"),
         since: Some(since),
         ..ChangesQuery::default()
     };

@@ -1,4 +1,4 @@
-//! What a hub answers to whoever has its token.
+//! What a hub responds to clients that have its token.
 
 use std::io::Read;
 
@@ -10,7 +10,7 @@ use crate::test_daemon::{detail, eventually};
 const RUNS: &str = "/tenants/local/harbor/runs";
 
 #[tokio::test]
-async fn a_hub_says_what_the_daemon_says_but_for_addresses() {
+async fn a_hub_responds_like_the_daemon_except_for_urls() {
     let hub = TestHub::start().await;
     let base = format!("http://{}/tenants/local/harbor/runs", hub.address);
     let list = hub.get(RUNS, "").await.json();
@@ -36,7 +36,7 @@ async fn a_hub_says_what_the_daemon_says_but_for_addresses() {
         assert_eq!(after.header("content-type"), Some("application/json"));
         assert!(after.header("docks-as-of").is_some(), "{path}");
         assert!(before.contains("file://") && after.text().contains(&base));
-        // With the addresses put back both are the same bytes.
+        // With the URLs restored both are the same bytes.
         let mut restored = String::new();
         for (at, piece) in after.text().split(&format!("\"{base}/")).enumerate() {
             let below = piece.find("/artifacts/").filter(|_| at > 0);
@@ -53,7 +53,7 @@ async fn a_hub_says_what_the_daemon_says_but_for_addresses() {
 }
 
 #[tokio::test]
-async fn who_knows_an_answer_already_gets_none_until_it_changes() {
+async fn a_known_response_is_not_sent_again_until_it_changes() {
     let hub = TestHub::start().await;
     let first = hub.get(RUNS, "").await;
     let tag = first.header("etag").unwrap().to_owned();
@@ -67,7 +67,7 @@ async fn who_knows_an_answer_already_gets_none_until_it_changes() {
     assert_eq!(hub.status().await.not_modified, 1);
     std::fs::remove_dir_all(hub.jobs.join("killed-midway")).unwrap();
     let lines = format!("{condition}Cache-Control: no-cache\r\n");
-    eventually("the answer changes", || async {
+    eventually("the response changes", || async {
         hub.get(RUNS, &lines).await.status == 200
     })
     .await;
@@ -90,29 +90,29 @@ async fn lists_are_paged_filtered_and_counted() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_the_same_answer() {
+async fn a_compressed_response_decompresses_to_the_same_bytes() {
     let hub = TestHub::start().await;
     let plain = hub.get(RUNS, "").await;
     let gzip = "Accept-Encoding: br, gzip\r\n";
-    let packed = hub.get(RUNS, gzip).await;
-    assert_eq!(packed.header("content-encoding"), Some("gzip"));
-    assert_eq!(packed.header("vary"), Some("accept-encoding"));
-    assert_eq!(packed.header("etag"), plain.header("etag"));
-    assert!(packed.body.len() * 3 < plain.body.len());
-    let mut back = Vec::new();
-    flate2::read::GzDecoder::new(&packed.body[..])
-        .read_to_end(&mut back)
+    let compressed = hub.get(RUNS, gzip).await;
+    assert_eq!(compressed.header("content-encoding"), Some("gzip"));
+    assert_eq!(compressed.header("vary"), Some("accept-encoding"));
+    assert_eq!(compressed.header("etag"), plain.header("etag"));
+    assert!(compressed.body.len() * 3 < plain.body.len());
+    let mut decompressed = Vec::new();
+    flate2::read::GzDecoder::new(&compressed.body[..])
+        .read_to_end(&mut decompressed)
         .unwrap();
-    assert_eq!(back, plain.body);
+    assert_eq!(decompressed, plain.body);
     let head = format!("{}{gzip}", hub.bearer());
-    let head = hub.ask("HEAD", RUNS, &head).await;
+    let head = hub.request("HEAD", RUNS, &head).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     assert_eq!(head.header("etag"), plain.header("etag"));
     hub.daemon.end().await;
 }
 
 #[tokio::test]
-async fn only_the_docks_apis_own_paths_are_there() {
+async fn a_hub_serves_only_the_paths_of_the_docks_api() {
     let hub = TestHub::start().await;
     for (method, path) in [
         ("GET", "/v1/status"),
@@ -124,31 +124,31 @@ async fn only_the_docks_apis_own_paths_are_there() {
         ("GET", "/tenants/local"),
         ("GET", "/tenants/local/sandboxes"),
     ] {
-        let told = hub.ask(method, path, &hub.bearer()).await;
-        assert_eq!(told.status, 404, "{method} {path}");
-        assert_eq!(told.json()["detail"]["code"], "not_found");
+        let response = hub.request(method, path, &hub.bearer()).await;
+        assert_eq!(response.status, 404, "{method} {path}");
+        assert_eq!(response.json()["detail"]["code"], "not_found");
     }
     let other = hub.get("/tenants/other/runs", "").await;
     assert_eq!(other.status, 403);
     let hint = other.json()["detail"]["hint"].clone();
     assert!(hint.as_str().unwrap().contains("`local`"), "{hint}");
     assert_eq!(hub.get("/tenants/%6Cocal/runs", "").await.status, 200);
-    // What picks another remote on the socket picks nothing here.
+    // Headers that select another remote on the socket have no effect here.
     for line in [
         "Docks-Harbor-Jobs: %2Ftmp\r\n",
         "Docks-Profile: default\r\n",
         "Docks-Api-Url: http://127.0.0.1:1\r\n",
     ] {
-        let told = hub.get(RUNS, line).await;
-        assert_eq!(told.header("docks-total"), Some("4"), "{line}");
+        let response = hub.get(RUNS, line).await;
+        assert_eq!(response.header("docks-total"), Some("4"), "{line}");
     }
     hub.daemon.end().await;
 }
 
 #[tokio::test]
-async fn stopping_goes_through_unless_the_hub_is_read_only() {
+async fn runs_can_be_stopped_through_a_hub_unless_it_is_read_only() {
     let open = TestHub::start().await;
-    let closed = TestHub::start_as(|wanted| wanted.read_only = true).await;
+    let closed = TestHub::start_as(|options| options.read_only = true).await;
     let path = format!("{RUNS}/nightly-mixed/cancel");
     for path in [path.as_str(), "/tenants/local/runs/nightly-mixed/stop"] {
         let jobs = open.jobs.to_str().unwrap().replace(' ', "%20");
@@ -156,13 +156,16 @@ async fn stopping_goes_through_unless_the_hub_is_read_only() {
         let value = http::HeaderValue::from_str(&jobs).unwrap();
         request.headers.insert("docks-harbor-jobs", value);
         let own = open.daemon.send(request).await;
-        let told = open.ask("POST", path, &open.bearer()).await;
-        assert_eq!(told.status, own.status.as_u16());
-        let message = told.json()["detail"]["message"].clone();
+        let response = open.request("POST", path, &open.bearer()).await;
+        assert_eq!(response.status, own.status.as_u16());
+        let message = response.json()["detail"]["message"].clone();
         assert_eq!(message, detail(&own).message, "the job has ended");
-        let told = closed.ask("POST", path, &closed.bearer()).await;
-        assert_eq!(told.status, 403);
-        assert_eq!(told.json()["detail"]["message"], "This hub is read-only.");
+        let response = closed.request("POST", path, &closed.bearer()).await;
+        assert_eq!(response.status, 403);
+        assert_eq!(
+            response.json()["detail"]["message"],
+            "This hub is read-only."
+        );
     }
     assert_eq!(closed.get(RUNS, "").await.status, 200);
     open.daemon.end().await;
@@ -170,7 +173,7 @@ async fn stopping_goes_through_unless_the_hub_is_read_only() {
 }
 
 #[tokio::test]
-async fn a_new_token_shuts_the_old_one_out_at_once() {
+async fn a_new_token_replaces_the_old_one_at_once() {
     let mut hub = TestHub::start().await;
     assert_eq!(hub.get(RUNS, "").await.status, 200);
     let path = hub.daemon.places().hub_token_file();
@@ -182,11 +185,11 @@ async fn a_new_token_shuts_the_old_one_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_hub_behind_a_proxy_writes_the_proxys_address() {
+async fn a_hub_behind_a_proxy_uses_the_url_of_the_proxy() {
     let url = "https://hub.example/jobs";
-    let hub = TestHub::start_as(|wanted| wanted.url = Some(format!("{url}/"))).await;
-    let told = hub.get(RUNS, "").await;
-    let logs = told.json()[0]["harbor"]["logs_uri"].clone();
+    let hub = TestHub::start_as(|options| options.url = Some(format!("{url}/"))).await;
+    let response = hub.get(RUNS, "").await;
+    let logs = response.json()[0]["harbor"]["logs_uri"].clone();
     let logs = logs.as_str().unwrap();
     assert!(
         logs.starts_with(&format!("{url}/tenants/local/harbor/runs/")),

@@ -1,4 +1,4 @@
-//! Files that a hub sends, and those that it does not.
+//! Which files a hub sends.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,12 +9,12 @@ use crate::hub_support::TestHub;
 
 const RUNS: &str = "/tenants/local/harbor/runs";
 
-/// Returns every address of a hub in a value.
-fn addresses(value: &Value, base: &str, found: &mut Vec<String>) {
+/// Collects every URL of a hub in a value.
+fn urls(value: &Value, base: &str, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text.starts_with(base) => found.push(text.clone()),
-        Value::Array(values) => values.iter().for_each(|v| addresses(v, base, found)),
-        Value::Object(fields) => fields.values().for_each(|v| addresses(v, base, found)),
+        Value::Array(values) => values.iter().for_each(|v| urls(v, base, found)),
+        Value::Object(fields) => fields.values().for_each(|v| urls(v, base, found)),
         _ => {}
     }
 }
@@ -23,15 +23,15 @@ async fn all_paths(hub: &TestHub) -> Vec<String> {
     let base = format!("http://{}", hub.address);
     let mut found = Vec::new();
     let runs = hub.get(RUNS, "").await.json();
-    addresses(&runs, &base, &mut found);
+    urls(&runs, &base, &mut found);
     for run in runs.as_array().unwrap() {
         let id = run["id"].as_str().unwrap();
         let trials = hub.get(&format!("{RUNS}/{id}/trials"), "").await.json();
-        addresses(&trials, &base, &mut found);
+        urls(&trials, &base, &mut found);
     }
     found
         .into_iter()
-        .map(|address| address[base.len()..].to_owned())
+        .map(|url| url[base.len()..].to_owned())
         .collect()
 }
 
@@ -45,24 +45,24 @@ fn on_disk(hub: &TestHub, path: &str) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn every_address_in_an_object_is_that_file() {
+async fn every_url_in_an_object_returns_that_file() {
     let hub = TestHub::start().await;
     let paths = all_paths(&hub).await;
     assert!(paths.len() > 80, "{}", paths.len());
     for path in &paths {
-        let told = hub.get(path, "Accept-Encoding: gzip\r\n").await;
-        assert_eq!(told.status, 200, "{path}");
+        let response = hub.get(path, "Accept-Encoding: gzip\r\n").await;
+        assert_eq!(response.status, 200, "{path}");
         let content = fs::read(on_disk(&hub, path)).unwrap();
-        assert_eq!(told.body, content, "{path}");
+        assert_eq!(response.body, content, "{path}");
         let length = content.len().to_string();
-        assert_eq!(told.header("content-length"), Some(length.as_str()));
-        assert_eq!(told.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(response.header("content-length"), Some(length.as_str()));
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
     }
     hub.daemon.end().await;
 }
 
 #[tokio::test]
-async fn a_download_that_broke_off_can_be_resumed() {
+async fn an_interrupted_download_can_be_resumed() {
     let hub = TestHub::start().await;
     let paths = all_paths(&hub).await;
     let path = paths.iter().find(|p| p.ends_with("result.json")).unwrap();
@@ -80,21 +80,21 @@ async fn a_download_that_broke_off_can_be_resumed() {
     assert_eq!((beyond.status, beyond.body.len()), (416, 0));
     let known = hub.get(path, &format!("If-None-Match: {tag}\r\n")).await;
     assert_eq!((known.status, known.body.len()), (304, 0));
-    let head = hub.ask("HEAD", path, &hub.bearer()).await;
+    let head = hub.request("HEAD", path, &hub.bearer()).await;
     let length = size.to_string();
     assert_eq!(head.header("content-length"), Some(length.as_str()));
     assert!(head.body.is_empty());
-    // Of a file that has changed the first half is worth nothing.
+    // If the file has changed, its first half is useless.
     let file = on_disk(&hub, path);
     let changed = [fs::read(&file).unwrap(), b"\n".to_vec()].concat();
     fs::write(&file, &changed).unwrap();
-    let anew = hub.get(path, &lines).await;
-    assert_eq!((anew.status, anew.body), (200, changed));
+    let again = hub.get(path, &lines).await;
+    assert_eq!((again.status, again.body), (200, changed));
     hub.daemon.end().await;
 }
 
 #[tokio::test]
-async fn nothing_is_sent_that_the_object_does_not_name() {
+async fn only_files_that_the_object_names_are_sent() {
     let hub = TestHub::start().await;
     let secret = hub.jobs.parent().unwrap().join("secret.txt");
     fs::write(&secret, "s3cret").unwrap();
@@ -136,16 +136,16 @@ async fn nothing_is_sent_that_the_object_does_not_name() {
         (&format!("{run_owner}/trials/none"), below.to_owned()),
         (&format!("{RUNS}/none"), format!("{job}/job.log")),
     ] {
-        let told = hub.get(&format!("{owner}/artifacts/{below}"), "").await;
+        let response = hub.get(&format!("{owner}/artifacts/{below}"), "").await;
         assert!(
-            matches!(told.status, 400 | 404),
+            matches!(response.status, 400 | 404),
             "{owner} {below}: {} {}",
-            told.status,
-            told.head
+            response.status,
+            response.head
         );
-        assert!(!String::from_utf8_lossy(&told.body).contains("s3cret"));
+        assert!(!String::from_utf8_lossy(&response.body).contains("s3cret"));
     }
-    // A file that was named and then became a link, or whose folder did.
+    // A named file that was replaced by a link, or whose folder was.
     let file = on_disk(&hub, path);
     let folder = file.parent().unwrap();
     fs::remove_file(&file).unwrap();

@@ -1,4 +1,4 @@
-//! What a hub refuses from the network, and that strangers keep nobody out.
+//! What a hub refuses, and that strangers cannot keep clients out.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::hub_support::{TestHub, told};
+use crate::hub_support::{TestHub, parse_response};
 use crate::test_daemon::DEADLINE;
 
 const RUNS: &str = "/tenants/local/harbor/runs";
@@ -30,7 +30,7 @@ const PATHS: [(&str, &str); 12] = [
 ];
 
 #[tokio::test]
-async fn without_the_token_every_path_says_the_same_and_nothing_runs() {
+async fn without_the_token_every_path_gets_the_same_response_and_no_handler_runs() {
     let hub = TestHub::start().await;
     let cut = hub.bearer().trim_end()[..hub.bearer().len() - 3].to_owned() + "\r\n";
     let wrong = [
@@ -42,69 +42,73 @@ async fn without_the_token_every_path_says_the_same_and_nothing_runs() {
         format!("Authorization: Bearer\r\nX-{}", hub.bearer()),
         format!("Cookie: token={}\r\n", hub.token),
     ];
-    let mut said = Vec::new();
+    let mut bodies = Vec::new();
     for (method, path) in PATHS {
         for lines in &wrong {
-            let told = hub.ask(method, path, lines).await;
-            assert_eq!(told.status, 401, "{method} {path} {lines:?}");
-            assert_eq!(told.header("www-authenticate"), Some("Bearer"));
-            assert!(told.header("docks-version").is_none(), "{}", told.head);
-            said.push(told.body);
+            let response = hub.request(method, path, lines).await;
+            assert_eq!(response.status, 401, "{method} {path} {lines:?}");
+            assert_eq!(response.header("www-authenticate"), Some("Bearer"));
+            assert!(
+                response.header("docks-version").is_none(),
+                "{}",
+                response.head
+            );
+            bodies.push(response.body);
         }
     }
-    said.dedup();
-    assert_eq!(said.len(), 1, "a stranger learns nothing of what is there");
-    let body: serde_json::Value = serde_json::from_slice(&said[0]).unwrap();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 1, "a stranger learns nothing about the data");
+    let body: serde_json::Value = serde_json::from_slice(&bodies[0]).unwrap();
     assert_eq!(body["detail"]["code"], "unauthorized");
     let in_the_path = format!("{RUNS}?token={}", hub.token);
-    assert_eq!(hub.ask("GET", &in_the_path, "").await.status, 401);
+    assert_eq!(hub.request("GET", &in_the_path, "").await.status, 401);
     assert_eq!(hub.status().await.requests, 0);
-    // Nobody asked the daemon either, so it has opened nothing.
+    // The daemon's handlers were not called either, so no remote is open.
     hub.daemon.end().await;
 }
 
 #[tokio::test]
-async fn what_is_no_plain_request_is_refused_even_with_the_token() {
+async fn an_unusual_request_is_refused_even_with_the_token() {
     let hub = TestHub::start().await;
     let (host, bearer) = (format!("Host: {}\r\n", hub.address), hub.bearer());
-    let ours = |line: &str| format!("{host}{bearer}{line}\r\n");
+    let headers = |line: &str| format!("{host}{bearer}{line}\r\n");
     let heads: Vec<(String, &[u16])> = vec![
         (bearer.clone(), &[400]),
         (format!("{host}{host}{bearer}"), &[400]),
         (format!("Host: a b\r\n{bearer}"), &[400]),
         (format!("Host: user@hub\r\n{bearer}"), &[400]),
-        (ours("Origin: http://localhost"), &[403]),
-        (ours("Referer: http://hub/"), &[403]),
-        (ours("Sec-Fetch-Site: same-origin"), &[403]),
+        (headers("Origin: http://localhost"), &[403]),
+        (headers("Referer: http://hub/"), &[403]),
+        (headers("Sec-Fetch-Site: same-origin"), &[403]),
         (
-            ours("Transfer-Encoding: chunked\r\nContent-Length: 5"),
+            headers("Transfer-Encoding: chunked\r\nContent-Length: 5"),
             &[400],
         ),
         (
-            ours("Content-Length: 5\r\nTransfer-Encoding: chunked"),
+            headers("Content-Length: 5\r\nTransfer-Encoding: chunked"),
             &[400],
         ),
-        (ours("Content-Length: 5\r\nContent-Length: 6"), &[400]),
-        (ours("Content-Length: 1048577"), &[413]),
-        (ours(&format!("X-Long: {}", "x".repeat(1 << 20))), &[431]),
-        (ours(&"X-Many: 1\r\n".repeat(500)), &[431]),
-        (ours("X Bad: 1"), &[400]),
+        (headers("Content-Length: 5\r\nContent-Length: 6"), &[400]),
+        (headers("Content-Length: 1048577"), &[413]),
+        (headers(&format!("X-Long: {}", "x".repeat(1 << 20))), &[431]),
+        (headers(&"X-Many: 1\r\n".repeat(500)), &[431]),
+        (headers("X Bad: 1"), &[400]),
     ];
     for (method, path) in PATHS {
         for (head, expected) in &heads {
             let request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n{head}\r\n");
-            let told = hub.raw(request.as_bytes()).await;
+            let response = hub.raw(request.as_bytes()).await;
             let shown = head.chars().take(120).collect::<String>();
             assert!(
-                expected.contains(&told.status),
+                expected.contains(&response.status),
                 "{method} {path} with {shown:?}: {}",
-                told.head
+                response.head
             );
         }
         let target = format!("http://evil.example{path}");
         let request = format!(
             "{method} {target} HTTP/1.1\r\n{}Connection: close\r\n\r\n",
-            ours("")
+            headers("")
         );
         let request = request.replace("\r\n\r\nConn", "\r\nConn");
         assert_eq!(hub.raw(request.as_bytes()).await.status, 400, "{target}");
@@ -121,9 +125,9 @@ async fn what_is_no_plain_request_is_refused_even_with_the_token() {
 }
 
 #[tokio::test]
-async fn without_a_token_a_foreign_name_is_refused() {
-    let hub = TestHub::start_as(|wanted| wanted.no_token = true).await;
-    assert_eq!(hub.ask("GET", RUNS, "").await.status, 200);
+async fn a_hub_without_a_token_refuses_foreign_host_names() {
+    let hub = TestHub::start_as(|options| options.no_token = true).await;
+    assert_eq!(hub.request("GET", RUNS, "").await.status, 200);
     assert!(!hub.status().await.token);
     for host in ["evil.example", "127.0.0.1.evil.example:80"] {
         let request = format!("GET {RUNS} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
@@ -132,46 +136,50 @@ async fn without_a_token_a_foreign_name_is_refused() {
     hub.daemon.end().await;
 }
 
-/// Waits until the other side closes; an answer may come before.
+/// Waits until the hub closes the connection; it may respond first.
 async fn closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let read = timeout(DEADLINE, stream.read_to_end(&mut rest)).await;
-    let read: io::Result<usize> = read.expect("the hub hangs up on its own");
+    let read: io::Result<usize> = read.expect("the hub closes the connection");
     read.ok();
     rest
 }
 
 #[tokio::test]
-async fn strangers_who_say_nothing_keep_nobody_out_for_long() {
+async fn silent_strangers_do_not_keep_clients_out_for_long() {
     let hub = TestHub::start().await;
     let (host, bearer) = (&hub.address, hub.bearer());
     let request = format!("GET {RUNS} HTTP/1.1\r\nHost: {host}\r\n{bearer}\r\n");
-    let mut friend = TcpStream::connect(host).await.unwrap();
-    let mut ask = async || {
-        friend.write_all(request.as_bytes()).await.unwrap();
+    let mut client = TcpStream::connect(host).await.unwrap();
+    let mut send = async || {
+        client.write_all(request.as_bytes()).await.unwrap();
         let mut head = vec![0; 64 << 10];
-        let got = friend.read(&mut head).await.unwrap();
-        told(&head[..got]).status
+        let got = client.read(&mut head).await.unwrap();
+        parse_response(&head[..got]).status
     };
-    assert_eq!(ask().await, 200);
-    // More of them than there are places for those who have not shown the token.
+    assert_eq!(send().await, 200);
+    // More connections than there are slots for those that have not shown the token.
     let mut strangers = Vec::new();
     for number in 0..200 {
         let mut stream = TcpStream::connect(host).await.unwrap();
         let begun = format!("GET {RUNS} HTTP/1.1\r\nHost: {host}\r\nX-Slow: ");
-        let said = if number % 2 == 0 { "" } else { &begun };
-        stream.write_all(said.as_bytes()).await.unwrap();
+        let sent = if number % 2 == 0 { "" } else { &begun };
+        stream.write_all(sent.as_bytes()).await.unwrap();
         strangers.push(stream);
     }
-    assert_eq!(ask().await, 200, "who is in stays in");
-    assert_eq!(hub.get(RUNS, "").await.status, 200, "and others get in");
-    // A byte now and then is not enough to stay.
+    assert_eq!(send().await, 200, "an authenticated connection stays open");
+    assert_eq!(
+        hub.get(RUNS, "").await.status,
+        200,
+        "and new clients are accepted"
+    );
+    // Sending a byte now and then is not enough to stay connected.
     for stream in &mut strangers {
         stream.write_all(b"x").await.ok();
     }
     for stream in &mut strangers {
         assert!(!closed(stream).await.starts_with(b"HTTP/1.1 200"));
     }
-    assert_eq!(ask().await, 200);
+    assert_eq!(send().await, 200);
     hub.daemon.end().await;
 }

@@ -1,4 +1,4 @@
-//! A daemon that mirrors the hub of another one.
+//! A daemon that mirrors the hub of another daemon.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ async fn status(daemon: &TestDaemon) -> DaemonStatus {
 }
 
 #[tokio::test]
-async fn a_mirror_of_a_hub_has_what_the_hub_has_and_mostly_asks_in_vain() {
+async fn a_mirror_of_a_hub_equals_the_hub_and_mostly_gets_304() {
     let hub = TestHub::start().await;
     let mirror = TestDaemon::start_in(profile(&hub, &hub.token), |config| {
         config.sync.watched_interval = std::time::Duration::from_millis(50);
@@ -34,35 +34,38 @@ async fn a_mirror_of_a_hub_has_what_the_hub_has_and_mostly_asks_in_vain() {
     })
     .await;
     let runs = "/tenants/local/harbor/runs";
-    let there = hub.get(runs, "").await;
+    let original = hub.get(runs, "").await;
     eventually("the mirror has the hub's list", || async {
-        mirror.get_with(runs, &[]).await.body == there.body
+        mirror.get_with(runs, &[]).await.body == original.body
     })
     .await;
     for run in ids(&mirror.get_with(runs, &[]).await) {
         let path = format!("{runs}/{run}/trials");
-        let here = mirror.get_with(&path, &[]).await;
-        assert_eq!(here.body, hub.get(&path, "").await.body);
+        let copy = mirror.get_with(&path, &[]).await;
+        assert_eq!(copy.body, hub.get(&path, "").await.body);
     }
-    eventually("lists are confirmed without being sent", || async {
+    eventually("lists are confirmed without being sent again", || async {
         hub.status().await.not_modified >= 10
     })
     .await;
     let remote = &status(&mirror).await.remotes[0];
     assert!(remote.not_modified_last_hour > 0, "{remote:?}");
     fs::remove_dir_all(hub.jobs.join("killed-midway")).unwrap();
-    eventually("a job that is gone there is gone here", || async {
-        hub.get(runs, "Cache-Control: no-cache\r\n").await;
-        mirror.send(Request::post("/v1/sync?full=true")).await;
-        ids(&mirror.get_with(runs, &[]).await).len() == 3
-    })
+    eventually(
+        "a job removed at the hub is removed from the mirror",
+        || async {
+            hub.get(runs, "Cache-Control: no-cache\r\n").await;
+            mirror.send(Request::post("/v1/sync?full=true")).await;
+            ids(&mirror.get_with(runs, &[]).await).len() == 3
+        },
+    )
     .await;
     mirror.end().await;
     hub.daemon.end().await;
 }
 
 #[tokio::test]
-async fn a_mirror_with_a_wrong_token_says_so() {
+async fn a_mirror_with_a_wrong_token_reports_it() {
     let hub = TestHub::start().await;
     let mirror = TestDaemon::start_in(profile(&hub, "wrong"), |_| {}).await;
     let header = CachePolicy::NoCache.to_header_value().unwrap();

@@ -12,18 +12,18 @@ use tokio::time::timeout;
 use crate::test_daemon::{DEADLINE, TestDaemon};
 use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
-/// One answer, split.
+/// One response, parsed.
 #[derive(Debug)]
-pub(crate) struct Told {
-    /// Status; 0 without an answer.
+pub(crate) struct RawResponse {
+    /// Status; 0 without a response.
     pub(crate) status: u16,
-    /// Head as text, names in lower case.
+    /// Head as text; header names in lower case.
     pub(crate) head: String,
     /// Body.
     pub(crate) body: Vec<u8>,
 }
 
-impl Told {
+impl RawResponse {
     /// Returns a header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
@@ -43,13 +43,13 @@ impl Told {
     }
 }
 
-/// The daemon and what it takes to ask its hub.
+/// A daemon, and what a client of its hub needs.
 pub(crate) struct TestHub {
     /// The daemon.
     pub(crate) daemon: TestDaemon,
     /// `127.0.0.1:port`.
     pub(crate) address: String,
-    /// The token in force when it started; empty without one.
+    /// The token at the start; empty if there is none.
     pub(crate) token: String,
     /// The shared directory.
     pub(crate) jobs: PathBuf,
@@ -61,7 +61,7 @@ impl TestHub {
         Self::start_as(|_| {}).await
     }
 
-    /// Starts one that differs from it.
+    /// Starts a hub with other options.
     pub(crate) async fn start_as(change: impl FnOnce(&mut HubOptions)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let jobs = home.path().canonicalize().unwrap().join("my jobs");
@@ -69,7 +69,7 @@ impl TestHub {
         Self::start_in(home, jobs, change).await
     }
 
-    /// Starts one in a home that is prepared already.
+    /// Starts a hub in a prepared home.
     pub(crate) async fn start_in(
         home: TempDir,
         jobs: PathBuf,
@@ -97,26 +97,26 @@ impl TestHub {
         hub
     }
 
-    /// Returns what the daemon says of its hub.
+    /// Returns what the status of the daemon says about its hub.
     pub(crate) async fn status(&self) -> HubStatus {
         let reply = self.daemon.get_with("/v1/status", &[]).await;
         let status: DaemonStatus = serde_json::from_slice(&reply.body).unwrap();
         status.hub.unwrap()
     }
 
-    /// Returns the line that shows the token.
+    /// Returns the header line with the token.
     pub(crate) fn bearer(&self) -> String {
         format!("Authorization: Bearer {}\r\n", self.token)
     }
 
-    /// Asks for a path with the token and further header lines, each ended.
-    pub(crate) async fn get(&self, path: &str, lines: &str) -> Told {
-        self.ask("GET", path, &format!("{}{lines}", self.bearer()))
+    /// Requests a path with the token and further complete header lines.
+    pub(crate) async fn get(&self, path: &str, lines: &str) -> RawResponse {
+        self.request("GET", path, &format!("{}{lines}", self.bearer()))
             .await
     }
 
-    /// Asks with these header lines only, besides `Host` and `Connection`.
-    pub(crate) async fn ask(&self, method: &str, path: &str, lines: &str) -> Told {
+    /// Sends a request with only these header lines besides `Host` and `Connection`.
+    pub(crate) async fn request(&self, method: &str, path: &str, lines: &str) -> RawResponse {
         let host = &self.address;
         let request =
             format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n");
@@ -124,19 +124,19 @@ impl TestHub {
     }
 
     /// Sends bytes as they are and reads until the hub closes.
-    pub(crate) async fn raw(&self, bytes: &[u8]) -> Told {
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> RawResponse {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        // A hub that refuses half-way may close before it has read everything.
+        // A hub that refuses early may close before it has read everything.
         stream.write_all(bytes).await.ok();
         let mut answer = Vec::new();
         let read = timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
-        read.expect("the hub closes what it refuses").ok();
-        told(&answer)
+        read.expect("the hub closes the connection").ok();
+        parse_response(&answer)
     }
 }
 
-/// Splits an answer.
-pub(crate) fn told(answer: &[u8]) -> Told {
+/// Parses a response.
+pub(crate) fn parse_response(answer: &[u8]) -> RawResponse {
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n");
     let (head, body) = match end {
         Some(end) => (&answer[..end], answer[end + 4..].to_vec()),
@@ -144,7 +144,7 @@ pub(crate) fn told(answer: &[u8]) -> Told {
     };
     let head = String::from_utf8_lossy(head).into_owned();
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
-    Told {
+    RawResponse {
         status: status.unwrap_or(0),
         head: head.replace("\r\n", "\n"),
         body,

@@ -1,4 +1,4 @@
-//! A hub that speaks TLS with a certificate of its own, and a mirror that is told to trust it.
+//! A hub with TLS and its own certificate, and a mirror that is configured to trust it.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::hub_support::TestHub;
 use crate::test_daemon::{TestDaemon, detail, eventually};
 use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
-fn certify(dir: &Path) {
+fn write_certificate(dir: &Path) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     fs::write(dir.join("cert.pem"), cert.pem()).unwrap();
@@ -20,7 +20,7 @@ fn certify(dir: &Path) {
 async fn start() -> TestHub {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().canonicalize().unwrap();
-    certify(&dir);
+    write_certificate(&dir);
     let jobs = dir.join("jobs");
     copy_tree(&samples(), &jobs);
     let tls = |options: &mut HubOptions| {
@@ -31,7 +31,7 @@ async fn start() -> TestHub {
 }
 
 #[tokio::test]
-async fn a_mirror_trusts_a_private_certificate_once_its_profile_says_so() {
+async fn a_mirror_trusts_a_private_certificate_named_in_its_profile() {
     let hub = start().await;
     assert!(hub.status().await.address.starts_with("https://"));
     let port = hub.address.rsplit(':').next().unwrap();
@@ -59,16 +59,16 @@ async fn a_mirror_trusts_a_private_certificate_once_its_profile_says_so() {
     let list = mirror.get_with("/tenants/local/harbor/runs", &fresh).await;
     let text = String::from_utf8(list.body.to_vec()).unwrap();
     let base = format!("\"https://localhost:{port}/tenants/local/harbor/runs/");
-    assert!(text.contains(&base), "addresses are those of the profile");
+    assert!(text.contains(&base), "URLs begin with that of the profile");
     mirror.end().await;
     hub.daemon.end().await;
 }
 
 #[tokio::test]
-async fn plain_http_gets_nothing_from_a_hub_with_tls() {
+async fn a_hub_with_tls_does_not_answer_plain_http() {
     let hub = start().await;
-    let told = hub.get("/tenants/local/runs", "").await;
-    assert_eq!(told.status, 0, "{}", told.head);
+    let response = hub.get("/tenants/local/runs", "").await;
+    assert_eq!(response.status, 0, "{}", response.head);
     assert_eq!(hub.status().await.requests, 0);
     hub.daemon.end().await;
 }

@@ -1,4 +1,4 @@
-//! The Docks API as a remote, against every fault, for every question.
+//! The Docks API as a remote: every fault for every request.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,10 +23,10 @@ const LIMITS: Limits = Limits {
     insecure: false,
 };
 
-/// Faults that are played at once: more only wait for the processor.
-const AT_ONCE: usize = 4;
+/// Faults tested at once; more would only wait for the processor.
+const CONCURRENCY: usize = 4;
 
-/// A deadline that must pass is short; one that must not is longer than a busy machine takes.
+/// A timeout that must fire is short; any other is longer than a busy machine needs.
 fn limits(fault: &Fault) -> Limits {
     let passes = matches!(
         fault,
@@ -54,10 +54,10 @@ fn api_within(remote: &FakeRemote, limits: Limits) -> DocksApi {
     DocksApi::new(transport, TENANT, Arc::new(|| Token::new("s3cret"))).unwrap()
 }
 
-/// What came of one question: how many objects, or why none.
+/// The number of objects in a response, or the error.
 type Outcome = Result<usize, RemoteError>;
 
-/// Asks one of the six questions.
+/// Sends one of the six requests.
 async fn ask(api: &DocksApi, question: &str, run: &str, evaluation: &str, trial: &str) -> Outcome {
     let page = |fetched: Fetched<Page>| match fetched {
         Fetched::New { value, .. } => value.objects.len(),
@@ -80,15 +80,15 @@ async fn ask(api: &DocksApi, question: &str, run: &str, evaluation: &str, trial:
     }
 }
 
-/// What a fault must become; `Good` is an answer that can be used.
+/// What a fault must lead to; `Good` is a usable response.
 #[derive(Debug, PartialEq)]
-enum Becomes {
+enum Expected {
     Good,
     Class(FaultClass),
 }
 
-fn expected(fault: &Fault, list: bool) -> Becomes {
-    use Becomes::{Class, Good};
+fn expected(fault: &Fault, list: bool) -> Expected {
+    use Expected::{Class, Good};
     match fault {
         Fault::LongBody
         | Fault::NullFields
@@ -107,7 +107,7 @@ fn expected(fault: &Fault, list: bool) -> Becomes {
     }
 }
 
-async fn play(name: &str, fault: Fault) {
+async fn check_fault(name: &str, fault: Fault) {
     let remote = FakeRemote::start(RemoteData::sample(5, 3)).await;
     let (run, evaluation, trial) = remote.with_data(|data| {
         let evaluation = data.evaluations[2].id.clone();
@@ -116,15 +116,15 @@ async fn play(name: &str, fault: Fault) {
     });
     let api = api_within(&remote, limits(&fault));
     remote.fault(fault.clone());
-    // Together, so that the silent ones cost their deadline once.
+    // At the same time, so that silent faults cost their timeout only once.
     let questions = ["runs", "run", "eval-list", "eval", "trials", "trial"];
-    let asked = questions.map(|question| ask(&api, question, &run, &evaluation, &trial));
-    let outcomes = futures_util::future::join_all(asked).await;
+    let sent = questions.map(|question| ask(&api, question, &run, &evaluation, &trial));
+    let outcomes = futures_util::future::join_all(sent).await;
     for (question, outcome) in questions.into_iter().zip(outcomes) {
         let list = matches!(question, "runs" | "eval-list" | "trials");
         let became = match &outcome {
-            Ok(_) => Becomes::Good,
-            Err(error) => Becomes::Class(error.class()),
+            Ok(_) => Expected::Good,
+            Err(error) => Expected::Class(error.class()),
         };
         assert_eq!(
             became,
@@ -133,26 +133,26 @@ async fn play(name: &str, fault: Fault) {
         );
     }
     remote.clear();
-    let healed = ask(&api, "runs", &run, &evaluation, &trial).await;
+    let recovered = ask(&api, "runs", &run, &evaluation, &trial).await;
     assert!(
-        matches!(healed, Ok(5..)),
-        "{name} does not heal: {healed:?}"
+        matches!(recovered, Ok(5..)),
+        "{name} does not recover: {recovered:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_is_a_named_error_or_a_good_answer_for_every_question() {
-    let plays = Fault::all()
+async fn every_fault_gives_a_classified_error_or_a_usable_answer_for_every_request() {
+    let checks = Fault::all()
         .into_iter()
-        .map(|(name, fault)| async move { tokio::spawn(play(name, fault)).await });
-    let mut plays = stream::iter(plays).buffer_unordered(AT_ONCE);
-    while let Some(played) = plays.next().await {
-        played.unwrap();
+        .map(|(name, fault)| async move { tokio::spawn(check_fault(name, fault)).await });
+    let mut checks = stream::iter(checks).buffer_unordered(CONCURRENCY);
+    while let Some(checked) = checks.next().await {
+        checked.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_known_version_is_confirmed_and_a_changed_one_sent_anew() {
+async fn an_unchanged_version_is_confirmed_and_a_changed_one_is_sent_again() {
     let remote = FakeRemote::start(RemoteData::sample(5, 0)).await;
     let api = api(&remote);
     let Fetched::New { validator, .. } = api.list(RunKind::Run, &PAGE, None).await.unwrap() else {
@@ -172,7 +172,7 @@ async fn a_known_version_is_confirmed_and_a_changed_one_sent_anew() {
 }
 
 #[tokio::test]
-async fn a_304_counts_only_for_the_version_that_was_asked_about() {
+async fn a_304_is_accepted_only_for_the_requested_version() {
     let remote = FakeRemote::start(RemoteData::sample(5, 0)).await;
     let api = api(&remote);
     let known = Validator("\"mine\"".to_owned());
@@ -185,12 +185,12 @@ async fn a_304_counts_only_for_the_version_that_was_asked_about() {
     let bare = api.list(RunKind::Run, &PAGE, Some(&known)).await;
     assert!(
         matches!(bare, Ok(Fetched::NotModified)),
-        "it named no other"
+        "it names no other version"
     );
 }
 
 #[tokio::test]
-async fn objects_arrive_to_the_byte() {
+async fn objects_arrive_byte_for_byte() {
     let text = r#"{ "id":"odd", "n": 1.50, "x":{"a":[ ]}, "id":"odd" }"#;
     let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
     remote.with_data(|data| {
@@ -199,17 +199,17 @@ async fn objects_arrive_to_the_byte() {
     });
     let api = api(&remote);
     let Ok(Fetched::New { value, .. }) = api.run(RunKind::Run, "odd", None).await else {
-        panic!("it is there");
+        panic!("it exists");
     };
     assert_eq!(value.text(), text);
     let Ok(Fetched::New { value, .. }) = api.list(RunKind::Run, &PAGE, None).await else {
-        panic!("it is there");
+        panic!("it exists");
     };
     assert_eq!(value.objects[0].text(), text);
 }
 
 #[tokio::test]
-async fn actions_answer_with_the_run_as_it_is_afterwards() {
+async fn actions_return_the_updated_run() {
     let remote = FakeRemote::start(RemoteData::sample(3, 0)).await;
     let api = api(&remote);
     let newest = remote.with_data(|data| (data.runs[2].id.clone(), data.evaluations[2].id.clone()));
@@ -231,7 +231,7 @@ async fn actions_answer_with_the_run_as_it_is_afterwards() {
 }
 
 #[tokio::test]
-async fn a_new_login_is_used_at_the_next_request_and_a_logout_stops_us() {
+async fn a_new_login_takes_effect_at_the_next_request_and_so_does_a_logout() {
     let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
     remote.configure(|behaviour| behaviour.token = Some("second".to_owned()));
     let token = Arc::new(Mutex::new(Token::new("first")));
@@ -246,11 +246,11 @@ async fn a_new_login_is_used_at_the_next_request_and_a_logout_stops_us() {
     *token.lock().unwrap() = None;
     let out = api.list(RunKind::Run, &PAGE, None).await.unwrap_err();
     assert!(matches!(out, RemoteError::NotSignedIn(_)));
-    assert_eq!(remote.log().len(), 2, "nothing is asked without a token");
+    assert_eq!(remote.log().len(), 2, "no request is sent without a token");
 }
 
 #[tokio::test]
-async fn retry_after_is_understood_in_every_form_for_every_question() {
+async fn retry_after_is_parsed_in_every_form_for_every_request() {
     let remote = FakeRemote::start(RemoteData::sample(2, 1)).await;
     let api = api(&remote);
     for (wait, least, most) in [
@@ -275,7 +275,7 @@ async fn retry_after_is_understood_in_every_form_for_every_question() {
 }
 
 #[tokio::test]
-async fn an_id_is_one_segment_or_refused_here() {
+async fn an_id_is_sent_as_one_path_segment_or_not_at_all() {
     let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
     let api = api(&remote);
     for id in [
@@ -305,7 +305,7 @@ async fn an_id_is_one_segment_or_refused_here() {
 }
 
 #[tokio::test]
-async fn a_fault_of_one_path_leaves_the_others_alone() {
+async fn a_fault_of_one_path_does_not_affect_other_paths() {
     let mut data = RemoteData::sample(2, 1);
     let evaluation = data.evaluations[0].id.clone();
     let trial = data.trials[&evaluation][0].id.clone();

@@ -1,4 +1,4 @@
-//! The HTTPS transport against a remote that misbehaves on the wire.
+//! The HTTPS transport and a remote that misbehaves at the level of HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use docksd_testkit::fake_remote::{Behaviour, FakeRemote, Fault, RemoteData};
 
-/// Short enough for tests, and still a thousand times what loopback needs.
+/// Short enough for tests, and still a thousand times what the loopback interface needs.
 const SHORT: Limits = Limits {
     connect: Duration::from_secs(2),
     total: Duration::from_secs(5),
@@ -28,14 +28,14 @@ fn transport(url: &str) -> HttpsTransport {
     HttpsTransport::new(url, Token::new("s3cret"), SHORT).unwrap()
 }
 
-async fn under(fault: Fault) -> Result<Reply, SendError> {
+async fn request_with_fault(fault: Fault) -> Result<Reply, SendError> {
     let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     remote.fault(fault);
     transport(&remote.url()).send(Request::get(RUNS)).await
 }
 
 #[tokio::test]
-async fn an_answer_arrives_with_its_headers_and_the_token_went_along() {
+async fn a_response_arrives_with_its_headers_and_the_token_was_sent() {
     let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     remote.configure(|h: &mut Behaviour| h.token = Some("s3cret".to_owned()));
     let reply = transport(&remote.url())
@@ -54,18 +54,18 @@ async fn an_answer_arrives_with_its_headers_and_the_token_went_along() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_the_same_answer() {
+async fn a_compressed_response_decompresses_to_the_same_bytes() {
     let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     let plain = transport(&remote.url()).send(Request::get(RUNS)).await;
     remote.configure(|h| h.gzip = true);
-    let packed = transport(&remote.url()).send(Request::get(RUNS)).await;
-    assert_eq!(plain.unwrap().body, packed.unwrap().body);
+    let compressed = transport(&remote.url()).send(Request::get(RUNS)).await;
+    assert_eq!(plain.unwrap().body, compressed.unwrap().body);
 }
 
 #[tokio::test]
-async fn silence_and_dripping_end_in_a_timeout() {
+async fn silent_and_slow_responses_time_out() {
     let faults = [Fault::Silence, Fault::StallAfterHeaders, Fault::Drip];
-    let outcomes = futures_util::future::join_all(faults.map(under)).await;
+    let outcomes = futures_util::future::join_all(faults.map(request_with_fault)).await;
     for outcome in outcomes {
         assert!(
             matches!(outcome, Err(SendError::Timeout { .. })),
@@ -75,7 +75,7 @@ async fn silence_and_dripping_end_in_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_cut_answer_is_broken_and_never_a_shorter_answer() {
+async fn a_truncated_response_is_an_error_and_never_a_shorter_response() {
     for fault in [
         Fault::ResetInHeaders,
         Fault::ResetInBody,
@@ -83,7 +83,7 @@ async fn a_cut_answer_is_broken_and_never_a_shorter_answer() {
         Fault::UnterminatedChunk,
         Fault::GarbageStatusLine,
     ] {
-        let outcome = under(fault.clone()).await;
+        let outcome = request_with_fault(fault.clone()).await;
         assert!(
             matches!(outcome, Err(SendError::Broken { .. })),
             "{fault:?}: {outcome:?}"
@@ -92,7 +92,7 @@ async fn a_cut_answer_is_broken_and_never_a_shorter_answer() {
 }
 
 #[tokio::test]
-async fn a_question_whose_connection_breaks_off_is_asked_once_more_and_a_command_is_not() {
+async fn a_get_is_retried_once_after_a_broken_connection_and_a_post_is_not() {
     let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     remote.fault_times(Fault::ResetInHeaders, 1);
     let again = transport(&remote.url()).send(Request::get(RUNS)).await;
@@ -106,13 +106,13 @@ async fn a_question_whose_connection_breaks_off_is_asked_once_more_and_a_command
 }
 
 #[tokio::test]
-async fn a_body_over_the_bound_is_refused_before_it_is_taken() {
+async fn a_body_above_the_limit_is_refused_before_it_is_read() {
     for fault in [
         Fault::Huge { declared: true },
         Fault::Huge { declared: false },
         Fault::GzipBomb,
     ] {
-        let outcome = under(fault.clone()).await;
+        let outcome = request_with_fault(fault.clone()).await;
         assert!(
             matches!(outcome, Err(SendError::TooLarge { .. })),
             "{fault:?}: {outcome:?}"
@@ -121,7 +121,7 @@ async fn a_body_over_the_bound_is_refused_before_it_is_taken() {
 }
 
 #[tokio::test]
-async fn bytes_after_the_answer_do_not_reach_the_next_one() {
+async fn bytes_after_a_response_do_not_reach_the_next_one() {
     let remote = FakeRemote::start(RemoteData::sample(30, 1)).await;
     remote.fault_times(Fault::LongBody, 1);
     let transport = transport(&remote.url());
@@ -131,7 +131,7 @@ async fn bytes_after_the_answer_do_not_reach_the_next_one() {
 }
 
 #[tokio::test]
-async fn nobody_listening_and_an_unknown_name_are_failures_to_connect() {
+async fn a_closed_port_and_an_unknown_name_are_connection_errors() {
     let mut remote = FakeRemote::start(RemoteData::default()).await;
     let transport = transport(&remote.url());
     assert!(transport.send(Request::get(RUNS)).await.is_ok());
@@ -157,23 +157,23 @@ async fn nobody_listening_and_an_unknown_name_are_failures_to_connect() {
     );
 }
 
-/// Counts connections and answers none.
-async fn stranger() -> io::Result<(SocketAddr, Arc<AtomicU32>)> {
+/// Another server, which counts connections and does not respond.
+async fn other_server() -> io::Result<(SocketAddr, Arc<AtomicU32>)> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
-    let knocks = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&knocks);
+    let connections = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&connections);
     tokio::spawn(async move {
         while listener.accept().await.is_ok() {
             count.fetch_add(1, Ordering::SeqCst);
         }
     });
-    Ok((address, knocks))
+    Ok((address, connections))
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_nobody_else_sees_a_packet() {
-    let (address, knocks) = stranger().await.unwrap();
+async fn a_redirect_is_returned_and_never_followed() {
+    let (address, connections) = other_server().await.unwrap();
     for fault in [
         Fault::RedirectSame,
         Fault::RedirectCross(format!("http://{address}")),
@@ -189,28 +189,31 @@ async fn a_redirect_is_an_answer_and_nobody_else_sees_a_packet() {
         assert_eq!(reply.status, 307);
         assert_eq!(remote.log().len(), 1);
     }
-    // Whoever had been sent there would have knocked before this connection.
+    // A followed redirect would have connected before this connection.
     drop(tokio::net::TcpStream::connect(address).await.unwrap());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
-    while knocks.load(Ordering::SeqCst) == 0 {
-        assert!(tokio::time::Instant::now() < deadline, "our own knock came");
+    while connections.load(Ordering::SeqCst) == 0 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "our own connection is counted"
+        );
         tokio::task::yield_now().await;
     }
-    assert_eq!(knocks.load(Ordering::SeqCst), 1);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn plain_http_to_another_machine_is_refused_without_a_packet() {
-    // An address of documentation (RFC 5737): a packet to it would end in a timeout instead.
+async fn plain_http_to_another_machine_is_refused_before_connecting() {
+    // An address for documentation (RFC 5737): connecting to it would time out instead.
     let refused = HttpsTransport::new("http://192.0.2.1", Token::new("s3cret"), SHORT);
     let Err(SendError::InvalidRequest(why)) = refused else {
-        panic!("a base that shows the token to everyone was taken");
+        panic!("a URL that exposes the token was accepted");
     };
     assert!(why.contains("insecure") && !why.contains("s3cret"), "{why}");
 }
 
 #[tokio::test]
-async fn plain_text_where_tls_is_spoken_is_no_success() {
+async fn plain_text_where_tls_is_expected_is_an_error() {
     let remote = FakeRemote::start(RemoteData::default()).await;
     let url = remote.url().replace("http://", "https://");
     let outcome = transport(&url).send(Request::get(RUNS)).await;
@@ -219,7 +222,7 @@ async fn plain_text_where_tls_is_spoken_is_no_success() {
 }
 
 #[tokio::test]
-async fn no_failure_shows_the_token() {
+async fn no_error_contains_the_token() {
     for (name, fault) in Fault::all() {
         if matches!(
             fault,
@@ -227,7 +230,7 @@ async fn no_failure_shows_the_token() {
         ) {
             continue;
         }
-        let outcome = under(fault).await;
+        let outcome = request_with_fault(fault).await;
         assert!(!format!("{outcome:?}").contains("s3cret"), "{name}");
     }
 }

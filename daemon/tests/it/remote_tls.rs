@@ -1,7 +1,7 @@
-//! The HTTPS transport against certificates that are right and wrong.
+//! The HTTPS transport with valid and invalid certificates.
 //!
-//! Whom to trust comes from the environment, which a test cannot change for
-//! itself, so each case runs in a process of its own.
+//! The trusted authorities come from the environment, which a test cannot change for itself, so each case
+//! runs in its own process.
 
 use std::process::Command;
 
@@ -15,18 +15,18 @@ const URL: &str = "DOCKSD_TEST_TLS_URL";
 
 #[tokio::test]
 #[ignore = "started by the test below, with the authority in its environment"]
-async fn a_process_that_says_what_tls_said() {
+async fn print_the_result_of_one_tls_request() {
     let url = std::env::var(URL).unwrap();
     let transport = HttpsTransport::new(&url, Token::new("s3cret"), Limits::default()).unwrap();
-    let said = match transport.send(Request::get("/tenants/ten/runs")).await {
+    let result = match transport.send(Request::get("/tenants/ten/runs")).await {
         Ok(reply) => format!("status {}", reply.status.as_u16()),
         Err(SendError::Tls { source, .. }) => format!("tls {source:?}"),
         Err(other) => format!("{other:?}"),
     };
-    println!("said: {said}");
+    println!("tls-result: {result}");
 }
 
-async fn said(remote: &FakeRemote, flaw: CertificateFlaw) -> String {
+async fn tls_result(remote: &FakeRemote, flaw: CertificateFlaw) -> String {
     let front = TlsProxy::start(remote, flaw).await;
     let dir = tempfile::tempdir().unwrap();
     let authority = dir.path().join("authority.pem");
@@ -34,7 +34,7 @@ async fn said(remote: &FakeRemote, flaw: CertificateFlaw) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--ignored", "--nocapture", "--exact"])
-        .arg("remote_tls::a_process_that_says_what_tls_said")
+        .arg("remote_tls::print_the_result_of_one_tls_request")
         .env("SSL_CERT_FILE", &authority)
         .env_remove("SSL_CERT_DIR")
         .env(URL, front.url());
@@ -43,14 +43,19 @@ async fn said(remote: &FakeRemote, flaw: CertificateFlaw) -> String {
         .unwrap()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let found = text.lines().find_map(|line| line.split_once("said: "));
+    let found = text
+        .lines()
+        .find_map(|line| line.split_once("tls-result: "));
     found.unwrap_or_else(|| panic!("{text}")).1.to_owned()
 }
 
 #[tokio::test]
-async fn only_a_right_certificate_is_trusted_and_no_token_goes_to_others() {
+async fn only_a_valid_certificate_is_trusted_and_other_servers_get_no_token() {
     let remote = FakeRemote::start(RemoteData::sample(1, 0)).await;
-    assert_eq!(said(&remote, CertificateFlaw::None).await, "status 200");
+    assert_eq!(
+        tls_result(&remote, CertificateFlaw::None).await,
+        "status 200"
+    );
     let seen = remote.take_log();
     assert_eq!(seen[0].authorization.as_deref(), Some("Bearer s3cret"));
     for (flaw, word) in [
@@ -58,10 +63,10 @@ async fn only_a_right_certificate_is_trusted_and_no_token_goes_to_others() {
         (CertificateFlaw::WrongHost, "NotValidForName"),
         (CertificateFlaw::UnknownIssuer, "UnknownIssuer"),
     ] {
-        let said = said(&remote, flaw).await;
+        let result = tls_result(&remote, flaw).await;
         assert!(
-            said.starts_with("tls ") && said.contains(word),
-            "{flaw:?}: {said}"
+            result.starts_with("tls ") && result.contains(word),
+            "{flaw:?}: {result}"
         );
     }
     assert!(remote.log().is_empty());

@@ -1,5 +1,5 @@
-//! Every way in which a remote can be broken, for every question, with and without a mirror:
-//! asked of a whole daemon over its socket.
+//! Every fault of a remote, for every request, with and without a mirror, through a complete daemon and its
+//! socket.
 
 use std::time::Duration;
 
@@ -9,49 +9,49 @@ use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
-use crate::upstream_support::{Came, Question, Site};
+use crate::upstream_support::{Outcome, Question, Site};
 use docksd_testkit::fake_remote::{FakeRemote, Fault, RemoteData};
 use docksd_testkit::tls_proxy::{CertificateFlaw, TlsProxy};
 
-/// Daemons at once: more only wait for the processor.
-const AT_ONCE: usize = 8;
+/// Daemons at once; more would only wait for the processor.
+const CONCURRENCY: usize = 8;
 
-/// How long the remote was out of reach before the warm start: beyond every bound on age.
-const AWAY: Duration = Duration::from_secs(3 * 3_600);
+/// How long the remote was down before the warm start: longer than every limit of age.
+const DOWNTIME: Duration = Duration::from_secs(3 * 3_600);
 
 /// Runs of each kind, and trials of each evaluation run.
 const RUNS: usize = 5;
 const TRIALS: usize = 3;
 
-/// What is wrong with the remote, or the way to it.
+/// What is wrong with the remote or the connection to it.
 #[derive(Debug, Clone, PartialEq)]
-enum Trouble {
-    /// It answers, but not as it should.
-    Plays(Fault),
-    /// Nobody listens.
+enum Problem {
+    /// It has a fault.
+    Fault(Fault),
+    /// It does not listen.
     Refused,
     /// Its name is unknown.
     UnknownName,
-    /// Nobody vouches for its certificate.
+    /// Its certificate is not trusted.
     Distrusted,
 }
 
-/// What a question must come to.
+/// What a request expected lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Must {
-    /// An answer, whatever is in it.
+enum Expected {
+    /// An answer, with any content.
     Answer,
-    /// The rows that were there before, and old.
-    OldRows,
+    /// The earlier rows, marked as stale.
+    StaleRows,
     /// This exit code of the CLI.
     Exit(u8),
     /// An answer, or this exit code.
     AnswerOr(u8),
 }
 
-/// Which remotes' answers cannot be used at all.
-fn exit_of(trouble: &Trouble, list: bool) -> Option<u8> {
-    let Trouble::Plays(fault) = trouble else {
+/// The exit code if the remote's response cannot be used at all.
+fn unusable_exit_code(problem: &Problem, list: bool) -> Option<u8> {
+    let Problem::Fault(fault) = problem else {
         return Some(5);
     };
     match fault {
@@ -72,62 +72,62 @@ fn exit_of(trouble: &Trouble, list: bool) -> Option<u8> {
     }
 }
 
-fn cold(trouble: &Trouble, question: &Question) -> Must {
-    match (exit_of(trouble, question.is_list()), trouble) {
-        // The lists can be used, and may have brought the object by then.
-        (Some(exit), Trouble::Plays(Fault::RepeatingCursor)) => Must::AnswerOr(exit),
-        (Some(exit), _) => Must::Exit(exit),
-        // Of a run that says it has no trials, there is none.
-        (None, Trouble::Plays(Fault::Empty)) if matches!(question, Question::Trial(..)) => {
-            Must::Exit(3)
+fn cold(problem: &Problem, question: &Question) -> Expected {
+    match (unusable_exit_code(problem, question.is_list()), problem) {
+        // The lists can be used, and may already contain the object.
+        (Some(exit), Problem::Fault(Fault::RepeatingCursor)) => Expected::AnswerOr(exit),
+        (Some(exit), _) => Expected::Exit(exit),
+        // A run whose list of trials is empty has no trial.
+        (None, Problem::Fault(Fault::Empty)) if matches!(question, Question::Trial(..)) => {
+            Expected::Exit(3)
         }
-        // A run is looked for before its trials are.
-        (None, Trouble::Plays(Fault::RepeatingCursor))
+        // The run is resolved before its trials.
+        (None, Problem::Fault(Fault::RepeatingCursor))
             if *question != Question::List(RunKind::Run)
                 && *question != Question::List(RunKind::Evaluation) =>
         {
-            Must::AnswerOr(5)
+            Expected::AnswerOr(5)
         }
-        (None, _) => Must::Answer,
+        (None, _) => Expected::Answer,
     }
 }
 
-fn warm(trouble: &Trouble, question: &Question) -> Must {
-    match (exit_of(trouble, question.is_list()), trouble) {
-        // It confirms what was asked about, and so may have been believed.
-        (Some(_), Trouble::Plays(Fault::NotModifiedUnasked)) => Must::Answer,
-        // The lists can be used, and bring the objects along.
-        (Some(_), Trouble::Plays(Fault::RepeatingCursor)) => Must::Answer,
-        (Some(_), _) => Must::OldRows,
-        (None, _) => Must::Answer,
+fn warm(problem: &Problem, question: &Question) -> Expected {
+    match (unusable_exit_code(problem, question.is_list()), problem) {
+        // It confirms the requested version, so it may have been accepted.
+        (Some(_), Problem::Fault(Fault::NotModifiedUnasked)) => Expected::Answer,
+        // The lists can be used, and contain the objects.
+        (Some(_), Problem::Fault(Fault::RepeatingCursor)) => Expected::Answer,
+        (Some(_), _) => Expected::StaleRows,
+        (None, _) => Expected::Answer,
     }
 }
 
-fn fresh(trouble: &Trouble, question: &Question) -> Must {
-    match (exit_of(trouble, question.is_list()), trouble) {
-        // Objects keep their validator over a restart, and may have been asked about with it.
-        (Some(_), Trouble::Plays(Fault::NotModifiedUnasked))
+fn fresh(problem: &Problem, question: &Question) -> Expected {
+    match (unusable_exit_code(problem, question.is_list()), problem) {
+        // Objects keep their validator over a restart, so the request may have had one.
+        (Some(_), Problem::Fault(Fault::NotModifiedUnasked))
             if matches!(question, Question::Run(..) | Question::Trials(_)) =>
         {
-            Must::AnswerOr(6)
+            Expected::AnswerOr(6)
         }
-        (Some(5), _) => Must::Exit(6),
-        (Some(exit), _) => Must::Exit(exit),
-        // Said twice, it is believed of trials: a run may have lost them.
-        (None, Trouble::Plays(Fault::Empty)) if matches!(question, Question::Trial(..)) => {
-            Must::AnswerOr(3)
+        (Some(5), _) => Expected::Exit(6),
+        (Some(exit), _) => Expected::Exit(exit),
+        // After two such answers it is accepted for trials: a run may have lost them.
+        (None, Problem::Fault(Fault::Empty)) if matches!(question, Question::Trial(..)) => {
+            Expected::AnswerOr(3)
         }
-        (None, _) => Must::Answer,
+        (None, _) => Expected::Answer,
     }
 }
 
-/// A short deadline where one must pass, else one that a busy machine keeps.
-fn limits(trouble: &Trouble) -> Limits {
+/// A short timeout if one expected fire, else one that a busy machine can meet.
+fn limits(problem: &Problem) -> Limits {
     let silent = [Fault::Silence, Fault::StallAfterHeaders, Fault::Drip];
-    let passes = silent
+    let must_fire = silent
         .into_iter()
-        .any(|fault| *trouble == Trouble::Plays(fault));
-    let total = Duration::from_secs(if passes { 1 } else { 8 });
+        .any(|fault| *problem == Problem::Fault(fault));
+    let total = Duration::from_secs(if must_fire { 1 } else { 8 });
     Limits {
         connect: total,
         total,
@@ -140,7 +140,7 @@ fn limits(trouble: &Trouble) -> Limits {
 
 struct Case {
     name: String,
-    trouble: Trouble,
+    problem: Problem,
     site: Site,
     tls: Option<TlsProxy>,
     questions: Vec<Question>,
@@ -148,13 +148,13 @@ struct Case {
 }
 
 impl Case {
-    async fn new(name: String, trouble: Trouble) -> Self {
+    async fn new(name: String, problem: Problem) -> Self {
         let data = RemoteData::sample(RUNS, TRIALS);
         let questions = Question::six(&data);
-        let unknown = (trouble == Trouble::UnknownName).then_some("https://api.invalid");
-        let site = Site::new(data.clone(), unknown, limits(&trouble)).await;
-        let tls = match trouble {
-            Trouble::Distrusted => Some(TlsProxy::start(&site.remote, CertificateFlaw::None).await),
+        let unknown = (problem == Problem::UnknownName).then_some("https://api.invalid");
+        let site = Site::new(data.clone(), unknown, limits(&problem)).await;
+        let tls = match problem {
+            Problem::Distrusted => Some(TlsProxy::start(&site.remote, CertificateFlaw::None).await),
             _ => None,
         };
         if let Some(front) = &tls {
@@ -162,7 +162,7 @@ impl Case {
         }
         Self {
             name,
-            trouble,
+            problem,
             site,
             tls,
             questions,
@@ -170,47 +170,54 @@ impl Case {
         }
     }
 
-    /// The way to the remote while all is well.
+    /// A working address of the remote, if that of the profile does not work.
     fn detour(&self) -> Option<String> {
-        let astray = matches!(self.trouble, Trouble::UnknownName | Trouble::Distrusted);
-        astray.then(|| self.site.remote.url())
+        let unreachable = matches!(self.problem, Problem::UnknownName | Problem::Distrusted);
+        unreachable.then(|| self.site.remote.url())
     }
 
-    async fn breaks(&mut self) {
-        match self.trouble.clone() {
-            Trouble::Plays(fault) => self.site.remote.fault(fault),
-            Trouble::Refused => self.site.remote.close().await,
-            Trouble::UnknownName | Trouble::Distrusted => {}
+    async fn inject(&mut self) {
+        match self.problem.clone() {
+            Problem::Fault(fault) => self.site.remote.fault(fault),
+            Problem::Refused => self.site.remote.close().await,
+            Problem::UnknownName | Problem::Distrusted => {}
         }
     }
 
-    async fn heals(&mut self) {
-        match self.trouble {
-            Trouble::Plays(_) => self.site.remote.clear(),
-            Trouble::Refused => self.site.remote.reopen().await,
-            Trouble::UnknownName | Trouble::Distrusted => {
+    async fn repair(&mut self) {
+        match self.problem {
+            Problem::Fault(_) => self.site.remote.clear(),
+            Problem::Refused => self.site.remote.reopen().await,
+            Problem::UnknownName | Problem::Distrusted => {
                 self.site.stop().await;
                 self.site.start(self.detour()).await;
             }
         }
     }
 
-    /// Asks all six together, so that what takes its deadline takes it once.
-    async fn ask(&self, how: &str, allowed: CachePolicy, must: fn(&Trouble, &Question) -> Must) {
+    /// Sends all six requests at the same time, so that timeouts are waited for only once.
+    async fn check_requests_with(
+        &self,
+        how: &str,
+        allowed: CachePolicy,
+        expected: fn(&Problem, &Question) -> Expected,
+    ) {
         let began = self.site.now();
-        let asked = self.questions.iter().map(|q| self.site.ask(q, allowed));
-        for (question, came) in self.questions.iter().zip(join_all(asked).await) {
+        let sent = self.questions.iter().map(|q| self.site.ask(q, allowed));
+        for (question, outcome) in self.questions.iter().zip(join_all(sent).await) {
             let about = format!("{} × {question:?} × {how}", self.name);
-            let must = must(&self.trouble, question);
-            match (&came, must) {
-                (Came::Answer(_), Must::Answer | Must::AnswerOr(_)) => {}
-                (Came::Answer(_), Must::OldRows) => self.check_old(&about, question, &came),
-                (_, Must::Exit(exit) | Must::AnswerOr(exit)) => {
-                    assert_eq!(came.exit(), exit, "{about}: {came:?}");
+            let expected = expected(&self.problem, question);
+            match (&outcome, expected) {
+                (Outcome::Answer(_), Expected::Answer | Expected::AnswerOr(_)) => {}
+                (Outcome::Answer(_), Expected::StaleRows) => {
+                    self.check_stale(&about, question, &outcome)
                 }
-                _ => panic!("{about}: must be {must:?}, came {came:?}"),
+                (_, Expected::Exit(exit) | Expected::AnswerOr(exit)) => {
+                    assert_eq!(outcome.exit(), exit, "{about}: {outcome:?}");
+                }
+                _ => panic!("{about}: expected {expected:?}, got {outcome:?}"),
             }
-            let Came::Answer(answer) = &came else {
+            let Outcome::Answer(answer) = &outcome else {
                 continue;
             };
             let fresh = answer.freshness.as_ref().expect("every answer has an age");
@@ -222,85 +229,90 @@ impl Case {
         }
     }
 
-    /// The answer is as it was before the remote broke, and says that it is old, and why.
-    fn check_old(&self, about: &str, question: &Question, came: &Came) {
-        let Came::Answer(answer) = came else { return };
+    /// Checks that an answer is the same as before the fault, and says that it is stale and why.
+    fn check_stale(&self, about: &str, question: &Question, outcome: &Outcome) {
+        let Outcome::Answer(answer) = outcome else {
+            return;
+        };
         let truth = question.truth(&self.before);
         assert_eq!(question.objects(answer), truth, "{about}");
         let fresh = answer.freshness.as_ref().expect("every answer has an age");
-        assert!(fresh.age >= AWAY, "{about}: {fresh:?}");
+        assert!(fresh.age >= DOWNTIME, "{about}: {fresh:?}");
         assert!(fresh.is_stale(), "{about}: {fresh:?}");
         assert_eq!(fresh.answered_by, AnsweredBy::Mirror, "{about}");
     }
 
-    /// A list that is an answer is a whole one, but where the remote itself says less.
+    /// Checks that a list is complete, unless the remote itself returned less.
     fn check_rows(&self, about: &str, question: &Question, rows: usize) {
-        let whole = match question {
+        let complete = match question {
             Question::List(_) => RUNS,
             Question::Trials(_) => TRIALS,
             _ => 1,
         };
-        let right = match self.trouble {
-            Trouble::Plays(Fault::Empty) => rows <= whole,
-            Trouble::Plays(Fault::PageDrift) => rows >= whole,
-            _ => rows == whole,
+        let is_right = match self.problem {
+            Problem::Fault(Fault::Empty) => rows <= complete,
+            Problem::Fault(Fault::PageDrift) => rows >= complete,
+            _ => rows == complete,
         };
-        assert!(right, "{about}: {rows} rows");
+        assert!(is_right, "{about}: {rows} rows");
     }
 
-    /// The token went where it belongs, every time, and to its tenant's paths only.
-    fn check_requests(&self) {
+    /// Checks that every request had the token and was for the paths of its tenant.
+    fn check_request_log(&self) {
         for seen in self.site.remote.log() {
             let token = seen.authorization.as_deref();
             assert_eq!(token, Some("Bearer s3cret"), "{}: {seen:?}", self.name);
-            let ours = seen.target.starts_with("/tenants/ten/");
-            assert!(ours, "{}: {seen:?}", self.name);
+            let in_tenant = seen.target.starts_with("/tenants/ten/");
+            assert!(in_tenant, "{}: {seen:?}", self.name);
         }
     }
 
-    /// What was wrong in the trials of a run that ended, and not in the run itself, is found by
-    /// no sweep, only by asking.
-    async fn asks_for_ended_trials(&self) {
+    /// Fetches the trials of ended runs. No sweep notices wrong trials of a run that itself is right.
+    async fn refetch_ended_trials(&self) {
         for run in self.before.trials.keys() {
             let question = Question::Trials(run.clone());
-            let came = self.site.ask(&question, CachePolicy::NoCache).await;
-            assert_eq!(came.exit(), 0, "{}: {came:?}", self.name);
+            let outcome = self.site.ask(&question, CachePolicy::NoCache).await;
+            assert_eq!(outcome.exit(), 0, "{}: {outcome:?}", self.name);
         }
     }
 
-    async fn ends(mut self) {
-        self.heals().await;
-        let unseen = [Fault::InvalidUtf8, Fault::Empty].map(Trouble::Plays);
-        if unseen.contains(&self.trouble) {
-            self.asks_for_ended_trials().await;
+    async fn finish(mut self) {
+        self.repair().await;
+        let unnoticed = [Fault::InvalidUtf8, Fault::Empty].map(Problem::Fault);
+        if unnoticed.contains(&self.problem) {
+            self.refetch_ended_trials().await;
         }
         self.site.becomes_equal(&self.name).await;
         self.site.stop().await;
-        self.check_requests();
+        self.check_request_log();
         drop(self.tls);
     }
 }
 
-async fn cold_start(name: &str, trouble: Trouble) {
-    let mut case = Case::new(format!("{name} × cold"), trouble).await;
-    case.breaks().await;
+async fn cold_start(name: &str, problem: Problem) {
+    let mut case = Case::new(format!("{name} × cold"), problem).await;
+    case.inject().await;
     case.site.start(None).await;
-    case.ask("default", CachePolicy::Default, cold).await;
-    case.ends().await;
+    case.check_requests_with("default", CachePolicy::Default, cold)
+        .await;
+    case.finish().await;
 }
 
-async fn warm_start(name: &str, trouble: Trouble) {
-    let mut case = Case::new(format!("{name} × warm"), trouble).await;
+async fn warm_start(name: &str, problem: Problem) {
+    let mut case = Case::new(format!("{name} × warm"), problem).await;
     case.site.start(case.detour()).await;
     case.site.becomes_equal(&case.name).await;
     case.site.stop().await;
-    case.breaks().await;
-    case.site.advance(AWAY);
+    case.inject().await;
+    case.site.advance(DOWNTIME);
     case.site.start(None).await;
-    case.ask("default", CachePolicy::Default, warm).await;
-    case.ask("fresh", CachePolicy::NoCache, fresh).await;
-    case.ask("default again", CachePolicy::Default, warm).await;
-    case.ends().await;
+    case.check_requests_with("default", CachePolicy::Default, warm)
+        .await;
+    case.check_requests_with("fresh", CachePolicy::NoCache, fresh)
+        .await;
+    case.check_requests_with("default again", CachePolicy::Default, warm)
+        .await;
+    case.finish().await;
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -309,45 +321,48 @@ enum Start {
     Warm,
 }
 
-async fn play(name: &str, trouble: Trouble, start: Start) {
+async fn check_case(name: &str, problem: Problem, start: Start) {
     match start {
-        Start::Cold => cold_start(name, trouble).await,
-        Start::Warm => warm_start(name, trouble).await,
+        Start::Cold => cold_start(name, problem).await,
+        Start::Warm => warm_start(name, problem).await,
     }
 }
 
-fn troubles(elsewhere: &str) -> Vec<(&'static str, Trouble)> {
+fn problems(elsewhere: &str) -> Vec<(&'static str, Problem)> {
     let mut all: Vec<_> = Fault::all()
         .into_iter()
         .map(|(name, fault)| match fault {
             Fault::RedirectCross(_) => (name, Fault::RedirectCross(elsewhere.to_owned())),
             fault => (name, fault),
         })
-        .map(|(name, fault)| (name, Trouble::Plays(fault)))
+        .map(|(name, fault)| (name, Problem::Fault(fault)))
         .collect();
-    all.push(("connection refused", Trouble::Refused));
-    all.push(("unknown name", Trouble::UnknownName));
-    all.push(("unknown issuer", Trouble::Distrusted));
+    all.push(("connection refused", Problem::Refused));
+    all.push(("unknown name", Problem::UnknownName));
+    all.push(("unknown issuer", Problem::Distrusted));
     all
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_upstream_fault_has_its_exit_code_and_costs_no_row() {
+async fn every_fault_of_the_remote_has_its_exit_code_and_loses_no_row() {
     let elsewhere = FakeRemote::start(RemoteData::sample(RUNS, TRIALS)).await;
-    let all = troubles(&elsewhere.url());
-    let cases = all.into_iter().flat_map(|(name, trouble)| {
+    let all = problems(&elsewhere.url());
+    let cases = all.into_iter().flat_map(|(name, problem)| {
         [Start::Cold, Start::Warm].map(|start| {
-            let case = play(name, trouble.clone(), start);
-            // In a task of its own when it is its turn, so that a panic is one case's.
+            let case = check_case(name, problem.clone(), start);
+            // In its own task, so that a panic fails only this case.
             async move { tokio::spawn(case).await }
         })
     });
-    let mut cases = stream::iter(cases).buffer_unordered(AT_ONCE);
+    let mut cases = stream::iter(cases).buffer_unordered(CONCURRENCY);
     let mut failed = Vec::new();
     while let Some(ended) = cases.next().await {
         failed.extend(ended.err().map(|error| error.to_string()));
     }
     assert!(failed.is_empty(), "{}: {failed:#?}", failed.len());
-    let strayed = elsewhere.log();
-    assert!(strayed.is_empty(), "another origin was asked: {strayed:?}");
+    let redirected = elsewhere.log();
+    assert!(
+        redirected.is_empty(),
+        "requests to another origin: {redirected:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! A daemon in this process before a remote that can break: boots what production boots, with a
-//! clock that can be set forward, and asks over the socket.
+//! A daemon in this process with a remote that can fail. Starts what production starts, with a clock that can be
+//! set forward, and sends requests over the socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,20 +31,20 @@ use tokio::time::{Instant, sleep, timeout};
 
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 
-/// No answer may take longer.
-pub(crate) const CEILING: Duration = Duration::from_secs(10);
+/// The time limit of every answer.
+pub(crate) const MAX_ANSWER_TIME: Duration = Duration::from_secs(10);
 
-/// Longest time until a state that must come, on a busy machine.
+/// How long to wait for an expected state on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Beyond every wait that a remote can impose on us.
+/// Longer than every wait that a remote can demand.
 pub(crate) const LONG: Duration = Duration::from_secs(700);
 
-/// The machine's clocks, set forward together, as after a sleep.
+/// The clocks of the machine, set forward together, as after a sleep.
 #[derive(Clone, Default)]
-struct Shifted(Arc<AtomicU64>);
+struct ShiftedClock(Arc<AtomicU64>);
 
-impl Shifted {
+impl ShiftedClock {
     fn by(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::SeqCst))
     }
@@ -55,7 +55,7 @@ impl Shifted {
     }
 }
 
-impl Clock for Shifted {
+impl Clock for ShiftedClock {
     fn wall(&self) -> UnixMs {
         SystemClock.wall().plus(self.by())
     }
@@ -65,7 +65,7 @@ impl Clock for Shifted {
     }
 }
 
-/// Goes somewhere else than the address says, as a name server can make us.
+/// Connects to another address than that of the profile, as a name server can cause.
 struct Detour(Option<String>);
 
 impl RemoteConnector for Detour {
@@ -92,25 +92,25 @@ struct Running {
     task: JoinHandle<Result<(), RunError>>,
 }
 
-/// A remote, a home that knows it, and the daemon between them.
+/// A remote, a home with a profile for it, and the daemon between the two.
 pub(crate) struct Site {
     pub(crate) remote: FakeRemote,
     home: TempDir,
-    clock: Shifted,
+    clock: ShiftedClock,
     limits: Limits,
     backfill: bool,
     running: Option<Running>,
 }
 
 impl Site {
-    /// Starts the remote, and writes a profile with its address, or with another one.
+    /// Starts the remote, and writes a profile with its address or with another one.
     pub(crate) async fn new(data: RemoteData, api_url: Option<&str>, limits: Limits) -> Self {
         let remote = FakeRemote::start(data).await;
         let home = tempfile::tempdir().unwrap();
         let site = Self {
             remote,
             home,
-            clock: Shifted::default(),
+            clock: ShiftedClock::default(),
             limits,
             backfill: true,
             running: None,
@@ -129,7 +129,7 @@ impl Site {
         std::fs::write(self.places().config_file(), text).unwrap();
     }
 
-    /// Leaves trials alone that nobody asks for.
+    /// Fetches no trials without a request for them.
     pub(crate) fn without_backfill(mut self) -> Self {
         self.backfill = false;
         self
@@ -151,13 +151,13 @@ impl Site {
         self.clock.wall()
     }
 
-    /// Starts the daemon; `detour` is where it is led to instead of the profile's address.
+    /// Starts the daemon; it connects to `detour` instead of the profile's address, if given.
     pub(crate) async fn start(&mut self, detour: Option<String>) {
         let mut config = Config::new(self.places());
         config.keyring.use_keyring = Some("false".to_owned());
         config.limits = self.limits;
         config.sync.backfill = self.backfill;
-        // Of a remote on this machine nobody is to wait for the minute's budget.
+        // Requests to a remote on this machine must not wait for the budget of the minute.
         config.sync.budget_per_minute = 60_000;
         let claimed = Instance::claim(&config.paths).await.unwrap();
         let dependencies = Dependencies {
@@ -165,25 +165,25 @@ impl Site {
             clock: Arc::new(self.clock.clone()),
             hub: None,
         };
-        let (stop, asked) = oneshot::channel();
-        let shutdown = async move { asked.await.unwrap_or("the test ended") };
+        let (stop, requested) = oneshot::channel();
+        let shutdown = async move { requested.await.unwrap_or("the test ended") };
         let task = tokio::spawn(run(config, claimed, dependencies, shutdown));
         self.running = Some(Running { stop, task });
     }
 
-    /// Ends the daemon, which must end well and in time.
+    /// Stops the daemon, which must stop without error and in time.
     pub(crate) async fn stop(&mut self) {
         let Some(Running { stop, task }) = self.running.take() else {
             return;
         };
-        stop.send("the test ends it").ok();
-        let ended = timeout(PATIENCE, task).await.expect("it ends");
+        stop.send("the test stops it").ok();
+        let ended = timeout(PATIENCE, task).await.expect("the daemon stops");
         ended.unwrap().unwrap();
     }
 
     pub(crate) fn client(&self) -> Client {
         let deadlines = Deadlines {
-            connect: CEILING,
+            connect: MAX_ANSWER_TIME,
             answer: None,
             ..Deadlines::default()
         };
@@ -191,27 +191,27 @@ impl Site {
         Client::new(Transport::Unix(transport), TENANT, HeaderMap::new()).unwrap()
     }
 
-    /// Asks one question within the ceiling.
-    pub(crate) async fn ask(&self, question: &Question, allowed: CachePolicy) -> Came {
-        let asked = timeout(CEILING, question.ask(&self.client(), allowed)).await;
-        match asked {
-            Err(_) => panic!("{question:?} took longer than the ceiling"),
-            Ok(Ok(answer)) => Came::Answer(answer),
+    /// Sends one request, which must be answered in time.
+    pub(crate) async fn ask(&self, question: &Question, allowed: CachePolicy) -> Outcome {
+        let sent = timeout(MAX_ANSWER_TIME, question.ask(&self.client(), allowed)).await;
+        match sent {
+            Err(_) => panic!("{question:?} took too long"),
+            Ok(Ok(answer)) => Outcome::Answer(answer),
             Ok(Err(ClientError::Refused { body, .. })) => match &body.detail {
-                Some(detail) => Came::Refused(detail.clone()),
-                None => panic!("no error of ours: {body:?}"),
+                Some(detail) => Outcome::Refused(detail.clone()),
+                None => panic!("not a coded error: {body:?}"),
             },
             Ok(Err(other)) => panic!("the CLI has no code for this: {other:?}"),
         }
     }
 
-    /// Returns what the daemon says of the one remote it has.
+    /// Returns the status of the only remote.
     pub(crate) async fn status(&self) -> RemoteStatus {
         let mut status = self.client().status().await.unwrap();
         status.remotes.pop().expect("a remote is open")
     }
 
-    /// Catches up until it goes without an error, then wants the mirror to equal the remote.
+    /// Syncs until that succeeds, then checks that the mirror equals the remote.
     pub(crate) async fn becomes_equal(&self, about: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -225,54 +225,65 @@ impl Site {
             sleep(Duration::from_millis(20)).await;
         }
         let difference = self.difference().await;
-        assert_eq!(difference, None, "{about}: the mirror is not the remote");
+        assert_eq!(
+            difference, None,
+            "{about}: the mirror differs from the remote"
+        );
     }
 
-    /// Waits until the engine has done all that it planned by itself; asks for no sweep of its own.
+    /// Waits until the engine has done all planned work, without requesting a sweep.
     pub(crate) async fn catches_up(&self) {
         let mut error = None;
         let synced = self.client().sync(false, |line| error = line.error).await;
         assert!(synced.is_ok() && error.is_none(), "{synced:?} {error:?}");
     }
 
-    /// Says in what the mirror's lists differ from the remote's.
+    /// Returns how the lists of the mirror differ from those of the remote.
     pub(crate) async fn difference(&self) -> Option<String> {
         let (client, all) = (self.client(), everything());
         for kind in RunKind::ALL {
-            let held = client
+            let mirrored = client
                 .list_runs(kind, &all, CachePolicy::OnlyIfCached)
                 .await;
-            let held = texts(&held.ok()?.body);
-            let there = self.remote.with_data(|data| sorted(data.of_kind(kind)));
-            if held != there {
-                return Some(unlike(&format!("{kind:?}"), &held, &there));
+            let mirrored = texts(&mirrored.ok()?.body);
+            let original = self.remote.with_data(|data| sorted(data.of_kind(kind)));
+            if mirrored != original {
+                return Some(describe_difference(
+                    &format!("{kind:?}"),
+                    &mirrored,
+                    &original,
+                ));
             }
         }
         let trials = self.remote.with_data(|data| data.trials.clone());
         for (run, trials) in trials {
-            let held = client.trials(&run, &all, CachePolicy::OnlyIfCached).await;
-            let held = match held {
+            let mirrored = client.trials(&run, &all, CachePolicy::OnlyIfCached).await;
+            let mirrored = match mirrored {
                 Ok(answer) => texts(&answer.body),
                 Err(error) => return Some(format!("trials of {run}: {error}")),
             };
-            if held != sorted(&trials) {
-                return Some(unlike(&format!("trials of {run}"), &held, &sorted(&trials)));
+            if mirrored != sorted(&trials) {
+                return Some(describe_difference(
+                    &format!("trials of {run}"),
+                    &mirrored,
+                    &sorted(&trials),
+                ));
             }
         }
         None
     }
 }
 
-fn unlike(what: &str, held: &[String], there: &[String]) -> String {
+fn describe_difference(what: &str, mirrored: &[String], original: &[String]) -> String {
     let only = |a: &[String], b: &[String]| -> Vec<String> {
         a.iter().filter(|text| !b.contains(text)).cloned().collect()
     };
     format!(
-        "{what}: {} held, {} there; only held {:?}; only there {:?}",
-        held.len(),
-        there.len(),
-        only(held, there),
-        only(there, held)
+        "{what}: {} mirrored, {} at the remote; only mirrored {:?}; only at the remote {:?}",
+        mirrored.len(),
+        original.len(),
+        only(mirrored, original),
+        only(original, mirrored)
     )
 }
 
@@ -283,7 +294,7 @@ pub(crate) fn everything() -> ListQuery {
     }
 }
 
-/// Returns the objects of a list as texts, in an order of their own.
+/// Returns the objects of a list as texts, sorted.
 pub(crate) fn texts(body: &[u8]) -> Vec<String> {
     let list = body::parse_list(body).expect("a list of objects");
     assert_eq!(list.skipped, 0);
@@ -298,20 +309,20 @@ fn sorted(items: &[docksd_testkit::fake_remote::data::StoredObject]) -> Vec<Stri
     texts
 }
 
-/// What came of a question.
+/// The outcome of a request.
 #[derive(Debug)]
-pub(crate) enum Came {
+pub(crate) enum Outcome {
     Answer(Answer),
     Refused(ErrorDetail),
 }
 
-impl Came {
-    /// Returns what the CLI would exit with; its own tests hold the same table.
+impl Outcome {
+    /// Returns the exit code of the CLI; its own tests have the same table.
     pub(crate) fn exit(&self) -> u8 {
         use ErrorCode as E;
         match self {
-            Came::Answer(_) => 0,
-            Came::Refused(detail) => match detail.code {
+            Outcome::Answer(_) => 0,
+            Outcome::Refused(detail) => match detail.code {
                 E::RunNotFound | E::TrialNotFound | E::NotFound | E::UnknownProfile => 3,
                 E::Unauthorized | E::Forbidden | E::NotSignedIn => 4,
                 E::NotCached | E::RemoteUnreachable | E::RemoteBroken => 5,
@@ -325,7 +336,7 @@ impl Came {
     }
 }
 
-/// One of the six questions of every fault.
+/// One of the six requests that are checked for every fault.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Question {
     List(RunKind),
@@ -335,7 +346,7 @@ pub(crate) enum Question {
 }
 
 impl Question {
-    /// Asks for both lists, and for one object of each kind.
+    /// Returns requests for both lists, for trials, and for one object of each kind.
     pub(crate) fn six(data: &RemoteData) -> Vec<Question> {
         let (run, evaluation) = (data.runs[2].id.clone(), data.evaluations[2].id.clone());
         let trial = data.trials[&evaluation][1].id.clone();
@@ -353,7 +364,7 @@ impl Question {
         matches!(self, Question::List(_) | Question::Trials(_))
     }
 
-    /// Returns what the remote would answer were it well.
+    /// Returns what the remote would answer without a fault.
     pub(crate) fn truth(&self, data: &RemoteData) -> Vec<String> {
         match self {
             Question::List(kind) => sorted(data.of_kind(*kind)),
@@ -376,7 +387,7 @@ impl Question {
         }
     }
 
-    /// Returns the objects of an answer.
+    /// Returns the objects in an answer.
     pub(crate) fn objects(&self, answer: &Answer) -> Vec<String> {
         if self.is_list() {
             return texts(&answer.body);
