@@ -23,7 +23,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
 
-use api::Service;
+use api::{HubStatusSource, Service};
 use config::Config;
 use cron::Schedule;
 use docks_proto::error::error_chain;
@@ -83,7 +83,7 @@ pub async fn run(
         started,
         last_request_ms: AtomicU64::new(u64::try_from(started.as_millis()).unwrap_or(0)),
         config,
-        hub: hub.as_ref().map(Hub::counters),
+        hub_status: hub.as_ref().map(hub_status),
     });
     let mut hub_task = JoinSet::new();
     if let Some(hub) = hub {
@@ -109,6 +109,12 @@ pub async fn run(
     registry.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets the API report a hub without knowing it.
+fn hub_status(hub: &Hub) -> HubStatusSource {
+    let counters = hub.counters();
+    Box::new(move || counters.status())
 }
 
 /// Spawns the tasks that run without a request.

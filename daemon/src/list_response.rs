@@ -1,6 +1,6 @@
 //! Lists as the socket sends them, kept while the mirror does not change.
 //!
-//! A prompt or a status bar may ask the same question many times a second.
+//! A prompt or a status bar may request the same list many times a second.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct ListResponse {
     pub volatility: Volatility,
     /// Why rows may be missing, if they may.
     pub incomplete: Option<&'static str>,
-    /// For empty lists: whether all statuses in the question are known for this remote.
+    /// For empty lists: whether all requested statuses are known for this remote.
     pub status_seen: Option<bool>,
     marked_s: AtomicU64,
 }
@@ -86,15 +86,15 @@ impl ListResponse {
         self
     }
 
-    /// Sets whether the statuses in the question are known, for an empty list.
+    /// Sets whether the requested statuses are known, for an empty list.
     #[must_use]
     pub fn with_status_seen(mut self, seen: Option<bool>) -> Self {
         self.status_seen = seen;
         self
     }
 
-    /// Returns whether the sync engine should be told again that this list is being read. That is
-    /// so once in five seconds, not 80,000 times a second.
+    /// Whether the sync engine should be told again that this list is being read: every five seconds,
+    /// not 80,000 times a second.
     #[must_use]
     pub fn is_mark_due(&self, now: Duration) -> bool {
         let now_s = now.as_secs().max(1);
@@ -155,8 +155,8 @@ mod tests {
         let kept = |number: usize| cache.get(&format!("q{number:04}"), &1).is_some();
         for number in 0..1_000 {
             cache.insert(&format!("q{number:04}"), &list(1, 50_000));
-            let held = (0..=number).filter(|number| kept(*number)).count();
-            assert!(held * 50_005 <= LIMITS.bytes, "{held}");
+            let count = (0..=number).filter(|number| kept(*number)).count();
+            assert!(count * 50_005 <= LIMITS.bytes, "{count}");
         }
         cache.insert("huge", &list(1, LIMITS.entry_bytes));
         assert!(cache.get("huge", &1).is_none());

@@ -3,15 +3,15 @@
 //! The socket keeps lists, the hub keeps compressed responses, and the event stream keeps snapshots.
 //! They differ in their [`Limits`] and in what a version of the data is; the policy is the same:
 //!
-//! - A response is found under its question, and only while the version of the data that it was
+//! - A response is found by its key, the request, and only while the version of the data that it was
 //!   made from is the current one. So a hit is never older than the data.
 //! - A response larger than [`Limits::entry_bytes`] is not kept.
-//! - A new response replaces the previous one for the same question. If it does not fit, responses made
-//!   from other versions are dropped, and if that is not enough, all of them. Few questions are
-//!   asked often, and their responses are back after one miss each; a hit, on the other hand,
-//!   happens up to 80,000 times a second and must not pay for bookkeeping.
+//! - A new response replaces the previous one with the same key. If it does not fit, the responses made
+//!   from other versions are dropped, and if that is not enough, all of them. Only few requests are
+//!   frequent, and each of those costs one miss to be back; a hit, on the other hand, happens up to
+//!   80,000 times a second and must not pay for bookkeeping.
 //!
-//! A hit costs one lookup and one reference count. Nothing is copied or hashed besides the question.
+//! A hit costs one lookup and one reference count. Nothing but the key is hashed, and nothing is copied.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,16 +32,16 @@ pub trait Cacheable {
 /// How much a cache keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of all responses and their questions. A single response may exceed it, if
+    /// Bytes of all responses and their keys. A single response may exceed it, if
     /// [`entry_bytes`](Self::entry_bytes) allows; it is then the only one.
     pub bytes: usize,
-    /// Bytes of one response and its question.
+    /// Bytes of one response and its key.
     pub entry_bytes: usize,
     /// Number of responses.
     pub entries: usize,
 }
 
-/// Responses by question.
+/// Responses by key.
 pub struct ResponseCache<R> {
     limits: Limits,
     entries: Mutex<Entries<R>>,
@@ -49,7 +49,7 @@ pub struct ResponseCache<R> {
 
 struct Entries<R> {
     bytes: usize,
-    by_question: HashMap<Box<str>, Entry<R>>,
+    by_key: HashMap<Box<str>, Entry<R>>,
 }
 
 struct Entry<R> {
@@ -61,7 +61,7 @@ impl<R> Default for Entries<R> {
     fn default() -> Self {
         Self {
             bytes: 0,
-            by_question: HashMap::new(),
+            by_key: HashMap::new(),
         }
     }
 }
@@ -72,7 +72,7 @@ impl<R> fmt::Debug for ResponseCache<R> {
         f.debug_struct("ResponseCache")
             .field("limits", &self.limits)
             .field("bytes", &entries.bytes)
-            .field("entries", &entries.by_question.len())
+            .field("entries", &entries.by_key.len())
             .finish()
     }
 }
@@ -98,22 +98,22 @@ impl<R> ResponseCache<R> {
 }
 
 impl<R: Cacheable> ResponseCache<R> {
-    /// Returns the response to a question, if it was made from this version of the data.
+    /// Returns the response with a key, if it was made from this version of the data.
     #[must_use]
-    pub fn get(&self, question: &str, version: &R::Version) -> Option<Arc<R>> {
-        let response = Arc::clone(&self.entries().by_question.get(question)?.response);
+    pub fn get(&self, key: &str, version: &R::Version) -> Option<Arc<R>> {
+        let response = Arc::clone(&self.entries().by_key.get(key)?.response);
         // Versions can be megabytes of data, so they are compared without the lock.
         (response.version() == version).then_some(response)
     }
 
     /// Keeps a response, unless it is too large.
-    pub fn insert(&self, question: &str, response: &Arc<R>) {
-        let bytes = response.size_bytes() + question.len();
+    pub fn insert(&self, key: &str, response: &Arc<R>) {
+        let bytes = response.size_bytes() + key.len();
         if bytes > self.limits.entry_bytes {
             return;
         }
         let mut entries = self.entries();
-        if let Some(previous) = entries.by_question.remove(question) {
+        if let Some(previous) = entries.by_key.remove(key) {
             entries.bytes -= previous.bytes;
         }
         if !entries.have_room(bytes, &self.limits) {
@@ -127,18 +127,18 @@ impl<R: Cacheable> ResponseCache<R> {
             response: Arc::clone(response),
             bytes,
         };
-        entries.by_question.insert(question.into(), entry);
+        entries.by_key.insert(key.into(), entry);
     }
 }
 
 impl<R> Entries<R> {
     fn have_room(&self, bytes: usize, limits: &Limits) -> bool {
-        self.bytes.saturating_add(bytes) <= limits.bytes && self.by_question.len() < limits.entries
+        self.bytes.saturating_add(bytes) <= limits.bytes && self.by_key.len() < limits.entries
     }
 
     fn retain(&mut self, keeps: impl Fn(&R) -> bool) {
         let mut freed = 0;
-        self.by_question.retain(|_, entry| {
+        self.by_key.retain(|_, entry| {
             let kept = keeps(&entry.response);
             freed += if kept { 0 } else { entry.bytes };
             kept
@@ -195,16 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_bounded_and_counted_for_any_sequence_of_questions() {
+    fn memory_stays_bounded_and_counted_for_any_sequence_of_requests() {
         let cache = ResponseCache::new(LIMITS);
         for number in 0..3_000_u64 {
             let bytes = if number % 2 == 0 { 380 } else { 5 };
-            let question = format!("q{}", number % 20);
-            cache.insert(&question, &response(number / 100, bytes));
+            let key = format!("q{}", number % 20);
+            cache.insert(&key, &response(number / 100, bytes));
             let entries = cache.entries();
-            assert!(entries.bytes <= LIMITS.bytes && entries.by_question.len() <= LIMITS.entries);
-            let counted = (entries.by_question.iter())
-                .map(|(question, entry)| question.len() + entry.response.bytes);
+            assert!(entries.bytes <= LIMITS.bytes && entries.by_key.len() <= LIMITS.entries);
+            let counted =
+                (entries.by_key.iter()).map(|(key, entry)| key.len() + entry.response.bytes);
             assert_eq!(counted.sum::<usize>(), entries.bytes);
         }
         cache.insert("huge", &response(1, 400));

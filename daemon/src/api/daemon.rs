@@ -46,7 +46,7 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
         idle_exit_s: service.config.idle_exit.after().map(|t| t.as_secs()),
         remotes,
         schedules: service.schedule.status(&open_remotes).await,
-        hub: service.hub.as_ref().map(|counts| counts.status()),
+        hub: service.hub_status.as_ref().map(|status| status()),
     })
 }
 

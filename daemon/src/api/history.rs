@@ -167,7 +167,7 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("it contains only text and numbers")
 }
 
-/// Reads how many changes are wanted at most; 0 means as many as allowed.
+/// Reads the maximum number of changes; 0 means as many as allowed.
 fn change_limit(parameters: &Parameters) -> Result<usize, ApiError> {
     let limit = match parameters.number("limit").map_err(bad_parameter)? {
         None => DEFAULT_CHANGES,

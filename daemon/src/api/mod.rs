@@ -21,4 +21,4 @@ mod status_seen;
 mod trial;
 mod wait_for_first_sweep;
 
-pub use service::Service;
+pub use service::{HubStatusSource, Service};

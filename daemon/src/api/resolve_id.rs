@@ -23,7 +23,7 @@ pub(super) async fn resolve_run(
 ) -> Result<StoredObject, ApiError> {
     let policy = requirement.policy;
     if let Some(run) = mirrored_run(remote, kind, name).await? {
-        // A name or prefix may also match rows that the first sweep has not brought yet.
+        // A name or prefix may also match rows that the first sweep has not fetched yet.
         if run.id == name || is_complete(remote, kind).await? {
             return Ok(run);
         }

@@ -15,11 +15,11 @@ use crate::registry::MirroredRemote;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Responds with the cached list for a question, if there is one for this version of the mirror and the
+/// Responds with the cached list, if it was made from this version of the mirror and the
 /// request accepts any age.
 pub(super) fn cached_list(
     remote: &MirroredRemote,
-    question: &str,
+    cache_key: &str,
     requirement: FreshnessRequirement,
     now: Duration,
 ) -> Option<Response> {
@@ -27,7 +27,7 @@ pub(super) fn cached_list(
         return None;
     }
     let version = remote.mirror.data_version();
-    let list = remote.lists.get(question, &version)?;
+    let list = remote.lists.get(cache_key, &version)?;
     if is_too_old(remote, &list.confirmed, list.volatility) {
         return None;
     }
@@ -37,13 +37,13 @@ pub(super) fn cached_list(
 /// Responds with a list and caches it.
 pub(super) fn list(
     remote: &MirroredRemote,
-    question: &str,
+    cache_key: &str,
     list: ListResponse,
     answered_by: AnsweredBy,
     now: Duration,
 ) -> Response {
     let list = Arc::new(list);
-    remote.lists.insert(question, &list);
+    remote.lists.insert(cache_key, &list);
     list_response(remote, &list, answered_by, now)
 }
 

@@ -58,9 +58,9 @@ async fn list_kind(
 ) -> HandlerResult {
     let remote = service.open_remote(headers, Some(tenant)).await?;
     let requirement = service.freshness_requirement(headers);
-    let question = cache_key(uri);
+    let cache_key = cache_key(uri);
     let now = service.monotonic_time();
-    if let Some(response) = respond::cached_list(&remote, question, requirement, now) {
+    if let Some(response) = respond::cached_list(&remote, cache_key, requirement, now) {
         return Ok(response);
     }
     let query = ListQuery::parse(ListKind::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
@@ -97,10 +97,10 @@ async fn list_kind(
     .with_incomplete(incomplete)
     .with_status_seen(seen);
     let now = service.monotonic_time();
-    Ok(respond::list(&remote, question, list, answered_by, now))
+    Ok(respond::list(&remote, cache_key, list, answered_by, now))
 }
 
-/// Returns the question under which a list is cached: the path names the list, the query the rows.
+/// Returns the key of a list in the cache: the path names the list, the query the rows.
 pub(super) fn cache_key(uri: &Uri) -> &str {
     uri.path_and_query().map_or("/", |both| both.as_str())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use docks_proto::freshness::CachePolicy;
+use docks_proto::status::HubStatus;
 use docks_proto::time::UnixMs;
 use tokio::sync::Semaphore;
 
@@ -14,9 +15,11 @@ use super::extract;
 use super::revalidate::FreshnessRequirement;
 use crate::config::Config;
 use crate::cron::Schedule;
-use crate::hub::HubCounters;
 use crate::registry::{MirroredRemote, Registry};
 use crate::shutdown::ShutdownSignal;
+
+/// Returns the current status of a hub.
+pub type HubStatusSource = Box<dyn Fn() -> HubStatus + Send + Sync>;
 
 /// What all handlers share.
 pub struct Service {
@@ -26,8 +29,8 @@ pub struct Service {
     pub schedule: Schedule,
     /// The configuration of the daemon.
     pub config: Config,
-    /// The counters of the hub, if there is one.
-    pub hub: Option<Arc<HubCounters>>,
+    /// Returns the status of the hub, if there is one.
+    pub hub_status: Option<HubStatusSource>,
     /// Requests the shutdown of the daemon.
     pub shutdown: ShutdownSignal,
     /// Limits how many clients watch at once.
@@ -41,7 +44,7 @@ pub struct Service {
 impl Service {
     /// Opens the remote that the headers select.
     ///
-    /// `tenant` is the one in the path, where there is one.
+    /// `tenant` is the one in the path, if the path has one.
     pub(super) async fn open_remote(
         &self,
         headers: &HeaderMap,

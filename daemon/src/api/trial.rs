@@ -35,9 +35,9 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let remote = service.open_remote(&headers, Some(&tenant)).await?;
     let requirement = service.freshness_requirement(&headers);
-    let question = cache_key(&uri);
+    let cache_key = cache_key(&uri);
     let now = service.monotonic_time();
-    if let Some(response) = respond::cached_list(&remote, question, requirement, now) {
+    if let Some(response) = respond::cached_list(&remote, cache_key, requirement, now) {
         return Ok(response);
     }
     let query = ListQuery::parse(ListKind::Trials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
@@ -63,7 +63,7 @@ pub(super) async fn list(
     )
     .with_status_seen(seen);
     let now = service.monotonic_time();
-    Ok(respond::list(&remote, question, list, answered_by, now))
+    Ok(respond::list(&remote, cache_key, list, answered_by, now))
 }
 
 /// `GET /tenants/{tenant}/harbor/runs/{id}/trials/{trial}`

@@ -1,6 +1,6 @@
 //! Waits for the first sweep where a request needs all rows of a list.
 //!
-//! The first fetch brings the newest rows, which is enough for most requests. A filter, another order or a
+//! The first fetch returns the newest rows, which is enough for most requests. A filter, another order or a
 //! prefix of an id needs all rows, so it waits for the first sweep to finish. If it may not wait, or
 //! the sweep takes too long, the response says that rows may be missing.
 
@@ -15,7 +15,7 @@ use super::error::ApiError;
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Listing, Resource};
 
-/// How long a request waits for the first sweep; after that it gets the rows that there are.
+/// How long a request waits for the first sweep; after that it gets the rows that are mirrored.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often to check; a sweep completes one list after the other, without a signal for each.
 const CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -55,7 +55,7 @@ pub(super) async fn wait_for_first_sweep(
     Ok(true)
 }
 
-/// Whether a sweep has brought all rows of a list.
+/// Whether a sweep has fetched all rows of a list.
 pub(super) async fn is_complete(remote: &MirroredRemote, kind: RunKind) -> Result<bool, ApiError> {
     let confirmed = remote.mirror.confirmation(&Resource::List(kind)).await?;
     Ok(confirmed.is_some_and(|c| c.complete))

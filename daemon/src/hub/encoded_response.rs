@@ -122,13 +122,13 @@ mod tests {
         let mut inserted = Vec::new();
         for number in 0..200 {
             let text = format!("{number}{large}");
-            let (question, response) = (format!("q{number}"), encoded(&text));
-            cache.insert(&question, &response);
-            inserted.push((question, response));
-            let held = inserted
+            let (key, response) = (format!("q{number}"), encoded(&text));
+            cache.insert(&key, &response);
+            inserted.push((key, response));
+            let kept = inserted
                 .iter()
-                .filter(|(question, response)| cache.get(question, response.version()).is_some());
-            let bytes = held.map(|(question, response)| question.len() + response.size_bytes());
+                .filter(|(key, response)| cache.get(key, response.version()).is_some());
+            let bytes = kept.map(|(key, response)| key.len() + response.size_bytes());
             assert!(bytes.sum::<usize>() <= LIMITS.bytes);
         }
         let huge = "x".repeat(LIMITS.entry_bytes);

@@ -67,7 +67,7 @@ impl HubHandler {
         &self.hub
     }
 
-    /// Responds to one request. Its path is not looked at before the token is verified.
+    /// Responds to one request. Its path is not read before the token is verified.
     pub(super) async fn respond(
         &self,
         request: Request<Body>,
@@ -168,13 +168,13 @@ impl HubHandler {
             Err(failed) => return failed,
         };
         let path = uri.path_and_query().map_or("/", |both| both.as_str());
-        let question = format!("{base} {path}");
-        let encoded = match self.cache.get(&question, &source) {
+        let key = format!("{base} {path}");
+        let encoded = match self.cache.get(&key, &source) {
             Some(encoded) => encoded,
             None => {
                 let body = self.urls.rewrite(&source, base);
                 let encoded = Arc::new(EncodedResponse::new(source, body));
-                self.cache.insert(&question, &encoded);
+                self.cache.insert(&key, &encoded);
                 encoded
             }
         };
