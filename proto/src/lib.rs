@@ -6,9 +6,10 @@
 //! ([`freshness`]), coded errors ([`error`]), text made safe for a terminal ([`clean`]), the daemon's
 //! status ([`status`]), the paths of its files ([`paths`]) and the settings ([`settings`]).
 //!
-//! It does no I/O outside [`client`] (feature `client`), [`credentials`] and [`notification`]
-//! (feature `notification`).
+//! It does no I/O outside [`client`] (feature `client`), [`credentials`], [`notification`]
+//! (feature `notification`) and [`beneath`], which opens files below a directory.
 
+pub mod beneath;
 pub mod clean;
 #[cfg(feature = "client")]
 pub mod client;

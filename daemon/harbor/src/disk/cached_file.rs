@@ -4,11 +4,11 @@
 //! again": the last valid content is kept until a new one parses.
 
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use docks_proto::beneath::RootDirectory;
 use docks_proto::time::UnixMs;
 
 use crate::disk::file_version::FileVersion;
@@ -137,9 +137,40 @@ pub(crate) struct FileReader {
     pub(crate) now: UnixMs,
     /// Files read so far.
     pub(crate) files_read: u64,
+    root: Option<(PathBuf, RootDirectory)>,
 }
 
 impl FileReader {
+    /// Creates a reader that has read nothing.
+    pub(crate) fn new(now: UnixMs) -> Self {
+        Self {
+            now,
+            files_read: 0,
+            root: None,
+        }
+    }
+
+    /// Sets the directory that must not be left when files below it are read.
+    pub(crate) fn set_root(&mut self, path: &Path) {
+        if self.root.as_ref().is_none_or(|(root, _)| root != path) {
+            let opened = RootDirectory::open(path);
+            self.root = opened.ok().map(|root| (path.to_owned(), root));
+        }
+    }
+
+    /// Opens a file. Symbolic links below the root, or in the last part of another path, are not followed.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        if let Some((root_path, root)) = &self.root
+            && let Ok(relative) = path.strip_prefix(root_path)
+        {
+            return root.open_file(relative);
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        RootDirectory::open(parent)?.open_file(Path::new(name))
+    }
+
     fn read<T>(
         &mut self,
         path: &Path,
@@ -151,7 +182,7 @@ impl FileReader {
                 pause_before_retry();
             }
             self.files_read += 1;
-            if let Some((version, text)) = read_whole(path)
+            if let Some((version, text)) = self.read_whole(path)
                 && let Some(content) = parse(&text)
             {
                 return Some(ParsedFile {
@@ -167,7 +198,26 @@ impl FileReader {
     /// Reads a small file without caching it.
     pub(crate) fn read_uncached(&mut self, path: &Path) -> Option<String> {
         self.files_read += 1;
-        read_whole(path).map(|(_, text)| text)
+        self.read_whole(path).map(|(_, text)| text)
+    }
+
+    /// Reads a file; `None` unless it is the same version before and after.
+    fn read_whole(&self, path: &Path) -> Option<(FileVersion, String)> {
+        let mut file = self.open(path).ok()?;
+        let meta = file.metadata().ok()?;
+        if !meta.is_file() || meta.len() > MAX_BYTES || meta.len() == 0 {
+            return None;
+        }
+        let before = FileVersion::from_metadata(&meta);
+        // One read call in the usual case: there is room for the whole file and more.
+        let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).ok()? + 64);
+        file.by_ref().take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+        if FileVersion::from_metadata(&file.metadata().ok()?) != before {
+            return None;
+        }
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        Some((before, text))
     }
 }
 
@@ -179,31 +229,6 @@ fn pause_before_retry() {
     std::thread::sleep(RETRY_PAUSE);
 }
 
-/// Reads a file; `None` unless it is the same version before and after.
-fn read_whole(path: &Path) -> Option<(FileVersion, String)> {
-    // A pipe or device in the folder must not block us, and a link must not lead elsewhere.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let mut file = File::options()
-        .read(true)
-        .custom_flags(i32::try_from(flags.bits()).ok()?)
-        .open(path)
-        .ok()?;
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() || meta.len() > MAX_BYTES || meta.len() == 0 {
-        return None;
-    }
-    let before = FileVersion::from_metadata(&meta);
-    // One read call in the usual case: there is room for the whole file and more.
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len()).ok()? + 64);
-    file.by_ref().take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
-    if FileVersion::from_metadata(&file.metadata().ok()?) != before {
-        return None;
-    }
-    let text = String::from_utf8(bytes)
-        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-    Some((before, text))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -211,10 +236,7 @@ mod tests {
     use super::*;
 
     fn reader() -> FileReader {
-        FileReader {
-            now: UnixMs(0),
-            files_read: 0,
-        }
+        FileReader::new(UnixMs(0))
     }
 
     fn parse(text: &str) -> Option<u64> {
@@ -258,10 +280,7 @@ mod tests {
         fs::write(&path, "12").unwrap();
         let written = fs::metadata(&path).unwrap().modified().unwrap();
         let version = FileVersion::for_file(&path).unwrap();
-        let mut reader = FileReader {
-            now: UnixMs(version.modified().millis()),
-            files_read: 0,
-        };
+        let mut reader = FileReader::new(UnixMs(version.modified().millis()));
         let mut cached = CachedFile::default();
         assert!(cached.refresh(&path, &mut reader, parse));
         assert!(!cached.refresh(&path, &mut reader, parse));
@@ -285,6 +304,23 @@ mod tests {
         assert_eq!(cached.state(), FileState::Absent);
         cached.refresh(dir.path(), &mut reader(), parse);
         assert_eq!(cached.state(), FileState::Absent);
-        assert!(read_whole(&dir.path().join("link")).is_none());
+        assert!(reader().read_whole(&dir.path().join("link")).is_none());
+    }
+
+    #[test]
+    fn a_folder_that_became_a_link_is_not_read() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::create_dir(outside.path().join("job")).unwrap();
+        fs::write(outside.path().join("job/n"), "1").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("job")).unwrap();
+        fs::write(root.path().join("job/n"), "1").unwrap();
+        let path = root.path().join("job/n");
+        let mut reader = reader();
+        reader.set_root(root.path());
+        assert!(reader.read_whole(&path).is_some());
+        fs::rename(root.path().join("job"), root.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("job"), root.path().join("job")).unwrap();
+        assert!(reader.read_whole(&path).is_none());
     }
 }

@@ -103,7 +103,7 @@ impl Snapshot {
 
     /// Scans some jobs.
     pub(crate) fn scan_jobs(&mut self, folders: &[PathBuf], now: UnixMs, depth: ScanDepth) {
-        let mut reader = FileReader { now, files_read: 0 };
+        let mut reader = FileReader::new(now);
         for folder in folders {
             self.scan_job(folder, &mut reader, depth);
         }
@@ -113,7 +113,7 @@ impl Snapshot {
 
     /// Scans the parts of jobs that may have changed.
     pub(crate) fn scan_parts(&mut self, parts: &BTreeMap<PathBuf, JobPart>, now: UnixMs) {
-        let mut reader = FileReader { now, files_read: 0 };
+        let mut reader = FileReader::new(now);
         for (folder, part) in parts {
             if !self.is_reachable(folder) {
                 continue;
@@ -121,6 +121,7 @@ impl Snapshot {
             match part {
                 JobPart::Folders(names) if self.jobs.contains_key(folder) => {
                     let was_finished = self.is_finished(folder);
+                    set_root(&mut reader, folder);
                     let job = self.jobs.get_mut(folder);
                     let changed = job.and_then(|job| job.refresh_folders(&mut reader, names));
                     if changed.is_none() {
@@ -166,6 +167,7 @@ impl Snapshot {
     }
 
     fn scan_job_once(&mut self, folder: &Path, reader: &mut FileReader, depth: ScanDepth) -> bool {
+        set_root(reader, folder);
         let job = self
             .jobs
             .entry(folder.to_owned())
@@ -271,4 +273,11 @@ impl Snapshot {
 
 fn log_path(folder: &Path) -> PathBuf {
     folder.join("job.log")
+}
+
+/// Keeps the reader within the jobs directory of a job.
+fn set_root(reader: &mut FileReader, folder: &Path) {
+    if let Some(directory) = folder.parent() {
+        reader.set_root(directory);
+    }
 }

@@ -172,10 +172,7 @@ mod tests {
     }
 
     fn listed(dir: &Path, steps: &[&str]) -> Vec<String> {
-        let mut reader = FileReader {
-            now: docks_proto::time::UnixMs(0),
-            files_read: 0,
-        };
+        let mut reader = FileReader::new(docks_proto::time::UnixMs(0));
         let steps = steps.iter().map(|step| dir.join("steps").join(step));
         let folders: Vec<OutputFolder> = std::iter::once(dir.to_owned())
             .chain(steps)

@@ -160,10 +160,7 @@ mod tests {
     }
 
     fn scanned(dir: &Path) -> TrialFiles {
-        let mut reader = FileReader {
-            now: docks_proto::time::UnixMs(0),
-            files_read: 0,
-        };
+        let mut reader = FileReader::new(docks_proto::time::UnixMs(0));
         scan(dir, &[], "coder", &mut reader)
     }
 
