@@ -61,7 +61,7 @@ pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError>
 }
 
 /// Modules of earlier releases that log filters may name, and what they are called now.
-const RENAMED_MODULES: [(&str, &str); 9] = [
+const RENAMED_MODULES: [(&str, &str); 12] = [
     ("docksd::remote::harbor_jobs", "docksd_harbor"),
     ("docksd::remote", "docksd_remote"),
     ("docksd::mirror", "docksd_mirror"),
@@ -71,6 +71,12 @@ const RENAMED_MODULES: [(&str, &str); 9] = [
     ("docksd::on_end", "docksd::hooks"),
     ("docksd::pull", "docksd::hooks::artifact_prefetch"),
     ("docksd::schedule", "docksd::cron"),
+    ("docksd::ending", "docksd::shutdown"),
+    ("docksd::report", "docksd::startup_report"),
+    (
+        "docksd::registry::source",
+        "docksd::registry::mirrored_remote",
+    ),
 ];
 
 /// Replaces module names of earlier releases in a filter, so that existing settings keep working.

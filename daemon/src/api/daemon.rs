@@ -89,7 +89,7 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
         database: remote.database.display().to_string(),
         database_bytes: stats.bytes,
         set_aside: remote
-            .opened
+            .open_report
             .set_aside
             .as_ref()
             .map(|p| p.display().to_string()),

@@ -22,7 +22,7 @@ pub struct Flags {
     /// Stop after this time without a request, unless a run is active; or `never`
     #[arg(long, value_name = "DURATION", value_parser = parse_idle_exit)]
     pub idle_exit: Option<IdleExit>,
-    /// What to log: error, warn, info, debug, trace, or a filter such as `docksd::hub=debug`
+    /// What to log: error, warn, info, debug, trace, or a filter such as `docksd_sync=debug`
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// Detach from the terminal, log to a file, and report on standard output whether the start succeeded

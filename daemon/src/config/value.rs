@@ -169,7 +169,7 @@ pub(super) fn optional_string<'de, D: Deserializer<'de>>(
     string(deserializer).map(Some)
 }
 
-/// The address of a hub as text; an empty string is no address.
+/// The address of a hub as text; an empty string means no address.
 pub(super) fn address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {

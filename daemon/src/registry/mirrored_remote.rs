@@ -40,7 +40,7 @@ pub struct MirroredRemote {
     /// The file of the mirror.
     pub database: PathBuf,
     /// What opening the file found.
-    pub opened: OpenReport,
+    pub open_report: OpenReport,
     /// The event stream of its watchers.
     pub feed: Arc<EventFeed>,
     /// Responses to recent list requests.

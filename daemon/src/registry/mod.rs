@@ -187,18 +187,18 @@ impl Registry {
         let now = self.clock.wall();
         let opening = tokio::task::spawn_blocking(move || Mirror::open(&path, &identity, now));
         let opened = opening.await.map_err(|_| RegistryError::Closed)?;
-        let (mirror, mut opened) = opened.map_err(|source| RegistryError::Mirror {
+        let (mirror, mut open_report) = opened.map_err(|source| RegistryError::Mirror {
             location: location.clone(),
             source,
         })?;
-        if let Some(path) = &opened.set_aside {
+        if let Some(path) = &open_report.set_aside {
             tracing::error!(
                 remote = location,
                 aside = %path.display(),
                 "the mirror was damaged; it was set aside and the remote is mirrored again"
             );
         } else {
-            opened.set_aside = self.set_aside().get(&target).cloned();
+            open_report.set_aside = self.set_aside().get(&target).cloned();
         }
         self.watch_for_damage(&mirror);
         let kind = remote.properties().kind;
@@ -217,7 +217,7 @@ impl Registry {
             mirror,
             sync,
             database,
-            opened,
+            open_report,
             feed,
             lists: ResponseCache::new(list_response::LIMITS),
             tokens,

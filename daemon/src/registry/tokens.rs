@@ -36,7 +36,7 @@ struct State {
     /// Why the latest look-up found no token.
     lookup_error: Option<String>,
     /// By profile name.
-    of_profiles: HashMap<String, credentials::TokenProvider>,
+    profile_sources: HashMap<String, credentials::TokenProvider>,
 }
 
 impl RemoteTokens {
@@ -83,14 +83,17 @@ impl RemoteTokens {
     }
 
     fn profile_token(&self, state: &mut State, name: &str) -> Result<Token, CredentialError> {
-        let source = state.of_profiles.entry(name.to_owned()).or_insert_with(|| {
-            credentials::TokenProvider::new(
-                self.profiles.paths().clone(),
-                name.to_owned(),
-                self.target.clone(),
-                credentials::system_keyring(&self.keyring, KEYRING_TIMEOUT),
-            )
-        });
+        let source = state
+            .profile_sources
+            .entry(name.to_owned())
+            .or_insert_with(|| {
+                credentials::TokenProvider::new(
+                    self.profiles.paths().clone(),
+                    name.to_owned(),
+                    self.target.clone(),
+                    credentials::system_keyring(&self.keyring, KEYRING_TIMEOUT),
+                )
+            });
         source.token(state.refused.as_ref())
     }
 }

@@ -73,7 +73,7 @@ async fn an_unsafe_directory_is_refused_with_the_reason_and_not_changed() {
     }
     assert_eq!(fs::read_dir(run).unwrap().count(), 0);
 
-    // Only root can make a directory that belongs to somebody else.
+    // Only root can make a directory that belongs to another user.
     if rustix::process::geteuid().is_root() {
         fs::set_permissions(run, Permissions::from_mode(0o700)).unwrap();
         std::os::unix::fs::chown(run, Some(65_534), None).unwrap();
