@@ -93,7 +93,7 @@ fn with_current_names(filter: &str) -> String {
 }
 
 fn files(dir: &Path) -> Result<RollingFileAppender, LogError> {
-    docks_proto::credentials::files::make_private_dir(dir).map_err(LogError::Directory)?;
+    docks_proto::credentials::files::create_private_dir(dir).map_err(LogError::Directory)?;
     RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("docksd")

@@ -167,7 +167,7 @@ impl DaemonEndpoint {
         let dir = self.places.run_dir();
         let failed =
             |doing: &str, error: &std::io::Error| Failure::chain(Kind::Unreachable, doing, error);
-        files::make_private_dir(dir)
+        files::create_private_dir(dir)
             .map_err(|e| failed(&format!("could not create {}", dir.display()), &e))?;
         if let SocketState::Untrusted(reason) = self.socket_state() {
             return Err(Failure::new(Kind::Unreachable, reason));

@@ -32,7 +32,7 @@ impl Home {
         let home = Self {
             dir: tempfile::tempdir().unwrap(),
         };
-        files::make_private_dir(&home.path("run")).unwrap();
+        files::create_private_dir(&home.path("run")).unwrap();
         home
     }
 

@@ -171,7 +171,7 @@ fn token(context: &Context, args: &AuthLogin) -> Result<Token, Failure> {
         );
     };
     Token::new(&text).ok_or_else(|| {
-        Failure::usage("the token is empty or has characters that no header can carry")
+        Failure::usage("the token is empty or has characters that cannot be sent in a header")
     })
 }
 

@@ -1,7 +1,7 @@
-//! Reading and writing the files below `DOCKS_HOME`.
+//! Reads and writes the settings and token files in `DOCKS_HOME`.
 //!
-//! Files are 0600 from their first byte, whatever the umask, and appear whole
-//! or not at all. Directories that we make are 0700.
+//! Files have mode 0600 from the start, whatever the umask, and are replaced atomically. New
+//! directories have mode 0700.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use crate::paths::Paths;
 use crate::settings::{ConfigFile, Preferences, SettingsError, preferences_file};
 
-/// Longest settings or token file that is read; real ones have a few hundred bytes.
-const MOST_BYTES: u64 = 1 << 20;
+/// Maximum size of a settings or token file; real ones have a few hundred bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads both settings files; those that do not exist count as empty.
+/// Reads both settings files; a missing one counts as empty.
 ///
 /// # Errors
 ///
-/// [`SettingsError`] when one cannot be read or is broken.
+/// [`SettingsError`] when one cannot be read or parsed.
 pub fn load(paths: &Paths) -> Result<ConfigFile, SettingsError> {
     let path = paths.config_file();
     let config = match read_text(&path)? {
@@ -40,12 +40,12 @@ pub fn load(paths: &Paths) -> Result<ConfigFile, SettingsError> {
 ///
 /// # Errors
 ///
-/// [`SettingsError::File`] with the system's reason.
+/// [`SettingsError::File`] with the system's error.
 pub fn read_text(path: &Path) -> Result<Option<String>, SettingsError> {
     read_small(path).map_err(|problem| failed("read", path, &problem))
 }
 
-/// Reads a file of bounded size; `None` when it does not exist.
+/// Reads a file of limited size; `None` when it does not exist.
 pub(super) fn read_small(path: &Path) -> io::Result<Option<String>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -53,20 +53,20 @@ pub(super) fn read_small(path: &Path) -> io::Result<Option<String>> {
         Err(error) => return Err(error),
     };
     let mut text = String::new();
-    file.take(MOST_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MOST_BYTES {
+    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
         return Err(io::Error::other("it is larger than 1 MiB"));
     }
     Ok(Some(text))
 }
 
-/// Replaces a file in one step, mode 0600, and makes its directory, mode 0700, where missing.
+/// Replaces a file atomically, with mode 0600, and creates its directory, with mode 0700, if missing.
 ///
-/// A symlink at `path` is followed, since people keep such files in a repository of their own.
+/// A symlink at `path` is followed, since people keep such files in a dotfiles repository.
 ///
 /// # Errors
 ///
-/// [`SettingsError::File`] with the system's reason; the old file is then untouched.
+/// [`SettingsError::File`] with the system's error; the old file is then unchanged.
 pub fn write_private(path: &Path, text: &str) -> Result<(), SettingsError> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     replace(&path, text).map_err(|problem| failed("write", &path, &problem))
@@ -74,10 +74,10 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), SettingsError> {
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    make_private_dir(folder)?;
+    create_private_dir(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = folder.join(format!(".{name}.{}", std::process::id()));
-    // A draft of a process that was killed; its number is ours now, so nobody else writes it.
+    // A process with our id was killed while it wrote this draft; nothing else can be writing it.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -87,7 +87,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         fs::remove_file(&draft).ok();
         return written;
     }
-    // So that a power cut leaves the old file or the new one.
+    // After a power failure there is either the old file or the new one.
     File::open(folder)?.sync_all()
 }
 
@@ -97,26 +97,26 @@ fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(draft)?;
-    // A umask such as 0777 would leave it unreadable to us.
+    // With a umask such as 0777 we could not read it.
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
-/// Makes a directory and those above it where missing, mode 0700.
+/// Creates a directory and its missing parents with mode 0700; an existing directory keeps its mode.
 ///
 /// # Errors
 ///
-/// The system's reason; a directory that exists keeps its mode.
-pub fn make_private_dir(path: &Path) -> io::Result<()> {
+/// The system's error.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Removes a file, and tells whether there was one.
+/// Removes a file; returns whether it existed.
 ///
 /// # Errors
 ///
-/// [`SettingsError::File`] with the system's reason.
+/// [`SettingsError::File`] with the system's error.
 pub fn remove(path: &Path) -> Result<bool, SettingsError> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
@@ -133,12 +133,12 @@ fn failed(doing: &'static str, path: &Path, problem: &io::Error) -> SettingsErro
     }
 }
 
-/// Marks one version of the files: as long as it is equal, nothing was written.
+/// The version of the settings and token files: while it is equal, none of them was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilesVersion(Vec<(PathBuf, Option<[i64; 4]>)>);
 
 impl FilesVersion {
-    /// Looks at the settings and token files without reading them.
+    /// Returns the current version, without reading the files.
     #[must_use]
     pub fn current(paths: &Paths) -> Self {
         let files = [

@@ -1,7 +1,7 @@
-//! The token that lets others mirror what a hub shares: made here, kept in a file of its own.
+//! The token of a hub, generated here and kept in its own file.
 //!
-//! One secret for everybody, like the join token of a cluster: whoever has it may ask, and
-//! replacing it shuts everybody out who has the old one.
+//! It is one shared secret, like the join token of a cluster: everyone who has it has access, and
+//! replacing it locks out everyone who has the old one.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,20 +12,20 @@ use super::files;
 use crate::secret::Token;
 use crate::settings::SettingsError;
 
-/// Tells the token apart from others, also for programs that look for secrets in texts.
+/// Identifies the kind of token, also for secret scanners.
 const PREFIX: &str = "dockshub_";
 
-/// Random bytes in a token: as many as its hash has, so guessing is hopeless at any rate.
+/// Number of random bytes in a token: 256 bits cannot be guessed.
 const RANDOM_BYTES: usize = 32;
 
-/// Longest file that is read.
-const MOST_BYTES: u64 = 4_096;
+/// Maximum size of the file.
+const MAX_BYTES: u64 = 4_096;
 
-/// Says why there is no usable token.
+/// Why there is no usable token.
 #[derive(Debug, thiserror::Error)]
 pub enum HubTokenError {
-    /// The system gave no randomness.
-    #[error("the system gave no random bytes for a token: {0}")]
+    /// The system provided no random bytes.
+    #[error("the system provided no random bytes for a token: {0}")]
     Randomness(String),
     /// The file could not be read or written.
     #[error("could not {doing} the hub's token in {}", path.display())]
@@ -38,28 +38,28 @@ pub enum HubTokenError {
         #[source]
         source: io::Error,
     },
-    /// Others may read or write the file.
+    /// Other users can read or write the file.
     #[error(
-        "others may read the hub's token in {}; close it with `chmod 600`, and replace the token with `docks hub token --rotate`",
+        "other users can read the hub's token in {}; protect it with `chmod 600`, and replace the token with `docks hub token --rotate`",
         path.display()
     )]
-    Open {
+    ReadableByOthers {
         /// The file.
         path: PathBuf,
     },
     /// The file belongs to another user.
     #[error("the hub's token in {} belongs to another user", path.display())]
-    Foreign {
+    OwnedByAnother {
         /// The file.
         path: PathBuf,
     },
-    /// The file holds no token.
-    #[error("{} holds no token; `docks hub token --rotate` makes one", path.display())]
-    Unusable {
+    /// The file has no valid token.
+    #[error("{} has no valid token; create one with `docks hub token --rotate`", path.display())]
+    Invalid {
         /// The file.
         path: PathBuf,
     },
-    /// The settings files' own error.
+    /// The token could not be written.
     #[error(transparent)]
     Settings(#[from] SettingsError),
 }
@@ -68,7 +68,7 @@ pub enum HubTokenError {
 ///
 /// # Errors
 ///
-/// [`HubTokenError`]: a file that others can read is not used, since they may have read it.
+/// [`HubTokenError`]; a file that others can read is refused, since they may have read it.
 pub fn read(path: &Path) -> Result<Option<Token>, HubTokenError> {
     let failed = |source| HubTokenError::File {
         doing: "read",
@@ -82,64 +82,64 @@ pub fn read(path: &Path) -> Result<Option<Token>, HubTokenError> {
     };
     let found = file.metadata().map_err(failed)?;
     if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(HubTokenError::Foreign {
+        return Err(HubTokenError::OwnedByAnother {
             path: path.to_owned(),
         });
     }
     if found.mode() & 0o077 != 0 {
-        return Err(HubTokenError::Open {
+        return Err(HubTokenError::ReadableByOthers {
             path: path.to_owned(),
         });
     }
     let mut text = String::new();
-    file.take(MOST_BYTES)
+    file.take(MAX_BYTES)
         .read_to_string(&mut text)
         .map_err(failed)?;
     match Token::new(&text) {
         Some(token) => Ok(Some(token)),
-        None => Err(HubTokenError::Unusable {
+        None => Err(HubTokenError::Invalid {
             path: path.to_owned(),
         }),
     }
 }
 
-/// Reads the token, or makes the first one; tells whether it was made now.
+/// Reads the token, or creates the first one; also returns whether it was created.
 ///
 /// # Errors
 ///
-/// As [`read`], and when none can be made.
+/// As [`read`], and when none can be created.
 pub fn read_or_create(path: &Path) -> Result<(Token, bool), HubTokenError> {
     if let Some(token) = read(path)? {
         return Ok((token, false));
     }
-    let token = random()?;
+    let token = random_token()?;
     let failed = |source| HubTokenError::File {
         doing: "write",
         path: path.to_owned(),
         source,
     };
-    if first(path, &token).map_err(failed)? {
+    if create_first(path, &token).map_err(failed)? {
         return Ok((token, true));
     }
-    // Somebody else made the first one at the same time.
+    // Another process created the first one at the same time.
     match read(path)? {
         Some(token) => Ok((token, false)),
         None => Err(failed(io::ErrorKind::NotFound.into())),
     }
 }
 
-/// Makes a new token in place of the old one, which is good no more.
+/// Replaces the token by a new one; the old one is no longer valid.
 ///
 /// # Errors
 ///
-/// [`HubTokenError`]; the old one is then still in force.
+/// [`HubTokenError`]; the old token then stays valid.
 pub fn rotate(path: &Path) -> Result<Token, HubTokenError> {
-    let token = random()?;
+    let token = random_token()?;
     files::write_private(path, &format!("{}\n", token.expose()))?;
     Ok(token)
 }
 
-fn random() -> Result<Token, HubTokenError> {
+fn random_token() -> Result<Token, HubTokenError> {
     let mut bytes = [0_u8; RANDOM_BYTES];
     getrandom::fill(&mut bytes).map_err(|e| HubTokenError::Randomness(e.to_string()))?;
     let mut text = String::from(PREFIX);
@@ -151,10 +151,10 @@ fn random() -> Result<Token, HubTokenError> {
     Ok(Token::new(&text).expect("letters, digits and an underscore make a token"))
 }
 
-/// Writes the first token unless there is one meanwhile; the file appears whole or not at all.
-fn first(path: &Path, token: &Token) -> io::Result<bool> {
+/// Writes the first token atomically, unless the file exists by now; returns whether it was written.
+fn create_first(path: &Path, token: &Token) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    files::make_private_dir(folder)?;
+    files::create_private_dir(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = folder.join(format!(".{name}.{}.new", std::process::id()));
     match fs::remove_file(&draft) {
@@ -168,7 +168,7 @@ fn first(path: &Path, token: &Token) -> io::Result<bool> {
         .open(&draft)?;
     let written = writeln!(file, "{}", token.expose())
         .and_then(|()| file.sync_all())
-        // Unlike renaming, linking leaves a token alone that is there already.
+        // Unlike renaming, linking does not replace an existing token.
         .and_then(|()| fs::hard_link(&draft, path));
     fs::remove_file(&draft)?;
     match written {
@@ -184,22 +184,25 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn the_first_token_is_made_once_for_its_owner_alone() {
+    fn the_first_token_is_created_once_and_for_its_owner_only() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("docks/hub-token");
         assert!(read(&path).unwrap().is_none());
-        let (token, made) = read_or_create(&path).unwrap();
-        assert!(made && token.expose().len() == PREFIX.len() + 64);
+        let (token, created) = read_or_create(&path).unwrap();
+        assert!(created && token.expose().len() == PREFIX.len() + 64);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(read_or_create(&path).unwrap(), (token.clone(), false));
-        assert!(!first(&path, &random().unwrap()).unwrap(), "it stays");
+        assert!(
+            !create_first(&path, &random_token().unwrap()).unwrap(),
+            "it stays"
+        );
         assert_eq!(read(&path).unwrap(), Some(token));
         let files = fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(files, 1, "no draft is left");
     }
 
     #[test]
-    fn a_rotated_token_is_another_one() {
+    fn rotating_replaces_the_token() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("hub-token");
         let (old, _) = read_or_create(&path).unwrap();
@@ -215,9 +218,12 @@ mod tests {
         let path = home.path().join("hub-token");
         read_or_create(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(read(&path), Err(HubTokenError::Open { .. })));
+        assert!(matches!(
+            read(&path),
+            Err(HubTokenError::ReadableByOthers { .. })
+        ));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, " \n").unwrap();
-        assert!(matches!(read(&path), Err(HubTokenError::Unusable { .. })));
+        assert!(matches!(read(&path), Err(HubTokenError::Invalid { .. })));
     }
 }

@@ -1,8 +1,8 @@
-//! Where a profile's token lies: environment, profile, keyring, file.
+//! Finds a profile's token: in the environment, the profile, the keyring or a file.
 //!
-//! This module may do I/O. It owns the order of look-up, the rule that no
-//! profile gets another's token, and reading and writing the settings files
-//! ([`files`]). What a profile is, [`crate::settings`] decides.
+//! This module does I/O. It defines the order of look-up, ensures that no profile gets another's
+//! token, and reads and writes the settings files ([`files`]). [`crate::settings`] defines what a
+//! profile is.
 
 pub mod files;
 pub mod hub_token;
@@ -30,11 +30,11 @@ use crate::settings::{ConfigFile, DEFAULT_API_URL, Origin, Profile, Target, norm
 pub struct FoundToken {
     /// The token.
     pub token: Token,
-    /// Its location.
+    /// Where it was found.
     pub location: TokenLocation,
 }
 
-/// Where a token can lie.
+/// Where a token can be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenLocation {
     /// `DOCKS_TOKEN`.
@@ -43,7 +43,7 @@ pub enum TokenLocation {
     Profile(PathBuf),
     /// The keyring of the system.
     Keyring,
-    /// The one token file.
+    /// The token file, one for all profiles.
     TokenFile(PathBuf),
 }
 
@@ -58,18 +58,18 @@ impl fmt::Display for TokenLocation {
     }
 }
 
-/// Says why there is no token for a profile.
+/// Why there is no token for a profile.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// Nobody has one.
+    /// There is none.
     #[error("profile `{profile}` has no token")]
     NotSignedIn {
         /// The profile.
         profile: String,
-        /// Why the keyring could not be asked, if it could not.
+        /// Why the keyring could not be read, if it could not.
         keyring: Option<KeyringError>,
     },
-    /// Tokens stored under this name were stored for another remote.
+    /// The profile's stored token is for another remote.
     #[error(
         "the stored token of profile `{profile}` is for another address or tenant than the environment names"
     )]
@@ -77,8 +77,8 @@ pub enum CredentialError {
         /// The profile.
         profile: String,
     },
-    /// The token file may hold another profile's token.
-    #[error("{} holds one token for all profiles, and {reason}", path.display())]
+    /// The token in the file may belong to another profile.
+    #[error("{} has one token for all profiles, and {reason}", path.display())]
     NotThisProfile {
         /// The profile.
         profile: String,
@@ -87,10 +87,10 @@ pub enum CredentialError {
         /// Why it was not used.
         reason: String,
     },
-    /// A stored token that no header can carry.
-    #[error("the token from {location} is empty or has characters that no header can carry")]
+    /// A stored token that cannot be sent in a header.
+    #[error("the token from {location} is empty or has characters that cannot be sent in a header")]
     Unusable {
-        /// Where it lies.
+        /// Where it is stored.
         location: TokenLocation,
     },
     /// The token file could not be read.
@@ -98,7 +98,7 @@ pub enum CredentialError {
     ReadTokenFile {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -131,13 +131,13 @@ impl CredentialError {
     }
 }
 
-/// Looks for the token of `profile`: `DOCKS_TOKEN`, its `token` key, keyring, token file.
+/// Finds the token of `profile`: `DOCKS_TOKEN`, its `token` key, keyring, token file.
 ///
-/// The first two are part of the profile already, see [`Profile::inline_token`].
+/// The first two are already part of the profile, see [`Profile::inline_token`].
 ///
 /// # Errors
 ///
-/// [`CredentialError`] when there is none that belongs to this profile's remote.
+/// [`CredentialError`] when there is no token for this profile's remote.
 pub fn find_token(
     profile: &Profile,
     file: &ConfigFile,
@@ -164,23 +164,25 @@ pub fn find_token(
             profile: profile.name.clone(),
         });
     }
-    let problem = match keyring.get(&keyring_user(&profile.name)) {
-        Ok(Some(text)) => return found(&text, TokenLocation::Keyring),
+    let keyring_error = match keyring.get(&keyring_user(&profile.name)) {
+        Ok(Some(text)) => return to_found(&text, TokenLocation::Keyring),
         Ok(None) => None,
-        Err(problem) => Some(problem),
+        Err(error) => Some(error),
     };
     match files::read_small(token_file) {
         Ok(Some(text)) if !text.trim().is_empty() => {
-            belongs(profile, file, &text).map_err(|reason| CredentialError::NotThisProfile {
-                profile: profile.name.clone(),
-                path: token_file.to_owned(),
-                reason,
+            check_owner(profile, file, &text).map_err(|reason| {
+                CredentialError::NotThisProfile {
+                    profile: profile.name.clone(),
+                    path: token_file.to_owned(),
+                    reason,
+                }
             })?;
-            found(&text, TokenLocation::TokenFile(token_file.to_owned()))
+            to_found(&text, TokenLocation::TokenFile(token_file.to_owned()))
         }
         Ok(_) => Err(CredentialError::NotSignedIn {
             profile: profile.name.clone(),
-            keyring: problem,
+            keyring: keyring_error,
         }),
         Err(source) => Err(CredentialError::ReadTokenFile {
             path: token_file.to_owned(),
@@ -189,18 +191,18 @@ pub fn find_token(
     }
 }
 
-fn found(text: &str, location: TokenLocation) -> Result<FoundToken, CredentialError> {
+fn to_found(text: &str, location: TokenLocation) -> Result<FoundToken, CredentialError> {
     match Token::new(text) {
         Some(token) => Ok(FoundToken { token, location }),
         None => Err(CredentialError::Unusable { location }),
     }
 }
 
-/// Decides whether the one token file is this profile's; the error says why not.
+/// Checks that the token file belongs to this profile; the error says why not.
 ///
-/// It is when a note of ours says so, when no other API profile exists, or when the token itself
-/// names the tenant, and no other profile has that tenant at another address.
-fn belongs(profile: &Profile, file: &ConfigFile, text: &str) -> Result<(), String> {
+/// It does if we recorded so, if there is no other API profile, or if the token itself names the
+/// tenant, and no other profile has that tenant at another address.
+fn check_owner(profile: &Profile, file: &ConfigFile, text: &str) -> Result<(), String> {
     let Target::DocksApi { api_url, tenant } = &profile.target else {
         return Err("a jobs directory has no token".to_owned());
     };
@@ -229,13 +231,13 @@ fn belongs(profile: &Profile, file: &ConfigFile, text: &str) -> Result<(), Strin
             )),
         },
         None => Err(format!(
-            "it cannot be told whether it is this profile's or that of `{}`",
+            "it may belong to this profile or to `{}`",
             others[0].0
         )),
     }
 }
 
-/// Lists the API profiles in the file that are another remote: name, address, tenant.
+/// Lists the API profiles with another remote: name, address, tenant.
 fn other_remotes(file: &ConfigFile, api_url: &str, tenant: &str) -> Vec<(String, String, String)> {
     let mut others = Vec::new();
     for name in file.profile_names() {
@@ -257,10 +259,10 @@ fn other_remotes(file: &ConfigFile, api_url: &str, tenant: &str) -> Vec<(String,
     others
 }
 
-/// Returns a short mark by which a token is known again, from which it cannot be got back.
+/// Returns a short fingerprint of a token, from which the token cannot be recovered.
 #[must_use]
 pub fn fingerprint(token: &str) -> String {
-    // 64 bits say nothing useful about a token.
+    // 64 bits reveal nothing useful about a token.
     let bare = token.trim();
     let bare = bare.strip_prefix("Bearer ").unwrap_or(bare).trim();
     format!("{:016x}", fnv1a_64(bare))

@@ -1,4 +1,4 @@
-//! Claims about tokens: the order of look-up, and that no profile gets another's.
+//! Tests of tokens: the order of look-up, and that no profile gets another's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -112,7 +112,7 @@ fn tokens_are_looked_for_in_the_documented_order() {
 }
 
 #[test]
-fn the_keyring_of_one_profile_is_not_asked_for_another() {
+fn the_token_in_the_keyring_is_used_for_its_own_profile_only() {
     let home = home(TWO, None);
     let keyring = FakeKeyring::with("a", "tokA");
     let plain = Environment::default();
@@ -124,7 +124,7 @@ fn the_keyring_of_one_profile_is_not_asked_for_another() {
 }
 
 #[test]
-fn the_one_token_file_serves_no_two_profiles() {
+fn the_token_file_serves_one_profile_only() {
     let plain = Environment::default();
     let opaque = home(TWO, Some("opaque"));
     for name in ["a", "b"] {
@@ -208,7 +208,7 @@ fn stored_tokens_do_not_follow_the_environment_to_another_remote() {
 }
 
 #[test]
-fn a_source_sees_a_new_login_and_asks_again_after_a_refusal() {
+fn a_provider_notices_a_new_login_and_looks_again_after_a_refusal() {
     let home = home(ONE, Some("first"));
     let target = Target::DocksApi {
         api_url: "https://api.docks.thecontextlab.ai".to_owned(),
@@ -233,7 +233,7 @@ fn a_source_sees_a_new_login_and_asks_again_after_a_refusal() {
 }
 
 #[test]
-fn files_are_private_and_whole_even_when_they_replace_open_ones() {
+fn written_files_are_private_even_if_they_replace_public_ones() {
     let home = home(ONE, None);
     let path = home.paths.config_file();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -245,7 +245,7 @@ fn files_are_private_and_whole_even_when_they_replace_open_ones() {
 }
 
 #[test]
-fn a_write_that_fails_leaves_the_old_file() {
+fn a_failed_write_leaves_the_old_file() {
     let home = home(ONE, None);
     let folder = home.paths.home.join("blocked");
     fs::create_dir(&folder).unwrap();
@@ -257,7 +257,7 @@ fn a_write_that_fails_leaves_the_old_file() {
 
 #[cfg(feature = "keyring")]
 #[test]
-fn no_keyring_is_asked_when_switched_off_or_without_a_bus() {
+fn the_keyring_is_not_used_when_disabled_or_without_a_bus() {
     let patience = std::time::Duration::from_secs(1);
     for environment in [
         Environment {

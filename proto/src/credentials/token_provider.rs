@@ -1,4 +1,4 @@
-//! The token of one remote over a long time, for a process that stays.
+//! The current token of one remote, for a long-running process.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use crate::paths::Paths;
 use crate::secret::Token;
 use crate::settings::{Environment, Flags, Target, resolve};
 
-/// Finds the token of a profile and keeps it until the files change or the remote refuses it.
+/// Finds the token of a profile, and caches it until the files change or the remote refuses it.
 ///
-/// Signing in or out with `docks` changes a file, so it is seen at the next
-/// use for the cost of three `stat` calls.
+/// Logging in or out with `docks` changes a file, which is noticed at the next use; that costs three
+/// `stat` calls.
 pub struct TokenProvider {
     paths: Paths,
     profile: String,
@@ -30,7 +30,7 @@ impl std::fmt::Debug for TokenProvider {
 }
 
 impl TokenProvider {
-    /// Takes the profile's name and the remote that its token is for.
+    /// Creates a provider for a profile and the remote that its token is for.
     #[must_use]
     pub fn new(paths: Paths, profile: String, target: Target, keyring: Box<dyn Keyring>) -> Self {
         Self {
@@ -42,10 +42,10 @@ impl TokenProvider {
         }
     }
 
-    /// Returns the token; blocks for files and keyring when it must look again.
+    /// Returns the token; blocks on files and keyring when it has to be found again.
     ///
-    /// `refused` is the token that the remote has just refused, if any: while it is the one cached,
-    /// keyring and files are asked again.
+    /// `refused` is the token that the remote has just refused, if any: if it is the cached one, it is
+    /// looked up again.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl TokenProvider {
             profile: Some(self.profile.clone()),
             harbor: Vec::new(),
         };
-        // The daemon's own environment is that of whoever started it, and decides nothing here.
+        // The daemon's environment is that of the user who started it, so it must not matter here.
         let profile = resolve(&flags, &Environment::default(), &file)?;
         if profile.target != self.target {
             return Err(CredentialError::OtherRemote {

@@ -1,34 +1,33 @@
-//! Which addresses a token may be sent to.
+//! The addresses to which a token may be sent.
 
 use std::net::IpAddr;
 
 use http::Uri;
 
-/// Says why an address cannot be used.
+/// Why an address cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Not `https://host…` or `http://host…`.
     #[error("it is not a web address such as https://api.example")]
     NotWeb,
-    /// A name or password inside the address would be printed and logged.
-    #[error("it holds a user name or password")]
+    /// It has a user name or password, which would be printed and logged.
+    #[error("it has a user name or password")]
     UserInfo,
-    /// A query or fragment cannot be the start of a path.
-    #[error("it holds a `?` or `#`")]
+    /// It has a query or fragment, so no path can be appended.
+    #[error("it has a `?` or `#`")]
     Query,
-    /// Plain HTTP to another machine shows the token to everyone between.
-    #[error("plain http:// would send the token readable over the network")]
+    /// Plain HTTP to another machine would expose the token on the network.
+    #[error("plain http:// would send the token unencrypted over the network")]
     Plain,
 }
 
-/// Brings an address to the one form that is compared and stored.
+/// Returns the canonical form of an address, which is compared and stored.
 ///
-/// Scheme and host become lower case, the scheme's own port and trailing
-/// slashes go. `insecure` allows plain `http://` to other machines.
+/// Scheme and host become lower case; the default port and trailing slashes are removed. `insecure` allows plain `http://` to other machines.
 ///
 /// # Errors
 ///
-/// [`AddressError`] for what no token should be sent to.
+/// [`AddressError`] for an address to which no token should be sent.
 pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressError> {
     let text = text.trim();
     if text.contains(['#', '?']) {
@@ -42,7 +41,7 @@ pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressEr
         return Err(AddressError::UserInfo);
     }
     let host = authority.host().to_ascii_lowercase();
-    let own_port = match scheme.as_str() {
+    let default_port = match scheme.as_str() {
         "https" => 443,
         "http" => 80,
         _ => return Err(AddressError::NotWeb),
@@ -56,7 +55,7 @@ pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressEr
     }
     let port = authority
         .port_u16()
-        .filter(|port| *port != own_port)
+        .filter(|port| *port != default_port)
         .map(|port| format!(":{port}"))
         .unwrap_or_default();
     let path = uri.path().trim_end_matches('/');
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_service_has_one_written_form() {
+    fn one_service_has_one_canonical_form() {
         let normal = |text| normalise_api_url(text, false);
         for same in [
             "https://api.example",
@@ -99,7 +98,7 @@ mod tests {
         ] {
             assert!(normalise_api_url(fine, false).is_ok(), "{fine}");
         }
-        for stranger in [
+        for other in [
             "http://api.example",
             "http://127.0.0.1.evil.example",
             "http://localhost.evil.example",
@@ -107,16 +106,16 @@ mod tests {
             "http://0.0.0.0",
         ] {
             assert_eq!(
-                normalise_api_url(stranger, false),
+                normalise_api_url(other, false),
                 Err(AddressError::Plain),
-                "{stranger}"
+                "{other}"
             );
-            assert!(normalise_api_url(stranger, true).is_ok(), "{stranger}");
+            assert!(normalise_api_url(other, true).is_ok(), "{other}");
         }
     }
 
     #[test]
-    fn what_is_no_plain_web_address_is_refused() {
+    fn anything_but_a_plain_web_address_is_refused() {
         for (text, why) in [
             ("https://user:pw@api.example", AddressError::UserInfo),
             ("https://127.0.0.1@evil.example", AddressError::UserInfo),

@@ -1,8 +1,7 @@
-//! New text for the settings files; comments and unknown keys stay.
+//! Edits the text of the settings files; comments and unknown keys are preserved.
 //!
-//! The Python client rewrites `config.toml` without escaping and knows only
-//! one table per profile with flat keys. So nothing is written there that it
-//! would break when it next logs in.
+//! The Python client rewrites `config.toml` without escaping, and knows only one table per profile
+//! with flat keys. So nothing is written there that it would break at its next login.
 
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use toml_edit::{Item, Table, value};
 use super::SettingsError;
 use super::file::{TokenFileOwner, parse_document};
 
-/// Checks a name for a new profile: it must survive as `[name]` without quotes.
+/// Checks the name of a new profile, which must be valid as `[name]` without quotes.
 ///
 /// # Errors
 ///
@@ -29,11 +28,11 @@ pub fn check_profile_name(name: &str) -> Result<(), SettingsError> {
 
 /// Returns the text of `config.toml` with keys of one profile set, or removed where `None`.
 ///
-/// A profile that is not there is added at the end.
+/// A missing profile is added at the end.
 ///
 /// # Errors
 ///
-/// [`SettingsError`] when the old text is broken, or a name or value would break in the Python client.
+/// [`SettingsError`] when the old text is invalid, or the Python client would break a name or value.
 pub fn set_profile(
     path: &Path,
     text: &str,
@@ -67,7 +66,7 @@ pub fn set_profile(
 ///
 /// # Errors
 ///
-/// [`SettingsError`] when the old text is broken or has no such profile.
+/// [`SettingsError`] when the old text is invalid or has no such profile.
 pub fn remove_profile(path: &Path, text: &str, name: &str) -> Result<String, SettingsError> {
     let mut document = parse_document(path, text)?;
     if document.remove(name).is_none() {
@@ -84,7 +83,7 @@ pub fn remove_profile(path: &Path, text: &str, name: &str) -> Result<String, Set
 ///
 /// # Errors
 ///
-/// [`SettingsError::Broken`] when the old text is no TOML.
+/// [`SettingsError::Broken`] when the old text is not valid TOML.
 pub fn set_default_profile(
     path: &Path,
     text: &str,
@@ -98,11 +97,11 @@ pub fn set_default_profile(
     Ok(document.to_string())
 }
 
-/// Returns the text of `docks.toml` with the note of whose the token file is.
+/// Returns the text of `docks.toml` with the owner of the token file recorded.
 ///
 /// # Errors
 ///
-/// [`SettingsError::Broken`] when the old text is no TOML.
+/// [`SettingsError::Broken`] when the old text is not valid TOML.
 pub fn record_token_file(
     path: &Path,
     text: &str,
@@ -116,11 +115,11 @@ pub fn record_token_file(
     Ok(document.to_string())
 }
 
-/// Returns the text of `docks.toml` without that note.
+/// Returns the text of `docks.toml` without the owner of the token file.
 ///
 /// # Errors
 ///
-/// [`SettingsError::Broken`] when the old text is no TOML.
+/// [`SettingsError::Broken`] when the old text is not valid TOML.
 pub fn forget_token_file(path: &Path, text: &str) -> Result<String, SettingsError> {
     let mut document = parse_document(path, text)?;
     document.remove("token_file");

@@ -1,4 +1,4 @@
-//! The settings files as values: `config.toml`, shared with the Python client, and ours.
+//! The contents of the settings files: `config.toml`, shared with the Python client, and `docks.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,9 @@ use toml_edit::{DocumentMut, Item, TableLike};
 use super::SettingsError;
 use crate::paths::Paths;
 
-/// Our own preferences, in a file that the Python client neither reads nor rewrites.
+/// Returns the path of our own preferences, which the Python client neither reads nor rewrites.
 ///
-/// It would choke on a key outside any profile in `config.toml`.
+/// It could not handle a key outside any profile in `config.toml`.
 #[must_use]
 pub fn preferences_file(paths: &Paths) -> PathBuf {
     paths.home.join("docks.toml")
@@ -23,29 +23,29 @@ pub struct ConfigFile {
     preferences: Preferences,
 }
 
-/// What `docks.toml` says.
+/// The contents of `docks.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// Where it was read.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Profile that `docks profile use` remembered.
+    /// The profile that `docks profile use` selected.
     pub default_profile: Option<String>,
-    /// How large the cache of artifacts may get, as written.
+    /// Maximum size of the artifact cache, as written.
     pub cache_limit: Option<String>,
-    /// Which profile the one token file was found to belong to.
+    /// The recorded owner of the token file.
     pub token_file: Option<TokenFileOwner>,
 }
 
-/// A note that the token file belongs to a profile, as long as it holds the same token.
+/// Records that the token file belongs to a profile, as long as its token is the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFileOwner {
     /// The profile.
     pub profile: String,
-    /// Fingerprint of the token that the file held.
+    /// Fingerprint of the token in the file.
     pub fingerprint: String,
 }
 
-/// One profile as it stands in the file.
+/// One profile as written in the file.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StoredProfile {
     /// `api_url`, as written.
@@ -54,18 +54,17 @@ pub struct StoredProfile {
     pub tenant_id: Option<String>,
     /// `token`.
     pub token: Option<String>,
-    /// `harbor_jobs`: directories, in the file with colons between them; empty for an API.
+    /// `harbor_jobs`: directories, in the file separated by colons; empty for an API.
     pub harbor_jobs: Vec<PathBuf>,
     /// `insecure = "true"`.
     pub insecure: bool,
-    /// `ca_file`: certificates to trust besides the system's.
+    /// `ca_file`: certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
     /// `gcs_…`, `gcp_…`, `aws_…` and `azure_…`.
     pub artifact_settings: super::ArtifactSettings,
 }
 
-/// Splits directories at colons, as `PATH` is; a directory with a colon in its name can only be
-/// named by `--harbor`.
+/// Splits directories at colons, like `PATH`; only `--harbor` can name a directory with a colon.
 pub(super) fn split_dirs(text: &std::ffi::OsStr) -> Vec<PathBuf> {
     std::env::split_paths(text)
         .filter(|dir| !dir.as_os_str().is_empty())
@@ -87,7 +86,7 @@ impl std::fmt::Debug for StoredProfile {
 }
 
 impl std::fmt::Debug for ConfigFile {
-    /// Leaves the document out, which may hold tokens.
+    /// Omits the document, which may contain tokens.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConfigFile")
             .field("path", &self.path)
@@ -98,7 +97,7 @@ impl std::fmt::Debug for ConfigFile {
 }
 
 impl ConfigFile {
-    /// Starts without any profile, for a file that does not exist.
+    /// Creates a file without profiles, for one that does not exist.
     #[must_use]
     pub fn empty(path: &Path) -> Self {
         Self {
@@ -108,11 +107,12 @@ impl ConfigFile {
         }
     }
 
-    /// Reads the text of `config.toml`; `path` is for messages.
+    /// Parses the text of `config.toml`; `path` is for messages.
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Broken`] with the line. The line's text stays out, since it may hold a token.
+    /// [`SettingsError::Broken`] with the line number. The line's text is omitted, since it may contain
+    /// a token.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         Ok(Self {
             path: path.to_owned(),
@@ -121,7 +121,7 @@ impl ConfigFile {
         })
     }
 
-    /// Adds our own preferences.
+    /// Sets our own preferences.
     #[must_use]
     pub fn with_preferences(mut self, preferences: Preferences) -> Self {
         self.preferences = preferences;
@@ -154,7 +154,7 @@ impl ConfigFile {
     ///
     /// # Errors
     ///
-    /// [`SettingsError::WrongType`] when one of its keys that we use holds no text.
+    /// [`SettingsError::WrongType`] when the value of a key that we use is not text.
     pub fn profile(&self, name: &str) -> Result<Option<StoredProfile>, SettingsError> {
         let Some(table) = self.document.get(name).and_then(Item::as_table_like) else {
             return Ok(None);
@@ -184,7 +184,7 @@ impl ConfigFile {
         }))
     }
 
-    /// Reads a key as text; numbers and booleans written without quotes count as their text.
+    /// Reads a key as text; numbers and booleans without quotes count as text.
     fn text(
         &self,
         profile: &str,
@@ -212,11 +212,12 @@ impl ConfigFile {
 }
 
 impl Preferences {
-    /// Reads the text of `docks.toml`.
+    /// Parses the text of `docks.toml`.
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Broken`] when it is no TOML; unknown keys are left for newer releases.
+    /// [`SettingsError::Broken`] when it is not valid TOML. Unknown keys are ignored: a newer release may
+    /// know them.
     pub fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
         let document = parse_document(path, text)?;
         let string = |item: Option<&Item>| item.and_then(Item::as_str).map(str::to_owned);

@@ -1,8 +1,8 @@
-//! Profiles and settings, and where each value came from.
+//! Profiles and settings, and the origin of each value.
 //!
-//! Pure: the text of `config.toml` and the environment come in as values;
-//! [`crate::credentials`] reads and writes the files. The order is flag, then
-//! environment, then file. Nothing is taken from the current directory.
+//! Pure: the text of `config.toml` and the environment are passed in; [`crate::credentials`] reads
+//! and writes the files. Flags override the environment, which overrides the file. Nothing is read
+//! from the current directory.
 
 mod address;
 mod edit;
@@ -26,7 +26,7 @@ pub use store_keys::StoreKeys;
 
 use crate::secret::Token;
 
-/// Address of the hosted service, where a profile names none.
+/// Address of the hosted service, for profiles without `api_url`.
 pub const DEFAULT_API_URL: &str = "https://api.docks.thecontextlab.ai";
 
 /// Profile that is used when nothing names one.
@@ -44,17 +44,17 @@ pub enum Target {
     },
     /// Harbor jobs directories, seen as one remote.
     HarborJobs {
-        /// The directories: at least one, absolute, without doubles and in alphabetical order, so
-        /// that naming them in another order names the same remote; see [`Target::harbor_jobs`].
+        /// The directories: at least one, absolute, without duplicates and sorted, so the order in
+        /// which they are named does not matter; see [`Target::harbor_jobs`].
         dirs: Vec<PathBuf>,
     },
 }
 
-/// Tenant that stands in paths when the remote is a jobs directory, which has none.
+/// The tenant in paths for a jobs directory, which has none of its own.
 pub const LOCAL_TENANT: &str = "local";
 
 impl Target {
-    /// Takes jobs directories in any order.
+    /// Builds a target from jobs directories in any order.
     #[must_use]
     pub fn harbor_jobs(dirs: impl IntoIterator<Item = PathBuf>) -> Self {
         let dirs: BTreeSet<PathBuf> = dirs.into_iter().collect();
@@ -79,8 +79,8 @@ impl fmt::Display for Target {
         match self {
             Target::DocksApi { api_url, tenant } => write!(f, "{api_url} {tenant}"),
             Target::HarborJobs { dirs } => {
-                for (place, dir) in dirs.iter().enumerate() {
-                    let colon = if place == 0 { "" } else { ":" };
+                for (index, dir) in dirs.iter().enumerate() {
+                    let colon = if index == 0 { "" } else { ":" };
                     write!(f, "{colon}{}", dir.display())?;
                 }
                 Ok(())
@@ -89,7 +89,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Options of the command line that pick a remote.
+/// The command-line options that select a remote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
     /// `-p/--profile`.
@@ -98,7 +98,7 @@ pub struct Flags {
     pub harbor: Vec<PathBuf>,
 }
 
-/// Variables that decide settings, as values; empty ones count as unset.
+/// The values of environment variables for settings; empty ones count as unset.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     /// `DOCKS_API_URL`.
@@ -115,7 +115,7 @@ pub struct Environment {
     pub use_keyring: Option<String>,
     /// `DBUS_SESSION_BUS_ADDRESS`: without a session bus there is no keyring on Linux.
     pub session_bus: Option<String>,
-    /// `XDG_RUNTIME_DIR`, where the bus lies when its address is not set.
+    /// `XDG_RUNTIME_DIR`, which contains the bus when its address is not set.
     pub runtime_dir: Option<PathBuf>,
 }
 
@@ -139,11 +139,11 @@ impl fmt::Debug for Environment {
 pub enum Origin {
     /// An option of the command line.
     Flag(&'static str),
-    /// A variable.
+    /// An environment variable.
     Environment(&'static str),
     /// A settings file.
     File(PathBuf),
-    /// Nobody said, so this is what it is.
+    /// The default.
     Default,
 }
 
@@ -163,41 +163,41 @@ impl fmt::Display for Origin {
 pub struct ExplainedSetting {
     /// Name of the setting, as in the file.
     pub key: &'static str,
-    /// Its value; never a token, which reads `set`.
+    /// Its value; `set` for a token or another secret.
     pub value: String,
     /// Where it came from.
     pub origin: Origin,
 }
 
-/// Everything that is decided about the remote of one command.
+/// The resolved settings of one command: its remote and how to access it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Name of the profile; for a directory from a flag, the one that would have been used.
+    /// Name of the profile; for a directory from a flag, the one that would otherwise be used.
     pub name: String,
-    /// What is read.
+    /// The remote.
     pub target: Target,
     /// Token from `DOCKS_TOKEN` or from the profile's own `token` key.
     pub inline_token: Option<Token>,
     /// Where that token came from.
     pub inline_token_from: Option<Origin>,
-    /// Whether plain `http://` to another machine is wanted.
+    /// Whether plain `http://` to another machine is allowed.
     pub insecure: bool,
-    /// Certificates to trust for this remote besides the system's.
+    /// File with certificates to trust for this remote in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// Settings of object stores that the profile has.
+    /// Settings of object stores.
     pub artifact_settings: ArtifactSettings,
     /// Each value with its origin.
     pub settings: Vec<ExplainedSetting>,
-    /// Whether flags or environment changed the remote or its token, so that the daemon cannot
-    /// look it up by the profile's name.
+    /// Whether flags or environment changed the remote or its token, so the daemon cannot look it
+    /// up by the profile's name.
     pub adhoc: bool,
-    /// Whether tokens stored under the profile's name were stored for this very remote.
+    /// Whether tokens stored under the profile's name are for this remote.
     ///
-    /// When the environment names another address or tenant they were not, and must not go there.
+    /// They are not if the environment names another address or tenant, and must not be sent there.
     pub owns_stored_tokens: bool,
 }
 
-/// Keys of a profile that only artifacts need.
+/// Settings of a profile that only artifacts need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArtifactSettings {
     /// `gcs_bucket`.
@@ -206,14 +206,14 @@ pub struct ArtifactSettings {
     pub gcp_project: Option<String>,
     /// `gcp_region`.
     pub gcp_region: Option<String>,
-    /// Where object stores are and what opens them.
+    /// Addresses and credentials of object stores.
     pub stores: StoreKeys,
 }
 
-/// Says why settings cannot be used.
+/// Why settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// A settings file is no TOML.
+    /// A settings file is not valid TOML.
     #[error("{} is not valid TOML, line {line}: {problem}", path.display())]
     Broken {
         /// The file.
@@ -230,7 +230,7 @@ pub enum SettingsError {
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         problem: String,
     },
     /// A key of a profile holds something other than text.
@@ -243,20 +243,20 @@ pub enum SettingsError {
         /// The file.
         path: PathBuf,
     },
-    /// A profile was named that is not in the file.
+    /// The named profile is not in the file.
     #[error("there is no profile `{name}` (from {origin})")]
     UnknownProfile {
-        /// What was named.
+        /// Its name.
         name: String,
-        /// Who named it.
+        /// Where the name came from.
         origin: Origin,
-        /// Names that exist.
+        /// The profiles in the file.
         known: Vec<String>,
     },
     /// Nothing is set up yet.
     #[error("nothing is set up: no profile `{name}`, no jobs directory")]
     NothingSetUp {
-        /// The profile that was looked for.
+        /// The default profile.
         name: String,
     },
     /// A profile has no tenant.
@@ -265,7 +265,7 @@ pub enum SettingsError {
         /// The profile.
         profile: String,
     },
-    /// A tenant that cannot be part of a path.
+    /// The tenant cannot be part of a path.
     #[error("the tenant from {origin} cannot be used: {problem}")]
     BadTenant {
         /// Where it came from.
@@ -273,7 +273,7 @@ pub enum SettingsError {
         /// Why.
         problem: String,
     },
-    /// An address that may not be used.
+    /// The address must not be used.
     #[error("the address from {origin} cannot be used: {source}")]
     AddressError {
         /// Where it came from.
@@ -282,20 +282,20 @@ pub enum SettingsError {
         #[source]
         source: AddressError,
     },
-    /// A relative jobs directory would mean another place in every directory.
+    /// A relative jobs directory would depend on the current directory.
     #[error("the jobs directory from {origin} must be an absolute path, not `{}`", path.display())]
     RelativeJobs {
         /// Where it came from.
         origin: Origin,
-        /// What it was.
+        /// The path.
         path: PathBuf,
     },
-    /// A relative file would mean another one in every directory.
+    /// A relative file would depend on the current directory.
     #[error("`ca_file` of profile `{profile}` must be an absolute path, not `{}`", path.display())]
     RelativeCaFile {
         /// The profile.
         profile: String,
-        /// What it was.
+        /// The path.
         path: PathBuf,
     },
     /// A profile is both a Docks API and a jobs directory.
@@ -303,26 +303,26 @@ pub enum SettingsError {
     TwoTargets {
         /// The profile.
         profile: String,
-        /// The key that contradicts.
+        /// The conflicting key.
         other: &'static str,
     },
-    /// Two options that exclude each other.
-    #[error("--profile and --harbor both pick a remote")]
+    /// Two options exclude each other.
+    #[error("--profile and --harbor both select a remote")]
     TwoFlags,
-    /// A token that no request can carry.
-    #[error("the token from {origin} is empty or has characters that no header can carry")]
+    /// The token cannot be sent in a header.
+    #[error("the token from {origin} is empty or has characters that cannot be sent in a header")]
     BadToken {
         /// Where it came from.
         origin: Origin,
     },
-    /// A name that the Python client would write in a way that breaks the file.
+    /// The Python client would break the file by writing this name.
     #[error("`{name}` cannot be the name of a profile")]
     BadName {
         /// The name.
         name: String,
     },
-    /// A value that the Python client would write in a way that breaks the file.
-    #[error("`{key}` cannot hold quotes, backslashes or control characters")]
+    /// The Python client would break the file by writing this value.
+    #[error("`{key}` cannot have quotes, backslashes or control characters")]
     BadValue {
         /// The key.
         key: &'static str,
@@ -335,7 +335,7 @@ impl SettingsError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             SettingsError::Broken { path, .. } => format!(
-                "Edit {} there; text stands in quotes, and a quote inside it is written \\\". \
+                "Edit {} there: put text in quotes, and write a quote inside it as \\\". \
                  The Python client writes quotes without the backslash.",
                 path.display()
             ),

@@ -1,4 +1,4 @@
-//! Flag over environment over file.
+//! Resolves the settings of a command: flags override the environment, which overrides the file.
 
 use std::path::PathBuf;
 
@@ -9,15 +9,15 @@ use super::{
 };
 use crate::secret::Token;
 
-/// Decides the remote of one command.
+/// Resolves the remote of one command.
 ///
-/// A jobs directory is picked by `--harbor`, else by `DOCKS_HARBOR_JOBS` unless `--profile` names
-/// something else, else by the profile itself. `DOCKS_API_URL` and `DOCKS_TENANT_ID` override the
-/// profile's own, and turn a profile that is a jobs directory into an API unless `--profile` named it.
+/// A jobs directory comes from `--harbor`, else from `DOCKS_HARBOR_JOBS` unless `--profile` is given,
+/// else from the profile. `DOCKS_API_URL` and `DOCKS_TENANT_ID` override the profile's values, and
+/// turn a profile with a jobs directory into an API, unless `--profile` named it.
 ///
 /// # Errors
 ///
-/// [`SettingsError`] for whatever is missing, contradictory or unsafe.
+/// [`SettingsError`] for settings that are missing, contradictory or unsafe.
 pub fn resolve(
     flags: &Flags,
     environment: &Environment,
@@ -26,14 +26,14 @@ pub fn resolve(
     if flags.profile.is_some() && !flags.harbor.is_empty() {
         return Err(SettingsError::TwoFlags);
     }
-    let (name, named_by) = pick_name(flags, environment, file);
+    let (name, named_by) = profile_name(flags, environment, file);
     let mut settings = vec![ExplainedSetting {
         key: "profile",
         value: name.clone(),
         origin: named_by.clone(),
     }];
-    if let Some((dirs, origin)) = pick_jobs(flags, environment) {
-        return jobs(name, dirs, origin, true, settings);
+    if let Some((dirs, origin)) = jobs_directories(flags, environment) {
+        return jobs_profile(name, dirs, origin, true, settings);
     }
     let stored = file.profile(&name)?;
     let known = stored.is_some();
@@ -42,11 +42,11 @@ pub fn resolve(
     let (env_url, env_tenant) = (set(&environment.api_url), set(&environment.tenant_id));
     if !stored.harbor_jobs.is_empty() {
         if flags.profile.is_some() || (env_url.is_none() && env_tenant.is_none()) {
-            one_target(&name, &stored)?;
+            check_one_target(&name, &stored)?;
             let origin = Origin::File(file.path().to_owned());
-            return jobs(name, stored.harbor_jobs, origin, false, settings);
+            return jobs_profile(name, stored.harbor_jobs, origin, false, settings);
         }
-        return api(name, StoredProfile::default(), environment, file, settings);
+        return api_profile(name, StoredProfile::default(), environment, file, settings);
     }
     if !known && env_tenant.is_none() {
         return Err(match named_by {
@@ -59,10 +59,10 @@ pub fn resolve(
         });
     }
     settings.reserve(4);
-    api(name, stored, environment, file, settings)
+    api_profile(name, stored, environment, file, settings)
 }
 
-fn pick_name(flags: &Flags, environment: &Environment, file: &ConfigFile) -> (String, Origin) {
+fn profile_name(flags: &Flags, environment: &Environment, file: &ConfigFile) -> (String, Origin) {
     let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
     if let Some(name) = set(&flags.profile) {
         (name, Origin::Flag("--profile"))
@@ -75,7 +75,7 @@ fn pick_name(flags: &Flags, environment: &Environment, file: &ConfigFile) -> (St
     }
 }
 
-fn pick_jobs(flags: &Flags, environment: &Environment) -> Option<(Vec<PathBuf>, Origin)> {
+fn jobs_directories(flags: &Flags, environment: &Environment) -> Option<(Vec<PathBuf>, Origin)> {
     if !flags.harbor.is_empty() {
         return Some((flags.harbor.clone(), Origin::Flag("--harbor")));
     }
@@ -86,7 +86,7 @@ fn pick_jobs(flags: &Flags, environment: &Environment) -> Option<(Vec<PathBuf>, 
         .map(|dirs| (dirs, Origin::Environment("DOCKS_HARBOR_JOBS")))
 }
 
-fn jobs(
+fn jobs_profile(
     name: String,
     dirs: Vec<PathBuf>,
     origin: Origin,
@@ -116,7 +116,7 @@ fn jobs(
     })
 }
 
-fn one_target(profile: &str, stored: &StoredProfile) -> Result<(), SettingsError> {
+fn check_one_target(profile: &str, stored: &StoredProfile) -> Result<(), SettingsError> {
     let other = if stored.api_url.is_some() {
         "api_url"
     } else if stored.tenant_id.is_some() {
@@ -130,7 +130,7 @@ fn one_target(profile: &str, stored: &StoredProfile) -> Result<(), SettingsError
     })
 }
 
-fn api(
+fn api_profile(
     name: String,
     stored: StoredProfile,
     environment: &Environment,
@@ -149,7 +149,7 @@ fn api(
     };
     let (url, url_from) = pick("DOCKS_API_URL", &environment.api_url, &stored.api_url)
         .unwrap_or((DEFAULT_API_URL.to_owned(), Origin::Default));
-    // `insecure` was said of the file's address; the environment's may be anyone's.
+    // `insecure` is about the address in the file, not about one from the environment.
     let insecure = stored.insecure
         && (!matches!(url_from, Origin::Environment(_))
             || normalise_api_url(&url, true).ok() == own_url);
@@ -158,7 +158,7 @@ fn api(
             origin: url_from.clone(),
             source,
         })?;
-    // So is this: whoever else the environment names is trusted as the system says.
+    // So is `ca_file`.
     let ca_file = stored
         .ca_file
         .clone()
@@ -224,7 +224,7 @@ fn api(
     })
 }
 
-/// Takes `DOCKS_TOKEN`, else the profile's own key if it was written for this remote.
+/// Returns `DOCKS_TOKEN`, else the profile's `token` key if it is for this remote, and its origin.
 fn inline_token(
     environment: &Environment,
     stored: &StoredProfile,

@@ -1,9 +1,9 @@
-//! Keys of a profile that say where object stores are and what opens them.
+//! The keys of a profile for addresses and credentials of object stores.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Known keys, and whether the value is a secret.
+/// The known keys, and whether the value is a secret.
 const KNOWN: &[(&str, bool)] = &[
     ("aws_access_key_id", false),
     ("aws_endpoint_url", false),
@@ -20,12 +20,12 @@ const KNOWN: &[(&str, bool)] = &[
     ("gcs_endpoint", false),
 ];
 
-/// Keys of a profile about object stores; printing it names them and shows no value.
+/// The keys of a profile for object stores; `Debug` shows names but no values.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StoreKeys(BTreeMap<&'static str, String>);
 
 impl StoreKeys {
-    /// Lists the names of all keys that are known.
+    /// Lists the names of all known keys.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KNOWN.iter().map(|(key, _)| *key)
     }
@@ -36,7 +36,7 @@ impl StoreKeys {
         self.0.get(key).map(String::as_str)
     }
 
-    /// Sets a key; one that is not known is left out.
+    /// Sets a key; an unknown one is ignored.
     pub fn insert(&mut self, key: &str, value: String) {
         if let Some((known, _)) = KNOWN.iter().find(|(known, _)| *known == key) {
             self.0.insert(known, value);
@@ -48,7 +48,7 @@ impl StoreKeys {
         self.0.iter().map(|(key, value)| (*key, value.as_str()))
     }
 
-    /// Lists what is set, with `set` in place of secrets.
+    /// Lists the keys that are set, with `set` in place of secrets.
     pub fn explained(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(key, value)| {
             let secret = KNOWN.iter().any(|(known, secret)| known == key && *secret);

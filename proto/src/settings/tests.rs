@@ -1,4 +1,4 @@
-//! Claims about settings as a whole.
+//! Tests of settings as a whole.
 
 use std::path::Path;
 
@@ -159,7 +159,7 @@ fn a_jobs_directory_comes_from_flag_environment_or_profile() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_settings_are_named() {
     let none = Environment::default();
     assert!(matches!(
         resolve(&Flags::default(), &none, &file("")),
@@ -192,7 +192,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn a_certificate_is_trusted_only_for_the_address_it_was_written_beside() {
+fn ca_file_is_trusted_only_for_the_address_in_the_same_profile() {
     let text = "[x]\napi_url = \"https://hub.example\"\ntenant_id = \"t\"\nca_file = \"/ca.pem\"\n";
     let none = Environment::default();
     let trusted = |environment: &Environment| {
@@ -213,7 +213,7 @@ fn a_certificate_is_trusted_only_for_the_address_it_was_written_beside() {
 }
 
 #[test]
-fn insecure_covers_only_the_address_it_was_written_beside() {
+fn insecure_applies_only_to_the_address_in_the_same_profile() {
     let text = "[x]\napi_url = \"http://hub.example\"\ntenant_id = \"t\"\ninsecure = \"true\"\n";
     let none = Environment::default();
     assert!(resolve(&named("x"), &none, &file(text)).unwrap().insecure);
@@ -236,7 +236,7 @@ fn insecure_covers_only_the_address_it_was_written_beside() {
 }
 
 #[test]
-fn an_unescaped_file_of_the_python_client_names_the_line_and_hides_its_text() {
+fn an_unescaped_quote_is_reported_by_line_without_the_text() {
     let text = "[default]\napi_url = \"https://a.example\"\ntoken = \"SECRET\"x\"\n";
     let Err(error) = ConfigFile::parse(Path::new("/h/config.toml"), text) else {
         panic!("a broken file was accepted");
@@ -249,7 +249,7 @@ fn an_unescaped_file_of_the_python_client_names_the_line_and_hides_its_text() {
 }
 
 #[test]
-fn editing_keeps_comments_and_unknown_keys_and_escapes() {
+fn editing_preserves_comments_and_unknown_keys() {
     let path = Path::new("/h/config.toml");
     let old = "# mine\n[default] # here\nlater = 7 # why\ntenant_id = \"t1\"\n";
     let text = set_profile(
@@ -272,7 +272,7 @@ fn editing_keeps_comments_and_unknown_keys_and_escapes() {
 }
 
 #[test]
-fn preferences_survive_their_own_editing() {
+fn edited_preferences_are_read_back() {
     let path = Path::new("/h/docks.toml");
     let owner = TokenFileOwner {
         profile: "two".to_owned(),
@@ -290,7 +290,7 @@ fn preferences_survive_their_own_editing() {
 }
 
 #[test]
-fn no_form_of_debug_shows_a_token() {
+fn debug_output_never_shows_a_token() {
     let environment = Environment {
         token: some("SECRET1"),
         ..Environment::default()
