@@ -96,7 +96,7 @@ impl Sweep {
     }
 }
 
-/// Returns the word and the bit within it that stand for a row.
+/// Returns the word and the bit within it that represent a row.
 fn bit_position(seq: i64) -> (usize, u64) {
     let seq = usize::try_from(seq).expect("row numbers count up from 1");
     (seq / 64, 1 << (seq % 64))

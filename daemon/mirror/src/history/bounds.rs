@@ -10,7 +10,7 @@ pub(super) const PRUNED_NOTE: &str = "history_pruned";
 /// The range of events that the history covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HistoryBounds {
-    /// Identifies the history: a mirror that is created anew has another one.
+    /// Identifies the history: a mirror that is created again has another one.
     pub history_id: u64,
     /// Sequence number of the last event.
     pub last_seq: u64,

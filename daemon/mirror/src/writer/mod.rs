@@ -2,7 +2,7 @@
 //!
 //! Commits are what costs, so the thread runs all waiting jobs in one transaction. Each job has
 //! a savepoint, so that a failure rolls back that job only. A large job gets its own transaction:
-//! inside a savepoint, SQLite saves the pages that a statement changes anew for each statement.
+//! inside a savepoint, SQLite saves the pages that change again for each statement.
 //! A caller gets its result after the commit, never before.
 
 mod commit_version;

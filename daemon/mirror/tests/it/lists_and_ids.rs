@@ -127,10 +127,10 @@ fn any_query(list: ListKind) -> impl Strategy<Value = ListQuery> {
         prop::option::of((prop::sample::select(keys), any::<bool>())),
         prop::collection::vec(prop::sample::select(TRIAL_FILTERS), 0..3),
     )
-        .prop_map(|(cut, status, search, times, sort, asked)| ListQuery {
-            trials: trial_filter(&asked.join("&")),
-            limit: cut.0,
-            offset: cut.1,
+        .prop_map(|(page, status, search, times, sort, filters)| ListQuery {
+            trials: trial_filter(&filters.join("&")),
+            limit: page.0,
+            offset: page.1,
             status: status.into_iter().map(str::to_owned).collect(),
             search: search.map(str::to_owned),
             since: times.0.map(UnixMs),
@@ -139,8 +139,10 @@ fn any_query(list: ListKind) -> impl Strategy<Value = ListQuery> {
         })
 }
 
-fn trial_filter(asked: &str) -> TrialFilter {
-    ListQuery::parse(ListKind::Trials, asked, 0).unwrap().trials
+fn trial_filter(filters: &str) -> TrialFilter {
+    ListQuery::parse(ListKind::Trials, filters, 0)
+        .unwrap()
+        .trials
 }
 
 /// Returns the last of the objects with each key, which a mirror keeps.
