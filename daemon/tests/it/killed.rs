@@ -1,5 +1,8 @@
-//! A daemon that is killed again and again while it syncs and serves: its mirror stays intact, keeps
-//! every row that a client received, and equals the remote in the end.
+//! A daemon that is killed again and again while it syncs and clients read: its mirror stays
+//! sound, no confirmed object is lost, and in the end the mirror equals the remote.
+//!
+//! Rounds are paced by what the daemon has reached, not by time, so a slow machine kills at the
+//! same moments as a fast one.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,19 +20,39 @@ use crate::upstream_support::{Site, everything};
 use docksd_testkit::fake_remote::RemoteData;
 
 /// Number of kills, unless the environment sets another one.
+/// Number of kills, unless the environment sets another one.
 const ROUNDS: usize = 200;
 const ROUNDS_VARIABLE: &str = "DOCKS_KILL_ROUNDS";
 
-/// Kills between two checks of the file, each of which takes as long as some kills.
+/// Kills between two checks of the file, each of which takes as long as several rounds.
 const CHECK_EVERY: usize = 10;
 
-/// How long a start, or a read after it, may take on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Longest wait for a state that the daemon must reach, on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Longest time for which a daemon runs before it is killed, on a fast machine.
-const LIFETIME: Duration = Duration::from_millis(120);
-/// The same on a busy machine.
-const MAX_LIFETIME: Duration = Duration::from_secs(1);
+/// Longest wait for requests that may not come, because the daemon has nothing left to fetch.
+const ENOUGH_WAITING: Duration = Duration::from_millis(300);
+
+/// When a round kills its daemon.
+#[derive(Clone, Copy)]
+enum KillPoint {
+    /// As soon as it answers on its socket.
+    Started,
+    /// After this many requests to the remote: in the middle of a sync.
+    Requests(usize),
+    /// After it has answered a list.
+    Answered,
+}
+
+impl KillPoint {
+    fn of_round(round: usize) -> Self {
+        match round % 4 {
+            0 => KillPoint::Answered,
+            1 => KillPoint::Started,
+            _ => KillPoint::Requests(fastrand::usize(1..30)),
+        }
+    }
+}
 
 /// A daemon that is killed when the test ends, however it ends.
 struct Daemon(Child);
@@ -85,12 +108,12 @@ async fn change(site: &Site, turn: u64) {
     sleep(Duration::from_millis(3)).await;
 }
 
-/// Reads until it is dropped, and records the ids of the latest answer.
+/// Reads until it is dropped; the objects of an answer count as acknowledged.
 async fn read(site: &Site, acknowledged: &Mutex<Vec<String>>, reads: &AtomicU64) {
     loop {
         let client = site.client();
         for allowed in [CachePolicy::Default, CachePolicy::NoCache] {
-            // The daemon may be killed before it answers.
+            // A daemon that is being killed may not answer.
             let all = everything();
             let listed = client.list_runs(RunKind::Evaluation, &all, allowed);
             if let Ok(Ok(answer)) = timeout(DEADLINE, listed).await {
@@ -108,11 +131,36 @@ async fn read(site: &Site, acknowledged: &Mutex<Vec<String>>, reads: &AtomicU64)
 }
 
 /// Waits until the daemon accepts requests.
-async fn started(site: &Site) {
+async fn wait_until_it_answers(site: &Site) {
     let deadline = Instant::now() + DEADLINE;
     while site.client().status().await.is_err() {
         assert!(Instant::now() < deadline, "the daemon does not start");
         sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Waits until the daemon has reached the moment at which it is to be killed.
+async fn wait_until_reached(point: KillPoint, site: &Site, reads: &AtomicU64) {
+    match point {
+        KillPoint::Started => {}
+        KillPoint::Requests(count) => {
+            let enough = site.remote.log().len() + count;
+            let reached = async {
+                while site.remote.log().len() < enough {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            // A daemon with nothing left to fetch is killed then.
+            timeout(ENOUGH_WAITING, reached).await.ok();
+        }
+        KillPoint::Answered => {
+            let before = reads.load(Ordering::Relaxed);
+            let deadline = Instant::now() + DEADLINE;
+            while reads.load(Ordering::Relaxed) == before {
+                assert!(Instant::now() < deadline, "no list is ever answered");
+                sleep(Duration::from_millis(2)).await;
+            }
+        }
     }
 }
 
@@ -143,16 +191,6 @@ fn check(site: &Site, acknowledged: &[String], round: usize) {
     }
 }
 
-/// Waits until one more read is answered, and returns how long that took.
-async fn next_read(reads: &AtomicU64) -> Duration {
-    let (start, before) = (Instant::now(), reads.load(Ordering::Relaxed));
-    while reads.load(Ordering::Relaxed) == before {
-        assert!(start.elapsed() < DEADLINE, "no read is answered");
-        sleep(Duration::from_millis(2)).await;
-    }
-    start.elapsed()
-}
-
 fn rounds() -> usize {
     let variable = std::env::var(ROUNDS_VARIABLE).ok();
     variable.map_or(ROUNDS, |text| text.parse().unwrap())
@@ -166,22 +204,21 @@ async fn a_daemon_killed_at_any_moment_loses_nothing_and_needs_no_repair() {
     let (home, site_ref) = (site.places().home, &site);
     let (acknowledged, reads) = (Arc::new(Mutex::new(Vec::new())), AtomicU64::new(0));
     let kills = async {
-        let mut lifetime = LIFETIME;
         for round in 1..=rounds() {
             let mut daemon = Daemon::start(&home);
-            started(site_ref).await;
+            wait_until_it_answers(site_ref).await;
             acknowledged.lock().unwrap().clear();
-            if round % CHECK_EVERY == 0 {
-                // A check needs rows that a client received from this daemon. How long that takes
-                // is also the measure of how long the next daemons run.
-                let answered_after = next_read(&reads).await;
-                lifetime = (2 * answered_after).clamp(LIFETIME, MAX_LIFETIME);
-            }
-            let spare = lifetime.mul_f64(fastrand::f64());
-            // Half of them in the middle of a full sync.
+            site_ref.remote.take_log();
             let client = site_ref.client();
-            let sync = client.sync(round % 2 == 0, |_| {});
-            drop(timeout(spare, async { (sync.await, sleep(spare).await) }).await);
+            let sync = async {
+                // Half of the rounds are in a full sync; it may end before the kill.
+                client.sync(round % 2 == 0, |_| {}).await.ok();
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = sync => {}
+                () = wait_until_reached(KillPoint::of_round(round), site_ref, &reads) => {}
+            }
             daemon.kill();
             if round % CHECK_EVERY == 0 {
                 let acknowledged = acknowledged.lock().unwrap().clone();
@@ -200,14 +237,13 @@ async fn a_daemon_killed_at_any_moment_loses_nothing_and_needs_no_repair() {
         () = read(site_ref, &acknowledged, &reads) => {}
         () = read(site_ref, &acknowledged, &reads) => {}
     }
-    assert!(reads.load(Ordering::Relaxed) > 0, "no read was answered");
     let mut last = Daemon::start(&home);
-    started(site_ref).await;
+    wait_until_it_answers(site_ref).await;
     site.becomes_equal("after the last kill").await;
     site.client().shutdown().await.unwrap();
-    let status = last.0.wait().unwrap();
-    assert!(status.success(), "{status}");
+    let ended = last.0.wait().unwrap();
+    assert!(ended.success(), "{ended}");
     check(&site, &[], rounds());
-    assert!(!site.places().socket.exists(), "it removes its socket");
+    assert!(!site.places().socket.exists(), "it leaves no socket");
     site.stop().await;
 }
