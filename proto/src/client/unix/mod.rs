@@ -23,8 +23,9 @@ use crate::routes;
 /// Pause between attempts to connect while the accept queue is full.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// The last part (one third) of the time-out is used to check whether the daemon is alive.
-const CHECK_SHARE: u32 = 3;
+/// The first part (one third) of the time-out passes before the daemon's status is requested. The
+/// rest is the larger part: on a busy machine the status itself takes its time.
+const QUIET_SHARE: u32 = 3;
 
 /// How long to wait for a daemon that is alive; it gives up on a remote after half a minute.
 const LONGEST_ANSWER: Duration = Duration::from_secs(40);
@@ -150,17 +151,17 @@ impl UnixTransport {
         answer: impl Future<Output = T>,
     ) -> Result<T, SendError> {
         let mut answer = pin!(answer);
-        let check_time = patience / CHECK_SHARE;
+        let quiet = patience / QUIET_SHARE;
         let end = Instant::now() + LONGEST_ANSWER;
         loop {
-            let silent = Instant::now() + (patience - check_time);
-            if let Ok(answered) = timeout_at(silent, &mut answer).await {
+            let check_at = Instant::now() + quiet;
+            if let Ok(answered) = timeout_at(check_at, &mut answer).await {
                 return Ok(answered);
             }
             let alive = tokio::select! {
                 biased;
                 answered = &mut answer => return Ok(answered),
-                alive = timeout_at(Instant::now() + check_time, self.is_alive()) => alive,
+                alive = timeout_at(check_at + (patience - quiet), self.is_alive()) => alive,
             };
             if alive != Ok(true) || Instant::now() >= end {
                 return Err(self.timeout(patience));
