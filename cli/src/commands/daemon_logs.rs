@@ -1,4 +1,4 @@
-//! `docks daemon logs`: the last lines, and those that follow.
+//! `docks daemon logs`: the last lines, and new ones with `--follow`.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -13,23 +13,23 @@ use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 
-/// How often a followed log is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often a followed log is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Shows the last lines of the log, from as many files as they need.
 pub(super) async fn run(context: &Context, args: &DaemonLogs) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
     let dir = endpoint.places.log_dir();
-    let files = by_age(&dir);
+    let files = log_files(&dir);
     let Some(newest) = files.last() else {
         return Err(
             Failure::failed(format!("there is no log in {}", dir.display()))
-                .hint("docksd writes it once it has started: `docks daemon start`"),
+                .hint("docksd creates it when it starts: `docks daemon start`"),
         );
     };
-    let wanted = usize::try_from(args.lines).unwrap_or(usize::MAX);
-    for line in last_lines(&files, wanted)? {
-        show(context, &line);
+    let count = usize::try_from(args.lines).unwrap_or(usize::MAX);
+    for line in last_lines(&files, count)? {
+        print_line(context, &line);
     }
     context.output.flush()?;
     if args.follow {
@@ -38,8 +38,8 @@ pub(super) async fn run(context: &Context, args: &DaemonLogs) -> Result<(), Fail
     Ok(())
 }
 
-/// Lists the daemon's logs, oldest first.
-fn by_age(dir: &Path) -> Vec<PathBuf> {
+/// Lists the daemon's log files, oldest first.
+fn log_files(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
@@ -56,10 +56,10 @@ fn by_age(dir: &Path) -> Vec<PathBuf> {
     files.into_iter().map(|(_, path)| path).collect()
 }
 
-fn last_lines(files: &[PathBuf], wanted: usize) -> Result<VecDeque<String>, Failure> {
+fn last_lines(files: &[PathBuf], count: usize) -> Result<VecDeque<String>, Failure> {
     let mut lines = VecDeque::new();
     for path in files.iter().rev() {
-        let missing = wanted - lines.len();
+        let missing = count - lines.len();
         if missing == 0 {
             break;
         }
@@ -91,8 +91,8 @@ fn read_lines(file: File) -> impl Iterator<Item = String> {
     lines.map_while(|line| Some(String::from_utf8_lossy(&line.ok()?).into_owned()))
 }
 
-/// Log lines quote remote text; at a terminal nothing of it may act.
-fn show(context: &Context, line: &str) {
+/// Prints a line; at a terminal, control characters in text of a remote have no effect.
+fn print_line(context: &Context, line: &str) {
     if context.output.style().width.is_some() {
         context.output.line(clean::line(line));
     } else {
@@ -102,48 +102,48 @@ fn show(context: &Context, line: &str) {
 
 async fn follow(context: &Context, dir: &Path, mut path: PathBuf) -> Result<(), Failure> {
     let mut file = open(&path)?;
-    let mut at = file
+    let mut offset = file
         .seek(SeekFrom::End(0))
         .map_err(|error| Failure::chain(Kind::Failed, "could not follow the log", &error))?;
     loop {
-        at = show_from(context, &path, at)?;
+        offset = print_from(context, &path, offset)?;
         context.output.flush()?;
         if context.output.stdout_is_closed() {
             return Ok(());
         }
-        if let Some(newest) = by_age(dir).pop()
+        if let Some(newest) = log_files(dir).pop()
             && newest != path
         {
-            // What was written between our look and the change of files.
-            show_from(context, &path, at)?;
-            (path, at) = (newest, 0);
+            // Lines that were written between the last read and the change of files.
+            print_from(context, &path, offset)?;
+            (path, offset) = (newest, 0);
             continue;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Shows whole lines from a place on, and returns the place after them.
-fn show_from(context: &Context, path: &Path, from: u64) -> Result<u64, Failure> {
+/// Prints the complete lines from an offset on, and returns the offset after them.
+fn print_from(context: &Context, path: &Path, from: u64) -> Result<u64, Failure> {
     let mut file = open(path)?;
     let length = file.metadata().map_or(0, |meta| meta.len());
     if length <= from {
-        // One that became shorter was begun again.
+        // A file that became shorter was truncated: read it from the start.
         return Ok(if length < from { 0 } else { from });
     }
     file.seek(SeekFrom::Start(from))
         .map_err(|error| Failure::chain(Kind::Failed, "could not follow the log", &error))?;
     let mut reader = BufReader::new(file);
-    let mut at = from;
+    let mut offset = from;
     let mut line = Vec::new();
     loop {
         line.clear();
         match reader.read_until(b'\n', &mut line) {
             Ok(read) if read > 0 && line.ends_with(b"\n") => {
-                at += read as u64;
-                show(context, String::from_utf8_lossy(&line).trim_end());
+                offset += read as u64;
+                print_line(context, String::from_utf8_lossy(&line).trim_end());
             }
-            _ => return Ok(at),
+            _ => return Ok(offset),
         }
     }
 }

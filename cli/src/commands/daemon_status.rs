@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 
-/// Asks the daemon how it is; fails with exit code 1 when none runs.
+/// Prints the daemon's status; fails with exit code 1 when no daemon is running.
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
     let status = endpoint
@@ -27,9 +27,9 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         context.output.line(text);
         return Ok(());
     }
-    let mut rows = of_daemon(&status);
+    let mut rows = daemon_rows(&status);
     for remote in &status.remotes {
-        rows.extend(of_remote(remote));
+        rows.extend(remote_rows(remote));
     }
     super::print_facts(context, &rows);
     Ok(())
@@ -39,7 +39,7 @@ fn row(what: &str, value: impl Into<String>) -> Vec<String> {
     vec![what.to_owned(), value.into()]
 }
 
-fn of_daemon(status: &DaemonStatus) -> Vec<Vec<String>> {
+fn daemon_rows(status: &DaemonStatus) -> Vec<Vec<String>> {
     let mut rows = vec![
         row("pid", status.pid.to_string()),
         row(
@@ -49,18 +49,18 @@ fn of_daemon(status: &DaemonStatus) -> Vec<Vec<String>> {
         row("sqlite", &status.sqlite_version),
         row("socket", &status.socket),
         row("logs", &status.log_dir),
-        row("uptime", seconds(status.uptime_s)),
+        row("uptime", format_seconds(status.uptime_s)),
     ];
     if let Some(bytes) = status.resident_bytes {
-        rows.push(row("memory", size(bytes)));
+        rows.push(row("memory", format_size(bytes)));
     }
     let idle = match status.idle_exit_s {
-        Some(limit) => format!("after {} without a request", seconds(limit)),
+        Some(limit) => format!("after {} without a request", format_seconds(limit)),
         None => "never".to_owned(),
     };
     rows.push(row("ends", idle));
     if let Some(hub) = &status.hub {
-        rows.extend(of_hub(hub));
+        rows.extend(hub_rows(hub));
     }
     for schedule in &status.schedules {
         rows.push(row(
@@ -75,8 +75,8 @@ fn of_daemon(status: &DaemonStatus) -> Vec<Vec<String>> {
 fn due_times(schedule: &ScheduleStatus) -> String {
     let times = format!(
         "last {}, next {}",
-        or_never(schedule.last_success.as_ref()),
-        or_never(schedule.next_due.as_ref())
+        time_or_never(schedule.last_success.as_ref()),
+        time_or_never(schedule.next_due.as_ref())
     );
     match &schedule.cron {
         Some(cron) => format!("{cron} (local time), {times}"),
@@ -84,18 +84,18 @@ fn due_times(schedule: &ScheduleStatus) -> String {
     }
 }
 
-fn of_hub(hub: &HubStatus) -> Vec<Vec<String>> {
-    let mut who = if hub.token {
+fn hub_rows(hub: &HubStatus) -> Vec<Vec<String>> {
+    let mut access = if hub.token {
         "with the token"
     } else {
         "without a token"
     }
     .to_owned();
     if hub.read_only {
-        who.push_str(", read-only");
+        access.push_str(", read-only");
     }
     vec![
-        row("hub", format!("{} ({who})", hub.address)),
+        row("hub", format!("{} ({access})", hub.address)),
         row("  shares", &hub.location),
         row("  connections", hub.connections.to_string()),
         row(
@@ -108,7 +108,7 @@ fn of_hub(hub: &HubStatus) -> Vec<Vec<String>> {
     ]
 }
 
-fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {
+fn remote_rows(remote: &RemoteStatus) -> Vec<Vec<String>> {
     let names = if remote.profiles.is_empty() {
         "without a profile".to_owned()
     } else {
@@ -128,7 +128,10 @@ fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {
                 counts.tombstones
             ),
         ),
-        row("  last success", or_never(remote.last_success.as_ref())),
+        row(
+            "  last success",
+            time_or_never(remote.last_success.as_ref()),
+        ),
     ];
     if let Some(error) = &remote.last_error {
         let times = error.consecutive;
@@ -139,7 +142,7 @@ fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {
     }
     let next = match (&remote.next_due, &remote.next_step) {
         (Some(due), Some(step)) => format!("{due} {step}"),
-        (due, _) => or_never(due.as_ref()),
+        (due, _) => time_or_never(due.as_ref()),
     };
     rows.extend([
         row("  next due", next),
@@ -149,7 +152,11 @@ fn of_remote(remote: &RemoteStatus) -> Vec<Vec<String>> {
         row("  requests", requests(remote)),
         row(
             "  database",
-            format!("{} ({})", remote.database, size(remote.database_bytes)),
+            format!(
+                "{} ({})",
+                remote.database,
+                format_size(remote.database_bytes)
+            ),
         ),
     ]);
     if let Some(path) = &remote.set_aside {
@@ -173,33 +180,33 @@ fn requests(remote: &RemoteStatus) -> String {
         remote.requests_last_hour, remote.not_modified_last_hour
     );
     match remote.budget_per_minute {
-        // A jobs directory may be read as often as need be.
+        // Local files have no request budget.
         0 => made,
         most => format!("{made}; {} of {most} left this minute", remote.budget_left),
     }
 }
 
-fn or_never(time: Option<&String>) -> String {
+fn time_or_never(time: Option<&String>) -> String {
     time.map_or_else(|| "never".to_owned(), Clone::clone)
 }
 
-fn seconds(total: u64) -> String {
+fn format_seconds(total: u64) -> String {
     match total {
         0..60 => format!("{total} s"),
         60..3_600 => format!("{} min", total / 60),
-        3_600..86_400 => two(total / 3_600, "h", total % 3_600 / 60, "min"),
-        _ => two(total / 86_400, "d", total % 86_400 / 3_600, "h"),
+        3_600..86_400 => format_two_units(total / 3_600, "h", total % 3_600 / 60, "min"),
+        _ => format_two_units(total / 86_400, "d", total % 86_400 / 3_600, "h"),
     }
 }
 
-fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+fn format_two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
     match small {
         0 => format!("{large} {large_unit}"),
         _ => format!("{large} {large_unit} {small} {small_unit}"),
     }
 }
 
-fn size(bytes: u64) -> String {
+fn format_size(bytes: u64) -> String {
     match bytes {
         0..1_024 => format!("{bytes} bytes"),
         1_024..1_048_576 => format!("{} KiB", bytes / 1_024),

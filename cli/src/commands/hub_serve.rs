@@ -1,7 +1,7 @@
-//! `docks hub serve`: a docksd in the foreground that shares a jobs directory.
+//! `docks hub serve`: runs docksd in the foreground and shares a jobs directory.
 //!
-//! It is a daemon of its own, beside the user's: with its own home below `DOCKS_HOME`, and so
-//! with its own socket, lock and mirror. Neither ends or waits for the other.
+//! It is a second daemon with its own home below `DOCKS_HOME`, and therefore with its own socket,
+//! lock and mirror. It neither stops nor waits for the user's daemon, and vice versa.
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -17,29 +17,29 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind, settings_failure};
 
-/// Becomes the hub.
+/// Replaces this process by the hub.
 pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
-    let jobs = jobs(context, &endpoint)?;
+    let jobs = jobs_dir(context, &endpoint)?;
     let program = find_docksd(&endpoint.environment)?;
-    safe(args)?;
+    check_exposure(args)?;
     if !args.no_token {
         let path = endpoint.places.hub_token_file();
-        let (token, made) = hub_token::read_or_create(&path).map_err(|e| token_failure(&e))?;
-        if made {
-            introduce(context, &path, token.expose());
+        let (token, is_new) = hub_token::read_or_create(&path).map_err(|e| token_failure(&e))?;
+        if is_new {
+            show_new_token(context, &path, token.expose());
         }
     }
     let mut command = docksd_command(&program);
-    command.args(options(&endpoint, args, &jobs)?);
+    command.args(docksd_options(&endpoint, args, &jobs)?);
     context.output.flush()?;
     let error = command.exec();
     let doing = format!("could not run {}", program.display());
     Err(Failure::chain(Kind::Failed, &doing, &error))
 }
 
-/// Finds the directory: `--harbor`, else that of the profile.
-fn jobs(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Failure> {
+/// Finds the directory to share: `--harbor`, else that of the profile.
+fn jobs_dir(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Failure> {
     let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
     let flags = profile_flags(&context.global, &endpoint.environment);
     let profile = resolve(&flags, &endpoint.environment.settings, &file);
@@ -50,59 +50,59 @@ fn jobs(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Failure
                 Failure::chain(Kind::NotFound, &doing, &error)
             }),
             several => Err(Failure::usage(format!(
-                "a hub shares one directory, and these are {}",
+                "a hub shares one directory, not {}",
                 several.len()
             ))
-            .hint("name it: `docks hub serve --harbor DIR`")),
+            .hint("name one: `docks hub serve --harbor DIR`")),
         },
-        // Nothing is set up, or it is an API: either way the answer is to name a directory.
+        // Nothing is configured, or the profile is an API: a directory must be named either way.
         _ => Err(Failure::usage("a hub shares a Harbor jobs directory")
-            .hint("name it: `docks hub serve --harbor DIR`")),
+            .hint("name one: `docks hub serve --harbor DIR`")),
     }
 }
 
-/// Refuses what docksd would refuse, before a token is made, in the words of these options.
-fn safe(args: &HubServe) -> Result<(), Failure> {
+/// Refuses what docksd would refuse, before a token is created, and names these options.
+fn check_exposure(args: &HubServe) -> Result<(), Failure> {
     if args.listen.ip().to_canonical().is_loopback() {
         return Ok(());
     }
     let listen = args.listen;
     if args.no_token {
         return Err(Failure::usage(format!(
-            "{listen} can be reached from other machines, so a token must be asked for"
+            "{listen} can be reached from other machines, so a token is required"
         ))
         .hint("leave out --no-token, or listen on 127.0.0.1"));
     }
     if args.tls_cert.is_none() && !args.insecure {
         return Err(Failure::usage(format!(
-            "{listen} can be reached from other machines, and without TLS everybody on the way \
-             could read the token"
+            "{listen} can be reached from other machines, and without TLS anyone on the network \
+             path could read the token"
         ))
         .hint(
-            "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy that speaks \
-             TLS, or say --insecure",
+            "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a TLS proxy, or add \
+             --insecure",
         ));
     }
     Ok(())
 }
 
-/// Shows the first token once, and only to a person: a log would keep it.
-fn introduce(context: &Context, path: &Path, token: &str) {
-    let kept = path.display();
+/// Shows a new token, but only at a terminal: a log would keep it.
+fn show_new_token(context: &Context, path: &Path, token: &str) {
+    let path = path.display();
     if !std::io::stderr().is_terminal() {
         context.output.message(format!(
-            "a token was made and is kept in {kept}; `docks hub token` shows it"
+            "a token was created and stored in {path}; `docks hub token` shows it"
         ));
         return;
     }
     context.output.message(format!(
-        "A token was made. It is shown this once, and kept in {kept}:\n\n    {token}\n\n\
+        "A token was created. It is shown once, and stored in {path}:\n\n    {token}\n\n\
          On another machine, `docks auth login -p NAME --api-url URL --tenant {LOCAL_TENANT}` \
          asks for it.\n"
     ));
 }
 
-fn options(
+fn docksd_options(
     endpoint: &DaemonEndpoint,
     args: &HubServe,
     jobs: &Path,
@@ -138,7 +138,7 @@ fn options(
     Ok(options)
 }
 
-/// Says why there is no token.
+/// Explains why there is no token.
 pub(super) fn token_failure(error: &hub_token::HubTokenError) -> Failure {
     Failure::chain(Kind::Failed, "there is no token for the hub", error)
 }

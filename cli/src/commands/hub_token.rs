@@ -1,4 +1,4 @@
-//! `docks hub token`: shows the token of the hub, or replaces it.
+//! `docks hub token`: shows the hub's token, or replaces it.
 
 use docks_proto::credentials::hub_token;
 use docks_proto::settings::LOCAL_TENANT;
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
-/// Prints the token alone to stdout, and what to do with it to stderr.
+/// Prints only the token to stdout, and how to use it to stderr.
 pub(super) fn run(context: &Context, args: &HubToken) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
     let path = endpoint.places.hub_token_file();
@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context, args: &HubToken) -> Result<(), Failure> {
     if args.rotate {
         context
             .output
-            .note("the old token is good no more; a hub that runs asks for this one from now on");
+            .note("the old token is no longer valid; a running hub requires this one from now on");
     }
     context.output.line(token.expose());
     context.output.verbose(format!(

@@ -9,6 +9,7 @@ pub(crate) mod end_hook;
 pub(crate) mod event_subscriber;
 pub(crate) mod model;
 mod poll;
+mod styled_line;
 pub(crate) mod view;
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use docks_proto::event::{ObjectState, is_failure};
 use docks_proto::time::UnixMs;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use super::model::{Model, WatchedRun};
+use super::styled_line::{StyledLine, cut};
 use crate::output::cell::TextStyle;
-use crate::output::clean;
 use crate::output::durations;
 use crate::output::lists::status_style;
 
@@ -34,61 +34,6 @@ pub(crate) struct ViewOptions {
     pub(crate) colour: bool,
 }
 
-/// A line of texts with their colours.
-#[derive(Debug, Default)]
-struct Line(Vec<(String, Option<TextStyle>)>);
-
-impl Line {
-    fn text(mut self, text: impl AsRef<str>, ink: Option<TextStyle>) -> Self {
-        // Text of a remote must not control the terminal.
-        self.0.push((clean::line(text.as_ref()).into_owned(), ink));
-        self
-    }
-
-    fn plain(self, text: impl AsRef<str>) -> Self {
-        self.text(text, None)
-    }
-
-    fn width(&self) -> usize {
-        self.0.iter().map(|(text, _)| text.width()).sum()
-    }
-
-    /// Cuts it to the terminal's width and adds the colours.
-    fn render(self, width: usize, colour: bool) -> String {
-        let mut left = width;
-        let mut out = String::new();
-        let whole = self.width() <= width;
-        for (text, ink) in self.0 {
-            let room = if whole { left } else { left.saturating_sub(1) };
-            let shown = cut(&text, room);
-            left -= shown.width();
-            match ink.filter(|_| colour) {
-                Some(ink) => {
-                    let style = ink.style();
-                    out.push_str(&format!("{style}{shown}{style:#}"));
-                }
-                None => out.push_str(shown),
-            }
-            if shown.len() < text.len() {
-                out.push('…');
-                break;
-            }
-        }
-        out
-    }
-}
-
-fn cut(text: &str, width: usize) -> &str {
-    let mut used = 0;
-    for (at, c) in text.char_indices() {
-        used += c.width().unwrap_or(0);
-        if used > width {
-            return &text[..at];
-        }
-    }
-    text
-}
-
 /// Lays out the whole view; never more lines than the terminal has.
 pub(crate) fn frame(model: &Model, options: ViewOptions) -> Vec<String> {
     let mut lines = vec![header(model, options)];
@@ -96,11 +41,11 @@ pub(crate) fn frame(model: &Model, options: ViewOptions) -> Vec<String> {
     if options.help {
         lines.extend(help());
     }
-    lines.push(Line::default());
+    lines.push(StyledLine::default());
     let room = options.height.saturating_sub(lines.len());
     lines.extend(match model.ready {
         true => body(model, options, room),
-        false => vec![Line::default().text("loading …", Some(TextStyle::Dim))],
+        false => vec![StyledLine::default().text("loading …", Some(TextStyle::Dim))],
     });
     let (width, colour) = (options.width, options.colour);
     lines
@@ -110,11 +55,11 @@ pub(crate) fn frame(model: &Model, options: ViewOptions) -> Vec<String> {
         .collect()
 }
 
-fn header(model: &Model, options: ViewOptions) -> Line {
+fn header(model: &Model, options: ViewOptions) -> StyledLine {
     let ended = model.runs.iter().filter(|run| run.ended()).count();
     let count = model.runs.len();
     let noun = if count == 1 { "run" } else { "runs" };
-    let left = Line::default()
+    let left = StyledLine::default()
         .text("docks watch", Some(TextStyle::Bold))
         .plain(format!("  {count} {noun}, {ended} ended"));
     let keys = "q quit  ? help";
@@ -125,26 +70,26 @@ fn header(model: &Model, options: ViewOptions) -> Line {
     left.plain(" ".repeat(gap)).text(keys, Some(TextStyle::Dim))
 }
 
-fn outage(model: &Model, options: ViewOptions) -> Option<Line> {
+fn outage(model: &Model, options: ViewOptions) -> Option<StyledLine> {
     let since = UnixMs::parse(model.source.unreachable_since.as_deref()?)?;
     let lasted = durations::format_seconds(options.now.since(since).as_secs_f64());
     let why = model.source.reason.as_deref().unwrap_or("unknown reason");
     let text = format!("no updates for {lasted}: {why}");
-    Some(Line::default().text(text, Some(TextStyle::Yellow)))
+    Some(StyledLine::default().text(text, Some(TextStyle::Yellow)))
 }
 
-fn help() -> Vec<Line> {
+fn help() -> Vec<StyledLine> {
     [
-        "  q       stop watching; the runs go on",
+        "  q       stop watching; the runs continue",
         "  Ctrl-C  the same, with exit code 130",
         "  c       one line per run, or all details",
         "  ?       show or hide this",
     ]
-    .map(|text| Line::default().text(text, Some(TextStyle::Dim)))
+    .map(|text| StyledLine::default().text(text, Some(TextStyle::Dim)))
     .into()
 }
 
-fn body(model: &Model, options: ViewOptions, room: usize) -> Vec<Line> {
+fn body(model: &Model, options: ViewOptions, room: usize) -> Vec<StyledLine> {
     let count = model.runs.len();
     let each = room / count.max(1);
     if options.compact || each < FEWEST_LINES {
@@ -159,7 +104,7 @@ fn body(model: &Model, options: ViewOptions, room: usize) -> Vec<Line> {
     lines
 }
 
-fn compact(model: &Model, options: ViewOptions, room: usize) -> Vec<Line> {
+fn compact(model: &Model, options: ViewOptions, room: usize) -> Vec<StyledLine> {
     let count = model.runs.len();
     let shown = if count <= room {
         count
@@ -173,18 +118,18 @@ fn compact(model: &Model, options: ViewOptions, room: usize) -> Vec<Line> {
     }
     let names = runs.iter().take(shown).map(|run| run.label().width());
     let column = names.max().unwrap_or(0).min(options.width / 3);
-    let mut lines: Vec<Line> = (runs.iter().take(shown))
+    let mut lines: Vec<StyledLine> = (runs.iter().take(shown))
         .map(|run| {
             let name = cut(run.label(), column);
             let pad = " ".repeat(column.saturating_sub(name.width()) + 2);
-            let mut line = Line::default().plain(name).plain(pad);
+            let mut line = StyledLine::default().plain(name).plain(pad);
             line = line.text(format!("{:<12}", status(run)), status_style(run.status()));
             counts(run, options, line)
         })
         .collect();
     if shown < count {
         let text = format!("… and {} more", count - shown);
-        lines.push(Line::default().text(text, Some(TextStyle::Dim)));
+        lines.push(StyledLine::default().text(text, Some(TextStyle::Dim)));
     }
     lines
 }
@@ -197,21 +142,24 @@ fn status(run: &WatchedRun) -> &str {
     }
 }
 
-fn full(run: &WatchedRun, options: ViewOptions, share: usize) -> Vec<Line> {
-    let mut title = Line::default()
+fn full(run: &WatchedRun, options: ViewOptions, share: usize) -> Vec<StyledLine> {
+    let mut title = StyledLine::default()
         .text(run.label(), Some(TextStyle::Bold))
         .plain("  ")
         .text(status(run), status_style(run.status()));
     if let Some(lasted) = duration(run.run.as_ref(), options.now) {
         title = title.plain(format!("  {lasted}"));
     }
-    let mut lines = vec![title, counts(run, options, Line::default().plain("  "))];
+    let mut lines = vec![
+        title,
+        counts(run, options, StyledLine::default().plain("  ")),
+    ];
     if let Some(by_status) = by_status(run) {
         lines.push(by_status);
     }
     if let Some(error) = run.run.as_ref().and_then(|run| run.error.as_deref()) {
         lines.push(
-            Line::default()
+            StyledLine::default()
                 .plain("  ")
                 .text(error, Some(TextStyle::Dim)),
         );
@@ -225,13 +173,13 @@ fn full(run: &WatchedRun, options: ViewOptions, share: usize) -> Vec<Line> {
     let for_failures = failures.len().min(room - for_running);
     lines.extend(running.into_iter().take(for_running));
     lines.extend(failures.into_iter().take(for_failures));
-    lines.push(Line::default());
+    lines.push(StyledLine::default());
     lines.truncate(share);
     lines
 }
 
 /// Appends bar, pass rate, reward, rate and remaining time.
-fn counts(run: &WatchedRun, options: ViewOptions, line: Line) -> Line {
+fn counts(run: &WatchedRun, options: ViewOptions, line: StyledLine) -> StyledLine {
     let Some(progress) = run.progress.as_ref().filter(|p| p.total > 0) else {
         return line;
     };
@@ -265,9 +213,9 @@ fn counts(run: &WatchedRun, options: ViewOptions, line: Line) -> Line {
     line
 }
 
-fn by_status(run: &WatchedRun) -> Option<Line> {
+fn by_status(run: &WatchedRun) -> Option<StyledLine> {
     let progress = run.progress.as_ref()?;
-    let mut line = Line::default().plain("  ");
+    let mut line = StyledLine::default().plain("  ");
     for (status, count) in &progress.by_status {
         line = line
             .text(format!("{status} {count}"), status_style(status))
@@ -276,7 +224,7 @@ fn by_status(run: &WatchedRun) -> Option<Line> {
     (!progress.by_status.is_empty()).then_some(line)
 }
 
-fn running_trials(run: &WatchedRun, now: UnixMs) -> Vec<Line> {
+fn running_trials(run: &WatchedRun, now: UnixMs) -> Vec<StyledLine> {
     let at_work = |trial: &&ObjectState| trial.status.eq_ignore_ascii_case("running");
     let mut trials: Vec<&ObjectState> = run.trials.values().filter(at_work).collect();
     // The longest-running trials come first; ids keep the order stable.
@@ -285,7 +233,7 @@ fn running_trials(run: &WatchedRun, now: UnixMs) -> Vec<Line> {
         .into_iter()
         .map(|trial| {
             let age = duration(Some(trial), now).unwrap_or_default();
-            Line::default()
+            StyledLine::default()
                 .text("  ▸ ", Some(TextStyle::Blue))
                 .plain(trial_label(trial))
                 .text(format!("  {age}"), Some(TextStyle::Dim))
@@ -293,14 +241,14 @@ fn running_trials(run: &WatchedRun, now: UnixMs) -> Vec<Line> {
         .collect()
 }
 
-fn failed_trials(run: &WatchedRun) -> Vec<Line> {
+fn failed_trials(run: &WatchedRun) -> Vec<StyledLine> {
     let latest = run.failures.iter().rev();
     let states = latest.filter_map(|id| run.trials.get(id));
     states
         .filter(|trial| is_failure(&trial.status))
         .map(|trial| {
             let error = trial.error.as_deref().unwrap_or(&trial.status);
-            Line::default()
+            StyledLine::default()
                 .text("  ✗ ", Some(TextStyle::Red))
                 .plain(trial_label(trial))
                 .text(format!("  {error}"), Some(TextStyle::Dim))

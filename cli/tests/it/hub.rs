@@ -227,7 +227,7 @@ fn a_token_is_made_once_kept_from_others_and_never_logged() {
     let other = Real::new();
     assert_eq!(sign_in(&other, &hub, &token, "").code, Some(0));
     let rotated = hub.real.run("hub token --rotate");
-    assert!(rotated.stderr.contains("good no more"));
+    assert!(rotated.stderr.contains("no longer valid"));
     let new = rotated.good().trim().to_owned();
     assert_ne!(new, token);
     assert_eq!(sign_in(&other, &hub, &token, "").code, Some(4));
