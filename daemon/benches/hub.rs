@@ -80,7 +80,7 @@ async fn run_mirror(
     stream.set_nodelay(true).unwrap();
     let (mut tag, mut buffer) = (String::new(), Vec::new());
     loop {
-        let began = Instant::now();
+        let start = Instant::now();
         let known = match tag.as_str() {
             "" => String::new(),
             tag => format!("If-None-Match: {tag}\r\n"),
@@ -96,7 +96,7 @@ async fn run_mirror(
         let same = u64::from(status == 304);
         answers.not_modified.fetch_add(same, Ordering::Relaxed);
         if let Some(period) = period {
-            tokio::time::sleep(period.saturating_sub(began.elapsed())).await;
+            tokio::time::sleep(period.saturating_sub(start.elapsed())).await;
         }
     }
 }
@@ -143,9 +143,9 @@ async fn measure(
         let load = |of: &AtomicU64| of.load(Ordering::Relaxed);
         (load(&answers.all), load(&answers.not_modified))
     };
-    let (before, began, busy) = (count(&answers), Instant::now(), processor_time());
+    let (before, start, busy) = (count(&answers), Instant::now(), processor_time());
     tokio::time::sleep(time).await;
-    let (after, took) = (count(&answers), began.elapsed().as_secs_f64());
+    let (after, took) = (count(&answers), start.elapsed().as_secs_f64());
     let busy = (processor_time() - busy).as_secs_f64() / took * 100.0;
     asking.shutdown().await;
     let answers = (after.0 - before.0) as f64;

@@ -72,9 +72,9 @@ impl Daemon {
     /// Has the daemon sync everything now, as `docks sync` does; on its own it takes its time.
     async fn sync(&self) {
         let client = self.client();
-        let began = Instant::now();
+        let start = Instant::now();
         while client.status().await.is_err() {
-            assert!(began.elapsed() < DEADLINE, "the daemon does not start");
+            assert!(start.elapsed() < DEADLINE, "the daemon does not start");
             sleep(Duration::from_millis(20)).await;
         }
         let mut error = None;
@@ -85,9 +85,9 @@ impl Daemon {
     /// Waits until the mirror holds that many runs of both kinds and nothing is left to do.
     async fn wait_until_caught_up(&self, rows: usize) -> DaemonStatus {
         let client = self.client();
-        let began = Instant::now();
+        let start = Instant::now();
         loop {
-            assert!(began.elapsed() < DEADLINE, "the first sync takes too long");
+            assert!(start.elapsed() < DEADLINE, "the first sync takes too long");
             if let Ok(status) = client.status().await
                 && let [remote] = &status.remotes[..]
                 && remote.rows.runs + remote.rows.evaluation_runs == rows as u64
@@ -132,9 +132,9 @@ async fn measure_idle_cost(rows: usize, span: Duration) {
     }
     let remote = FakeRemote::start(data).await;
     let mut daemon = Daemon::start(&remote);
-    let began = Instant::now();
+    let start = Instant::now();
     daemon.sync().await;
-    let first_sync = began.elapsed();
+    let first_sync = start.elapsed();
     daemon.wait_until_caught_up(rows).await;
 
     println!(
@@ -185,38 +185,38 @@ async fn measure_delay(span: Duration) {
     let mut held = file.prepare("SELECT body FROM runs WHERE id = ?1").unwrap();
 
     remote.take_log();
-    let began = Instant::now();
-    let mut next = began;
+    let start = Instant::now();
+    let mut next = start;
     let mut made = 0;
     let mut waiting: HashMap<String, (String, Instant)> = HashMap::new();
     let mut times = Vec::new();
-    while began.elapsed() < span {
+    while start.elapsed() < span {
         if Instant::now() >= next {
             let id = format!("eval-{:04}", 4 * ACTIVE + fastrand::usize(..ACTIVE));
-            if let Entry::Vacant(place) = waiting.entry(id) {
+            if let Entry::Vacant(entry) = waiting.entry(id) {
                 made += 1;
                 let mark = format!("mark-{made}");
-                let id = place.key();
+                let id = entry.key();
                 remote.with_data(|w| w.set(RunKind::Evaluation, id, "name", mark.as_str().into()));
-                place.insert((format!("\"{mark}\""), Instant::now()));
+                entry.insert((format!("\"{mark}\""), Instant::now()));
             }
             next += Duration::from_millis(fastrand::u64(..1_000));
         }
         waiting.retain(|id, (mark, changed)| {
             let body: String = held.query_row([id], |row| row.get(0)).unwrap();
-            let seen = body.contains(mark.as_str());
-            if seen {
+            let is_mirrored = body.contains(mark.as_str());
+            if is_mirrored {
                 times.push(changed.elapsed());
             }
             assert!(
-                seen || changed.elapsed() < DEADLINE,
-                "a change is never seen"
+                is_mirrored || changed.elapsed() < DEADLINE,
+                "a change never reaches the mirror"
             );
-            !seen
+            !is_mirrored
         });
         sleep(Duration::from_millis(10)).await;
     }
-    let requests = remote.take_log().len() as f64 / (began.elapsed().as_secs_f64() / 60.0);
+    let requests = remote.take_log().len() as f64 / (start.elapsed().as_secs_f64() / 60.0);
     times.sort();
     let at = |share: f64| format_duration(times[(times.len() as f64 * share) as usize]);
     println!("\n| {ACTIVE} active runs, change → in the mirror | p50 | p99 | max | requests/min |");

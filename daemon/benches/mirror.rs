@@ -75,9 +75,9 @@ fn measure_ingest(runtime: &Runtime, mirror: &Mirror, from: impl Fn(i64) -> u64)
         .map(|round| {
             let from = from(round);
             let lists = lists(from);
-            let began = Instant::now();
+            let start = Instant::now();
             runtime.block_on(put(mirror, from, lists, round));
-            began.elapsed()
+            start.elapsed()
         })
         .collect();
     times.sort();

@@ -80,9 +80,9 @@ fn measure_scans(dir: &Path, shape: Shape) {
         }
     };
     let jobs = open();
-    let began = Instant::now();
+    let start = Instant::now();
     list(&jobs);
-    let first = began.elapsed();
+    let first = start.elapsed();
     let rescan = median(10, || list(&jobs));
     let before = jobs.scan_cost().files_read;
     let every = median(5, || {

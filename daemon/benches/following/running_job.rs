@@ -53,7 +53,7 @@ pub(crate) async fn measure_delay() {
         clock,
         docksd_sync::Options::default(),
     );
-    let began = Instant::now();
+    let start = Instant::now();
     let is_mirrored = || async {
         mirror
             .trial(ID, &trial_name(CHANGES - 1))
@@ -68,7 +68,7 @@ pub(crate) async fn measure_delay() {
         )
     {
         assert!(
-            began.elapsed() < DEADLINE,
+            start.elapsed() < DEADLINE,
             "the directory is never followed"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -86,7 +86,10 @@ pub(crate) async fn measure_delay() {
             if stored.is_some_and(|stored| stored.status == "passed") {
                 break;
             }
-            assert!(changed.elapsed() < DEADLINE, "a change is never seen");
+            assert!(
+                changed.elapsed() < DEADLINE,
+                "a change never reaches the mirror"
+            );
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         times.push(changed.elapsed());
@@ -187,8 +190,8 @@ fn write_logs(job: &Path, span: Duration) {
             File::options().append(true).open(path).unwrap()
         })
         .collect();
-    let began = Instant::now();
-    while began.elapsed() < span {
+    let start = Instant::now();
+    while start.elapsed() < span {
         for log in &mut logs {
             log.write_all(b"a line of what an agent says while it works\n")
                 .unwrap();

@@ -55,10 +55,10 @@ pub(crate) fn measure(dir: &Path) -> String {
         .spawn()
         .unwrap();
     let viewer = Viewer { child, port };
-    let began = Instant::now();
+    let start = Instant::now();
     while viewer.get("/api/health").is_none() {
         assert!(
-            began.elapsed() < Duration::from_secs(60),
+            start.elapsed() < Duration::from_secs(60),
             "the viewer never answers"
         );
         std::thread::yield_now();

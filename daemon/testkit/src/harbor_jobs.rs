@@ -50,11 +50,11 @@ pub fn big_job(dir: &Path, name: &str, trials: usize) -> PathBuf {
     fs::write(job.join("lock.json"), big_lock(&model_job, trials)).unwrap();
     for number in 0..trials {
         let trial = format!("fix-clamp__{number:07}");
-        let place = job.join(&trial);
-        copy_tree(&model_job.join(MODEL), &place);
+        let trial_dir = job.join(&trial);
+        copy_tree(&model_job.join(MODEL), &trial_dir);
         for file in ["result.json", "config.json"] {
-            let text = fs::read_to_string(place.join(file)).unwrap();
-            fs::write(place.join(file), text.replace(MODEL, &trial)).unwrap();
+            let text = fs::read_to_string(trial_dir.join(file)).unwrap();
+            fs::write(trial_dir.join(file), text.replace(MODEL, &trial)).unwrap();
         }
     }
     job

@@ -7,11 +7,11 @@ pub fn median<T>(rounds: usize, mut once: impl FnMut() -> T) -> Duration {
     drop(once());
     let mut times: Vec<Duration> = (0..rounds)
         .map(|_| {
-            let began = Instant::now();
+            let start = Instant::now();
             let result = once();
-            let took = began.elapsed();
+            let elapsed = start.elapsed();
             drop(result);
-            took
+            elapsed
         })
         .collect();
     times.sort();

@@ -34,7 +34,7 @@ pub(crate) enum Status {
 
 impl Status {
     /// Returns the status as JSON states it.
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Status::Pending => "pending",
             Status::Running => "running",
@@ -124,12 +124,12 @@ impl TrialState {
 }
 
 /// Derives a trial's state.
-pub(crate) fn derive_trial_state(seen: TrialEvidence<'_>, job: JobActivity) -> TrialState {
-    if let Some(result) = seen.result {
+pub(crate) fn derive_trial_state(evidence: TrialEvidence<'_>, job: JobActivity) -> TrialState {
+    if let Some(result) = evidence.result {
         return ended_state(&result.rewards, result.exception.as_ref());
     }
-    let torn = seen.result_state == FileState::Torn;
-    if let Some(outcome) = seen
+    let torn = evidence.result_state == FileState::Torn;
+    if let Some(outcome) = evidence
         .outcome
         .filter(|_| torn || job == JobActivity::Finished)
     {
@@ -139,9 +139,9 @@ pub(crate) fn derive_trial_state(seen: TrialEvidence<'_>, job: JobActivity) -> T
         });
         return ended_state(&outcome.rewards, exception.as_ref());
     }
-    match (job, torn, seen.configured) {
+    match (job, torn, evidence.configured) {
         (JobActivity::Running, true, _) => TrialState::running("ending"),
-        (JobActivity::Running, false, true) => TrialState::running(phase(seen.files)),
+        (JobActivity::Running, false, true) => TrialState::running(phase(evidence.files)),
         (JobActivity::Running, false, false) => TrialState {
             phase: Some("starting"),
             ..TrialState::default()
@@ -213,7 +213,7 @@ mod tests {
 
     fn state(result: Option<&str>, configured: bool, job: JobActivity) -> TrialState {
         let result = result.map(|text| TrialResult::parse(text).unwrap());
-        let seen = TrialEvidence {
+        let evidence = TrialEvidence {
             result: result.as_ref(),
             result_state: if result.is_some() {
                 FileState::Valid
@@ -224,7 +224,7 @@ mod tests {
             files: &TrialFiles::default(),
             outcome: None,
         };
-        derive_trial_state(seen, job)
+        derive_trial_state(evidence, job)
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
                 JobActivity::Dead,
             ] {
                 assert_eq!(
-                    state(Some(text), true, job).status.word(),
+                    state(Some(text), true, job).status.as_str(),
                     expected,
                     "{text}"
                 );
@@ -271,7 +271,7 @@ mod tests {
     fn a_trial_without_result_depends_on_the_process() {
         let state_of = |configured, job| {
             let state = state(None, configured, job);
-            (state.status.word(), state.phase, state.code)
+            (state.status.as_str(), state.phase, state.code)
         };
         assert_eq!(
             state_of(true, JobActivity::Running),
@@ -298,7 +298,7 @@ mod tests {
             rewards: vec![("reward".into(), 1.0)],
             exception: None,
         };
-        let mut seen = TrialEvidence {
+        let mut evidence = TrialEvidence {
             result: None,
             result_state: FileState::Torn,
             configured: true,
@@ -306,16 +306,16 @@ mod tests {
             outcome: None,
         };
         assert_eq!(
-            derive_trial_state(seen, JobActivity::Running).status,
+            derive_trial_state(evidence, JobActivity::Running).status,
             Status::Running
         );
         assert_eq!(
-            derive_trial_state(seen, JobActivity::Finished).status,
+            derive_trial_state(evidence, JobActivity::Finished).status,
             Status::Completed
         );
-        seen.outcome = Some(&outcome);
+        evidence.outcome = Some(&outcome);
         assert_eq!(
-            derive_trial_state(seen, JobActivity::Dead).status,
+            derive_trial_state(evidence, JobActivity::Dead).status,
             Status::Passed
         );
     }

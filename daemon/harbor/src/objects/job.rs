@@ -202,11 +202,11 @@ impl<'a> RunObject<'a> {
         id: &'a str,
         harbor: &'a HarborDetails<'a>,
     ) -> Self {
-        let started_statuses = view.trials.iter().map(|trial| trial.state.status.word());
+        let started_statuses = view.trials.iter().map(|trial| trial.state.status.as_str());
         let pending = usize::try_from(view.counts.total)
             .unwrap_or(0)
             .saturating_sub(view.trials.len());
-        let pending_statuses = std::iter::repeat_n(Status::Pending.word(), pending);
+        let pending_statuses = std::iter::repeat_n(Status::Pending.as_str(), pending);
         Self {
             id,
             name: &view.snapshot.name,

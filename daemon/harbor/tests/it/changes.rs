@@ -34,14 +34,14 @@ async fn a_second_scan_reads_only_what_changed() {
     let dir = tempfile::tempdir().unwrap();
     big_job(dir.path(), "big", 40);
     let jobs = open(dir.path());
-    let seen = validator(&jobs).await;
+    let known = validator(&jobs).await;
     assert_eq!(trials(&jobs, "big").await.len(), 40);
     let first = jobs.scan_cost().files_read;
     // Job: config, lock, result. Trial: result, test report, and the list of collected files,
     // since there is a patch among them.
     assert_eq!(first, 3 + 3 * 40);
     let again = jobs
-        .list(RunKind::Run, &PageRequest::default(), Some(&seen))
+        .list(RunKind::Run, &PageRequest::default(), Some(&known))
         .await
         .unwrap();
     assert!(matches!(again, Fetched::NotModified));
@@ -59,7 +59,7 @@ async fn a_second_scan_reads_only_what_changed() {
     assert_eq!(trials.iter().filter(|t| t["status"] == "failed").count(), 1);
     assert_eq!(jobs.scan_cost().files_read, first + 3);
     let again = jobs
-        .list(RunKind::Run, &PageRequest::default(), Some(&seen))
+        .list(RunKind::Run, &PageRequest::default(), Some(&known))
         .await
         .unwrap();
     assert!(matches!(again, Fetched::New { .. }));
@@ -67,10 +67,10 @@ async fn a_second_scan_reads_only_what_changed() {
 
 #[tokio::test]
 async fn a_validator_holds_across_processes() {
-    let seen = validator(&open(&samples())).await;
+    let known = validator(&open(&samples())).await;
     let page = PageRequest::default();
     let again = open(&samples())
-        .list(RunKind::Run, &page, Some(&seen))
+        .list(RunKind::Run, &page, Some(&known))
         .await
         .unwrap();
     assert!(matches!(again, Fetched::NotModified));
@@ -84,15 +84,15 @@ async fn a_job_runs_as_long_as_its_log_is_held_open() {
     let log = dir.path().join("killed-midway/job.log");
     let process = fs::File::options().append(true).open(&log).unwrap();
     let jobs = open(dir.path());
-    let seen = run_in_folder(&jobs, "killed-midway").await;
-    assert_eq!(seen["status"], "running");
-    assert_eq!(seen["harbor"]["pid"], std::process::id());
+    let run = run_in_folder(&jobs, "killed-midway").await;
+    assert_eq!(run["status"], "running");
+    assert_eq!(run["harbor"]["pid"], std::process::id());
     let alive = trials(&jobs, "killed-midway").await;
     assert_eq!(alive.iter().filter(|t| t["status"] == "running").count(), 2);
     drop(process);
-    let seen = run_in_folder(&jobs, "killed-midway").await;
+    let run = run_in_folder(&jobs, "killed-midway").await;
     assert_eq!(
-        (&seen["status"], &seen["harbor"]["state"]),
+        (&run["status"], &run["harbor"]["state"]),
         (&"failed".into(), &"killed".into())
     );
     // A job that is known to be dead is not searched for until something in it changes.
@@ -115,8 +115,8 @@ async fn where_processes_are_invisible_recent_files_mean_running_and_old_ones_do
         HarborJobs::open(&[dir.path()], options).unwrap()
     };
     // Its files are recent copies, and their content shows that.
-    let seen = run_in_folder(&without_processes(0), "killed-midway").await;
-    assert_eq!(seen["harbor"]["state"], "killed");
+    let run = run_in_folder(&without_processes(0), "killed-midway").await;
+    assert_eq!(run["harbor"]["state"], "killed");
     let result = dir.path().join("killed-midway/result.json");
     let text = fs::read_to_string(&result).unwrap();
     let now = docks_proto::time::UnixMs::now().rfc3339();
@@ -210,11 +210,11 @@ async fn a_job_that_ends_while_it_is_scanned_goes_from_running_to_completed_only
     let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let seen = run_in_folder(&jobs, "nightly-mixed").await;
-        match seen["status"].as_str().unwrap() {
+        let run = run_in_folder(&jobs, "nightly-mixed").await;
+        match run["status"].as_str().unwrap() {
             "completed" => break,
             "running" => assert!(Instant::now() < deadline),
-            other => panic!("{other}: {seen}"),
+            other => panic!("{other}: {run}"),
         }
     }
     finish.join().unwrap();

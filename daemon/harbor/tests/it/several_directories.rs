@@ -149,9 +149,10 @@ async fn an_unreachable_directory_affects_no_other_and_comes_back() {
 
     // The other directory is still followed, and nothing else is reported as gone.
     copy_tree(&samples().join("killed-midway"), &two.near.join("another"));
-    take_changes_until(&jobs, |news| {
-        assert!(news.gone.is_empty(), "{:?}", news.gone);
-        news.runs
+    take_changes_until(&jobs, |changes| {
+        assert!(changes.gone.is_empty(), "{:?}", changes.gone);
+        changes
+            .runs
             .iter()
             .any(|run| run.run.text().contains("another"))
     })
@@ -165,7 +166,7 @@ async fn an_unreachable_directory_affects_no_other_and_comes_back() {
     fs::rename(&away, &two.far).unwrap();
     assert_eq!(list(&jobs, RunKind::Run).await.len(), 5);
     fs::remove_dir_all(two.far.join("interrupted-midway")).unwrap();
-    take_changes_until(&jobs, |news| news.gone == [lost.as_str()]).await;
+    take_changes_until(&jobs, |changes| changes.gone == [lost.as_str()]).await;
     assert!(matches!(
         jobs.change_detection(),
         ChangeDetection::Events { .. }
@@ -201,5 +202,8 @@ async fn a_directory_that_appears_later_is_found_and_followed() {
         .unwrap();
     jobs.take_changes().await.unwrap();
     copy_tree(&samples().join("killed-midway"), &two.far.join("late"));
-    take_changes_until(&jobs, |news| news.runs.iter().any(|run| run.id == "late")).await;
+    take_changes_until(&jobs, |changes| {
+        changes.runs.iter().any(|run| run.id == "late")
+    })
+    .await;
 }
