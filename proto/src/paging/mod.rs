@@ -7,6 +7,7 @@
 //! same machine; they differ only in their [`WalkOptions`].
 
 mod capabilities;
+mod options;
 mod page;
 mod walk;
 
@@ -14,5 +15,6 @@ mod walk;
 mod tests;
 
 pub use capabilities::{LARGEST_PAGE, ListCapabilities, ListOrder, Support, may_refuse_limit};
+pub use options::{FIRST_LIMIT, WalkOptions};
 pub use page::{PageRequest, PageSummary};
-pub use walk::{FIRST_LIMIT, ListWalk, WalkEnd, WalkOptions};
+pub use walk::{ListWalk, WalkEnd};
