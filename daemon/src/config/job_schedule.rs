@@ -81,11 +81,20 @@ fn cron_line(line: &str) -> Result<String, String> {
         6 => fields.join(" "),
         count => return Err(format!("it has {count} fields, not 5 or 6")),
     };
-    let cron = parse_cron(&line).map_err(|error| error.to_string())?;
+    let cron = parse_cron(&line).map_err(|error| describe(&error))?;
     // A date such as 30 February never comes, whenever the search begins.
     cron.find_next_occurrence(&DateTime::UNIX_EPOCH, false)
         .map_err(|_| "it is never due".to_owned())?;
     Ok(line)
+}
+
+/// Words an error of the parser so that it fits into a sentence.
+fn describe(error: &CronError) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("Component error: ").unwrap_or(&text);
+    let mut chars = text.trim_end_matches('.').chars();
+    let first = chars.next().map(|c| c.to_ascii_lowercase());
+    first.into_iter().chain(chars).collect()
 }
 
 /// Parses a line of six fields as the scheduler does: a day must match both of its fields.
@@ -132,7 +141,7 @@ mod tests {
             ("daily", "1 fields"),
             ("* * *", "3 fields"),
             ("0 0 3 * * * 2030", "7 fields"),
-            ("61 * * * *", ""),
+            ("61 * * * *", "not a schedule: number out of bounds; write"),
             ("0 25 * * *", ""),
             ("0 3 * * noday", ""),
             ("0 0 30 2 *", "never due"),
