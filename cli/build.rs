@@ -1,32 +1,32 @@
-//! Asks the linker for a smaller `docks`, as far as it can.
+//! Passes linker arguments that make `docks` smaller, if the linker supports them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-/// What is asked for. Identical functions are kept once, and the addresses that the loader
-/// adjusts at every start become a bit map, a twentieth of their table.
-const WANTED: [&str; 2] = ["-Wl,--icf=all", "-Wl,-z,pack-relative-relocs"];
+/// Merges identical functions, and stores the addresses that the loader adjusts at every start as
+/// a bit map, which takes a twentieth of the space.
+const LINKER_ARGUMENTS: [&str; 2] = ["-Wl,--icf=all", "-Wl,-z,pack-relative-relocs"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if env::var_os("TARGET") != env::var_os("HOST") {
-        // What it makes cannot be tried here.
+        // The result cannot be run here.
         return;
     }
     let Some(directory) = env::var_os("OUT_DIR").map(PathBuf::from) else {
         return;
     };
-    for argument in WANTED {
-        if works(argument, &directory) {
+    for argument in LINKER_ARGUMENTS {
+        if is_supported(argument, &directory) {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
     }
 }
 
-/// Tries an argument on a program that does nothing: not every linker knows it, and not every
-/// loader knows what it makes.
-fn works(argument: &str, directory: &Path) -> bool {
+/// Tries an argument on an empty program: not every linker supports it, and not every loader
+/// supports its result.
+fn is_supported(argument: &str, directory: &Path) -> bool {
     let source = directory.join("nothing.rs");
     let program = directory.join("nothing");
     if fs::write(&source, "fn main() {}\n").is_err() {

@@ -1,13 +1,13 @@
-//! Downloads from loopback beside `curl --parallel`: many small files, one large file, and both
-//! again from the cache. Prints Markdown tables.
+//! Downloads from loopback compared with `curl --parallel`: many small files, one large file, and
+//! both again from the cache. Prints Markdown tables.
 //!
 //! `cargo bench -p docks --bench artifacts -- TRIALS MIB`: 1,000 trials of four files, and 1 GiB,
-//! unless told otherwise. `MOTO_SERVER` may name an emulator of S3, for `aws s3 cp` beside docks.
+//! by default. `MOTO_SERVER` may name an emulator of S3, to compare with `aws s3 cp`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a bench that cannot be set up has nothing to measure, and prints what it measured"
+    reason = "a benchmark fails if it cannot be set up, and prints its results"
 )]
 
 #[path = "peers/s3.rs"]
@@ -30,8 +30,8 @@ const KINDS: [(&str, &str); 4] = [
     ("result", "json"),
 ];
 
-/// What one program took.
-struct Took {
+/// Resources that one program took.
+struct Usage {
     wall: Duration,
     peak_kib: u64,
 }
@@ -54,8 +54,8 @@ fn main() {
     let files = trials * KINDS.len();
     println!("| {files} files of {SMALL_BYTES} bytes, 8 at once | seconds | files/s | peak MiB |");
     println!("| --- | ---: | ---: | ---: |");
-    let rate = |took: &Took| files as f64 / took.wall.as_secs_f64();
-    let small = |what: &str, took: Took| {
+    let rate = |took: &Usage| files as f64 / took.wall.as_secs_f64();
+    let small = |what: &str, took: Usage| {
         println!(
             "| {what} | {:.2} | {:.0} | {:.0} |",
             took.wall.as_secs_f64(),
@@ -105,7 +105,7 @@ fn main() {
         large_bytes >> 20
     );
     println!("| --- | ---: | ---: | ---: |");
-    let large = |what: &str, took: Took| {
+    let large = |what: &str, took: Usage| {
         println!(
             "| {what} | {:.2} | {:.0} | {:.0} |",
             took.wall.as_secs_f64(),
@@ -134,7 +134,7 @@ fn main() {
     );
 }
 
-fn docks(home: &Path, url: &str, run: &str, output: &str, more: &[&str]) -> Took {
+fn docks(home: &Path, url: &str, run: &str, output: &str, more: &[&str]) -> Usage {
     took(docks_command(home, url, run, output, more))
 }
 
@@ -154,15 +154,15 @@ fn docks_command(home: &Path, url: &str, run: &str, output: &str, more: &[&str])
     command
 }
 
-/// Returns the content of a small file: each is another one, or the cache would have one to keep.
+/// Returns the content of a small file. All differ, or the cache would store them once.
 fn body(path: &str) -> Vec<u8> {
     let mut body = path.as_bytes().to_vec();
     body.resize(SMALL_BYTES, b'.');
     body
 }
 
-/// Runs curl, where there is one.
-fn curl(line: &[&str]) -> Option<Took> {
+/// Runs curl, if it is installed.
+fn curl(line: &[&str]) -> Option<Usage> {
     Command::new("curl").arg("--version").output().ok()?;
     let mut command = Command::new("curl");
     command
@@ -186,7 +186,7 @@ fn curl_list(url: &str, trials: usize, to: &Path) -> String {
     list
 }
 
-fn took(mut command: Command) -> Took {
+fn took(mut command: Command) -> Usage {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -201,10 +201,10 @@ fn took(mut command: Command) -> Took {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Took { wall, peak_kib }
+    Usage { wall, peak_kib }
 }
 
-/// Looks at the highest memory of a process until it ends; the system forgets it after that.
+/// Returns the peak memory of a process, which is read until it exits.
 fn watch(child: &mut Child) -> u64 {
     let path = format!("/proc/{}/status", child.id());
     let mut peak_kib = 0;

@@ -1,15 +1,15 @@
-//! Whole processes: `docks runs list` beside what a user could pick instead.
+//! Whole processes: `docks runs list` compared with alternatives.
 //!
 //! `cargo build --release --bins --examples && cargo bench -p docks --bench listing [-- ROWS…]`
 
-#![expect(clippy::print_stdout, reason = "its figures are its output")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 mod bench_home;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use bench_home::{Runner, Stage, compare, grouped, program, sizes, time};
+use bench_home::{BenchHome, Runner, compare, grouped, program, sizes, time};
 
 const ROUNDS: usize = 200;
 const NEWEST: &str = "SELECT body FROM runs WHERE kind='run' AND gone_ms IS NULL ORDER BY created_ms DESC, id DESC LIMIT 20";
@@ -18,37 +18,37 @@ const LIST: &[&str] = &["runs", "list"];
 fn main() {
     let floor = tempfile::tempdir().expect("a temporary directory can be made");
     let nothing = nothing(floor.path());
-    let stages: Vec<(u64, Stage)> = sizes()
+    let homes: Vec<(u64, BenchHome)> = sizes()
         .into_iter()
         .map(|size| {
-            let mut stage = Stage::new(size);
-            stage.start();
-            (size, stage)
+            let mut bench_home = BenchHome::new(size);
+            bench_home.start();
+            (size, bench_home)
         })
         .collect();
-    for (size, stage) in &stages {
-        beside_peers(*size, stage, &nothing);
+    for (size, bench_home) in &homes {
+        beside_peers(*size, bench_home, &nothing);
     }
-    if stages.len() > 1 {
-        beside_each_other(&stages);
+    if homes.len() > 1 {
+        beside_each_other(&homes);
     }
-    drop(stages);
+    drop(homes);
     against_a_server();
     first_sync();
 }
 
-fn beside_peers(size: u64, stage: &Stage, nothing: &Path) {
+fn beside_peers(size: u64, bench_home: &BenchHome, nothing: &Path) {
     let docks = program("docks");
-    let (socket, database) = (stage.socket(), stage.database.clone());
+    let (socket, database) = (bench_home.socket(), bench_home.database.clone());
     let url = "http://docks/tenants/bench/runs?limit=20";
     let mut runners = vec![
         Runner {
             name: "`docks runs list`",
-            once: Box::new(|| time(&mut stage.command(&docks, LIST))),
+            once: Box::new(|| time(&mut bench_home.command(&docks, LIST))),
         },
         Runner {
             name: "a program that does nothing",
-            once: Box::new(|| time(&mut stage.command(nothing, &[]))),
+            once: Box::new(|| time(&mut bench_home.command(nothing, &[]))),
         },
     ];
     if installed("sqlite3") {
@@ -56,7 +56,7 @@ fn beside_peers(size: u64, stage: &Stage, nothing: &Path) {
             name: "`sqlite3`, the same 20 rows",
             once: Box::new(|| {
                 let file = database.to_string_lossy();
-                time(&mut stage.command(Path::new("sqlite3"), &["-readonly", &file, NEWEST]))
+                time(&mut bench_home.command(Path::new("sqlite3"), &["-readonly", &file, NEWEST]))
             }),
         });
     }
@@ -66,7 +66,7 @@ fn beside_peers(size: u64, stage: &Stage, nothing: &Path) {
             once: Box::new(|| {
                 let socket = socket.to_string_lossy();
                 let arguments = ["-s", "--unix-socket", &*socket, url];
-                time(&mut stage.command(Path::new("curl"), &arguments))
+                time(&mut bench_home.command(Path::new("curl"), &arguments))
             }),
         });
     }
@@ -74,19 +74,19 @@ fn beside_peers(size: u64, stage: &Stage, nothing: &Path) {
     compare(&title, ROUNDS, &mut runners);
 }
 
-/// The same command in every size by turns: what a larger mirror costs.
-fn beside_each_other(stages: &[(u64, Stage)]) {
+/// Runs the same command with each size in turn: the cost of a larger mirror.
+fn beside_each_other(homes: &[(u64, BenchHome)]) {
     let docks = program("docks");
-    let names: Vec<String> = stages
+    let names: Vec<String> = homes
         .iter()
         .map(|(size, _)| format!("{} runs", grouped(*size)))
         .collect();
-    let mut runners: Vec<Runner<'_>> = stages
+    let mut runners: Vec<Runner<'_>> = homes
         .iter()
         .zip(&names)
-        .map(|((_, stage), name)| Runner {
+        .map(|((_, bench_home), name)| Runner {
             name,
-            once: Box::new(|| time(&mut stage.command(&docks, LIST))),
+            once: Box::new(|| time(&mut bench_home.command(&docks, LIST))),
         })
         .collect();
     let medians = compare("`docks runs list`, size by size", ROUNDS, &mut runners);
@@ -98,12 +98,12 @@ fn beside_each_other(stages: &[(u64, Stage)]) {
     }
 }
 
-/// A home with a profile for the server, the daemon of which is ended with it.
-struct Guest {
+/// A home directory with a profile for the server; its daemon is stopped with it.
+struct Home {
     home: tempfile::TempDir,
 }
 
-impl Guest {
+impl Home {
     fn new(remote: &Remote) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         let config = format!(
@@ -131,37 +131,37 @@ impl Guest {
     }
 }
 
-impl Drop for Guest {
+impl Drop for Home {
     fn drop(&mut self) {
-        // It may never have been started; then there is nothing to stop.
+        // The daemon may not be running.
         let _stopped = self
             .command(&program("docks"), &["daemon", "stop"])
             .status();
     }
 }
 
-/// Against a server on this machine: warm, without daemon, the Python client, and the first call ever.
+/// Against a server on this machine: warm, without daemon, the Python client, and the first call.
 fn against_a_server() {
     let Some(remote) = Remote::start(200, 10) else {
         return;
     };
     let docks = program("docks");
-    let guest = Guest::new(&remote);
+    let home = Home::new(&remote);
     let python = python_client();
     let mut runners = vec![
         Runner {
             name: "`docks runs list`",
-            once: Box::new(|| time(&mut guest.command(&docks, LIST))),
+            once: Box::new(|| time(&mut home.command(&docks, LIST))),
         },
         Runner {
             name: "`docks --no-daemon runs list`",
-            once: Box::new(|| time(&mut guest.command(&docks, &["--no-daemon", "runs", "list"]))),
+            once: Box::new(|| time(&mut home.command(&docks, &["--no-daemon", "runs", "list"]))),
         },
     ];
     if let Some(python) = &python {
         runners.push(Runner {
             name: "the Python client, `runs list`",
-            once: Box::new(|| time(&mut guest.command(python, LIST))),
+            once: Box::new(|| time(&mut home.command(python, LIST))),
         });
     } else {
         println!("\nLeft out: the Python client; DOCKS_PYTHON_CLIENT names its `docks`.");
@@ -170,8 +170,8 @@ fn against_a_server() {
     drop(runners);
 
     let first = |arguments: &[&str]| {
-        let guest = Guest::new(&remote);
-        time(&mut guest.command(&docks, arguments))
+        let home = Home::new(&remote);
+        time(&mut home.command(&docks, arguments))
     };
     let mut runners = [
         Runner {
@@ -186,7 +186,7 @@ fn against_a_server() {
     compare("first call ever", 50, &mut runners);
 }
 
-/// Finds the Python client: named by the environment, or where `.ci/run python-client` keeps it.
+/// Finds the Python client: named by the environment, or where `.ci/run python-client` installs it.
 fn python_client() -> Option<PathBuf> {
     let named = std::env::var_os("DOCKS_PYTHON_CLIENT").map(PathBuf::from);
     let kept = || {
@@ -197,18 +197,18 @@ fn python_client() -> Option<PathBuf> {
     named.or_else(kept).filter(|program| program.is_file())
 }
 
-/// How fast a first sync brings trials, requests over loopback included.
+/// Measures the first sync of trials, including requests over loopback.
 fn first_sync() {
     const RUNS: u32 = 100;
     const TRIALS: u32 = 2_000;
     let Some(remote) = Remote::start(RUNS, TRIALS) else {
         return;
     };
-    let guest = Guest::new(&remote);
+    let home = Home::new(&remote);
     let docks = program("docks");
-    // The daemon begins by itself, so its start counts.
-    let took = time(&mut guest.command(&docks, &["daemon", "start"]))
-        + time(&mut guest.command(&docks, &["sync"]));
+    // The daemon begins to sync when it starts, so its start counts.
+    let took = time(&mut home.command(&docks, &["daemon", "start"]))
+        + time(&mut home.command(&docks, &["sync"]));
     println!("\n| first sync over loopback HTTP | took | trials/s |");
     println!("| --- | --- | --- |");
     println!(
@@ -253,7 +253,7 @@ impl Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ended = self.child.kill().and_then(|()| self.child.wait());
     }
 }
@@ -270,7 +270,7 @@ fn installed(name: &str) -> bool {
     found
 }
 
-/// Compiles a Rust program that does nothing: the floor of any process.
+/// Compiles an empty Rust program: the minimum for any process.
 fn nothing(directory: &Path) -> PathBuf {
     let source = directory.join("nothing.rs");
     std::fs::write(&source, "fn main() {}\n").expect("a temporary file can be written");

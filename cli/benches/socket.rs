@@ -2,7 +2,7 @@
 //!
 //! `cargo build --release && cargo bench -p docks --bench socket [-- ROWS…]`
 
-#![expect(clippy::print_stdout, reason = "its figures are its output")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 #[expect(dead_code, reason = "this benchmark times no processes")]
 mod bench_home;
@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bench_home::{Stage, grouped, sizes};
+use bench_home::{BenchHome, grouped, sizes};
 
 const CLIENTS: usize = 8;
 const LOAD: Duration = Duration::from_secs(5);
@@ -25,9 +25,9 @@ fn main() {
     );
     println!("| --- | --- | --- | --- | --- | --- |");
     for size in sizes() {
-        let mut stage = Stage::new(size);
-        let pid = stage.start();
-        let times = load(&stage.socket());
+        let mut bench_home = BenchHome::new(size);
+        let pid = bench_home.start();
+        let times = load(&bench_home.socket());
         let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;
         println!(
             "| {} cached runs | {} | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} MB |",
@@ -41,7 +41,7 @@ fn main() {
     }
 }
 
-/// Asks from all clients at once, and returns how long each answer took, shortest first.
+/// Sends requests from all clients at once; returns how long each answer took, shortest first.
 fn load(socket: &Path) -> Vec<Duration> {
     let threads: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -51,7 +51,7 @@ fn load(socket: &Path) -> Vec<Duration> {
         .collect();
     let mut times: Vec<Duration> = threads
         .into_iter()
-        .flat_map(|t| t.join().expect("a client ends well"))
+        .flat_map(|t| t.join().expect("clients do not panic"))
         .collect();
     times.sort();
     times
@@ -73,7 +73,7 @@ fn client(socket: &Path) -> Vec<Duration> {
     times
 }
 
-/// Reads one answer to its end.
+/// Reads one complete answer.
 fn answer(stream: &mut UnixStream, buffer: &mut [u8]) {
     let mut filled = 0;
     loop {
@@ -100,11 +100,11 @@ fn answer(stream: &mut UnixStream, buffer: &mut [u8]) {
 }
 
 fn resident_mb(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux reports it");
     let line = status
         .lines()
         .find(|l| l.starts_with("VmRSS:"))
-        .expect("it is there");
+        .expect("the line exists");
     let kilobytes: f64 = line
         .split_whitespace()
         .nth(1)

@@ -1,9 +1,9 @@
-//! What watching costs, and how late it is: from a change at the remote to a line of `docks runs watch`.
+//! The cost of watching and its delay, from a change at the remote to a line of `docks runs watch`.
 //!
 //! `cargo build --release && cargo bench -p docks --bench watching [-- ROUNDS]`
 
-#![expect(clippy::print_stdout, reason = "its figures are its output")]
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+#![expect(clippy::unwrap_used, reason = "a benchmark fails if a step fails")]
 
 #[expect(dead_code, reason = "this benchmark fills no mirror")]
 mod bench_home;
@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 
 use bench_home::program;
 
-/// Time over which processor and requests are counted.
+/// Period over which processor time and requests are counted.
 const QUIET: Duration = Duration::from_secs(30);
-/// Runs that are active while that is done.
+/// Number of active runs in that period.
 const ACTIVE: usize = 100;
 
-/// Runs by their number, each with its status.
+/// Serves runs; the index of a status is the number of its run.
 #[derive(Default)]
 struct Remote {
     statuses: Mutex<Vec<&'static str>>,
@@ -95,7 +95,7 @@ impl Remote {
     }
 }
 
-/// A home of its own with a daemon, which end together.
+/// A temporary home directory with a daemon, which is stopped on drop.
 struct Home {
     directory: tempfile::TempDir,
     daemon: Child,
@@ -128,7 +128,7 @@ impl Home {
         docks
     }
 
-    /// Returns resident memory in MB and processor time so far.
+    /// Returns the resident memory in MB and the processor time so far.
     fn usage(&self) -> (f64, Duration) {
         let read = |name: &str| {
             std::fs::read_to_string(format!("/proc/{}/{name}", self.daemon.id())).unwrap()
@@ -175,12 +175,12 @@ fn main() {
     let rounds = std::env::args().skip(1).find_map(|text| text.parse().ok());
     println!("\n| change → line of `docks runs watch` | changes | p50 | p99 |");
     println!("| --- | --- | --- | --- |");
-    late(rounds.unwrap_or(50));
-    late_on_disk();
+    poll_delay(rounds.unwrap_or(50));
+    disk_delay();
     cost();
 }
 
-/// Prints a row of times from a change to its line.
+/// Prints a row with the delays between changes and their lines.
 fn row(what: &str, mut times: Vec<Duration>) {
     times.sort();
     let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;
@@ -188,8 +188,8 @@ fn row(what: &str, mut times: Vec<Duration>) {
     println!("| {what} | {} | {p50:.0} ms | {p99:.0} ms |", times.len());
 }
 
-/// Lets trials of a job end, one after the other, as Harbor writes it.
-fn late_on_disk() {
+/// Ends the trials of a job one after the other, as Harbor does.
+fn disk_delay() {
     let home = Home::start("");
     let jobs = home.directory.path().join("jobs");
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/harbor-jobs");
@@ -202,10 +202,10 @@ fn late_on_disk() {
     let job = jobs.join("nightly-mixed");
     let result = job.join("result.json");
     let text = std::fs::read_to_string(&result).unwrap();
-    let mut going_on: serde_json::Value = serde_json::from_str(&text).unwrap();
-    going_on["finished_at"] = serde_json::Value::Null;
-    std::fs::write(&result, going_on.to_string()).unwrap();
-    // Whoever holds its log open is the job's process.
+    let mut unfinished: serde_json::Value = serde_json::from_str(&text).unwrap();
+    unfinished["finished_at"] = serde_json::Value::Null;
+    std::fs::write(&result, unfinished.to_string()).unwrap();
+    // The process that holds the log open counts as the process of the job.
     let log = std::fs::OpenOptions::new()
         .append(true)
         .open(job.join("job.log"));
@@ -247,7 +247,7 @@ fn late_on_disk() {
 }
 
 /// Ends one run after the other and waits for its line.
-fn late(rounds: usize) {
+fn poll_delay(rounds: usize) {
     let (remote, url) = Remote::start(rounds + 1);
     let home = Home::start(&config(&url));
     let mut watch = home
@@ -261,7 +261,7 @@ fn late(rounds: usize) {
     }
     let mut times = Vec::new();
     for round in 0..rounds {
-        // Not in step with the polls.
+        // A random pause, independent of the polls.
         let pause = Instant::now() + Duration::from_millis(fastrand::u64(..6_000));
         while Instant::now() < pause {
             std::thread::park_timeout(pause.saturating_duration_since(Instant::now()));
@@ -276,7 +276,7 @@ fn late(rounds: usize) {
     row("a polled remote", times);
 }
 
-/// Counts what the daemon takes while so many watch and nothing changes.
+/// Measures the resources of the daemon with many watchers and no changes.
 fn cost() {
     println!(
         "\n| watchers, {ACTIVE} active runs, nothing changes | resident | processor | requests/min |"
@@ -302,7 +302,7 @@ fn cost() {
     }
 }
 
-/// Watches everything, as a program of its own would, up to the present state's end.
+/// Opens an event stream and reads it up to the end of the current state.
 fn watch(socket: &Path) -> UnixStream {
     let mut stream = UnixStream::connect(socket).unwrap();
     let request = "GET /v1/events HTTP/1.1\r\nHost: docks\r\n\r\n";

@@ -1,7 +1,7 @@
-//! A home with a filled mirror, a running `docksd`, and programs timed in pairs.
+//! A home directory with a filled mirror, a running `docksd`, and programs timed in turn.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark ends where a step fails")]
-#![expect(clippy::print_stdout, reason = "its figures are its output")]
+#![expect(clippy::unwrap_used, reason = "a benchmark fails if a step fails")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,13 +15,13 @@ use docksd::registry::{database_path, identity};
 use docksd_mirror::{Confirmation, Mirror, Provenance, Resource, RunBatch};
 use docksd_sync::apply::last_sweep_note_key;
 
-/// Nobody listens there: what is timed is the mirror, and no answer changes it meanwhile.
+/// No server listens there: the benchmark times the mirror, which no answer changes meanwhile.
 const API_URL: &str = "http://127.0.0.1:9";
 const TENANT: &str = "bench";
 const BATCH: u64 = 20_000;
 
-/// A home of its own, removed at the end together with the daemon.
-pub(crate) struct Stage {
+/// A temporary home directory; its daemon is stopped on drop.
+pub(crate) struct BenchHome {
     /// The home.
     pub(crate) home: tempfile::TempDir,
     /// Mirror file.
@@ -52,8 +52,8 @@ fn run(n: u64, count: u64) -> RawObject {
     RawObject::parse(&text).unwrap().unwrap()
 }
 
-impl Stage {
-    /// Makes a home whose mirror holds `count` runs.
+impl BenchHome {
+    /// Creates a home directory whose mirror has `count` runs.
     pub(crate) fn new(count: u64) -> Self {
         let home = tempfile::tempdir().unwrap();
         let config = format!(
@@ -77,7 +77,7 @@ impl Stage {
         }
     }
 
-    /// A command with this home and nothing else of the caller's environment.
+    /// Returns a command with this home directory and no other environment.
     pub(crate) fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -93,12 +93,12 @@ impl Stage {
         command
     }
 
-    /// Path of the socket.
+    /// Returns the path of the socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.home.path().join("run/docksd.sock")
     }
 
-    /// Starts the daemon, waits until it answers, and returns its process id.
+    /// Starts the daemon, waits until it responds, and returns its process id.
     pub(crate) fn start(&mut self) -> u32 {
         let child = self
             .command(&program("docksd"), &["--foreground"])
@@ -120,7 +120,7 @@ impl Stage {
         pid
     }
 
-    /// Ends the daemon.
+    /// Stops the daemon.
     pub(crate) fn stop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill().unwrap();
@@ -129,7 +129,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for BenchHome {
     fn drop(&mut self) {
         self.stop();
     }
@@ -169,7 +169,7 @@ async fn fill(database: &Path, identity: &str, count: u64) {
     mirror.close().await;
 }
 
-/// Runs a command to its end and returns how long that took.
+/// Runs a command and returns how long it took.
 pub(crate) fn time(command: &mut Command) -> Duration {
     let began = Instant::now();
     let status = command.status().unwrap();
@@ -178,22 +178,22 @@ pub(crate) fn time(command: &mut Command) -> Duration {
     took
 }
 
-/// Middle one of the times.
+/// Returns the median.
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
 
-/// One thing that is timed.
+/// Something that is timed.
 pub(crate) struct Runner<'a> {
-    /// What the table calls it.
+    /// Name in the table.
     pub(crate) name: &'a str,
-    /// Does it once.
+    /// Runs it once and returns how long it took.
     pub(crate) once: Box<dyn FnMut() -> Duration + 'a>,
 }
 
-/// Times all in turn, so that a slow moment of the machine meets all of them, and prints a table of
-/// medians and of the median of the ratios pair by pair.
+/// Times all in turn, so that a slow moment of the machine affects all of them. Prints medians, and
+/// the median ratio between the first and each other one.
 pub(crate) fn compare(title: &str, rounds: usize, runners: &mut [Runner<'_>]) -> Vec<Duration> {
     for runner in runners.iter_mut() {
         (runner.once)();
@@ -226,7 +226,7 @@ pub(crate) fn compare(title: &str, rounds: usize, runners: &mut [Runner<'_>]) ->
     times.into_iter().map(median).collect()
 }
 
-/// Returns the numbers among the arguments, else the three sizes that the budgets name.
+/// Returns the numbers among the arguments, else the three sizes of the budgets.
 pub(crate) fn sizes() -> Vec<u64> {
     let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
     if given.is_empty() {
@@ -236,7 +236,7 @@ pub(crate) fn sizes() -> Vec<u64> {
     }
 }
 
-/// Writes a number as people read it: `1,000,000`.
+/// Formats a number with separators: `1,000,000`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! A loopback S3 with the bench's small files, and Amazon's own program beside it.
+//! A loopback S3 with the small files of the benchmark, and Amazon's own client.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,21 +7,21 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What both programs sign with; the emulator does not check it.
+/// Keys for signing; the emulator does not check signatures.
 pub(crate) const KEYS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "id"),
     ("AWS_SECRET_ACCESS_KEY", "secret"),
     ("AWS_REGION", "us-east-1"),
 ];
 
-/// An emulator that runs; ended when this is dropped.
+/// A running emulator, which is stopped on drop.
 pub(crate) struct S3 {
     process: Child,
     address: String,
 }
 
 impl S3 {
-    /// Starts the program that `MOTO_SERVER` names, where it names one.
+    /// Starts the program that `MOTO_SERVER` names, if it is set.
     pub(crate) fn start() -> Option<Self> {
         let program = std::env::var_os("MOTO_SERVER")?;
         let free = TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?;
@@ -48,7 +48,7 @@ impl S3 {
         format!("http://{}", self.address)
     }
 
-    /// Puts a bucket or an object.
+    /// Creates a bucket or an object.
     pub(crate) fn put(&self, path: &str, body: &[u8]) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let signed = "AWS4-HMAC-SHA256 Credential=id/20260101/us-east-1/s3/aws4_request, \
@@ -66,7 +66,7 @@ impl S3 {
         assert!(answer.contains(" 200 "), "{answer}");
     }
 
-    /// Returns Amazon's program about to copy the bucket, where there is one.
+    /// Returns a command that copies the bucket with Amazon's client, if it is installed.
     pub(crate) fn aws(&self, to: &Path) -> Option<Command> {
         Command::new("aws").arg("--version").output().ok()?;
         let mut command = Command::new("aws");

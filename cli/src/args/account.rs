@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 pub(crate) enum AuthCommand {
     /// Save the address, tenant and token of a Docks API in a profile
     Login(AuthLogin),
-    /// Forget the token of a profile
+    /// Delete the token of a profile
     Logout(AuthLogout),
-    /// Show which remote and token a profile uses
+    /// Show the remote and the token of a profile, and whether the remote accepts it
     Status(AuthStatus),
 }
 
@@ -28,16 +28,16 @@ pub(crate) struct AuthLogin {
     /// Tenant id
     #[arg(short, long, value_name = "TENANT_ID")]
     pub(crate) tenant: Option<String>,
-    /// Read the token from standard input instead of asking
+    /// Read the token from standard input instead of prompting for it
     #[arg(long)]
     pub(crate) token_stdin: bool,
-    /// Allow http:// to another machine; the token then travels in the open
+    /// Allow http:// to another machine; the token is then sent unencrypted
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Trust the certificates in this PEM file, too, for this profile alone
+    /// Also trust the certificates in this PEM file, for this profile only
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Known from the Python client; refused, with the reason
+    /// Option of the Python client; refused, and the error says why
     #[arg(long, hide = true, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(crate) token: Option<String>,
 }
@@ -55,9 +55,9 @@ pub(crate) struct AuthStatus {}
 pub(crate) enum ProfileCommand {
     /// List profiles
     List(ProfileList),
-    /// Make a profile the default
+    /// Set the default profile
     Use(ProfileUse),
-    /// Add a profile, or change it
+    /// Add or change a profile
     Add(ProfileAdd),
     /// Remove a profile
     Remove(ProfileRemove),
@@ -88,10 +88,10 @@ pub(crate) struct ProfileAdd {
     /// Tenant id
     #[arg(short, long, value_name = "TENANT_ID")]
     pub(crate) tenant: Option<String>,
-    /// Allow http:// to another machine; the token then travels in the open
+    /// Allow http:// to another machine; the token is then sent unencrypted
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Trust the certificates in this PEM file, too, for this profile alone
+    /// Also trust the certificates in this PEM file, for this profile only
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 }
@@ -101,7 +101,7 @@ pub(crate) struct ProfileAdd {
 pub(crate) struct ProfileRemove {
     /// Name of the profile
     pub(crate) name: String,
-    /// Do not ask first
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) force: bool,
 }
@@ -109,7 +109,7 @@ pub(crate) struct ProfileRemove {
 /// Verbs of `docks config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Show every setting and where its value came from
+    /// Show every setting and where its value comes from
     Explain(ConfigExplain),
 }
 

@@ -2,25 +2,25 @@
 
 use clap::{Args, Subcommand};
 
-use super::runs::WhichArtifacts;
+use super::runs::ArtifactFilter;
 use docks_artifacts::size;
 
 /// Verbs of `docks cache`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// Show how much is kept, and of which runs
+    /// Show the size of the cache and the runs in it
     Status(CacheStatus),
-    /// Fetch the artifacts of runs into the cache, to have them offline
+    /// Download the artifacts of runs into the cache, for use offline
     Pull(CachePull),
-    /// Keep what was pulled of these runs, however old it gets
+    /// Keep the cached artifacts of these runs, however old they are
     Pin(CachePin),
-    /// Let what was pulled of these runs go when room is needed
+    /// Allow the cached artifacts of these runs to be removed again
     Unpin(CachePin),
-    /// Remove the least recently used until all fits
+    /// Remove the least recently used artifacts until the rest fits the limit
     Prune(CachePrune),
-    /// Remove everything
+    /// Remove all artifacts from the cache
     Clear(CacheClear),
-    /// Hash everything, and remove what is damaged
+    /// Check all hashes, and remove what is damaged
     Verify(CacheVerify),
 }
 
@@ -39,12 +39,12 @@ pub(crate) struct CacheVerify {}
     docks cache pull nightly-mixed weekly --type result,logs\n  \
     docks cache pull abc123 --failed-only")]
 pub(crate) struct CachePull {
-    /// Full ids, unique beginnings of them, or exact names
+    /// Runs: full id, unique prefix of it, or exact name
     #[arg(required = true, value_name = "RUN_ID")]
     pub(crate) run_ids: Vec<String>,
     #[command(flatten)]
-    pub(crate) which: WhichArtifacts,
-    /// Number of files to fetch at once
+    pub(crate) filter: ArtifactFilter,
+    /// Number of files to download at once
     #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) jobs: u8,
 }
@@ -52,7 +52,7 @@ pub(crate) struct CachePull {
 /// Arguments of `docks cache pin` and `docks cache unpin`.
 #[derive(Debug, Args)]
 pub(crate) struct CachePin {
-    /// Full ids, unique beginnings of them, or exact names
+    /// Runs: full id, unique prefix of it, or exact name
     #[arg(required = true, value_name = "RUN_ID")]
     pub(crate) run_ids: Vec<String>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct CachePin {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks cache prune\n  docks cache prune --to 2GB")]
 pub(crate) struct CachePrune {
-    /// Size to come down to, instead of the one in docks.toml
+    /// Size limit, instead of the one in docks.toml
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) to: Option<u64>,
 }
@@ -69,7 +69,7 @@ pub(crate) struct CachePrune {
 /// Arguments of `docks cache clear`.
 #[derive(Debug, Args)]
 pub(crate) struct CacheClear {
-    /// Remove what is pinned, too, and the pins
+    /// Also remove pinned artifacts, and the pins
     #[arg(long)]
     pub(crate) pinned: bool,
 }

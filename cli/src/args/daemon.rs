@@ -5,13 +5,13 @@ use clap::{Args, Subcommand};
 /// Verbs of `docks daemon`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DaemonCommand {
-    /// Start the daemon and wait until it answers
+    /// Start the daemon and wait until it responds
     Start(DaemonStart),
-    /// Stop the daemon and wait until it is gone
+    /// Stop the daemon and wait until it has exited
     Stop(DaemonStop),
     /// Stop the daemon and start it again
     Restart(DaemonRestart),
-    /// Show health, remotes, last and next sync
+    /// Show the health of the daemon, its remotes, and the last and next sync
     Status(DaemonStatusArgs),
     /// Show the daemon's log
     Logs(DaemonLogs),
@@ -40,10 +40,10 @@ pub(crate) struct DaemonStatusArgs {}
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks daemon logs\n  docks daemon logs -n 0 --follow")]
 pub(crate) struct DaemonLogs {
-    /// Number of last lines to show
+    /// Number of lines to show from the end
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     pub(crate) lines: u64,
-    /// Keep showing new lines
+    /// Keep printing new lines
     #[arg(short, long)]
     pub(crate) follow: bool,
 }
@@ -60,7 +60,7 @@ pub(crate) struct DaemonRun {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks sync\n  docks sync --full")]
 pub(crate) struct Sync {
-    /// Compare every row with the remote, not only what may have changed
+    /// Compare all objects with the remote, not only those that may have changed
     #[arg(long)]
     pub(crate) full: bool,
 }
@@ -71,7 +71,7 @@ pub(crate) struct Sync {
     after_help = "Examples:\n  docks completions bash > ~/.local/share/bash-completion/completions/docks"
 )]
 pub(crate) struct Completions {
-    /// Shell to complete in
+    /// Shell to write the script for
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
 }

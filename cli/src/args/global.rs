@@ -11,7 +11,7 @@ use docks_proto::time::parse_duration;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// How to print the answer
+    /// Output format
     #[arg(
         long,
         global = true,
@@ -20,31 +20,31 @@ pub(crate) struct Global {
         value_name = "FORMAT"
     )]
     pub(crate) format: Format,
-    /// Wrap JSON in an object that says how old the answer is and where it came from
+    /// Wrap JSON in an object that says how old the answer is and where it comes from
     #[arg(long, global = true)]
     pub(crate) meta: bool,
-    /// Insist on an answer that the remote confirmed after this command began
+    /// Require an answer that the remote confirmed after this command started
     #[arg(long, global = true)]
     pub(crate) fresh: bool,
-    /// Insist on an answer that is at most this old, for instance 30s or 5m
+    /// Require an answer that is at most this old, such as 30s or 5m
     #[arg(long, global = true, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) max_age: Option<Duration>,
-    /// Answer from the mirror only, without asking the remote
+    /// Answer from the mirror only, without requests to the remote
     #[arg(long, global = true)]
     pub(crate) offline: bool,
-    /// Ask the remote directly, without the daemon
+    /// Request directly from the remote, without the daemon
     #[arg(long, global = true)]
     pub(crate) no_daemon: bool,
     /// Profile to use
     #[arg(short, long, global = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// Use a Harbor jobs directory instead of a profile; several by repeating it
+    /// Use a Harbor jobs directory instead of a profile; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) harbor: Vec<PathBuf>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: Colour,
-    /// Say on stderr what is being done
+    /// Report progress on stderr
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// Show requests and timings on stderr, never the token
@@ -58,7 +58,7 @@ impl Global {
         match (self.fresh, self.offline, self.max_age) {
             (true, _, _) => CachePolicy::NoCache,
             (_, true, _) => CachePolicy::OnlyIfCached,
-            // Whole seconds cross the socket, so less than one means "now".
+            // The socket carries whole seconds, so less than one means "now".
             (_, _, Some(age)) if age < Duration::from_secs(1) => CachePolicy::NoCache,
             (_, _, Some(age)) => CachePolicy::MaxAge(age),
             _ => CachePolicy::Default,
@@ -69,7 +69,7 @@ impl Global {
 /// How an answer is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
-    /// Columns for people at a terminal, tab-separated values without a header in a pipe
+    /// Aligned columns at a terminal, tab-separated values without a header in a pipe
     #[default]
     Table,
     /// The remote's objects as one JSON value

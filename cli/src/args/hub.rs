@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 pub(crate) enum HubCommand {
     /// Share a Harbor jobs directory until Ctrl-C
     Serve(HubServe),
-    /// Show the token that lets others mirror it, or replace it
+    /// Show or replace the token that other machines need
     Token(HubToken),
 }
 
@@ -21,25 +21,25 @@ pub(crate) enum HubCommand {
     docks hub serve --harbor ./jobs --listen 0.0.0.0:7433 --tls-cert hub.pem --tls-key hub.key\n  \
     docks hub serve --harbor ./jobs --url https://hub.example.com")]
 pub(crate) struct HubServe {
-    /// Address and port to listen on; beyond this machine only with TLS
+    /// Address and port to listen on; TLS is required unless it is a loopback address
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7433")]
     pub(crate) listen: SocketAddr,
-    /// Certificate, and those that vouch for it: a PEM file, read again when it is renewed
+    /// Certificate chain, as a PEM file; read again when it changes
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// Private key of the certificate: a PEM file
+    /// Private key of the certificate, as a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Listen beyond this machine without TLS; the token then travels in the open
+    /// Listen on a public address without TLS; the token is then sent unencrypted
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Ask for no token; on a loopback address only
+    /// Require no token; on a loopback address only
     #[arg(long)]
     pub(crate) no_token: bool,
-    /// Let nobody stop a job through the hub
+    /// Do not allow jobs to be stopped through the hub
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// Address under which others reach the hub, when a proxy stands before it
+    /// Public address of the hub, if it is behind a proxy
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct HubServe {
     docks hub token\n  \
     docks hub token --rotate")]
 pub(crate) struct HubToken {
-    /// Make a new token; whoever has the old one is shut out at once
+    /// Create a new token; the old one is rejected from then on
     #[arg(long)]
     pub(crate) rotate: bool,
 }

@@ -1,7 +1,7 @@
-//! The command tree: every option and its help, read once by `main`.
+//! The command tree: every option and its help text.
 //!
-//! Owns what can be typed and what contradicts itself; what a command does is
-//! in [`crate::commands`]. Doc comments here are the help that users read.
+//! Owns the syntax of the command line and which options conflict; [`crate::commands`] carries
+//! the commands out. Doc comments here are the help texts.
 
 mod account;
 mod cache;
@@ -27,13 +27,13 @@ pub(crate) use global::{Colour, Format, Global};
 pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{HubCommand, HubServe, HubToken};
 pub(crate) use runs::{
-    ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsCompare, RunsDiff, RunsEvalCancel,
-    RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsLogs, RunsResult, RunsStop,
-    RunsTrajectory, RunsTrial, RunsTrials, WhichArtifacts,
+    ArtifactFilter, ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsCompare, RunsDiff,
+    RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsLogs,
+    RunsResult, RunsStop, RunsTrajectory, RunsTrial, RunsTrials,
 };
 pub(crate) use watch::RunsWatch;
 
-/// Look at evaluation runs, from a mirror that keeps up by itself
+/// Inspect evaluation runs from a mirror that stays up to date
 #[derive(Debug, Parser)]
 #[command(
     name = "docks",
@@ -54,55 +54,55 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List, inspect and stop runs, and download their artifacts
+    /// List, inspect, watch and stop runs, and download their artifacts
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// Keep artifacts at hand, and look after those that are kept
+    /// Manage the cache of artifacts
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Wait until the mirror has caught up with the remote
     Sync(Sync),
-    /// Start, stop and inspect the daemon that keeps the mirror
+    /// Start, stop and inspect the daemon that maintains the mirror
     #[command(subcommand)]
     Daemon(DaemonCommand),
     /// Share a Harbor jobs directory with other machines
     #[command(subcommand)]
     Hub(HubCommand),
-    /// Sign in to a Docks API, sign out, and see who you are
+    /// Sign in to a Docks API, sign out, and check the token
     #[command(subcommand)]
     Auth(AuthCommand),
-    /// List, pick, add and remove profiles
+    /// List, select, add and remove profiles
     #[command(subcommand)]
     Profile(ProfileCommand),
-    /// See which settings are in force
+    /// Show the settings in effect
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a completion script for a shell
     Completions(Completions),
 }
 
-/// Prints what ends a command line: help, the version, or what is wrong with it.
+/// Prints help, the version, or what is wrong with a command line.
 ///
 /// # Errors
 ///
 /// When the output is closed.
 pub(crate) fn print(error: &clap::Error) -> io::Result<()> {
     match error.kind() {
-        // clap would print the verb's name, as if each had a version of its own.
+        // clap would print the name of the subcommand before the version.
         ErrorKind::DisplayVersion => write!(io::stdout(), "{}", Cli::command().render_version()),
         _ => error.print(),
     }
 }
 
 impl Cli {
-    /// Reads the command line of this process.
+    /// Parses the command line of this process.
     ///
     /// # Errors
     ///
-    /// clap's, which is also how help and version come.
+    /// clap's error, which is also how it returns help and version.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         let mut tree = Self::command();
         let read = tree
@@ -111,38 +111,40 @@ impl Cli {
                 let read = Self::from_arg_matches_mut(&mut matches);
                 read.map_err(|error| error.format(&mut tree))
             });
-        // Some thousand small pieces; a process that lives a millisecond need not free them.
+        // Thousands of small allocations, which a short-lived process need not free.
         std::mem::forget(tree);
-        read?.whole(std::env::args_os())?.check()
+        read?
+            .check_harbor_dirs(std::env::args_os())?
+            .check_conflicts()
     }
 
-    /// Checks that clap handed on every `--harbor`: of those before and after a command it keeps
-    /// the later ones only.
+    /// Checks that clap returned every `--harbor`: if some are before a command and some after it,
+    /// clap keeps only the latter.
     ///
     /// # Errors
     ///
     /// clap's usage error.
-    fn whole(self, args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let names_one =
+    fn check_harbor_dirs(self, args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let is_harbor =
             |arg: &OsString| arg == "--harbor" || arg.as_encoded_bytes().starts_with(b"--harbor=");
-        let written = args.take_while(|arg| arg != "--").filter(names_one).count();
+        let written = args.take_while(|arg| arg != "--").filter(is_harbor).count();
         if written <= self.global.harbor.len() {
             return Ok(self);
         }
-        let text = "--harbor stands before and after the command; put all of them on one side";
+        let text = "--harbor is given before and after the command; put all of them on one side";
         Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
     }
 
-    /// Checks what clap cannot: options that exclude each other on both sides of a subcommand.
+    /// Checks what clap cannot: conflicts between options before and after a subcommand.
     ///
     /// # Errors
     ///
-    /// clap's own usage error, so that it looks like every other one.
-    pub(crate) fn check(mut self) -> Result<Self, clap::Error> {
+    /// clap's usage error, so that it looks like every other one.
+    pub(crate) fn check_conflicts(mut self) -> Result<Self, clap::Error> {
         let conflict =
             |text: &str| Err(Cli::command().error(ErrorKind::ArgumentConflict, text.to_owned()));
         let g = &self.global;
-        let asked: Vec<&str> = [
+        let policies: Vec<&str> = [
             ("--fresh", g.fresh),
             ("--max-age", g.max_age.is_some()),
             ("--offline", g.offline),
@@ -150,13 +152,13 @@ impl Cli {
         .iter()
         .filter_map(|&(name, given)| given.then_some(name))
         .collect();
-        if let [first, second, ..] = asked[..] {
+        if let [first, second, ..] = policies[..] {
             return conflict(&format!("{first} cannot be used with {second}"));
         }
         if g.offline && g.no_daemon {
             return conflict(
                 "--offline cannot be used with --no-daemon: offline answers come from the \
-                 mirror, and only the daemon reads it",
+                 mirror, which only the daemon reads",
             );
         }
         if !g.harbor.is_empty() && g.profile.is_some() {
@@ -167,13 +169,13 @@ impl Cli {
         {
             return conflict(
                 "a token on the command line can be read by every program on this machine; \
-                 pipe it in, `docks auth login --token-stdin < FILE`, or leave the option \
-                 out to be asked",
+                 use `docks auth login --token-stdin < FILE`, or omit the option and enter \
+                 the token at the prompt",
             );
         }
         match (self.global.meta, self.global.format) {
-            (true, Format::Jsonl | Format::Tsv) => conflict("--meta goes with --format json only"),
-            // What --meta adds has no place in a table.
+            (true, Format::Jsonl | Format::Tsv) => conflict("--meta requires --format json"),
+            // A table cannot show what --meta adds.
             (true, _) => {
                 self.global.format = Format::Json;
                 Ok(self)

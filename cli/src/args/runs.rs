@@ -29,19 +29,19 @@ pub(crate) enum RunsCommand {
     Trials(Box<RunsTrials>),
     /// Show one trial with its results and artifact URIs
     Trial(RunsTrial),
-    /// Watch runs until they have ended
+    /// Watch runs until they end
     Watch(RunsWatch),
-    /// Show the statuses of a run or trial over time, and when nobody looked
+    /// Show the statuses of a run or trial over time, and when it was not observed
     History(RunsHistory),
-    /// List what changed since a time, over all runs
+    /// List changes since a time, over all runs
     Changes(RunsChanges),
     /// Download the artifacts of an evaluation run
     Artifacts(RunsArtifacts),
-    /// Show the logs of a trial, as they grow if need be
+    /// Show or follow the logs of a trial
     Logs(RunsLogs),
     /// Show the steps of a trial's agent
     Trajectory(RunsTrajectory),
-    /// Show what a trial's agent changed
+    /// Show the changes a trial's agent made
     Diff(RunsDiff),
     /// Show rewards, tests and errors of a trial
     Result(RunsResult),
@@ -49,36 +49,36 @@ pub(crate) enum RunsCommand {
     Compare(RunsCompare),
 }
 
-/// What every list takes.
+/// Options of every list.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListOptions {
-    /// Number of rows to show, 0 for all [default: 20, of trials all]
+    /// Number of rows to show, 0 for all [default: 20; all trials of a run]
     #[arg(short = 'n', long, value_name = "N", value_parser = limit, allow_negative_numbers = true)]
     pub(crate) limit: Option<u64>,
-    /// Only rows with this status; may be repeated or comma separated
+    /// Only rows with this status; may be repeated or comma-separated
     #[arg(short, long, value_name = "STATUS", value_delimiter = ',')]
     pub(crate) status: Vec<String>,
-    /// Print full ids only
+    /// Print only full ids
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// Only rows whose id, name, task or agent contains this text
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) search: Option<String>,
-    /// Only rows made at or after this time: 8h, 2d, today, 2026-11-23, 2026-11-23T16:00Z
+    /// Only rows created at or after this time: 8h, 2d, today, 2026-11-23, 2026-11-23T16:00Z
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
-    /// Only rows made before this time
+    /// Only rows created before this time
     #[arg(long, value_name = "WHEN")]
     pub(crate) until: Option<String>,
-    /// Order by this key, turned round by a leading dash: created, id, name, status; trials also
-    /// by listed, task, agent, reward, duration. Times, rewards and durations begin with the
-    /// greatest
+    /// Sort by this key: created, id, name, status; trials also by listed, task, agent, reward,
+    /// duration. Times, rewards and durations are sorted in descending order, the others in
+    /// ascending order; a leading dash reverses it
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
-    /// Keep the table current until q or Ctrl-C
+    /// Keep the table up to date until q or Ctrl-C
     #[arg(short, long)]
     pub(crate) watch: bool,
-    /// Show these columns only, comma separated; a wrong name lists the known ones
+    /// Show only these columns, comma-separated; an unknown name lists the known ones
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
 }
@@ -86,7 +86,7 @@ pub(crate) struct ListOptions {
 fn limit(text: &str) -> Result<u64, String> {
     text.trim()
         .parse()
-        .map_err(|_| "write a whole number from 0 up; 0 means all".to_owned())
+        .map_err(|_| "expected a whole number from 0; 0 means all".to_owned())
 }
 
 /// Arguments of `docks runs list`.
@@ -104,7 +104,7 @@ pub(crate) struct RunsList {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks runs get abc123\n  docks runs get abc123 --format json")]
 pub(crate) struct RunsGet {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
 }
 
@@ -112,12 +112,12 @@ pub(crate) struct RunsGet {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks runs stop abc123\n  docks runs stop abc123 --force")]
 pub(crate) struct RunsStop {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
-    /// Do not ask first
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Kill a job's process that catches no signal, or that was asked to stop already
+    /// Kill the process of a job that ignores signals, or that was already told to stop
     #[arg(long)]
     pub(crate) kill: bool,
 }
@@ -138,7 +138,7 @@ pub(crate) struct RunsEvalList {
     after_help = "Examples:\n  docks runs eval-get abc123\n  docks runs eval-get nightly-mixed"
 )]
 pub(crate) struct RunsEvalGet {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
 }
 
@@ -146,7 +146,7 @@ pub(crate) struct RunsEvalGet {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks runs eval-start abc123")]
 pub(crate) struct RunsEvalStart {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
 }
 
@@ -156,12 +156,12 @@ pub(crate) struct RunsEvalStart {
     after_help = "Examples:\n  docks runs eval-cancel abc123\n  docks runs eval-cancel abc123 --force"
 )]
 pub(crate) struct RunsEvalCancel {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
-    /// Do not ask first
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Kill a job's process that catches no signal, or that was asked to stop already
+    /// Kill the process of a job that ignores signals, or that was already told to stop
     #[arg(long)]
     pub(crate) kill: bool,
 }
@@ -175,25 +175,25 @@ pub(crate) struct RunsEvalCancel {
     docks runs trials --all-runs --error AgentTimeoutError --since 2d\n  \
     docks runs trials abc123 --columns id,task,reward --format tsv")]
 pub(crate) struct RunsTrials {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     #[arg(required_unless_present = "all_runs")]
     pub(crate) run_id: Option<String>,
     /// Search the trials of all evaluation runs
     #[arg(long, conflicts_with = "run_id")]
     pub(crate) all_runs: bool,
-    /// Only trials of this agent; may be repeated or comma separated
+    /// Only trials of this agent; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) agent: Vec<String>,
-    /// Only trials of this model, with or without its provider; may be repeated or comma separated
+    /// Only trials of this model, with or without its provider; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) model: Vec<String>,
-    /// Only trials of this task; may be repeated or comma separated
+    /// Only trials of this task; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) task: Vec<String>,
-    /// Only trials with this type of error, `any` or `none`; may be repeated or comma separated
+    /// Only trials with this type of error, `any` or `none`; may be repeated or comma-separated
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub(crate) error: Vec<String>,
-    /// Only trials with this reward: 1, '>=0.5', '!=0', any, none; repeated, all must hold
+    /// Only trials with this reward: 1, '>=0.5', '!=0', any, none; if repeated, all must match
     #[arg(long, value_name = "REWARD", allow_hyphen_values = true)]
     pub(crate) reward: Vec<String>,
     #[command(flatten)]
@@ -204,9 +204,9 @@ pub(crate) struct RunsTrials {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks runs trial abc123 trial-001")]
 pub(crate) struct RunsTrial {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) trial_id: String,
 }
 
@@ -218,47 +218,47 @@ pub(crate) struct RunsTrial {
     docks runs artifacts abc123 --failed-only --type logs,result --jobs 16\n  \
     docks runs artifacts abc123 --pattern 'fix-*/*.json' --dry-run")]
 pub(crate) struct RunsArtifacts {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
     #[command(flatten)]
-    pub(crate) which: WhichArtifacts,
+    pub(crate) filter: ArtifactFilter,
     /// Directory to write to
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
-    /// Number of files to fetch at once
+    /// Number of files to download at once
     #[arg(short, long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) jobs: u8,
-    /// Replace files that are there and differ
+    /// Replace existing files that differ
     #[arg(long)]
     pub(crate) overwrite: bool,
-    /// Say what would be downloaded, and how much that is
+    /// Show what would be downloaded, and its size
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// Options that pick artifacts of a run.
+/// Options that select artifacts of a run.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct WhichArtifacts {
+pub(crate) struct ArtifactFilter {
     /// Only this trial; may be repeated
     #[arg(short, long, value_name = "TRIAL_ID")]
     pub(crate) trial: Vec<String>,
-    /// Only artifacts of this type; may be repeated or comma separated
+    /// Only artifacts of this type; may be repeated or comma-separated
     #[arg(long = "type", value_enum, value_name = "TYPE", value_delimiter = ',')]
     pub(crate) types: Vec<ArtifactType>,
-    /// Only trials with this status; may be repeated or comma separated
+    /// Only trials with this status; may be repeated or comma-separated
     #[arg(short, long, value_name = "STATUS", value_delimiter = ',')]
     pub(crate) status: Vec<String>,
     /// Only trials that failed or ended with an error
     #[arg(long, conflicts_with = "status")]
     pub(crate) failed_only: bool,
-    /// Only files that fit: a name such as '*.json', or a path below the run such as 'fix-*/logs.*'
+    /// Only files that match: a name such as '*.json', or a path below the run such as 'fix-*/logs.*'
     #[arg(long, value_name = "GLOB", value_parser = docks_artifacts::pattern::Pattern::parse)]
     pub(crate) pattern: Option<docks_artifacts::pattern::Pattern>,
 }
 
-impl WhichArtifacts {
-    /// Tells whether anything was picked.
-    pub(crate) fn picks(&self) -> bool {
+impl ArtifactFilter {
+    /// Whether any of the options is set.
+    pub(crate) fn is_set(&self) -> bool {
         !(self.trial.is_empty() && self.types.is_empty() && self.status.is_empty())
             || self.failed_only
             || self.pattern.is_some()
@@ -272,17 +272,17 @@ impl WhichArtifacts {
     docks runs logs abc123 trial-001 --tail 50 --follow\n  \
     docks runs logs abc123 trial-001 --grep 'error|warning'")]
 pub(crate) struct RunsLogs {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) trial_id: String,
-    /// Show what is added, until the trial has ended
+    /// Keep printing new lines until the trial has ended
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only the last lines of each log
     #[arg(long, value_name = "N")]
     pub(crate) tail: Option<u64>,
-    /// Only lines in which this regular expression is found
+    /// Only lines that match this regular expression
     #[arg(long, value_name = "RE", value_parser = Grep::new, allow_hyphen_values = true)]
     pub(crate) grep: Option<Grep>,
 }
@@ -294,14 +294,14 @@ pub(crate) struct RunsLogs {
     docks runs trajectory abc123 trial-001 --step 4\n  \
     docks runs trajectory abc123 trial-001 --full")]
 pub(crate) struct RunsTrajectory {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) trial_id: String,
-    /// Only this step, in full; may be repeated or comma separated
+    /// Only this step, in full; may be repeated or comma-separated
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) step: Vec<u64>,
-    /// Cut nothing, and show what the agent reasoned
+    /// Show texts in full, and the reasoning of the agent
     #[arg(long)]
     pub(crate) full: bool,
 }
@@ -311,9 +311,9 @@ pub(crate) struct RunsTrajectory {
 #[command(after_help = "Examples:\n  docks runs diff abc123 trial-001\n  \
     docks runs diff abc123 trial-001 --color always | less -R")]
 pub(crate) struct RunsDiff {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) trial_id: String,
 }
 
@@ -322,9 +322,9 @@ pub(crate) struct RunsDiff {
 #[command(after_help = "Examples:\n  docks runs result abc123 trial-001\n  \
     docks runs result abc123 trial-001 --format json")]
 pub(crate) struct RunsResult {
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
-    /// Full id, unique beginning of it, or exact name
+    /// Full id, unique prefix of it, or exact name
     pub(crate) trial_id: String,
 }
 
@@ -333,7 +333,7 @@ pub(crate) struct RunsResult {
 #[command(after_help = "Examples:\n  docks runs compare nightly-1 nightly-2\n  \
     docks runs compare abc123 def456 --format tsv")]
 pub(crate) struct RunsCompare {
-    /// Full ids, unique beginnings of them, or exact names; the first is measured against
+    /// Runs: full id, unique prefix of it, or exact name; the others are compared with the first
     #[arg(required = true, num_args = 2.., value_name = "RUN_ID")]
     pub(crate) run_ids: Vec<String>,
 }

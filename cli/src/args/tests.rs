@@ -2,12 +2,12 @@ use super::*;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split_whitespace())
-        .and_then(|cli| cli.whole(line.split_whitespace().map(OsString::from)))
-        .and_then(Cli::check)
+        .and_then(|cli| cli.check_harbor_dirs(line.split_whitespace().map(OsString::from)))
+        .and_then(Cli::check_conflicts)
 }
 
 #[test]
-fn the_tree_is_sound() {
+fn the_command_tree_is_valid() {
     Cli::command().debug_assert();
 }
 
@@ -26,7 +26,7 @@ fn global_options_work_on_both_sides_of_a_subcommand() {
 }
 
 #[test]
-fn every_jobs_directory_is_kept_or_refused() {
+fn no_jobs_directory_is_silently_dropped() {
     for line in [
         "docks --harbor /x --harbor=/y runs list",
         "docks runs list --harbor /x --harbor /y",
@@ -37,7 +37,7 @@ fn every_jobs_directory_is_kept_or_refused() {
 }
 
 #[test]
-fn contradictions_are_usage_errors_wherever_they_stand() {
+fn conflicts_are_usage_errors_on_both_sides_of_a_subcommand() {
     for line in [
         "docks --fresh runs list --offline",
         "docks runs list --fresh --max-age 5s",
@@ -68,7 +68,7 @@ fn a_sort_key_may_begin_with_a_dash() {
 }
 
 #[test]
-fn statuses_are_repeated_or_comma_separated() {
+fn statuses_may_be_repeated_or_comma_separated() {
     let cli = parse("docks runs list -s failed,error --status running").unwrap();
     let Command::Runs(RunsCommand::List(list)) = cli.command else {
         panic!("another command");
@@ -76,7 +76,7 @@ fn statuses_are_repeated_or_comma_separated() {
     assert_eq!(list.options.status, ["failed", "error", "running"]);
 }
 
-/// Every line that the user's document shows, and those of the Python client's own guide.
+/// Commands from the documentation of docks and from the guide of the Python client.
 const DOCUMENTED: &[&str] = &[
     "docks runs list --limit 10 --status running",
     "docks runs list -n 10",
@@ -116,7 +116,7 @@ const DOCUMENTED: &[&str] = &[
 ];
 
 #[test]
-fn every_documented_line_is_understood() {
+fn every_documented_command_is_accepted() {
     for line in DOCUMENTED {
         if let Err(error) = parse(line) {
             panic!("{line}: {error}");
@@ -139,12 +139,12 @@ fn every_documented_line_is_understood() {
 }
 
 #[test]
-fn every_example_in_the_help_is_understood() {
+fn every_example_in_the_help_is_accepted() {
     fn walk(command: &clap::Command, lines: &mut Vec<String>) {
         let help = command.get_after_help().map(ToString::to_string);
         for line in help.unwrap_or_default().lines() {
             if let Some(line) = line.trim().strip_prefix("docks ") {
-                // What follows a redirection or a pipe is the shell's.
+                // The shell handles redirections and pipes.
                 let line = line.split(['<', '>', '|']).next().unwrap_or(line);
                 lines.push(format!("docks {line}"));
             }
@@ -164,7 +164,7 @@ fn every_example_in_the_help_is_understood() {
 }
 
 #[test]
-fn meta_means_json_and_contradicts_the_line_formats() {
+fn meta_implies_json_and_conflicts_with_the_line_formats() {
     assert_eq!(
         parse("docks runs list --meta").unwrap().global.format,
         Format::Json

@@ -114,7 +114,7 @@ impl<'a> ArtifactReader<'a> {
     /// Returns the cache of this home.
     pub(super) fn cache(&self) -> Result<Cache, Failure> {
         let places = &self.requester.remote.endpoint.places;
-        artifact_sources::cache_of_home(places, self.context.now)
+        artifact_sources::open_cache(places, self.context.now)
     }
 
     /// Opens the content of a URI.

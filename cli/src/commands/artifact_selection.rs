@@ -6,7 +6,7 @@ use docks_proto::object::{Lifecycle, RunFields, lifecycle, parse_list};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 
-use crate::args::{self, WhichArtifacts};
+use crate::args::{self, ArtifactFilter};
 use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
@@ -60,7 +60,7 @@ pub(super) async fn select_artifacts(
     context: &Context,
     requester: &Requester<'_>,
     given: &str,
-    which: &WhichArtifacts,
+    filter: &ArtifactFilter,
 ) -> Result<Selection, Failure> {
     let run = find_run(context, requester, given).await?;
     let all = ListQuery {
@@ -74,20 +74,20 @@ pub(super) async fn select_artifacts(
     let mut trials: Vec<_> = list.objects.iter().map(TrialArtifacts::of).collect();
     let failed = ["failed", "error"].map(str::to_owned);
     let mut wanted = Wanted {
-        kinds: which
+        kinds: filter
             .types
             .iter()
             .map(|kind| artifact_type(*kind))
             .collect(),
-        statuses: if which.failed_only {
+        statuses: if filter.failed_only {
             failed.to_vec()
         } else {
-            which.status.clone()
+            filter.status.clone()
         },
-        pattern: which.pattern.clone(),
+        pattern: filter.pattern.clone(),
         ..Wanted::default()
     };
-    for given in &which.trial {
+    for given in &filter.trial {
         let trial = find_trial(requester, &run.id, &trials, given).await?;
         wanted.trials.push(trial.id.clone());
         if !trials.contains(&trial) {
@@ -168,7 +168,7 @@ fn run_name(id: &str, is_docks_api: bool) -> RunName {
 pub(super) fn nothing_selected(
     selection: &Selection,
     plan: &Plan,
-    which: &WhichArtifacts,
+    filter: &ArtifactFilter,
     given: &str,
 ) -> Failure {
     let run = &selection.run;
@@ -177,7 +177,7 @@ pub(super) fn nothing_selected(
     } else if plan.unavailable == 0 && plan.left_out == 0 {
         format!("run `{}` has no such trials", run.id)
     } else {
-        let what = if which.picks() {
+        let what = if filter.is_set() {
             "no such artifacts"
         } else {
             "no artifacts"

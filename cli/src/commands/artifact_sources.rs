@@ -1,4 +1,4 @@
-//! Where artifacts of this command's remote lie, and the cache that keeps them.
+//! The artifact sources of a remote, and the artifact cache.
 
 use docks_artifacts::cache::{Cache, RunKey, USUAL_LIMIT_BYTES};
 use docks_artifacts::download::Asking;
@@ -14,7 +14,7 @@ use docks_proto::time::UnixMs;
 use crate::ask::{SelectedRemote, docksd_command, find_docksd};
 use crate::failure::Failure;
 
-/// Puts the places together that may be read for these addresses.
+/// Builds the artifact sources of the remote, for these URIs.
 pub(super) fn sources<'a>(
     remote: &SelectedRemote,
     uris: impl IntoIterator<Item = &'a str>,
@@ -41,12 +41,12 @@ pub(super) fn sources<'a>(
     .sources(Box::new(buckets))
 }
 
-/// Returns the cache of a home, as large as `docks.toml` allows.
+/// Opens the artifact cache, with the size limit of `docks.toml`.
 ///
 /// # Errors
 ///
-/// When a settings file cannot be read, or the size in it is none.
-pub(super) fn cache_of_home(places: &Paths, now: UnixMs) -> Result<Cache, Failure> {
+/// When a settings file cannot be read, or its size limit is invalid.
+pub(super) fn open_cache(places: &Paths, now: UnixMs) -> Result<Cache, Failure> {
     let file = files::load(places).map_err(|error| Failure::usage(error.to_string()))?;
     let preferences = file.preferences();
     let limit_bytes = match &preferences.cache_limit {
@@ -63,22 +63,22 @@ pub(super) fn cache_of_home(places: &Paths, now: UnixMs) -> Result<Cache, Failur
     ))
 }
 
-/// Decides when places are asked again, from the options of the command.
+/// Returns when cached artifacts are revalidated, from the options of the command.
 pub(super) fn asking(remote: &SelectedRemote, allowed: CachePolicy) -> Asking {
     match (allowed, &remote.profile.target) {
-        // Files of this machine are there without any network.
+        // Local files need no network.
         (CachePolicy::OnlyIfCached, Target::DocksApi { .. }) => Asking::Never,
         (CachePolicy::MaxAge(most), _) => Asking::IfOlderThan(most),
         _ => Asking::Always,
     }
 }
 
-/// Names a run in the cache.
+/// Returns the key of a run in the cache.
 pub(super) fn run_key(remote: &SelectedRemote, run_id: &str) -> RunKey {
     RunKey::new(&remote.profile.target, run_id)
 }
 
-/// Looks for the token only where the API itself serves artifacts: a keyring may ask its owner.
+/// Reads the token only if the API itself serves artifacts, since a keyring may prompt the user.
 fn token<'a>(
     remote: &SelectedRemote,
     uris: impl IntoIterator<Item = &'a str>,

@@ -1,71 +1,73 @@
-//! `docks auth logout`: forgets the token of one profile, and only that.
+//! `docks auth logout`: deletes the token of one profile, and only that.
 
 use docks_proto::credentials::{KeyringError, files, keyring_user};
 use docks_proto::settings;
 
-use super::profile_files::Account;
+use super::profile_files::ProfileFiles;
 use crate::context::Context;
 use crate::failure::{Failure, Kind, settings_failure};
 
 /// Removes the profile's token from keyring, profile and, if it is this profile's, token file.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
-    let account = Account::open(context)?;
-    let name = account.name.clone();
-    let forgot = forget(context, &account)?;
-    let text = if forgot {
+    let profile = ProfileFiles::open(context)?;
+    let name = profile.name.clone();
+    let had_token = delete_token(context, &profile)?;
+    let text = if had_token {
         format!("signed out: profile `{name}`")
     } else {
         format!("profile `{name}` had no token")
     };
     context.output.message(text);
-    if account.endpoint.environment.settings.token.is_some() {
-        context.output.warn("DOCKS_TOKEN is set and still signs in");
+    if profile.endpoint.environment.settings.token.is_some() {
+        context
+            .output
+            .warn("DOCKS_TOKEN is set and still provides a token");
     }
     Ok(())
 }
 
-/// Forgets the token of the account's profile, and tells whether there was one.
-pub(super) fn forget(context: &Context, account: &Account) -> Result<bool, Failure> {
-    let mut forgot = match account
+/// Deletes the token of the profile; returns whether there was one.
+pub(super) fn delete_token(context: &Context, profile: &ProfileFiles) -> Result<bool, Failure> {
+    let mut deleted = match profile
         .endpoint
         .keyring()
-        .delete(&keyring_user(&account.name))
+        .delete(&keyring_user(&profile.name))
     {
-        Ok(there) => there,
+        Ok(deleted) => deleted,
         Err(KeyringError::Off(_)) => false,
         Err(problem) => {
             return Err(Failure::new(
                 Kind::Failed,
                 format!("the token may still be in the keyring: {problem}"),
             )
-            .hint("DOCKS_USE_KEYRING=false leaves the keyring out"));
+            .hint("DOCKS_USE_KEYRING=false disables the keyring"));
         }
     };
-    if account.uses_token_file(&account.name) {
-        forgot |= forget_token_file(context, account)?;
+    if profile.uses_token_file(&profile.name) {
+        deleted |= delete_token_file(context, profile)?;
     }
-    // Written even without a change: a daemon sees by it that it must look again.
-    if let Some(stored) = account.stored()? {
-        forgot |= stored.token.is_some();
-        account.set(&[("token", None)])?;
+    // Written even if nothing changes: the daemon watches the file and reads the token again.
+    if let Some(stored) = profile.stored()? {
+        deleted |= stored.token.is_some();
+        profile.set(&[("token", None)])?;
     } else {
-        account.edit_preferences(|_, text| Ok(text.to_owned()))?;
+        profile.edit_preferences(|_, text| Ok(text.to_owned()))?;
     }
-    Ok(forgot)
+    Ok(deleted)
 }
 
-fn forget_token_file(context: &Context, account: &Account) -> Result<bool, Failure> {
-    let path = account.endpoint.places.token_file();
-    let names = account.file.profile_names();
-    let mut others = names.iter().filter(|name| **name != account.name);
-    if let Some(other) = others.find(|name| account.uses_token_file(name)) {
+fn delete_token_file(context: &Context, profile: &ProfileFiles) -> Result<bool, Failure> {
+    let path = profile.endpoint.places.token_file();
+    let names = profile.file.profile_names();
+    let mut others = names.iter().filter(|name| **name != profile.name);
+    if let Some(other) = others.find(|name| profile.uses_token_file(name)) {
         context.output.warn(format!(
-            "{} stays, since profile `{other}` uses it too",
+            "{} is kept, because profile `{other}` also uses it",
             path.display()
         ));
         return Ok(false);
     }
     let removed = files::remove(&path).map_err(|e| settings_failure(&e))?;
-    account.edit_preferences(settings::forget_token_file)?;
+    profile.edit_preferences(settings::forget_token_file)?;
     Ok(removed)
 }

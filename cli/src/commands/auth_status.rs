@@ -1,15 +1,15 @@
-//! `docks auth status`: which remote, which token, and whether the remote takes it.
+//! `docks auth status`: the remote, the token, and whether the remote accepts it.
 
 use docks_proto::client::ClientError;
 use docks_proto::settings::Target;
 
-use super::auth_login;
+use super::token_check::{self, ConnectionOptions};
 use crate::ask::SelectedRemote;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};
 
-/// Prints the profile in force; fails when it has no token or the remote refuses it.
+/// Prints the selected profile; fails if it has no token or the remote rejects it.
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let remote = SelectedRemote::new(&context.global, Environment::of_process())?;
     let mut rows = vec![row("profile", &remote.profile.name)];
@@ -31,13 +31,19 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
         }
         Ok(found) => {
             rows.push(row("token", &found.location.to_string()));
-            let way = auth_login::Way {
+            let options = ConnectionOptions {
                 insecure: remote.profile.insecure,
                 ca_file: remote.profile.ca_file.clone(),
             };
-            let asked =
-                auth_login::probe(&context.output, api_url, tenant, &found.token, &way).await;
-            let (verdict, outcome) = judge(asked);
+            let result = token_check::request_one_run(
+                &context.output,
+                api_url,
+                tenant,
+                &found.token,
+                &options,
+            )
+            .await;
+            let (verdict, outcome) = describe(result);
             rows.push(row("remote", &verdict));
             outcome
         }
@@ -46,15 +52,15 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     outcome
 }
 
-fn judge(asked: Result<(), ClientError>) -> (String, Result<(), Failure>) {
-    match asked {
+fn describe(result: Result<(), ClientError>) -> (String, Result<(), Failure>) {
+    match result {
         Ok(()) => ("accepts the token".to_owned(), Ok(())),
         Err(error) => {
             let failure = Failure::from_client_error(&error, Answerer::Remote);
             let verdict = match failure.kind {
-                Kind::Auth => "refuses the token",
+                Kind::Auth => "rejects the token",
                 Kind::Unreachable => "cannot be reached",
-                _ => "does not answer well",
+                _ => "does not respond correctly",
             };
             (verdict.to_owned(), Err(failure))
         }

@@ -1,4 +1,4 @@
-//! `docks cache pull`: has the artifacts of runs at hand, online or not.
+//! `docks cache pull`: downloads the artifacts of runs into the cache.
 
 use docks_artifacts::download::{Downloader, Options};
 use docks_proto::settings::Target;
@@ -10,31 +10,33 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
 use super::runs_artifacts::progress::Progress;
-use super::runs_artifacts::{all_or_some, count, details};
+use super::runs_artifacts::{check_all_downloaded, count, describe_special_cases};
 use super::{artifact_selection, artifact_sources};
 
-/// Pulls one run after the other; the first failure that is not about single files ends it.
+/// Pulls one run after the other; stops at the first failure that is not about single files.
 ///
 /// # Errors
 ///
-/// [`Kind::SomeArtifacts`] when some could not be fetched, and whatever finding a run can end in.
+/// [`Kind::SomeArtifacts`] when some could not be downloaded, and why a run was not found.
 pub(super) async fn run(context: &Context, args: &CachePull) -> Result<(), Failure> {
     if context.global.offline {
-        return Err(Failure::usage("pulling needs the remote")
-            .hint("leave out --offline, or read what was pulled before"));
+        return Err(Failure::usage(
+            "--offline cannot be used with `docks cache pull`, which needs the remote",
+        )
+        .hint("omit --offline, or read what was pulled before"));
     }
     let requester = Requester::new(context)?;
-    let mut worst = Ok(());
+    let mut result = Ok(());
     for given in &args.run_ids {
-        match one(context, &requester, args, given).await {
-            Err(failure) if failure.kind == Kind::SomeArtifacts => worst = Err(failure),
+        match pull_run(context, &requester, args, given).await {
+            Err(failure) if failure.kind == Kind::SomeArtifacts => result = Err(failure),
             done => done?,
         }
     }
-    worst
+    result
 }
 
-async fn one(
+async fn pull_run(
     context: &Context,
     requester: &Requester<'_>,
     args: &CachePull,
@@ -42,7 +44,7 @@ async fn one(
 ) -> Result<(), Failure> {
     let allowed = context.global.allowed();
     let found =
-        artifact_selection::select_artifacts(context, requester, given, &args.which).await?;
+        artifact_selection::select_artifacts(context, requester, given, &args.filter).await?;
     let plan = found.plan(matches!(
         requester.remote.profile.target,
         Target::DocksApi { .. }
@@ -51,12 +53,12 @@ async fn one(
         return Err(artifact_selection::nothing_selected(
             &found,
             &plan,
-            &args.which,
+            &args.filter,
             given,
         ));
     }
     let sources = artifact_sources::sources(&requester.remote, found.uris());
-    let cache = artifact_sources::cache_of_home(&requester.remote.endpoint.places, context.now)?;
+    let cache = artifact_sources::open_cache(&requester.remote.endpoint.places, context.now)?;
     let progress = Progress::new(context, &plan.requests, &found.response);
     progress.begin();
     let downloader = Downloader {
@@ -69,7 +71,7 @@ async fn one(
         },
         observer: &progress,
     };
-    // The run comes first, so that what a pin keeps is not pushed out by what follows.
+    // The run is recorded first, so that its pin protects its artifacts from later ones.
     let keys = plan
         .requests
         .iter()
@@ -85,7 +87,7 @@ async fn one(
         found.run.id,
         count(outcome.finished(), "file"),
         HumanBytes(outcome.bytes()),
-        details(&plan, &outcome)
+        describe_special_cases(&plan, &outcome)
     ));
-    all_or_some(&plan, &outcome)
+    check_all_downloaded(&plan, &outcome)
 }

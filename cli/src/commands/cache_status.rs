@@ -1,4 +1,4 @@
-//! `docks cache status`: how much is kept, and of which runs.
+//! `docks cache status`: the size of the cache, and the runs in it.
 
 use docks_artifacts::cache::{Cache, RunRecord};
 use indicatif::HumanBytes;
@@ -30,15 +30,15 @@ struct Run<'a> {
     remote: &'a str,
     pinned: bool,
     artifacts: usize,
-    /// Those whose content is still here.
+    /// Artifacts whose content is still in the cache.
     cached: usize,
     size_bytes: u64,
 }
 
-/// Counts and prints.
+/// Prints the status.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
-    let cache = artifact_sources::cache_of_home(&endpoint.places, context.now)?;
+    let cache = artifact_sources::open_cache(&endpoint.places, context.now)?;
     let read = |error| Failure::chain(Kind::Failed, "could not read the cache", &error);
     let usage = cache.usage().map_err(read)?;
     let records = cache.runs().map_err(read)?;
@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         partial_downloads: usage.partial,
         runs: records
             .iter()
-            .map(|record| of_run(&cache, record))
+            .map(|record| run_usage(&cache, record))
             .collect(),
     };
     if let Format::Json | Format::Jsonl = context.global.format {
@@ -77,7 +77,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     ];
     if status.partial_downloads > 0 {
         let parts = status.partial_downloads;
-        rows.push(row("partial", format!("{parts} downloads can go on")));
+        rows.push(row("partial", format!("{parts} downloads can be resumed")));
     }
     for run in &status.runs {
         let pinned = if run.pinned { ", pinned" } else { "" };
@@ -95,7 +95,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn of_run<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
+fn run_usage<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
     let known = record.keys.iter().filter_map(|key| cache.known(key));
     let kept: Vec<u64> = known
         .filter(|known| cache.has(&known.sha256))

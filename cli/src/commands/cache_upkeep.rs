@@ -11,61 +11,61 @@ use crate::failure::{Failure, Kind};
 
 use super::artifact_sources;
 
-/// Removes the least recently used until all fits.
+/// Removes the least recently used artifacts until the rest fits the limit.
 pub(super) fn prune(context: &Context, args: &CachePrune) -> Result<(), Failure> {
     let cache = open(context)?;
     let limit_bytes = args.to.unwrap_or(cache.limit_bytes());
     let removed = cache.prune(limit_bytes).map_err(failed)?;
-    say(context, removed);
+    report(context, removed);
     let left = cache.usage().map_err(failed)?;
     if left.size_bytes > limit_bytes {
         context.output.note(format!(
-            "{} stay, because their runs are pinned",
+            "{} are kept, because their runs are pinned",
             HumanBytes(left.size_bytes)
         ));
     }
     Ok(())
 }
 
-/// Removes everything.
+/// Removes all artifacts.
 pub(super) fn clear(context: &Context, args: &CacheClear) -> Result<(), Failure> {
     let cache = open(context)?;
     let removed = cache.clear(args.pinned).map_err(failed)?;
-    say(context, removed);
+    report(context, removed);
     let left = cache.usage().map_err(failed)?;
     if left.objects > 0 {
         context.output.note(format!(
-            "{} stay, because their runs are pinned; --pinned removes them, too",
+            "{} are kept, because their runs are pinned; --pinned removes them as well",
             HumanBytes(left.size_bytes)
         ));
     }
     Ok(())
 }
 
-/// Hashes everything; damage is exit code 1, although it is mended by being removed.
+/// Checks all hashes. Damaged artifacts are removed, but the exit code is 1.
 pub(super) fn verify(context: &Context) -> Result<(), Failure> {
     let verified = open(context)?.verify().map_err(failed)?;
-    let good = format!("{} objects are what they should be", verified.good);
+    let good = format!("{} objects are intact", verified.good);
     context.output.message(good);
     match verified.removed.objects {
         0 => Ok(()),
-        damaged => Err(
-            Failure::failed(format!("{damaged} objects were damaged and are removed"))
-                .hint("`docks cache pull` fetches them again"),
-        ),
+        damaged => Err(Failure::failed(format!(
+            "{damaged} objects were damaged and have been removed"
+        ))
+        .hint("`docks cache pull` downloads them again")),
     }
 }
 
 fn open(context: &Context) -> Result<Cache, Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
-    artifact_sources::cache_of_home(&endpoint.places, context.now)
+    artifact_sources::open_cache(&endpoint.places, context.now)
 }
 
 fn failed(error: std::io::Error) -> Failure {
     Failure::chain(Kind::Failed, "could not change the cache", &error)
 }
 
-fn say(context: &Context, removed: Removed) {
+fn report(context: &Context, removed: Removed) {
     context.output.message(format!(
         "removed {} objects ({})",
         removed.objects,

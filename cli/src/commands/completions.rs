@@ -1,4 +1,4 @@
-//! `docks completions`: the script that a shell loads.
+//! `docks completions`: the completion script of a shell.
 
 use clap::CommandFactory;
 

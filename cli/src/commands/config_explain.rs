@@ -1,4 +1,4 @@
-//! `docks config explain`: every setting and where its value came from.
+//! `docks config explain`: every setting and where its value comes from.
 
 use docks_proto::settings::{Origin, Target};
 
@@ -8,15 +8,15 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output::table::{Column, Shrink};
 
-/// Prints settings, places and the token's place; never the token.
+/// Prints settings, paths and where the token is stored; never the token.
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let environment = Environment::of_process();
     let (mut rows, outcome) = match SelectedRemote::new(&context.global, environment.clone()) {
-        Ok(remote) => (of_remote(&remote), Ok(())),
-        // Where things would lie helps whoever has to set them up.
+        Ok(remote) => (remote_rows(&remote), Ok(())),
+        // The paths are helpful for fixing the settings.
         Err(failure) => (Vec::new(), Err(failure)),
     };
-    rows.extend(of_places(&DaemonEndpoint::new(environment)?));
+    rows.extend(path_rows(&DaemonEndpoint::new(environment)?));
     let columns = vec![
         Column::new("setting", Shrink::Never),
         Column::new("value", Shrink::Wrap(8)),
@@ -32,7 +32,7 @@ fn row(key: &str, value: impl Into<String>, origin: impl ToString) -> Vec<String
     vec![key.to_owned(), value.into(), origin.to_string()]
 }
 
-fn of_remote(remote: &SelectedRemote) -> Vec<Vec<String>> {
+fn remote_rows(remote: &SelectedRemote) -> Vec<Vec<String>> {
     let settings = remote.profile.settings.iter();
     let mut rows: Vec<_> = settings
         .map(|set| row(set.key, &set.value, &set.origin))
@@ -50,7 +50,7 @@ fn of_remote(remote: &SelectedRemote) -> Vec<Vec<String>> {
     rows
 }
 
-fn of_places(endpoint: &DaemonEndpoint) -> Vec<Vec<String>> {
+fn path_rows(endpoint: &DaemonEndpoint) -> Vec<Vec<String>> {
     let places = &endpoint.places;
     let environment = &endpoint.environment.places;
     let from = |set: bool, variable| match set {

@@ -1,4 +1,4 @@
-//! One file per verb; this one picks it and runs it.
+//! One file per verb; this one dispatches to it.
 
 mod action;
 mod artifact_reader;
@@ -43,6 +43,7 @@ mod runs_trials;
 mod runs_watch;
 mod stop_and_wait;
 mod sync;
+mod token_check;
 
 use crate::args::{
     AuthCommand, CacheCommand, Command, ConfigCommand, DaemonCommand, HubCommand, ProfileCommand,
@@ -52,11 +53,11 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::table::{Column, Shrink};
 
-/// Runs a command to its end, or to Ctrl-C.
+/// Runs a command until it ends or Ctrl-C interrupts it.
 ///
 /// # Errors
 ///
-/// Why it did not do what was asked.
+/// Why the command failed.
 pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -64,8 +65,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
         .map_err(|error| Failure::chain(Kind::Failed, "could not start", &error))?;
     runtime.block_on(async {
         tokio::select! {
-            // The command goes first: a question at the terminal blocks, and until
-            // something waits Ctrl-C shall end the process as usual.
+            // The command is polled first: a prompt at the terminal blocks, and until something
+            // waits, Ctrl-C ends the process by default.
             biased;
             done = dispatch(context, command) => done,
             _ = tokio::signal::ctrl_c() => Err(Failure::new(Kind::Interrupted, "interrupted")),
@@ -98,7 +99,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         },
         Command::Profile(command) => match command {
             ProfileCommand::List(_) => profile::list(context),
-            ProfileCommand::Use(args) => profile::pick(context, &args),
+            ProfileCommand::Use(args) => profile::set_default(context, &args),
             ProfileCommand::Add(args) => profile::add(context, &args),
             ProfileCommand::Remove(args) => profile::remove(context, &args),
         },
@@ -144,7 +145,7 @@ async fn daemon(context: &Context, command: DaemonCommand) -> Result<(), Failure
     }
 }
 
-/// Prints rows of two columns, what something is and its value.
+/// Prints rows of two columns: a name and its value.
 fn print_facts(context: &Context, rows: &[Vec<String>]) {
     let columns = vec![
         Column::new("what", Shrink::Never),

@@ -1,7 +1,7 @@
-//! What `auth` and `profile` share: the files, and whose tokens they hold.
+//! The settings files for `auth` and `profile`: reading and changing profiles and the token file.
 //!
-//! Changes go through here, so that no change of one profile hands its token
-//! to another, see [`docks_proto::credentials`].
+//! All changes go through here, so that no change of one profile gives its token to another; see
+//! [`docks_proto::credentials`].
 
 use docks_proto::credentials::{self, NoKeyring, TokenLocation, files};
 use docks_proto::settings::{
@@ -14,15 +14,16 @@ use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, settings_failure};
 
-/// The settings files and the profile that a command is about.
-pub(super) struct Account {
+/// The settings files and one profile.
+pub(super) struct ProfileFiles {
     pub(super) endpoint: DaemonEndpoint,
     pub(super) file: ConfigFile,
+    /// Name of the profile.
     pub(super) name: String,
 }
 
-impl Account {
-    /// Reads the files; the profile is `--profile`, else the usual one.
+impl ProfileFiles {
+    /// Reads the files; the profile is that of `--profile`, else the default one.
     pub(super) fn open(context: &Context) -> Result<Self, Failure> {
         let endpoint = DaemonEndpoint::new(Environment::of_process())?;
         let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
@@ -39,21 +40,25 @@ impl Account {
         })
     }
 
-    /// Returns the same for another profile.
-    pub(super) fn of(mut self, name: &str) -> Self {
+    /// Selects another profile.
+    pub(super) fn with_profile(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Returns the profile as it stands in the file.
+    /// Returns the profile as it is in the file.
     pub(super) fn stored(&self) -> Result<Option<StoredProfile>, Failure> {
         self.file
             .profile(&self.name)
             .map_err(|e| settings_failure(&e))
     }
 
-    /// Fails unless the file has the profile.
-    pub(super) fn must_exist(&self) -> Result<StoredProfile, Failure> {
+    /// Returns the profile, which must be in the file.
+    ///
+    /// # Errors
+    ///
+    /// When the profile is unknown.
+    pub(super) fn require_stored(&self) -> Result<StoredProfile, Failure> {
         self.stored()?.ok_or_else(|| {
             settings_failure(&SettingsError::UnknownProfile {
                 name: self.name.clone(),
@@ -63,7 +68,7 @@ impl Account {
         })
     }
 
-    /// Changes keys of the profile in `config.toml`.
+    /// Changes keys of the profile in `config.toml`; `None` removes one.
     pub(super) fn set(&self, changes: &[(&'static str, Option<&str>)]) -> Result<(), Failure> {
         self.edit_config(|path, text| settings::set_profile(path, text, &self.name, changes))
     }
@@ -78,19 +83,19 @@ impl Account {
         edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
     ) -> Result<(), Failure> {
         let path = self.endpoint.places.config_file();
-        change(&path, edit).map_err(|e| settings_failure(&e))
+        edit_file(&path, edit).map_err(|e| settings_failure(&e))
     }
 
-    /// Changes our own preferences.
+    /// Changes `docks.toml`.
     pub(super) fn edit_preferences(
         &self,
         edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
     ) -> Result<(), Failure> {
         let path = preferences_file(&self.endpoint.places);
-        change(&path, edit).map_err(|e| settings_failure(&e))
+        edit_file(&path, edit).map_err(|e| settings_failure(&e))
     }
 
-    /// Tells whether the one token file serves a profile of this name.
+    /// Whether a profile of this name uses the shared token file.
     pub(super) fn uses_token_file(&self, name: &str) -> bool {
         let flags = Flags {
             profile: Some(name.to_owned()),
@@ -104,15 +109,15 @@ impl Account {
             ..profile
         };
         let token_file = self.endpoint.places.token_file();
-        let keyring = NoKeyring("only the file is asked about");
+        let keyring = NoKeyring("only the token file is checked");
         credentials::find_token(&profile, &self.file, &keyring, &token_file)
             .is_ok_and(|found| matches!(found.location, TokenLocation::TokenFile(_)))
     }
 
-    /// Notes whose the token file is, before a change that would make that a guess.
+    /// Records which profile owns the token file, before a change that makes it ambiguous.
     ///
-    /// A second profile would make it nobody's; the removal of one would make it the other's.
-    pub(super) fn note_token_file(&self, owner: &str) -> Result<(), Failure> {
+    /// With a second profile no profile could use it; without one of two, the other could.
+    pub(super) fn record_token_file_owner(&self, owner: &str) -> Result<(), Failure> {
         let token_file = self.endpoint.places.token_file();
         let text = files::read_text(&token_file).map_err(|e| settings_failure(&e))?;
         let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
@@ -128,18 +133,19 @@ impl Account {
         self.edit_preferences(|path, old| settings::record_token_file(path, old, &owner))
     }
 
-    /// Notes whose the token file is before this profile gets a remote; tells whether it is known.
-    pub(super) fn note_others(&self) -> Result<bool, Failure> {
+    /// Records that another profile owns the token file, before this one gets a remote; returns
+    /// whether another one does.
+    pub(super) fn record_other_owner(&self) -> Result<bool, Failure> {
         let names = self.file.profile_names();
         let mut others = names.iter().filter(|name| **name != self.name);
         match others.find(|name| self.uses_token_file(name)) {
-            Some(owner) => self.note_token_file(owner).map(|()| true),
+            Some(owner) => self.record_token_file_owner(owner).map(|()| true),
             None => Ok(false),
         }
     }
 
-    /// Says which variables will win over what was just saved.
-    pub(super) fn warn_of_variables(&self, context: &Context) {
+    /// Warns about variables that override what was just saved.
+    pub(super) fn warn_about_variables(&self, context: &Context) {
         let variables = &self.endpoint.environment.settings;
         for (name, set) in [
             ("DOCKS_API_URL", variables.api_url.is_some()),
@@ -148,14 +154,14 @@ impl Account {
             ("DOCKS_HARBOR_JOBS", variables.harbor_jobs.is_some()),
         ] {
             if set {
-                let text = format!("{name} is set and wins over what is saved");
+                let text = format!("{name} is set and overrides the saved value");
                 context.output.warn(text);
             }
         }
     }
 }
 
-fn change(
+fn edit_file(
     path: &std::path::Path,
     edit: impl FnOnce(&std::path::Path, &str) -> Result<String, SettingsError>,
 ) -> Result<(), SettingsError> {
@@ -163,17 +169,17 @@ fn change(
     files::write_private(path, &edit(path, &old)?)
 }
 
-/// Returns the address and tenant of a stored API profile in their one form.
-pub(super) fn remote_of(stored: &StoredProfile) -> Option<(String, String)> {
+/// Returns the normalised address and the tenant of a stored API profile.
+pub(super) fn stored_remote(stored: &StoredProfile) -> Option<(String, String)> {
     let tenant = stored.tenant_id.clone()?;
     let written = stored.api_url.as_deref().unwrap_or(DEFAULT_API_URL);
     Some((normalise_api_url(written, true).ok()?, tenant))
 }
 
-/// Checks an address from an option or a prompt.
-pub(super) fn checked_url(text: &str, insecure: bool) -> Result<String, Failure> {
+/// Checks and normalises an address from an option or a prompt.
+pub(super) fn check_url(text: &str, insecure: bool) -> Result<String, Failure> {
     normalise_api_url(text, insecure).map_err(|source| {
-        let failure = Failure::usage(format!("the address cannot be used: {source}"));
+        let failure = Failure::usage(format!("invalid address: {source}"));
         match source {
             settings::AddressError::Plain => failure.hint("use https://, or add --insecure"),
             _ => failure,
@@ -182,9 +188,8 @@ pub(super) fn checked_url(text: &str, insecure: bool) -> Result<String, Failure>
 }
 
 /// Checks a tenant from an option or a prompt.
-pub(super) fn checked_tenant(text: &str) -> Result<String, Failure> {
+pub(super) fn check_tenant(text: &str) -> Result<String, Failure> {
     let text = text.trim();
-    docks_proto::id::validate(text)
-        .map_err(|e| Failure::usage(format!("the tenant cannot be used: {e}")))?;
+    docks_proto::id::validate(text).map_err(|e| Failure::usage(format!("invalid tenant: {e}")))?;
     Ok(text.to_owned())
 }

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::failure::{Answerer, Failure};
 use crate::output::table::{Column, Hide, Shrink};
 
-/// Lists what changed in a stretch of time.
+/// Lists the changes in a period of time.
 pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Failure> {
     let query = query(context, args)?;
     let client = Requester::new(context)?.daemon().await?;
@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Fai
     } else {
         let mut changes: Vec<Change> =
             serde_json::from_slice(&answered.body).map_err(unreadable)?;
-        // The history is in the order in which changes were learned; people think of when they were.
+        // The history is in the order of observation; people expect the order of events.
         changes.sort_by_cached_key(|change| (UnixMs::parse(&change.at), change.seq));
         print(context, &changes);
         Some(changes.len() as u64)
@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, args: &RunsChanges) -> Result<(), Fai
     match shown {
         Some(0) => context.output.message("nothing changed"),
         Some(count) if count == args.limit => {
-            let text = format!("the newest {count}; --limit 0 shows all");
+            let text = format!("the newest {count} changes; --limit 0 shows all");
             context.output.message(text);
         }
         _ => {}
@@ -67,22 +67,23 @@ fn query(context: &Context, args: &RunsChanges) -> Result<ChangesQuery, Failure>
 fn print(context: &Context, changes: &[Change]) {
     if context.global.format == Format::Jsonl {
         for change in changes {
-            let line = serde_json::to_string(change).expect("it holds only texts and numbers");
+            let line = serde_json::to_string(change)
+                .expect("strings and numbers can be serialised as JSON");
             context.output.line(line);
         }
         return;
     }
     let row = |change: &Change| {
-        let of = &change.object;
-        let some = |text: &Option<String>| text.clone().unwrap_or_default();
+        let object = &change.object;
+        let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
         vec![
             change.at.clone(),
-            of.run_id.clone(),
-            some(&of.trial_id),
-            of.name.clone(),
-            some(&change.from),
-            of.status.clone(),
-            some(&of.error),
+            object.run_id.clone(),
+            or_empty(&object.trial_id),
+            object.name.clone(),
+            or_empty(&change.from),
+            object.status.clone(),
+            or_empty(&object.error),
         ]
     };
     let rows: Vec<Vec<String>> = changes.iter().map(row).collect();

@@ -11,14 +11,14 @@ use crate::output::clean;
 use super::artifact_reader::ArtifactReader;
 use super::line_reader::LineReader;
 
-/// Shows the diff of a trial, in colour where there is colour.
+/// Shows the diff of a trial, with colour if it is enabled.
 ///
 /// # Errors
 ///
-/// [`Kind::NotFound`] when there is none, and whatever finding or reading it can end in.
+/// [`Kind::NotFound`] when the trial has none, and why the trial or its diff cannot be read.
 pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failure> {
     if context.global.format != Format::Table {
-        return Err(Failure::usage("a diff is text").hint("leave out --format"));
+        return Err(Failure::usage("a diff is always text").hint("omit --format"));
     }
     let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
     let trial = reader.trial().await?;
@@ -33,22 +33,22 @@ pub(super) async fn run(context: &Context, args: &RunsDiff) -> Result<(), Failur
         let file = reader.open(&uri).await?;
         let mut lines = LineReader::new(file, 0).map_err(failed)?;
         let mut piece = Vec::new();
-        let mut begun = true;
-        let mut ink = None;
+        let mut at_line_start = true;
+        let mut style = None;
         while lines.next(&mut piece).map_err(failed)? {
-            if begun {
-                ink = line_style(&piece);
+            if at_line_start {
+                style = line_style(&piece);
             }
             let text = clean::text_with_tabs(&piece);
-            match ink.filter(|_| output.style().colour) {
-                Some(ink) => {
-                    let style = ink.style();
+            match style.filter(|_| output.style().colour) {
+                Some(style) => {
+                    let style = style.style();
                     output.data(format!("{style}{text}{style:#}"));
                 }
                 None => output.data(text),
             }
-            begun = lines.at_line_start();
-            if begun {
+            at_line_start = lines.at_line_start();
+            if at_line_start {
                 output.data("\n");
             }
             if output.stdout_is_closed() {

@@ -3,7 +3,7 @@
 use docks_proto::query::TrialFilter;
 use docks_proto::routes::RunKind;
 
-use super::listing::{self, Which};
+use super::listing::{self, RequestedList};
 use crate::args::RunsEvalList;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -11,10 +11,10 @@ use crate::output::lists::EVALUATIONS;
 
 /// Lists evaluation runs.
 pub(super) async fn run(context: &Context, args: &RunsEvalList) -> Result<(), Failure> {
-    let which = Which::Runs(RunKind::Evaluation);
+    let list = RequestedList::Runs(RunKind::Evaluation);
     listing::run(
         context,
-        which,
+        list,
         &EVALUATIONS,
         &args.options,
         TrialFilter::default(),

@@ -14,10 +14,10 @@ use crate::failure::{Answerer, Failure, Kind};
 use crate::output::durations;
 use crate::output::table::{Column, Shrink};
 
-/// A change that was seen this long after it happened is said to have been.
-const LATE: Duration = Duration::from_secs(60);
-/// A pause that is no longer than this is no gap: nobody looks without a break.
-const PAUSE: Duration = Duration::from_secs(180);
+/// Delay from which a change is reported as observed late.
+const LATE_AFTER: Duration = Duration::from_secs(60);
+/// Longest pause between two observations that does not count as a gap.
+const MAX_PAUSE: Duration = Duration::from_secs(180);
 
 /// Shows the statuses of a run or trial over time.
 pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Failure> {
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Fai
     Ok(())
 }
 
-/// Takes an answer of the daemon, which always says its age.
+/// Converts an answer of the daemon, which always includes its freshness.
 pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Response {
     let unknown = || Freshness {
         as_of: now,
@@ -72,7 +72,7 @@ fn time(text: &str) -> UnixMs {
     UnixMs::parse(text).unwrap_or_default()
 }
 
-/// Puts changes and gaps in order, each with how long it lasted.
+/// Returns changes and gaps in order, each with its duration.
 fn timeline(history: &History) -> Vec<Vec<String>> {
     let now = time(&history.now);
     let mut rows: Vec<(UnixMs, Vec<String>)> = Vec::new();
@@ -91,21 +91,21 @@ fn timeline(history: &History) -> Vec<Vec<String>> {
         ];
         rows.push((at, row));
     }
-    let Some((first, last)) = life(history, now) else {
+    let Some((first, last)) = lifetime(history, now) else {
         return Vec::new();
     };
     for (from, until) in gaps(history, first, last) {
         let lasted = durations::format_seconds(until.since(from).as_secs_f64());
-        let row = vec![from.rfc3339(), "-".into(), lasted, "nobody looked".into()];
+        let row = vec![from.rfc3339(), "-".into(), lasted, "not observed".into()];
         rows.push((from, row));
     }
-    // What happened in a gap comes after its beginning; of one moment the change comes first.
+    // A change within a gap comes after the start of the gap; at the same time, it comes first.
     rows.sort_by_key(|(at, _)| *at);
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// Returns from when to when the object was something to look at.
-fn life(history: &History, now: UnixMs) -> Option<(UnixMs, UnixMs)> {
+/// Returns the period in which the object could be observed.
+fn lifetime(history: &History, now: UnixMs) -> Option<(UnixMs, UnixMs)> {
     let first = history.changes.first()?;
     let last = history.changes.last()?;
     let end = match history.ended {
@@ -126,7 +126,7 @@ fn gaps(history: &History, first: UnixMs, last: UnixMs) -> Vec<(UnixMs, UnixMs)>
         seen = seen.max(until);
     }
     gaps.push((seen, last));
-    gaps.retain(|(from, until)| until.since(*from) > PAUSE);
+    gaps.retain(|(from, until)| until.since(*from) > MAX_PAUSE);
     gaps
 }
 
@@ -136,7 +136,7 @@ fn learned(change: &StatusChange) -> String {
         other => other,
     };
     let late = time(&change.observed_at).since(time(&change.at));
-    if late < LATE {
+    if late < LATE_AFTER {
         return how.to_owned();
     }
     format!(
@@ -196,22 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn statuses_and_gaps_come_in_order_with_their_durations() {
+    fn statuses_and_gaps_are_listed_in_order_with_their_durations() {
         let ended = history(true, &[(0, 10), (90, 100)]);
         assert_eq!(
             short(&ended),
             [
                 "running | 30m00s | polled",
-                "- | 1h20m | nobody looked",
+                "- | 1h20m | not observed",
                 "failed |  | polled, 1h00m later",
             ]
         );
     }
 
     #[test]
-    fn what_goes_on_is_looked_at_until_now() {
+    fn an_active_run_is_observed_until_now() {
         let active = history(false, &[(0, 195)]);
-        assert_eq!(short(&active).last().unwrap(), "- | 5m00s | nobody looked");
+        assert_eq!(short(&active).last().unwrap(), "- | 5m00s | not observed");
         assert_eq!(short(&active).len(), 3);
         assert!(short(&history(false, &[(0, 199)])).len() == 2);
     }

@@ -3,7 +3,7 @@
 use docks_proto::query::TrialFilter;
 use docks_proto::routes::RunKind;
 
-use super::listing::{self, Which};
+use super::listing::{self, RequestedList};
 use crate::args::RunsList;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -13,7 +13,7 @@ use crate::output::lists::RUNS;
 pub(super) async fn run(context: &Context, args: &RunsList) -> Result<(), Failure> {
     listing::run(
         context,
-        Which::Runs(RunKind::Run),
+        RequestedList::Runs(RunKind::Run),
         &RUNS,
         &args.options,
         TrialFilter::default(),

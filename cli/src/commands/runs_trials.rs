@@ -2,20 +2,20 @@
 
 use docks_proto::query::{ErrorFilter, RewardFilter, TrialFilter};
 
-use super::listing::{self, Which};
+use super::listing::{self, RequestedList};
 use crate::args::RunsTrials;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::lists::{ALL_TRIALS, TRIALS};
 
-/// Lists the trials of an evaluation run, or of all.
+/// Lists the trials of one evaluation run or of all.
 pub(super) async fn run(context: &Context, args: &RunsTrials) -> Result<(), Failure> {
     let filter = filter(args)?;
-    let (which, rows) = match &args.run_id {
-        Some(run_id) => (Which::Trials(run_id), &TRIALS),
-        None => (Which::AllTrials, &ALL_TRIALS),
+    let (list, rows) = match &args.run_id {
+        Some(run_id) => (RequestedList::Trials(run_id), &TRIALS),
+        None => (RequestedList::AllTrials, &ALL_TRIALS),
     };
-    listing::run(context, which, rows, &args.options, filter).await
+    listing::run(context, list, rows, &args.options, filter).await
 }
 
 fn filter(args: &RunsTrials) -> Result<TrialFilter, Failure> {

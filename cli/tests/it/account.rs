@@ -1,4 +1,4 @@
-//! `auth`, `profile`, `config` and `daemon` with the real binary: whose token goes where.
+//! `auth`, `profile`, `config` and `daemon` with the real binary: which token is sent where.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-/// A Docks API that takes `tok-T` for tenant `T` only, and notes each path with its token.
+/// A Docks API that accepts only `tok-T` for tenant `T`, and records each path with its token.
 struct Api {
     url: String,
     seen: Arc<Mutex<Vec<(String, String)>>>,
@@ -19,7 +19,7 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&seen);
+        let recorded = Arc::clone(&seen);
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
@@ -41,7 +41,7 @@ impl Api {
                 } else {
                     "401 Unauthorized"
                 };
-                noted.lock().unwrap().push((path, token));
+                recorded.lock().unwrap().push((path, token));
                 let answer = format!(
                     "HTTP/1.1 {status}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]"
                 );
@@ -51,8 +51,8 @@ impl Api {
         Self { url, seen }
     }
 
-    /// Fails if any tenant was sent a token that is not its own.
-    fn no_tenant_saw_another_token(&self) {
+    /// Checks that no tenant received the token of another one.
+    fn no_tenant_received_another_token(&self) {
         for (path, token) in self.seen.lock().unwrap().iter() {
             let tenant = path.split('/').nth(2).unwrap_or_default();
             assert_eq!(*token, format!("tok-{tenant}"), "{path}");
@@ -92,7 +92,7 @@ impl Home {
         self.run_with(line, "", &[])
     }
 
-    /// Runs `docks` under the most careless umask, with a token on standard input.
+    /// Runs `docks` with the most permissive umask, and text on standard input.
     fn run_with(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> Ended {
         let mut child = Command::new("/bin/sh")
             .args(["-c", r#"umask 000; exec "$0" "$@""#])
@@ -107,7 +107,7 @@ impl Home {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // One that does not read its input may have ended already.
+        // A command that does not read its input may have exited already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
         Ended::of(child.wait_with_output().unwrap())
     }
@@ -146,8 +146,8 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Two profiles and their one token, in the Python client's own layout.
-fn two_of_python(api: &Api, token: &str) -> Home {
+/// Creates two profiles and their shared token, in the layout of the Python client.
+fn two_python_profiles(api: &Api, token: &str) -> Home {
     let home = Home::new();
     let url = &api.url;
     let config = format!(
@@ -174,7 +174,7 @@ fn signing_in_checks_the_token_and_keeps_it_private() {
     );
     home.run("auth logout").good();
     assert_eq!(home.run("auth status").code, Some(4));
-    api.no_tenant_saw_another_token();
+    api.no_tenant_received_another_token();
 }
 
 #[test]
@@ -186,15 +186,19 @@ fn a_refused_token_is_not_kept() {
 }
 
 #[test]
-fn a_remote_that_cannot_be_reached_does_not_keep_anyone_from_signing_in() {
+fn signing_in_works_though_the_remote_cannot_be_reached() {
     let home = Home::new();
     let line = "auth login --api-url http://127.0.0.1:9 --tenant t --token-stdin";
     let ended = home.run_with(line, "tok-t", &[]).good();
-    assert!(ended.stderr.contains("without a check"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("could not be checked"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
-fn what_the_python_client_left_is_used_and_only_where_it_belongs() {
+fn files_of_the_python_client_are_used_only_for_their_profile() {
     let api = Api::start();
     let home = Home::new();
     let url = &api.url;
@@ -204,20 +208,20 @@ fn what_the_python_client_left_is_used_and_only_where_it_belongs() {
     );
     home.python_wrote("token", "Bearer tok-A");
     home.run("auth status").good();
-    // A second profile makes it nobody's by rule, but it is known whose it was.
+    // A second profile would make the owner of the token file ambiguous, but it was recorded.
     home.sign_in(&api, "b", "B").good();
     home.run("auth status").good();
     home.run("auth status -p b").good();
     home.run("auth logout -p b").good();
     assert_eq!(home.run("auth status -p b").code, Some(4));
     home.run("auth status").good();
-    api.no_tenant_saw_another_token();
+    api.no_tenant_received_another_token();
 }
 
 #[test]
 fn one_token_file_for_two_profiles_is_sent_to_neither() {
     let api = Api::start();
-    let home = two_of_python(&api, "tok-A");
+    let home = two_python_profiles(&api, "tok-A");
     for name in ["a", "b"] {
         let ended = home.run(&format!("auth status -p {name}"));
         assert_eq!(ended.code, Some(4));
@@ -232,9 +236,9 @@ fn one_token_file_for_two_profiles_is_sent_to_neither() {
 }
 
 #[test]
-fn removing_a_profile_leaves_its_token_to_nobody() {
+fn removing_a_profile_makes_its_token_unusable() {
     let api = Api::start();
-    let home = two_of_python(&api, "tok-A");
+    let home = two_python_profiles(&api, "tok-A");
     home.run("profile remove a --force").good();
     assert_eq!(home.run("auth status -p b").code, Some(4));
     assert!(api.seen.lock().unwrap().is_empty());
@@ -267,7 +271,7 @@ fn nothing_in_the_current_directory_is_read() {
 }
 
 #[test]
-fn a_broken_file_of_the_python_client_names_the_line_and_is_left_alone() {
+fn an_invalid_config_file_is_left_unchanged_and_its_line_is_named() {
     let home = Home::new();
     let text = "[default]\napi_url = \"https://x\"y\"\ntenant_id = \"t\"\n\n";
     home.python_wrote("config.toml", text);
@@ -319,14 +323,14 @@ fn a_profile_keeps_its_remote() {
     let other = format!("profile add default --api-url {} --tenant u", api.url);
     assert_eq!(home.run(&other).code, Some(2));
     home.run("auth status").good();
-    // Signing in moves it, and its new token with it.
+    // Signing in changes the remote together with the token.
     home.sign_in(&api, "default", "u").good();
     home.run("auth status").good();
-    api.no_tenant_saw_another_token();
+    api.no_tenant_received_another_token();
 }
 
 #[test]
-fn tokens_do_not_travel_in_the_open() {
+fn tokens_are_not_sent_unencrypted() {
     let home = Home::new();
     let line = "auth login --api-url http://api.example --tenant t --token-stdin";
     let ended = home.run_with(line, "tok-t", &[]);
@@ -337,7 +341,7 @@ fn tokens_do_not_travel_in_the_open() {
 }
 
 #[test]
-fn commands_about_a_daemon_that_is_not_there_say_so() {
+fn commands_report_that_the_daemon_is_not_running() {
     let home = Home::new();
     let status = home.run("daemon status");
     assert_eq!(status.code, Some(1));
@@ -360,7 +364,7 @@ fn every_shell_gets_its_completions() {
 }
 
 #[test]
-fn the_last_lines_of_the_log_come_from_as_many_files_as_they_need() {
+fn the_last_lines_of_the_log_come_from_as_many_files_as_needed() {
     let home = Home::new();
     fs::create_dir_all(home.file("log")).unwrap();
     let old = home.file("log/docksd.log.2026-01-01");

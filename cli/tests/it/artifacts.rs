@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::remote::Remote;
 use crate::sealed::{Ended, Sealed};
 
-/// Serves one run with these trials; `{files}` in them stands for the remote's own address.
+/// Serves one run with these trials; `{files}` in them is replaced by the address of the remote.
 fn remote(status: &'static str, trials: &'static str) -> Remote {
     let own = Arc::new(OnceLock::<String>::new());
     let address = Arc::clone(&own);
@@ -43,7 +43,7 @@ const TRIALS: &str = r#"[
 ]"#;
 
 #[test]
-fn what_fails_is_exit_12_and_the_rest_is_there() {
+fn a_failed_download_is_exit_12_and_the_others_are_complete() {
     let remote = remote("completed", TRIALS);
     let output = TempDir::new().unwrap();
     let ended = download(&remote, output.path(), "");
@@ -57,7 +57,7 @@ fn what_fails_is_exit_12_and_the_rest_is_there() {
 }
 
 #[test]
-fn types_and_trials_narrow_what_is_fetched() {
+fn types_and_trials_restrict_what_is_downloaded() {
     let remote = remote("running", TRIALS);
     let output = TempDir::new().unwrap();
     let more = "--type logs --trial trial-00000002";
@@ -68,7 +68,7 @@ fn types_and_trials_narrow_what_is_fetched() {
 }
 
 #[test]
-fn nothing_to_fetch_is_said_with_exit_3_and_makes_no_directory() {
+fn nothing_to_download_is_exit_3_and_creates_no_directory() {
     for (trials, more, expected) in [
         ("[]", "", "has no trials"),
         (r#"[{"id":"x"}]"#, "", "no artifacts: 4 not available"),
@@ -84,7 +84,7 @@ fn nothing_to_fetch_is_said_with_exit_3_and_makes_no_directory() {
     }
 }
 
-/// A home that several commands share.
+/// A home directory for several commands.
 struct Home {
     remote: Remote,
     sealed: Sealed,
@@ -124,7 +124,7 @@ const GOOD: &str = r#"[
 ]"#;
 
 #[test]
-fn json_says_size_hash_source_and_whether_it_was_cached() {
+fn json_has_size_hash_source_and_whether_it_was_cached() {
     let home = Home::new(GOOD);
     let rows = home.artifacts("--format json").good();
     let rows: Vec<serde_json::Value> = serde_json::from_str(&rows).unwrap();
@@ -145,7 +145,7 @@ fn json_says_size_hash_source_and_whether_it_was_cached() {
 }
 
 #[test]
-fn status_pattern_and_failed_only_pick_and_a_dry_run_writes_nothing() {
+fn options_select_artifacts_and_a_dry_run_writes_nothing() {
     let home = Home::new(GOOD);
     for (more, expected) in [
         ("--failed-only", "sum_trial-000000/logs.txt"),
@@ -171,7 +171,7 @@ fn status_pattern_and_failed_only_pick_and_a_dry_run_writes_nothing() {
 }
 
 #[test]
-fn a_file_that_somebody_edited_is_exit_12_until_overwrite_is_said() {
+fn an_edited_file_is_exit_12_without_overwrite() {
     let home = Home::new(GOOD);
     home.artifacts("").good();
     let path = home
@@ -205,7 +205,7 @@ fn the_cache_is_pulled_counted_pinned_pruned_and_cleared() {
     assert_eq!(now["limit_bytes"], 10_000_000_000_u64);
     let run = &now["runs"][0];
     assert_eq!((&run["cached"], &run["pinned"]), (&2.into(), &true.into()));
-    // What was confirmed just now is not asked for again.
+    // What was confirmed recently is not requested again.
     home.artifacts("--max-age 1h --format json").good();
     assert_eq!(home.asked_for("/a.txt"), 1);
     home.run("cache verify").good();
@@ -219,7 +219,7 @@ fn the_cache_is_pulled_counted_pinned_pruned_and_cleared() {
 }
 
 #[test]
-fn no_secret_is_left_on_disk() {
+fn no_token_is_written_to_disk() {
     let home = Home::new(GOOD);
     home.artifacts("").good();
     home.run("cache pull 0123456789abcdef").good();

@@ -1,7 +1,7 @@
-//! Disks that are full, read-only or shut: named, the rest goes on, and nothing is left behind.
+//! Full, read-only and forbidden directories: the error is named, other downloads continue, and no
+//! partial file is left.
 //!
-//! File systems of their own come from a user namespace, which needs no rights; where there is
-//! none, the tests say that they were skipped.
+//! The tests mount file systems in a user namespace, and are skipped where that is not possible.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -12,19 +12,19 @@ use std::sync::{Arc, OnceLock};
 use crate::remote::Remote;
 use crate::sealed::{Ended, Sealed};
 
-/// Larger than the file systems here, and worth keeping for a later try if it broke off.
+/// Larger than the file systems here, and large enough that a partial download would be kept.
 const LOG_BYTES: usize = 600 << 10;
 
-/// Who owns nothing.
+/// A user who owns no file.
 const NOBODY: u32 = 65_534;
 
-/// A run of two trials, whose logs are called by their first letters.
-struct Stage {
+/// A run of two trials and a home directory.
+struct TwoTrials {
     sealed: Sealed,
     _remote: Remote,
 }
 
-impl Stage {
+impl TwoTrials {
     fn new() -> Self {
         let own = Arc::new(OnceLock::<String>::new());
         let address = Arc::clone(&own);
@@ -57,13 +57,13 @@ impl Stage {
         self.sealed.home().join(name)
     }
 
-    /// Where the logs of a trial go.
+    /// Directory of the logs of a trial.
     fn folder(&self, trial: &str) -> PathBuf {
         self.path("out/r-1").join(format!("t_{trial}"))
     }
 
-    /// Runs a line where a small file system is mounted at a folder, and `then` was done there;
-    /// returns what the line left on it, too. `None`, and the test is reported as skipped, where
+    /// Mounts a small file system at a folder, runs `then` there and then the line; returns also
+    /// what is left on it. `None`, and the test is reported as skipped, where
     /// mounting needs rights that are missing.
     fn mounted(&self, test: &str, at: &Path, then: &str, line: &str) -> Option<(Ended, String)> {
         std::fs::create_dir_all(at).unwrap();
@@ -102,7 +102,7 @@ impl Stage {
         format!("runs artifacts r-1 -o {}", self.path("out").display())
     }
 
-    /// Checks that one of two failed for a reason that is named, and that all else is well.
+    /// Checks that one of the two downloads failed for this reason, and that the other is complete.
     fn one_failed(&self, ended: &Ended, why: &str) {
         assert_eq!(ended.code, Some(12), "{}", ended.stderr);
         assert!(ended.stderr.contains(why), "{}", ended.stderr);
@@ -122,60 +122,60 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_full_disk_is_named_and_the_rest_goes_on() {
-    let stage = Stage::new();
-    let Some((ended, left)) = stage.mounted(
-        "disk::a_full_disk_is_named_and_the_rest_goes_on",
-        &stage.folder("bad"),
+fn a_full_disk_is_reported_and_other_downloads_continue() {
+    let two = TwoTrials::new();
+    let Some((ended, left)) = two.mounted(
+        "disk::a_full_disk_is_reported_and_other_downloads_continue",
+        &two.folder("bad"),
         ":",
-        &stage.artifacts(),
+        &two.artifacts(),
     ) else {
         return;
     };
-    stage.one_failed(&ended, "the disk is full");
+    two.one_failed(&ended, "the disk is full");
     assert_eq!(left, "", "no part of it is left to fill the disk");
-    // With room it is whole; what was already there stays.
-    stage.sealed.run(&stage.artifacts()).good();
-    assert_eq!(names(&stage.folder("bad")), ["logs.txt"]);
+    // With enough room it is complete; the existing file stays.
+    two.sealed.run(&two.artifacts()).good();
+    assert_eq!(names(&two.folder("bad")), ["logs.txt"]);
 }
 
 #[test]
-fn a_read_only_disk_is_named_and_the_rest_goes_on() {
-    let stage = Stage::new();
+fn a_read_only_disk_is_reported_and_other_downloads_continue() {
+    let two = TwoTrials::new();
     let then = "mount -o remount,ro . ";
-    let Some((ended, left)) = stage.mounted(
-        "disk::a_read_only_disk_is_named_and_the_rest_goes_on",
-        &stage.folder("bad"),
+    let Some((ended, left)) = two.mounted(
+        "disk::a_read_only_disk_is_reported_and_other_downloads_continue",
+        &two.folder("bad"),
         then,
-        &stage.artifacts(),
+        &two.artifacts(),
     ) else {
         return;
     };
-    stage.one_failed(&ended, "the file system is read-only");
+    two.one_failed(&ended, "the file system is read-only");
     assert_eq!(left, "");
 }
 
 #[test]
-fn a_full_cache_stops_no_download_and_a_pull_names_it() {
-    let stage = Stage::new();
-    let cache = stage.path("docks/cache");
-    let Some((ended, left)) = stage.mounted(
-        "disk::a_full_cache_stops_no_download_and_a_pull_names_it",
+fn a_full_cache_stops_no_download_and_is_reported_by_a_pull() {
+    let two = TwoTrials::new();
+    let cache = two.path("docks/cache");
+    let Some((ended, left)) = two.mounted(
+        "disk::a_full_cache_stops_no_download_and_is_reported_by_a_pull",
         &cache,
         ":",
-        &stage.artifacts(),
+        &two.artifacts(),
     ) else {
         return;
     };
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     for trial in ["bad", "good"] {
-        assert_eq!(names(&stage.folder(trial)), ["logs.txt"]);
+        assert_eq!(names(&two.folder(trial)), ["logs.txt"]);
     }
     assert_eq!(left, "artifacts\n");
-    let partial = stage.path("docks/cache/artifacts/partial");
-    let (ended, left) = stage
+    let partial = two.path("docks/cache/artifacts/partial");
+    let (ended, left) = two
         .mounted(
-            "disk::a_full_cache_stops_no_download_and_a_pull_names_it",
+            "disk::a_full_cache_stops_no_download_and_is_reported_by_a_pull",
             &partial,
             ":",
             "cache pull r-1",
@@ -188,16 +188,16 @@ fn a_full_cache_stops_no_download_and_a_pull_names_it() {
 }
 
 #[test]
-fn a_file_larger_than_files_may_be_is_named() {
-    let stage = Stage::new();
-    let docks = stage.sealed.command();
+fn a_file_above_the_size_limit_is_reported() {
+    let two = TwoTrials::new();
+    let docks = two.sealed.command();
     let mut limited = Command::new("sh");
     // In blocks of 512 or 1,024 bytes; either is less than the file.
     let script = "trap '' XFSZ && ulimit -f 200 && exec \"$@\"";
     limited
         .args(["-c", script, "sh"])
         .arg(docks.get_program())
-        .args(stage.artifacts().split_whitespace())
+        .args(two.artifacts().split_whitespace())
         .env_clear()
         .envs(
             docks
@@ -210,21 +210,21 @@ fn a_file_larger_than_files_may_be_is_named() {
     let why = "it is larger than files may be";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
     for trial in ["bad", "good"] {
-        assert_eq!(names(&stage.folder(trial)), Vec::<String>::new());
+        assert_eq!(names(&two.folder(trial)), Vec::<String>::new());
     }
 }
 
 #[test]
-fn a_folder_without_permission_is_named_and_the_rest_goes_on() {
-    let stage = Stage::new();
-    let shut = stage.folder("bad");
+fn a_directory_without_permission_is_reported_and_other_downloads_continue() {
+    let two = TwoTrials::new();
+    let shut = two.folder("bad");
     std::fs::create_dir_all(&shut).unwrap();
-    let mut command = stage.sealed.command();
-    command.args(stage.artifacts().split_whitespace());
+    let mut command = two.sealed.command();
+    command.args(two.artifacts().split_whitespace());
     let owner = Command::new("id").arg("-u").output().unwrap().stdout;
     if owner == b"0\n" {
-        // Root may write everywhere, so somebody else does it.
-        let copy = stage.path("program");
+        // Root may write everywhere, so another user runs it.
+        let copy = two.path("program");
         std::fs::copy(env!("CARGO_BIN_EXE_docks"), &copy).unwrap();
         let mut other = Command::new(&copy);
         other
@@ -236,12 +236,12 @@ fn a_folder_without_permission_is_named_and_the_rest_goes_on() {
                     .filter_map(|(name, value)| Some((name, value?))),
             )
             .stdin(Stdio::null())
-            .current_dir(stage.sealed.home())
+            .current_dir(two.sealed.home())
             .gid(NOBODY)
             .uid(NOBODY);
         command = other;
         for path in [".", "out", "out/r-1", "out/r-1/t_bad"] {
-            chown(stage.path(path), Some(NOBODY), Some(NOBODY)).unwrap();
+            chown(two.path(path), Some(NOBODY), Some(NOBODY)).unwrap();
         }
     }
     let mode = |mode| std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(mode));
@@ -255,6 +255,6 @@ fn a_folder_without_permission_is_named_and_the_rest_goes_on() {
         "{}",
         ended.stderr
     );
-    let good = std::fs::read(stage.folder("good").join("logs.txt")).unwrap();
+    let good = std::fs::read(two.folder("good").join("logs.txt")).unwrap();
     assert_eq!(good.len(), LOG_BYTES);
 }

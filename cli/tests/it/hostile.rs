@@ -1,4 +1,4 @@
-//! A thousand hostile texts through every listing: nothing but text reaches the reader.
+//! A thousand hostile texts in every list: the output contains nothing that a terminal interprets.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::remote::Remote;
 
 const TEXTS: usize = 1_000;
 
-/// Pieces that terminals, parsers and people trip over.
+/// Parts that confuse terminals, parsers or people.
 const PIECES: &[&str] = &[
     "\u{1b}[2J",
     "\u{1b}]0;title\u{7}",
@@ -46,7 +46,7 @@ const PIECES: &[&str] = &[
     " ",
 ];
 
-/// Makes texts, the same ones each time.
+/// Generates the same texts each time.
 struct Texts(fastrand::Rng);
 
 impl Texts {
@@ -63,7 +63,7 @@ impl Texts {
     }
 }
 
-/// A list whose every text is hostile; ids are plain, or nothing could be asked for.
+/// A list whose texts are all hostile; ids are plain, so that they can be requested.
 fn list() -> String {
     let mut texts = Texts(fastrand::Rng::with_seed(20_261_124));
     let mut out = String::from("[");
@@ -85,8 +85,8 @@ fn list() -> String {
     out
 }
 
-/// Fails unless stdout is so many lines of so many cells, and nothing a terminal acts on.
-fn harmless(text: &str, cells: usize, line: &str) {
+/// Checks that the output has one line per row, `cells` cells per line, and no control characters.
+fn check_output(text: &str, cells: usize, line: &str) {
     assert_eq!(text.lines().count(), TEXTS, "{line}: a row is a line");
     for row in text.lines() {
         assert_eq!(row.matches('\t').count(), cells - 1, "{line}: {row:?}");
@@ -99,12 +99,12 @@ fn harmless(text: &str, cells: usize, line: &str) {
 }
 
 #[test]
-fn a_thousand_hostile_texts_stay_text_in_every_table() {
+fn a_thousand_hostile_texts_are_harmless_in_every_table() {
     let body = list();
     let remote = Remote::start(move |asked| {
         let path = asked.split([' ', '?']).nth(1).unwrap();
         match path.trim_start_matches("/tenants/ten/") {
-            // Paging is not its habit: the whole list comes each time.
+            // It does not page: each answer is the whole list.
             "runs" | "harbor/runs" | "harbor/runs/id-0000/trials" => (200, body.clone()),
             "harbor/runs/id-0000" => (200, r#"{"id":"id-0000","status":"completed"}"#.to_owned()),
             _ => (404, r#"{"detail":"Not Found"}"#.to_owned()),
@@ -126,7 +126,7 @@ fn a_thousand_hostile_texts_stay_text_in_every_table() {
     for way in ["--no-daemon", "", "--offline"] {
         for (list, cells) in lists {
             let line = format!("{list} -n 0 {way}");
-            harmless(&real.run(&line).good(), cells, &line);
+            check_output(&real.run(&line).good(), cells, &line);
         }
         // What is waited for here is in the mirror for `--offline`.
         real.run("daemon start").good();

@@ -1,4 +1,4 @@
-//! Files that are larger than the memory that a command may have.
+//! Files that are larger than the memory limit of a command.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -10,20 +10,20 @@ use crate::real::{Real, eventually};
 /// Size of each file.
 const FILE_BYTES: u64 = 48 << 20;
 
-/// What a command may have for data, in the unit of `ulimit`; half of a file.
-const MOST_KIB: u64 = 24 << 10;
+/// Memory limit of a command in KiB, as `ulimit -d` takes it; half of a file.
+const MEMORY_KIB: u64 = 24 << 10;
 
 const JOB: &str = "2026-11-23__16-43-17";
 const TRIAL: &str = "hello-file__PJUAFm8";
 
-/// A trial with large files, and a daemon, which has no such limit.
+/// A trial whose files the tests replace, and a daemon, which has no memory limit.
 fn home() -> (Real, PathBuf) {
     let real = Real::with_jobs();
     let trial = real.jobs().join(JOB).join(TRIAL);
     (real, trial)
 }
 
-/// Fills a file with numbered pieces between a beginning and an end.
+/// Fills a file with numbered pieces between a first and a last one; returns their number.
 fn fill(path: &Path, first: &str, piece: impl Fn(u64) -> String, last: &str) -> u64 {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut file = BufWriter::new(File::create(path).unwrap());
@@ -40,13 +40,17 @@ fn fill(path: &Path, first: &str, piece: impl Fn(u64) -> String, last: &str) -> 
     number
 }
 
-/// Runs a line with little memory; returns how many lines it wrote and the last of them that is
+/// Runs a command with the memory limit; returns the number of its lines and the last one that is
 /// not empty.
 fn run(real: &Real, line: &str) -> (u64, String) {
     let docks = real.command_jobs(line);
     let mut limited = Command::new("sh");
     limited
-        .args(["-c", &format!("ulimit -d {MOST_KIB} && exec \"$@\""), "sh"])
+        .args([
+            "-c",
+            &format!("ulimit -d {MEMORY_KIB} && exec \"$@\""),
+            "sh",
+        ])
         .arg(docks.get_program())
         .args(docks.get_args())
         .env_clear()
@@ -78,7 +82,7 @@ fn run(real: &Real, line: &str) -> (u64, String) {
 }
 
 #[test]
-fn a_log_larger_than_the_memory_is_shown_searched_and_read_from_behind() {
+fn a_log_larger_than_memory_is_shown_searched_and_tailed() {
     let (real, trial) = home();
     for folder in ["agent", "verifier"] {
         std::fs::remove_dir_all(trial.join(folder)).unwrap();
@@ -105,7 +109,7 @@ fn a_log_larger_than_the_memory_is_shown_searched_and_read_from_behind() {
 }
 
 #[test]
-fn a_trajectory_and_a_diff_larger_than_the_memory_are_shown() {
+fn a_trajectory_and_a_diff_larger_than_memory_are_shown() {
     let (real, trial) = home();
     let text = "y".repeat(20_000);
     let step = |number: u64| {

@@ -1,4 +1,4 @@
-//! The user's own pager: at a terminal, and nowhere else.
+//! The pager of the user, which is used only at a terminal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ const JOB: &str = "2026-11-23__16-43-17";
 const TRIAL: &str = "hello-file__PJUAFm8";
 const LINES: usize = 20_000;
 
-/// A home with a job, one of whose trials has one long log and nothing else.
+/// A home directory with a job, one of whose trials has a long log and nothing else.
 fn home() -> Real {
     let real = Real::with_jobs();
     let trial = real.jobs().join(JOB).join(TRIAL);
@@ -30,7 +30,7 @@ fn home() -> Real {
     real
 }
 
-/// Writes a program that serves as pager.
+/// Writes a shell script that serves as the pager.
 fn program(real: &Real, body: &str) -> PathBuf {
     let path = real.path("pager");
     fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
@@ -63,7 +63,7 @@ fn a_pager_is_used_at_a_terminal_with_its_arguments_and_not_in_a_pipe() {
 }
 
 #[test]
-fn no_pager_at_all_can_be_had_and_wanted() {
+fn the_output_is_printed_without_a_pager_or_with_a_missing_one() {
     let real = home();
     for pager in ["", "cat", "/nonexistent/pager"] {
         let (code, screen) = at_terminal(logs(&real, pager), 80, "");
@@ -73,7 +73,7 @@ fn no_pager_at_all_can_be_had_and_wanted() {
 }
 
 #[test]
-fn a_pager_that_is_left_early_ends_the_command_quietly() {
+fn quitting_the_pager_early_is_not_an_error() {
     let real = home();
     let pager = program(&real, "exec head -n 2");
     let (code, screen) = at_terminal(logs(&real, pager.to_str().unwrap()), 80, "");
@@ -81,7 +81,7 @@ fn a_pager_that_is_left_early_ends_the_command_quietly() {
 }
 
 #[test]
-fn a_pager_is_not_told_the_token() {
+fn the_pager_does_not_get_the_token() {
     let real = home();
     let pager = program(&real, "env; exec cat >/dev/null");
     let mut command = logs(&real, pager.to_str().unwrap());

@@ -16,8 +16,8 @@ const TRAJECTORY: &str = r#"{"steps":[
 const DIFF: &str = "diff --git a/x b/x\n@@ -1 +1 @@\n-old\n+new\u{1b}[2J\n context\n";
 const RESULT: &str = r#"{"verifier_result":{"rewards":{"reward":0.5}},"exception_info":{"exception_type":"Late","exception_message":"too late"}}"#;
 
-/// Serves one trial that has everything; its status and log come from functions of the number
-/// of times that each was asked for.
+/// Serves one trial with all artifacts; its status and log are functions of how often each was
+/// requested.
 fn serve(
     status: impl Fn(usize) -> &'static str + Send + Sync + 'static,
     log: impl Fn(usize) -> String + Send + Sync + 'static,
@@ -61,7 +61,7 @@ fn ended() -> Sealed {
 }
 
 #[test]
-fn logs_are_shown_whole_from_behind_and_by_expression_without_escapes() {
+fn logs_are_shown_tailed_and_searched_without_escapes() {
     let home = ended();
     for (more, expected) in [
         ("", "one\ntwo red\nthree\tend\nfour"),
@@ -91,7 +91,7 @@ fn a_log_is_followed_until_its_trial_has_ended() {
 }
 
 #[test]
-fn a_line_that_comes_in_parts_is_searched_once_it_is_whole() {
+fn a_line_that_arrives_in_parts_is_searched_once_it_is_complete() {
     let log =
         |number: usize| ["one\ner", "one\nerror 1\nerr", "one\nerror 1\nerror 2"][number.min(2)];
     for more in ["", " --tail 9"] {
@@ -106,7 +106,7 @@ fn a_line_that_comes_in_parts_is_searched_once_it_is_whole() {
 }
 
 #[test]
-fn steps_are_shown_one_by_one_or_as_they_are() {
+fn steps_are_formatted_or_unchanged() {
     let home = ended();
     let all = home.run("runs trajectory r-1 t-1").good();
     assert!(
@@ -127,7 +127,7 @@ fn steps_are_shown_one_by_one_or_as_they_are() {
 }
 
 #[test]
-fn a_diff_has_colour_only_where_that_is_wanted_and_no_escapes_of_its_own() {
+fn a_diff_is_coloured_on_request_and_its_escapes_are_removed() {
     let home = ended();
     let plain = home.run("runs diff r-1 t-1").good();
     assert_eq!(plain, DIFF.replace("\u{1b}[2J", ""));
@@ -140,7 +140,7 @@ fn a_diff_has_colour_only_where_that_is_wanted_and_no_escapes_of_its_own() {
 }
 
 #[test]
-fn a_result_is_laid_out_or_given_as_it_is() {
+fn a_result_is_summarised_or_unchanged() {
     let home = ended();
     let shown = home.run("runs result r-1 t-1").good();
     assert!(shown.contains("Rewards\n  reward  0"), "{shown}");
@@ -165,7 +165,7 @@ fn runs_are_compared_in_every_format() {
 }
 
 #[test]
-fn a_harbor_job_is_read_where_it_lies() {
+fn a_harbor_job_is_read_without_a_copy() {
     let real = Real::with_jobs();
     let jobs = real.jobs();
     let run = |line: &str| {

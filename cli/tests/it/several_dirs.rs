@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::real::{Real, eventually};
 use crate::sealed::Ended;
 
-/// Moves two of the sample jobs into a directory of their own; returns both directories.
+/// Moves two of the sample jobs into another directory; returns both directories.
 fn split(real: &Real) -> (PathBuf, PathBuf) {
     let other = real.path("other-jobs");
     fs::create_dir(&other).unwrap();
@@ -64,7 +64,7 @@ fn directories_are_named_by_option_environment_or_profile_in_any_order() {
 }
 
 #[test]
-fn a_name_that_is_in_both_is_ambiguous_and_each_says_where_it_lies() {
+fn a_name_in_both_directories_is_ambiguous_and_both_paths_are_shown() {
     let real = Real::with_jobs();
     let (one, two) = split(&real);
     let both = format!("--harbor {} --harbor {}", one.display(), two.display());
@@ -92,7 +92,7 @@ const RESULT: &str = r#"{"id": "11111111-7cbd-4a64-8ed5-0a0c72aee0a1",
     "n_total_trials": 0, "stats": {}}"#;
 
 #[test]
-fn artifacts_of_each_directory_are_fetched_and_one_out_of_reach_is_named() {
+fn artifacts_of_each_directory_are_downloaded_and_a_missing_one_is_named() {
     let real = Real::with_jobs();
     let (one, two) = split(&real);
     let both = format!("--harbor {} --harbor {}", one.display(), two.display());
@@ -123,7 +123,7 @@ fn artifacts_of_each_directory_are_fetched_and_one_out_of_reach_is_named() {
 }
 
 #[test]
-fn what_cannot_be_several_directories_says_so() {
+fn commands_for_one_directory_reject_several() {
     let real = Real::with_jobs();
     let (one, two) = split(&real);
     let both = format!("--harbor {} --harbor {}", one.display(), two.display());

@@ -11,8 +11,8 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::remote::Remote;
 use crate::sealed::Sealed;
 
-/// Runs a command at a terminal of `width` columns, where somebody has typed `typed`; returns its
-/// exit code and the screen, answers included.
+/// Runs a command at a terminal of `width` columns, with `typed` as input; returns its exit code and
+/// the screen, including the input.
 pub(crate) fn at_terminal(mut command: Command, width: u16, typed: &str) -> (Option<i32>, String) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&ours).unwrap();
@@ -36,7 +36,7 @@ pub(crate) fn at_terminal(mut command: Command, width: u16, typed: &str) -> (Opt
         .stderr(theirs)
         .spawn()
         .unwrap();
-    // The command holds the other end as well; it closes when the command has ended.
+    // The command also holds the other end, which closes when the command is dropped.
     drop(command);
     let mut screen = Vec::new();
     let mut buffer = [0; 4096];
@@ -45,13 +45,13 @@ pub(crate) fn at_terminal(mut command: Command, width: u16, typed: &str) -> (Opt
             Ok(0) => break,
             Ok(count) => screen.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // That is how a terminal says that nobody holds its other end any more.
+            // A terminal reports like this that its other end is closed.
             Err(_) => break,
         }
     }
     let screen = String::from_utf8(screen).unwrap().replace("\r\n", "\n");
     let code = child.wait().unwrap().code();
-    // The sealed environment has no daemon, and every command says so.
+    // The sealed environment disables the daemon, and every command says so.
     let lines = screen.split_inclusive('\n');
     let rest: String = lines
         .filter(|line| !line.contains("DOCKS_NO_DAEMON"))
@@ -67,7 +67,7 @@ fn command(sealed: &Sealed, line: &str) -> Command {
 
 const RUN: &str = r#"{"id":"e-1","name":"nightly","status":"running"}"#;
 
-/// One evaluation run, whose name grows a twin as soon as it was looked up.
+/// A remote with one evaluation run.
 fn remote() -> Remote {
     Remote::start(|asked| match asked {
         "GET /tenants/ten/harbor/runs/e-1" => (200, RUN.to_owned()),
@@ -83,7 +83,7 @@ fn cancels(remote: &Remote) -> usize {
 }
 
 #[test]
-fn cancelling_asks_at_a_terminal_and_says_what_it_would_end() {
+fn cancelling_asks_for_confirmation_and_names_the_run() {
     let remote = remote();
     let sealed = Sealed::new(&remote);
     for declined in ["n\n", "\n", "what?\n"] {
@@ -105,7 +105,7 @@ fn cancelling_asks_at_a_terminal_and_says_what_it_would_end() {
 }
 
 #[test]
-fn force_asks_nobody_even_at_a_terminal() {
+fn force_skips_the_confirmation() {
     let remote = remote();
     let sealed = Sealed::new(&remote);
     let (code, screen) = at_terminal(command(&sealed, "runs eval-cancel e-1 -f"), 80, "");
@@ -114,7 +114,7 @@ fn force_asks_nobody_even_at_a_terminal() {
 }
 
 #[test]
-fn a_table_fits_the_terminal_and_is_coloured_there_alone() {
+fn a_table_fits_the_terminal_and_is_coloured_only_there() {
     let remote = remote();
     let sealed = Sealed::new(&remote);
     for width in [20, 40, 80, 200] {
@@ -135,7 +135,7 @@ fn a_table_fits_the_terminal_and_is_coloured_there_alone() {
 }
 
 #[test]
-fn an_empty_list_says_so_at_a_terminal_and_nothing_in_a_pipe() {
+fn an_empty_list_prints_a_message_only_at_a_terminal() {
     let sealed = Sealed::new(&Remote::start(|_| (200, "[]".to_owned())));
     let (code, screen) = at_terminal(command(&sealed, "runs list"), 80, "");
     assert_eq!((code, screen.as_str()), (Some(0), "no runs found\n"));
@@ -143,7 +143,7 @@ fn an_empty_list_says_so_at_a_terminal_and_nothing_in_a_pipe() {
 }
 
 #[test]
-fn the_version_is_that_of_docks_wherever_it_is_asked_for() {
+fn every_subcommand_prints_the_version_of_docks() {
     let sealed = Sealed::new(&Remote::start(|_| (200, "[]".to_owned())));
     let version = concat!("docks ", env!("CARGO_PKG_VERSION"), "\n");
     for line in ["-V", "runs list -V", "daemon status --version"] {

@@ -1,9 +1,9 @@
-//! The command line stays thin: no database and no server is linked.
+//! `docks` links neither a database nor a server.
 
 use std::process::Command;
 
 #[test]
-fn the_command_line_links_no_database_and_no_server() {
+fn docks_links_no_database_and_no_server() {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",

@@ -1,4 +1,4 @@
-//! What the list verbs share: options to a question, an answer to rows.
+//! What all lists share: options become a query, the answer becomes rows.
 
 use docks_proto::freshness::Freshness;
 use docks_proto::object::{
@@ -19,9 +19,9 @@ use crate::output::clean;
 use crate::output::json;
 use crate::output::lists::{ListColumns, RowContext};
 
-/// Which list is shown.
+/// The list that is requested.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Which<'a> {
+pub(super) enum RequestedList<'a> {
     /// Runs of a kind.
     Runs(RunKind),
     /// Trials of a run.
@@ -30,36 +30,36 @@ pub(super) enum Which<'a> {
     AllTrials,
 }
 
-impl Which<'_> {
-    fn list(self) -> ListKind {
+impl RequestedList<'_> {
+    fn kind(self) -> ListKind {
         match self {
-            Which::Runs(_) => ListKind::Runs,
-            Which::Trials(_) => ListKind::Trials,
-            Which::AllTrials => ListKind::AllTrials,
+            RequestedList::Runs(_) => ListKind::Runs,
+            RequestedList::Trials(_) => ListKind::Trials,
+            RequestedList::AllTrials => ListKind::AllTrials,
         }
     }
 
     fn request<'q>(&'q self, query: &'q ListQuery) -> Request<'q> {
         match self {
-            Which::Runs(kind) => Request::Runs(*kind, query),
-            Which::Trials(run) => Request::Trials(run, query),
-            Which::AllTrials => Request::AllTrials(query),
+            RequestedList::Runs(kind) => Request::Runs(*kind, query),
+            RequestedList::Trials(run) => Request::Trials(run, query),
+            RequestedList::AllTrials => Request::AllTrials(query),
         }
     }
 
     fn known_statuses(self) -> &'static [&'static str] {
         match self {
-            Which::Runs(RunKind::Run) => RUN_STATUSES,
-            Which::Runs(RunKind::Evaluation) => EVALUATION_STATUSES,
-            Which::Trials(_) | Which::AllTrials => TRIAL_STATUSES,
+            RequestedList::Runs(RunKind::Run) => RUN_STATUSES,
+            RequestedList::Runs(RunKind::Evaluation) => EVALUATION_STATUSES,
+            RequestedList::Trials(_) | RequestedList::AllTrials => TRIAL_STATUSES,
         }
     }
 }
 
-/// Asks for a list and prints it.
+/// Requests a list and prints it.
 pub(super) async fn run<R>(
     context: &Context,
-    which: Which<'_>,
+    list: RequestedList<'_>,
     rows: &ListColumns<R>,
     options: &ListOptions,
     trials: TrialFilter,
@@ -67,40 +67,40 @@ pub(super) async fn run<R>(
     rows.select(&options.columns)?;
     let query = ListQuery {
         trials,
-        ..query(which, options, context.now, TimeZone::system)?
+        ..query(list, options, context.now, TimeZone::system)?
     };
     let requester = Requester::new(context)?;
     for status in &query.status {
-        check_status(&requester, which, status).await?;
+        check_status(&requester, list, status).await?;
     }
     if options.watch {
-        return watch::run(context, which, rows, options, &query).await;
+        return watch::run(context, list, rows, options, &query).await;
     }
-    let answered = requester.request(which.request(&query)).await?;
-    print(context, which, rows, options, &query, &answered)
+    let answered = requester.request(list.request(&query)).await?;
+    print(context, list, rows, options, &query, &answered)
 }
 
-/// Turns options into a question.
+/// Builds a query from options.
 fn query(
-    which: Which<'_>,
+    list: RequestedList<'_>,
     options: &ListOptions,
     now: UnixMs,
     zone: fn() -> TimeZone,
 ) -> Result<ListQuery, Failure> {
     let when = |text: &Option<String>| {
-        // The zone is read from files, so only for those who ask for times.
+        // The time zone is read from files, so only if an option needs it.
         let read = |text: &String| parse_point_in_time(text, now, &zone());
         let point = text.as_ref().map(read).transpose();
         point.map_err(|bad| Failure::usage(bad.to_string()))
     };
     let sort = options.sort.as_ref().map(|key| {
-        let read = Sort::parse(which.list(), key);
+        let read = Sort::parse(list.kind(), key);
         read.map_err(|bad| Failure::usage(bad.to_string()))
     });
     Ok(ListQuery {
-        limit: options.limit.unwrap_or(match which {
-            Which::Runs(_) | Which::AllTrials => DEFAULT_LIMIT,
-            Which::Trials(_) => 0,
+        limit: options.limit.unwrap_or(match list {
+            RequestedList::Runs(_) | RequestedList::AllTrials => DEFAULT_LIMIT,
+            RequestedList::Trials(_) => 0,
         }),
         offset: 0,
         status: options.status.iter().map(|s| s.trim().to_owned()).collect(),
@@ -112,13 +112,13 @@ fn query(
     })
 }
 
-/// Lets a status through that the specification lists or that was seen.
+/// Accepts a status that the specification lists or that an object has.
 async fn check_status(
     requester: &Requester<'_>,
-    which: Which<'_>,
+    list: RequestedList<'_>,
     status: &str,
 ) -> Result<(), Failure> {
-    let known = which.known_statuses();
+    let known = list.known_statuses();
     if known.iter().any(|k| k.eq_ignore_ascii_case(status)) {
         return Ok(());
     }
@@ -130,7 +130,7 @@ async fn check_status(
                 status: vec![status.to_owned()],
                 ..ListQuery::default()
             };
-            let answered = requester.request(which.request(&probe)).await?;
+            let answered = requester.request(list.request(&probe)).await?;
             answered.status_seen == Some(true) || !objects(&answered)?.is_empty()
         }
     };
@@ -149,21 +149,21 @@ fn objects(answered: &Response) -> Result<Vec<RawObject>, Failure> {
 
 fn print<R>(
     context: &Context,
-    which: Which<'_>,
+    list: RequestedList<'_>,
     rows: &ListColumns<R>,
     options: &ListOptions,
     query: &ListQuery,
     answered: &Response,
 ) -> Result<(), Failure> {
     let output = &context.output;
-    let exact = context.global.format == Format::Json && !options.quiet;
-    let shown = if exact {
+    let prints_whole_body = context.global.format == Format::Json && !options.quiet;
+    let shown = if prints_whole_body {
         print_json(context, &body_text(&answered.body), answered);
         None
     } else {
         let objects = objects(answered)?;
         if options.quiet {
-            quiet(context, which, &objects);
+            print_ids(context, list, &objects);
         } else if context.global.format == Format::Jsonl {
             for object in &objects {
                 output.line(json::compact(object.text()));
@@ -181,15 +181,15 @@ fn print<R>(
     Ok(())
 }
 
-fn quiet(context: &Context, which: Which<'_>, objects: &[RawObject]) {
+fn print_ids(context: &Context, list: RequestedList<'_>, objects: &[RawObject]) {
     for object in objects {
-        // A trial's id stands in the same field.
+        // The id of a trial is in the same field.
         let Some(id) = RunFields::from_object(object).id.text() else {
             continue;
         };
-        match which {
+        match list {
             // Both ids, as `docks runs trial` takes them.
-            Which::AllTrials => {
+            RequestedList::AllTrials => {
                 let run = Trial::from_object(object).run.id.text().unwrap_or_default();
                 let (run, id) = (clean::line(&run), clean::line(&id));
                 context.output.line(format!("{run}\t{id}"));
@@ -221,7 +221,7 @@ fn print_table<R>(
     Ok(())
 }
 
-/// Says how much of a list is shown when it was cut.
+/// Says how much of a list is shown if it was cut.
 fn footer(limit: u64, shown: Option<u64>, total: Option<u64>) -> Option<String> {
     match (limit, total) {
         (0, _) => None,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 
-const RUNS: Which<'_> = Which::Runs(RunKind::Run);
+const RUNS: RequestedList<'_> = RequestedList::Runs(RunKind::Run);
 
 fn read(options: &ListOptions) -> Result<ListQuery, Failure> {
     let now = UnixMs::parse("2026-11-24T03:00:00Z").unwrap();
@@ -10,10 +10,13 @@ fn read(options: &ListOptions) -> Result<ListQuery, Failure> {
 }
 
 #[test]
-fn runs_are_cut_at_twenty_and_trials_are_not() {
+fn runs_are_limited_to_twenty_and_trials_are_not() {
     let options = ListOptions::default();
     assert_eq!(read(&options).unwrap().limit, 20);
-    let trials = query(Which::Trials("r"), &options, UnixMs(0), || TimeZone::UTC).unwrap();
+    let trials = query(RequestedList::Trials("r"), &options, UnixMs(0), || {
+        TimeZone::UTC
+    })
+    .unwrap();
     assert_eq!(trials.limit, 0);
 }
 
@@ -36,7 +39,7 @@ fn times_are_read_and_bad_options_are_usage_errors() {
 }
 
 #[test]
-fn the_footer_says_what_was_cut_and_only_then() {
+fn the_footer_appears_only_when_a_list_is_cut() {
     assert_eq!(footer(20, None, Some(812)).as_deref(), Some("20 of 812"));
     assert_eq!(footer(20, Some(20), Some(20)), None);
     assert_eq!(footer(0, Some(9), Some(9)), None);

@@ -1,4 +1,4 @@
-//! `--dry-run`: what would be downloaded, and how much that is.
+//! `--dry-run`: what would be downloaded, and its size.
 
 use docks_artifacts::layout::Plan;
 use docks_artifacts::source::{Sources, shown};
@@ -17,14 +17,14 @@ use super::super::print_object;
 #[derive(Serialize)]
 struct Row<'a> {
     path: String,
-    /// `null` where the source does not say.
+    /// `null` if the source does not report it.
     size_bytes: Option<u64>,
     r#type: &'a str,
     trial: &'a str,
     source: String,
 }
 
-/// Asks every source for a size and prints what would be written.
+/// Requests the size of each artifact and prints what would be written.
 pub(super) async fn run(
     context: &Context,
     args: &RunsArtifacts,
@@ -74,7 +74,7 @@ pub(super) async fn run(
         HumanBytes(total_bytes)
     );
     if unknown > 0 {
-        line.push_str(&format!(" and what {unknown} of them do not say"));
+        line.push_str(&format!(", and {unknown} of unknown size"));
     }
     context.output.message(line);
     Ok(())
@@ -83,7 +83,7 @@ pub(super) async fn run(
 fn print(context: &Context, rows: &[Row<'_>], answered: &Response) {
     let output = &context.output;
     let json = |row: &Row<'_>| {
-        serde_json::to_string(row).expect("texts and numbers can be written as JSON")
+        serde_json::to_string(row).expect("strings and numbers can be serialised as JSON")
     };
     match context.global.format {
         Format::Table => {

@@ -1,7 +1,7 @@
-//! `docks runs artifacts`: downloads what trials left behind.
+//! `docks runs artifacts`: downloads the artifacts of trials.
 //!
-//! Finds the trials, hands their addresses to [`docks_artifacts`], and says
-//! what became of them. Nothing about files or networks is decided here.
+//! Selects the trials, passes their URIs to [`docks_artifacts`] and reports the results. Nothing
+//! about files or networks is decided here.
 
 mod dry_run;
 pub(super) mod progress;
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
     let requester = Requester::new(context)?;
     let allowed = context.global.allowed();
     let found =
-        artifact_selection::select_artifacts(context, &requester, &args.run_id, &args.which)
+        artifact_selection::select_artifacts(context, &requester, &args.run_id, &args.filter)
             .await?;
     let plan = found.plan(matches!(
         requester.remote.profile.target,
@@ -41,7 +41,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         return Err(artifact_selection::nothing_selected(
             &found,
             &plan,
-            &args.which,
+            &args.filter,
             &args.run_id,
         ));
     }
@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
     if args.dry_run {
         return dry_run::run(context, args, &plan, &sources, &found.response).await;
     }
-    let cache = artifact_sources::cache_of_home(&requester.remote.endpoint.places, context.now)?;
+    let cache = artifact_sources::open_cache(&requester.remote.endpoint.places, context.now)?;
     let progress = Progress::new(context, &plan.requests, &found.response);
     progress.begin();
     let downloader = Downloader {
@@ -69,14 +69,14 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         .iter()
         .map(|request| sources.key(&request.uri));
     let run = artifact_sources::run_key(&requester.remote, &found.run.id);
-    // A cache that cannot be written was no reason to fail until here, and is none now.
+    // The download itself is complete, so a cache that cannot be written is not an error.
     cache.note_run(&run, keys).ok();
     summarise(context, args, &plan, &outcome);
-    all_or_some(&plan, &outcome)
+    check_all_downloaded(&plan, &outcome)
 }
 
-/// Says with exit code 12 that some are not there.
-pub(super) fn all_or_some(plan: &Plan, outcome: &Outcome) -> Result<(), Failure> {
+/// Fails with exit code 12 if some artifacts could not be downloaded.
+pub(super) fn check_all_downloaded(plan: &Plan, outcome: &Outcome) -> Result<(), Failure> {
     match outcome.failed() {
         0 => Ok(()),
         failed => Err(Failure::new(
@@ -86,7 +86,7 @@ pub(super) fn all_or_some(plan: &Plan, outcome: &Outcome) -> Result<(), Failure>
                 count(plan.requests.len(), "artifact")
             ),
         )
-        .hint("the same command again goes on where this one stopped")),
+        .hint("run the same command again to resume")),
     }
 }
 
@@ -98,24 +98,25 @@ fn summarise(context: &Context, args: &RunsArtifacts, plan: &Plan, outcome: &Out
         HumanBytes(outcome.bytes()),
         directory.display()
     );
-    line.push_str(&details(plan, outcome));
+    line.push_str(&describe_special_cases(plan, outcome));
     context.output.message(line);
 }
 
-/// Says what was not simply fetched.
-pub(super) fn details(plan: &Plan, outcome: &Outcome) -> String {
+/// Describes the artifacts that were not simply downloaded.
+pub(super) fn describe_special_cases(plan: &Plan, outcome: &Outcome) -> String {
     let how = |how| {
         let done = outcome.results.iter().flatten();
         done.filter(|finished| finished.how == how).count()
     };
     let counts = [
         (how(How::Cached), "from the cache"),
-        (how(How::Unchanged), "there already"),
+        (how(How::Unchanged), "already there"),
         (plan.unavailable, "not available"),
         (outcome.failed(), "failed"),
     ];
-    let said = counts.iter().filter(|(count, _)| *count > 0);
-    said.map(|(count, what)| format!("; {count} {what}"))
+    let present = counts.iter().filter(|(count, _)| *count > 0);
+    present
+        .map(|(count, what)| format!("; {count} {what}"))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! Says how the downloads go: bars at a terminal, lines in a pipe, paths on stdout.
+//! Reports downloads: progress bars at a terminal, lines in a pipe, paths on stdout.
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ use docks_artifacts::{ArtifactRequest, Finished, How, Observer};
 
 use crate::commands::print_object;
 
-/// Hears what happens and says it.
+/// Observes the downloads and reports them.
 pub(in crate::commands) struct Progress<'a> {
     context: &'a Context,
     requests: usize,
@@ -33,13 +33,13 @@ pub(in crate::commands) struct Progress<'a> {
 struct State {
     files: HashMap<usize, ProgressBar>,
     bytes: u64,
-    /// JSON rows, which are printed together.
+    /// JSON rows, which are printed at the end.
     rows: Vec<(usize, String)>,
-    /// Whether the header of the tab-separated rows is printed.
+    /// Whether the header of the tab-separated rows has been printed.
     header: bool,
 }
 
-/// A file that is there, as programs read it.
+/// A downloaded file in JSON.
 #[derive(Serialize)]
 struct Row<'a> {
     path: String,
@@ -48,14 +48,14 @@ struct Row<'a> {
     r#type: &'a str,
     trial: &'a str,
     task: &'a str,
-    /// Where it lies, without what signs the address.
+    /// Its URI, without signatures.
     source: String,
-    /// Whether its bytes did not have to be fetched.
+    /// Whether it did not have to be downloaded.
     cached: bool,
 }
 
 impl<'a> Progress<'a> {
-    /// Prepares bars where there is a terminal to draw them on.
+    /// Prepares progress bars if stderr is a terminal.
     pub(in crate::commands) fn new(
         context: &'a Context,
         requests: &[ArtifactRequest],
@@ -72,7 +72,7 @@ impl<'a> Progress<'a> {
         Self {
             context,
             requests: requests.len(),
-            // The total is that of the trials, not of the files.
+            // The total counts trials, not files.
             answered: Response {
                 total: None,
                 ..answered.clone()
@@ -83,7 +83,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Says what is about to happen.
+    /// Reports that the downloads begin.
     pub(in crate::commands) fn begin(&self) {
         if self.context.output.style().stderr_terminal {
             self.overall.tick();
@@ -93,7 +93,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Takes the bars away and prints what had to wait for the end.
+    /// Removes the bars and prints what is printed at the end.
     pub(in crate::commands) fn finish(&self) -> Result<(), Failure> {
         self.overall.finish_and_clear();
         let output = &self.context.output;
@@ -111,7 +111,7 @@ impl<'a> Progress<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_bar(&self, index: usize) {
+    fn remove_bar(&self, index: usize) {
         if let Some(bar) = self.state().files.remove(&index) {
             bar.finish_and_clear();
         }
@@ -146,14 +146,14 @@ impl<'a> Progress<'a> {
             }
             Format::Jsonl => output.line(row(request, finished)),
         }
-        // A reader who has gone is noticed at the end; the files are wanted all the same.
+        // A closed stdout is reported at the end; the downloads continue.
         output.flush().ok();
     }
 }
 
 impl Observer for Progress<'_> {
     fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>, there: u64) {
-        self.take_bar(index);
+        self.remove_bar(index);
         let bar = self.bars.insert_before(
             &self.overall,
             size_bytes.map_or_else(ProgressBar::no_length, ProgressBar::new),
@@ -178,13 +178,13 @@ impl Observer for Progress<'_> {
     }
 
     fn finished(&self, index: usize, request: &ArtifactRequest, finished: &Finished) {
-        self.take_bar(index);
+        self.remove_bar(index);
         self.overall.inc(1);
         self.bars.suspend(|| self.print(index, request, finished));
     }
 
     fn failed(&self, index: usize, request: &ArtifactRequest, why: &ArtifactError) {
-        self.take_bar(index);
+        self.remove_bar(index);
         self.overall.inc(1);
         let [_, directory] = &request.directories;
         let owner = match (request.trial_id.as_str(), request.task.as_str()) {
@@ -213,11 +213,11 @@ fn row(request: &ArtifactRequest, finished: &Finished) -> String {
         source: shown(&request.uri),
         cached: finished.how != How::Fetched,
     };
-    serde_json::to_string(&row).expect("texts and numbers can be written as JSON")
+    serde_json::to_string(&row).expect("strings and numbers can be serialised as JSON")
 }
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
-        .expect("the template is a constant that tests have drawn")
+        .expect("templates are valid constants")
         .progress_chars("=> ")
 }

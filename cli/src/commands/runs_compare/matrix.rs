@@ -1,67 +1,10 @@
-//! Tasks by runs: attempts gathered, differences found. Pure.
+//! Compares tasks across runs. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use docks_proto::object::{Lifecycle, RawObject, lifecycle};
-use docks_proto::trial::Trial;
 use serde::Serialize;
-use serde_json::Value;
 
-/// One trial as far as a comparison goes.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Attempt {
-    pub(super) task: String,
-    pub(super) agent: String,
-    pub(super) status: String,
-    pub(super) reward: Option<f64>,
-    pub(super) duration_seconds: Option<f64>,
-    pub(super) cost_usd: Option<f64>,
-}
-
-impl Attempt {
-    /// Reads a trial.
-    pub(super) fn of(object: &RawObject) -> Self {
-        let trial = Trial::from_object(object);
-        let fields = &trial.fields;
-        let whole: Value = serde_json::from_str(object.text()).unwrap_or(Value::Null);
-        Self {
-            task: fields.task_slug.text().unwrap_or_default(),
-            agent: trial.agent().unwrap_or_default(),
-            status: fields.status.text().unwrap_or_default(),
-            reward: trial.reward(),
-            duration_seconds: trial.duration_s(),
-            cost_usd: cost(&whole),
-        }
-    }
-
-    fn ended(&self) -> bool {
-        lifecycle(&self.status) == Lifecycle::Terminal
-    }
-
-    /// A status that says so counts, whatever the reward; where it says nothing, the reward does.
-    fn passed(&self) -> bool {
-        match self.status.to_ascii_lowercase().as_str() {
-            "passed" | "success" => true,
-            "failed" | "error" | "cancelled" => false,
-            _ => self.ended() && self.reward.is_some_and(|reward| reward >= 1.0),
-        }
-    }
-}
-
-/// Looks for what it cost wherever remotes say so.
-fn cost(trial: &Value) -> Option<f64> {
-    let result = match &trial["result_data"] {
-        Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-        other => other.clone(),
-    };
-    let places = [
-        &trial["cost_usd"],
-        &result["cost_usd"],
-        &trial["harbor"]["cost_usd"],
-        &trial["harbor"]["agent_result"]["cost_usd"],
-    ];
-    places.into_iter().find_map(Value::as_f64)
-}
+use super::attempt::Attempt;
 
 /// One run with its trials.
 #[derive(Debug, Clone)]
@@ -72,7 +15,7 @@ pub(super) struct RunTrials {
     pub(super) trials: Vec<Attempt>,
 }
 
-/// What became of one task in one run.
+/// The result of one task in one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Outcome {
     /// `pass`, `fail`, `flaky`, `active` or `missing`.
@@ -81,14 +24,14 @@ pub(super) struct Outcome {
     pub(super) sums: Sums,
 }
 
-/// Attempts, added up.
+/// Sums and means over attempts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Sums {
     pub(super) attempts: usize,
-    /// Of them.
+    /// Attempts that have ended.
     pub(super) ended: usize,
     pub(super) passed: usize,
-    /// Mean over the attempts that have one.
+    /// Mean over the attempts that have a reward.
     pub(super) reward: Option<f64>,
     /// Mean.
     pub(super) duration_seconds: Option<f64>,
@@ -97,8 +40,8 @@ pub(super) struct Sums {
 }
 
 impl Outcome {
-    fn of(attempts: &[&Attempt]) -> Self {
-        let sums = Sums::of(attempts);
+    fn from_attempts(attempts: &[&Attempt]) -> Self {
+        let sums = Sums::from_attempts(attempts);
         let status = match (sums.attempts, sums.ended, sums.passed) {
             (0, _, _) => "missing",
             (_, 0, _) => "active",
@@ -110,19 +53,22 @@ impl Outcome {
     }
 
     fn rate(&self) -> Option<f64> {
-        // One that still runs has neither passed nor failed.
+        // An attempt that is still running has neither passed nor failed.
         (self.sums.ended > 0).then(|| self.sums.passed as f64 / self.sums.ended as f64)
     }
 }
 
 impl Sums {
-    fn of(attempts: &[&Attempt]) -> Self {
-        let ended: Vec<_> = attempts.iter().filter(|attempt| attempt.ended()).collect();
+    fn from_attempts(attempts: &[&Attempt]) -> Self {
+        let ended: Vec<_> = attempts
+            .iter()
+            .filter(|attempt| attempt.has_ended())
+            .collect();
         let costs = attempts.iter().filter_map(|attempt| attempt.cost_usd);
         Self {
             attempts: attempts.len(),
             ended: ended.len(),
-            passed: ended.iter().filter(|attempt| attempt.passed()).count(),
+            passed: ended.iter().filter(|attempt| attempt.has_passed()).count(),
             reward: mean(ended.iter().filter_map(|attempt| attempt.reward)),
             duration_seconds: mean(ended.iter().filter_map(|attempt| attempt.duration_seconds)),
             cost_usd: costs.reduce(|sum, cost| sum + cost),
@@ -134,10 +80,10 @@ impl Sums {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Row {
     pub(super) task: String,
-    /// Only where some run has several.
+    /// Only if a run has several agents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) agent: Option<String>,
-    /// From the first run to the last: `better`, `worse` or `same`; nothing when one has no result.
+    /// From the first run to the last: `better`, `worse` or `same`; none if one has no result.
     pub(super) change: Option<&'static str>,
     pub(super) flaky: bool,
     pub(super) runs: Vec<Outcome>,
@@ -148,13 +94,13 @@ pub(super) struct Row {
 pub(super) struct Column {
     pub(super) id: String,
     pub(super) name: String,
-    /// Of the run itself, as the remote wrote it.
+    /// Status of the run, as the remote sent it.
     pub(super) status: String,
     #[serde(flatten)]
     pub(super) all: Sums,
 }
 
-/// Everything that is compared.
+/// The whole comparison.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Matrix {
     pub(super) runs: Vec<Column>,
@@ -165,28 +111,31 @@ pub(super) struct Matrix {
 }
 
 impl Matrix {
-    /// Puts runs side by side, in their order.
-    pub(super) fn of(runs: Vec<RunTrials>) -> Self {
-        // A run of two agents would make every task look flaky on which they differ.
-        let several = runs.iter().any(|run| {
+    /// Compares runs, in their order.
+    pub(super) fn from_runs(runs: Vec<RunTrials>) -> Self {
+        // Otherwise a task would look flaky if two agents of one run differ on it.
+        let several_agents = runs.iter().any(|run| {
             let agents: BTreeSet<&str> = run.trials.iter().map(|t| t.agent.as_str()).collect();
             agents.len() > 1
         });
         let key = |attempt: &Attempt| {
-            let agent = several.then(|| attempt.agent.clone());
+            let agent = several_agents.then(|| attempt.agent.clone());
             (attempt.task.clone(), agent)
         };
-        let mut gathered: BTreeMap<_, Vec<Vec<&Attempt>>> = BTreeMap::new();
+        let mut attempts_by_task: BTreeMap<_, Vec<Vec<&Attempt>>> = BTreeMap::new();
         for (at, run) in runs.iter().enumerate() {
             for attempt in &run.trials {
-                let row = gathered.entry(key(attempt));
+                let row = attempts_by_task.entry(key(attempt));
                 row.or_insert_with(|| vec![Vec::new(); runs.len()])[at].push(attempt);
             }
         }
-        let tasks: Vec<Row> = gathered
+        let tasks: Vec<Row> = attempts_by_task
             .into_iter()
             .map(|((task, agent), runs)| {
-                let runs: Vec<_> = runs.iter().map(|attempts| Outcome::of(attempts)).collect();
+                let runs: Vec<_> = runs
+                    .iter()
+                    .map(|attempts| Outcome::from_attempts(attempts))
+                    .collect();
                 Row {
                     task,
                     agent,
@@ -196,24 +145,24 @@ impl Matrix {
                 }
             })
             .collect();
-        let named = |wanted: &dyn Fn(&Row) -> bool| -> Vec<String> {
+        let names = |is_wanted: &dyn Fn(&Row) -> bool| -> Vec<String> {
             tasks
                 .iter()
-                .filter(|row| wanted(row))
+                .filter(|row| is_wanted(row))
                 .map(Row::name)
                 .collect()
         };
         Self {
-            better: named(&|row| row.change == Some("better")),
-            worse: named(&|row| row.change == Some("worse")),
-            flaky: named(&|row| row.flaky),
+            better: names(&|row| row.change == Some("better")),
+            worse: names(&|row| row.change == Some("worse")),
+            flaky: names(&|row| row.flaky),
             runs: runs
                 .iter()
                 .map(|run| Column {
                     id: run.id.clone(),
                     name: run.name.clone(),
                     status: run.status.clone(),
-                    all: Sums::of(&run.trials.iter().collect::<Vec<_>>()),
+                    all: Sums::from_attempts(&run.trials.iter().collect::<Vec<_>>()),
                 })
                 .collect(),
             tasks,
@@ -222,7 +171,7 @@ impl Matrix {
 }
 
 impl Row {
-    /// Returns the task, with the agent where that matters.
+    /// Returns the task, with the agent if that matters.
     pub(super) fn name(&self) -> String {
         match &self.agent {
             Some(agent) => format!("{} ({agent})", self.task),
@@ -274,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn better_worse_and_flaky_are_told_apart() {
-        let matrix = Matrix::of(vec![
+    fn better_worse_and_flaky_tasks_are_distinguished() {
+        let matrix = Matrix::from_runs(vec![
             run(
                 "a",
                 &[
@@ -315,10 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn attempts_that_still_run_change_nothing() {
+    fn running_attempts_change_nothing() {
         let ended = [("t", "x", "passed", 1.0)];
         let half = [("t", "x", "passed", 1.0), ("t", "x", "running", 0.0)];
-        let matrix = Matrix::of(vec![run("a", &ended), run("b", &half)]);
+        let matrix = Matrix::from_runs(vec![run("a", &ended), run("b", &half)]);
         assert_eq!(matrix.tasks[0].change, Some("same"));
         let outcome = &matrix.tasks[0].runs[1];
         assert_eq!((outcome.status, outcome.sums.ended), ("pass", 1));
@@ -328,24 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn two_agents_of_one_run_are_not_one_flaky_agent() {
-        let matrix = Matrix::of(vec![
+    fn two_agents_of_one_run_do_not_make_a_task_flaky() {
+        let matrix = Matrix::from_runs(vec![
             run("a", &[("t", "x", "passed", 1.0), ("t", "y", "failed", 0.0)]),
             run("b", &[("t", "x", "passed", 1.0), ("t", "y", "passed", 1.0)]),
         ]);
         assert_eq!(matrix.flaky, Vec::<String>::new());
         assert_eq!(matrix.better, ["t (y)"]);
-    }
-
-    #[test]
-    fn a_cost_is_found_in_either_form_of_the_result() {
-        for text in [
-            r#"{"result_data":{"cost_usd":0.5}}"#,
-            r#"{"result_data":"{\"cost_usd\":0.5}"}"#,
-            r#"{"harbor":{"agent_result":{"cost_usd":0.5}}}"#,
-        ] {
-            let object = RawObject::parse(text).unwrap().unwrap();
-            assert_eq!(Attempt::of(&object).cost_usd, Some(0.5), "{text}");
-        }
     }
 }

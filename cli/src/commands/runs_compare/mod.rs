@@ -1,5 +1,6 @@
 //! `docks runs compare`: the same tasks in several runs, side by side.
 
+mod attempt;
 mod matrix;
 mod print;
 
@@ -15,11 +16,11 @@ use crate::failure::{Failure, Kind};
 use super::print_object;
 use matrix::{Matrix, RunTrials};
 
-/// Compares runs; the first is what the others are measured against.
+/// Compares the other runs with the first.
 ///
 /// # Errors
 ///
-/// Whatever finding a run or its trials can end in.
+/// Why a run or its trials cannot be read.
 pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Failure> {
     let requester = Requester::new(context)?;
     let mut runs = Vec::new();
@@ -43,9 +44,13 @@ pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Fai
             name: fields.name.text().unwrap_or_else(|| id.clone()),
             status: fields.status.text().unwrap_or_default(),
             id,
-            trials: list.objects.iter().map(matrix::Attempt::of).collect(),
+            trials: list
+                .objects
+                .iter()
+                .map(attempt::Attempt::from_object)
+                .collect(),
         });
     }
-    let matrix = Matrix::of(runs);
+    let matrix = Matrix::from_runs(runs);
     print::print(context, &matrix)
 }

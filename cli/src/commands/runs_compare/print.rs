@@ -1,4 +1,4 @@
-//! A comparison in every format; the summary comes first.
+//! Prints a comparison in every format; the summary comes first.
 
 use crate::args::Format;
 use crate::context::Context;
@@ -10,8 +10,8 @@ use crate::output::table::{Column, Shrink};
 
 use super::matrix::{Matrix, Outcome, Row, Sums};
 
-/// Tasks that are named in a line of the summary.
-const MOST_NAMED: usize = 10;
+/// Number of tasks that a line of the summary names.
+const MAX_NAMED: usize = 10;
 
 /// Prints a comparison.
 pub(super) fn print(context: &Context, matrix: &Matrix) -> Result<(), Failure> {
@@ -67,9 +67,9 @@ fn summary(matrix: &Matrix) -> Vec<String> {
         ("worse", &matrix.worse),
         ("flaky", &matrix.flaky),
     ] {
-        let mut named: Vec<_> = tasks.iter().take(MOST_NAMED).cloned().collect();
-        if tasks.len() > MOST_NAMED {
-            named.push(format!("and {} more", tasks.len() - MOST_NAMED));
+        let mut named: Vec<_> = tasks.iter().take(MAX_NAMED).cloned().collect();
+        if tasks.len() > MAX_NAMED {
+            named.push(format!("and {} more", tasks.len() - MAX_NAMED));
         }
         let names = if named.is_empty() {
             String::new()

@@ -1,4 +1,4 @@
-//! Shows what comes to logs until their trial has ended.
+//! Prints what is added to logs until their trial has ended.
 
 use std::fs::File;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use crate::failure::{Failure, Kind};
 use super::super::artifact_reader::{ArtifactReader, TrialSnapshot};
 use super::{Printer, unreadable};
 
-/// How often a file of this machine is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// Interval for reading a local file.
+const FILE_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How often somebody else is asked.
-pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Interval for requests.
+pub(super) const REQUEST_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A log, and how far it is shown.
+/// A log, and how much of it has been printed.
 pub(super) struct Followed {
     uri: String,
     at_bytes: u64,
-    /// What it takes to ask another machine for more; `None` for a file of this one.
-    elsewhere: Option<(Growing, Sources)>,
+    /// How more of it is downloaded; `None` for a local file.
+    download: Option<(Growing, Sources)>,
 }
 
 impl Followed {
-    /// Goes on behind what was shown of a file.
+    /// Continues after what was printed of a file.
     pub(super) fn after(
         reader: &ArtifactReader<'_>,
         uri: String,
@@ -38,7 +38,7 @@ impl Followed {
             return Ok(Self {
                 uri,
                 at_bytes,
-                elsewhere: None,
+                download: None,
             });
         }
         let cache = reader.cache()?;
@@ -47,18 +47,18 @@ impl Followed {
         Ok(Self {
             uri,
             at_bytes: 0,
-            elsewhere: Some((growing.map_err(unreadable)?, sources)),
+            download: Some((growing.map_err(unreadable)?, sources)),
         })
     }
 
-    /// Shows what came.
-    async fn look(
+    /// Prints what was added.
+    async fn print_new(
         &mut self,
         reader: &ArtifactReader<'_>,
         printer: &mut Printer<'_>,
         grows: bool,
     ) -> Result<(), Failure> {
-        let file = match &mut self.elsewhere {
+        let file = match &mut self.download {
             None => reader.open(&self.uri).await?,
             Some((growing, sources)) => {
                 let grown = growing.look(sources).await.map_err(|error| {
@@ -70,44 +70,51 @@ impl Followed {
                 growing.file().map_err(unreadable)?
             }
         };
-        self.at_bytes = printer.rest(&self.uri, file, self.at_bytes, grows).await?;
+        self.at_bytes = printer
+            .print_from(&self.uri, file, self.at_bytes, grows)
+            .await?;
         Ok(())
     }
 }
 
-/// Shows what comes until the trial has ended.
+/// Prints what is added until the trial has ended.
 pub(super) async fn follow(
     reader: &ArtifactReader<'_>,
     printer: &mut Printer<'_>,
     mut logs: Vec<Followed>,
     mut trial: TrialSnapshot,
 ) -> Result<(), Failure> {
-    let local = logs.iter().all(|log| log.elsewhere.is_none());
-    let looks_per_question = if local {
-        ASK_AGAIN.as_millis() / LOOK_AGAIN.as_millis()
+    let local = logs.iter().all(|log| log.download.is_none());
+    let reads_per_request = if local {
+        REQUEST_INTERVAL.as_millis() / FILE_INTERVAL.as_millis()
     } else {
         1
     };
-    let mut looks = 0;
+    let mut reads = 0;
     loop {
-        // Once more after the end: what came between the last look and the end.
+        // Once more after the end, for what was added since the last read.
         let last = !trial.active();
         for log in &mut logs {
-            log.look(reader, printer, !last).await?;
+            log.print_new(reader, printer, !last).await?;
         }
         if last || printer.context.output.stdout_is_closed() {
             return Ok(());
         }
-        tokio::time::sleep(if local { LOOK_AGAIN } else { ASK_AGAIN }).await;
-        looks += 1;
-        if looks % looks_per_question == 0 {
+        tokio::time::sleep(if local {
+            FILE_INTERVAL
+        } else {
+            REQUEST_INTERVAL
+        })
+        .await;
+        reads += 1;
+        if reads % reads_per_request == 0 {
             trial = reader.trial_again().await?;
             for uri in trial.uris(ArtifactType::Logs) {
                 if logs.iter().all(|log| log.uri != uri) {
                     printer.several = true;
                     let file = reader.open(&uri).await?;
                     let again = file.try_clone().map_err(unreadable)?;
-                    let at_bytes = printer.rest(&uri, file, 0, trial.active()).await?;
+                    let at_bytes = printer.print_from(&uri, file, 0, trial.active()).await?;
                     logs.push(Followed::after(reader, uri, again, at_bytes)?);
                 }
             }

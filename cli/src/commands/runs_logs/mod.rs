@@ -1,4 +1,4 @@
-//! `docks runs logs`: the logs of one trial, as long as they grow if need be.
+//! `docks runs logs`: shows or follows the logs of one trial.
 
 mod follow;
 
@@ -15,25 +15,25 @@ use crate::output::clean;
 
 use super::artifact_reader::ArtifactReader;
 use super::line_reader::{self, LineReader};
-use follow::{ASK_AGAIN, Followed};
+use follow::{Followed, REQUEST_INTERVAL};
 
-/// Bytes of a log between two looks at whether anybody still wants them.
-const PAUSE_EVERY_BYTES: u64 = 1 << 20;
+/// Bytes of a log after which other work, such as Ctrl-C, gets a chance.
+const YIELD_EVERY_BYTES: u64 = 1 << 20;
 
 /// Shows the logs of a trial.
 ///
 /// # Errors
 ///
-/// [`Kind::NotFound`] when there are none, and whatever finding or reading them can end in.
+/// [`Kind::NotFound`] when the trial has none, and why the trial or its logs cannot be read.
 pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failure> {
     if context.global.format != Format::Table {
-        return Err(Failure::usage("logs are text").hint("leave out --format"));
+        return Err(Failure::usage("logs are always text").hint("omit --format"));
     }
     let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
     let mut trial = reader.trial().await?;
     if args.follow {
         while trial.active() && trial.uris(ArtifactType::Logs).is_empty() {
-            tokio::time::sleep(ASK_AGAIN).await;
+            tokio::time::sleep(REQUEST_INTERVAL).await;
             trial = reader.trial_again().await?;
         }
     }
@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     for uri in uris {
         let file = reader.open(&uri).await?;
         let again = file.try_clone().map_err(unreadable)?;
-        let at_bytes = printer.begin(&uri, file, args.tail, grows).await?;
+        let at_bytes = printer.print_start(&uri, file, args.tail, grows).await?;
         if context.output.stdout_is_closed() {
             return Ok(());
         }
@@ -72,15 +72,15 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
 struct Printer<'a> {
     context: &'a Context,
     grep: Option<&'a Grep>,
-    /// Whether lines need to say which log they are of.
+    /// Whether lines need the name of their log.
     several: bool,
-    /// The log that was last said.
+    /// The log whose name was printed last.
     shown: Option<String>,
 }
 
 impl Printer<'_> {
-    /// Shows a log from its beginning or its last lines on; returns where it ends now.
-    async fn begin(
+    /// Prints a log from its start, or its last lines; returns where it ends now.
+    async fn print_start(
         &mut self,
         uri: &str,
         mut file: File,
@@ -88,11 +88,11 @@ impl Printer<'_> {
         grows: bool,
     ) -> Result<u64, Failure> {
         let Some(wanted) = tail else {
-            return self.rest(uri, file, 0, grows).await;
+            return self.print_from(uri, file, 0, grows).await;
         };
         let Some(grep) = self.grep else {
             let start = line_reader::start_of_last(&mut file, wanted).map_err(unreadable)?;
-            return self.rest(uri, file, start, grows).await;
+            return self.print_from(uri, file, start, grows).await;
         };
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let again = file.try_clone().map_err(unreadable)?;
@@ -110,10 +110,10 @@ impl Printer<'_> {
         Ok(end_bytes)
     }
 
-    /// Shows a log from a place on; returns where it ends now.
+    /// Prints a log from a place; returns where it ends now.
     ///
-    /// While it grows a line is searched once it is whole.
-    async fn rest(
+    /// While a log grows, a line is searched once it is complete.
+    async fn print_from(
         &mut self,
         uri: &str,
         file: File,
@@ -121,7 +121,7 @@ impl Printer<'_> {
         grows: bool,
     ) -> Result<u64, Failure> {
         let size_bytes = file.metadata().map_err(unreadable)?.len();
-        // One that became shorter was begun again.
+        // A log that became shorter was started again.
         let from_bytes = if size_bytes < from_bytes {
             0
         } else {
@@ -129,7 +129,7 @@ impl Printer<'_> {
         };
         let mut lines = LineReader::new(file, from_bytes).map_err(unreadable)?;
         let mut scan = self.grep.map(Grep::scan);
-        let (mut piece, mut paused_at) = (Vec::new(), from_bytes);
+        let (mut piece, mut yielded_at) = (Vec::new(), from_bytes);
         loop {
             if let Some(scan) = &mut scan {
                 lines.skip_non_matching(scan).map_err(unreadable)?;
@@ -145,9 +145,8 @@ impl Printer<'_> {
             if self.grep.is_none_or(|grep| grep.matches(&piece)) {
                 self.print(uri, &piece, lines.at_line_start());
             }
-            if lines.at_bytes() - paused_at > PAUSE_EVERY_BYTES {
-                paused_at = lines.at_bytes();
-                // A moment for Ctrl-C.
+            if lines.at_bytes() - yielded_at > YIELD_EVERY_BYTES {
+                yielded_at = lines.at_bytes();
                 tokio::task::yield_now().await;
                 if self.context.output.stdout_is_closed() {
                     break;

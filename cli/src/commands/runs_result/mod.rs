@@ -1,5 +1,6 @@
 //! `docks runs result`: rewards, tests and errors of one trial.
 
+mod print;
 mod summary;
 
 use std::io::Read;
@@ -14,22 +15,22 @@ use crate::output::json;
 
 use super::artifact_reader::ArtifactReader;
 use super::line_reader::LineReader;
-use summary::Findings;
+use summary::ResultSummary;
 
-/// Largest result that is laid out; `--format json` prints larger ones.
-const MOST_BYTES: u64 = 64 << 20;
+/// Largest result that is summarised, in bytes; `--format json` prints larger ones.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// Shows the result of a trial.
 ///
 /// # Errors
 ///
-/// [`Kind::NotFound`] when there is none, and whatever finding or reading it can end in.
+/// [`Kind::NotFound`] when the trial has none, and why the trial or its result cannot be read.
 pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Failure> {
     let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
     let trial = reader.trial().await?;
     let uris = trial.uris(ArtifactType::Result);
     let failed = |error| Failure::chain(Kind::Failed, "could not read the result", &error);
-    // Some remotes keep the result in the trial itself.
+    // Some remotes store the result in the trial itself.
     let own = serde_json::from_str(trial.object.text()).unwrap_or(Value::Null);
     let own = summary::result_data(own);
     if uris.is_empty() && own.is_null() {
@@ -57,21 +58,21 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
             }
         }
         Format::Table | Format::Tsv => {
-            let mut findings = Findings::default();
-            findings.read(&own);
+            let mut summary = ResultSummary::default();
+            summary.read(&own);
             for uri in &uris {
                 let mut text = Vec::new();
                 let file = reader.open(uri).await?;
-                file.take(MOST_BYTES)
+                file.take(MAX_BYTES)
                     .read_to_end(&mut text)
                     .map_err(failed)?;
                 match serde_json::from_slice(&text) {
-                    Ok(value) => findings.read(&value),
-                    Err(_) => findings.read_text(&String::from_utf8_lossy(&text)),
+                    Ok(value) => summary.read(&value),
+                    Err(_) => summary.read_text(&String::from_utf8_lossy(&text)),
                 }
             }
-            output.data(findings.print(output.style().colour));
-            if findings.is_empty() {
+            output.data(summary.render(output.style().colour));
+            if summary.is_empty() {
                 output.line(json::indent(&own.to_string()));
             }
         }

@@ -1,29 +1,24 @@
-//! What a result says, whoever wrote it: Harbor, CTRF, or plain fields.
+//! Reads results of Harbor, in CTRF, or with plain fields.
 
 use serde_json::Value;
 
-use crate::output::cell::TextStyle;
-use crate::output::clean;
+/// Number of lines at the end of a traceback that are shown.
+const MAX_TRACE_LINES: usize = 20;
 
-/// Failed tests that are named; the rest is counted.
-const MOST_TESTS: usize = 50;
-
-/// Lines of a traceback that are shown, counted from its end.
-const MOST_LINES: usize = 20;
-
-/// Rewards, tests, errors and costs.
+/// Rewards, tests, errors and costs of a result.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Findings {
-    rewards: Vec<(String, String)>,
-    tests: Option<(u64, u64)>,
-    failed_tests: Vec<String>,
-    errors: Vec<String>,
-    facts: Vec<(&'static str, String)>,
-    /// JSON that none of these are read from.
-    other: Vec<String>,
+pub(super) struct ResultSummary {
+    pub(super) rewards: Vec<(String, String)>,
+    /// Passed tests, of how many.
+    pub(super) tests: Option<(u64, u64)>,
+    pub(super) failed_tests: Vec<String>,
+    pub(super) errors: Vec<String>,
+    pub(super) facts: Vec<(&'static str, String)>,
+    /// JSON that contains none of these.
+    pub(super) other: Vec<String>,
 }
 
-/// Returns `result_data` of a trial, in object form or as the same object in a JSON text.
+/// Returns `result_data` of a trial, which is an object or a JSON text of one.
 pub(super) fn result_data(mut trial: Value) -> Value {
     match trial["result_data"].take() {
         Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
@@ -31,29 +26,30 @@ pub(super) fn result_data(mut trial: Value) -> Value {
     }
 }
 
-impl Findings {
-    /// Tells whether nothing was found.
+impl ResultSummary {
+    /// Whether nothing was found.
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Reads one result.
+    /// Adds one result.
     pub(super) fn read(&mut self, value: &Value) {
-        let before = self.count();
-        self.rewards_of(&value["verifier_result"]["rewards"]);
-        self.rewards_of(&value["rewards"]);
-        self.ctrf(&value["results"]);
-        self.exception(&value["exception_info"], "");
+        let before = self.len();
+        self.add_rewards(&value["verifier_result"]["rewards"]);
+        self.add_rewards(&value["rewards"]);
+        self.add_ctrf(&value["results"]);
+        self.add_exception(&value["exception_info"], "");
         for step in value["step_results"].as_array().into_iter().flatten() {
             let name = text_of(&step["step_name"]);
-            self.exception(&step["exception_info"], &format!("step {name}: "));
+            self.add_exception(&step["exception_info"], &format!("step {name}: "));
         }
-        if let Some(reward) = plain(&value["reward"]) {
-            self.reward("reward", reward);
+        if let Some(reward) = scalar_text(&value["reward"]) {
+            self.add_reward("reward", reward);
         }
-        if let (Some(passed), Some(all)) =
-            (whole(&value["tests_passed"]), whole(&value["tests_total"]))
-        {
+        if let (Some(passed), Some(all)) = (
+            integer(&value["tests_passed"]),
+            integer(&value["tests_total"]),
+        ) {
             self.tests = self.tests.or(Some((passed, all)));
         }
         for key in ["error_message", "error", "error_code"] {
@@ -75,7 +71,7 @@ impl Findings {
             ("started", &value["started_at"]),
             ("ended", &value["finished_at"]),
         ] {
-            if let Some(text) = plain(found)
+            if let Some(text) = scalar_text(found)
                 && !self.facts.iter().any(|(known, _)| *known == name)
             {
                 self.facts.push((name, text));
@@ -84,40 +80,40 @@ impl Findings {
         let numbers = |fields: &serde_json::Map<String, Value>| {
             !fields.is_empty() && fields.values().all(Value::is_number)
         };
-        if before == self.count() && value.as_object().is_some_and(numbers) {
-            self.rewards_of(value);
+        if before == self.len() && value.as_object().is_some_and(numbers) {
+            self.add_rewards(value);
         }
-        if before == self.count() && !value.is_null() {
+        if before == self.len() && !value.is_null() {
             self.other.push(value.to_string());
         }
     }
 
-    /// Reads a result that is no JSON: a reward by itself, or something to show as it is.
+    /// Adds a result that is not JSON: a single reward, or text to show unchanged.
     pub(super) fn read_text(&mut self, text: &str) {
         let text = text.trim();
         if text.parse::<f64>().is_ok() {
-            self.reward("reward", text.to_owned());
+            self.add_reward("reward", text.to_owned());
         } else if !text.is_empty() {
             self.errors.push(text.to_owned());
         }
     }
 
-    fn count(&self) -> usize {
+    fn len(&self) -> usize {
         self.rewards.len()
             + self.errors.len()
             + self.facts.len()
             + usize::from(self.tests.is_some())
     }
 
-    fn rewards_of(&mut self, value: &Value) {
+    fn add_rewards(&mut self, value: &Value) {
         for (name, value) in value.as_object().into_iter().flatten() {
-            if let Some(text) = plain(value) {
-                self.reward(name, text);
+            if let Some(text) = scalar_text(value) {
+                self.add_reward(name, text);
             }
         }
     }
 
-    fn reward(&mut self, name: &str, text: String) {
+    fn add_reward(&mut self, name: &str, text: String) {
         let known = self.rewards.iter_mut().find(|(known, _)| known == name);
         match known {
             Some(_) => {}
@@ -125,7 +121,7 @@ impl Findings {
         }
     }
 
-    fn ctrf(&mut self, results: &Value) {
+    fn add_ctrf(&mut self, results: &Value) {
         let Some(tests) = results["tests"].as_array() else {
             return;
         };
@@ -146,7 +142,7 @@ impl Findings {
         }
     }
 
-    fn exception(&mut self, info: &Value, of: &str) {
+    fn add_exception(&mut self, info: &Value, of: &str) {
         if !info.is_object() {
             return;
         }
@@ -157,53 +153,11 @@ impl Findings {
         );
         let trace = text_of(&info["exception_traceback"]);
         let lines: Vec<_> = trace.lines().collect();
-        for line in &lines[lines.len().saturating_sub(MOST_LINES)..] {
+        for line in &lines[lines.len().saturating_sub(MAX_TRACE_LINES)..] {
             text.push_str("\n  ");
             text.push_str(line);
         }
         self.errors.push(text);
-    }
-
-    /// Writes what was found.
-    pub(super) fn print(&self, colour: bool) -> String {
-        let mut out = String::new();
-        let mut part = |heading: &str, lines: Vec<String>, ink: Option<TextStyle>| {
-            if lines.is_empty() {
-                return;
-            }
-            if !out.is_empty() {
-                out.push('\n');
-            }
-            out.push_str(&painted(heading, Some(TextStyle::Bold), colour));
-            out.push('\n');
-            for line in lines.iter().flat_map(|text| text.lines()) {
-                let line = clean::text_with_tabs(line.as_bytes());
-                out.push_str(&format!("  {}\n", painted(&line, ink, colour)));
-            }
-        };
-        let pairs = |pairs: &[(&str, &String)]| -> Vec<String> {
-            let width = pairs.iter().map(|(name, _)| name.chars().count()).max();
-            let width = width.unwrap_or(0).min(40);
-            let line = |(name, value): &(&str, &String)| format!("{name:width$}  {value}");
-            pairs.iter().map(line).collect()
-        };
-        let rewards: Vec<_> = self.rewards.iter().map(|(n, v)| (n.as_str(), v)).collect();
-        part("Rewards", pairs(&rewards), None);
-        if let Some((passed, all)) = self.tests {
-            part("Tests", vec![format!("{passed} of {all} passed")], None);
-        }
-        let mut failed: Vec<_> = self.failed_tests.iter().take(MOST_TESTS).cloned().collect();
-        if self.failed_tests.len() > MOST_TESTS {
-            failed.push(format!("… {} more", self.failed_tests.len() - MOST_TESTS));
-        }
-        part("Failed tests", failed, Some(TextStyle::Red));
-        part("Errors", self.errors.clone(), Some(TextStyle::Red));
-        let facts: Vec<_> = self.facts.iter().map(|(n, v)| (*n, v)).collect();
-        part("Facts", pairs(&facts), None);
-        for other in &self.other {
-            part("Result", vec![crate::output::json::indent(other)], None);
-        }
-        out
     }
 }
 
@@ -215,8 +169,8 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// Returns a number, a truth or a text; nothing for anything else.
-fn plain(value: &Value) -> Option<String> {
+/// Returns a number, a boolean or a string as text; nothing for anything else.
+fn scalar_text(value: &Value) -> Option<String> {
     match value {
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
         Value::String(text) => Some(text.clone()),
@@ -224,18 +178,8 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-fn whole(value: &Value) -> Option<u64> {
+fn integer(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
-}
-
-fn painted(text: &str, ink: Option<TextStyle>, colour: bool) -> String {
-    match ink.filter(|_| colour && !text.is_empty()) {
-        Some(ink) => {
-            let style = ink.style();
-            format!("{style}{text}{style:#}")
-        }
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -243,15 +187,15 @@ mod tests {
     use super::*;
 
     fn printed(values: &[&str]) -> String {
-        let mut findings = Findings::default();
+        let mut summary = ResultSummary::default();
         for text in values {
-            findings.read(&serde_json::from_str(text).unwrap());
+            summary.read(&serde_json::from_str(text).unwrap());
         }
-        findings.print(false)
+        summary.render(false)
     }
 
     #[test]
-    fn results_of_every_maker_are_read() {
+    fn results_of_every_format_are_read() {
         let harbor = r#"{"verifier_result":{"rewards":{"reward":0.5}},"agent_result":{"cost_usd":0.1},
             "exception_info":{"exception_type":"AgentTimeoutError","exception_message":"late\u001b[2J","exception_traceback":"a\nb"}}"#;
         assert_eq!(
@@ -275,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn result_data_is_read_as_object_and_as_text() {
+    fn result_data_is_read_as_an_object_and_as_text() {
         let object: Value = serde_json::from_str(r#"{"result_data":{"reward":1}}"#).unwrap();
         let text: Value = serde_json::from_str(r#"{"result_data":"{\"reward\":1}"}"#).unwrap();
         assert_eq!(result_data(object), result_data(text));

@@ -1,5 +1,6 @@
 //! `docks runs trajectory`: the steps of an agent, one after the other.
 
+mod fields;
 mod step;
 mod step_reader;
 
@@ -15,14 +16,14 @@ use crate::output::json;
 use super::artifact_reader::ArtifactReader;
 use super::line_reader::LineReader;
 use step::Step;
-use step_reader::{Event, Read};
+use step_reader::{Event, ReadResult};
 
 /// Shows the steps of a trial's agent.
 ///
 /// # Errors
 ///
-/// [`Kind::NotFound`] when there is no trajectory or no such step, and whatever finding or
-/// reading it can end in.
+/// [`Kind::NotFound`] when there is no trajectory or no such step, and why the trial or its
+/// trajectory cannot be read.
 pub(super) async fn run(context: &Context, args: &RunsTrajectory) -> Result<(), Failure> {
     let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
     let trial = reader.trial().await?;
@@ -44,21 +45,25 @@ pub(super) async fn run(context: &Context, args: &RunsTrajectory) -> Result<(), 
             copy(context, file)?;
             found += 1;
         } else {
-            found += steps(context, args, file)?;
+            found += print_steps(context, args, file)?;
         }
     }
     context.output.flush()?;
     match (found, args.step.is_empty()) {
         (0, false) => Err(
             Failure::new(Kind::NotFound, "the trajectory has no such step")
-                .hint("leave out --step to see which it has"),
+                .hint("omit --step to list all steps"),
         ),
         _ => Ok(()),
     }
 }
 
-/// Prints what was asked for of one file; returns how many steps that was.
-fn steps(context: &Context, args: &RunsTrajectory, file: std::fs::File) -> Result<usize, Failure> {
+/// Prints the requested steps of one file; returns how many.
+fn print_steps(
+    context: &Context,
+    args: &RunsTrajectory,
+    file: std::fs::File,
+) -> Result<usize, Failure> {
     let output = &context.output;
     let (mut count, mut printed) = (0_u64, 0);
     let table = context.global.format == Format::Table;
@@ -66,19 +71,19 @@ fn steps(context: &Context, args: &RunsTrajectory, file: std::fs::File) -> Resul
         match event {
             Event::Step(text) => {
                 count += 1;
-                let step = Step::of(text, count);
+                let step = Step::parse(text, count);
                 if args.step.is_empty() || args.step.contains(&step.number) {
                     printed += 1;
                     if table {
                         let full = args.full || !args.step.is_empty();
-                        output.data(step.print(full, output.style().colour));
+                        output.data(step.render(full, output.style().colour));
                     } else {
                         output.line(json::compact(text));
                     }
                 }
             }
             Event::Total(text) if table && args.step.is_empty() => {
-                output.data(step::totals(text, output.style().colour));
+                output.data(step::render_totals(text, output.style().colour));
             }
             Event::Continued(text) if table => {
                 output.line(format!("continues in {}", clean::line(text)));
@@ -88,26 +93,26 @@ fn steps(context: &Context, args: &RunsTrajectory, file: std::fs::File) -> Resul
         !output.stdout_is_closed()
     });
     match read {
-        Ok(Read::Steps | Read::Stopped) => Ok(printed),
-        Ok(Read::Other(text)) => {
-            output.line(clean_json(&text));
+        Ok(ReadResult::Steps | ReadResult::Stopped) => Ok(printed),
+        Ok(ReadResult::Other(text)) => {
+            output.line(indented(&text));
             Ok(1)
         }
         Err(error) => Err(
             Failure::chain(Kind::Failed, "could not read the trajectory", &error)
-                .hint("`--format json` prints it as it is"),
+                .hint("`--format json` prints it unchanged"),
         ),
     }
 }
 
-/// Lays JSON out for people; a JSON text escapes control characters, so lines stay lines.
-fn clean_json(text: &str) -> String {
-    let laid_out = json::indent(text);
-    let lines: Vec<_> = laid_out.lines().map(clean::line).collect();
+/// Formats JSON for people. Strings in JSON escape control characters, so lines stay lines.
+fn indented(text: &str) -> String {
+    let indented = json::indent(text);
+    let lines: Vec<_> = indented.lines().map(clean::line).collect();
     lines.join("\n")
 }
 
-/// Prints a file as it is.
+/// Prints a file unchanged.
 fn copy(context: &Context, file: std::fs::File) -> Result<(), Failure> {
     let failed = |error| Failure::chain(Kind::Failed, "could not read the trajectory", &error);
     let mut lines = LineReader::new(file, 0).map_err(failed)?;

@@ -1,35 +1,37 @@
-//! One step for people: who, what was said, called and seen, what it cost.
+//! Formats one step: its source, message, tool calls, observations and costs.
 
 use serde_json::Value;
 
 use crate::output::cell::TextStyle;
 use crate::output::clean;
 
-/// Lines of a text that are shown unless all are wanted.
-const MOST_LINES: usize = 8;
+use super::fields::{cost, first, items, number, text_of, tokens};
 
-/// Characters of a line that are shown unless all are wanted.
-const MOST_CHARS: usize = 160;
+/// Number of lines of a text that are shown without `--full`.
+const MAX_LINES: usize = 8;
 
-/// A step, read leniently.
+/// Number of characters of a line that are shown without `--full`.
+const MAX_LINE_CHARS: usize = 160;
+
+/// A step, of any agent.
 pub(super) struct Step {
-    /// Its own number, else its place.
+    /// Its own number, else its position.
     pub(super) number: u64,
     value: Value,
 }
 
 impl Step {
-    /// Reads a step; one that is no object is a message.
-    pub(super) fn of(text: &str, place: u64) -> Self {
+    /// Parses a step; one that is not an object is a message.
+    pub(super) fn parse(text: &str, position: u64) -> Self {
         let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
         Self {
-            number: value["step_id"].as_u64().unwrap_or(place),
+            number: value["step_id"].as_u64().unwrap_or(position),
             value,
         }
     }
 
-    /// Writes it as indented lines.
-    pub(super) fn print(&self, full: bool, colour: bool) -> String {
+    /// Formats it as indented lines.
+    pub(super) fn render(&self, full: bool, colour: bool) -> String {
         let v = &self.value;
         let mut page = Page {
             text: String::new(),
@@ -76,22 +78,19 @@ impl Step {
     }
 }
 
-/// Writes the sums at the end.
-pub(super) fn totals(text: &str, colour: bool) -> String {
+/// Formats the totals at the end of a trajectory.
+pub(super) fn render_totals(text: &str, colour: bool) -> String {
     let v: Value = serde_json::from_str(text).unwrap_or(Value::Null);
-    let mut said = Vec::new();
-    said.extend(number(&v["total_steps"]).map(|n| format!("{n} steps")));
-    said.extend(tokens(
+    let mut parts = Vec::new();
+    parts.extend(number(&v["total_steps"]).map(|n| format!("{n} steps")));
+    parts.extend(tokens(
         &v["total_prompt_tokens"],
         &v["total_cached_tokens"],
         &v["total_completion_tokens"],
     ));
-    said.extend(cost(&v["total_cost_usd"]));
-    painted(
-        &format!("Total  {}", said.join(", ")),
-        TextStyle::Bold,
-        colour,
-    ) + "\n"
+    parts.extend(cost(&v["total_cost_usd"]));
+    let line = format!("Total  {}", parts.join(", "));
+    TextStyle::paint(Some(TextStyle::Bold), &line, colour) + "\n"
 }
 
 struct Page {
@@ -120,11 +119,15 @@ impl Page {
             first(metrics, &["completion_tokens", "output_tokens"]),
         ));
         more.extend(cost(&metrics["cost_usd"]));
-        heading = painted(heading.trim_end(), TextStyle::Bold, self.colour);
+        heading = TextStyle::paint(Some(TextStyle::Bold), heading.trim_end(), self.colour);
         if !more.is_empty() {
             let more = more.join("  ");
             heading.push_str("  ");
-            heading.push_str(&painted(&clean::line(&more), TextStyle::Dim, self.colour));
+            heading.push_str(&TextStyle::paint(
+                Some(TextStyle::Dim),
+                &clean::line(&more),
+                self.colour,
+            ));
         }
         self.text.push_str(&heading);
         self.text.push('\n');
@@ -144,7 +147,7 @@ impl Page {
         } else {
             arguments
         };
-        let said = match arguments {
+        let arguments = match arguments {
             Value::Object(fields) if !fields.is_empty() => {
                 let fields: Vec<_> = fields
                     .iter()
@@ -155,110 +158,41 @@ impl Page {
             other => text_of(other),
         };
         let name = text_of(name);
-        let text = match (name.is_empty(), said.contains('\n')) {
-            (true, _) => said,
-            (false, true) => format!("{name}\n{said}"),
-            (false, false) => format!("{name}  {said}"),
+        let text = match (name.is_empty(), arguments.contains('\n')) {
+            (true, _) => arguments,
+            (false, true) => format!("{name}\n{arguments}"),
+            (false, false) => format!("{name}  {arguments}"),
         };
         self.block("  > ", &text, Some(TextStyle::Cyan));
     }
 
-    /// Writes a text, each line indented, cut unless all is wanted.
-    fn block(&mut self, indent: &str, text: &str, ink: Option<TextStyle>) {
+    /// Adds a text with indented lines, cut without `--full`.
+    fn block(&mut self, indent: &str, text: &str, style: Option<TextStyle>) {
         let text = text.trim_end();
         if text.is_empty() {
             return;
         }
         let lines = text.lines().count();
-        let most = if self.full { lines } else { MOST_LINES };
+        let most = if self.full { lines } else { MAX_LINES };
         let further = " ".repeat(indent.len());
         for (at, line) in text.lines().take(most).enumerate() {
             let mut line = clean::text_with_tabs(line.as_bytes());
             if !self.full
-                && let Some((end, _)) = line.char_indices().nth(MOST_CHARS)
+                && let Some((end, _)) = line.char_indices().nth(MAX_LINE_CHARS)
             {
                 line.truncate(end);
                 line.push('…');
             }
             let indent = if at == 0 { indent } else { &further };
-            let line = match ink {
-                Some(ink) => painted(&line, ink, self.colour),
-                None => line,
-            };
+            let line = TextStyle::paint(style, &line, self.colour);
             self.text.push_str(&format!("{indent}{line}\n"));
         }
         if lines > most {
             let more = format!("{further}… {} more lines", lines - most);
             self.text
-                .push_str(&painted(&more, TextStyle::Dim, self.colour));
+                .push_str(&TextStyle::paint(Some(TextStyle::Dim), &more, self.colour));
             self.text.push('\n');
         }
-    }
-}
-
-/// Returns the first of these keys that holds something.
-fn first<'a>(value: &'a Value, keys: &[&str]) -> &'a Value {
-    let found = keys.iter().map(|key| &value[*key]);
-    found
-        .into_iter()
-        .find(|value| !value.is_null())
-        .unwrap_or(&Value::Null)
-}
-
-fn items(value: &Value) -> &[Value] {
-    match value {
-        Value::Array(items) => items,
-        Value::Null => &[],
-        one => std::slice::from_ref(one),
-    }
-}
-
-/// Returns a value as text: parts of a message joined, what is no text as JSON.
-fn text_of(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => {
-            let parts: Vec<_> = parts.iter().map(text_of).collect();
-            parts.join("\n")
-        }
-        Value::Object(part) => match (part.get("text"), part.get("type")) {
-            (Some(Value::String(text)), _) => text.clone(),
-            (_, Some(Value::String(kind))) if part.contains_key("source") => format!("[{kind}]"),
-            _ => value.to_string(),
-        },
-        other => other.to_string(),
-    }
-}
-
-fn tokens(prompt: &Value, cached: &Value, completion: &Value) -> Option<String> {
-    let (prompt, completion) = (number(prompt), number(completion));
-    let cached = number(cached).filter(|cached| cached != "0");
-    let cached = cached.map_or_else(String::new, |cached| format!(" ({cached} cached)"));
-    match (prompt, completion) {
-        (Some(prompt), Some(completion)) => {
-            Some(format!("{prompt} tokens in{cached}, {completion} out"))
-        }
-        (Some(prompt), None) => Some(format!("{prompt} tokens in{cached}")),
-        (None, Some(completion)) => Some(format!("{completion} tokens out")),
-        (None, None) => None,
-    }
-}
-
-fn cost(value: &Value) -> Option<String> {
-    value.as_f64().map(|dollars| format!("${dollars:.4}"))
-}
-
-fn number(value: &Value) -> Option<String> {
-    value.as_f64().map(|_| value.to_string())
-}
-
-fn painted(text: &str, ink: TextStyle, colour: bool) -> String {
-    if colour && !text.is_empty() {
-        let style = ink.style();
-        format!("{style}{text}{style:#}")
-    } else {
-        text.to_owned()
     }
 }
 
@@ -267,43 +201,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_says_who_what_and_how_much() {
+    fn a_step_shows_source_message_calls_and_costs() {
         let step = r#"{"step_id":2,"source":"agent","model_name":"m","message":"I look.",
             "reasoning_content":"hm","tool_calls":[{"function_name":"bash","arguments":{"command":"ls"}}],
             "observation":{"results":[{"content":"a\nb\u001b[31m"}]},
             "metrics":{"prompt_tokens":12,"completion_tokens":5,"cached_tokens":0,"cost_usd":0.004575}}"#;
-        let printed = Step::of(step, 9).print(false, false);
+        let rendered = Step::parse(step, 9).render(false, false);
         assert_eq!(
-            printed,
+            rendered,
             "Step 2  agent  m  12 tokens in, 5 out  $0.0046\n  I look.\n  > bash  command: ls\n  < a\n    b\n\n"
         );
-        let full = Step::of(step, 9).print(true, false);
+        let full = Step::parse(step, 9).render(true, false);
         assert!(full.contains("  ~ hm\n"), "{full}");
     }
 
     #[test]
-    fn steps_of_other_agents_are_read_too() {
+    fn steps_of_other_agents_are_also_understood() {
         let step = r#"{"role":"assistant","content":[{"type":"text","text":"hello"}],
             "tool_calls":[{"function":{"name":"run","arguments":"{\"x\":1}"}}]}"#;
-        let printed = Step::of(step, 3).print(false, false);
+        let rendered = Step::parse(step, 3).render(false, false);
         assert_eq!(
-            printed,
+            rendered,
             "Step 3  assistant\n  hello\n  > run  {\"x\":1}\n\n"
         );
         assert_eq!(
-            Step::of("\"just text\"", 1).print(false, false),
+            Step::parse("\"just text\"", 1).render(false, false),
             "Step 1\n  just text\n\n"
         );
     }
 
     #[test]
-    fn long_texts_are_cut_unless_all_is_wanted() {
+    fn long_texts_are_cut_without_full() {
         let long = serde_json::json!({"message": "x\n".repeat(50)}).to_string();
-        let cut = Step::of(&long, 1).print(false, false);
+        let cut = Step::parse(&long, 1).render(false, false);
         assert!(cut.contains("… 42 more lines"), "{cut}");
         assert_eq!(
-            Step::of(&long, 1)
-                .print(true, false)
+            Step::parse(&long, 1)
+                .render(true, false)
                 .matches("  x\n")
                 .count(),
             50

@@ -1,4 +1,4 @@
-//! Reads a trajectory step by step, so that it need not fit into memory.
+//! Reads a trajectory step by step, so that it does not have to fit into memory.
 
 use std::fmt;
 use std::fs::File;
@@ -7,112 +7,119 @@ use std::io::{BufReader, Seek};
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Names under which agents keep their steps; the first is that of ATIF.
-const STEPS: &[&str] = &["steps", "messages", "trajectory", "history", "events"];
+/// Keys under which agents store their steps; the first is that of ATIF.
+const STEP_KEYS: &[&str] = &["steps", "messages", "trajectory", "history", "events"];
 
-/// Largest JSON of another shape that is laid out; more has to be in memory for it.
-const MOST_BYTES: u64 = 64 << 20;
+/// Largest JSON without steps that is formatted, in bytes, since it has to fit into memory.
+const MAX_BYTES: u64 = 64 << 20;
 
-/// Marks that the reader has gone; nobody sees it.
-const STOPPED: &str = "nobody reads any more";
+/// Error text that marks a stop by the callback; it is never shown.
+const STOPPED: &str = "stopped by the callback";
 
-/// What is found on the way.
+/// What a trajectory contains.
 pub(super) enum Event<'a> {
     /// A step, as JSON.
     Step(&'a str),
-    /// The sums at the end, as JSON.
+    /// The totals at the end, as JSON.
     Total(&'a str),
-    /// Another file in which it goes on.
+    /// The file in which it continues.
     Continued(&'a str),
 }
 
-/// How it ended.
-pub(super) enum Read {
-    /// All steps were given out.
+/// How reading ended.
+pub(super) enum ReadResult {
+    /// All steps were passed on.
     Steps,
-    /// Whoever hears them had enough.
+    /// The callback stopped it.
     Stopped,
-    /// It is JSON without steps.
+    /// The file is JSON without steps.
     Other(String),
 }
 
-/// Gives out events in their order until `hear` says false.
+/// Calls back with each event, in order, until `on_event` returns false.
 ///
 /// # Errors
 ///
-/// When it is no JSON, cut off, or of another shape and too large.
+/// When the file is not JSON, is cut off, or has no steps and is too large.
 pub(super) fn read(
     file: File,
-    hear: &mut dyn FnMut(Event<'_>) -> bool,
-) -> Result<Read, serde_json::Error> {
+    on_event: &mut dyn FnMut(Event<'_>) -> bool,
+) -> Result<ReadResult, serde_json::Error> {
     let mut again = file.try_clone().map_err(serde_json::Error::io)?;
     let size_bytes = file.metadata().map_or(0, |meta| meta.len());
-    let mut found = Found { hear, steps: false };
+    let mut events = Events {
+        on_event,
+        found_steps: false,
+    };
     let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file));
     let mut values = 0;
     loop {
-        // Several values one after the other are steps: a file of JSON lines.
-        let place = if values > 0 {
-            Place::Later
+        // Several values in a row are steps: the file is JSON Lines.
+        let position = if values > 0 {
+            Position::Later
         } else {
-            Place::First
+            Position::First
         };
-        match Walk(&mut found, place).deserialize(&mut reader) {
+        match Walk(&mut events, position).deserialize(&mut reader) {
             Ok(()) => values += 1,
-            Err(error) if error.to_string().contains(STOPPED) => return Ok(Read::Stopped),
+            Err(error) if error.to_string().contains(STOPPED) => return Ok(ReadResult::Stopped),
             Err(error) if error.is_eof() && values > 0 && reader.end().is_ok() => break,
             Err(error) => return Err(error),
         }
         if reader.end().is_ok() {
             break;
         }
-        if !found.steps {
+        if !events.found_steps {
             again.rewind().map_err(serde_json::Error::io)?;
-            return lines(again, hear);
+            return read_json_lines(again, on_event);
         }
     }
-    if found.steps {
-        return Ok(Read::Steps);
+    if events.found_steps {
+        return Ok(ReadResult::Steps);
     }
-    if size_bytes > MOST_BYTES {
+    if size_bytes > MAX_BYTES {
         return Err(serde_json::Error::custom(format!(
-            "it has no steps, and {size_bytes} bytes are too many to lay out"
+            "it has no steps, and {size_bytes} bytes are too many to format"
         )));
     }
     again.rewind().map_err(serde_json::Error::io)?;
     let text = std::io::read_to_string(again).map_err(serde_json::Error::io)?;
-    Ok(Read::Other(text))
+    Ok(ReadResult::Other(text))
 }
 
-/// Gives out each of several values as a step.
-fn lines(file: File, hear: &mut dyn FnMut(Event<'_>) -> bool) -> Result<Read, serde_json::Error> {
+/// Calls back with each value of the file as a step.
+fn read_json_lines(
+    file: File,
+    on_event: &mut dyn FnMut(Event<'_>) -> bool,
+) -> Result<ReadResult, serde_json::Error> {
     let reader = serde_json::Deserializer::from_reader(BufReader::new(file));
     for value in reader.into_iter::<Box<RawValue>>() {
-        if !hear(Event::Step(value?.get())) {
-            return Ok(Read::Stopped);
+        if !on_event(Event::Step(value?.get())) {
+            return Ok(ReadResult::Stopped);
         }
     }
-    Ok(Read::Steps)
+    Ok(ReadResult::Steps)
 }
 
-struct Found<'a> {
-    hear: &'a mut dyn FnMut(Event<'_>) -> bool,
-    steps: bool,
+struct Events<'a> {
+    on_event: &'a mut dyn FnMut(Event<'_>) -> bool,
+    /// Whether a list of steps was found.
+    found_steps: bool,
 }
 
-/// What a value is taken for.
+/// Where a value is in the file.
 #[derive(PartialEq)]
-enum Place {
+enum Position {
     /// The first value of the file.
     First,
-    /// One that comes after another; its steps are left to [`lines`].
+    /// A later value; its steps are left to [`read_json_lines`].
     Later,
-    /// The list of steps; what is no list has none.
+    /// The list of steps; any other value has none.
     Steps,
 }
 
-/// A value that is walked through; what is neither a list nor an object holds nothing.
-struct Walk<'a, 'b>(&'a mut Found<'b>, Place);
+/// Visits a value; one that is neither a list nor an object has no steps.
+struct Walk<'a, 'b>(&'a mut Events<'b>, Position);
 
 impl<'de> DeserializeSeed<'de> for Walk<'_, '_> {
     type Value = ();
@@ -130,20 +137,23 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Walk(found, place) = self;
+        let Walk(events, position) = self;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                name if STEPS.contains(&name) && place == Place::First && !found.steps => {
-                    map.next_value_seed(Walk(found, Place::Steps))?;
+                name if STEP_KEYS.contains(&name)
+                    && position == Position::First
+                    && !events.found_steps =>
+                {
+                    map.next_value_seed(Walk(events, Position::Steps))?;
                 }
-                "final_metrics" if found.steps && place != Place::Steps => {
+                "final_metrics" if events.found_steps && position != Position::Steps => {
                     let raw: Box<RawValue> = map.next_value()?;
-                    give(found, Event::Total(raw.get()))?;
+                    emit(events, Event::Total(raw.get()))?;
                 }
-                "continued_trajectory_ref" if found.steps && place != Place::Steps => {
+                "continued_trajectory_ref" if events.found_steps && position != Position::Steps => {
                     let raw: Box<RawValue> = map.next_value()?;
                     if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
-                        give(found, Event::Continued(&text))?;
+                        emit(events, Event::Continued(&text))?;
                     }
                 }
                 _ => {
@@ -155,9 +165,9 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        self.0.steps = true;
+        self.0.found_steps = true;
         while let Some(raw) = seq.next_element::<Box<RawValue>>()? {
-            give(self.0, Event::Step(raw.get()))?;
+            emit(self.0, Event::Step(raw.get()))?;
         }
         Ok(())
     }
@@ -187,8 +197,8 @@ impl<'de> Visitor<'de> for Walk<'_, '_> {
     }
 }
 
-fn give<E: serde::de::Error>(found: &mut Found<'_>, event: Event<'_>) -> Result<(), E> {
-    if (found.hear)(event) {
+fn emit<E: serde::de::Error>(events: &mut Events<'_>, event: Event<'_>) -> Result<(), E> {
+    if (events.on_event)(event) {
         Ok(())
     } else {
         Err(E::custom(STOPPED))
@@ -201,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    fn heard(text: &str) -> (Result<&'static str, ()>, Vec<String>) {
+    fn events_of(text: &str) -> (Result<&'static str, ()>, Vec<String>) {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         file.rewind().unwrap();
@@ -215,9 +225,9 @@ mod tests {
             true
         });
         let read = read.map_err(drop).map(|read| match read {
-            Read::Steps => "steps",
-            Read::Stopped => "stopped",
-            Read::Other(_) => "other",
+            ReadResult::Steps => "steps",
+            ReadResult::Stopped => "stopped",
+            ReadResult::Other(_) => "other",
         });
         (read, events)
     }
@@ -246,7 +256,7 @@ mod tests {
             (r#"{"steps":[]}"#, &[]),
         ] {
             assert_eq!(
-                heard(text),
+                events_of(text),
                 (
                     Ok("steps"),
                     expected.iter().map(|e| (*e).to_owned()).collect()
@@ -255,10 +265,10 @@ mod tests {
             );
         }
         for text in [r#"{"x":[1]}"#, r#"{"steps":"none"}"#, "7", "\"text\""] {
-            assert_eq!(heard(text), (Ok("other"), vec![]), "{text}");
+            assert_eq!(events_of(text), (Ok("other"), vec![]), "{text}");
         }
-        assert_eq!(heard(r#"{"steps":[{"a":1},{"#).0, Err(()));
-        assert_eq!(heard("no json").0, Err(()));
-        assert_eq!(heard("").0, Err(()));
+        assert_eq!(events_of(r#"{"steps":[{"a":1},{"#).0, Err(()));
+        assert_eq!(events_of("no json").0, Err(()));
+        assert_eq!(events_of("").0, Err(()));
     }
 }

@@ -8,10 +8,10 @@ use crate::output::durations;
 use crate::output::lists::{self, RowContext};
 use crate::output::table::Table;
 
-/// Width of a leaderboard when nothing limits it.
-const WIDE: usize = 200;
+/// Width of tables in a pipe.
+pub(super) const PIPE_WIDTH: usize = 200;
 
-/// Shows one evaluation run with its leaderboard.
+/// Builds the view of an evaluation run with its leaderboard.
 pub(crate) fn evaluation(
     object: &RawObject,
     row_context: RowContext,
@@ -32,28 +32,28 @@ pub(crate) fn evaluation(
     detail.field("Failed", lists::text_cell(&run.failed_trials));
     detail.blank();
     times(&mut detail, &run, row_context);
-    let room = width.unwrap_or(WIDE).saturating_sub(4);
+    let width = width.unwrap_or(PIPE_WIDTH).saturating_sub(4);
     let whole: serde_json::Value = serde_json::from_str(object.text()).unwrap_or_default();
-    super::harbor::add(&mut detail, &whole["harbor"], room);
+    super::harbor::add_fields(&mut detail, &whole["harbor"], width);
     if let Some(table) = leaderboard(&whole["leaderboard"]) {
         detail.heading("Leaderboard");
-        detail.block(&table.render(room, false).text);
+        detail.block(&table.render(width, false).text);
     }
     detail
 }
 
-/// Adds when a run was made, began and ended.
+/// Adds the times at which a run was created, started and ended.
 pub(super) fn times(detail: &mut Detail, run: &RunFields, row_context: RowContext) {
-    detail.field("Created", moment(&run.created_at, row_context));
+    detail.field("Created", time_with_age(&run.created_at, row_context));
     for (label, value) in [("Started", &run.started_at), ("Ended", &run.completed_at)] {
         if value.text().is_some() {
-            detail.field(label, moment(value, row_context));
+            detail.field(label, time_with_age(value, row_context));
         }
     }
 }
 
-/// A time as it came, and how long ago that is.
-pub(super) fn moment(value: &Scalar, row_context: RowContext) -> Cell {
+/// A time as the remote sent it, and how long ago it was.
+pub(super) fn time_with_age(value: &Scalar, row_context: RowContext) -> Cell {
     let Some(text) = value.text() else {
         return Cell::missing();
     };

@@ -1,4 +1,4 @@
-//! What a jobs directory tells of an evaluation run, for people: progress, errors, groups, sums.
+//! Fields of an evaluation run in a jobs directory: progress, errors, groups and totals.
 
 use serde_json::{Map, Value};
 
@@ -7,10 +7,7 @@ use crate::output::durations;
 use crate::output::lists;
 use crate::output::table::Table;
 
-/// Words that are joined.
-pub(super) type Names = Vec<String>;
-
-/// Phases of a trial with their headings, in the order in which they come.
+/// Phases of a trial with their labels, in order.
 pub(super) const PHASES: [(&str, &str); 4] = [
     ("environment_setup", "Environment"),
     ("agent_setup", "Agent Set-up"),
@@ -18,7 +15,7 @@ pub(super) const PHASES: [(&str, &str); 4] = [
     ("verifier", "Verifier"),
 ];
 
-/// Statuses in the order in which they are told, as the counts call them.
+/// Statuses in display order, named as in the counts.
 const PROGRESS: [&str; 8] = [
     "passed",
     "failed",
@@ -30,8 +27,8 @@ const PROGRESS: [&str; 8] = [
     "ungraded",
 ];
 
-/// Adds what an evaluation run of a jobs directory tells besides the Docks API's own fields.
-pub(super) fn add(detail: &mut Detail, harbor: &Value, room: usize) {
+/// Adds the fields that the Docks API does not have.
+pub(super) fn add_fields(detail: &mut Detail, harbor: &Value, width: usize) {
     let Some(harbor) = harbor.as_object() else {
         return;
     };
@@ -40,7 +37,7 @@ pub(super) fn add(detail: &mut Detail, harbor: &Value, room: usize) {
     durations(detail, &harbor["durations"]);
     if let Some(table) = groups(&harbor["groups"]) {
         detail.heading("By agent, model and dataset");
-        detail.block(&table.render(room, false).text);
+        detail.block(&table.render(width, false).text);
     }
     if let Some(errors) = harbor["errors"].as_object().filter(|e| !e.is_empty()) {
         detail.heading("Errors");
@@ -53,32 +50,32 @@ pub(super) fn add(detail: &mut Detail, harbor: &Value, room: usize) {
         for (kind, count) in errors {
             table.add_row(vec![Cell::new(kind), Cell::new(count.to_string())]);
         }
-        detail.block(&table.render(room, false).text);
+        detail.block(&table.render(width, false).text);
     }
 }
 
 fn progress(harbor: &Map<String, Value>) -> Option<String> {
     let counts = harbor.get("trials")?;
     let number = |word: &str| counts[word].as_u64().unwrap_or_default();
-    let said = |word: &&str| {
+    let describe = |word: &&str| {
         let count = match *word {
-            // A cancelled trial is among the errored ones, as Harbor counts.
+            // Harbor counts cancelled trials among the errored ones.
             "errored" => number("errored").saturating_sub(number("cancelled")),
             "ungraded" => {
-                let told = number("passed") + number("failed") + number("errored");
-                number("ended").saturating_sub(told)
+                let judged = number("passed") + number("failed") + number("errored");
+                number("ended").saturating_sub(judged)
             }
             word => number(word),
         };
         (count > 0).then(|| format!("{count} {word}"))
     };
-    let words: Names = PROGRESS.iter().filter_map(said).collect();
+    let words: Vec<String> = PROGRESS.iter().filter_map(describe).collect();
     (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
     let number = |key: &str| harbor.get(key).and_then(Value::as_u64);
-    let mut parts = Names::new();
+    let mut parts = Vec::new();
     for (key, word) in [
         ("input_tokens", "in"),
         ("cache_tokens", "of them cached"),
@@ -99,7 +96,7 @@ fn durations(detail: &mut Detail, durations: &Value) {
         None => mean,
     });
     detail.optional_field("Per Trial", trials);
-    let phases: Names = PHASES
+    let phases: Vec<String> = PHASES
         .iter()
         .filter_map(|(key, label)| {
             let mean = durations["phase_seconds_mean"][*key].as_f64()?;
@@ -144,7 +141,7 @@ fn groups(groups: &Value) -> Option<Table> {
     Some(table)
 }
 
-/// The mean reward; of several keys, each by its name.
+/// Returns the mean reward; with several keys, each with its name.
 fn mean(group: &Value) -> Option<String> {
     let means = group["mean_rewards"].as_object()?;
     let mut words = means
@@ -156,7 +153,7 @@ fn mean(group: &Value) -> Option<String> {
         _ => Some(
             words
                 .map(|(key, mean)| format!("{key} {mean}"))
-                .collect::<Names>()
+                .collect::<Vec<String>>()
                 .join(", "),
         ),
     }
@@ -169,8 +166,8 @@ fn pass_at_k(values: &Value) -> Option<String> {
         .filter_map(|(k, share)| Some((k.parse().ok()?, share.as_f64()?)))
         .collect();
     values.sort_by_key(|(k, _)| *k);
-    let said = values
+    let parts = values
         .iter()
         .map(|(k, share)| format!("{k}: {}", lists::short_number(*share)));
-    (!values.is_empty()).then(|| said.collect::<Names>().join(", "))
+    (!values.is_empty()).then(|| parts.collect::<Vec<String>>().join(", "))
 }

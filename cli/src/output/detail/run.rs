@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{Cell, Detail};
 use crate::output::lists::{self, RowContext};
 
-/// Shows one plain run.
+/// Builds the view of a plain run.
 pub(crate) fn run(object: &RawObject, row_context: RowContext) -> Detail {
     let run = RunFields::from_object(object);
     let mut detail = Detail::default();
@@ -27,24 +27,24 @@ pub(crate) fn run(object: &RawObject, row_context: RowContext) -> Detail {
 }
 
 #[derive(Deserialize)]
-struct Holder {
+struct TaskResults {
     #[serde(default)]
     task_results: serde_json::Value,
 }
 
-/// Counts the tasks of a run by how they ended.
+/// Counts the tasks of a run by their results.
 fn task_results(object: &RawObject) -> Option<String> {
-    let holder: Holder = serde_json::from_str(object.text()).ok()?;
-    let tasks = holder.task_results.as_array().filter(|t| !t.is_empty())?;
+    let results: TaskResults = serde_json::from_str(object.text()).ok()?;
+    let tasks = results.task_results.as_array().filter(|t| !t.is_empty())?;
     let count = |wanted: &[&str]| {
         let status = |task: &serde_json::Value| {
             let text = task.get("status").and_then(|status| status.as_str());
             Scalar::Text(text.unwrap_or_default().to_ascii_lowercase()).text()
         };
-        let fits = |task: &&serde_json::Value| {
+        let matches = |task: &&serde_json::Value| {
             status(task).is_some_and(|status| wanted.contains(&status.as_str()))
         };
-        tasks.iter().filter(fits).count()
+        tasks.iter().filter(matches).count()
     };
     let passed = count(&["passed", "success", "completed"]);
     let failed = count(&["failed", "error"]);

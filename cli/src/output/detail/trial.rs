@@ -4,17 +4,14 @@ use docks_proto::object::{RawObject, Scalar};
 use docks_proto::trial::{Trial, UNKNOWN_ERROR};
 use serde_json::Value;
 
-use super::harbor::{self, Names};
+use super::harbor;
 use super::{Cell, Detail};
 use crate::output::cell::TextStyle;
 use crate::output::durations;
 use crate::output::lists::{self, RowContext};
 use crate::output::table::Table;
 
-/// Width of a table when nothing limits it.
-const WIDE: usize = 200;
-
-/// Shows one trial: results, phases, steps and the artifacts that were found.
+/// Builds the view of a trial: results, phases, steps and artifacts.
 pub(crate) fn trial(object: &RawObject, row_context: RowContext, width: Option<usize>) -> Detail {
     let trial = Trial::from_object(object);
     let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
@@ -37,15 +34,17 @@ pub(crate) fn trial(object: &RawObject, row_context: RowContext, width: Option<u
         ("Ended", &fields.completed_at),
     ] {
         if label == "Created" || at.text().is_some() {
-            detail.field(label, super::evaluation::moment(at, row_context));
+            detail.field(label, super::evaluation::time_with_age(at, row_context));
         }
     }
     results(&mut detail, &trial, &whole);
     phases(&mut detail, &whole["harbor"]["phase_seconds"]);
     if let Some(table) = steps(&whole["harbor"]["steps"]) {
         detail.heading("Steps");
-        let room = width.unwrap_or(WIDE).saturating_sub(4);
-        detail.block(&table.render(room, false).text);
+        let width = width
+            .unwrap_or(super::evaluation::PIPE_WIDTH)
+            .saturating_sub(4);
+        detail.block(&table.render(width, false).text);
     }
     artifacts(&mut detail, &trial, &whole);
     detail
@@ -90,7 +89,7 @@ fn tokens(value: &Scalar) -> Option<String> {
     value.text()
 }
 
-/// The reward, then those under other keys.
+/// Returns the reward, then the rewards under other keys.
 fn rewards(trial: &Trial, whole: &Value) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let reward = trial.result.reward.text();
@@ -98,7 +97,7 @@ fn rewards(trial: &Trial, whole: &Value) -> Vec<(String, String)> {
     let keys = whole["result_data"]["rewards"].as_object();
     let several = keys.is_some_and(|keys| keys.len() > 1);
     for (key, value) in keys.into_iter().flatten() {
-        // A lone key is the reward, whatever it is called.
+        // A single key is the reward, whatever its name.
         if several && key != "reward" || reward.is_none() {
             lines.push((format!("Reward {key}"), value.to_string()));
         }
@@ -122,7 +121,7 @@ fn steps(steps: &Value) -> Option<Table> {
     let steps = steps.as_array().filter(|steps| !steps.is_empty())?;
     let mut table = Table::plain(&["STEP", "REWARD", "DURATION", "COST", "ERROR"]);
     for step in steps {
-        let rewards: Names = step["rewards"]
+        let rewards: Vec<String> = step["rewards"]
             .as_object()
             .map(|rewards| match rewards.len() {
                 1 => rewards.values().map(Value::to_string).collect(),
@@ -145,7 +144,7 @@ fn steps(steps: &Value) -> Option<Table> {
     Some(table)
 }
 
-/// Types with their names in fields and for people.
+/// Types of artifacts with their labels.
 const TYPES: [(&str, &str); 4] = [
     ("logs", "Logs"),
     ("trajectory", "Trajectory"),
@@ -153,7 +152,7 @@ const TYPES: [(&str, &str); 4] = [
     ("result", "Result"),
 ];
 
-/// Lists the files where the remote tells all of them, else the address of each type.
+/// Lists the files if the remote reports them, else the URI of each type.
 fn artifacts(detail: &mut Detail, trial: &Trial, whole: &Value) {
     let f = &trial.fields;
     let uris = [&f.logs_uri, &f.trajectory_uri, &f.diff_uri, &f.result_uri];
@@ -172,7 +171,7 @@ fn artifacts(detail: &mut Detail, trial: &Trial, whole: &Value) {
         let files: Vec<&Value> = files.filter(|file| file["type"] == kind).collect();
         let uri = uri.text();
         match (uri, files.first()) {
-            // Whoever passed it on gave it another address, so the list is of no use here.
+            // A hub has changed the URI, so the list does not apply here.
             (Some(uri), first) if first.is_none_or(|first| first["uri"] != uri) => {
                 detail.nested_field(label, Cell::new(uri));
             }

@@ -1,4 +1,4 @@
-//! Harbor's program, tasks for it, and what its files say.
+//! Runs Harbor, writes tasks for it, and reads its files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,24 +11,24 @@ use serde_json::Value;
 
 use crate::real::{Real, signal};
 
-/// Becomes the program that is named after it, with SIGINT as a terminal leaves it. Tests that a
-/// script started with `&` inherit it ignored, and so would Harbor, which then keeps it so.
+/// Executes the named program with the default action for SIGINT, as a terminal does. Tests that a
+/// script starts with `&` inherit it ignored; Harbor would as well, and keep it ignored.
 const AS_AT_A_TERMINAL: &[&str] = &[
     "-c",
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
 ];
 
-/// A home with an empty jobs directory, and tasks.
-pub(super) struct Stage {
+/// A home directory with an empty jobs directory, and tasks.
+pub(super) struct HarborHome {
     pub(super) docks: Rc<Real>,
 }
 
-/// A process of Harbor, killed with its test.
+/// A process of Harbor, which is killed with the test.
 pub(super) struct Running(Child);
 
-/// What the files of a job say, counted without the code under test.
+/// Counts from the files of a job, without the code under test.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Truth {
+pub(super) struct FileCounts {
     pub(super) total: u64,
     pub(super) ended: u64,
     pub(super) errored: u64,
@@ -47,18 +47,18 @@ pub(super) fn json(path: &Path) -> Option<Value> {
     serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
 }
 
-impl Stage {
+impl HarborHome {
     pub(super) fn new() -> Self {
-        let stage = Self {
+        let home = Self {
             docks: Rc::new(Real::new()),
         };
         for folder in ["jobs", "tasks", "roots"] {
-            fs::create_dir(stage.docks.path(folder)).unwrap();
+            fs::create_dir(home.docks.path(folder)).unwrap();
         }
-        stage
+        home
     }
 
-    /// Makes a task: what prepares its environment, solves it, and says its reward.
+    /// Creates a task: scripts that prepare its environment and solve it, and its reward.
     pub(super) fn task(&self, name: &str, prepare: &str, solve: &str, reward: &str) {
         let task = self.docks.path("tasks").join(name);
         let write = |place: &str, text: &str| {
@@ -83,7 +83,7 @@ impl Stage {
         );
     }
 
-    /// Starts `harbor`, behind `wrapper` when there is one, else as a terminal would.
+    /// Starts `harbor` through `wrapper` if it is not empty, else as a terminal does.
     pub(super) fn harbor(&self, wrapper: &[&str], line: &str) -> Running {
         let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/peers/harbor");
         let harbor = harbor();
@@ -124,11 +124,11 @@ impl Stage {
         self.docks.jobs().join(name)
     }
 
-    /// Returns what the files of a job say now.
-    pub(super) fn truth(&self, name: &str) -> Option<Truth> {
+    /// Counts what the files of a job contain now.
+    pub(super) fn count_files(&self, name: &str) -> Option<FileCounts> {
         let job = self.job(name);
         let result = json(&job.join("result.json"))?;
-        let mut truth = Truth {
+        let mut counts = FileCounts {
             total: result["n_total_trials"].as_u64()?,
             ended: 0,
             errored: 0,
@@ -141,14 +141,14 @@ impl Stage {
             match json(&trial.join("result.json")) {
                 Some(result) => {
                     let kind = result["exception_info"]["exception_type"].as_str();
-                    truth.ended += 1;
-                    truth.errored += u64::from(kind.is_some());
-                    truth.cancelled += u64::from(kind == Some("CancelledError"));
+                    counts.ended += 1;
+                    counts.errored += u64::from(kind.is_some());
+                    counts.cancelled += u64::from(kind == Some("CancelledError"));
                 }
-                None => truth.unended += u64::from(trial.join("config.json").exists()),
+                None => counts.unended += u64::from(trial.join("config.json").exists()),
             }
         }
-        Some(truth)
+        Some(counts)
     }
 
     /// Returns a job as `docks` shows it; null while it does not.
@@ -170,15 +170,15 @@ impl Stage {
         named.collect()
     }
 
-    /// Says what Harbor said, for a test that failed.
-    pub(super) fn said(&self) -> String {
+    /// Returns the output of Harbor, for failed tests.
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.docks.path("harbor.log")).unwrap_or_default()
     }
 }
 
-impl Truth {
-    /// Tells whether an answer of `docks` says the same of a job whose process is there or not.
-    pub(super) fn agrees(&self, shown: &Value) -> bool {
+impl FileCounts {
+    /// Whether an answer of `docks` has the same counts.
+    pub(super) fn agrees_with(&self, shown: &Value) -> bool {
         let counts = &shown["harbor"]["trials"];
         let unended =
             counts["running"].as_u64().unwrap_or(0) + counts["lost"].as_u64().unwrap_or(0);
@@ -204,7 +204,7 @@ impl Running {
         signal(self.pid(), name);
     }
 
-    /// Waits for its end; returns the exit code, or the signal that ended it, negative.
+    /// Waits until it exits; returns the exit code, or the negative number of the signal.
     pub(super) fn wait(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
         let status = self.0.wait().unwrap();

@@ -1,4 +1,4 @@
-//! The log of a trial that runs is shown while it runs, here and through a hub.
+//! The log of a running trial is followed, locally and through a hub.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
@@ -6,25 +6,25 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::harbor::Stage;
+use super::harbor::HarborHome;
 use crate::hub::{Hub, sign_in};
 use crate::real::{Real, eventually};
 
-/// A command whose lines are collected while it runs; killed with its test.
-struct Shown {
+/// A command whose lines are collected while it runs; it is killed with the test.
+struct Followed {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-impl Shown {
+impl Followed {
     fn start(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&lines);
+        let collected = Arc::clone(&lines);
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                heard.lock().unwrap().push(line);
+                collected.lock().unwrap().push(line);
             }
         });
         Self { child, lines }
@@ -34,7 +34,7 @@ impl Shown {
         self.lines.lock().unwrap().iter().any(|line| line == wanted)
     }
 
-    /// Returns the lines that the task wrote, after a good end.
+    /// Returns the lines that the task wrote, after a successful exit.
     fn all(mut self) -> Vec<String> {
         let ended = self.child.wait().unwrap();
         assert!(ended.success(), "{ended}");
@@ -47,7 +47,7 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for Followed {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -56,33 +56,33 @@ impl Drop for Shown {
 
 #[test]
 #[ignore = "needs Harbor: .ci/run harbor-live"]
-fn the_log_of_a_running_trial_is_followed_to_its_end_here_and_through_a_hub() {
-    let stage = Stage::new();
+fn the_log_of_a_running_trial_is_followed_locally_and_through_a_hub() {
+    let home = HarborHome::new();
     let solve = "for n in $(seq 100); do echo line $n; sleep 0.1; done";
-    stage.task("slow", "", solve, "1");
-    stage.docks.run_jobs("runs list").good();
-    let hub = Hub::of(Rc::clone(&stage.docks), "");
+    home.task("slow", "", solve, "1");
+    home.docks.run_jobs("runs list").good();
+    let hub = Hub::of(Rc::clone(&home.docks), "");
     let other = Real::new();
     assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
 
-    let mut harbor = stage.start("live", "");
+    let mut harbor = home.start("live", "");
     eventually("the trial is at work", || {
-        let shown = stage.shown("live");
+        let shown = home.shown("live");
         shown["harbor"]["trials"]["running"] == 1
     });
-    let (name, _) = stage.trials("live").pop_first().unwrap();
+    let (name, _) = home.trials("live").pop_first().unwrap();
     let line = format!("runs logs live {name} --follow");
-    let here = Shown::start(stage.docks.command_jobs(&line));
-    let there = Shown::start(other.command(&format!("-p team {line} --grep ^line")));
+    let here = Followed::start(home.docks.command_jobs(&line));
+    let there = Followed::start(other.command(&format!("-p team {line} --grep ^line")));
     eventually("both show what it wrote", || {
         here.has("line 3") && there.has("line 3")
     });
-    let unended = |what| assert_eq!(stage.truth("live").unwrap().unended, 1, "{what}");
+    let unended = |what| assert_eq!(home.count_files("live").unwrap().unended, 1, "{what}");
     unended("it was shown while the trial ran");
     assert!(!here.has("line 100") && !there.has("line 100"));
     eventually("both go on", || here.has("line 40") && there.has("line 40"));
     unended("and went on while it ran");
-    assert_eq!(harbor.wait(), 0, "{}", stage.said());
+    assert_eq!(harbor.wait(), 0, "{}", home.log());
     let expected: Vec<String> = (1..=100).map(|n| format!("line {n}")).collect();
     assert_eq!(here.all(), expected);
     assert_eq!(there.all(), expected);

@@ -1,6 +1,6 @@
 //! The real Harbor, followed and stopped by the real `docks`.
 //!
-//! These need `HARBOR_BIN`, so they are ignored unless `.ci/run harbor-live` asks for them.
+//! These tests need `HARBOR_BIN`, so they are ignored unless `.ci/run harbor-live` runs them.
 
 mod follow;
 mod harbor;

@@ -1,4 +1,4 @@
-//! `docks runs stop` leaves what Ctrl-C leaves, whatever signals the process catches.
+//! `docks runs stop` has the same result as Ctrl-C, whichever signals the process handles.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,31 +6,28 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::harbor::{Running, Stage, json};
+use super::harbor::{HarborHome, Running, json};
 use crate::real::eventually;
 
-fn stage() -> Stage {
-    let stage = Stage::new();
-    stage.task("a-quick", "", "sleep 0.2", "1");
-    stage.task(
+fn home() -> HarborHome {
+    let home = HarborHome::new();
+    home.task("a-quick", "", "sleep 0.2", "1");
+    home.task(
         "b-slow",
         "",
         "for n in $(seq 300); do echo $n; sleep 0.1; done",
         "1",
     );
-    stage.docks.run_jobs("runs list").good();
-    stage
+    home.docks.run_jobs("runs list").good();
+    home
 }
 
-/// Waits until the slow trial is at work: interrupted before, Harbor leaves it as it is.
-fn midway(stage: &Stage, name: &str) {
+/// Waits until the slow trial is working: Harbor does not clean up a trial interrupted earlier.
+fn midway(home: &HarborHome, name: &str) {
     eventually("one trial has ended and one is at work", || {
-        let folders = fs::read_dir(stage.job(name))
-            .into_iter()
-            .flatten()
-            .flatten();
+        let folders = fs::read_dir(home.job(name)).into_iter().flatten().flatten();
         let at_work = |log: &Path| fs::metadata(log).is_ok_and(|log| log.len() > 4);
-        stage.truth(name).is_some_and(|truth| truth.ended == 1)
+        home.count_files(name).is_some_and(|truth| truth.ended == 1)
             && folders.into_iter().any(|folder| {
                 let log = folder.path().join("agent/oracle.txt");
                 folder.file_name().to_string_lossy().starts_with("b-slow") && at_work(&log)
@@ -38,15 +35,15 @@ fn midway(stage: &Stage, name: &str) {
     });
 }
 
-/// Returns everything of a job that does not differ from one run to the next.
-fn left(job: &Path) -> BTreeMap<String, String> {
+/// Returns what a job leaves on disk, without what differs between runs.
+fn files_left(job: &Path) -> BTreeMap<String, String> {
     let mut left = BTreeMap::new();
     let mut todo = vec![job.to_owned()];
     while let Some(folder) = todo.pop() {
         for entry in fs::read_dir(&folder).unwrap().flatten() {
             let path = entry.path();
             let below = path.strip_prefix(job).unwrap().display().to_string();
-            // The end of a trial's name is made up anew each time.
+            // The end of a trial's name is random.
             let plain: Vec<&str> = below
                 .split('/')
                 .map(|part| part.split("__").next().unwrap())
@@ -55,7 +52,7 @@ fn left(job: &Path) -> BTreeMap<String, String> {
                 todo.push(path.clone());
             }
             let said = match path.file_name().and_then(|name| name.to_str()) {
-                Some("result.json") => said(&json(&path).unwrap()),
+                Some("result.json") => describe(&json(&path).unwrap()),
                 _ => String::new(),
             };
             left.insert(plain.join("/"), said);
@@ -64,7 +61,7 @@ fn left(job: &Path) -> BTreeMap<String, String> {
     left
 }
 
-fn said(result: &Value) -> String {
+fn describe(result: &Value) -> String {
     let stats = &result["stats"];
     let counts = [
         "n_completed_trials",
@@ -85,15 +82,15 @@ fn said(result: &Value) -> String {
 
 #[test]
 #[ignore = "needs Harbor: .ci/run harbor-live"]
-fn a_stop_leaves_what_ctrl_c_leaves() {
-    let stage = stage();
-    let mut by_hand = stage.start("by-hand", "-n 1 -k 1");
-    midway(&stage, "by-hand");
+fn a_stop_has_the_same_result_as_ctrl_c() {
+    let home = home();
+    let mut by_hand = home.start("by-hand", "-n 1 -k 1");
+    midway(&home, "by-hand");
     by_hand.signal("INT");
     assert_eq!(by_hand.wait(), 130);
-    let mut by_us = stage.start("by-us", "-n 1 -k 1");
-    midway(&stage, "by-us");
-    let stopped = stage.docks.run_jobs("runs stop by-us --force");
+    let mut by_us = home.start("by-us", "-n 1 -k 1");
+    midway(&home, "by-us");
+    let stopped = home.docks.run_jobs("runs stop by-us --force");
     assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
     assert!(stopped.stdout.contains("cancelled"), "{}", stopped.stdout);
     assert!(
@@ -102,37 +99,40 @@ fn a_stop_leaves_what_ctrl_c_leaves() {
         stopped.stderr
     );
     assert_eq!(by_us.wait(), 130);
-    assert_eq!(left(&stage.job("by-us")), left(&stage.job("by-hand")));
+    assert_eq!(
+        files_left(&home.job("by-us")),
+        files_left(&home.job("by-hand"))
+    );
     for name in ["by-us", "by-hand"] {
-        let shown = stage.shown(name);
+        let shown = home.shown(name);
         assert_eq!(shown["status"], "cancelled", "{shown}");
         assert_eq!(shown["harbor"]["trials"]["cancelled"], 1);
     }
-    let again = stage.docks.run_jobs("runs stop by-us --force");
+    let again = home.docks.run_jobs("runs stop by-us --force");
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("is not running"), "{}", again.stderr);
 }
 
-fn resumed(stage: &Stage, wrapper: &[&str]) -> Running {
-    let mut harbor = stage.start("resumed", "-n 1");
-    midway(stage, "resumed");
+fn resumed(home: &HarborHome, wrapper: &[&str]) -> Running {
+    let mut harbor = home.start("resumed", "-n 1");
+    midway(home, "resumed");
     harbor.signal("KILL");
     harbor.wait();
-    let harbor = stage.harbor(wrapper, "job resume -p jobs/resumed");
+    let harbor = home.harbor(wrapper, "job resume -p jobs/resumed");
     eventually("the resumed job runs", || {
-        let shown = stage.shown("resumed");
+        let shown = home.shown("resumed");
         shown["harbor"]["pid"] == harbor.pid() && shown["harbor"]["trials"]["running"] == 1
     });
-    midway(stage, "resumed");
+    midway(home, "resumed");
     harbor
 }
 
 #[test]
 #[ignore = "needs Harbor: .ci/run harbor-live"]
-fn a_resumed_job_which_catches_no_sigterm_is_stopped_with_sigint() {
-    let stage = stage();
-    let mut harbor = resumed(&stage, &[]);
-    let stopped = stage.docks.run_jobs("runs eval-cancel resumed --force");
+fn a_resumed_job_that_does_not_handle_sigterm_is_stopped_with_sigint() {
+    let home = home();
+    let mut harbor = resumed(&home, &[]);
+    let stopped = home.docks.run_jobs("runs eval-cancel resumed --force");
     assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
     assert!(
         stopped.stderr.contains("SIGINT was sent"),
@@ -140,16 +140,16 @@ fn a_resumed_job_which_catches_no_sigterm_is_stopped_with_sigint() {
         stopped.stderr
     );
     assert_eq!(harbor.wait(), 130);
-    assert_eq!(stage.shown("resumed")["harbor"]["state"], "cancelled");
+    assert_eq!(home.shown("resumed")["harbor"]["state"], "cancelled");
 }
 
 #[test]
 #[ignore = "needs Harbor: .ci/run harbor-live"]
-fn a_job_that_catches_nothing_is_killed_only_when_that_is_asked() {
-    let stage = stage();
-    // As a script's `&` leaves it: SIGINT ignored, and a resume catches no SIGTERM.
-    let mut harbor = resumed(&stage, &["bash", "-c", "trap '' INT; exec \"$0\" \"$@\""]);
-    let refused = stage.docks.run_jobs("runs stop resumed --force");
+fn a_job_that_handles_no_signal_is_killed_only_on_request() {
+    let home = home();
+    // As a script starts it with `&`: SIGINT is ignored, and a resume does not handle SIGTERM.
+    let mut harbor = resumed(&home, &["bash", "-c", "trap '' INT; exec \"$0\" \"$@\""]);
+    let refused = home.docks.run_jobs("runs stop resumed --force");
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);
     assert!(
         refused.stderr.contains("catches neither"),
@@ -158,10 +158,10 @@ fn a_job_that_catches_nothing_is_killed_only_when_that_is_asked() {
     );
     assert!(refused.stderr.contains("--kill"), "{}", refused.stderr);
     assert!(!harbor.ended());
-    let killed = stage.docks.run_jobs("runs stop resumed --force --kill");
+    let killed = home.docks.run_jobs("runs stop resumed --force --kill");
     assert_eq!(killed.code, Some(0), "{}", killed.stderr);
     assert_eq!(harbor.wait(), -9);
-    let shown = stage.shown("resumed");
+    let shown = home.shown("resumed");
     assert_eq!(
         (&shown["status"], &shown["harbor"]["state"]),
         (&"failed".into(), &"killed".into())

@@ -1,4 +1,4 @@
-//! What `docks` says of the sample jobs is what Harbor's own viewer says.
+//! `docks` shows the sample jobs as Harbor's own viewer does.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::harbor::Stage;
+use super::harbor::HarborHome;
 use crate::real::eventually;
 
-/// Asks the viewer; `None` while it does not answer.
+/// Requests JSON from the viewer; `None` while it does not respond.
 fn get(port: u16, path: &str) -> Option<Value> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream
@@ -24,7 +24,7 @@ fn get(port: u16, path: &str) -> Option<Value> {
     good.then(|| serde_json::from_str(body).ok()).flatten()
 }
 
-/// Tells whether two numbers are the same but for rounding; null is only like null.
+/// Whether two numbers are equal except for rounding; null equals only null.
 fn same(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => (a - b).abs() < 1e-6 * a.abs().max(1.0),
@@ -39,8 +39,8 @@ fn seconds(from: &Value, to: &Value) -> Option<f64> {
 
 #[test]
 #[ignore = "needs Harbor: .ci/run harbor-live"]
-fn every_sample_is_told_as_harbors_viewer_tells_it() {
-    let stage = Stage::new();
+fn every_sample_is_shown_as_in_harbors_viewer() {
+    let home = HarborHome::new();
     let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/harbor-jobs");
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -48,10 +48,10 @@ fn every_sample_is_told_as_harbors_viewer_tells_it() {
         .unwrap()
         .port();
     let line = format!("view {} --port {port}", samples.display());
-    let _viewer = stage.harbor(&[], &line);
+    let _viewer = home.harbor(&[], &line);
     eventually("the viewer answers", || get(port, "/api/health").is_some());
     let ask = |line: &str| -> Value {
-        let mut command = stage.docks.command(line);
+        let mut command = home.docks.command(line);
         command.arg("--harbor").arg(&samples);
         let ended = crate::sealed::Ended::of(command.output().unwrap());
         serde_json::from_str(&ended.good()).unwrap()
@@ -73,7 +73,7 @@ fn every_sample_is_told_as_harbors_viewer_tells_it() {
             inside["trials"]["errored"], job["n_errored_trials"],
             "{name}"
         );
-        // The viewer counts uncached tokens apart.
+        // The viewer counts uncached tokens separately.
         let number = |value: &Value| value.as_u64().unwrap_or(0);
         let input = number(&job["total_input_tokens"]) + number(&job["total_cached_input_tokens"]);
         assert_eq!(number(&inside["input_tokens"]), input, "{name}");
@@ -101,7 +101,7 @@ fn every_sample_is_told_as_harbors_viewer_tells_it() {
             compared += 1;
             let data = &our["result_data"];
             assert!(
-                same(&data["reward"], &trial["reward"]) || several(data),
+                same(&data["reward"], &trial["reward"]) || has_several_rewards(data),
                 "{at}: {our} {trial}"
             );
             let code = data["error_code"].as_str().filter(|code| *code != "Lost");
@@ -120,7 +120,7 @@ fn every_sample_is_told_as_harbors_viewer_tells_it() {
             let trajectory = get(port, &path).is_some_and(|trajectory| !trajectory.is_null());
             assert_eq!(our["trajectory_uri"].is_string(), trajectory, "{at}");
         }
-        // Ours has those that did not start, too.
+        // `docks` also lists trials that did not start.
         let begun = ours.iter().filter(|our| !our["name"].is_null()).count();
         assert_eq!(begun, trials.len(), "{name}");
     }
@@ -130,8 +130,8 @@ fn every_sample_is_told_as_harbors_viewer_tells_it() {
     );
 }
 
-/// With several reward keys and none called `reward` the viewer takes the first; ours has them all.
-fn several(data: &Value) -> bool {
+/// With several reward keys and none called `reward`, the viewer shows the first; `docks` has all.
+fn has_several_rewards(data: &Value) -> bool {
     data["rewards"]
         .as_object()
         .is_some_and(|rewards| rewards.len() > 1)
