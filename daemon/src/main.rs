@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use docksd::config::{Config, Flags, Helper};
+use docksd::config::{Config, Flags, Helper, desktop_variables};
 use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::logging::{self, Destination};
@@ -15,6 +16,9 @@ use docksd::{Dependencies, run};
 use docksd_stores::StoreVariables;
 use docksd_sync::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the keyring may take for a command: it may ask the user to unlock it.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
@@ -34,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Serves a command of `docks` until it closes our standard input.
+/// Serves a command of `docks`.
 fn help(helper: Helper) -> ExitCode {
     let served = match helper {
         Helper::Stores => rustix::io::dup(std::io::stdin())
@@ -43,8 +47,14 @@ fn help(helper: Helper) -> ExitCode {
                 let variables = StoreVariables::read(|name| std::env::var_os(name));
                 docksd_stores::helper::serve(control, &variables)
             }),
+        Helper::Desktop => docksd_desktop::helper::serve(
+            &mut std::io::stdin().lock(),
+            &mut std::io::stdout().lock(),
+            &desktop_variables(),
+            UNLOCK_TIMEOUT,
+        ),
     };
-    // There is nobody to tell: `docks` sees the closed socket and says so.
+    // `docks` sees the closed socket or pipe and reports it.
     served.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 

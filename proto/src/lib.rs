@@ -14,6 +14,7 @@ pub mod clean;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod credentials;
+pub mod desktop;
 pub mod error;
 pub mod event;
 pub mod freshness;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use docks_proto::client::{Client, ClientError, SendError, Transport, UnixTransport};
-use docks_proto::credentials::{self, Keyring, files};
+use docks_proto::credentials::{Keyring, files};
 use docks_proto::paths::Paths;
 use docks_proto::settings::LOCAL_TENANT;
 use docks_proto::status::DaemonStatus;
@@ -19,11 +19,9 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::wait_policy::WaitPolicy;
+use crate::desktop_helper::system_keyring;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
-
-/// How long a keyring may take; it may ask its owner to unlock it.
-const KEYRING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection to a listening daemon can take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(150);
@@ -100,7 +98,7 @@ impl DaemonEndpoint {
 
     /// Returns the keyring that the environment allows.
     pub(crate) fn keyring(&self) -> Box<dyn Keyring> {
-        credentials::system_keyring(&self.environment.settings, KEYRING_TIMEOUT)
+        system_keyring(&self.environment)
     }
 
     /// Says that the daemon does not answer, and which process it is.

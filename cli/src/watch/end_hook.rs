@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use docks_proto::notification::{DesktopNotifier, NotifyError, RunEndNotice};
+use docks_proto::notification::{NotifyError, RunEndNotice};
 use serde_json::json;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::model::{Model, WatchedRun};
 use crate::args::RunsWatch;
 use crate::context::Context;
+use crate::desktop_helper::DesktopHelper;
 use crate::environment::Environment;
 
 /// How long a watch waits for the notification service to answer. A running service answers in
@@ -25,7 +26,7 @@ const SERVICE_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct EndHook {
     command: Option<String>,
-    desktop: Option<DesktopNotifier>,
+    desktop: Option<DesktopHelper>,
     /// Whether a view is drawn, which output would disturb.
     silent: bool,
     /// Indices of the runs that it has run for.
@@ -40,11 +41,10 @@ pub(crate) struct EndHook {
 impl EndHook {
     /// Reads what to do from the options; `silent` keeps warnings back until [`Self::finish`].
     pub(crate) fn new(args: &RunsWatch, silent: bool) -> Self {
-        let desktop =
-            (args.notify).then(|| DesktopNotifier::new(&Environment::of_process().settings));
+        let desktop = (args.notify).then(|| DesktopHelper::new(&Environment::of_process()));
         let mut notices = JoinSet::new();
-        if let Some(desktop) = desktop {
-            notices.spawn_blocking(move || desktop.check());
+        if let Some(desktop) = desktop.clone() {
+            notices.spawn_blocking(move || desktop.check_notifications());
         }
         Self {
             command: args.exec.clone(),
@@ -120,9 +120,9 @@ impl EndHook {
                     Err(error) => self.problems.push(format!("--exec: {error}")),
                 }
             }
-            if let (Some(desktop), Some(state)) = (self.desktop, &run.run) {
+            if let (Some(desktop), Some(state)) = (self.desktop.clone(), &run.run) {
                 let notice = RunEndNotice::new(state, run.progress.as_ref());
-                self.notices.spawn_blocking(move || desktop.show(notice));
+                self.notices.spawn_blocking(move || desktop.notify(notice));
             }
         }
     }

@@ -47,4 +47,6 @@ pub struct Flags {
 pub enum Helper {
     /// Reads object stores: [`docksd_stores::helper`].
     Stores,
+    /// Talks to the keyring and the notification service: [`docksd_desktop::helper`].
+    Desktop,
 }

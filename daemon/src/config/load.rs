@@ -45,7 +45,7 @@ impl Config {
     ///
     /// [`ConfigError`] naming what can't be used.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
-        let mut config = Self::resolve(flags, &path_variables(), keyring_variables())?;
+        let mut config = Self::resolve(flags, &path_variables(), desktop_variables())?;
         config.prefetch.variables = StoreVariables::read(|name| env::var_os(name));
         Ok(config)
     }
@@ -103,8 +103,9 @@ fn path_variables() -> PathVariables {
     }
 }
 
-/// Reads the variables that affect the keyring, and none that would select a remote.
-fn keyring_variables() -> Environment {
+/// Reads the variables that affect the keyring and notifications, and none that would select a remote.
+#[must_use]
+pub fn desktop_variables() -> Environment {
     Environment {
         use_keyring: env::var("DOCKS_USE_KEYRING").ok(),
         session_bus: env::var("DBUS_SESSION_BUS_ADDRESS").ok(),

@@ -11,9 +11,10 @@ mod rule;
 use std::sync::Arc;
 
 use docks_proto::event::{EventQuery, ObjectKind, ObjectState, Position, Progress};
-use docks_proto::notification::{DesktopNotifier, RunEndNotice};
+use docks_proto::notification::RunEndNotice;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Environment;
+use docksd_desktop::DesktopNotifier;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;

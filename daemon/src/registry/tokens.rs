@@ -10,6 +10,7 @@ use docks_proto::secret::Token;
 use docks_proto::settings::{Environment, Target};
 
 use super::profiles::Profiles;
+use docksd_desktop::system_keyring;
 use docksd_remote::docks_api::TokenSource;
 
 /// How long the keyring may take before the next source of tokens is tried.
@@ -91,7 +92,7 @@ impl RemoteTokens {
                     self.profiles.paths().clone(),
                     name.to_owned(),
                     self.target.clone(),
-                    credentials::system_keyring(&self.keyring, KEYRING_TIMEOUT),
+                    system_keyring(&self.keyring, KEYRING_TIMEOUT),
                 )
             });
         source.token(state.refused.as_ref())

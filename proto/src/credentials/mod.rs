@@ -16,9 +16,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use keyring::{KEYRING_SERVICE, Keyring, KeyringError, NoKeyring, keyring_user};
-#[cfg(feature = "keyring")]
-pub use keyring::{SystemKeyring, system_keyring};
+pub use keyring::{
+    KEYRING_SERVICE, Keyring, KeyringError, NoKeyring, has_session_bus, keyring_off, keyring_user,
+};
 pub use token_provider::TokenProvider;
 
 use crate::hash::fnv1a_64;

@@ -1,28 +1,25 @@
-//! Desktop notifications: what is said of a run that has ended, and saying it in bounded time.
+//! The desktop notification about a run that has ended.
 //!
-//! What a remote says is cleaned of escapes and of the markup that notification services read.
+//! Text from a remote is cleaned of escapes and of the markup that notification services
+//! interpret. Showing it is the daemon's (`daemon/desktop`).
 
-#[cfg(feature = "notification")]
-mod desktop;
-
-#[cfg(feature = "notification")]
-pub use desktop::{DesktopNotifier, NotifyError};
+use serde::{Deserialize, Serialize};
 
 use crate::clean;
 use crate::event::{ObjectState, Progress};
 
-/// Characters of a line at most; services cut or scroll what is longer.
-const MOST: usize = 200;
+/// Longest line in characters; services cut or scroll longer ones.
+const MAX_CHARS: usize = 200;
 
 /// A notification, ready to be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEndNotice {
     title: String,
     text: String,
 }
 
 impl RunEndNotice {
-    /// Says how a run ended.
+    /// Describes how a run ended.
     #[must_use]
     pub fn new(run: &ObjectState, progress: Option<&Progress>) -> Self {
         let name = match run.name.as_str() {
@@ -42,25 +39,39 @@ impl RunEndNotice {
         }
     }
 
-    /// Returns the line above.
+    /// Returns the title.
     #[must_use]
     pub fn title(&self) -> &str {
         &self.title
     }
 
-    /// Returns what stands below it; may be empty.
+    /// Returns the text below the title; may be empty.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
-/// Cleans and shortens; what begins markup becomes a character that looks like it.
+/// Why a notification cannot be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum NotifyError {
+    /// There is no desktop session.
+    #[error("there is no desktop session (no session bus)")]
+    NoSession,
+    /// The session has no notification service, or the service failed.
+    #[error("the notification service cannot be reached: {0}")]
+    Unreachable(String),
+    /// The service did not answer in time.
+    #[error("the notification service did not answer in time")]
+    Silent,
+}
+
+/// Cleans and shortens text; characters that start markup are replaced with similar ones.
 ///
-/// Escaped, it would be shown as `&amp;` by the services that read no markup.
+/// Escaping instead would show as `&amp;` in services that do not interpret markup.
 fn harmless(text: &str) -> String {
     let clean = clean::line(text);
-    let mut shown: String = (clean.chars().take(MOST))
+    let mut shown: String = (clean.chars().take(MAX_CHARS))
         .map(|c| match c {
             '<' => '‹',
             '>' => '›',
@@ -68,7 +79,7 @@ fn harmless(text: &str) -> String {
             c => c,
         })
         .collect();
-    if clean.chars().nth(MOST).is_some() {
+    if clean.chars().nth(MAX_CHARS).is_some() {
         shown.push('…');
     }
     shown
@@ -111,7 +122,7 @@ mod tests {
         let notice = notice(&run, None);
         assert_eq!(notice.title(), "‹b›＆amp;red\u{fffd}: done ");
         assert!(notice.text().starts_with("‹a href="), "{notice:?}");
-        assert_eq!(notice.text().chars().count(), MOST + 1);
+        assert_eq!(notice.text().chars().count(), MAX_CHARS + 1);
         assert!(notice.text().ends_with('…'));
     }
 }
