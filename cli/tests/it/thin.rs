@@ -1,9 +1,9 @@
-//! `docks` links neither a database nor a server.
+//! `docks` links neither a database nor a server, nor what only a helper needs.
 
 use std::process::Command;
 
 #[test]
-fn docks_links_no_database_and_no_server() {
+fn docks_links_no_database_no_server_and_nothing_of_its_helpers() {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",
@@ -35,6 +35,11 @@ fn docks_links_no_database_and_no_server() {
         "axum",
         "docksd",
         "tokio-cron-scheduler",
+        "object_store",
+        "keyring",
+        "notify-rust",
+        "dbus",
+        "h2",
     ] {
         assert!(!names.contains(&heavy), "docks links {heavy}");
     }
