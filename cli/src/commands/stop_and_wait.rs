@@ -40,7 +40,7 @@ pub(super) async fn run(
     };
     let response = match outcome {
         Err(failure) if failure.kind == Kind::NeedsKill && context.output.can_prompt() => {
-            let question = format!("{} Kill it? Trials under way are lost.", failure.message);
+            let question = format!("{} Kill it? Running trials are lost.", failure.message);
             if !context.output.confirm(&question)? {
                 return Err(Failure::failed("nothing was done"));
             }

@@ -64,7 +64,7 @@ struct Home {
     dir: tempfile::TempDir,
 }
 
-struct Ended {
+struct CommandResult {
     code: Option<i32>,
     stdout: String,
     stderr: String,
@@ -88,12 +88,12 @@ impl Home {
         fs::set_permissions(self.file(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn run(&self, line: &str) -> Ended {
+    fn run(&self, line: &str) -> CommandResult {
         self.run_with(line, "", &[])
     }
 
     /// Runs `docks` with the most permissive umask, and text on standard input.
-    fn run_with(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> Ended {
+    fn run_with(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> CommandResult {
         let mut child = Command::new("/bin/sh")
             .args(["-c", r#"umask 000; exec "$0" "$@""#])
             .arg(env!("CARGO_BIN_EXE_docks"))
@@ -109,10 +109,10 @@ impl Home {
             .unwrap();
         // A command that does not read its input may have exited already.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        Ended::of(child.wait_with_output().unwrap())
+        CommandResult::new(child.wait_with_output().unwrap())
     }
 
-    fn sign_in(&self, api: &Api, profile: &str, tenant: &str) -> Ended {
+    fn sign_in(&self, api: &Api, profile: &str, tenant: &str) -> CommandResult {
         let url = &api.url;
         self.run_with(
             &format!("auth login -p {profile} --api-url {url} --tenant {tenant} --token-stdin"),
@@ -122,8 +122,8 @@ impl Home {
     }
 }
 
-impl Ended {
-    fn of(output: Output) -> Self {
+impl CommandResult {
+    fn new(output: Output) -> Self {
         let ended = Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -136,7 +136,7 @@ impl Ended {
         ended
     }
 
-    fn good(self) -> Self {
+    fn expect_success(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self
     }
@@ -161,18 +161,18 @@ fn two_python_profiles(api: &Api, token: &str) -> Home {
 #[test]
 fn signing_in_checks_the_token_and_keeps_it_private() {
     let (api, home) = (Api::start(), Home::new());
-    home.sign_in(&api, "default", "t").good();
+    home.sign_in(&api, "default", "t").expect_success();
     assert_eq!(mode(&home.file("")), 0o700);
     assert_eq!(mode(&home.file("config.toml")), 0o600);
     let text = fs::read_to_string(home.file("config.toml")).unwrap();
     assert!(text.contains("token = \"tok-t\""), "no keyring here");
-    let status = home.run("auth status").good();
+    let status = home.run("auth status").expect_success();
     assert!(
         status.stdout.contains("accepts the token"),
         "{}",
         status.stdout
     );
-    home.run("auth logout").good();
+    home.run("auth logout").expect_success();
     assert_eq!(home.run("auth status").code, Some(4));
     api.no_tenant_received_another_token();
 }
@@ -189,7 +189,7 @@ fn a_refused_token_is_not_kept() {
 fn signing_in_works_though_the_remote_cannot_be_reached() {
     let home = Home::new();
     let line = "auth login --api-url http://127.0.0.1:9 --tenant t --token-stdin";
-    let ended = home.run_with(line, "tok-t", &[]).good();
+    let ended = home.run_with(line, "tok-t", &[]).expect_success();
     assert!(
         ended.stderr.contains("could not be checked"),
         "{}",
@@ -207,14 +207,14 @@ fn files_of_the_python_client_are_used_only_for_their_profile() {
         &format!("[default]\napi_url = \"{url}\"\ntenant_id = \"A\"\n\n"),
     );
     home.python_wrote("token", "Bearer tok-A");
-    home.run("auth status").good();
+    home.run("auth status").expect_success();
     // A second profile would make the owner of the token file ambiguous, but it was recorded.
-    home.sign_in(&api, "b", "B").good();
-    home.run("auth status").good();
-    home.run("auth status -p b").good();
-    home.run("auth logout -p b").good();
+    home.sign_in(&api, "b", "B").expect_success();
+    home.run("auth status").expect_success();
+    home.run("auth status -p b").expect_success();
+    home.run("auth logout -p b").expect_success();
     assert_eq!(home.run("auth status -p b").code, Some(4));
-    home.run("auth status").good();
+    home.run("auth status").expect_success();
     api.no_tenant_received_another_token();
 }
 
@@ -239,7 +239,7 @@ fn one_token_file_for_two_profiles_is_sent_to_neither() {
 fn removing_a_profile_makes_its_token_unusable() {
     let api = Api::start();
     let home = two_python_profiles(&api, "tok-A");
-    home.run("profile remove a --force").good();
+    home.run("profile remove a --force").expect_success();
     assert_eq!(home.run("auth status -p b").code, Some(4));
     assert!(api.seen.lock().unwrap().is_empty());
 }
@@ -247,7 +247,7 @@ fn removing_a_profile_makes_its_token_unusable() {
 #[test]
 fn an_address_from_the_environment_gets_no_stored_token() {
     let (api, evil, home) = (Api::start(), Api::start(), Home::new());
-    home.sign_in(&api, "default", "t").good();
+    home.sign_in(&api, "default", "t").expect_success();
     let ended = home.run_with("auth status", "", &[("DOCKS_API_URL", &evil.url)]);
     assert_eq!(ended.code, Some(4));
     assert!(evil.seen.lock().unwrap().is_empty());
@@ -256,7 +256,7 @@ fn an_address_from_the_environment_gets_no_stored_token() {
 #[test]
 fn nothing_in_the_current_directory_is_read() {
     let (api, evil, home) = (Api::start(), Api::start(), Home::new());
-    home.sign_in(&api, "default", "t").good();
+    home.sign_in(&api, "default", "t").expect_success();
     let here = home.dir.path();
     let config = format!("[default]\napi_url = \"{}\"\ntenant_id = \"t\"\n", evil.url);
     fs::write(here.join(".env"), format!("DOCKS_API_URL={}\n", evil.url)).unwrap();
@@ -264,9 +264,9 @@ fn nothing_in_the_current_directory_is_read() {
         fs::write(here.join(name), &config).unwrap();
     }
     fs::write(here.join("docksd"), "#!/bin/sh\n").unwrap();
-    let explained = home.run("config explain").good().stdout;
+    let explained = home.run("config explain").expect_success().stdout;
     assert!(explained.contains(&api.url) && !explained.contains(&evil.url));
-    home.run("auth status").good();
+    home.run("auth status").expect_success();
     assert!(evil.seen.lock().unwrap().is_empty());
 }
 
@@ -285,11 +285,11 @@ fn an_invalid_config_file_is_left_unchanged_and_its_line_is_named() {
 #[test]
 fn python_reads_what_we_write() {
     let (api, home) = (Api::start(), Home::new());
-    home.sign_in(&api, "default", "t").good();
+    home.sign_in(&api, "default", "t").expect_success();
     let jobs = home.dir.path().join("jobs");
     fs::create_dir(&jobs).unwrap();
-    home.run("profile add local --harbor jobs").good();
-    home.run("profile use local").good();
+    home.run("profile add local --harbor jobs").expect_success();
+    home.run("profile use local").expect_success();
     let script = "import sys, tomllib\n\
                   config = tomllib.load(open(sys.argv[1], 'rb'))\n\
                   for name, values in config.items():\n    \
@@ -299,7 +299,10 @@ fn python_reads_what_we_write() {
         .args(["-c", script])
         .arg(home.file("config.toml"))
         .output();
-    let list = home.run("profile list --format tsv").good().stdout;
+    let list = home
+        .run("profile list --format tsv")
+        .expect_success()
+        .stdout;
     assert!(list.contains("*\tlocal\tharbor_jobs"), "{list}");
     match read {
         Ok(read)
@@ -319,13 +322,13 @@ fn python_reads_what_we_write() {
 #[test]
 fn a_profile_keeps_its_remote() {
     let (api, home) = (Api::start(), Home::new());
-    home.sign_in(&api, "default", "t").good();
+    home.sign_in(&api, "default", "t").expect_success();
     let other = format!("profile add default --api-url {} --tenant u", api.url);
     assert_eq!(home.run(&other).code, Some(2));
-    home.run("auth status").good();
+    home.run("auth status").expect_success();
     // Signing in changes the remote together with the token.
-    home.sign_in(&api, "default", "u").good();
-    home.run("auth status").good();
+    home.sign_in(&api, "default", "u").expect_success();
+    home.run("auth status").expect_success();
     api.no_tenant_received_another_token();
 }
 
@@ -346,7 +349,7 @@ fn commands_report_that_the_daemon_is_not_running() {
     let status = home.run("daemon status");
     assert_eq!(status.code, Some(1));
     assert!(status.stderr.contains("not running"), "{}", status.stderr);
-    home.run("daemon stop").good();
+    home.run("daemon stop").expect_success();
     assert_eq!(home.run("daemon logs").code, Some(1));
     let named = [("DOCKSD", "/not/there/docksd")];
     let start = home.run_with("daemon start", "", &named);
@@ -358,7 +361,10 @@ fn commands_report_that_the_daemon_is_not_running() {
 fn every_shell_gets_its_completions() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = home.run(&format!("completions {shell}")).good().stdout;
+        let script = home
+            .run(&format!("completions {shell}"))
+            .expect_success()
+            .stdout;
         assert!(script.contains("eval-list"), "{shell}");
     }
 }
@@ -378,6 +384,9 @@ fn the_last_lines_of_the_log_come_from_as_many_files_as_needed() {
         .set_modified(past)
         .unwrap();
     fs::write(home.file("log/docksd.log.2026-01-02"), "three\n").unwrap();
-    assert_eq!(home.run("daemon logs -n 2").good().stdout, "two\nthree\n");
-    assert_eq!(home.run("daemon logs -n 0").good().stdout, "");
+    assert_eq!(
+        home.run("daemon logs -n 2").expect_success().stdout,
+        "two\nthree\n"
+    );
+    assert_eq!(home.run("daemon logs -n 0").expect_success().stdout, "");
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
 use crate::remote::Remote;
-use crate::sealed::{Ended, Sealed};
+use crate::sealed::{CommandResult, Sealed};
 
 /// Serves one run with these trials; `{files}` in them is replaced by the address of the remote.
 fn remote(status: &'static str, trials: &'static str) -> Remote {
@@ -30,7 +30,7 @@ fn remote(status: &'static str, trials: &'static str) -> Remote {
     remote
 }
 
-fn download(remote: &Remote, output: &Path, more: &str) -> Ended {
+fn download(remote: &Remote, output: &Path, more: &str) -> CommandResult {
     let output = output.display();
     Sealed::new(remote).run(&format!(
         "runs artifacts 0123456789abcdef -o {output} {more}"
@@ -61,7 +61,7 @@ fn types_and_trials_restrict_what_is_downloaded() {
     let remote = remote("running", TRIALS);
     let output = TempDir::new().unwrap();
     let more = "--type logs --trial trial-00000002";
-    download(&remote, output.path(), more).good();
+    download(&remote, output.path(), more).expect_success();
     let run = output.path().join("0123456789ab");
     assert!(run.join("sum_trial-00000002/logs.txt").is_file());
     assert!(!run.join("sum_trial-00000001").exists());
@@ -101,11 +101,11 @@ impl Home {
         }
     }
 
-    fn run(&self, line: &str) -> Ended {
+    fn run(&self, line: &str) -> CommandResult {
         self.sealed.run(line)
     }
 
-    fn artifacts(&self, more: &str) -> Ended {
+    fn artifacts(&self, more: &str) -> CommandResult {
         let output = self.output.path().display();
         self.run(&format!(
             "runs artifacts 0123456789abcdef -o {output} {more}"
@@ -113,7 +113,7 @@ impl Home {
     }
 
     fn asked_for(&self, path: &str) -> usize {
-        let asked = self.remote.asked();
+        let asked = self.remote.requests();
         asked.iter().filter(|asked| asked.contains(path)).count()
     }
 }
@@ -126,7 +126,7 @@ const GOOD: &str = r#"[
 #[test]
 fn json_has_size_hash_source_and_whether_it_was_cached() {
     let home = Home::new(GOOD);
-    let rows = home.artifacts("--format json").good();
+    let rows = home.artifacts("--format json").expect_success();
     let rows: Vec<serde_json::Value> = serde_json::from_str(&rows).unwrap();
     assert_eq!(rows.len(), 2);
     let row = &rows[0];
@@ -159,7 +159,7 @@ fn options_select_artifacts_and_a_dry_run_writes_nothing() {
             "{more}: {}",
             ended.stderr
         );
-        let stdout = ended.good();
+        let stdout = ended.expect_success();
         assert_eq!(stdout.lines().count(), 1, "{stdout}");
         assert!(stdout.trim_end().ends_with(expected), "{more}: {stdout}");
     }
@@ -173,7 +173,7 @@ fn options_select_artifacts_and_a_dry_run_writes_nothing() {
 #[test]
 fn an_edited_file_is_exit_12_without_overwrite() {
     let home = Home::new(GOOD);
-    home.artifacts("").good();
+    home.artifacts("").expect_success();
     let path = home
         .output
         .path()
@@ -183,18 +183,18 @@ fn an_edited_file_is_exit_12_without_overwrite() {
     assert_eq!(ended.code, Some(12));
     assert!(ended.stderr.contains("--overwrite"), "{}", ended.stderr);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
-    home.artifacts("--overwrite").good();
+    home.artifacts("--overwrite").expect_success();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "a");
 }
 
 #[test]
 fn the_cache_is_pulled_counted_pinned_pruned_and_cleared() {
     let home = Home::new(GOOD);
-    home.run("cache pull 0123456789abcdef").good();
+    home.run("cache pull 0123456789abcdef").expect_success();
     assert_eq!(home.asked_for("/a.txt"), 1);
-    home.run("cache pin 0123456789abcdef").good();
+    home.run("cache pin 0123456789abcdef").expect_success();
     let status = || -> serde_json::Value {
-        let text = home.run("cache status --format json").good();
+        let text = home.run("cache status --format json").expect_success();
         serde_json::from_str(&text).unwrap()
     };
     let now = status();
@@ -206,23 +206,24 @@ fn the_cache_is_pulled_counted_pinned_pruned_and_cleared() {
     let run = &now["runs"][0];
     assert_eq!((&run["cached"], &run["pinned"]), (&2.into(), &true.into()));
     // What was confirmed recently is not requested again.
-    home.artifacts("--max-age 1h --format json").good();
+    home.artifacts("--max-age 1h --format json")
+        .expect_success();
     assert_eq!(home.asked_for("/a.txt"), 1);
-    home.run("cache verify").good();
-    home.run("cache prune --to 0").good();
+    home.run("cache verify").expect_success();
+    home.run("cache prune --to 0").expect_success();
     assert_eq!(status()["objects"], 2, "pinned");
-    home.run("cache unpin 0123456789abcdef").good();
-    home.run("cache prune --to 1B").good();
+    home.run("cache unpin 0123456789abcdef").expect_success();
+    home.run("cache prune --to 1B").expect_success();
     assert_eq!(status()["objects"], 1);
-    home.run("cache clear").good();
+    home.run("cache clear").expect_success();
     assert_eq!(status()["objects"], 0);
 }
 
 #[test]
 fn no_token_is_written_to_disk() {
     let home = Home::new(GOOD);
-    home.artifacts("").good();
-    home.run("cache pull 0123456789abcdef").good();
+    home.artifacts("").expect_success();
+    home.run("cache pull 0123456789abcdef").expect_success();
     let mut left = vec![home.sealed.home().to_owned(), home.output.path().to_owned()];
     let mut files = 0;
     while let Some(path) = left.pop() {

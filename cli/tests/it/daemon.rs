@@ -1,4 +1,4 @@
-//! A daemon as the command line sees it: a socket that answers from a function.
+//! A fake daemon: a socket that replies from a function.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -6,25 +6,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What it says.
+/// A reply of the fake daemon.
 #[derive(Debug, Clone)]
-pub(crate) enum Says {
+pub(crate) enum FakeReply {
     /// Status, headers besides the protocol's, body.
     Answer(u16, Vec<(&'static str, &'static str)>, String),
-    /// Nothing: it hangs up.
-    Nothing,
+    /// Close the connection without a reply.
+    HangUp,
 }
 
-/// The daemon; it ends with the test's process.
+/// The fake daemon; it ends with the test's process.
 pub(crate) struct FakeDaemon {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl FakeDaemon {
-    /// Starts to answer on `socket`; the function gets request line and headers, lower case.
+    /// Starts listening on `socket`; the function gets request line and headers, in lower case.
     pub(crate) fn start(
         socket: &Path,
-        says: impl Fn(&str) -> Says + Send + Sync + 'static,
+        says: impl Fn(&str) -> FakeReply + Send + Sync + 'static,
     ) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -40,12 +40,12 @@ impl FakeDaemon {
     }
 
     /// Returns the requests so far: request line and headers.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-fn serve(mut stream: UnixStream, says: &dyn Fn(&str) -> Says, seen: &Mutex<Vec<String>>) {
+fn serve(mut stream: UnixStream, says: &dyn Fn(&str) -> FakeReply, seen: &Mutex<Vec<String>>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(first)) = lines.next() {
         let mut asked = first.trim_end_matches(" HTTP/1.1").to_owned();
@@ -57,7 +57,7 @@ fn serve(mut stream: UnixStream, says: &dyn Fn(&str) -> Says, seen: &Mutex<Vec<S
             asked.push_str(&line.to_lowercase());
         }
         seen.lock().unwrap().push(asked.clone());
-        let Says::Answer(status, headers, body) = says(&asked) else {
+        let FakeReply::Answer(status, headers, body) = says(&asked) else {
             return;
         };
         let mut head = format!(
@@ -78,11 +78,11 @@ fn serve(mut stream: UnixStream, says: &dyn Fn(&str) -> Says, seen: &Mutex<Vec<S
 }
 
 /// Answer of `GET /v1/status`, as far as a client reads it.
-pub(crate) fn status() -> Says {
+pub(crate) fn status() -> FakeReply {
     let body = format!(
         r#"{{"schema_version":1,"pid":1,"version":"0.1.0","protocol":{},"sqlite_version":"3",
             "socket":"","log_dir":"","uptime_s":1,"idle_exit_s":null,"remotes":[],"schedules":[]}}"#,
         docks_proto::PROTOCOL
     );
-    Says::Answer(200, Vec::new(), body)
+    FakeReply::Answer(200, Vec::new(), body)
 }

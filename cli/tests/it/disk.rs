@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use crate::remote::Remote;
-use crate::sealed::{Ended, Sealed};
+use crate::sealed::{CommandResult, Sealed};
 
 /// Larger than the file systems here, and large enough that a partial download would be kept.
 const LOG_BYTES: usize = 600 << 10;
@@ -65,7 +65,13 @@ impl TwoTrials {
     /// Mounts a small file system at a folder, runs `then` there and then the line; returns also
     /// what is left on it. `None`, and the test is reported as skipped, where
     /// mounting needs rights that are missing.
-    fn mounted(&self, test: &str, at: &Path, then: &str, line: &str) -> Option<(Ended, String)> {
+    fn mounted(
+        &self,
+        test: &str,
+        at: &Path,
+        then: &str,
+        line: &str,
+    ) -> Option<(CommandResult, String)> {
         std::fs::create_dir_all(at).unwrap();
         let probe = ["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none \"$0\""];
         let probe = Command::new("unshare").args(probe).arg(at).output();
@@ -93,7 +99,7 @@ impl TwoTrials {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("LEFT", self.path("left"))
             .stdin(Stdio::null());
-        let ended = Ended::of(command.output().unwrap());
+        let ended = CommandResult::new(command.output().unwrap());
         let left = std::fs::read_to_string(self.path("left"));
         Some((ended, left.unwrap()))
     }
@@ -103,14 +109,14 @@ impl TwoTrials {
     }
 
     /// Checks that one of the two downloads failed for this reason, and that the other is complete.
-    fn one_failed(&self, ended: &Ended, why: &str) {
+    fn one_failed(&self, ended: &CommandResult, why: &str) {
         assert_eq!(ended.code, Some(12), "{}", ended.stderr);
         assert!(ended.stderr.contains(why), "{}", ended.stderr);
         assert!(ended.stderr.contains("t_bad"), "the path: {}", ended.stderr);
         let good = std::fs::read(self.folder("good").join("logs.txt")).unwrap();
         assert_eq!(good.len(), LOG_BYTES);
         assert_eq!(names(&self.folder("good")), ["logs.txt"]);
-        self.sealed.run("cache verify").good();
+        self.sealed.run("cache verify").expect_success();
     }
 }
 
@@ -135,7 +141,7 @@ fn a_full_disk_is_reported_and_other_downloads_continue() {
     two.one_failed(&ended, "the disk is full");
     assert_eq!(left, "", "no part of it is left to fill the disk");
     // With enough room it is complete; the existing file stays.
-    two.sealed.run(&two.artifacts()).good();
+    two.sealed.run(&two.artifacts()).expect_success();
     assert_eq!(names(&two.folder("bad")), ["logs.txt"]);
 }
 
@@ -205,7 +211,7 @@ fn a_file_above_the_size_limit_is_reported() {
                 .filter_map(|(name, value)| Some((name, value?))),
         )
         .stdin(Stdio::null());
-    let ended = Ended::of(limited.output().unwrap());
+    let ended = CommandResult::new(limited.output().unwrap());
     assert_eq!(ended.code, Some(12), "{}", ended.stderr);
     let why = "it is larger than files may be";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
@@ -246,7 +252,7 @@ fn a_directory_without_permission_is_reported_and_other_downloads_continue() {
     }
     let mode = |mode| std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(mode));
     mode(0o500).unwrap();
-    let ended = Ended::of(command.output().unwrap());
+    let ended = CommandResult::new(command.output().unwrap());
     mode(0o700).unwrap();
     assert_eq!(names(&shut), Vec::<String>::new());
     assert_eq!(ended.code, Some(12), "{}", ended.stderr);

@@ -1,16 +1,16 @@
 //! Every exit code by command and condition, with real programs.
 
-use crate::made_up;
-use crate::real::Real;
 use crate::remote::Remote;
+use crate::sample_remote;
+use crate::test_home::TestHome;
 
 type Table = &'static [(&'static str, i32)];
 
-/// Fails with every line whose code is another.
-fn check(real: &Real, condition: &str, table: Table) -> usize {
+/// Fails with every command whose exit code is different.
+fn check(home: &TestHome, condition: &str, table: Table) -> usize {
     let mut wrong = Vec::new();
     for (line, code) in table {
-        let ended = real.run(line);
+        let ended = home.run(line);
         if ended.code != Some(*code) {
             wrong.push(format!(
                 "{line}: {:?}, not {code}: {}",
@@ -20,7 +20,7 @@ fn check(real: &Real, condition: &str, table: Table) -> usize {
         let failed = ended.code != Some(0);
         let said = ended.stderr.lines().any(|line| line.starts_with("error: "));
         if failed && !said {
-            wrong.push(format!("{line}: fails without a word"));
+            wrong.push(format!("{line}: fails without an error message"));
         }
         let own = line.starts_with("auth") || line.starts_with("config");
         if failed && !own && !ended.stdout.is_empty() {
@@ -156,50 +156,50 @@ const JOBS: Table = &[
 ];
 
 #[test]
-fn every_command_ends_with_the_code_of_its_condition() {
-    let mut pairs = check(&Real::new(), "nothing set up", NOTHING_SET_UP);
+fn every_command_exits_with_the_code_of_its_condition() {
+    let mut pairs = check(&TestHome::new(), "nothing set up", NOTHING_SET_UP);
 
-    let remote = made_up::start();
-    let real = Real::of(&remote);
-    real.run("sync").good();
-    pairs += check(&real, "all is well", WELL);
+    let remote = sample_remote::start();
+    let home = TestHome::with_remote(&remote);
+    home.run("sync").expect_success();
+    pairs += check(&home, "all is well", WELL);
 
     let down = remote_that_went();
     pairs += check(&down, "remote down, mirror warm", DOWN_AND_WARM);
 
-    let cold = Real::new();
+    let cold = TestHome::new();
     cold.profile("http://127.0.0.1:9", "canary-token");
     pairs += check(&cold, "remote down, nothing cached", DOWN_AND_COLD);
 
-    let refused = Real::new();
+    let refused = TestHome::new();
     refused.profile(&remote.url(), "another-token");
     pairs += check(&refused, "token refused", REFUSED);
 
     let limiting = Remote::start(|_| (429, r#"{"detail":"slow down"}"#.to_owned()));
-    pairs += check(&Real::of(&limiting), "rate limited", LIMITED);
+    pairs += check(&TestHome::with_remote(&limiting), "rate limited", LIMITED);
 
-    let jobs = Real::with_jobs();
+    let jobs = TestHome::with_jobs();
     jobs.run(&format!(
         "profile add default --harbor {}",
         jobs.jobs().display()
     ))
-    .good();
+    .expect_success();
     pairs += check(&jobs, "jobs directory", JOBS);
     assert!(pairs >= 60, "{pairs}");
 }
 
-/// A home whose mirror is full and whose remote breaks every connection from now on.
-fn remote_that_went() -> Real {
+/// A home with a complete mirror, whose remote is down from now on.
+fn remote_that_went() -> TestHome {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     let gone = Arc::new(AtomicBool::new(false));
     let asked_after = Arc::clone(&gone);
     let remote = Remote::start(move |asked| match asked_after.load(Ordering::SeqCst) {
         true => (503, r#"{"detail":"down"}"#.to_owned()),
-        false => made_up::answer(asked),
+        false => sample_remote::answer(asked),
     });
-    let real = Real::of(&remote);
-    real.run("sync --full").good();
+    let home = TestHome::with_remote(&remote);
+    home.run("sync --full").expect_success();
     gone.store(true, Ordering::SeqCst);
-    real
+    home
 }

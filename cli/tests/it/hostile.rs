@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::real::Real;
 use crate::remote::Remote;
+use crate::test_home::TestHome;
 
 const TEXTS: usize = 1_000;
 
@@ -122,16 +122,18 @@ fn a_thousand_hostile_texts_are_harmless_in_every_table() {
         ),
         ("runs list -q", 1),
     ];
-    let real = Real::of(&remote);
+    let home = TestHome::with_remote(&remote);
     for way in ["--no-daemon", "", "--offline"] {
         for (list, cells) in lists {
             let line = format!("{list} -n 0 {way}");
-            check_output(&real.run(&line).good(), cells, &line);
+            check_output(&home.run(&line).expect_success(), cells, &line);
         }
         // What is waited for here is in the mirror for `--offline`.
-        real.run("daemon start").good();
+        home.run("daemon start").expect_success();
     }
-    let all = real.run("runs list -n 0 --format json --offline").good();
+    let all = home
+        .run("runs list -n 0 --format json --offline")
+        .expect_success();
     let read: Vec<serde_json::Value> = serde_json::from_str(&all).unwrap();
     assert_eq!(read.len(), TEXTS, "JSON is exact, and all of it");
 }

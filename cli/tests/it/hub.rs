@@ -1,4 +1,4 @@
-//! `docks hub`: shared from one home, mirrored from another, down to the files on disk.
+//! `docks hub`: one home shares its jobs, another mirrors them, down to the files on disk.
 
 use std::fs;
 use std::io::Write;
@@ -9,13 +9,13 @@ use std::rc::Rc;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::real::{Real, eventually, signal};
-use crate::sealed::Ended;
+use crate::sealed::CommandResult;
+use crate::test_home::{TestHome, eventually, signal};
 
 /// A hub and its home.
 pub(crate) struct Hub {
     /// The home that it shares from.
-    pub(crate) real: Rc<Real>,
+    pub(crate) home: Rc<TestHome>,
     process: Option<Child>,
     address: String,
 }
@@ -23,13 +23,13 @@ pub(crate) struct Hub {
 impl Hub {
     /// Starts one for a copy of the bundled jobs and waits until it answers.
     pub(crate) fn start(options: &str) -> Self {
-        Self::of(Rc::new(Real::with_jobs()), options)
+        Self::of(Rc::new(TestHome::with_jobs()), options)
     }
 
     /// Starts one for the jobs of a home and waits until it answers.
-    pub(crate) fn of(real: Rc<Real>, options: &str) -> Self {
+    pub(crate) fn of(home: Rc<TestHome>, options: &str) -> Self {
         let mut hub = Self {
-            real,
+            home,
             process: None,
             address: String::new(),
         };
@@ -39,8 +39,8 @@ impl Hub {
 
     fn serve(&mut self, options: &str) {
         let line = format!("hub serve --listen 127.0.0.1:0 {options}");
-        let mut command = self.real.command_jobs(&line);
-        let log = fs::File::create(self.real.path("hub.log")).unwrap();
+        let mut command = self.home.command_jobs(&line);
+        let log = fs::File::create(self.home.path("hub.log")).unwrap();
         let child = command.stderr(log).stdout(Stdio::null()).spawn().unwrap();
         self.process = Some(child);
         eventually("the hub answers", || {
@@ -53,8 +53,8 @@ impl Hub {
 
     /// Asks the hub's own daemon how it is.
     fn status(&self) -> Option<serde_json::Value> {
-        let mut command = self.real.command("daemon status --format json");
-        command.env("DOCKS_HOME", self.real.path("docks/hub"));
+        let mut command = self.home.command("daemon status --format json");
+        command.env("DOCKS_HOME", self.home.path("docks/hub"));
         let output = command.output().unwrap();
         serde_json::from_slice(&output.stdout).ok()
     }
@@ -65,11 +65,15 @@ impl Hub {
     }
 
     pub(crate) fn token(&self) -> String {
-        self.real.run("hub token").good().trim().to_owned()
+        self.home
+            .run("hub token")
+            .expect_success()
+            .trim()
+            .to_owned()
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.real.path("hub.log")).unwrap()
+        fs::read_to_string(self.home.path("hub.log")).unwrap()
     }
 
     /// Ends it as Ctrl-C does; it must end well.
@@ -91,7 +95,7 @@ impl Drop for Hub {
 }
 
 /// Signs in to a hub from another home, as profile `team`.
-pub(crate) fn sign_in(other: &Real, hub: &Hub, token: &str, options: &str) -> Ended {
+pub(crate) fn sign_in(other: &TestHome, hub: &Hub, token: &str, options: &str) -> CommandResult {
     let url = hub.url();
     let line = format!("auth login -p team --api-url {url} --tenant local --token-stdin {options}");
     let mut command = other.command(&line);
@@ -102,7 +106,7 @@ pub(crate) fn sign_in(other: &Real, hub: &Hub, token: &str, options: &str) -> En
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(token.as_bytes()).unwrap();
     drop(stdin);
-    Ended::of(child.wait_with_output().unwrap())
+    CommandResult::new(child.wait_with_output().unwrap())
 }
 
 /// Returns every file below a folder with its content.
@@ -132,7 +136,7 @@ fn a_hub_is_mirrored_elsewhere_down_to_the_files_on_disk() {
         key.display()
     ));
     let token = hub.token();
-    let other = Real::new();
+    let other = TestHome::new();
     let trust = format!("--ca-file {}", certificate.display());
     let refused = sign_in(&other, &hub, "wrong", &trust);
     assert_eq!(refused.code, Some(4), "{}", refused.stderr);
@@ -141,8 +145,8 @@ fn a_hub_is_mirrored_elsewhere_down_to_the_files_on_disk() {
     assert!(signed.stderr.contains("signed in"), "{}", signed.stderr);
     // The daemon of the other home mirrors it.
     let list = "-p team runs eval-list --sort name --format json";
-    other.run("-p team sync").good();
-    let mirrored = other.run(list).good();
+    other.run("-p team sync").expect_success();
+    let mirrored = other.run(list).expect_success();
     let names: Vec<serde_json::Value> = serde_json::from_str(&mirrored).unwrap();
     let names: Vec<&str> = names.iter().map(|r| r["name"].as_str().unwrap()).collect();
     assert_eq!(
@@ -154,7 +158,7 @@ fn a_hub_is_mirrored_elsewhere_down_to_the_files_on_disk() {
             "nightly-mixed"
         ]
     );
-    let direct = other.run(&format!("{list} --no-daemon")).good();
+    let direct = other.run(&format!("{list} --no-daemon")).expect_success();
     assert_eq!(direct, mirrored);
     let out = other.path("out");
     for job in names {
@@ -163,7 +167,7 @@ fn a_hub_is_mirrored_elsewhere_down_to_the_files_on_disk() {
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     }
     let (mut there, mut here) = (Vec::new(), Vec::new());
-    files(&hub.real.jobs(), &mut there);
+    files(&hub.home.jobs(), &mut there);
     files(&out, &mut here);
     assert!(here.len() > 80, "{}", here.len());
     for (path, content) in &here {
@@ -172,24 +176,24 @@ fn a_hub_is_mirrored_elsewhere_down_to_the_files_on_disk() {
     }
     let status = hub.status().unwrap();
     assert!(status["hub"]["requests"].as_u64().unwrap() > 80);
-    // Without the hub, the mirror goes on.
+    // The mirror answers without the hub.
     hub.end();
     let later = other.run("-p team --offline runs eval-list --sort name --format json");
-    assert_eq!(later.good(), mirrored);
+    assert_eq!(later.expect_success(), mirrored);
 }
 
 #[test]
-fn a_hub_and_the_users_own_daemon_do_not_notice_each_other() {
+fn a_hub_and_the_users_daemon_are_independent() {
     let mut hub = Hub::start("--no-token --read-only");
-    let own = hub.real.run_jobs("runs eval-list -q").good();
+    let own = hub.home.run_jobs("runs eval-list -q").expect_success();
     assert_eq!(own.lines().count(), 4);
-    assert!(hub.real.status()["hub"].is_null());
-    hub.real.run("daemon stop").good();
+    assert!(hub.home.status()["hub"].is_null());
+    hub.home.run("daemon stop").expect_success();
     let status = hub.status().unwrap();
     assert_eq!(status["hub"]["read_only"], true);
     assert_eq!(status["hub"]["token"], false);
     assert!(status["idle_exit_s"].is_null());
-    let again = hub.real.run_jobs("hub serve --listen 127.0.0.1:0");
+    let again = hub.home.run_jobs("hub serve --listen 127.0.0.1:0");
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("already running"), "{}", again.stderr);
     hub.end();
@@ -197,38 +201,38 @@ fn a_hub_and_the_users_own_daemon_do_not_notice_each_other() {
 
 #[test]
 fn a_job_that_the_mirror_has_not_seen_yet_is_found_by_its_name() {
-    let real = Rc::new(Real::with_jobs());
-    let (aside, job) = (real.path("aside"), real.jobs().join("nightly-mixed"));
+    let home = Rc::new(TestHome::with_jobs());
+    let (aside, job) = (home.path("aside"), home.jobs().join("nightly-mixed"));
     fs::rename(&job, &aside).unwrap();
-    let hub = Hub::of(real, "");
-    let other = Real::new();
+    let hub = Hub::of(home, "");
+    let other = TestHome::new();
     assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
-    other.run("-p team sync").good();
+    other.run("-p team sync").expect_success();
     fs::rename(&aside, &job).unwrap();
     // The hub takes names where an id belongs; that is no answer for a mirror.
     let get = "-p team runs eval-get nightly-mixed";
     eventually("the hub has it", || {
         other.run(&format!("{get} --no-daemon")).code == Some(0)
     });
-    other.run(get).good();
+    other.run(get).expect_success();
 }
 
 #[test]
-fn a_token_is_made_once_kept_from_others_and_never_logged() {
+fn a_token_is_created_once_private_and_never_logged() {
     let mut hub = Hub::start("");
     let token = hub.token();
     assert_eq!(hub.token(), token);
-    let file = hub.real.path("docks/hub-token");
+    let file = hub.home.path("docks/hub-token");
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let said = hub.log();
     assert!(said.contains("`docks hub token` shows it"), "{said}");
     assert!(said.contains("sharing"), "{said}");
-    let other = Real::new();
+    let other = TestHome::new();
     assert_eq!(sign_in(&other, &hub, &token, "").code, Some(0));
-    let rotated = hub.real.run("hub token --rotate");
+    let rotated = hub.home.run("hub token --rotate");
     assert!(rotated.stderr.contains("no longer valid"));
-    let new = rotated.good().trim().to_owned();
+    let new = rotated.expect_success().trim().to_owned();
     assert_ne!(new, token);
     assert_eq!(sign_in(&other, &hub, &token, "").code, Some(4));
     assert_eq!(sign_in(&other, &hub, &new, "").code, Some(0));
@@ -239,8 +243,8 @@ fn a_token_is_made_once_kept_from_others_and_never_logged() {
 }
 
 #[test]
-fn what_would_be_open_to_others_is_refused_before_a_token_is_made() {
-    let real = Real::with_jobs();
+fn exposing_a_hub_without_tls_or_token_is_refused_before_a_token_is_created() {
+    let home = TestHome::with_jobs();
     for (options, words) in [
         ("--listen 0.0.0.0:0", "without TLS"),
         ("--listen [::]:0", "without TLS"),
@@ -251,42 +255,42 @@ fn what_would_be_open_to_others_is_refused_before_a_token_is_made() {
         ("--tls-cert /c", "--tls-key"),
         ("--listen 7433", "--listen"),
     ] {
-        let ended = real.run_jobs(&format!("hub serve {options}"));
+        let ended = home.run_jobs(&format!("hub serve {options}"));
         assert_eq!(ended.code, Some(2), "{options}: {}", ended.stderr);
         assert!(ended.stderr.contains(words), "{options}: {}", ended.stderr);
     }
-    let ended = real.run("hub serve");
+    let ended = home.run("hub serve");
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("--harbor DIR"), "{}", ended.stderr);
-    assert!(!real.path("docks/hub-token").exists());
-    assert!(real.daemons().is_empty());
+    assert!(!home.path("docks/hub-token").exists());
+    assert!(home.daemons().is_empty());
 }
 
 #[test]
 fn a_daemon_shares_what_its_settings_say() {
-    let real = Real::with_jobs();
+    let home = TestHome::with_jobs();
     let text = format!(
         "hub_listen = \"127.0.0.1:0\"\nhub_harbor = \"{}\"\n",
-        real.jobs().display()
+        home.jobs().display()
     );
-    fs::write(real.path("docks/daemon.toml"), text).unwrap();
-    real.run("daemon start").good();
-    let status = real.status();
+    fs::write(home.path("docks/daemon.toml"), text).unwrap();
+    home.run("daemon start").expect_success();
+    let status = home.status();
     let address = status["hub"]["address"].as_str().unwrap();
-    let shown = real.run("daemon status").good();
+    let shown = home.run("daemon status").expect_success();
     assert!(shown.contains(address), "{shown}");
-    let token = real.run("hub token").good();
+    let token = home.run("hub token").expect_success();
     let mut command = Command::new(env!("CARGO_BIN_EXE_docks"));
     let output = command
         .env_clear()
-        .env("HOME", real.path("elsewhere"))
+        .env("HOME", home.path("elsewhere"))
         .env("DOCKS_API_URL", address)
         .env("DOCKS_TENANT_ID", "local")
         .env("DOCKS_TOKEN", token.trim())
         .args(["--no-daemon", "runs", "list", "-q"])
         .output()
         .unwrap();
-    let direct = Ended::of(output).good();
-    assert_eq!(direct, real.run_jobs("runs list -q").good());
-    real.stop();
+    let direct = CommandResult::new(output).expect_success();
+    assert_eq!(direct, home.run_jobs("runs list -q").expect_success());
+    home.stop();
 }

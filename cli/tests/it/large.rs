@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::real::{Real, eventually};
+use crate::test_home::{TestHome, eventually};
 
 /// Size of each file.
 const FILE_BYTES: u64 = 48 << 20;
@@ -17,10 +17,10 @@ const JOB: &str = "2026-11-23__16-43-17";
 const TRIAL: &str = "hello-file__PJUAFm8";
 
 /// A trial whose files the tests replace, and a daemon, which has no memory limit.
-fn home() -> (Real, PathBuf) {
-    let real = Real::with_jobs();
-    let trial = real.jobs().join(JOB).join(TRIAL);
-    (real, trial)
+fn home() -> (TestHome, PathBuf) {
+    let home = TestHome::with_jobs();
+    let trial = home.jobs().join(JOB).join(TRIAL);
+    (home, trial)
 }
 
 /// Fills a file with numbered pieces between a first and a last one; returns their number.
@@ -42,8 +42,8 @@ fn fill(path: &Path, first: &str, piece: impl Fn(u64) -> String, last: &str) -> 
 
 /// Runs a command with the memory limit; returns the number of its lines and the last one that is
 /// not empty.
-fn run(real: &Real, line: &str) -> (u64, String) {
-    let docks = real.command_jobs(line);
+fn run(home: &TestHome, line: &str) -> (u64, String) {
+    let docks = home.command_jobs(line);
     let mut limited = Command::new("sh");
     limited
         .args([
@@ -83,7 +83,7 @@ fn run(real: &Real, line: &str) -> (u64, String) {
 
 #[test]
 fn a_log_larger_than_memory_is_shown_searched_and_tailed() {
-    let (real, trial) = home();
+    let (home, trial) = home();
     for folder in ["agent", "verifier"] {
         std::fs::remove_dir_all(trial.join(folder)).unwrap();
     }
@@ -96,21 +96,21 @@ fn a_log_larger_than_memory_is_shown_searched_and_tailed() {
         "the end\n",
     );
     eventually("the daemon answers", || {
-        real.run_jobs("runs list").code == Some(0)
+        home.run_jobs("runs list").code == Some(0)
     });
     let logs = format!("runs logs {JOB} {TRIAL}");
-    assert_eq!(run(&real, &logs), (lines + 1, "the end".to_owned()));
-    let (found, _) = run(&real, &format!("{logs} --grep ^[0-9]*0\\x20"));
+    assert_eq!(run(&home, &logs), (lines + 1, "the end".to_owned()));
+    let (found, _) = run(&home, &format!("{logs} --grep ^[0-9]*0\\x20"));
     assert_eq!(found, lines / 10);
-    let found = run(&real, &format!("{logs} --grep end"));
+    let found = run(&home, &format!("{logs} --grep end"));
     assert_eq!(found, (1, "the end".to_owned()));
-    let (found, _) = run(&real, &format!("{logs} --tail 2000"));
+    let (found, _) = run(&home, &format!("{logs} --tail 2000"));
     assert_eq!(found, 2_000);
 }
 
 #[test]
 fn a_trajectory_and_a_diff_larger_than_memory_are_shown() {
-    let (real, trial) = home();
+    let (home, trial) = home();
     let text = "y".repeat(20_000);
     let step = |number: u64| {
         let comma = if number > 1 { "," } else { "" };
@@ -122,13 +122,13 @@ fn a_trajectory_and_a_diff_larger_than_memory_are_shown() {
     let diff = trial.join("artifacts/changes.patch");
     let lines = fill(&diff, "", |number| format!("+{number} {text}\n"), "-end\n");
     eventually("the daemon answers", || {
-        real.run_jobs("runs list").code == Some(0)
+        home.run_jobs("runs list").code == Some(0)
     });
     let line = format!("runs trajectory {JOB} {TRIAL}");
-    assert!(run(&real, &line).0 > steps);
-    assert_eq!(run(&real, &format!("{line} --format jsonl")).0, steps);
-    let (_, last) = run(&real, &format!("{line} --format json"));
+    assert!(run(&home, &line).0 > steps);
+    assert_eq!(run(&home, &format!("{line} --format jsonl")).0, steps);
+    let (_, last) = run(&home, &format!("{line} --format json"));
     assert_eq!(last, "\"final_metrics\":{\"total_steps\":7}}");
-    let shown = run(&real, &format!("runs diff {JOB} {TRIAL}"));
+    let shown = run(&home, &format!("runs diff {JOB} {TRIAL}"));
     assert_eq!(shown, (lines + 1, "-end".to_owned()));
 }

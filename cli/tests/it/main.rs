@@ -1,4 +1,4 @@
-//! The real binary in a sealed environment, against remotes on loopback.
+//! The real programs in a sealed environment, against remotes on loopback.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,19 +14,19 @@ mod harbor_live;
 mod hostile;
 mod hub;
 mod large;
-mod made_up;
 mod main_path;
 mod pager;
 mod reading;
-mod real;
 mod remote;
 mod runs_daemon;
 mod runs_direct;
+mod sample_remote;
 mod sealed;
 mod several_dirs;
 mod start;
 mod stopping;
 mod terminal;
+mod test_home;
 mod thin;
 mod watch;
 mod watch_notify;

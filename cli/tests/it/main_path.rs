@@ -1,8 +1,8 @@
-//! The main job on real input: the bundled jobs, through real programs, with and without them.
+//! The main use: the bundled jobs through the real programs, and from the mirror once they are gone.
 
 use std::fs;
 
-use crate::real::Real;
+use crate::test_home::TestHome;
 
 const EVALUATIONS: &str = "\
 64724927-b858-4858-94a9-d5d0d4090cd3\tkilled-midway\tfailed\t4/8\t0.7500\t2026-11-23T21:43:41.806659Z
@@ -40,7 +40,7 @@ nightly-mixed\tslow-solve__hKaEoZ9\toracle\tAgentTimeoutError
 nightly-mixed\tslow-solve__qR4W482\toracle\tAgentTimeoutError
 ";
 
-/// A question and its whole answer on stdout.
+/// A command and its complete output.
 const ANSWERS: &[(&str, &str)] = &[
     ("runs eval-list", EVALUATIONS),
     ("runs list", RUNS),
@@ -64,9 +64,9 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
 ];
 
-fn answers_all(real: &Real, options: &str) {
+fn answers_all(home: &TestHome, options: &str) {
     for (line, expected) in ANSWERS {
-        let ended = real.run_jobs(&format!("{line} {options}"));
+        let ended = home.run_jobs(&format!("{line} {options}"));
         assert_eq!(
             ended.stdout, *expected,
             "{line} {options}: {}",
@@ -78,9 +78,9 @@ fn answers_all(real: &Real, options: &str) {
 
 #[test]
 fn the_bundled_jobs_are_listed_and_shown_as_they_are() {
-    let real = Real::with_jobs();
-    answers_all(&real, "");
-    let run = real.run_jobs("runs eval-get 64724927").good();
+    let home = TestHome::with_jobs();
+    answers_all(&home, "");
+    let run = home.run_jobs("runs eval-get 64724927").expect_success();
     for line in [
         "Evaluation run: 64724927-b858-4858-94a9-d5d0d4090cd3\n",
         "  Name:          killed-midway\n",
@@ -93,36 +93,36 @@ fn the_bundled_jobs_are_listed_and_shown_as_they_are() {
         assert!(run.contains(line), "{run}");
     }
     assert!(
-        real.run_jobs("runs get nightly-mixed")
-            .good()
+        home.run_jobs("runs get nightly-mixed")
+            .expect_success()
             .contains("Status:        completed\n")
     );
-    let trial = real
+    let trial = home
         .run_jobs("runs trial nightly-mixed bad-env__bj5fYwd")
-        .good();
+        .expect_success();
     let cause = "RuntimeError: environment setup.sh exited with 7: package mirror unreachable";
     assert_eq!(trial.matches(cause).count(), 1, "said once: {trial}");
     assert!(trial.contains("  Status:    error\n"), "{trial}");
 }
 
 #[test]
-fn a_directory_that_holds_no_jobs_by_mistake_is_named_with_the_way_out() {
-    let real = Real::with_jobs();
+fn a_path_that_is_not_a_jobs_directory_is_named_with_a_hint() {
+    let home = TestHome::with_jobs();
     let table = [
         (
-            real.jobs().join("nightly-mixed"),
+            home.jobs().join("nightly-mixed"),
             2,
             "this is one job, not a directory of jobs",
         ),
         (
-            real.jobs().join("nightly-mixed/job.log"),
+            home.jobs().join("nightly-mixed/job.log"),
             2,
             "not a directory",
         ),
-        (real.path("nowhere"), 3, "No such file or directory"),
+        (home.path("nowhere"), 3, "No such file or directory"),
     ];
     for (path, code, said) in table {
-        let ended = real.run(&format!("runs list --harbor {}", path.display()));
+        let ended = home.run(&format!("runs list --harbor {}", path.display()));
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);
         assert!(ended.stderr.contains(said), "{}", ended.stderr);
         assert!(
@@ -137,13 +137,13 @@ fn a_directory_that_holds_no_jobs_by_mistake_is_named_with_the_way_out() {
 
 #[test]
 fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
-    let real = Real::with_jobs();
-    let out = real.path("out");
+    let home = TestHome::with_jobs();
+    let out = home.path("out");
     let line = format!("runs artifacts killed-midway -o {}", out.display());
-    let listed = real.run_jobs(&line).good();
+    let listed = home.run_jobs(&line).expect_success();
     let run = out.join("64724927-b85");
     let trial = run.join("hello-file_hello-file__BbP5baJ");
-    let source = real
+    let source = home
         .jobs()
         .join("killed-midway/hello-file__BbP5baJ/result.json");
     let copied = trial.join("result.json");
@@ -156,7 +156,7 @@ fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
         assert!(fs::metadata(path).unwrap().is_file(), "{path}");
     }
     let logs = format!("{line} --type logs -t hello-file__BbP5baJ");
-    let logs = real.run_jobs(&logs).good();
+    let logs = home.run_jobs(&logs).expect_success();
     let names: Vec<&str> = logs
         .lines()
         .map(|path| path.rsplit('/').next().unwrap())
@@ -174,53 +174,56 @@ fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
         ("run/logs.log", "job.log"),
         ("run/result.json", "result.json"),
     ] {
-        let source = real.jobs().join("killed-midway").join(source);
+        let source = home.jobs().join("killed-midway").join(source);
         assert_eq!(fs::read(run.join(name)).unwrap(), fs::read(source).unwrap());
     }
-    assert_eq!(real.run_jobs(&format!("{line} --type diff")).code, Some(3));
+    assert_eq!(home.run_jobs(&format!("{line} --type diff")).code, Some(3));
 }
 
 #[test]
 fn a_directory_that_is_gone_is_still_answered_from_its_mirror() {
-    let real = Real::with_jobs();
-    real.run_jobs("sync --full").good();
-    fs::rename(real.jobs(), real.path("elsewhere")).unwrap();
-    answers_all(&real, "--offline");
-    let meta = real.run_jobs("runs eval-list --offline --meta").good();
+    let home = TestHome::with_jobs();
+    home.run_jobs("sync --full").expect_success();
+    fs::rename(home.jobs(), home.path("elsewhere")).unwrap();
+    answers_all(&home, "--offline");
+    let meta = home
+        .run_jobs("runs eval-list --offline --meta")
+        .expect_success();
     assert!(
         meta.contains(r#""source":"mirror""#) && meta.contains(r#""as_of":""#),
         "{meta}"
     );
     // A new daemon knows nothing but the file.
-    real.stop();
-    answers_all(&real, "--offline");
-    let ended = real.run_jobs("runs eval-list");
+    home.stop();
+    answers_all(&home, "--offline");
+    let ended = home.run_jobs("runs eval-list");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.stdout, EVALUATIONS);
-    let fresh = real.run_jobs("runs eval-list --fresh");
+    let fresh = home.run_jobs("runs eval-list --fresh");
     assert_ne!(fresh.code, Some(0), "nobody can confirm it");
     assert_eq!(fresh.stdout, "");
 }
 
 #[test]
-fn what_happened_is_told_by_run_and_by_time() {
-    let real = Real::with_jobs();
-    real.run_jobs("sync --full").good();
-    let history = real.run_jobs("runs history killed-midway").good();
+fn history_is_shown_by_run_and_by_time() {
+    let home = TestHome::with_jobs();
+    home.run_jobs("sync --full").expect_success();
+    let history = home.run_jobs("runs history killed-midway").expect_success();
     let row: Vec<&str> = history.lines().next().unwrap().split('\t').collect();
     assert_eq!((row[1], row[2]), ("failed", ""), "{history}");
     let trial = "runs history nightly-mixed bad-env__bj5fYwd --format json";
-    let trial: serde_json::Value = serde_json::from_str(&real.run_jobs(trial).good()).unwrap();
+    let trial: serde_json::Value =
+        serde_json::from_str(&home.run_jobs(trial).expect_success()).unwrap();
     assert_eq!(trial["changes"][0]["to"], "error");
     assert_eq!(trial["looks"].as_array().unwrap().len(), 1);
     // The jobs ended long ago, though they were met just now.
-    let quiet = real.run_jobs("runs changes --since 1h --kind run,evaluation");
+    let quiet = home.run_jobs("runs changes --since 1h --kind run,evaluation");
     assert_eq!((quiet.stdout.as_str(), quiet.code), ("", Some(0)));
     let all = "runs changes --since 2026-11-23T00:00Z --until 2026-11-24T12:00Z -n 0";
     let all = format!("{all} --kind trial --status error");
-    let errors = real.run_jobs(&all).good();
+    let errors = home.run_jobs(&all).expect_success();
     assert_eq!(errors.lines().count(), 10, "{errors}");
     assert!(errors.lines().is_sorted(), "by time: {errors}");
-    assert_eq!(real.run_jobs("runs history no-such-run").code, Some(3));
-    assert_eq!(real.run_jobs("runs changes --no-daemon").code, Some(2));
+    assert_eq!(home.run_jobs("runs history no-such-run").code, Some(3));
+    assert_eq!(home.run_jobs("runs changes --no-daemon").code, Some(2));
 }

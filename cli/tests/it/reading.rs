@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::real::Real;
 use crate::remote::Remote;
 use crate::sealed::Sealed;
+use crate::test_home::TestHome;
 
 const LOG: &str = "one\n\u{1b}[31mtwo\u{1b}[0m red\n\u{1b}]0;title\u{7}three\tend\nfour";
 const TRAJECTORY: &str = r#"{"steps":[
@@ -70,7 +70,9 @@ fn logs_are_shown_tailed_and_searched_without_escapes() {
         ("--grep ^t", "two red\n"),
         ("--grep o --tail 2", "\n"),
     ] {
-        let shown = home.run(&format!("runs logs r-1 t-1 {more}")).good();
+        let shown = home
+            .run(&format!("runs logs r-1 t-1 {more}"))
+            .expect_success();
         match more {
             "--grep ^t" => assert_eq!(shown, "", "a colour comes before the word"),
             "--grep o --tail 2" => assert_eq!(shown, "two red\nfour\n"),
@@ -86,7 +88,7 @@ fn a_log_is_followed_until_its_trial_has_ended() {
     let growing = |number: usize| "line\n".repeat((number + 1).min(3));
     let remote = serve(|n| if n < 2 { "running" } else { "failed" }, growing);
     let shown = Sealed::new(&remote).run("runs logs r-1 t-1 --follow");
-    let shown = shown.good();
+    let shown = shown.expect_success();
     assert_eq!(shown, "line\nline\nline\n", "each line once");
 }
 
@@ -100,7 +102,7 @@ fn a_line_that_arrives_in_parts_is_searched_once_it_is_complete() {
             move |number| log(number).to_owned(),
         );
         let line = format!("runs logs r-1 t-1 --follow --grep ^error{more}");
-        let shown = Sealed::new(&remote).run(&line).good();
+        let shown = Sealed::new(&remote).run(&line).expect_success();
         assert_eq!(shown, "error 1\nerror 2\n", "{more}");
     }
 }
@@ -108,30 +110,37 @@ fn a_line_that_arrives_in_parts_is_searched_once_it_is_complete() {
 #[test]
 fn steps_are_formatted_or_unchanged() {
     let home = ended();
-    let all = home.run("runs trajectory r-1 t-1").good();
+    let all = home.run("runs trajectory r-1 t-1").expect_success();
     assert!(
         all.starts_with("Step 1  user\n  do it\n\nStep 2  agent"),
         "{all}"
     );
     assert!(all.contains("  > bash  command: ls\n"), "{all}");
     assert!(all.contains("7 tokens in, 3 out  $0.0100"), "{all}");
-    let second = home.run("runs trajectory r-1 t-1 --step 2").good();
+    let second = home
+        .run("runs trajectory r-1 t-1 --step 2")
+        .expect_success();
     assert!(second.starts_with("Step 2  agent"), "{second}");
     assert_eq!(home.run("runs trajectory r-1 t-1 --step 9").code, Some(3));
     assert_eq!(
-        home.run("runs trajectory r-1 t-1 --format json").good(),
+        home.run("runs trajectory r-1 t-1 --format json")
+            .expect_success(),
         TRAJECTORY
     );
-    let lines = home.run("runs trajectory r-1 t-1 --format jsonl").good();
+    let lines = home
+        .run("runs trajectory r-1 t-1 --format jsonl")
+        .expect_success();
     assert_eq!(lines.lines().count(), 2);
 }
 
 #[test]
 fn a_diff_is_coloured_on_request_and_its_escapes_are_removed() {
     let home = ended();
-    let plain = home.run("runs diff r-1 t-1").good();
+    let plain = home.run("runs diff r-1 t-1").expect_success();
     assert_eq!(plain, DIFF.replace("\u{1b}[2J", ""));
-    let coloured = home.run("runs diff r-1 t-1 --color always").good();
+    let coloured = home
+        .run("runs diff r-1 t-1 --color always")
+        .expect_success();
     assert!(
         coloured.contains("\u{1b}[32m+new\u{1b}[0m\n"),
         "{coloured:?}"
@@ -142,10 +151,12 @@ fn a_diff_is_coloured_on_request_and_its_escapes_are_removed() {
 #[test]
 fn a_result_is_summarised_or_unchanged() {
     let home = ended();
-    let shown = home.run("runs result r-1 t-1").good();
+    let shown = home.run("runs result r-1 t-1").expect_success();
     assert!(shown.contains("Rewards\n  reward  0"), "{shown}");
     assert!(shown.contains("Errors\n  Late: too late\n"), "{shown}");
-    let raw = home.run("runs result r-1 t-1 --format json").good();
+    let raw = home
+        .run("runs result r-1 t-1 --format json")
+        .expect_success();
     assert_eq!(raw.trim_end(), RESULT);
 }
 
@@ -154,9 +165,11 @@ fn runs_are_compared_in_every_format() {
     let home = ended();
     let ended = home.run("runs compare r-1 r-2");
     assert!(ended.stderr.contains("1 better: sum"), "{}", ended.stderr);
-    let rows = ended.good();
+    let rows = ended.expect_success();
     assert_eq!(rows.lines().count(), 2, "{rows}");
-    let json = home.run("runs compare r-1 r-2 --format json").good();
+    let json = home
+        .run("runs compare r-1 r-2 --format json")
+        .expect_success();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["better"], serde_json::json!(["sum"]));
     assert_eq!(json["tasks"][0]["runs"][1]["status"], "pass");
@@ -166,11 +179,11 @@ fn runs_are_compared_in_every_format() {
 
 #[test]
 fn a_harbor_job_is_read_without_a_copy() {
-    let real = Real::with_jobs();
-    let jobs = real.jobs();
+    let home = TestHome::with_jobs();
+    let jobs = home.jobs();
     let run = |line: &str| {
         let line = format!("--harbor {} {line}", jobs.display());
-        real.run(&line).good()
+        home.run(&line).expect_success()
     };
     let job = "2026-11-23__16-43-17";
     let trajectory = run(&format!("runs trajectory {job} hello-file__PJUAFm8"));
@@ -181,7 +194,7 @@ fn a_harbor_job_is_read_without_a_copy() {
     assert!(!logs.is_empty());
     let compared = run(&format!("runs compare {job} nightly-mixed --format jsonl"));
     assert!(compared.contains(r#""task":"#), "{compared}");
-    let cache = real.path("docks/cache/artifacts");
+    let cache = home.path("docks/cache/artifacts");
     assert!(
         !cache.exists(),
         "files of this machine are not copied to be read"

@@ -1,4 +1,4 @@
-//! A Docks API on loopback that answers from a function and remembers what it was asked.
+//! A Docks API on loopback that replies from a function and records its requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Starts to answer.
+    /// Starts listening.
     pub(crate) fn start(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -39,7 +39,7 @@ impl Remote {
         }
     }
 
-    /// Returns its address.
+    /// Returns its URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -50,7 +50,7 @@ impl Remote {
     }
 
     /// Returns the request lines so far.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

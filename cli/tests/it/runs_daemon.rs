@@ -1,6 +1,6 @@
-//! The runs verbs answered by a daemon: what is passed through, and what is said about it.
+//! The runs commands answered by a daemon: what is passed through, and the notes about it.
 
-use crate::daemon::{FakeDaemon, Says, status};
+use crate::daemon::{FakeDaemon, FakeReply, status};
 use crate::remote::Remote;
 use crate::sealed::Sealed;
 
@@ -25,7 +25,7 @@ fn a_daemons_list_is_passed_through_with_its_age_and_total() {
     let sealed = Sealed::new(&remote);
     let body = r#"[{"id":"r-1", "n":1.0,"status":"running"},{"id":"r-2","status":"failed"}]"#;
     let daemon = FakeDaemon::start(&sealed.socket(), move |_| {
-        Says::Answer(200, STALE.to_vec(), body.to_owned())
+        FakeReply::Answer(200, STALE.to_vec(), body.to_owned())
     });
     let ended = sealed.run_with_daemon("runs list --format json -n 2");
     assert_eq!(ended.code, Some(0));
@@ -34,7 +34,7 @@ fn a_daemons_list_is_passed_through_with_its_age_and_total() {
         ended.stderr,
         "2 of 812\nnote: data is 12m old: remote unreachable for 12 min\n"
     );
-    let meta = sealed.run_with_daemon("runs list --meta").good();
+    let meta = sealed.run_with_daemon("runs list --meta").expect_success();
     assert_eq!(
         meta,
         format!(
@@ -43,23 +43,23 @@ fn a_daemons_list_is_passed_through_with_its_age_and_total() {
              \"total\":812,\"data\":{body}}}\n"
         )
     );
-    assert!(remote.asked().is_empty(), "the remote is left in peace");
-    assert_eq!(daemon.asked().len(), 2, "one request each");
+    assert!(remote.requests().is_empty(), "the remote is left in peace");
+    assert_eq!(daemon.requests().len(), 2, "one request each");
 }
 
 #[test]
-fn verbose_says_where_an_answer_is_from_and_how_old_it_is() {
+fn verbose_shows_the_source_and_age_of_a_response() {
     let remote = Remote::start(|_| (200, "[]".to_owned()));
     let sealed = Sealed::new(&remote);
     let young: Vec<_> = STALE.iter().take(3).copied().collect();
     let _daemon = FakeDaemon::start(&sealed.socket(), move |_| {
-        Says::Answer(200, young.clone(), "[]".to_owned())
+        FakeReply::Answer(200, young.clone(), "[]".to_owned())
     });
     let said = |line: &str| sealed.run_with_daemon(line).stderr;
     let from_mirror = "from the mirror; the remote confirmed it 12m ago\n";
     assert!(said("runs list -v").ends_with(from_mirror));
     assert!(said("-v runs list --no-daemon").ends_with("from the remote\n"));
-    assert_eq!(said("runs list -n 0"), "", "only who asks is told");
+    assert_eq!(said("runs list -n 0"), "", "only with --verbose");
 }
 
 #[test]
@@ -67,19 +67,21 @@ fn bounds_and_filters_cross_the_socket() {
     let remote = empty_remote();
     let sealed = Sealed::new(&remote);
     let daemon = FakeDaemon::start(&sealed.socket(), |_| {
-        Says::Answer(200, Vec::new(), "[]".to_owned())
+        FakeReply::Answer(200, Vec::new(), "[]".to_owned())
     });
     sealed
         .run_with_daemon("runs list --fresh -s failed,running --search a&b")
-        .good();
+        .expect_success();
     sealed
         .run_with_daemon("runs eval-list --max-age 5m --sort -name -n 0")
-        .good();
-    sealed.run_with_daemon("--offline runs trials e/1").good();
+        .expect_success();
+    sealed
+        .run_with_daemon("--offline runs trials e/1")
+        .expect_success();
     sealed
         .run_with_daemon("runs trials --all-runs --agent a,b --error any --reward >=0.5 -n 5")
-        .good();
-    let asked = daemon.asked();
+        .expect_success();
+    let asked = daemon.requests();
     assert!(asked[3].starts_with(
         "GET /tenants/ten/harbor/trials?limit=5&agent=a&agent=b&error=any&reward=%3E%3D0%2E5\n"
     ));
@@ -118,7 +120,7 @@ fn every_code_of_the_daemon_is_an_exit_code_with_nothing_on_stdout() {
         let sealed = Sealed::new(&remote);
         let body = format!(r#"{{"detail":{{"code":"{code}","message":"It\u001b[2J failed."}}}}"#);
         let _daemon = FakeDaemon::start(&sealed.socket(), move |_| {
-            Says::Answer(http, Vec::new(), body.clone())
+            FakeReply::Answer(http, Vec::new(), body.clone())
         });
         for line in ["runs get r-1", "runs list", "runs trials r-1 --format json"] {
             let ended = sealed.run_with_daemon(line);
@@ -130,7 +132,10 @@ fn every_code_of_the_daemon_is_an_exit_code_with_nothing_on_stdout() {
                 ended.stderr
             );
         }
-        assert!(remote.asked().is_empty(), "{code}: an answer is an answer");
+        assert!(
+            remote.requests().is_empty(),
+            "{code}: an answer is an answer"
+        );
     }
 }
 
@@ -145,23 +150,26 @@ fn a_read_goes_on_to_the_remote_and_an_action_that_may_have_begun_does_not() {
         if asked.starts_with("GET /v1/status") {
             status()
         } else {
-            Says::Nothing
+            FakeReply::HangUp
         }
     });
-    assert_eq!(sealed.run_with_daemon("runs list -q").good(), "r-9\n");
-    let before = remote.asked().len();
+    assert_eq!(
+        sealed.run_with_daemon("runs list -q").expect_success(),
+        "r-9\n"
+    );
+    let before = remote.requests().len();
     let ended = sealed.run_with_daemon("runs stop r-1 -f");
     assert_eq!(ended.code, Some(5), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
     assert_eq!(
-        remote.asked().len(),
+        remote.requests().len(),
         before,
         "it may have been stopped already"
     );
 }
 
 #[test]
-fn a_status_that_only_an_earlier_row_had_is_no_mistake() {
+fn a_status_that_only_an_earlier_row_had_is_accepted() {
     let remote = empty_remote();
     let sealed = Sealed::new(&remote);
     let _daemon = FakeDaemon::start(&sealed.socket(), |asked| {
@@ -176,7 +184,7 @@ fn a_status_that_only_an_earlier_row_had_is_no_mistake() {
             ("docks-total", "0"),
             ("docks-status-seen", seen),
         ];
-        Says::Answer(200, headers, "[]".to_owned())
+        FakeReply::Answer(200, headers, "[]".to_owned())
     });
     let ended = sealed.run_with_daemon("runs list --status thawing");
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""));

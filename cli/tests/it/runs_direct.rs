@@ -1,4 +1,4 @@
-//! The runs verbs without a daemon: the remote's answers, filtered and resolved here.
+//! The runs commands without a daemon: the remote's responses, filtered and resolved by the CLI.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -77,7 +77,7 @@ fn remote() -> Remote {
 }
 
 #[test]
-fn a_plain_list_is_one_request_and_the_cut_is_said() {
+fn a_plain_list_is_one_request_and_the_limit_is_noted() {
     let remote = remote();
     let ended = Sealed::new(&remote).run("runs list");
     assert_eq!(ended.stdout.lines().count(), 20);
@@ -87,23 +87,25 @@ fn a_plain_list_is_one_request_and_the_cut_is_said() {
             .starts_with("run-00x\tt0\tfailed\t2026-01-30T00:00:00Z\n")
     );
     assert!(ended.stderr.contains("first 20"), "{}", ended.stderr);
-    assert_eq!(remote.asked(), ["GET /tenants/ten/runs?limit=20"]);
+    assert_eq!(remote.requests(), ["GET /tenants/ten/runs?limit=20"]);
 }
 
 #[test]
 fn json_is_the_remotes_objects_to_the_byte() {
     let remote = remote();
     let sealed = Sealed::new(&remote);
-    let all = sealed.run("runs list -n 0 --format json").good();
+    let all = sealed.run("runs list -n 0 --format json").expect_success();
     assert_eq!(all, format!("[{}]\n", runs().join(",")));
-    let one = sealed.run("runs get run-03x --format json").good();
+    let one = sealed
+        .run("runs get run-03x --format json")
+        .expect_success();
     assert_eq!(one, format!("{}\n", runs()[3]));
-    let lines = sealed.run("runs list -n 2 --format jsonl").good();
+    let lines = sealed.run("runs list -n 2 --format jsonl").expect_success();
     assert_eq!(
         lines.lines().next(),
         Some(runs()[0].replace(' ', "").as_str())
     );
-    let meta = sealed.run("runs list -n 0 --meta").good();
+    let meta = sealed.run("runs list -n 0 --meta").expect_success();
     assert!(
         meta.starts_with(r#"{"schema_version":1,"as_of":""#),
         "{meta}"
@@ -117,18 +119,20 @@ fn filters_apply_before_the_limit() {
     let sealed = Sealed::new(&remote);
     let ended = sealed.run("runs list --status FAILED -n 3 -q");
     assert!(ended.stderr.contains("3 of 10"), "{}", ended.stderr);
-    assert_eq!(ended.good(), "run-00x\nrun-03x\nrun-06x\n");
-    let oldest = sealed.run("runs list -n 1 -q --sort -created").good();
+    assert_eq!(ended.expect_success(), "run-00x\nrun-03x\nrun-06x\n");
+    let oldest = sealed
+        .run("runs list -n 1 -q --sort -created")
+        .expect_success();
     assert_eq!(oldest, "run-29x\n");
-    let searched = sealed.run("runs list -q --search T17").good();
+    let searched = sealed.run("runs list -q --search T17").expect_success();
     assert_eq!(searched, "run-17x\n");
     let since = sealed
         .run("runs list -q --since 2026-01-30T00:00:00Z")
-        .good();
+        .expect_success();
     assert_eq!(since, "run-00x\n");
     let columns = sealed
         .run("runs list -n 1 --columns status,id --format tsv")
-        .good();
+        .expect_success();
     assert_eq!(columns, "STATUS\tID\nfailed\trun-00x\n");
 }
 
@@ -139,7 +143,7 @@ fn ids_may_be_short_or_names_and_ambiguous_ones_list_candidates() {
     assert!(
         sealed
             .run("runs get run-03")
-            .good()
+            .expect_success()
             .starts_with("Run: run-03x\n")
     );
     let ended = sealed.run("runs get run-0");
@@ -149,9 +153,13 @@ fn ids_may_be_short_or_names_and_ambiguous_ones_list_candidates() {
         "{}",
         ended.stderr
     );
-    let trials = sealed.run("runs trials nightly --columns id,reward").good();
+    let trials = sealed
+        .run("runs trials nightly --columns id,reward")
+        .expect_success();
     assert_eq!(trials, "t-1\t1\nt-2\t0.5\n");
-    let trial = sealed.run("runs trial nightly t-2 --format json").good();
+    let trial = sealed
+        .run("runs trial nightly t-2 --format json")
+        .expect_success();
     assert_eq!(trial, "{\"id\":\"t-2\",\"status\":\"weird\"}\n");
 }
 
@@ -159,7 +167,10 @@ fn ids_may_be_short_or_names_and_ambiguous_ones_list_candidates() {
 fn a_status_that_was_seen_is_accepted_and_another_lists_the_known_ones() {
     let remote = remote();
     let sealed = Sealed::new(&remote);
-    assert_eq!(sealed.run("runs trials e-1 -s weird -q").good(), "t-2\n");
+    assert_eq!(
+        sealed.run("runs trials e-1 -s weird -q").expect_success(),
+        "t-2\n"
+    );
     let ended = sealed.run("runs trials e-1 -s wierd");
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
     assert!(ended.stderr.contains("passed, failed"), "{}", ended.stderr);
@@ -172,13 +183,16 @@ fn stopping_needs_force_in_a_pipe_and_says_the_new_status() {
     let ended = sealed.run("runs stop run-03x");
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("--force"), "{}", ended.stderr);
-    assert!(remote.asked().is_empty(), "nothing was asked before that");
-    let stopped = sealed.run("runs stop run-03 --force").good();
+    assert!(
+        remote.requests().is_empty(),
+        "nothing was asked before that"
+    );
+    let stopped = sealed.run("runs stop run-03 --force").expect_success();
     assert_eq!(stopped, "run run-03x: cancelled\n");
 }
 
 #[test]
-fn every_way_to_fail_has_its_exit_code() {
+fn every_failure_has_its_exit_code() {
     let statuses = [
         (400, 3),
         (401, 4),
@@ -240,7 +254,7 @@ fn an_id_never_leaves_its_path_segment() {
     let ended = Sealed::new(&remote).run("runs get ../../other/runs?x=1#y");
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert_eq!(
-        remote.asked()[0],
+        remote.requests()[0],
         "GET /tenants/ten/runs/..%2F..%2Fother%2Fruns%3Fx%3D1%23y"
     );
 }
@@ -263,7 +277,7 @@ fn no_command_takes_an_id_to_another_path() {
     ];
     for command in commands {
         for id in [".", "..", "", "a\r\nX: y", "\u{1}", &long] {
-            let before = remote.asked().len();
+            let before = remote.requests().len();
             let mut docks = sealed.command();
             let ended = docks.arg("runs").args(command).arg(id).output().unwrap();
             let said = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -272,16 +286,16 @@ fn no_command_takes_an_id_to_another_path() {
                 matches!(ended.status.code(), Some(2 | 3)),
                 "{command:?} {id:?}: {said}"
             );
-            for asked in &remote.asked()[before..] {
+            for asked in &remote.requests()[before..] {
                 assert!(!asked.contains("/..") && !asked.contains("aaaa"), "{asked}");
                 assert!(!asked.contains("/./") && !asked.ends_with("/."), "{asked}");
             }
         }
         for id in ["../x", "a?limit=1", "a#b", "a/b", "%2e%2e", "%"] {
-            let before = remote.asked().len();
+            let before = remote.requests().len();
             let mut docks = sealed.command();
             docks.arg("runs").args(command).arg(id).output().unwrap();
-            for asked in &remote.asked()[before..] {
+            for asked in &remote.requests()[before..] {
                 let path = asked.split(' ').nth(1).unwrap();
                 let segments = path.split('?').next().unwrap().split('/').count();
                 let most = if command[0] == "trial" || command.len() == 3 {
@@ -304,7 +318,7 @@ fn no_command_takes_an_id_to_another_path() {
 fn debug_shows_each_request_with_its_time_and_never_the_token() {
     let remote = remote();
     let sealed = Sealed::new(&remote);
-    // `Ended` fails on the token in either stream.
+    // `CommandResult` fails on the token in either stream.
     let ended = sealed.run("runs list -n 2 --debug");
     let line = ended
         .stderr
@@ -323,7 +337,7 @@ fn debug_shows_each_request_with_its_time_and_never_the_token() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let remote = remote();
     let sealed = Sealed::new(&remote);
     let mut child = sealed
@@ -351,15 +365,18 @@ fn hostile_names_reach_no_terminal_and_stay_exact_in_json() {
         r#"[{"id":"a\u001b[2J","template_name":"x\u001b]0;t\u0007y\n\u202ez","status":"running"}]"#;
     let remote = Remote::start(move |_| (200, body.to_owned()));
     let sealed = Sealed::new(&remote);
-    assert_eq!(sealed.run("runs list -n 1").good(), "a\txy z\trunning\t\n");
     assert_eq!(
-        sealed.run("runs list -n 1 --format json").good(),
+        sealed.run("runs list -n 1").expect_success(),
+        "a\txy z\trunning\t\n"
+    );
+    assert_eq!(
+        sealed.run("runs list -n 1 --format json").expect_success(),
         format!("{body}\n")
     );
 }
 
 #[test]
-fn without_a_daemon_trials_are_filtered_here_and_all_runs_are_gone_through() {
+fn without_a_daemon_the_trials_of_all_runs_are_listed_and_filtered_here() {
     let remote = Remote::start(|asked| {
         let path = asked.split([' ', '?']).nth(1).unwrap();
         let body = match path.strip_prefix("/tenants/ten/harbor/runs").unwrap_or("") {
@@ -376,9 +393,9 @@ fn without_a_daemon_trials_are_filtered_here_and_all_runs_are_gone_through() {
         (200, body.to_owned())
     });
     let sealed = Sealed::new(&remote);
-    let all = sealed.run("runs trials --all-runs -q").good();
+    let all = sealed.run("runs trials --all-runs -q").expect_success();
     assert_eq!(all, "e-1\tt-2\ne-2\tt-1\ne-1\tt-1\n");
-    let asked = remote.asked();
+    let asked = remote.requests();
     let of_trials = asked.iter().filter(|asked| asked.contains("/trials"));
     assert_eq!(of_trials.count(), 3, "once for each run: {asked:?}");
     let columns = "--columns run,id,reward,error";
@@ -390,12 +407,16 @@ fn without_a_daemon_trials_are_filtered_here_and_all_runs_are_gone_through() {
         ("--all-runs --error any", "nightly\tt-2\t\tE\n"),
     ] {
         assert_eq!(
-            sealed.run(&format!("runs trials {line} {columns}")).good(),
+            sealed
+                .run(&format!("runs trials {line} {columns}"))
+                .expect_success(),
             expected
         );
     }
     assert_eq!(
-        sealed.run("runs trials e-1 --error none -q").good(),
+        sealed
+            .run("runs trials e-1 --error none -q")
+            .expect_success(),
         "t-1\n"
     );
     for line in [

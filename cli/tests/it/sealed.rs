@@ -1,4 +1,4 @@
-//! Runs `docks` with a home of its own and no other environment.
+//! Runs `docks` with its own home and no other environment.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,22 +9,22 @@ use tempfile::TempDir;
 
 use crate::remote::Remote;
 
-/// A home, and the remote that its settings name.
+/// A home and the remote of its settings.
 pub(crate) struct Sealed {
     home: TempDir,
     api_url: String,
 }
 
-/// What a command left behind.
+/// The exit code and output of a command.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct CommandResult {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 impl Sealed {
-    /// Makes an empty home for `remote`.
+    /// Creates an empty home for `remote`.
     pub(crate) fn new(remote: &Remote) -> Self {
         Self {
             home: TempDir::new().unwrap(),
@@ -53,7 +53,7 @@ impl Sealed {
         command
     }
 
-    /// Returns where a daemon's socket belongs; its directory is private.
+    /// Returns the path of the daemon's socket; creates its private directory.
     pub(crate) fn socket(&self) -> PathBuf {
         let directory = self.home.path().join("run");
         DirBuilder::new()
@@ -65,7 +65,7 @@ impl Sealed {
     }
 
     /// Runs `docks` with a line of arguments to its end, with the daemon at [`Sealed::socket`].
-    pub(crate) fn run_with_daemon(&self, line: &str) -> Ended {
+    pub(crate) fn run_with_daemon(&self, line: &str) -> CommandResult {
         let output = self
             .command()
             .env_remove("DOCKS_NO_DAEMON")
@@ -74,23 +74,23 @@ impl Sealed {
             .args(line.split_whitespace())
             .output()
             .unwrap();
-        Ended::of(output)
+        CommandResult::new(output)
     }
 
     /// Runs `docks` with a line of arguments to its end.
-    pub(crate) fn run(&self, line: &str) -> Ended {
+    pub(crate) fn run(&self, line: &str) -> CommandResult {
         let output = self
             .command()
             .args(line.split_whitespace())
             .output()
             .unwrap();
-        Ended::of(output)
+        CommandResult::new(output)
     }
 }
 
-impl Ended {
-    /// Reads what a command left; a token or a panic in it is a failure of any test.
-    pub(crate) fn of(output: Output) -> Self {
+impl CommandResult {
+    /// Reads the output of a command; a token or a panic in it fails the test.
+    pub(crate) fn new(output: Output) -> Self {
         let ended = Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -103,8 +103,8 @@ impl Ended {
         ended
     }
 
-    /// Returns stdout of a command that went well.
-    pub(crate) fn good(self) -> String {
+    /// Returns stdout of a command that must have succeeded.
+    pub(crate) fn expect_success(self) -> String {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self.stdout
     }

@@ -3,17 +3,17 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::real::{Real, eventually};
-use crate::sealed::Ended;
+use crate::sealed::CommandResult;
+use crate::test_home::{TestHome, eventually};
 
 /// Moves two of the sample jobs into another directory; returns both directories.
-fn split(real: &Real) -> (PathBuf, PathBuf) {
-    let other = real.path("other-jobs");
+fn split(home: &TestHome) -> (PathBuf, PathBuf) {
+    let other = home.path("other-jobs");
     fs::create_dir(&other).unwrap();
     for job in ["nightly-mixed", "interrupted-midway"] {
-        fs::rename(real.jobs().join(job), other.join(job)).unwrap();
+        fs::rename(home.jobs().join(job), other.join(job)).unwrap();
     }
-    (real.jobs(), other)
+    (home.jobs(), other)
 }
 
 fn named(listed: &str) -> Vec<&str> {
@@ -31,32 +31,35 @@ const ALL: [&str; 4] = [
 
 #[test]
 fn directories_are_named_by_option_environment_or_profile_in_any_order() {
-    let real = Real::with_jobs();
-    let (one, two) = split(&real);
+    let home = TestHome::with_jobs();
+    let (one, two) = split(&home);
     let (one, two) = (one.display(), two.display());
     let list = "runs eval-list --columns name";
-    let listed = real.run(&format!("{list} --harbor {one} --harbor {two}"));
-    assert_eq!(named(&listed.good()), ALL);
-    let listed = real.run(&format!("--harbor {two} --harbor {one} {list}"));
-    assert_eq!(named(&listed.good()), ALL);
-    let mut command = real.command(list);
+    let listed = home.run(&format!("{list} --harbor {one} --harbor {two}"));
+    assert_eq!(named(&listed.expect_success()), ALL);
+    let listed = home.run(&format!("--harbor {two} --harbor {one} {list}"));
+    assert_eq!(named(&listed.expect_success()), ALL);
+    let mut command = home.command(list);
     command.env("DOCKS_HARBOR_JOBS", format!("{two}:{one}"));
-    let listed = Ended::of(command.output().unwrap());
-    assert_eq!(named(&listed.good()), ALL);
-    real.run(&format!("profile add both --harbor {one} --harbor {two}"))
-        .good();
-    assert_eq!(named(&real.run(&format!("{list} -p both")).good()), ALL);
-    let profiles = real.run("profile list").good();
+    let listed = CommandResult::new(command.output().unwrap());
+    assert_eq!(named(&listed.expect_success()), ALL);
+    home.run(&format!("profile add both --harbor {one} --harbor {two}"))
+        .expect_success();
+    assert_eq!(
+        named(&home.run(&format!("{list} -p both")).expect_success()),
+        ALL
+    );
+    let profiles = home.run("profile list").expect_success();
     assert!(profiles.contains(&format!("{one}:{two}")), "{profiles}");
     // One remote, however it is named, and the daemon remembers it.
-    let status = real.status();
+    let status = home.status();
     let remotes = status["remotes"].as_array().unwrap();
     assert_eq!(remotes.len(), 1, "{status}");
     assert_eq!(remotes[0]["location"], format!("{one}:{two}"));
-    real.stop();
-    real.run("daemon start").good();
+    home.stop();
+    home.run("daemon start").expect_success();
     eventually("the daemon opens what was used", || {
-        let remotes = real.status()["remotes"].clone();
+        let remotes = home.status()["remotes"].clone();
         remotes.as_array().is_some_and(|remotes| {
             remotes.len() == 1 && remotes[0]["location"] == format!("{one}:{two}")
         })
@@ -65,8 +68,8 @@ fn directories_are_named_by_option_environment_or_profile_in_any_order() {
 
 #[test]
 fn a_name_in_both_directories_is_ambiguous_and_both_paths_are_shown() {
-    let real = Real::with_jobs();
-    let (one, two) = split(&real);
+    let home = TestHome::with_jobs();
+    let (one, two) = split(&home);
     let both = format!("--harbor {} --harbor {}", one.display(), two.display());
     for (dir, id) in [(&one, "1111"), (&two, "2222")] {
         let job = dir.join("same");
@@ -74,8 +77,8 @@ fn a_name_in_both_directories_is_ambiguous_and_both_paths_are_shown() {
         fs::write(job.join("job.log"), "").unwrap();
         fs::write(job.join("result.json"), RESULT.replace("1111", id)).unwrap();
     }
-    real.run(&format!("sync --full {both}")).good();
-    let ended = real.run(&format!("runs eval-get same {both}"));
+    home.run(&format!("sync --full {both}")).expect_success();
+    let ended = home.run(&format!("runs eval-get same {both}"));
     assert_eq!(ended.code, Some(9), "{}", ended.stderr);
     for dir in [&one, &two] {
         let place = dir.join("same");
@@ -93,50 +96,54 @@ const RESULT: &str = r#"{"id": "11111111-7cbd-4a64-8ed5-0a0c72aee0a1",
 
 #[test]
 fn artifacts_of_each_directory_are_downloaded_and_a_missing_one_is_named() {
-    let real = Real::with_jobs();
-    let (one, two) = split(&real);
+    let home = TestHome::with_jobs();
+    let (one, two) = split(&home);
     let both = format!("--harbor {} --harbor {}", one.display(), two.display());
     for (dir, job) in [(&one, "killed-midway"), (&two, "nightly-mixed")] {
-        let out = real.path(job);
+        let out = home.path(job);
         let line = format!(
             "runs artifacts {job} --type result -o {} {both}",
             out.display()
         );
-        let paths = real.run(&line).good();
+        let paths = home.run(&line).expect_success();
         let run = paths.lines().find(|path| path.contains("/run/")).unwrap();
         let source = fs::read(dir.join(job).join("result.json")).unwrap();
         assert_eq!(fs::read(run).unwrap(), source);
     }
-    fs::rename(&two, real.path("unplugged")).unwrap();
-    let ended = real.run(&format!("runs eval-list --columns name {both}"));
+    fs::rename(&two, home.path("unplugged")).unwrap();
+    let ended = home.run(&format!("runs eval-list --columns name {both}"));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(named(&ended.stdout), ALL);
-    let fresh = real.run(&format!("runs eval-list --fresh {both}"));
+    let fresh = home.run(&format!("runs eval-list --fresh {both}"));
     assert_ne!(fresh.code, Some(0), "nobody can confirm it");
     assert!(
         fresh.stderr.contains(two.to_str().unwrap()),
         "{}",
         fresh.stderr
     );
-    let trials = real.run(&format!("runs trials killed-midway --fresh -q {both}"));
-    assert_eq!(trials.good().lines().count(), 8, "that one is within reach");
+    let trials = home.run(&format!("runs trials killed-midway --fresh -q {both}"));
+    assert_eq!(
+        trials.expect_success().lines().count(),
+        8,
+        "that one is within reach"
+    );
 }
 
 #[test]
 fn commands_for_one_directory_reject_several() {
-    let real = Real::with_jobs();
-    let (one, two) = split(&real);
+    let home = TestHome::with_jobs();
+    let (one, two) = split(&home);
     let both = format!("--harbor {} --harbor {}", one.display(), two.display());
-    let ended = real.run(&format!("hub serve --listen 127.0.0.1:0 {both}"));
+    let ended = home.run(&format!("hub serve --listen 127.0.0.1:0 {both}"));
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(
         ended.stderr.contains("a hub shares one directory"),
         "{}",
         ended.stderr
     );
-    let colon = real.path("with:colon");
+    let colon = home.path("with:colon");
     fs::create_dir(&colon).unwrap();
-    let ended = real.run(&format!("profile add odd --harbor {}", colon.display()));
+    let ended = home.run(&format!("profile add odd --harbor {}", colon.display()));
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("colon"), "{}", ended.stderr);
 }

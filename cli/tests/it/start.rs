@@ -10,10 +10,10 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::made_up::{self, run_ids};
-use crate::real::{Real, all, docksd, eventually, signal};
 use crate::remote::Remote;
-use crate::sealed::Ended;
+use crate::sample_remote::{self, run_ids};
+use crate::sealed::CommandResult;
+use crate::test_home::{TestHome, docksd, eventually, signal, wait_for_all};
 use crate::watch_terminal::{Terminal, command};
 
 /// Commands that start at once.
@@ -27,11 +27,11 @@ fn rounds() -> usize {
 
 #[test]
 fn fifty_commands_at_once_give_fifty_right_answers_and_one_daemon() {
-    let remote = made_up::start();
+    let remote = sample_remote::start();
     for round in 0..rounds() {
-        let real = Real::of(&remote);
-        let children = (0..AT_ONCE).map(|_| real.command("runs list -n 0 -q").spawn().unwrap());
-        for ended in all(children.collect()) {
+        let home = TestHome::with_remote(&remote);
+        let children = (0..AT_ONCE).map(|_| home.command("runs list -n 0 -q").spawn().unwrap());
+        for ended in wait_for_all(children.collect()) {
             // On a busy machine the daemon may be silent for a second.
             let was_silent = ended
                 .stderr
@@ -41,63 +41,63 @@ fn fifty_commands_at_once_give_fifty_right_answers_and_one_daemon() {
                 "round {round}: {}",
                 ended.stderr
             );
-            assert_eq!(ended.good(), run_ids(), "round {round}");
+            assert_eq!(ended.expect_success(), run_ids(), "round {round}");
         }
-        eventually("one docksd is left", || real.daemons().len() == 1);
-        eventually("it answers", || real.run("daemon status").code == Some(0));
-        assert_eq!(real.daemons(), [real.pid()], "round {round}");
-        real.stop();
+        eventually("one docksd is left", || home.daemons().len() == 1);
+        eventually("it answers", || home.run("daemon status").code == Some(0));
+        assert_eq!(home.daemons(), [home.pid()], "round {round}");
+        home.stop();
     }
 }
 
 #[test]
 fn fifty_commands_at_once_on_a_jobs_directory_wait_for_one_daemon() {
     for round in 0..rounds() {
-        let real = Real::with_jobs();
+        let home = TestHome::with_jobs();
         let line = "runs eval-list --columns name";
-        let children = (0..AT_ONCE).map(|_| real.command_jobs(line).spawn().unwrap());
-        for ended in all(children.collect()) {
+        let children = (0..AT_ONCE).map(|_| home.command_jobs(line).spawn().unwrap());
+        for ended in wait_for_all(children.collect()) {
             assert_eq!(ended.stderr, "", "round {round}");
             assert_eq!(
-                ended.good(),
+                ended.expect_success(),
                 "killed-midway\ninterrupted-midway\nnightly-mixed\n2026-11-23__16-43-17\n",
                 "round {round}"
             );
         }
-        eventually("one docksd is left", || real.daemons().len() == 1);
-        assert_eq!(real.daemons(), [real.pid()], "round {round}");
-        real.stop();
+        eventually("one docksd is left", || home.daemons().len() == 1);
+        assert_eq!(home.daemons(), [home.pid()], "round {round}");
+        home.stop();
     }
 }
 
 #[test]
 fn the_remote_is_asked_instead_of_a_daemon_that_hangs_with_a_note() {
-    let remote = made_up::start();
-    let real = Real::of(&remote);
-    real.run("daemon start").good();
-    let pid = real.pid();
+    let remote = sample_remote::start();
+    let home = TestHome::with_remote(&remote);
+    home.run("daemon start").expect_success();
+    let pid = home.pid();
     signal(pid, "STOP");
-    let ended = real.run("runs list -n 0 -q");
+    let ended = home.run("runs list -n 0 -q");
     assert_eq!(
         ended.stderr,
         format!("note: docksd (pid {pid}) does not answer; asking the remote directly\n")
     );
-    assert_eq!(ended.good(), run_ids());
-    assert_eq!(real.daemons(), [pid], "no second one beside it");
+    assert_eq!(ended.expect_success(), run_ids());
+    assert_eq!(home.daemons(), [pid], "no second one beside it");
     signal(pid, "CONT");
     eventually("it answers again", || {
-        real.run("runs list -n 0 -q").stderr.is_empty()
+        home.run("runs list -n 0 -q").stderr.is_empty()
     });
     signal(pid, "STOP");
-    let stopped = real.run("daemon stop");
+    let stopped = home.run("daemon stop");
     assert!(
         stopped.stderr.contains("stopped by a signal"),
         "{}",
         stopped.stderr
     );
-    stopped.good();
+    stopped.expect_success();
     // A killed process is listed until it is reaped.
-    eventually("it has ended", || real.daemons().is_empty());
+    eventually("it has ended", || home.daemons().is_empty());
 }
 
 /// A command about the jobs directory that waits for the daemon.
@@ -108,8 +108,8 @@ struct WaitingCommand {
 
 impl WaitingCommand {
     /// Starts it, and returns once it says that it waits for process `pid`.
-    fn start(real: &Real, pid: u32) -> Self {
-        let mut child = real.command_jobs("-v runs eval-list -q").spawn().unwrap();
+    fn start(home: &TestHome, pid: u32) -> Self {
+        let mut child = home.command_jobs("-v runs eval-list -q").spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         stderr.read_line(&mut line).unwrap();
@@ -120,90 +120,90 @@ impl WaitingCommand {
     }
 
     /// Waits for its end; returns the exit code, stdout and the rest of stderr.
-    fn end(mut self) -> Ended {
+    fn end(mut self) -> CommandResult {
         eventually("the command ends", || {
             self.child.try_wait().unwrap().is_some()
         });
         let mut output = self.child.wait_with_output().unwrap();
         self.stderr.read_to_end(&mut output.stderr).unwrap();
-        Ended::of(output)
+        CommandResult::new(output)
     }
 }
 
 #[test]
 fn a_jobs_directory_waits_for_a_daemon_that_does_not_answer() {
-    let real = Real::with_jobs();
-    real.run("daemon start").good();
-    let pid = real.pid();
+    let home = TestHome::with_jobs();
+    home.run("daemon start").expect_success();
+    let pid = home.pid();
     signal(pid, "STOP");
     let stopped_at = Instant::now();
-    let in_pipe = real.command_jobs("runs eval-list -q").spawn().unwrap();
-    let waiting = WaitingCommand::start(&real, pid);
+    let in_pipe = home.command_jobs("runs eval-list -q").spawn().unwrap();
+    let waiting = WaitingCommand::start(&home, pid);
     eventually("five seconds have passed", || {
         stopped_at.elapsed() >= Duration::from_secs(5)
     });
     signal(pid, "CONT");
-    assert_eq!(waiting.end().good().lines().count(), 4);
-    for ended in all(vec![in_pipe]) {
+    assert_eq!(waiting.end().expect_success().lines().count(), 4);
+    for ended in wait_for_all(vec![in_pipe]) {
         assert_eq!(ended.stderr, "");
-        assert_eq!(ended.good().lines().count(), 4);
+        assert_eq!(ended.expect_success().lines().count(), 4);
     }
-    assert_eq!(real.daemons(), [pid], "no second one was started");
+    assert_eq!(home.daemons(), [pid], "no second one was started");
 }
 
 #[test]
 fn a_daemon_that_dies_while_it_is_waited_for_is_started_again_with_a_note() {
-    let real = Real::with_jobs();
-    real.run("daemon start").good();
-    let pid = real.pid();
+    let home = TestHome::with_jobs();
+    home.run("daemon start").expect_success();
+    let pid = home.pid();
     signal(pid, "STOP");
-    let waiting = WaitingCommand::start(&real, pid);
+    let waiting = WaitingCommand::start(&home, pid);
     signal(pid, "KILL");
     let ended = waiting.end();
     let note = "note: docksd exited before it answered; starting it again\n";
     assert!(ended.stderr.starts_with(note), "{}", ended.stderr);
-    assert_eq!(ended.good().lines().count(), 4);
-    eventually("the next one is left", || real.daemons() == [real.pid()]);
+    assert_eq!(ended.expect_success().lines().count(), 4);
+    eventually("the next one is left", || home.daemons() == [home.pid()]);
 }
 
 #[test]
 fn a_daemon_that_hangs_can_be_left_with_ctrl_c_and_replaced() {
-    let real = Real::with_jobs();
-    real.run("daemon start").good();
-    let pid = real.pid();
+    let home = TestHome::with_jobs();
+    home.run("daemon start").expect_success();
+    let pid = home.pid();
     signal(pid, "STOP");
-    let left = WaitingCommand::start(&real, pid);
-    let waiting = WaitingCommand::start(&real, pid);
+    let left = WaitingCommand::start(&home, pid);
+    let waiting = WaitingCommand::start(&home, pid);
     signal(left.child.id(), "INT");
     let left = left.end();
     assert_eq!(
         (left.code, left.stderr.as_str()),
         (Some(130), "error: interrupted\n")
     );
-    real.run("daemon restart").good();
-    assert_eq!(waiting.end().good().lines().count(), 4);
+    home.run("daemon restart").expect_success();
+    assert_eq!(waiting.end().expect_success().lines().count(), 4);
     eventually("the hanging one has gone", || {
-        real.daemons() == [real.pid()]
+        home.daemons() == [home.pid()]
     });
-    assert_ne!(real.pid(), pid);
+    assert_ne!(home.pid(), pid);
 }
 
 #[test]
 fn a_terminal_shows_what_a_command_waits_for_and_only_meanwhile() {
-    let real = Real::with_jobs();
-    real.run("daemon start").good();
+    let home = TestHome::with_jobs();
+    home.run("daemon start").expect_success();
     let Some(terminal) = Terminal::open(
         "start::a_terminal_shows_what_a_command_waits_for_and_only_meanwhile",
-        &real,
+        &home,
         100,
         24,
     ) else {
         return;
     };
-    let pid = real.pid();
+    let pid = home.pid();
     signal(pid, "STOP");
-    let line = format!("--harbor {} runs eval-list -q", real.jobs().display());
-    terminal.type_line(&command(&real, &line));
+    let line = format!("--harbor {} runs eval-list -q", home.jobs().display());
+    terminal.type_line(&command(&home, &line));
     let notice =
         format!("waiting for docksd (pid {pid}) …; if it hangs, run `docks daemon restart`");
     terminal.shows("the notice", |s| s.iter().any(|l| l.ends_with(&notice)));
@@ -217,22 +217,22 @@ fn a_terminal_shows_what_a_command_waits_for_and_only_meanwhile() {
 
 #[test]
 fn the_socket_of_a_dead_daemon_delays_no_command() {
-    let remote = made_up::start();
-    let real = Real::of(&remote);
-    drop(UnixListener::bind(real.socket()).unwrap());
-    let ended = real.run("runs list -n 0 -q");
+    let remote = sample_remote::start();
+    let home = TestHome::with_remote(&remote);
+    drop(UnixListener::bind(home.socket()).unwrap());
+    let ended = home.run("runs list -n 0 -q");
     assert_eq!(ended.stderr, "");
-    assert_eq!(ended.good(), run_ids());
+    assert_eq!(ended.expect_success(), run_ids());
     eventually("a daemon has taken its place", || {
-        real.run("daemon status").code == Some(0)
+        home.run("daemon status").code == Some(0)
     });
     // The same for one that was killed in the middle of its work.
-    signal(real.pid(), "KILL");
-    eventually("it is dead", || real.daemons().is_empty());
-    assert!(real.socket().exists());
-    assert_eq!(real.run("runs list -n 0 -q").good(), run_ids());
+    signal(home.pid(), "KILL");
+    eventually("it is dead", || home.daemons().is_empty());
+    assert!(home.socket().exists());
+    assert_eq!(home.run("runs list -n 0 -q").expect_success(), run_ids());
     eventually("the next one serves", || {
-        real.run("daemon status").code == Some(0)
+        home.run("daemon status").code == Some(0)
     });
 }
 
@@ -263,27 +263,33 @@ fn foreign_daemon(socket: &Path) -> thread::JoinHandle<()> {
 
 #[test]
 fn a_daemon_of_another_protocol_is_replaced() {
-    let remote = made_up::start();
-    let real = Real::of(&remote);
-    let foreign = foreign_daemon(&real.socket());
-    assert_eq!(real.run("runs list -n 0 -q").good(), run_ids());
+    let remote = sample_remote::start();
+    let home = TestHome::with_remote(&remote);
+    let foreign = foreign_daemon(&home.socket());
+    assert_eq!(home.run("runs list -n 0 -q").expect_success(), run_ids());
     foreign.join().unwrap();
     eventually("ours has taken its place", || {
-        real.run("daemon status").code == Some(0)
+        home.run("daemon status").code == Some(0)
     });
-    assert_eq!(real.daemons(), [real.pid()]);
+    assert_eq!(home.daemons(), [home.pid()]);
 
-    let real = Real::with_jobs();
-    let foreign = foreign_daemon(&real.socket());
-    assert_eq!(real.run_jobs("runs eval-list -q").good().lines().count(), 4);
+    let home = TestHome::with_jobs();
+    let foreign = foreign_daemon(&home.socket());
+    assert_eq!(
+        home.run_jobs("runs eval-list -q")
+            .expect_success()
+            .lines()
+            .count(),
+        4
+    );
     foreign.join().unwrap();
 }
 
 #[test]
 fn a_jobs_directory_without_a_daemon_reports_the_reason() {
-    let real = Real::with_jobs();
+    let home = TestHome::with_jobs();
     let script = |name: &str, mode: u32, text: &str| {
-        let path = real.path(name);
+        let path = home.path(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         path.to_str().unwrap().to_owned()
@@ -306,7 +312,7 @@ fn a_jobs_directory_without_a_daemon_reports_the_reason() {
         ),
     ];
     for (program, reason) in table {
-        let output = real
+        let output = home
             .command_jobs("runs eval-list")
             .env("DOCKSD", &program)
             .output();
@@ -319,9 +325,9 @@ fn a_jobs_directory_without_a_daemon_reports_the_reason() {
             "{program}: {said}"
         );
     }
-    assert!(real.daemons().is_empty());
+    assert!(home.daemons().is_empty());
     // None of that prevents a working daemon from starting.
-    let output = real
+    let output = home
         .command_jobs("runs eval-list -q")
         .env("DOCKSD", docksd())
         .output();
@@ -330,9 +336,9 @@ fn a_jobs_directory_without_a_daemon_reports_the_reason() {
 
 #[test]
 fn a_broken_daemon_does_not_keep_an_api_from_answering() {
-    let remote = made_up::start();
-    let real = Real::of(&remote);
-    let mut command = real.command("runs list -n 0 -q");
+    let remote = sample_remote::start();
+    let home = TestHome::with_remote(&remote);
+    let mut command = home.command("runs list -n 0 -q");
     let output = command
         .env("DOCKSD", "/nonexistent/docksd")
         .output()
@@ -364,31 +370,31 @@ fn a_remote_that_is_slow_is_asked_once_and_the_daemon_is_not_called_silent() {
         list if list.contains("runs?") => (200, "[]".to_owned()),
         _ => (404, r#"{"detail":"Not found"}"#.to_owned()),
     });
-    let real = Real::of(&remote);
-    real.run("daemon start").good();
-    real.run("sync").good();
-    let ended = real.run("runs get slow");
+    let home = TestHome::with_remote(&remote);
+    home.run("daemon start").expect_success();
+    home.run("sync").expect_success();
+    let ended = home.run("runs get slow");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    let asked = remote.asked();
+    let asked = remote.requests();
     let slow = asked.iter().filter(|line| line.ends_with("/runs/slow"));
     assert_eq!(slow.count(), 1, "{asked:?}");
-    real.stop();
+    home.stop();
 }
 
 #[test]
 fn a_restart_with_invalid_settings_stops_nothing() {
-    let real = Real::with_jobs();
-    real.run_jobs("runs list").good();
-    let pid = real.pid();
-    let file = real.path("docks/daemon.toml");
+    let home = TestHome::with_jobs();
+    home.run_jobs("runs list").expect_success();
+    let pid = home.pid();
+    let file = home.path("docks/daemon.toml");
     fs::write(&file, "[[on_end]]\nstauts = \"failed\"\n").unwrap();
-    let refused = real.run("daemon restart");
+    let refused = home.run("daemon restart");
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     for said in ["`stauts`", "nothing was stopped"] {
         assert!(refused.stderr.contains(said), "{}", refused.stderr);
     }
-    assert_eq!(real.pid(), pid);
+    assert_eq!(home.pid(), pid);
     fs::write(&file, "idle_exit = \"1h\"\n").unwrap();
-    real.run("daemon restart").good();
-    assert_ne!(real.pid(), pid);
+    home.run("daemon restart").expect_success();
+    assert_ne!(home.pid(), pid);
 }

@@ -1,4 +1,4 @@
-//! Stopping a job: which process, which signal, and what is said when there is none to send.
+//! Stopping a job: which process, which signal, and the message when no signal can be sent.
 
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::hub::{Hub, sign_in};
-use crate::real::{Real, eventually, signal};
-use crate::sealed::Ended;
+use crate::sealed::CommandResult;
+use crate::test_home::{TestHome, eventually, signal};
 
 const JOB: &str = "killed-midway";
 
-/// A process that holds the log of a sample job open, as Harbor does.
-struct Holder(Child);
+/// A process that keeps the log of a sample job open, as Harbor does.
+struct JobProcess(Child);
 
 /// Cleans up as Harbor does: its trials are cancelled, then the job's result says so.
 const CLEANS_UP: &str = r#"
@@ -28,9 +28,9 @@ const CLEANS_UP: &str = r#"
     }
 "#;
 
-impl Holder {
-    fn start(real: &Real, script: &str) -> Self {
-        let job = job(real);
+impl JobProcess {
+    fn start(home: &TestHome, script: &str) -> Self {
+        let job = job(home);
         let model = fs::read_dir(&job)
             .unwrap()
             .flatten()
@@ -45,9 +45,9 @@ impl Holder {
             .process_group(0);
         let holder = Self(command.spawn().unwrap());
         eventually("the job runs", || {
-            let text = real
+            let text = home
                 .run_jobs(&format!("runs get {JOB} --format json"))
-                .good();
+                .expect_success();
             let run: serde_json::Value = serde_json::from_str(&text).unwrap();
             run["harbor"]["pid"] == holder.0.id()
         });
@@ -59,7 +59,7 @@ impl Holder {
     }
 }
 
-impl Drop for Holder {
+impl Drop for JobProcess {
     fn drop(&mut self) {
         if self.0.try_wait().is_ok_and(|status| status.is_none()) {
             signal(self.0.id(), "KILL");
@@ -68,21 +68,21 @@ impl Drop for Holder {
     }
 }
 
-fn job(real: &Real) -> PathBuf {
-    real.jobs().join(JOB)
+fn job(home: &TestHome) -> PathBuf {
+    home.jobs().join(JOB)
 }
 
-/// Waits in small steps, since a shell hears of a signal only between commands.
-fn waiting(before: &str) -> String {
+/// Returns a script that waits in small steps: a shell handles signals only between commands.
+fn waiting_script(before: &str) -> String {
     format!("{before}\nexec 3>>\"$JOB/job.log\"\nwhile :; do sleep 0.05 3>&-; done")
 }
 
 #[test]
-fn a_job_is_asked_once_and_waited_for_until_it_has_cleaned_up() {
-    let real = Real::with_jobs();
-    let script = waiting(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
-    let mut holder = Holder::start(&real, &script);
-    let stopped = real.run_jobs(&format!("runs stop {JOB} --force"));
+fn a_job_is_signalled_once_and_waited_for_until_it_has_cleaned_up() {
+    let home = TestHome::with_jobs();
+    let script = waiting_script(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+    let mut holder = JobProcess::start(&home, &script);
+    let stopped = home.run_jobs(&format!("runs stop {JOB} --force"));
     assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
     assert!(
         stopped.stdout.ends_with(": cancelled\n"),
@@ -93,55 +93,55 @@ fn a_job_is_asked_once_and_waited_for_until_it_has_cleaned_up() {
     assert!(stopped.stderr.contains(&said), "{}", stopped.stderr);
     assert_eq!(holder.0.wait().unwrap().code(), Some(130));
     assert_eq!(
-        fs::read_to_string(real.jobs().join("asked")).unwrap(),
+        fs::read_to_string(home.jobs().join("asked")).unwrap(),
         "asked\n"
     );
-    let again = real.run_jobs(&format!("runs stop {JOB} --force"));
+    let again = home.run_jobs(&format!("runs stop {JOB} --force"));
     assert_eq!(again.code, Some(1));
     assert!(again.stderr.contains("is not running"), "{}", again.stderr);
 }
 
 #[test]
-fn a_process_that_catches_nothing_is_left_alone_until_killing_it_is_asked() {
-    let real = Real::with_jobs();
-    let mut holder = Holder::start(&real, &waiting("trap '' INT"));
-    let refused = real.run_jobs(&format!("runs eval-cancel {JOB} --force"));
+fn a_process_that_catches_no_signal_is_left_alone_until_kill_is_given() {
+    let home = TestHome::with_jobs();
+    let mut holder = JobProcess::start(&home, &waiting_script("trap '' INT"));
+    let refused = home.run_jobs(&format!("runs eval-cancel {JOB} --force"));
     assert_eq!(refused.code, Some(1), "{}", refused.stdout);
     for part in [
         "catches neither SIGTERM nor SIGINT",
         "--kill",
-        "trials under way are lost",
+        "running trials are lost",
     ] {
         assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
     }
     assert!(!holder.ended());
-    let killed = real.run_jobs(&format!("runs eval-cancel {JOB} --force --kill"));
+    let killed = home.run_jobs(&format!("runs eval-cancel {JOB} --force --kill"));
     assert_eq!(killed.code, Some(0), "{}", killed.stderr);
     assert!(killed.stdout.ends_with(": failed\n"), "{}", killed.stdout);
     assert_eq!(holder.0.wait().unwrap().signal(), Some(9));
 }
 
 #[test]
-fn a_job_that_does_not_end_is_not_asked_again_but_can_be_killed() {
-    let real = Real::with_jobs();
-    let script = waiting("trap 'echo asked >>\"$JOB/../asked\"' TERM");
-    let mut holder = Holder::start(&real, &script);
+fn a_job_that_does_not_end_is_not_signalled_again_but_can_be_killed() {
+    let home = TestHome::with_jobs();
+    let script = waiting_script("trap 'echo asked >>\"$JOB/../asked\"' TERM");
+    let mut holder = JobProcess::start(&home, &script);
     let line = format!("runs stop {JOB} --force");
-    let mut waits = real.command_jobs(&line).spawn().unwrap();
-    let asked = real.jobs().join("asked");
+    let mut waits = home.command_jobs(&line).spawn().unwrap();
+    let asked = home.jobs().join("asked");
     eventually("it was asked", || asked.exists());
-    // Giving up waiting leaves it as it is: asked, once.
+    // Ctrl-C changes nothing: the process was signalled once.
     signal(waits.id(), "INT");
     assert_eq!(waits.wait().unwrap().code(), Some(130));
-    let shown = real
+    let shown = home
         .run_jobs(&format!("runs get {JOB} --format json"))
-        .good();
+        .expect_success();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(
         (&shown["status"], &shown["harbor"]["state"]),
         (&"running".into(), &"stopping".into())
     );
-    let killed = real.run_jobs(&format!("{line} --kill"));
+    let killed = home.run_jobs(&format!("{line} --kill"));
     assert_eq!(killed.code, Some(0), "{}", killed.stderr);
     assert_eq!(holder.0.wait().unwrap().signal(), Some(9));
     assert_eq!(fs::read_to_string(asked).unwrap(), "asked\n");
@@ -151,9 +151,9 @@ fn a_job_that_does_not_end_is_not_asked_again_but_can_be_killed() {
 fn a_job_is_stopped_through_a_hub_and_a_read_only_one_refuses() {
     for (options, code) in [("", 0), ("--read-only", 4)] {
         let mut hub = Hub::start(options);
-        let script = waiting(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
-        let mut holder = Holder::start(&hub.real, &script);
-        let other = Real::new();
+        let script = waiting_script(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+        let mut holder = JobProcess::start(&hub.home, &script);
+        let other = TestHome::new();
         assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
         let stopped = other.run(&format!("-p team runs stop {JOB} --force"));
         assert_eq!(stopped.code, Some(code), "{options}: {}", stopped.stderr);
@@ -168,7 +168,7 @@ fn a_job_is_stopped_through_a_hub_and_a_read_only_one_refuses() {
             assert!(!stopped.stderr.contains("auth login"), "{}", stopped.stderr);
             assert!(!holder.ended());
         }
-        let asked = fs::read_to_string(hub.real.jobs().join("asked")).unwrap_or_default();
+        let asked = fs::read_to_string(hub.home.jobs().join("asked")).unwrap_or_default();
         assert_eq!(asked, if code == 0 { "asked\n" } else { "" });
         hub.end();
     }
@@ -178,33 +178,33 @@ fn a_job_is_stopped_through_a_hub_and_a_read_only_one_refuses() {
 const NOBODY: u32 = 65_534;
 
 #[test]
-fn the_process_of_another_user_is_left_to_them() {
+fn the_process_of_another_user_is_left_alone() {
     if !rustix::process::geteuid().is_root() {
-        let test = "stopping::the_process_of_another_user_is_left_to_them";
+        let test = "stopping::the_process_of_another_user_is_left_alone";
         docksd_testkit::skip(test, "only root can start processes of two users");
         return;
     }
-    let real = Real::with_jobs();
-    let job = real.jobs().join("theirs");
+    let home = TestHome::with_jobs();
+    let job = home.jobs().join("theirs");
     fs::create_dir(&job).unwrap();
     fs::copy(
-        real.jobs().join(JOB).join("config.json"),
+        home.jobs().join(JOB).join("config.json"),
         job.join("config.json"),
     )
     .unwrap();
     let mut command = Command::new("bash");
     command
-        .args(["-c", &waiting("trap '' INT TERM")])
+        .args(["-c", &waiting_script("trap '' INT TERM")])
         .env("JOB", &job)
         .stdin(Stdio::null());
-    let mut holder = Holder(command.spawn().unwrap());
+    let mut holder = JobProcess(command.spawn().unwrap());
     eventually("its log is there", || job.join("job.log").exists());
-    for own in [real.path("."), real.path("docks")] {
+    for own in [home.path("."), home.path("docks")] {
         fs::create_dir_all(&own).unwrap();
         std::os::unix::fs::chown(own, Some(NOBODY), Some(NOBODY)).unwrap();
     }
     let run = |line: &str| {
-        let mut command = real.command_jobs(line);
+        let mut command = home.command_jobs(line);
         command.uid(NOBODY).gid(NOBODY).output()
     };
     if run("--version").is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied) {
@@ -212,14 +212,14 @@ fn the_process_of_another_user_is_left_to_them() {
         return;
     }
     eventually("the job is told", || {
-        let shown = Ended::of(run("runs get theirs --fresh").unwrap());
+        let shown = CommandResult::new(run("runs get theirs --fresh").unwrap());
         shown.stdout.contains("Status:    pending")
     });
     for line in [
         "runs stop theirs --force",
         "runs stop theirs --force --kill",
     ] {
-        let refused = Ended::of(run(line).unwrap());
+        let refused = CommandResult::new(run(line).unwrap());
         assert_eq!(refused.code, Some(1), "{}", refused.stdout);
         let said = "`theirs` belongs to user 0, whose processes cannot be inspected";
         assert!(refused.stderr.contains(said), "{}", refused.stderr);
@@ -230,6 +230,6 @@ fn the_process_of_another_user_is_left_to_them() {
         );
         assert!(!holder.ended());
     }
-    let ended = Ended::of(run("daemon stop").unwrap());
+    let ended = CommandResult::new(run("daemon stop").unwrap());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }

@@ -78,7 +78,7 @@ fn remote() -> Remote {
 }
 
 fn cancels(remote: &Remote) -> usize {
-    let asked = remote.asked();
+    let asked = remote.requests();
     asked.iter().filter(|line| line.starts_with("POST")).count()
 }
 
@@ -130,7 +130,7 @@ fn a_table_fits_the_terminal_and_is_coloured_only_there() {
     }
     let (_, screen) = at_terminal(command(&sealed, "runs eval-list"), 80, "");
     assert!(screen.contains("\u{1b}[34mrunning"), "{screen:?}");
-    let piped = sealed.run("runs eval-list").good();
+    let piped = sealed.run("runs eval-list").expect_success();
     assert!(piped.starts_with("e-1\tnightly\trunning\t"), "{piped:?}");
 }
 
@@ -139,7 +139,7 @@ fn an_empty_list_prints_a_message_only_at_a_terminal() {
     let sealed = Sealed::new(&Remote::start(|_| (200, "[]".to_owned())));
     let (code, screen) = at_terminal(command(&sealed, "runs list"), 80, "");
     assert_eq!((code, screen.as_str()), (Some(0), "no runs found\n"));
-    assert_eq!(sealed.run("runs list").good(), "");
+    assert_eq!(sealed.run("runs list").expect_success(), "");
 }
 
 #[test]
@@ -147,6 +147,6 @@ fn every_subcommand_prints_the_version_of_docks() {
     let sealed = Sealed::new(&Remote::start(|_| (200, "[]".to_owned())));
     let version = concat!("docks ", env!("CARGO_PKG_VERSION"), "\n");
     for line in ["-V", "runs list -V", "daemon status --version"] {
-        assert_eq!(sealed.run(line).good(), version, "{line}");
+        assert_eq!(sealed.run(line).expect_success(), version, "{line}");
     }
 }

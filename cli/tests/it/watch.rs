@@ -4,15 +4,15 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Output};
 use std::sync::{Arc, Mutex};
 
-use crate::real::{Real, eventually, signal};
 use crate::remote::Remote;
-use crate::sealed::Ended;
+use crate::sealed::CommandResult;
+use crate::test_home::{TestHome, eventually, signal};
 
-/// One evaluation run and its trials, as a test moves them on.
+/// A fake evaluation run and its trials, whose statuses a test changes.
 #[derive(Clone)]
-pub(crate) struct Night(Arc<Mutex<(String, Vec<String>)>>);
+pub(crate) struct FakeRun(Arc<Mutex<(String, Vec<String>)>>);
 
-impl Night {
+impl FakeRun {
     pub(crate) fn new(trials: usize) -> Self {
         let trials = vec!["running".to_owned(); trials];
         Self(Arc::new(Mutex::new(("running".to_owned(), trials))))
@@ -53,7 +53,7 @@ impl Night {
     }
 }
 
-/// A watch whose lines are read as they come.
+/// A running `docks runs watch`, read line by line.
 pub(crate) struct Watch {
     pub(crate) child: Child,
     lines: BufReader<ChildStdout>,
@@ -61,8 +61,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn start(real: &Real, line: &str) -> Self {
-        Self::of(&mut real.command(line))
+    pub(crate) fn start(home: &TestHome, line: &str) -> Self {
+        Self::of(&mut home.command(line))
     }
 
     /// Starts a command that watches.
@@ -76,7 +76,7 @@ impl Watch {
         }
     }
 
-    /// Reads on until a line holds `part`.
+    /// Reads lines until one contains `part`.
     pub(crate) fn until(&mut self, part: &str) {
         loop {
             let mut line = String::new();
@@ -96,7 +96,7 @@ impl Watch {
         if let Some(mut errors) = self.child.stderr.take() {
             errors.read_to_end(&mut stderr).unwrap();
         }
-        let ended = Ended::of(Output {
+        let ended = CommandResult::new(Output {
             status: self.child.wait().unwrap(),
             stdout: Vec::new(),
             stderr,
@@ -107,13 +107,13 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // A failed test leaves nobody watching.
+        // A failed test must not leave a watch behind.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// Leaves out the time of each line.
+/// Returns the lines without their times.
 pub(crate) fn changes(lines: &[String]) -> Vec<String> {
     let rest = |line: &String| line.split_once('\t').unwrap().1.replace('\t', " ");
     lines
@@ -124,13 +124,13 @@ pub(crate) fn changes(lines: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn a_watch_says_each_change_once_and_ends_with_the_run() {
-    let night = Night::new(2);
+fn a_watch_prints_each_change_once_and_ends_with_the_run() {
+    let night = FakeRun::new(2);
     let remote = night.start();
-    let real = Real::of(&remote);
+    let home = TestHome::with_remote(&remote);
     // The trials are known, so that each change is one from what they were.
-    real.run("runs trials night").good();
-    let mut watch = Watch::start(&real, "runs watch night --exit-status");
+    home.run("runs trials night").expect_success();
+    let mut watch = Watch::start(&home, "runs watch night --exit-status");
     watch.until("running");
     night.trial(0, "failed");
     watch.until("failed");
@@ -144,38 +144,38 @@ fn a_watch_says_each_change_once_and_ends_with_the_run() {
     said.sort();
     assert_eq!(said, ["night  running failed", "night t1 running passed"]);
     assert!(errors.contains("night: failed"), "{errors}");
-    // Whatever ended before is told at once.
-    let again = real.run("runs watch n1 --exit-status");
+    // A run that has ended before is reported at once.
+    let again = home.run("runs watch n1 --exit-status");
     assert_eq!(
         (again.code, again.stdout.lines().count()),
         (Some(10), 1),
         "{again:?}"
     );
-    assert_eq!(real.run("runs watch n1").code, Some(0));
+    assert_eq!(home.run("runs watch n1").code, Some(0));
     night.run("cancelled");
-    real.run("runs eval-get n1 --fresh").good();
-    assert_eq!(real.run("runs watch --latest --exit-status").code, Some(11));
+    home.run("runs eval-get n1 --fresh").expect_success();
+    assert_eq!(home.run("runs watch --latest --exit-status").code, Some(11));
 }
 
 #[test]
-fn a_watch_ends_early_when_it_is_told_to() {
-    let night = Night::new(2);
+fn a_watch_ends_early_when_an_option_or_a_signal_says_so() {
+    let night = FakeRun::new(2);
     let remote = night.start();
-    let real = Real::of(&remote);
-    let late = real.run("runs watch --all-active --timeout 1s");
+    let home = TestHome::with_remote(&remote);
+    let late = home.run("runs watch --all-active --timeout 1s");
     assert_eq!(late.code, Some(8), "{}", late.stderr);
     assert!(
         late.stderr.contains("night is still active"),
         "{}",
         late.stderr
     );
-    let mut watch = Watch::start(&real, "runs watch night --fail-fast");
+    let mut watch = Watch::start(&home, "runs watch night --fail-fast");
     watch.until("running");
     night.trial(1, "error");
     let (code, lines, _) = watch.end();
     assert_eq!(code, Some(10));
     assert!(lines.last().unwrap().contains("\tt1\t"), "{lines:?}");
-    let mut watch = Watch::start(&real, "runs watch --status running");
+    let mut watch = Watch::start(&home, "runs watch --status running");
     watch.until("running");
     signal(watch.child.id(), "INT");
     let (code, _, errors) = watch.end();
@@ -184,17 +184,17 @@ fn a_watch_ends_early_when_it_is_told_to() {
         errors.contains("stopped watching; night is still active"),
         "{errors}"
     );
-    assert_eq!(real.run("runs watch nobody").code, Some(3));
-    assert_eq!(real.run("runs watch").code, Some(2));
-    assert_eq!(real.run("runs watch night --format json").code, Some(2));
+    assert_eq!(home.run("runs watch nobody").code, Some(3));
+    assert_eq!(home.run("runs watch").code, Some(2));
+    assert_eq!(home.run("runs watch night --format json").code, Some(2));
 }
 
 #[test]
-fn events_are_lines_of_json_as_they_are() {
-    let night = Night::new(1);
+fn events_are_printed_as_lines_of_json() {
+    let night = FakeRun::new(1);
     let remote = night.start();
-    let real = Real::of(&remote);
-    let mut watch = Watch::start(&real, "runs watch night --format jsonl");
+    let home = TestHome::with_remote(&remote);
+    let mut watch = Watch::start(&home, "runs watch night --format jsonl");
     watch.until(r#""trial_id":"t0""#);
     night.trial(0, "passed");
     night.run("completed");
@@ -209,14 +209,14 @@ fn events_are_lines_of_json_as_they_are() {
 
 #[test]
 fn without_a_daemon_the_remote_itself_is_watched() {
-    let night = Night::new(1);
+    let night = FakeRun::new(1);
     let remote = night.start();
-    let real = Real::of(&remote);
-    let mut watch = Watch::start(&real, "runs watch night --no-daemon --exit-status");
+    let home = TestHome::with_remote(&remote);
+    let mut watch = Watch::start(&home, "runs watch night --no-daemon --exit-status");
     watch.until("running");
     let again = |asked: &String| asked.ends_with("/harbor/runs/n1");
     eventually("the run is asked for after its trials were", || {
-        let asked = remote.asked();
+        let asked = remote.requests();
         let trials = asked.iter().position(|line| line.contains("/trials"));
         trials.is_some_and(|at| asked[at..].iter().any(again))
     });
@@ -232,7 +232,7 @@ fn without_a_daemon_the_remote_itself_is_watched() {
         "night t0 running passed",
     ];
     assert_eq!(said, expected);
-    assert!(real.daemons().is_empty());
+    assert!(home.daemons().is_empty());
 }
 
 /// `DOCKS_KILLS=100 DOCKS_WATCHERS=20` for the long form.
@@ -243,19 +243,19 @@ fn a_daemon_that_is_killed_again_and_again_costs_no_watcher_a_change() {
         said.unwrap_or(usual)
     };
     let kills = number("DOCKS_KILLS", 5);
-    let night = Night::new(kills);
+    let night = FakeRun::new(kills);
     let remote = night.start();
-    let real = Real::of(&remote);
+    let home = TestHome::with_remote(&remote);
     let mut watches: Vec<Watch> = (0..number("DOCKS_WATCHERS", 4))
-        .map(|_| Watch::start(&real, "runs watch night --exit-status"))
+        .map(|_| Watch::start(&home, "runs watch night --exit-status"))
         .collect();
     for watch in &mut watches {
         watch.until("running");
     }
     for trial in 0..kills {
         night.trial(trial, "passed");
-        eventually("there is a daemon to kill", || !real.daemons().is_empty());
-        real.daemons()
+        eventually("there is a daemon to kill", || !home.daemons().is_empty());
+        home.daemons()
             .into_iter()
             .for_each(|pid| signal(pid, "KILL"));
         for watch in &mut watches {
@@ -272,20 +272,20 @@ fn a_daemon_that_is_killed_again_and_again_costs_no_watcher_a_change() {
 }
 
 #[test]
-fn a_command_is_told_of_the_end_on_its_standard_input() {
-    let night = Night::new(1);
+fn a_command_receives_the_end_on_its_standard_input() {
+    let night = FakeRun::new(1);
     let remote = night.start();
-    let real = Real::of(&remote);
+    let home = TestHome::with_remote(&remote);
     night.trial(0, "passed");
     night.run("completed");
-    let told = real.path("told");
-    let mut command = real.command("runs watch night --exec");
+    let told = home.path("told");
+    let mut command = home.command("runs watch night --exec");
     command.arg(format!("cat >> {}; echo noise; exit 3", told.display()));
-    let ended = Ended::of(command.output().unwrap());
+    let ended = CommandResult::new(command.output().unwrap());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("noise") && !ended.stdout.contains("noise"));
     assert!(
-        ended.stderr.contains("--exec ended with exit status: 3"),
+        ended.stderr.contains("--exec exited with exit status: 3"),
         "{}",
         ended.stderr
     );
@@ -294,5 +294,5 @@ fn a_command_is_told_of_the_end_on_its_standard_input() {
     assert_eq!(event["event"], "ended");
     assert_eq!(event["run"]["status"], "completed");
     assert_eq!(event["progress"]["passed"], 1);
-    assert_eq!(real.run("runs eval-list --watch").code, Some(2));
+    assert_eq!(home.run("runs eval-list --watch").code, Some(2));
 }

@@ -1,4 +1,4 @@
-//! `docks runs watch --notify`, with a bus and a notification service of the test's own.
+//! `docks runs watch --notify`, with a session bus and a notification service of the test.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,15 +9,15 @@ use dbus::Message;
 use dbus::blocking::LocalConnection;
 use dbus::channel::Channel;
 
-use crate::real::{Real, eventually};
 use crate::remote::Remote;
-use crate::sealed::Ended;
-use crate::watch::Night;
+use crate::sealed::CommandResult;
+use crate::test_home::{TestHome, eventually};
+use crate::watch::FakeRun;
 
 /// What a notification said: title and text.
 type Shown = (String, String);
 
-/// How long a test waits; reaching it means that it never will be.
+/// How long a test waits for a notification; longer means that there will be none.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A session bus, which ends with the test.
@@ -28,9 +28,9 @@ pub(crate) struct Bus {
 
 impl Bus {
     /// Starts one for a test; `None`, and the test is reported as skipped, without `dbus-daemon`.
-    pub(crate) fn start(test: &str, real: &Real) -> Option<Self> {
-        let socket = real.path("bus").display().to_string();
-        let config = real.path("bus.conf");
+    pub(crate) fn start(test: &str, home: &TestHome) -> Option<Self> {
+        let socket = home.path("bus").display().to_string();
+        let config = home.path("bus.conf");
         // No service directories: asking for a name starts nothing of this machine's.
         let text = format!(
             "<busconfig><type>session</type><listen>unix:path={socket}</listen>\
@@ -98,7 +98,7 @@ fn answer(asked: &Message, told: &Sender<Shown>) -> Option<Message> {
             let (_, _, _, title, text) = asked
                 .read5::<String, u32, String, String, String>()
                 .unwrap();
-            // Whoever started it may have heard enough.
+            // The test may have ended.
             drop(told.send((title, text)));
             Some(about.append1(7_u32))
         }
@@ -106,23 +106,23 @@ fn answer(asked: &Message, told: &Sender<Shown>) -> Option<Message> {
     }
 }
 
-fn watch(real: &Real, address: Option<&str>, line: &str) -> Ended {
-    let mut command = real.command(line);
+fn watch(home: &TestHome, address: Option<&str>, line: &str) -> CommandResult {
+    let mut command = home.command(line);
     command.env("DOCKS_USE_KEYRING", "false");
     if let Some(address) = address {
         command.env("DBUS_SESSION_BUS_ADDRESS", address);
     }
-    Ended::of(command.output().unwrap())
+    CommandResult::new(command.output().unwrap())
 }
 
-fn warnings(ended: &Ended) -> Vec<&str> {
+fn warnings(ended: &CommandResult) -> Vec<&str> {
     let lines = ended.stderr.lines();
     lines.filter(|line| line.starts_with("warning")).collect()
 }
 
 #[test]
 fn the_end_of_a_run_is_notified_once_without_its_markup() {
-    let night = Night::new(1);
+    let night = FakeRun::new(1);
     night.trial(0, "passed");
     night.run("completed");
     let remote = Remote::start(move |asked| {
@@ -130,15 +130,15 @@ fn the_end_of_a_run_is_notified_once_without_its_markup() {
         let name = r#""<b>R&D\u001b[31m""#;
         (status, body.replace(r#""night""#, name))
     });
-    let real = Real::of(&remote);
+    let home = TestHome::with_remote(&remote);
     let Some(bus) = Bus::start(
         "watch_notify::the_end_of_a_run_is_notified_once_without_its_markup",
-        &real,
+        &home,
     ) else {
         return;
     };
     let shown = bus.service();
-    let ended = watch(&real, Some(&bus.address), "runs watch n1 --notify");
+    let ended = watch(&home, Some(&bus.address), "runs watch n1 --notify");
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(warnings(&ended).is_empty(), "{}", ended.stderr);
     let all: Vec<Shown> = shown.try_iter().collect();
@@ -147,29 +147,29 @@ fn the_end_of_a_run_is_notified_once_without_its_markup() {
 }
 
 #[test]
-fn a_watch_without_anybody_to_notify_warns_once_and_goes_on() {
-    let night = Night::new(1);
+fn a_watch_without_a_notification_service_warns_once_and_continues() {
+    let night = FakeRun::new(1);
     let remote = night.start();
-    let real = Real::of(&remote);
+    let home = TestHome::with_remote(&remote);
     night.trial(0, "passed");
     night.run("failed");
     let line = "runs watch night --notify --exit-status";
-    let no_session = watch(&real, None, line);
+    let no_session = watch(&home, None, line);
     assert_eq!(no_session.code, Some(10), "{}", no_session.stderr);
     assert_eq!(
         warnings(&no_session),
         ["warning: --notify: there is no desktop session (no session bus)"]
     );
     assert!(no_session.stdout.contains("\tfailed"), "{no_session:?}");
-    let no_bus = watch(&real, Some("unix:path=/nowhere/bus"), line);
+    let no_bus = watch(&home, Some("unix:path=/nowhere/bus"), line);
     assert_eq!((no_bus.code, warnings(&no_bus).len()), (Some(10), 1));
     let Some(bus) = Bus::start(
-        "watch_notify::a_watch_without_anybody_to_notify_warns_once_and_goes_on",
-        &real,
+        "watch_notify::a_watch_without_a_notification_service_warns_once_and_continues",
+        &home,
     ) else {
         return;
     };
-    let no_service = watch(&real, Some(&bus.address), line);
+    let no_service = watch(&home, Some(&bus.address), line);
     assert_eq!(no_service.code, Some(10), "{}", no_service.stderr);
     let [warning] = warnings(&no_service)[..] else {
         panic!("{}", no_service.stderr);
@@ -181,27 +181,27 @@ fn a_watch_without_anybody_to_notify_warns_once_and_goes_on() {
 }
 
 #[test]
-fn a_standing_rule_notifies_though_nobody_watches() {
-    let night = Night::new(1);
+fn an_on_end_rule_notifies_without_a_watch() {
+    let night = FakeRun::new(1);
     let remote = night.start();
-    let real = Real::of(&remote);
+    let home = TestHome::with_remote(&remote);
     let Some(bus) = Bus::start(
-        "watch_notify::a_standing_rule_notifies_though_nobody_watches",
-        &real,
+        "watch_notify::an_on_end_rule_notifies_without_a_watch",
+        &home,
     ) else {
         return;
     };
     let shown = bus.service();
     let rules = "log_level = \"info,docksd::ends=debug\"\n[[on_end]]\nname = \"ni*\"\nnotify = true\n\n\
                  [[on_end]]\nstatus = \"cancelled\"\nexec = [\"/bin/false\"]\n";
-    std::fs::write(real.path("docks/daemon.toml"), rules).unwrap();
+    std::fs::write(home.path("docks/daemon.toml"), rules).unwrap();
     assert_eq!(
-        watch(&real, Some(&bus.address), "daemon start").code,
+        watch(&home, Some(&bus.address), "daemon start").code,
         Some(0)
     );
-    real.run("runs trials night --fresh").good();
+    home.run("runs trials night --fresh").expect_success();
     eventually("the rules stand and the history is followed", || {
-        let log = real.run("daemon logs").stdout;
+        let log = home.run("daemon logs").stdout;
         log.contains("2 on_end rules are active") && log.contains("for runs that have ended")
     });
     night.trial(0, "failed");
@@ -214,10 +214,10 @@ fn a_standing_rule_notifies_though_nobody_watches() {
             "1/1 trials, 0 passed".to_owned()
         )
     );
-    real.stop();
+    home.stop();
     assert_eq!(shown.try_iter().count(), 0);
-    std::fs::write(real.path("docks/daemon.toml"), "[[on_end]]\nnotfy = true\n").unwrap();
-    let refused = real.run("daemon start");
+    std::fs::write(home.path("docks/daemon.toml"), "[[on_end]]\nnotfy = true\n").unwrap();
+    let refused = home.run("daemon start");
     let why = "`on_end` in";
     assert!(
         refused.stderr.contains(why) && refused.stderr.contains("`notfy`"),

@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use crate::real::{PATIENCE, Real};
-use crate::watch::Night;
+use crate::test_home::{PATIENCE, TestHome};
+use crate::watch::FakeRun;
 
 /// A terminal of its own, which ends with the test.
 pub(crate) struct Terminal {
@@ -13,19 +13,19 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Opens one for a test; `None`, and the test is reported as skipped, without tmux.
-    pub(crate) fn open(test: &str, real: &Real, columns: u16, lines: u16) -> Option<Self> {
+    pub(crate) fn open(test: &str, home: &TestHome, columns: u16, lines: u16) -> Option<Self> {
         let found = Command::new("tmux").arg("-V").output();
         if found.is_err() {
             docksd_testkit::skip(test, "tmux is not installed");
             return None;
         }
-        let socket = real.path("tmux.sock").display().to_string();
+        let socket = home.path("tmux.sock").display().to_string();
         let terminal = Self { socket };
         let (columns, lines) = (columns.to_string(), lines.to_string());
         let shell = "env PS1='$ ' sh";
         terminal.tmux(&["new-session", "-d", "-x", &columns, "-y", &lines, shell]);
         terminal.tmux(&["set-option", "-g", "window-size", "manual"]);
-        // What is typed before the shell reads may be lost.
+        // Input before the shell reads may be lost.
         terminal.shows("the shell asks", |s| s.iter().any(|line| line == "$"));
         Some(terminal)
     }
@@ -58,7 +58,7 @@ impl Terminal {
             .collect()
     }
 
-    /// Waits until the screen is as wanted, and returns it.
+    /// Waits until the screen meets a condition, and returns it.
     pub(crate) fn shows(&self, what: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -84,25 +84,25 @@ impl Drop for Terminal {
 }
 
 /// The line that a shell needs to run a command in a home.
-pub(crate) fn command(real: &Real, line: &str) -> String {
-    let home = real.path("docks");
+pub(crate) fn command(home: &TestHome, line: &str) -> String {
+    let docks_home = home.path("docks");
     format!(
         "HOME={} DOCKS_HOME={} {} {line}; echo code $?",
-        real.path("").display(),
-        home.display(),
+        home.path("").display(),
+        docks_home.display(),
         env!("CARGO_BIN_EXE_docks")
     )
 }
 
 #[test]
 fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
-    let night = Night::new(8);
+    let night = FakeRun::new(8);
     let remote = night.start();
-    let real = Real::of(&remote);
-    real.run("runs trials night").good();
+    let home = TestHome::with_remote(&remote);
+    home.run("runs trials night").expect_success();
     let Some(terminal) = Terminal::open(
         "watch_terminal::the_live_view_fits_the_terminal_and_leaves_it_as_it_was",
-        &real,
+        &home,
         80,
         24,
     ) else {
@@ -112,7 +112,7 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
     terminal.shows("the shell answers", |s| {
         s.iter().any(|line| line == "before")
     });
-    terminal.type_line(&command(&real, "runs watch night --exit-status"));
+    terminal.type_line(&command(&home, "runs watch night --exit-status"));
     let small = terminal.shows("the run is shown", |s| s[2].starts_with("night  running"));
     let header = "docks watch  1 run, 0 ended";
     assert_eq!(small[0], format!("{header:<66}q quit  ? help"));
@@ -152,7 +152,7 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
     assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "0 1");
 
     terminal.type_line("clear");
-    terminal.type_line(&command(&real, "runs watch night"));
+    terminal.type_line(&command(&home, "runs watch night"));
     terminal.shows("it is watched again", |s| {
         s[2].starts_with("night  running")
     });
@@ -163,7 +163,7 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
             && s.iter().any(|l| l == "code 130")
     });
     terminal.type_line("clear");
-    terminal.type_line(&command(&real, "runs watch night"));
+    terminal.type_line(&command(&home, "runs watch night"));
     terminal.shows("it is watched once more", |s| {
         s[2].starts_with("night  running")
     });
@@ -195,19 +195,19 @@ fn the_live_view_fits_the_terminal_and_leaves_it_as_it_was() {
 
 #[test]
 fn a_list_is_kept_current_until_it_is_left() {
-    let night = Night::new(1);
+    let night = FakeRun::new(1);
     let remote = night.start();
-    let real = Real::of(&remote);
-    real.run("runs eval-list").good();
+    let home = TestHome::with_remote(&remote);
+    home.run("runs eval-list").expect_success();
     let Some(terminal) = Terminal::open(
         "watch_terminal::a_list_is_kept_current_until_it_is_left",
-        &real,
+        &home,
         80,
         24,
     ) else {
         return;
     };
-    terminal.type_line(&command(&real, "runs eval-list --watch"));
+    terminal.type_line(&command(&home, "runs eval-list --watch"));
     let row = |status: &'static str| {
         move |s: &[String]| s.len() == 24 && s[1].starts_with("n1") && s[1].contains(status)
     };

@@ -1,4 +1,4 @@
-//! One watch through everything that can go wrong around it: no change twice, no end missed.
+//! A watch during failures around it: no change is printed twice, no end is missed.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::real::{Real, docksd, eventually};
 use crate::remote::Remote;
-use crate::watch::{Night, Watch, changes};
+use crate::test_home::{TestHome, docksd, eventually};
+use crate::watch::{FakeRun, Watch, changes};
 
-/// Starts a watch of the night, and returns where its standard error goes.
-fn watch(real: &Real, command: &mut Command) -> (Watch, PathBuf) {
-    let errors = real.path("errors");
+/// Starts a watch of the run, and returns the file with its stderr.
+fn watch(home: &TestHome, command: &mut Command) -> (Watch, PathBuf) {
+    let errors = home.path("errors");
     command.stderr(File::create(&errors).unwrap());
     let mut watch = Watch::of(command);
     watch.until("running");
@@ -27,7 +27,7 @@ fn said(errors: &PathBuf, what: &str) -> usize {
     text.lines().filter(|line| line.contains(what)).count()
 }
 
-/// Reads to the end; every change is there once.
+/// Reads to the end; every change must be there once.
 fn ends_with(watch: Watch, wanted: &[&str]) {
     let (code, lines, _) = watch.end();
     assert_eq!(code, Some(0), "{lines:#?}");
@@ -37,20 +37,20 @@ fn ends_with(watch: Watch, wanted: &[&str]) {
 }
 
 #[test]
-fn a_remote_that_is_gone_is_said_once_and_its_ends_are_told_when_it_is_back() {
-    let (night, away) = (Night::new(2), Arc::new(AtomicBool::new(false)));
+fn an_outage_of_the_remote_is_reported_once_and_ends_follow_when_it_is_back() {
+    let (night, away) = (FakeRun::new(2), Arc::new(AtomicBool::new(false)));
     let (told, gone) = (night.clone(), Arc::clone(&away));
     let remote = Remote::start(move |asked| match gone.load(Ordering::Relaxed) {
         true => (502, "<html>bad gateway</html>".to_owned()),
         false => told.answer(asked),
     });
-    let real = Real::of(&remote);
-    real.run("runs trials night").good();
-    let (watch, errors) = watch(&real, &mut real.command("runs watch night --exit-status"));
+    let home = TestHome::with_remote(&remote);
+    home.run("runs trials night").expect_success();
+    let (watch, errors) = watch(&home, &mut home.command("runs watch night --exit-status"));
     for _ in 0..2 {
         let before = said(&errors, "no updates since");
         away.store(true, Ordering::Relaxed);
-        eventually("the watch says that it is blind", || {
+        eventually("the watch reports the outage", || {
             said(&errors, "no updates since") > before
         });
         if before == 1 {
@@ -60,7 +60,7 @@ fn a_remote_that_is_gone_is_said_once_and_its_ends_are_told_when_it_is_back() {
             night.trial(0, "passed");
         }
         away.store(false, Ordering::Relaxed);
-        eventually("it says that it sees", || {
+        eventually("it reports that updates come in again", || {
             said(&errors, "updates are coming in again") > before
         });
     }
@@ -78,19 +78,19 @@ fn a_remote_that_is_gone_is_said_once_and_its_ends_are_told_when_it_is_back() {
 }
 
 #[test]
-fn a_token_that_was_renewed_in_the_night_opens_its_eyes() {
-    let night = Night::new(1);
+fn a_watch_continues_after_the_token_was_renewed() {
+    let night = FakeRun::new(1);
     let remote = night.start();
-    let real = Real::of(&remote);
-    real.run("runs trials night").good();
-    let (watch, errors) = watch(&real, &mut real.command("runs watch night --exit-status"));
+    let home = TestHome::with_remote(&remote);
+    home.run("runs trials night").expect_success();
+    let (watch, errors) = watch(&home, &mut home.command("runs watch night --exit-status"));
     remote.accept("canary-token-2");
-    eventually("the watch says why it is blind", || {
+    eventually("the watch reports the outage", || {
         said(&errors, "no updates since") == 1
     });
     night.trial(0, "passed");
     night.run("completed");
-    let mut login = real
+    let mut login = home
         .command("auth login --tenant ten --token-stdin --api-url")
         .arg(remote.url())
         .env("DOCKS_USE_KEYRING", "false")
@@ -121,44 +121,44 @@ fn a_token_that_was_renewed_in_the_night_opens_its_eyes() {
     assert_eq!(said(&errors, "canary"), 0);
 }
 
-/// A home whose `docksd` can be taken away, and a watch that would start that one.
+/// A home whose `docksd` can be removed, and a watch that would start it.
 struct Removable {
-    real: Real,
+    home: TestHome,
     program: PathBuf,
 }
 
 impl Removable {
     fn new(remote: &Remote) -> Self {
-        let real = Real::of(remote);
-        let program = real.path("bin/docksd");
-        std::fs::create_dir(real.path("bin")).unwrap();
+        let home = TestHome::with_remote(remote);
+        let program = home.path("bin/docksd");
+        std::fs::create_dir(home.path("bin")).unwrap();
         symlink(docksd(), &program).unwrap();
-        real.run("runs trials night").good();
-        Self { real, program }
+        home.run("runs trials night").expect_success();
+        Self { home, program }
     }
 
     fn watch(&self) -> (Watch, PathBuf) {
-        let mut command = self.real.command("runs watch night --exit-status");
-        watch(&self.real, command.env("DOCKSD", &self.program))
+        let mut command = self.home.command("runs watch night --exit-status");
+        watch(&self.home, command.env("DOCKSD", &self.program))
     }
 }
 
 #[test]
 fn a_watch_polls_the_remote_while_there_is_no_daemon_and_goes_back_to_the_next_one() {
-    let night = Night::new(3);
+    let night = FakeRun::new(3);
     let remote = night.start();
-    let home = Removable::new(&remote);
-    let (mut watch, errors) = home.watch();
+    let removable = Removable::new(&remote);
+    let (mut watch, errors) = removable.watch();
     night.trial(0, "passed");
     watch.until("\tt0\t");
-    std::fs::remove_file(&home.program).unwrap();
-    home.real.stop();
+    std::fs::remove_file(&removable.program).unwrap();
+    removable.home.stop();
     night.trial(1, "passed");
     watch.until("\tt1\t");
-    assert!(home.real.daemons().is_empty(), "the remote told it");
-    symlink(docksd(), &home.program).unwrap();
+    assert!(removable.home.daemons().is_empty(), "the remote told it");
+    symlink(docksd(), &removable.program).unwrap();
     eventually("the watch has started the next daemon", || {
-        !home.real.daemons().is_empty()
+        !removable.home.daemons().is_empty()
     });
     night.trial(2, "passed");
     watch.until("\tt2\t");
@@ -178,13 +178,13 @@ fn a_watch_polls_the_remote_while_there_is_no_daemon_and_goes_back_to_the_next_o
 
 #[test]
 fn a_daemon_of_a_newer_release_is_left_alone_and_the_remote_tells_the_rest() {
-    let night = Night::new(2);
+    let night = FakeRun::new(2);
     let remote = night.start();
-    let home = Removable::new(&remote);
-    let (mut watch, _) = home.watch();
-    std::fs::remove_file(&home.program).unwrap();
-    home.real.stop();
-    let asked = newer(UnixListener::bind(home.real.socket()).unwrap());
+    let removable = Removable::new(&remote);
+    let (mut watch, _) = removable.watch();
+    std::fs::remove_file(&removable.program).unwrap();
+    removable.home.stop();
+    let asked = newer(UnixListener::bind(removable.home.socket()).unwrap());
     night.trial(0, "passed");
     watch.until("\tt0\t");
     eventually("the newer daemon was met", || {
@@ -201,8 +201,8 @@ fn a_daemon_of_a_newer_release_is_left_alone_and_the_remote_tells_the_rest() {
             "night t1 running passed",
         ],
     );
-    // Whoever ends what listens there would end this test.
-    std::fs::remove_file(home.real.socket()).unwrap();
+    // Stopping the process that listens there would stop this test.
+    std::fs::remove_file(removable.home.socket()).unwrap();
     let asked = asked.lock().unwrap();
     assert!(
         asked.iter().all(|line| line.contains("/v1/status")),
@@ -210,7 +210,7 @@ fn a_daemon_of_a_newer_release_is_left_alone_and_the_remote_tells_the_rest() {
     );
 }
 
-/// Answers like a daemon of another protocol; returns what it was asked.
+/// Replies like a daemon of another protocol; returns its requests.
 fn newer(listener: UnixListener) -> Arc<Mutex<Vec<String>>> {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
@@ -223,7 +223,7 @@ fn newer(listener: UnixListener) -> Arc<Mutex<Vec<String>>> {
             seen.lock().unwrap().push(first);
             let answer = "HTTP/1.1 200 OK\r\ndocks-protocol: 9999\r\ndocks-version: 9.9.9\r\n\
                           connection: close\r\ncontent-length: 2\r\n\r\n{}";
-            // Whoever asked may be gone.
+            // The client may be gone.
             drop(stream.write_all(answer.as_bytes()));
         }
     });

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::harbor::{FileCounts, HarborHome, Running};
-use crate::real::eventually;
+use crate::test_home::eventually;
 
 /// Time from a change on disk until it is shown: median.
 const MEDIAN_BUDGET: Duration = Duration::from_millis(300);
@@ -77,7 +77,7 @@ fn judge(what: &str, mut lags: Vec<Duration>) {
 fn a_real_job_is_followed_through_errors_and_a_retry_to_its_end() {
     let home = HarborHome::new();
     tasks(&home);
-    home.docks.run_jobs("runs list").good();
+    home.docks.run_jobs("runs list").expect_success();
     let mut harbor = home.start("whole", "-k 2 -n 3 -r 1");
     let lags = follow(&home, "whole", &mut harbor);
     assert_eq!(harbor.wait(), 0, "{}", home.log());
@@ -103,7 +103,7 @@ fn a_killed_job_is_shown_as_killed_and_its_resume_is_followed() {
         "for n in $(seq 30); do echo $n; sleep 0.1; done",
         "1",
     );
-    home.docks.run_jobs("runs list").good();
+    home.docks.run_jobs("runs list").expect_success();
     let mut harbor = home.start("killed", "-n 2");
     eventually("one trial has ended and one runs", || {
         let truth = home.count_files("killed");

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
-use crate::real::{Real, signal};
+use crate::test_home::{TestHome, signal};
 
 /// Executes the named program with the default action for SIGINT, as a terminal does. Tests that a
 /// script starts with `&` inherit it ignored; Harbor would as well, and keep it ignored.
@@ -20,7 +20,7 @@ const AS_AT_A_TERMINAL: &[&str] = &[
 
 /// A home directory with an empty jobs directory, and tasks.
 pub(super) struct HarborHome {
-    pub(super) docks: Rc<Real>,
+    pub(super) docks: Rc<TestHome>,
 }
 
 /// A process of Harbor, which is killed with the test.
@@ -50,7 +50,7 @@ pub(super) fn json(path: &Path) -> Option<Value> {
 impl HarborHome {
     pub(super) fn new() -> Self {
         let home = Self {
-            docks: Rc::new(Real::new()),
+            docks: Rc::new(TestHome::new()),
         };
         for folder in ["jobs", "tasks", "roots"] {
             fs::create_dir(home.docks.path(folder)).unwrap();
@@ -162,7 +162,7 @@ impl HarborHome {
     /// Returns the trials of a job as `docks` shows them, by name.
     pub(super) fn trials(&self, name: &str) -> BTreeMap<String, Value> {
         let line = format!("runs trials {name} --limit 0 --format json");
-        let text = self.docks.run_jobs(&line).good();
+        let text = self.docks.run_jobs(&line).expect_success();
         let trials: Vec<Value> = serde_json::from_str(&text).unwrap();
         let named = trials
             .into_iter()

@@ -8,7 +8,7 @@ use std::thread;
 
 use super::harbor::HarborHome;
 use crate::hub::{Hub, sign_in};
-use crate::real::{Real, eventually};
+use crate::test_home::{TestHome, eventually};
 
 /// A command whose lines are collected while it runs; it is killed with the test.
 struct Followed {
@@ -60,9 +60,9 @@ fn the_log_of_a_running_trial_is_followed_locally_and_through_a_hub() {
     let home = HarborHome::new();
     let solve = "for n in $(seq 100); do echo line $n; sleep 0.1; done";
     home.task("slow", "", solve, "1");
-    home.docks.run_jobs("runs list").good();
+    home.docks.run_jobs("runs list").expect_success();
     let hub = Hub::of(Rc::clone(&home.docks), "");
-    let other = Real::new();
+    let other = TestHome::new();
     assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
 
     let mut harbor = home.start("live", "");

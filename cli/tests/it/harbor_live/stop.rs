@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::harbor::{HarborHome, Running, json};
-use crate::real::eventually;
+use crate::test_home::eventually;
 
 fn home() -> HarborHome {
     let home = HarborHome::new();
@@ -18,7 +18,7 @@ fn home() -> HarborHome {
         "for n in $(seq 300); do echo $n; sleep 0.1; done",
         "1",
     );
-    home.docks.run_jobs("runs list").good();
+    home.docks.run_jobs("runs list").expect_success();
     home
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::harbor::HarborHome;
-use crate::real::eventually;
+use crate::test_home::eventually;
 
 /// Requests JSON from the viewer; `None` while it does not respond.
 fn get(port: u16, path: &str) -> Option<Value> {
@@ -53,8 +53,8 @@ fn every_sample_is_shown_as_in_harbors_viewer() {
     let ask = |line: &str| -> Value {
         let mut command = home.docks.command(line);
         command.arg("--harbor").arg(&samples);
-        let ended = crate::sealed::Ended::of(command.output().unwrap());
-        serde_json::from_str(&ended.good()).unwrap()
+        let ended = crate::sealed::CommandResult::new(command.output().unwrap());
+        serde_json::from_str(&ended.expect_success()).unwrap()
     };
     let theirs = get(port, "/api/jobs").unwrap();
     let theirs = theirs["items"].as_array().unwrap();

@@ -6,12 +6,12 @@ use std::fs;
 use docks_proto::object::{Lifecycle, lifecycle};
 
 use super::harbor::{HarborHome, Running};
-use crate::real::eventually;
+use crate::test_home::eventually;
 use crate::watch::Watch;
 
 /// Watches a job that does not exist yet, and starts it.
 fn begin(home: &HarborHome, name: &str, more: &str) -> (Watch, Running) {
-    home.docks.run_jobs("runs list").good();
+    home.docks.run_jobs("runs list").expect_success();
     let line = format!("runs watch {name} --wait-for-start 120s --exit-status");
     let watch = Watch::of(&mut home.docks.command_jobs(&line));
     (watch, home.start(name, more))

@@ -1,4 +1,4 @@
-//! Real `docks` and real `docksd` in a home of their own, ended with the test.
+//! A home directory for the real `docks` and `docksd`; the daemon stops with the test.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::remote::Remote;
-use crate::sealed::Ended;
+use crate::sealed::CommandResult;
 
-/// How long a state may take to come about; reaching it means that it never will.
+/// How long a test waits for a state; longer means that it will never be reached.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A home with whatever daemon its commands start; that one ends when this is dropped.
-pub(crate) struct Real {
+/// A home directory; the daemon that its commands start ends when this is dropped.
+pub(crate) struct TestHome {
     home: TempDir,
 }
 
-impl Real {
-    /// Makes an empty home.
+impl TestHome {
+    /// Creates an empty home.
     pub(crate) fn new() -> Self {
         let docksd = docksd();
         assert!(
@@ -37,21 +37,21 @@ impl Real {
         Self { home }
     }
 
-    /// Makes a home whose default profile is `remote`.
-    pub(crate) fn of(remote: &Remote) -> Self {
-        let real = Self::new();
-        real.profile(&remote.url(), "canary-token");
-        real
+    /// Creates a home whose default profile is `remote`.
+    pub(crate) fn with_remote(remote: &Remote) -> Self {
+        let home = Self::new();
+        home.profile(&remote.url(), "canary-token");
+        home
     }
 
-    /// Makes a home, and a copy of the bundled jobs in it.
+    /// Creates a home with a copy of the bundled jobs.
     pub(crate) fn with_jobs() -> Self {
-        let real = Self::new();
+        let home = Self::new();
         let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/harbor-jobs");
         let mut copy = Command::new("cp");
-        copy.arg("-a").arg(bundled).arg(real.jobs());
+        copy.arg("-a").arg(bundled).arg(home.jobs());
         assert!(copy.status().unwrap().success());
-        real
+        home
     }
 
     /// Writes the default profile.
@@ -68,12 +68,12 @@ impl Real {
         self.home.path().canonicalize().unwrap().join(name)
     }
 
-    /// Returns where the copy of the bundled jobs lies.
+    /// Returns the path of the copy of the bundled jobs.
     pub(crate) fn jobs(&self) -> PathBuf {
         self.path("jobs")
     }
 
-    /// Returns where the daemon listens; its directory is there.
+    /// Returns the path of the daemon's socket; creates its directory.
     pub(crate) fn socket(&self) -> PathBuf {
         let directory = self.path("docks/run");
         fs::DirBuilder::new()
@@ -100,13 +100,13 @@ impl Real {
     }
 
     /// Runs a line of arguments to its end.
-    pub(crate) fn run(&self, line: &str) -> Ended {
-        Ended::of(self.command(line).output().unwrap())
+    pub(crate) fn run(&self, line: &str) -> CommandResult {
+        CommandResult::new(self.command(line).output().unwrap())
     }
 
     /// Runs a line about the copy of the bundled jobs.
-    pub(crate) fn run_jobs(&self, line: &str) -> Ended {
-        Ended::of(self.command_jobs(line).output().unwrap())
+    pub(crate) fn run_jobs(&self, line: &str) -> CommandResult {
+        CommandResult::new(self.command_jobs(line).output().unwrap())
     }
 
     /// Returns `docks` about the copy of the bundled jobs.
@@ -116,18 +116,18 @@ impl Real {
         command
     }
 
-    /// Returns the daemon's own account of itself.
+    /// Returns the daemon's status.
     pub(crate) fn status(&self) -> serde_json::Value {
-        let text = self.run("daemon status --format json").good();
+        let text = self.run("daemon status --format json").expect_success();
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Returns the process of the daemon that answers.
+    /// Returns the process id of the daemon that answers.
     pub(crate) fn pid(&self) -> u32 {
         u32::try_from(self.status()["pid"].as_u64().unwrap()).unwrap()
     }
 
-    /// Returns every docksd of this home.
+    /// Returns the process id of every docksd of this home.
     pub(crate) fn daemons(&self) -> Vec<u32> {
         let home = format!("DOCKS_HOME={}\0", self.path("docks").display());
         let mut found: Vec<u32> = fs::read_dir("/proc")
@@ -144,16 +144,16 @@ impl Real {
         found
     }
 
-    /// Ends the daemon as a user does.
+    /// Stops the daemon as a user does.
     pub(crate) fn stop(&self) {
-        self.run("daemon stop").good();
+        self.run("daemon stop").expect_success();
         eventually("every docksd has ended", || self.daemons().is_empty());
     }
 }
 
-impl Drop for Real {
+impl Drop for TestHome {
     fn drop(&mut self) {
-        // A failed test must not leave a daemon either, and cannot do more than try.
+        // A failed test must not leave a daemon behind either.
         drop(self.command("daemon stop").output());
         for pid in self.daemons() {
             signal(pid, "KILL");
@@ -161,7 +161,7 @@ impl Drop for Real {
     }
 }
 
-/// Returns the daemon's program, which lies beside `docks`.
+/// Returns the daemon's program, which is next to `docks`.
 pub(crate) fn docksd() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_docks")).with_file_name("docksd")
 }
@@ -175,20 +175,20 @@ pub(crate) fn signal(pid: u32, name: &str) {
     drop(sent);
 }
 
-/// Waits until something is so.
-pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+/// Waits until a condition holds.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "it never came to be that {what}");
+    while !condition() {
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         std::thread::yield_now();
     }
 }
 
-/// Waits for every child and returns how each ended.
-pub(crate) fn all(children: Vec<Child>) -> Vec<Ended> {
+/// Waits for every child and returns their results.
+pub(crate) fn wait_for_all(children: Vec<Child>) -> Vec<CommandResult> {
     let outputs: Vec<Output> = children
         .into_iter()
         .map(|child| child.wait_with_output().unwrap())
         .collect();
-    outputs.into_iter().map(Ended::of).collect()
+    outputs.into_iter().map(CommandResult::new).collect()
 }

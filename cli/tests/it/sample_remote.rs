@@ -1,8 +1,8 @@
-//! A made-up Docks API: thirty runs and evaluation runs, three trials of each.
+//! A Docks API with sample data: thirty runs and evaluation runs, three trials of each.
 
 use crate::remote::Remote;
 
-/// How many runs, and as many evaluation runs.
+/// Number of runs, and of evaluation runs.
 pub(crate) const RUNS: usize = 30;
 
 /// Returns a run's id; ids of runs 0 to 9 share a beginning.
@@ -37,7 +37,7 @@ fn list(items: impl Iterator<Item = String>) -> (u16, String) {
     (200, format!("[{}]", items.join(",")))
 }
 
-/// Starts it.
+/// Starts the remote.
 pub(crate) fn start() -> Remote {
     Remote::start(answer)
 }
