@@ -67,6 +67,8 @@ pub struct ListWalk {
     barren_pages: u8,
     steps_back: u8,
     total_steps_back: u8,
+    /// Whether this page was requested to look for a gap.
+    stepped_back: bool,
     /// Length of the previous page.
     previous_len: u64,
     /// Length of the previous page, if it was shorter than requested.
@@ -110,6 +112,7 @@ impl ListWalk {
             barren_pages: 0,
             steps_back: 0,
             total_steps_back: 0,
+            stepped_back: false,
             previous_len: 0,
             short_len: None,
             short_pages: 0,
@@ -304,7 +307,8 @@ impl ListWalk {
         progress: &Progress,
         learned: &mut ListCapabilities,
     ) {
-        if self.offset > 0 && self.repeats_a_page(page) {
+        // A page that goes back to look for a gap may repeat most of the one before.
+        if self.offset > 0 && !self.stepped_back && self.repeats_a_page(page) {
             learned.offset = Support::Ignored;
             learned.limit_capped_at = None;
             if self.first_len < u64::from(self.limit) {
@@ -341,10 +345,11 @@ impl ListWalk {
     fn repeats_a_page(&self, page: &PageSummary) -> bool {
         // Objects that were added meanwhile push some objects of a page behind the offset. They
         // do not push nearly a whole page there.
+        let ids: HashSet<&String> = page.ids.iter().collect();
         let repeats = |before: &HashSet<String>| {
-            let again = page.ids.iter().filter(|id| before.contains(*id)).count() as u64;
+            let again = ids.iter().filter(|id| before.contains(**id)).count() as u64;
             again > self.overlap
-                && again * 2 > page.ids.len() as u64
+                && again * 2 > ids.len() as u64
                 && again * 10 >= before.len() as u64 * 9
         };
         repeats(&self.first_page) || repeats(&self.previous_page)
@@ -354,6 +359,7 @@ impl ListWalk {
     /// removed from the front of the list let others move in front of the offset.
     fn steps_back(&mut self, page: &PageSummary, progress: &Progress) -> bool {
         let gap = self.overlap > 0 && (page.len == 0 || progress.all_new);
+        self.stepped_back = self.steps_back > 0;
         if !gap {
             self.steps_back = 0;
             return false;

@@ -225,6 +225,41 @@ fn a_single_answer_is_continued_where_it_returns_a_cursor() {
     assert_eq!((walked.seen.len(), walked.requests), (100, 3));
 }
 
+#[test]
+fn a_step_back_that_repeats_a_page_is_not_taken_for_an_ignored_offset() {
+    let doubled = Server {
+        refuses_above: Some(500),
+        duplicates: Duplicates::Page,
+        ..PLAIN
+    };
+    let refuses = Server {
+        refuses_above: Some(100),
+        ..PLAIN
+    };
+    use Change::{Added, Removed};
+    for (server, options, count, changes) in [
+        (
+            doubled,
+            WalkOptions::one_shot(None),
+            1_752,
+            vec![Removed(5), Added(4)],
+        ),
+        (
+            refuses,
+            WalkOptions::sweep(false),
+            320,
+            vec![Removed(5), Added(0), Removed(28), Removed(24)],
+        ),
+    ] {
+        let mut list = rows(count);
+        let before: HashSet<String> = list.iter().cloned().collect();
+        let walked = walk_with(options, server, &mut list, &changes);
+        let mut stayed = list.iter().filter(|id| before.contains(*id));
+        assert!(stayed.all(|id| walked.seen.contains(id)));
+        assert_eq!(walked.learned.offset, Support::Honoured);
+    }
+}
+
 proptest! {
     #[test]
     fn a_walk_ends_and_sees_all_that_can_be_seen(
