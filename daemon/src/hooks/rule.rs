@@ -9,7 +9,7 @@ use crate::config::OnEndRule;
 pub(super) fn matches(rule: &OnEndRule, profiles: &[String], run: &ObjectState) -> bool {
     let of_profile = rule.profiles.iter().any(|name| profiles.contains(name));
     let has_status = |status: &String| status.eq_ignore_ascii_case(&run.status);
-    let has_name = |pattern: &Pattern| pattern.fits(&run.name, &[&run.run_id]);
+    let has_name = |pattern: &Pattern| pattern.matches(&run.name, &[&run.run_id]);
     (rule.profiles.is_empty() || of_profile)
         && (rule.statuses.is_empty() || rule.statuses.iter().any(has_status))
         && rule.name.as_ref().is_none_or(has_name)

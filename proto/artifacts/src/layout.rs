@@ -39,7 +39,7 @@ impl Wanted {
         let path = format!("{}/{}", request.directories[1], request.file_name);
         let at_source = last_segment(&request.uri);
         let pattern = self.pattern.as_ref();
-        pattern.is_none_or(|pattern| pattern.fits(&path, &[at_source]))
+        pattern.is_none_or(|pattern| pattern.matches(&path, &[at_source]))
     }
 }
 

@@ -1,149 +1,84 @@
-//! `*.json`, `fix-*/logs.*`: picks artifacts by name.
+//! `--pattern GLOB`: selects artifacts by name or path, such as `*.json` or `fix-*/logs.*`.
 
-/// A glob: `*` and `?` within a name, `**` across names, `[a-z]` and `[!a-z]`.
+use glob::MatchOptions;
+
+/// A name has no separators, and neither `*` nor `?` matches one.
+const OPTIONS: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: false,
+};
+
+/// A glob: `*` and `?` within a name, `**` for any directories, `[a-z]` and `[!a-z]`; a backslash
+/// takes the next character literally.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    tokens: Vec<Token>,
-    /// Whether it is about a whole path, not a name only.
+    glob: glob::Pattern,
+    /// Whether it applies to a whole path and not only to a name.
     whole_path: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    One(char),
-    AnyOne,
-    AnyInName,
-    AnyAtAll,
-    OneOf(Vec<(char, char)>, bool),
-}
-
 impl Pattern {
-    /// Reads a glob.
+    /// Parses a glob.
     ///
     /// # Errors
     ///
-    /// When a bracket is not closed.
+    /// When a bracket is not closed, or `**` is only a part of a name.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut chars = text.chars().peekable();
-        let mut tokens = Vec::new();
-        while let Some(c) = chars.next() {
-            tokens.push(match c {
-                '*' if chars.next_if_eq(&'*').is_some() => {
-                    // `**/` also stands for no directory at all.
-                    chars.next_if_eq(&'/');
-                    Token::AnyAtAll
-                }
-                '*' => Token::AnyInName,
-                '?' => Token::AnyOne,
-                '\\' => Token::One(chars.next().unwrap_or('\\')),
-                '[' => {
-                    let inside: Option<String> = {
-                        let mut inside = String::new();
-                        let mut closed = false;
-                        for c in chars.by_ref() {
-                            if c == ']' && !matches!(inside.as_str(), "" | "!" | "^") {
-                                closed = true;
-                                break;
-                            }
-                            inside.push(c);
-                        }
-                        closed.then_some(inside)
-                    };
-                    one_of(&inside.ok_or_else(|| format!("`{text}`: `[` needs a `]`"))?)
-                }
-                c => Token::One(c),
-            });
-        }
+        let glob =
+            glob::Pattern::new(&without_backslashes(text)).map_err(|error| match error.msg {
+                "invalid range pattern" => format!("`{text}`: `[` needs a `]`"),
+                problem => format!("`{text}`: {problem}"),
+            })?;
         Ok(Self {
+            glob,
             whole_path: text.contains('/') || text.contains("**"),
-            tokens,
         })
     }
 
-    /// Tells whether it fits a path with `/` between names, or any of further names.
+    /// Returns whether it matches a path with `/` between names or, if it is about names, the last
+    /// name of the path or one of `names`.
     #[must_use]
-    pub fn fits(&self, path: &str, names: &[&str]) -> bool {
-        let whole: Vec<char> = path.chars().collect();
+    pub fn matches(&self, path: &str, names: &[&str]) -> bool {
         if self.whole_path {
-            return fits(&self.tokens, &whole);
+            return self.glob.matches_with(path, OPTIONS);
         }
         let last = path.rsplit('/').next().unwrap_or(path);
         std::iter::once(&last)
             .chain(names)
-            .any(|name| fits(&self.tokens, &name.chars().collect::<Vec<_>>()))
+            .any(|name| self.glob.matches_with(name, OPTIONS))
     }
 }
 
-fn one_of(inside: &str) -> Token {
-    let negated = inside.starts_with(['!', '^']);
-    let set: Vec<char> = inside.chars().skip(usize::from(negated)).collect();
-    let mut ranges = Vec::new();
-    let mut at = 0;
-    while at < set.len() {
-        if at + 2 < set.len() && set[at + 1] == '-' {
-            ranges.push((set[at], set[at + 2]));
-            at += 3;
-        } else {
-            ranges.push((set[at], set[at]));
-            at += 1;
+/// Writes `\\x` as `[x]` and `[^` as `[!`: the library knows only these forms.
+fn without_backslashes(text: &str) -> String {
+    let mut glob = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                glob.push('[');
+                glob.push(chars.next().unwrap_or('\\'));
+                glob.push(']');
+            }
+            '[' => {
+                glob.push('[');
+                if chars.next_if(|&c| c == '^' || c == '!').is_some() {
+                    glob.push('!');
+                }
+                // A first `]` is a member; the others end the bracket.
+                glob.extend(chars.next());
+                for c in chars.by_ref() {
+                    glob.push(c);
+                    if c == ']' {
+                        break;
+                    }
+                }
+            }
+            c => glob.push(c),
         }
     }
-    Token::OneOf(ranges, negated)
-}
-
-/// Matches with one way back per star, so that no pattern takes longer than text times pattern.
-fn fits(tokens: &[Token], text: &[char]) -> bool {
-    let (mut token, mut at) = (0, 0);
-    // The last star within a name, and the last one across names.
-    let mut backs: [Option<(usize, usize)>; 2] = [None, None];
-    loop {
-        match tokens.get(token) {
-            Some(Token::AnyInName) => {
-                backs[0] = Some((token + 1, at));
-                token += 1;
-                continue;
-            }
-            Some(Token::AnyAtAll) => {
-                backs = [None, Some((token + 1, at))];
-                token += 1;
-                continue;
-            }
-            Some(one) if text.get(at).is_some_and(|&c| is(one, c)) => {
-                token += 1;
-                at += 1;
-                continue;
-            }
-            None if at == text.len() => return true,
-            _ => {}
-        }
-        // A star within a name cannot swallow a separator; one across names can.
-        if let Some((after, from)) =
-            backs[0].filter(|(_, from)| text.get(*from).is_some_and(|&c| c != '/'))
-        {
-            backs[0] = Some((after, from + 1));
-            (token, at) = (after, from + 1);
-        } else if let Some((after, from)) = backs[1].filter(|(_, from)| *from < text.len()) {
-            backs = [None, Some((after, from + 1))];
-            (token, at) = (after, from + 1);
-        } else {
-            return false;
-        }
-    }
-}
-
-fn is(token: &Token, c: char) -> bool {
-    match token {
-        Token::One(one) => *one == c,
-        Token::AnyOne => c != '/',
-        Token::OneOf(ranges, negated) => {
-            c != '/'
-                && ranges
-                    .iter()
-                    .any(|(first, last)| (*first..=*last).contains(&c))
-                    != *negated
-        }
-        Token::AnyInName | Token::AnyAtAll => false,
-    }
+    glob
 }
 
 #[cfg(test)]
@@ -151,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_fit_as_in_a_shell() {
+    fn patterns_match_as_in_a_shell() {
         for (pattern, path, expected) in [
             ("*.json", "t_1/result.json", true),
             ("*.json", "t_1/logs.txt", false),
@@ -161,29 +96,42 @@ mod tests {
             ("**/logs.txt", "a/b/logs.txt", true),
             ("**/logs.txt", "logs.txt", true),
             ("**", "a/b", true),
+            ("a/**", "a/b/c", true),
             ("log?.txt", "t/logs.txt", true),
             ("[a-m]*", "t/logs.txt", true),
             ("[!a-m]*", "t/logs.txt", false),
+            ("[^a-m]*", "t/logs.txt", false),
             ("[]x]", "t/]", true),
+            ("[{]x", "t/{x", true),
             ("\\*", "t/*", true),
             ("\\*", "t/a", false),
             ("*a*b*c", "t/xxaxxbxxc", true),
             ("*a*b*c", "t/xxaxxbxx", false),
             ("a*/b*c", "ax/bxxc", true),
+            ("{a,b}", "t/a", false),
+            ("{a,b}", "t/{a,b}", true),
+            ("!a", "t/!a", true),
+            ("!a", "t/b", false),
+            ("é*", "t/ete", false),
+            ("?té", "t/été", true),
+            ("[à-ü]té", "t/été", true),
+            ("é*", "t/éa", true),
             ("", "t/x", false),
         ] {
             let parsed = Pattern::parse(pattern).unwrap();
-            assert_eq!(parsed.fits(path, &[]), expected, "{pattern} {path}");
+            assert_eq!(parsed.matches(path, &[]), expected, "{pattern} {path}");
         }
-        assert!(Pattern::parse("[a").is_err());
+        for open in ["[a", "x[!]", "[]", "a\\[b[c"] {
+            assert!(Pattern::parse(open).is_err(), "{open}");
+        }
         let by_source = Pattern::parse("test-stdout.txt").unwrap();
-        assert!(by_source.fits("t/logs.txt", &["test-stdout.txt"]));
+        assert!(by_source.matches("t/logs.txt", &["test-stdout.txt"]));
     }
 
     #[test]
     fn a_pattern_of_stars_takes_no_time() {
         let pattern = Pattern::parse(&"*a".repeat(50)).unwrap();
-        assert!(!pattern.fits(&"a".repeat(49), &[]));
-        assert!(!pattern.fits(&format!("{}b", "a".repeat(5_000)), &[]));
+        assert!(!pattern.matches(&"a".repeat(49), &[]));
+        assert!(!pattern.matches(&format!("{}b", "a".repeat(5_000)), &[]));
     }
 }
