@@ -5,22 +5,21 @@
 //! calls gives it trials and hears through [`Observer`] what happens.
 //!
 //! - [`layout`] decides names, [`sanitise`] makes them safe, [`pattern`] picks some;
-//! - [`target`] and `partial` are the only places that create files in an output directory;
+//! - [`output_directory`] and `partial` are the only places that create files in an output directory;
 //! - [`source`] opens an address, [`cache`] keeps what was fetched, [`download`] carries out,
-//!   [`growing`] follows.
+//!   [`remote_tail`] follows.
 
 pub mod cache;
 pub mod digest;
 pub mod download;
-mod fill;
-pub mod growing;
 pub mod layout;
+pub mod output_directory;
 mod partial;
 pub mod pattern;
+pub mod remote_tail;
 pub mod sanitise;
 pub mod size;
 pub mod source;
-pub mod target;
 pub mod version;
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
-use docks_artifacts::growing::{Growing, Grown};
+use docks_artifacts::remote_tail::{Growing, Grown};
 use docks_artifacts::source::{Sources, is_local};
 
 use crate::failure::{Failure, Kind};

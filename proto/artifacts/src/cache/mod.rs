@@ -9,9 +9,9 @@
 //! something, or changes a run, holds `lock`. A cache that cannot be written
 //! is no reason for a download to fail.
 
-mod known;
+mod address_records;
 mod objects;
-mod room;
+mod pruning;
 mod runs;
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -22,11 +22,11 @@ use std::path::{Path, PathBuf};
 use docks_proto::time::UnixMs;
 use rustix::fs::FlockOperation;
 
-pub use known::Known;
-pub use room::{Removed, Usage, Verified};
+pub use address_records::Known;
+pub use pruning::{Removed, Usage, Verified};
 pub use runs::{RunKey, RunRecord};
 
-use crate::target::Place;
+use crate::output_directory::Place;
 
 /// Bytes of objects that are kept unless somebody says otherwise.
 pub const USUAL_LIMIT_BYTES: u64 = 10_000_000_000;

@@ -1,6 +1,7 @@
 //! Fetches many artifacts at once; each one succeeds or fails for itself.
 
 mod content;
+mod fill;
 mod to_cache;
 mod to_files;
 
@@ -15,8 +16,8 @@ use tokio::sync::OnceCell;
 
 use crate::cache::{Cache, Known};
 use crate::digest::Sha256;
+use crate::output_directory::{Target, TargetError};
 use crate::source::{SourceError, Sources};
-use crate::target::{Target, TargetError};
 use crate::version::Version;
 use crate::{ArtifactRequest, Finished, Observer};
 

@@ -2,7 +2,7 @@
 
 use super::{ArtifactError, Asking, Downloader};
 use crate::cache::{Cache, Known};
-use crate::fill::{Fill, Filled};
+use crate::download::fill::{Fill, Filled};
 use crate::partial::Partial;
 use crate::{ArtifactRequest, Finished, How};
 

@@ -6,10 +6,10 @@ use std::io;
 use super::{ArtifactError, Asking, Downloader};
 use crate::cache::{Cache, Known};
 use crate::digest::Sha256;
-use crate::fill::{Fill, Filled};
+use crate::download::fill::{Fill, Filled};
+use crate::output_directory::{Place, TargetError};
 use crate::partial::Partial;
 use crate::source::{OpenRequest, OpenResponse};
-use crate::target::{Place, TargetError};
 use crate::version::Version;
 use crate::{ArtifactRequest, Finished, How};
 

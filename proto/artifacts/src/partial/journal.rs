@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
-use crate::target::Place;
+use crate::output_directory::Place;
 use crate::version::Version;
 
 /// A journal is a few hundred bytes; more is not ours.

@@ -5,8 +5,8 @@
 //! works on it at a time. The final name appears by a rename, when every byte
 //! is on the disk.
 
+mod content;
 mod journal;
-mod state;
 
 use std::fs::File;
 use std::io;
@@ -17,10 +17,10 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::digest::{Hasher, Sha256};
-use crate::target::{Place, TargetError};
+use crate::output_directory::{Place, TargetError};
 use crate::version::{ResumePoint, Version};
+use content::State;
 use journal::Journal;
-use state::State;
 
 /// Bytes that are gathered before they are written: fewer trips to another thread.
 const BLOCK_BYTES: usize = 256 * 1024;

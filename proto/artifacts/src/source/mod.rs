@@ -7,8 +7,8 @@
 pub mod bucket;
 pub mod file;
 pub mod http;
-mod key;
 mod settings;
+mod signature;
 pub mod store_helper;
 
 use bytes::Bytes;
@@ -20,8 +20,8 @@ use crate::version::{ResumePoint, Version};
 pub use bucket::{BucketError, BucketReader};
 pub use file::FileSource;
 pub use http::{HttpSettings, HttpSource, same_origin};
-pub use key::shown;
 pub use settings::SourceSettings;
+pub use signature::shown;
 pub use store_helper::StoreHelper;
 
 /// What is asked of a place.
@@ -179,7 +179,7 @@ impl Sources {
     #[must_use]
     pub fn key(&self, uri: &str) -> Sha256 {
         let owner = self.http.owner_of(uri).unwrap_or_default();
-        Sha256::of_text(&format!("{owner}\0{}", key::unsigned(uri)))
+        Sha256::of_text(&format!("{owner}\0{}", signature::unsigned(uri)))
     }
 }
 

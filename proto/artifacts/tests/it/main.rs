@@ -6,9 +6,9 @@
 )]
 
 mod faults;
-mod growing;
+mod files_and_buckets;
 mod hostile;
-mod places;
+mod remote_tail;
 mod resume;
 mod server;
 mod shared;

@@ -5,7 +5,7 @@
 //! only when the API is on loopback too: a remote elsewhere has no business
 //! with this machine's local services.
 
-mod tail;
+mod open_from;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, Write};
 use super::resume::{kinds, serve_kinds};
 use super::server::{Answer, Object, Server};
 use super::*;
-use docks_artifacts::growing::{Growing, Grown};
+use docks_artifacts::remote_tail::{Growing, Grown};
 
 /// A log of which the beginning was read, and the places where it lies.
 struct World {

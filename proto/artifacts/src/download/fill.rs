@@ -6,9 +6,9 @@ use futures_util::StreamExt;
 
 use crate::cache::{Cache, Known};
 use crate::download::ArtifactError;
+use crate::output_directory::TargetError;
 use crate::partial::Partial;
 use crate::source::{OpenRequest, OpenResponse, SourceError, Sources};
-use crate::target::TargetError;
 use crate::version::Version;
 use crate::{ArtifactRequest, Observer};
 
