@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use docks_artifacts::cache::Cache;
 use docks_artifacts::download::{ArtifactError, Downloader, Options};
 use docks_artifacts::source::Sources;
-use docks_artifacts::{ArtifactRequest, ArtifactType, Finished, Observer, TrialArtifacts};
+use docks_artifacts::{ArtifactRequest, ArtifactType, FinishedFile, Observer, TrialArtifacts};
 use docks_proto::freshness::{CachePolicy, Freshness};
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -94,7 +94,7 @@ impl<'a> ArtifactReader<'a> {
         let response = self.requester.request_allowing(request, allowed).await?;
         let object = print_object::parse_object(&print_object::body_text(&response.body))?;
         let trial = TrialSnapshot {
-            artifacts: TrialArtifacts::of(&object),
+            artifacts: TrialArtifacts::from_object(&object),
             object,
         };
         Ok((trial, response.freshness))
@@ -142,7 +142,7 @@ impl<'a> ArtifactReader<'a> {
             sources,
             cache: Some(&cache),
             options: Options {
-                asking: artifact_sources::asking(
+                revalidation: artifact_sources::revalidation(
                     &self.requester.remote,
                     self.context.global.allowed(),
                 ),
@@ -150,7 +150,7 @@ impl<'a> ArtifactReader<'a> {
             },
             observer: &progress,
         };
-        let opened = downloader.content(uri, &cache).await;
+        let opened = downloader.open_content(uri, &cache).await;
         progress.clear();
         opened
     }
@@ -196,7 +196,7 @@ impl Observer for FetchProgress {
         }
     }
 
-    fn finished(&self, _: usize, _: &ArtifactRequest, _: &Finished) {}
+    fn finished(&self, _: usize, _: &ArtifactRequest, _: &FinishedFile) {}
 
     fn failed(&self, _: usize, _: &ArtifactRequest, _: &ArtifactError) {}
 }

@@ -1,6 +1,6 @@
 //! Finds a run, its trials, and which of their artifacts the options select.
 
-use docks_artifacts::layout::{Plan, RunName, Wanted, plan, plan_of_run};
+use docks_artifacts::layout::{ArtifactSelector, Plan, RunName, plan, plan_run_files};
 use docks_artifacts::{ArtifactType, TrialArtifacts};
 use docks_proto::object::{Lifecycle, RunFields, lifecycle, parse_list};
 use docks_proto::query::ListQuery;
@@ -32,7 +32,7 @@ pub(super) struct Selection {
     /// All its trials, since file names depend on all of them.
     pub(super) trials: Vec<TrialArtifacts>,
     /// Which artifacts the options select.
-    pub(super) wanted: Wanted,
+    pub(super) selector: ArtifactSelector,
     /// The list of trials, for its age.
     pub(super) response: Response,
 }
@@ -48,8 +48,8 @@ impl Selection {
     /// Plans the downloads: every selected artifact and its file name.
     pub(super) fn plan(&self, is_docks_api: bool) -> Plan {
         let name = run_name(&self.run.id, is_docks_api);
-        let of_run = plan_of_run(&self.run.id, name, &self.run.uris, &self.wanted);
-        let mut plan = plan(&self.run.id, name, &self.trials, &self.wanted);
+        let of_run = plan_run_files(&self.run.id, name, &self.run.uris, &self.selector);
+        let mut plan = plan(&self.run.id, name, &self.trials, &self.selector);
         plan.requests.splice(0..0, of_run);
         plan
     }
@@ -71,9 +71,13 @@ pub(super) async fn select_artifacts(
     print_object::report_age(context, &response.freshness);
     let list = parse_list(&response.body)
         .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
-    let mut trials: Vec<_> = list.objects.iter().map(TrialArtifacts::of).collect();
+    let mut trials: Vec<_> = list
+        .objects
+        .iter()
+        .map(TrialArtifacts::from_object)
+        .collect();
     let failed = ["failed", "error"].map(str::to_owned);
-    let mut wanted = Wanted {
+    let mut selector = ArtifactSelector {
         kinds: filter
             .types
             .iter()
@@ -85,11 +89,11 @@ pub(super) async fn select_artifacts(
             filter.status.clone()
         },
         pattern: filter.pattern.clone(),
-        ..Wanted::default()
+        ..ArtifactSelector::default()
     };
     for given in &filter.trial {
         let trial = find_trial(requester, &run.id, &trials, given).await?;
-        wanted.trials.push(trial.id.clone());
+        selector.trials.push(trial.id.clone());
         if !trials.contains(&trial) {
             trials.push(trial);
         }
@@ -97,7 +101,7 @@ pub(super) async fn select_artifacts(
     Ok(Selection {
         run,
         trials,
-        wanted,
+        selector,
         response,
     })
 }
@@ -124,7 +128,7 @@ pub(super) async fn find_run(
     Ok(SelectedRun {
         id: fields.id.text().unwrap_or_else(|| given.to_owned()),
         active,
-        uris: TrialArtifacts::of(&object).uris,
+        uris: TrialArtifacts::from_object(&object).uris,
     })
 }
 
@@ -141,7 +145,7 @@ async fn find_trial(
     }
     let response = requester.request(Request::Trial(run, given)).await?;
     let body = print_object::body_text(&response.body);
-    let trial = TrialArtifacts::of(&print_object::parse_object(&body)?);
+    let trial = TrialArtifacts::from_object(&print_object::parse_object(&body)?);
     Ok(by_id(&trial.id).unwrap_or(trial))
 }
 
@@ -174,7 +178,7 @@ pub(super) fn nothing_selected(
     let run = &selection.run;
     let message = if selection.trials.is_empty() {
         format!("run `{}` has no trials", run.id)
-    } else if plan.unavailable == 0 && plan.left_out == 0 {
+    } else if plan.unavailable == 0 && plan.excluded == 0 {
         format!("run `{}` has no such trials", run.id)
     } else {
         let what = if filter.is_set() {
@@ -183,8 +187,8 @@ pub(super) fn nothing_selected(
             "no artifacts"
         };
         let mut counts = format!("{} not available", plan.unavailable);
-        if plan.left_out > 0 {
-            counts.push_str(&format!(", {} do not match the pattern", plan.left_out));
+        if plan.excluded > 0 {
+            counts.push_str(&format!(", {} do not match the pattern", plan.excluded));
         }
         format!("run `{}` has {what}: {counts}", run.id)
     };

@@ -1,7 +1,7 @@
 //! The artifact sources of a remote, and the artifact cache.
 
-use docks_artifacts::cache::{Cache, RunKey, USUAL_LIMIT_BYTES};
-use docks_artifacts::download::Asking;
+use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES, RunKey};
+use docks_artifacts::download::Revalidation;
 use docks_artifacts::size;
 use docks_artifacts::source::{SourceSettings, Sources, StoreHelper, same_origin};
 use docks_proto::credentials::files;
@@ -38,7 +38,7 @@ pub(super) fn sources<'a>(
         insecure: profile.insecure,
         ca_file: profile.ca_file.clone(),
     }
-    .sources(Box::new(buckets))
+    .into_sources(Box::new(buckets))
 }
 
 /// Opens the artifact cache, with the size limit of `docks.toml`.
@@ -50,7 +50,7 @@ pub(super) fn open_cache(places: &Paths, now: UnixMs) -> Result<Cache, Failure> 
     let file = files::load(places).map_err(|error| Failure::usage(error.to_string()))?;
     let preferences = file.preferences();
     let limit_bytes = match &preferences.cache_limit {
-        None => USUAL_LIMIT_BYTES,
+        None => DEFAULT_LIMIT_BYTES,
         Some(text) => size::parse(text).map_err(|problem| {
             let path = preferences.path.display();
             Failure::usage(format!("`cache_limit` in {path}: {problem}"))
@@ -64,12 +64,12 @@ pub(super) fn open_cache(places: &Paths, now: UnixMs) -> Result<Cache, Failure> 
 }
 
 /// Returns when cached artifacts are revalidated, from the options of the command.
-pub(super) fn asking(remote: &SelectedRemote, allowed: CachePolicy) -> Asking {
+pub(super) fn revalidation(remote: &SelectedRemote, allowed: CachePolicy) -> Revalidation {
     match (allowed, &remote.profile.target) {
         // Local files need no network.
-        (CachePolicy::OnlyIfCached, Target::DocksApi { .. }) => Asking::Never,
-        (CachePolicy::MaxAge(most), _) => Asking::IfOlderThan(most),
-        _ => Asking::Always,
+        (CachePolicy::OnlyIfCached, Target::DocksApi { .. }) => Revalidation::Never,
+        (CachePolicy::MaxAge(most), _) => Revalidation::IfOlderThan(most),
+        _ => Revalidation::Always,
     }
 }
 

@@ -65,9 +65,9 @@ async fn pull_run(
         sources: &sources,
         cache: Some(&cache),
         options: Options {
-            at_once: args.jobs.into(),
+            concurrency: args.jobs.into(),
             overwrite: false,
-            asking: artifact_sources::asking(&requester.remote, allowed),
+            revalidation: artifact_sources::revalidation(&requester.remote, allowed),
         },
         observer: &progress,
     };
@@ -75,10 +75,10 @@ async fn pull_run(
     let keys = plan
         .requests
         .iter()
-        .map(|request| sources.key(&request.uri));
+        .map(|request| sources.cache_key(&request.uri));
     let run = artifact_sources::run_key(&requester.remote, &found.run.id);
     cache
-        .note_run(&run, keys)
+        .add_to_run(&run, keys)
         .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;
     let outcome = downloader.pull(&plan.requests, &cache).await;
     progress.finish()?;

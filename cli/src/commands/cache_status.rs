@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         size_bytes: usage.size_bytes,
         pinned_bytes: usage.pinned_bytes,
         objects: usage.objects,
-        addresses: usage.known,
+        addresses: usage.addresses,
         partial_downloads: usage.partial,
         runs: records
             .iter()
@@ -96,7 +96,10 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 }
 
 fn run_usage<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
-    let known = record.keys.iter().filter_map(|key| cache.known(key));
+    let known = record
+        .keys
+        .iter()
+        .filter_map(|key| cache.address_record(key));
     let kept: Vec<u64> = known
         .filter(|known| cache.has(&known.sha256))
         .map(|known| known.size_bytes)

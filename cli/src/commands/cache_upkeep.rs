@@ -1,6 +1,6 @@
 //! `docks cache prune`, `clear` and `verify`.
 
-use docks_artifacts::cache::{Cache, Removed};
+use docks_artifacts::cache::{Cache, Removal};
 use indicatif::HumanBytes;
 
 use crate::args::{CacheClear, CachePrune};
@@ -65,7 +65,7 @@ fn failed(error: std::io::Error) -> Failure {
     Failure::chain(Kind::Failed, "could not change the cache", &error)
 }
 
-fn report(context: &Context, removed: Removed) {
+fn report(context: &Context, removed: Removal) {
     context.output.message(format!(
         "removed {} objects ({})",
         removed.objects,

@@ -151,7 +151,7 @@ pub(super) fn artifact_types<'de, D: Deserializer<'de>>(
         let types = names.filter(|name| !name.is_empty()).map(|name| {
             let known = ArtifactType::ALL.map(ArtifactType::name).join(", ");
             let problem = || format!("`{name}` is not an artifact type; the types are {known}");
-            ArtifactType::named(name).ok_or_else(problem)
+            ArtifactType::from_name(name).ok_or_else(problem)
         });
         types.collect::<Result<_, _>>().map(Some)
     })

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use docks_artifacts::cache::{Cache, RunKey, USUAL_LIMIT_BYTES};
+use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES, RunKey};
 use docks_artifacts::download::{Downloader, Options};
-use docks_artifacts::layout::{RunName, Wanted, plan};
-use docks_artifacts::{Silent, TrialArtifacts, size};
+use docks_artifacts::layout::{ArtifactSelector, RunName, plan};
+use docks_artifacts::{SilentObserver, TrialArtifacts, size};
 use docks_proto::object::parse_list;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
@@ -68,18 +68,24 @@ async fn prefetch(
         return Ok(());
     };
     let trials: Vec<_> = match parse_list(&listing.body) {
-        Ok(list) => list.objects.iter().map(TrialArtifacts::of).collect(),
+        Ok(list) => list
+            .objects
+            .iter()
+            .map(TrialArtifacts::from_object)
+            .collect(),
         Err(_) => return Ok(()),
     };
-    let wanted = Wanted {
+    let filter = ArtifactSelector {
         kinds: settings.kinds.clone(),
-        ..Wanted::default()
+        ..ArtifactSelector::default()
     };
-    let requests = plan(run, RunName::Whole, &trials, &wanted).requests;
+    let requests = plan(run, RunName::Whole, &trials, &filter).requests;
     let sources = registry.artifact_sources(remote, &settings.variables);
     let cache = open_cache(registry);
-    let keys = requests.iter().map(|request| sources.key(&request.uri));
-    let recorded = cache.note_run(&RunKey::new(&remote.target, run), keys);
+    let keys = requests
+        .iter()
+        .map(|request| sources.cache_key(&request.uri));
+    let recorded = cache.add_to_run(&RunKey::new(&remote.target, run), keys);
     if let Err(error) = recorded {
         tracing::warn!(run, error = %error, "could not write to the artifact cache");
         return Ok(());
@@ -88,7 +94,7 @@ async fn prefetch(
         sources: &sources,
         cache: Some(&cache),
         options: Options::default(),
-        observer: &Silent,
+        observer: &SilentObserver,
     };
     let outcome = downloader.pull(&requests, &cache).await;
     let (pulled, size_bytes) = (outcome.finished(), outcome.bytes());
@@ -122,7 +128,7 @@ fn open_cache(registry: &Registry) -> Cache {
     let limit_bytes = limit.and_then(|text| size::parse(&text).ok());
     Cache::new(
         places.cache_dir().join("artifacts"),
-        limit_bytes.unwrap_or(USUAL_LIMIT_BYTES),
+        limit_bytes.unwrap_or(DEFAULT_LIMIT_BYTES),
         registry.clock().wall(),
     )
 }

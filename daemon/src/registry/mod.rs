@@ -104,7 +104,7 @@ impl Registry {
             insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
             ca_file: profile.as_ref().and_then(|profile| profile.ca_file.clone()),
         }
-        .sources(Box::new(buckets))
+        .into_sources(Box::new(buckets))
     }
 
     /// Returns the names of the profiles that use a remote.

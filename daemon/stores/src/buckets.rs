@@ -32,7 +32,7 @@ pub struct ObjectStores {
     gcs: GcsSettings,
     s3: S3Settings,
     azure: AzureSettings,
-    idle: Duration,
+    idle_timeout: Duration,
     client: OnceLock<reqwest::Client>,
     stores: Mutex<HashMap<StoreKey, Arc<dyn ObjectStore>>>,
 }
@@ -48,18 +48,18 @@ impl std::fmt::Debug for ObjectStores {
 }
 
 impl ObjectStores {
-    /// Combines the settings of all stores; a request fails after `idle` without data. Does not connect.
+    /// Combines the settings of all stores; a request fails after `idle_timeout` without data. Does not connect.
     pub(crate) fn new(
         gcs: GcsSettings,
         s3: S3Settings,
         azure: AzureSettings,
-        idle: Duration,
+        idle_timeout: Duration,
     ) -> Self {
         Self {
             gcs,
             s3,
             azure,
-            idle,
+            idle_timeout,
             client: OnceLock::new(),
             stores: Mutex::default(),
         }
@@ -212,7 +212,7 @@ impl ObjectStores {
             return Ok(client.clone());
         }
         // Sizes come from `Content-Length`, which decompression would remove.
-        let made = http::builder(self.idle)
+        let made = http::client_builder(self.idle_timeout)
             .no_gzip()
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
@@ -260,7 +260,11 @@ fn must_start_over(error: &StoreError) -> bool {
 }
 
 fn version(found: &GetResult) -> Option<Version> {
-    found.meta.e_tag.as_deref().and_then(Version::strong)
+    found
+        .meta
+        .e_tag
+        .as_deref()
+        .and_then(Version::from_strong_tag)
 }
 
 fn opened(found: GetResult, begins_at: u64, bucket: String) -> Opened {

@@ -158,7 +158,7 @@ fn bucket_error(error: SourceError) -> BucketError {
     match error {
         SourceError::Bucket(error) => error,
         other => BucketError {
-            transient: other.may_pass(),
+            transient: other.is_transient(),
             message: docks_proto::error::error_chain(&other),
         },
     }

@@ -49,12 +49,12 @@ impl ObjectStores {
 
     /// As [`ObjectStores::from_machine`], with the environment as values.
     #[must_use]
-    pub fn from_environment(environment: StoreEnvironment<'_>, idle: Duration) -> Self {
+    pub fn from_environment(environment: StoreEnvironment<'_>, idle_timeout: Duration) -> Self {
         Self::new(
             GcsSettings::decide(environment),
             S3Settings::decide(environment),
             AzureSettings::decide(environment),
-            idle,
+            idle_timeout,
         )
     }
 }

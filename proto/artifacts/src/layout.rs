@@ -9,15 +9,17 @@
 use std::collections::HashMap;
 
 use crate::pattern::Pattern;
-use crate::sanitise::{first_twelve, fold, last_segment, mark, segment, suffix_of};
+use crate::sanitise::{
+    collision_key, file_suffix, last_segment, safe_segment, short_hash, short_id,
+};
 use crate::{ArtifactRequest, ArtifactType, TrialArtifacts};
 
 /// Rounds after which crafted names are apart; each lengthens them by some bytes.
-const ROUNDS: usize = 4;
+const MAX_ROUNDS: usize = 4;
 
 /// Which artifacts are asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct ArtifactSelector {
     /// Full ids of the only trials; empty is every trial.
     pub trials: Vec<String>,
     /// The only types; empty is every type.
@@ -28,14 +30,14 @@ pub struct Wanted {
     pub pattern: Option<Pattern>,
 }
 
-impl Wanted {
-    fn wants(&self, trial: &TrialArtifacts) -> bool {
+impl ArtifactSelector {
+    fn selects(&self, trial: &TrialArtifacts) -> bool {
         let status = |one: &String| one.eq_ignore_ascii_case(&trial.status);
         (self.trials.is_empty() || self.trials.contains(&trial.id))
             && (self.statuses.is_empty() || self.statuses.iter().any(status))
     }
 
-    fn fits(&self, request: &ArtifactRequest) -> bool {
+    fn matches(&self, request: &ArtifactRequest) -> bool {
         let path = format!("{}/{}", request.directories[1], request.file_name);
         let at_source = last_segment(&request.uri);
         let pattern = self.pattern.as_ref();
@@ -60,19 +62,24 @@ pub struct Plan {
     /// Artifacts that were asked for and that the remote does not have.
     pub unavailable: usize,
     /// Artifacts that do not fit the pattern.
-    pub left_out: usize,
+    pub excluded: usize,
 }
 
-/// Names every artifact that is wanted.
-pub fn plan(run_id: &str, run_name: RunName, trials: &[TrialArtifacts], wanted: &Wanted) -> Plan {
+/// Names every artifact that is filter.
+pub fn plan(
+    run_id: &str,
+    run_name: RunName,
+    trials: &[TrialArtifacts],
+    filter: &ArtifactSelector,
+) -> Plan {
     let run = name_run(run_id, run_name);
     let mut plan = Plan::default();
     for (trial, directory) in name_trials(trials) {
-        if !wanted.wants(trial) {
+        if !filter.selects(trial) {
             continue;
         }
         for kind in ArtifactType::ALL {
-            if !wanted.kinds.is_empty() && !wanted.kinds.contains(&kind) {
+            if !filter.kinds.is_empty() && !filter.kinds.contains(&kind) {
                 continue;
             }
             let uris = trial.uris.iter().filter(|(found, _)| *found == kind);
@@ -89,10 +96,10 @@ pub fn plan(run_id: &str, run_name: RunName, trials: &[TrialArtifacts], wanted: 
                     directories: [run.clone(), directory.clone()],
                     file_name,
                 };
-                if wanted.fits(&request) {
+                if filter.matches(&request) {
                     plan.requests.push(request);
                 } else {
-                    plan.left_out += 1;
+                    plan.excluded += 1;
                 }
             }
         }
@@ -101,21 +108,21 @@ pub fn plan(run_id: &str, run_name: RunName, trials: &[TrialArtifacts], wanted: 
 }
 
 /// Directory of the run's own files; those of trials have a `_` in their names.
-pub const OF_RUN: &str = "run";
+pub const RUN_FILES_DIRECTORY: &str = "run";
 
 /// Names the files of the run itself, in the order of types.
 #[must_use]
-pub fn plan_of_run(
+pub fn plan_run_files(
     run_id: &str,
     run_name: RunName,
     uris: &[(ArtifactType, String)],
-    wanted: &Wanted,
+    filter: &ArtifactSelector,
 ) -> Vec<ArtifactRequest> {
-    if !wanted.trials.is_empty() || !wanted.statuses.is_empty() {
+    if !filter.trials.is_empty() || !filter.statuses.is_empty() {
         return Vec::new();
     }
     let run = name_run(run_id, run_name);
-    let is_wanted = |kind: &ArtifactType| wanted.kinds.is_empty() || wanted.kinds.contains(kind);
+    let is_wanted = |kind: &ArtifactType| filter.kinds.is_empty() || filter.kinds.contains(kind);
     let mut requests = Vec::new();
     for kind in ArtifactType::ALL.into_iter().filter(is_wanted) {
         let of_kind = uris.iter().filter(|(found, _)| *found == kind);
@@ -126,19 +133,19 @@ pub fn plan_of_run(
                 task: String::new(),
                 kind,
                 uri: (*uri).to_owned(),
-                directories: [run.clone(), OF_RUN.to_owned()],
+                directories: [run.clone(), RUN_FILES_DIRECTORY.to_owned()],
                 file_name,
             });
         }
     }
-    requests.retain(|request| wanted.fits(request));
+    requests.retain(|request| filter.matches(request));
     requests
 }
 
 fn name_run(run_id: &str, run_name: RunName) -> String {
     match run_name {
-        RunName::Short => segment(first_twelve(run_id), "unknown"),
-        RunName::Whole => segment(run_id, "unknown"),
+        RunName::Short => safe_segment(short_id(run_id), "unknown"),
+        RunName::Whole => safe_segment(run_id, "unknown"),
     }
 }
 
@@ -148,15 +155,15 @@ fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(at, uri)| match at {
-            0 => format!("{}{}", kind.name(), suffix_of(uri)),
+            0 => format!("{}{}", kind.name(), file_suffix(uri)),
             _ => {
-                let place = segment(&below_common(uri, uris), "unknown");
+                let place = safe_segment(&below_common(uri, uris), "unknown");
                 format!("{}-{place}", kind.name())
             }
         })
         .collect();
-    for at in clashes(&names).into_iter().filter(|at| *at > 0) {
-        names[at] = format!("{}-{}~{at}", kind.name(), mark(uris[at]));
+    for at in colliding(&names).into_iter().filter(|at| *at > 0) {
+        names[at] = format!("{}-{}~{at}", kind.name(), short_hash(uris[at]));
     }
     names
 }
@@ -186,33 +193,33 @@ fn below_common(uri: &str, all: &[&str]) -> String {
 
 /// Gives each trial a directory that no other trial has, on any file system.
 fn name_trials(trials: &[TrialArtifacts]) -> Vec<(&TrialArtifacts, String)> {
-    let trials = without_repeats(trials);
-    let task = |trial: &TrialArtifacts| segment(&trial.task, "unknown");
+    let trials = last_of_each_id(trials);
+    let task = |trial: &TrialArtifacts| safe_segment(&trial.task, "unknown");
     let short = |trial: &TrialArtifacts| {
         format!(
             "{}_{}",
             task(trial),
-            segment(first_twelve(&trial.id), "unknown")
+            safe_segment(short_id(&trial.id), "unknown")
         )
     };
     let whole =
-        |trial: &TrialArtifacts| format!("{}_{}", task(trial), segment(&trial.id, "unknown"));
+        |trial: &TrialArtifacts| format!("{}_{}", task(trial), safe_segment(&trial.id, "unknown"));
     let mut names: Vec<String> = trials.iter().map(|t| short(t)).collect();
-    for at in clashes(&names) {
+    for at in colliding(&names) {
         names[at] = whole(trials[at]);
     }
-    for at in clashes(&names) {
+    for at in colliding(&names) {
         let trial = trials[at];
         let exact = if trial.id.is_empty() {
             format!("{at}\0{}", trial.task)
         } else {
             format!("{}\0{}", trial.id, trial.task)
         };
-        names[at] = format!("{}~{}", whole(trial), mark(&exact));
+        names[at] = format!("{}~{}", whole(trial), short_hash(&exact));
     }
     // Only names made to clash get here; a few rounds of positions part them.
-    for _ in 0..ROUNDS {
-        for at in clashes(&names) {
+    for _ in 0..MAX_ROUNDS {
+        for at in colliding(&names) {
             names[at].push_str(&format!("~{at}"));
         }
     }
@@ -220,7 +227,7 @@ fn name_trials(trials: &[TrialArtifacts]) -> Vec<(&TrialArtifacts, String)> {
 }
 
 /// Of trials with the same id the last one counts, as in the mirror.
-fn without_repeats(trials: &[TrialArtifacts]) -> Vec<&TrialArtifacts> {
+fn last_of_each_id(trials: &[TrialArtifacts]) -> Vec<&TrialArtifacts> {
     let last: HashMap<&str, usize> = trials
         .iter()
         .enumerate()
@@ -234,10 +241,10 @@ fn without_repeats(trials: &[TrialArtifacts]) -> Vec<&TrialArtifacts> {
         .collect()
 }
 
-fn clashes(names: &[String]) -> Vec<usize> {
+fn colliding(names: &[String]) -> Vec<usize> {
     let mut places: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, name) in names.iter().enumerate() {
-        places.entry(fold(name)).or_default().push(at);
+        places.entry(collision_key(name)).or_default().push(at);
     }
     places
         .into_values()
@@ -261,7 +268,7 @@ mod tests {
     }
 
     fn directories(trials: &[TrialArtifacts]) -> Vec<String> {
-        plan("run", RunName::Short, trials, &Wanted::default())
+        plan("run", RunName::Short, trials, &ArtifactSelector::default())
             .requests
             .into_iter()
             .map(|r| r.directories[1].clone())
@@ -275,7 +282,7 @@ mod tests {
             "aaaabbbb-cccc-dddd",
             RunName::Short,
             &trials,
-            &Wanted::default(),
+            &ArtifactSelector::default(),
         );
         let request = &plan.requests[0];
         assert_eq!(
@@ -301,11 +308,11 @@ mod tests {
                 "x_other"
             ]
         );
-        let wanted = Wanted {
+        let filter = ArtifactSelector {
             trials: vec!["hello-file__PJUAFm8".to_owned()],
-            ..Wanted::default()
+            ..ArtifactSelector::default()
         };
-        let one = plan("run", RunName::Short, &trials, &wanted).requests;
+        let one = plan("run", RunName::Short, &trials, &filter).requests;
         assert_eq!(one.len(), 1);
         assert_eq!(one[0].directories[1], "hello_hello-file__PJUAFm8");
     }
@@ -326,7 +333,7 @@ mod tests {
         ];
         trials.extend((0..50).map(|n| trial(&format!("{}{n}", "z".repeat(300)), "t")));
         let names = directories(&trials);
-        let folded: HashSet<String> = names.iter().map(|n| fold(n)).collect();
+        let folded: HashSet<String> = names.iter().map(|n| collision_key(n)).collect();
         assert_eq!(folded.len(), trials.len(), "{names:?}");
         assert!(names.iter().all(|n| n.len() <= 255));
     }
@@ -348,7 +355,7 @@ mod tests {
         ];
         let mut one = trial("t", "sum");
         one.uris = uris.map(|uri| (ArtifactType::Logs, uri.to_owned())).into();
-        let plan = plan("run", RunName::Short, &[one], &Wanted::default());
+        let plan = plan("run", RunName::Short, &[one], &ArtifactSelector::default());
         let names: HashSet<_> = plan.requests.iter().map(|r| &r.file_name).collect();
         assert_eq!(names.len(), 3, "{names:?}");
         assert_eq!(plan.requests[0].file_name, "logs.txt");
@@ -358,20 +365,20 @@ mod tests {
     fn status_and_pattern_narrow_what_is_planned() {
         let mut trials = [trial("a", "sum"), trial("b", "fix")];
         trials[0].status = "Failed".to_owned();
-        let wanted = Wanted {
+        let filter = ArtifactSelector {
             statuses: vec!["failed".to_owned(), "error".to_owned()],
-            ..Wanted::default()
+            ..ArtifactSelector::default()
         };
         assert_eq!(
-            plan("r", RunName::Short, &trials, &wanted).requests.len(),
+            plan("r", RunName::Short, &trials, &filter).requests.len(),
             1
         );
-        let wanted = Wanted {
+        let filter = ArtifactSelector {
             pattern: Some(Pattern::parse("fix_*/logs.*").unwrap()),
-            ..Wanted::default()
+            ..ArtifactSelector::default()
         };
-        let planned = plan("r", RunName::Short, &trials, &wanted);
-        assert_eq!((planned.requests.len(), planned.left_out), (1, 1));
+        let planned = plan("r", RunName::Short, &trials, &filter);
+        assert_eq!((planned.requests.len(), planned.excluded), (1, 1));
         assert_eq!(planned.requests[0].trial_id, "b");
     }
 
@@ -391,10 +398,15 @@ mod tests {
                 {{"type":"logs","uri":"file:///j/t/trial.log"}},{{"type":"odd","uri":"x"}},7,
                 {{"type":"diff","uri":"file:///j/t/x.patch"}}]}}}}"#
             );
-            TrialArtifacts::of(&object(&text))
+            TrialArtifacts::from_object(&object(&text))
         };
         let names = |trial: TrialArtifacts| -> Vec<String> {
-            let plan = plan("run", RunName::Short, &[trial], &Wanted::default());
+            let plan = plan(
+                "run",
+                RunName::Short,
+                &[trial],
+                &ArtifactSelector::default(),
+            );
             plan.requests.into_iter().map(|r| r.file_name).collect()
         };
         assert_eq!(
@@ -415,18 +427,18 @@ mod tests {
             (Logs, "file:///j/job.log".to_owned()),
             (Result, "file:///j/result.json".to_owned()),
         ];
-        let paths = |wanted: &Wanted| -> Vec<String> {
-            let requests = plan_of_run("run", RunName::Short, &uris, wanted);
+        let paths = |filter: &ArtifactSelector| -> Vec<String> {
+            let requests = plan_run_files("run", RunName::Short, &uris, filter);
             let path = |r: ArtifactRequest| format!("{}/{}", r.directories.join("/"), r.file_name);
             requests.into_iter().map(path).collect()
         };
         assert_eq!(
-            paths(&Wanted::default()),
+            paths(&ArtifactSelector::default()),
             ["run/run/logs.log", "run/run/result.json"]
         );
-        let one_trial = Wanted {
+        let one_trial = ArtifactSelector {
             trials: vec!["t".to_owned()],
-            ..Wanted::default()
+            ..ArtifactSelector::default()
         };
         assert!(paths(&one_trial).is_empty());
     }

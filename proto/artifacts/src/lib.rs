@@ -59,7 +59,7 @@ impl ArtifactType {
 
     /// Reads such a name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
@@ -83,7 +83,7 @@ impl TrialArtifacts {
     /// A jobs directory lists all files of each type, `harbor.artifacts`. Such a list counts while
     /// it begins with the address in the field: whoever passes a trial on may have changed that.
     #[must_use]
-    pub fn of(object: &RawObject) -> Self {
+    pub fn from_object(object: &RawObject) -> Self {
         let fields = TrialFields::from_object(object);
         let uris = [
             (ArtifactType::Logs, fields.logs_uri.text()),
@@ -147,7 +147,7 @@ pub struct ArtifactRequest {
 
 /// How a file came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum FileOrigin {
     /// From its source.
     Fetched,
     /// From the cache.
@@ -158,7 +158,7 @@ pub enum How {
 
 /// A file that lies whole under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finished {
+pub struct FinishedFile {
     /// Where, as the user wrote the output directory.
     pub path: PathBuf,
     /// Its size.
@@ -166,28 +166,34 @@ pub struct Finished {
     /// Its content.
     pub sha256: Sha256,
     /// How it came to be there.
-    pub how: How,
+    pub origin: FileOrigin,
 }
 
 /// Hears what happens while files are fetched; `index` counts requests from 0.
 pub trait Observer: Sync {
     /// A request is answered: the size in all, if the source says one, and what of it is there.
-    fn began(&self, index: usize, request: &ArtifactRequest, size_bytes: Option<u64>, there: u64);
+    fn began(
+        &self,
+        index: usize,
+        request: &ArtifactRequest,
+        size_bytes: Option<u64>,
+        offset_bytes: u64,
+    );
     /// That many more bytes are written.
     fn advanced(&self, index: usize, bytes: u64);
     /// The file is there.
-    fn finished(&self, index: usize, request: &ArtifactRequest, finished: &Finished);
+    fn finished(&self, index: usize, request: &ArtifactRequest, finished: &FinishedFile);
     /// The file is not there.
     fn failed(&self, index: usize, request: &ArtifactRequest, why: &download::ArtifactError);
 }
 
 /// Hears nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub struct SilentObserver;
 
-impl Observer for Silent {
+impl Observer for SilentObserver {
     fn began(&self, _: usize, _: &ArtifactRequest, _: Option<u64>, _: u64) {}
     fn advanced(&self, _: usize, _: u64) {}
-    fn finished(&self, _: usize, _: &ArtifactRequest, _: &Finished) {}
+    fn finished(&self, _: usize, _: &ArtifactRequest, _: &FinishedFile) {}
     fn failed(&self, _: usize, _: &ArtifactRequest, _: &download::ArtifactError) {}
 }

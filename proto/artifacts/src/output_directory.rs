@@ -14,10 +14,10 @@ use rustix::io::Errno;
 
 /// Says why a file could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum TargetError {
+pub enum OutputError {
     /// The output directory cannot be made or opened.
     #[error("could not open the output directory `{}`{}", path.display(), why(source))]
-    Root {
+    OpenRoot {
         /// Which.
         path: PathBuf,
         /// Cause.
@@ -26,7 +26,7 @@ pub enum TargetError {
     },
     /// A directory or file on the way is a symbolic link, or no directory.
     #[error("`{}` is a symbolic link or not a directory; it is left alone", path.display())]
-    InTheWay {
+    Obstructed {
         /// Which.
         path: PathBuf,
     },
@@ -65,21 +65,21 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// An open output directory.
 #[derive(Debug)]
-pub struct Target {
+pub struct OutputDirectory {
     root: OwnedFd,
-    shown: PathBuf,
+    display_path: PathBuf,
 }
 
-impl Target {
+impl OutputDirectory {
     /// Opens the directory, making it and its parents where they are missing.
     ///
     /// Links in the path itself are followed: it is the user's own.
     ///
     /// # Errors
     ///
-    /// [`TargetError::Root`].
-    pub fn open(path: &Path) -> Result<Self, TargetError> {
-        let failed = |source| TargetError::Root {
+    /// [`OutputError::OpenRoot`].
+    pub fn open(path: &Path) -> Result<Self, OutputError> {
+        let failed = |source| OutputError::OpenRoot {
             path: path.to_owned(),
             source,
         };
@@ -88,7 +88,7 @@ impl Target {
             rustix::fs::open(path, DIRECTORY, Mode::empty()).map_err(|e| failed(e.into()))?;
         Ok(Self {
             root,
-            shown: path.to_owned(),
+            display_path: path.to_owned(),
         })
     }
 
@@ -99,36 +99,40 @@ impl Target {
     /// # Errors
     ///
     /// When something is in the way, or a directory cannot be made.
-    pub fn place(&self, directories: &[String; 2], file_name: &str) -> Result<Place, TargetError> {
-        let mut shown = self.shown.join(&directories[0]);
-        let run = enter(&self.root, &directories[0], &shown)?;
-        shown.push(&directories[1]);
-        let directory = enter(&run, &directories[1], &shown)?;
-        shown.push(file_name);
-        Ok(Place {
+    pub fn file(
+        &self,
+        directories: &[String; 2],
+        file_name: &str,
+    ) -> Result<OutputFile, OutputError> {
+        let mut display_path = self.display_path.join(&directories[0]);
+        let run = open_or_create(&self.root, &directories[0], &display_path)?;
+        display_path.push(&directories[1]);
+        let directory = open_or_create(&run, &directories[1], &display_path)?;
+        display_path.push(file_name);
+        Ok(OutputFile {
             directory,
             file_name: file_name.to_owned(),
-            shown,
+            display_path,
         })
     }
 }
 
 /// Where a file goes: an open directory and a name in it.
 #[derive(Debug)]
-pub struct Place {
+pub struct OutputFile {
     pub(crate) directory: OwnedFd,
     pub(crate) file_name: String,
     /// Path for messages, as the user wrote the output directory.
-    pub(crate) shown: PathBuf,
+    pub(crate) display_path: PathBuf,
 }
 
-impl Place {
+impl OutputFile {
     /// Names a file in a directory that the caller opened.
-    pub(crate) fn new(directory: OwnedFd, file_name: String, shown: PathBuf) -> Self {
+    pub(crate) fn new(directory: OwnedFd, file_name: String, display_path: PathBuf) -> Self {
         Self {
             directory,
             file_name,
-            shown,
+            display_path,
         }
     }
 
@@ -138,51 +142,55 @@ impl Place {
     ///
     /// A link or a directory of that name: a rename would replace the link, but somebody put it
     /// there for a reason.
-    pub(crate) fn existing(&self) -> Result<Option<(File, u64)>, TargetError> {
+    pub(crate) fn open_existing(&self) -> Result<Option<(File, u64)>, OutputError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.directory, &self.file_name, flags, Mode::empty());
         let file = match opened {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => return Err(self.in_the_way()),
-            Err(errno) => return Err(self.failed(errno.into())),
+            Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => return Err(self.obstructed()),
+            Err(errno) => return Err(self.write_error(errno.into())),
         };
-        let stat = rustix::fs::fstat(&file).map_err(|errno| self.failed(errno.into()))?;
+        let stat = rustix::fs::fstat(&file).map_err(|errno| self.write_error(errno.into()))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(self.in_the_way());
+            return Err(self.obstructed());
         }
         let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
         Ok(Some((File::from(file), size_bytes)))
     }
 
-    pub(crate) fn in_the_way(&self) -> TargetError {
-        TargetError::InTheWay {
-            path: self.shown.clone(),
+    pub(crate) fn obstructed(&self) -> OutputError {
+        OutputError::Obstructed {
+            path: self.display_path.clone(),
         }
     }
 
-    pub(crate) fn differs(&self) -> TargetError {
-        TargetError::Differs {
-            path: self.shown.clone(),
+    pub(crate) fn differs(&self) -> OutputError {
+        OutputError::Differs {
+            path: self.display_path.clone(),
         }
     }
 
-    pub(crate) fn failed(&self, source: io::Error) -> TargetError {
-        TargetError::Write {
-            path: self.shown.clone(),
+    pub(crate) fn write_error(&self, source: io::Error) -> OutputError {
+        OutputError::Write {
+            path: self.display_path.clone(),
             source,
         }
     }
 }
 
 /// Makes a directory where it is missing and opens it, unless it is a link.
-fn enter(parent: &OwnedFd, name: &str, shown: &Path) -> Result<OwnedFd, TargetError> {
+fn open_or_create(
+    parent: &OwnedFd,
+    name: &str,
+    display_path: &Path,
+) -> Result<OwnedFd, OutputError> {
     let failed = |errno: Errno| match errno {
-        Errno::LOOP | Errno::NOTDIR | Errno::MLINK => TargetError::InTheWay {
-            path: shown.to_owned(),
+        Errno::LOOP | Errno::NOTDIR | Errno::MLINK => OutputError::Obstructed {
+            path: display_path.to_owned(),
         },
-        other => TargetError::Write {
-            path: shown.to_owned(),
+        other => OutputError::Write {
+            path: display_path.to_owned(),
             source: other.into(),
         },
     };

@@ -18,34 +18,34 @@ use crate::version::Version;
 const OVERLAP_BYTES: usize = 1_024;
 
 /// Looks in a row that may fail in a way that passes; a server that starts again needs some.
-const MOST_FAILURES: u32 = 10;
+const MAX_FAILURES: u32 = 10;
 
 /// Says why a file is not read any further.
 #[derive(Debug, thiserror::Error)]
-pub enum GrowingError {
+pub enum RemoteTailError {
     /// It could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// What came of it could not be put aside.
+    /// What came of it could not be put new_bytes.
     #[error("could not put aside what came")]
-    Aside(#[source] io::Error),
+    Store(#[source] io::Error),
 }
 
 /// What was found at a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grown {
+pub enum TailChange {
     /// What was there is still its beginning; something may have come.
-    On,
+    Appended,
     /// It was begun anew, and is there from its beginning.
-    Anew,
+    Restarted,
 }
 
 /// A file of another machine, and what came of it since it was first read.
 #[derive(Debug)]
-pub struct Growing {
+pub struct RemoteTail {
     uri: String,
     /// What came; it has no name, so it goes with its reader.
-    aside: File,
+    new_bytes: File,
     /// Bytes that were read of it in all.
     read_bytes: u64,
     /// The last of them.
@@ -54,13 +54,13 @@ pub struct Growing {
     failures: u32,
 }
 
-impl Growing {
+impl RemoteTail {
     /// Goes on behind a first reading: `first` is what was there, of which `from_bytes` need not
-    /// be put aside.
+    /// be put new_bytes.
     ///
     /// # Errors
     ///
-    /// When that cannot be read, or nothing can be put aside.
+    /// When that cannot be read, or nothing can be put new_bytes.
     pub fn after(uri: &str, mut first: File, from_bytes: u64, cache: &Cache) -> io::Result<Self> {
         let read_bytes = first.seek(SeekFrom::End(0))?;
         let mut last = Vec::new();
@@ -68,11 +68,11 @@ impl Growing {
         first.seek(SeekFrom::Start(read_bytes - overlap_bytes))?;
         first.read_to_end(&mut last)?;
         first.seek(SeekFrom::Start(from_bytes))?;
-        let mut aside = cache.nameless()?;
-        io::copy(&mut first, &mut aside)?;
+        let mut new_bytes = cache.unnamed_file()?;
+        io::copy(&mut first, &mut new_bytes)?;
         Ok(Self {
             uri: uri.to_owned(),
-            aside,
+            new_bytes,
             read_bytes,
             last,
             version: None,
@@ -86,7 +86,7 @@ impl Growing {
     ///
     /// What the system says.
     pub fn file(&self) -> io::Result<File> {
-        self.aside.try_clone()
+        self.new_bytes.try_clone()
     }
 
     /// Asks for what came since the last look.
@@ -94,34 +94,34 @@ impl Growing {
     /// # Errors
     ///
     /// When that failed in a way that does not pass, or many times in a row.
-    pub async fn look(&mut self, sources: &Sources) -> Result<Grown, GrowingError> {
-        let mut grown = Grown::On;
+    pub async fn poll(&mut self, sources: &Sources) -> Result<TailChange, RemoteTailError> {
+        let mut change = TailChange::Appended;
         loop {
             let offset_bytes = self.read_bytes - self.last.len() as u64;
             let answer = sources
                 .open_from(&self.uri, offset_bytes, self.version.as_ref())
                 .await;
-            let taken = match answer {
+            let appended = match answer {
                 Ok(OpenResponse::Unchanged) => Ok(true),
-                Ok(OpenResponse::Opened(opened)) => self.take(opened, offset_bytes).await,
+                Ok(OpenResponse::Opened(opened)) => self.append_new(opened, offset_bytes).await,
                 Err(error) => Err(error.into()),
             };
-            match taken {
+            match appended {
                 Ok(true) => {
                     self.failures = 0;
-                    return Ok(grown);
+                    return Ok(change);
                 }
                 // Nothing is known of it now, so the next answer is taken whatever it is.
                 Ok(false) => {
-                    grown = Grown::Anew;
-                    self.forget().map_err(GrowingError::Aside)?;
+                    change = TailChange::Restarted;
+                    self.reset().map_err(RemoteTailError::Store)?;
                 }
-                Err(GrowingError::Source(error))
-                    if error.may_pass() && self.failures < MOST_FAILURES =>
+                Err(RemoteTailError::Source(error))
+                    if error.is_transient() && self.failures < MAX_FAILURES =>
                 {
                     self.failures += 1;
                     self.version = None;
-                    return Ok(grown);
+                    return Ok(change);
                 }
                 Err(error) => return Err(error),
             }
@@ -129,7 +129,11 @@ impl Growing {
     }
 
     /// Puts aside what is behind the last bytes; false when those are not there.
-    async fn take(&mut self, mut opened: Opened, offset_bytes: u64) -> Result<bool, GrowingError> {
+    async fn append_new(
+        &mut self,
+        mut opened: Opened,
+        offset_bytes: u64,
+    ) -> Result<bool, RemoteTailError> {
         let mut skip_bytes = offset_bytes.saturating_sub(opened.begins_at);
         let mut known_bytes = 0;
         let known = std::mem::take(&mut self.last);
@@ -144,15 +148,16 @@ impl Growing {
                 return Ok(false);
             }
             known_bytes += again;
-            self.append(&chunk[again..]).map_err(GrowingError::Aside)?;
+            self.append(&chunk[again..])
+                .map_err(RemoteTailError::Store)?;
         }
         self.version = opened.version;
         Ok(known_bytes == known.len())
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.aside.seek(SeekFrom::End(0))?;
-        self.aside.write_all(bytes)?;
+        self.new_bytes.seek(SeekFrom::End(0))?;
+        self.new_bytes.write_all(bytes)?;
         self.read_bytes += bytes.len() as u64;
         self.last
             .extend_from_slice(&bytes[bytes.len().saturating_sub(OVERLAP_BYTES)..]);
@@ -161,10 +166,10 @@ impl Growing {
         Ok(())
     }
 
-    fn forget(&mut self) -> io::Result<()> {
+    fn reset(&mut self) -> io::Result<()> {
         self.last.clear();
         self.read_bytes = 0;
         self.version = None;
-        self.aside.set_len(0)
+        self.new_bytes.set_len(0)
     }
 }

@@ -15,12 +15,12 @@ const MAX_SUFFIX_BYTES: usize = 16;
 /// Turns any text into one safe segment; `otherwise` stands for an empty one.
 ///
 /// Different texts can give the same segment: whoever needs them apart compares
-/// [`fold`]ed segments and adds [`mark`].
+/// [`collision_key`]ed segments and adds [`short_hash`].
 #[must_use]
-pub fn segment(text: &str, otherwise: &str) -> String {
+pub fn safe_segment(text: &str, fallback: &str) -> String {
     let mut safe: String = text.chars().map(harmless).collect();
     if safe.is_empty() {
-        safe = otherwise.to_owned();
+        safe = fallback.to_owned();
     }
     // Windows drops trailing dots and spaces, which would merge two names.
     let kept = safe.trim_end_matches(['.', ' ']).len();
@@ -38,7 +38,7 @@ pub fn segment(text: &str, otherwise: &str) -> String {
 
 /// Returns at most the first 12 characters, the length that people know from listings.
 #[must_use]
-pub fn first_twelve(text: &str) -> &str {
+pub fn short_id(text: &str) -> &str {
     text.char_indices()
         .nth(12)
         .map_or(text, |(end, _)| &text[..end])
@@ -49,7 +49,7 @@ pub fn first_twelve(text: &str) -> &str {
 /// Beyond ASCII the rules differ (case, composition), so all words with such
 /// characters count as equal: at worst two names get a mark without need.
 #[must_use]
-pub fn fold(segment: &str) -> String {
+pub fn collision_key(segment: &str) -> String {
     let mut folded = String::new();
     let mut word = String::new();
     for c in segment.chars().chain(std::iter::once('\0')) {
@@ -70,7 +70,7 @@ pub fn fold(segment: &str) -> String {
 
 /// Returns eight hexadecimal digits that stand for a text, the same in every release.
 #[must_use]
-pub fn mark(text: &str) -> String {
+pub fn short_hash(text: &str) -> String {
     let hash = fnv1a_64(text);
     format!("{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
 }
@@ -93,7 +93,7 @@ pub fn last_segment(uri: &str) -> &str {
 
 /// Returns the suffix of the address's last segment with its dot, or `.json`.
 #[must_use]
-pub fn suffix_of(uri: &str) -> String {
+pub fn file_suffix(uri: &str) -> String {
     let last = last_segment(uri);
     let safe = |suffix: &str| {
         !suffix.is_empty()
@@ -159,7 +159,7 @@ fn shorten(segment: String, original: &str) -> String {
         .rev()
         .find(|&at| segment.is_char_boundary(at))
         .unwrap_or(0);
-    format!("{}~{}", &segment[..end], mark(original))
+    format!("{}~{}", &segment[..end], short_hash(original))
 }
 
 #[cfg(test)]
@@ -186,24 +186,30 @@ mod tests {
             ("fix-clamp", "fix-clamp"),
             ("größe", "größe"),
         ] {
-            assert_eq!(segment(text, "unknown"), expected, "{text:?}");
+            assert_eq!(safe_segment(text, "unknown"), expected, "{text:?}");
         }
     }
 
     #[test]
     fn a_long_name_is_cut_and_stays_apart_from_its_neighbour() {
-        let a = segment(&format!("{}a", "x".repeat(500)), "unknown");
-        let b = segment(&format!("{}b", "x".repeat(500)), "unknown");
+        let a = safe_segment(&format!("{}a", "x".repeat(500)), "unknown");
+        let b = safe_segment(&format!("{}b", "x".repeat(500)), "unknown");
         assert!(a.len() <= MAX_SEGMENT_BYTES && a != b, "{a} {b}");
-        assert!(segment(&"é".repeat(500), "unknown").len() <= MAX_SEGMENT_BYTES);
+        assert!(safe_segment(&"é".repeat(500), "unknown").len() <= MAX_SEGMENT_BYTES);
     }
 
     #[test]
     fn names_that_some_file_system_merges_fold_to_the_same() {
-        assert_eq!(fold("Task"), fold("tASK"));
-        assert_eq!(fold("gr\u{f6}\u{df}e-1"), fold("gro\u{308}SSE-1"));
-        assert_ne!(fold("gr\u{f6}\u{df}e-1"), fold("gr\u{f6}\u{df}e-2"));
-        assert_ne!(fold("a"), fold("b"));
+        assert_eq!(collision_key("Task"), collision_key("tASK"));
+        assert_eq!(
+            collision_key("gr\u{f6}\u{df}e-1"),
+            collision_key("gro\u{308}SSE-1")
+        );
+        assert_ne!(
+            collision_key("gr\u{f6}\u{df}e-1"),
+            collision_key("gr\u{f6}\u{df}e-2")
+        );
+        assert_ne!(collision_key("a"), collision_key("b"));
     }
 
     #[test]
@@ -220,14 +226,14 @@ mod tests {
             ("gs://b/x.e\u{301}", ".json"),
             ("nonsense", ".json"),
         ] {
-            assert_eq!(suffix_of(uri), expected, "{uri}");
+            assert_eq!(file_suffix(uri), expected, "{uri}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_gives_a_segment_that_stays_where_it_is_put(text in any::<String>()) {
-            let safe = segment(&text, "unknown");
+            let safe = safe_segment(&text, "unknown");
             prop_assert!(!safe.is_empty() && safe.len() <= MAX_SEGMENT_BYTES);
             prop_assert!(!safe.contains(['/', '\\', '\0']));
             prop_assert!(!safe.starts_with(['.', '-']) && !safe.ends_with(['.', ' ']));

@@ -10,7 +10,7 @@ pub struct Version(String);
 impl Version {
     /// Takes an entity tag; a weak one promises too little to join two halves on.
     #[must_use]
-    pub fn strong(tag: &str) -> Option<Self> {
+    pub fn from_strong_tag(tag: &str) -> Option<Self> {
         let tag = tag.trim();
         let usable = !tag.is_empty() && !tag.starts_with("W/") && tag.len() <= 1_024;
         (usable && tag.bytes().all(|b| (0x20..0x7f).contains(&b))).then(|| Self(tag.to_owned()))
@@ -40,10 +40,10 @@ mod tests {
 
     #[test]
     fn only_a_strong_tag_is_a_version() {
-        assert!(Version::strong("\"abc\"").is_some());
-        assert!(Version::strong("0x8DC").is_some());
+        assert!(Version::from_strong_tag("\"abc\"").is_some());
+        assert!(Version::from_strong_tag("0x8DC").is_some());
         for bad in ["", " ", "W/\"abc\"", "a\nb", "\u{e9}"] {
-            assert_eq!(Version::strong(bad), None, "{bad:?}");
+            assert_eq!(Version::from_strong_tag(bad), None, "{bad:?}");
         }
     }
 }

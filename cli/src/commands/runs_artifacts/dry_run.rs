@@ -1,7 +1,7 @@
 //! `--dry-run`: what would be downloaded, and its size.
 
 use docks_artifacts::layout::Plan;
-use docks_artifacts::source::{Sources, shown};
+use docks_artifacts::source::{Sources, display_uri};
 use futures_util::{StreamExt, stream};
 use indicatif::HumanBytes;
 use serde::Serialize;
@@ -63,7 +63,7 @@ pub(super) async fn run(
             size_bytes,
             r#type: request.kind.name(),
             trial: &request.trial_id,
-            source: shown(&request.uri),
+            source: display_uri(&request.uri),
         });
     }
     print(context, &rows, answered);

@@ -6,7 +6,7 @@
 mod dry_run;
 pub(super) mod progress;
 
-use docks_artifacts::How;
+use docks_artifacts::FileOrigin;
 use docks_artifacts::download::{Downloader, Options, Outcome};
 use docks_artifacts::layout::Plan;
 use docks_proto::settings::Target;
@@ -56,9 +56,9 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         sources: &sources,
         cache: Some(&cache),
         options: Options {
-            at_once: args.jobs.into(),
+            concurrency: args.jobs.into(),
             overwrite: args.overwrite,
-            asking: artifact_sources::asking(&requester.remote, allowed),
+            revalidation: artifact_sources::revalidation(&requester.remote, allowed),
         },
         observer: &progress,
     };
@@ -67,10 +67,10 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
     let keys = plan
         .requests
         .iter()
-        .map(|request| sources.key(&request.uri));
+        .map(|request| sources.cache_key(&request.uri));
     let run = artifact_sources::run_key(&requester.remote, &found.run.id);
     // The download itself is complete, so a cache that cannot be written is not an error.
-    cache.note_run(&run, keys).ok();
+    cache.add_to_run(&run, keys).ok();
     summarise(context, args, &plan, &outcome);
     check_all_downloaded(&plan, &outcome)
 }
@@ -106,11 +106,11 @@ fn summarise(context: &Context, args: &RunsArtifacts, plan: &Plan, outcome: &Out
 pub(super) fn describe_special_cases(plan: &Plan, outcome: &Outcome) -> String {
     let how = |how| {
         let done = outcome.results.iter().flatten();
-        done.filter(|finished| finished.how == how).count()
+        done.filter(|finished| finished.origin == how).count()
     };
     let counts = [
-        (how(How::Cached), "from the cache"),
-        (how(How::Unchanged), "already there"),
+        (how(FileOrigin::Cached), "from the cache"),
+        (how(FileOrigin::Unchanged), "already there"),
         (plan.unavailable, "not available"),
         (outcome.failed(), "failed"),
     ];

@@ -13,9 +13,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
 use docks_artifacts::download::ArtifactError;
-use docks_artifacts::layout::OF_RUN;
-use docks_artifacts::source::shown;
-use docks_artifacts::{ArtifactRequest, Finished, How, Observer};
+use docks_artifacts::layout::RUN_FILES_DIRECTORY;
+use docks_artifacts::source::display_uri;
+use docks_artifacts::{ArtifactRequest, FileOrigin, FinishedFile, Observer};
 
 use crate::commands::print_object;
 
@@ -117,7 +117,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn print(&self, index: usize, request: &ArtifactRequest, finished: &Finished) {
+    fn print(&self, index: usize, request: &ArtifactRequest, finished: &FinishedFile) {
         let output = &self.context.output;
         let path = finished.path.as_os_str();
         match self.context.global.format {
@@ -136,7 +136,7 @@ impl<'a> Progress<'a> {
                     request.kind.name(),
                     clean::line(&request.trial_id),
                     finished.sha256,
-                    finished.how != How::Fetched
+                    finished.origin != FileOrigin::Fetched
                 ));
             }
             Format::Json => {
@@ -177,7 +177,7 @@ impl Observer for Progress<'_> {
         }
     }
 
-    fn finished(&self, index: usize, request: &ArtifactRequest, finished: &Finished) {
+    fn finished(&self, index: usize, request: &ArtifactRequest, finished: &FinishedFile) {
         self.remove_bar(index);
         self.overall.inc(1);
         self.bars.suspend(|| self.print(index, request, finished));
@@ -188,7 +188,7 @@ impl Observer for Progress<'_> {
         self.overall.inc(1);
         let [_, directory] = &request.directories;
         let owner = match (request.trial_id.as_str(), request.task.as_str()) {
-            ("", "") if directory == OF_RUN => "the run".to_owned(),
+            ("", "") if directory == RUN_FILES_DIRECTORY => "the run".to_owned(),
             ("", _) => format!("trial `{directory}`"),
             (id, _) => format!("trial `{id}`"),
         };
@@ -202,7 +202,7 @@ impl Observer for Progress<'_> {
     }
 }
 
-fn row(request: &ArtifactRequest, finished: &Finished) -> String {
+fn row(request: &ArtifactRequest, finished: &FinishedFile) -> String {
     let row = Row {
         path: finished.path.to_string_lossy().into_owned(),
         size_bytes: finished.size_bytes,
@@ -210,8 +210,8 @@ fn row(request: &ArtifactRequest, finished: &Finished) -> String {
         trial: &request.trial_id,
         sha256: finished.sha256.hex(),
         task: &request.task,
-        source: shown(&request.uri),
-        cached: finished.how != How::Fetched,
+        source: display_uri(&request.uri),
+        cached: finished.origin != FileOrigin::Fetched,
     };
     serde_json::to_string(&row).expect("strings and numbers can be serialised as JSON")
 }

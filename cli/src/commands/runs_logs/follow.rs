@@ -4,7 +4,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
-use docks_artifacts::remote_tail::{Growing, Grown};
+use docks_artifacts::remote_tail::{RemoteTail, TailChange};
 use docks_artifacts::source::{Sources, is_local};
 
 use crate::failure::{Failure, Kind};
@@ -23,7 +23,7 @@ pub(super) struct Followed {
     uri: String,
     at_bytes: u64,
     /// How more of it is downloaded; `None` for a local file.
-    download: Option<(Growing, Sources)>,
+    download: Option<(RemoteTail, Sources)>,
 }
 
 impl Followed {
@@ -42,12 +42,12 @@ impl Followed {
             });
         }
         let cache = reader.cache()?;
-        let growing = Growing::after(&uri, file, at_bytes, &cache);
+        let tail = RemoteTail::after(&uri, file, at_bytes, &cache);
         let sources = reader.sources(&uri);
         Ok(Self {
             uri,
             at_bytes: 0,
-            download: Some((growing.map_err(unreadable)?, sources)),
+            download: Some((tail.map_err(unreadable)?, sources)),
         })
     }
 
@@ -60,14 +60,14 @@ impl Followed {
     ) -> Result<(), Failure> {
         let file = match &mut self.download {
             None => reader.open(&self.uri).await?,
-            Some((growing, sources)) => {
-                let grown = growing.look(sources).await.map_err(|error| {
+            Some((tail, sources)) => {
+                let change = tail.poll(sources).await.map_err(|error| {
                     Failure::chain(Kind::Failed, "could not read the log", &error)
                 })?;
-                if grown == Grown::Anew {
+                if change == TailChange::Restarted {
                     self.at_bytes = 0;
                 }
-                growing.file().map_err(unreadable)?
+                tail.file().map_err(unreadable)?
             }
         };
         self.at_bytes = printer

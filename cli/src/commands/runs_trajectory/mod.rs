@@ -5,7 +5,7 @@ mod step;
 mod step_reader;
 
 use docks_artifacts::ArtifactType;
-use docks_artifacts::source::shown;
+use docks_artifacts::source::display_uri;
 
 use crate::args::{Format, RunsTrajectory};
 use crate::context::Context;
@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, args: &RunsTrajectory) -> Result<(), 
     let mut found = 0;
     for uri in &uris {
         if uris.len() > 1 && context.global.format == Format::Table {
-            let name = shown(uri);
+            let name = display_uri(uri);
             context
                 .output
                 .line(format!("==> {} <==", clean::line(&name)));

@@ -22,14 +22,14 @@ use std::path::{Path, PathBuf};
 use docks_proto::time::UnixMs;
 use rustix::fs::FlockOperation;
 
-pub use address_records::Known;
-pub use pruning::{Removed, Usage, Verified};
+pub use address_records::AddressRecord;
+pub use pruning::{Removal, Usage, Verification};
 pub use runs::{RunKey, RunRecord};
 
-use crate::output_directory::Place;
+use crate::output_directory::OutputFile;
 
 /// Bytes of objects that are kept unless somebody says otherwise.
-pub const USUAL_LIMIT_BYTES: u64 = 10_000_000_000;
+pub const DEFAULT_LIMIT_BYTES: u64 = 10_000_000_000;
 
 /// Content of artifacts on disk.
 #[derive(Debug, Clone)]
@@ -63,20 +63,20 @@ impl Cache {
     }
 
     /// Names the place where an object is pulled to before its hash is known.
-    pub(crate) fn partial(&self, key: &crate::digest::Sha256) -> io::Result<Place> {
+    pub(crate) fn partial(&self, key: &crate::digest::Sha256) -> io::Result<OutputFile> {
         let directory = self.directory("partial")?;
-        let shown = directory.join(key.hex());
+        let display_path = directory.join(key.hex());
         let flags = rustix::fs::OFlags::RDONLY
             | rustix::fs::OFlags::DIRECTORY
             | rustix::fs::OFlags::NOFOLLOW
             | rustix::fs::OFlags::CLOEXEC;
         let opened = rustix::fs::open(&directory, flags, rustix::fs::Mode::empty())?;
-        Ok(Place::new(opened, key.hex().to_owned(), shown))
+        Ok(OutputFile::new(opened, key.hex().to_owned(), display_path))
     }
 
     /// Makes a file that nobody else can open and that goes when it is closed.
-    pub(crate) fn nameless(&self) -> io::Result<File> {
-        let path = new_beside(&self.directory("partial")?.join("aside"));
+    pub(crate) fn unnamed_file(&self) -> io::Result<File> {
+        let path = temporary_path(&self.directory("partial")?.join("aside"));
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -112,7 +112,7 @@ impl Cache {
 
     /// Writes a small file in one step.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let new = new_beside(path);
+        let new = temporary_path(path);
         let written = self
             .create(&new)
             .and_then(|mut file| io::Write::write_all(&mut file, content))
@@ -146,15 +146,15 @@ impl Cache {
 }
 
 /// Returns a name beside another one that nobody else has.
-fn new_beside(path: &Path) -> PathBuf {
+fn temporary_path(path: &Path) -> PathBuf {
     path.with_extension(format!("{:016x}.new", fastrand::u64(..)))
 }
 
 /// Lists the files of a directory of directories, `known` or `objects`.
-fn files_below(root: &Path) -> io::Result<Vec<(PathBuf, std::fs::Metadata)>> {
+fn files_in_shards(root: &Path) -> io::Result<Vec<(PathBuf, std::fs::Metadata)>> {
     let mut found = Vec::new();
-    for shelf in entries(root)? {
-        for path in entries(&shelf)? {
+    for shard in entries(root)? {
+        for path in entries(&shard)? {
             match path.symlink_metadata() {
                 Ok(meta) if meta.is_file() => found.push((path, meta)),
                 _ => {}

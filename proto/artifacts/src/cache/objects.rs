@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Cache, new_beside};
+use super::{Cache, temporary_path};
 use crate::digest::Sha256;
 
 impl Cache {
@@ -24,7 +24,7 @@ impl Cache {
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)
             .ok()?;
-        self.touch(&file);
+        self.mark_used(&file);
         Some(file)
     }
 
@@ -39,7 +39,7 @@ impl Cache {
         };
         let (found, _) = Sha256::of_reader(&mut file)?;
         if found != *sha256 {
-            self.forget(sha256);
+            self.remove_object(sha256);
             return Ok(None);
         }
         file.rewind()?;
@@ -48,13 +48,18 @@ impl Cache {
 
     /// Takes a copy of a file whose hash is known; the copy shares its blocks where the file
     /// system can do that.
-    pub(crate) fn keep(&self, file: &File, sha256: &Sha256, size_bytes: u64) -> io::Result<()> {
+    pub(crate) fn insert_copy(
+        &self,
+        file: &File,
+        sha256: &Sha256,
+        size_bytes: u64,
+    ) -> io::Result<()> {
         // One that would push out all others is better fetched again.
         if size_bytes > self.limit_bytes / 2 || self.has(sha256) {
             return Ok(());
         }
         let path = self.object_path(sha256);
-        let new = new_beside(&path);
+        let new = temporary_path(&path);
         let copied = (|| {
             let mut from = file.try_clone()?;
             from.rewind()?;
@@ -62,7 +67,7 @@ impl Cache {
             if io::copy(&mut from, &mut to)? != size_bytes {
                 return Err(io::Error::other("it changed while it was copied"));
             }
-            self.touch(&to);
+            self.mark_used(&to);
             std::fs::rename(&new, &path)
         })();
         if copied.is_err() {
@@ -72,19 +77,19 @@ impl Cache {
     }
 
     /// Takes over a whole file that lies in the cache's own `partial` directory.
-    pub(crate) fn adopt(&self, pulled: &File, name: &str, sha256: &Sha256) -> io::Result<()> {
+    pub(crate) fn insert_file(&self, pulled: &File, name: &str, sha256: &Sha256) -> io::Result<()> {
         let path = self.object_path(sha256);
-        if let Some(shelf) = path.parent() {
-            self.directory_at(shelf)?;
+        if let Some(shard) = path.parent() {
+            self.directory_at(shard)?;
         }
         let from = self.root.join("partial").join(name);
         rustix::fs::fchmod(pulled, rustix::fs::Mode::from_raw_mode(0o600))?;
-        self.touch(pulled);
+        self.mark_used(pulled);
         std::fs::rename(from, path)
     }
 
     /// Removes content that turned out to be wrong.
-    pub(crate) fn forget(&self, sha256: &Sha256) {
+    pub(crate) fn remove_object(&self, sha256: &Sha256) {
         std::fs::remove_file(self.object_path(sha256)).ok();
     }
 
@@ -96,7 +101,7 @@ impl Cache {
     }
 
     /// Notes that content was used, in the time of its file: the least recently used goes first.
-    fn touch(&self, file: &File) {
+    fn mark_used(&self, file: &File) {
         let ms = u64::try_from(self.now.0).unwrap_or(0);
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
         // A file system that cannot do that loses the order, not the content.

@@ -1,4 +1,4 @@
-//! How much there is, and what goes: pruning, clearing, verifying.
+//! How much there is, and what should_remove: pruning, clearing, verifying.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::{Cache, entries, files_below};
+use super::{Cache, entries, files_in_shards};
 use crate::digest::Sha256;
 
 /// How much there is.
@@ -22,14 +22,14 @@ pub struct Usage {
     /// Bytes of them that pinned runs keep.
     pub pinned_bytes: u64,
     /// Addresses of which something is known.
-    pub known: u64,
+    pub addresses: u64,
     /// Downloads that can go on.
     pub partial: u64,
 }
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Removed {
+pub struct Removal {
     /// Contents.
     pub objects: u64,
     /// Their bytes.
@@ -38,11 +38,11 @@ pub struct Removed {
 
 /// What a check of every content found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Verified {
+pub struct Verification {
     /// Contents that are what they should be.
     pub good: u64,
     /// Contents that were not, and are gone.
-    pub removed: Removed,
+    pub removed: Removal,
 }
 
 struct Object {
@@ -70,7 +70,7 @@ impl Cache {
                 .filter(|object| object.pinned)
                 .map(|object| object.size_bytes)
                 .sum(),
-            known: files_below(&self.root.join("known"))?.len() as u64,
+            addresses: files_in_shards(&self.root.join("known"))?.len() as u64,
             partial: partial.iter().filter(is_part).count() as u64,
         })
     }
@@ -80,7 +80,7 @@ impl Cache {
     /// # Errors
     ///
     /// When it cannot be listed or something cannot be removed.
-    pub fn prune(&self, limit_bytes: u64) -> io::Result<Removed> {
+    pub fn prune(&self, limit_bytes: u64) -> io::Result<Removal> {
         let held = self.lock()?;
         let removed = self.prune_locked(limit_bytes)?;
         drop(held);
@@ -88,7 +88,7 @@ impl Cache {
     }
 
     /// Makes room after something was added, unless another process is at it.
-    pub(crate) fn make_room(&self) -> io::Result<()> {
+    pub(crate) fn prune_to_limit(&self) -> io::Result<()> {
         let file = self.lock_file()?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => self.prune_locked(self.limit_bytes).map(drop),
@@ -102,23 +102,23 @@ impl Cache {
     /// # Errors
     ///
     /// When something cannot be removed.
-    pub fn clear(&self, pinned: bool) -> io::Result<Removed> {
+    pub fn clear(&self, pinned: bool) -> io::Result<Removal> {
         let held = self.lock()?;
         let removed = if pinned {
             self.prune_objects(|_| true)?
         } else {
             self.prune_objects(|object| !object.pinned)?
         };
-        let kept: HashSet<Sha256> = self.objects()?.iter().filter_map(sha_of).collect();
-        for (path, _) in files_below(&self.root.join("known"))? {
-            let known = known_at(&path);
+        let kept: HashSet<Sha256> = self.objects()?.iter().filter_map(object_hash).collect();
+        for (path, _) in files_in_shards(&self.root.join("known"))? {
+            let known = recorded_hash(&path);
             if known.is_none_or(|sha256| !kept.contains(&sha256)) {
                 remove(&path)?;
             }
         }
         for path in entries(&self.root.join("partial"))? {
             // One that somebody works on goes when that one ends.
-            if !is_busy(&path) {
+            if !is_locked(&path) {
                 remove(&path)?;
             }
         }
@@ -138,8 +138,8 @@ impl Cache {
     /// # Errors
     ///
     /// When something cannot be listed or read.
-    pub fn verify(&self) -> io::Result<Verified> {
-        let mut verified = Verified::default();
+    pub fn verify(&self) -> io::Result<Verification> {
+        let mut verified = Verification::default();
         for object in self.objects()? {
             let found = match File::open(&object.path) {
                 Ok(mut file) => Sha256::of_reader(&mut file)?.0,
@@ -147,7 +147,7 @@ impl Cache {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            if sha_of(&object).as_ref() == Some(&found) {
+            if object_hash(&object).as_ref() == Some(&found) {
                 verified.good += 1;
             } else {
                 remove(&object.path)?;
@@ -158,27 +158,27 @@ impl Cache {
         Ok(verified)
     }
 
-    fn prune_locked(&self, limit_bytes: u64) -> io::Result<Removed> {
+    fn prune_locked(&self, limit_bytes: u64) -> io::Result<Removal> {
         let mut left_bytes: u64 = self.objects()?.iter().map(|object| object.size_bytes).sum();
         if left_bytes <= limit_bytes {
-            return Ok(Removed::default());
+            return Ok(Removal::default());
         }
         self.prune_objects(|object| {
-            let goes = left_bytes > limit_bytes && !object.pinned;
-            if goes {
+            let should_remove = left_bytes > limit_bytes && !object.pinned;
+            if should_remove {
                 left_bytes -= object.size_bytes;
             }
-            goes
+            should_remove
         })
     }
 
     /// Removes objects, the least recently used first.
-    fn prune_objects(&self, mut goes: impl FnMut(&Object) -> bool) -> io::Result<Removed> {
+    fn prune_objects(&self, mut should_remove: impl FnMut(&Object) -> bool) -> io::Result<Removal> {
         let mut objects = self.objects()?;
         objects.sort_by_key(|object| object.used);
-        let mut removed = Removed::default();
+        let mut removed = Removal::default();
         for object in &objects {
-            if goes(object) {
+            if should_remove(object) {
                 remove(&object.path)?;
                 removed.objects += 1;
                 removed.size_bytes += object.size_bytes;
@@ -193,9 +193,9 @@ impl Cache {
             .into_iter()
             .filter(|record| record.pinned)
             .flat_map(|record| record.keys)
-            .filter_map(|key| Some(self.known(&key)?.sha256))
+            .filter_map(|key| Some(self.address_record(&key)?.sha256))
             .collect();
-        let files = files_below(&self.root.join("objects"))?;
+        let files = files_in_shards(&self.root.join("objects"))?;
         Ok(files
             .into_iter()
             .map(|(path, meta)| {
@@ -205,24 +205,24 @@ impl Cache {
                     used: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
                     pinned: false,
                 };
-                object.pinned = sha_of(&object).is_some_and(|sha256| pinned.contains(&sha256));
+                object.pinned = object_hash(&object).is_some_and(|sha256| pinned.contains(&sha256));
                 object
             })
             .collect())
     }
 }
 
-fn sha_of(object: &Object) -> Option<Sha256> {
+fn object_hash(object: &Object) -> Option<Sha256> {
     let name = object.path.file_name()?.to_str()?;
     Sha256::try_from(name.to_owned()).ok()
 }
 
-fn known_at(path: &Path) -> Option<Sha256> {
-    let known: super::Known = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+fn recorded_hash(path: &Path) -> Option<Sha256> {
+    let known: super::AddressRecord = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     Some(known.sha256)
 }
 
-fn is_busy(path: &Path) -> bool {
+fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else {
         return false;
     };

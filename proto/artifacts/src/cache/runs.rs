@@ -51,11 +51,15 @@ impl Cache {
     /// # Errors
     ///
     /// What the system says.
-    pub fn note_run(&self, run: &RunKey, keys: impl IntoIterator<Item = Sha256>) -> io::Result<()> {
+    pub fn add_to_run(
+        &self,
+        run: &RunKey,
+        keys: impl IntoIterator<Item = Sha256>,
+    ) -> io::Result<()> {
         let held = self.lock()?;
-        let mut record = self.record(run);
+        let mut record = self.read_run(run);
         record.keys.extend(keys);
-        self.store(&record)?;
+        self.write_run(&record)?;
         drop(held);
         Ok(())
     }
@@ -67,11 +71,11 @@ impl Cache {
     /// What the system says.
     pub fn set_pinned(&self, run: &RunKey, pinned: bool) -> io::Result<bool> {
         let held = self.lock()?;
-        let mut record = self.record(run);
+        let mut record = self.read_run(run);
         let changes = record.pinned != pinned;
         if changes {
             record.pinned = pinned;
-            self.store(&record)?;
+            self.write_run(&record)?;
         }
         drop(held);
         Ok(changes)
@@ -94,7 +98,7 @@ impl Cache {
         Ok(found)
     }
 
-    fn record(&self, run: &RunKey) -> RunRecord {
+    fn read_run(&self, run: &RunKey) -> RunRecord {
         let read = std::fs::read(self.run_path(run)).ok();
         let known = read.and_then(|text| serde_json::from_slice(&text).ok());
         known.unwrap_or_else(|| RunRecord {
@@ -104,7 +108,7 @@ impl Cache {
         })
     }
 
-    fn store(&self, record: &RunRecord) -> io::Result<()> {
+    fn write_run(&self, record: &RunRecord) -> io::Result<()> {
         self.directory("runs")?;
         self.write(&self.run_path(&record.run), &serde_json::to_vec(record)?)
     }

@@ -19,14 +19,16 @@ impl Home {
     }
 
     /// Puts content under an address.
-    fn put(&self, cache: &Cache, address: &str, content: &[u8]) -> (Sha256, Sha256) {
+    fn insert(&self, cache: &Cache, address: &str, content: &[u8]) -> (Sha256, Sha256) {
         let path = self.0.path().join("new");
         std::fs::write(&path, content).unwrap();
         let mut file = File::open(&path).unwrap();
         let (sha256, size_bytes) = Sha256::of_reader(&mut file).unwrap();
         let key = Sha256::of_text(address);
-        cache.keep(&file, &sha256, size_bytes).unwrap();
-        cache.remember(&key, None, &sha256, size_bytes).unwrap();
+        cache.insert_copy(&file, &sha256, size_bytes).unwrap();
+        cache
+            .record_content(&key, None, &sha256, size_bytes)
+            .unwrap();
         (key, sha256)
     }
 }
@@ -41,12 +43,12 @@ fn run(id: &str) -> RunKey {
 #[test]
 fn the_least_recently_used_goes_first_and_pins_stay() {
     let home = Home::new();
-    let (pinned_key, pinned) = home.put(&home.at(1, 1_000), "p", &[1; 100]);
-    let (_, oldest) = home.put(&home.at(2, 1_000), "a", &[2; 100]);
-    let (_, used) = home.put(&home.at(3, 1_000), "b", &[3; 100]);
-    let (_, newest) = home.put(&home.at(4, 1_000), "c", &[4; 100]);
+    let (pinned_key, pinned) = home.insert(&home.at(1, 1_000), "p", &[1; 100]);
+    let (_, oldest) = home.insert(&home.at(2, 1_000), "a", &[2; 100]);
+    let (_, used) = home.insert(&home.at(3, 1_000), "b", &[3; 100]);
+    let (_, newest) = home.insert(&home.at(4, 1_000), "c", &[4; 100]);
     let cache = home.at(5, 1_000);
-    cache.note_run(&run("r"), [pinned_key]).unwrap();
+    cache.add_to_run(&run("r"), [pinned_key]).unwrap();
     assert!(cache.set_pinned(&run("r"), true).unwrap());
     assert!(!cache.set_pinned(&run("r"), true).unwrap());
     drop(cache.open_verified(&oldest).unwrap());
@@ -67,11 +69,11 @@ fn a_limit_is_kept_when_something_is_added() {
     let home = Home::new();
     let cache = home.at(1, 1_000);
     for n in 0..50_u8 {
-        home.put(&cache, &n.to_string(), &[n; 100]);
-        cache.make_room().unwrap();
+        home.insert(&cache, &n.to_string(), &[n; 100]);
+        cache.prune_to_limit().unwrap();
     }
     assert_eq!(cache.usage().unwrap().size_bytes, 1_000);
-    home.put(&cache, "large", &[7; 501]);
+    home.insert(&cache, "large", &[7; 501]);
     assert_eq!(
         cache.usage().unwrap().size_bytes,
         1_000,
@@ -83,8 +85,8 @@ fn a_limit_is_kept_when_something_is_added() {
 fn damaged_content_is_never_given_out() {
     let home = Home::new();
     let cache = home.at(1, 1_000);
-    let (_, sha256) = home.put(&cache, "a", b"content");
-    let (_, other) = home.put(&cache, "b", b"other");
+    let (_, sha256) = home.insert(&cache, "a", b"content");
+    let (_, other) = home.insert(&cache, "b", b"other");
     std::fs::write(cache.object_path(&sha256), b"Content").unwrap();
     assert!(cache.open_verified(&sha256).unwrap().is_none());
     assert!(!cache.has(&sha256));
@@ -98,13 +100,13 @@ fn damaged_content_is_never_given_out() {
 fn nobody_else_can_read_it() {
     let home = Home::new();
     let cache = home.at(1, 1_000);
-    let (key, sha256) = home.put(&cache, "a", b"content");
-    cache.note_run(&run("r"), [key]).unwrap();
+    let (key, sha256) = home.insert(&cache, "a", b"content");
+    cache.add_to_run(&run("r"), [key]).unwrap();
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&cache.object_path(&sha256)), 0o600);
     assert_eq!(mode(cache.root()), 0o700);
-    for shelf in ["known", "objects", "runs"] {
-        for path in entries(&cache.root().join(shelf)).unwrap() {
+    for shard in ["known", "objects", "runs"] {
+        for path in entries(&cache.root().join(shard)).unwrap() {
             let expected = if path.is_dir() { 0o700 } else { 0o600 };
             assert_eq!(mode(&path), expected, "{}", path.display());
         }

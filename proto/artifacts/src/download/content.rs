@@ -14,9 +14,9 @@ impl Downloader<'_> {
     /// # Errors
     ///
     /// Why it cannot be read.
-    pub async fn content(&self, uri: &str, cache: &Cache) -> Result<File, ArtifactError> {
+    pub async fn open_content(&self, uri: &str, cache: &Cache) -> Result<File, ArtifactError> {
         if is_local(uri) {
-            let file = self.sources.files.file(uri).await;
+            let file = self.sources.files.open_file(uri).await;
             return Ok(file.map_err(SourceError::from)?);
         }
         let request = ArtifactRequest {
@@ -32,7 +32,7 @@ impl Downloader<'_> {
             let finished = self.to_cache(0, &request, cache).await?;
             let opened = cache.open_verified(&finished.sha256);
             if let Some(file) = opened.map_err(ArtifactError::Cache)? {
-                cache.make_room().ok();
+                cache.prune_to_limit().ok();
                 return Ok(file);
             }
         }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use crate::cache::{Cache, Known};
+use crate::cache::{AddressRecord, Cache};
 use crate::download::ArtifactError;
-use crate::output_directory::TargetError;
-use crate::partial::Partial;
+use crate::output_directory::OutputError;
+use crate::partial::PartialFile;
 use crate::source::{OpenRequest, OpenResponse, SourceError, Sources};
 use crate::version::Version;
 use crate::{ArtifactRequest, Observer};
@@ -19,7 +19,7 @@ const TRIES: u32 = 3;
 const MOST_ANSWERS: u32 = 10_000;
 
 /// One file that is being fetched.
-pub(crate) struct Fill<'a> {
+pub(crate) struct Filler<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) index: usize,
@@ -27,25 +27,25 @@ pub(crate) struct Fill<'a> {
 }
 
 /// What came of it.
-pub(crate) enum Filled {
+pub(crate) enum FillResult {
     /// What was named as known is still so; nothing is in the partial file.
     Unchanged,
     /// All bytes are in the partial file.
     Whole(Option<Version>),
 }
 
-impl Fill<'_> {
+impl Filler<'_> {
     /// Asks until everything is there; `check` hears the size before anything is written.
-    pub(crate) async fn ask_source(
+    pub(crate) async fn fill_from_source(
         &self,
-        partial: &mut Partial,
+        partial: &mut PartialFile,
         unless: Option<&Version>,
-        check: impl Fn(Option<u64>) -> Result<(), TargetError>,
-    ) -> Result<Filled, ArtifactError> {
+        check: impl Fn(Option<u64>) -> Result<(), OutputError>,
+    ) -> Result<FillResult, ArtifactError> {
         let (mut tried, mut answers, mut most_bytes) = (1, 0, partial.written_bytes());
         loop {
             let error = match self.attempt(partial, unless, &check).await {
-                Err(ArtifactError::Source(error)) if error.may_pass() => error,
+                Err(ArtifactError::Source(error)) if error.is_transient() => error,
                 done => return done,
             };
             answers += 1;
@@ -67,10 +67,10 @@ impl Fill<'_> {
 
     async fn attempt(
         &self,
-        partial: &mut Partial,
+        partial: &mut PartialFile,
         unless: Option<&Version>,
-        check: &impl Fn(Option<u64>) -> Result<(), TargetError>,
-    ) -> Result<Filled, ArtifactError> {
+        check: &impl Fn(Option<u64>) -> Result<(), OutputError>,
+    ) -> Result<FillResult, ArtifactError> {
         let resume = partial.resume_point();
         // Everything may be there, only without its name: then there is no rest to ask for.
         let complete = resume
@@ -83,8 +83,10 @@ impl Fill<'_> {
             unless: complete.as_ref().or(unless.filter(|_| resume.is_none())),
         };
         let mut opened = match self.sources.open(ask).await? {
-            OpenResponse::Unchanged if complete.is_some() => return Ok(Filled::Whole(complete)),
-            OpenResponse::Unchanged => return Ok(Filled::Unchanged),
+            OpenResponse::Unchanged if complete.is_some() => {
+                return Ok(FillResult::Whole(complete));
+            }
+            OpenResponse::Unchanged => return Ok(FillResult::Unchanged),
             OpenResponse::Opened(opened) => opened,
         };
         check(opened.size_bytes)?;
@@ -106,18 +108,18 @@ impl Fill<'_> {
                 size_bytes,
             }
             .into()),
-            _ => Ok(Filled::Whole(opened.version)),
+            _ => Ok(FillResult::Whole(opened.version)),
         }
     }
 
     /// Copies from the cache; false, with nothing in the partial file, when that does not have it.
     ///
     /// What is read is hashed, and content that is not what it should be is removed.
-    pub(crate) async fn copy_cached(
+    pub(crate) async fn fill_from_cache(
         &self,
-        partial: &mut Partial,
+        partial: &mut PartialFile,
         cache: &Cache,
-        known: &Known,
+        known: &AddressRecord,
     ) -> Result<bool, ArtifactError> {
         let Some(file) = cache.open(&known.sha256) else {
             return Ok(false);
@@ -132,17 +134,17 @@ impl Fill<'_> {
                 break;
             }
         }
-        let (sha256, _) = partial.seal().await?;
+        let (sha256, _) = partial.sync_and_hash().await?;
         if sha256 == known.sha256 {
             return Ok(true);
         }
-        cache.forget(&known.sha256);
+        cache.remove_object(&known.sha256);
         partial.start_over(None, None)?;
         Ok(false)
     }
 }
 
-/// Half a second, then doubled, with jitter so that many downloads do not come back as one.
+/// Half a second, then doubled, with jitter so that many downloads do not come back as download.
 fn pause(tried: u32) -> Duration {
     Duration::from_millis((500 << (tried - 1).min(6)) + fastrand::u64(0..250))
 }

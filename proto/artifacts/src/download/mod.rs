@@ -14,15 +14,15 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::OnceCell;
 
-use crate::cache::{Cache, Known};
+use crate::cache::{AddressRecord, Cache};
 use crate::digest::Sha256;
-use crate::output_directory::{Target, TargetError};
+use crate::output_directory::{OutputDirectory, OutputError};
 use crate::source::{SourceError, Sources};
 use crate::version::Version;
-use crate::{ArtifactRequest, Finished, Observer};
+use crate::{ArtifactRequest, FinishedFile, Observer};
 
 /// Files in flight at once: enough to hide latency, few enough for any server.
-pub const USUAL_AT_ONCE: usize = 8;
+pub const DEFAULT_CONCURRENCY: usize = 8;
 
 /// Says why an artifact is not there.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum ArtifactError {
     Source(#[from] SourceError),
     /// It could not be written.
     #[error(transparent)]
-    Target(#[from] TargetError),
+    OutputDirectory(#[from] OutputError),
     /// Nobody may be asked, and it was not pulled before.
     #[error("it is not in the cache; `docks cache pull` puts it there")]
     NotCached,
@@ -60,14 +60,14 @@ impl ArtifactError {
     }
 
     /// Tells whether what is there already is worth keeping for a later try.
-    fn leaves_a_part(&self) -> bool {
-        matches!(self, Self::Source(error) if error.may_pass())
+    fn keeps_partial_file(&self) -> bool {
+        matches!(self, Self::Source(error) if error.is_transient())
     }
 }
 
 /// When a source is asked whether it still has what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asking {
+pub enum Revalidation {
     /// Each time.
     Always,
     /// When it last said so longer ago than this.
@@ -79,20 +79,20 @@ pub enum Asking {
 /// How files are fetched.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// So many at once; at least one.
-    pub at_once: usize,
+    /// So many at once; at least download.
+    pub concurrency: usize,
     /// Whether another file of the same name may be replaced.
     pub overwrite: bool,
     /// When a source is asked.
-    pub asking: Asking,
+    pub revalidation: Revalidation,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            at_once: USUAL_AT_ONCE,
+            concurrency: DEFAULT_CONCURRENCY,
             overwrite: false,
-            asking: Asking::Always,
+            revalidation: Revalidation::Always,
         }
     }
 }
@@ -101,7 +101,7 @@ impl Default for Options {
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// What became of each request, in the order of the requests.
-    pub results: Vec<Result<Finished, ArtifactError>>,
+    pub results: Vec<Result<FinishedFile, ArtifactError>>,
 }
 
 impl Outcome {
@@ -142,13 +142,13 @@ impl Downloader<'_> {
     /// Dropping the future ends all downloads; what is there of large files stays hidden beside
     /// their names, for the next time.
     pub async fn fetch(&self, requests: &[ArtifactRequest], output: &Path) -> Outcome {
-        let target = OnceCell::new();
-        let target = &target;
-        self.each(requests, |index, request| async move {
-            let target = target
-                .get_or_try_init(|| async { Target::open(output) })
+        let directory = OnceCell::new();
+        let directory = &directory;
+        self.run_all(requests, |index, request| async move {
+            let directory = directory
+                .get_or_try_init(|| async { OutputDirectory::open(output) })
                 .await?;
-            let place = target.place(&request.directories, &request.file_name)?;
+            let place = directory.file(&request.directories, &request.file_name)?;
             self.to_file(index, request, place).await
         })
         .await
@@ -156,13 +156,13 @@ impl Downloader<'_> {
 
     /// Fetches everything that is asked for into the cache.
     pub async fn pull(&self, requests: &[ArtifactRequest], cache: &Cache) -> Outcome {
-        self.each(requests, |index, request| {
+        self.run_all(requests, |index, request| {
             self.to_cache(index, request, cache)
         })
         .await
     }
 
-    async fn each<'r, F: Future<Output = Result<Finished, ArtifactError>>>(
+    async fn run_all<'r, F: Future<Output = Result<FinishedFile, ArtifactError>>>(
         &self,
         requests: &'r [ArtifactRequest],
         work: impl Fn(usize, &'r ArtifactRequest) -> F,
@@ -171,10 +171,10 @@ impl Downloader<'_> {
         let mut running = FuturesUnordered::new();
         let mut results = Vec::with_capacity(requests.len());
         loop {
-            while running.len() < self.options.at_once.max(1)
+            while running.len() < self.options.concurrency.max(1)
                 && let Some((index, request)) = left.next()
             {
-                running.push(self.told(index, request, work(index, request)));
+                running.push(self.run_one(index, request, work(index, request)));
             }
             match running.next().await {
                 Some(result) => results.push(result),
@@ -184,19 +184,19 @@ impl Downloader<'_> {
         results.sort_by_key(|(index, _)| *index);
         if let Some(cache) = self.cache {
             // A cache that is too large until the next time harms nobody.
-            cache.make_room().ok();
+            cache.prune_to_limit().ok();
         }
         Outcome {
             results: results.into_iter().map(|(_, result)| result).collect(),
         }
     }
 
-    async fn told(
+    async fn run_one(
         &self,
         index: usize,
         request: &ArtifactRequest,
-        work: impl Future<Output = Result<Finished, ArtifactError>>,
-    ) -> (usize, Result<Finished, ArtifactError>) {
+        work: impl Future<Output = Result<FinishedFile, ArtifactError>>,
+    ) -> (usize, Result<FinishedFile, ArtifactError>) {
         let result = work.await;
         match &result {
             Ok(finished) => self.observer.finished(index, request, finished),
@@ -206,23 +206,29 @@ impl Downloader<'_> {
     }
 
     /// Tells whether what is known counts without asking the source.
-    fn trusts(&self, known: &Known) -> bool {
-        match (self.options.asking, self.cache) {
-            (Asking::Never, _) => true,
-            (Asking::IfOlderThan(most), Some(cache)) => cache.is_recent(known, most),
+    fn is_trusted(&self, known: &AddressRecord) -> bool {
+        match (self.options.revalidation, self.cache) {
+            (Revalidation::Never, _) => true,
+            (Revalidation::IfOlderThan(most), Some(cache)) => cache.is_recent(known, most),
             _ => false,
         }
     }
 
     /// Remembers what an address gave; a cache that cannot be written only costs time later.
-    fn remember(&self, key: &Sha256, version: Option<Version>, sha256: &Sha256, size_bytes: u64) {
+    fn record_content(
+        &self,
+        key: &Sha256,
+        version: Option<Version>,
+        sha256: &Sha256,
+        size_bytes: u64,
+    ) {
         if let Some(cache) = self.cache {
-            cache.remember(key, version, sha256, size_bytes).ok();
+            cache.record_content(key, version, sha256, size_bytes).ok();
         }
     }
 
     /// Remembers that an address still has what is known of it.
-    fn confirm(&self, key: &Sha256, known: &Known) {
+    fn confirm(&self, key: &Sha256, known: &AddressRecord) {
         if let Some(cache) = self.cache {
             cache.confirm(key, known).ok();
         }

@@ -1,10 +1,10 @@
 //! One artifact into the cache.
 
-use super::{ArtifactError, Asking, Downloader};
-use crate::cache::{Cache, Known};
-use crate::download::fill::{Fill, Filled};
-use crate::partial::Partial;
-use crate::{ArtifactRequest, Finished, How};
+use super::{ArtifactError, Downloader, Revalidation};
+use crate::cache::{AddressRecord, Cache};
+use crate::download::fill::{FillResult, Filler};
+use crate::partial::PartialFile;
+use crate::{ArtifactRequest, FileOrigin, FinishedFile};
 
 impl Downloader<'_> {
     pub(super) async fn to_cache(
@@ -12,30 +12,33 @@ impl Downloader<'_> {
         index: usize,
         request: &ArtifactRequest,
         cache: &Cache,
-    ) -> Result<Finished, ArtifactError> {
-        let key = self.sources.key(&request.uri);
-        let kept = |known: &Known| cache.has(&known.sha256);
-        let trusted = |known: &Known| kept(known) && self.trusts(known);
-        if let Some(known) = cache.known(&key).filter(trusted) {
+    ) -> Result<FinishedFile, ArtifactError> {
+        let key = self.sources.cache_key(&request.uri);
+        let kept = |known: &AddressRecord| cache.has(&known.sha256);
+        let trusted = |known: &AddressRecord| kept(known) && self.is_trusted(known);
+        if let Some(known) = cache.address_record(&key).filter(trusted) {
             return Ok(finished(cache, &known));
         }
-        if self.options.asking == Asking::Never {
+        if self.options.revalidation == Revalidation::Never {
             return Err(ArtifactError::NotCached);
         }
         let place = cache.partial(&key).map_err(ArtifactError::Cache)?;
-        let mut partial = Partial::lock(place, &key).await?;
+        let mut partial = PartialFile::lock(place, &key).await?;
         // Only now: another process may have pulled it while this one waited.
-        let known = cache.known(&key).filter(kept);
+        let known = cache.address_record(&key).filter(kept);
         let unless = known.as_ref().and_then(|known| known.version.as_ref());
-        let fill = Fill {
+        let filler = Filler {
             sources: self.sources,
             observer: self.observer,
             index,
             request,
         };
-        let version = match fill.ask_source(&mut partial, unless, |_| Ok(())).await {
-            Ok(Filled::Whole(version)) => version,
-            Ok(Filled::Unchanged) => {
+        let version = match filler
+            .fill_from_source(&mut partial, unless, |_| Ok(()))
+            .await
+        {
+            Ok(FillResult::Whole(version)) => version,
+            Ok(FillResult::Unchanged) => {
                 partial.discard();
                 // Only what was named can be unchanged.
                 let known = known.ok_or(ArtifactError::NotCached)?;
@@ -43,32 +46,32 @@ impl Downloader<'_> {
                 return Ok(finished(cache, &known));
             }
             Err(error) => {
-                if !error.leaves_a_part() {
+                if !error.keeps_partial_file() {
                     partial.discard();
                 }
                 return Err(error);
             }
         };
-        let (sha256, size_bytes) = partial.seal().await?;
+        let (sha256, size_bytes) = partial.sync_and_hash().await?;
         // Known first: whoever waits goes on when it has its name, and shall find then that it is.
-        let remembered = cache.remember(&key, version, &sha256, size_bytes);
+        let remembered = cache.record_content(&key, version, &sha256, size_bytes);
         remembered.map_err(ArtifactError::Cache)?;
-        let adopted = partial.publish_by(|file, name| cache.adopt(file, name, &sha256));
+        let adopted = partial.publish_with(|file, name| cache.insert_file(file, name, &sha256));
         adopted.map_err(ArtifactError::Cache)?;
-        Ok(Finished {
+        Ok(FinishedFile {
             path: cache.object_path(&sha256),
             size_bytes,
             sha256,
-            how: How::Fetched,
+            origin: FileOrigin::Fetched,
         })
     }
 }
 
-fn finished(cache: &Cache, known: &Known) -> Finished {
-    Finished {
+fn finished(cache: &Cache, known: &AddressRecord) -> FinishedFile {
+    FinishedFile {
         path: cache.object_path(&known.sha256),
         size_bytes: known.size_bytes,
         sha256: known.sha256.clone(),
-        how: How::Unchanged,
+        origin: FileOrigin::Unchanged,
     }
 }

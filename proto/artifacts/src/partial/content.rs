@@ -7,23 +7,23 @@ use super::BLOCK_BYTES;
 use crate::digest::Hasher;
 
 /// What is on the disk of a part, and what that is.
-pub(super) struct State {
+pub(super) struct PartContent {
     pub(super) file: File,
     pub(super) hasher: Hasher,
     pub(super) written_bytes: u64,
     pub(super) safe_bytes: u64,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for PartContent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
+        f.debug_struct("PartContent")
             .field("written_bytes", &self.written_bytes)
             .finish_non_exhaustive()
     }
 }
 
-impl State {
-    pub(super) fn empty(&mut self) -> io::Result<()> {
+impl PartContent {
+    pub(super) fn truncate(&mut self) -> io::Result<()> {
         self.hasher = Hasher::new();
         (self.written_bytes, self.safe_bytes) = (0, 0);
         self.file.set_len(0)?;
@@ -54,17 +54,17 @@ impl State {
         Ok(self.written_bytes - before_bytes)
     }
 
-    pub(super) fn make_safe(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         self.safe_bytes = self.written_bytes;
         Ok(())
     }
 
     /// Hashes the bytes that are safe and drops those behind them; false when there are too few.
-    pub(super) fn read_again(&mut self, safe_bytes: u64) -> io::Result<bool> {
-        self.empty_counts();
+    pub(super) fn rehash(&mut self, safe_bytes: u64) -> io::Result<bool> {
+        self.reset_counts();
         if self.file.metadata()?.len() < safe_bytes {
-            self.empty()?;
+            self.truncate()?;
             return Ok(false);
         }
         self.file.set_len(safe_bytes)?;
@@ -73,7 +73,7 @@ impl State {
         while self.written_bytes < safe_bytes {
             let got = self.file.read(&mut block)?;
             if got == 0 {
-                self.empty()?;
+                self.truncate()?;
                 return Ok(false);
             }
             self.hasher.update(&block[..got]);
@@ -84,7 +84,7 @@ impl State {
         Ok(true)
     }
 
-    fn empty_counts(&mut self) {
+    fn reset_counts(&mut self) {
         self.hasher = Hasher::new();
         (self.written_bytes, self.safe_bytes) = (0, 0);
     }

@@ -8,11 +8,11 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
-use crate::output_directory::Place;
+use crate::output_directory::OutputFile;
 use crate::version::Version;
 
 /// A journal is a few hundred bytes; more is not ours.
-const MOST_BYTES: u64 = 8 * 1024;
+const MAX_BYTES: u64 = 8 * 1024;
 
 /// Vouches for the first bytes of a part.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ impl Journal {
     /// Reads the journal of a part; whatever is wrong with it, it vouches for nothing.
     ///
     /// Returns whether something of its name is there, too.
-    pub(super) fn read(place: &Place, temporary: &str, key: &Sha256) -> (bool, Option<Self>) {
+    pub(super) fn read(place: &OutputFile, temporary: &str, key: &Sha256) -> (bool, Option<Self>) {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&place.directory, name(temporary), flags, Mode::empty()) {
             Ok(file) => (true, Self::parse(File::from(file), key)),
@@ -41,7 +41,7 @@ impl Journal {
 
     fn parse(file: File, key: &Sha256) -> Option<Self> {
         let mut text = String::new();
-        let mut limited = file.take(MOST_BYTES);
+        let mut limited = file.take(MAX_BYTES);
         limited.read_to_string(&mut text).ok()?;
         let journal: Self = serde_json::from_str(&text).ok()?;
         let fits = journal
@@ -51,7 +51,7 @@ impl Journal {
     }
 
     /// Writes it anew, in one step.
-    pub(super) fn write(&self, place: &Place, temporary: &str) -> io::Result<()> {
+    pub(super) fn write(&self, place: &OutputFile, temporary: &str) -> io::Result<()> {
         let name = name(temporary);
         let new = format!("{name}.new");
         rustix::fs::unlinkat(&place.directory, &new, AtFlags::empty()).ok();
@@ -66,7 +66,7 @@ impl Journal {
     }
 
     /// Removes the journal of a part, if there is one.
-    pub(super) fn remove(place: &Place, temporary: &str) {
+    pub(super) fn remove(place: &OutputFile, temporary: &str) {
         rustix::fs::unlinkat(&place.directory, name(temporary), AtFlags::empty()).ok();
     }
 }

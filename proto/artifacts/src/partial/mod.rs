@@ -17,9 +17,9 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::digest::{Hasher, Sha256};
-use crate::output_directory::{Place, TargetError};
+use crate::output_directory::{OutputError, OutputFile};
 use crate::version::{ResumePoint, Version};
-use content::State;
+use content::PartContent;
 use journal::Journal;
 
 /// Bytes that are gathered before they are written: fewer trips to another thread.
@@ -36,17 +36,17 @@ const SAFE_EVERY_BYTES: u64 = 16 << 20;
 const WORTH_KEEPING_BYTES: u64 = 64 * 1024;
 
 /// Between two looks at a lock that another process holds.
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A file that has no name yet.
 #[derive(Debug)]
-pub(crate) struct Partial {
-    place: Place,
+pub(crate) struct PartialFile {
+    place: OutputFile,
     temporary: String,
-    state: Arc<Mutex<State>>,
+    content: Arc<Mutex<PartContent>>,
     buffer: Vec<u8>,
     /// What its bytes are of; `None` when there is nothing that a later try could rely on.
-    source: Option<Source>,
+    source: Option<SourceVersion>,
     key: Sha256,
     /// Whether there is something to remove under the journal's name.
     journal: bool,
@@ -54,14 +54,14 @@ pub(crate) struct Partial {
 }
 
 #[derive(Debug, Clone)]
-struct Source {
+struct SourceVersion {
     version: Version,
     size_bytes: Option<u64>,
 }
 
-impl Partial {
+impl PartialFile {
     /// Tells whether somebody left a part of a file, or works on it.
-    pub(crate) fn is_begun(place: &Place) -> bool {
+    pub(crate) fn exists(place: &OutputFile) -> bool {
         let temporary = temporary(place);
         rustix::fs::statat(&place.directory, temporary, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
@@ -69,20 +69,22 @@ impl Partial {
     /// Opens the part of a file, and waits while another process works on it.
     ///
     /// `key` stands for the address; a part that is of another one starts over.
-    pub(crate) async fn lock(place: Place, key: &Sha256) -> Result<Self, TargetError> {
+    pub(crate) async fn lock(place: OutputFile, key: &Sha256) -> Result<Self, OutputError> {
         let temporary = temporary(&place);
         let file = loop {
             let file = open(&place, &temporary)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // Whoever held it may have given it its final name meanwhile.
-                Ok(()) if is_still(&place, &temporary, &file)? => break file,
+                Ok(()) if is_still_named(&place, &temporary, &file)? => break file,
                 Ok(()) => {}
-                Err(Errno::WOULDBLOCK | Errno::INTR) => tokio::time::sleep(LOCK_PAUSE).await,
-                Err(errno) => return Err(place.failed(errno.into())),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                    tokio::time::sleep(LOCK_POLL_INTERVAL).await
+                }
+                Err(errno) => return Err(place.write_error(errno.into())),
             }
         };
         let mut partial = Self {
-            state: Arc::new(Mutex::new(State {
+            content: Arc::new(Mutex::new(PartContent {
                 file,
                 hasher: Hasher::new(),
                 written_bytes: 0,
@@ -96,12 +98,12 @@ impl Partial {
             journal: false,
             done: false,
         };
-        partial.pick_up().await?;
+        partial.restore().await?;
         Ok(partial)
     }
 
     /// Where it goes.
-    pub(crate) fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &OutputFile {
         &self.place
     }
 
@@ -118,7 +120,7 @@ impl Partial {
 
     /// Counts the bytes that are there.
     pub(crate) fn written_bytes(&self) -> u64 {
-        self.state().written_bytes + self.buffer.len() as u64
+        self.content().written_bytes + self.buffer.len() as u64
     }
 
     /// Forgets what is there, for bytes that come from the beginning.
@@ -126,62 +128,62 @@ impl Partial {
         &mut self,
         version: Option<Version>,
         size_bytes: Option<u64>,
-    ) -> Result<(), TargetError> {
+    ) -> Result<(), OutputError> {
         self.buffer.clear();
         if self.journal {
             self.remove_journal();
         }
-        self.source = version.map(|version| Source {
+        self.source = version.map(|version| SourceVersion {
             version,
             size_bytes,
         });
         // One that is empty needs no call for that, which counts where files are small.
-        let emptied = match self.state() {
-            state if state.written_bytes == 0 => Ok(()),
-            mut state => state.empty(),
+        let emptied = match self.content() {
+            content if content.written_bytes == 0 => Ok(()),
+            mut content => content.truncate(),
         };
-        emptied.map_err(|source| self.place.failed(source))
+        emptied.map_err(|source| self.place.write_error(source))
     }
 
     /// Appends bytes.
-    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), TargetError> {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BLOCK_BYTES {
-            self.write_out().await?;
-            self.make_safe_at_times().await?;
+            self.flush().await?;
+            self.sync_if_due().await?;
         }
         Ok(())
     }
 
     /// Puts every byte on the disk; returns what they are.
-    pub(crate) async fn seal(&mut self) -> Result<(Sha256, u64), TargetError> {
+    pub(crate) async fn sync_and_hash(&mut self) -> Result<(Sha256, u64), OutputError> {
         let block = std::mem::take(&mut self.buffer);
-        self.on_a_thread(move |state| {
-            state.append(&block)?;
-            state.file.sync_all()?;
-            Ok((state.hasher.clone().finish(), state.written_bytes))
+        self.run_blocking(move |content| {
+            content.append(&block)?;
+            content.file.sync_all()?;
+            Ok((content.hasher.clone().finish(), content.written_bytes))
         })
         .await
     }
 
     /// Appends what comes next of a file, a share of it; returns how much that was.
-    pub(crate) async fn copy_from(&mut self, from: &File) -> Result<u64, TargetError> {
-        self.write_out().await?;
+    pub(crate) async fn copy_from(&mut self, from: &File) -> Result<u64, OutputError> {
+        self.flush().await?;
         let mut from = from
             .try_clone()
-            .map_err(|source| self.place.failed(source))?;
-        self.on_a_thread(move |state| state.copy_from(&mut from, COPY_BYTES))
+            .map_err(|source| self.place.write_error(source))?;
+        self.run_blocking(move |content| content.copy_from(&mut from, COPY_BYTES))
             .await
     }
 
     /// Returns the sealed file, for somebody who copies it.
-    pub(crate) fn file(&self) -> Result<File, TargetError> {
-        let opened = self.state().file.try_clone();
-        opened.map_err(|source| self.place.failed(source))
+    pub(crate) fn file(&self) -> Result<File, OutputError> {
+        let opened = self.content().file.try_clone();
+        opened.map_err(|source| self.place.write_error(source))
     }
 
     /// Gives the sealed file its name.
-    pub(crate) fn publish(mut self) -> Result<(), TargetError> {
+    pub(crate) fn publish(mut self) -> Result<(), OutputError> {
         let place = &self.place;
         rustix::fs::renameat(
             &place.directory,
@@ -189,7 +191,7 @@ impl Partial {
             &place.directory,
             &place.file_name,
         )
-        .map_err(|errno| place.failed(errno.into()))?;
+        .map_err(|errno| place.write_error(errno.into()))?;
         self.done = true;
         if self.journal {
             self.remove_journal();
@@ -198,11 +200,11 @@ impl Partial {
     }
 
     /// Lets the caller move the sealed file, whose name it hears, to where it belongs.
-    pub(crate) fn publish_by(
+    pub(crate) fn publish_with(
         mut self,
         rename: impl FnOnce(&File, &str) -> io::Result<()>,
     ) -> io::Result<()> {
-        let renamed = rename(&self.state().file, &self.temporary);
+        let renamed = rename(&self.content().file, &self.temporary);
         if renamed.is_ok() {
             self.done = true;
             if self.journal {
@@ -218,22 +220,22 @@ impl Partial {
     }
 
     /// Goes on with what an earlier process left, where its journal vouches for it.
-    async fn pick_up(&mut self) -> Result<(), TargetError> {
+    async fn restore(&mut self) -> Result<(), OutputError> {
         let (there, journal) = Journal::read(&self.place, &self.temporary, &self.key);
         self.journal = there;
         let Some(journal) = journal else {
-            let length = self.state().file.metadata().map(|meta| meta.len());
+            let length = self.content().file.metadata().map(|meta| meta.len());
             return match length {
                 Ok(0) => Ok(()),
-                _ => self.on_a_thread(State::empty).await,
+                _ => self.run_blocking(PartContent::truncate).await,
             };
         };
         let safe_bytes = journal.safe_bytes;
         let whole = self
-            .on_a_thread(move |state| state.read_again(safe_bytes))
+            .run_blocking(move |content| content.rehash(safe_bytes))
             .await?;
         if whole {
-            self.source = Some(Source {
+            self.source = Some(SourceVersion {
                 version: journal.version,
                 size_bytes: journal.size_bytes,
             });
@@ -241,14 +243,14 @@ impl Partial {
         Ok(())
     }
 
-    async fn write_out(&mut self) -> Result<(), TargetError> {
+    async fn flush(&mut self) -> Result<(), OutputError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         let block = std::mem::take(&mut self.buffer);
         self.buffer = self
-            .on_a_thread(move |state| {
-                state.append(&block)?;
+            .run_blocking(move |content| {
+                content.append(&block)?;
                 Ok(block)
             })
             .await?;
@@ -256,34 +258,34 @@ impl Partial {
         Ok(())
     }
 
-    async fn make_safe_at_times(&mut self) -> Result<(), TargetError> {
+    async fn sync_if_due(&mut self) -> Result<(), OutputError> {
         let due = {
-            let state = self.state();
-            state.written_bytes - state.safe_bytes >= SAFE_EVERY_BYTES
+            let content = self.content();
+            content.written_bytes - content.safe_bytes >= SAFE_EVERY_BYTES
         };
         if due && self.source.is_some() {
-            self.on_a_thread(State::make_safe).await?;
+            self.run_blocking(PartContent::sync).await?;
             self.journal = true;
             self.write_journal();
         }
         Ok(())
     }
 
-    async fn on_a_thread<T: Send + 'static>(
+    async fn run_blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut State) -> io::Result<T> + Send + 'static,
-    ) -> Result<T, TargetError> {
-        let state = Arc::clone(&self.state);
+        work: impl FnOnce(&mut PartContent) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, OutputError> {
+        let content = Arc::clone(&self.content);
         let done = tokio::task::spawn_blocking(move || {
-            work(&mut state.lock().unwrap_or_else(PoisonError::into_inner))
+            work(&mut content.lock().unwrap_or_else(PoisonError::into_inner))
         })
         .await;
         let result = done.unwrap_or_else(|_| Err(io::Error::other("writing was cut short")));
-        result.map_err(|source| self.place.failed(source))
+        result.map_err(|source| self.place.write_error(source))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn content(&self) -> MutexGuard<'_, PartContent> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A journal that cannot be written costs a later try some bytes, and nothing else.
@@ -295,7 +297,7 @@ impl Partial {
             key: self.key.clone(),
             version: source.version.clone(),
             size_bytes: source.size_bytes,
-            safe_bytes: self.state().safe_bytes,
+            safe_bytes: self.content().safe_bytes,
         };
         journal.write(&self.place, &self.temporary).ok();
     }
@@ -305,7 +307,7 @@ impl Partial {
     }
 }
 
-impl Drop for Partial {
+impl Drop for PartialFile {
     /// Keeps what a later try can go on with; removes everything else.
     fn drop(&mut self) {
         if self.done {
@@ -313,10 +315,10 @@ impl Drop for Partial {
         }
         let block = std::mem::take(&mut self.buffer);
         let kept = self.source.is_some() && {
-            let mut state = self.state();
-            state.written_bytes + block.len() as u64 >= WORTH_KEEPING_BYTES
-                && state.append(&block).is_ok()
-                && state.make_safe().is_ok()
+            let mut content = self.content();
+            content.written_bytes + block.len() as u64 >= WORTH_KEEPING_BYTES
+                && content.append(&block).is_ok()
+                && content.sync().is_ok()
         };
         if kept {
             self.write_journal();
@@ -328,39 +330,39 @@ impl Drop for Partial {
     }
 }
 
-fn temporary(place: &Place) -> String {
+fn temporary(place: &OutputFile) -> String {
     format!(".{}.part", place.file_name)
 }
 
 /// Opens or makes the part; one that somebody else could reach under another name is refused.
-fn open(place: &Place, temporary: &str) -> Result<File, TargetError> {
+fn open(place: &OutputFile, temporary: &str) -> Result<File, OutputError> {
     let flags =
         OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o666);
     let file = match rustix::fs::openat(&place.directory, temporary, flags, mode) {
         Ok(file) => file,
         Err(Errno::LOOP | Errno::MLINK | Errno::ISDIR | Errno::NXIO) => {
-            return Err(in_the_way(place, temporary));
+            return Err(obstructed(place, temporary));
         }
-        Err(errno) => return Err(place.failed(errno.into())),
+        Err(errno) => return Err(place.write_error(errno.into())),
     };
-    let stat = rustix::fs::fstat(&file).map_err(|errno| place.failed(errno.into()))?;
+    let stat = rustix::fs::fstat(&file).map_err(|errno| place.write_error(errno.into()))?;
     let plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     // No link at all: it was just taken away, and is opened anew once that is noticed.
     if !plain || stat.st_nlink > 1 || stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(in_the_way(place, temporary));
+        return Err(obstructed(place, temporary));
     }
     Ok(File::from(file))
 }
 
-fn in_the_way(place: &Place, temporary: &str) -> TargetError {
-    TargetError::InTheWay {
-        path: place.shown.with_file_name(temporary),
+fn obstructed(place: &OutputFile, temporary: &str) -> OutputError {
+    OutputError::Obstructed {
+        path: place.display_path.with_file_name(temporary),
     }
 }
 
-fn is_still(place: &Place, temporary: &str, file: &File) -> Result<bool, TargetError> {
-    let failed = |errno: Errno| place.failed(errno.into());
+fn is_still_named(place: &OutputFile, temporary: &str, file: &File) -> Result<bool, OutputError> {
+    let failed = |errno: Errno| place.write_error(errno.into());
     let open = rustix::fs::fstat(file).map_err(failed)?;
     match rustix::fs::statat(&place.directory, temporary, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(named) => Ok((named.st_dev, named.st_ino) == (open.st_dev, open.st_ino)),

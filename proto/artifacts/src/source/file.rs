@@ -62,7 +62,7 @@ pub enum FileError {
 impl FileError {
     /// Tells whether the same request may succeed a moment later.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Changed { .. })
     }
 }
@@ -85,44 +85,44 @@ impl FileSource {
     /// # Errors
     ///
     /// Whatever is refused, and what the system says.
-    pub async fn file(&self, uri: &str) -> Result<File, FileError> {
-        let (file, _) = self.checked(uri).await?;
+    pub async fn open_file(&self, uri: &str) -> Result<File, FileError> {
+        let (file, _) = self.open_allowed(uri).await?;
         Ok(file)
     }
 
-    async fn checked(&self, uri: &str) -> Result<(File, PathBuf), FileError> {
+    async fn open_allowed(&self, uri: &str) -> Result<(File, PathBuf), FileError> {
         if self.jobs_dirs.is_empty() {
             return Err(FileError::NotAllowed);
         }
         let jobs_dirs = self.jobs_dirs.clone();
-        let path = path_of(uri)?;
+        let path = parse_path(uri)?;
         let shown = path.clone();
-        let file = on_a_thread(&shown, move || open_below_one(&jobs_dirs, &path)).await?;
+        let file = run_blocking(&shown, move || open_below_any(&jobs_dirs, &path)).await?;
         Ok((file, shown))
     }
 
-    pub(super) async fn open(&self, ask: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
-        let (mut file, path) = self.checked(ask.uri).await?;
+    pub(super) async fn open(&self, request: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
+        let (mut file, path) = self.open_allowed(request.uri).await?;
         let failed = |source| FileError::Read {
             path: path.clone(),
             source,
         };
-        let look = Look::at(&file).map_err(failed)?;
-        let version = look.version();
-        if ask.unless.is_some() && ask.unless == version.as_ref() {
+        let stamp = FileStamp::read(&file).map_err(failed)?;
+        let version = stamp.version();
+        if request.unless.is_some() && request.unless == version.as_ref() {
             return Ok(OpenResponse::Unchanged);
         }
-        let resumed = ask.resume.filter(|at| {
-            Some(&at.version) == version.as_ref() && at.offset_bytes <= look.size_bytes
+        let resumed = request.resume.filter(|at| {
+            Some(&at.version) == version.as_ref() && at.offset_bytes <= stamp.size_bytes
         });
         let begins_at = resumed.map_or(0, |at| at.offset_bytes);
         file.seek(SeekFrom::Start(begins_at)).map_err(failed)?;
-        let left_bytes = look.size_bytes - begins_at;
+        let left_bytes = stamp.size_bytes - begins_at;
         Ok(OpenResponse::Opened(Opened {
-            size_bytes: Some(look.size_bytes),
+            size_bytes: Some(stamp.size_bytes),
             begins_at,
             version,
-            body: read(file, path, look, left_bytes)
+            body: read(file, path, stamp, left_bytes)
                 .map(|chunk| chunk.map_err(SourceError::from))
                 .boxed(),
         }))
@@ -131,14 +131,14 @@ impl FileSource {
 
 /// What the file system says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Look {
+struct FileStamp {
     inode: u64,
     size_bytes: u64,
     changed_ns: i128,
 }
 
-impl Look {
-    fn at(file: &File) -> io::Result<Self> {
+impl FileStamp {
+    fn read(file: &File) -> io::Result<Self> {
         let meta = file.metadata()?;
         Ok(Self {
             inode: meta.ino(),
@@ -148,14 +148,14 @@ impl Look {
     }
 
     fn version(self) -> Option<Version> {
-        Version::strong(&format!(
+        Version::from_strong_tag(&format!(
             "file-{:x}-{:x}-{:x}",
             self.inode, self.size_bytes, self.changed_ns
         ))
     }
 }
 
-fn path_of(uri: &str) -> Result<PathBuf, FileError> {
+fn parse_path(uri: &str) -> Result<PathBuf, FileError> {
     let rest = uri.get("file://".len()..).ok_or(FileError::NotAPath)?;
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
     if !path.starts_with('/') {
@@ -169,7 +169,7 @@ fn path_of(uri: &str) -> Result<PathBuf, FileError> {
 }
 
 /// Opens a file in whichever directory it lies; one of them may be out of reach.
-fn open_below_one(jobs_dirs: &[PathBuf], path: &Path) -> Result<File, FileError> {
+fn open_below_any(jobs_dirs: &[PathBuf], path: &Path) -> Result<File, FileError> {
     let mut outside = FileError::Outside {
         path: path.to_owned(),
     };
@@ -238,13 +238,13 @@ pub fn walk(root: &Path, below: &Path) -> Result<OwnedFd, rustix::io::Errno> {
 fn read(
     file: File,
     path: PathBuf,
-    look: Look,
+    stamp: FileStamp,
     left_bytes: u64,
 ) -> impl Stream<Item = Result<Bytes, FileError>> + Send + 'static {
     stream::try_unfold(
         (file, path, left_bytes),
         move |(mut file, path, left_bytes)| async move {
-            let (chunk, file) = on_a_thread(&path, {
+            let (chunk, file) = run_blocking(&path, {
                 let path = path.clone();
                 move || {
                     let chunk = read_some(&mut file, left_bytes.min(CHUNK_BYTES));
@@ -252,7 +252,7 @@ fn read(
                         path: path.clone(),
                         source,
                     })?;
-                    if chunk.is_empty() && !is_whole(&file, look) {
+                    if chunk.is_empty() && !is_whole(&file, stamp) {
                         return Err(FileError::Changed { path });
                     }
                     Ok((chunk, file))
@@ -265,8 +265,8 @@ fn read(
     )
 }
 
-fn is_whole(file: &File, look: Look) -> bool {
-    Look::at(file).is_ok_and(|now| now == look || now.size_bytes > look.size_bytes)
+fn is_whole(file: &File, stamp: FileStamp) -> bool {
+    FileStamp::read(file).is_ok_and(|now| now == stamp || now.size_bytes > stamp.size_bytes)
 }
 
 fn read_some(file: &mut File, most_bytes: u64) -> io::Result<Vec<u8>> {
@@ -275,7 +275,7 @@ fn read_some(file: &mut File, most_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(chunk)
 }
 
-async fn on_a_thread<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, FileError> {

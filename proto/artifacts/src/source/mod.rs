@@ -21,7 +21,7 @@ pub use bucket::{BucketError, BucketReader};
 pub use file::FileSource;
 pub use http::{HttpSettings, HttpSource, same_origin};
 pub use settings::SourceSettings;
-pub use signature::shown;
+pub use signature::display_uri;
 pub use store_helper::StoreHelper;
 
 /// What is asked of a place.
@@ -89,11 +89,11 @@ pub enum SourceError {
 impl SourceError {
     /// Tells whether the same request may succeed a moment later.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Short { .. } => true,
-            Self::Http(error) => error.may_pass(),
-            Self::File(error) => error.may_pass(),
+            Self::Http(error) => error.is_transient(),
+            Self::File(error) => error.is_transient(),
             Self::Bucket(error) => error.transient,
             Self::NoAddress | Self::UnknownScheme { .. } => false,
         }
@@ -117,11 +117,11 @@ impl Sources {
     /// # Errors
     ///
     /// Why nothing can be read there.
-    pub async fn open(&self, ask: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
-        match scheme(ask.uri)?.as_str() {
-            "http" | "https" => self.http.open(ask).await,
-            "file" => self.files.open(ask).await,
-            "gs" | "s3" | "az" => self.buckets.open(ask).await,
+    pub async fn open(&self, request: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
+        match scheme(request.uri)?.as_str() {
+            "http" | "https" => self.http.open(request).await,
+            "file" => self.files.open(request).await,
+            "gs" | "s3" | "az" => self.buckets.open(request).await,
             other => Err(SourceError::UnknownScheme {
                 scheme: other.to_owned(),
             }),
@@ -160,12 +160,12 @@ impl Sources {
             "gs" | "s3" | "az" => self.buckets.size(uri).await.map(Some),
             // A signature is often good for a GET only, so the body is dropped unread.
             _ => {
-                let ask = OpenRequest {
+                let request = OpenRequest {
                     uri,
                     resume: None,
                     unless: None,
                 };
-                match self.open(ask).await? {
+                match self.open(request).await? {
                     OpenResponse::Opened(opened) => Ok(opened.size_bytes),
                     OpenResponse::Unchanged => Ok(None),
                 }
@@ -177,9 +177,9 @@ impl Sources {
     ///
     /// What a token opened is told apart by the API that the token is for.
     #[must_use]
-    pub fn key(&self, uri: &str) -> Sha256 {
-        let owner = self.http.owner_of(uri).unwrap_or_default();
-        Sha256::of_text(&format!("{owner}\0{}", signature::unsigned(uri)))
+    pub fn cache_key(&self, uri: &str) -> Sha256 {
+        let owner = self.http.authenticating_api(uri).unwrap_or_default();
+        Sha256::of_text(&format!("{owner}\0{}", signature::without_signature(uri)))
     }
 }
 

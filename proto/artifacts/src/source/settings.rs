@@ -27,7 +27,7 @@ pub struct SourceSettings<'a> {
 impl SourceSettings<'_> {
     /// Builds the sources, with a reader for buckets; does not connect.
     #[must_use]
-    pub fn sources(self, buckets: Box<dyn BucketReader>) -> Sources {
+    pub fn into_sources(self, buckets: Box<dyn BucketReader>) -> Sources {
         let (api_url, jobs_dirs) = match self.target {
             Target::DocksApi { api_url, .. } => (Some(api_url.clone()), Vec::new()),
             Target::HarborJobs { dirs } => (None, dirs.clone()),
@@ -38,7 +38,7 @@ impl SourceSettings<'_> {
                 api_url,
                 insecure: self.insecure,
                 ca_file: self.ca_file,
-                idle: IDLE_TIMEOUT,
+                idle_timeout: IDLE_TIMEOUT,
             }),
             files: FileSource::new(jobs_dirs),
             buckets,

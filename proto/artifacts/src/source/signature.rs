@@ -2,7 +2,7 @@
 
 /// Query parameters of signed addresses (AWS, Google, Azure, CloudFront). They change with every
 /// listing though the object is the same.
-const SIGNING: &[&str] = &[
+const SIGNATURE_PARAMETERS: &[&str] = &[
     "awsaccesskeyid",
     "expires",
     "googleaccessid",
@@ -26,15 +26,15 @@ const SIGNING: &[&str] = &[
     "token",
 ];
 
-fn is_signing(pair: &str) -> bool {
+fn is_signature_parameter(pair: &str) -> bool {
     let name = pair.split('=').next().unwrap_or(pair).to_ascii_lowercase();
     name.starts_with("x-amz-")
         || name.starts_with("x-goog-")
-        || SIGNING.binary_search(&name.as_str()).is_ok()
+        || SIGNATURE_PARAMETERS.binary_search(&name.as_str()).is_ok()
 }
 
 /// Returns an address without fragment and signature.
-pub(super) fn unsigned(uri: &str) -> String {
+pub(super) fn without_signature(uri: &str) -> String {
     if !is_http(uri) {
         return uri.to_owned();
     }
@@ -42,7 +42,10 @@ pub(super) fn unsigned(uri: &str) -> String {
     let Some((path, query)) = uri.split_once('?') else {
         return uri.to_owned();
     };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_signing(pair)).collect();
+    let kept: Vec<&str> = query
+        .split('&')
+        .filter(|pair| !is_signature_parameter(pair))
+        .collect();
     if kept.is_empty() {
         path.to_owned()
     } else {
@@ -52,7 +55,7 @@ pub(super) fn unsigned(uri: &str) -> String {
 
 /// Returns an address as people and scripts may see it: no query, no user, no password.
 #[must_use]
-pub fn shown(uri: &str) -> String {
+pub fn display_uri(uri: &str) -> String {
     if !is_http(uri) {
         return uri.to_owned();
     }
@@ -78,20 +81,20 @@ mod tests {
 
     #[test]
     fn a_new_signature_is_no_new_address() {
-        assert!(SIGNING.is_sorted());
+        assert!(SIGNATURE_PARAMETERS.is_sorted());
         for (uri, expected) in [
             ("https://h/a?X-Amz-Signature=1&X-Amz-Date=2", "https://h/a"),
             ("https://h/a?file=x&sig=1&se=2#frag", "https://h/a?file=x"),
             ("https://h/a?id=7", "https://h/a?id=7"),
             ("gs://b/a?X-Goog-Date=1", "gs://b/a?X-Goog-Date=1"),
         ] {
-            assert_eq!(unsigned(uri), expected);
+            assert_eq!(without_signature(uri), expected);
         }
     }
 
     #[test]
     fn what_is_shown_holds_no_secret() {
-        assert_eq!(shown("https://u:p@h/a/b?sig=s#f"), "https://h/a/b");
-        assert_eq!(shown("s3://b/a?b"), "s3://b/a?b");
+        assert_eq!(display_uri("https://u:p@h/a/b?sig=s#f"), "https://h/a/b");
+        assert_eq!(display_uri("s3://b/a?b"), "s3://b/a?b");
     }
 }

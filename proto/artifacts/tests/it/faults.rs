@@ -27,10 +27,10 @@ async fn a_whole_answer_becomes_a_file_and_a_cut_one_leaves_nothing() {
             (ArtifactType::Diff, format!("{}/b/diff.patch", server.url)),
         ],
     )];
-    let (outcome, memory) = fetch(&trials, &usual(), output.path()).await;
+    let (outcome, observer) = fetch(&trials, &default_sources(), output.path()).await;
     assert_eq!(files(output.path()), ["run-1/sum_0123456789ab/logs.txt"]);
     assert_eq!((outcome.finished(), outcome.bytes()), (1, 5));
-    let failures = memory.failures.into_inner().unwrap();
+    let failures = observer.failures.into_inner().unwrap();
     assert!(failures[&1].contains("broke off"), "{failures:?}");
     assert!(
         server
@@ -49,7 +49,7 @@ async fn an_answer_that_breaks_once_is_asked_for_again() {
     let server = Server::start(&[("/x.txt", answer)]).await;
     let output = tempfile::tempdir().unwrap();
     let trials = logs(format!("{}/x.txt", server.url));
-    let (outcome, _) = fetch(&trials, &usual(), output.path()).await;
+    let (outcome, _) = fetch(&trials, &default_sources(), output.path()).await;
     assert_eq!(outcome.finished(), 1);
     let tree = snapshot(output.path());
     assert_eq!(tree["run-1/task_trial-0001/logs.txt"], "file whole");
@@ -71,7 +71,7 @@ async fn error_answers_and_foreign_redirects_are_named() {
         ("/round", "answered 302"),
         ("/partial", "answered 206"),
     ] {
-        let why = fails(format!("{}{path}", server.url), &usual()).await;
+        let why = fails(format!("{}{path}", server.url), &default_sources()).await;
         assert!(why.contains(expected), "{path}: {why}");
     }
     assert_eq!(other.heads().len(), 0);
@@ -86,7 +86,7 @@ async fn a_redirect_within_one_origin_is_followed() {
     .await;
     let output = tempfile::tempdir().unwrap();
     let trials = logs(format!("{}/old.txt", server.url));
-    let (outcome, _) = fetch(&trials, &usual(), output.path()).await;
+    let (outcome, _) = fetch(&trials, &default_sources(), output.path()).await;
     assert_eq!(outcome.bytes(), 5);
 }
 
@@ -110,7 +110,7 @@ async fn downloads_run_at_the_same_time() {
         })
         .collect();
     let output = tempfile::tempdir().unwrap();
-    let (outcome, _) = fetch(&trials, &usual(), output.path()).await;
+    let (outcome, _) = fetch(&trials, &default_sources(), output.path()).await;
     assert_eq!(outcome.finished(), 16);
 }
 
@@ -162,7 +162,7 @@ async fn ending_early_leaves_no_part() {
     let server = Server::start(&[("/x", Answer::Stall(b"some".to_vec()))]).await;
     let output = tempfile::tempdir().unwrap();
     let trials = logs(format!("{}/x", server.url));
-    let sources = usual();
+    let sources = default_sources();
     let mut running = Box::pin(fetch(&trials, &sources, output.path()));
     let deadline = std::time::Instant::now() + IDLE;
     while files(output.path()).is_empty() {

@@ -40,8 +40,8 @@ async fn files_of_the_jobs_directory_are_copied() {
     for name in ["result.json", "inside.json"] {
         let output = tempfile::tempdir().unwrap();
         let trials = logs(jobs.uri(&format!("jobs/job/trial%201/{name}")));
-        let (outcome, memory) = fetch(&trials, &jobs.sources(), output.path()).await;
-        assert_eq!(outcome.bytes(), 2, "{:?}", memory.failures);
+        let (outcome, observer) = fetch(&trials, &jobs.sources(), output.path()).await;
+        assert_eq!(outcome.bytes(), 2, "{:?}", observer.failures);
         assert_eq!(files(output.path()), ["run-1/task_trial-0001/logs.json"]);
     }
 }
@@ -70,7 +70,7 @@ async fn nothing_outside_the_jobs_directory_is_read() {
 #[tokio::test]
 async fn a_docks_api_may_name_no_local_file() {
     let jobs = Jobs::new();
-    let why = fails(jobs.uri("jobs/job/trial 1/result.json"), &usual()).await;
+    let why = fails(jobs.uri("jobs/job/trial 1/result.json"), &default_sources()).await;
     assert!(why.contains("only a jobs directory"), "{why}");
 }
 
@@ -84,8 +84,8 @@ async fn objects_of_a_bucket_are_fetched_from_the_named_endpoint() {
     let sources = sources(http(IDLE), None, &[("STORAGE_EMULATOR_HOST", &server.url)]);
     let output = tempfile::tempdir().unwrap();
     let trials = logs("gs://my-bucket/trials/t1/logs.txt");
-    let (outcome, memory) = fetch(&trials, &sources, output.path()).await;
-    assert_eq!(outcome.bytes(), 13, "{:?}", memory.failures);
+    let (outcome, observer) = fetch(&trials, &sources, output.path()).await;
+    assert_eq!(outcome.bytes(), 13, "{:?}", observer.failures);
     assert_eq!(files(output.path()), ["run-1/task_trial-0001/logs.txt"]);
 }
 
@@ -128,7 +128,7 @@ async fn unknown_kinds_of_address_are_named() {
         ("data:text/plain,x", "no address"),
         ("http://", "no URL"),
     ] {
-        let why = fails(uri, &usual()).await;
+        let why = fails(uri, &default_sources()).await;
         assert!(why.contains(expected), "{uri}: {why}");
     }
 }
@@ -157,8 +157,13 @@ async fn objects_of_s3_and_azure_are_fetched_from_the_named_endpoint() {
         ("az://box/t1/logs.txt", 10),
     ] {
         let output = tempfile::tempdir().unwrap();
-        let (outcome, memory) = fetch(&logs(uri), &unsigned, output.path()).await;
-        assert_eq!(outcome.bytes(), size_bytes, "{uri}: {:?}", memory.failures);
+        let (outcome, observer) = fetch(&logs(uri), &unsigned, output.path()).await;
+        assert_eq!(
+            outcome.bytes(),
+            size_bytes,
+            "{uri}: {:?}",
+            observer.failures
+        );
     }
     assert!(
         server
@@ -184,8 +189,8 @@ async fn objects_of_s3_and_azure_are_fetched_from_the_named_endpoint() {
     let signed = sources(http(IDLE), None, &[&variables[..], &keys[..]].concat());
     for uri in ["s3://my-bucket/t1/logs.txt", "az://box/t1/logs.txt"] {
         let output = tempfile::tempdir().unwrap();
-        let (outcome, memory) = fetch(&logs(uri), &signed, output.path()).await;
-        assert_eq!(outcome.finished(), 1, "{uri}: {:?}", memory.failures);
+        let (outcome, observer) = fetch(&logs(uri), &signed, output.path()).await;
+        assert_eq!(outcome.finished(), 1, "{uri}: {:?}", observer.failures);
         let head = server.heads().pop().unwrap();
         assert!(head.contains("authorization"), "{head}");
         assert!(
@@ -203,6 +208,6 @@ async fn an_emulator_that_names_no_version_is_read_too() {
     let server = Server::start(&[("/bucket/x%2Etxt", nameless)]).await;
     let sources = sources(http(IDLE), None, &[("STORAGE_EMULATOR_HOST", &server.url)]);
     let output = tempfile::tempdir().unwrap();
-    let (outcome, memory) = fetch(&logs("gs://bucket/x.txt"), &sources, output.path()).await;
-    assert_eq!(outcome.bytes(), 7, "{:?}", memory.failures);
+    let (outcome, observer) = fetch(&logs("gs://bucket/x.txt"), &sources, output.path()).await;
+    assert_eq!(outcome.bytes(), 7, "{:?}", observer.failures);
 }

@@ -108,38 +108,38 @@ async fn hostile_names_stay_below_the_output_directory() {
     assert_eq!(names.len() * ArtifactType::ALL.len(), 320);
     let server = Server::start(&[("/x", Answer::Whole(b"x".to_vec()))]).await;
     let uris = all_types(&format!("{}/x", server.url));
-    let world = tempfile::tempdir().unwrap();
-    std::fs::create_dir(world.path().join("outside")).unwrap();
-    std::fs::write(world.path().join("outside/planted"), "as it was").unwrap();
-    let output = world.path().join("target");
+    let setup = tempfile::tempdir().unwrap();
+    std::fs::create_dir(setup.path().join("outside")).unwrap();
+    std::fs::write(setup.path().join("outside/planted"), "as it was").unwrap();
+    let output = setup.path().join("target");
     std::fs::create_dir(&output).unwrap();
-    let before = outside(world.path());
+    let before = outside(setup.path());
 
     let trials: Vec<_> = names.iter().map(|name| trial(name, name, &uris)).collect();
     let mut expected = 0;
     for run in ["run-1", "../../outside", "/etc", "..", "\0"] {
-        let planned = plan(run, RunName::Short, &trials, &Wanted::default());
-        let memory = Memory::default();
-        let sources = usual();
-        let outcome = downloader(&sources, None, &memory)
+        let planned = plan(run, RunName::Short, &trials, &ArtifactSelector::default());
+        let observer = RecordingObserver::default();
+        let sources = default_sources();
+        let outcome = downloader(&sources, None, &observer)
             .fetch(&planned.requests, &output)
             .await;
-        assert_eq!(outcome.failed(), 0, "{:?}", memory.failures);
+        assert_eq!(outcome.failed(), 0, "{:?}", observer.failures);
         assert_eq!(outcome.finished(), 320);
         expected += 320;
         assert_eq!(files(&output).len(), expected, "no two share a file");
     }
-    assert_eq!(outside(world.path()), before);
+    assert_eq!(outside(setup.path()), before);
 }
 
 #[tokio::test]
 async fn planted_links_are_left_alone_and_the_rest_goes_on() {
     let server = Server::start(&[("/x", Answer::Whole(b"new".to_vec()))]).await;
     let uris = all_types(&format!("{}/x", server.url));
-    let world = tempfile::tempdir().unwrap();
-    std::fs::create_dir(world.path().join("outside")).unwrap();
-    std::fs::write(world.path().join("outside/secret"), "as it was").unwrap();
-    let output = world.path().join("target");
+    let setup = tempfile::tempdir().unwrap();
+    std::fs::create_dir(setup.path().join("outside")).unwrap();
+    std::fs::write(setup.path().join("outside/secret"), "as it was").unwrap();
+    let output = setup.path().join("target");
     std::fs::create_dir_all(output.join("run-1/t_file")).unwrap();
     std::fs::create_dir_all(output.join("run-1/t_busy/logs.json")).unwrap();
     symlink("../../outside", output.join("run-1/t_dir")).unwrap();
@@ -150,17 +150,17 @@ async fn planted_links_are_left_alone_and_the_rest_goes_on() {
     )
     .unwrap();
     std::fs::write(output.join("run-1/t_plain"), "a file").unwrap();
-    let before = outside(world.path());
+    let before = outside(setup.path());
 
     let trials: Vec<_> = ["dir", "dangling", "file", "plain", "busy", "good"]
         .iter()
         .map(|id| trial(id, "t", &uris))
         .collect();
-    let (outcome, memory) = fetch(&trials, &usual(), &output).await;
-    let failures = memory.failures.into_inner().unwrap();
+    let (outcome, observer) = fetch(&trials, &default_sources(), &output).await;
+    let failures = observer.failures.into_inner().unwrap();
     assert_eq!(outcome.failed(), 4 + 4 + 1 + 4 + 1, "{failures:?}");
     assert!(failures.values().all(|why| why.contains("left alone")));
-    assert_eq!(outside(world.path()), before);
+    assert_eq!(outside(setup.path()), before);
     let tree = snapshot(&output);
     assert!(tree["run-1/t_file/logs.json"].starts_with("link to"));
     assert_eq!(tree["run-1/t_file/diff.json"], "file new");
@@ -171,21 +171,21 @@ async fn planted_links_are_left_alone_and_the_rest_goes_on() {
 #[tokio::test]
 async fn a_run_directory_that_is_a_link_gets_no_file() {
     let server = Server::start(&[("/x", Answer::Whole(b"new".to_vec()))]).await;
-    let world = tempfile::tempdir().unwrap();
-    std::fs::create_dir(world.path().join("outside")).unwrap();
-    let output = world.path().join("target");
+    let setup = tempfile::tempdir().unwrap();
+    std::fs::create_dir(setup.path().join("outside")).unwrap();
+    let output = setup.path().join("target");
     std::fs::create_dir(&output).unwrap();
     symlink("../outside", output.join("run-1")).unwrap();
-    let before = snapshot(world.path());
+    let before = snapshot(setup.path());
     let trials = logs(format!("{}/x", server.url));
-    let (outcome, _) = fetch(&trials, &usual(), &output).await;
+    let (outcome, _) = fetch(&trials, &default_sources(), &output).await;
     assert_eq!(outcome.failed(), 1);
-    assert_eq!(snapshot(world.path()), before);
+    assert_eq!(snapshot(setup.path()), before);
 }
 
-/// Everything of the world but what lies in the target.
-fn outside(world: &Path) -> BTreeMap<String, String> {
-    let mut tree = snapshot(world);
+/// Everything of the setup but what lies in the target.
+fn outside(setup: &Path) -> BTreeMap<String, String> {
+    let mut tree = snapshot(setup);
     tree.retain(|path, _| !path.starts_with("target/"));
     tree
 }

@@ -21,11 +21,13 @@ use std::time::Duration;
 use docks_proto::settings::StoreKeys;
 use docks_proto::time::UnixMs;
 
-use docks_artifacts::cache::{Cache, USUAL_LIMIT_BYTES};
+use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES};
 use docks_artifacts::download::{ArtifactError, Downloader, Options, Outcome};
-use docks_artifacts::layout::{RunName, Wanted, plan};
+use docks_artifacts::layout::{ArtifactSelector, RunName, plan};
 use docks_artifacts::source::{FileSource, HttpSettings, HttpSource, Sources};
-use docks_artifacts::{ArtifactRequest, ArtifactType, Finished, How, Observer, TrialArtifacts};
+use docks_artifacts::{
+    ArtifactRequest, ArtifactType, FileOrigin, FinishedFile, Observer, TrialArtifacts,
+};
 use docksd_stores::{ObjectStores, StoreEnvironment, StoreVariables};
 
 /// Generous: no test waits for it unless something is broken.
@@ -33,15 +35,15 @@ const IDLE: Duration = Duration::from_secs(20);
 
 /// Remembers what it was told.
 #[derive(Default)]
-struct Memory {
+struct RecordingObserver {
     bytes: Mutex<BTreeMap<usize, u64>>,
     moved: Mutex<u64>,
     failures: Mutex<BTreeMap<usize, String>>,
 }
 
-impl Observer for Memory {
-    fn began(&self, index: usize, _: &ArtifactRequest, _: Option<u64>, there: u64) {
-        self.bytes.lock().unwrap().insert(index, there);
+impl Observer for RecordingObserver {
+    fn began(&self, index: usize, _: &ArtifactRequest, _: Option<u64>, offset_bytes: u64) {
+        self.bytes.lock().unwrap().insert(index, offset_bytes);
     }
 
     fn advanced(&self, index: usize, bytes: u64) {
@@ -49,8 +51,8 @@ impl Observer for Memory {
         *self.moved.lock().unwrap() += bytes;
     }
 
-    fn finished(&self, index: usize, _: &ArtifactRequest, finished: &Finished) {
-        if finished.how == How::Fetched {
+    fn finished(&self, index: usize, _: &ArtifactRequest, finished: &FinishedFile) {
+        if finished.origin == FileOrigin::Fetched {
             assert_eq!(self.bytes.lock().unwrap()[&index], finished.size_bytes);
         }
     }
@@ -60,13 +62,13 @@ impl Observer for Memory {
     }
 }
 
-fn http(idle: Duration) -> HttpSettings {
+fn http(idle_timeout: Duration) -> HttpSettings {
     HttpSettings {
         api_url: None,
         token: None,
         insecure: false,
         ca_file: None,
-        idle,
+        idle_timeout,
     }
 }
 
@@ -89,13 +91,13 @@ fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, variables: &[(&str, &s
     }
 }
 
-fn usual() -> Sources {
+fn default_sources() -> Sources {
     sources(http(IDLE), None, &[])
 }
 
 /// A cache of its own.
 fn cache(home: &Path) -> Cache {
-    Cache::new(home.join("cache"), USUAL_LIMIT_BYTES, UnixMs(1_000_000))
+    Cache::new(home.join("cache"), DEFAULT_LIMIT_BYTES, UnixMs(1_000_000))
 }
 
 fn downloader<'a>(
@@ -128,22 +130,31 @@ fn logs(uri: impl Into<String>) -> Vec<TrialArtifacts> {
     )]
 }
 
-async fn fetch(trials: &[TrialArtifacts], sources: &Sources, output: &Path) -> (Outcome, Memory) {
-    let planned = plan("run-1", RunName::Short, trials, &Wanted::default());
-    let memory = Memory::default();
-    let outcome = downloader(sources, None, &memory)
+async fn fetch(
+    trials: &[TrialArtifacts],
+    sources: &Sources,
+    output: &Path,
+) -> (Outcome, RecordingObserver) {
+    let planned = plan(
+        "run-1",
+        RunName::Short,
+        trials,
+        &ArtifactSelector::default(),
+    );
+    let observer = RecordingObserver::default();
+    let outcome = downloader(sources, None, &observer)
         .fetch(&planned.requests, output)
         .await;
-    (outcome, memory)
+    (outcome, observer)
 }
 
 /// Fetches one file that must fail; returns why, and checks that nothing is left.
 async fn fails(uri: impl Into<String>, sources: &Sources) -> String {
     let output = tempfile::tempdir().unwrap();
-    let (outcome, memory) = fetch(&logs(uri), sources, output.path()).await;
+    let (outcome, observer) = fetch(&logs(uri), sources, output.path()).await;
     assert_eq!((outcome.finished(), outcome.failed()), (0, 1));
     assert_eq!(files(output.path()), Vec::<String>::new());
-    memory.failures.into_inner().unwrap().remove(&0).unwrap()
+    observer.failures.into_inner().unwrap().remove(&0).unwrap()
 }
 
 /// Lists all that is no directory below a directory, relative to it.

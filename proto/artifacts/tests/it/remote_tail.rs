@@ -5,16 +5,16 @@ use std::io::{Read, Seek, Write};
 use super::resume::{kinds, serve_kinds};
 use super::server::{Answer, Object, Server};
 use super::*;
-use docks_artifacts::remote_tail::{Growing, Grown};
+use docks_artifacts::remote_tail::{RemoteTail, TailChange};
 
 /// A log of which the beginning was read, and the places where it lies.
-struct World {
+struct TestSetup {
     object: Object,
     server: Server,
     home: tempfile::TempDir,
 }
 
-impl World {
+impl TestSetup {
     async fn new(content: &[u8]) -> Self {
         let object = Object::new(content.to_vec(), |_| usize::MAX);
         Self {
@@ -32,15 +32,15 @@ impl World {
         std::mem::take(&mut *self.object.sent.lock().unwrap())
     }
 
-    fn after(&self, uri: &str, read: &[u8], from_bytes: u64) -> Growing {
+    fn after(&self, uri: &str, read: &[u8], from_bytes: u64) -> RemoteTail {
         let mut first = tempfile::tempfile().unwrap();
         first.write_all(read).unwrap();
-        Growing::after(uri, first, from_bytes, &cache(self.home.path())).unwrap()
+        RemoteTail::after(uri, first, from_bytes, &cache(self.home.path())).unwrap()
     }
 }
 
-fn aside(growing: &Growing) -> Vec<u8> {
-    let (mut file, mut all) = (growing.file().unwrap(), Vec::new());
+fn new_bytes(tail: &RemoteTail) -> Vec<u8> {
+    let (mut file, mut all) = (tail.file().unwrap(), Vec::new());
     file.rewind().unwrap();
     file.read_to_end(&mut all).unwrap();
     all
@@ -50,17 +50,25 @@ fn aside(growing: &Growing) -> Vec<u8> {
 async fn only_what_came_is_moved_from_every_kind_of_place() {
     let first = [b"line\n".repeat(100_000), b"par".to_vec()].concat();
     for kind in 0..3 {
-        let world = World::new(&first).await;
-        let (uri, sources) = &kinds(&world.server)[kind];
-        let mut growing = world.after(uri, &first, first.len() as u64 - 3);
+        let setup = TestSetup::new(&first).await;
+        let (uri, sources) = &kinds(&setup.server)[kind];
+        let mut tail = setup.after(uri, &first, first.len() as u64 - 3);
         let longer = [&first[..], b"t two\nthree\n"].concat();
-        world.becomes(&longer, "\"v2\"");
-        assert_eq!(growing.look(sources).await.unwrap(), Grown::On, "{uri}");
-        assert_eq!(aside(&growing), b"part two\nthree\n", "{uri}");
-        assert!(world.sent() <= 2_048, "{uri}");
-        assert_eq!(growing.look(sources).await.unwrap(), Grown::On, "{uri}");
-        assert_eq!(world.sent(), 0, "{uri}: it is still that version");
-        assert_eq!(aside(&growing), b"part two\nthree\n", "{uri}");
+        setup.becomes(&longer, "\"v2\"");
+        assert_eq!(
+            tail.poll(sources).await.unwrap(),
+            TailChange::Appended,
+            "{uri}"
+        );
+        assert_eq!(new_bytes(&tail), b"part two\nthree\n", "{uri}");
+        assert!(setup.sent() <= 2_048, "{uri}");
+        assert_eq!(
+            tail.poll(sources).await.unwrap(),
+            TailChange::Appended,
+            "{uri}"
+        );
+        assert_eq!(setup.sent(), 0, "{uri}: it is still that version");
+        assert_eq!(new_bytes(&tail), b"part two\nthree\n", "{uri}");
     }
 }
 
@@ -73,16 +81,24 @@ async fn one_that_was_begun_anew_comes_from_its_beginning() {
         (b"old one\n", b""),
     ] {
         for kind in 0..3 {
-            let world = World::new(read).await;
-            let (uri, sources) = &kinds(&world.server)[kind];
-            let mut growing = world.after(uri, read, read.len() as u64);
-            world.becomes(new, "\"v2\"");
-            assert_eq!(growing.look(sources).await.unwrap(), Grown::Anew, "{uri}");
-            assert_eq!(aside(&growing), new, "{uri}");
+            let setup = TestSetup::new(read).await;
+            let (uri, sources) = &kinds(&setup.server)[kind];
+            let mut tail = setup.after(uri, read, read.len() as u64);
+            setup.becomes(new, "\"v2\"");
+            assert_eq!(
+                tail.poll(sources).await.unwrap(),
+                TailChange::Restarted,
+                "{uri}"
+            );
+            assert_eq!(new_bytes(&tail), new, "{uri}");
             let longer = [new, b"more\n"].concat();
-            world.becomes(&longer, "\"v3\"");
-            assert_eq!(growing.look(sources).await.unwrap(), Grown::On, "{uri}");
-            assert_eq!(aside(&growing), longer, "{uri}");
+            setup.becomes(&longer, "\"v3\"");
+            assert_eq!(
+                tail.poll(sources).await.unwrap(),
+                TailChange::Appended,
+                "{uri}"
+            );
+            assert_eq!(new_bytes(&tail), longer, "{uri}");
         }
     }
 }
@@ -92,11 +108,14 @@ async fn a_place_without_ranges_is_read_whole_and_nothing_comes_twice() {
     let now = |text: &str| Box::new(Answer::Nameless(text.as_bytes().to_vec()));
     let answer = Answer::Then(now("one\ntwo\n"), now("one\ntwo\nthree\n"));
     let server = Server::start(&[("/x", answer)]).await;
-    let world = World::new(b"").await;
-    let mut growing = world.after(&format!("{}/x", server.url), b"one\n", 4);
+    let setup = TestSetup::new(b"").await;
+    let mut tail = setup.after(&format!("{}/x", server.url), b"one\n", 4);
     for expected in [&b"two\n"[..], b"two\nthree\n"] {
-        assert_eq!(growing.look(&usual()).await.unwrap(), Grown::On);
-        assert_eq!(aside(&growing), expected);
+        assert_eq!(
+            tail.poll(&default_sources()).await.unwrap(),
+            TailChange::Appended
+        );
+        assert_eq!(new_bytes(&tail), expected);
     }
 }
 
@@ -106,17 +125,20 @@ async fn a_server_that_starts_again_is_waited_for_and_a_refusal_is_not() {
     let then = Box::new(Answer::Whole(b"one\ntwo\n".to_vec()));
     let answer = Answer::Then(busy(), Box::new(Answer::Then(busy(), then)));
     let server = Server::start(&[("/x", answer), ("/no", Answer::Status(403))]).await;
-    let world = World::new(b"").await;
-    let mut growing = world.after(&format!("{}/x", server.url), b"one\n", 4);
+    let setup = TestSetup::new(b"").await;
+    let mut tail = setup.after(&format!("{}/x", server.url), b"one\n", 4);
     for expected in [&b""[..], b"", b"two\n"] {
-        assert_eq!(growing.look(&usual()).await.unwrap(), Grown::On);
-        assert_eq!(aside(&growing), expected);
+        assert_eq!(
+            tail.poll(&default_sources()).await.unwrap(),
+            TailChange::Appended
+        );
+        assert_eq!(new_bytes(&tail), expected);
     }
-    let mut refused = world.after(&format!("{}/no", server.url), b"one\n", 4);
-    assert!(refused.look(&usual()).await.is_err());
-    let mut gone = world.after("http://127.0.0.1:1/x", b"one\n", 4);
+    let mut refused = setup.after(&format!("{}/no", server.url), b"one\n", 4);
+    assert!(refused.poll(&default_sources()).await.is_err());
+    let mut gone = setup.after("http://127.0.0.1:1/x", b"one\n", 4);
     let mut looks = 0;
-    while gone.look(&usual()).await.is_ok() {
+    while gone.poll(&default_sources()).await.is_ok() {
         looks += 1;
         assert!(looks < 100, "it ends at some time");
     }

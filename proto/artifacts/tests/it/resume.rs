@@ -28,7 +28,7 @@ async fn serve(object: &Object) -> Server {
 pub(super) fn kinds(server: &Server) -> [(String, Sources); 3] {
     let (host, path) = (&server.url, "x.bin");
     [
-        (format!("{host}/{path}"), usual()),
+        (format!("{host}/{path}"), default_sources()),
         (
             format!("s3://bucket/{path}"),
             sources(http(IDLE), None, &[("AWS_ENDPOINT_URL", host)]),
@@ -74,8 +74,13 @@ async fn an_answer_cut_every_64_kib_is_put_together_without_moving_bytes_twice()
             let server = serve_kinds(&object).await;
             let (uri, sources) = &kinds(&server)[kind];
             let output = tempfile::tempdir().unwrap();
-            let (outcome, memory) = fetch(&logs(uri), sources, output.path()).await;
-            assert_eq!(outcome.finished(), 1, "{uri} {cut}: {:?}", memory.failures);
+            let (outcome, observer) = fetch(&logs(uri), sources, output.path()).await;
+            assert_eq!(
+                outcome.finished(),
+                1,
+                "{uri} {cut}: {:?}",
+                observer.failures
+            );
             assert!(read(output.path()).unwrap() == expected, "{uri} {cut}");
             let sent = *object.sent.lock().unwrap();
             assert!(
@@ -93,7 +98,7 @@ async fn an_answer_cut_every_64_kib_is_put_together_without_moving_bytes_twice()
         let output = tempfile::tempdir().unwrap();
         let (outcome, _) = fetch(
             &logs(format!("{}/x.bin", server.url)),
-            &usual(),
+            &default_sources(),
             output.path(),
         )
         .await;
@@ -125,15 +130,15 @@ async fn an_object_that_changes_between_two_tries_is_never_mixed() {
                 let server = serve_kinds(&object).await;
                 let (uri, sources) = &kinds(&server)[kind];
                 let output = tempfile::tempdir().unwrap();
-                let (outcome, memory) = fetch(&logs(uri), sources, output.path()).await;
+                let (outcome, observer) = fetch(&logs(uri), sources, output.path()).await;
                 match read(output.path()) {
                     Some(bytes) => assert!(bytes == new, "{uri} {cut}: a mix"),
-                    None => assert_eq!(outcome.failed(), 1, "{:?}", memory.failures),
+                    None => assert_eq!(outcome.failed(), 1, "{:?}", observer.failures),
                 }
                 assert!(
                     kind > 0 || outcome.finished() == 1,
                     "over plain http it starts over: {:?}",
-                    memory.failures
+                    observer.failures
                 );
             }
         }
@@ -144,7 +149,7 @@ async fn an_object_that_changes_between_two_tries_is_never_mixed() {
 async fn broken(object: &Object, output: &Path) -> usize {
     let server = serve(object).await;
     let uri = format!("{}/x.bin", server.url);
-    let (outcome, _) = fetch(&logs(uri), &usual(), output).await;
+    let (outcome, _) = fetch(&logs(uri), &default_sources(), output).await;
     assert_eq!(outcome.failed(), 1);
     *object.sent.lock().unwrap()
 }
@@ -163,7 +168,7 @@ async fn the_next_command_goes_on_where_the_last_one_stopped() {
         let output = tempfile::tempdir().unwrap();
         let server = serve(&object).await;
         let trials = logs(format!("{}/x.bin", server.url));
-        let (outcome, _) = fetch(&trials, &usual(), output.path()).await;
+        let (outcome, _) = fetch(&trials, &default_sources(), output.path()).await;
         assert_eq!((outcome.failed(), read(output.path())), (1, None));
         assert_eq!(
             files(output.path()).into_iter().collect::<BTreeSet<_>>(),
@@ -172,10 +177,10 @@ async fn the_next_command_goes_on_where_the_last_one_stopped() {
                 .into()
         );
         *object.now.lock().unwrap() = (next.clone(), tag.to_owned());
-        let (outcome, memory) = fetch(&trials, &usual(), output.path()).await;
-        assert_eq!(outcome.finished(), 1, "{:?}", memory.failures);
+        let (outcome, observer) = fetch(&trials, &default_sources(), output.path()).await;
+        assert_eq!(outcome.finished(), 1, "{:?}", observer.failures);
         assert!(read(output.path()).as_ref() == Some(next));
-        let moved = *memory.moved.lock().unwrap() as usize;
+        let moved = *observer.moved.lock().unwrap() as usize;
         let expected_moved = if again { next.len() } else { SIZE_BYTES / 2 };
         assert_eq!(moved, expected_moved);
         assert_eq!(files(output.path()).len(), 1);
@@ -203,7 +208,7 @@ async fn a_part_that_was_tampered_with_is_not_trusted() {
         let object = Object::new(expected.clone(), whole);
         let server = serve(&object).await;
         let trials = logs(format!("{}/x.bin", server.url));
-        let (outcome, _) = fetch(&trials, &usual(), output.path()).await;
+        let (outcome, _) = fetch(&trials, &default_sources(), output.path()).await;
         assert_eq!(outcome.finished(), 1, "{damage}");
         assert!(read(output.path()).unwrap() == expected, "{damage}");
         assert_eq!(*object.sent.lock().unwrap(), SIZE_BYTES, "{damage}");
@@ -216,10 +221,10 @@ async fn planted_parts_lead_nowhere() {
     let server = serve(&object).await;
     let trials = logs(format!("{}/x.bin", server.url));
     for kind in ["link", "hard link", "directory"] {
-        let world = tempfile::tempdir().unwrap();
-        let secret = world.path().join("secret");
+        let setup = tempfile::tempdir().unwrap();
+        let secret = setup.path().join("secret");
         std::fs::write(&secret, "as it was").unwrap();
-        let trial = world.path().join("target/run-1/task_trial-0001");
+        let trial = setup.path().join("target/run-1/task_trial-0001");
         std::fs::create_dir_all(&trial).unwrap();
         let part = trial.join(".logs.bin.part");
         match kind {
@@ -227,11 +232,12 @@ async fn planted_parts_lead_nowhere() {
             "hard link" => std::fs::hard_link(&secret, &part).unwrap(),
             _ => std::fs::create_dir(&part).unwrap(),
         }
-        let before = snapshot(world.path());
-        let (outcome, memory) = fetch(&trials, &usual(), &world.path().join("target")).await;
+        let before = snapshot(setup.path());
+        let (outcome, observer) =
+            fetch(&trials, &default_sources(), &setup.path().join("target")).await;
         assert_eq!(outcome.failed(), 1, "{kind}");
-        let failures = memory.failures.into_inner().unwrap();
+        let failures = observer.failures.into_inner().unwrap();
         assert!(failures[&0].contains("left alone"), "{kind}: {failures:?}");
-        assert_eq!(snapshot(world.path()), before, "{kind}");
+        assert_eq!(snapshot(setup.path()), before, "{kind}");
     }
 }

@@ -2,21 +2,21 @@
 
 use super::server::{Answer, Object, Server};
 use super::*;
-use docks_artifacts::download::Asking;
+use docks_artifacts::download::Revalidation;
 
 fn whole(_: usize) -> usize {
     usize::MAX
 }
 
 /// A server with one object, a home with a cache, and a trial that has both.
-struct World {
+struct TestSetup {
     object: Object,
     _server: Server,
     trials: Vec<TrialArtifacts>,
     home: tempfile::TempDir,
 }
 
-impl World {
+impl TestSetup {
     async fn new(content: &[u8]) -> Self {
         let object = Object::new(content.to_vec(), whole);
         let server = Server::start(&[("/x.txt", Answer::Object(object.clone()))]).await;
@@ -42,17 +42,26 @@ impl World {
     }
 
     /// Fetches into a directory of the home; returns how that went.
-    async fn fetch(&self, output: &str, options: Options) -> Result<How, String> {
-        let (sources, cache, memory) = (usual(), self.cache(), Memory::default());
-        let planned = plan("run-1", RunName::Short, &self.trials, &Wanted::default());
+    async fn fetch(&self, output: &str, options: Options) -> Result<FileOrigin, String> {
+        let (sources, cache, observer) = (
+            default_sources(),
+            self.cache(),
+            RecordingObserver::default(),
+        );
+        let planned = plan(
+            "run-1",
+            RunName::Short,
+            &self.trials,
+            &ArtifactSelector::default(),
+        );
         let downloader = Downloader {
             options,
-            ..downloader(&sources, Some(&cache), &memory)
+            ..downloader(&sources, Some(&cache), &observer)
         };
         let output = self.home.path().join(output);
         let outcome = downloader.fetch(&planned.requests, &output).await;
         let result = outcome.results.into_iter().next().unwrap();
-        result.map(|f| f.how).map_err(|error| error.chain())
+        result.map(|f| f.origin).map_err(|error| error.chain())
     }
 
     fn file(&self, output: &str) -> PathBuf {
@@ -72,40 +81,46 @@ fn overwrite() -> Options {
 
 fn offline() -> Options {
     Options {
-        asking: Asking::Never,
+        revalidation: Revalidation::Never,
         ..Options::default()
     }
 }
 
 #[tokio::test]
 async fn what_is_there_and_identical_is_not_moved_again() {
-    let world = World::new(b"content").await;
-    assert_eq!(world.fetch("a", Options::default()).await, Ok(How::Fetched));
-    assert_eq!(world.sent(), 7);
+    let setup = TestSetup::new(b"content").await;
     assert_eq!(
-        world.fetch("a", Options::default()).await,
-        Ok(How::Unchanged)
+        setup.fetch("a", Options::default()).await,
+        Ok(FileOrigin::Fetched)
     );
-    assert_eq!(world.fetch("b", Options::default()).await, Ok(How::Cached));
-    assert_eq!(world.sent(), 0);
-    assert_eq!(std::fs::read(world.file("b")).unwrap(), b"content");
+    assert_eq!(setup.sent(), 7);
+    assert_eq!(
+        setup.fetch("a", Options::default()).await,
+        Ok(FileOrigin::Unchanged)
+    );
+    assert_eq!(
+        setup.fetch("b", Options::default()).await,
+        Ok(FileOrigin::Cached)
+    );
+    assert_eq!(setup.sent(), 0);
+    assert_eq!(std::fs::read(setup.file("b")).unwrap(), b"content");
 }
 
 #[tokio::test]
 async fn nothing_is_made_for_a_file_that_is_still_what_its_source_has() {
     use std::fs::{File, FileTimes};
     use std::time::SystemTime;
-    let world = World::new(b"content").await;
-    world.fetch("a", Options::default()).await.unwrap();
+    let setup = TestSetup::new(b"content").await;
+    setup.fetch("a", Options::default()).await.unwrap();
     let recent = Options {
-        asking: Asking::IfOlderThan(Duration::from_secs(60)),
+        revalidation: Revalidation::IfOlderThan(Duration::from_secs(60)),
         ..Options::default()
     };
-    let folder = world.file("a").parent().unwrap().to_owned();
+    let folder = setup.file("a").parent().unwrap().to_owned();
     for options in [Options::default(), recent, offline()] {
         let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
         File::open(&folder).unwrap().set_times(old).unwrap();
-        assert_eq!(world.fetch("a", options).await, Ok(How::Unchanged));
+        assert_eq!(setup.fetch("a", options).await, Ok(FileOrigin::Unchanged));
         // The time of a folder changes with every name that comes or goes in it.
         let modified = folder.metadata().unwrap().modified().unwrap();
         assert_eq!(modified, SystemTime::UNIX_EPOCH, "{options:?}");
@@ -113,103 +128,117 @@ async fn nothing_is_made_for_a_file_that_is_still_what_its_source_has() {
     let part = folder.join(".logs.txt.part");
     std::fs::write(&part, "what somebody left").unwrap();
     assert_eq!(
-        world.fetch("a", Options::default()).await,
-        Ok(How::Unchanged)
+        setup.fetch("a", Options::default()).await,
+        Ok(FileOrigin::Unchanged)
     );
     assert!(!part.exists());
 }
 
 #[tokio::test]
 async fn a_changed_object_replaces_what_was_written_before() {
-    let world = World::new(b"content").await;
-    world.fetch("a", Options::default()).await.unwrap();
-    world.change(b"longer content", "\"v2\"");
-    assert_eq!(world.fetch("a", Options::default()).await, Ok(How::Fetched));
-    assert_eq!(std::fs::read(world.file("a")).unwrap(), b"longer content");
+    let setup = TestSetup::new(b"content").await;
+    setup.fetch("a", Options::default()).await.unwrap();
+    setup.change(b"longer content", "\"v2\"");
+    assert_eq!(
+        setup.fetch("a", Options::default()).await,
+        Ok(FileOrigin::Fetched)
+    );
+    assert_eq!(std::fs::read(setup.file("a")).unwrap(), b"longer content");
 }
 
 #[tokio::test]
 async fn a_file_that_somebody_else_wrote_is_replaced_only_when_that_is_said() {
     for there in ["edited!", "much longer than it was"] {
-        let world = World::new(b"content").await;
-        world.fetch("a", Options::default()).await.unwrap();
-        std::fs::write(world.file("a"), there).unwrap();
-        let why = world.fetch("a", Options::default()).await.unwrap_err();
+        let setup = TestSetup::new(b"content").await;
+        setup.fetch("a", Options::default()).await.unwrap();
+        std::fs::write(setup.file("a"), there).unwrap();
+        let why = setup.fetch("a", Options::default()).await.unwrap_err();
         assert!(why.contains("--overwrite"), "{why}");
-        assert_eq!(std::fs::read_to_string(world.file("a")).unwrap(), there);
-        assert_eq!(world.fetch("a", overwrite()).await, Ok(How::Cached));
-        assert_eq!(std::fs::read(world.file("a")).unwrap(), b"content");
+        assert_eq!(std::fs::read_to_string(setup.file("a")).unwrap(), there);
+        assert_eq!(setup.fetch("a", overwrite()).await, Ok(FileOrigin::Cached));
+        assert_eq!(std::fs::read(setup.file("a")).unwrap(), b"content");
     }
 }
 
 #[tokio::test]
 async fn without_any_record_equal_bytes_are_found_equal_and_others_refused() {
     for (there, expected) in [
-        (&b"content"[..], Ok(How::Unchanged)),
+        (&b"content"[..], Ok(FileOrigin::Unchanged)),
         (b"c0ntent", Err(())),
         (b"other", Err(())),
     ] {
-        let world = World::new(b"content").await;
-        std::fs::create_dir_all(world.file("a").parent().unwrap()).unwrap();
-        std::fs::write(world.file("a"), there).unwrap();
-        let result = world.fetch("a", Options::default()).await;
+        let setup = TestSetup::new(b"content").await;
+        std::fs::create_dir_all(setup.file("a").parent().unwrap()).unwrap();
+        std::fs::write(setup.file("a"), there).unwrap();
+        let result = setup.fetch("a", Options::default()).await;
         assert_eq!(result.map_err(drop), expected);
-        assert_eq!(std::fs::read(world.file("a")).unwrap(), there);
+        assert_eq!(std::fs::read(setup.file("a")).unwrap(), there);
     }
 }
 
 #[tokio::test]
 async fn offline_gives_what_was_pulled_and_says_what_was_not() {
-    let world = World::new(b"content").await;
-    let why = world.fetch("a", offline()).await.unwrap_err();
+    let setup = TestSetup::new(b"content").await;
+    let why = setup.fetch("a", offline()).await.unwrap_err();
     assert!(why.contains("docks cache pull"), "{why}");
-    let (sources, cache) = (usual(), world.cache());
-    let planned = plan("run-1", RunName::Short, &world.trials, &Wanted::default());
-    let pulled = downloader(&sources, Some(&cache), &docks_artifacts::Silent)
+    let (sources, cache) = (default_sources(), setup.cache());
+    let planned = plan(
+        "run-1",
+        RunName::Short,
+        &setup.trials,
+        &ArtifactSelector::default(),
+    );
+    let pulled = downloader(&sources, Some(&cache), &docks_artifacts::SilentObserver)
         .pull(&planned.requests, &cache)
         .await;
     assert_eq!(pulled.finished(), 1);
-    assert_eq!(world.sent(), 7);
-    assert_eq!(world.fetch("a", offline()).await, Ok(How::Cached));
-    assert_eq!(world.fetch("a", offline()).await, Ok(How::Unchanged));
-    assert_eq!(world.sent(), 0);
+    assert_eq!(setup.sent(), 7);
+    assert_eq!(setup.fetch("a", offline()).await, Ok(FileOrigin::Cached));
+    assert_eq!(setup.fetch("a", offline()).await, Ok(FileOrigin::Unchanged));
+    assert_eq!(setup.sent(), 0);
 }
 
 #[tokio::test]
 async fn damaged_content_is_fetched_again() {
-    let world = World::new(b"content").await;
-    world.fetch("a", Options::default()).await.unwrap();
+    let setup = TestSetup::new(b"content").await;
+    setup.fetch("a", Options::default()).await.unwrap();
     let sha256 = docks_artifacts::digest::Sha256::of_text("content");
-    std::fs::write(world.cache().object_path(&sha256), b"c0ntent").unwrap();
-    assert_eq!(world.fetch("b", Options::default()).await, Ok(How::Fetched));
-    assert_eq!(std::fs::read(world.file("b")).unwrap(), b"content");
+    std::fs::write(setup.cache().object_path(&sha256), b"c0ntent").unwrap();
+    assert_eq!(
+        setup.fetch("b", Options::default()).await,
+        Ok(FileOrigin::Fetched)
+    );
+    assert_eq!(std::fs::read(setup.file("b")).unwrap(), b"content");
     assert!(
-        world.fetch("c", offline()).await.is_ok(),
+        setup.fetch("c", offline()).await.is_ok(),
         "and is kept again"
     );
 }
 
 #[tokio::test]
 async fn two_downloads_of_the_same_move_it_once() {
-    let world = World::new(&[7; 300_000]).await;
+    let setup = TestSetup::new(&[7; 300_000]).await;
     let (one, other) = tokio::join!(
-        world.fetch("a", Options::default()),
-        world.fetch("a", Options::default())
+        setup.fetch("a", Options::default()),
+        setup.fetch("a", Options::default())
     );
     let mut how = [one.unwrap(), other.unwrap()];
-    how.sort_by_key(|how| *how != How::Fetched);
-    assert_eq!(how, [How::Fetched, How::Unchanged]);
-    assert_eq!(world.sent(), 300_000);
-    assert_eq!(files(&world.home.path().join("a")).len(), 1);
+    how.sort_by_key(|how| *how != FileOrigin::Fetched);
+    assert_eq!(how, [FileOrigin::Fetched, FileOrigin::Unchanged]);
+    assert_eq!(setup.sent(), 300_000);
+    assert_eq!(files(&setup.home.path().join("a")).len(), 1);
 }
 
 #[tokio::test]
 async fn a_cache_that_cannot_be_written_stops_no_download() {
-    let world = World::new(b"content").await;
-    std::fs::write(world.home.path().join("cache"), "a file in its place").unwrap();
-    assert_eq!(world.fetch("a", Options::default()).await, Ok(How::Fetched));
+    let setup = TestSetup::new(b"content").await;
+    std::fs::write(setup.home.path().join("cache"), "a file in its place").unwrap();
     assert_eq!(
-        world.fetch("a", Options::default()).await,
-        Ok(How::Unchanged)
+        setup.fetch("a", Options::default()).await,
+        Ok(FileOrigin::Fetched)
+    );
+    assert_eq!(
+        setup.fetch("a", Options::default()).await,
+        Ok(FileOrigin::Unchanged)
     );
 }

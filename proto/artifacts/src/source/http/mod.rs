@@ -26,11 +26,11 @@ use super::{OpenRequest, OpenResponse, Opened, SourceError};
 use crate::version::{ResumePoint, Version};
 
 /// Redirects within one origin that are followed; more are a loop.
-const MOST_REDIRECTS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// Most bytes of an answer that does not say its length, which compressed ones never do:
 /// a few megabytes on the wire must not fill a disk.
-const MOST_BYTES_OF_UNKNOWN: u64 = 8 << 30;
+const MAX_BYTES_OF_UNKNOWN: u64 = 8 << 30;
 
 /// Says why an `http(s)` address gave nothing whole.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,7 @@ pub enum HttpError {
     CaFile(Box<dyn std::error::Error + Send + Sync>),
     /// No answer.
     #[error("could not get it from {host}")]
-    OpenRequest {
+    Request {
         /// From whom.
         host: String,
         /// Cause, without the address.
@@ -98,10 +98,10 @@ pub enum HttpError {
 
 impl HttpError {
     /// Tells whether the same request may succeed a moment later.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
-            Self::OpenRequest { .. } | Self::Broken { .. } => true,
-            Self::Status { status, .. } => passes(*status),
+            Self::Request { .. } | Self::Broken { .. } => true,
+            Self::Status { status, .. } => is_transient_status(*status),
             _ => false,
         }
     }
@@ -119,7 +119,7 @@ pub struct HttpSettings {
     /// Certificates to trust for the API's own origin, besides the system's.
     pub ca_file: Option<PathBuf>,
     /// Longest silence; there is no limit on the whole.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
 }
 
 /// Downloads over HTTP.
@@ -146,7 +146,7 @@ impl HttpSource {
     }
 
     /// Names the API whose token an address is asked with, if it is.
-    pub(super) fn owner_of(&self, uri: &str) -> Option<&str> {
+    pub(super) fn authenticating_api(&self, uri: &str) -> Option<&str> {
         let url = Url::parse(uri).ok()?;
         self.settings
             .api_url
@@ -159,26 +159,26 @@ impl HttpSource {
         api.is_some_and(|api| api.origin() == url.origin())
     }
 
-    pub(super) async fn open(&self, ask: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
-        let (url, host) = self.checked(ask.uri)?;
-        if let Some(at) = ask.resume {
+    pub(super) async fn open(&self, request: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
+        let (url, host) = self.parse_allowed(request.uri)?;
+        if let Some(at) = request.resume {
             let range = format!("bytes={}-", at.offset_bytes);
             let headers = [(RANGE, range.as_str()), (IF_RANGE, at.version.tag())];
-            let reply = self.send(&url, &host, &headers).await?;
-            if let Some(opened) = continued(reply, at, &host)? {
+            let response = self.send(&url, &host, &headers).await?;
+            if let Some(opened) = resumed_response(response, at, &host)? {
                 return Ok(OpenResponse::Opened(opened));
             }
         }
-        let unless = ask.unless.map(|version| (IF_NONE_MATCH, version.tag()));
-        let reply = self.send(&url, &host, unless.as_slice()).await?;
-        if unless.is_some() && reply.status() == StatusCode::NOT_MODIFIED {
+        let unless = request.unless.map(|version| (IF_NONE_MATCH, version.tag()));
+        let response = self.send(&url, &host, unless.as_slice()).await?;
+        if unless.is_some() && response.status() == StatusCode::NOT_MODIFIED {
             return Ok(OpenResponse::Unchanged);
         }
-        self.check_status(&url, reply.status(), &host)?;
-        Ok(OpenResponse::Opened(whole(reply, host)))
+        self.check_status(&url, response.status(), &host)?;
+        Ok(OpenResponse::Opened(whole_response(response, host)))
     }
 
-    fn checked(&self, uri: &str) -> Result<(Url, String), HttpError> {
+    fn parse_allowed(&self, uri: &str) -> Result<(Url, String), HttpError> {
         let url = Url::parse(uri).map_err(|_| HttpError::NotAUrl)?;
         let host = url.host_str().ok_or(HttpError::NotAUrl)?.to_owned();
         self.check_plain(&url, &host)?;
@@ -200,13 +200,10 @@ impl HttpSource {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        request
-            .send()
-            .await
-            .map_err(|source| HttpError::OpenRequest {
-                host: host.to_owned(),
-                source: source.without_url(),
-            })
+        request.send().await.map_err(|source| HttpError::Request {
+            host: host.to_owned(),
+            source: source.without_url(),
+        })
     }
 
     fn check_plain(&self, url: &Url, host: &str) -> Result<(), HttpError> {
@@ -254,7 +251,7 @@ impl HttpSource {
         if let Some(client) = kept.get() {
             return Ok(client);
         }
-        let mut builder = builder(self.settings.idle)
+        let mut builder = client_builder(self.settings.idle_timeout)
             .no_gzip()
             .redirect(redirect::Policy::custom(within_origin));
         if let Some(path) = extra {
@@ -275,15 +272,15 @@ pub fn same_origin(one: &str, other: &str) -> bool {
 }
 
 /// Starts a client with the time-outs that downloads have: on silence, not on the whole.
-pub fn builder(idle: Duration) -> reqwest::ClientBuilder {
+pub fn client_builder(idle_timeout: Duration) -> reqwest::ClientBuilder {
     // Fails only when a provider is there already, which is as good.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
     reqwest::Client::builder()
         .user_agent(concat!("docks/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(10).min(idle))
-        .read_timeout(idle)
+        .connect_timeout(Duration::from_secs(10).min(idle_timeout))
+        .read_timeout(idle_timeout)
         .referer(false)
 }
 
@@ -292,7 +289,7 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
         .previous()
         .last()
         .is_some_and(|from| from.origin() == attempt.url().origin());
-    if same && attempt.previous().len() <= MOST_REDIRECTS {
+    if same && attempt.previous().len() <= MAX_REDIRECTS {
         attempt.follow()
     } else {
         attempt.stop()
@@ -300,17 +297,17 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
 }
 
 /// Takes the rest of what is there already; `None` when it has to be fetched from the beginning.
-fn continued(
-    reply: reqwest::Response,
+fn resumed_response(
+    response: reqwest::Response,
     at: &ResumePoint,
     host: &str,
 ) -> Result<Option<Opened>, HttpError> {
-    match reply.status() {
+    match response.status() {
         StatusCode::PARTIAL_CONTENT => {}
         // The whole, of whatever version: it saves the second request.
-        StatusCode::OK => return Ok(Some(whole(reply, host.to_owned()))),
+        StatusCode::OK => return Ok(Some(whole_response(response, host.to_owned()))),
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => return Ok(None),
-        status if passes(status.as_u16()) => {
+        status if is_transient_status(status.as_u16()) => {
             return Err(HttpError::Status {
                 host: host.to_owned(),
                 status: status.as_u16(),
@@ -319,33 +316,33 @@ fn continued(
         }
         _ => return Ok(None),
     }
-    let Some((begins_at, size_bytes)) = content_range(reply.headers()) else {
+    let Some((begins_at, size_bytes)) = content_range(response.headers()) else {
         return Ok(None);
     };
     // Not every server honours `If-Range`, so what it sends has to prove itself.
-    let same = version(reply.headers()).as_ref() == Some(&at.version)
+    let same = version(response.headers()).as_ref() == Some(&at.version)
         && begins_at == at.offset_bytes
         && at.size_bytes.is_none_or(|size| size == size_bytes);
     Ok(same.then(|| Opened {
         size_bytes: Some(size_bytes),
         begins_at,
         version: Some(at.version.clone()),
-        body: body(reply, Some(size_bytes - begins_at), host.to_owned()),
+        body: body(response, Some(size_bytes - begins_at), host.to_owned()),
     }))
 }
 
-fn whole(reply: reqwest::Response, host: String) -> Opened {
-    let size_bytes = reply.content_length();
+fn whole_response(response: reqwest::Response, host: String) -> Opened {
+    let size_bytes = response.content_length();
     Opened {
         size_bytes,
         begins_at: 0,
-        version: version(reply.headers()),
-        body: body(reply, size_bytes, host),
+        version: version(response.headers()),
+        body: body(response, size_bytes, host),
     }
 }
 
 fn version(headers: &HeaderMap) -> Option<Version> {
-    Version::strong(headers.get(ETAG)?.to_str().ok()?)
+    Version::from_strong_tag(headers.get(ETAG)?.to_str().ok()?)
 }
 
 /// Reads `bytes FIRST-LAST/SIZE`, where it reaches to the end.
@@ -358,26 +355,26 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
     (first <= last && last.checked_add(1) == Some(size)).then_some((first, size))
 }
 
-fn passes(status: u16) -> bool {
+fn is_transient_status(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502..=504)
 }
 
 fn body(
-    reply: reqwest::Response,
+    response: reqwest::Response,
     size_bytes: Option<u64>,
     host: String,
 ) -> BoxStream<'static, Result<Bytes, SourceError>> {
     let mut seen = 0_u64;
-    let body = reply.bytes_stream().map(move |chunk| {
+    let body = response.bytes_stream().map(move |chunk| {
         let chunk = chunk.map_err(|source| HttpError::Broken {
             host: host.clone(),
             source: source.without_url(),
         })?;
         seen += chunk.len() as u64;
-        if size_bytes.is_none() && seen > MOST_BYTES_OF_UNKNOWN {
+        if size_bytes.is_none() && seen > MAX_BYTES_OF_UNKNOWN {
             return Err(HttpError::Endless {
                 host: host.clone(),
-                limit_bytes: MOST_BYTES_OF_UNKNOWN,
+                limit_bytes: MAX_BYTES_OF_UNKNOWN,
             });
         }
         Ok(chunk)

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use reqwest::header::{IF_NONE_MATCH, RANGE};
 
 use super::super::{OpenRequest, OpenResponse, Opened, SourceError};
-use super::{HttpSource, body, content_range, version, whole};
+use super::{HttpSource, body, content_range, version, whole_response};
 use crate::version::Version;
 
 impl HttpSource {
@@ -15,38 +15,38 @@ impl HttpSource {
         offset_bytes: u64,
         unless: Option<&Version>,
     ) -> Result<OpenResponse, SourceError> {
-        let (url, host) = self.checked(uri)?;
+        let (url, host) = self.parse_allowed(uri)?;
         let range = format!("bytes={offset_bytes}-");
         let mut headers = Vec::new();
         // Without a condition: whoever asks sees from the bytes whether they fit.
         headers.extend((offset_bytes > 0).then_some((RANGE, range.as_str())));
         headers.extend(unless.map(|version| (IF_NONE_MATCH, version.tag())));
-        let reply = self.send(&url, &host, &headers).await?;
-        match reply.status() {
+        let response = self.send(&url, &host, &headers).await?;
+        match response.status() {
             StatusCode::NOT_MODIFIED if unless.is_some() => return Ok(OpenResponse::Unchanged),
             StatusCode::PARTIAL_CONTENT => {
-                if let Some((first, size_bytes)) = content_range(reply.headers())
+                if let Some((first, size_bytes)) = content_range(response.headers())
                     && first == offset_bytes
                 {
                     return Ok(OpenResponse::Opened(Opened {
                         size_bytes: Some(size_bytes),
                         begins_at: first,
-                        version: version(reply.headers()),
-                        body: body(reply, Some(size_bytes - first), host),
+                        version: version(response.headers()),
+                        body: body(response, Some(size_bytes - first), host),
                     }));
                 }
             }
             StatusCode::RANGE_NOT_SATISFIABLE => {}
             status => {
                 self.check_status(&url, status, &host)?;
-                return Ok(OpenResponse::Opened(whole(reply, host)));
+                return Ok(OpenResponse::Opened(whole_response(response, host)));
             }
         }
-        let ask = OpenRequest {
+        let request = OpenRequest {
             uri,
             resume: None,
             unless: None,
         };
-        self.open(ask).await
+        self.open(request).await
     }
 }
