@@ -1,7 +1,7 @@
 //! The state of the engine, a state machine without I/O.
 //!
-//! [`dispatch`](super::dispatch) starts what is due; [`completion`](super::completion),
-//! [`step_failure`](super::step_failure) and [`remote_health`](super::remote_health) take what
+//! `dispatch` starts what is due; `completion`,
+//! `step_failure` and `remote_health` take what
 //! came of it. The engine task and the simulations drive the same code.
 
 use std::collections::{HashMap, HashSet, VecDeque};
