@@ -12,7 +12,7 @@ use docks_proto::credentials::{Keyring, KeyringError, has_session_bus, keyring_o
 use docks_proto::desktop::{DesktopRequest, DesktopResponse};
 use docks_proto::notification::{NotifyError, RunEndNotice};
 
-use crate::ask::{docksd_command, find_docksd};
+use crate::daemon_program::{docksd_command, find_docksd};
 use crate::environment::Environment;
 
 /// Longest time for a whole request. The helper's own limits are shorter; this one is for a

@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod commands;
 mod context;
+mod daemon_program;
 mod desktop_helper;
 mod environment;
 mod failure;

@@ -9,7 +9,6 @@
 //! daemon's process lives (see [`WaitPolicy`]).
 
 mod daemon_endpoint;
-mod daemon_program;
 mod direct;
 mod remote_headers;
 mod request;
@@ -35,7 +34,6 @@ use crate::failure::{Answerer, Failure, Kind};
 
 pub(crate) use daemon_endpoint::DaemonEndpoint;
 use daemon_endpoint::SocketState;
-pub(crate) use daemon_program::{check_daemon_settings, docksd_command, find_docksd};
 pub(crate) use request::{Request, Response};
 use selected_remote::NO_DAEMON_OPTION;
 pub(crate) use selected_remote::{SelectedRemote, profile_flags};

@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::daemon_endpoint::DaemonEndpoint;
-use super::daemon_program::{docksd_command, find_docksd};
 use super::stop_daemon;
 use super::wait_policy::WaitPolicy;
+use crate::daemon_program::{docksd_command, find_docksd};
 use crate::failure::{Failure, Kind};
 
 /// How long a start may take where the remote can answer instead.

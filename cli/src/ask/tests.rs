@@ -18,9 +18,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
-use super::daemon_program::NOT_INHERITED;
 use super::*;
 use crate::args::Global;
+use crate::daemon_program::NOT_INHERITED;
 use crate::output::{Output, OutputStyle};
 
 struct Home {

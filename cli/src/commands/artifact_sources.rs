@@ -11,7 +11,8 @@ use docks_proto::secret::Token;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 
-use crate::ask::{SelectedRemote, docksd_command, find_docksd};
+use crate::ask::SelectedRemote;
+use crate::daemon_program::{docksd_command, find_docksd};
 use crate::failure::Failure;
 
 /// Builds the artifact sources of the remote, for these URIs.

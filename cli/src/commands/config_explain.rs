@@ -2,8 +2,9 @@
 
 use docks_proto::settings::{Origin, Target};
 
-use crate::ask::{DaemonEndpoint, SelectedRemote, find_docksd};
+use crate::ask::{DaemonEndpoint, SelectedRemote};
 use crate::context::Context;
+use crate::daemon_program::find_docksd;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::output::table::{Column, Shrink};

@@ -3,11 +3,9 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 
-use crate::ask::{
-    DaemonEndpoint, DaemonStarter, StopOutcome, WaitPolicy, check_daemon_settings, docksd_command,
-    find_docksd, stop as stop_daemon,
-};
+use crate::ask::{DaemonEndpoint, DaemonStarter, StopOutcome, WaitPolicy, stop as stop_daemon};
 use crate::context::Context;
+use crate::daemon_program::{check_daemon_settings, docksd_command, find_docksd};
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
 

@@ -12,8 +12,9 @@ use docks_proto::credentials::{files, hub_token};
 use docks_proto::settings::{LOCAL_TENANT, Target, resolve};
 
 use crate::args::HubServe;
-use crate::ask::{DaemonEndpoint, docksd_command, find_docksd, profile_flags};
+use crate::ask::{DaemonEndpoint, profile_flags};
 use crate::context::Context;
+use crate::daemon_program::{docksd_command, find_docksd};
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind, settings_failure};
 

@@ -49,7 +49,7 @@ struct Limits {
 pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failure> {
     if context.global.format == Format::Json {
         return Err(Failure::usage("a watch does not print a single JSON value")
-            .hint("--format jsonl prints each event on a line of its own"));
+            .hint("--format jsonl prints each event on its own line"));
     }
     let start = Instant::now();
     let live = context.output.style().live && context.global.format == Format::Table;

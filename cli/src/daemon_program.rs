@@ -8,7 +8,7 @@ use crate::failure::{Failure, Kind};
 
 /// Variables that select a remote for one command. The daemon must not inherit them: it serves
 /// every profile, and would send one profile's token to another.
-pub(super) const NOT_INHERITED: [&str; 5] = [
+pub(crate) const NOT_INHERITED: [&str; 5] = [
     "DOCKS_API_URL",
     "DOCKS_TENANT_ID",
     "DOCKS_TOKEN",
