@@ -70,7 +70,7 @@ fn main() {
     }
     small("docks", docks(home.path(), &url, "many", "a", &[]));
     small(
-        "docks, other directory, each file asked for (304)",
+        "docks, other directory, each file revalidated (304)",
         docks(home.path(), &url, "many", "b", &[]),
     );
     small(

@@ -175,7 +175,7 @@ fn against_a_server() {
     };
     let mut runners = [
         Runner {
-            name: "no daemon yet: it is started beside",
+            name: "no daemon yet: it is started meanwhile",
             once: Box::new(|| first(LIST)),
         },
         Runner {
@@ -189,12 +189,12 @@ fn against_a_server() {
 /// Finds the Python client: named by the environment, or where `.ci/run python-client` installs it.
 fn python_client() -> Option<PathBuf> {
     let named = std::env::var_os("DOCKS_PYTHON_CLIENT").map(PathBuf::from);
-    let kept = || {
+    let installed = || {
         let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
         Some(cache?.join("docks-ci/docks-cli-0.2.0/bin/docks"))
     };
-    named.or_else(kept).filter(|program| program.is_file())
+    named.or_else(installed).filter(|program| program.is_file())
 }
 
 /// Measures the first sync of trials, including requests over loopback.

@@ -294,9 +294,9 @@ fn cost() {
             std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
         }
         let (resident, after) = home.usage();
-        let asked = remote.requests.load(Ordering::Relaxed) - requests;
+        let requested = remote.requests.load(Ordering::Relaxed) - requests;
         let share = (after - before).as_secs_f64() / QUIET.as_secs_f64() * 100.0;
-        let per_minute = asked as f64 * 60.0 / QUIET.as_secs_f64();
+        let per_minute = requested as f64 * 60.0 / QUIET.as_secs_f64();
         println!("| {watchers} | {resident:.1} MB | {share:.1} % of a core | {per_minute:.0} |");
         drop(streams);
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::runs::ArtifactFilter;
+use super::artifacts::ArtifactFilter;
 use docks_artifacts::size;
 
 /// Verbs of `docks cache`.

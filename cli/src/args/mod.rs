@@ -4,6 +4,7 @@
 //! the commands out. Doc comments here are the help texts.
 
 mod account;
+mod artifacts;
 mod cache;
 mod daemon;
 mod global;
@@ -21,15 +22,17 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 pub(crate) use account::{
     AuthCommand, AuthLogin, ConfigCommand, ProfileAdd, ProfileCommand, ProfileRemove, ProfileUse,
 };
+pub(crate) use artifacts::{
+    ArtifactFilter, ArtifactType, RunsArtifacts, RunsDiff, RunsLogs, RunsResult, RunsTrajectory,
+};
 pub(crate) use cache::{CacheClear, CacheCommand, CachePin, CachePrune, CachePull};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 pub(crate) use global::{Colour, Format, Global};
 pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{HubCommand, HubServe, HubToken};
 pub(crate) use runs::{
-    ArtifactFilter, ArtifactType, ListOptions, RunsArtifacts, RunsCommand, RunsCompare, RunsDiff,
-    RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet, RunsList, RunsLogs,
-    RunsResult, RunsStop, RunsTrajectory, RunsTrial, RunsTrials,
+    ListOptions, RunsCommand, RunsCompare, RunsEvalCancel, RunsEvalGet, RunsEvalList,
+    RunsEvalStart, RunsGet, RunsList, RunsStop, RunsTrial, RunsTrials,
 };
 pub(crate) use watch::RunsWatch;
 

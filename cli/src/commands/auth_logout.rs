@@ -46,7 +46,7 @@ pub(super) fn delete_token(context: &Context, profile: &ProfileFiles) -> Result<
     if profile.uses_token_file(&profile.name) {
         deleted |= delete_token_file(context, profile)?;
     }
-    // Written even if nothing changes: the daemon watches the file and reads the token again.
+    // Written even if nothing changes: the daemon notices the write and reads the token again.
     if let Some(stored) = profile.stored()? {
         deleted |= stored.token.is_some();
         profile.set(&[("token", None)])?;

@@ -100,7 +100,7 @@ fn run_usage<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
         .keys
         .iter()
         .filter_map(|key| cache.address_record(key));
-    let kept: Vec<u64> = known
+    let cached: Vec<u64> = known
         .filter(|known| cache.has(&known.sha256))
         .map(|known| known.size_bytes)
         .collect();
@@ -109,7 +109,7 @@ fn run_usage<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
         remote: &record.run.remote,
         pinned: record.pinned,
         artifacts: record.keys.len(),
-        cached: kept.len(),
-        size_bytes: kept.iter().sum(),
+        cached: cached.len(),
+        size_bytes: cached.iter().sum(),
     }
 }

@@ -16,7 +16,7 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Hir, Look, Repet
 pub(super) enum Haystack {
     /// One line without its line end.
     Line,
-    /// Whole lines. What is found lies within one line, but a line end may be found before each
+    /// Whole lines. Each match is within one line, but a line end may be found before each
     /// carriage return.
     Lines,
 }

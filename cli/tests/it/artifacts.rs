@@ -12,8 +12,8 @@ use crate::sealed::{CommandResult, Sealed};
 fn remote(status: &'static str, trials: &'static str) -> Remote {
     let own = Arc::new(OnceLock::<String>::new());
     let address = Arc::clone(&own);
-    let remote = Remote::start(move |asked| {
-        let path = asked.split([' ', '?']).nth(1).unwrap_or_default();
+    let remote = Remote::start(move |request| {
+        let path = request.split([' ', '?']).nth(1).unwrap_or_default();
         let run = format!(r#"{{"id":"0123456789abcdef","status":"{status}"}}"#);
         match path {
             "/tenants/ten/harbor/runs" => (200, format!("[{run}]")),
@@ -48,8 +48,8 @@ fn a_failed_download_is_exit_12_and_the_others_are_complete() {
     let output = TempDir::new().unwrap();
     let ended = download(&remote, output.path(), "");
     assert_eq!(ended.code, Some(12), "{}", ended.stderr);
-    let said = "1 of 3 artifacts could not be downloaded";
-    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    let expected = "1 of 3 artifacts could not be downloaded";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     let run = output.path().join("0123456789ab");
     assert!(run.join("sum_trial-00000001/logs.txt").is_file());
     assert!(run.join("sum_trial-00000002/logs.txt").is_file());
@@ -113,8 +113,11 @@ impl Home {
     }
 
     fn asked_for(&self, path: &str) -> usize {
-        let asked = self.remote.requests();
-        asked.iter().filter(|asked| asked.contains(path)).count()
+        let requests = self.remote.requests();
+        requests
+            .iter()
+            .filter(|request| request.contains(path))
+            .count()
     }
 }
 

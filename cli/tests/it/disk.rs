@@ -28,8 +28,8 @@ impl TwoTrials {
     fn new() -> Self {
         let own = Arc::new(OnceLock::<String>::new());
         let address = Arc::clone(&own);
-        let remote = Remote::start(move |asked| {
-            let path = asked.split([' ', '?']).nth(1).unwrap_or_default();
+        let remote = Remote::start(move |request| {
+            let path = request.split([' ', '?']).nth(1).unwrap_or_default();
             let run = r#"{"id":"r-1","status":"completed"}"#;
             let trial = |id: &str| {
                 let url = address.get().unwrap();

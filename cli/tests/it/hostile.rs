@@ -101,8 +101,8 @@ fn check_output(text: &str, cells: usize, line: &str) {
 #[test]
 fn a_thousand_hostile_texts_are_harmless_in_every_table() {
     let body = list();
-    let remote = Remote::start(move |asked| {
-        let path = asked.split([' ', '?']).nth(1).unwrap();
+    let remote = Remote::start(move |request| {
+        let path = request.split([' ', '?']).nth(1).unwrap();
         match path.trim_start_matches("/tenants/ten/") {
             // It does not page: each answer is the whole list.
             "runs" | "harbor/runs" | "harbor/runs/id-0000/trials" => (200, body.clone()),

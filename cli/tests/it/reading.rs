@@ -24,7 +24,7 @@ fn serve(
 ) -> Remote {
     let own = Arc::new(OnceLock::<String>::new());
     let address = Arc::clone(&own);
-    let (asked, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (requests, reads) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let remote = Remote::start(move |line| {
         let url = address.get().unwrap();
         let trial = |id: &str, status: &str, reward: f64| {
@@ -42,10 +42,10 @@ fn serve(
             "runs/r-1/trials" => (200, format!("[{}]", trial("t-1", "failed", 0.0))),
             "runs/r-2/trials" => (200, format!("[{}]", trial("t-2", "passed", 1.0))),
             "runs/r-1/trials/t-1" => {
-                let number = asked.fetch_add(1, Ordering::Relaxed);
+                let number = requests.fetch_add(1, Ordering::Relaxed);
                 (200, trial("t-1", status(number), 0.0))
             }
-            "/log.txt" => (200, log(read.fetch_add(1, Ordering::Relaxed))),
+            "/log.txt" => (200, log(reads.fetch_add(1, Ordering::Relaxed))),
             "/t.json" => (200, TRAJECTORY.to_owned()),
             "/d.patch" => (200, DIFF.to_owned()),
             "/r.json" => (200, RESULT.to_owned()),

@@ -115,7 +115,11 @@ fn artifacts_of_each_directory_are_downloaded_and_a_missing_one_is_named() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(named(&ended.stdout), ALL);
     let fresh = home.run(&format!("runs eval-list --fresh {both}"));
-    assert_ne!(fresh.code, Some(0), "nobody can confirm it");
+    assert_ne!(
+        fresh.code,
+        Some(0),
+        "a missing directory cannot be confirmed"
+    );
     assert!(
         fresh.stderr.contains(two.to_str().unwrap()),
         "{}",

@@ -69,7 +69,7 @@ const RUN: &str = r#"{"id":"e-1","name":"nightly","status":"running"}"#;
 
 /// A remote with one evaluation run.
 fn remote() -> Remote {
-    Remote::start(|asked| match asked {
+    Remote::start(|request| match request {
         "GET /tenants/ten/harbor/runs/e-1" => (200, RUN.to_owned()),
         "POST /tenants/ten/harbor/runs/e-1/cancel" => (200, RUN.replace("running", "cancelled")),
         list if list.starts_with("GET /tenants/ten/harbor/runs?") => (200, format!("[{RUN}]")),
@@ -78,8 +78,11 @@ fn remote() -> Remote {
 }
 
 fn cancels(remote: &Remote) -> usize {
-    let asked = remote.requests();
-    asked.iter().filter(|line| line.starts_with("POST")).count()
+    let requests = remote.requests();
+    requests
+        .iter()
+        .filter(|line| line.starts_with("POST"))
+        .count()
 }
 
 #[test]

@@ -25,7 +25,7 @@ use progress::Progress;
 /// # Errors
 ///
 /// [`Kind::NotFound`] when there are none, [`Kind::SomeArtifacts`] when some
-/// could not be downloaded, and whatever finding the trials can end in.
+/// could not be downloaded, and why the run or its trials cannot be read.
 pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), Failure> {
     let requester = Requester::new(context)?;
     let allowed = context.global.allowed();

@@ -87,16 +87,16 @@ impl Printer<'_> {
         tail: Option<u64>,
         grows: bool,
     ) -> Result<u64, Failure> {
-        let Some(wanted) = tail else {
+        let Some(count) = tail else {
             return self.print_from(uri, file, 0, grows).await;
         };
         let Some(grep) = self.grep else {
-            let start = line_reader::start_of_last(&mut file, wanted).map_err(unreadable)?;
+            let start = line_reader::start_of_last(&mut file, count).map_err(unreadable)?;
             return self.print_from(uri, file, start, grows).await;
         };
-        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
         let again = file.try_clone().map_err(unreadable)?;
-        let found = line_reader::last_matching(file, wanted, grep, grows);
+        let found = line_reader::last_matching(file, count, grep, grows);
         let (found, end_bytes) = found.map_err(unreadable)?;
         let mut piece = Vec::new();
         for at_bytes in found {

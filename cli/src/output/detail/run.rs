@@ -36,13 +36,13 @@ struct TaskResults {
 fn task_results(object: &RawObject) -> Option<String> {
     let results: TaskResults = serde_json::from_str(object.text()).ok()?;
     let tasks = results.task_results.as_array().filter(|t| !t.is_empty())?;
-    let count = |wanted: &[&str]| {
+    let count = |statuses: &[&str]| {
         let status = |task: &serde_json::Value| {
             let text = task.get("status").and_then(|status| status.as_str());
             Scalar::Text(text.unwrap_or_default().to_ascii_lowercase()).text()
         };
         let matches = |task: &&serde_json::Value| {
-            status(task).is_some_and(|status| wanted.contains(&status.as_str()))
+            status(task).is_some_and(|status| statuses.contains(&status.as_str()))
         };
         tasks.iter().filter(matches).count()
     };

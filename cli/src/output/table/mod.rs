@@ -137,7 +137,7 @@ impl Table {
             .map(|(number, row)| {
                 let columns = layout.columns.iter().zip(&layout.widths);
                 let cell = |(&at, &width): (&usize, &usize)| {
-                    // A heading is cut where it can be told from a value.
+                    // Headings are cut with an ellipsis, also those of ids.
                     let shrink = match (number, self.columns[at].shrink) {
                         (0, _) => Shrink::Cut(0),
                         (_, shrink) => shrink,

@@ -51,11 +51,11 @@ fn files_left(job: &Path) -> BTreeMap<String, String> {
             if path.is_dir() {
                 todo.push(path.clone());
             }
-            let said = match path.file_name().and_then(|name| name.to_str()) {
+            let content = match path.file_name().and_then(|name| name.to_str()) {
                 Some("result.json") => describe(&json(&path).unwrap()),
                 _ => String::new(),
             };
-            left.insert(plain.join("/"), said);
+            left.insert(plain.join("/"), content);
         }
     }
     left

@@ -30,9 +30,10 @@ fn ends(
         .collect();
     let of_run = cells.iter().filter(|cells| cells[2].is_empty());
     let ended = of_run.filter(|cells| lifecycle(cells[4]) == Lifecycle::Terminal);
-    let said: Vec<_> = ended.map(|cells| (cells[1], cells[4])).collect();
-    let well = matches!(said[..], [(run, status)] if run == name && statuses.contains(&status));
-    assert!(well, "{lines:#?}\n{}", home.log());
+    let reported: Vec<_> = ended.map(|cells| (cells[1], cells[4])).collect();
+    let as_expected =
+        matches!(reported[..], [(run, status)] if run == name && statuses.contains(&status));
+    assert!(as_expected, "{lines:#?}\n{}", home.log());
     let mut ends = BTreeMap::new();
     for cells in cells.iter().filter(|cells| !cells[2].is_empty()) {
         *ends.entry(cells[2].to_owned()).or_default() +=
