@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
+use docks_proto::beneath::RootDirectory;
 use futures_util::{Stream, stream};
 use headers::ETag;
 use rustix::fs::{FileType, Stat};
@@ -49,13 +50,13 @@ pub(super) fn path_below(encoded: &str) -> Option<PathBuf> {
 ///
 /// The error of the system. A link anywhere in the path is one, and so is anything but a regular file.
 pub(super) fn open_below(root: &Path, below: &Path) -> io::Result<ArtifactFile> {
-    let file = docks_artifacts::source::file::walk(root, below)?;
+    let file = RootDirectory::open(root)?.open_file(below)?;
     let stat = rustix::fs::fstat(&file)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok(ArtifactFile {
-        file: File::from(file),
+        file,
         size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         etag: etag(&stat),
     })

@@ -5,9 +5,8 @@
 //! of the container, of the cluster or of the machine.
 
 mod credential_process;
+mod shared_files;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -17,6 +16,7 @@ use crate::StoreEnvironment;
 use crate::connector::Connector;
 use crate::provider::{BoxedError, Provider, Signing, retry_config};
 use credential_process::CredentialProcess;
+use shared_files::SharedProfile;
 
 /// Where S3 is and what to sign with.
 #[derive(Clone, Default)]
@@ -45,7 +45,7 @@ impl std::fmt::Debug for S3Settings {
 impl S3Settings {
     /// Decides in the order of Amazon's own programs, with the profile's keys before their files.
     pub(crate) fn decide(environment: StoreEnvironment<'_>) -> Self {
-        let shared = Shared::read(environment);
+        let shared = SharedProfile::read(environment);
         let region = environment.pick(&["AWS_REGION", "AWS_DEFAULT_REGION"], "aws_region");
         let endpoint = environment.pick(
             &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
@@ -92,7 +92,7 @@ impl S3Settings {
 type Options = Vec<(AmazonS3ConfigKey, String)>;
 
 /// Takes the first complete pair of keys; parts of two pairs would never fit.
-fn keys(environment: StoreEnvironment<'_>, shared: &Shared) -> Option<Options> {
+fn keys(environment: StoreEnvironment<'_>, shared: &SharedProfile) -> Option<Options> {
     let of_environment = |name: &str| environment.variables.text(&format!("AWS_{name}"));
     let of_profile = |name: &str| {
         let key = format!("aws_{}", name.to_ascii_lowercase());
@@ -151,57 +151,6 @@ fn role(environment: StoreEnvironment<'_>) -> Option<Options> {
             ),
         ])
     })
-}
-
-/// One profile of `~/.aws/credentials` and `~/.aws/config`.
-#[derive(Default)]
-struct Shared(BTreeMap<String, String>);
-
-impl Shared {
-    fn read(environment: StoreEnvironment<'_>) -> Self {
-        let profile = environment
-            .pick(&["AWS_PROFILE"], "aws_profile")
-            .unwrap_or_else(|| "default".to_owned());
-        let place = |variable, name: &str| {
-            let home = || Some(environment.variables.path("HOME")?.join(".aws").join(name));
-            environment.variables.path(variable).or_else(home)
-        };
-        let text = |path: Option<PathBuf>| path.and_then(|path| (environment.file)(&path));
-        let mut found = BTreeMap::new();
-        if let Some(text) = text(place("AWS_CONFIG_FILE", "config")) {
-            let section = match profile.as_str() {
-                "default" => profile.clone(),
-                _ => format!("profile {profile}"),
-            };
-            found.extend(section_of(&text, &section));
-        }
-        if let Some(text) = text(place("AWS_SHARED_CREDENTIALS_FILE", "credentials")) {
-            found.extend(section_of(&text, &profile));
-        }
-        Self(found)
-    }
-
-    fn get(&self, key: &str) -> Option<String> {
-        self.0.get(key).filter(|value| !value.is_empty()).cloned()
-    }
-}
-
-/// Reads `key = value` lines of one `[section]`; indented ones belong to nested settings.
-fn section_of(text: &str, section: &str) -> Vec<(String, String)> {
-    let mut within = false;
-    let mut found = Vec::new();
-    for line in text.lines() {
-        let bare = line.trim();
-        if let Some(name) = bare.strip_prefix('[').and_then(|s| s.split(']').next()) {
-            within = name.split_whitespace().eq(section.split_whitespace());
-        } else if within
-            && !line.starts_with([' ', '\t', '#', ';'])
-            && let Some((key, value)) = bare.split_once('=')
-        {
-            found.push((key.trim().to_ascii_lowercase(), value.trim().to_owned()));
-        }
-    }
-    found
 }
 
 impl Provider for S3Settings {

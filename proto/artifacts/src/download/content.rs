@@ -2,10 +2,11 @@
 
 use std::fs::File;
 
-use super::{ArtifactError, Downloader};
+use super::Downloader;
+use super::error::ArtifactError;
+use crate::artifact::{ArtifactRequest, ArtifactType};
 use crate::cache::Cache;
 use crate::source::{SourceError, is_local};
-use crate::{ArtifactRequest, ArtifactType};
 
 impl Downloader<'_> {
     /// Opens what lies at an address: a file of this machine as it is, anything else from the

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
+use crate::artifact::ArtifactRequest;
 use crate::cache::{AddressRecord, Cache};
-use crate::download::ArtifactError;
+use crate::download::error::ArtifactError;
+use crate::download::observer::Observer;
 use crate::output_directory::OutputError;
 use crate::partial::PartialFile;
 use crate::source::{OpenRequest, OpenResponse, SourceError, Sources};
 use crate::version::Version;
-use crate::{ArtifactRequest, Observer};
 
 /// How often a file is asked for without a further byte when the failure may pass.
 const TRIES: u32 = 3;

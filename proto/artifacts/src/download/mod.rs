@@ -1,12 +1,14 @@
 //! Fetches many artifacts at once; each one succeeds or fails for itself.
 
 mod content;
+mod error;
+mod existing_file;
+mod file_download;
 mod fill;
+mod observer;
 mod to_cache;
 mod to_files;
 
-use std::error::Error;
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,56 +16,18 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::OnceCell;
 
+use crate::artifact::ArtifactRequest;
 use crate::cache::{AddressRecord, Cache};
 use crate::digest::Sha256;
-use crate::output_directory::{OutputDirectory, OutputError};
-use crate::source::{SourceError, Sources};
+use crate::output_directory::OutputDirectory;
+use crate::source::Sources;
 use crate::version::Version;
-use crate::{ArtifactRequest, FinishedFile, Observer};
+
+pub use error::ArtifactError;
+pub use observer::{FileOrigin, FinishedFile, Observer, SilentObserver};
 
 /// Files in flight at once: enough to hide latency, few enough for any server.
 pub const DEFAULT_CONCURRENCY: usize = 8;
-
-/// Says why an artifact is not there.
-#[derive(Debug, thiserror::Error)]
-pub enum ArtifactError {
-    /// It could not be read.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// It could not be written.
-    #[error(transparent)]
-    OutputDirectory(#[from] OutputError),
-    /// Nobody may be asked, and it was not pulled before.
-    #[error("it is not in the cache; `docks cache pull` puts it there")]
-    NotCached,
-    /// The cache, where the artifact itself is to go, cannot be written.
-    #[error("could not write the cache")]
-    Cache(#[source] io::Error),
-}
-
-impl ArtifactError {
-    /// Returns the whole chain of causes as one line.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some libraries repeat their cause in their own text.
-            if !line.contains(&text) {
-                line.push_str(": ");
-                line.push_str(&text);
-            }
-            cause = error.source();
-        }
-        line
-    }
-
-    /// Tells whether what is there already is worth keeping for a later try.
-    fn keeps_partial_file(&self) -> bool {
-        matches!(self, Self::Source(error) if error.is_transient())
-    }
-}
 
 /// When a source is asked whether it still has what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

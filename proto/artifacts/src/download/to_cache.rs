@@ -1,10 +1,12 @@
 //! One artifact into the cache.
 
-use super::{ArtifactError, Downloader, Revalidation};
+use super::fill::{FillResult, Filler};
+use super::{Downloader, Revalidation};
+use crate::artifact::ArtifactRequest;
 use crate::cache::{AddressRecord, Cache};
-use crate::download::fill::{FillResult, Filler};
+use crate::download::error::ArtifactError;
+use crate::download::observer::{FileOrigin, FinishedFile};
 use crate::partial::PartialFile;
-use crate::{ArtifactRequest, FileOrigin, FinishedFile};
 
 impl Downloader<'_> {
     pub(super) async fn to_cache(

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::BLOCK_BYTES;
 use crate::digest::Hasher;
+
+/// Bytes that are gathered before they are written: fewer trips to another thread.
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
 /// What is on the disk of a part, and what that is.
 pub(super) struct PartContent {

@@ -6,6 +6,7 @@
 //! is on the disk.
 
 mod content;
+mod hidden_file;
 mod journal;
 
 use std::fs::File;
@@ -13,17 +14,15 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation};
 use rustix::io::Errno;
 
 use crate::digest::{Hasher, Sha256};
 use crate::output_directory::{OutputError, OutputFile};
 use crate::version::{ResumePoint, Version};
-use content::PartContent;
+use content::{BLOCK_BYTES, PartContent};
+use hidden_file::{is_still_named, open, temporary};
 use journal::Journal;
-
-/// Bytes that are gathered before they are written: fewer trips to another thread.
-const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Bytes that are copied from another file in one trip.
 const COPY_BYTES: u64 = 16 << 20;
@@ -327,46 +326,5 @@ impl Drop for PartialFile {
             // Nothing more can be done if even this fails; the name says that it is a part.
             rustix::fs::unlinkat(&self.place.directory, &self.temporary, AtFlags::empty()).ok();
         }
-    }
-}
-
-fn temporary(place: &OutputFile) -> String {
-    format!(".{}.part", place.file_name)
-}
-
-/// Opens or makes the part; one that somebody else could reach under another name is refused.
-fn open(place: &OutputFile, temporary: &str) -> Result<File, OutputError> {
-    let flags =
-        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o666);
-    let file = match rustix::fs::openat(&place.directory, temporary, flags, mode) {
-        Ok(file) => file,
-        Err(Errno::LOOP | Errno::MLINK | Errno::ISDIR | Errno::NXIO) => {
-            return Err(obstructed(place, temporary));
-        }
-        Err(errno) => return Err(place.write_error(errno.into())),
-    };
-    let stat = rustix::fs::fstat(&file).map_err(|errno| place.write_error(errno.into()))?;
-    let plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    // No link at all: it was just taken away, and is opened anew once that is noticed.
-    if !plain || stat.st_nlink > 1 || stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(obstructed(place, temporary));
-    }
-    Ok(File::from(file))
-}
-
-fn obstructed(place: &OutputFile, temporary: &str) -> OutputError {
-    OutputError::Obstructed {
-        path: place.display_path.with_file_name(temporary),
-    }
-}
-
-fn is_still_named(place: &OutputFile, temporary: &str, file: &File) -> Result<bool, OutputError> {
-    let failed = |errno: Errno| place.write_error(errno.into());
-    let open = rustix::fs::fstat(file).map_err(failed)?;
-    match rustix::fs::statat(&place.directory, temporary, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(named) => Ok((named.st_dev, named.st_ino) == (open.st_dev, open.st_ino)),
-        Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(failed(errno)),
     }
 }

@@ -1,9 +1,9 @@
 //! Objects of buckets (`gs://`, `s3://`, `az://`), whatever reads them.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use super::{OpenRequest, OpenResponse, SourceError};
+use super::error::SourceError;
+use super::open::{OpenRequest, OpenResponse};
 use crate::version::Version;
 
 /// Reads objects of buckets.
@@ -38,25 +38,4 @@ pub trait BucketReader: std::fmt::Debug + Send + Sync {
     ///
     /// As [`BucketReader::open`].
     async fn size(&self, uri: &str) -> Result<u64, SourceError>;
-}
-
-/// Why an object of a bucket was not read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[error("{message}")]
-pub struct BucketError {
-    /// The whole reason, for people; holds no address with its query and no secret.
-    pub message: String,
-    /// Whether the same request may succeed a moment later.
-    pub transient: bool,
-}
-
-impl BucketError {
-    /// An error that stays as it is.
-    #[must_use]
-    pub fn permanent(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            transient: false,
-        }
-    }
 }

@@ -6,66 +6,20 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
+use docks_proto::beneath::RootDirectory;
 use futures_util::{Stream, StreamExt, stream};
-use rustix::fs::{FileType, Mode, OFlags};
 
-use super::{OpenRequest, OpenResponse, Opened, SourceError};
+use super::error::{FileError, SourceError};
+use super::open::{OpenRequest, OpenResponse, Opened};
 use crate::version::Version;
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: u64 = 256 * 1024;
-
-/// Says why a file of a jobs directory was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The profile is a Docks API, which has no say over files of this machine.
-    #[error("the remote named a file of this machine; only a jobs directory may do that")]
-    NotAllowed,
-    /// Not an absolute local path.
-    #[error("the remote gave a `file://` address without an absolute path of this machine")]
-    NotAPath,
-    /// Below the jobs directory neither by name nor after following links.
-    #[error("`{}` is outside the jobs directory", path.display())]
-    Outside {
-        /// Which.
-        path: PathBuf,
-    },
-    /// A directory, a device or a pipe.
-    #[error("`{}` is not a regular file", path.display())]
-    NotRegular {
-        /// Which.
-        path: PathBuf,
-    },
-    /// It was written anew in the meantime.
-    #[error("`{}` changed while it was read", path.display())]
-    Changed {
-        /// Which.
-        path: PathBuf,
-    },
-    /// Reading failed.
-    #[error("could not read `{}`", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl FileError {
-    /// Tells whether the same request may succeed a moment later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Changed { .. })
-    }
-}
 
 /// Reads files below some directories, or none.
 #[derive(Debug, Clone, Default)]
@@ -200,36 +154,19 @@ fn open_below(jobs_dir: &Path, path: &Path) -> Result<File, FileError> {
     }
     let real = path.canonicalize().map_err(failed)?;
     let below = real.strip_prefix(&root).map_err(|_| outside())?;
-    let file = walk(&root, below).map_err(|errno| failed(errno.into()))?;
-    let stat = rustix::fs::fstat(&file).map_err(|errno| failed(errno.into()))?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(FileError::NotRegular {
-            path: path.to_owned(),
-        });
+    let not_regular = || FileError::NotRegular {
+        path: path.to_owned(),
+    };
+    // The jobs directory itself.
+    if below.as_os_str().is_empty() {
+        return Err(not_regular());
     }
-    Ok(File::from(file))
-}
-
-/// Opens what lies below a directory, one segment at a time and through no link.
-///
-/// # Errors
-///
-/// The system's reason; a link anywhere on the way is one.
-pub fn walk(root: &Path, below: &Path) -> Result<OwnedFd, rustix::io::Errno> {
-    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut at = rustix::fs::open(root, directory, Mode::empty())?;
-    let mut segments = below.components().peekable();
-    while let Some(segment) = segments.next() {
-        // Not blocking: opening a pipe would wait for its writer.
-        let flags = if segments.peek().is_some() {
-            directory
-        } else {
-            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC
-        };
-        let name = segment.as_os_str();
-        at = rustix::fs::openat(&at, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+    let directory = RootDirectory::open(&root).map_err(failed)?;
+    let file = directory.open_file(below).map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(not_regular());
     }
-    Ok(at)
+    Ok(file)
 }
 
 /// Reads as many bytes as there were when it was opened.

@@ -5,100 +5,25 @@
 //! refuses; nothing is trusted because it was listed.
 
 pub mod bucket;
+mod error;
 pub mod file;
 pub mod http;
+mod open;
 mod settings;
 mod signature;
 pub mod store_helper;
 
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
-
 use crate::digest::Sha256;
-use crate::version::{ResumePoint, Version};
+use crate::version::Version;
 
-pub use bucket::{BucketError, BucketReader};
+pub use bucket::BucketReader;
+pub use error::{BucketError, FileError, SourceError};
 pub use file::FileSource;
 pub use http::{HttpSettings, HttpSource, same_origin};
+pub use open::{OpenRequest, OpenResponse, Opened};
 pub use settings::SourceSettings;
 pub use signature::display_uri;
 pub use store_helper::StoreHelper;
-
-/// What is asked of a place.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenRequest<'a> {
-    /// Which address.
-    pub uri: &'a str,
-    /// Bytes that are there already; only the rest is wanted, if they are still right.
-    pub resume: Option<&'a ResumePoint>,
-    /// Nothing is wanted if this is still the version.
-    pub unless: Option<&'a Version>,
-}
-
-/// What a place answers.
-pub enum OpenResponse {
-    /// The version that was named is still the one.
-    Unchanged,
-    /// Something to read.
-    Opened(Opened),
-}
-
-/// Something that is being read.
-pub struct Opened {
-    /// Size of the whole, if the source says one.
-    pub size_bytes: Option<u64>,
-    /// Where the body begins: at the resume point, or at 0.
-    pub begins_at: u64,
-    /// Which version it is, if the source says so in a way that can be relied on.
-    pub version: Option<Version>,
-    /// Its content; an error means that it broke off.
-    pub body: BoxStream<'static, Result<Bytes, SourceError>>,
-}
-
-/// Says why an address gave no whole content. No text holds an address with its query.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// No address at all.
-    #[error("the remote gave something that is no address")]
-    NoAddress,
-    /// A kind of address that this program does not know.
-    #[error("`{scheme}://` is no place that docks can download from")]
-    UnknownScheme {
-        /// Which.
-        scheme: String,
-    },
-    /// It ended before its end, and said nothing of it.
-    #[error("it ended after {got_bytes} of {size_bytes} bytes")]
-    Short {
-        /// What came.
-        got_bytes: u64,
-        /// What was announced.
-        size_bytes: u64,
-    },
-    /// From [`mod@http`].
-    #[error(transparent)]
-    Http(#[from] http::HttpError),
-    /// From [`mod@file`].
-    #[error(transparent)]
-    File(#[from] file::FileError),
-    /// From [`mod@bucket`].
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-}
-
-impl SourceError {
-    /// Tells whether the same request may succeed a moment later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Short { .. } => true,
-            Self::Http(error) => error.is_transient(),
-            Self::File(error) => error.is_transient(),
-            Self::Bucket(error) => error.transient,
-            Self::NoAddress | Self::UnknownScheme { .. } => false,
-        }
-    }
-}
 
 /// All the places that may be read.
 #[derive(Debug)]

@@ -5,107 +5,27 @@
 //! only when the API is on loopback too: a remote elsewhere has no business
 //! with this machine's local services.
 
+pub(super) mod error;
 mod open_from;
+mod response;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::Bytes;
 use docks_proto::client::ca_file;
 use docks_proto::secret::Token;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
-    IF_RANGE, RANGE,
-};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE};
 use reqwest::{StatusCode, Url, redirect};
 
-use super::{OpenRequest, OpenResponse, Opened, SourceError};
-use crate::version::{ResumePoint, Version};
+use super::error::SourceError;
+use super::open::{OpenRequest, OpenResponse};
+use response::{resumed_response, whole_response};
+
+pub use error::HttpError;
 
 /// Redirects within one origin that are followed; more are a loop.
 const MAX_REDIRECTS: usize = 5;
-
-/// Most bytes of an answer that does not say its length, which compressed ones never do:
-/// a few megabytes on the wire must not fill a disk.
-const MAX_BYTES_OF_UNKNOWN: u64 = 8 << 30;
-
-/// Says why an `http(s)` address gave nothing whole.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// Not a URL.
-    #[error("the remote gave something that is no URL")]
-    NotAUrl,
-    /// Plain `http` where it is not allowed.
-    #[error("plain http to {host} is refused; only https, or http on this machine, is safe")]
-    PlainHttp {
-        /// To whom.
-        host: String,
-    },
-    /// The client cannot be made, for instance without any root certificate.
-    #[error("could not set up https")]
-    Setup(#[source] reqwest::Error),
-    /// The profile's certificates cannot be read.
-    #[error("could not set up https: {0}")]
-    CaFile(Box<dyn std::error::Error + Send + Sync>),
-    /// No answer.
-    #[error("could not get it from {host}")]
-    Request {
-        /// From whom.
-        host: String,
-        /// Cause, without the address.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// A redirect that is not followed.
-    #[error("{host} answered {status}, a redirect that is not followed to another place")]
-    Redirect {
-        /// Who.
-        host: String,
-        /// What.
-        status: u16,
-    },
-    /// An error answer.
-    #[error("{host} answered {status}{what}")]
-    Status {
-        /// Who.
-        host: String,
-        /// What.
-        status: u16,
-        /// What can be done about it.
-        what: &'static str,
-    },
-    /// The answer stopped before its end.
-    #[error("the answer of {host} broke off")]
-    Broken {
-        /// Whose.
-        host: String,
-        /// Cause, without the address.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// More than we take without knowing how much there will be.
-    #[error("the answer of {host} has no length and is larger than {limit_bytes} bytes")]
-    Endless {
-        /// Whose.
-        host: String,
-        /// The limit.
-        limit_bytes: u64,
-    },
-}
-
-impl HttpError {
-    /// Tells whether the same request may succeed a moment later.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Request { .. } | Self::Broken { .. } => true,
-            Self::Status { status, .. } => is_transient_status(*status),
-            _ => false,
-        }
-    }
-}
 
 /// What the profile allows.
 #[derive(Debug, Clone)]
@@ -294,92 +214,6 @@ fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
     } else {
         attempt.stop()
     }
-}
-
-/// Takes the rest of what is there already; `None` when it has to be fetched from the beginning.
-fn resumed_response(
-    response: reqwest::Response,
-    at: &ResumePoint,
-    host: &str,
-) -> Result<Option<Opened>, HttpError> {
-    match response.status() {
-        StatusCode::PARTIAL_CONTENT => {}
-        // The whole, of whatever version: it saves the second request.
-        StatusCode::OK => return Ok(Some(whole_response(response, host.to_owned()))),
-        StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => return Ok(None),
-        status if is_transient_status(status.as_u16()) => {
-            return Err(HttpError::Status {
-                host: host.to_owned(),
-                status: status.as_u16(),
-                what: "",
-            });
-        }
-        _ => return Ok(None),
-    }
-    let Some((begins_at, size_bytes)) = content_range(response.headers()) else {
-        return Ok(None);
-    };
-    // Not every server honours `If-Range`, so what it sends has to prove itself.
-    let same = version(response.headers()).as_ref() == Some(&at.version)
-        && begins_at == at.offset_bytes
-        && at.size_bytes.is_none_or(|size| size == size_bytes);
-    Ok(same.then(|| Opened {
-        size_bytes: Some(size_bytes),
-        begins_at,
-        version: Some(at.version.clone()),
-        body: body(response, Some(size_bytes - begins_at), host.to_owned()),
-    }))
-}
-
-fn whole_response(response: reqwest::Response, host: String) -> Opened {
-    let size_bytes = response.content_length();
-    Opened {
-        size_bytes,
-        begins_at: 0,
-        version: version(response.headers()),
-        body: body(response, size_bytes, host),
-    }
-}
-
-fn version(headers: &HeaderMap) -> Option<Version> {
-    Version::from_strong_tag(headers.get(ETAG)?.to_str().ok()?)
-}
-
-/// Reads `bytes FIRST-LAST/SIZE`, where it reaches to the end.
-fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
-    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
-    let (range, size) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let (first, last, size): (u64, u64, u64) =
-        (first.parse().ok()?, last.parse().ok()?, size.parse().ok()?);
-    (first <= last && last.checked_add(1) == Some(size)).then_some((first, size))
-}
-
-fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500 | 502..=504)
-}
-
-fn body(
-    response: reqwest::Response,
-    size_bytes: Option<u64>,
-    host: String,
-) -> BoxStream<'static, Result<Bytes, SourceError>> {
-    let mut seen = 0_u64;
-    let body = response.bytes_stream().map(move |chunk| {
-        let chunk = chunk.map_err(|source| HttpError::Broken {
-            host: host.clone(),
-            source: source.without_url(),
-        })?;
-        seen += chunk.len() as u64;
-        if size_bytes.is_none() && seen > MAX_BYTES_OF_UNKNOWN {
-            return Err(HttpError::Endless {
-                host: host.clone(),
-                limit_bytes: MAX_BYTES_OF_UNKNOWN,
-            });
-        }
-        Ok(chunk)
-    });
-    body.map(|chunk| chunk.map_err(SourceError::from)).boxed()
 }
 
 fn is_loopback(url: &Url) -> bool {

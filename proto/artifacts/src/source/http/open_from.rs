@@ -3,8 +3,10 @@
 use reqwest::StatusCode;
 use reqwest::header::{IF_NONE_MATCH, RANGE};
 
-use super::super::{OpenRequest, OpenResponse, Opened, SourceError};
-use super::{HttpSource, body, content_range, version, whole_response};
+use super::HttpSource;
+use super::response::{body, content_range, version, whole_response};
+use crate::source::error::SourceError;
+use crate::source::open::{OpenRequest, OpenResponse, Opened};
 use crate::version::Version;
 
 impl HttpSource {

@@ -21,7 +21,9 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
-use super::{BucketError, BucketReader, OpenRequest, OpenResponse, Opened, SourceError};
+use super::bucket::BucketReader;
+use super::error::{BucketError, SourceError};
+use super::open::{OpenRequest, OpenResponse, Opened};
 use crate::version::Version;
 use wire::{Frame, Request, Response, Settings};
 

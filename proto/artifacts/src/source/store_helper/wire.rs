@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::source::BucketError;
+use crate::source::error::BucketError;
 use crate::version::{ResumePoint, Version};
 
 /// Longest message in bytes; addresses and reasons are far shorter.

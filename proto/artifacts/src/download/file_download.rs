@@ -1,0 +1,206 @@
+//! One download into a partial file, up to the point where the file gets its name.
+
+use std::io;
+
+use super::existing_file::ExistingFile;
+use super::fill::{FillResult, Filler};
+use super::{Downloader, Revalidation};
+use crate::cache::{AddressRecord, Cache};
+use crate::digest::Sha256;
+use crate::download::error::ArtifactError;
+use crate::download::observer::{FileOrigin, FinishedFile};
+use crate::output_directory::OutputError;
+use crate::partial::PartialFile;
+use crate::version::Version;
+
+pub(super) struct FileDownload<'a> {
+    pub(super) downloader: &'a Downloader<'a>,
+    pub(super) filler: Filler<'a>,
+    pub(super) key: Sha256,
+    pub(super) known: Option<AddressRecord>,
+}
+
+pub(super) enum Prepared {
+    /// The file that is there is the download.
+    AlreadyThere(FinishedFile),
+    /// The partial file is.
+    Ready(ReadyFile),
+}
+
+pub(super) struct ReadyFile {
+    sha256: Sha256,
+    size_bytes: u64,
+    version: Option<Version>,
+    origin: FileOrigin,
+}
+
+impl FileDownload<'_> {
+    pub(super) async fn prepare(
+        &self,
+        partial: &mut PartialFile,
+    ) -> Result<Prepared, ArtifactError> {
+        let place = partial.place();
+        let mut existing = ExistingFile::open(place)?;
+        // Whether it is what was written here last time, and nobody touched it since.
+        let ours = match (&mut existing, &self.known) {
+            (Some(existing), Some(known)) => existing
+                .has_content(&known.sha256, known.size_bytes)
+                .await
+                .map_err(|error| place.write_error(error))?,
+            _ => false,
+        };
+        let may_replace = existing.is_none() || ours || self.downloader.options.overwrite;
+        if let Some(known) = self
+            .known
+            .as_ref()
+            .filter(|known| self.downloader.is_trusted(known))
+        {
+            if ours {
+                return Ok(self.unchanged(partial, known));
+            }
+            if let Some(ready) = self.copy_cached(partial, known, may_replace).await? {
+                return Ok(Prepared::Ready(ready));
+            }
+        }
+        if self.downloader.options.revalidation == Revalidation::Never {
+            return Err(ArtifactError::NotCached);
+        }
+        let mut usable = self
+            .known
+            .as_ref()
+            .filter(|known| ours || self.cache().is_some_and(|cache| cache.has(&known.sha256)));
+        let version = loop {
+            let existing_bytes = existing.as_ref().map(|existing| existing.size_bytes);
+            let path = partial.place().display_path.clone();
+            let unless = usable.and_then(|known| known.version.as_ref());
+            let check = |size_bytes: Option<u64>| match (size_bytes, existing_bytes) {
+                // Already by its size it is another file; nothing needs to be moved.
+                (Some(new), Some(old)) if new != old && !may_replace => {
+                    Err(OutputError::Differs { path: path.clone() })
+                }
+                _ => Ok(()),
+            };
+            match self.filler.fill_from_source(partial, unless, check).await? {
+                FillResult::Whole(version) => break version,
+                FillResult::Unchanged => {}
+            }
+            if let Some(known) = usable.take() {
+                self.downloader.confirm(&self.key, known);
+                if ours {
+                    return Ok(self.unchanged(partial, known));
+                }
+                if let Some(ready) = self.copy_cached(partial, known, may_replace).await? {
+                    return Ok(Prepared::Ready(ready));
+                }
+            }
+        };
+        let (sha256, size_bytes) = partial.sync_and_hash().await?;
+        if let Some(existing) = &mut existing {
+            let place = partial.place();
+            let same = existing.has_content(&sha256, size_bytes).await;
+            if same.map_err(|error| place.write_error(error))? {
+                self.record_content(version, &sha256, size_bytes);
+                return Ok(Prepared::AlreadyThere(
+                    self.finished(partial, sha256, size_bytes),
+                ));
+            }
+            if !may_replace {
+                return Err(place.differs().into());
+            }
+        }
+        Ok(Prepared::Ready(ReadyFile {
+            sha256,
+            size_bytes,
+            version,
+            origin: FileOrigin::Fetched,
+        }))
+    }
+
+    async fn copy_cached(
+        &self,
+        partial: &mut PartialFile,
+        known: &AddressRecord,
+        may_replace: bool,
+    ) -> Result<Option<ReadyFile>, ArtifactError> {
+        let Some(cache) = self.cache() else {
+            return Ok(None);
+        };
+        if !may_replace {
+            return Err(partial.place().differs().into());
+        }
+        let copied = self.filler.fill_from_cache(partial, cache, known).await?;
+        Ok(copied.then(|| ReadyFile {
+            sha256: known.sha256.clone(),
+            size_bytes: known.size_bytes,
+            version: known.version.clone(),
+            origin: FileOrigin::Cached,
+        }))
+    }
+
+    /// Gives the cache its copy, and the file its name.
+    ///
+    /// In this order: whoever waits for the file goes on when it has its name, and shall find then
+    /// that it is known.
+    pub(super) async fn publish(
+        &self,
+        partial: PartialFile,
+        ready: ReadyFile,
+    ) -> Result<FinishedFile, ArtifactError> {
+        let finished = FinishedFile {
+            path: partial.place().display_path.clone(),
+            size_bytes: ready.size_bytes,
+            sha256: ready.sha256.clone(),
+            origin: ready.origin,
+        };
+        let cache = self
+            .cache()
+            .filter(|_| ready.origin == FileOrigin::Fetched)
+            .cloned();
+        let key = self.key.clone();
+        let path = finished.path.clone();
+        let published = tokio::task::spawn_blocking(move || {
+            if let Some(cache) = cache {
+                let ReadyFile {
+                    sha256,
+                    size_bytes,
+                    version,
+                    ..
+                } = ready;
+                let file = partial.file()?;
+                // Not kept, or not known, is fetched again, and nothing worse.
+                cache.insert_copy(&file, &sha256, size_bytes).ok();
+                cache
+                    .record_content(&key, version, &sha256, size_bytes)
+                    .ok();
+            }
+            partial.publish()
+        });
+        published.await.unwrap_or_else(|_| {
+            let source = io::Error::other("writing was cut short");
+            Err(OutputError::Write { path, source })
+        })?;
+        Ok(finished)
+    }
+
+    fn unchanged(&self, partial: &PartialFile, known: &AddressRecord) -> Prepared {
+        Prepared::AlreadyThere(self.finished(partial, known.sha256.clone(), known.size_bytes))
+    }
+
+    fn finished(&self, partial: &PartialFile, sha256: Sha256, size_bytes: u64) -> FinishedFile {
+        FinishedFile {
+            path: partial.place().display_path.clone(),
+            size_bytes,
+            sha256,
+            origin: FileOrigin::Unchanged,
+        }
+    }
+
+    fn record_content(&self, version: Option<Version>, sha256: &Sha256, size_bytes: u64) {
+        self.downloader
+            .record_content(&self.key, version, sha256, size_bytes);
+    }
+
+    fn cache(&self) -> Option<&Cache> {
+        self.downloader.cache
+    }
+}

@@ -1,0 +1,191 @@
+//! Names and plans of artifacts.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::sanitise::collision_key;
+
+fn trial(id: &str, task: &str) -> TrialArtifacts {
+    TrialArtifacts {
+        id: id.to_owned(),
+        task: task.to_owned(),
+        status: String::new(),
+        uris: vec![(ArtifactType::Logs, format!("gs://b/{id}/logs.txt"))],
+    }
+}
+
+fn directories(trials: &[TrialArtifacts]) -> Vec<String> {
+    plan("run", RunName::Short, trials, &ArtifactSelector::default())
+        .requests
+        .into_iter()
+        .map(|r| r.directories[1].clone())
+        .collect()
+}
+
+#[test]
+fn names_are_those_of_the_python_client() {
+    let trials = [trial("0123456789abcdef", "sum-orders")];
+    let plan = plan(
+        "aaaabbbb-cccc-dddd",
+        RunName::Short,
+        &trials,
+        &ArtifactSelector::default(),
+    );
+    let request = &plan.requests[0];
+    assert_eq!(
+        request.directories,
+        ["aaaabbbb-ccc", "sum-orders_0123456789ab"]
+    );
+    assert_eq!(request.file_name, "logs.txt");
+    assert_eq!(plan.unavailable, 3);
+}
+
+#[test]
+fn trials_that_share_twelve_characters_get_their_whole_ids() {
+    let trials = [
+        trial("hello-file__PJUAFm8", "hello"),
+        trial("hello-file__xDbNiAZ", "hello"),
+        trial("other", "x"),
+    ];
+    assert_eq!(
+        directories(&trials),
+        [
+            "hello_hello-file__PJUAFm8",
+            "hello_hello-file__xDbNiAZ",
+            "x_other"
+        ]
+    );
+    let filter = ArtifactSelector {
+        trials: vec!["hello-file__PJUAFm8".to_owned()],
+        ..ArtifactSelector::default()
+    };
+    let one = plan("run", RunName::Short, &trials, &filter).requests;
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0].directories[1], "hello_hello-file__PJUAFm8");
+}
+
+#[test]
+fn trials_that_any_file_system_could_merge_stay_apart() {
+    let mut trials = vec![
+        trial("ABC", "t"),
+        trial("abc", "t"),
+        trial("x/y", "t"),
+        trial("x\\y", "t"),
+        trial("\u{e9}", "t"),
+        trial("e\u{301}", "t"),
+        trial("", "t"),
+        trial("", "t"),
+        trial("c", "a_b"),
+        trial("b_c", "a"),
+    ];
+    trials.extend((0..50).map(|n| trial(&format!("{}{n}", "z".repeat(300)), "t")));
+    let names = directories(&trials);
+    let folded: HashSet<String> = names.iter().map(|n| collision_key(n)).collect();
+    assert_eq!(folded.len(), trials.len(), "{names:?}");
+    assert!(names.iter().all(|n| n.len() <= 255));
+}
+
+#[test]
+fn a_repeated_trial_is_fetched_once() {
+    assert_eq!(
+        directories(&[trial("a", "t"), trial("b", "t"), trial("a", "u")]),
+        ["t_b", "u_a"]
+    );
+}
+
+#[test]
+fn several_files_of_a_type_get_names_of_their_own() {
+    let uris = [
+        "file:///j/t/verifier/test-stdout.txt",
+        "file:///j/t/trial.log",
+        "file:///j/t/steps/1/trial.log",
+    ];
+    let mut one = trial("t", "sum");
+    one.uris = uris.map(|uri| (ArtifactType::Logs, uri.to_owned())).into();
+    let plan = plan("run", RunName::Short, &[one], &ArtifactSelector::default());
+    let names: HashSet<_> = plan.requests.iter().map(|r| &r.file_name).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert_eq!(plan.requests[0].file_name, "logs.txt");
+}
+
+#[test]
+fn status_and_pattern_narrow_what_is_planned() {
+    let mut trials = [trial("a", "sum"), trial("b", "fix")];
+    trials[0].status = "Failed".to_owned();
+    let filter = ArtifactSelector {
+        statuses: vec!["failed".to_owned(), "error".to_owned()],
+        ..ArtifactSelector::default()
+    };
+    assert_eq!(
+        plan("r", RunName::Short, &trials, &filter).requests.len(),
+        1
+    );
+    let filter = ArtifactSelector {
+        pattern: Some(Pattern::parse("fix_*/logs.*").unwrap()),
+        ..ArtifactSelector::default()
+    };
+    let planned = plan("r", RunName::Short, &trials, &filter);
+    assert_eq!((planned.requests.len(), planned.excluded), (1, 1));
+    assert_eq!(planned.requests[0].trial_id, "b");
+}
+
+#[test]
+fn files_of_a_job_are_told_by_where_they_lie_and_the_first_keeps_its_short_name() {
+    use ArtifactType::{Logs, Result};
+    let object = |text: &str| {
+        docks_proto::object::RawObject::parse(text)
+            .unwrap()
+            .unwrap()
+    };
+    let listed = |first: &str| {
+        let text = format!(
+            r#"{{"id":"t","task_slug":"sum","logs_uri":"{first}","harbor":{{"artifacts":[
+            {{"type":"logs","uri":"file:///j/t/steps/a/agent/coder.txt"}},
+            {{"type":"logs","uri":"file:///j/t/steps/b/agent/coder.txt"}},
+            {{"type":"logs","uri":"file:///j/t/trial.log"}},{{"type":"odd","uri":"x"}},7,
+            {{"type":"diff","uri":"file:///j/t/x.patch"}}]}}}}"#
+        );
+        TrialArtifacts::from_object(&object(&text))
+    };
+    let names = |trial: TrialArtifacts| -> Vec<String> {
+        let plan = plan(
+            "run",
+            RunName::Short,
+            &[trial],
+            &ArtifactSelector::default(),
+        );
+        plan.requests.into_iter().map(|r| r.file_name).collect()
+    };
+    assert_eq!(
+        names(listed("file:///j/t/steps/a/agent/coder.txt")),
+        [
+            "logs.txt",
+            "logs-steps_b_agent_coder.txt",
+            "logs-trial.log",
+            "diff.patch"
+        ]
+    );
+    // The list is of addresses that whoever passed the trial on has replaced.
+    assert_eq!(
+        names(listed("https://hub/x.log")),
+        ["logs.log", "diff.patch"]
+    );
+    let uris = [
+        (Logs, "file:///j/job.log".to_owned()),
+        (Result, "file:///j/result.json".to_owned()),
+    ];
+    let paths = |filter: &ArtifactSelector| -> Vec<String> {
+        let requests = plan_run_files("run", RunName::Short, &uris, filter);
+        let path = |r: ArtifactRequest| format!("{}/{}", r.directories.join("/"), r.file_name);
+        requests.into_iter().map(path).collect()
+    };
+    assert_eq!(
+        paths(&ArtifactSelector::default()),
+        ["run/run/logs.log", "run/run/result.json"]
+    );
+    let one_trial = ArtifactSelector {
+        trials: vec!["t".to_owned()],
+        ..ArtifactSelector::default()
+    };
+    assert!(paths(&one_trial).is_empty());
+}
