@@ -10,46 +10,46 @@ use crate::StoreEnvironment;
 use crate::connector::Connector;
 use crate::provider::{BoxedError, Provider, Signing, retry_config};
 
-/// Which account, where it is, and what opens it.
+/// Account, endpoint and credentials of Azure Blob Storage.
 #[derive(Clone, Default)]
 pub(crate) struct AzureSettings {
-    /// What the builder is told, secrets included.
+    /// Options for the builder, secrets included.
     options: Vec<(AzureConfigKey, String)>,
-    /// Whether an account is known.
-    account: bool,
-    /// Whether among the options is something to sign with.
-    own: bool,
+    /// Whether an account is configured.
+    has_account: bool,
+    /// Whether the options contain credentials.
+    has_credentials: bool,
 }
 
 impl std::fmt::Debug for AzureSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AzureSettings")
-            .field("account", &self.account)
-            .field("own", &self.own)
+            .field("has_account", &self.has_account)
+            .field("has_credentials", &self.has_credentials)
             .finish_non_exhaustive()
     }
 }
 
 impl AzureSettings {
-    /// Decides as Azure's own programs: a connection string, else its parts, else an identity.
-    pub(crate) fn decide(environment: StoreEnvironment<'_>) -> Self {
+    /// Looks as Azure's own programs do: for a connection string, its parts, or an identity.
+    pub(crate) fn from_environment(environment: StoreEnvironment<'_>) -> Self {
         use AzureConfigKey as K;
-        let text = environment.pick(
+        let text = environment.setting(
             &["AZURE_STORAGE_CONNECTION_STRING"],
             "azure_connection_string",
         );
-        let parts = connection(text.as_deref().unwrap_or_default());
+        let parts = parse_connection_string(text.as_deref().unwrap_or_default());
         let pick = |variable, key, part: &str| {
-            let own = environment.pick(&[variable], key);
+            let own = environment.setting(&[variable], key);
             own.or_else(|| parts.get(part).cloned())
         };
         let account = pick("AZURE_STORAGE_ACCOUNT", "azure_account", "accountname");
         let endpoint = pick("AZURE_STORAGE_ENDPOINT", "azure_endpoint", "blobendpoint");
         let mut options = Vec::new();
-        let known = account.is_some();
+        let has_account = account.is_some();
         options.extend(account.map(|account| (K::AccountName, account)));
         if let Some(endpoint) = endpoint {
-            // The owner named the endpoint, so plain `http` to it is the owner's wish.
+            // The user configured the endpoint, so plain `http` to it is intended.
             if endpoint.starts_with("http://") {
                 let key = K::Client(object_store::ClientConfigKey::AllowHttp);
                 options.push((key, "true".to_owned()));
@@ -67,17 +67,17 @@ impl AzureSettings {
                 Some(vec![(K::SasKey, sas.trim_start_matches('?').to_owned())])
             })
             .or_else(|| identity(environment));
-        let own = secret.is_some();
+        let has_credentials = secret.is_some();
         options.extend(secret.unwrap_or_default());
         Self {
             options,
-            account: known,
-            own,
+            has_account,
+            has_credentials,
         }
     }
 }
 
-/// Takes an identity of Entra: a secret, a federated token, or the machine's own.
+/// Returns the options of an Entra identity: a secret, a federated token, or the machine's own.
 fn identity(environment: StoreEnvironment<'_>) -> Option<Vec<(AzureConfigKey, String)>> {
     use AzureConfigKey as K;
     let variable = |name: &str| environment.variables.text(name);
@@ -102,8 +102,8 @@ fn identity(environment: StoreEnvironment<'_>) -> Option<Vec<(AzureConfigKey, St
     Some(found)
 }
 
-/// Reads `AccountName=…;AccountKey=…`; a key may hold further equals signs.
-fn connection(text: &str) -> BTreeMap<String, String> {
+/// Parses `AccountName=…;AccountKey=…`; a value may contain further equals signs.
+fn parse_connection_string(text: &str) -> BTreeMap<String, String> {
     text.split(';')
         .filter_map(|part| part.split_once('='))
         .map(|(key, value)| (key.trim().to_ascii_lowercase(), value.trim().to_owned()))
@@ -112,7 +112,7 @@ fn connection(text: &str) -> BTreeMap<String, String> {
 
 impl Provider for AzureSettings {
     fn signing_modes(&self) -> &'static [Signing] {
-        if self.own {
+        if self.has_credentials {
             &[Signing::Configured]
         } else {
             &[Signing::Unsigned]
@@ -125,9 +125,9 @@ impl Provider for AzureSettings {
         signing: Signing,
         connector: Connector,
     ) -> Result<Arc<dyn ObjectStore>, BoxedError> {
-        if !self.account {
+        if !self.has_account {
             return Err(
-                "no account is known; set AZURE_STORAGE_ACCOUNT, or `azure_account` in the \
+                "no account is configured; set AZURE_STORAGE_ACCOUNT, or `azure_account` in the \
                         profile"
                     .into(),
             );
@@ -141,7 +141,7 @@ impl Provider for AzureSettings {
             builder = builder.with_config(*key, value);
         }
         if signing == Signing::Unsigned {
-            // Any token keeps the builder from looking for credentials by itself; none is sent.
+            // A token keeps the builder from looking for credentials; it is not sent.
             builder = builder.with_bearer_token_authorization("none");
         }
         Ok(Arc::new(builder.build()?))
@@ -161,15 +161,15 @@ impl Provider for AzureSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::tests::decided;
+    use crate::environment::tests::settings_from;
 
     #[test]
-    fn a_connection_string_is_taken_apart_and_variables_win() {
+    fn a_connection_string_is_parsed_and_separate_settings_win() {
         let text = "DefaultEndpointsProtocol=http;AccountName=acc;AccountKey=a2V5==;\
                     BlobEndpoint=http://127.0.0.1:10000/acc/;";
         let variables = [("AZURE_STORAGE_CONNECTION_STRING", text)];
         let keys = [("azure_account", "other")];
-        let settings = decided(&variables, &keys, &[], AzureSettings::decide);
+        let settings = settings_from(&variables, &keys, &[], AzureSettings::from_environment);
         let get = |wanted: AzureConfigKey| {
             let found = settings.options.iter().find(|(key, _)| *key == wanted);
             found.map(|(_, value)| value.as_str())

@@ -96,7 +96,7 @@ pub struct StoreEnvironment<'a> {
 
 impl StoreEnvironment<'_> {
     /// Returns the first variable that is set, else the profile's key.
-    pub(crate) fn pick(&self, variables: &[&str], key: &str) -> Option<String> {
+    pub(crate) fn setting(&self, variables: &[&str], key: &str) -> Option<String> {
         let set = variables.iter().find_map(|name| self.variables.text(name));
         set.or_else(|| self.keys.get(key).map(str::to_owned))
     }
@@ -106,8 +106,8 @@ impl StoreEnvironment<'_> {
 pub(crate) mod tests {
     use super::*;
 
-    /// Runs a decision in a made-up environment.
-    pub(crate) fn decided<T>(
+    /// Reads settings from a made-up environment.
+    pub(crate) fn settings_from<T>(
         variables: &[(&str, &str)],
         keys: &[(&str, &str)],
         files: &[(&str, &str)],

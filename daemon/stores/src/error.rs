@@ -14,46 +14,46 @@ pub(crate) enum StoreFailure {
     /// The client cannot be built: a broken credentials file, no root certificates, no account.
     #[error("could not set up access to bucket `{bucket}`")]
     Setup {
-        /// Which.
+        /// The bucket.
         bucket: String,
-        /// Cause.
+        /// The cause.
         #[source]
         source: BoxedError,
     },
     /// There is no such object.
     #[error("bucket `{bucket}` has no such object")]
     NotFound {
-        /// Where.
+        /// The bucket.
         bucket: String,
     },
     /// The bucket is private and no credentials are configured.
     #[error("bucket `{bucket}` is private and no credentials are configured for it; {hint}")]
     NoCredentials {
-        /// Which.
+        /// The bucket.
         bucket: String,
-        /// What helps.
+        /// Which settings grant access.
         hint: &'static str,
     },
     /// The configured credentials grant no access.
     #[error("the configured credentials may not read bucket `{bucket}`; {hint}")]
     Refused {
-        /// Which.
+        /// The bucket.
         bucket: String,
-        /// What helps.
+        /// Which settings grant access.
         hint: &'static str,
     },
-    /// Anything else: no connection, an error answer.
+    /// Any other error, such as no connection or an error response.
     #[error("could not read from bucket `{bucket}`: {why}")]
     Read {
-        /// Which.
+        /// The bucket.
         bucket: String,
         /// The innermost cause; those around it repeat it, with addresses and timings.
         why: String,
     },
-    /// The answer stopped before its end.
-    #[error("could not read from bucket `{bucket}`: the answer broke off: {why}")]
+    /// The response ended early.
+    #[error("could not read from bucket `{bucket}`: the response broke off: {why}")]
     Broken {
-        /// Which.
+        /// The bucket.
         bucket: String,
         /// The innermost cause.
         why: String,

@@ -1,7 +1,7 @@
 //! The helper process that reads object stores for the command line.
 //!
-//! `docksd --helper stores` serves requests, each on a socket of its own that arrives on the standard
-//! input, until that is closed. [`wire`] describes the messages.
+//! `docksd --helper stores` serves requests until its standard input is closed. Each request has
+//! its own socket, which arrives on the standard input. [`wire`] describes the messages.
 
 use std::io::{self, IoSliceMut, Read};
 use std::mem::MaybeUninit;
@@ -42,9 +42,9 @@ pub fn serve(control: OwnedFd, variables: &StoreVariables) -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let _in_runtime = runtime.enter();
         let socket = UnixStream::from_std(socket)?;
-        drop(runtime.spawn(answer(Arc::clone(&stores), socket)));
+        drop(runtime.spawn(serve_request(Arc::clone(&stores), socket)));
     }
-    // Whoever sent the requests is gone, and so is everybody who could read the answers.
+    // The client is gone, so nobody reads the remaining responses.
     runtime.shutdown_background();
     Ok(())
 }
@@ -87,8 +87,8 @@ fn next_socket(control: &StdUnixStream) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Answers one request; a client that has gone away needs no answer.
-async fn answer(stores: Arc<ObjectStores>, mut socket: UnixStream) {
+/// Serves one request; errors of the socket mean that the client is gone.
+async fn serve_request(stores: Arc<ObjectStores>, mut socket: UnixStream) {
     let Ok(request) = wire::read_message::<Request>(&mut socket).await else {
         return;
     };

@@ -34,14 +34,14 @@ impl ObjectStores {
     #[must_use]
     pub fn from_machine(variables: &StoreVariables, keys: &StoreKeys) -> Self {
         // The names that the firmware gives to machine and vendor; only Linux reports them.
-        let firmware = |name: &str| text_of(&Path::new("/sys/class/dmi/id").join(name));
+        let firmware = |name: &str| read_text(&Path::new("/sys/class/dmi/id").join(name));
         let machine = [firmware("product_name"), firmware("sys_vendor")]
             .map(Option::unwrap_or_default)
             .concat();
         let environment = StoreEnvironment {
             variables,
             keys,
-            file: &text_of,
+            file: &read_text,
             machine: &machine,
         };
         Self::from_environment(environment, IDLE_TIMEOUT)
@@ -51,14 +51,14 @@ impl ObjectStores {
     #[must_use]
     pub fn from_environment(environment: StoreEnvironment<'_>, idle_timeout: Duration) -> Self {
         Self::new(
-            GcsSettings::decide(environment),
-            S3Settings::decide(environment),
-            AzureSettings::decide(environment),
+            GcsSettings::from_environment(environment),
+            S3Settings::from_environment(environment),
+            AzureSettings::from_environment(environment),
             idle_timeout,
         )
     }
 }
 
-fn text_of(path: &Path) -> Option<String> {
+fn read_text(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }

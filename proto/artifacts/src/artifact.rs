@@ -1,23 +1,23 @@
 //! Types of artifacts, and the request for one of them.
 
-/// What a trial can leave behind, in the order in which it is shown.
+/// A type of artifact, in the order in which artifacts are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ArtifactType {
     /// Execution logs of the agent.
     Logs,
-    /// The agent's steps.
+    /// Steps of the agent.
     Trajectory,
-    /// Changes that the agent made, as a diff.
+    /// Changes made by the agent, as a diff.
     Diff,
     /// Results and metrics.
     Result,
 }
 
 impl ArtifactType {
-    /// All of them.
+    /// All types.
     pub const ALL: [Self; 4] = [Self::Logs, Self::Trajectory, Self::Diff, Self::Result];
 
-    /// Returns the name in options, file names and JSON.
+    /// Returns the name used in options, file names and JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -28,26 +28,26 @@ impl ArtifactType {
         }
     }
 
-    /// Reads such a name.
+    /// Parses a name as [`ArtifactType::name`] returns it.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// One file to fetch, and its place below the output directory.
+/// One file to download, and its path below the output directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactRequest {
-    /// Full id of the trial; empty for a file of the run itself.
+    /// Full id of the trial; empty for a file of the run.
     pub trial_id: String,
     /// Task of the trial, for messages.
     pub task: String,
-    /// Which artifact.
+    /// Type of the artifact.
     pub kind: ArtifactType,
-    /// Where it lies.
+    /// Address of the artifact.
     pub uri: String,
-    /// Directory of the run and directory of the trial, one safe segment each.
+    /// Names of the run's and the trial's directory, one safe path segment each.
     pub directories: [String; 2],
-    /// File name, safe too.
+    /// File name, a safe path segment.
     pub file_name: String,
 }

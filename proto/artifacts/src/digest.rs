@@ -1,4 +1,4 @@
-//! SHA-256 of content, as numbers and as text.
+//! SHA-256 of content.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -6,13 +6,13 @@ use std::io::{self, Read};
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-/// The SHA-256 of some bytes, in hexadecimal.
+/// A SHA-256 in lower-case hexadecimal.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Sha256(String);
 
 impl Sha256 {
-    /// Returns the digits.
+    /// Returns the 64 hexadecimal digits.
     #[must_use]
     pub fn hex(&self) -> &str {
         &self.0
@@ -26,11 +26,11 @@ impl Sha256 {
         hasher.finish()
     }
 
-    /// Hashes what is left of a reader; returns how many bytes that were, too.
+    /// Hashes the rest of a reader; returns the hash and the number of bytes.
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// The error of the reader.
     pub fn of_reader(reader: &mut impl Read) -> io::Result<(Self, u64)> {
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 64 * 1024];
@@ -70,18 +70,18 @@ impl From<Sha256> for String {
 impl TryFrom<String> for Sha256 {
     type Error = &'static str;
 
-    /// Takes 64 hexadecimal digits; it becomes a path, so nothing else will do.
+    /// Accepts exactly 64 lower-case hexadecimal digits, because the text becomes part of a path.
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
         if text.len() == 64 && text.bytes().all(lower) {
             Ok(Self(text))
         } else {
-            Err("this is no SHA-256 in hexadecimal")
+            Err("not a SHA-256 in hexadecimal")
         }
     }
 }
 
-/// Hashes as bytes come.
+/// Hashes bytes incrementally.
 #[derive(Clone)]
 pub(crate) struct Hasher(Context);
 
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_the_usual_one() {
+    fn the_digest_is_sha_256() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Sha256::of_text("").hex(), empty);
         let (sha, size_bytes) = Sha256::of_reader(&mut &b"abc"[..]).unwrap();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_a_path_is_digits_only() {
+    fn only_hexadecimal_digits_are_accepted_since_they_become_a_path() {
         for bad in ["", "../x", &"A".repeat(64), &"a".repeat(63)] {
             assert!(Sha256::try_from(bad.to_owned()).is_err(), "{bad}");
         }

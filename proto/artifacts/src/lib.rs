@@ -1,13 +1,13 @@
-//! Artifacts of trials: where they go, how they are fetched, kept and written.
+//! Artifacts of trials: downloads, the cache, and the files on disk.
 //!
-//! Owns everything between "these trials have these addresses" and files on
-//! disk. Knows neither the daemon nor the Docks API, and prints nothing: whoever
-//! calls gives it trials and hears through [`Observer`] what happens.
+//! Owns everything between the addresses of artifacts and files on disk. Knows neither the daemon
+//! nor the Docks API, and prints nothing: the caller passes trials and is notified through
+//! [`Observer`].
 //!
-//! - [`layout`] decides names, [`sanitise`] makes them safe, [`pattern`] picks some;
-//! - [`output_directory`] and `partial` are the only places that create files in an output directory;
-//! - [`source`] opens an address, [`cache`] keeps what was fetched, [`download`] carries out,
-//!   [`remote_tail`] follows.
+//! - [`layout`] decides file names, [`sanitise`] makes them safe, [`pattern`] selects files;
+//! - only [`output_directory`] and `partial` create files in an output directory;
+//! - [`source`] reads an address, [`cache`] stores downloaded content, [`download`] does the work,
+//!   and [`remote_tail`] follows a remote file that grows.
 
 mod artifact;
 pub mod cache;

@@ -1,8 +1,8 @@
-//! The output directory: the only place where artifacts are created.
+//! The output directory, below which artifacts are created.
 //!
-//! Everything below it is reached through open directories, one segment at a
-//! time and never through a symbolic link, so neither a name nor a link that
-//! somebody planted can lead outside. What is written there is in `partial`.
+//! Everything below it is opened relative to open directories, one segment at a time and never
+//! through a symbolic link, so neither a name nor a planted link can lead outside. `partial` writes
+//! the files.
 
 use std::fs::File;
 use std::io;
@@ -12,46 +12,46 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-/// Says why a file could not be written.
+/// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// The output directory cannot be made or opened.
+    /// The output directory cannot be created or opened.
     #[error("could not open the output directory `{}`{}", path.display(), why(source))]
     OpenRoot {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Cause.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A directory or file on the way is a symbolic link, or no directory.
+    /// A path is a symbolic link, or not a directory or regular file as expected.
     #[error("`{}` is a symbolic link or not a directory; it is left alone", path.display())]
     Obstructed {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// Another file lies there, and nobody said that it may go.
-    #[error("`{}` is there already and differs; --overwrite replaces it", path.display())]
+    /// A different file has the name, and replacing it is not allowed.
+    #[error("`{}` already exists and differs; --overwrite replaces it", path.display())]
     Differs {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// Anything else: rights, space.
+    /// Any other error, such as missing permissions or space.
     #[error("could not write `{}`{}", path.display(), why(source))]
     Write {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Cause.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
-/// Names the causes that somebody can do something about.
+/// Describes causes that the user can fix.
 fn why(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull => ", the disk is full",
-        io::ErrorKind::FileTooLarge => ", it is larger than files may be",
+        io::ErrorKind::FileTooLarge => ", the file is larger than the limit",
         io::ErrorKind::QuotaExceeded => ", the quota is used up",
         io::ErrorKind::ReadOnlyFilesystem => ", the file system is read-only",
         io::ErrorKind::PermissionDenied => ", the permission is missing",
@@ -71,9 +71,9 @@ pub struct OutputDirectory {
 }
 
 impl OutputDirectory {
-    /// Opens the directory, making it and its parents where they are missing.
+    /// Opens the directory; creates it and its parents if they are missing.
     ///
-    /// Links in the path itself are followed: it is the user's own.
+    /// Links in the path itself are followed, because the user chose it.
     ///
     /// # Errors
     ///
@@ -92,13 +92,13 @@ impl OutputDirectory {
         })
     }
 
-    /// Enters two directories, which are made where they are missing, for a file below them.
+    /// Returns a file in two nested directories, which are created if they are missing.
     ///
     /// The names must be single segments, see [`crate::sanitise`].
     ///
     /// # Errors
     ///
-    /// When something is in the way, or a directory cannot be made.
+    /// When a link or a file has the name of a directory, or a directory cannot be created.
     pub fn file(
         &self,
         directories: &[String; 2],
@@ -117,17 +117,17 @@ impl OutputDirectory {
     }
 }
 
-/// Where a file goes: an open directory and a name in it.
+/// The place of a file: an open directory and a name in it.
 #[derive(Debug)]
 pub struct OutputFile {
     pub(crate) directory: OwnedFd,
     pub(crate) file_name: String,
-    /// Path for messages, as the user wrote the output directory.
+    /// Path for messages, starting with the output directory as the user wrote it.
     pub(crate) display_path: PathBuf,
 }
 
 impl OutputFile {
-    /// Names a file in a directory that the caller opened.
+    /// Describes a file in an open directory.
     pub(crate) fn new(directory: OwnedFd, file_name: String, display_path: PathBuf) -> Self {
         Self {
             directory,
@@ -136,12 +136,12 @@ impl OutputFile {
         }
     }
 
-    /// Opens the file that has the name already.
+    /// Opens the existing file of that name, if there is one.
     ///
     /// # Errors
     ///
-    /// A link or a directory of that name: a rename would replace the link, but somebody put it
-    /// there for a reason.
+    /// When a link or a directory has the name. A rename would replace a link, but the user may
+    /// have put it there for a reason.
     pub(crate) fn open_existing(&self) -> Result<Option<(File, u64)>, OutputError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.directory, &self.file_name, flags, Mode::empty());
@@ -179,7 +179,7 @@ impl OutputFile {
     }
 }
 
-/// Makes a directory where it is missing and opens it, unless it is a link.
+/// Opens a directory, and creates it if it is missing; refuses a link.
 fn open_or_create(
     parent: &OwnedFd,
     name: &str,
@@ -194,7 +194,7 @@ fn open_or_create(
             source: other.into(),
         },
     };
-    // A directory that is there needs no right to make it.
+    // An existing directory needs no permission to create one.
     let there = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
     if matches!(there, Err(Errno::NOENT)) {
         match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {

@@ -1,9 +1,8 @@
-//! A file of another machine that is read while it grows.
+//! Follows a remote file while it grows.
 //!
-//! Its version changes with every line, so a version cannot tell whether what
-//! was read is still its beginning. The last bytes that were read are asked
-//! for again instead, with all that comes behind them: where they are still
-//! the same, it grew; where they are not, it was begun anew.
+//! The version changes with every line, so it cannot show whether the bytes already read are still
+//! the beginning of the file. Instead, each request repeats the last bytes: if they are the same,
+//! the file has grown; if not, it was replaced.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -14,53 +13,53 @@ use crate::cache::Cache;
 use crate::source::{OpenResponse, Opened, SourceError, Sources};
 use crate::version::Version;
 
-/// Bytes that have to be there again: more than two logs end with by chance, and cheap to move.
+/// Bytes that are requested again: too many for two logs to share by chance, and cheap to send.
 const OVERLAP_BYTES: usize = 1_024;
 
-/// Looks in a row that may fail in a way that passes; a server that starts again needs some.
+/// Transient failures in a row that are tolerated; a server that restarts needs some.
 const MAX_FAILURES: u32 = 10;
 
-/// Says why a file is not read any further.
+/// Why a file cannot be followed any longer.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteTailError {
-    /// It could not be read.
+    /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// What came of it could not be put new_bytes.
-    #[error("could not put aside what came")]
+    /// The new bytes cannot be written to a temporary file.
+    #[error("could not write the new content to a temporary file")]
     Store(#[source] io::Error),
 }
 
-/// What was found at a look.
+/// What a poll found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TailChange {
-    /// What was there is still its beginning; something may have come.
+    /// The file still begins with the bytes already read; it may have grown.
     Appended,
-    /// It was begun anew, and is there from its beginning.
+    /// The file was replaced; the new bytes start at its beginning.
     Restarted,
 }
 
-/// A file of another machine, and what came of it since it was first read.
+/// A remote file, and the bytes that were added to it since it was first read.
 #[derive(Debug)]
 pub struct RemoteTail {
     uri: String,
-    /// What came; it has no name, so it goes with its reader.
+    /// The new bytes, in a file without a name.
     new_bytes: File,
-    /// Bytes that were read of it in all.
+    /// Number of bytes read so far.
     read_bytes: u64,
-    /// The last of them.
+    /// The last bytes read, at most [`OVERLAP_BYTES`].
     last: Vec<u8>,
     version: Option<Version>,
     failures: u32,
 }
 
 impl RemoteTail {
-    /// Goes on behind a first reading: `first` is what was there, of which `from_bytes` need not
-    /// be put new_bytes.
+    /// Continues after a first download: `first` is its content, and the new bytes start at
+    /// `from_bytes` of it.
     ///
     /// # Errors
     ///
-    /// When that cannot be read, or nothing can be put new_bytes.
+    /// When `first` cannot be read, or the temporary file cannot be written.
     pub fn after(uri: &str, mut first: File, from_bytes: u64, cache: &Cache) -> io::Result<Self> {
         let read_bytes = first.seek(SeekFrom::End(0))?;
         let mut last = Vec::new();
@@ -80,20 +79,20 @@ impl RemoteTail {
         })
     }
 
-    /// Returns what came, from where the first reading ended or from the beginning.
+    /// Returns the new bytes; after [`TailChange::Restarted`], the whole file.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system.
     pub fn file(&self) -> io::Result<File> {
         self.new_bytes.try_clone()
     }
 
-    /// Asks for what came since the last look.
+    /// Requests the bytes that were added since the last poll.
     ///
     /// # Errors
     ///
-    /// When that failed in a way that does not pass, or many times in a row.
+    /// After a failure that is not transient, or too many in a row.
     pub async fn poll(&mut self, sources: &Sources) -> Result<TailChange, RemoteTailError> {
         let mut change = TailChange::Appended;
         loop {
@@ -111,7 +110,7 @@ impl RemoteTail {
                     self.failures = 0;
                     return Ok(change);
                 }
-                // Nothing is known of it now, so the next answer is taken whatever it is.
+                // Nothing is known of the file now, so any response is accepted.
                 Ok(false) => {
                     change = TailChange::Restarted;
                     self.reset().map_err(RemoteTailError::Store)?;
@@ -128,7 +127,7 @@ impl RemoteTail {
         }
     }
 
-    /// Puts aside what is behind the last bytes; false when those are not there.
+    /// Appends the bytes after the overlap; `false` if the overlap differs.
     async fn append_new(
         &mut self,
         mut opened: Opened,

@@ -1,21 +1,21 @@
-//! Names from the remote made into single, harmless path segments.
+//! Turns names from the remote into single, safe path segments.
 //!
-//! A segment can neither leave its directory nor surprise the next program:
-//! no separators, no control or invisible characters, nothing hidden, nothing
-//! that looks like an option, no name that some file system keeps for devices.
+//! A segment can neither leave its directory nor confuse another program: it has no separators and
+//! no control or invisible characters, is not hidden, does not look like an option, and is not a
+//! reserved device name on any file system.
 
 use docks_proto::hash::fnv1a_64;
 
-/// Longest segment in bytes; two of them and a joint fit the usual 255.
+/// Longest segment in bytes; two of them with a separator fit the usual limit of 255.
 const MAX_SEGMENT_BYTES: usize = 100;
 
-/// Longest file suffix with its dot; longer ones are no suffixes.
+/// Longest file suffix in bytes, with its dot; anything longer is not treated as a suffix.
 const MAX_SUFFIX_BYTES: usize = 16;
 
 /// Turns any text into one safe segment; `otherwise` stands for an empty one.
 ///
-/// Different texts can give the same segment: whoever needs them apart compares
-/// [`collision_key`]ed segments and adds [`short_hash`].
+/// Different texts can give the same segment. To keep them distinct, compare their
+/// [`collision_key`]s and append a [`short_hash`].
 #[must_use]
 pub fn safe_segment(text: &str, fallback: &str) -> String {
     let mut safe: String = text.chars().map(harmless).collect();
@@ -36,7 +36,7 @@ pub fn safe_segment(text: &str, fallback: &str) -> String {
     shorten(safe, text)
 }
 
-/// Returns at most the first 12 characters, the length that people know from listings.
+/// Returns the first 12 characters, as listings show them.
 #[must_use]
 pub fn short_id(text: &str) -> &str {
     text.char_indices()
@@ -44,10 +44,10 @@ pub fn short_id(text: &str) -> &str {
         .map_or(text, |(end, _)| &text[..end])
 }
 
-/// Returns a form that is equal for names which some file system takes for one.
+/// Returns a key that is equal for names that some file system treats as the same.
 ///
-/// Beyond ASCII the rules differ (case, composition), so all words with such
-/// characters count as equal: at worst two names get a mark without need.
+/// Beyond ASCII the rules differ (case, composition), so all words with such characters count as
+/// equal; at worst, two names get a hash that they do not need.
 #[must_use]
 pub fn collision_key(segment: &str) -> String {
     let mut folded = String::new();
@@ -68,7 +68,7 @@ pub fn collision_key(segment: &str) -> String {
     folded
 }
 
-/// Returns eight hexadecimal digits that stand for a text, the same in every release.
+/// Returns a hash of eight hexadecimal digits; it must not change between releases.
 #[must_use]
 pub fn short_hash(text: &str) -> String {
     let hash = fnv1a_64(text);
@@ -79,7 +79,7 @@ pub fn short_hash(text: &str) -> String {
 #[must_use]
 pub fn last_segment(uri: &str) -> &str {
     let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
-    // In a bucket or a file name `?` and `#` are ordinary characters.
+    // In the name of an object or a file, `?` and `#` are ordinary characters.
     let path = if scheme.to_ascii_lowercase().starts_with("http") {
         rest.split(['?', '#']).next().unwrap_or(rest)
     } else {
@@ -91,7 +91,7 @@ pub fn last_segment(uri: &str) -> &str {
     }
 }
 
-/// Returns the suffix of the address's last segment with its dot, or `.json`.
+/// Returns the file suffix of an address with its dot, or `.json` if there is none.
 #[must_use]
 pub fn file_suffix(uri: &str) -> String {
     let last = last_segment(uri);
@@ -118,7 +118,7 @@ fn harmless(c: char) -> char {
     }
 }
 
-/// Characters that are not seen or that turn the direction of what follows.
+/// Returns whether a character is invisible or changes the direction of the text after it.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -135,7 +135,7 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Names that Windows keeps for devices, whatever follows the first dot.
+/// Returns whether Windows reserves a name for a device, whatever follows the first dot.
 fn is_device(segment: &str) -> bool {
     let stem = segment
         .split('.')
@@ -154,8 +154,8 @@ fn shorten(segment: String, original: &str) -> String {
     if segment.len() <= MAX_SEGMENT_BYTES {
         return segment;
     }
-    let room = MAX_SEGMENT_BYTES - 9;
-    let end = (0..=room)
+    let max_bytes = MAX_SEGMENT_BYTES - 9;
+    let end = (0..=max_bytes)
         .rev()
         .find(|&at| segment.is_char_boundary(at))
         .unwrap_or(0);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_and_stays_apart_from_its_neighbour() {
+    fn long_names_are_shortened_and_stay_distinct() {
         let a = safe_segment(&format!("{}a", "x".repeat(500)), "unknown");
         let b = safe_segment(&format!("{}b", "x".repeat(500)), "unknown");
         assert!(a.len() <= MAX_SEGMENT_BYTES && a != b, "{a} {b}");
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_some_file_system_merges_fold_to_the_same() {
+    fn names_that_some_file_system_merges_have_the_same_collision_key() {
         assert_eq!(collision_key("Task"), collision_key("tASK"));
         assert_eq!(
             collision_key("gr\u{f6}\u{df}e-1"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn suffixes_are_those_of_the_last_path_segment() {
+    fn the_suffix_is_that_of_the_last_path_segment() {
         for (uri, expected) in [
             ("gs://b/trials/t/logs.txt", ".txt"),
             ("https://h/a/trajectory.json?sig=x.y/z.exe", ".json"),
@@ -232,7 +232,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_a_segment_that_stays_where_it_is_put(text in any::<String>()) {
+        fn any_text_becomes_one_segment_inside_its_directory(text in any::<String>()) {
             let safe = safe_segment(&text, "unknown");
             prop_assert!(!safe.is_empty() && safe.len() <= MAX_SEGMENT_BYTES);
             prop_assert!(!safe.contains(['/', '\\', '\0']));

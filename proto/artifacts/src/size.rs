@@ -17,11 +17,11 @@ const UNITS: &[(&str, u64)] = &[
     ("tib", 1 << 40),
 ];
 
-/// Reads a size.
+/// Parses a size in bytes.
 ///
 /// # Errors
 ///
-/// What is wrong with it, for people.
+/// A message for the user that says what is wrong.
 pub fn parse(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let end = text
@@ -35,7 +35,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
         .ok()
         .zip(factor)
         .and_then(|(number, (_, factor))| number.checked_mul(*factor));
-    size.ok_or_else(|| format!("`{text}` is no size; write it like 10GB or 512MiB"))
+    size.ok_or_else(|| format!("`{text}` is not a size; write it like 10GB or 512MiB"))
 }
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_in_both_kinds_of_units() {
+    fn sizes_are_parsed_in_decimal_and_binary_units() {
         for (text, size) in [
             ("0", 0),
             ("10GB", 10_000_000_000),

@@ -5,24 +5,24 @@ use serde_json::Value;
 
 use crate::artifact::ArtifactType;
 
-/// A trial as far as its artifacts go.
+/// A trial and the addresses of its artifacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrialArtifacts {
-    /// Full id; empty when the remote gave none.
+    /// Full id; empty when the remote sent none.
     pub id: String,
-    /// Task; empty when the remote gave none.
+    /// Task; empty when the remote sent none.
     pub task: String,
-    /// Status as the remote wrote it; empty when it gave none.
+    /// Status as the remote wrote it; empty when it sent none.
     pub status: String,
-    /// Addresses of those that exist; the first of a type is its principal one.
+    /// Addresses of the artifacts that exist; the first of each type is the main one.
     pub uris: Vec<(ArtifactType, String)>,
 }
 
 impl TrialArtifacts {
-    /// Reads a trial as the remote sent it, or a run, which can have files, too.
+    /// Reads the artifacts of a trial, or of a run, from the object that the remote sent.
     ///
-    /// A jobs directory lists all files of each type, `harbor.artifacts`. Such a list counts while
-    /// it begins with the address in the field: whoever passes a trial on may have changed that.
+    /// A jobs directory lists all files of each type in `harbor.artifacts`. The list is used only if
+    /// it begins with the address in the type's own field: a hub replaces the address in the field.
     #[must_use]
     pub fn from_object(object: &RawObject) -> Self {
         let fields = TrialFields::from_object(object);
@@ -40,7 +40,7 @@ impl TrialArtifacts {
         }
     }
 
-    /// Returns the principal address of a type.
+    /// Returns the main address of a type.
     #[must_use]
     pub fn uri(&self, kind: ArtifactType) -> Option<&str> {
         let found = self.uris.iter().find(|(known, _)| *known == kind);
@@ -50,12 +50,12 @@ impl TrialArtifacts {
 
 fn all_files(
     object: &RawObject,
-    principal: [(ArtifactType, Option<String>); 4],
+    main_uris: [(ArtifactType, Option<String>); 4],
 ) -> Vec<(ArtifactType, String)> {
-    let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
-    let listed = whole["harbor"]["artifacts"].as_array();
+    let value: Value = serde_json::from_str(object.text()).unwrap_or_default();
+    let listed = value["harbor"]["artifacts"].as_array();
     let mut uris = Vec::new();
-    for (kind, uri) in principal {
+    for (kind, uri) in main_uris {
         let of_kind = |file: &&Value| file["type"] == kind.name();
         let files = listed.into_iter().flatten().filter(of_kind);
         let all: Vec<String> = files

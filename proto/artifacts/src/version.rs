@@ -1,14 +1,14 @@
-//! Which version of an object bytes are of, and where to go on from.
+//! The version of an object, and the point from which a download resumes.
 
 use serde::{Deserialize, Serialize};
 
-/// A mark that is equal only for equal bytes: a strong entity tag, or what a file system says.
+/// A tag that is equal only for equal bytes: a strong entity tag, or the metadata of a local file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Version(String);
 
 impl Version {
-    /// Takes an entity tag; a weak one promises too little to join two halves on.
+    /// Accepts a strong entity tag; a weak one does not guarantee that two parts belong together.
     #[must_use]
     pub fn from_strong_tag(tag: &str) -> Option<Self> {
         let tag = tag.trim();
@@ -16,21 +16,21 @@ impl Version {
         (usable && tag.bytes().all(|b| (0x20..0x7f).contains(&b))).then(|| Self(tag.to_owned()))
     }
 
-    /// Returns the tag as it came.
+    /// Returns the tag unchanged.
     #[must_use]
     pub fn tag(&self) -> &str {
         &self.0
     }
 }
 
-/// Bytes that are there already.
+/// The bytes that were already downloaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResumePoint {
-    /// Of this version.
+    /// The version they belong to.
     pub version: Version,
-    /// So many of them; never 0.
+    /// Their number; never 0.
     pub offset_bytes: u64,
-    /// Of so many in all, where that was said.
+    /// Size of the whole object, if it is known.
     pub size_bytes: Option<u64>,
 }
 

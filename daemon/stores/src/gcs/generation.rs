@@ -1,8 +1,8 @@
-//! Versions of objects at a store that speaks Google's protocol and names none in its downloads,
-//! as emulators do: what its JSON interface calls the object's generation.
+//! Versions for stores that speak Google's protocol but send no entity tags, such as emulators: the
+//! object's generation, from the JSON API.
 //!
-//! A generation is never used twice and its content never changes. One that is the same before
-//! and after an answer began is that of the answer, so a download may go on by it.
+//! A generation is never reused and its content never changes. If it is the same before and after
+//! a response began, the response has that generation, so a download can resume from it.
 
 use async_trait::async_trait;
 use object_store::client::{
@@ -16,31 +16,31 @@ use crate::connector::{Connector, add_required_headers};
 
 /// The client of a store that is not Google's own.
 #[derive(Debug, Clone)]
-pub(super) struct ByGeneration {
-    /// What sends requests.
+pub(super) struct GenerationClient {
+    /// Sends the requests.
     pub(super) connector: Connector,
-    /// Where the store is, without a slash at its end.
+    /// Address of the store, without a trailing slash.
     pub(super) endpoint: String,
 }
 
-impl HttpConnector for ByGeneration {
+impl HttpConnector for GenerationClient {
     fn connect(&self, _: &ClientOptions) -> Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
 }
 
 #[async_trait]
-impl HttpService for ByGeneration {
+impl HttpService for GenerationClient {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
-        let about = about(&self.endpoint, &request.uri().to_string());
-        let about = about.filter(|_| request.method() == Method::GET);
-        let before = self.generation(about.as_deref()).await;
+        let metadata_url = metadata_url(&self.endpoint, &request.uri().to_string());
+        let metadata_url = metadata_url.filter(|_| request.method() == Method::GET);
+        let before = self.generation(metadata_url.as_deref()).await;
         let known = request
             .headers()
             .get(IF_NONE_MATCH)
             .map(HeaderValue::as_bytes);
         if known.is_some() && known == before.as_deref().map(str::as_bytes) {
-            // Such a store does not know its own tags.
+            // The store does not know these tags itself.
             let mut same = HttpResponse::new(HttpResponseBody::from(Vec::new()));
             *same.status_mut() = StatusCode::NOT_MODIFIED;
             return Ok(same);
@@ -51,7 +51,7 @@ impl HttpService for ByGeneration {
         }
         if !response.headers().contains_key(ETAG)
             && before.is_some()
-            && before == self.generation(about.as_deref()).await
+            && before == self.generation(metadata_url.as_deref()).await
             && let Some(tag) = before.and_then(|tag| HeaderValue::from_str(&tag).ok())
         {
             response.headers_mut().insert(ETAG, tag);
@@ -61,11 +61,11 @@ impl HttpService for ByGeneration {
     }
 }
 
-impl ByGeneration {
-    /// Returns a tag made of the generation that an object has now; none where nobody says it.
-    async fn generation(&self, about: Option<&str>) -> Option<String> {
-        let answer = self.connector.0.get(about?).send().await.ok()?;
-        let text = answer.error_for_status().ok()?.text().await.ok()?;
+impl GenerationClient {
+    /// Returns a tag for the current generation of an object; `None` if the store reports none.
+    async fn generation(&self, metadata_url: Option<&str>) -> Option<String> {
+        let response = self.connector.0.get(metadata_url?).send().await.ok()?;
+        let text = response.error_for_status().ok()?.text().await.ok()?;
         let object: serde_json::Value = serde_json::from_str(&text).ok()?;
         let generation = object.get("generation")?;
         let number = match generation.as_str() {
@@ -76,8 +76,8 @@ impl ByGeneration {
     }
 }
 
-/// Returns where the store tells about the object at an address of its own.
-fn about(endpoint: &str, address: &str) -> Option<String> {
+/// Returns the address of an object's metadata.
+fn metadata_url(endpoint: &str, address: &str) -> Option<String> {
     let rest = address.strip_prefix(endpoint)?.strip_prefix('/')?;
     let path = rest.split('?').next().unwrap_or(rest);
     let (bucket, object) = path
@@ -91,17 +91,17 @@ fn about(endpoint: &str, address: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::about;
+    use super::metadata_url;
 
     #[test]
-    fn the_question_about_an_object_names_it_in_one_segment() {
-        let about = |address| about("http://127.0.0.1:9/x", address);
+    fn the_metadata_url_has_the_object_in_one_segment() {
+        let url = |address| metadata_url("http://127.0.0.1:9/x", address);
         assert_eq!(
-            about("http://127.0.0.1:9/x/bucket/a/b%20c.log?versionId=1").as_deref(),
+            url("http://127.0.0.1:9/x/bucket/a/b%20c.log?versionId=1").as_deref(),
             Some("http://127.0.0.1:9/x/storage/v1/b/bucket/o/a%2Fb%20c.log?fields=generation")
         );
-        assert_eq!(about("http://127.0.0.1:9/x/bucket"), None);
-        assert_eq!(about("http://127.0.0.1:9/x/bucket/"), None);
-        assert_eq!(about("http://elsewhere/bucket/a"), None);
+        assert_eq!(url("http://127.0.0.1:9/x/bucket"), None);
+        assert_eq!(url("http://127.0.0.1:9/x/bucket/"), None);
+        assert_eq!(url("http://elsewhere/bucket/a"), None);
     }
 }

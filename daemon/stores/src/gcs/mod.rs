@@ -11,26 +11,26 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
-use self::generation::ByGeneration;
+use self::generation::GenerationClient;
 use crate::StoreEnvironment;
 use crate::connector::Connector;
 use crate::provider::{BoxedError, Provider, Signing, retry_config};
 
-/// Where Google Cloud Storage is and what to sign with.
+/// Endpoint and credentials of Google Cloud Storage.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GcsSettings {
     /// Another endpoint, for instance an emulator; requests to it are never signed.
     endpoint: Option<String>,
-    /// File with credentials, if one is configured or lies in its usual place.
+    /// File with credentials, if one is configured or exists at the usual path.
     credentials_file: Option<PathBuf>,
-    /// Whether this machine is Google's and its metadata server gives credentials.
+    /// Whether this machine runs on Google Cloud, whose metadata server provides credentials.
     on_google_cloud: bool,
 }
 
 impl GcsSettings {
-    /// Decides in the order of Google's own libraries; the profile's keys come last.
-    pub(crate) fn decide(environment: StoreEnvironment<'_>) -> Self {
-        let endpoint = environment.pick(&["STORAGE_EMULATOR_HOST"], "gcs_endpoint");
+    /// Looks in the order of Google's own libraries, and at the profile's keys last.
+    pub(crate) fn from_environment(environment: StoreEnvironment<'_>) -> Self {
+        let endpoint = environment.setting(&["STORAGE_EMULATOR_HOST"], "gcs_endpoint");
         let variables = environment.variables;
         let usual = || {
             let home = || Some(variables.path("HOME")?.join(".config/gcloud"));
@@ -38,7 +38,7 @@ impl GcsSettings {
             let file = directory.join("application_default_credentials.json");
             (environment.file)(&file).map(|_| file)
         };
-        // Asking the metadata server elsewhere would wait for a host that is not there.
+        // Elsewhere, a request to the metadata server would wait for a host that does not exist.
         let on_google_cloud = variables.text("GCE_METADATA_HOST").is_some()
             || environment.machine.trim_start().starts_with("Google");
         Self {
@@ -91,7 +91,7 @@ impl Provider for GcsSettings {
             .with_http_connector(connector.clone())
             .with_retry(retry_config());
         if let Some(endpoint) = &self.endpoint {
-            let named = ByGeneration {
+            let named = GenerationClient {
                 connector,
                 endpoint: endpoint.trim_end_matches('/').to_owned(),
             };
@@ -102,7 +102,7 @@ impl Provider for GcsSettings {
                 builder = builder.with_application_credentials(file.to_string_lossy());
             }
             (Signing::Machine, _) => {}
-            // The empty token keeps the builder from looking for credentials by itself.
+            // The empty token keeps the builder from looking for credentials.
             _ => builder = builder.with_bearer_token("").with_skip_signature(true),
         }
         Ok(Arc::new(builder.build()?))
@@ -126,11 +126,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::environment::tests::decided;
+    use crate::environment::tests::settings_from;
 
     fn decide(variables: &[(&str, &str)], keys: &[(&str, &str)], files: &[&str]) -> GcsSettings {
         let files: Vec<_> = files.iter().map(|file| (*file, "{}")).collect();
-        decided(variables, keys, &files, GcsSettings::decide)
+        settings_from(variables, keys, &files, GcsSettings::from_environment)
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emulator_is_never_sent_a_signature() {
+    fn requests_to_an_emulator_are_never_signed() {
         let settings = decide(
             &[
                 ("STORAGE_EMULATOR_HOST", "localhost:4443/"),

@@ -1,8 +1,7 @@
-//! Keys that a program of the user's own gives: `credential_process` of Amazon's shared files.
+//! Keys from a program of the user: `credential_process` in Amazon's shared files.
 //!
-//! The program comes from a file that only the user writes, never from a
-//! remote, and is started without a shell. What it prints is secret, so no
-//! error holds it.
+//! The program is named in a file of the user, never by a remote, and is started without a shell.
+//! Its output is secret, so no error contains it.
 
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -15,16 +14,16 @@ use object_store::client::CredentialProvider;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-/// Keys that are good for less than this are asked for anew.
+/// Keys that expire sooner than this are renewed.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// Most of what a program says on its standard error that is passed on.
-const MOST_OF_A_REASON: usize = 200;
+/// Longest reason from standard error that is passed on, in characters.
+const MAX_REASON_CHARS: usize = 200;
 
-/// Says why there are no keys.
+/// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 enum ProcessError {
-    #[error("`credential_process` has a quote without its end")]
+    #[error("`credential_process` has an unclosed quote")]
     Quote,
     #[error("could not start `{program}`, the `credential_process`: {source}")]
     Start {
@@ -33,26 +32,26 @@ enum ProcessError {
     },
     #[error("`{program}`, the `credential_process`, failed: {reason}")]
     Failed { program: String, reason: String },
-    #[error("`{program}`, the `credential_process`, printed no keys in its first version")]
-    Answer { program: String },
+    #[error("`{program}`, the `credential_process`, printed no keys in version 1 of the format")]
+    Output { program: String },
 }
 
-/// A program, and the keys that it gave last.
+/// A program, and the keys that it printed last.
 #[derive(Debug)]
 pub(super) struct CredentialProcess {
     line: String,
-    kept: Mutex<Option<Kept>>,
+    cached: Mutex<Option<CachedKeys>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct CachedKeys {
     keys: Arc<AwsCredential>,
-    until: Option<UnixMs>,
+    expires: Option<UnixMs>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct ProcessOutput {
     version: u64,
     access_key_id: String,
     secret_access_key: String,
@@ -61,11 +60,11 @@ struct Answer {
 }
 
 impl CredentialProcess {
-    /// Takes the line of the file; starts nothing yet.
+    /// Takes the command line from the file; does not start the program.
     pub(super) fn new(line: String) -> Self {
         Self {
             line,
-            kept: Mutex::new(None),
+            cached: Mutex::new(None),
         }
     }
 }
@@ -75,21 +74,21 @@ impl CredentialProvider for CredentialProcess {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        // Held while it runs: many downloads at once ask it once.
-        let mut kept = self.kept.lock().await;
-        if let Some(kept) = &*kept
-            && kept
-                .until
-                .is_none_or(|until| UnixMs::now().plus(MARGIN) < until)
+        // Locked while the program runs, so that concurrent downloads run it once.
+        let mut cached = self.cached.lock().await;
+        if let Some(keys) = &*cached
+            && keys
+                .expires
+                .is_none_or(|expires| UnixMs::now().plus(MARGIN) < expires)
         {
-            return Ok(Arc::clone(&kept.keys));
+            return Ok(Arc::clone(&keys.keys));
         }
         let line = self.line.clone();
-        let asked = tokio::task::spawn_blocking(move || ask(&line)).await;
-        let asked = asked.map_err(|error| failed(error.into()))?;
-        let new = asked.map_err(|error| failed(error.into()))?;
+        let result = tokio::task::spawn_blocking(move || run_program(&line)).await;
+        let result = result.map_err(|error| failed(error.into()))?;
+        let new = result.map_err(|error| failed(error.into()))?;
         let keys = Arc::clone(&new.keys);
-        *kept = Some(new);
+        *cached = Some(new);
         Ok(keys)
     }
 }
@@ -101,51 +100,51 @@ fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> object_store::Err
     }
 }
 
-fn ask(line: &str) -> Result<Kept, ProcessError> {
-    let words = words(line).ok_or(ProcessError::Quote)?;
+fn run_program(line: &str) -> Result<CachedKeys, ProcessError> {
+    let words = split_words(line).ok_or(ProcessError::Quote)?;
     let (program, arguments) = words.split_first().ok_or(ProcessError::Quote)?;
     let program = program.clone();
     let output = Command::new(&program)
         .args(arguments)
-        // Ours is none of its business.
+        // The program has no use for the token of docks.
         .env_remove("DOCKS_TOKEN")
         .stdin(Stdio::null())
         .output();
     match output {
-        Ok(output) => read(program, &output),
+        Ok(output) => parse_output(program, &output),
         Err(source) => Err(ProcessError::Start { program, source }),
     }
 }
 
-fn read(program: String, output: &Output) -> Result<Kept, ProcessError> {
+fn parse_output(program: String, output: &Output) -> Result<CachedKeys, ProcessError> {
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let last = stderr.lines().rfind(|line| !line.trim().is_empty());
         let reason = match last {
-            Some(last) => last.trim().chars().take(MOST_OF_A_REASON).collect(),
+            Some(last) => last.trim().chars().take(MAX_REASON_CHARS).collect(),
             None => output.status.to_string(),
         };
         return Err(ProcessError::Failed { program, reason });
     }
-    let answer: Result<Answer, _> = serde_json::from_slice(&output.stdout);
-    let answer = answer.ok().filter(|answer| answer.version == 1);
-    let Some(answer) = answer else {
-        return Err(ProcessError::Answer { program });
+    let printed: Result<ProcessOutput, _> = serde_json::from_slice(&output.stdout);
+    let printed = printed.ok().filter(|printed| printed.version == 1);
+    let Some(printed) = printed else {
+        return Err(ProcessError::Output { program });
     };
-    let until = answer.expiration.as_deref();
-    Ok(Kept {
-        // A time that cannot be read is as if they had ended: they are asked for each time.
-        until: until.map(|text| UnixMs::parse(text).unwrap_or(UnixMs(0))),
+    let expires = printed.expiration.as_deref();
+    Ok(CachedKeys {
+        // Keys with an invalid time count as expired, so the program runs every time.
+        expires: expires.map(|text| UnixMs::parse(text).unwrap_or(UnixMs(0))),
         keys: Arc::new(AwsCredential {
-            key_id: answer.access_key_id,
-            secret_key: answer.secret_access_key,
-            token: answer.session_token,
+            key_id: printed.access_key_id,
+            secret_key: printed.secret_access_key,
+            token: printed.session_token,
         }),
     })
 }
 
-/// Takes a line apart as a shell does with quotes, and with nothing else.
-fn words(line: &str) -> Option<Vec<String>> {
+/// Splits a command line as a shell does, with quotes and backslashes but nothing else.
+fn split_words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let (mut word, mut quote) = (None::<String>, None);
     let mut rest = line.chars();
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_taken_apart_at_spaces_outside_quotes() {
+    fn a_command_line_is_split_at_spaces_outside_quotes() {
         for (line, expected) in [
             ("a  b\tc", Some(&["a", "b", "c"][..])),
             (r#""/a b/c" --x 'y "z'"#, Some(&["/a b/c", "--x", "y \"z"])),
@@ -180,11 +179,11 @@ mod tests {
             ("'a", None),
         ] {
             let expected = expected.map(|words| words.iter().map(|w| (*w).to_owned()).collect());
-            assert_eq!(words(line), expected, "{line}");
+            assert_eq!(split_words(line), expected, "{line}");
         }
     }
 
-    /// A program that prints `text` and notes each start in a file.
+    /// Returns a program that prints `text` and records each start in a file.
     fn program(folder: &std::path::Path, text: &str) -> CredentialProcess {
         let starts = folder.join("starts");
         let script = format!("echo x >>{}; printf %s '{text}'", starts.display());
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keys_are_asked_for_once_and_again_when_they_end() {
+    async fn keys_are_requested_once_and_again_after_they_expire() {
         for (expiration, expected) in [
             ("", 1),
             (r#","Expiration":"2999-01-01T00:00:00Z""#, 1),
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_goes_wrong_is_said_without_what_was_printed() {
+    async fn errors_do_not_contain_the_output_of_the_program() {
         let folder = tempfile::tempdir().unwrap();
         for (process, expected) in [
             (
@@ -243,7 +242,7 @@ mod tests {
             ),
             (
                 CredentialProcess::new("sh -c 'exit 3".to_owned()),
-                "a quote without",
+                "an unclosed quote",
             ),
         ] {
             let error = process.get_credential().await.unwrap_err();

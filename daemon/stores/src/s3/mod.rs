@@ -1,8 +1,8 @@
-//! S3 and what speaks its language: `s3://bucket/key`.
+//! S3 and compatible stores: `s3://bucket/key`.
 //!
-//! Credentials are found where Amazon's own programs find them: environment,
-//! the profile's keys, the shared files and the program that they name, a role
-//! of the container, of the cluster or of the machine.
+//! Credentials are found where Amazon's own programs find them: the environment, the profile's keys,
+//! the shared files and the program that they name, or a role of the container, the cluster or the
+//! machine.
 
 mod credential_process;
 mod shared_files;
@@ -18,36 +18,36 @@ use crate::provider::{BoxedError, Provider, Signing, retry_config};
 use credential_process::CredentialProcess;
 use shared_files::SharedProfile;
 
-/// Where S3 is and what to sign with.
+/// Endpoint and credentials of S3.
 #[derive(Clone, Default)]
 pub(crate) struct S3Settings {
-    /// What the builder is told, secrets included.
+    /// Options for the builder, secrets included.
     options: Vec<(AmazonS3ConfigKey, String)>,
-    /// Whether there is something to sign with, among them or from a program.
-    own: bool,
-    /// A program that gives keys.
+    /// Whether there are credentials, in the options or from a program.
+    has_credentials: bool,
+    /// A program that prints keys.
     process: Option<Arc<CredentialProcess>>,
     /// Whether the profile of the shared files signs in with SSO.
     sso: bool,
-    /// Whether this machine is Amazon's and its metadata server gives credentials.
+    /// Whether this machine runs on EC2, whose metadata server provides credentials.
     on_ec2: bool,
 }
 
 impl std::fmt::Debug for S3Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("S3Settings")
-            .field("own", &self.own)
+            .field("has_credentials", &self.has_credentials)
             .field("on_ec2", &self.on_ec2)
             .finish_non_exhaustive()
     }
 }
 
 impl S3Settings {
-    /// Decides in the order of Amazon's own programs, with the profile's keys before their files.
-    pub(crate) fn decide(environment: StoreEnvironment<'_>) -> Self {
+    /// Looks in the order of Amazon's own programs, with the profile's keys before their files.
+    pub(crate) fn from_environment(environment: StoreEnvironment<'_>) -> Self {
         let shared = SharedProfile::read(environment);
-        let region = environment.pick(&["AWS_REGION", "AWS_DEFAULT_REGION"], "aws_region");
-        let endpoint = environment.pick(
+        let region = environment.setting(&["AWS_REGION", "AWS_DEFAULT_REGION"], "aws_region");
+        let endpoint = environment.setting(
             &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"],
             "aws_endpoint_url",
         );
@@ -58,7 +58,7 @@ impl S3Settings {
             region.or_else(|| shared.get("region")),
         );
         let endpoint = endpoint.or_else(|| shared.get("endpoint_url"));
-        // The owner named the endpoint, so plain `http` to it is the owner's wish.
+        // The user configured the endpoint, so plain `http` to it is intended.
         let plain = endpoint
             .as_ref()
             .is_some_and(|url| url.starts_with("http://"));
@@ -75,12 +75,12 @@ impl S3Settings {
             None => shared.get("credential_process").map(CredentialProcess::new),
         };
         let found = found.or_else(|| role(environment).filter(|_| process.is_none()));
-        let own = found.is_some() || process.is_some();
+        let has_credentials = found.is_some() || process.is_some();
         options.extend(found.unwrap_or_default());
         let disabled = environment.variables.text("AWS_EC2_METADATA_DISABLED");
         Self {
             options,
-            own,
+            has_credentials,
             process: process.map(Arc::new),
             sso: shared.get("sso_session").is_some() || shared.get("sso_start_url").is_some(),
             on_ec2: environment.machine.contains("Amazon EC2")
@@ -91,7 +91,7 @@ impl S3Settings {
 
 type Options = Vec<(AmazonS3ConfigKey, String)>;
 
-/// Takes the first complete pair of keys; parts of two pairs would never fit.
+/// Returns the first complete pair of keys; halves of different pairs do not work together.
 fn keys(environment: StoreEnvironment<'_>, shared: &SharedProfile) -> Option<Options> {
     let of_environment = |name: &str| environment.variables.text(&format!("AWS_{name}"));
     let of_profile = |name: &str| {
@@ -115,7 +115,7 @@ fn keys(environment: StoreEnvironment<'_>, shared: &SharedProfile) -> Option<Opt
         .or_else(|| pair(&of_shared))
 }
 
-/// Takes a role that the cluster or container gives its programs.
+/// Returns the options of a role that the cluster or container grants.
 fn role(environment: StoreEnvironment<'_>) -> Option<Options> {
     use AmazonS3ConfigKey as K;
     let all = |wanted: &[(K, &str)]| {
@@ -155,7 +155,7 @@ fn role(environment: StoreEnvironment<'_>) -> Option<Options> {
 
 impl Provider for S3Settings {
     fn signing_modes(&self) -> &'static [Signing] {
-        match (self.own, self.on_ec2) {
+        match (self.has_credentials, self.on_ec2) {
             (true, _) => &[Signing::Configured],
             (false, true) => &[Signing::Unsigned, Signing::Machine],
             (false, false) => &[Signing::Unsigned],
@@ -190,8 +190,8 @@ impl Provider for S3Settings {
     }
 
     fn credentials_hint(&self) -> &'static str {
-        if self.sso && !self.own {
-            return "this AWS profile signs in with SSO, which only Amazon's own program can: add \
+        if self.sso && !self.has_credentials {
+            return "this AWS profile signs in with SSO, which only Amazon's own program supports: add \
                     `credential_process = aws configure export-credentials --profile NAME` to a \
                     profile of ~/.aws/config and name that one in AWS_PROFILE";
         }
@@ -203,7 +203,7 @@ impl Provider for S3Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::tests::decided;
+    use crate::environment::tests::settings_from;
 
     fn value(settings: &S3Settings, wanted: AmazonS3ConfigKey) -> Option<&str> {
         let found = settings.options.iter().find(|(key, _)| *key == wanted);
@@ -217,7 +217,7 @@ mod tests {
     );
 
     #[test]
-    fn keys_come_in_pairs_from_the_first_place_that_has_them() {
+    fn both_keys_come_from_the_first_place_that_has_a_pair() {
         use AmazonS3ConfigKey::{AccessKeyId, SecretAccessKey};
         let home = ("HOME", "/h");
         let own = [("aws_access_key_id", "p"), ("aws_secret_access_key", "ps")];
@@ -230,7 +230,12 @@ mod tests {
             (&[home, ("AWS_PROFILE", "work")], &[], ("work", "ws")),
             (&[home], &[("aws_profile", "work")], ("work", "ws")),
         ] {
-            let settings = decided(variables, keys, &[CREDENTIALS], S3Settings::decide);
+            let settings = settings_from(
+                variables,
+                keys,
+                &[CREDENTIALS],
+                S3Settings::from_environment,
+            );
             let found = (
                 value(&settings, AccessKeyId).unwrap(),
                 value(&settings, SecretAccessKey).unwrap(),
@@ -239,22 +244,22 @@ mod tests {
             assert_eq!(settings.signing_modes(), [Signing::Configured]);
             assert!(!format!("{settings:?}").contains(expected.1));
         }
-        let none = decided(&[id], &[], &[], S3Settings::decide);
+        let none = settings_from(&[id], &[], &[], S3Settings::from_environment);
         assert_eq!(none.signing_modes(), [Signing::Unsigned]);
     }
 
     #[test]
-    fn a_program_is_asked_where_no_keys_are_set_and_sso_says_what_to_do() {
+    fn a_program_is_used_if_no_keys_are_set_and_the_hint_for_sso_says_what_to_do() {
         let text = "[default]\ncredential_process = give keys\n[profile sso]\nsso_session = x\n";
         let (home, config) = (("HOME", "/h"), ("/h/.aws/config", text));
-        let settings = decided(&[home], &[], &[config], S3Settings::decide);
+        let settings = settings_from(&[home], &[], &[config], S3Settings::from_environment);
         assert!(settings.process.is_some());
         assert_eq!(settings.signing_modes(), [Signing::Configured]);
         let keys = [("aws_access_key_id", "p"), ("aws_secret_access_key", "ps")];
-        let settings = decided(&[home], &keys, &[config], S3Settings::decide);
+        let settings = settings_from(&[home], &keys, &[config], S3Settings::from_environment);
         assert!(settings.process.is_none());
         let named = [home, ("AWS_PROFILE", "sso")];
-        let settings = decided(&named, &[], &[config], S3Settings::decide);
+        let settings = settings_from(&named, &[], &[config], S3Settings::from_environment);
         assert_eq!(settings.signing_modes(), [Signing::Unsigned]);
         assert!(settings.credentials_hint().contains("export-credentials"));
     }
@@ -267,7 +272,7 @@ mod tests {
             "[profile lab]\nregion = eu-west-1\ns3 =\n  region = nested\nendpoint_url = http://minio:9000\n",
         );
         let variables = [("HOME", "/h"), ("AWS_PROFILE", "lab")];
-        let settings = decided(&variables, &[], &[config], S3Settings::decide);
+        let settings = settings_from(&variables, &[], &[config], S3Settings::from_environment);
         assert_eq!(value(&settings, Region), Some("eu-west-1"));
         assert_eq!(value(&settings, Endpoint), Some("http://minio:9000"));
     }

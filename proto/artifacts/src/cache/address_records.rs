@@ -1,4 +1,4 @@
-//! What an address gave last.
+//! The latest content of each address.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,35 +11,35 @@ use super::Cache;
 use crate::digest::Sha256;
 use crate::version::Version;
 
-/// A time that is not worth to be told from now.
+/// A confirmation younger than this is not written again.
 const RECENT: Duration = Duration::from_secs(10);
 
-/// What an address gave last.
+/// The latest content of an address; stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressRecord {
-    /// Which version that was, if the place said so.
+    /// Version, if the source reported one.
     pub version: Option<Version>,
-    /// Its content.
+    /// Hash of the content.
     pub sha256: Sha256,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// When the place last said that this is what it has.
+    /// When the source last confirmed that this is its content, in Unix milliseconds.
     pub confirmed_ms: u64,
 }
 
 impl Cache {
-    /// Returns what an address gave last; `key` is that of [`crate::source::Sources::cache_key`].
+    /// Returns the latest content of an address; `key` is from [`crate::source::Sources::cache_key`].
     #[must_use]
     pub fn address_record(&self, key: &Sha256) -> Option<AddressRecord> {
         let text = std::fs::read(self.record_path(key)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// Remembers what an address gave just now.
+    /// Records the current content of an address.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system.
     pub(crate) fn record_content(
         &self,
         key: &Sha256,
@@ -56,24 +56,24 @@ impl Cache {
         self.write(&self.record_path(key), &serde_json::to_vec(&known)?)
     }
 
-    /// Remembers that an address still has what is known of it.
+    /// Records that an address still has the recorded content.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system.
     pub(crate) fn confirm(&self, key: &Sha256, known: &AddressRecord) -> io::Result<()> {
-        // Written anew it would be a file removed, thousands of times.
+        // Writing thousands of unchanged records would replace as many files.
         if self.is_recent(known, RECENT) {
             return Ok(());
         }
         self.record_content(key, known.version.clone(), &known.sha256, known.size_bytes)
     }
 
-    /// Tells whether an address was asked at most this long ago.
-    pub(crate) fn is_recent(&self, known: &AddressRecord, most: Duration) -> bool {
+    /// Returns whether the record was confirmed at most this long ago.
+    pub(crate) fn is_recent(&self, known: &AddressRecord, max_age: Duration) -> bool {
         let confirmed = UnixMs(i64::try_from(known.confirmed_ms).unwrap_or(0));
-        // A time ahead of ours is of a clock that was set back; it proves nothing.
-        confirmed <= self.now && self.now.since(confirmed) <= most
+        // A time in the future was written before the clock was set back, and proves nothing.
+        confirmed <= self.now && self.now.since(confirmed) <= max_age
     }
 
     fn record_path(&self, key: &Sha256) -> PathBuf {

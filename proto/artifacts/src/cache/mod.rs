@@ -1,13 +1,12 @@
-//! What was fetched once, by content: shared by all commands and processes of one home.
+//! The cache of downloaded content, shared by all processes of one home.
 //!
-//! - `objects/ab/abcd…`: content under its SHA-256, hashed again whenever it is used;
-//! - `known/ab/abcd…`: what an address gave last, under the hash of the address;
-//! - `runs/abcd…`: which addresses belong to a run, and whether it is pinned;
-//! - `partial/`: what is being pulled.
+//! - `objects/ab/abcd…`: content under its SHA-256, which is verified on every use;
+//! - `known/ab/abcd…`: the latest content of an address, under the hash of the address;
+//! - `runs/abcd…`: the addresses of a run, and whether the run is pinned;
+//! - `partial/`: downloads in progress.
 //!
-//! Every file appears by a rename, so readers need no lock. Whoever removes
-//! something, or changes a run, holds `lock`. A cache that cannot be written
-//! is no reason for a download to fail.
+//! Every file is renamed into place, so readers need no lock. A process that removes files or changes
+//! a run holds `lock`. A download does not fail because the cache cannot be written.
 
 mod address_records;
 mod objects;
@@ -28,10 +27,10 @@ pub use runs::{RunKey, RunRecord};
 
 use crate::output_directory::OutputFile;
 
-/// Bytes of objects that are kept unless somebody says otherwise.
+/// Default limit for the total size of objects, in bytes.
 pub const DEFAULT_LIMIT_BYTES: u64 = 10_000_000_000;
 
-/// Content of artifacts on disk.
+/// The cache of artifact content on disk.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: PathBuf,
@@ -40,7 +39,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Takes the place, the bound, and the time that counts as now; makes nothing yet.
+    /// Describes a cache at `root` with a size limit; `now` is the current time. Creates no files.
     #[must_use]
     pub fn new(root: PathBuf, limit_bytes: u64, now: UnixMs) -> Self {
         Self {
@@ -50,19 +49,19 @@ impl Cache {
         }
     }
 
-    /// Returns where it lies.
+    /// Returns the root directory.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Returns the bound.
+    /// Returns the size limit in bytes.
     #[must_use]
     pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// Names the place where an object is pulled to before its hash is known.
+    /// Returns the file into which an object is downloaded before its hash is known.
     pub(crate) fn partial(&self, key: &crate::digest::Sha256) -> io::Result<OutputFile> {
         let directory = self.directory("partial")?;
         let display_path = directory.join(key.hex());
@@ -74,7 +73,7 @@ impl Cache {
         Ok(OutputFile::new(opened, key.hex().to_owned(), display_path))
     }
 
-    /// Makes a file that nobody else can open and that goes when it is closed.
+    /// Creates a file without a name; it is deleted when it is closed.
     pub(crate) fn unnamed_file(&self) -> io::Result<File> {
         let path = temporary_path(&self.directory("partial")?.join("aside"));
         let file = OpenOptions::new()
@@ -97,7 +96,7 @@ impl Cache {
         DirBuilder::new().recursive(true).mode(0o700).create(path)
     }
 
-    /// Makes a file, and its directory only where that is missing: it mostly is not.
+    /// Creates a file, and its directory if necessary, which is rare.
     fn create(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
@@ -110,7 +109,7 @@ impl Cache {
         }
     }
 
-    /// Writes a small file in one step.
+    /// Writes a small file atomically.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let new = temporary_path(path);
         let written = self
@@ -123,7 +122,7 @@ impl Cache {
         written
     }
 
-    /// Waits for the right to remove things; it ends when the file is dropped.
+    /// Waits for the lock; it is released when the file is dropped.
     fn lock(&self) -> io::Result<File> {
         let file = self.lock_file()?;
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
@@ -145,12 +144,12 @@ impl Cache {
     }
 }
 
-/// Returns a name beside another one that nobody else has.
+/// Returns a unique temporary path in the directory of `path`.
 fn temporary_path(path: &Path) -> PathBuf {
     path.with_extension(format!("{:016x}.new", fastrand::u64(..)))
 }
 
-/// Lists the files of a directory of directories, `known` or `objects`.
+/// Lists the files in the subdirectories of `known` or `objects`.
 fn files_in_shards(root: &Path) -> io::Result<Vec<(PathBuf, std::fs::Metadata)>> {
     let mut found = Vec::new();
     for shard in entries(root)? {
@@ -164,7 +163,7 @@ fn files_in_shards(root: &Path) -> io::Result<Vec<(PathBuf, std::fs::Metadata)>>
     Ok(found)
 }
 
-/// Lists a directory; one that is not there is empty.
+/// Lists a directory; a missing one counts as empty.
 fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     match std::fs::read_dir(directory) {
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),

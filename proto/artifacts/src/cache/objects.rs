@@ -1,4 +1,4 @@
-//! Content under its own hash.
+//! Content, stored under its hash.
 
 use std::fs::{File, FileTimes, OpenOptions};
 use std::io::{self, Seek};
@@ -10,13 +10,13 @@ use super::{Cache, temporary_path};
 use crate::digest::Sha256;
 
 impl Cache {
-    /// Tells whether content is there; whether it is still right shows when it is read.
+    /// Returns whether content is cached; its hash is verified only when it is read.
     #[must_use]
     pub fn has(&self, sha256: &Sha256) -> bool {
         self.object_path(sha256).is_file()
     }
 
-    /// Opens content for whoever hashes it while reading.
+    /// Opens content without verifying it; the caller hashes it while reading.
     pub(crate) fn open(&self, sha256: &Sha256) -> Option<File> {
         let path = self.object_path(sha256);
         let file = OpenOptions::new()
@@ -28,11 +28,11 @@ impl Cache {
         Some(file)
     }
 
-    /// Opens content once its hash was found right; what is not right is removed.
+    /// Opens content after verifying its hash; damaged content is removed.
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// When the content cannot be read.
     pub fn open_verified(&self, sha256: &Sha256) -> io::Result<Option<File>> {
         let Some(mut file) = self.open(sha256) else {
             return Ok(None);
@@ -46,15 +46,15 @@ impl Cache {
         Ok(Some(file))
     }
 
-    /// Takes a copy of a file whose hash is known; the copy shares its blocks where the file
-    /// system can do that.
+    /// Copies a file whose hash is known into the cache; the copy shares its blocks if the file
+    /// system supports that.
     pub(crate) fn insert_copy(
         &self,
         file: &File,
         sha256: &Sha256,
         size_bytes: u64,
     ) -> io::Result<()> {
-        // One that would push out all others is better fetched again.
+        // An object that would displace most others is better downloaded again.
         if size_bytes > self.limit_bytes / 2 || self.has(sha256) {
             return Ok(());
         }
@@ -65,7 +65,7 @@ impl Cache {
             from.rewind()?;
             let mut to = self.create(&new)?;
             if io::copy(&mut from, &mut to)? != size_bytes {
-                return Err(io::Error::other("it changed while it was copied"));
+                return Err(io::Error::other("the file changed while it was copied"));
             }
             self.mark_used(&to);
             std::fs::rename(&new, &path)
@@ -76,7 +76,7 @@ impl Cache {
         copied
     }
 
-    /// Takes over a whole file that lies in the cache's own `partial` directory.
+    /// Moves a complete file from the cache's `partial` directory to the objects.
     pub(crate) fn insert_file(&self, pulled: &File, name: &str, sha256: &Sha256) -> io::Result<()> {
         let path = self.object_path(sha256);
         if let Some(shard) = path.parent() {
@@ -88,23 +88,23 @@ impl Cache {
         std::fs::rename(from, path)
     }
 
-    /// Removes content that turned out to be wrong.
+    /// Removes damaged content.
     pub(crate) fn remove_object(&self, sha256: &Sha256) {
         std::fs::remove_file(self.object_path(sha256)).ok();
     }
 
-    /// Returns where content lies, if it is there.
+    /// Returns the path of content, whether it exists or not.
     #[must_use]
     pub fn object_path(&self, sha256: &Sha256) -> PathBuf {
         let hex = sha256.hex();
         self.root.join("objects").join(&hex[..2]).join(hex)
     }
 
-    /// Notes that content was used, in the time of its file: the least recently used goes first.
+    /// Sets the file time to now: the least recently used content is removed first.
     fn mark_used(&self, file: &File) {
         let ms = u64::try_from(self.now.0).unwrap_or(0);
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
-        // A file system that cannot do that loses the order, not the content.
+        // A file system that cannot set times loses the order, not the content.
         file.set_times(FileTimes::new().set_modified(now)).ok();
     }
 }

@@ -1,4 +1,4 @@
-//! How much there is, and what should_remove: pruning, clearing, verifying.
+//! Size of the cache, and what is removed from it: pruning, clearing, verifying.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,36 +12,36 @@ use rustix::io::Errno;
 use super::{Cache, entries, files_in_shards};
 use crate::digest::Sha256;
 
-/// How much there is.
+/// Contents of the cache, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Contents.
+    /// Number of objects.
     pub objects: u64,
-    /// Their bytes.
+    /// Their total size in bytes.
     pub size_bytes: u64,
-    /// Bytes of them that pinned runs keep.
+    /// Total size of the objects of pinned runs, in bytes.
     pub pinned_bytes: u64,
-    /// Addresses of which something is known.
+    /// Number of addresses with a record.
     pub addresses: u64,
-    /// Downloads that can go on.
+    /// Number of downloads that can be resumed.
     pub partial: u64,
 }
 
-/// What was removed.
+/// What was removed, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removal {
-    /// Contents.
+    /// Number of objects.
     pub objects: u64,
-    /// Their bytes.
+    /// Their total size in bytes.
     pub size_bytes: u64,
 }
 
-/// What a check of every content found.
+/// Result of verifying every object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verification {
-    /// Contents that are what they should be.
+    /// Number of objects with the right hash.
     pub good: u64,
-    /// Contents that were not, and are gone.
+    /// Damaged objects, which were removed.
     pub removed: Removal,
 }
 
@@ -53,11 +53,11 @@ struct Object {
 }
 
 impl Cache {
-    /// Counts what there is.
+    /// Measures the cache.
     ///
     /// # Errors
     ///
-    /// When it cannot be listed.
+    /// When the cache cannot be listed.
     pub fn usage(&self) -> io::Result<Usage> {
         let objects = self.objects()?;
         let partial = entries(&self.root.join("partial"))?;
@@ -75,11 +75,11 @@ impl Cache {
         })
     }
 
-    /// Removes the least recently used until all fits; what pinned runs keep stays.
+    /// Removes the least recently used objects until the rest fits the limit; keeps those of pinned runs.
     ///
     /// # Errors
     ///
-    /// When it cannot be listed or something cannot be removed.
+    /// When the cache cannot be listed or a file cannot be removed.
     pub fn prune(&self, limit_bytes: u64) -> io::Result<Removal> {
         let held = self.lock()?;
         let removed = self.prune_locked(limit_bytes)?;
@@ -87,7 +87,7 @@ impl Cache {
         Ok(removed)
     }
 
-    /// Makes room after something was added, unless another process is at it.
+    /// Prunes to the configured limit, unless another process holds the lock.
     pub(crate) fn prune_to_limit(&self) -> io::Result<()> {
         let file = self.lock_file()?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -97,11 +97,11 @@ impl Cache {
         }
     }
 
-    /// Removes everything; with `pinned` also what pinned runs keep, and the pins.
+    /// Removes everything; with `pinned`, also pinned runs and their objects.
     ///
     /// # Errors
     ///
-    /// When something cannot be removed.
+    /// When a file cannot be removed.
     pub fn clear(&self, pinned: bool) -> io::Result<Removal> {
         let held = self.lock()?;
         let removed = if pinned {
@@ -117,7 +117,7 @@ impl Cache {
             }
         }
         for path in entries(&self.root.join("partial"))? {
-            // One that somebody works on goes when that one ends.
+            // A download in progress removes its own file when it stops.
             if !is_locked(&path) {
                 remove(&path)?;
             }
@@ -133,17 +133,17 @@ impl Cache {
         Ok(removed)
     }
 
-    /// Hashes every content and removes what is not what it should be.
+    /// Hashes every object and removes the damaged ones.
     ///
     /// # Errors
     ///
-    /// When something cannot be listed or read.
+    /// When an object cannot be listed or read.
     pub fn verify(&self) -> io::Result<Verification> {
         let mut verified = Verification::default();
         for object in self.objects()? {
             let found = match File::open(&object.path) {
                 Ok(mut file) => Sha256::of_reader(&mut file)?.0,
-                // Somebody pruned meanwhile.
+                // Another process has pruned it in the meantime.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };

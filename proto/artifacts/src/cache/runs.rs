@@ -1,4 +1,4 @@
-//! Which addresses belong to a run, and whether somebody wants it kept.
+//! The addresses of each run, and whether the run is pinned.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,28 +10,28 @@ use serde::{Deserialize, Serialize};
 use super::{Cache, entries};
 use crate::digest::Sha256;
 
-/// Names a run of one remote.
+/// Identifies a run of one remote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunKey {
-    /// Where it is from: address and tenant, or a directory.
+    /// The remote: address and tenant, or a directory.
     pub remote: String,
-    /// Its full id.
+    /// Full id.
     pub run_id: String,
 }
 
-/// What of a run was pulled.
+/// The downloaded artifacts of a run; stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Which run.
+    /// The run.
     pub run: RunKey,
-    /// Whether its content stays however old it gets.
+    /// Whether its content is exempt from pruning.
     pub pinned: bool,
-    /// Keys of its addresses.
+    /// Cache keys of its addresses.
     pub keys: BTreeSet<Sha256>,
 }
 
 impl RunKey {
-    /// Names a run of a remote.
+    /// Identifies a run of a remote.
     #[must_use]
     pub fn new(target: &Target, run_id: &str) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system.
     pub fn add_to_run(
         &self,
         run: &RunKey,
@@ -64,11 +64,11 @@ impl Cache {
         Ok(())
     }
 
-    /// Keeps what a run has, or lets it go; tells whether that changed anything.
+    /// Pins or unpins a run; returns whether that changed anything.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the system.
     pub fn set_pinned(&self, run: &RunKey, pinned: bool) -> io::Result<bool> {
         let held = self.lock()?;
         let mut record = self.read_run(run);
@@ -81,11 +81,11 @@ impl Cache {
         Ok(changes)
     }
 
-    /// Lists all runs of which something was pulled or that are pinned.
+    /// Lists all runs that are pinned or have downloaded artifacts.
     ///
     /// # Errors
     ///
-    /// When they cannot be listed.
+    /// When the directory cannot be listed.
     pub fn runs(&self) -> io::Result<Vec<RunRecord>> {
         let mut found: Vec<RunRecord> = entries(&self.root.join("runs"))?
             .into_iter()

@@ -1,4 +1,4 @@
-//! The cache by itself: bound, pins, damage.
+//! Size limit, pins and damaged content.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -12,13 +12,13 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// The cache as a process sees it that began at this second.
+    /// Opens the cache at this time.
     fn at(&self, second: i64, limit_bytes: u64) -> Cache {
         let root = self.0.path().join("cache/artifacts");
         Cache::new(root, limit_bytes, UnixMs(second * 1_000))
     }
 
-    /// Puts content under an address.
+    /// Caches content under an address; returns the keys of both.
     fn insert(&self, cache: &Cache, address: &str, content: &[u8]) -> (Sha256, Sha256) {
         let path = self.0.path().join("new");
         std::fs::write(&path, content).unwrap();
@@ -41,7 +41,7 @@ fn run(id: &str) -> RunKey {
 }
 
 #[test]
-fn the_least_recently_used_goes_first_and_pins_stay() {
+fn the_least_recently_used_is_removed_first_and_pinned_runs_are_kept() {
     let home = Home::new();
     let (pinned_key, pinned) = home.insert(&home.at(1, 1_000), "p", &[1; 100]);
     let (_, oldest) = home.insert(&home.at(2, 1_000), "a", &[2; 100]);
@@ -56,7 +56,11 @@ fn the_least_recently_used_goes_first_and_pins_stay() {
     let removed = cache.prune(200).unwrap();
     assert_eq!((removed.objects, removed.size_bytes), (2, 200));
     let left = [&pinned, &oldest, &used, &newest].map(|sha256| cache.has(sha256));
-    assert_eq!(left, [true, true, false, false], "what was just read stays");
+    assert_eq!(
+        left,
+        [true, true, false, false],
+        "what was just read is kept"
+    );
     assert_eq!(cache.clear(false).unwrap().objects, 1);
     assert!(cache.has(&pinned));
     assert_eq!(cache.clear(true).unwrap().objects, 1);
@@ -65,7 +69,7 @@ fn the_least_recently_used_goes_first_and_pins_stay() {
 }
 
 #[test]
-fn a_limit_is_kept_when_something_is_added() {
+fn adding_an_object_keeps_the_cache_within_its_limit() {
     let home = Home::new();
     let cache = home.at(1, 1_000);
     for n in 0..50_u8 {
@@ -77,12 +81,12 @@ fn a_limit_is_kept_when_something_is_added() {
     assert_eq!(
         cache.usage().unwrap().size_bytes,
         1_000,
-        "it would push out half"
+        "it would displace half"
     );
 }
 
 #[test]
-fn damaged_content_is_never_given_out() {
+fn damaged_content_is_never_returned() {
     let home = Home::new();
     let cache = home.at(1, 1_000);
     let (_, sha256) = home.insert(&cache, "a", b"content");
@@ -97,7 +101,7 @@ fn damaged_content_is_never_given_out() {
 }
 
 #[test]
-fn nobody_else_can_read_it() {
+fn other_users_cannot_read_the_cache() {
     let home = Home::new();
     let cache = home.at(1, 1_000);
     let (key, sha256) = home.insert(&cache, "a", b"content");

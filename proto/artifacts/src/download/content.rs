@@ -1,4 +1,4 @@
-//! One artifact for somebody who reads it.
+//! Opens one artifact for reading.
 
 use std::fs::File;
 
@@ -9,12 +9,12 @@ use crate::cache::Cache;
 use crate::source::{SourceError, is_local};
 
 impl Downloader<'_> {
-    /// Opens what lies at an address: a file of this machine as it is, anything else from the
-    /// cache, where it is pulled to first and found to be right.
+    /// Opens the content of an address: a local file directly, anything else from the cache, after
+    /// downloading and verifying it.
     ///
     /// # Errors
     ///
-    /// Why it cannot be read.
+    /// When the artifact cannot be read or cached.
     pub async fn open_content(&self, uri: &str, cache: &Cache) -> Result<File, ArtifactError> {
         if is_local(uri) {
             let file = self.sources.files.open_file(uri).await;
@@ -28,7 +28,7 @@ impl Downloader<'_> {
             directories: [String::new(), String::new()],
             file_name: String::new(),
         };
-        // Twice: what turns out to be damaged is removed, and fetched anew.
+        // Twice: damaged content is removed and downloaded again.
         for _ in 0..2 {
             let finished = self.to_cache(0, &request, cache).await?;
             let opened = cache.open_verified(&finished.sha256);

@@ -6,19 +6,19 @@ use std::io;
 use crate::output_directory::OutputError;
 use crate::source::SourceError;
 
-/// Says why an artifact is not there.
+/// Why an artifact could not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// It could not be read.
+    /// The source could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// It could not be written.
+    /// The file could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Nobody may be asked, and it was not pulled before.
-    #[error("it is not in the cache; `docks cache pull` puts it there")]
+    /// The source must not be asked, and the artifact is not cached.
+    #[error("it is not in the cache; `docks cache pull` downloads it")]
     NotCached,
-    /// The cache, where the artifact itself is to go, cannot be written.
+    /// The artifact cannot be written to the cache.
     #[error("could not write the cache")]
     Cache(#[source] io::Error),
 }
@@ -31,7 +31,7 @@ impl ArtifactError {
         let mut cause = self.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Some libraries repeat their cause in their own text.
+            // Some libraries repeat the cause in their message.
             if !line.contains(&text) {
                 line.push_str(": ");
                 line.push_str(&text);
@@ -41,7 +41,7 @@ impl ArtifactError {
         line
     }
 
-    /// Tells whether what is there already is worth keeping for a later try.
+    /// Returns whether the partial file is worth keeping for a later attempt.
     pub(super) fn keeps_partial_file(&self) -> bool {
         matches!(self, Self::Source(error) if error.is_transient())
     }

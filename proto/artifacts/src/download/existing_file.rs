@@ -6,7 +6,7 @@ use std::io;
 use crate::digest::Sha256;
 use crate::output_directory::{OutputError, OutputFile};
 
-/// The file that has the name already.
+/// A file that already has the final name.
 pub(super) struct ExistingFile {
     file: File,
     pub(super) size_bytes: u64,
@@ -35,7 +35,8 @@ impl ExistingFile {
         if self.sha256.is_none() {
             let mut file = self.file.try_clone()?;
             let hashed = tokio::task::spawn_blocking(move || Sha256::of_reader(&mut file)).await;
-            let (found, _) = hashed.unwrap_or_else(|_| Err(io::Error::other("cut short")))?;
+            let (found, _) =
+                hashed.unwrap_or_else(|_| Err(io::Error::other("hashing was cancelled")))?;
             self.sha256 = Some(found);
         }
         Ok(self.sha256.as_ref() == Some(sha256))

@@ -13,6 +13,7 @@ use crate::output_directory::OutputError;
 use crate::partial::PartialFile;
 use crate::version::Version;
 
+/// A download into one file.
 pub(super) struct FileDownload<'a> {
     pub(super) downloader: &'a Downloader<'a>,
     pub(super) filler: Filler<'a>,
@@ -20,13 +21,15 @@ pub(super) struct FileDownload<'a> {
     pub(super) known: Option<AddressRecord>,
 }
 
+/// What is ready for the final name.
 pub(super) enum Prepared {
-    /// The file that is there is the download.
+    /// The existing file has the content.
     AlreadyThere(FinishedFile),
-    /// The partial file is.
+    /// The partial file has it.
     Ready(ReadyFile),
 }
 
+/// A synced partial file.
 pub(super) struct ReadyFile {
     sha256: Sha256,
     size_bytes: u64,
@@ -41,7 +44,7 @@ impl FileDownload<'_> {
     ) -> Result<Prepared, ArtifactError> {
         let place = partial.place();
         let mut existing = ExistingFile::open(place)?;
-        // Whether it is what was written here last time, and nobody touched it since.
+        // Whether docks wrote the existing file and it has not changed since.
         let ours = match (&mut existing, &self.known) {
             (Some(existing), Some(known)) => existing
                 .has_content(&known.sha256, known.size_bytes)
@@ -74,7 +77,7 @@ impl FileDownload<'_> {
             let path = partial.place().display_path.clone();
             let unless = usable.and_then(|known| known.version.as_ref());
             let check = |size_bytes: Option<u64>| match (size_bytes, existing_bytes) {
-                // Already by its size it is another file; nothing needs to be moved.
+                // The size differs, so the content does; nothing needs to be downloaded.
                 (Some(new), Some(old)) if new != old && !may_replace => {
                     Err(OutputError::Differs { path: path.clone() })
                 }
@@ -137,10 +140,10 @@ impl FileDownload<'_> {
         }))
     }
 
-    /// Gives the cache its copy, and the file its name.
+    /// Copies the file into the cache, and renames it to its final name.
     ///
-    /// In this order: whoever waits for the file goes on when it has its name, and shall find then
-    /// that it is known.
+    /// In this order: a process that waits for the file continues once it has its name, and must
+    /// then find the record in the cache.
     pub(super) async fn publish(
         &self,
         partial: PartialFile,
@@ -167,7 +170,7 @@ impl FileDownload<'_> {
                     ..
                 } = ready;
                 let file = partial.file()?;
-                // Not kept, or not known, is fetched again, and nothing worse.
+                // If this fails, the artifact is downloaded again the next time.
                 cache.insert_copy(&file, &sha256, size_bytes).ok();
                 cache
                     .record_content(&key, version, &sha256, size_bytes)
@@ -176,7 +179,7 @@ impl FileDownload<'_> {
             partial.publish()
         });
         published.await.unwrap_or_else(|_| {
-            let source = io::Error::other("writing was cut short");
+            let source = io::Error::other("writing was cancelled");
             Err(OutputError::Write { path, source })
         })?;
         Ok(finished)

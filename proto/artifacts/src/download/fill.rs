@@ -1,4 +1,4 @@
-//! Fills a partial file with all bytes of one version, however often the answer breaks off.
+//! Fills a partial file with all bytes of one version, however often the connection breaks.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::partial::PartialFile;
 use crate::source::{OpenRequest, OpenResponse, SourceError, Sources};
 use crate::version::Version;
 
-/// How often a file is asked for without a further byte when the failure may pass.
-const TRIES: u32 = 3;
+/// Attempts without progress after transient failures.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// Answers that brought something and broke off; more are a server that plays with us.
-const MOST_ANSWERS: u32 = 10_000;
+/// Interrupted responses of one download; a server that sends more is not worth waiting for.
+const MAX_RESPONSES: u32 = 10_000;
 
-/// One file that is being fetched.
+/// Fills the partial file of one request.
 pub(crate) struct Filler<'a> {
     pub(crate) sources: &'a Sources,
     pub(crate) observer: &'a dyn Observer,
@@ -27,41 +27,41 @@ pub(crate) struct Filler<'a> {
     pub(crate) request: &'a ArtifactRequest,
 }
 
-/// What came of it.
+/// How a partial file was filled.
 pub(crate) enum FillResult {
-    /// What was named as known is still so; nothing is in the partial file.
+    /// The source still has the named version; the partial file is empty.
     Unchanged,
     /// All bytes are in the partial file.
     Whole(Option<Version>),
 }
 
 impl Filler<'_> {
-    /// Asks until everything is there; `check` hears the size before anything is written.
+    /// Requests the content until it is complete; `check` gets the size before anything is written.
     pub(crate) async fn fill_from_source(
         &self,
         partial: &mut PartialFile,
         unless: Option<&Version>,
         check: impl Fn(Option<u64>) -> Result<(), OutputError>,
     ) -> Result<FillResult, ArtifactError> {
-        let (mut tried, mut answers, mut most_bytes) = (1, 0, partial.written_bytes());
+        let (mut attempts, mut responses, mut max_bytes) = (1, 0, partial.written_bytes());
         loop {
             let error = match self.attempt(partial, unless, &check).await {
                 Err(ArtifactError::Source(error)) if error.is_transient() => error,
                 done => return done,
             };
-            answers += 1;
-            if partial.written_bytes() > most_bytes {
-                most_bytes = partial.written_bytes();
-                tried = 1;
+            responses += 1;
+            if partial.written_bytes() > max_bytes {
+                max_bytes = partial.written_bytes();
+                attempts = 1;
             } else {
-                tried += 1;
+                attempts += 1;
             }
-            if tried > TRIES || answers > MOST_ANSWERS {
+            if attempts > MAX_ATTEMPTS || responses > MAX_RESPONSES {
                 return Err(error.into());
             }
-            // After progress it goes on at once: the server is there.
-            if tried > 1 {
-                tokio::time::sleep(pause(tried - 1)).await;
+            // After progress the next attempt follows immediately: the server is up.
+            if attempts > 1 {
+                tokio::time::sleep(pause(attempts - 1)).await;
             }
         }
     }
@@ -73,7 +73,7 @@ impl Filler<'_> {
         check: &impl Fn(Option<u64>) -> Result<(), OutputError>,
     ) -> Result<FillResult, ArtifactError> {
         let resume = partial.resume_point();
-        // Everything may be there, only without its name: then there is no rest to ask for.
+        // The file may be complete and lack only its name; then there is no rest to request.
         let complete = resume
             .as_ref()
             .filter(|at| at.size_bytes == Some(at.offset_bytes))
@@ -113,9 +113,9 @@ impl Filler<'_> {
         }
     }
 
-    /// Copies from the cache; false, with nothing in the partial file, when that does not have it.
+    /// Copies from the cache; `false` if the content is not cached, with the partial file empty.
     ///
-    /// What is read is hashed, and content that is not what it should be is removed.
+    /// The content is hashed while it is read; damaged content is removed from the cache.
     pub(crate) async fn fill_from_cache(
         &self,
         partial: &mut PartialFile,
@@ -145,7 +145,7 @@ impl Filler<'_> {
     }
 }
 
-/// Half a second, then doubled, with jitter so that many downloads do not come back as download.
-fn pause(tried: u32) -> Duration {
-    Duration::from_millis((500 << (tried - 1).min(6)) + fastrand::u64(0..250))
+/// Returns the delay after `failures` failures: 0.5 s, doubled each time, with jitter.
+fn pause(failures: u32) -> Duration {
+    Duration::from_millis((500 << (failures - 1).min(6)) + fastrand::u64(0..250))
 }

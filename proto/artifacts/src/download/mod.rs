@@ -1,4 +1,4 @@
-//! Fetches many artifacts at once; each one succeeds or fails for itself.
+//! Downloads many artifacts concurrently; each one succeeds or fails independently.
 
 mod content;
 mod error;
@@ -26,28 +26,28 @@ use crate::version::Version;
 pub use error::ArtifactError;
 pub use observer::{FileOrigin, FinishedFile, Observer, SilentObserver};
 
-/// Files in flight at once: enough to hide latency, few enough for any server.
+/// Default number of concurrent downloads: enough to hide latency, few enough for any server.
 pub const DEFAULT_CONCURRENCY: usize = 8;
 
-/// When a source is asked whether it still has what is known.
+/// When a source is asked whether it still has the cached content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revalidation {
-    /// Each time.
+    /// Every time.
     Always,
-    /// When it last said so longer ago than this.
+    /// If its last confirmation is older than this.
     IfOlderThan(Duration),
-    /// Never: only the cache.
+    /// Never; only the cache is used.
     Never,
 }
 
-/// How files are fetched.
+/// Options of a download.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// So many at once; at least download.
+    /// Number of concurrent downloads; 0 counts as 1.
     pub concurrency: usize,
-    /// Whether another file of the same name may be replaced.
+    /// Whether a different file of the same name may be replaced.
     pub overwrite: bool,
-    /// When a source is asked.
+    /// When a source is asked whether cached content is current.
     pub revalidation: Revalidation,
 }
 
@@ -61,50 +61,50 @@ impl Default for Options {
     }
 }
 
-/// How it ended.
+/// The results of a download.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// What became of each request, in the order of the requests.
+    /// One result per request, in the order of the requests.
     pub results: Vec<Result<FinishedFile, ArtifactError>>,
 }
 
 impl Outcome {
-    /// Counts the files that are there.
+    /// Returns the number of files that are complete.
     #[must_use]
     pub fn finished(&self) -> usize {
         self.results.iter().filter(|result| result.is_ok()).count()
     }
 
-    /// Counts those that are not.
+    /// Returns the number of files that failed.
     #[must_use]
     pub fn failed(&self) -> usize {
         self.results.len() - self.finished()
     }
 
-    /// Adds up the bytes of the files that are there.
+    /// Returns the total size of the complete files in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.results.iter().flatten().map(|f| f.size_bytes).sum()
     }
 }
 
-/// Fetches artifacts, and says what happens.
+/// Downloads artifacts and notifies an observer.
 pub struct Downloader<'a> {
-    /// Where they lie.
+    /// The sources to read from.
     pub sources: &'a Sources,
-    /// Where what was fetched is kept.
+    /// The cache, if there is one.
     pub cache: Option<&'a Cache>,
-    /// How.
+    /// Options.
     pub options: Options,
-    /// Who hears of it.
+    /// Is notified of the progress.
     pub observer: &'a dyn Observer,
 }
 
 impl Downloader<'_> {
-    /// Fetches everything that is asked for below `output`, made when the first file begins.
+    /// Downloads all requested files below `output`, which is created when the first one starts.
     ///
-    /// Dropping the future ends all downloads; what is there of large files stays hidden beside
-    /// their names, for the next time.
+    /// Dropping the future stops all downloads; large partial files remain under hidden names, so
+    /// that the next download resumes.
     pub async fn fetch(&self, requests: &[ArtifactRequest], output: &Path) -> Outcome {
         let directory = OnceCell::new();
         let directory = &directory;
@@ -118,7 +118,7 @@ impl Downloader<'_> {
         .await
     }
 
-    /// Fetches everything that is asked for into the cache.
+    /// Downloads all requested files into the cache.
     pub async fn pull(&self, requests: &[ArtifactRequest], cache: &Cache) -> Outcome {
         self.run_all(requests, |index, request| {
             self.to_cache(index, request, cache)
@@ -147,7 +147,7 @@ impl Downloader<'_> {
         }
         results.sort_by_key(|(index, _)| *index);
         if let Some(cache) = self.cache {
-            // A cache that is too large until the next time harms nobody.
+            // A cache over its limit does no harm until it is pruned the next time.
             cache.prune_to_limit().ok();
         }
         Outcome {
@@ -169,16 +169,16 @@ impl Downloader<'_> {
         (index, result)
     }
 
-    /// Tells whether what is known counts without asking the source.
+    /// Returns whether a record is used without asking the source.
     fn is_trusted(&self, known: &AddressRecord) -> bool {
         match (self.options.revalidation, self.cache) {
             (Revalidation::Never, _) => true,
-            (Revalidation::IfOlderThan(most), Some(cache)) => cache.is_recent(known, most),
+            (Revalidation::IfOlderThan(max_age), Some(cache)) => cache.is_recent(known, max_age),
             _ => false,
         }
     }
 
-    /// Remembers what an address gave; a cache that cannot be written only costs time later.
+    /// Records the content of an address; if that fails, it only costs time later.
     fn record_content(
         &self,
         key: &Sha256,
@@ -191,7 +191,7 @@ impl Downloader<'_> {
         }
     }
 
-    /// Remembers that an address still has what is known of it.
+    /// Records that an address still has the recorded content.
     fn confirm(&self, key: &Sha256, known: &AddressRecord) {
         if let Some(cache) = self.cache {
             cache.confirm(key, known).ok();

@@ -6,33 +6,33 @@ use crate::artifact::ArtifactRequest;
 use crate::digest::Sha256;
 use crate::download::error::ArtifactError;
 
-/// How a file came to be there.
+/// Where the content of a file came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileOrigin {
-    /// From its source.
+    /// It was downloaded from its source.
     Fetched,
-    /// From the cache.
+    /// It was copied from the cache.
     Cached,
-    /// It was there already, identical.
+    /// An identical file was already there.
     Unchanged,
 }
 
-/// A file that lies whole under its final name.
+/// A complete file under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FinishedFile {
-    /// Where, as the user wrote the output directory.
+    /// Path, starting with the output directory as the user wrote it.
     pub path: PathBuf,
-    /// Its size.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// Its content.
+    /// Hash of the content.
     pub sha256: Sha256,
-    /// How it came to be there.
+    /// Where the content came from.
     pub origin: FileOrigin,
 }
 
-/// Hears what happens while files are fetched; `index` counts requests from 0.
+/// Is notified of the progress of downloads; `index` is the position of the request, from 0.
 pub trait Observer: Sync {
-    /// A request is answered: the size in all, if the source says one, and what of it is there.
+    /// A download starts at `offset_bytes`; `size_bytes` is the total size, if the source reports it.
     fn began(
         &self,
         index: usize,
@@ -40,15 +40,15 @@ pub trait Observer: Sync {
         size_bytes: Option<u64>,
         offset_bytes: u64,
     );
-    /// That many more bytes are written.
+    /// This many more bytes were received.
     fn advanced(&self, index: usize, bytes: u64);
-    /// The file is there.
+    /// The file is complete.
     fn finished(&self, index: usize, request: &ArtifactRequest, finished: &FinishedFile);
-    /// The file is not there.
+    /// The download failed.
     fn failed(&self, index: usize, request: &ArtifactRequest, why: &ArtifactError);
 }
 
-/// Hears nothing.
+/// Ignores all notifications.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SilentObserver;
 

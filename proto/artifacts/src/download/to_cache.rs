@@ -1,4 +1,4 @@
-//! One artifact into the cache.
+//! Downloads one artifact into the cache.
 
 use super::fill::{FillResult, Filler};
 use super::{Downloader, Revalidation};
@@ -26,7 +26,7 @@ impl Downloader<'_> {
         }
         let place = cache.partial(&key).map_err(ArtifactError::Cache)?;
         let mut partial = PartialFile::lock(place, &key).await?;
-        // Only now: another process may have pulled it while this one waited.
+        // After taking the lock: another process may have downloaded it in the meantime.
         let known = cache.address_record(&key).filter(kept);
         let unless = known.as_ref().and_then(|known| known.version.as_ref());
         let filler = Filler {
@@ -42,7 +42,7 @@ impl Downloader<'_> {
             Ok(FillResult::Whole(version)) => version,
             Ok(FillResult::Unchanged) => {
                 partial.discard();
-                // Only what was named can be unchanged.
+                // Only a version that was named in the request can be unchanged.
                 let known = known.ok_or(ArtifactError::NotCached)?;
                 self.confirm(&key, &known);
                 return Ok(finished(cache, &known));
@@ -55,7 +55,7 @@ impl Downloader<'_> {
             }
         };
         let (sha256, size_bytes) = partial.sync_and_hash().await?;
-        // Known first: whoever waits goes on when it has its name, and shall find then that it is.
+        // The record comes first: a process that waits for the file continues once it has its name.
         let remembered = cache.record_content(&key, version, &sha256, size_bytes);
         remembered.map_err(ArtifactError::Cache)?;
         let adopted = partial.publish_with(|file, name| cache.insert_file(file, name, &sha256));

@@ -1,4 +1,4 @@
-//! One artifact into one file of the output directory.
+//! Downloads one artifact into a file of the output directory.
 
 use super::Downloader;
 use super::existing_file::ExistingFile;
@@ -32,7 +32,7 @@ impl Downloader<'_> {
                 index,
                 request,
             },
-            // Only now: another process may have fetched it while this one waited.
+            // After taking the lock: another process may have downloaded it in the meantime.
             known: self.cache.and_then(|cache| cache.address_record(&key)),
             key,
         };
@@ -51,11 +51,11 @@ impl Downloader<'_> {
         }
     }
 
-    /// Finds that a file which was written here before is still what its source has.
+    /// Returns the file if it was downloaded before and its source still has the same content.
     ///
-    /// That is what most files are when a command is given again. Nothing is made for it: a part
-    /// that is made and removed thousands of times costs a file system more than everything else.
-    /// Whatever is unclear, or failed, is left to whoever holds the part.
+    /// That is the common case when a command is repeated. It creates no partial file: creating and
+    /// removing thousands of them would cost more than everything else. `None` if anything is
+    /// unclear or fails; the caller then downloads the file.
     async fn find_unchanged(
         &self,
         uri: &str,

@@ -1,10 +1,9 @@
-//! Where each artifact goes: `<first 12 of run>/<task>_<first 12 of trial>/<type><suffix>`.
+//! The path of each artifact: `<first 12 of run>/<task>_<first 12 of trial>/<type><suffix>`.
 //!
-//! The layout is the Python client's, so that scripts find their files. Where
-//! its short names would put two trials into one directory, these trials get
-//! their whole ids instead, and a mark where even those could be taken for one
-//! another. Names depend on all trials of the run, not only on those asked
-//! for, so one trial lies in the same place however it was fetched.
+//! The layout is that of the Python client, so that existing scripts find their files. Where its
+//! short names would put two trials into one directory, these trials get their whole ids, and
+//! a hash if even those could collide. Names depend on all trials of the run, not only on the
+//! selected ones, so a trial always has the same path.
 
 mod names;
 
@@ -16,16 +15,16 @@ use names::{name_files, name_run, name_trials};
 
 pub use names::RunName;
 
-/// Which artifacts are asked for.
+/// Selects artifacts of a run.
 #[derive(Debug, Clone, Default)]
 pub struct ArtifactSelector {
-    /// Full ids of the only trials; empty is every trial.
+    /// Full ids of trials; empty selects every trial.
     pub trials: Vec<String>,
-    /// The only types; empty is every type.
+    /// Types; empty selects every type.
     pub kinds: Vec<ArtifactType>,
-    /// The only statuses of trials, whatever their case; empty is every status.
+    /// Statuses of trials, in any case; empty selects every status.
     pub statuses: Vec<String>,
-    /// Only files that fit: by path below the run's directory, by name, or by name at the source.
+    /// Pattern for the path below the run's directory, the file name, or the name at the source.
     pub pattern: Option<Pattern>,
 }
 
@@ -44,18 +43,18 @@ impl ArtifactSelector {
     }
 }
 
-/// What there is to do.
+/// The files to download.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Files to fetch, in the order of trials and types.
+    /// One request per file, in the order of trials and types.
     pub requests: Vec<ArtifactRequest>,
-    /// Artifacts that were asked for and that the remote does not have.
+    /// Number of selected artifacts that the remote does not have.
     pub unavailable: usize,
-    /// Artifacts that do not fit the pattern.
+    /// Number of artifacts that do not match the pattern.
     pub excluded: usize,
 }
 
-/// Names every artifact that is filter.
+/// Plans the download of the selected artifacts of trials.
 pub fn plan(
     run_id: &str,
     run_name: RunName,
@@ -97,10 +96,10 @@ pub fn plan(
     plan
 }
 
-/// Directory of the run's own files; those of trials have a `_` in their names.
+/// Directory for the files of the run itself; directories of trials have a `_` in their names.
 pub const RUN_FILES_DIRECTORY: &str = "run";
 
-/// Names the files of the run itself, in the order of types.
+/// Plans the download of the files of the run itself, in the order of types.
 #[must_use]
 pub fn plan_run_files(
     run_id: &str,

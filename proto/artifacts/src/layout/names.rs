@@ -8,15 +8,15 @@ use crate::sanitise::{
 };
 use crate::trial::TrialArtifacts;
 
-/// Rounds after which crafted names are apart; each lengthens them by some bytes.
+/// Rounds after which names that were made to collide are distinct; each round adds a few bytes.
 const MAX_ROUNDS: usize = 4;
 
-/// How the run's directory is called.
+/// How the directory of a run is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunName {
-    /// The first 12 characters, as the Python client does.
+    /// By the first 12 characters of the id, as in the Python client.
     Short,
-    /// The whole id: names of jobs often begin with the same date.
+    /// By the whole id: names of jobs often begin with the same date.
     Whole,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn name_run(run_id: &str, run_name: RunName) -> String {
     }
 }
 
-/// Names the files of one type: the first as ever, further ones by where they lie at the source.
+/// Names the files of one type: the first one after its type, others also after their source path.
 pub(super) fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
     let mut names: Vec<String> = uris
         .iter()
@@ -36,8 +36,8 @@ pub(super) fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
         .map(|(at, uri)| match at {
             0 => format!("{}{}", kind.name(), file_suffix(uri)),
             _ => {
-                let place = safe_segment(&below_common(uri, uris), "unknown");
-                format!("{}-{place}", kind.name())
+                let path = safe_segment(&path_below_common_folder(uri, uris), "unknown");
+                format!("{}-{path}", kind.name())
             }
         })
         .collect();
@@ -47,10 +47,10 @@ pub(super) fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
     names
 }
 
-/// The path of an address below the deepest folder that all of them share, with `_` for `/`.
+/// Returns the path of an address below the deepest common folder of all, with `_` for `/`.
 ///
-/// A web address can hold anything; of that it is the name only.
-fn below_common(uri: &str, all: &[&str]) -> String {
+/// The path of a web address can be anything, so only its last segment is used.
+fn path_below_common_folder(uri: &str, all: &[&str]) -> String {
     if !uri.starts_with("file://") {
         return last_segment(uri).to_owned();
     }
@@ -70,7 +70,7 @@ fn below_common(uri: &str, all: &[&str]) -> String {
     parts.join("_")
 }
 
-/// Gives each trial a directory that no other trial has, on any file system.
+/// Gives each trial a directory name that is unique on any file system.
 pub(super) fn name_trials(trials: &[TrialArtifacts]) -> Vec<(&TrialArtifacts, String)> {
     let trials = last_of_each_id(trials);
     let task = |trial: &TrialArtifacts| safe_segment(&trial.task, "unknown");
@@ -96,7 +96,7 @@ pub(super) fn name_trials(trials: &[TrialArtifacts]) -> Vec<(&TrialArtifacts, St
         };
         names[at] = format!("{}~{}", whole(trial), short_hash(&exact));
     }
-    // Only names made to clash get here; a few rounds of positions part them.
+    // Only names that were made to collide get here; their positions make them distinct.
     for _ in 0..MAX_ROUNDS {
         for at in colliding(&names) {
             names[at].push_str(&format!("~{at}"));
@@ -105,7 +105,7 @@ pub(super) fn name_trials(trials: &[TrialArtifacts]) -> Vec<(&TrialArtifacts, St
     trials.into_iter().zip(names).collect()
 }
 
-/// Of trials with the same id the last one counts, as in the mirror.
+/// Keeps the last trial of each id, as the mirror does.
 fn last_of_each_id(trials: &[TrialArtifacts]) -> Vec<&TrialArtifacts> {
     let last: HashMap<&str, usize> = trials
         .iter()
@@ -120,12 +120,13 @@ fn last_of_each_id(trials: &[TrialArtifacts]) -> Vec<&TrialArtifacts> {
         .collect()
 }
 
+/// Returns the positions of names that collide with another one.
 fn colliding(names: &[String]) -> Vec<usize> {
-    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut positions: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, name) in names.iter().enumerate() {
-        places.entry(collision_key(name)).or_default().push(at);
+        positions.entry(collision_key(name)).or_default().push(at);
     }
-    places
+    positions
         .into_values()
         .filter(|group| group.len() > 1)
         .flatten()

@@ -23,7 +23,7 @@ fn directories(trials: &[TrialArtifacts]) -> Vec<String> {
 }
 
 #[test]
-fn names_are_those_of_the_python_client() {
+fn names_are_the_same_as_in_the_python_client() {
     let trials = [trial("0123456789abcdef", "sum-orders")];
     let plan = plan(
         "aaaabbbb-cccc-dddd",
@@ -41,7 +41,7 @@ fn names_are_those_of_the_python_client() {
 }
 
 #[test]
-fn trials_that_share_twelve_characters_get_their_whole_ids() {
+fn trials_with_the_same_first_twelve_characters_get_their_whole_ids() {
     let trials = [
         trial("hello-file__PJUAFm8", "hello"),
         trial("hello-file__xDbNiAZ", "hello"),
@@ -65,7 +65,7 @@ fn trials_that_share_twelve_characters_get_their_whole_ids() {
 }
 
 #[test]
-fn trials_that_any_file_system_could_merge_stay_apart() {
+fn trials_that_some_file_system_could_merge_get_distinct_names() {
     let mut trials = vec![
         trial("ABC", "t"),
         trial("abc", "t"),
@@ -86,7 +86,7 @@ fn trials_that_any_file_system_could_merge_stay_apart() {
 }
 
 #[test]
-fn a_repeated_trial_is_fetched_once() {
+fn a_trial_listed_twice_is_downloaded_once() {
     assert_eq!(
         directories(&[trial("a", "t"), trial("b", "t"), trial("a", "u")]),
         ["t_b", "u_a"]
@@ -94,7 +94,7 @@ fn a_repeated_trial_is_fetched_once() {
 }
 
 #[test]
-fn several_files_of_a_type_get_names_of_their_own() {
+fn several_files_of_one_type_get_distinct_names() {
     let uris = [
         "file:///j/t/verifier/test-stdout.txt",
         "file:///j/t/trial.log",
@@ -109,7 +109,7 @@ fn several_files_of_a_type_get_names_of_their_own() {
 }
 
 #[test]
-fn status_and_pattern_narrow_what_is_planned() {
+fn status_and_pattern_restrict_the_plan() {
     let mut trials = [trial("a", "sum"), trial("b", "fix")];
     trials[0].status = "Failed".to_owned();
     let filter = ArtifactSelector {
@@ -130,7 +130,7 @@ fn status_and_pattern_narrow_what_is_planned() {
 }
 
 #[test]
-fn files_of_a_job_are_told_by_where_they_lie_and_the_first_keeps_its_short_name() {
+fn further_files_of_a_type_are_named_after_their_path_and_the_first_keeps_its_short_name() {
     use ArtifactType::{Logs, Result};
     let object = |text: &str| {
         docks_proto::object::RawObject::parse(text)
@@ -165,7 +165,7 @@ fn files_of_a_job_are_told_by_where_they_lie_and_the_first_keeps_its_short_name(
             "diff.patch"
         ]
     );
-    // The list is of addresses that whoever passed the trial on has replaced.
+    // The hub has replaced the address in the field, so the list is ignored.
     assert_eq!(
         names(listed("https://hub/x.log")),
         ["logs.log", "diff.patch"]

@@ -1,14 +1,14 @@
-//! The bytes of a partial file: written, hashed, made safe.
+//! The bytes of a partial file: written, hashed and synced to disk.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use crate::digest::Hasher;
 
-/// Bytes that are gathered before they are written: fewer trips to another thread.
+/// Bytes that are buffered before they are written: fewer trips to another thread.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 
-/// What is on the disk of a part, and what that is.
+/// A partial file, the hash of its bytes and how many of them are on disk.
 pub(super) struct PartContent {
     pub(super) file: File,
     pub(super) hasher: Hasher,
@@ -39,15 +39,15 @@ impl PartContent {
         Ok(())
     }
 
-    /// Appends what comes next of a file; returns how much that was.
-    pub(super) fn copy_from(&mut self, from: &mut File, most_bytes: u64) -> io::Result<u64> {
+    /// Appends the next bytes of another file; returns their number.
+    pub(super) fn copy_from(&mut self, from: &mut File, max_bytes: u64) -> io::Result<u64> {
         let before_bytes = self.written_bytes;
         let mut block = Vec::new();
-        while self.written_bytes - before_bytes < most_bytes {
+        while self.written_bytes - before_bytes < max_bytes {
             block.clear();
-            // As large as the file is, where that is small.
+            // The buffer grows only as far as a small file needs.
             let read = from.take(BLOCK_BYTES as u64).read_to_end(&mut block);
-            // What cannot be read is missed when its hash is looked at.
+            // Bytes that cannot be read are noticed when the hash is compared.
             if read.is_err() || block.is_empty() {
                 break;
             }
@@ -62,7 +62,7 @@ impl PartContent {
         Ok(())
     }
 
-    /// Hashes the bytes that are safe and drops those behind them; false when there are too few.
+    /// Hashes the bytes on disk and drops those after them; `false` if there are too few.
     pub(super) fn rehash(&mut self, safe_bytes: u64) -> io::Result<bool> {
         self.reset_counts();
         if self.file.metadata()?.len() < safe_bytes {

@@ -11,7 +11,7 @@ pub(super) fn temporary(place: &OutputFile) -> String {
     format!(".{}.part", place.file_name)
 }
 
-/// Opens or makes the part; one that somebody else could reach under another name is refused.
+/// Opens or creates the partial file; refuses one that is reachable under another name.
 pub(super) fn open(place: &OutputFile, temporary: &str) -> Result<File, OutputError> {
     let flags =
         OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -25,7 +25,7 @@ pub(super) fn open(place: &OutputFile, temporary: &str) -> Result<File, OutputEr
     };
     let stat = rustix::fs::fstat(&file).map_err(|errno| place.write_error(errno.into()))?;
     let plain = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    // No link at all: it was just taken away, and is opened anew once that is noticed.
+    // A link count of 0 is accepted: the file was just renamed, and the caller opens a new one.
     if !plain || stat.st_nlink > 1 || stat.st_uid != rustix::process::geteuid().as_raw() {
         return Err(obstructed(place, temporary));
     }

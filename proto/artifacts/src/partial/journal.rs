@@ -1,4 +1,4 @@
-//! What is known of a partial file, beside it.
+//! The journal of a partial file.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -11,26 +11,26 @@ use crate::digest::Sha256;
 use crate::output_directory::OutputFile;
 use crate::version::Version;
 
-/// A journal is a few hundred bytes; more is not ours.
+/// Longest journal in bytes; docks writes a few hundred.
 const MAX_BYTES: u64 = 8 * 1024;
 
-/// Vouches for the first bytes of a part.
+/// Describes the bytes of a partial file that are on disk; stored as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Journal {
-    /// Stands for the address that they came from; the address itself may hold a signature.
+    /// Cache key of their address; the address itself may contain a signature.
     pub(super) key: Sha256,
-    /// Of which version they are.
+    /// Their version.
     pub(super) version: Version,
-    /// How large it is in all, if that was said.
+    /// Size of the whole object, if it is known.
     pub(super) size_bytes: Option<u64>,
-    /// How many of them are on the disk.
+    /// How many of them are on disk.
     pub(super) safe_bytes: u64,
 }
 
 impl Journal {
-    /// Reads the journal of a part; whatever is wrong with it, it vouches for nothing.
+    /// Reads the journal of a partial file; `None` if it is missing, invalid or of another address.
     ///
-    /// Returns whether something of its name is there, too.
+    /// The first value is whether a file of that name exists.
     pub(super) fn read(place: &OutputFile, temporary: &str, key: &Sha256) -> (bool, Option<Self>) {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&place.directory, name(temporary), flags, Mode::empty()) {
@@ -44,13 +44,13 @@ impl Journal {
         let mut limited = file.take(MAX_BYTES);
         limited.read_to_string(&mut text).ok()?;
         let journal: Self = serde_json::from_str(&text).ok()?;
-        let fits = journal
+        let is_consistent = journal
             .size_bytes
             .is_none_or(|all| journal.safe_bytes <= all);
-        (journal.key == *key && fits && journal.safe_bytes > 0).then_some(journal)
+        (journal.key == *key && is_consistent && journal.safe_bytes > 0).then_some(journal)
     }
 
-    /// Writes it anew, in one step.
+    /// Replaces the journal atomically.
     pub(super) fn write(&self, place: &OutputFile, temporary: &str) -> io::Result<()> {
         let name = name(temporary);
         let new = format!("{name}.new");
@@ -65,7 +65,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Removes the journal of a part, if there is one.
+    /// Removes the journal of a partial file, if there is one.
     pub(super) fn remove(place: &OutputFile, temporary: &str) {
         rustix::fs::unlinkat(&place.directory, name(temporary), AtFlags::empty()).ok();
     }

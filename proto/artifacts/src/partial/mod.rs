@@ -1,9 +1,8 @@
-//! A file that is not whole yet: hidden, locked, and able to go on where it stopped.
+//! A partially downloaded file: hidden, locked, and resumable.
 //!
-//! It lies beside the final name as `.NAME.part`; `.NAME.part.journal` says of
-//! which version its bytes are and how many of them are safe. One process
-//! works on it at a time. The final name appears by a rename, when every byte
-//! is on the disk.
+//! It is in the directory of the final file as `.NAME.part`; `.NAME.part.journal` records the version
+//! of its bytes and how many of them are on disk. Only one process writes it at a time. It is
+//! renamed to its final name when every byte is on disk.
 
 mod content;
 mod hidden_file;
@@ -24,30 +23,30 @@ use content::{BLOCK_BYTES, PartContent};
 use hidden_file::{is_still_named, open, temporary};
 use journal::Journal;
 
-/// Bytes that are copied from another file in one trip.
+/// Bytes that are copied from another file at once.
 const COPY_BYTES: u64 = 16 << 20;
 
-/// Bytes after which what is there is made safe, so that a killed process or a power cut costs
-/// at most these.
+/// Bytes after which the file is synced to disk, so that a killed process or a power cut loses at
+/// most these.
 const SAFE_EVERY_BYTES: u64 = 16 << 20;
 
-/// Fewer bytes than these are not worth a file that lies around.
+/// A partial file with fewer bytes is not kept.
 const WORTH_KEEPING_BYTES: u64 = 64 * 1024;
 
-/// Between two looks at a lock that another process holds.
+/// Interval between attempts to take a lock that another process holds.
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A file that has no name yet.
+/// A file that does not have its final name yet.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
     place: OutputFile,
     temporary: String,
     content: Arc<Mutex<PartContent>>,
     buffer: Vec<u8>,
-    /// What its bytes are of; `None` when there is nothing that a later try could rely on.
+    /// Version of its bytes; `None` if a later attempt cannot resume from them.
     source: Option<SourceVersion>,
     key: Sha256,
-    /// Whether there is something to remove under the journal's name.
+    /// Whether a file with the journal's name exists.
     journal: bool,
     done: bool,
 }
@@ -59,21 +58,21 @@ struct SourceVersion {
 }
 
 impl PartialFile {
-    /// Tells whether somebody left a part of a file, or works on it.
+    /// Returns whether there is a partial file, left over or in use.
     pub(crate) fn exists(place: &OutputFile) -> bool {
         let temporary = temporary(place);
         rustix::fs::statat(&place.directory, temporary, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Opens the part of a file, and waits while another process works on it.
+    /// Opens the partial file, and waits while another process has it locked.
     ///
-    /// `key` stands for the address; a part that is of another one starts over.
+    /// `key` identifies the address; a partial file of another address starts over.
     pub(crate) async fn lock(place: OutputFile, key: &Sha256) -> Result<Self, OutputError> {
         let temporary = temporary(&place);
         let file = loop {
             let file = open(&place, &temporary)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // Whoever held it may have given it its final name meanwhile.
+                // The previous holder may have renamed it to its final name in the meantime.
                 Ok(()) if is_still_named(&place, &temporary, &file)? => break file,
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {
@@ -101,12 +100,12 @@ impl PartialFile {
         Ok(partial)
     }
 
-    /// Where it goes.
+    /// Returns the final file.
     pub(crate) fn place(&self) -> &OutputFile {
         &self.place
     }
 
-    /// Returns how far it is, if a source can be asked for the rest.
+    /// Returns where to resume, if the source can be asked for the rest.
     pub(crate) fn resume_point(&self) -> Option<ResumePoint> {
         let source = self.source.as_ref()?;
         let offset_bytes = self.written_bytes();
@@ -117,12 +116,12 @@ impl PartialFile {
         })
     }
 
-    /// Counts the bytes that are there.
+    /// Returns the number of bytes received so far.
     pub(crate) fn written_bytes(&self) -> u64 {
         self.content().written_bytes + self.buffer.len() as u64
     }
 
-    /// Forgets what is there, for bytes that come from the beginning.
+    /// Empties the file, before content is written from its beginning.
     pub(crate) fn start_over(
         &mut self,
         version: Option<Version>,
@@ -136,7 +135,7 @@ impl PartialFile {
             version,
             size_bytes,
         });
-        // One that is empty needs no call for that, which counts where files are small.
+        // Truncating an empty file would be a wasted call, which matters for many small files.
         let emptied = match self.content() {
             content if content.written_bytes == 0 => Ok(()),
             mut content => content.truncate(),
@@ -154,7 +153,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Puts every byte on the disk; returns what they are.
+    /// Syncs every byte to disk; returns their hash and number.
     pub(crate) async fn sync_and_hash(&mut self) -> Result<(Sha256, u64), OutputError> {
         let block = std::mem::take(&mut self.buffer);
         self.run_blocking(move |content| {
@@ -165,7 +164,7 @@ impl PartialFile {
         .await
     }
 
-    /// Appends what comes next of a file, a share of it; returns how much that was.
+    /// Appends the next piece of another file; returns the number of bytes.
     pub(crate) async fn copy_from(&mut self, from: &File) -> Result<u64, OutputError> {
         self.flush().await?;
         let mut from = from
@@ -175,13 +174,13 @@ impl PartialFile {
             .await
     }
 
-    /// Returns the sealed file, for somebody who copies it.
+    /// Returns another handle of the file.
     pub(crate) fn file(&self) -> Result<File, OutputError> {
         let opened = self.content().file.try_clone();
         opened.map_err(|source| self.place.write_error(source))
     }
 
-    /// Gives the sealed file its name.
+    /// Renames the synced file to its final name.
     pub(crate) fn publish(mut self) -> Result<(), OutputError> {
         let place = &self.place;
         rustix::fs::renameat(
@@ -198,7 +197,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Lets the caller move the sealed file, whose name it hears, to where it belongs.
+    /// Lets the caller move the synced file; `rename` gets the file and its hidden name.
     pub(crate) fn publish_with(
         mut self,
         rename: impl FnOnce(&File, &str) -> io::Result<()>,
@@ -213,12 +212,12 @@ impl PartialFile {
         renamed
     }
 
-    /// Removes it and what it was to go on with.
+    /// Removes the partial file and its journal.
     pub(crate) fn discard(mut self) {
         self.source = None;
     }
 
-    /// Goes on with what an earlier process left, where its journal vouches for it.
+    /// Restores the bytes that an earlier process left, as far as the journal confirms them.
     async fn restore(&mut self) -> Result<(), OutputError> {
         let (there, journal) = Journal::read(&self.place, &self.temporary, &self.key);
         self.journal = there;
@@ -279,7 +278,7 @@ impl PartialFile {
             work(&mut content.lock().unwrap_or_else(PoisonError::into_inner))
         })
         .await;
-        let result = done.unwrap_or_else(|_| Err(io::Error::other("writing was cut short")));
+        let result = done.unwrap_or_else(|_| Err(io::Error::other("writing was cancelled")));
         result.map_err(|source| self.place.write_error(source))
     }
 
@@ -287,7 +286,7 @@ impl PartialFile {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A journal that cannot be written costs a later try some bytes, and nothing else.
+    /// Writes the journal; without it, a later attempt only has to download more.
     fn write_journal(&self) {
         let Some(source) = &self.source else {
             return;
@@ -307,7 +306,7 @@ impl PartialFile {
 }
 
 impl Drop for PartialFile {
-    /// Keeps what a later try can go on with; removes everything else.
+    /// Keeps the file if a later attempt can resume from it; removes it otherwise.
     fn drop(&mut self) {
         if self.done {
             return;
@@ -323,7 +322,7 @@ impl Drop for PartialFile {
             self.write_journal();
         } else {
             self.remove_journal();
-            // Nothing more can be done if even this fails; the name says that it is a part.
+            // If this fails, the name still shows that the file is partial.
             rustix::fs::unlinkat(&self.place.directory, &self.temporary, AtFlags::empty()).ok();
         }
     }

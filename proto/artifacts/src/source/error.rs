@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::http::error::HttpError;
 
-/// Says why an address gave no whole content. No text holds an address with its query.
+/// Why the content of an address could not be read. No message contains the query of an address.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// No address at all.
-    #[error("the remote gave something that is no address")]
+    /// Not an address.
+    #[error("the remote sent something that is not an address")]
     NoAddress,
-    /// A kind of address that this program does not know.
-    #[error("`{scheme}://` is no place that docks can download from")]
+    /// An unknown scheme.
+    #[error("docks cannot download from `{scheme}://` addresses")]
     UnknownScheme {
-        /// Which.
+        /// The scheme.
         scheme: String,
     },
-    /// It ended before its end, and said nothing of it.
-    #[error("it ended after {got_bytes} of {size_bytes} bytes")]
+    /// The content ended early, without an error.
+    #[error("the content ended after {got_bytes} of {size_bytes} bytes")]
     Short {
-        /// What came.
+        /// Bytes received.
         got_bytes: u64,
-        /// What was announced.
+        /// Bytes announced.
         size_bytes: u64,
     },
     /// From an `http(s)` address.
@@ -39,7 +39,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Tells whether the same request may succeed a moment later.
+    /// Returns whether the same request may succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -52,46 +52,46 @@ impl SourceError {
     }
 }
 
-/// Says why a file of a jobs directory was not read.
+/// Why a file of a jobs directory could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The profile is a Docks API, which has no say over files of this machine.
-    #[error("the remote named a file of this machine; only a jobs directory may do that")]
+    /// The profile is a Docks API, which must not name local files.
+    #[error("the remote sent the address of a local file, which only a jobs directory may do")]
     NotAllowed,
     /// Not an absolute local path.
-    #[error("the remote gave a `file://` address without an absolute path of this machine")]
+    #[error("the remote sent a `file://` address without an absolute local path")]
     NotAPath,
-    /// Below the jobs directory neither by name nor after following links.
+    /// Outside the jobs directory, by name or after following links.
     #[error("`{}` is outside the jobs directory", path.display())]
     Outside {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
     /// A directory, a device or a pipe.
     #[error("`{}` is not a regular file", path.display())]
     NotRegular {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// It was written anew in the meantime.
+    /// The file was rewritten while it was read.
     #[error("`{}` changed while it was read", path.display())]
     Changed {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
     /// Reading failed.
     #[error("could not read `{}`", path.display())]
     Read {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Cause.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
 impl FileError {
-    /// Tells whether the same request may succeed a moment later.
+    /// Returns whether the same request may succeed a moment later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Changed { .. })

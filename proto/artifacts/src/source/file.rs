@@ -1,8 +1,8 @@
 //! `file://` addresses: files of a Harbor jobs directory.
 //!
-//! Allowed only when the profile is a jobs directory, and only below it. The
-//! real path is opened one segment at a time without following links, so a
-//! file that was swapped after the check cannot lead elsewhere.
+//! Allowed only if the profile is a jobs directory, and only below it. After the check, the real
+//! path is opened without following links, so a file that is swapped in between cannot lead
+//! elsewhere.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,10 +18,10 @@ use super::error::{FileError, SourceError};
 use super::open::{OpenRequest, OpenResponse, Opened};
 use crate::version::Version;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
-/// Reads files below some directories, or none.
+/// Reads files below some jobs directories; without any, reads nothing.
 #[derive(Debug, Clone, Default)]
 pub struct FileSource {
     jobs_dirs: Vec<PathBuf>,
@@ -34,11 +34,11 @@ impl FileSource {
         Self { jobs_dirs }
     }
 
-    /// Opens the file of an address, for somebody who reads it as it grows.
+    /// Opens the file of an address, to read it while it grows.
     ///
     /// # Errors
     ///
-    /// Whatever is refused, and what the system says.
+    /// When the file is refused or cannot be opened.
     pub async fn open_file(&self, uri: &str) -> Result<File, FileError> {
         let (file, _) = self.open_allowed(uri).await?;
         Ok(file)
@@ -83,7 +83,7 @@ impl FileSource {
     }
 }
 
-/// What the file system says of a file.
+/// The metadata of a file that changes with its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     inode: u64,
@@ -122,7 +122,7 @@ fn parse_path(uri: &str) -> Result<PathBuf, FileError> {
     Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
 }
 
-/// Opens a file in whichever directory it lies; one of them may be out of reach.
+/// Opens a file below one of the directories; some of them may be unavailable.
 fn open_below_any(jobs_dirs: &[PathBuf], path: &Path) -> Result<File, FileError> {
     let mut outside = FileError::Outside {
         path: path.to_owned(),
@@ -143,7 +143,7 @@ fn open_below(jobs_dir: &Path, path: &Path) -> Result<File, FileError> {
         source,
     };
     let root = jobs_dir.canonicalize().map_err(failed)?;
-    // The cheap check comes first, so that nobody learns what exists elsewhere.
+    // This check comes first, so that errors do not reveal what exists elsewhere.
     let inside = path.starts_with(&root) || path.starts_with(jobs_dir);
     let climbs = path.components().any(|c| c == Component::ParentDir);
     let outside = || FileError::Outside {
@@ -169,9 +169,9 @@ fn open_below(jobs_dir: &Path, path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Reads as many bytes as there were when it was opened.
+/// Reads as many bytes as the file had when it was opened.
 ///
-/// A log that only grew meanwhile is whole up to there; one that was written anew is not.
+/// If the file has only grown since, these bytes are complete; if it was rewritten, they are not.
 fn read(
     file: File,
     path: PathBuf,
@@ -189,7 +189,7 @@ fn read(
                         path: path.clone(),
                         source,
                     })?;
-                    if chunk.is_empty() && !is_whole(&file, stamp) {
+                    if chunk.is_empty() && !is_complete(&file, stamp) {
                         return Err(FileError::Changed { path });
                     }
                     Ok((chunk, file))
@@ -202,13 +202,13 @@ fn read(
     )
 }
 
-fn is_whole(file: &File, stamp: FileStamp) -> bool {
+fn is_complete(file: &File, stamp: FileStamp) -> bool {
     FileStamp::read(file).is_ok_and(|now| now == stamp || now.size_bytes > stamp.size_bytes)
 }
 
-fn read_some(file: &mut File, most_bytes: u64) -> io::Result<Vec<u8>> {
+fn read_some(file: &mut File, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut chunk = Vec::new();
-    file.take(most_bytes).read_to_end(&mut chunk)?;
+    file.take(max_bytes).read_to_end(&mut chunk)?;
     Ok(chunk)
 }
 
@@ -220,7 +220,7 @@ async fn run_blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(_) => Err(FileError::Read {
             path: path.to_owned(),
-            source: io::Error::other("reading was cut short"),
+            source: io::Error::other("reading was cancelled"),
         }),
     }
 }

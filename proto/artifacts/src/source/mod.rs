@@ -1,8 +1,8 @@
-//! Where artifacts lie: opens an address and streams what is there.
+//! Sources of artifacts: opens an address and streams its content.
 //!
-//! `http(s)://` in [`mod@http`], files of a jobs directory in [`mod@file`], `gs://`, `s3://` and
-//! `az://` in [`mod@bucket`]. An address comes from the remote, so each kind decides what it
-//! refuses; nothing is trusted because it was listed.
+//! `http(s)://` is in [`mod@http`], files of a jobs directory are in [`mod@file`], and `gs://`,
+//! `s3://` and `az://` in [`mod@bucket`]. Addresses come from the remote and are not trusted; each
+//! kind of source decides which ones it refuses.
 
 pub mod bucket;
 mod error;
@@ -25,7 +25,7 @@ pub use settings::SourceSettings;
 pub use signature::display_uri;
 pub use store_helper::StoreHelper;
 
-/// All the places that may be read.
+/// All sources that may be read.
 #[derive(Debug)]
 pub struct Sources {
     /// `http(s)://`.
@@ -41,7 +41,7 @@ impl Sources {
     ///
     /// # Errors
     ///
-    /// Why nothing can be read there.
+    /// When the address is refused or cannot be read.
     pub async fn open(&self, request: OpenRequest<'_>) -> Result<OpenResponse, SourceError> {
         match scheme(request.uri)?.as_str() {
             "http" | "https" => self.http.open(request).await,
@@ -53,9 +53,9 @@ impl Sources {
         }
     }
 
-    /// Asks another machine for what lies behind a place, unless it still has that version.
+    /// Requests the content of a remote address from an offset on, unless it still has that version.
     ///
-    /// The answer begins at that place or, where a part cannot be had, at 0.
+    /// The content begins at the offset or, if the source cannot send a part, at 0.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Sources {
         }
     }
 
-    /// Returns the size of what lies at an address, without reading it.
+    /// Returns the size of the content of an address in bytes, without reading it.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Sources {
     pub async fn size(&self, uri: &str) -> Result<Option<u64>, SourceError> {
         match scheme(uri)?.as_str() {
             "gs" | "s3" | "az" => self.buckets.size(uri).await.map(Some),
-            // A signature is often good for a GET only, so the body is dropped unread.
+            // A signature is often valid only for GET, so this sends one and drops the body unread.
             _ => {
                 let request = OpenRequest {
                     uri,
@@ -98,9 +98,9 @@ impl Sources {
         }
     }
 
-    /// Returns what stands for an address on disk, the same however it is signed today.
+    /// Returns the cache key of an address; it does not depend on the signature of the address.
     ///
-    /// What a token opened is told apart by the API that the token is for.
+    /// If the address is read with a token, the key depends on the API of the token.
     #[must_use]
     pub fn cache_key(&self, uri: &str) -> Sha256 {
         let owner = self.http.authenticating_api(uri).unwrap_or_default();
@@ -108,7 +108,7 @@ impl Sources {
     }
 }
 
-/// Tells whether an address is a file of this machine.
+/// Returns whether an address is a local file.
 #[must_use]
 pub fn is_local(uri: &str) -> bool {
     scheme(uri).is_ok_and(|scheme| scheme == "file")

@@ -6,33 +6,33 @@ use futures_util::stream::BoxStream;
 use super::error::SourceError;
 use crate::version::{ResumePoint, Version};
 
-/// What is asked of a place.
+/// A request to open an address.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenRequest<'a> {
-    /// Which address.
+    /// The address.
     pub uri: &'a str,
-    /// Bytes that are there already; only the rest is wanted, if they are still right.
+    /// Bytes that were already downloaded; only the rest is needed, if the version is the same.
     pub resume: Option<&'a ResumePoint>,
-    /// Nothing is wanted if this is still the version.
+    /// Nothing is needed if this is still the version.
     pub unless: Option<&'a Version>,
 }
 
-/// What a place answers.
+/// The answer of a source.
 pub enum OpenResponse {
-    /// The version that was named is still the one.
+    /// The source still has the named version.
     Unchanged,
-    /// Something to read.
+    /// The content.
     Opened(Opened),
 }
 
-/// Something that is being read.
+/// Content that is being read.
 pub struct Opened {
-    /// Size of the whole, if the source says one.
+    /// Size of the whole object in bytes, if the source reports it.
     pub size_bytes: Option<u64>,
     /// Where the body begins: at the resume point, or at 0.
     pub begins_at: u64,
-    /// Which version it is, if the source says so in a way that can be relied on.
+    /// Version of the object, if the source reports a strong one.
     pub version: Option<Version>,
-    /// Its content; an error means that it broke off.
+    /// The content; an error means that it broke off.
     pub body: BoxStream<'static, Result<Bytes, SourceError>>,
 }

@@ -1,7 +1,7 @@
-//! Addresses without their signatures: as keys, and as text for people.
+//! Addresses without their signatures, for cache keys and for display.
 
 /// Query parameters of signed addresses (AWS, Google, Azure, CloudFront). They change with every
-/// listing though the object is the same.
+/// listing although the object is the same.
 const SIGNATURE_PARAMETERS: &[&str] = &[
     "awsaccesskeyid",
     "expires",
@@ -53,7 +53,7 @@ pub(super) fn without_signature(uri: &str) -> String {
     }
 }
 
-/// Returns an address as people and scripts may see it: no query, no user, no password.
+/// Returns an address for display: without query, user and password.
 #[must_use]
 pub fn display_uri(uri: &str) -> String {
     if !is_http(uri) {
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_signature_is_no_new_address() {
+    fn the_signature_is_not_part_of_the_address() {
         assert!(SIGNATURE_PARAMETERS.is_sorted());
         for (uri, expected) in [
             ("https://h/a?X-Amz-Signature=1&X-Amz-Date=2", "https://h/a"),
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_holds_no_secret() {
+    fn a_displayed_address_contains_no_secret() {
         assert_eq!(display_uri("https://u:p@h/a/b?sig=s#f"), "https://h/a/b");
         assert_eq!(display_uri("s3://b/a?b"), "s3://b/a?b");
     }

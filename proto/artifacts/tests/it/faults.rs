@@ -1,4 +1,4 @@
-//! A server that misbehaves never leaves a half file.
+//! A server that misbehaves never leaves an incomplete file.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::server::{Answer, Server};
 use super::*;
 
 #[tokio::test]
-async fn a_whole_answer_becomes_a_file_and_a_cut_one_leaves_nothing() {
+async fn a_complete_response_becomes_a_file_and_a_truncated_one_leaves_nothing() {
     let server = Server::start(&[
         ("/a/logs.txt?sig=x", Answer::Whole(b"hello".to_vec())),
         ("/b/diff.patch", Answer::Cut(b"half".to_vec())),
@@ -41,7 +41,7 @@ async fn a_whole_answer_becomes_a_file_and_a_cut_one_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_once_is_asked_for_again() {
+async fn a_response_that_breaks_off_is_requested_again() {
     let answer = Answer::Then(
         Box::new(Answer::Cut(b"ha".to_vec())),
         Box::new(Answer::Whole(b"whole".to_vec())),
@@ -57,7 +57,7 @@ async fn an_answer_that_breaks_once_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn error_answers_and_foreign_redirects_are_named() {
+async fn error_responses_and_redirects_to_other_origins_are_reported() {
     let other = Server::start(&[("/x", Answer::Whole(b"foreign".to_vec()))]).await;
     let server = Server::start(&[
         ("/away", Answer::Redirect(format!("{}/x", other.url))),
@@ -91,16 +91,16 @@ async fn a_redirect_within_one_origin_is_followed() {
 }
 
 #[tokio::test]
-async fn silence_ends_a_download_but_slowness_does_not() {
+async fn a_silent_server_is_given_up_after_some_attempts() {
     let server = Server::start(&[("/x", Answer::Stall(b"some".to_vec()))]).await;
     let short = sources(http(Duration::from_millis(200)), None, &[]);
     let why = fails(format!("{}/x", server.url), &short).await;
     assert!(why.contains("broke off"), "{why}");
-    assert_eq!(server.heads().len(), 4, "asked for again, but not for ever");
+    assert_eq!(server.heads().len(), 4, "a limited number of attempts");
 }
 
 #[tokio::test]
-async fn downloads_run_at_the_same_time() {
+async fn downloads_run_concurrently() {
     let together = Answer::Together(Arc::new(Barrier::new(8)), b"x".to_vec());
     let server = Server::start(&[("/x", together)]).await;
     let trials: Vec<_> = (0..16)
@@ -115,7 +115,7 @@ async fn downloads_run_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn the_token_goes_to_the_api_and_to_nobody_else() {
+async fn the_token_is_sent_only_to_the_api() {
     let secret = Answer::Secret("Bearer s3cret".to_owned(), b"mine".to_vec());
     let api = Server::start(&[("/x", secret)]).await;
     let stranger = Server::start(&[("/x", Answer::Whole(b"theirs".to_vec()))]).await;
@@ -140,7 +140,7 @@ async fn the_token_goes_to_the_api_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn plain_http_and_local_services_are_refused_to_a_remote_elsewhere() {
+async fn a_remote_elsewhere_cannot_use_plain_http_or_local_services() {
     let local = Server::start(&[("/x", Answer::Whole(b"private".to_vec()))]).await;
     let far = HttpSettings {
         api_url: Some("https://api.example".to_owned()),
@@ -158,7 +158,7 @@ async fn plain_http_and_local_services_are_refused_to_a_remote_elsewhere() {
 }
 
 #[tokio::test]
-async fn ending_early_leaves_no_part() {
+async fn a_cancelled_download_leaves_no_partial_file() {
     let server = Server::start(&[("/x", Answer::Stall(b"some".to_vec()))]).await;
     let output = tempfile::tempdir().unwrap();
     let trials = logs(format!("{}/x", server.url));
@@ -166,7 +166,7 @@ async fn ending_early_leaves_no_part() {
     let mut running = Box::pin(fetch(&trials, &sources, output.path()));
     let deadline = std::time::Instant::now() + IDLE;
     while files(output.path()).is_empty() {
-        assert!(std::time::Instant::now() < deadline, "nothing was begun");
+        assert!(std::time::Instant::now() < deadline, "no download started");
         tokio::select! {
             biased;
             _ = &mut running => panic!("a stalled download ended"),

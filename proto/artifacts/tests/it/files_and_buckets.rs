@@ -1,11 +1,11 @@
-//! Local files and buckets: what is read, and what is refused.
+//! Local files and buckets: what is read and what is refused.
 
 use std::os::unix::fs::symlink;
 
 use super::server::{Answer, Server};
 use super::*;
 
-/// A jobs directory beside a secret, with a link to it inside.
+/// A jobs directory next to a secret, with links to the secret and its directory.
 struct Jobs {
     root: tempfile::TempDir,
 }
@@ -58,9 +58,9 @@ async fn nothing_outside_the_jobs_directory_is_read() {
         (jobs.uri("jobs-other/x"), "outside"),
         (jobs.uri("jobs/job"), "not a regular file"),
         (jobs.uri("jobs/gone"), "could not read"),
-        ("file://host/etc/passwd".to_owned(), "absolute path"),
+        ("file://host/etc/passwd".to_owned(), "absolute local path"),
         ("file:///etc/passwd".to_owned(), "outside"),
-        ("file://".to_owned(), "absolute path"),
+        ("file://".to_owned(), "absolute local path"),
     ] {
         let why = fails(uri.clone(), &jobs.sources()).await;
         assert!(why.contains(expected), "{uri}: {why}");
@@ -68,7 +68,7 @@ async fn nothing_outside_the_jobs_directory_is_read() {
 }
 
 #[tokio::test]
-async fn a_docks_api_may_name_no_local_file() {
+async fn a_docks_api_must_not_name_local_files() {
     let jobs = Jobs::new();
     let why = fails(jobs.uri("jobs/job/trial 1/result.json"), &default_sources()).await;
     assert!(why.contains("only a jobs directory"), "{why}");
@@ -113,7 +113,7 @@ async fn a_refused_or_missing_object_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_credentials_file_that_is_none_is_an_error_and_not_a_panic() {
+async fn a_missing_credentials_file_is_an_error_and_not_a_panic() {
     let variables = [("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")];
     let sources = sources(http(IDLE), None, &variables);
     let why = fails("gs://bucket/x", &sources).await;
@@ -121,12 +121,12 @@ async fn a_credentials_file_that_is_none_is_an_error_and_not_a_panic() {
 }
 
 #[tokio::test]
-async fn unknown_kinds_of_address_are_named() {
+async fn unknown_kinds_of_address_are_reported() {
     for (uri, expected) in [
         ("ftp://bucket/x", "`ftp://`"),
-        ("/etc/passwd", "no address"),
-        ("data:text/plain,x", "no address"),
-        ("http://", "no URL"),
+        ("/etc/passwd", "not an address"),
+        ("data:text/plain,x", "not an address"),
+        ("http://", "not a URL"),
     ] {
         let why = fails(uri, &default_sources()).await;
         assert!(why.contains(expected), "{uri}: {why}");
@@ -203,7 +203,7 @@ async fn objects_of_s3_and_azure_are_fetched_from_the_named_endpoint() {
 }
 
 #[tokio::test]
-async fn an_emulator_that_names_no_version_is_read_too() {
+async fn an_emulator_that_sends_no_version_is_supported() {
     let nameless = Answer::Nameless(b"content".to_vec());
     let server = Server::start(&[("/bucket/x%2Etxt", nameless)]).await;
     let sources = sources(http(IDLE), None, &[("STORAGE_EMULATOR_HOST", &server.url)]);

@@ -1,11 +1,11 @@
-//! Names made to escape, and links planted beforehand: nothing outside changes.
+//! Hostile names and planted links: nothing outside the output directory changes.
 
 use std::os::unix::fs::symlink;
 
 use super::server::{Answer, Server};
 use super::*;
 
-/// Eighty names; each is used as run, task and trial with all four types.
+/// Eighty names; each is used as run, task and trial, with all four types.
 fn hostile_names() -> Vec<String> {
     let fixed = [
         "..",
@@ -110,7 +110,7 @@ async fn hostile_names_stay_below_the_output_directory() {
     let uris = all_types(&format!("{}/x", server.url));
     let setup = tempfile::tempdir().unwrap();
     std::fs::create_dir(setup.path().join("outside")).unwrap();
-    std::fs::write(setup.path().join("outside/planted"), "as it was").unwrap();
+    std::fs::write(setup.path().join("outside/planted"), "unchanged").unwrap();
     let output = setup.path().join("target");
     std::fs::create_dir(&output).unwrap();
     let before = outside(setup.path());
@@ -127,18 +127,22 @@ async fn hostile_names_stay_below_the_output_directory() {
         assert_eq!(outcome.failed(), 0, "{:?}", observer.failures);
         assert_eq!(outcome.finished(), 320);
         expected += 320;
-        assert_eq!(files(&output).len(), expected, "no two share a file");
+        assert_eq!(
+            files(&output).len(),
+            expected,
+            "every artifact has its own file"
+        );
     }
     assert_eq!(outside(setup.path()), before);
 }
 
 #[tokio::test]
-async fn planted_links_are_left_alone_and_the_rest_goes_on() {
+async fn planted_links_are_left_alone_and_other_files_are_written() {
     let server = Server::start(&[("/x", Answer::Whole(b"new".to_vec()))]).await;
     let uris = all_types(&format!("{}/x", server.url));
     let setup = tempfile::tempdir().unwrap();
     std::fs::create_dir(setup.path().join("outside")).unwrap();
-    std::fs::write(setup.path().join("outside/secret"), "as it was").unwrap();
+    std::fs::write(setup.path().join("outside/secret"), "unchanged").unwrap();
     let output = setup.path().join("target");
     std::fs::create_dir_all(output.join("run-1/t_file")).unwrap();
     std::fs::create_dir_all(output.join("run-1/t_busy/logs.json")).unwrap();
@@ -183,7 +187,7 @@ async fn a_run_directory_that_is_a_link_gets_no_file() {
     assert_eq!(snapshot(setup.path()), before);
 }
 
-/// Everything of the setup but what lies in the target.
+/// Everything in the directory except the files below `target`.
 fn outside(setup: &Path) -> BTreeMap<String, String> {
     let mut tree = snapshot(setup);
     tree.retain(|path, _| !path.starts_with("target/"));

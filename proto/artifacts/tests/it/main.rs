@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    reason = "a test ends where a step fails, also inside what tests share"
+    reason = "a failed step fails the test, also in shared functions"
 )]
 
 mod faults;
@@ -30,10 +30,10 @@ use docks_artifacts::{
 };
 use docksd_stores::{ObjectStores, StoreEnvironment, StoreVariables};
 
-/// Generous: no test waits for it unless something is broken.
+/// Generous: no test waits this long unless something is broken.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Remembers what it was told.
+/// Records all notifications.
 #[derive(Default)]
 struct RecordingObserver {
     bytes: Mutex<BTreeMap<usize, u64>>,
@@ -72,7 +72,7 @@ fn http(idle_timeout: Duration) -> HttpSettings {
     }
 }
 
-/// Sources of a machine whose environment is this.
+/// Sources for this environment.
 fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, variables: &[(&str, &str)]) -> Sources {
     let variables = StoreVariables::read(|name| {
         let found = variables.iter().find(|(known, _)| *known == name);
@@ -95,7 +95,7 @@ fn default_sources() -> Sources {
     sources(http(IDLE), None, &[])
 }
 
-/// A cache of its own.
+/// A new cache.
 fn cache(home: &Path) -> Cache {
     Cache::new(home.join("cache"), DEFAULT_LIMIT_BYTES, UnixMs(1_000_000))
 }
@@ -148,7 +148,7 @@ async fn fetch(
     (outcome, observer)
 }
 
-/// Fetches one file that must fail; returns why, and checks that nothing is left.
+/// Downloads one file, which must fail; returns the error, and checks that nothing is left.
 async fn fails(uri: impl Into<String>, sources: &Sources) -> String {
     let output = tempfile::tempdir().unwrap();
     let (outcome, observer) = fetch(&logs(uri), sources, output.path()).await;
@@ -157,7 +157,7 @@ async fn fails(uri: impl Into<String>, sources: &Sources) -> String {
     observer.failures.into_inner().unwrap().remove(&0).unwrap()
 }
 
-/// Lists all that is no directory below a directory, relative to it.
+/// Lists everything except directories below a directory, relative to it.
 fn files(root: &Path) -> Vec<String> {
     snapshot(root)
         .into_iter()
@@ -166,7 +166,7 @@ fn files(root: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Reads a tree: every path with its content, links unfollowed.
+/// Reads a tree: every path with its content, without following links.
 fn snapshot(root: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut left = vec![root.to_owned()];

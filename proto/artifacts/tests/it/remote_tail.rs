@@ -1,4 +1,4 @@
-//! Files elsewhere that grow while they are read: what comes is moved once, and shown right.
+//! Remote files that grow while they are read: new bytes are transferred once and are right.
 
 use std::io::{Read, Seek, Write};
 
@@ -7,7 +7,7 @@ use super::server::{Answer, Object, Server};
 use super::*;
 use docks_artifacts::remote_tail::{RemoteTail, TailChange};
 
-/// A log of which the beginning was read, and the places where it lies.
+/// A log whose beginning was read, and the server that has it.
 struct TestSetup {
     object: Object,
     server: Server,
@@ -47,7 +47,7 @@ fn new_bytes(tail: &RemoteTail) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn only_what_came_is_moved_from_every_kind_of_place() {
+async fn only_new_bytes_are_transferred_from_every_kind_of_source() {
     let first = [b"line\n".repeat(100_000), b"par".to_vec()].concat();
     for kind in 0..3 {
         let setup = TestSetup::new(&first).await;
@@ -73,7 +73,7 @@ async fn only_what_came_is_moved_from_every_kind_of_place() {
 }
 
 #[tokio::test]
-async fn one_that_was_begun_anew_comes_from_its_beginning() {
+async fn a_replaced_file_is_read_from_its_beginning() {
     for (read, new) in [
         (&b"old one\nold two\n"[..], &b"new\n"[..]),
         (b"old one\n", b"new one\n"),
@@ -104,7 +104,7 @@ async fn one_that_was_begun_anew_comes_from_its_beginning() {
 }
 
 #[tokio::test]
-async fn a_place_without_ranges_is_read_whole_and_nothing_comes_twice() {
+async fn a_server_without_ranges_sends_everything_and_no_byte_is_returned_twice() {
     let now = |text: &str| Box::new(Answer::Nameless(text.as_bytes().to_vec()));
     let answer = Answer::Then(now("one\ntwo\n"), now("one\ntwo\nthree\n"));
     let server = Server::start(&[("/x", answer)]).await;
@@ -120,7 +120,7 @@ async fn a_place_without_ranges_is_read_whole_and_nothing_comes_twice() {
 }
 
 #[tokio::test]
-async fn a_server_that_starts_again_is_waited_for_and_a_refusal_is_not() {
+async fn a_server_that_restarts_is_retried_and_a_refusal_is_not() {
     let busy = || Box::new(Answer::Status(503));
     let then = Box::new(Answer::Whole(b"one\ntwo\n".to_vec()));
     let answer = Answer::Then(busy(), Box::new(Answer::Then(busy(), then)));
@@ -140,6 +140,6 @@ async fn a_server_that_starts_again_is_waited_for_and_a_refusal_is_not() {
     let mut looks = 0;
     while gone.poll(&default_sources()).await.is_ok() {
         looks += 1;
-        assert!(looks < 100, "it ends at some time");
+        assert!(looks < 100, "the failures are limited");
     }
 }

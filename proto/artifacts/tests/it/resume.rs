@@ -1,4 +1,4 @@
-//! Downloads that break off: the bytes are those of one version, or there is no file.
+//! Downloads that break off: a file has the bytes of one version, or does not exist.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::*;
 const SIZE_BYTES: usize = 4 << 20;
 const STEP_BYTES: usize = 64 << 10;
 
-/// Content in which no two places look alike.
+/// Random content, so that no two parts are equal.
 fn content(seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| random.u8(..))
@@ -24,7 +24,7 @@ async fn serve(object: &Object) -> Server {
     Server::start(&[("/x.bin", Answer::Object(object.clone()))]).await
 }
 
-/// The three kinds of address under which the server offers its one object.
+/// The three kinds of address of the one object of the server.
 pub(super) fn kinds(server: &Server) -> [(String, Sources); 3] {
     let (host, path) = (&server.url, "x.bin");
     [
@@ -40,7 +40,7 @@ pub(super) fn kinds(server: &Server) -> [(String, Sources); 3] {
     ]
 }
 
-/// The same object under the paths of all three.
+/// Serves the same object under the paths of all three kinds.
 pub(super) async fn serve_kinds(object: &Object) -> Server {
     Server::start(&[
         ("/x.bin", Answer::Object(object.clone())),
@@ -50,7 +50,7 @@ pub(super) async fn serve_kinds(object: &Object) -> Server {
     .await
 }
 
-/// Every 64 KiB; fewer for stores, whose library waits before it tries again.
+/// Every 64 KiB; fewer for stores, whose library waits before it retries.
 fn cuts(kind: usize) -> impl Iterator<Item = usize> {
     let step = if kind == 0 {
         STEP_BYTES
@@ -65,7 +65,7 @@ fn read(output: &Path) -> Option<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn an_answer_cut_every_64_kib_is_put_together_without_moving_bytes_twice() {
+async fn a_response_cut_every_64_kib_is_resumed_without_transferring_bytes_twice() {
     let expected = content(1);
     for kind in 0..3 {
         for cut in cuts(kind) {
@@ -89,7 +89,7 @@ async fn an_answer_cut_every_64_kib_is_put_together_without_moving_bytes_twice()
             );
             assert_eq!(files(output.path()).len(), 1, "nothing is left beside it");
         }
-        // Stores retry by themselves inside; a cut in every answer is for the plain address.
+        // The library of stores retries itself, so only plain http is cut in every response.
         if kind > 0 {
             continue;
         }
@@ -109,7 +109,7 @@ async fn an_answer_cut_every_64_kib_is_put_together_without_moving_bytes_twice()
 }
 
 #[tokio::test]
-async fn an_object_that_changes_between_two_tries_is_never_mixed() {
+async fn versions_of_an_object_that_changes_between_attempts_are_never_mixed() {
     let (old, new) = (content(1), content(2));
     for honours_conditions in [true, false] {
         for kind in 0..3 {
@@ -117,7 +117,7 @@ async fn an_object_that_changes_between_two_tries_is_never_mixed() {
                 let now = std::sync::Arc::new(Mutex::new((old.clone(), "\"v1\"".to_owned())));
                 let (change, next) = (std::sync::Arc::clone(&now), new.clone());
                 let mut object = Object::new(Vec::new(), move |number| {
-                    // The first answer breaks off, and behind its back the object changes.
+                    // The first response breaks off, and then the object changes.
                     if number == 0 {
                         *change.lock().unwrap() = (next.clone(), "\"v2\"".to_owned());
                         cut
@@ -145,7 +145,7 @@ async fn an_object_that_changes_between_two_tries_is_never_mixed() {
     }
 }
 
-/// Cuts a download off for good, so that a part is left; returns what was moved.
+/// Breaks a download off so that a partial file is left; returns the number of bytes sent.
 async fn broken(object: &Object, output: &Path) -> usize {
     let server = serve(object).await;
     let uri = format!("{}/x.bin", server.url);
@@ -155,7 +155,7 @@ async fn broken(object: &Object, output: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn the_next_command_goes_on_where_the_last_one_stopped() {
+async fn the_next_command_resumes_where_the_last_one_stopped() {
     let expected = content(1);
     let mut other = content(2);
     other.truncate(SIZE_BYTES / 2);
@@ -188,7 +188,7 @@ async fn the_next_command_goes_on_where_the_last_one_stopped() {
 }
 
 #[tokio::test]
-async fn a_part_that_was_tampered_with_is_not_trusted() {
+async fn a_partial_file_without_a_matching_journal_is_discarded() {
     let expected = content(1);
     for damage in ["journal of another address", "short part", "no journal"] {
         let stuck = Object::new(
@@ -200,7 +200,7 @@ async fn a_part_that_was_tampered_with_is_not_trusted() {
         let part = output.path().join("run-1/task_trial-0001/.logs.bin.part");
         let journal = part.with_extension("part.journal");
         match damage {
-            // Another server is another address, whose versions say nothing here.
+            // Another server is another address, whose versions prove nothing here.
             "journal of another address" => {}
             "short part" => std::fs::write(&part, b"short").unwrap(),
             _ => std::fs::remove_file(&journal).unwrap(),
@@ -216,14 +216,14 @@ async fn a_part_that_was_tampered_with_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn planted_parts_lead_nowhere() {
+async fn planted_partial_files_are_left_alone() {
     let object = Object::new(content(1), whole);
     let server = serve(&object).await;
     let trials = logs(format!("{}/x.bin", server.url));
     for kind in ["link", "hard link", "directory"] {
         let setup = tempfile::tempdir().unwrap();
         let secret = setup.path().join("secret");
-        std::fs::write(&secret, "as it was").unwrap();
+        std::fs::write(&secret, "unchanged").unwrap();
         let trial = setup.path().join("target/run-1/task_trial-0001");
         std::fs::create_dir_all(&trial).unwrap();
         let part = trial.join(".logs.bin.part");

@@ -1,4 +1,4 @@
-//! A loopback HTTP server that misbehaves as told.
+//! A loopback HTTP server that misbehaves as configured.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
-/// What a path answers.
+/// The response of a path.
 #[derive(Clone)]
 pub(crate) enum Answer {
     /// 200 with this body.
@@ -21,13 +21,13 @@ pub(crate) enum Answer {
     Status(u16),
     /// 302 to this place.
     Redirect(String),
-    /// 200 once this many requests are here at the same time.
+    /// 200 once this many requests have arrived.
     Together(Arc<Barrier>, Vec<u8>),
-    /// First this, afterwards that.
+    /// First the one, afterwards the other.
     Then(Box<Answer>, Box<Answer>),
-    /// 200 with this body, and neither a tag nor a time.
+    /// 200 with this body, without entity tag or modification time.
     Nameless(Vec<u8>),
-    /// An object that knows versions and ranges; each answer ends after so many bytes.
+    /// An object with versions and ranges; each response ends after some bytes.
     Object(Object),
     /// 200 only with this value of `Authorization`, else 401.
     Secret(String, Vec<u8>),
@@ -38,7 +38,7 @@ pub(crate) enum Answer {
 pub(crate) struct Object {
     /// Content and version now; a test may change it.
     pub(crate) now: Arc<Mutex<(Vec<u8>, String)>>,
-    /// After how many bytes of the body each answer ends.
+    /// After how many bytes of the body each response ends, by its number from 0.
     pub(crate) cut_after: Arc<dyn Fn(usize) -> usize + Send + Sync>,
     /// Whether conditions of requests are honoured.
     pub(crate) honours_conditions: bool,
@@ -48,7 +48,7 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// An object whose answers end where `cut_after` says, given their number from 0.
+    /// Creates an object whose responses end where `cut_after` says.
     pub(crate) fn new(
         content: Vec<u8>,
         cut_after: impl Fn(usize) -> usize + Send + Sync + 'static,
@@ -130,7 +130,7 @@ impl Object {
 
 type Heads = Arc<Mutex<Vec<String>>>;
 
-/// The server; it ends when dropped.
+/// The server; it stops when dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     heads: Heads,
@@ -195,7 +195,7 @@ async fn serve(mut stream: TcpStream, answers: Arc<Mutex<HashMap<String, Answer>
             found
         }
     };
-    // A peer that went away is the test's business, not the server's.
+    // A client that disconnects is part of some tests.
     respond(&mut stream, answer, &head).await.ok();
     stream.shutdown().await.ok();
 }

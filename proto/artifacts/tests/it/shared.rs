@@ -1,4 +1,4 @@
-//! One cache, several downloads: what is moved once is not moved again, and never wrong.
+//! One cache and several downloads: nothing is transferred twice, and nothing is wrong.
 
 use super::server::{Answer, Object, Server};
 use super::*;
@@ -8,7 +8,7 @@ fn whole(_: usize) -> usize {
     usize::MAX
 }
 
-/// A server with one object, a home with a cache, and a trial that has both.
+/// A server with one object, a home with a cache, and a trial with that object.
 struct TestSetup {
     object: Object,
     _server: Server,
@@ -41,7 +41,7 @@ impl TestSetup {
         *self.object.now.lock().unwrap() = (content.to_vec(), tag.to_owned());
     }
 
-    /// Fetches into a directory of the home; returns how that went.
+    /// Downloads into a directory of the home; returns the origin of the file or the error.
     async fn fetch(&self, output: &str, options: Options) -> Result<FileOrigin, String> {
         let (sources, cache, observer) = (
             default_sources(),
@@ -87,7 +87,7 @@ fn offline() -> Options {
 }
 
 #[tokio::test]
-async fn what_is_there_and_identical_is_not_moved_again() {
+async fn an_identical_file_is_not_downloaded_again() {
     let setup = TestSetup::new(b"content").await;
     assert_eq!(
         setup.fetch("a", Options::default()).await,
@@ -107,7 +107,7 @@ async fn what_is_there_and_identical_is_not_moved_again() {
 }
 
 #[tokio::test]
-async fn nothing_is_made_for_a_file_that_is_still_what_its_source_has() {
+async fn no_file_is_created_if_the_source_has_not_changed() {
     use std::fs::{File, FileTimes};
     use std::time::SystemTime;
     let setup = TestSetup::new(b"content").await;
@@ -121,12 +121,12 @@ async fn nothing_is_made_for_a_file_that_is_still_what_its_source_has() {
         let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
         File::open(&folder).unwrap().set_times(old).unwrap();
         assert_eq!(setup.fetch("a", options).await, Ok(FileOrigin::Unchanged));
-        // The time of a folder changes with every name that comes or goes in it.
+        // The time of a directory changes with every file created or removed in it.
         let modified = folder.metadata().unwrap().modified().unwrap();
         assert_eq!(modified, SystemTime::UNIX_EPOCH, "{options:?}");
     }
     let part = folder.join(".logs.txt.part");
-    std::fs::write(&part, "what somebody left").unwrap();
+    std::fs::write(&part, "left over").unwrap();
     assert_eq!(
         setup.fetch("a", Options::default()).await,
         Ok(FileOrigin::Unchanged)
@@ -147,7 +147,7 @@ async fn a_changed_object_replaces_what_was_written_before() {
 }
 
 #[tokio::test]
-async fn a_file_that_somebody_else_wrote_is_replaced_only_when_that_is_said() {
+async fn a_file_that_was_edited_is_replaced_only_with_overwrite() {
     for there in ["edited!", "much longer than it was"] {
         let setup = TestSetup::new(b"content").await;
         setup.fetch("a", Options::default()).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_file_that_somebody_else_wrote_is_replaced_only_when_that_is_said() {
 }
 
 #[tokio::test]
-async fn without_any_record_equal_bytes_are_found_equal_and_others_refused() {
+async fn without_a_record_an_equal_file_is_accepted_and_a_different_one_refused() {
     for (there, expected) in [
         (&b"content"[..], Ok(FileOrigin::Unchanged)),
         (b"c0ntent", Err(())),
@@ -177,7 +177,7 @@ async fn without_any_record_equal_bytes_are_found_equal_and_others_refused() {
 }
 
 #[tokio::test]
-async fn offline_gives_what_was_pulled_and_says_what_was_not() {
+async fn offline_returns_cached_artifacts_and_reports_the_others() {
     let setup = TestSetup::new(b"content").await;
     let why = setup.fetch("a", offline()).await.unwrap_err();
     assert!(why.contains("docks cache pull"), "{why}");
@@ -199,7 +199,7 @@ async fn offline_gives_what_was_pulled_and_says_what_was_not() {
 }
 
 #[tokio::test]
-async fn damaged_content_is_fetched_again() {
+async fn damaged_content_is_downloaded_again() {
     let setup = TestSetup::new(b"content").await;
     setup.fetch("a", Options::default()).await.unwrap();
     let sha256 = docks_artifacts::digest::Sha256::of_text("content");
@@ -211,12 +211,12 @@ async fn damaged_content_is_fetched_again() {
     assert_eq!(std::fs::read(setup.file("b")).unwrap(), b"content");
     assert!(
         setup.fetch("c", offline()).await.is_ok(),
-        "and is kept again"
+        "it is cached again"
     );
 }
 
 #[tokio::test]
-async fn two_downloads_of_the_same_move_it_once() {
+async fn two_downloads_of_one_artifact_transfer_it_once() {
     let setup = TestSetup::new(&[7; 300_000]).await;
     let (one, other) = tokio::join!(
         setup.fetch("a", Options::default()),
@@ -230,7 +230,7 @@ async fn two_downloads_of_the_same_move_it_once() {
 }
 
 #[tokio::test]
-async fn a_cache_that_cannot_be_written_stops_no_download() {
+async fn a_download_succeeds_if_the_cache_cannot_be_written() {
     let setup = TestSetup::new(b"content").await;
     std::fs::write(setup.home.path().join("cache"), "a file in its place").unwrap();
     assert_eq!(

@@ -1,63 +1,63 @@
 //! Why an `http(s)` address could not be read.
 
-/// Says why an `http(s)` address gave nothing whole.
+/// Why an `http(s)` address could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
     /// Not a URL.
-    #[error("the remote gave something that is no URL")]
+    #[error("the remote sent something that is not a URL")]
     NotAUrl,
     /// Plain `http` where it is not allowed.
-    #[error("plain http to {host} is refused; only https, or http on this machine, is safe")]
+    #[error("plain http to {host} is not allowed; only https, or http on this machine, is safe")]
     PlainHttp {
-        /// To whom.
+        /// The host.
         host: String,
     },
-    /// The client cannot be made, for instance without any root certificate.
+    /// The client cannot be built, for instance without any root certificate.
     #[error("could not set up https")]
     Setup(#[source] reqwest::Error),
     /// The profile's certificates cannot be read.
     #[error("could not set up https: {0}")]
     CaFile(Box<dyn std::error::Error + Send + Sync>),
-    /// No answer.
-    #[error("could not get it from {host}")]
+    /// There was no response.
+    #[error("could not download from {host}")]
     Request {
-        /// From whom.
+        /// The host.
         host: String,
-        /// Cause, without the address.
+        /// The cause, without the address.
         #[source]
         source: reqwest::Error,
     },
     /// A redirect that is not followed.
-    #[error("{host} answered {status}, a redirect that is not followed to another place")]
+    #[error("{host} answered {status}, a redirect that is not followed")]
     Redirect {
-        /// Who.
+        /// The host.
         host: String,
-        /// What.
+        /// Status code.
         status: u16,
     },
-    /// An error answer.
+    /// An error response.
     #[error("{host} answered {status}{what}")]
     Status {
-        /// Who.
+        /// The host.
         host: String,
-        /// What.
+        /// Status code.
         status: u16,
         /// What can be done about it.
         what: &'static str,
     },
-    /// The answer stopped before its end.
-    #[error("the answer of {host} broke off")]
+    /// The response ended early.
+    #[error("the response from {host} broke off")]
     Broken {
-        /// Whose.
+        /// The host.
         host: String,
-        /// Cause, without the address.
+        /// The cause, without the address.
         #[source]
         source: reqwest::Error,
     },
-    /// More than we take without knowing how much there will be.
-    #[error("the answer of {host} has no length and is larger than {limit_bytes} bytes")]
+    /// A response without a length exceeds the limit.
+    #[error("the response from {host} has no length and is larger than {limit_bytes} bytes")]
     Endless {
-        /// Whose.
+        /// The host.
         host: String,
         /// The limit.
         limit_bytes: u64,
@@ -65,7 +65,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// Tells whether the same request may succeed a moment later.
+    /// Returns whether the same request may succeed a moment later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Request { .. } | Self::Broken { .. } => true,

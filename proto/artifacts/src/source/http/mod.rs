@@ -1,9 +1,8 @@
 //! `http(s)://` addresses.
 //!
-//! Redirects are followed within one origin only. The token is sent to the
-//! profile's own origin and nowhere else. Plain `http` is for loopback, and
-//! only when the API is on loopback too: a remote elsewhere has no business
-//! with this machine's local services.
+//! Redirects are followed only within one origin. The token is sent only to the origin of the
+//! profile's API. Plain `http` is allowed only to loopback, and only if the API is on loopback too:
+//! a remote elsewhere must not reach local services of this machine.
 
 pub(super) mod error;
 mod open_from;
@@ -24,21 +23,21 @@ use response::{resumed_response, whole_response};
 
 pub use error::HttpError;
 
-/// Redirects within one origin that are followed; more are a loop.
+/// Redirects that are followed within one origin; more are treated as a loop.
 const MAX_REDIRECTS: usize = 5;
 
-/// What the profile allows.
+/// Settings from the profile.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
     /// The profile's API, if it has one.
     pub api_url: Option<String>,
-    /// Its token, for its own origin only.
+    /// Its token, sent only to its own origin.
     pub token: Option<Token>,
-    /// Whether the profile allows plain `http` to anybody.
+    /// Whether the profile allows plain `http` to any host.
     pub insecure: bool,
-    /// Certificates to trust for the API's own origin, besides the system's.
+    /// Certificates to trust for the API's own origin, in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// Longest silence; there is no limit on the whole.
+    /// A request fails after this long without data; there is no limit on a whole download.
     pub idle_timeout: Duration,
 }
 
@@ -47,14 +46,14 @@ pub struct HttpSettings {
 pub struct HttpSource {
     settings: HttpSettings,
     api: Option<Url>,
-    // Made on first use: reading root certificates costs more than most downloads from files.
+    /// Built on first use: reading root certificates costs more than copying most local files.
     client: OnceLock<reqwest::Client>,
     /// The same for the API's own origin, which may be trusted by another certificate.
     own_client: OnceLock<reqwest::Client>,
 }
 
 impl HttpSource {
-    /// Takes the settings; connects to nothing.
+    /// Creates the source; does not connect.
     pub fn new(settings: HttpSettings) -> Self {
         let api = settings.api_url.as_deref().and_then(|u| Url::parse(u).ok());
         Self {
@@ -65,7 +64,7 @@ impl HttpSource {
         }
     }
 
-    /// Names the API whose token an address is asked with, if it is.
+    /// Returns the API whose token is sent to an address, if any.
     pub(super) fn authenticating_api(&self, uri: &str) -> Option<&str> {
         let url = Url::parse(uri).ok()?;
         self.settings
@@ -141,7 +140,7 @@ impl HttpSource {
         if status.is_redirection() {
             return Err(HttpError::Redirect { host, status: code });
         }
-        // Anything but 200 is not the whole object: 204 has none, 206 is a part.
+        // Only 200 is a whole object: 204 has no content, 206 is a part.
         if status == StatusCode::OK {
             return Ok(());
         }
@@ -150,7 +149,7 @@ impl HttpSource {
                 "; `docks auth status` shows whether you are signed in"
             }
             401 | 403 => {
-                "; a signed address may have expired, and `docks runs trials --fresh` asks for new ones"
+                "; a signed address may have expired, and `docks runs trials --fresh` gets new ones"
             }
             _ => "",
         };
@@ -163,12 +162,12 @@ impl HttpSource {
 
     fn client(&self, own: bool) -> Result<&reqwest::Client, HttpError> {
         let extra = self.settings.ca_file.as_deref().filter(|_| own);
-        let kept = if extra.is_some() {
+        let cell = if extra.is_some() {
             &self.own_client
         } else {
             &self.client
         };
-        if let Some(client) = kept.get() {
+        if let Some(client) = cell.get() {
             return Ok(client);
         }
         let mut builder = client_builder(self.settings.idle_timeout)
@@ -179,11 +178,11 @@ impl HttpSource {
             builder = builder.tls_certs_merge(certificates);
         }
         let made = builder.build().map_err(HttpError::Setup)?;
-        Ok(kept.get_or_init(|| made))
+        Ok(cell.get_or_init(|| made))
     }
 }
 
-/// Tells whether two addresses have scheme, host and port in common.
+/// Returns whether two addresses have the same scheme, host and port.
 pub fn same_origin(one: &str, other: &str) -> bool {
     match (Url::parse(one), Url::parse(other)) {
         (Ok(one), Ok(other)) => one.origin() == other.origin(),
@@ -191,9 +190,9 @@ pub fn same_origin(one: &str, other: &str) -> bool {
     }
 }
 
-/// Starts a client with the time-outs that downloads have: on silence, not on the whole.
+/// Returns a client builder whose timeouts limit silence, not the whole download.
 pub fn client_builder(idle_timeout: Duration) -> reqwest::ClientBuilder {
-    // Fails only when a provider is there already, which is as good.
+    // Fails only if a provider is already installed, which is fine.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();

@@ -1,4 +1,4 @@
-//! What lies behind a place in a file that grows.
+//! Requests a growing file from an offset on.
 
 use reqwest::StatusCode;
 use reqwest::header::{IF_NONE_MATCH, RANGE};
@@ -10,7 +10,7 @@ use crate::source::open::{OpenRequest, OpenResponse, Opened};
 use crate::version::Version;
 
 impl HttpSource {
-    /// Asks for what is behind a place, or for all of it where a part cannot be had.
+    /// Requests the content from an offset on, or all of it if the server cannot send a part.
     pub(in crate::source) async fn open_from(
         &self,
         uri: &str,
@@ -20,7 +20,7 @@ impl HttpSource {
         let (url, host) = self.parse_allowed(uri)?;
         let range = format!("bytes={offset_bytes}-");
         let mut headers = Vec::new();
-        // Without a condition: whoever asks sees from the bytes whether they fit.
+        // Without `If-Range`: the caller compares the overlapping bytes.
         headers.extend((offset_bytes > 0).then_some((RANGE, range.as_str())));
         headers.extend(unless.map(|version| (IF_NONE_MATCH, version.tag())));
         let response = self.send(&url, &host, &headers).await?;

@@ -11,11 +11,11 @@ use crate::source::error::SourceError;
 use crate::source::open::Opened;
 use crate::version::{ResumePoint, Version};
 
-/// Most bytes of an answer that does not say its length, which compressed ones never do:
+/// Longest response without a length, in bytes. A compressed response never states its length, and
 /// a few megabytes on the wire must not fill a disk.
-const MAX_BYTES_OF_UNKNOWN: u64 = 8 << 30;
+const MAX_BYTES_WITHOUT_LENGTH: u64 = 8 << 30;
 
-/// Takes the rest of what is there already; `None` when it has to be fetched from the beginning.
+/// Reads the response to a resumed request; `None` if the download must start over.
 pub(super) fn resumed_response(
     response: reqwest::Response,
     at: &ResumePoint,
@@ -23,7 +23,7 @@ pub(super) fn resumed_response(
 ) -> Result<Option<Opened>, HttpError> {
     match response.status() {
         StatusCode::PARTIAL_CONTENT => {}
-        // The whole, of whatever version: it saves the second request.
+        // The whole object, of any version, saves a second request.
         StatusCode::OK => return Ok(Some(whole_response(response, host.to_owned()))),
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => return Ok(None),
         status if is_transient_status(status.as_u16()) => {
@@ -38,7 +38,7 @@ pub(super) fn resumed_response(
     let Some((begins_at, size_bytes)) = content_range(response.headers()) else {
         return Ok(None);
     };
-    // Not every server honours `If-Range`, so what it sends has to prove itself.
+    // Not every server honours `If-Range`, so the response is checked.
     let same = version(response.headers()).as_ref() == Some(&at.version)
         && begins_at == at.offset_bytes
         && at.size_bytes.is_none_or(|size| size == size_bytes);
@@ -64,7 +64,7 @@ pub(super) fn version(headers: &HeaderMap) -> Option<Version> {
     Version::from_strong_tag(headers.get(ETAG)?.to_str().ok()?)
 }
 
-/// Reads `bytes FIRST-LAST/SIZE`, where it reaches to the end.
+/// Parses `bytes FIRST-LAST/SIZE` into first and size, if the range reaches the end.
 pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, u64)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
     let (range, size) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
@@ -86,10 +86,10 @@ pub(super) fn body(
             source: source.without_url(),
         })?;
         seen += chunk.len() as u64;
-        if size_bytes.is_none() && seen > MAX_BYTES_OF_UNKNOWN {
+        if size_bytes.is_none() && seen > MAX_BYTES_WITHOUT_LENGTH {
             return Err(HttpError::Endless {
                 host: host.clone(),
-                limit_bytes: MAX_BYTES_OF_UNKNOWN,
+                limit_bytes: MAX_BYTES_WITHOUT_LENGTH,
             });
         }
         Ok(chunk)

@@ -1,9 +1,9 @@
 //! Reads buckets through a helper process.
 //!
 //! The clients of all object stores are a large part of a program. The command line, which starts
-//! for every look at a list, leaves them to `docksd`: on the first bucket it starts
+//! for every listing, leaves them to `docksd`: on the first bucket it starts
 //! `docksd --helper stores`, which inherits its environment and thereby the credentials that its
-//! user has set. The helper exits when its standard input is closed, whatever way this process ends.
+//! user has set. The helper exits when its standard input is closed, however this process ends.
 
 pub mod wire;
 
@@ -27,7 +27,7 @@ use super::open::{OpenRequest, OpenResponse, Opened};
 use crate::version::Version;
 use wire::{Frame, Request, Response, Settings};
 
-/// Makes the command that starts the helper; fails with the reason why there is none.
+/// Builds the command that starts the helper; fails with a reason for the user.
 type MakeCommand = Box<dyn Fn() -> Result<Command, String> + Send + Sync>;
 
 /// Reads buckets through a helper process that it starts when first needed.
@@ -88,26 +88,28 @@ impl StoreHelper {
         Ok(control)
     }
 
-    /// Sends a request on a socket of its own.
+    /// Sends a request on a new socket.
     async fn send(&self, request: &Request) -> Result<(UnixStream, Response), BucketError> {
         let mut control = self.control.lock().await;
         if control.is_none() {
             *control = Some(self.start().await?);
         }
-        let (ours, theirs) = StdUnixStream::pair().map_err(died)?;
+        let (ours, theirs) = StdUnixStream::pair().map_err(helper_stopped)?;
         let socket = control.as_ref().expect("it was started above");
         if let Err(error) = pass(socket, theirs.into()).await {
             // The next request starts another one.
             *control = None;
-            return Err(died(error));
+            return Err(helper_stopped(error));
         }
         drop(control);
-        ours.set_nonblocking(true).map_err(died)?;
-        let mut ours = UnixStream::from_std(ours).map_err(died)?;
+        ours.set_nonblocking(true).map_err(helper_stopped)?;
+        let mut ours = UnixStream::from_std(ours).map_err(helper_stopped)?;
         wire::write_message(&mut ours, request)
             .await
-            .map_err(died)?;
-        let response = wire::read_message(&mut ours).await.map_err(died)?;
+            .map_err(helper_stopped)?;
+        let response = wire::read_message(&mut ours)
+            .await
+            .map_err(helper_stopped)?;
         Ok((ours, response))
     }
 
@@ -193,14 +195,14 @@ fn content(socket: UnixStream) -> BoxStream<'static, Result<Bytes, SourceError>>
             Ok(Frame::Bytes(bytes)) => Ok(Some((Bytes::from(bytes), socket))),
             Ok(Frame::End) => Ok(None),
             Ok(Frame::Broken(error)) => Err(error.into()),
-            Err(error) => Err(died(error).into()),
+            Err(error) => Err(helper_stopped(error).into()),
         }
     })
     .boxed()
 }
 
-/// The helper is gone; another one may do better.
-fn died(error: io::Error) -> BucketError {
+/// Describes the loss of the helper; the next request starts another one.
+fn helper_stopped(error: io::Error) -> BucketError {
     BucketError {
         message: format!("docksd, which reads object stores, stopped: {error}"),
         transient: true,
@@ -209,6 +211,6 @@ fn died(error: io::Error) -> BucketError {
 
 fn unexpected() -> BucketError {
     BucketError::permanent(
-        "docksd, which reads object stores, sent an unexpected answer; is it another release?",
+        "docksd, which reads object stores, sent an unexpected response; is it another release?",
     )
 }

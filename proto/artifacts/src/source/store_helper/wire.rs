@@ -43,7 +43,7 @@ pub enum Request {
         uri: String,
         /// Where to continue.
         resume: Option<ResumePoint>,
-        /// Version that is not wanted again.
+        /// Version that is not needed again.
         unless: Option<Version>,
     },
     /// Open an object at an offset.
@@ -52,7 +52,7 @@ pub enum Request {
         uri: String,
         /// The offset.
         offset_bytes: u64,
-        /// Version that is not wanted again.
+        /// Version that is not needed again.
         unless: Option<Version>,
     },
     /// Return the size of an object.
@@ -62,7 +62,7 @@ pub enum Request {
     },
 }
 
-/// The answer to a [`Request`].
+/// The response to a [`Request`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Response {
@@ -108,7 +108,7 @@ fn invalid(problem: &'static str) -> io::Error {
 ///
 /// # Errors
 ///
-/// Those of the socket.
+/// The error of the socket.
 pub async fn write_message(
     socket: &mut (impl AsyncWrite + Unpin),
     message: &(impl Serialize + Sync),
@@ -124,7 +124,7 @@ pub async fn write_message(
 ///
 /// # Errors
 ///
-/// Those of the socket, and [`io::ErrorKind::InvalidData`] for anything that is not a message.
+/// The error of the socket, and [`io::ErrorKind::InvalidData`] for anything that is not a message.
 pub async fn read_message<T: DeserializeOwned>(
     socket: &mut (impl AsyncRead + Unpin),
 ) -> io::Result<T> {
@@ -137,11 +137,11 @@ pub async fn read_message<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&text)?)
 }
 
-/// Writes content, in as many frames as it takes; nothing for no bytes.
+/// Writes content in one or more frames; writes nothing for no bytes.
 ///
 /// # Errors
 ///
-/// Those of the socket.
+/// The error of the socket.
 pub async fn write_content(
     socket: &mut (impl AsyncWrite + Unpin),
     content: &[u8],
@@ -154,11 +154,11 @@ pub async fn write_content(
     Ok(())
 }
 
-/// Ends the content, well or with the reason why it broke off.
+/// Ends the content, successfully or with the reason why it broke off.
 ///
 /// # Errors
 ///
-/// Those of the socket.
+/// The error of the socket.
 pub async fn write_end(
     socket: &mut (impl AsyncWrite + Unpin),
     broken: Option<&BucketError>,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn content_that_broke_off_is_never_taken_for_its_end() {
+    async fn content_that_broke_off_is_never_mistaken_for_complete() {
         let error = BucketError::permanent("gone");
         let mut socket = Vec::new();
         write_content(&mut socket, b"ab").await.unwrap();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_message_is_an_error() {
+    async fn anything_that_is_not_a_message_is_an_error() {
         for bytes in [&[0xff; 8][..], &[0, 0, 0, 2, b'{', b'x'][..], &[0, 0][..]] {
             let mut reader = bytes;
             assert!(
