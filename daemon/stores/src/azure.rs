@@ -6,8 +6,8 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
-use crate::StoreEnvironment;
 use crate::connector::Connector;
+use crate::environment::StoreEnvironment;
 use crate::provider::{BoxedError, Provider, Signing, retry_config};
 
 /// Account, endpoint and credentials of Azure Blob Storage.

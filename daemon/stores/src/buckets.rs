@@ -241,7 +241,7 @@ impl BucketReader for ObjectStores {
     }
 }
 
-/// Returns whether an answer continues at the resume point: not every store honours `If-Match`.
+/// Returns whether a response continues at the resume point: not every store honours `If-Match`.
 fn continues(found: &GetResult, at: &ResumePoint) -> bool {
     version(found).as_ref() == Some(&at.version)
         && found.range.start == at.offset_bytes
@@ -255,7 +255,7 @@ fn must_start_over(error: &StoreError) -> bool {
         return true;
     }
     let why = innermost(error);
-    // `object_store` has no error kinds for a complete answer and for a range beyond the end.
+    // `object_store` has no error kinds for a complete response and for a range beyond the end.
     why.contains("non-partial") || why.contains("416") || why.contains("InvalidRange")
 }
 

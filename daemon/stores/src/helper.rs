@@ -18,7 +18,8 @@ use futures_util::StreamExt;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::net::UnixStream;
 
-use crate::{ObjectStores, StoreVariables};
+use crate::buckets::ObjectStores;
+use crate::environment::StoreVariables;
 
 /// Serves requests until `control`, the standard input, is closed. Blocks.
 ///

@@ -12,8 +12,8 @@ use object_store::ObjectStore;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use self::generation::GenerationClient;
-use crate::StoreEnvironment;
 use crate::connector::Connector;
+use crate::environment::StoreEnvironment;
 use crate::provider::{BoxedError, Provider, Signing, retry_config};
 
 /// Endpoint and credentials of Google Cloud Storage.

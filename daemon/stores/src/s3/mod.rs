@@ -12,8 +12,8 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
-use crate::StoreEnvironment;
 use crate::connector::Connector;
+use crate::environment::StoreEnvironment;
 use crate::provider::{BoxedError, Provider, Signing, retry_config};
 use credential_process::CredentialProcess;
 use shared_files::SharedProfile;

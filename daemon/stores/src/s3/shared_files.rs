@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::StoreEnvironment;
+use crate::environment::StoreEnvironment;
 
 /// One profile of `~/.aws/credentials` and `~/.aws/config`.
 #[derive(Default)]

@@ -218,7 +218,8 @@ fn object_hash(object: &Object) -> Option<Sha256> {
 }
 
 fn recorded_hash(path: &Path) -> Option<Sha256> {
-    let known: super::AddressRecord = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    let known: super::address_records::AddressRecord =
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     Some(known.sha256)
 }
 

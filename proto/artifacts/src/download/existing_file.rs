@@ -15,8 +15,8 @@ pub(super) struct ExistingFile {
 
 impl ExistingFile {
     /// Opens the file of a name, if there is one.
-    pub(super) fn open(place: &OutputFile) -> Result<Option<Self>, OutputError> {
-        Ok(place.open_existing()?.map(|(file, size_bytes)| Self {
+    pub(super) fn open(output_file: &OutputFile) -> Result<Option<Self>, OutputError> {
+        Ok(output_file.open_existing()?.map(|(file, size_bytes)| Self {
             file,
             size_bytes,
             sha256: None,

@@ -38,18 +38,19 @@ pub(super) struct ReadyFile {
 }
 
 impl FileDownload<'_> {
+    /// Fills the partial file from the cache or the source, unless the existing file has the content.
     pub(super) async fn prepare(
         &self,
         partial: &mut PartialFile,
     ) -> Result<Prepared, ArtifactError> {
-        let place = partial.place();
-        let mut existing = ExistingFile::open(place)?;
+        let output_file = partial.output_file();
+        let mut existing = ExistingFile::open(output_file)?;
         // Whether docks wrote the existing file and it has not changed since.
         let ours = match (&mut existing, &self.known) {
             (Some(existing), Some(known)) => existing
                 .has_content(&known.sha256, known.size_bytes)
                 .await
-                .map_err(|error| place.write_error(error))?,
+                .map_err(|error| output_file.write_error(error))?,
             _ => false,
         };
         let may_replace = existing.is_none() || ours || self.downloader.options.overwrite;
@@ -74,7 +75,7 @@ impl FileDownload<'_> {
             .filter(|known| ours || self.cache().is_some_and(|cache| cache.has(&known.sha256)));
         let version = loop {
             let existing_bytes = existing.as_ref().map(|existing| existing.size_bytes);
-            let path = partial.place().display_path.clone();
+            let path = partial.output_file().display_path.clone();
             let unless = usable.and_then(|known| known.version.as_ref());
             let check = |size_bytes: Option<u64>| match (size_bytes, existing_bytes) {
                 // The size differs, so the content does; nothing needs to be downloaded.
@@ -99,16 +100,16 @@ impl FileDownload<'_> {
         };
         let (sha256, size_bytes) = partial.sync_and_hash().await?;
         if let Some(existing) = &mut existing {
-            let place = partial.place();
+            let output_file = partial.output_file();
             let same = existing.has_content(&sha256, size_bytes).await;
-            if same.map_err(|error| place.write_error(error))? {
+            if same.map_err(|error| output_file.write_error(error))? {
                 self.record_content(version, &sha256, size_bytes);
                 return Ok(Prepared::AlreadyThere(
                     self.finished(partial, sha256, size_bytes),
                 ));
             }
             if !may_replace {
-                return Err(place.differs().into());
+                return Err(output_file.differs().into());
             }
         }
         Ok(Prepared::Ready(ReadyFile {
@@ -129,7 +130,7 @@ impl FileDownload<'_> {
             return Ok(None);
         };
         if !may_replace {
-            return Err(partial.place().differs().into());
+            return Err(partial.output_file().differs().into());
         }
         let copied = self.filler.fill_from_cache(partial, cache, known).await?;
         Ok(copied.then(|| ReadyFile {
@@ -150,7 +151,7 @@ impl FileDownload<'_> {
         ready: ReadyFile,
     ) -> Result<FinishedFile, ArtifactError> {
         let finished = FinishedFile {
-            path: partial.place().display_path.clone(),
+            path: partial.output_file().display_path.clone(),
             size_bytes: ready.size_bytes,
             sha256: ready.sha256.clone(),
             origin: ready.origin,
@@ -191,7 +192,7 @@ impl FileDownload<'_> {
 
     fn finished(&self, partial: &PartialFile, sha256: Sha256, size_bytes: u64) -> FinishedFile {
         FinishedFile {
-            path: partial.place().display_path.clone(),
+            path: partial.output_file().display_path.clone(),
             size_bytes,
             sha256,
             origin: FileOrigin::Unchanged,

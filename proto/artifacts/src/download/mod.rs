@@ -112,8 +112,8 @@ impl Downloader<'_> {
             let directory = directory
                 .get_or_try_init(|| async { OutputDirectory::open(output) })
                 .await?;
-            let place = directory.file(&request.directories, &request.file_name)?;
-            self.to_file(index, request, place).await
+            let output_file = directory.file(&request.directories, &request.file_name)?;
+            self.to_file(index, request, output_file).await
         })
         .await
     }

@@ -24,8 +24,8 @@ impl Downloader<'_> {
         if self.options.revalidation == Revalidation::Never {
             return Err(ArtifactError::NotCached);
         }
-        let place = cache.partial(&key).map_err(ArtifactError::Cache)?;
-        let mut partial = PartialFile::lock(place, &key).await?;
+        let output_file = cache.partial(&key).map_err(ArtifactError::Cache)?;
+        let mut partial = PartialFile::lock(output_file, &key).await?;
         // After taking the lock: another process may have downloaded it in the meantime.
         let known = cache.address_record(&key).filter(kept);
         let unless = known.as_ref().and_then(|known| known.version.as_ref());

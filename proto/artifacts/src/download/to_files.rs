@@ -17,13 +17,16 @@ impl Downloader<'_> {
         &self,
         index: usize,
         request: &ArtifactRequest,
-        place: OutputFile,
+        output_file: OutputFile,
     ) -> Result<FinishedFile, ArtifactError> {
         let key = self.sources.cache_key(&request.uri);
-        if let Some(finished) = self.find_unchanged(&request.uri, &place, &key).await? {
+        if let Some(finished) = self
+            .find_unchanged(&request.uri, &output_file, &key)
+            .await?
+        {
             return Ok(finished);
         }
-        let mut partial = PartialFile::lock(place, &key).await?;
+        let mut partial = PartialFile::lock(output_file, &key).await?;
         let download = FileDownload {
             downloader: self,
             filler: Filler {
@@ -59,17 +62,17 @@ impl Downloader<'_> {
     async fn find_unchanged(
         &self,
         uri: &str,
-        place: &OutputFile,
+        output_file: &OutputFile,
         key: &Sha256,
     ) -> Result<Option<FinishedFile>, ArtifactError> {
         let Some(known) = self.cache.and_then(|cache| cache.address_record(key)) else {
             return Ok(None);
         };
-        let Some(mut existing) = ExistingFile::open(place)? else {
+        let Some(mut existing) = ExistingFile::open(output_file)? else {
             return Ok(None);
         };
         let same = existing.has_content(&known.sha256, known.size_bytes).await;
-        if !same.unwrap_or(false) || PartialFile::exists(place) {
+        if !same.unwrap_or(false) || PartialFile::exists(output_file) {
             return Ok(None);
         }
         if !self.is_trusted(&known) {
@@ -88,7 +91,7 @@ impl Downloader<'_> {
             self.confirm(key, &known);
         }
         Ok(Some(FinishedFile {
-            path: place.display_path.clone(),
+            path: output_file.display_path.clone(),
             size_bytes: known.size_bytes,
             sha256: known.sha256,
             origin: FileOrigin::Unchanged,

@@ -31,9 +31,18 @@ impl Journal {
     /// Reads the journal of a partial file; `None` if it is missing, invalid or of another address.
     ///
     /// The first value is whether a file of that name exists.
-    pub(super) fn read(place: &OutputFile, temporary: &str, key: &Sha256) -> (bool, Option<Self>) {
+    pub(super) fn read(
+        output_file: &OutputFile,
+        temporary: &str,
+        key: &Sha256,
+    ) -> (bool, Option<Self>) {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match rustix::fs::openat(&place.directory, name(temporary), flags, Mode::empty()) {
+        match rustix::fs::openat(
+            &output_file.directory,
+            name(temporary),
+            flags,
+            Mode::empty(),
+        ) {
             Ok(file) => (true, Self::parse(File::from(file), key)),
             Err(errno) => (errno != Errno::NOENT, None),
         }
@@ -51,23 +60,23 @@ impl Journal {
     }
 
     /// Replaces the journal atomically.
-    pub(super) fn write(&self, place: &OutputFile, temporary: &str) -> io::Result<()> {
+    pub(super) fn write(&self, output_file: &OutputFile, temporary: &str) -> io::Result<()> {
         let name = name(temporary);
         let new = format!("{name}.new");
-        rustix::fs::unlinkat(&place.directory, &new, AtFlags::empty()).ok();
+        rustix::fs::unlinkat(&output_file.directory, &new, AtFlags::empty()).ok();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::from_raw_mode(0o600);
-        let file = rustix::fs::openat(&place.directory, &new, flags | OFlags::CLOEXEC, mode)?;
+        let file = rustix::fs::openat(&output_file.directory, &new, flags | OFlags::CLOEXEC, mode)?;
         let mut file = File::from(file);
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_data()?;
-        rustix::fs::renameat(&place.directory, &new, &place.directory, &name)?;
+        rustix::fs::renameat(&output_file.directory, &new, &output_file.directory, &name)?;
         Ok(())
     }
 
     /// Removes the journal of a partial file, if there is one.
-    pub(super) fn remove(place: &OutputFile, temporary: &str) {
-        rustix::fs::unlinkat(&place.directory, name(temporary), AtFlags::empty()).ok();
+    pub(super) fn remove(output_file: &OutputFile, temporary: &str) {
+        rustix::fs::unlinkat(&output_file.directory, name(temporary), AtFlags::empty()).ok();
     }
 }
 

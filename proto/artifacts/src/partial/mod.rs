@@ -39,7 +39,7 @@ const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A file that does not have its final name yet.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
-    place: OutputFile,
+    output_file: OutputFile,
     temporary: String,
     content: Arc<Mutex<PartContent>>,
     buffer: Vec<u8>,
@@ -59,26 +59,26 @@ struct SourceVersion {
 
 impl PartialFile {
     /// Returns whether there is a partial file, left over or in use.
-    pub(crate) fn exists(place: &OutputFile) -> bool {
-        let temporary = temporary(place);
-        rustix::fs::statat(&place.directory, temporary, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    pub(crate) fn exists(output_file: &OutputFile) -> bool {
+        let temporary = temporary(output_file);
+        rustix::fs::statat(&output_file.directory, temporary, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Opens the partial file, and waits while another process has it locked.
     ///
     /// `key` identifies the address; a partial file of another address starts over.
-    pub(crate) async fn lock(place: OutputFile, key: &Sha256) -> Result<Self, OutputError> {
-        let temporary = temporary(&place);
+    pub(crate) async fn lock(output_file: OutputFile, key: &Sha256) -> Result<Self, OutputError> {
+        let temporary = temporary(&output_file);
         let file = loop {
-            let file = open(&place, &temporary)?;
+            let file = open(&output_file, &temporary)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // The previous holder may have renamed it to its final name in the meantime.
-                Ok(()) if is_still_named(&place, &temporary, &file)? => break file,
+                Ok(()) if is_still_named(&output_file, &temporary, &file)? => break file,
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {
                     tokio::time::sleep(LOCK_POLL_INTERVAL).await
                 }
-                Err(errno) => return Err(place.write_error(errno.into())),
+                Err(errno) => return Err(output_file.write_error(errno.into())),
             }
         };
         let mut partial = Self {
@@ -88,7 +88,7 @@ impl PartialFile {
                 written_bytes: 0,
                 safe_bytes: 0,
             })),
-            place,
+            output_file,
             temporary,
             buffer: Vec::new(),
             source: None,
@@ -101,8 +101,8 @@ impl PartialFile {
     }
 
     /// Returns the final file.
-    pub(crate) fn place(&self) -> &OutputFile {
-        &self.place
+    pub(crate) fn output_file(&self) -> &OutputFile {
+        &self.output_file
     }
 
     /// Returns where to resume, if the source can be asked for the rest.
@@ -140,7 +140,7 @@ impl PartialFile {
             content if content.written_bytes == 0 => Ok(()),
             mut content => content.truncate(),
         };
-        emptied.map_err(|source| self.place.write_error(source))
+        emptied.map_err(|source| self.output_file.write_error(source))
     }
 
     /// Appends bytes.
@@ -169,7 +169,7 @@ impl PartialFile {
         self.flush().await?;
         let mut from = from
             .try_clone()
-            .map_err(|source| self.place.write_error(source))?;
+            .map_err(|source| self.output_file.write_error(source))?;
         self.run_blocking(move |content| content.copy_from(&mut from, COPY_BYTES))
             .await
     }
@@ -177,19 +177,19 @@ impl PartialFile {
     /// Returns another handle of the file.
     pub(crate) fn file(&self) -> Result<File, OutputError> {
         let opened = self.content().file.try_clone();
-        opened.map_err(|source| self.place.write_error(source))
+        opened.map_err(|source| self.output_file.write_error(source))
     }
 
     /// Renames the synced file to its final name.
     pub(crate) fn publish(mut self) -> Result<(), OutputError> {
-        let place = &self.place;
+        let output_file = &self.output_file;
         rustix::fs::renameat(
-            &place.directory,
+            &output_file.directory,
             &self.temporary,
-            &place.directory,
-            &place.file_name,
+            &output_file.directory,
+            &output_file.file_name,
         )
-        .map_err(|errno| place.write_error(errno.into()))?;
+        .map_err(|errno| output_file.write_error(errno.into()))?;
         self.done = true;
         if self.journal {
             self.remove_journal();
@@ -219,7 +219,7 @@ impl PartialFile {
 
     /// Restores the bytes that an earlier process left, as far as the journal confirms them.
     async fn restore(&mut self) -> Result<(), OutputError> {
-        let (there, journal) = Journal::read(&self.place, &self.temporary, &self.key);
+        let (there, journal) = Journal::read(&self.output_file, &self.temporary, &self.key);
         self.journal = there;
         let Some(journal) = journal else {
             let length = self.content().file.metadata().map(|meta| meta.len());
@@ -279,7 +279,7 @@ impl PartialFile {
         })
         .await;
         let result = done.unwrap_or_else(|_| Err(io::Error::other("writing was cancelled")));
-        result.map_err(|source| self.place.write_error(source))
+        result.map_err(|source| self.output_file.write_error(source))
     }
 
     fn content(&self) -> MutexGuard<'_, PartContent> {
@@ -297,11 +297,11 @@ impl PartialFile {
             size_bytes: source.size_bytes,
             safe_bytes: self.content().safe_bytes,
         };
-        journal.write(&self.place, &self.temporary).ok();
+        journal.write(&self.output_file, &self.temporary).ok();
     }
 
     fn remove_journal(&self) {
-        Journal::remove(&self.place, &self.temporary);
+        Journal::remove(&self.output_file, &self.temporary);
     }
 }
 
@@ -323,7 +323,12 @@ impl Drop for PartialFile {
         } else {
             self.remove_journal();
             // If this fails, the name still shows that the file is partial.
-            rustix::fs::unlinkat(&self.place.directory, &self.temporary, AtFlags::empty()).ok();
+            rustix::fs::unlinkat(
+                &self.output_file.directory,
+                &self.temporary,
+                AtFlags::empty(),
+            )
+            .ok();
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::version::Version;
 
 /// Reads objects of buckets.
 ///
-/// The daemon's implementation talks to the stores; the command line's asks a helper process,
+/// The daemon's implementation talks to the stores; that of the command line uses a helper process,
 /// [`StoreHelper`](super::StoreHelper), so that it need not contain the clients of all stores.
 #[async_trait]
 pub trait BucketReader: std::fmt::Debug + Send + Sync {

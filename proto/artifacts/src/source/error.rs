@@ -102,14 +102,14 @@ impl FileError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message}")]
 pub struct BucketError {
-    /// The whole reason, for people; holds no address with its query and no secret.
+    /// The whole message for the user, without any secret or query of an address.
     pub message: String,
     /// Whether the same request may succeed a moment later.
     pub transient: bool,
 }
 
 impl BucketError {
-    /// An error that stays as it is.
+    /// Creates an error that a later request would get again.
     #[must_use]
     pub fn permanent(message: impl Into<String>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A request to open an address, and its answer.
+//! A request to open an address, and its response.
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -17,7 +17,7 @@ pub struct OpenRequest<'a> {
     pub unless: Option<&'a Version>,
 }
 
-/// The answer of a source.
+/// The response of a source.
 pub enum OpenResponse {
     /// The source still has the named version.
     Unchanged,

@@ -6,7 +6,10 @@ use std::time::Duration;
 use docks_proto::secret::Token;
 use docks_proto::settings::Target;
 
-use super::{BucketReader, FileSource, HttpSettings, HttpSource, Sources};
+use super::Sources;
+use super::bucket::BucketReader;
+use super::file::FileSource;
+use super::http::{HttpSettings, HttpSource};
 
 /// A request fails after this long without data; there is no limit on a whole download.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -24,7 +24,7 @@ impl TestSetup {
         }
     }
 
-    fn becomes(&self, content: &[u8], tag: &str) {
+    fn set_content(&self, content: &[u8], tag: &str) {
         *self.object.now.lock().unwrap() = (content.to_vec(), tag.to_owned());
     }
 
@@ -54,7 +54,7 @@ async fn only_new_bytes_are_transferred_from_every_kind_of_source() {
         let (uri, sources) = &kinds(&setup.server)[kind];
         let mut tail = setup.after(uri, &first, first.len() as u64 - 3);
         let longer = [&first[..], b"t two\nthree\n"].concat();
-        setup.becomes(&longer, "\"v2\"");
+        setup.set_content(&longer, "\"v2\"");
         assert_eq!(
             tail.poll(sources).await.unwrap(),
             TailChange::Appended,
@@ -84,7 +84,7 @@ async fn a_replaced_file_is_read_from_its_beginning() {
             let setup = TestSetup::new(read).await;
             let (uri, sources) = &kinds(&setup.server)[kind];
             let mut tail = setup.after(uri, read, read.len() as u64);
-            setup.becomes(new, "\"v2\"");
+            setup.set_content(new, "\"v2\"");
             assert_eq!(
                 tail.poll(sources).await.unwrap(),
                 TailChange::Restarted,
@@ -92,7 +92,7 @@ async fn a_replaced_file_is_read_from_its_beginning() {
             );
             assert_eq!(new_bytes(&tail), new, "{uri}");
             let longer = [new, b"more\n"].concat();
-            setup.becomes(&longer, "\"v3\"");
+            setup.set_content(&longer, "\"v3\"");
             assert_eq!(
                 tail.poll(sources).await.unwrap(),
                 TailChange::Appended,

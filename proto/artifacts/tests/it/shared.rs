@@ -222,9 +222,9 @@ async fn two_downloads_of_one_artifact_transfer_it_once() {
         setup.fetch("a", Options::default()),
         setup.fetch("a", Options::default())
     );
-    let mut how = [one.unwrap(), other.unwrap()];
-    how.sort_by_key(|how| *how != FileOrigin::Fetched);
-    assert_eq!(how, [FileOrigin::Fetched, FileOrigin::Unchanged]);
+    let mut origins = [one.unwrap(), other.unwrap()];
+    origins.sort_by_key(|origin| *origin != FileOrigin::Fetched);
+    assert_eq!(origins, [FileOrigin::Fetched, FileOrigin::Unchanged]);
     assert_eq!(setup.sent(), 300_000);
     assert_eq!(files(&setup.home.path().join("a")).len(), 1);
 }

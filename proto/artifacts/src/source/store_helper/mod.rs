@@ -2,7 +2,7 @@
 //!
 //! The clients of all object stores are a large part of a program. The command line, which starts
 //! for every listing, leaves them to `docksd`: on the first bucket it starts
-//! `docksd --helper stores`, which inherits its environment and thereby the credentials that its
+//! `docksd --helper stores`, which inherits its environment and so the credentials that its
 //! user has set. The helper exits when its standard input is closed, however this process ends.
 
 pub mod wire;
