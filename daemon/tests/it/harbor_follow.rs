@@ -326,13 +326,18 @@ async fn a_directory_that_disappears_loses_nothing() {
     followed.shut_down().await;
 }
 
+/// Whether an event only says that something has started; on a busy machine it may come late.
+fn is_start(event: &StatusEvent) -> bool {
+    event.to == "running" && matches!(event.from.as_deref(), None | Some("pending"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_torn_writes_leave_no_wrong_status_in_the_history() {
     let followed = FollowedDirectory::new().await;
     let process = followed.open_log();
     followed.apply_moment("t2");
     followed.wait_until_ended(11).await;
-    let before = followed.history(|_| true).await.len();
+    let before = followed.history(|event| !is_start(event)).await.len();
     let (job, trial) = (
         followed.job().join("result.json"),
         followed.job().join(FAILED).join("result.json"),
@@ -370,8 +375,8 @@ async fn thousands_of_torn_writes_leave_no_wrong_status_in_the_history() {
     }
     writer.join().unwrap();
     followed.wait_until_ended(11).await;
-    let after = followed.history(|_| true).await;
-    assert_eq!(statuses(&after[before..]), [""; 0]);
+    let wrong = followed.history(|event| !is_start(event)).await;
+    assert_eq!(statuses(&wrong[before..]), [""; 0]);
     drop(process);
     followed.shut_down().await;
 }
