@@ -46,7 +46,7 @@ pub(crate) async fn stop(endpoint: &DaemonEndpoint) -> Result<StopOutcome, Failu
         // A daemon that is shutting down has removed its socket, and may hang in that.
         SocketState::Absent if !endpoint.is_locked() => return Ok(StopOutcome::NotRunning),
         SocketState::Absent => {
-            if has_exited(endpoint, EXIT_TIMEOUT).await {
+            if process_has_exited(endpoint, endpoint.pid(), EXIT_TIMEOUT).await {
                 return Ok(StopOutcome::Requested);
             }
         }
@@ -58,7 +58,7 @@ pub(crate) async fn stop(endpoint: &DaemonEndpoint) -> Result<StopOutcome, Failu
         return Ok(StopOutcome::NotRunning);
     }
     let confirmed = request_shutdown(endpoint, REQUEST_TIMEOUT).await?;
-    if confirmed && has_exited(endpoint, EXIT_TIMEOUT).await {
+    if confirmed && process_has_exited(endpoint, pid, EXIT_TIMEOUT).await {
         return Ok(StopOutcome::Requested);
     }
     let Some(pid) = pid else {
@@ -70,7 +70,7 @@ pub(crate) async fn stop(endpoint: &DaemonEndpoint) -> Result<StopOutcome, Failu
         signal_process(pid, signal);
         // A stopped process receives the first signal only once it continues.
         signal_process(pid, Signal::CONT);
-        if has_exited(endpoint, EXIT_TIMEOUT).await {
+        if process_has_exited(endpoint, Some(pid), EXIT_TIMEOUT).await {
             return Ok(StopOutcome::Signalled);
         }
     }
@@ -134,9 +134,20 @@ fn does_not_exit(mismatch: &ClientError) -> Failure {
 
 /// Waits until nobody holds the lifetime lock and nobody accepts connections.
 pub(super) async fn has_exited(endpoint: &DaemonEndpoint, limit: Duration) -> bool {
+    process_has_exited(endpoint, None, limit).await
+}
+
+/// As [`has_exited`]; another process in place of `pid` counts, too: a command that waited for
+/// the daemon starts the next one at once.
+async fn process_has_exited(endpoint: &DaemonEndpoint, pid: Option<i32>, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         if !endpoint.is_locked() && !endpoint.accepts_connections().await {
+            return true;
+        }
+        if let (Some(old), Some(current)) = (pid, endpoint.pid())
+            && old != current
+        {
             return true;
         }
         if Instant::now() >= deadline {

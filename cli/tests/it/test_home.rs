@@ -116,9 +116,14 @@ impl TestHome {
         command
     }
 
-    /// Returns the daemon's status.
+    /// Returns the daemon's status; on a busy machine it may take several attempts.
     pub(crate) fn status(&self) -> serde_json::Value {
-        let text = self.run("daemon status --format json").expect_success();
+        let mut text = String::new();
+        eventually("the daemon reports its status", || {
+            let status = self.run("daemon status --format json");
+            text = status.stdout;
+            status.code == Some(0)
+        });
         serde_json::from_str(&text).unwrap()
     }
 
