@@ -213,7 +213,7 @@ fn a_file_above_the_size_limit_is_reported() {
         .stdin(Stdio::null());
     let ended = CommandResult::new(limited.output().unwrap());
     assert_eq!(ended.code, Some(12), "{}", ended.stderr);
-    let why = "it is larger than files may be";
+    let why = "the file is larger than the limit";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
     for trial in ["bad", "good"] {
         assert_eq!(names(&two.folder(trial)), Vec::<String>::new());
