@@ -4,16 +4,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use docks_proto::client::Deadlines;
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, timeout};
 
 use crate::output::Output;
+use crate::output::spinner::Spinner;
 
 /// Time without an answer after which the user is told what the command waits for.
 const NOTICE_AFTER: Duration = Duration::from_secs(1);
-
-/// Frame interval of the spinner.
-const TICK: Duration = Duration::from_millis(120);
 
 /// Stands in for "no limit" where a duration is required.
 const ONE_YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -93,28 +90,18 @@ pub(crate) async fn when_slow<T>(notify: impl FnOnce(), work: impl Future<Output
 }
 
 /// A line on stderr about a wait, cleared when it is dropped.
-struct Notice(Option<ProgressBar>);
+struct Notice {
+    _spinner: Option<Spinner>,
+}
 
 impl Notice {
     fn show(output: &Output, text: String) -> Self {
         if !output.style().stderr_terminal {
             output.verbose(text);
-            return Self(None);
+            return Self { _spinner: None };
         }
-        let bar = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-            bar.set_style(style);
-        }
-        bar.set_message(text);
-        bar.enable_steady_tick(TICK);
-        Self(Some(bar))
-    }
-}
-
-impl Drop for Notice {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
+        Self {
+            _spinner: Some(Spinner::show(text)),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::routes::Action;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::action;
 use super::print_object;
@@ -15,6 +14,7 @@ use crate::ask::{Request, Requester, Response, WaitPolicy, when_slow};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
+use crate::output::spinner::Spinner;
 
 /// How often the run is requested while it ends.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -22,8 +22,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const REPEAT_AFTER: Duration = Duration::from_secs(5);
 /// How long to wait; containers take up to a minute each.
 const END_TIMEOUT: Duration = Duration::from_secs(600);
-/// Frame interval of the spinner.
-const TICK: Duration = Duration::from_millis(120);
 
 /// Stops a run, waits for its end and prints its status.
 pub(super) async fn run(
@@ -102,29 +100,22 @@ struct JobMarker {
 /// Progress on stderr: one moving line at a terminal, a line per change in a pipe.
 struct EndProgress<'a> {
     context: &'a Context,
-    bar: Option<ProgressBar>,
+    spinner: Option<Spinner>,
     last_line: Option<(Instant, String)>,
 }
 
 impl<'a> EndProgress<'a> {
     fn new(context: &'a Context) -> Self {
-        let bar = context.output.style().stderr_terminal.then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(TICK);
-            bar
-        });
+        let at_terminal = context.output.style().stderr_terminal;
         Self {
             context,
-            bar,
+            spinner: at_terminal.then(|| Spinner::show(String::new())),
             last_line: None,
         }
     }
 
     fn show(&mut self, reason: &str) {
-        if self.bar.is_some() {
+        if self.spinner.is_some() {
             self.show_at_terminal(reason);
             return;
         }
@@ -140,16 +131,8 @@ impl<'a> EndProgress<'a> {
     }
 
     fn show_at_terminal(&self, text: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(clean::line(text).into_owned());
-        }
-    }
-}
-
-impl Drop for EndProgress<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(spinner) = &self.spinner {
+            spinner.set_text(clean::line(text).into_owned());
         }
     }
 }

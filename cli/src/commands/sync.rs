@@ -3,19 +3,16 @@
 use std::time::{Duration, Instant};
 
 use docks_proto::status::SyncProgress;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::Sync;
 use crate::ask::Requester;
 use crate::context::Context;
 use crate::failure::{Answerer, Failure};
 use crate::output::clean;
+use crate::output::spinner::Spinner;
 
 /// How often progress is written in a pipe.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Frame interval of the spinner.
-const TICK: Duration = Duration::from_millis(120);
 
 /// Asks the daemon to sync and waits for it.
 pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
@@ -29,7 +26,7 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
             last = Some(progress);
         })
         .await;
-    shown.clear();
+    drop(shown);
     outcome.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
     let Some(last) = last else {
         return Ok(());
@@ -48,23 +45,16 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
 /// Progress on stderr: one moving line at a terminal, now and then a line in a pipe.
 struct SyncProgressLine<'a> {
     context: &'a Context,
-    bar: Option<ProgressBar>,
+    spinner: Option<Spinner>,
     last_line: Instant,
 }
 
 impl<'a> SyncProgressLine<'a> {
     fn new(context: &'a Context) -> Self {
-        let bar = context.output.style().stderr_terminal.then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(TICK);
-            bar
-        });
+        let at_terminal = context.output.style().stderr_terminal;
         Self {
             context,
-            bar,
+            spinner: at_terminal.then(|| Spinner::show(String::new())),
             last_line: Instant::now(),
         }
     }
@@ -72,19 +62,13 @@ impl<'a> SyncProgressLine<'a> {
     fn show(&mut self, progress: &SyncProgress) {
         let doing = clean::line(&progress.doing);
         let text = format!("{doing} ({} done, {} left)", progress.done, progress.left);
-        match &self.bar {
-            Some(bar) => bar.set_message(text),
+        match &self.spinner {
+            Some(spinner) => spinner.set_text(text),
             None if self.last_line.elapsed() >= LINE_INTERVAL && !progress.finished => {
                 self.context.output.message(text);
                 self.last_line = Instant::now();
             }
             None => {}
-        }
-    }
-
-    fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 }

@@ -12,6 +12,7 @@ mod pager;
 mod prompt;
 mod records;
 pub(crate) mod screen;
+pub(crate) mod spinner;
 pub(crate) mod style;
 pub(crate) mod table;
 
