@@ -3,7 +3,7 @@
 //! `docksd --helper stores` serves requests until its standard input is closed. Each request has
 //! its own socket, which arrives on the standard input. [`wire`] describes the messages.
 
-use std::io::{self, IoSliceMut, Read};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -27,17 +27,17 @@ use crate::environment::StoreVariables;
 ///
 /// When the first message cannot be read or there is no runtime; nothing was served then.
 pub fn serve(control: OwnedFd, variables: &StoreVariables) -> io::Result<()> {
-    let mut control = StdUnixStream::from(control);
-    let settings = read_settings(&mut control)?;
+    let control = StdUnixStream::from(control);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let settings = runtime.block_on(read_settings(&control))?;
     let mut keys = StoreKeys::default();
     for (key, value) in settings.keys {
         keys.insert(&key, value);
     }
     let stores = Arc::new(ObjectStores::from_machine(variables, &keys));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
     while let Some(socket) = next_socket(&control)? {
         let socket = StdUnixStream::from(socket);
         socket.set_nonblocking(true)?;
@@ -50,14 +50,13 @@ pub fn serve(control: OwnedFd, variables: &StoreVariables) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the first message, before there is a runtime.
-fn read_settings(control: &mut StdUnixStream) -> io::Result<Settings> {
-    let mut length = [0; 4];
-    control.read_exact(&mut length)?;
-    let length = u64::from(u32::from_be_bytes(length));
-    let mut text = Vec::new();
-    control.take(length).read_to_end(&mut text)?;
-    Ok(serde_json::from_slice(&text)?)
+/// Reads the first message. `control` blocks again afterwards, as [`next_socket`] needs it.
+async fn read_settings(control: &StdUnixStream) -> io::Result<Settings> {
+    control.set_nonblocking(true)?;
+    let mut socket = UnixStream::from_std(control.try_clone()?)?;
+    let settings = wire::read_message(&mut socket).await;
+    control.set_nonblocking(false)?;
+    settings
 }
 
 /// Waits for the next request's socket; `None` when the other side is gone.
