@@ -76,12 +76,8 @@ pub(super) async fn revalidate(
                 return Ok(AnsweredBy::Mirror);
             }
             let since = received_at.minus(MAX_DEFAULT_AGE);
-            fetch(remote, key, since, REFRESH_TIMEOUT)
-                .await
-                .map_err(|failed| match failed {
-                    Some(error) => ApiError::Sync(error),
-                    None => ApiError::TooSlow(REFRESH_TIMEOUT),
-                })
+            let fetched = fetch(remote, key, since, REFRESH_TIMEOUT).await;
+            fetched.map_err(FetchError::of_read)
         }
     }
 }
@@ -92,12 +88,8 @@ pub(super) async fn read_through(
     key: FetchKey,
     not_before: UnixMs,
 ) -> Result<AnsweredBy, ApiError> {
-    fetch(remote, key, not_before, FETCH_TIMEOUT)
-        .await
-        .map_err(|failed| match failed {
-            Some(error) => ApiError::Sync(error),
-            None => ApiError::TooSlow(FETCH_TIMEOUT),
-        })
+    let fetched = fetch(remote, key, not_before, FETCH_TIMEOUT).await;
+    fetched.map_err(FetchError::of_read)
 }
 
 /// Fetches for a request that requires a fresh answer.
@@ -106,25 +98,41 @@ async fn fetch_fresh(
     key: FetchKey,
     not_before: UnixMs,
 ) -> Result<AnsweredBy, ApiError> {
-    fetch(remote, key, not_before, FETCH_TIMEOUT)
-        .await
-        .map_err(|failed| match failed {
-            Some(error) => ApiError::FreshnessUnmet(error),
-            None => ApiError::FreshnessTimedOut(FETCH_TIMEOUT),
-        })
+    let fetched = fetch(remote, key, not_before, FETCH_TIMEOUT).await;
+    fetched.map_err(|failed| match failed {
+        FetchError::Remote(error) => ApiError::FreshnessUnmet(error),
+        FetchError::TimedOut(limit) => ApiError::FreshnessTimedOut(limit),
+    })
 }
 
-/// Fails with `None` if the remote takes longer than `limit`.
+/// Why a fetch for a request failed.
+enum FetchError {
+    Remote(SyncError),
+    /// The remote took longer than this.
+    TimedOut(Duration),
+}
+
+impl FetchError {
+    /// Returns the error of a request that did not require a fresh answer.
+    fn of_read(self) -> ApiError {
+        match self {
+            Self::Remote(error) => ApiError::Sync(error),
+            Self::TimedOut(limit) => ApiError::TooSlow(limit),
+        }
+    }
+}
+
+/// Asks the remote, for at most `limit`.
 async fn fetch(
     remote: &MirroredRemote,
     key: FetchKey,
     not_before: UnixMs,
     limit: Duration,
-) -> Result<AnsweredBy, Option<SyncError>> {
+) -> Result<AnsweredBy, FetchError> {
     match tokio::time::timeout(limit, remote.sync.refresh(key, not_before)).await {
         Ok(Ok(_)) => Ok(AnsweredBy::Remote),
-        Ok(Err(error)) => Err(Some(error)),
-        Err(_) => Err(None),
+        Ok(Err(error)) => Err(FetchError::Remote(error)),
+        Err(_) => Err(FetchError::TimedOut(limit)),
     }
 }
 
