@@ -173,12 +173,45 @@ impl<'a> TrialObject<'a> {
     ) -> Self {
         let task = trial.planned.map(|planned| &planned.task);
         let agent = trial.planned.map(|planned| &planned.agent);
+        let mut object = Self::not_started(view, task, agent, run_id);
+        object.id = trial.name.to_owned();
+        object.name = Some(trial.name);
+        object.harbor.phase = Some("waiting_for_retry");
+        object.harbor.retry_of = Some(trial.exception);
+        object
+    }
+
+    /// Creates the object of a planned trial that did not start; it has no name yet.
+    pub(crate) fn from_plan(
+        view: &'a JobView<'a>,
+        index: usize,
+        task: &'a TaskRef,
+        agent: &AgentKey,
+        run_id: &'a str,
+    ) -> Self {
+        let has_ended = !view.state.is_active();
+        let note = has_ended.then_some("never started: the job ended first");
+        let mut object = Self::not_started(view, Some(task), Some(agent), run_id);
+        object.id = format!("planned-{:04}", index + 1);
+        object.error_message = note;
+        object.harbor.planned = Some(index + 1);
+        object.harbor.note = note;
+        object
+    }
+
+    /// Creates the object of a trial that has no folder yet. The caller sets its id.
+    fn not_started(
+        view: &'a JobView<'a>,
+        task: Option<&'a TaskRef>,
+        agent: Option<&AgentKey>,
+        run_id: &'a str,
+    ) -> Self {
         let variant = agent
             .map(|agent| view.agent_names.variant(agent))
             .unwrap_or_default();
         Self {
-            id: trial.name.to_owned(),
-            name: Some(trial.name),
+            id: String::new(),
+            name: None,
             run_id,
             task_slug: task.map(|task| task.slug.as_str()).unwrap_or_default(),
             agent_variant: variant.clone(),
@@ -201,48 +234,6 @@ impl<'a> TrialObject<'a> {
                     .map(|agent| view.agent_names.name(agent))
                     .unwrap_or_default(),
                 model: agent.and_then(|agent| view.agent_names.model(agent)),
-                phase: Some("waiting_for_retry"),
-                retry_of: Some(trial.exception),
-                ..TrialHarbor::default()
-            },
-        }
-    }
-
-    /// Creates the object of a planned trial that did not start; it has no name yet.
-    pub(crate) fn from_plan(
-        view: &'a JobView<'a>,
-        index: usize,
-        task: &'a TaskRef,
-        agent: &AgentKey,
-        run_id: &'a str,
-    ) -> Self {
-        let has_ended = !view.state.is_active();
-        let note = has_ended.then_some("never started: the job ended first");
-        Self {
-            id: format!("planned-{:04}", index + 1),
-            name: None,
-            run_id,
-            task_slug: &task.slug,
-            agent_variant: view.agent_names.variant(agent),
-            variant_name: view.agent_names.variant(agent),
-            status: Status::Pending.as_str(),
-            error_message: note,
-            duration_seconds: None,
-            created_at: view.times.started,
-            started_at: None,
-            completed_at: None,
-            logs_uri: None,
-            trajectory_uri: None,
-            diff_uri: None,
-            result_uri: None,
-            result_data: None,
-            harbor: TrialHarbor {
-                task_name: Some(&task.path_or_name),
-                dataset: task.source.as_deref(),
-                agent: view.agent_names.name(agent),
-                model: view.agent_names.model(agent),
-                planned: Some(index + 1),
-                note,
                 ..TrialHarbor::default()
             },
         }
