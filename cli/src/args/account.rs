@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::deferred::Deferred;
+
 /// Verbs of `docks auth`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
     /// Save the address, tenant and token of a Docks API in a profile
-    Login(AuthLogin),
+    Login(Deferred<AuthLogin>),
     /// Delete the token of a profile
-    Logout(AuthLogout),
+    Logout(Deferred<AuthLogout>),
     /// Show the remote and the token of a profile, and whether the remote accepts it
-    Status(AuthStatus),
+    Status(Deferred<AuthStatus>),
 }
 
 /// Arguments of `docks auth login`; the profile is the global `--profile`.
@@ -54,13 +56,13 @@ pub(crate) struct AuthStatus {}
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProfileCommand {
     /// List profiles
-    List(ProfileList),
+    List(Deferred<ProfileList>),
     /// Set the default profile
-    Use(ProfileUse),
+    Use(Deferred<ProfileUse>),
     /// Add or change a profile
-    Add(ProfileAdd),
+    Add(Deferred<ProfileAdd>),
     /// Remove a profile
-    Remove(ProfileRemove),
+    Remove(Deferred<ProfileRemove>),
 }
 
 /// Arguments of `docks profile list`.
@@ -110,7 +112,7 @@ pub(crate) struct ProfileRemove {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Show every setting and where its value comes from
-    Explain(ConfigExplain),
+    Explain(Deferred<ConfigExplain>),
 }
 
 /// Arguments of `docks config explain`.

@@ -3,25 +3,26 @@
 use clap::{Args, Subcommand};
 
 use super::artifacts::ArtifactFilter;
+use super::deferred::Deferred;
 use docks_artifacts::size;
 
 /// Verbs of `docks cache`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
     /// Show the size of the cache and the runs in it
-    Status(CacheStatus),
+    Status(Deferred<CacheStatus>),
     /// Download the artifacts of runs into the cache, for use offline
-    Pull(CachePull),
+    Pull(Deferred<CachePull>),
     /// Keep the cached artifacts of these runs, however old they are
-    Pin(CachePin),
+    Pin(Deferred<CachePin>),
     /// Allow the cached artifacts of these runs to be removed again
-    Unpin(CachePin),
+    Unpin(Deferred<CachePin>),
     /// Remove the least recently used artifacts until the rest fits the limit
-    Prune(CachePrune),
+    Prune(Deferred<CachePrune>),
     /// Remove all artifacts from the cache
-    Clear(CacheClear),
+    Clear(Deferred<CacheClear>),
     /// Check all hashes, and remove what is damaged
-    Verify(CacheVerify),
+    Verify(Deferred<CacheVerify>),
 }
 
 /// Arguments of `docks cache status`.

@@ -2,21 +2,23 @@
 
 use clap::{Args, Subcommand};
 
+use super::deferred::Deferred;
+
 /// Verbs of `docks daemon`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DaemonCommand {
     /// Start the daemon and wait until it responds
-    Start(DaemonStart),
+    Start(Deferred<DaemonStart>),
     /// Stop the daemon and wait until it has exited
-    Stop(DaemonStop),
+    Stop(Deferred<DaemonStop>),
     /// Stop the daemon and start it again
-    Restart(DaemonRestart),
+    Restart(Deferred<DaemonRestart>),
     /// Show the health of the daemon, its remotes, and the last and next sync
-    Status(DaemonStatusArgs),
+    Status(Deferred<DaemonStatusArgs>),
     /// Show the daemon's log
-    Logs(DaemonLogs),
+    Logs(Deferred<DaemonLogs>),
     /// Run the daemon in the foreground
-    Run(DaemonRun),
+    Run(Deferred<DaemonRun>),
 }
 
 /// Arguments of `docks daemon start`.

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::deferred::Deferred;
+
 /// Verbs of `docks hub`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HubCommand {
     /// Share a Harbor jobs directory until Ctrl-C
-    Serve(HubServe),
+    Serve(Deferred<HubServe>),
     /// Show or replace the token that other machines need
-    Token(HubToken),
+    Token(Deferred<HubToken>),
 }
 
 /// Arguments of `docks hub serve`; the jobs directory is the global `--harbor`, or the profile's.

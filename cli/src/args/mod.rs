@@ -7,6 +7,7 @@ mod account;
 mod artifacts;
 mod cache;
 mod daemon;
+mod deferred;
 mod global;
 mod history;
 mod hub;
@@ -27,6 +28,8 @@ pub(crate) use artifacts::{
 };
 pub(crate) use cache::{CacheClear, CacheCommand, CachePin, CachePrune, CachePull};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
+use deferred::Deferred;
+pub(crate) use deferred::whole_tree;
 pub(crate) use global::{Colour, Format, Global};
 pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{HubCommand, HubServe, HubToken};
@@ -62,29 +65,29 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// List, inspect, watch and stop runs, and download their artifacts
     #[command(subcommand)]
-    Runs(RunsCommand),
+    Runs(Deferred<RunsCommand>),
     /// Manage the cache of artifacts
     #[command(subcommand)]
-    Cache(CacheCommand),
+    Cache(Deferred<CacheCommand>),
     /// Wait until the mirror has caught up with the remote
-    Sync(Sync),
+    Sync(Deferred<Sync>),
     /// Start, stop and inspect the daemon that maintains the mirror
     #[command(subcommand)]
-    Daemon(DaemonCommand),
+    Daemon(Deferred<DaemonCommand>),
     /// Share a Harbor jobs directory with other machines
     #[command(subcommand)]
-    Hub(HubCommand),
+    Hub(Deferred<HubCommand>),
     /// Sign in to a Docks API, sign out, and check the token
     #[command(subcommand)]
-    Auth(AuthCommand),
+    Auth(Deferred<AuthCommand>),
     /// List, select, add and remove profiles
     #[command(subcommand)]
-    Profile(ProfileCommand),
+    Profile(Deferred<ProfileCommand>),
     /// Show the settings in effect
     #[command(subcommand)]
-    Config(ConfigCommand),
+    Config(Deferred<ConfigCommand>),
     /// Print a completion script for a shell
-    Completions(Completions),
+    Completions(Deferred<Completions>),
 }
 
 /// Prints help, the version, or what is wrong with a command line.
@@ -167,7 +170,7 @@ impl Cli {
         if !g.harbor.is_empty() && g.profile.is_some() {
             return conflict("--harbor cannot be used with --profile: each names a remote");
         }
-        if let Command::Auth(AuthCommand::Login(login)) = &self.command
+        if let Command::Auth(Deferred(AuthCommand::Login(login))) = &self.command
             && login.token.is_some()
         {
             return conflict(

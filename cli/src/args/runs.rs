@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::artifacts::{RunsArtifacts, RunsDiff, RunsLogs, RunsResult, RunsTrajectory};
+use super::deferred::Deferred;
 use super::history::{RunsChanges, RunsHistory};
 use super::watch::RunsWatch;
 
@@ -10,41 +11,41 @@ use super::watch::RunsWatch;
 #[derive(Debug, Subcommand)]
 pub(crate) enum RunsCommand {
     /// List runs
-    List(RunsList),
+    List(Deferred<RunsList>),
     /// Show one run
-    Get(RunsGet),
+    Get(Deferred<RunsGet>),
     /// Stop a run
-    Stop(RunsStop),
+    Stop(Deferred<RunsStop>),
     /// List evaluation runs
-    EvalList(RunsEvalList),
+    EvalList(Deferred<RunsEvalList>),
     /// Show one evaluation run with its leaderboard
-    EvalGet(RunsEvalGet),
+    EvalGet(Deferred<RunsEvalGet>),
     /// Start a queued evaluation run
-    EvalStart(RunsEvalStart),
+    EvalStart(Deferred<RunsEvalStart>),
     /// Cancel an evaluation run
-    EvalCancel(RunsEvalCancel),
+    EvalCancel(Deferred<RunsEvalCancel>),
     /// List the trials of an evaluation run
-    Trials(Box<RunsTrials>),
+    Trials(Deferred<Box<RunsTrials>>),
     /// Show one trial with its results and artifact URIs
-    Trial(RunsTrial),
+    Trial(Deferred<RunsTrial>),
     /// Watch runs until they end
-    Watch(RunsWatch),
+    Watch(Deferred<RunsWatch>),
     /// Show the statuses of a run or trial over time, and when it was not observed
-    History(RunsHistory),
+    History(Deferred<RunsHistory>),
     /// List changes since a time, over all runs
-    Changes(RunsChanges),
+    Changes(Deferred<RunsChanges>),
     /// Download the artifacts of an evaluation run
-    Artifacts(RunsArtifacts),
+    Artifacts(Deferred<RunsArtifacts>),
     /// Show or follow the logs of a trial
-    Logs(RunsLogs),
+    Logs(Deferred<RunsLogs>),
     /// Show the steps of a trial's agent
-    Trajectory(RunsTrajectory),
+    Trajectory(Deferred<RunsTrajectory>),
     /// Show the changes a trial's agent made
-    Diff(RunsDiff),
+    Diff(Deferred<RunsDiff>),
     /// Show rewards, tests and errors of a trial
-    Result(RunsResult),
+    Result(Deferred<RunsResult>),
     /// Compare runs task by task
-    Compare(RunsCompare),
+    Compare(Deferred<RunsCompare>),
 }
 
 /// Options of every list.

@@ -1,13 +1,12 @@
 //! `docks completions`: the completion script of a shell.
 
-use clap::CommandFactory;
-
-use crate::args::{Cli, Completions};
+use crate::args::{Cli, Completions, whole_tree};
 use crate::context::Context;
 
 /// Prints the script.
 pub(super) fn run(context: &Context, args: &Completions) {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "docks", &mut script);
+    let mut tree = whole_tree::<Cli>();
+    clap_complete::generate(args.shell, &mut tree, "docks", &mut script);
     context.output.data(script);
 }

@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
 async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Runs(command) => runs(context, &command).await,
-        Command::Cache(command) => match command {
+        Command::Cache(command) => match command.0 {
             CacheCommand::Status(_) => cache_status::run(context),
             CacheCommand::Pull(args) => cache_pull::run(context, &args).await,
             CacheCommand::Pin(args) => cache_pin::run(context, &args, true).await,
@@ -87,23 +87,25 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
             CacheCommand::Verify(_) => cache_upkeep::verify(context),
         },
         Command::Sync(args) => sync::run(context, &args).await,
-        Command::Daemon(command) => daemon(context, command).await,
-        Command::Hub(command) => match command {
+        Command::Daemon(command) => daemon(context, command.0).await,
+        Command::Hub(command) => match command.0 {
             HubCommand::Serve(args) => hub_serve::run(context, &args),
             HubCommand::Token(args) => hub_token::run(context, &args),
         },
-        Command::Auth(command) => match command {
+        Command::Auth(command) => match command.0 {
             AuthCommand::Login(args) => auth_login::run(context, &args).await,
             AuthCommand::Logout(_) => auth_logout::run(context),
             AuthCommand::Status(_) => auth_status::run(context).await,
         },
-        Command::Profile(command) => match command {
+        Command::Profile(command) => match command.0 {
             ProfileCommand::List(_) => profile::list(context),
             ProfileCommand::Use(args) => profile::set_default(context, &args),
             ProfileCommand::Add(args) => profile::add(context, &args),
             ProfileCommand::Remove(args) => profile::remove(context, &args),
         },
-        Command::Config(ConfigCommand::Explain(_)) => config_explain::run(context),
+        Command::Config(command) => match command.0 {
+            ConfigCommand::Explain(_) => config_explain::run(context),
+        },
         Command::Completions(args) => {
             completions::run(context, &args);
             Ok(())
