@@ -1,14 +1,19 @@
 //! What subscribers get, from every position at which they can start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use docks_proto::event::{ConnectionState, Event, EventQuery, ObjectKind, Position};
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
+use tokio::time::timeout;
 
 use super::{EngineHandle, EventFeed, Subscription, Wakeup};
 use docksd_mirror::{Mirror, Provenance, Resource, Retention, RunBatch};
+
+/// How long a test waits for a state; longer means that it will never be reached.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct RecordingEngine(std::sync::Mutex<Vec<Resource>>);
@@ -51,6 +56,12 @@ impl Fixture {
 
     /// Writes runs, each given as `id status`, as one response, and publishes the changes.
     async fn write_runs(&mut self, runs: &[&str]) {
+        self.store_runs(runs).await;
+        self.feed.publish(Wakeup::Commit).await.unwrap();
+    }
+
+    /// Writes runs; publishing them is left to the task.
+    async fn store_runs(&mut self, runs: &[&str]) {
         let objects = runs.iter().map(|run| {
             let (id, status) = run.split_once(' ').unwrap();
             let text = format!(r#"{{"id":"{id}","status":"{status}","v":{}}}"#, self.now);
@@ -64,7 +75,6 @@ impl Fixture {
         };
         self.now += 1_000;
         self.mirror.upsert_runs(batch).await.unwrap();
-        self.feed.publish(Wakeup::Commit).await.unwrap();
     }
 
     async fn subscribe(&self, after: Option<Position>) -> Subscription {
@@ -286,16 +296,22 @@ async fn a_subscriber_after_all_others_have_left_starts_like_the_first() {
         let mut subscription = fixture.subscribe(None).await;
         fixture.feed.start_publishing();
         read_all(&mut subscription).await;
-        assert!(subscription.changed().await);
-        fixture.write_runs(&[&format!("b{round} running")]).await;
-        let lines = read_all(&mut subscription).await;
+        fixture.store_runs(&[&format!("b{round} running")]).await;
         let change = format!("b{round} >running");
-        assert!(lines.contains(&change), "{lines:?}");
+        let published = async {
+            while !read_all(&mut subscription).await.contains(&change) {
+                assert!(subscription.changed().await);
+            }
+        };
+        timeout(PATIENCE, published).await.unwrap();
         drop(subscription);
         // The publishing task stops after its last subscriber, at its next wakeup at the latest.
-        while fixture.feed.state.live().publishing {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        let stopped = async {
+            while fixture.feed.state.live().publishing {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, stopped).await.unwrap();
     }
 }
 
