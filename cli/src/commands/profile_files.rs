@@ -7,6 +7,7 @@ use docks_proto::credentials::{self, NoKeyring, TokenLocation, files};
 use docks_proto::settings::{
     self, ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment as Variables, Flags, Profile,
     SettingsError, StoredProfile, TokenFileOwner, normalise_api_url, preferences_file,
+    quote_address,
 };
 
 use crate::ask::DaemonEndpoint;
@@ -179,7 +180,7 @@ pub(super) fn stored_remote(stored: &StoredProfile) -> Option<(String, String)> 
 /// Checks and normalises an address from an option or a prompt.
 pub(super) fn check_url(text: &str, insecure: bool) -> Result<String, Failure> {
     normalise_api_url(text, insecure).map_err(|source| {
-        let failure = Failure::usage(format!("invalid address: {source}"));
+        let failure = Failure::usage(format!("invalid address {}: {source}", quote_address(text)));
         match source {
             settings::AddressError::Plain => failure.hint("use https://, or add --insecure"),
             _ => failure,

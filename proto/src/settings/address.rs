@@ -10,6 +10,12 @@ pub enum AddressError {
     /// Not `https://host…` or `http://host…`.
     #[error("it is not a web address such as https://api.example")]
     NotWeb,
+    /// It has a space, a line break or another character that no address has.
+    #[error("it has white space or a control character")]
+    WhiteSpace,
+    /// Its port is not a number from 1 to 65535.
+    #[error("its port is not a number from 1 to 65535")]
+    Port,
     /// It has a user name or password, which would be printed and logged.
     #[error("it has a user name or password")]
     UserInfo,
@@ -23,13 +29,17 @@ pub enum AddressError {
 
 /// Returns the canonical form of an address, which is compared and stored.
 ///
-/// Scheme and host become lower case; the default port and trailing slashes are removed. `insecure` allows plain `http://` to other machines.
+/// Scheme and host become lower case; the default port and trailing slashes are removed. `insecure`
+/// allows plain `http://` to other machines. Nothing is guessed: a token goes to the address as it is
+/// written, or nowhere.
 ///
 /// # Errors
 ///
 /// [`AddressError`] for an address to which no token should be sent.
 pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressError> {
-    let text = text.trim();
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(AddressError::WhiteSpace);
+    }
     if text.contains(['#', '?']) {
         return Err(AddressError::Query);
     }
@@ -46,20 +56,49 @@ pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressEr
         "http" => 80,
         _ => return Err(AddressError::NotWeb),
     };
-    let bad_port = authority.port_u16().is_none() && authority.as_str().ends_with(':');
-    if host.is_empty() || bad_port {
+    if host.is_empty() {
         return Err(AddressError::NotWeb);
     }
+    let port = match &authority.as_str()[host.len()..] {
+        "" => default_port,
+        written => port_number(written).ok_or(AddressError::Port)?,
+    };
     if scheme == "http" && !insecure && !is_loopback(&host) {
         return Err(AddressError::Plain);
     }
-    let port = authority
-        .port_u16()
-        .filter(|port| *port != default_port)
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
+    let port = if port == default_port {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
     let path = uri.path().trim_end_matches('/');
     Ok(format!("{scheme}://{host}{port}{path}"))
+}
+
+/// Quotes an address in a message: white space and control characters are escaped, and a user name and
+/// password are left out.
+#[must_use]
+pub fn quote_address(text: &str) -> String {
+    let shown = match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => {
+            format!("{}…{}", &text[..scheme + 3], &text[at..])
+        }
+        (None, Some(at)) => format!("…{}", &text[at..]),
+        _ => text.to_owned(),
+    };
+    let escaped = |c: char| match c {
+        c if c.is_control() || (c.is_whitespace() && c != ' ') => c.escape_debug().to_string(),
+        c => c.to_string(),
+    };
+    format!("`{}`", shown.chars().map(escaped).collect::<String>())
+}
+
+/// Reads what follows a host: a colon and digits. A parser of addresses ignores a port that is too
+/// large, and the default one would be used.
+fn port_number(written: &str) -> Option<u16> {
+    let digits = written.strip_prefix(':')?;
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|port| all_digits && *port != 0)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -78,7 +117,7 @@ mod tests {
             "https://api.example",
             "https://api.example/",
             "HTTPS://API.example:443//",
-            " https://api.example ",
+            "https://api.example:0443",
         ] {
             assert_eq!(normal(same).as_deref(), Ok("https://api.example"), "{same}");
         }
@@ -86,6 +125,19 @@ mod tests {
             normal("https://a.example:8443/prefix/").as_deref(),
             Ok("https://a.example:8443/prefix")
         );
+    }
+
+    #[test]
+    fn a_quoted_address_shows_what_is_wrong_and_no_password() {
+        for (text, quoted) in [
+            ("http://127.0.0.1:70000", "`http://127.0.0.1:70000`"),
+            ("https://a.example\n", "`https://a.example\\n`"),
+            ("https://me:s3cret@a.example", "`https://…@a.example`"),
+            ("me:s3cret@a.example", "`…@a.example`"),
+            ("", "``"),
+        ] {
+            assert_eq!(quote_address(text), quoted);
+        }
     }
 
     #[test]
@@ -124,7 +176,17 @@ mod tests {
             ("/relative", AddressError::NotWeb),
             ("", AddressError::NotWeb),
             ("https://", AddressError::NotWeb),
-            ("https://a b.example", AddressError::NotWeb),
+            ("https://a b.example", AddressError::WhiteSpace),
+            (" https://api.example", AddressError::WhiteSpace),
+            ("https://api.example\n", AddressError::WhiteSpace),
+            ("https://api.example\u{a0}", AddressError::WhiteSpace),
+            ("https://api.example\0", AddressError::WhiteSpace),
+            ("http://127.0.0.1:70000", AddressError::Port),
+            ("http://127.0.0.1:65536", AddressError::Port),
+            ("http://127.0.0.1:0", AddressError::Port),
+            ("http://127.0.0.1:", AddressError::Port),
+            ("http://[::1]:99999/x", AddressError::Port),
+            ("http://127.0.0.1:+80", AddressError::Port),
             ("https://api.example/?x=1", AddressError::Query),
             ("https://api.example/#x", AddressError::Query),
         ] {

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use address::{AddressError, normalise_api_url};
+pub use address::{AddressError, normalise_api_url, quote_address};
 pub use edit::{check_profile_name, forget_token_file, remove_profile, set_profile};
 pub use edit::{record_token_file, set_default_profile};
 pub use file::{ConfigFile, Preferences, StoredProfile, TokenFileOwner, preferences_file};
@@ -274,8 +274,13 @@ pub enum SettingsError {
         problem: String,
     },
     /// The address must not be used.
-    #[error("the address from {origin} cannot be used: {source}")]
+    #[error(
+        "the address {} from {origin} cannot be used: {source}",
+        quote_address(text)
+    )]
     AddressError {
+        /// The address as it is written.
+        text: String,
         /// Where it came from.
         origin: Origin,
         /// Why.

@@ -140,7 +140,7 @@ fn api_profile(
     let in_file = || Origin::File(file.path().to_owned());
     let pick = |variable, over: &Option<String>, own: &Option<String>| {
         let over = over.clone().filter(|v| !v.trim().is_empty());
-        over.map(|v| (v.trim().to_owned(), Origin::Environment(variable)))
+        over.map(|v| (v, Origin::Environment(variable)))
             .or_else(|| own.clone().map(|v| (v, in_file())))
     };
     let own_url = match &stored.api_url {
@@ -155,6 +155,7 @@ fn api_profile(
             || normalise_api_url(&url, true).ok() == own_url);
     let api_url =
         normalise_api_url(&url, insecure).map_err(|source| SettingsError::AddressError {
+            text: url.clone(),
             origin: url_from.clone(),
             source,
         })?;
@@ -170,6 +171,7 @@ fn api_profile(
         });
     }
     let (tenant, tenant_from) = pick("DOCKS_TENANT_ID", &environment.tenant_id, &stored.tenant_id)
+        .map(|(text, origin)| (text.trim().to_owned(), origin))
         .ok_or_else(|| SettingsError::NoTenant {
             profile: name.clone(),
         })?;
