@@ -10,10 +10,9 @@ use std::time::Duration;
 use docks_proto::event::EventQuery;
 use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
-use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 
-use crate::registry::MirroredRemote;
+use crate::registry::{MirroredRemote, OwnedRemote};
 use docksd_mirror::{Mirror, MirrorError, Resource, StatusEvent, Subject};
 use docksd_sync::Clock;
 
@@ -31,7 +30,7 @@ const TRIALS_TIMEOUT: Duration = Duration::from_secs(120);
 pub struct RunEndCursor {
     note_key: &'static str,
     kinds: &'static [RunKind],
-    remotes: HashMap<Target, RemoteCursor>,
+    remotes: HashMap<OwnedRemote, RemoteCursor>,
 }
 
 /// The position in one remote's history.
@@ -116,12 +115,12 @@ impl RunEndCursor {
         remote: &Arc<MirroredRemote>,
         clock: &dyn Clock,
     ) -> Result<Vec<StatusEvent>, MirrorError> {
-        let cursor = self.remotes.get(&remote.target);
+        let cursor = self.remotes.get(&remote.id);
         if cursor.is_none_or(|cursor| !cursor.remote.ptr_eq(&Arc::downgrade(remote))) {
             let cursor = self.load(remote, clock.wall()).await?;
-            self.remotes.insert(remote.target.clone(), cursor);
+            self.remotes.insert(remote.id.clone(), cursor);
         }
-        let Some(cursor) = self.remotes.get_mut(&remote.target) else {
+        let Some(cursor) = self.remotes.get_mut(&remote.id) else {
             return Ok(Vec::new());
         };
         let now = clock.monotonic();
@@ -182,7 +181,7 @@ impl RunEndCursor {
     ///
     /// [`MirrorError`]; the end will be returned again.
     pub async fn ack(&mut self, remote: &MirroredRemote, seq: u64) -> Result<(), MirrorError> {
-        let Some(cursor) = self.remotes.get_mut(&remote.target) else {
+        let Some(cursor) = self.remotes.get_mut(&remote.id) else {
             return Ok(());
         };
         let mut saved = cursor.saved.clone();

@@ -11,6 +11,8 @@ pub const PROFILE: &str = "docks-profile";
 ///
 /// Its token comes in `Authorization` of the same request; a profile's token is never used for it.
 pub const API_URL: &str = "docks-api-url";
+/// The tenant at that API, percent-encoded as in a path, for paths that contain none.
+pub const TENANT: &str = "docks-tenant";
 /// Harbor jobs directories without a profile: absolute paths, see
 /// [`encode_paths`](crate::path_encoding::encode_paths).
 pub const HARBOR_JOBS: &str = "docks-harbor-jobs";

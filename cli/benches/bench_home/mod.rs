@@ -11,7 +11,7 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
-use docksd::registry::{database_path, identity};
+use docksd::registry::{OwnedRemote, Owner, database_path, identity};
 use docksd_mirror::{Confirmation, Mirror, Provenance, Resource, RunBatch};
 use docksd_sync::apply::last_sweep_note_key;
 
@@ -60,16 +60,19 @@ impl BenchHome {
             "[default]\napi_url = \"{API_URL}\"\ntenant_id = \"{TENANT}\"\ntoken = \"t\"\n"
         );
         std::fs::write(home.path().join("config.toml"), config).unwrap();
-        let target = Target::DocksApi {
-            api_url: API_URL.into(),
-            tenant: TENANT.into(),
+        let remote = OwnedRemote {
+            target: Target::DocksApi {
+                api_url: API_URL.into(),
+                tenant: TENANT.into(),
+            },
+            owner: Owner::Profile("default".into()),
         };
-        let database = database_path(&home.path().join("cache"), &target);
+        let database = database_path(&home.path().join("cache"), &remote);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(fill(&database, &identity(&target), count));
+        runtime.block_on(fill(&database, &identity(&remote), count));
         Self {
             home,
             database,

@@ -1,12 +1,13 @@
 //! The headers that tell the daemon which remote a request is about.
 
+use docks_proto::id::path_segment;
 use docks_proto::path_encoding::encode_paths;
 use docks_proto::routes;
 use docks_proto::secret::Token;
 use docks_proto::settings::{Profile, Target};
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 /// Builds the headers for a profile; `token` is only called for a remote without a profile.
 ///
@@ -29,8 +30,11 @@ pub(super) fn remote_headers(
         Target::HarborJobs { dirs } => {
             headers.insert(routes::HARBOR_JOBS, value(&encode_paths(dirs))?);
         }
-        Target::DocksApi { api_url, .. } => {
+        Target::DocksApi { api_url, tenant } => {
             headers.insert(routes::API_URL, value(api_url)?);
+            let tenant = path_segment(tenant)
+                .map_err(|e| Failure::chain(Kind::Usage, "could not use the tenant", &e))?;
+            headers.insert(routes::TENANT, value(&tenant)?);
             headers.insert(header::AUTHORIZATION, token()?.authorization());
         }
     }

@@ -32,3 +32,4 @@ mod watch;
 mod watch_notify;
 mod watch_terminal;
 mod watch_trouble;
+mod who_asks;

@@ -5,37 +5,56 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Status and body for a request line such as `GET /tenants/ten/runs?limit=20`.
-type Answer = dyn Fn(&str) -> (u16, String) + Send + Sync;
+/// Status and body for a request line such as `GET /tenants/ten/runs?limit=20`, and its token.
+type Answer = dyn Fn(&str, Option<&str>) -> (u16, String) + Send + Sync;
+
+/// A request line and the token that came with it.
+type Received = (String, Option<String>);
 
 /// The remote; it ends with the test's process.
 pub(crate) struct Remote {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<Received>>>,
     token: Arc<Mutex<String>>,
 }
 
 impl Remote {
-    /// Starts listening.
+    /// Starts listening; accepts one token.
     pub(crate) fn start(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let token = Arc::new(Mutex::new("canary-token".to_owned()));
+        let accepted = Arc::clone(&token);
+        let answer = move |request: &str, token: Option<&str>| {
+            if token == Some(&*accepted.lock().unwrap()) {
+                answer(request)
+            } else {
+                (401, r#"{"detail":"no token"}"#.to_owned())
+            }
+        };
+        Self {
+            token,
+            ..Self::start_for_tokens(answer)
+        }
+    }
+
+    /// Starts listening; what is answered depends on the token.
+    pub(crate) fn start_for_tokens(
+        answer: impl Fn(&str, Option<&str>) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
         let answer: Arc<Answer> = Arc::new(answer);
-        let token = Arc::new(Mutex::new("canary-token".to_owned()));
-        let accepted = Arc::clone(&token);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
-                let accepted = Arc::clone(&accepted);
-                thread::spawn(move || serve(stream, &*answer, &seen, &accepted));
+                thread::spawn(move || serve(stream, &*answer, &seen));
             }
         });
         Self {
             address,
             asked,
-            token,
+            token: Arc::default(),
         }
     }
 
@@ -51,29 +70,32 @@ impl Remote {
 
     /// Returns the request lines so far.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|(request, _)| request.clone()).collect()
+    }
+
+    /// Returns the request lines since the last call, each with its token.
+    pub(crate) fn take_requests(&self) -> Vec<Received> {
+        std::mem::take(&mut self.asked.lock().unwrap())
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<String>>, token: &Mutex<String>) {
+fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<Received>>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(first)) = lines.next() {
         let asked = first.trim_end_matches(" HTTP/1.1").to_owned();
-        let mut authorised = false;
+        let mut token = None;
         for line in lines.by_ref().map_while(Result::ok) {
-            let given = line.to_ascii_lowercase();
-            let given = given.strip_prefix("authorization: bearer ");
-            authorised |= given.is_some_and(|given| given == *token.lock().unwrap());
+            let (name, value) = line.split_once(": ").unwrap_or((&line, ""));
+            if name.eq_ignore_ascii_case("authorization") {
+                token = value.strip_prefix("Bearer ").map(str::to_owned);
+            }
             if line.is_empty() {
                 break;
             }
         }
-        seen.lock().unwrap().push(asked.clone());
-        let (status, body) = if authorised {
-            answer(&asked)
-        } else {
-            (401, r#"{"detail":"no token"}"#.to_owned())
-        };
+        let (status, body) = answer(&asked, token.as_deref());
+        seen.lock().unwrap().push((asked, token));
         let head = format!(
             "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()

@@ -53,7 +53,7 @@ pub use history::{
 };
 pub use list::Listing;
 pub use observation_window::ObservationWindow;
-pub use open::OpenReport;
+pub use open::{Identity, OpenReport};
 pub use provenance::Provenance;
 pub use resolve_id::Resolution;
 pub use resource::{Confirmation, Resource};
@@ -101,10 +101,10 @@ impl Mirror {
     /// for another remote's, and others when the path or the file cannot be used.
     pub fn open(
         path: &Path,
-        identity: &str,
+        identity: impl Into<Identity>,
         now: UnixMs,
     ) -> Result<(Mirror, OpenReport), MirrorError> {
-        let (connection, report) = open::open_writer(path, identity, now)?;
+        let (connection, report) = open::open_writer(path, &identity.into(), now)?;
         let readers = ReaderPool::open(path.to_owned())?;
         let writer = Writer::spawn(connection).map_err(|source| MirrorError::Prepare {
             path: path.to_owned(),

@@ -27,6 +27,14 @@ use super::remote::{Remote, RemoteProperties};
 pub trait TokenSource: Send + Sync + 'static {
     /// Returns the current token, or `None` without a login.
     fn token(&self) -> Option<Token>;
+
+    /// Learns that the remote has refused `token`, which may not be the current one any more.
+    fn refused(&self, _token: &Token) {}
+
+    /// Says why there is no token.
+    fn missing_reason(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<F: Fn() -> Option<Token> + Send + Sync + 'static> TokenSource for F {
@@ -65,9 +73,10 @@ impl DocksApi {
         mut request: Request,
         validator: Option<&Validator>,
     ) -> Result<Fetched<Reply>, RemoteError> {
+        let token = self.token().await?;
         request
             .headers
-            .insert(header::AUTHORIZATION, self.authorization().await?);
+            .insert(header::AUTHORIZATION, token.authorization());
         let sent = validator.and_then(|v| HeaderValue::from_str(&v.0).ok());
         if let Some(sent) = sent.clone() {
             request.headers.insert(header::IF_NONE_MATCH, sent);
@@ -80,6 +89,9 @@ impl DocksApi {
         if reply.status == StatusCode::NOT_MODIFIED {
             check_not_modified(&reply.headers, sent.as_ref())?;
             return Ok(Fetched::NotModified);
+        }
+        if reply.status == StatusCode::UNAUTHORIZED {
+            self.tokens.refused(&token);
         }
         if !reply.status.is_success() {
             return Err(RemoteError::Status {
@@ -95,15 +107,16 @@ impl DocksApi {
         })
     }
 
-    async fn authorization(&self) -> Result<HeaderValue, RemoteError> {
+    async fn token(&self) -> Result<Token, RemoteError> {
         let tokens = Arc::clone(&self.tokens);
         // Reading the keyring blocks.
         let token = tokio::task::spawn_blocking(move || tokens.token())
             .await
             .ok()
             .flatten();
-        token.map(|t| t.authorization()).ok_or_else(|| {
-            RemoteError::NotSignedIn(format!("no token for {}", self.transport.origin()))
+        token.ok_or_else(|| {
+            let no_token = || format!("no token for {}", self.transport.origin());
+            RemoteError::NotSignedIn(self.tokens.missing_reason().unwrap_or_else(no_token))
         })
     }
 

@@ -67,7 +67,7 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
         ChangeDetection::Rescans { reason: why } => ("rescans", None, Some(why)),
     };
     RemoteStatus {
-        profiles: service.registry.profile_names(&remote.target),
+        profiles: service.registry.profile_names(remote),
         kind: remote.kind.to_owned(),
         location: remote.location(),
         rows: stats.rows,

@@ -1,5 +1,7 @@
 //! Extracts from a request which remote it selects, the ids in its path and the parameters in its query.
 
+use std::borrow::Cow;
+
 use axum::extract::{FromRequestParts, Path as UrlPath};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -8,30 +10,60 @@ use docks_proto::path_encoding::decode_paths;
 use docks_proto::query::{Parameters, QueryError};
 use docks_proto::routes;
 use docks_proto::secret::Token;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::registry::RemoteSelector;
+use crate::registry::{RemoteRequest, RemoteSelector};
+
+/// Reads which remote a request means, and who asks.
+///
+/// `tenant` is the one in the path or the query, if there is one; else it is in a header.
+///
+/// # Errors
+///
+/// [`ApiError::BadRequest`] for headers that contradict each other or are not text.
+pub(super) fn remote_request(
+    headers: &HeaderMap,
+    tenant: Option<&str>,
+) -> Result<RemoteRequest, ApiError> {
+    let named = single_value(headers, routes::TENANT)?;
+    let named = named.map(|text| percent_decode_str(text).decode_utf8_lossy());
+    if let (Some(tenant), Some(named)) = (tenant, &named)
+        && tenant != named
+    {
+        return Err(ApiError::BadRequest(format!(
+            "the request names two tenants: `{tenant}` and, in {}, `{named}`",
+            routes::TENANT
+        )));
+    }
+    let authorization = single_value(headers, header::AUTHORIZATION.as_str())?;
+    let token = match authorization {
+        None => None,
+        Some(text) => Some(Token::new(text).ok_or_else(|| {
+            ApiError::BadRequest("Authorization must be `Bearer` and a token".to_owned())
+        })?),
+    };
+    Ok(RemoteRequest {
+        selector: remote_selector(headers)?,
+        tenant: tenant.map(str::to_owned).or(named.map(Cow::into_owned)),
+        token,
+    })
+}
 
 /// Reads which remote a request selects.
 ///
 /// # Errors
 ///
 /// [`ApiError::BadRequest`] for headers that contradict each other or are not text.
-pub(super) fn remote_selector(headers: &HeaderMap) -> Result<RemoteSelector, ApiError> {
+fn remote_selector(headers: &HeaderMap) -> Result<RemoteSelector, ApiError> {
     let profile = single_value(headers, routes::PROFILE)?;
     let url = single_value(headers, routes::API_URL)?;
     let jobs = single_value(headers, routes::HARBOR_JOBS)?;
     match (profile, url, jobs) {
         (None, None, None) => Ok(RemoteSelector::DefaultProfile),
         (Some(name), None, None) => Ok(RemoteSelector::Profile(name.to_owned())),
-        (None, Some(url), None) => {
-            let token = single_value(headers, header::AUTHORIZATION.as_str())?;
-            Ok(RemoteSelector::DocksApi {
-                url: url.to_owned(),
-                token: token.and_then(Token::new),
-            })
-        }
+        (None, Some(url), None) => Ok(RemoteSelector::DocksApi(url.to_owned())),
         (None, None, Some(encoded)) => Ok(RemoteSelector::HarborJobs(decode_paths(encoded))),
         _ => Err(ApiError::BadRequest(format!(
             "only one of {}, {} and {} may be given",
@@ -130,13 +162,20 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
-    fn select(pairs: &[(&'static str, &'static str)]) -> Result<RemoteSelector, ApiError> {
+    fn request(
+        pairs: &[(&'static str, &'static str)],
+        tenant: Option<&str>,
+    ) -> Result<RemoteRequest, ApiError> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             let value = HeaderValue::from_static(value);
             headers.append(HeaderName::from_static(name), value);
         }
-        remote_selector(&headers)
+        remote_request(&headers, tenant)
+    }
+
+    fn select(pairs: &[(&'static str, &'static str)]) -> Result<RemoteSelector, ApiError> {
+        request(pairs, None).map(|request| request.selector)
     }
 
     #[test]
@@ -144,15 +183,32 @@ mod tests {
         use RemoteSelector as S;
         assert!(matches!(select(&[]), Ok(S::DefaultProfile)));
         assert!(matches!(select(&[("docks-profile", "p")]), Ok(S::Profile(p)) if p == "p"));
-        let api = select(&[
-            ("docks-api-url", "https://a"),
-            ("authorization", "Bearer t"),
-        ]);
-        assert!(matches!(api, Ok(S::DocksApi { token: Some(_), .. })));
+        let api = select(&[("docks-api-url", "https://a")]);
+        assert!(matches!(api, Ok(S::DocksApi(url)) if url == "https://a"));
         let jobs = select(&[("docks-harbor-jobs", "%2Fa%20b%FF,%2Fc%2Cd")]);
         assert!(
             matches!(jobs, Ok(S::HarborJobs(dirs)) if dirs[0].as_os_str().as_bytes() == b"/a b\xff" && dirs[1] == Path::new("/c,d"))
         );
+    }
+
+    #[test]
+    fn a_token_and_a_tenant_count_whichever_way_the_remote_is_named() {
+        for named in [
+            &[][..],
+            &[("docks-profile", "p")],
+            &[("docks-api-url", "https://a")],
+        ] {
+            let with = |more: &[(&'static str, &'static str)], tenant| {
+                request(&[named, more].concat(), tenant)
+            };
+            let token = [("authorization", "Bearer t"), ("docks-tenant", "ten")];
+            let found = with(&token, None).unwrap();
+            assert_eq!(found.token.unwrap().expose(), "t");
+            assert_eq!(found.tenant.as_deref(), Some("ten"));
+            assert!(with(&token, Some("ten")).is_ok());
+            assert!(with(&token, Some("other")).is_err());
+            assert!(with(&[("authorization", "Bearer ")], None).is_err());
+        }
     }
 
     #[test]

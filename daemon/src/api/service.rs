@@ -44,14 +44,14 @@ pub struct Service {
 impl Service {
     /// Opens the remote that the headers select.
     ///
-    /// `tenant` is the one in the path, if the path has one.
+    /// `tenant` is the one in the path or the query, if there is one.
     pub(super) async fn open_remote(
         &self,
         headers: &HeaderMap,
         tenant: Option<&str>,
     ) -> Result<Arc<MirroredRemote>, ApiError> {
-        let selector = extract::remote_selector(headers)?;
-        Ok(self.registry.open(selector, tenant).await?)
+        let request = extract::remote_request(headers, tenant)?;
+        Ok(self.registry.open(request).await?)
     }
 
     /// Reads how fresh the response to a request that has just arrived must be.

@@ -85,7 +85,7 @@ async fn prefetch(
     let keys = requests
         .iter()
         .map(|request| sources.cache_key(&request.uri));
-    let recorded = cache.add_to_run(&RunKey::new(&remote.target, run), keys);
+    let recorded = cache.add_to_run(&RunKey::new(&remote.id.target, run), keys);
     if let Err(error) = recorded {
         tracing::warn!(run, error = %error, "could not write to the artifact cache");
         return Ok(());

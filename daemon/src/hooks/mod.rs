@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::config::OnEndRule;
-use crate::registry::{MirroredRemote, Registry, RemoteSelector};
+use crate::registry::{MirroredRemote, Registry, RemoteRequest};
 use crate::run_end_cursor::{POLL_INTERVAL, RunEndCursor};
 use docksd_mirror::{MirrorError, StatusEvent, Subject};
 
@@ -79,7 +79,7 @@ pub async fn run(registry: Arc<Registry>, rules: Vec<OnEndRule>, environment: En
 async fn open_profiles_of_rules(registry: &Registry, rules: &[OnEndRule]) {
     for profile in rules.iter().flat_map(|rule| &rule.profiles) {
         let opened = registry
-            .open(RemoteSelector::Profile(profile.clone()), None)
+            .open(RemoteRequest::of_profile(profile.clone()))
             .await;
         if let Err(error) = opened {
             let error = docks_proto::error::error_chain(&error);
@@ -148,7 +148,7 @@ impl HookRunner {
             event: "ended",
             id: position.to_string(),
             remote: remote.location(),
-            profiles: self.registry.profile_names(&remote.target),
+            profiles: self.registry.profile_names(remote),
             from: event.from.clone(),
             at: event.at.rfc3339(),
             observed_at: event.observed.rfc3339(),

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use docks_proto::client::{HttpsTransport, Limits, SendError};
 use docks_proto::settings::Target;
 
-use super::authenticated_remote::AuthenticatedRemote;
-use super::tokens::RemoteTokens;
+use super::tokens::Credentials;
 use docksd_harbor::HarborJobs;
-use docksd_remote::docks_api::{DocksApi, TokenSource};
+use docksd_remote::docks_api::DocksApi;
 use docksd_remote::{Remote, RemoteError};
 
 /// Connects to remotes. The daemon uses [`NetworkConnector`]; tests have their own.
@@ -26,7 +25,7 @@ pub trait RemoteConnector: Send + Sync + 'static {
         target: &Target,
         limits: Limits,
         is_mirrored: bool,
-        tokens: &Arc<RemoteTokens>,
+        credentials: &Credentials,
     ) -> Result<Arc<dyn Remote>, RemoteError>;
 }
 
@@ -40,22 +39,19 @@ impl RemoteConnector for NetworkConnector {
         target: &Target,
         limits: Limits,
         is_mirrored: bool,
-        tokens: &Arc<RemoteTokens>,
+        credentials: &Credentials,
     ) -> Result<Arc<dyn Remote>, RemoteError> {
         match target {
             Target::DocksApi { api_url, tenant } => {
                 let transport =
                     HttpsTransport::new(api_url, None, limits).map_err(RemoteError::Send)?;
-                let trusted = Arc::clone(tokens);
-                let transport = transport.with_ca_file(move || trusted.ca_file());
-                let source: Arc<dyn TokenSource> = Arc::<RemoteTokens>::clone(tokens);
-                let remote = DocksApi::new(transport, tenant, source).map_err(|bad| {
+                let ca_file = Arc::clone(&credentials.ca_file);
+                let transport = transport.with_ca_file(move || ca_file());
+                let token = Arc::clone(&credentials.token);
+                let remote = DocksApi::new(transport, tenant, token).map_err(|bad| {
                     RemoteError::Send(SendError::InvalidRequest(format!("bad tenant: {bad}")))
                 })?;
-                Ok(Arc::new(AuthenticatedRemote::new(
-                    remote,
-                    Arc::clone(tokens),
-                )))
+                Ok(Arc::new(remote))
             }
             Target::HarborJobs { dirs } => {
                 let options = docksd_harbor::Options::default();

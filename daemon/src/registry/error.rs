@@ -21,6 +21,9 @@ pub enum RegistryError {
         /// The tenant of the profile.
         configured: String,
     },
+    /// The request names a Docks API, and brings no token for it.
+    #[error("the request brings no token for {0}")]
+    NoToken(String),
     /// The mirror could not be opened.
     #[error("could not open the mirror of {location}")]
     Mirror {

@@ -14,7 +14,8 @@ use docks_proto::event::ConnectionState;
 use docks_proto::hash::fnv1a_64;
 use docks_proto::settings::Target;
 
-use super::tokens::RemoteTokens;
+use super::owner::{OwnedRemote, Owner};
+use super::tokens::Credentials;
 use crate::list_response::ListResponse;
 use docksd_events::{EngineHandle, EventFeed};
 use docksd_mirror::{Mirror, OpenReport, Resource};
@@ -29,8 +30,8 @@ const RECENT: Duration = Duration::from_secs(7 * 86_400);
 
 /// One mirrored remote.
 pub struct MirroredRemote {
-    /// The remote.
-    pub target: Target,
+    /// The remote, and who asks it.
+    pub id: OwnedRemote,
     /// `docks_api` or `harbor_jobs`.
     pub kind: &'static str,
     /// Its mirror.
@@ -45,7 +46,7 @@ pub struct MirroredRemote {
     pub feed: Arc<EventFeed>,
     /// Responses to recent list requests.
     pub lists: ResponseCache<ListResponse>,
-    pub(super) tokens: Arc<RemoteTokens>,
+    pub(super) credentials: Credentials,
     pub(super) use_recorded_s: AtomicU64,
 }
 
@@ -66,7 +67,7 @@ impl MirroredRemote {
     /// Names the remote for people: origin and tenant, or the directory.
     #[must_use]
     pub fn location(&self) -> String {
-        self.target.to_string()
+        self.id.target.to_string()
     }
 
     /// Records that the remote is in use, at most once an hour.
@@ -81,16 +82,29 @@ impl MirroredRemote {
         };
         if due
             && is_first()
-            && let Err(error) = write_use_marker(&self.database, &self.target)
+            && let Err(error) = write_use_marker(&self.database, &self.id.target)
         {
             tracing::debug!(%error, "could not record the use of a mirror");
         }
     }
 }
 
-/// Returns the permanent name of a remote. A mirror stores it, and refuses to open for another one.
+/// Returns the permanent name of a remote and its owner. A mirror stores it, and refuses to open for
+/// another one.
 #[must_use]
-pub fn identity(target: &Target) -> String {
+pub fn identity(id: &OwnedRemote) -> String {
+    match id.owner {
+        Owner::User => shared_identity(&id.target),
+        // No tenant contains a line break.
+        Owner::Profile(_) | Owner::Token(_) => {
+            format!("{}\n{}", shared_identity(&id.target), id.owner)
+        }
+    }
+}
+
+/// Returns the identity of a mirror without an owner, as jobs directories have it, and as every mirror
+/// had it in earlier releases.
+pub(super) fn shared_identity(target: &Target) -> String {
     let kind = match target {
         Target::DocksApi { .. } => "docks_api",
         Target::HarborJobs { .. } => "harbor_jobs",
@@ -104,9 +118,28 @@ fn joined_paths(dirs: &[PathBuf]) -> Vec<u8> {
     dirs.join(&0)
 }
 
-/// Returns the path of a remote's mirror file: a readable name, made unique by a hash of the identity.
+/// Returns the path of a mirror file: a readable name, made unique by a hash of the identity.
 #[must_use]
-pub fn database_path(cache_dir: &Path, target: &Target) -> PathBuf {
+pub fn database_path(cache_dir: &Path, id: &OwnedRemote) -> PathBuf {
+    match id.owner {
+        Owner::User => shared_path(cache_dir, &id.target),
+        Owner::Profile(_) | Owner::Token(_) => {
+            named_path(cache_dir, &id.target, identity(id).as_bytes())
+        }
+    }
+}
+
+/// Returns the path of a mirror file without an owner, see [`shared_identity`].
+fn shared_path(cache_dir: &Path, target: &Target) -> PathBuf {
+    let key = match target {
+        Target::DocksApi { .. } => shared_identity(target).into_bytes(),
+        // From bytes, since two paths may differ only in bytes that are not UTF-8.
+        Target::HarborJobs { dirs } => [b"harbor_jobs ", joined_paths(dirs).as_slice()].concat(),
+    };
+    named_path(cache_dir, target, &key)
+}
+
+fn named_path(cache_dir: &Path, target: &Target, key: &[u8]) -> PathBuf {
     let readable = match target {
         Target::DocksApi { api_url, tenant } => {
             let host = api_url.split("://").nth(1).unwrap_or(api_url);
@@ -124,12 +157,36 @@ pub fn database_path(cache_dir: &Path, target: &Target) -> PathBuf {
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .take(48)
         .collect();
-    let key = match target {
-        Target::DocksApi { .. } => identity(target).into_bytes(),
-        // From bytes, since two paths may differ only in bytes that are not UTF-8.
-        Target::HarborJobs { dirs } => [b"harbor_jobs ", joined_paths(dirs).as_slice()].concat(),
+    cache_dir.join(format!("{plain}-{:016x}.db", fnv1a_64(key)))
+}
+
+/// Gives the mirror of an earlier release, which had no owner, to a profile that has none yet. Blocks.
+///
+/// The file moves last, so that it is found again, with its log, if this is interrupted.
+pub(super) fn take_over_shared_mirror(cache_dir: &Path, id: &OwnedRemote) {
+    let (from, to) = (
+        shared_path(cache_dir, &id.target),
+        database_path(cache_dir, id),
+    );
+    if from == to || to.exists() || !from.exists() {
+        return;
+    }
+    let beside = |database: &Path, suffix: &str| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
     };
-    cache_dir.join(format!("{plain}-{:016x}.db", fnv1a_64(&key)))
+    fs::rename(beside(&from, "-wal"), beside(&to, "-wal")).ok();
+    fs::remove_file(beside(&from, "-shm")).ok();
+    fs::rename(use_marker(&from), use_marker(&to)).ok();
+    match fs::rename(&from, &to) {
+        Ok(()) => tracing::info!(from = %from.display(), to = %to.display(),
+            "the mirror of {} belongs to {} now", id.target, id.owner),
+        // Another thread was quicker.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(path = %from.display(), %error,
+            "could not take over the mirror of {}", id.target),
+    }
 }
 
 fn use_marker(database: &Path) -> PathBuf {
@@ -152,14 +209,14 @@ fn write_use_marker(database: &Path, target: &Target) -> io::Result<()> {
 }
 
 /// Whether a remote's mirror was used recently.
-pub(super) fn used_recently(cache_dir: &Path, target: &Target) -> bool {
-    fs::metadata(use_marker(&database_path(cache_dir, target)))
+pub(super) fn used_recently(cache_dir: &Path, id: &OwnedRemote) -> bool {
+    fs::metadata(use_marker(&database_path(cache_dir, id)))
         .and_then(|found| found.modified())
         .is_ok_and(|at| at.elapsed().unwrap_or_default() < RECENT)
 }
 
 /// Lists the jobs directories that were used recently, with or without a profile.
-pub(super) fn recently_used_jobs(cache_dir: &Path) -> Vec<Target> {
+pub(super) fn recently_used_jobs(cache_dir: &Path) -> Vec<OwnedRemote> {
     let Ok(entries) = fs::read_dir(cache_dir) else {
         return Vec::new();
     };
@@ -170,11 +227,14 @@ pub(super) fn recently_used_jobs(cache_dir: &Path) -> Vec<Target> {
             let bytes = fs::read(&path).ok()?;
             let dirs = bytes.split(|byte| *byte == 0);
             let dirs = dirs.map(|dir| PathBuf::from(OsString::from_vec(dir.to_owned())));
-            let target = Target::harbor_jobs(dirs);
+            let id = OwnedRemote {
+                target: Target::harbor_jobs(dirs),
+                owner: Owner::User,
+            };
             // The hash in the file name confirms the content.
-            (use_marker(&database_path(cache_dir, &target)) == path).then_some(target)
+            (use_marker(&database_path(cache_dir, &id)) == path).then_some(id)
         })
-        .filter(|target| used_recently(cache_dir, target))
+        .filter(|id| used_recently(cache_dir, id))
         .collect()
 }
 
@@ -182,45 +242,75 @@ pub(super) fn recently_used_jobs(cache_dir: &Path) -> Vec<Target> {
 mod tests {
     use super::*;
 
-    fn api(tenant: &str) -> Target {
-        Target::DocksApi {
-            api_url: "https://api.example:8443".into(),
-            tenant: tenant.into(),
+    fn api(tenant: &str, profile: &str) -> OwnedRemote {
+        OwnedRemote {
+            target: Target::DocksApi {
+                api_url: "https://api.example:8443".into(),
+                tenant: tenant.into(),
+            },
+            owner: Owner::Profile(profile.into()),
+        }
+    }
+
+    fn jobs(dirs: &[&str]) -> OwnedRemote {
+        OwnedRemote {
+            target: Target::harbor_jobs(dirs.iter().map(PathBuf::from)),
+            owner: Owner::User,
         }
     }
 
     #[test]
-    fn two_remotes_never_share_a_file_and_no_name_leaves_the_directory() {
+    fn two_remotes_or_owners_never_share_a_file_and_no_name_leaves_the_directory() {
         let dir = Path::new("/c");
-        assert_ne!(database_path(dir, &api("a")), database_path(dir, &api("A")));
+        let path = |id: &OwnedRemote| database_path(dir, id);
+        assert_ne!(path(&api("a", "p")), path(&api("A", "p")));
+        assert_ne!(path(&api("a/b", "p")), path(&api("a-b", "p")));
+        assert_ne!(path(&api("a", "p")), path(&api("a", "q")));
         assert_ne!(
-            database_path(dir, &api("a/b")),
-            database_path(dir, &api("a-b"))
+            path(&api("a", "p")),
+            shared_path(dir, &api("a", "p").target)
         );
-        let jobs = |dirs: &[&str]| {
-            let target = Target::harbor_jobs(dirs.iter().map(PathBuf::from));
-            database_path(dir, &target)
-        };
-        assert_eq!(jobs(&["/b", "/a"]), jobs(&["/a", "/b", "/a"]));
-        assert_ne!(jobs(&["/a", "/b"]), jobs(&["/a:/b"]));
-        let hostile = database_path(dir, &api("../../etc"));
+        assert_eq!(path(&jobs(&["/b", "/a"])), path(&jobs(&["/a", "/b", "/a"])));
+        assert_ne!(path(&jobs(&["/a", "/b"])), path(&jobs(&["/a:/b"])));
+        let hostile = path(&api("../../etc", "../p"));
         assert_eq!(hostile.parent(), Some(dir));
-        let long = database_path(dir, &api(&"x".repeat(10_000)));
+        let long = path(&api(&"x".repeat(10_000), "p"));
         assert!(long.as_os_str().len() < 100);
     }
 
     #[test]
     fn a_used_jobs_directory_is_found_again() {
         let cache = tempfile::tempdir().unwrap();
-        let one = Target::harbor_jobs(["/some/jobs".into()]);
-        let two = Target::harbor_jobs(["/some/jobs".into(), "/a:b".into()]);
-        for target in [&one, &two, &api("t")] {
-            assert!(!used_recently(cache.path(), target));
-            write_use_marker(&database_path(cache.path(), target), target).unwrap();
+        let one = jobs(&["/some/jobs"]);
+        let two = jobs(&["/some/jobs", "/a:b"]);
+        for id in [&one, &two, &api("t", "p")] {
+            assert!(!used_recently(cache.path(), id));
+            write_use_marker(&database_path(cache.path(), id), &id.target).unwrap();
         }
         let mut found = recently_used_jobs(cache.path());
-        found.sort_by_key(Target::to_string);
+        found.sort_by_key(|id| id.target.to_string());
         assert_eq!(found, [two, one]);
-        assert!(used_recently(cache.path(), &api("t")));
+        assert!(used_recently(cache.path(), &api("t", "p")));
+    }
+
+    #[test]
+    fn an_earlier_mirror_goes_to_the_first_profile_that_takes_it() {
+        let cache = tempfile::tempdir().unwrap();
+        let (first, second) = (api("t", "a"), api("t", "b"));
+        let shared = shared_path(cache.path(), &first.target);
+        fs::write(&shared, "rows").unwrap();
+        fs::write(shared.with_extension("db-wal"), "more rows").unwrap();
+        write_use_marker(&shared, &first.target).unwrap();
+        take_over_shared_mirror(cache.path(), &first);
+        take_over_shared_mirror(cache.path(), &second);
+        let path = database_path(cache.path(), &first);
+        assert_eq!(fs::read(&path).unwrap(), b"rows");
+        assert_eq!(
+            fs::read(path.with_extension("db-wal")).unwrap(),
+            b"more rows"
+        );
+        assert!(used_recently(cache.path(), &first));
+        assert!(!database_path(cache.path(), &second).exists());
+        assert!(!shared.exists());
     }
 }

@@ -1,38 +1,43 @@
 //! The remotes that are mirrored, each opened when a request first names it.
 //!
-//! Two profiles with the same address and tenant share one mirror.
+//! A mirror belongs to an address, a tenant and who asks: two profiles never share one, and a token
+//! that is no profile's has its own.
 
-mod authenticated_remote;
 mod connector;
 mod error;
 mod mirrored_remote;
+mod owner;
 pub mod profiles;
 mod resolve;
 mod selector;
+mod token_owner;
 pub mod tokens;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docks_artifacts::source::{SourceSettings, Sources};
 use docks_proto::client::Limits;
 use docks_proto::paths::Paths;
-use docks_proto::settings::{Environment, StoreKeys, Target};
+use docks_proto::settings::StoreKeys;
 use tokio::sync::{Notify, OnceCell};
 
 pub use connector::{NetworkConnector, RemoteConnector};
 pub use error::RegistryError;
 pub use mirrored_remote::{MirroredRemote, database_path, identity};
-pub use selector::RemoteSelector;
+pub use owner::{OwnedRemote, Owner, TokenFingerprint};
+pub use selector::{RemoteRequest, RemoteSelector};
 
-use self::profiles::{Profiles, ResolvedTarget, canonicalize};
-use self::tokens::RemoteTokens;
+use self::profiles::Profiles;
+use self::resolve::ResolvedRemote;
+use self::token_owner::TokenOwners;
+use self::tokens::{Credentials, RequestToken};
 use crate::config::Config;
 use crate::list_response;
 use docksd_events::EventFeed;
-use docksd_mirror::Mirror;
+use docksd_mirror::{Identity, Mirror};
 use docksd_remote::docks_api::TokenSource;
 use docksd_response_cache::ResponseCache;
 use docksd_stores::{ObjectStores, StoreVariables};
@@ -44,17 +49,17 @@ type RemoteCell = Arc<OnceCell<Arc<MirroredRemote>>>;
 /// All remotes.
 pub struct Registry {
     profiles: Arc<Profiles>,
-    keyring: Environment,
+    owners: Arc<TokenOwners>,
     options: Options,
     limits: Limits,
     connector: Box<dyn RemoteConnector>,
     clock: Arc<dyn Clock>,
     /// `None` once the registry is closed.
-    remotes: Mutex<Option<HashMap<Target, RemoteCell>>>,
+    remotes: Mutex<Option<HashMap<OwnedRemote, RemoteCell>>>,
     /// Notified when a mirror turns out to be damaged.
     damage: Arc<Notify>,
     /// Where the damaged mirrors of open remotes were moved to.
-    set_aside: Mutex<HashMap<Target, PathBuf>>,
+    set_aside: Mutex<HashMap<OwnedRemote, PathBuf>>,
 }
 
 impl Registry {
@@ -65,9 +70,11 @@ impl Registry {
         connector: Box<dyn RemoteConnector>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let profiles = Arc::new(Profiles::new(config.paths.clone()));
+        let owners = TokenOwners::new(Arc::clone(&profiles), config.keyring.clone());
         Self {
-            profiles: Arc::new(Profiles::new(config.paths.clone())),
-            keyring: config.keyring.clone(),
+            profiles,
+            owners: Arc::new(owners),
             options: config.sync.clone(),
             limits: config.limits,
             connector,
@@ -93,61 +100,66 @@ impl Registry {
     /// Builds the artifact sources of a remote, with the remote's own token.
     #[must_use]
     pub fn artifact_sources(&self, remote: &MirroredRemote, variables: &StoreVariables) -> Sources {
-        let profile = self.profiles.profile_of(&remote.target);
+        let profile = match &remote.id.owner {
+            Owner::Profile(name) => self.profiles.profile(name),
+            // The keys of a profile are not for others.
+            Owner::Token(_) => None,
+            Owner::User => {
+                let names = self.profiles.names_of(&remote.id.target);
+                names.first().and_then(|name| self.profiles.profile(name))
+            }
+        };
         let keys = profile
             .as_ref()
             .map(|profile| &profile.artifact_settings.stores);
         let buckets = ObjectStores::from_machine(variables, keys.unwrap_or(&StoreKeys::default()));
         SourceSettings {
-            target: &remote.target,
-            token: remote.tokens.token(),
+            target: &remote.id.target,
+            token: remote.credentials.token.token(),
             insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
             ca_file: profile.as_ref().and_then(|profile| profile.ca_file.clone()),
         }
         .into_sources(Box::new(buckets))
     }
 
-    /// Returns the names of the profiles that use a remote.
+    /// Returns the names of the profiles that use a mirror.
     #[must_use]
-    pub fn profile_names(&self, target: &Target) -> Vec<String> {
-        self.profiles.names_of(target)
+    pub fn profile_names(&self, remote: &MirroredRemote) -> Vec<String> {
+        match &remote.id.owner {
+            Owner::Profile(name) => vec![name.clone()],
+            Owner::Token(_) => Vec::new(),
+            Owner::User => self.profiles.names_of(&remote.id.target),
+        }
     }
 
-    /// Returns the remote that a request names, and opens it if necessary.
-    ///
-    /// `tenant` is the one in the path, if there is one.
+    /// Returns the remote that a request names, as who asks sees it, and opens it if necessary.
     ///
     /// # Errors
     ///
     /// [`RegistryError`].
-    pub async fn open(
-        &self,
-        selector: RemoteSelector,
-        tenant: Option<&str>,
-    ) -> Result<Arc<MirroredRemote>, RegistryError> {
-        let (resolved, token) =
-            resolve::resolve(selector, tenant, &self.profiles, || self.open_targets())?;
+    pub async fn open(&self, request: RemoteRequest) -> Result<Arc<MirroredRemote>, RegistryError> {
+        let resolved = match resolve::resolve_at_once(&request, &self.profiles) {
+            Some(resolved) => resolved?,
+            None => {
+                let (profiles, owners) = (Arc::clone(&self.profiles), Arc::clone(&self.owners));
+                let resolving = move || resolve::resolve(request, &profiles, &owners);
+                let resolved = tokio::task::spawn_blocking(resolving).await;
+                resolved.map_err(|_| RegistryError::Closed)??
+            }
+        };
         let remote = self.open_resolved(resolved).await?;
-        if let Some(token) = token {
-            remote.tokens.set_request_token(token);
-        }
         remote.record_use(self.clock.monotonic());
         Ok(remote)
     }
 
-    fn open_targets(&self) -> Vec<Target> {
-        let open = self.open_remotes().into_iter();
-        open.map(|remote| remote.target.clone()).collect()
-    }
-
     async fn open_resolved(
         &self,
-        resolved: ResolvedTarget,
+        resolved: ResolvedRemote,
     ) -> Result<Arc<MirroredRemote>, RegistryError> {
         let cell = {
             let mut remotes = self.remotes();
             let remotes = remotes.as_mut().ok_or(RegistryError::Closed)?;
-            Arc::clone(remotes.entry(resolved.target.clone()).or_default())
+            Arc::clone(remotes.entry(resolved.id.clone()).or_default())
         };
         if let Some(remote) = cell.get() {
             return Ok(Arc::clone(remote));
@@ -160,16 +172,19 @@ impl Registry {
 
     async fn start_mirroring(
         &self,
-        resolved: ResolvedTarget,
+        resolved: ResolvedRemote,
     ) -> Result<Arc<MirroredRemote>, RegistryError> {
-        let ResolvedTarget { target, insecure } = resolved;
-        let database = database_path(&self.paths().cache_dir(), &target);
-        let location = target.to_string();
-        let tokens = Arc::new(RemoteTokens::new(
-            target.clone(),
-            Arc::clone(&self.profiles),
-            self.keyring.clone(),
-        ));
+        let credentials = self.credentials(&resolved);
+        let ResolvedRemote { id, insecure, .. } = resolved;
+        let cache_dir = self.paths().cache_dir();
+        let database = database_path(&cache_dir, &id);
+        let location = id.target.to_string();
+        if self.inherits_shared_mirror(&id) {
+            let id = id.clone();
+            let moving = move || mirrored_remote::take_over_shared_mirror(&cache_dir, &id);
+            let moved = tokio::task::spawn_blocking(moving).await;
+            moved.map_err(|_| RegistryError::Closed)?;
+        }
         // A mirror that exists can be read even if the remote is unreachable now.
         let is_mirrored = database.exists();
         let limits = Limits {
@@ -178,14 +193,18 @@ impl Registry {
         };
         let remote = self
             .connector
-            .connect(&target, limits, is_mirrored, &tokens);
+            .connect(&id.target, limits, is_mirrored, &credentials);
         let remote = remote.map_err(|source| RegistryError::Remote {
             location: location.clone(),
             source,
         })?;
-        let (path, identity) = (database.clone(), identity(&target));
+        let path = database.clone();
+        let identity = Identity {
+            current: identity(&id),
+            former: mirrored_remote::shared_identity(&id.target),
+        };
         let now = self.clock.wall();
-        let opening = tokio::task::spawn_blocking(move || Mirror::open(&path, &identity, now));
+        let opening = tokio::task::spawn_blocking(move || Mirror::open(&path, identity, now));
         let opened = opening.await.map_err(|_| RegistryError::Closed)?;
         let (mirror, mut open_report) = opened.map_err(|source| RegistryError::Mirror {
             location: location.clone(),
@@ -198,7 +217,7 @@ impl Registry {
                 "the mirror was damaged; it was set aside and the remote is mirrored again"
             );
         } else {
-            open_report.set_aside = self.set_aside().get(&target).cloned();
+            open_report.set_aside = self.set_aside().get(&id).cloned();
         }
         self.watch_for_damage(&mirror);
         let kind = remote.properties().kind;
@@ -212,7 +231,7 @@ impl Registry {
         let feed = EventFeed::new(mirror.clone(), attention);
         tracing::info!(remote = location, kind, "mirroring {location}");
         Ok(Arc::new(MirroredRemote {
-            target,
+            id,
             kind,
             mirror,
             sync,
@@ -220,9 +239,33 @@ impl Registry {
             open_report,
             feed,
             lists: ResponseCache::new(list_response::LIMITS),
-            tokens,
+            credentials,
             use_recorded_s: AtomicU64::new(0),
         }))
+    }
+
+    /// Returns the token of who asks, and the certificates to trust.
+    fn credentials(&self, resolved: &ResolvedRemote) -> Credentials {
+        let target = &resolved.id.target;
+        let token: Arc<dyn TokenSource> = match (&resolved.token, &resolved.id.owner) {
+            (Some(token), _) => Arc::new(RequestToken(token.clone())),
+            (None, Owner::Profile(name)) => self.owners.profile_token(name, target),
+            (None, Owner::Token(_) | Owner::User) => Arc::new(|| None),
+        };
+        let (profiles, target) = (Arc::clone(&self.profiles), target.clone());
+        Credentials {
+            token,
+            ca_file: Arc::new(move || profiles.ca_file_of(&target)),
+        }
+    }
+
+    /// Whether the mirror of an earlier release, which all profiles of a remote shared, goes to this
+    /// one: it was filled with the token of the first.
+    fn inherits_shared_mirror(&self, id: &OwnedRemote) -> bool {
+        let Owner::Profile(name) = &id.owner else {
+            return false;
+        };
+        self.profiles.names_of(&id.target).first() == Some(name)
     }
 
     /// Notifies [`Registry::replace_damaged_mirrors`] when the mirror reports damage.
@@ -261,7 +304,7 @@ impl Registry {
             Ok(Ok(path)) => {
                 tracing::error!(remote = location, aside = %path.display(),
                     "the mirror is damaged; it was set aside and the remote is mirrored again");
-                self.set_aside().insert(remote.target.clone(), path);
+                self.set_aside().insert(remote.id.clone(), path);
             }
             Ok(Err(error)) => {
                 let error = docks_proto::error::error_chain(&error);
@@ -274,11 +317,11 @@ impl Registry {
             Err(_) => return,
         }
         if let Some(remotes) = self.remotes().as_mut() {
-            remotes.remove(&remote.target);
+            remotes.remove(&remote.id);
         }
     }
 
-    fn set_aside(&self) -> MutexGuard<'_, HashMap<Target, PathBuf>> {
+    fn set_aside(&self) -> MutexGuard<'_, HashMap<OwnedRemote, PathBuf>> {
         self.set_aside
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -287,21 +330,10 @@ impl Registry {
     /// Opens the remotes that are likely to be requested: the default profile's, and those that
     /// were used recently.
     pub async fn open_recent(&self) {
-        let cache = self.paths().cache_dir();
-        let mut recent: Vec<ResolvedTarget> = self.profiles.resolve(None).into_iter().collect();
-        let profiles = self.profiles.resolve_all().into_iter();
-        recent.extend(
-            profiles
-                .map(|(_, resolved)| resolved)
-                .filter(|resolved| mirrored_remote::used_recently(&cache, &resolved.target)),
-        );
-        let jobs = mirrored_remote::recently_used_jobs(&cache).into_iter();
-        recent.extend(jobs.map(|target| ResolvedTarget {
-            target: canonicalize(target),
-            insecure: false,
-        }));
-        for resolved in recent {
-            let location = resolved.target.to_string();
+        let (cache, profiles) = (self.paths().cache_dir(), Arc::clone(&self.profiles));
+        let finding = tokio::task::spawn_blocking(move || find_recent(&cache, &profiles));
+        for resolved in finding.await.unwrap_or_default() {
+            let location = resolved.id.target.to_string();
             if let Err(error) = self.open_resolved(resolved).await {
                 let error = docks_proto::error::error_chain(&error);
                 tracing::warn!(remote = location, error, "could not open {location}");
@@ -331,7 +363,33 @@ impl Registry {
         }
     }
 
-    fn remotes(&self) -> MutexGuard<'_, Option<HashMap<Target, RemoteCell>>> {
+    fn remotes(&self) -> MutexGuard<'_, Option<HashMap<OwnedRemote, RemoteCell>>> {
         self.remotes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Lists the remotes that are likely to be requested. Blocks.
+fn find_recent(cache: &Path, profiles: &Profiles) -> Vec<ResolvedRemote> {
+    let default = profiles.resolve(None).into_iter();
+    let mut recent: Vec<_> = default.map(ResolvedRemote::of_profile).collect();
+    let all = profiles.resolve_all().into_iter();
+    recent.extend(all.map(ResolvedRemote::of_profile).filter(|resolved| {
+        let id = &resolved.id;
+        if let Owner::Profile(name) = &id.owner
+            && profiles.names_of(&id.target).first() == Some(name)
+        {
+            mirrored_remote::take_over_shared_mirror(cache, id);
+        }
+        mirrored_remote::used_recently(cache, id)
+    }));
+    let jobs = mirrored_remote::recently_used_jobs(cache).into_iter();
+    recent.extend(jobs.map(|id| ResolvedRemote {
+        id: OwnedRemote {
+            target: profiles::canonicalize(id.target),
+            owner: id.owner,
+        },
+        insecure: false,
+        token: None,
+    }));
+    recent
 }

@@ -10,9 +10,11 @@ use docks_proto::settings::{
     ConfigFile, Environment, Flags, Profile, SettingsError, Target, resolve,
 };
 
-/// A remote, and whether its token may travel unencrypted.
+/// The remote of a profile, and whether its token may travel unencrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedTarget {
+    /// Name of the profile.
+    pub profile: String,
     /// The remote.
     pub target: Target,
     /// Whether its token may travel unencrypted.
@@ -51,62 +53,97 @@ impl Profiles {
     /// Returns the remote of a profile, by default of the default profile.
     ///
     /// Checks the files' times at each call, with three `stat` calls, so that a changed profile
-    /// takes effect at once.
+    /// takes effect at once. Blocks on the path of a jobs directory, which may be on a disk that
+    /// hangs.
     ///
     /// # Errors
     ///
     /// [`SettingsError`] of reading or of the profile.
     pub fn resolve(&self, profile: Option<&str>) -> Result<ResolvedTarget, SettingsError> {
+        if let Some(resolved) = self.resolved_before(profile) {
+            return Ok(resolved);
+        }
         let name = profile.map(str::to_owned);
+        let file = self.with_current(|version| Ok(Arc::clone(&version.file)))?;
+        // Not under the lock, which others take to answer at once.
+        let resolved = resolve_profile(name.clone(), &file)?;
         self.with_current(|version| {
-            if let Some(resolved) = version.resolved.get(&name) {
-                return Ok(resolved.clone());
+            if Arc::ptr_eq(&version.file, &file) {
+                version.resolved.insert(name, resolved.clone());
             }
-            let resolved = resolve_profile(name.clone(), &version.file)?;
-            version.resolved.insert(name, resolved.clone());
-            Ok(resolved)
-        })
+            Ok(())
+        })?;
+        Ok(resolved)
     }
 
-    /// Lists the names of the profiles of `target`.
+    /// Returns the remote of a profile that was resolved since its files changed, without blocking on
+    /// anything but the files' times.
+    #[must_use]
+    pub fn resolved_before(&self, profile: Option<&str>) -> Option<ResolvedTarget> {
+        let name = profile.map(str::to_owned);
+        self.with_current(|version| Ok(version.resolved.get(&name).cloned()))
+            .ok()?
+    }
+
+    /// Lists the names of the profiles of `target`, without looking at any jobs directory.
     #[must_use]
     pub fn names_of(&self, target: &Target) -> Vec<String> {
-        self.resolve_all()
-            .into_iter()
-            .filter(|(_, resolved)| resolved.target == *target)
-            .map(|(name, _)| name)
-            .collect()
+        let profiles = self.profiles_of(target).into_iter();
+        profiles.map(|profile| profile.name).collect()
     }
 
     /// Returns the file of certificates that a profile of `target` names.
     #[must_use]
     pub fn ca_file_of(&self, target: &Target) -> Option<PathBuf> {
-        self.profile_of(target)?.ca_file
+        let profiles = self.profiles_of(target).into_iter();
+        profiles.filter_map(|profile| profile.ca_file).next()
     }
 
-    /// Returns the first valid profile of `target`, with all its keys.
+    /// Returns whether a profile of `target` lets its token travel unencrypted.
     #[must_use]
-    pub fn profile_of(&self, target: &Target) -> Option<Profile> {
-        let file = self.current_file()?;
-        file.profile_names().into_iter().find_map(|name| {
-            let flags = Flags {
-                profile: Some(name),
-                ..Flags::default()
-            };
-            let profile = resolve(&flags, &Environment::default(), &file).ok()?;
-            (canonicalize(profile.target.clone()) == *target).then_some(profile)
-        })
+    pub fn allow_insecure(&self, target: &Target) -> bool {
+        self.profiles_of(target)
+            .iter()
+            .any(|profile| profile.insecure)
     }
 
-    /// Lists all valid profiles with their remotes.
+    /// Returns a profile with all its keys, if it is valid.
     #[must_use]
-    pub fn resolve_all(&self) -> Vec<(String, ResolvedTarget)> {
+    pub fn profile(&self, name: &str) -> Option<Profile> {
+        resolve_keys(Some(name.to_owned()), &*self.current_file()?).ok()
+    }
+
+    /// Lists the valid profiles of `target`, with all their keys.
+    fn profiles_of(&self, target: &Target) -> Vec<Profile> {
+        let Some(file) = self.current_file() else {
+            return Vec::new();
+        };
+        let profiles = file.profile_names().into_iter();
+        profiles
+            .filter_map(|name| {
+                let profile = resolve_keys(Some(name.clone()), &file).ok()?;
+                let is_same = match &profile.target {
+                    Target::DocksApi { .. } => profile.target == *target,
+                    // The real path is known of a directory that was in use.
+                    Target::HarborJobs { .. } => {
+                        let real = self.resolved_before(Some(&name));
+                        real.map_or(profile.target == *target, |real| real.target == *target)
+                    }
+                };
+                is_same.then_some(profile)
+            })
+            .collect()
+    }
+
+    /// Lists the remotes of all valid profiles. Blocks like [`Profiles::resolve`].
+    #[must_use]
+    pub fn resolve_all(&self) -> Vec<ResolvedTarget> {
         let Some(file) = self.current_file() else {
             return Vec::new();
         };
         file.profile_names()
             .into_iter()
-            .filter_map(|name| Some((name.clone(), resolve_profile(Some(name), &file).ok()?)))
+            .filter_map(|name| self.resolve(Some(&name)).ok())
             .collect()
     }
 
@@ -132,18 +169,23 @@ impl Profiles {
     }
 }
 
-fn resolve_profile(
-    profile: Option<String>,
-    file: &ConfigFile,
-) -> Result<ResolvedTarget, SettingsError> {
+fn resolve_keys(profile: Option<String>, file: &ConfigFile) -> Result<Profile, SettingsError> {
     let flags = Flags {
         profile,
         ..Flags::default()
     };
     // The daemon's environment is that of the command that started it, and must not affect
     // the requests of others.
-    let profile = resolve(&flags, &Environment::default(), file)?;
+    resolve(&flags, &Environment::default(), file)
+}
+
+fn resolve_profile(
+    profile: Option<String>,
+    file: &ConfigFile,
+) -> Result<ResolvedTarget, SettingsError> {
+    let profile = resolve_keys(profile, file)?;
     Ok(ResolvedTarget {
+        profile: profile.name,
         target: canonicalize(profile.target),
         insecure: profile.insecure,
     })

@@ -1,26 +1,56 @@
-//! From the remote that a request names to the one target it means.
+//! From what a request says to the one remote that it means, and who asks.
+
+use std::sync::Arc;
 
 use docks_proto::secret::Token;
-use docks_proto::settings::{Target, normalise_api_url};
+use docks_proto::settings::{AddressError, Target, normalise_api_url, quote_address};
 
 use super::error::RegistryError;
+use super::owner::{OwnedRemote, Owner};
 use super::profiles::{Profiles, ResolvedTarget, canonicalize};
-use super::selector::RemoteSelector;
+use super::selector::{RemoteRequest, RemoteSelector};
+use super::token_owner::TokenOwners;
 
-/// Resolves the remote that a request names, and returns it with the token of the request.
-///
-/// `tenant` is the one in the path, if there is one; `open_targets` lists the remotes that are open.
+/// A remote that can be opened.
+#[derive(Debug, Clone)]
+pub(super) struct ResolvedRemote {
+    pub(super) id: OwnedRemote,
+    /// Whether its token may travel unencrypted.
+    pub(super) insecure: bool,
+    /// The token of the request, if the owner is that token.
+    pub(super) token: Option<Token>,
+}
+
+impl ResolvedRemote {
+    /// Returns the remote of a profile, as the profile sees it.
+    pub(super) fn of_profile(resolved: ResolvedTarget) -> Self {
+        let owner = match &resolved.target {
+            Target::DocksApi { .. } => Owner::Profile(resolved.profile),
+            Target::HarborJobs { .. } => Owner::User,
+        };
+        Self {
+            id: OwnedRemote {
+                target: resolved.target,
+                owner,
+            },
+            insecure: resolved.insecure,
+            token: None,
+        }
+    }
+}
+
+/// Resolves what a request says. Blocks on settings files, the keyring and the paths of jobs
+/// directories, except where [`resolve_at_once`] returns an answer.
 ///
 /// # Errors
 ///
 /// [`RegistryError`] if the request or the profile is wrong.
 pub(super) fn resolve(
-    selector: RemoteSelector,
-    tenant: Option<&str>,
-    profiles: &Profiles,
-    open_targets: impl FnOnce() -> Vec<Target>,
-) -> Result<(ResolvedTarget, Option<Token>), RegistryError> {
-    let profile = match selector {
+    request: RemoteRequest,
+    profiles: &Arc<Profiles>,
+    owners: &TokenOwners,
+) -> Result<ResolvedRemote, RegistryError> {
+    let named = match request.selector {
         RemoteSelector::HarborJobs(dirs) => {
             if let Some(dir) = dirs.iter().find(|dir| !dir.is_absolute()) {
                 let message = format!(
@@ -29,60 +59,94 @@ pub(super) fn resolve(
                 );
                 return Err(RegistryError::BadRequest(message));
             }
-            let target = canonicalize(Target::harbor_jobs(dirs));
-            return Ok((secure(target), None));
+            let id = OwnedRemote {
+                target: canonicalize(Target::harbor_jobs(dirs)),
+                owner: Owner::User,
+            };
+            return Ok(ResolvedRemote {
+                id,
+                insecure: false,
+                token: None,
+            });
         }
-        RemoteSelector::DocksApi { url, token } => {
-            return Ok((secure(docks_api(&url, tenant, open_targets)?), token));
+        RemoteSelector::DocksApi(url) => {
+            let (target, insecure) = docks_api(&url, request.tenant.as_deref(), profiles)?;
+            let Some(token) = request.token else {
+                return Err(RegistryError::NoToken(target.to_string()));
+            };
+            return Ok(of_token(target, insecure, token, owners));
         }
-        RemoteSelector::Profile(name) => Some(name),
-        RemoteSelector::DefaultProfile => None,
+        RemoteSelector::Profile(name) => profiles.resolve(Some(&name))?,
+        RemoteSelector::DefaultProfile => profiles.resolve(None)?,
     };
-    let resolved = profiles.resolve(profile.as_deref())?;
-    match (&resolved.target, tenant) {
+    check_tenant(&named.target, request.tenant.as_deref())?;
+    match (&named.target, request.token) {
+        (Target::DocksApi { .. }, Some(token)) => {
+            Ok(of_token(named.target, named.insecure, token, owners))
+        }
+        _ => Ok(ResolvedRemote::of_profile(named)),
+    }
+}
+
+/// Resolves the requests of profiles that were resolved before, without blocking.
+pub(super) fn resolve_at_once(
+    request: &RemoteRequest,
+    profiles: &Profiles,
+) -> Option<Result<ResolvedRemote, RegistryError>> {
+    let profile = match &request.selector {
+        RemoteSelector::Profile(name) => Some(name.as_str()),
+        RemoteSelector::DefaultProfile => None,
+        RemoteSelector::DocksApi(_) | RemoteSelector::HarborJobs(_) => return None,
+    };
+    let named = profiles.resolved_before(profile)?;
+    if request.token.is_some() && matches!(named.target, Target::DocksApi { .. }) {
+        return None;
+    }
+    let checked = check_tenant(&named.target, request.tenant.as_deref());
+    Some(checked.map(|()| ResolvedRemote::of_profile(named)))
+}
+
+/// A jobs directory has no tenant, so any tenant in the path is accepted.
+fn check_tenant(target: &Target, requested: Option<&str>) -> Result<(), RegistryError> {
+    match (target, requested) {
         (Target::DocksApi { tenant, .. }, Some(requested)) if tenant != requested => {
             Err(RegistryError::TenantMismatch {
                 requested: requested.to_owned(),
                 configured: tenant.clone(),
             })
         }
-        // A jobs directory has no tenant, so any tenant in the path is accepted.
-        _ => Ok((resolved, None)),
+        _ => Ok(()),
     }
 }
 
-fn secure(target: Target) -> ResolvedTarget {
-    ResolvedTarget {
-        target,
-        insecure: false,
+fn of_token(target: Target, insecure: bool, token: Token, owners: &TokenOwners) -> ResolvedRemote {
+    let owner = owners.owner_of(&target, &token);
+    let token = matches!(owner, Owner::Token(_)).then_some(token);
+    ResolvedRemote {
+        id: OwnedRemote { target, owner },
+        insecure,
+        token,
     }
 }
 
+/// Returns the target of an address and a tenant, and whether a profile allows it to be insecure.
 fn docks_api(
     url: &str,
     tenant: Option<&str>,
-    open_targets: impl FnOnce() -> Vec<Target>,
-) -> Result<Target, RegistryError> {
-    let api_url = normalise_api_url(url, false)
-        .map_err(|bad| RegistryError::BadRequest(format!("`{url}` cannot be used: {bad}")))?;
-    match tenant {
-        Some(tenant) => Ok(Target::DocksApi {
-            api_url,
-            tenant: tenant.to_owned(),
-        }),
-        None => only_open_tenant(&api_url, open_targets()),
-    }
-}
-
-/// The daemon's own routes have no tenant in their path; they mean the only one that is open.
-fn only_open_tenant(url: &str, open: Vec<Target>) -> Result<Target, RegistryError> {
-    let mut targets = open
-        .into_iter()
-        .filter(|target| matches!(target, Target::DocksApi { api_url, .. } if api_url == url));
-    match (targets.next(), targets.next()) {
-        (Some(target), None) => Ok(target),
-        _ => Err(RegistryError::BadRequest(format!(
-            "can't determine the tenant for {url}. Set DOCKS_TENANT_ID"
-        ))),
-    }
+    profiles: &Profiles,
+) -> Result<(Target, bool), RegistryError> {
+    let bad = |why: AddressError| {
+        RegistryError::BadRequest(format!("{} cannot be used: {why}", quote_address(url)))
+    };
+    let Some(tenant) = tenant else {
+        let message = format!("the request names no tenant of {url}: send Docks-Tenant as well");
+        return Err(RegistryError::BadRequest(message));
+    };
+    let target = Target::DocksApi {
+        api_url: normalise_api_url(url, true).map_err(bad)?,
+        tenant: tenant.to_owned(),
+    };
+    let insecure = profiles.allow_insecure(&target);
+    normalise_api_url(url, insecure).map_err(bad)?;
+    Ok((target, insecure))
 }

@@ -4,6 +4,29 @@ use std::path::PathBuf;
 
 use docks_proto::secret::Token;
 
+/// Everything in a request that says which remote it means, and who asks.
+#[derive(Debug, Clone)]
+pub struct RemoteRequest {
+    /// The remote.
+    pub selector: RemoteSelector,
+    /// The tenant that the request names, in its path or beside it.
+    pub tenant: Option<String>,
+    /// The token that the request carries.
+    pub token: Option<Token>,
+}
+
+impl RemoteRequest {
+    /// Requests the remote of a profile, for the profile.
+    #[must_use]
+    pub fn of_profile(name: String) -> Self {
+        Self {
+            selector: RemoteSelector::Profile(name),
+            tenant: None,
+            token: None,
+        }
+    }
+}
+
 /// The remote that a request names.
 #[derive(Debug, Clone)]
 pub enum RemoteSelector {
@@ -11,13 +34,8 @@ pub enum RemoteSelector {
     DefaultProfile,
     /// The remote of a profile.
     Profile(String),
-    /// A Docks API that no profile names.
-    DocksApi {
-        /// Its address as the request wrote it.
-        url: String,
-        /// The token that the request carried.
-        token: Option<Token>,
-    },
+    /// The Docks API at this address, as the request wrote it.
+    DocksApi(String),
     /// Harbor jobs directories.
     HarborJobs(Vec<PathBuf>),
 }

@@ -18,7 +18,7 @@ use docks_proto::status::RemoteStatus;
 use docks_proto::time::UnixMs;
 use docksd::config::Config;
 use docksd::instance::Instance;
-use docksd::registry::tokens::RemoteTokens;
+use docksd::registry::tokens::Credentials;
 use docksd::registry::{NetworkConnector, RemoteConnector};
 use docksd::{Dependencies, RunError, run};
 use docksd_remote::{Remote, RemoteError};
@@ -74,7 +74,7 @@ impl RemoteConnector for Detour {
         target: &Target,
         limits: Limits,
         is_mirrored: bool,
-        tokens: &Arc<RemoteTokens>,
+        credentials: &Credentials,
     ) -> Result<Arc<dyn Remote>, RemoteError> {
         let target = match (&self.0, target) {
             (Some(url), Target::DocksApi { tenant, .. }) => Target::DocksApi {
@@ -83,7 +83,7 @@ impl RemoteConnector for Detour {
             },
             (_, target) => target.clone(),
         };
-        NetworkConnector.connect(&target, limits, is_mirrored, tokens)
+        NetworkConnector.connect(&target, limits, is_mirrored, credentials)
     }
 }
 

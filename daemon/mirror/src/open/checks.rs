@@ -5,6 +5,7 @@ use std::path::Path;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::identity::Identity;
 use super::migrations::schema_version;
 use crate::error::{MirrorError, is_corruption};
 
@@ -89,11 +90,12 @@ pub(super) fn check_integrity(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Checks that the file belongs to the remote `identity`; a new file is assigned to it.
+/// Checks that the file belongs to the remote `identity`; a new file is assigned to it, and so is one
+/// that has the remote's former identity.
 pub(super) fn check_identity(
     connection: &Connection,
     path: &Path,
-    identity: &str,
+    identity: &Identity,
     now: UnixMs,
 ) -> Result<(), OpenFailure> {
     let failure = OpenFailure::from_sqlite(path);
@@ -102,16 +104,20 @@ pub(super) fn check_identity(
         .optional()
         .map_err(&failure)?;
     match found {
-        Some(found) if found == identity => Ok(()),
+        Some(found) if found == identity.current => Ok(()),
+        Some(found) if found == identity.former => connection
+            .execute("UPDATE identity SET remote = ?1", [&identity.current])
+            .map(drop)
+            .map_err(&failure),
         Some(found) => Err(OpenFailure::Other(MirrorError::OtherRemote {
             path: path.to_owned(),
             found,
-            expected: identity.to_owned(),
+            expected: identity.current.clone(),
         })),
         None => connection
             .execute(
                 "INSERT INTO identity VALUES (?1, ?2)",
-                rusqlite::params![identity, now.0],
+                rusqlite::params![identity.current, now.0],
             )
             .map(drop)
             .map_err(&failure),

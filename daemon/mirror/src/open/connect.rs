@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::checks::{OpenFailure, check_identity, check_integrity, check_version};
 use super::file::{prepare, set_aside};
+use super::identity::Identity;
 use super::migrations::MIGRATIONS;
 use super::pragmas::{
     READER_CACHE_KIB, WRITER_CACHE_KIB, keep_temporary_data_in_memory, set_common_pragmas,
@@ -30,7 +31,7 @@ pub struct OpenReport {
 /// Opens the file for writing; creates, migrates or replaces it where needed.
 pub(crate) fn open_writer(
     path: &Path,
-    identity: &str,
+    identity: &Identity,
     now: UnixMs,
 ) -> Result<(Connection, OpenReport), MirrorError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
@@ -67,7 +68,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn try_open(path: &Path, identity: &str, now: UnixMs) -> Result<Connection, OpenFailure> {
+fn try_open(path: &Path, identity: &Identity, now: UnixMs) -> Result<Connection, OpenFailure> {
     let failure = OpenFailure::from_sqlite(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(&failure)?;

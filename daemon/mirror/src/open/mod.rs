@@ -3,11 +3,13 @@
 mod checks;
 mod connect;
 mod file;
+mod identity;
 mod migrations;
 mod pragmas;
 
 pub use connect::OpenReport;
 pub(crate) use connect::{open_reader, open_writer};
 pub(crate) use file::{set_aside, with_suffix};
+pub use identity::Identity;
 #[cfg(test)]
 pub(crate) use migrations::MIGRATIONS;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Mirror, MirrorError};
+use docksd_mirror::{Identity, Mirror, MirrorError};
 
 use crate::support::*;
 
@@ -164,6 +164,34 @@ async fn a_mirror_belongs_to_one_remote() {
     files.open().close().await;
     let error = Mirror::open(&files.path, "https://other/tenants/t", UnixMs(1)).unwrap_err();
     assert!(matches!(error, MirrorError::OtherRemote { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_mirror_of_an_earlier_release_gets_its_new_name_once() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(&mirror, 1, vec![run_object("r1", "failed", "")]).await;
+    mirror.close().await;
+    let former = "https://api.example/tenants/t".to_owned();
+    let renamed = Identity {
+        current: format!("{former}\nprofile a"),
+        former: former.clone(),
+    };
+    for _ in 0..2 {
+        let (mirror, report) = Mirror::open(&files.path, renamed.clone(), UnixMs(1)).unwrap();
+        assert!(!report.created && report.set_aside.is_none());
+        let rows = mirror.stats().await.unwrap().rows;
+        assert_eq!(rows.runs + rows.evaluation_runs, 1);
+        mirror.close().await;
+    }
+    let another = Identity {
+        current: format!("{former}\nprofile b"),
+        ..renamed
+    };
+    for identity in [another, Identity::from(former.as_str())] {
+        let error = Mirror::open(&files.path, identity, UnixMs(1)).unwrap_err();
+        assert!(matches!(error, MirrorError::OtherRemote { .. }), "{error}");
+    }
 }
 
 #[tokio::test]

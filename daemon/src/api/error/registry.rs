@@ -22,6 +22,7 @@ pub(super) fn status_and_detail(error: &RegistryError) -> (StatusCode, ErrorDeta
             (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
         }
         RegistryError::BadRequest(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+        RegistryError::NoToken(_) => (StatusCode::UNAUTHORIZED, ErrorCode::NotSignedIn),
         RegistryError::TenantMismatch { .. } => (StatusCode::NOT_FOUND, ErrorCode::UnknownProfile),
         RegistryError::Remote { source, .. } if source.class() == FaultClass::NotFound => {
             (StatusCode::NOT_FOUND, ErrorCode::NotFound)
@@ -43,6 +44,9 @@ pub(super) fn status_and_detail(error: &RegistryError) -> (StatusCode, ErrorDeta
 fn hint(error: &RegistryError) -> Option<String> {
     match error {
         RegistryError::Settings(error) => error.hint(),
+        RegistryError::NoToken(_) => {
+            Some("Send it in `Authorization`, or name a profile in `Docks-Profile`.".to_owned())
+        }
         RegistryError::TenantMismatch { .. } => {
             Some("Name the profile in `Docks-Profile`.".to_owned())
         }
