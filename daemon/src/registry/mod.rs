@@ -5,6 +5,7 @@
 
 mod connector;
 mod error;
+mod mirror_files;
 mod mirrored_remote;
 mod owner;
 pub mod profiles;
@@ -17,6 +18,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use docks_artifacts::source::{SourceSettings, Sources};
 use docks_proto::client::Limits;
@@ -26,7 +28,8 @@ use tokio::sync::{Notify, OnceCell};
 
 pub use connector::{NetworkConnector, RemoteConnector};
 pub use error::RegistryError;
-pub use mirrored_remote::{MirroredRemote, database_path, identity};
+pub use mirror_files::{database_path, identity};
+pub use mirrored_remote::MirroredRemote;
 pub use owner::{OwnedRemote, Owner, TokenFingerprint};
 pub use selector::{RemoteRequest, RemoteSelector};
 
@@ -42,6 +45,9 @@ use docksd_remote::docks_api::TokenSource;
 use docksd_response_cache::ResponseCache;
 use docksd_stores::{ObjectStores, StoreVariables};
 use docksd_sync::{Clock, Options};
+
+/// Time between two looks for mirrors that nobody uses.
+const CHECK_ABANDONED_EVERY: Duration = Duration::from_secs(600);
 
 /// A remote that is open, or being opened.
 type RemoteCell = Arc<OnceCell<Arc<MirroredRemote>>>;
@@ -181,7 +187,7 @@ impl Registry {
         let location = id.target.to_string();
         if self.inherits_shared_mirror(&id) {
             let id = id.clone();
-            let moving = move || mirrored_remote::take_over_shared_mirror(&cache_dir, &id);
+            let moving = move || mirror_files::take_over_shared_mirror(&cache_dir, &id);
             let moved = tokio::task::spawn_blocking(moving).await;
             moved.map_err(|_| RegistryError::Closed)?;
         }
@@ -201,10 +207,13 @@ impl Registry {
         let path = database.clone();
         let identity = Identity {
             current: identity(&id),
-            former: mirrored_remote::shared_identity(&id.target),
+            former: mirror_files::shared_identity(&id.target),
         };
-        let now = self.clock.wall();
-        let opening = tokio::task::spawn_blocking(move || Mirror::open(&path, identity, now));
+        let (now, owner_id) = (self.clock.wall(), id.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            mirror_files::keep_token_mirror(&path, &owner_id);
+            Mirror::open(&path, identity, now)
+        });
         let opened = opening.await.map_err(|_| RegistryError::Closed)?;
         let (mirror, mut open_report) = opened.map_err(|source| RegistryError::Mirror {
             location: location.clone(),
@@ -241,6 +250,7 @@ impl Registry {
             lists: ResponseCache::new(list_response::LIMITS),
             credentials,
             use_recorded_s: AtomicU64::new(0),
+            last_used_s: AtomicU64::new(self.clock.monotonic().as_secs()),
         }))
     }
 
@@ -293,10 +303,29 @@ impl Registry {
         }
     }
 
+    /// Closes the mirrors of tokens that nobody uses, and deletes those that nobody has used for long;
+    /// never returns.
+    pub async fn close_abandoned_mirrors(&self) {
+        loop {
+            tokio::time::sleep(CHECK_ABANDONED_EVERY).await;
+            let now = self.clock.monotonic();
+            for remote in self.open_remotes() {
+                if remote.is_abandoned(now) {
+                    remote.close().await;
+                    self.forget(&remote.id);
+                }
+            }
+            let open = self.open_remotes();
+            let open: Vec<PathBuf> = open.iter().map(|remote| remote.database.clone()).collect();
+            let cache = self.paths().cache_dir();
+            let deleting = move || mirror_files::delete_abandoned(&cache, &open);
+            drop(tokio::task::spawn_blocking(deleting).await);
+        }
+    }
+
     /// Closes a remote and moves its mirror away; the next request opens a new one.
     async fn set_mirror_aside(&self, remote: &MirroredRemote) {
-        remote.sync.clone().stop().await;
-        remote.mirror.clone().close().await;
+        remote.close().await;
         let (path, now) = (remote.database.clone(), self.clock.wall());
         let moving = tokio::task::spawn_blocking(move || Mirror::set_aside(&path, now));
         let location = remote.location();
@@ -316,8 +345,13 @@ impl Registry {
             }
             Err(_) => return,
         }
+        self.forget(&remote.id);
+    }
+
+    /// Lets the next request open a remote again that was closed.
+    fn forget(&self, id: &OwnedRemote) {
         if let Some(remotes) = self.remotes().as_mut() {
-            remotes.remove(&remote.id);
+            remotes.remove(id);
         }
     }
 
@@ -378,11 +412,11 @@ fn find_recent(cache: &Path, profiles: &Profiles) -> Vec<ResolvedRemote> {
         if let Owner::Profile(name) = &id.owner
             && profiles.names_of(&id.target).first() == Some(name)
         {
-            mirrored_remote::take_over_shared_mirror(cache, id);
+            mirror_files::take_over_shared_mirror(cache, id);
         }
-        mirrored_remote::used_recently(cache, id)
+        mirror_files::used_recently(cache, id)
     }));
-    let jobs = mirrored_remote::recently_used_jobs(cache).into_iter();
+    let jobs = mirror_files::recently_used_jobs(cache).into_iter();
     recent.extend(jobs.map(|id| ResolvedRemote {
         id: OwnedRemote {
             target: profiles::canonicalize(id.target),
