@@ -185,7 +185,7 @@ impl Registry {
         let cache_dir = self.paths().cache_dir();
         let database = database_path(&cache_dir, &id);
         let location = id.target.to_string();
-        if self.inherits_shared_mirror(&id) {
+        if inherits_shared_mirror(&self.profiles, &id) {
             let id = id.clone();
             let moving = move || mirror_files::take_over_shared_mirror(&cache_dir, &id);
             let moved = tokio::task::spawn_blocking(moving).await;
@@ -262,20 +262,16 @@ impl Registry {
             (None, Owner::Profile(name)) => self.owners.profile_token(name, target),
             (None, Owner::Token(_) | Owner::User) => Arc::new(|| None),
         };
-        let (profiles, target) = (Arc::clone(&self.profiles), target.clone());
+        let (profiles, id) = (Arc::clone(&self.profiles), resolved.id.clone());
         Credentials {
             token,
-            ca_file: Arc::new(move || profiles.ca_file_of(&target)),
+            ca_file: Arc::new(move || match &id.owner {
+                // As when `docks` asks the remote directly: another profile's certificates are not
+                // this one's.
+                Owner::Profile(name) => profiles.profile(name)?.ca_file,
+                Owner::Token(_) | Owner::User => profiles.ca_file_of(&id.target),
+            }),
         }
-    }
-
-    /// Whether the mirror of an earlier release, which all profiles of a remote shared, goes to this
-    /// one: it was filled with the token of the first.
-    fn inherits_shared_mirror(&self, id: &OwnedRemote) -> bool {
-        let Owner::Profile(name) = &id.owner else {
-            return false;
-        };
-        self.profiles.names_of(&id.target).first() == Some(name)
     }
 
     /// Notifies [`Registry::replace_damaged_mirrors`] when the mirror reports damage.
@@ -402,6 +398,15 @@ impl Registry {
     }
 }
 
+/// Whether the mirror of an earlier release, which all profiles of a remote shared, goes to this one:
+/// it was filled with the token of the first.
+fn inherits_shared_mirror(profiles: &Profiles, id: &OwnedRemote) -> bool {
+    let Owner::Profile(name) = &id.owner else {
+        return false;
+    };
+    profiles.names_of(&id.target).first() == Some(name)
+}
+
 /// Lists the remotes that are likely to be requested. Blocks.
 fn find_recent(cache: &Path, profiles: &Profiles) -> Vec<ResolvedRemote> {
     let default = profiles.resolve(None).into_iter();
@@ -409,9 +414,7 @@ fn find_recent(cache: &Path, profiles: &Profiles) -> Vec<ResolvedRemote> {
     let all = profiles.resolve_all().into_iter();
     recent.extend(all.map(ResolvedRemote::of_profile).filter(|resolved| {
         let id = &resolved.id;
-        if let Owner::Profile(name) = &id.owner
-            && profiles.names_of(&id.target).first() == Some(name)
-        {
+        if inherits_shared_mirror(profiles, id) {
             mirror_files::take_over_shared_mirror(cache, id);
         }
         mirror_files::used_recently(cache, id)

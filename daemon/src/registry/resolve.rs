@@ -139,6 +139,7 @@ fn docks_api(
         RegistryError::BadRequest(format!("{} cannot be used: {why}", quote_address(url)))
     };
     let Some(tenant) = tenant else {
+        let url = quote_address(url);
         let message = format!("the request names no tenant of {url}: send Docks-Tenant as well");
         return Err(RegistryError::BadRequest(message));
     };
