@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use docks_proto::client::{HttpsTransport, Limits, Reply, Request, SendError};
 use docks_proto::secret::Token;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use docksd_testkit::fake_remote::{Behaviour, FakeRemote, Fault, RemoteData};
 
@@ -128,6 +130,49 @@ async fn bytes_after_a_response_do_not_reach_the_next_one() {
     let first = transport.send(Request::get(RUNS)).await.unwrap();
     let second = transport.send(Request::get(RUNS)).await.unwrap();
     assert_eq!(first.body, second.body);
+}
+
+#[tokio::test]
+async fn bytes_after_a_response_that_arrive_with_the_next_request_cost_it_nothing() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let transport = transport(&format!("http://{}", listener.local_addr().unwrap()));
+    let reused = Arc::new(AtomicU32::new(0));
+    let seen = Arc::clone(&reused);
+    let server = tokio::spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let reused = Arc::clone(&seen);
+            connections.spawn(async move {
+                read_request(&mut stream).await?;
+                let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]";
+                stream.write_all(ok).await?;
+                read_request(&mut stream).await?;
+                reused.fetch_add(1, Ordering::SeqCst);
+                stream
+                    .write_all(b" and more than was declared\r\n\r\n")
+                    .await
+            });
+        }
+    });
+    // A connection is kept a moment after its response was read, so the next request may be too early.
+    for _ in 0..1_000 {
+        let reply = transport.send(Request::get(RUNS)).await.unwrap();
+        assert_eq!(reply.body.as_ref(), b"[]");
+        if reused.load(Ordering::SeqCst) > 0 {
+            break;
+        }
+    }
+    assert!(reused.load(Ordering::SeqCst) > 0, "no connection was kept");
+    server.abort();
+}
+
+/// Reads a request without a body.
+async fn read_request(stream: &mut TcpStream) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -11,13 +11,16 @@ pub(super) fn root_cause<'a>(
     cause
 }
 
-/// Whether the server closed the connection before it responded.
-pub(super) fn closed_early(error: &reqwest::Error) -> bool {
+/// Whether the failure says nothing about the remote, because an earlier response can have caused
+/// it: the server closed the connection before it responded, or what it sent is not a response. The
+/// latter are bytes beyond the declared end of the response before, which arrive when the kept
+/// connection is already used again.
+pub(super) fn may_be_of_earlier_response(error: &reqwest::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     let mut next = std::error::Error::source(error).filter(|_| !error.is_connect());
     while let Some(cause) = next {
         if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
-            && (hyper.is_incomplete_message() || hyper.is_canceled())
+            && (hyper.is_incomplete_message() || hyper.is_canceled() || is_no_response(hyper))
         {
             return true;
         }
@@ -27,6 +30,10 @@ pub(super) fn closed_early(error: &reqwest::Error) -> bool {
         next = cause.source();
     }
     false
+}
+
+fn is_no_response(error: &hyper::Error) -> bool {
+    error.is_parse() && !error.is_parse_too_large()
 }
 
 /// Whether a TLS error is among the causes; an `io::Error` hides its inner error from `source`.

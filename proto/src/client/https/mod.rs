@@ -118,12 +118,15 @@ impl HttpsTransport {
         if !request.body.is_empty() {
             outgoing = outgoing.body(request.body);
         }
-        // The server can close an idle connection just when we use it, which says nothing about
-        // the remote; a request that only reads may be repeated (RFC 9110 §9.2.2).
+        // The server can close an idle connection just when we use it, or send more than it
+        // declared, which says nothing about this request; one that only reads may be repeated
+        // (RFC 9110 §9.2.2).
         let second = outgoing.try_clone().filter(|_| repeatable);
         let exchange = async {
             match (outgoing.send().await, second) {
-                (Err(error), Some(second)) if cause::closed_early(&error) => second.send().await,
+                (Err(error), Some(second)) if cause::may_be_of_earlier_response(&error) => {
+                    second.send().await
+                }
                 (answer, _) => answer,
             }
         };
