@@ -32,6 +32,8 @@ pub const AGE_MS: &str = "docks-age-ms";
 /// Query parameter of an action that stops a run: whether its process may be killed.
 pub const KILL: &str = "kill";
 
+/// A sign of life, which touches neither a lock nor a disk nor a mirror.
+pub const PING: &str = "/v1/ping";
 /// Health, remotes, last and next sync.
 pub const STATUS: &str = "/v1/status";
 /// Lets the engine catch up, and reports its progress.

@@ -70,6 +70,25 @@ impl DaemonEndpoint {
         &self,
         policy: WaitPolicy<'_>,
     ) -> Result<Option<DaemonStatus>, ClientError> {
+        self.call(policy, Client::status).await
+    }
+
+    /// Returns whether a daemon of our protocol is running and answers.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong with a daemon that is running.
+    pub(crate) async fn is_alive(&self, policy: WaitPolicy<'_>) -> Result<bool, ClientError> {
+        let answered = self.call(policy, Client::ping).await?;
+        Ok(answered.is_some())
+    }
+
+    /// Calls a running daemon; `None` when there is none.
+    async fn call<T>(
+        &self,
+        policy: WaitPolicy<'_>,
+        request: impl AsyncFnOnce(&Client) -> Result<T, ClientError>,
+    ) -> Result<Option<T>, ClientError> {
         match self.socket_state() {
             SocketState::Absent => return Ok(None),
             SocketState::Untrusted(reason) => {
@@ -79,8 +98,8 @@ impl DaemonEndpoint {
         }
         let client = self.client(policy)?;
         let notice = || self.wait_notice();
-        match policy.notify(notice, client.status()).await {
-            Ok(status) => Ok(Some(status)),
+        match policy.notify(notice, request(&client)).await {
+            Ok(answer) => Ok(Some(answer)),
             Err(ClientError::Send(SendError::Connect { .. })) => Ok(None),
             Err(error) => Err(error),
         }

@@ -295,11 +295,11 @@ impl<'a> Requester<'a> {
             Request::Trial(run, trial) => client.trial(run, trial, allowed).await?,
             Request::Act(action, id) => {
                 // A daemon of another protocol is recognized before it does anything.
-                client.status().await.map_err(not_sent)?;
+                client.ping().await.map_err(not_sent)?;
                 client.perform(action, id).await?
             }
             Request::Kill(action, id) => {
-                client.status().await.map_err(not_sent)?;
+                client.ping().await.map_err(not_sent)?;
                 client.kill(action, id).await?
             }
         };

@@ -158,8 +158,8 @@ impl DaemonStarter {
         endpoint: &DaemonEndpoint,
         policy: WaitPolicy<'_>,
     ) -> Result<(), Failure> {
-        match endpoint.status(policy).await {
-            Ok(Some(_)) => return Ok(()),
+        match endpoint.is_alive(policy).await {
+            Ok(true) => return Ok(()),
             Err(error @ ClientError::Protocol { .. }) => {
                 stop_daemon::replace(endpoint, policy, &error).await?;
             }
@@ -167,7 +167,7 @@ impl DaemonStarter {
                 return Err(Failure::new(Kind::Unreachable, endpoint.silence())
                     .hint("`docks daemon restart` replaces it"));
             }
-            Ok(None) | Err(_) => {}
+            Ok(false) | Err(_) => {}
         }
         self.start(endpoint, policy).await
     }

@@ -113,7 +113,7 @@ async fn replace_unnoticed(
         sleep(PAUSE).await;
     };
     // Another command may have replaced it while this one waited for the lock.
-    match client(endpoint, policy)?.status().await {
+    match client(endpoint, policy)?.ping().await {
         Err(ClientError::Protocol { .. }) => {}
         _ => return Ok(()),
     }

@@ -70,8 +70,12 @@ async fn refresh_daemon(context: &Context) {
     let disabled = requester.remote.disabled_by.is_some();
     if disabled
         || !matches!(
-            requester.remote.endpoint.status(WaitPolicy::Limited).await,
-            Ok(Some(_))
+            requester
+                .remote
+                .endpoint
+                .is_alive(WaitPolicy::Limited)
+                .await,
+            Ok(true)
         )
     {
         return;

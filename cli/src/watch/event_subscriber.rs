@@ -285,7 +285,7 @@ impl<'a> EventSubscriber<'a> {
         let endpoint = &requester.remote.endpoint;
         if !first
             && let Err(error @ ClientError::Protocol { .. }) =
-                endpoint.status(WaitPolicy::Limited).await
+                endpoint.is_alive(WaitPolicy::Limited).await
         {
             // Another release took over meanwhile: it must not be stopped from here.
             return Err(Failure::from_client_error(&error, Answerer::Daemon));

@@ -1,4 +1,4 @@
-//! The routes about the daemon itself: status, sync, shutdown.
+//! The routes about the daemon itself: sign of life, status, sync, shutdown.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,6 +21,11 @@ use docksd_remote::ChangeDetection;
 
 /// Lines of progress that are buffered for a slow client.
 const MAX_BUFFERED_LINES: usize = 16;
+
+/// `GET /v1/ping`: takes no lock and touches no disk, so that it answers as long as the runtime does.
+pub(super) async fn ping() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
 
 /// `GET /v1/status`
 pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonStatus> {

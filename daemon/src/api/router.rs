@@ -23,6 +23,7 @@ pub type Routes = TowerToHyperService<Router>;
 /// Returns every route of the socket.
 pub fn socket_routes(service: Arc<Service>) -> Routes {
     let router = tenant_routes()
+        .route(routes::PING, get(daemon::ping))
         .route(routes::STATUS, get(daemon::status))
         .route(routes::EVENTS, get(events::stream))
         .route(routes::HISTORY, get(history::history))

@@ -17,9 +17,12 @@ use crate::query::{ListKind, ListQuery};
 use crate::routes::{self, Action, RunKind, TenantRoutes};
 use crate::status::{DaemonStatus, SyncProgress};
 
-/// How long to wait for a response that depends on the remote: a little longer than the daemon's own
-/// time-out there.
-const REMOTE_TIMEOUT: Duration = Duration::from_secs(45);
+/// How long the daemon may give no sign of life while it confirms an answer with the remote. The
+/// remote can be asked instead, which costs it a request that it has perhaps answered already.
+const CONFIRMATION_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same for an action: if we gave up early, nobody would know whether it was performed.
+const ACTION_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The Docks API of one tenant, at the daemon or at the remote.
 #[derive(Debug)]
@@ -114,7 +117,9 @@ impl Client {
             self.routes.all_trials(),
             query.query_string(ListKind::AllTrials)
         );
-        self.list_from_remote(path, policy).await
+        let request = self.request(Request::get(path), policy);
+        let reply = self.exchange(request, patience(policy)).await?;
+        Ok(reply.into())
     }
 
     /// Gets one run.
@@ -129,8 +134,7 @@ impl Client {
         policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(self.routes.run(kind, id)?), policy);
-        let timeout = answer_timeout(policy);
-        self.object(request, id, timeout).await
+        self.object(request, id, patience(policy)).await
     }
 
     /// Gets one trial.
@@ -145,7 +149,7 @@ impl Client {
         policy: CachePolicy,
     ) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(self.routes.trial(run, trial)?), policy);
-        self.object(request, trial, answer_timeout(policy)).await
+        self.object(request, trial, patience(policy)).await
     }
 
     /// Performs an action; the answer is the run afterwards.
@@ -170,8 +174,18 @@ impl Client {
 
     async fn perform_at(&self, path: String, id: &str) -> Result<Answer, ClientError> {
         let request = self.request(Request::post(path), CachePolicy::Default);
-        // If we gave up early, nobody would know whether the action was performed.
-        self.object(request, id, Some(REMOTE_TIMEOUT)).await
+        self.object(request, id, Some(ACTION_PATIENCE)).await
+    }
+
+    /// Checks that the daemon answers, and that it has our protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]. A daemon of another build that lacks the route is fine.
+    pub async fn ping(&self) -> Result<(), ClientError> {
+        let request = self.request(Request::get(routes::PING), CachePolicy::Default);
+        let reply = self.transport.send(request).await?;
+        check_protocol(&reply.headers)
     }
 
     /// Requests the daemon's status.
@@ -238,7 +252,7 @@ impl Client {
 
     async fn list(&self, path: String, policy: CachePolicy) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(path), policy);
-        let mut reply = self.exchange(request, answer_timeout(policy)).await?;
+        let mut reply = self.exchange(request, patience(policy)).await?;
         if matches!(self.transport, Transport::Https(_)) {
             let list = body::parse_list(&reply.body).map_err(ClientError::InvalidReply)?;
             reply.body = join(&list);
@@ -246,27 +260,13 @@ impl Client {
         Ok(reply.into())
     }
 
-    /// Like [`Self::list`], for lists that may wait for the remote whatever the policy.
-    async fn list_from_remote(
-        &self,
-        path: String,
-        policy: CachePolicy,
-    ) -> Result<Answer, ClientError> {
-        let request = self.request(Request::get(path), policy);
-        let timeout = match policy {
-            CachePolicy::OnlyIfCached => None,
-            _ => Some(REMOTE_TIMEOUT),
-        };
-        Ok(self.exchange(request, timeout).await?.into())
-    }
-
     async fn object(
         &self,
         request: Request,
         requested_id: &str,
-        timeout: Option<Duration>,
+        patience: Option<Duration>,
     ) -> Result<Answer, ClientError> {
-        let mut reply = self.exchange(request, timeout).await?;
+        let mut reply = self.exchange(request, patience).await?;
         if matches!(self.transport, Transport::Https(_)) {
             let object =
                 body::parse_object(&reply.body, requested_id).map_err(ClientError::InvalidReply)?;
@@ -277,17 +277,17 @@ impl Client {
 
     /// Sends a request, and checks the protocol and the status of the response.
     ///
-    /// `timeout` raises the transport's own, for responses of the daemon that wait for the remote.
+    /// `patience` raises the time that the daemon may give no sign of life.
     async fn exchange(
         &self,
         request: Request,
-        timeout: Option<Duration>,
+        patience: Option<Duration>,
     ) -> Result<Reply, ClientError> {
         let (method, path) = (request.method.clone(), request.path.clone());
         let sent = async {
-            match (&self.transport, timeout) {
-                (Transport::Unix(unix), Some(timeout)) => {
-                    let unix = unix.clone().with_min_answer_timeout(timeout);
+            match (&self.transport, patience) {
+                (Transport::Unix(unix), Some(patience)) => {
+                    let unix = unix.clone().with_min_answer_timeout(patience);
                     unix.send(request).await
                 }
                 (transport, _) => transport.send(request).await,
@@ -324,10 +324,10 @@ impl Client {
     }
 }
 
-/// Answers that the remote must confirm wait for it; others come from the mirror at once.
-fn answer_timeout(policy: CachePolicy) -> Option<Duration> {
+/// Returns how long the daemon may give no sign of life, if not only the transport's own time.
+fn patience(policy: CachePolicy) -> Option<Duration> {
     match policy {
-        CachePolicy::NoCache | CachePolicy::MaxAge(_) => Some(REMOTE_TIMEOUT),
+        CachePolicy::NoCache | CachePolicy::MaxAge(_) => Some(CONFIRMATION_PATIENCE),
         CachePolicy::Default | CachePolicy::OnlyIfCached => None,
     }
 }

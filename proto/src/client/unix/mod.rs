@@ -23,12 +23,13 @@ use crate::routes;
 /// Pause between attempts to connect while the accept queue is full.
 const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// The first part (one third) of the time-out passes before the daemon's status is requested. The
-/// rest is the larger part: on a busy machine the status itself takes its time.
+/// The first part (one third) of the time-out passes before the daemon is asked for a sign of life.
+/// The rest is the larger part: on a busy machine the sign itself takes its time.
 const QUIET_SHARE: u32 = 3;
 
-/// How long to wait for a daemon that is alive; it gives up on a remote after half a minute.
-const LONGEST_ANSWER: Duration = Duration::from_secs(40);
+/// How long to wait for a daemon that is alive; it gives up on a remote after half a minute, and on an
+/// action after 40 s.
+const LONGEST_ANSWER: Duration = Duration::from_secs(45);
 
 /// Limits of an exchange with the daemon.
 #[derive(Debug, Clone, Copy)]
@@ -169,10 +170,11 @@ impl UnixTransport {
         }
     }
 
-    /// Whether the daemon responds to a request that needs no remote.
+    /// Whether the daemon responds to a request that touches nothing. A daemon of another build may
+    /// not know the route, and is alive all the same.
     async fn is_alive(&self) -> bool {
         let check = async {
-            let request = to_hyper(Request::get(routes::STATUS))?;
+            let request = to_hyper(Request::get(routes::PING))?;
             let answer = self.sender().await?.send_request(request);
             answer.await.map_err(|e| self.broken(e))
         };

@@ -95,9 +95,9 @@ async fn a_daemon_that_waits_for_the_remote_and_is_alive_is_waited_for() {
         let (mut list, _) = listener.accept().await?;
         for _ in 0..3 {
             let (mut sign, _) = listener.accept().await?;
-            let mut first = [0; 14];
+            let mut first = [0; 12];
             sign.read_exact(&mut first).await?;
-            assert_eq!(&first, b"GET /v1/status");
+            assert_eq!(&first, b"GET /v1/ping");
             sign.write_all(empty).await?;
         }
         list.write_all(empty).await?;
