@@ -33,6 +33,9 @@ use instance::Instance;
 use registry::{Registry, RemoteConnector};
 use shutdown::ShutdownSignal;
 
+/// How long closing the mirrors may take. A file system that hangs would keep the process for good.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// What the daemon needs from its caller besides its configuration.
 pub struct Dependencies {
     /// Connects to remotes.
@@ -102,12 +105,18 @@ pub async fn run(
         () = api::serve::serve(Arc::clone(&service), &mut instance, listener, &shutdown_signal) => {}
         () = shutdown_requests => {}
     }
-    // Open requests of the hub finish soon, and need the mirrors until then.
-    while hub_task.join_next().await.is_some() {}
-    background.shutdown().await;
-    service.schedule.stop().await;
-    registry.close().await;
-    tracing::info!("stopped");
+    let closing = async {
+        // Open requests of the hub finish soon, and need the mirrors until then.
+        while hub_task.join_next().await.is_some() {}
+        background.shutdown().await;
+        service.schedule.stop().await;
+        registry.close().await;
+    };
+    match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
+        Ok(()) => tracing::info!("stopped"),
+        // A mirror is intact however its process ends; the next daemon finds it as after a kill.
+        Err(_) => tracing::warn!("stopped although a file system does not answer"),
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
 use tracing_subscriber::EnvFilter;
 
@@ -35,16 +36,23 @@ pub enum LogError {
 /// Libraries log only warnings and errors, since their lines may contain addresses.
 const QUIET_LIBRARIES: &str = "hyper=warn,reqwest=warn,rustls=warn,tokio_cron_scheduler=warn";
 
+/// Keeps the log open; dropping it writes what is still waiting.
+#[derive(Debug)]
+pub struct LogGuard(Option<WorkerGuard>);
+
 /// Starts the process's log. Tokens never reach it, since their type can't be printed.
+///
+/// A thread of its own writes to files: a disk that hangs costs lines, and never holds up a request.
 ///
 /// # Errors
 ///
 /// [`LogError`]; nothing is logged then, but the daemon still serves.
-pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError> {
+pub fn start(destination: Destination<'_>, filter: &str) -> Result<LogGuard, LogError> {
     let filter = with_current_names(filter);
     let filter = EnvFilter::try_new(format!("{QUIET_LIBRARIES},{filter}"))
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let mut guard = LogGuard(None);
     match destination {
         Destination::Terminal => {
             let builder = builder.with_ansi(false).with_writer(io::stderr);
@@ -52,12 +60,14 @@ pub fn start(destination: Destination<'_>, filter: &str) -> Result<(), LogError>
             builder.try_init().ok();
         }
         Destination::Directory(dir) => {
-            let builder = builder.json().flatten_event(true).with_writer(files(dir)?);
+            let (files, worker) = NonBlocking::new(files(dir)?);
+            guard.0 = Some(worker);
+            let builder = builder.json().flatten_event(true).with_writer(files);
             builder.try_init().ok();
         }
     }
     log_panics();
-    Ok(())
+    Ok(guard)
 }
 
 /// Modules of earlier releases that log filters may name, and what they are called now.

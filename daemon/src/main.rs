@@ -20,6 +20,9 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How long the keyring may take for a command: it may ask the user to unlock it.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long blocking calls that are still under way may take at the end.
+const STUCK_TIMEOUT: Duration = Duration::from_millis(100);
+
 fn main() -> ExitCode {
     let flags = Flags::parse();
     // Every file docksd creates is private to its user, whatever umask the shell has set.
@@ -69,7 +72,10 @@ fn start(flags: &Flags, reporter: &mut StartupReporter) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("could not start the runtime")?;
-    runtime.block_on(serve(flags, config, reporter))
+    let served = runtime.block_on(serve(flags, config, reporter));
+    // Threads that are stuck in a call to a file system end with the process.
+    runtime.shutdown_timeout(STUCK_TIMEOUT);
+    served
 }
 
 async fn serve(
@@ -91,7 +97,12 @@ async fn serve(
     if let Some(settings) = config.hub.clone() {
         hub = Some(Hub::open(settings).await?);
     }
-    reporter.ready(logged.err())?;
+    // Kept to the end of this function, so that the last lines are written.
+    let (_log, log_error) = match logged {
+        Ok(guard) => (Some(guard), None),
+        Err(error) => (None, Some(error)),
+    };
+    reporter.ready(log_error)?;
     tracing::info!(socket = %config.paths.socket.display(), version = docks_proto::VERSION, "docksd is ready");
     for warning in &config.warnings {
         tracing::warn!("{warning}");

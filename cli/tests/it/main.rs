@@ -10,6 +10,7 @@ mod artifacts;
 mod daemon;
 mod disk;
 mod exit_codes;
+mod hanging_disk;
 mod harbor_live;
 mod hostile;
 mod hub;

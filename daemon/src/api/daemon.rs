@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -10,14 +11,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use docks_proto::status::{DaemonStatus, RemoteStatus, RowCounts, SyncFailure, SyncProgress};
 use docks_proto::time::UnixMs;
+use futures_util::future::join_all;
 use futures_util::stream::unfold;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::Service;
 use super::error::ApiError;
 use super::extract::{QueryParameters, bad_parameter};
 use crate::registry::MirroredRemote;
 use docksd_remote::ChangeDetection;
+
+/// How long the status waits for the rows of a mirror.
+const STATS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lines of progress that are buffered for a slow client.
 const MAX_BUFFERED_LINES: usize = 16;
@@ -30,10 +36,11 @@ pub(super) async fn ping() -> StatusCode {
 /// `GET /v1/status`
 pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonStatus> {
     let open_remotes = service.registry.open_remotes();
-    let mut remotes = Vec::with_capacity(open_remotes.len());
-    for remote in &open_remotes {
-        remotes.push(remote_status(&service, remote).await);
-    }
+    // Side by side, so that mirrors that do not answer cost no more than one of them.
+    let statuses = open_remotes
+        .iter()
+        .map(|remote| remote_status(&service, remote));
+    let remotes = join_all(statuses).await;
     let places = &service.config.paths;
     Json(DaemonStatus {
         schema_version: 1,
@@ -57,15 +64,20 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
 
 async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStatus {
     let health = remote.sync.health();
-    let stats = remote.mirror.stats().await;
+    let stats = timeout(STATS_PATIENCE, remote.mirror.stats()).await;
     let text = |at: Option<UnixMs>| at.map(UnixMs::rfc3339);
     // Status must also report a mirror that cannot be read.
-    let unreadable = stats.as_ref().err().map(|error| SyncFailure {
+    let problem = match &stats {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(docks_proto::error::error_chain(error)),
+        Err(_) => Some("the mirror does not answer; its disk may hang".to_owned()),
+    };
+    let unreadable = problem.map(|message| SyncFailure {
         at: service.wall_time().rfc3339(),
-        message: docks_proto::error::error_chain(error),
+        message,
         consecutive: 1,
     });
-    let stats = stats.unwrap_or_default();
+    let stats = stats.ok().and_then(Result::ok).unwrap_or_default();
     let (following, watched_folders, not_followed) = match health.change_detection {
         ChangeDetection::Polling => ("polling", None, None),
         ChangeDetection::Events { folders } => ("events", Some(folders), None),

@@ -42,6 +42,9 @@ pub enum RegistryError {
         #[source]
         source: RemoteError,
     },
+    /// A file system, or the keyring, did not answer in time.
+    #[error("the disk or keyring of {0} does not answer")]
+    NoAnswer(String),
     /// The daemon is shutting down.
     #[error("docksd is shutting down")]
     Closed,

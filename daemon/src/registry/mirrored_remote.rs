@@ -92,11 +92,14 @@ impl MirroredRemote {
                 .compare_exchange(last, now_s, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         };
-        if due
-            && is_first()
-            && let Err(error) = write_use_marker(&self.database, &self.id)
-        {
-            tracing::debug!(%error, "could not record the use of a mirror");
+        if due && is_first() {
+            let (database, id) = (self.database.clone(), self.id.clone());
+            // Nobody waits for it.
+            drop(tokio::task::spawn_blocking(move || {
+                if let Err(error) = write_use_marker(&database, &id) {
+                    tracing::debug!(%error, "could not record the use of a mirror");
+                }
+            }));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A mirror belongs to an address, a tenant and who asks: two profiles never share one, and a token
 //! that is no profile's has its own.
 
+mod blocking_calls;
 mod connector;
 mod error;
 mod mirror_files;
@@ -33,7 +34,8 @@ pub use mirrored_remote::MirroredRemote;
 pub use owner::{OwnedRemote, Owner, TokenFingerprint};
 pub use selector::{RemoteRequest, RemoteSelector};
 
-use self::profiles::Profiles;
+use self::blocking_calls::BlockingCalls;
+use self::profiles::{Profiles, ResolvedTarget};
 use self::resolve::ResolvedRemote;
 use self::token_owner::TokenOwners;
 use self::tokens::{Credentials, RequestToken};
@@ -58,8 +60,9 @@ pub struct Registry {
     owners: Arc<TokenOwners>,
     options: Options,
     limits: Limits,
-    connector: Box<dyn RemoteConnector>,
+    connector: Arc<dyn RemoteConnector>,
     clock: Arc<dyn Clock>,
+    blocking_calls: BlockingCalls,
     /// `None` once the registry is closed.
     remotes: Mutex<Option<HashMap<OwnedRemote, RemoteCell>>>,
     /// Notified when a mirror turns out to be damaged.
@@ -83,8 +86,9 @@ impl Registry {
             owners: Arc::new(owners),
             options: config.sync.clone(),
             limits: config.limits,
-            connector,
+            connector: connector.into(),
             clock,
+            blocking_calls: BlockingCalls::default(),
             remotes: Mutex::new(Some(HashMap::new())),
             damage: Arc::default(),
             set_aside: Mutex::default(),
@@ -148,9 +152,9 @@ impl Registry {
             Some(resolved) => resolved?,
             None => {
                 let (profiles, owners) = (Arc::clone(&self.profiles), Arc::clone(&self.owners));
+                let name = request.selector.to_string();
                 let resolving = move || resolve::resolve(request, &profiles, &owners);
-                let resolved = tokio::task::spawn_blocking(resolving).await;
-                resolved.map_err(|_| RegistryError::Closed)??
+                self.blocking_calls.run(&name, resolving).await??
             }
         };
         let remote = self.open_resolved(resolved).await?;
@@ -188,18 +192,19 @@ impl Registry {
         if inherits_shared_mirror(&self.profiles, &id) {
             let id = id.clone();
             let moving = move || mirror_files::take_over_shared_mirror(&cache_dir, &id);
-            let moved = tokio::task::spawn_blocking(moving).await;
-            moved.map_err(|_| RegistryError::Closed)?;
+            self.blocking_calls.run(&location, moving).await?;
         }
-        // A mirror that exists can be read even if the remote is unreachable now.
-        let is_mirrored = database.exists();
         let limits = Limits {
             insecure,
             ..self.limits
         };
-        let remote = self
-            .connector
-            .connect(&id.target, limits, is_mirrored, &credentials);
+        let (connector, path) = (Arc::clone(&self.connector), database.clone());
+        let (target, access) = (id.target.clone(), credentials.clone());
+        let connecting = move || {
+            // A mirror that exists can be read even if the remote is unreachable now.
+            connector.connect(&target, limits, path.exists(), &access)
+        };
+        let remote = self.blocking_calls.run(&location, connecting).await?;
         let remote = remote.map_err(|source| RegistryError::Remote {
             location: location.clone(),
             source,
@@ -210,11 +215,11 @@ impl Registry {
             former: mirror_files::shared_identity(&id.target),
         };
         let (now, owner_id) = (self.clock.wall(), id.clone());
-        let opening = tokio::task::spawn_blocking(move || {
+        let opening = move || {
             mirror_files::keep_token_mirror(&path, &owner_id);
             Mirror::open(&path, identity, now)
-        });
-        let opened = opening.await.map_err(|_| RegistryError::Closed)?;
+        };
+        let opened = self.blocking_calls.run(&location, opening).await?;
         let (mirror, mut open_report) = opened.map_err(|source| RegistryError::Mirror {
             location: location.clone(),
             source,
@@ -360,14 +365,55 @@ impl Registry {
     /// Opens the remotes that are likely to be requested: the default profile's, and those that
     /// were used recently.
     pub async fn open_recent(&self) {
+        let default = self.resolve_profile(None).await;
+        self.open_in_background(default.map(ResolvedRemote::of_profile))
+            .await;
         let (cache, profiles) = (self.paths().cache_dir(), Arc::clone(&self.profiles));
-        let finding = tokio::task::spawn_blocking(move || find_recent(&cache, &profiles));
-        for resolved in finding.await.unwrap_or_default() {
-            let location = resolved.id.target.to_string();
-            if let Err(error) = self.open_resolved(resolved).await {
-                let error = docks_proto::error::error_chain(&error);
-                tracing::warn!(remote = location, error, "could not open {location}");
-            }
+        for name in self.profiles.names() {
+            // One after the other: the jobs directory of one profile may be on a disk that hangs.
+            let Some(profile) = self.resolve_profile(Some(name)).await else {
+                continue;
+            };
+            let (cache, profiles) = (cache.clone(), Arc::clone(&profiles));
+            let checking = move || recently_used(&cache, &profiles, profile);
+            let recent = tokio::task::spawn_blocking(checking).await;
+            self.open_in_background(recent.ok().flatten()).await;
+        }
+        let finding = tokio::task::spawn_blocking(move || mirror_files::recently_used_jobs(&cache));
+        for id in finding.await.unwrap_or_default() {
+            let name = id.target.to_string();
+            let resolving = move || ResolvedRemote {
+                id: OwnedRemote {
+                    target: profiles::canonicalize(id.target),
+                    owner: id.owner,
+                },
+                insecure: false,
+                token: None,
+            };
+            let resolved = self.blocking_calls.run(&name, resolving).await;
+            self.open_in_background(resolved.ok()).await;
+        }
+    }
+
+    async fn resolve_profile(&self, name: Option<String>) -> Option<ResolvedTarget> {
+        let selector = match &name {
+            Some(name) => RemoteSelector::Profile(name.clone()),
+            None => RemoteSelector::DefaultProfile,
+        };
+        let profiles = Arc::clone(&self.profiles);
+        let resolving = move || profiles.resolve(name.as_deref());
+        let name = selector.to_string();
+        let resolved = self.blocking_calls.run(&name, resolving).await;
+        resolved.ok()?.ok()
+    }
+
+    /// Opens a remote that nobody waits for.
+    async fn open_in_background(&self, resolved: Option<ResolvedRemote>) {
+        let Some(resolved) = resolved else { return };
+        let location = resolved.id.target.to_string();
+        if let Err(error) = self.open_resolved(resolved).await {
+            let error = docks_proto::error::error_chain(&error);
+            tracing::warn!(remote = location, error, "could not open {location}");
         }
     }
 
@@ -407,26 +453,15 @@ fn inherits_shared_mirror(profiles: &Profiles, id: &OwnedRemote) -> bool {
     profiles.names_of(&id.target).first() == Some(name)
 }
 
-/// Lists the remotes that are likely to be requested. Blocks.
-fn find_recent(cache: &Path, profiles: &Profiles) -> Vec<ResolvedRemote> {
-    let default = profiles.resolve(None).into_iter();
-    let mut recent: Vec<_> = default.map(ResolvedRemote::of_profile).collect();
-    let all = profiles.resolve_all().into_iter();
-    recent.extend(all.map(ResolvedRemote::of_profile).filter(|resolved| {
-        let id = &resolved.id;
-        if inherits_shared_mirror(profiles, id) {
-            mirror_files::take_over_shared_mirror(cache, id);
-        }
-        mirror_files::used_recently(cache, id)
-    }));
-    let jobs = mirror_files::recently_used_jobs(cache).into_iter();
-    recent.extend(jobs.map(|id| ResolvedRemote {
-        id: OwnedRemote {
-            target: profiles::canonicalize(id.target),
-            owner: id.owner,
-        },
-        insecure: false,
-        token: None,
-    }));
-    recent
+/// Returns the remote of a profile if it was used recently. Blocks.
+fn recently_used(
+    cache: &Path,
+    profiles: &Profiles,
+    profile: ResolvedTarget,
+) -> Option<ResolvedRemote> {
+    let resolved = ResolvedRemote::of_profile(profile);
+    if inherits_shared_mirror(profiles, &resolved.id) {
+        mirror_files::take_over_shared_mirror(cache, &resolved.id);
+    }
+    mirror_files::used_recently(cache, &resolved.id).then_some(resolved)
 }

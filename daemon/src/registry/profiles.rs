@@ -135,16 +135,11 @@ impl Profiles {
             .collect()
     }
 
-    /// Lists the remotes of all valid profiles. Blocks like [`Profiles::resolve`].
+    /// Lists the names of all profiles.
     #[must_use]
-    pub fn resolve_all(&self) -> Vec<ResolvedTarget> {
-        let Some(file) = self.current_file() else {
-            return Vec::new();
-        };
-        file.profile_names()
-            .into_iter()
-            .filter_map(|name| self.resolve(Some(&name)).ok())
-            .collect()
+    pub fn names(&self) -> Vec<String> {
+        self.current_file()
+            .map_or_else(Vec::new, |file| file.profile_names())
     }
 
     fn current_file(&self) -> Option<Arc<ConfigFile>> {

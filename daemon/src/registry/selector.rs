@@ -1,8 +1,10 @@
 //! How a request names a remote.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use docks_proto::secret::Token;
+use docks_proto::settings::quote_address;
 
 /// Everything in a request that says which remote it means, and who asks.
 #[derive(Debug, Clone)]
@@ -38,4 +40,19 @@ pub enum RemoteSelector {
     DocksApi(String),
     /// Harbor jobs directories.
     HarborJobs(Vec<PathBuf>),
+}
+
+/// Names the remote in messages.
+impl fmt::Display for RemoteSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DefaultProfile => f.write_str("the default profile"),
+            Self::Profile(name) => write!(f, "profile `{name}`"),
+            Self::DocksApi(url) => f.write_str(&quote_address(url)),
+            Self::HarborJobs(dirs) => {
+                let names: Vec<_> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+                f.write_str(&names.join(", "))
+            }
+        }
+    }
 }

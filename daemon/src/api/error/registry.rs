@@ -21,6 +21,10 @@ pub(super) fn status_and_detail(error: &RegistryError) -> (StatusCode, ErrorDeta
             tracing::error!(error = message, "could not open a mirror");
             (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
         }
+        RegistryError::NoAnswer(_) => {
+            tracing::error!(error = message, "could not open a remote");
+            (StatusCode::GATEWAY_TIMEOUT, ErrorCode::RemoteUnreachable)
+        }
         RegistryError::BadRequest(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
         RegistryError::NoToken(_) => (StatusCode::UNAUTHORIZED, ErrorCode::NotSignedIn),
         RegistryError::TenantMismatch { .. } => (StatusCode::NOT_FOUND, ErrorCode::UnknownProfile),

@@ -5,12 +5,13 @@ mod cause;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, header};
 use reqwest::{Response, Url, redirect};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::base_url::{is_loopback, parse_base_url};
@@ -49,6 +50,9 @@ impl Default for Limits {
     }
 }
 
+/// A client, and the certificates it was built with.
+type BuiltClient = (CaFileVersion, reqwest::Client);
+
 /// Sends requests to one origin and never to another: a redirect is returned as a response.
 #[derive(Debug)]
 pub struct HttpsTransport {
@@ -56,7 +60,7 @@ pub struct HttpsTransport {
     token: Option<Token>,
     limits: Limits,
     ca_file: CaFile,
-    client: Mutex<Option<(CaFileVersion, reqwest::Client)>>,
+    client: Arc<Mutex<Option<BuiltClient>>>,
 }
 
 impl HttpsTransport {
@@ -74,7 +78,7 @@ impl HttpsTransport {
             token,
             limits,
             ca_file: CaFile::default(),
-            client: Mutex::default(),
+            client: Arc::default(),
         })
     }
 
@@ -113,7 +117,10 @@ impl HttpsTransport {
                 header::HeaderValue::from_static("application/json"),
             );
         }
-        let (client, repeatable) = (self.client()?, request.method == Method::GET);
+        let client = timeout_at(deadline, self.client())
+            .await
+            .map_err(|_| self.timeout(self.limits.total))??;
+        let repeatable = request.method == Method::GET;
         let mut outgoing = client.request(request.method, url).headers(headers);
         if !request.body.is_empty() {
             outgoing = outgoing.body(request.body);
@@ -196,29 +203,37 @@ impl HttpsTransport {
 
     /// Builds reqwest's client for the first request: reading the system's certificates takes
     /// milliseconds, and we must start on a machine that has none.
-    fn client(&self) -> Result<reqwest::Client, SendError> {
+    ///
+    /// Files are read outside the runtime's threads, by one request at a time: a file system that
+    /// hangs keeps one thread and no more.
+    async fn client(&self) -> Result<reqwest::Client, SendError> {
+        let mut cached = Arc::clone(&self.client).lock_owned().await;
         // Without TLS no certificates are needed.
         let tls = self.base.scheme() == "https";
-        let version = if tls {
-            self.ca_file.current_version()
-        } else {
-            None
-        };
-        let mut cached = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((built_with, client)) = &*cached
-            && *built_with == version
-        {
+        if !tls && let Some((_, client)) = &*cached {
             return Ok(client.clone());
         }
-        let failed = |source| SendError::Tls {
+        let (ca_file, base, limits) = (self.ca_file.clone(), self.base.clone(), self.limits);
+        let building = tokio::task::spawn_blocking(move || {
+            let version = if tls { ca_file.current_version() } else { None };
+            if let Some((built_with, client)) = &*cached
+                && *built_with == version
+            {
+                return Ok(client.clone());
+            }
+            let extra = ca_file::read(version.as_ref())?;
+            let built = build(&base, &limits, extra).map_err(reqwest::Error::without_url)?;
+            *cached = Some((version, built.clone()));
+            Ok(built)
+        });
+        let built = match building.await {
+            Ok(built) => built,
+            Err(error) => Err(error.into()),
+        };
+        built.map_err(|source| SendError::Tls {
             to: self.origin(),
             source,
-        };
-        let extra = ca_file::read(version.as_ref()).map_err(failed)?;
-        let built = build(&self.base, &self.limits, extra)
-            .map_err(|error| failed(error.without_url().into()))?;
-        *cached = Some((version, built.clone()));
-        Ok(built)
+        })
     }
 
     fn failure(&self, error: reqwest::Error) -> SendError {
