@@ -16,6 +16,7 @@ mod hostile;
 mod hub;
 mod large;
 mod main_path;
+mod mirrored_reads;
 mod pager;
 mod reading;
 mod remote;

@@ -35,6 +35,9 @@ pub(super) async fn resolve_run(
     if policy == CachePolicy::OnlyIfCached {
         return Err(ApiError::NotCached);
     }
+    if requirement.accepts_any_age() && is_of_other_kind(remote, kind, name).await? {
+        return Err(run_not_found(kind, name, None));
+    }
     let not_before = requirement.not_before();
     let key = FetchKey::Run(kind, name.to_owned());
     match read_through(remote, key, not_before).await {
@@ -72,6 +75,22 @@ pub(super) async fn resolve_run_of_any_kind(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether what is named is a mirrored run of the other kind, and certainly not one of `kind`: the
+/// mirror has that whole list. Commands that take both kinds try one after the other, and the remote
+/// need not be asked each time for what is mirrored.
+async fn is_of_other_kind(
+    remote: &MirroredRemote,
+    kind: RunKind,
+    name: &str,
+) -> Result<bool, ApiError> {
+    let other = match kind {
+        RunKind::Run => RunKind::Evaluation,
+        RunKind::Evaluation => RunKind::Run,
+    };
+    let found = remote.mirror.resolve_run(other, name).await?;
+    Ok(matches!(found, Resolution::Unique(_)) && is_complete(remote, kind).await?)
 }
 
 async fn mirrored_run(

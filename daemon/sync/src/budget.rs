@@ -1,7 +1,7 @@
 //! The request budget of a remote, and a log of the requests made.
 //!
-//! There are three token buckets: one for everything, one that limits background work to a part of
-//! it, and one for callers that wait for the mirror to catch up.
+//! There are four token buckets: one for everything, one that keeps a part of it for polling, one that
+//! limits background work to a part of it, and one for callers that wait for the mirror to catch up.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,6 +23,11 @@ pub enum RequestClass {
 const BACKFILL_PERCENT: u32 = 60;
 /// Share of the full bucket that is reserved for users, in percent.
 const RESERVE_PERCENT: u32 = 25;
+/// Share of the budget that polling always has, however much users request, in percent: otherwise the
+/// lists that everybody reads would grow old for the sake of a few who ask for more.
+const POLL_PERCENT: u32 = 25;
+/// Burst of these: both lists, and the runs and trials that are watched.
+const POLL_BURST: f64 = 6.0;
 /// Requests per minute while a caller waits for the mirror to catch up: the trials of a run every
 /// 50 ms, about as fast as those of large runs can be written.
 const CATCH_UP_PER_MINUTE: u32 = 1_200;
@@ -79,6 +84,7 @@ pub struct Budget {
     metered: bool,
     per_minute: u32,
     shared: Bucket,
+    polls: Bucket,
     backfill: Bucket,
     catch_up: Bucket,
     filled: Duration,
@@ -94,6 +100,7 @@ impl Budget {
             metered,
             per_minute,
             shared: Bucket::new(per_minute, f64::from(per_minute)),
+            polls: Bucket::new(per_minute * POLL_PERCENT / 100, POLL_BURST),
             backfill: Bucket::new(per_minute * BACKFILL_PERCENT / 100, BACKFILL_BURST),
             catch_up: Bucket::new(CATCH_UP_PER_MINUTE.max(per_minute), CATCH_UP_BURST),
             filled: now,
@@ -105,6 +112,7 @@ impl Budget {
         let elapsed = now.saturating_sub(self.filled);
         self.filled = self.filled.max(now);
         self.shared.fill(elapsed);
+        self.polls.fill(elapsed);
         self.backfill.fill(elapsed);
         self.catch_up.fill(elapsed);
     }
@@ -131,7 +139,11 @@ impl Budget {
         }
         self.fill(now);
         let wait = match class {
-            RequestClass::User | RequestClass::Poll => self.shared.wait(self.floor(class)),
+            RequestClass::User => self.shared.wait(self.floor(class)),
+            RequestClass::Poll => self
+                .shared
+                .wait(self.floor(class))
+                .min(self.polls.wait(0.0)),
             RequestClass::Backfill => self
                 .shared
                 .wait(self.floor(class))
@@ -147,7 +159,12 @@ impl Budget {
                 self.backfill.tokens -= 1.0;
                 self.shared.tokens -= 1.0;
             }
-            RequestClass::User | RequestClass::Poll => self.shared.tokens -= 1.0,
+            RequestClass::Poll => {
+                self.polls.tokens = (self.polls.tokens - 1.0).max(0.0);
+                // Users wait for what polling takes, since both together must not exceed the budget.
+                self.shared.tokens -= 1.0;
+            }
+            RequestClass::User => self.shared.tokens -= 1.0,
         }
         Ok(())
     }
@@ -208,8 +225,27 @@ mod tests {
         while budget.try_spend(RequestClass::Poll, START).is_ok() {
             polls += 1;
         }
-        assert_eq!(polls, 180);
+        assert!((180..=186).contains(&polls), "{polls}");
         assert!(budget.try_spend(RequestClass::User, START).is_ok());
+    }
+
+    #[test]
+    fn users_who_want_more_than_there_is_leave_polling_its_share() {
+        let mut budget = Budget::new(240, true, START);
+        let (mut users, mut polls) = (0, 0);
+        for tick in 0..6_000 {
+            let now = START + Duration::from_millis(tick * 100);
+            while budget.try_spend(RequestClass::User, now).is_ok() {
+                users += 1;
+            }
+            if tick % 25 == 0 {
+                polls += u32::from(budget.try_spend(RequestClass::Poll, now).is_ok());
+            }
+        }
+        assert_eq!(polls, 240, "a poll every 2.5 s is never held up");
+        // Ten minutes, and the bursts at the beginning.
+        let most = 2_400 + 2 * 240 + 6;
+        assert!((2_400..=most).contains(&(users + polls)), "{users}");
     }
 
     #[test]
