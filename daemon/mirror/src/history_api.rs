@@ -7,6 +7,7 @@ use docks_proto::time::UnixMs;
 use crate::error::MirrorError;
 use crate::history::{self, EventWithObject, HistoryPage, StatusEvent, Subject};
 use crate::observation_window::{self, ObservationWindow};
+use crate::reader_pool::Lane;
 use crate::state_snapshot::{self, StateSnapshot};
 use crate::{Mirror, progress};
 
@@ -21,7 +22,7 @@ impl Mirror {
         after: u64,
         limit: usize,
     ) -> Result<Vec<StatusEvent>, MirrorError> {
-        self.read("read the history", move |c| {
+        self.read_in(Lane::Engine, "read the history", move |c| {
             history::events_after(c, after, limit)
         })
         .await
@@ -40,7 +41,7 @@ impl Mirror {
         query: &EventQuery,
     ) -> Result<HistoryPage, MirrorError> {
         let query = query.clone();
-        self.read("read the history", move |c| {
+        self.read_in(Lane::Search, "read the history", move |c| {
             history::read_page(c, after, limit, &query)
         })
         .await
@@ -53,7 +54,7 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn state_snapshot(&self, query: &EventQuery) -> Result<StateSnapshot, MirrorError> {
         let query = query.clone();
-        self.read("read the current state", move |c| {
+        self.read_in(Lane::Search, "read the current state", move |c| {
             state_snapshot::read(c, &query)
         })
         .await
@@ -70,7 +71,7 @@ impl Mirror {
         after: u64,
         runs: Vec<String>,
     ) -> Result<(HistoryPage, Vec<Progress>), MirrorError> {
-        self.read("count trials", move |c| {
+        self.read_in(Lane::Engine, "count trials", move |c| {
             let page = history::read_page(c, after, usize::MAX, &EventQuery::default())?;
             Ok((page, progress::progress_of_runs(c, &runs)?))
         })
@@ -83,7 +84,7 @@ impl Mirror {
     ///
     /// As [`Mirror::list_runs`].
     pub async fn progress(&self, runs: Vec<String>) -> Result<Vec<Progress>, MirrorError> {
-        self.read("count trials", move |c| {
+        self.read_in(Lane::Engine, "count trials", move |c| {
             progress::progress_of_runs(c, &runs)
         })
         .await
@@ -103,7 +104,7 @@ impl Mirror {
         limit: usize,
     ) -> Result<(Vec<StatusEvent>, Vec<ObservationWindow>), MirrorError> {
         let (run, trial) = (run.to_owned(), trial.map(str::to_owned));
-        self.read("read the history of a run", move |c| {
+        self.read_in(Lane::Search, "read the history of a run", move |c| {
             let mut events = history::events_of_run(c, &run, trial.as_deref(), limit)?;
             // A jobs directory lists a job under both kinds, with the same id.
             let of_kind = |e: &StatusEvent| e.subject == Subject::Run(kind);
@@ -127,7 +128,7 @@ impl Mirror {
         limit: usize,
     ) -> Result<Vec<EventWithObject>, MirrorError> {
         let query = query.clone();
-        self.read("read what changed", move |c| {
+        self.read_in(Lane::Search, "read what changed", move |c| {
             history::changes_between(c, since, until, &query, limit)
         })
         .await

@@ -9,6 +9,7 @@ mod error;
 mod history;
 mod history_api;
 mod list;
+mod long_query;
 mod merge_policy;
 mod notes;
 mod observation_groups;
@@ -44,7 +45,7 @@ use docks_proto::time::UnixMs;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use reader_pool::ReaderPool;
+use reader_pool::{Lane, ReaderPool};
 use writer::{TransactionMode, Writer, WriterContext};
 
 pub use error::MirrorError;
@@ -171,12 +172,26 @@ impl Mirror {
         self.inner.writer.close().await;
     }
 
+    /// Runs a query of a client that an index answers.
     async fn read<T, F>(&self, doing: &'static str, query: F) -> Result<T, MirrorError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.check_for_damage(self.inner.readers.run(doing, |t| query(t)).await)
+        self.read_in(Lane::Client, doing, query).await
+    }
+
+    async fn read_in<T, F>(
+        &self,
+        lane: Lane,
+        doing: &'static str,
+        query: F,
+    ) -> Result<T, MirrorError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.check_for_damage(self.inner.readers.run(lane, doing, |t| query(t)).await)
     }
 
     async fn write<T, F>(&self, doing: &'static str, work: F) -> Result<T, MirrorError>

@@ -5,6 +5,7 @@ use docks_proto::routes::RunKind;
 
 use crate::error::MirrorError;
 use crate::list::{self, Listing};
+use crate::reader_pool::Lane;
 use crate::resolve_id::{self, Resolution};
 use crate::resource::{Confirmation, Resource};
 use crate::stats::{self, Stats, StatusScope};
@@ -12,6 +13,9 @@ use crate::stored_object::StoredObject;
 use crate::summary::{self, Summary};
 use crate::unsettled_runs::{self, UnsettledRun};
 use crate::{Mirror, confirmations, notes, open, runs, trials};
+
+/// Rows at the beginning of a list that are read within milliseconds.
+const MOST_USUAL_ROWS: u64 = 1_000;
 
 impl Mirror {
     /// Lists runs.
@@ -24,8 +28,8 @@ impl Mirror {
         kind: RunKind,
         query: &ListQuery,
     ) -> Result<Listing, MirrorError> {
-        let query = query.clone();
-        self.read("list runs", move |c| list::list_runs(c, kind, &query))
+        let (lane, query) = (lane_of(query), query.clone());
+        self.read_in(lane, "list runs", move |c| list::list_runs(c, kind, &query))
             .await
     }
 
@@ -39,9 +43,11 @@ impl Mirror {
         run: &str,
         query: &ListQuery,
     ) -> Result<Option<Listing>, MirrorError> {
-        let (run, query) = (run.to_owned(), query.clone());
-        self.read("list trials", move |c| list::list_trials(c, &run, &query))
-            .await
+        let (run, lane, query) = (run.to_owned(), lane_of(query), query.clone());
+        self.read_in(lane, "list trials", move |c| {
+            list::list_trials(c, &run, &query)
+        })
+        .await
     }
 
     /// Lists the trials of all evaluation runs, each marked with its run.
@@ -51,8 +57,10 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn list_all_trials(&self, query: &ListQuery) -> Result<Listing, MirrorError> {
         let query = query.clone();
-        self.read("list all trials", move |c| list::list_all_trials(c, &query))
-            .await
+        self.read_in(Lane::Search, "list all trials", move |c| {
+            list::list_all_trials(c, &query)
+        })
+        .await
     }
 
     /// Lists evaluation runs whose trials may have changed since they were mirrored: those that have
@@ -62,7 +70,7 @@ impl Mirror {
     ///
     /// As [`Mirror::list_runs`].
     pub async fn unsettled_runs(&self, limit: usize) -> Result<Vec<UnsettledRun>, MirrorError> {
-        self.read("list unsettled runs", move |c| {
+        self.read_in(Lane::Engine, "list unsettled runs", move |c| {
             unsettled_runs::unsettled_runs(c, limit)
         })
         .await
@@ -150,8 +158,10 @@ impl Mirror {
     ///
     /// As [`Mirror::list_runs`].
     pub async fn summary(&self, limit: usize) -> Result<Summary, MirrorError> {
-        self.read("read its summary", move |c| summary::read(c, limit))
-            .await
+        self.read_in(Lane::Engine, "read its summary", move |c| {
+            summary::read(c, limit)
+        })
+        .await
     }
 
     /// Counts rows and bytes.
@@ -161,7 +171,7 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn stats(&self) -> Result<Stats, MirrorError> {
         let path = self.inner.path.clone();
-        self.read("count its rows", move |c| {
+        self.read_in(Lane::Engine, "count its rows", move |c| {
             let length =
                 |suffix| std::fs::metadata(open::with_suffix(&path, suffix)).map_or(0, |m| m.len());
             Ok(Stats {
@@ -179,7 +189,16 @@ impl Mirror {
     /// As [`Mirror::list_runs`].
     pub async fn read_note(&self, key: &str) -> Result<Option<String>, MirrorError> {
         let key = key.to_owned();
-        self.read("read a note", move |c| notes::read(c, &key))
+        self.read_in(Lane::Engine, "read a note", move |c| notes::read(c, &key))
             .await
     }
+}
+
+/// Returns the lane of a list: other than the first rows in the usual order may take all rows.
+fn lane_of(query: &ListQuery) -> Lane {
+    let is_usual = !query.has_filters()
+        && query.sort.is_none()
+        && query.limit > 0
+        && query.offset.saturating_add(query.limit) <= MOST_USUAL_ROWS;
+    if is_usual { Lane::Client } else { Lane::Search }
 }

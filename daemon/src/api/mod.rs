@@ -4,6 +4,7 @@
 //! fetch and when is decided by [`docksd_sync`]; [`docksd_mirror`] stores it.
 
 mod all_trials;
+mod client_stream;
 mod daemon;
 pub mod error;
 mod events;

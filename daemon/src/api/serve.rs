@@ -1,11 +1,11 @@
 //! The socket: accepts connections, checks which user connects, and shuts down without cutting off requests.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::Method;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::Service;
+use super::client_stream::ClientStream;
 use super::router::{Routes, refuse_other_user, respond, socket_routes};
 use crate::instance::{Instance, Ownership};
 use crate::shutdown::ShutdownSignal;
@@ -124,6 +125,11 @@ fn is_own_user(stream: &UnixStream) -> bool {
     }
 }
 
+/// Nobody is there to read the response any more, so what it takes is not done.
+#[derive(Debug, thiserror::Error)]
+#[error("the client has gone")]
+struct ClientGone;
+
 async fn serve_connection(
     stream: UnixStream,
     service: Arc<Service>,
@@ -131,15 +137,21 @@ async fn serve_connection(
     shutdown: ShutdownSignal,
 ) {
     let own_user = is_own_user(&stream);
+    let (stream, client) = ClientStream::new(stream);
     let handler = service_fn(move |request: hyper::Request<Incoming>| {
-        let (service, routes) = (Arc::clone(&service), routes.clone());
+        let (service, routes, client) = (Arc::clone(&service), routes.clone(), client.clone());
         async move {
-            let response = if own_user {
-                respond(&service, &routes, request.map(Body::new)).await
-            } else {
-                refuse_other_user()
-            };
-            Ok::<_, Infallible>(response)
+            if !own_user {
+                return Ok(refuse_other_user());
+            }
+            // What was requested to be done is done, whether or not the client waits for it.
+            let is_read = request.method() == Method::GET;
+            let responding = respond(&service, &routes, request.map(Body::new));
+            tokio::select! {
+                biased;
+                response = responding => Ok(response),
+                () = client.gone(), if is_read => Err(ClientGone),
+            }
         }
     });
     let connection = http1::Builder::new()
