@@ -23,6 +23,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 use tokio_cron_scheduler::JobSchedulerError;
 
+use api::own_actions::OwnActions;
 use api::{HubStatusSource, Service};
 use config::Config;
 use cron::Schedule;
@@ -82,6 +83,7 @@ pub async fn run(
         registry: Arc::clone(&registry),
         schedule,
         shutdown: shutdown_signal.clone(),
+        own_actions: OwnActions::new(&config.paths),
         watchers: api::serve::watcher_slots(),
         started,
         last_request_ms: AtomicU64::new(u64::try_from(started.as_millis()).unwrap_or(0)),

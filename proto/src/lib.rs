@@ -7,8 +7,9 @@
 //! status ([`status`]), the paths of its files ([`paths`]) and the settings ([`settings`]).
 //!
 //! It does no I/O outside [`client`] (feature `client`), [`credentials`], [`notification`]
-//! (feature `notification`) and [`beneath`], which opens files below a directory.
+//! (feature `notification`), [`action_notes`], and [`beneath`], which opens files below a directory.
 
+pub mod action_notes;
 pub mod beneath;
 pub mod clean;
 #[cfg(feature = "client")]

@@ -10,6 +10,7 @@
 
 mod daemon_endpoint;
 mod direct;
+mod noted_action;
 mod remote_headers;
 mod request;
 mod resolve;
@@ -183,7 +184,13 @@ impl<'a> Requester<'a> {
                     (client, Answerer::Daemon, Ok(response))
                 }
                 Server::Remote { client, .. } => {
-                    let response = direct::send(client, request, self.context.now).await;
+                    let sent = direct::send(client, request, self.context.now);
+                    let response = match request {
+                        Request::Act(action, run) | Request::Kill(action, run) => {
+                            noted_action::with_note(&self.remote, action, run, sent).await
+                        }
+                        _ => sent.await,
+                    };
                     (client, Answerer::Remote, response)
                 }
             };

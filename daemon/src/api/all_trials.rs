@@ -38,7 +38,7 @@ pub(super) async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let remote = service.open_remote(&headers, Some(&tenant)).await?;
+    let remote = service.open_for_reading(&headers, Some(&tenant)).await?;
     let requirement = service.freshness_requirement(&headers);
     let cache_key = cache_key(&uri);
     let now = service.monotonic_time();

@@ -37,7 +37,7 @@ pub(super) async fn stream(
     let mut filter = EventQuery::from_parameters(&parameters).map_err(bad_parameter)?;
     let after = resume_position(&parameters, &headers)?;
     let tenant = parameters.text("tenant");
-    let remote = service.open_remote(&headers, tenant).await?;
+    let remote = service.open_for_reading(&headers, tenant).await?;
     let requirement = service.freshness_requirement(&headers);
     for run in &mut filter.runs {
         let resolved = resolve_run_of_any_kind(&remote, &filter.kinds, run, requirement).await?;

@@ -38,7 +38,7 @@ pub(super) async fn history(
         return Err(ApiError::BadRequest(message));
     };
     let tenant = parameters.text("tenant");
-    let remote = service.open_remote(&headers, tenant).await?;
+    let remote = service.open_for_reading(&headers, tenant).await?;
     let requirement = service.freshness_requirement(&headers);
     let (kind, run) = resolve_run_of_any_kind(&remote, &filter.kinds, run, requirement).await?;
     let trial = match parameters.text("trial") {
@@ -108,7 +108,7 @@ pub(super) async fn changes(
     let until = parameters.time("until").map_err(bad_parameter)?;
     let mut filter = EventQuery::from_parameters(&parameters).map_err(bad_parameter)?;
     let tenant = parameters.text("tenant");
-    let remote = service.open_remote(&headers, tenant).await?;
+    let remote = service.open_for_reading(&headers, tenant).await?;
     let requirement = service.freshness_requirement(&headers);
     for run in &mut filter.runs {
         let resolved = resolve_run_of_any_kind(&remote, &filter.kinds, run, requirement).await?;

@@ -10,6 +10,7 @@ pub mod error;
 mod events;
 mod extract;
 mod history;
+pub mod own_actions;
 pub mod request_checks;
 mod resolve_id;
 mod respond;

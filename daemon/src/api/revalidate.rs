@@ -160,6 +160,12 @@ pub(super) fn freshness_of(
         let proof = remote.sync.freshness(Some(&proof), false);
         freshness.stale_reason = proof.stale_reason.filter(|_| proof.age > ENDED_STALE_AFTER);
     }
+    // What has just been fetched for this request is what the remote says.
+    if answered_by == AnsweredBy::Mirror
+        && let Some(reason) = remote.settled_notes().unconfirmed.clone()
+    {
+        freshness.stale_reason = Some(reason);
+    }
     freshness.answered_by = answered_by;
     freshness
 }

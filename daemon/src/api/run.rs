@@ -22,7 +22,8 @@ use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Resource, StatusScope, StoredObject};
-use docksd_sync::FetchKey;
+use docksd_remote::FaultClass;
+use docksd_sync::{FetchKey, SyncError};
 
 /// How long an action may take. Giving up earlier would leave its outcome unknown.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(40);
@@ -56,7 +57,7 @@ async fn list_kind(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> HandlerResult {
-    let remote = service.open_remote(headers, Some(tenant)).await?;
+    let remote = service.open_for_reading(headers, Some(tenant)).await?;
     let requirement = service.freshness_requirement(headers);
     let cache_key = cache_key(uri);
     let now = service.monotonic_time();
@@ -130,7 +131,7 @@ async fn get_kind(
     name: &str,
     headers: &HeaderMap,
 ) -> HandlerResult {
-    let remote = service.open_remote(headers, Some(tenant)).await?;
+    let remote = service.open_for_reading(headers, Some(tenant)).await?;
     let requirement = service.freshness_requirement(headers);
     let mut run = resolve_run(&remote, kind, name, requirement).await?;
     let mut answered_by = AnsweredBy::Mirror;
@@ -231,6 +232,9 @@ async fn act(
     let requirement = service.freshness_requirement(headers);
     let kind = action.kind();
     let run = resolve_run(&remote, kind, name, requirement).await?;
+    let note = service
+        .own_actions
+        .begin(&remote, kind, &run.id, service.wall_time());
     let acting = async {
         if kill {
             remote.sync.kill(action, &run.id).await
@@ -238,8 +242,21 @@ async fn act(
             remote.sync.act(action, &run.id).await
         }
     };
-    let object = tokio::time::timeout(ACTION_TIMEOUT, acting)
-        .await
+    let acted = tokio::time::timeout(ACTION_TIMEOUT, acting).await;
+    let now = service.wall_time();
+    if let Some(note) = note {
+        let is_known = match &acted {
+            Ok(Ok(acted)) => acted.is_mirrored,
+            Ok(Err(error)) => is_refusal(error),
+            Err(_) => false,
+        };
+        if is_known {
+            note.remove();
+        } else if let Err(error) = note.end(None, now) {
+            tracing::warn!(%error, "could not note the end of an action");
+        }
+    }
+    let acted = acted
         .map_err(|_| ApiError::TooSlow(ACTION_TIMEOUT))?
         .map_err(|error| or_run_not_found(ApiError::Sync(error), kind, name))?;
     tracing::info!(
@@ -247,7 +264,25 @@ async fn act(
         run = run.id,
         "carried out an action"
     );
-    let run = reread(&remote, kind, &run.id).await?;
-    let freshness = run_freshness(&remote, &run, AnsweredBy::Remote);
-    Ok(respond::object(object.text().to_owned(), &freshness))
+    // What the remote made of it, whether or not the mirror could be written.
+    let freshness = Freshness {
+        as_of: now,
+        age: Duration::ZERO,
+        stale_reason: None,
+        answered_by: AnsweredBy::Remote,
+    };
+    Ok(respond::object(acted.object.text().to_owned(), &freshness))
+}
+
+/// Whether the remote has refused an action, so that nothing was done.
+fn is_refusal(error: &SyncError) -> bool {
+    matches!(
+        error.class(),
+        Some(
+            FaultClass::NotFound
+                | FaultClass::Auth
+                | FaultClass::Rejected
+                | FaultClass::Unsupported
+        )
+    )
 }

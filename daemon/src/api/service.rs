@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 use super::extract;
+use super::own_actions::OwnActions;
 use super::revalidate::FreshnessRequirement;
 use crate::config::Config;
 use crate::cron::Schedule;
@@ -31,6 +32,8 @@ pub struct Service {
     pub config: Config,
     /// Returns the status of the hub, if there is one.
     pub hub_status: Option<HubStatusSource>,
+    /// Notes of what this machine has done to runs.
+    pub own_actions: OwnActions,
     /// Requests the shutdown of the daemon.
     pub shutdown: ShutdownSignal,
     /// Limits how many clients watch at once.
@@ -42,6 +45,22 @@ pub struct Service {
 }
 
 impl Service {
+    /// Opens the remote that the headers select, for a read: what this machine has done to its runs is
+    /// confirmed first.
+    ///
+    /// `tenant` is the one in the path or the query, if there is one.
+    pub(super) async fn open_for_reading(
+        &self,
+        headers: &HeaderMap,
+        tenant: Option<&str>,
+    ) -> Result<Arc<MirroredRemote>, ApiError> {
+        let remote = self.open_remote(headers, tenant).await?;
+        let policy = CachePolicy::from_headers(headers);
+        let now = self.wall_time();
+        self.own_actions.settle(&remote, policy, now).await;
+        Ok(remote)
+    }
+
     /// Opens the remote that the headers select.
     ///
     /// `tenant` is the one in the path or the query, if there is one.

@@ -33,7 +33,7 @@ pub(super) async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let remote = service.open_remote(&headers, Some(&tenant)).await?;
+    let remote = service.open_for_reading(&headers, Some(&tenant)).await?;
     let requirement = service.freshness_requirement(&headers);
     let cache_key = cache_key(&uri);
     let now = service.monotonic_time();
@@ -72,7 +72,7 @@ pub(super) async fn get(
     PathIds((tenant, run_name, name)): PathIds<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let remote = service.open_remote(&headers, Some(&tenant)).await?;
+    let remote = service.open_for_reading(&headers, Some(&tenant)).await?;
     let requirement = service.freshness_requirement(&headers);
     let run = existing_run(&remote, &run_name, requirement).await?;
     let mut trial = resolve_trial(&remote, &run.id, &name, requirement).await?;

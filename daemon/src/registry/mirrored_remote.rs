@@ -1,14 +1,15 @@
 //! One mirrored remote: its mirror file, its sync engine and its response cache.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use docks_proto::event::ConnectionState;
 
 use super::mirror_files::write_use_marker;
 use super::owner::{OwnedRemote, Owner};
+use super::settled_notes::SettledNotes;
 use super::tokens::Credentials;
 use crate::list_response::ListResponse;
 use docksd_events::{EngineHandle, EventFeed};
@@ -41,6 +42,8 @@ pub struct MirroredRemote {
     pub feed: Arc<EventFeed>,
     /// Responses to recent list requests.
     pub lists: ResponseCache<ListResponse>,
+    /// Which of this machine's actions the mirror has caught up with.
+    pub(super) settled_notes: Mutex<SettledNotes>,
     pub(super) credentials: Credentials,
     pub(super) use_recorded_s: AtomicU64,
     /// Monotonic time of the last request.
@@ -65,6 +68,13 @@ impl MirroredRemote {
     #[must_use]
     pub fn location(&self) -> String {
         self.id.target.to_string()
+    }
+
+    /// Returns which of this machine's actions the mirror has caught up with.
+    pub(crate) fn settled_notes(&self) -> MutexGuard<'_, SettledNotes> {
+        self.settled_notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops syncing, then closes the mirror.

@@ -12,6 +12,7 @@ mod owner;
 pub mod profiles;
 mod resolve;
 mod selector;
+mod settled_notes;
 mod token_owner;
 pub mod tokens;
 
@@ -253,6 +254,7 @@ impl Registry {
             open_report,
             feed,
             lists: ResponseCache::new(list_response::LIMITS),
+            settled_notes: Mutex::default(),
             credentials,
             use_recorded_s: AtomicU64::new(0),
             last_used_s: AtomicU64::new(self.clock.monotonic().as_secs()),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use docks_proto::object::RawObject;
 use docks_proto::routes::Action;
 use docks_proto::status::SyncProgress;
 use docks_proto::time::UnixMs;
@@ -12,6 +11,7 @@ use docksd_mirror::{Resource, Retention};
 
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
+use super::outcome::Acted;
 
 /// What the handle tells the engine's task to do.
 pub(super) enum Command {
@@ -24,7 +24,7 @@ pub(super) enum Command {
         action: Action,
         id: String,
         kill: bool,
-        reply: oneshot::Sender<Result<RawObject, SyncError>>,
+        reply: oneshot::Sender<Result<Acted, SyncError>>,
     },
     MarkWatched(Resource),
     CatchUp {

@@ -68,11 +68,11 @@ impl EngineState {
                 self.flights.retry(&key, now.mono + DOUBT);
                 return;
             }
-            (Task::Act { action, .. }, Answer::Acted(object)) => {
+            (Task::Act { action, .. }, Answer::Acted(acted)) => {
                 self.due_times.make_due(&FetchKey::ListPart(action.kind()));
                 self.lists[list_index(action.kind())].next_part = 0;
                 if let Some(waiter) = self.action_waiters.remove(&step.number) {
-                    self.replies.push((waiter, Reply::Acted(Ok(object))));
+                    self.replies.push((waiter, Reply::Acted(Ok(acted))));
                 }
                 return;
             }

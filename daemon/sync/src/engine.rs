@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::status::SyncProgress;
 use docks_proto::time::UnixMs;
@@ -23,7 +22,7 @@ use super::command::Command;
 use super::error::SyncError;
 use super::health::EngineSnapshot;
 use super::options::Options;
-use super::outcome::Outcome;
+use super::outcome::{Acted, Outcome};
 use super::state::{EngineState, Reply, WaiterId};
 use super::step::{Step, Task};
 use super::upkeep::{UPKEEP_NOTE, Upkeep, is_missed};
@@ -34,7 +33,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const MIRROR_RETRY: Duration = Duration::from_secs(5);
 enum ReplySender {
     Refresh(oneshot::Sender<Result<UnixMs, SyncError>>),
-    Act(oneshot::Sender<Result<RawObject, SyncError>>),
+    Act(oneshot::Sender<Result<Acted, SyncError>>),
 }
 
 pub(super) struct Engine {

@@ -43,7 +43,6 @@ use std::sync::{Arc, Mutex};
 
 use docks_proto::event::ConnectionState;
 use docks_proto::freshness::Freshness;
-use docks_proto::object::RawObject;
 use docks_proto::routes::Action;
 use docks_proto::status::{RowCounts, SyncProgress};
 use docks_proto::time::UnixMs;
@@ -57,6 +56,7 @@ pub use error::SyncError;
 pub use fetch_key::FetchKey;
 pub use health::Health;
 pub use options::Options;
+pub use outcome::Acted;
 
 use command::Command;
 use engine::{Engine, lock};
@@ -130,12 +130,12 @@ impl SyncHandle {
         self.send(Command::MarkWatched(what.clone()));
     }
 
-    /// Carries out an action; the mirror has the resulting run before this returns.
+    /// Carries out an action; the mirror has the resulting run before this returns, if it can be written.
     ///
     /// # Errors
     ///
     /// [`SyncError`]; after an outage it is unknown whether the action was carried out.
-    pub async fn act(&self, action: Action, id: &str) -> Result<RawObject, SyncError> {
+    pub async fn act(&self, action: Action, id: &str) -> Result<Acted, SyncError> {
         self.send_action(action, id, false).await
     }
 
@@ -144,16 +144,11 @@ impl SyncHandle {
     /// # Errors
     ///
     /// As [`SyncHandle::act`].
-    pub async fn kill(&self, action: Action, id: &str) -> Result<RawObject, SyncError> {
+    pub async fn kill(&self, action: Action, id: &str) -> Result<Acted, SyncError> {
         self.send_action(action, id, true).await
     }
 
-    async fn send_action(
-        &self,
-        action: Action,
-        id: &str,
-        kill: bool,
-    ) -> Result<RawObject, SyncError> {
+    async fn send_action(&self, action: Action, id: &str, kill: bool) -> Result<Acted, SyncError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Act {
             action,

@@ -46,10 +46,19 @@ pub enum Answer {
         /// Ids of the changed runs.
         runs: Vec<String>,
     },
-    /// The run after an action.
-    Acted(RawObject),
+    /// The remote carried out an action.
+    Acted(Acted),
     /// The task returns nothing.
     Done,
+}
+
+/// What the remote made of an action.
+#[derive(Debug, Clone)]
+pub struct Acted {
+    /// The run afterwards.
+    pub object: RawObject,
+    /// Whether the mirror has it, too.
+    pub is_mirrored: bool,
 }
 
 /// How a step ended.

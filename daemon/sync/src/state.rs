@@ -7,7 +7,6 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
@@ -23,6 +22,7 @@ use super::due_times::DueTimes;
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
 use super::options::Options;
+use super::outcome::Acted;
 use super::single_flight::SingleFlight;
 use super::step::CachedPage;
 use super::sweep::Sweep;
@@ -40,7 +40,7 @@ pub enum Reply {
     /// A refresh ended; the time is when the request began.
     Confirmed(Result<UnixMs, SyncError>),
     /// An action was carried out; the run as it is afterwards.
-    Acted(Result<RawObject, SyncError>),
+    Acted(Result<Acted, SyncError>),
 }
 
 /// State of syncing one list.

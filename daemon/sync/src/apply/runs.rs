@@ -4,13 +4,14 @@ use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
+use tracing::warn;
 
 use docksd_mirror::{MirrorError, Provenance, Resource, RunBatch, StatusScope};
 use docksd_remote::{FaultClass, Fetched, RemoteError};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
 use crate::error::SyncError;
-use crate::outcome::Answer;
+use crate::outcome::{Acted, Answer};
 
 impl StepRunner<'_> {
     /// Stores the changes that the remote reports: runs with their trials, then what is gone.
@@ -191,9 +192,20 @@ impl StepRunner<'_> {
             observed_at: now(),
             provenance: Provenance::OwnAction,
         };
-        let changed = self.mirror.upsert_runs(batch).await?;
-        self.count(changed);
-        Ok(Answer::Acted(object))
+        // The action counts as what the remote made of it, even if the mirror cannot be written.
+        let written = self.mirror.upsert_runs(batch).await;
+        let is_mirrored = written.is_ok();
+        match written {
+            Ok(changed) => self.count(changed),
+            Err(error) => warn!(
+                error = &error as &dyn std::error::Error,
+                "could not store what an action did"
+            ),
+        }
+        Ok(Answer::Acted(Acted {
+            object,
+            is_mirrored,
+        }))
     }
 }
 

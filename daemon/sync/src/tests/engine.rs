@@ -80,10 +80,10 @@ async fn catching_up_mirrors_everything_and_reports_it_last() {
 #[tokio::test]
 async fn an_action_is_in_the_mirror_before_its_caller_continues() {
     let engine = start_engine();
-    let object = within(engine.handle.act(Action::Cancel, "r2"))
+    let acted = within(engine.handle.act(Action::Cancel, "r2"))
         .await
         .unwrap();
-    let status = RunFields::from_object(&object).status.text();
+    let status = RunFields::from_object(&acted.object).status.text();
     assert_eq!(status.as_deref(), Some("cancelled"));
     let held = engine.mirror.run(RunKind::Evaluation, "r2").await.unwrap();
     assert_eq!(held.unwrap().status, "cancelled");

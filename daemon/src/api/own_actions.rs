@@ -1,0 +1,155 @@
+//! Actions that this machine has sent and the mirror may not know of: its runs are confirmed again
+//! before anything about them counts as confirmed.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use docks_proto::action_notes::{ActionNote, ActionNotes, OpenNote};
+use docks_proto::freshness::CachePolicy;
+use docks_proto::paths::Paths;
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use docksd_mirror::{Mirror, MirrorError, Resolution, StoredObject};
+use docksd_remote::FaultClass;
+use docksd_sync::FetchKey;
+use tokio::time::timeout;
+
+use crate::registry::MirroredRemote;
+
+/// How long a read waits for the remote to confirm a run; then the answer says that it did not.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The times of directories are as coarse as this: a change may follow another one unseen.
+const CLOCK_STEP: Duration = Duration::from_millis(50);
+
+/// The notes of this machine's actions.
+pub struct OwnActions {
+    notes: ActionNotes,
+    listed: Mutex<Listed>,
+}
+
+/// The notes as they were read last.
+#[derive(Default)]
+struct Listed {
+    /// `None` when the directory may have changed since.
+    version: Option<SystemTime>,
+    notes: Vec<(PathBuf, ActionNote)>,
+}
+
+impl OwnActions {
+    /// Reads the notes beside the socket.
+    #[must_use]
+    pub fn new(paths: &Paths) -> Self {
+        Self {
+            notes: ActionNotes::new(paths),
+            listed: Mutex::default(),
+        }
+    }
+
+    /// Leaves a note of an action that is about to be sent.
+    pub(super) fn begin(
+        &self,
+        remote: &MirroredRemote,
+        kind: RunKind,
+        run: &str,
+        now: UnixMs,
+    ) -> Option<OpenNote> {
+        let begun = self.notes.begin(remote.location(), kind, run, now);
+        begun
+            .inspect_err(|error| tracing::warn!(%error, "could not leave a note of an action"))
+            .ok()
+    }
+
+    /// Makes the remote confirm the runs that this machine has acted on, as far as the mirror has not
+    /// caught up with them.
+    pub(super) async fn settle(&self, remote: &MirroredRemote, policy: CachePolicy, now: UnixMs) {
+        let open = self.open_notes(remote, now);
+        if open.is_empty() {
+            remote.settled_notes().unconfirmed = None;
+            return;
+        }
+        let mut unconfirmed = None;
+        for (path, note) in open {
+            if !has_settled(remote, &note, policy, now).await {
+                unconfirmed = Some(format!(
+                    "this machine acted on {} at {}, and the remote has not confirmed it since",
+                    note.run,
+                    note.at.rfc3339()
+                ));
+            } else if note.ended {
+                remote.settled_notes().settled.insert((path, note.at));
+            }
+        }
+        remote.settled_notes().unconfirmed = unconfirmed;
+    }
+
+    /// Lists the notes about a remote that its mirror has not caught up with.
+    fn open_notes(&self, remote: &MirroredRemote, now: UnixMs) -> Vec<(PathBuf, ActionNote)> {
+        let Some(version) = self.notes.version() else {
+            return Vec::new();
+        };
+        let mut listed = self.listed();
+        if listed.version != Some(version) {
+            listed.notes = self.notes.read(now);
+            let settled_long_ago = version.elapsed().is_ok_and(|elapsed| elapsed > CLOCK_STEP);
+            listed.version = settled_long_ago.then_some(version);
+        }
+        if listed.notes.is_empty() {
+            return Vec::new();
+        }
+        let location = remote.location();
+        let state = remote.settled_notes();
+        let of_remote = listed.notes.iter().filter(|(path, note)| {
+            note.target == location && !state.settled.contains(&(path.clone(), note.at))
+        });
+        of_remote.cloned().collect()
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Listed> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the mirror's copy of the run that was acted on is younger than the action.
+async fn has_settled(
+    remote: &MirroredRemote,
+    note: &ActionNote,
+    policy: CachePolicy,
+    now: UnixMs,
+) -> bool {
+    let Some(kind) = note.kind() else {
+        return true;
+    };
+    let from = note.confirmed_from(now);
+    let run = match mirrored(&remote.mirror, kind, &note.run).await {
+        // What is not mirrored is not shown.
+        Ok(None) => return true,
+        Ok(Some(run)) => run,
+        Err(_) => return false,
+    };
+    if run.confirmed_at >= from {
+        return true;
+    }
+    if policy == CachePolicy::OnlyIfCached {
+        return false;
+    }
+    let fetching = remote.sync.refresh(FetchKey::Run(kind, run.id), from);
+    match timeout(PATIENCE, fetching).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.class() == Some(FaultClass::NotFound),
+        Err(_) => false,
+    }
+}
+
+async fn mirrored(
+    mirror: &Mirror,
+    kind: RunKind,
+    run: &str,
+) -> Result<Option<StoredObject>, MirrorError> {
+    match mirror.resolve_run(kind, run).await? {
+        Resolution::Unique(id) => mirror.run(kind, &id).await,
+        // Nobody acts on a name that several runs share.
+        Resolution::Ambiguous(_) | Resolution::NotFound => Ok(None),
+    }
+}
