@@ -17,6 +17,7 @@ mod hub;
 mod large;
 mod main_path;
 mod mirrored_reads;
+mod own_stop;
 mod pager;
 mod reading;
 mod remote;
