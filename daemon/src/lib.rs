@@ -144,6 +144,10 @@ fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
         let registry = Arc::clone(registry);
         async move { registry.close_abandoned_mirrors().await }
     });
+    tasks.spawn({
+        let registry = Arc::clone(registry);
+        async move { registry.replace_lost_mirrors().await }
+    });
     tasks.spawn(hooks::artifact_prefetch::run(
         Arc::clone(registry),
         service.config.prefetch.clone(),

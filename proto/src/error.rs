@@ -42,7 +42,10 @@ pub enum ErrorCode {
     NeedsKill,
     /// The daemon is shutting down: 503.
     ShuttingDown,
-    /// A defect or a full disk on our side: 500.
+    /// The daemon cannot read or write its mirror, as on a full disk; nothing was sent to the remote, which
+    /// can be asked instead: 500.
+    MirrorUnusable,
+    /// A defect on our side: 500.
     Internal,
     /// A code that a newer daemon knows.
     #[serde(other)]

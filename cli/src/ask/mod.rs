@@ -244,6 +244,14 @@ impl<'a> Requester<'a> {
         let next = match error {
             ClientError::Refused { body, .. } => match &body.detail {
                 Some(detail) if detail.code == ErrorCode::ShuttingDown => self.start_daemon().await,
+                // Trouble of the daemon's own, which is none of the remote's.
+                Some(detail)
+                    if matches!(detail.code, ErrorCode::MirrorUnusable | ErrorCode::Internal)
+                        && !self.remote.needs_daemon() =>
+                {
+                    let trouble = detail.message.trim_end_matches('.');
+                    self.without_daemon(format!("docksd is in trouble ({trouble})"))
+                }
                 _ => return Ok(None),
             },
             ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => {

@@ -37,10 +37,16 @@ impl Request<'_> {
             ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => false,
             ClientError::Send(SendError::Connect { .. }) | ClientError::Protocol { .. } => true,
             ClientError::Send(_) | ClientError::InvalidReply(_) => !is_action,
-            ClientError::Refused { body, .. } => body
-                .detail
-                .as_ref()
-                .is_some_and(|detail| detail.code == ErrorCode::ShuttingDown),
+            ClientError::Refused { body, .. } => {
+                body.detail
+                    .as_ref()
+                    .is_some_and(|detail| match detail.code {
+                        // Nothing was sent to the remote.
+                        ErrorCode::ShuttingDown | ErrorCode::MirrorUnusable => true,
+                        ErrorCode::Internal => !is_action,
+                        _ => false,
+                    })
+            }
         }
     }
 }

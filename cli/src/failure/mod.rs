@@ -157,6 +157,7 @@ fn kind_of_code(code: ErrorCode) -> Kind {
         ErrorCode::ForbiddenRequest
         | ErrorCode::Unsupported
         | ErrorCode::ShuttingDown
+        | ErrorCode::MirrorUnusable
         | ErrorCode::Internal
         | ErrorCode::Unknown => Kind::Failed,
     }
@@ -220,6 +221,7 @@ mod tests {
             (E::RemoteBroken, 5),
             (E::Unsupported, 1),
             (E::ShuttingDown, 1),
+            (E::MirrorUnusable, 1),
             (E::Internal, 1),
             (E::Unknown, 1),
         ];

@@ -107,6 +107,32 @@ impl MirrorError {
         }
     }
 
+    /// Whether the place of the file is at fault: it cannot be written, or has no room.
+    #[must_use]
+    pub fn is_of_place(&self) -> bool {
+        use std::io::ErrorKind as Io;
+        match self {
+            MirrorError::Prepare { source, .. } => matches!(
+                source.kind(),
+                Io::ReadOnlyFilesystem
+                    | Io::PermissionDenied
+                    | Io::StorageFull
+                    | Io::QuotaExceeded
+                    | Io::NotADirectory
+                    | Io::NotFound
+            ),
+            MirrorError::Open { source, .. } | MirrorError::Query { source, .. } => {
+                is_of_place(source)
+            }
+            MirrorError::Migrate { source, .. } => matches!(
+                &**source,
+                rusqlite_migration::Error::RusqliteError { err, .. } if is_of_place(err)
+            ),
+            MirrorError::Commit(source) => is_of_place(source),
+            _ => false,
+        }
+    }
+
     /// Adds what was being done, and separates damage from other failures.
     pub(crate) fn during(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| {
@@ -117,6 +143,19 @@ impl MirrorError {
             }
         }
     }
+}
+
+fn is_of_place(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::ReadOnly
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::SystemIoFailure
+        )
+    )
 }
 
 /// Whether the error means that the file is not a valid database.

@@ -1,5 +1,6 @@
 //! All settings of the daemon, and their defaults.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
@@ -23,6 +24,8 @@ const IDLE_EXIT: Duration = Duration::from_secs(12 * 3_600);
 pub struct Config {
     /// Paths of all files.
     pub paths: Paths,
+    /// Directory for what cannot be kept in the home.
+    pub temporary: PathBuf,
     /// When the daemon stops on its own.
     pub idle_exit: IdleExit,
     /// Filter of the log.
@@ -80,6 +83,7 @@ impl Config {
     pub fn new(paths: Paths) -> Self {
         Self {
             paths,
+            temporary: std::env::temp_dir(),
             idle_exit: IdleExit::After(IDLE_EXIT),
             log_level: "info".to_owned(),
             sync: Options::default(),

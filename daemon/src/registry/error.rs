@@ -45,6 +45,9 @@ pub enum RegistryError {
     /// A file system, or the keyring, did not answer in time.
     #[error("the disk or keyring of {0} does not answer")]
     NoAnswer(String),
+    /// The disk of the mirror did not answer in time.
+    #[error("the disk with the mirror of {0} does not answer")]
+    MirrorNoAnswer(String),
     /// The daemon is shutting down.
     #[error("docksd is shutting down")]
     Closed,

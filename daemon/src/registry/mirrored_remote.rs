@@ -1,12 +1,14 @@
 //! One mirrored remote: its mirror file, its sync engine and its response cache.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use docks_proto::event::ConnectionState;
 
+use super::mirror_copy::MirrorCopy;
 use super::mirror_files::write_use_marker;
 use super::owner::{OwnedRemote, Owner};
 use super::settled_notes::SettledNotes;
@@ -36,6 +38,9 @@ pub struct MirroredRemote {
     pub sync: SyncHandle,
     /// The file of the mirror.
     pub database: PathBuf,
+    /// Which file that was when it was opened.
+    pub(super) file: Option<MirrorFile>,
+    pub(super) _copy: Option<MirrorCopy>,
     /// What opening the file found.
     pub open_report: OpenReport,
     /// The event stream of its watchers.
@@ -48,6 +53,24 @@ pub struct MirroredRemote {
     pub(super) use_recorded_s: AtomicU64,
     /// Monotonic time of the last request.
     pub(super) last_used_s: AtomicU64,
+}
+
+/// Identifies a file, so that another one under the same name is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MirrorFile {
+    device: u64,
+    inode: u64,
+}
+
+impl MirrorFile {
+    /// Returns the file at a path; `None` when there is none. Blocks.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
 }
 
 /// Passes the attention of watchers on to the sync engine.

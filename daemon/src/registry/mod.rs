@@ -6,6 +6,7 @@
 mod blocking_calls;
 mod connector;
 mod error;
+mod mirror_copy;
 mod mirror_files;
 mod mirrored_remote;
 mod owner;
@@ -36,6 +37,8 @@ pub use owner::{OwnedRemote, Owner, TokenFingerprint};
 pub use selector::{RemoteRequest, RemoteSelector};
 
 use self::blocking_calls::BlockingCalls;
+use self::mirror_copy::OpenMirror;
+use self::mirrored_remote::MirrorFile;
 use self::profiles::{Profiles, ResolvedTarget};
 use self::resolve::ResolvedRemote;
 use self::token_owner::TokenOwners;
@@ -52,6 +55,9 @@ use docksd_sync::{Clock, Options};
 /// Time between two looks for mirrors that nobody uses.
 const CHECK_ABANDONED_EVERY: Duration = Duration::from_secs(600);
 
+/// Time between two looks whether the files of open mirrors are still there.
+const CHECK_FILES_EVERY: Duration = Duration::from_secs(3);
+
 /// A remote that is open, or being opened.
 type RemoteCell = Arc<OnceCell<Arc<MirroredRemote>>>;
 
@@ -64,6 +70,8 @@ pub struct Registry {
     connector: Arc<dyn RemoteConnector>,
     clock: Arc<dyn Clock>,
     blocking_calls: BlockingCalls,
+    /// Directory for mirrors whose own place cannot be written.
+    temporary: PathBuf,
     /// `None` once the registry is closed.
     remotes: Mutex<Option<HashMap<OwnedRemote, RemoteCell>>>,
     /// Notified when a mirror turns out to be damaged.
@@ -90,6 +98,7 @@ impl Registry {
             connector: connector.into(),
             clock,
             blocking_calls: BlockingCalls::default(),
+            temporary: config.temporary.clone(),
             remotes: Mutex::new(Some(HashMap::new())),
             damage: Arc::default(),
             set_aside: Mutex::default(),
@@ -210,7 +219,7 @@ impl Registry {
             location: location.clone(),
             source,
         })?;
-        let path = database.clone();
+        let (path, temporary) = (database, self.temporary.clone());
         let identity = Identity {
             current: identity(&id),
             former: mirror_files::shared_identity(&id.target),
@@ -218,13 +227,25 @@ impl Registry {
         let (now, owner_id) = (self.clock.wall(), id.clone());
         let opening = move || {
             mirror_files::keep_token_mirror(&path, &owner_id);
-            Mirror::open(&path, identity, now)
+            let opened = mirror_copy::open(&path, identity, &temporary, now)?;
+            let file = MirrorFile::of(&opened.database);
+            Ok((opened, file))
         };
-        let opened = self.blocking_calls.run(&location, opening).await?;
-        let (mirror, mut open_report) = opened.map_err(|source| RegistryError::Mirror {
+        let opened = self.blocking_calls.run(&location, opening).await;
+        let opened = opened.map_err(|error| match error {
+            RegistryError::NoAnswer(location) => RegistryError::MirrorNoAnswer(location),
+            other => other,
+        })?;
+        let (opened, file) = opened.map_err(|source| RegistryError::Mirror {
             location: location.clone(),
             source,
         })?;
+        let OpenMirror {
+            mirror,
+            report: mut open_report,
+            database,
+            copy,
+        } = opened;
         if let Some(path) = &open_report.set_aside {
             tracing::error!(
                 remote = location,
@@ -251,6 +272,8 @@ impl Registry {
             mirror,
             sync,
             database,
+            file,
+            _copy: copy,
             open_report,
             feed,
             lists: ResponseCache::new(list_response::LIMITS),
@@ -303,6 +326,30 @@ impl Registry {
                 }
             }
             self.open_recent().await;
+        }
+    }
+
+    /// Opens the mirrors again whose file was removed or replaced, as by who empties the cache directory or
+    /// restores it; never returns.
+    pub async fn replace_lost_mirrors(&self) {
+        loop {
+            tokio::time::sleep(CHECK_FILES_EVERY).await;
+            let mut was_lost = false;
+            for remote in self.open_remotes() {
+                let (path, file) = (remote.database.clone(), remote.file);
+                let checking = tokio::task::spawn_blocking(move || MirrorFile::of(&path) == file);
+                if checking.await.unwrap_or(true) {
+                    continue;
+                }
+                tracing::warn!(remote = remote.location(), database = %remote.database.display(),
+                    "the file of the mirror was removed or replaced; it is opened again");
+                remote.close().await;
+                self.forget(&remote.id);
+                was_lost = true;
+            }
+            if was_lost {
+                self.open_recent().await;
+            }
         }
     }
 

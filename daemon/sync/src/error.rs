@@ -71,6 +71,7 @@ impl SyncError {
     #[must_use]
     pub fn detail(&self) -> ErrorDetail {
         let code = match self.class() {
+            None if matches!(self, Self::Mirror(_)) => ErrorCode::MirrorUnusable,
             None => ErrorCode::Internal,
             Some(FaultClass::NotFound) => ErrorCode::NotFound,
             Some(FaultClass::Auth) => ErrorCode::Unauthorized,

@@ -31,7 +31,7 @@ pub(super) fn mirror_failure(error: &MirrorError) -> (StatusCode, ErrorDetail) {
     tracing::error!(error = message, "the mirror failed");
     (
         StatusCode::INTERNAL_SERVER_ERROR,
-        ErrorDetail::new(ErrorCode::Internal, message).hint(SEE_LOGS),
+        ErrorDetail::new(ErrorCode::MirrorUnusable, message).hint(SEE_LOGS),
     )
 }
 

@@ -19,7 +19,11 @@ pub(super) fn status_and_detail(error: &RegistryError) -> (StatusCode, ErrorDeta
                 return shutting_down();
             }
             tracing::error!(error = message, "could not open a mirror");
-            (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
+            (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::MirrorUnusable)
+        }
+        RegistryError::MirrorNoAnswer(_) => {
+            tracing::error!(error = message, "could not open a mirror");
+            (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::MirrorUnusable)
         }
         RegistryError::NoAnswer(_) => {
             tracing::error!(error = message, "could not open a remote");
