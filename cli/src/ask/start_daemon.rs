@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
@@ -74,6 +74,8 @@ struct StartError {
     message: String,
     /// Another daemon holds the lifetime lock, and may be about to listen.
     already_running: bool,
+    /// A signal ended it, so that the next one may do better.
+    was_killed: bool,
 }
 
 impl StartError {
@@ -81,6 +83,7 @@ impl StartError {
         Self {
             message: message.into(),
             already_running: false,
+            was_killed: false,
         }
     }
 }
@@ -217,6 +220,9 @@ impl DaemonStarter {
                     return Ok(());
                 }
                 let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                if error.was_killed && !over {
+                    break;
+                }
                 if !error.already_running || over {
                     return Err(error.into());
                 }
@@ -225,7 +231,7 @@ impl DaemonStarter {
                 }
                 pauses.sleep().await;
             }
-            // The other daemon has exited meanwhile.
+            // The other daemon has exited meanwhile, or ours was killed.
             if spawns >= MOST_SPAWNS {
                 return Err(error.into());
             }
@@ -334,14 +340,18 @@ fn read_report(mut child: Child) -> Result<(), StartError> {
                 None => "docksd did not start and reported no reason".to_owned(),
             },
             already_running: code.as_deref() == Some("already_running"),
+            was_killed: false,
         }),
         Err(_) if line.is_empty() => {
-            let how = match child.wait() {
-                Ok(status) => status.to_string(),
-                Err(error) => error.to_string(),
+            let (how, was_killed) = match child.wait() {
+                Ok(status) => (status.to_string(), status.signal().is_some()),
+                Err(error) => (error.to_string(), false),
             };
             let message = format!("docksd exited without reporting a reason ({how})");
-            Err(StartError::new(message))
+            Err(StartError {
+                was_killed,
+                ..StartError::new(message)
+            })
         }
         Err(_) => Err(StartError::new(
             "docksd did not start: its report is not valid",

@@ -8,6 +8,7 @@
 mod account;
 mod artifacts;
 mod daemon;
+mod daemon_trouble;
 mod disk;
 mod exit_codes;
 mod hanging_disk;
@@ -35,4 +36,5 @@ mod watch;
 mod watch_notify;
 mod watch_terminal;
 mod watch_trouble;
+mod wedged;
 mod who_asks;

@@ -1,0 +1,199 @@
+//! Trouble of the daemon's own is not the user's answer while the remote can give one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use docksd_testkit::skip;
+
+use crate::remote::Remote;
+use crate::sample_remote::{self, run_ids};
+use crate::sealed::CommandResult;
+use crate::test_home::{TestHome, eventually};
+
+/// Returns the file of the only mirror.
+fn mirror(home: &TestHome) -> PathBuf {
+    let files = fs::read_dir(home.path("docks/cache")).unwrap().flatten();
+    let mut mirrors = files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "db"));
+    mirrors.next().unwrap()
+}
+
+/// Checks that the remote answered completely, and that one line says why the daemon did not.
+fn expect_remote(listed: &CommandResult, why: &str) {
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    assert_eq!(listed.stdout, run_ids(), "{}", listed.stderr);
+    let reasons = listed.stderr.lines().filter(|line| line.contains(why));
+    assert_eq!(reasons.count(), 1, "{}", listed.stderr);
+}
+
+/// A home with a mirror, and no daemon.
+fn mirrored(remote: &Remote) -> TestHome {
+    let home = TestHome::with_remote(remote);
+    home.run("sync --full").expect_success();
+    home.stop();
+    home
+}
+
+#[test]
+fn a_mirror_of_a_newer_release_or_one_that_cannot_be_read_is_not_the_answer() {
+    let remote = sample_remote::start();
+    let home = mirrored(&remote);
+    let file = mirror(&home);
+    // The schema's number is 4 bytes at offset 60 of the file.
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[60..64].copy_from_slice(&9_999_u32.to_be_bytes());
+    fs::write(&file, &bytes).unwrap();
+    home.run("daemon start").expect_success();
+    let newer = home.run("runs list -q -n 0");
+    expect_remote(&newer, "newer docksd");
+    assert_eq!(
+        fs::read(&file).unwrap(),
+        bytes,
+        "a newer file stays as it is"
+    );
+    // The remote's own answer to the action.
+    let stopped = home.run("runs stop run-00x --force");
+    assert!(stopped.stderr.contains("has ended"), "{}", stopped.stderr);
+    let offline = home.run("runs list --offline");
+    assert_eq!(offline.code, Some(1), "{}", offline.stderr);
+    assert!(
+        offline.stderr.contains("newer docksd"),
+        "{}",
+        offline.stderr
+    );
+
+    home.stop();
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    home.run("daemon start").expect_success();
+    expect_remote(&home.run("runs list -q -n 0"), "asking the remote directly");
+}
+
+#[test]
+fn a_cache_directory_that_is_removed_under_a_daemon_is_noticed() {
+    let remote = sample_remote::start();
+    let home = TestHome::with_remote(&remote);
+    home.run("sync --full").expect_success();
+    let pid = home.pid();
+    fs::remove_dir_all(home.path("docks/cache")).unwrap();
+    eventually("the mirror is on the disk again", || {
+        home.path("docks/cache").exists() && mirror(&home).exists()
+    });
+    eventually("everything is mirrored again", || {
+        home.run("runs list -q -n 0 --offline").stdout == run_ids()
+    });
+    assert_eq!(home.pid(), pid);
+}
+
+/// Runs lines of shell with limits that the daemon inherits and cannot raise.
+fn with_limits(home: &TestHome, limits: &str, line: &str) -> CommandResult {
+    let docks = home.command(line);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{limits} && exec \"$@\""), "sh"])
+        .arg(docks.get_program())
+        .args(docks.get_args())
+        .env_clear()
+        .envs(
+            docks
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null());
+    CommandResult::new(command.output().unwrap())
+}
+
+#[test]
+fn too_few_descriptors_or_too_little_memory_cost_the_daemon_and_not_the_answer() {
+    let remote = sample_remote::start();
+    for limits in [
+        "ulimit -n 16",
+        "ulimit -n 32",
+        "ulimit -v 65536",
+        "ulimit -v 262144",
+    ] {
+        let home = TestHome::with_remote(&remote);
+        // The first starts a daemon, the others find what became of it.
+        for _ in 0..3 {
+            let listed = with_limits(&home, limits, "runs list -q -n 0");
+            assert_eq!(listed.code, Some(0), "{limits}: {}", listed.stderr);
+            assert_eq!(listed.stdout, run_ids(), "{limits}: {}", listed.stderr);
+        }
+        // Eight at once, each with a connection of its own.
+        let children: Vec<_> = (0..8)
+            .map(|_| home.command("runs list -q -n 0").spawn().unwrap())
+            .collect();
+        for listed in crate::test_home::wait_for_all(children) {
+            assert_eq!(listed.stdout, run_ids(), "{limits}: {}", listed.stderr);
+        }
+    }
+}
+
+/// Runs a script in a mount namespace of its own, with the mounted directory as `$0` and the program as
+/// `$1`; `None`, and the test is reported as skipped, where mounting needs rights that are missing.
+fn in_namespace(test: &str, home: &TestHome, at: &Path, script: &str) -> Option<CommandResult> {
+    let probe = ["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none \"$0\""];
+    let probe = Command::new("unshare").args(probe).arg(at).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        skip(test, "a file system cannot be mounted in a user namespace");
+        return None;
+    }
+    let docks = home.command("");
+    let mut command = Command::new("unshare");
+    command
+        .args(["-rm", "sh", "-c", script])
+        .arg(at)
+        .arg(docks.get_program())
+        .env_clear()
+        .envs(
+            docks
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .stdin(Stdio::null());
+    Some(CommandResult::new(command.output().unwrap()))
+}
+
+#[test]
+fn a_full_disk_costs_the_cache_and_not_the_answer() {
+    let remote = sample_remote::start();
+    let home = mirrored(&remote);
+    let kept = home.path("kept");
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .arg(home.path("docks"))
+            .arg(&kept)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let script = format!(
+        "mount -t tmpfs -o size=2m none \"$0\" && chmod 700 \"$0\" && cp -a {}/. \"$0\" && \
+         {{ head -c 4m /dev/zero > \"$0/filler\"; \
+            \"$1\" runs list -q -n 0 >&2; echo first $?; \
+            \"$1\" runs list -q -n 0; echo second $?; \
+            \"$1\" runs stop run-00x --force >/dev/null; echo stop $?; \
+            \"$1\" daemon stop >&2; true; }}",
+        kept.display()
+    );
+    let at = home.path("docks");
+    let Some(ended) = in_namespace("a_full_disk_costs_the_cache", &home, &at, &script) else {
+        return;
+    };
+    assert!(
+        ended.stdout.contains("first 0"),
+        "{}\n{}",
+        ended.stdout,
+        ended.stderr
+    );
+    assert!(
+        ended.stdout.contains(&format!("{}second 0", run_ids())),
+        "{}\n{}",
+        ended.stdout,
+        ended.stderr
+    );
+}
