@@ -41,7 +41,7 @@ pub(crate) use selected_remote::{SelectedRemote, profile_flags};
 use start_daemon::BackgroundStart;
 pub(crate) use start_daemon::DaemonStarter;
 pub(crate) use stop_daemon::{StopOutcome, stop};
-pub(crate) use wait_policy::{WaitPolicy, when_slow};
+pub(crate) use wait_policy::{WaitPolicy, when_slow, with_notice};
 
 /// How often one request is sent again after the daemon failed to answer it.
 const MOST_RETRIES: u8 = 2;
@@ -179,12 +179,18 @@ impl<'a> Requester<'a> {
             let (client, answerer, outcome) = match &server {
                 Server::Daemon(client) => {
                     let sent = self.send_to_daemon(client, request, allowed);
-                    let notice = || self.remote.endpoint.wait_notice();
-                    let response = self.policy().notify(notice, sent).await;
+                    let notice = || match self.policy() {
+                        WaitPolicy::Limited => self.remote.wait_notice(),
+                        WaitPolicy::WhileAlive { .. } => self.remote.endpoint.wait_notice(),
+                    };
+                    // Who asks the remote through the daemon waits as well.
+                    let response = self.patience.notify(notice, sent).await;
                     (client, Answerer::Daemon, Ok(response))
                 }
                 Server::Remote { client, .. } => {
                     let sent = direct::send(client, request, self.context.now);
+                    let notice = || self.remote.wait_notice();
+                    let sent = self.patience.notify(notice, sent);
                     let response = match request {
                         Request::Act(action, run) | Request::Kill(action, run) => {
                             noted_action::with_note(&self.remote, action, run, sent).await

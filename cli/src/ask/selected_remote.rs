@@ -108,6 +108,11 @@ impl SelectedRemote {
         matches!(self.profile.target, Target::HarborJobs { .. })
     }
 
+    /// Says what a command waits for when the remote takes long.
+    pub(super) fn wait_notice(&self) -> String {
+        format!("waiting for {} …", self.profile.target)
+    }
+
     /// Returns whether the remote cannot answer instead of the daemon.
     pub(crate) fn needs_daemon(&self) -> bool {
         self.offline || self.reads_local_files()

@@ -58,25 +58,33 @@ impl<'a> WaitPolicy<'a> {
         }
     }
 
-    /// Awaits `work`; when it takes longer than a second, tells the user what it waits for.
-    ///
-    /// At a terminal the notice is a line on stderr that is cleared when the wait is over, in a
-    /// pipe it is only written with `--verbose`.
+    /// As [`with_notice`], where the user is told about the wait at all.
     pub(super) async fn notify<T>(
         self,
         describe: impl FnOnce() -> String,
         work: impl Future<Output = T>,
     ) -> T {
-        let WaitPolicy::WhileAlive {
-            notice: Some(output),
-        } = self
-        else {
-            return work.await;
-        };
-        let mut notice = None;
-        let show = || notice = Some(Notice::show(output, describe()));
-        when_slow(show, work).await
+        match self {
+            WaitPolicy::WhileAlive {
+                notice: Some(output),
+            } => with_notice(output, describe, work).await,
+            _ => work.await,
+        }
     }
+}
+
+/// Awaits `work`; when it takes longer than a second, tells the user what it waits for.
+///
+/// At a terminal the notice is a line on stderr that is cleared when the wait is over, in a pipe it
+/// is only written with `--verbose`.
+pub(crate) async fn with_notice<T>(
+    output: &Output,
+    describe: impl FnOnce() -> String,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut notice = None;
+    let show = || notice = Some(Notice::show(output, describe()));
+    when_slow(show, work).await
 }
 
 /// Awaits `work`, and calls `notify` once if that takes longer than a second.

@@ -11,6 +11,7 @@ use docks_proto::settings::StoredProfile;
 use http::HeaderMap;
 
 use super::profile_files::stored_remote;
+use crate::ask::with_notice;
 use crate::context::Context;
 use crate::failure::{Answerer, Failure, Kind};
 use crate::output::Output;
@@ -107,9 +108,8 @@ pub(super) async fn request_one_run(
         limit: 1,
         ..ListQuery::default()
     };
-    let answer = client
-        .list_runs(RunKind::Run, &query, CachePolicy::Default)
-        .await;
+    let asking = client.list_runs(RunKind::Run, &query, CachePolicy::Default);
+    let answer = with_notice(output, || format!("waiting for {api_url} …"), asking).await;
     output.debug_exchanges(Answerer::Remote.name(), &client);
     answer.map(drop)
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -10,6 +11,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::remote::Remote;
 use crate::sealed::Sealed;
+use crate::test_home::TestHome;
 
 /// Runs a command at a terminal of `width` columns, with `typed` as input; returns its exit code and
 /// the screen, including the input.
@@ -143,6 +145,35 @@ fn an_empty_list_prints_a_message_only_at_a_terminal() {
     let (code, screen) = at_terminal(command(&sealed, "runs list"), 80, "");
     assert_eq!((code, screen.as_str()), (Some(0), "no runs found\n"));
     assert_eq!(sealed.run("runs list").expect_success(), "");
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of the remote is slow, and no runtime waits for it"
+)]
+fn a_slow_remote_is_named_while_it_is_waited_for() {
+    // Longer than the second after which a person wonders.
+    let slow = Duration::from_millis(1_800);
+    let remote = Remote::start(move |_| {
+        std::thread::sleep(slow);
+        (200, "[]".to_owned())
+    });
+    let waiting = format!("waiting for {}", remote.url());
+    let sealed = Sealed::new(&remote);
+    let home = TestHome::with_remote(&remote);
+    home.run("daemon start").expect_success();
+    let login = format!("auth login --api-url {} --tenant ten --token-stdin", remote.url());
+    for (command, typed) in [
+        (command(&sealed, "runs list --fresh"), ""),
+        (home.command("runs list --fresh"), ""),
+        (command(&sealed, &login), "canary-token\n\u{4}"),
+    ] {
+        let line = format!("{command:?}");
+        let (code, screen) = at_terminal(command, 200, typed);
+        assert_eq!(code, Some(0), "{line}: {screen}");
+        assert!(screen.contains(&waiting), "{line}: {screen}");
+    }
 }
 
 #[test]
