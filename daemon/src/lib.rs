@@ -9,6 +9,7 @@ pub mod instance;
 pub mod limits;
 pub mod list_response;
 pub mod logging;
+pub mod process;
 pub mod registry;
 pub mod run_end_cursor;
 pub mod shutdown;

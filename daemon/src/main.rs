@@ -24,6 +24,7 @@ const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const STUCK_TIMEOUT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
+    docksd::process::close_inherited_descriptors();
     let flags = Flags::parse();
     // Every file docksd creates is private to its user, whatever umask the shell has set.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

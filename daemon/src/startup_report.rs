@@ -32,12 +32,13 @@ pub struct StartupReporter {
 }
 
 impl StartupReporter {
-    /// Creates a reporter. With `report` the process also leaves the terminal's session, so that
-    /// Ctrl-C there does not reach it, and changes to `/`, so that it keeps no mount busy.
+    /// Creates a reporter. With `report` the process also starts a session of its own, so that
+    /// neither Ctrl-C nor the end of a terminal or of a job reaches it, and changes to `/`, so that
+    /// it keeps no mount busy.
     #[must_use]
     pub fn new(report: bool) -> Self {
         if report {
-            // Fails for a group leader, which Ctrl-C in another group does not reach either.
+            // Fails only for a group leader: a shell makes those, `docks` does not.
             rustix::process::setsid().ok();
             rustix::process::chdir("/").ok();
         }

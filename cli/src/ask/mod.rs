@@ -10,6 +10,7 @@
 
 mod daemon_endpoint;
 mod direct;
+mod inherited_descriptors;
 mod noted_action;
 mod remote_headers;
 mod request;

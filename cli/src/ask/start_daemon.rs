@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::daemon_endpoint::DaemonEndpoint;
+use super::inherited_descriptors;
 use super::stop_daemon;
 use super::wait_policy::WaitPolicy;
 use crate::daemon_program::{docksd_command, find_docksd};
@@ -299,10 +300,10 @@ fn spawn(program: &Path, startup_lock: File) -> Result<SpawnedDaemon, Failure> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        // Away from the terminal's signals, and from a directory the user may want to unmount.
-        .process_group(0)
+        // Away from a directory the user may want to unmount. docksd leaves the session of the
+        // terminal itself, which a leader of a process group could not.
         .current_dir("/");
-    let child = command.spawn().map_err(|e| {
+    let child = inherited_descriptors::withhold(|| command.spawn()).map_err(|e| {
         let doing = format!("could not run {}", program.display());
         Failure::chain(Kind::Unreachable, &doing, &e)
     })?;

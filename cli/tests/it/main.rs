@@ -20,6 +20,7 @@ mod main_path;
 mod mirrored_reads;
 mod own_stop;
 mod pager;
+mod process;
 mod reading;
 mod remote;
 mod runs_daemon;
