@@ -2,7 +2,19 @@
 //!
 //! Pure: the environment is passed in, and nothing is created.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use crate::hash::fnv1a_64;
+
+/// Longest path that fits into the system's socket address.
+pub const MAX_SOCKET_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// Where the directories of sockets are whose own path is too long.
+///
+/// The same for every session of a user, unlike `TMPDIR` and `XDG_RUNTIME_DIR`: commands from a
+/// terminal and from cron must find one daemon.
+const SHORT_DIR: &str = "/tmp";
 
 /// The variables that determine the paths.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +50,7 @@ pub enum PathsError {
 pub struct Paths {
     /// `DOCKS_HOME`, or `~/.docks`.
     pub home: PathBuf,
-    /// The daemon's socket.
+    /// The daemon's socket: where the variables say, or below `/tmp` if that is too long.
     pub socket: PathBuf,
 }
 
@@ -75,6 +87,7 @@ impl Paths {
         } else {
             home.join("run/docksd.sock")
         };
+        let socket = shortened(socket);
         Ok(Self { home, socket })
     }
 
@@ -139,9 +152,45 @@ impl Paths {
     }
 }
 
+/// Replaces a path that does not fit into a socket address by one in a directory of its own.
+///
+/// Like every directory of a socket, that one is used only while it is private to our user.
+fn shortened(socket: PathBuf) -> PathBuf {
+    let path = socket.as_os_str().as_bytes();
+    if path.len() <= MAX_SOCKET_BYTES {
+        return socket;
+    }
+    let user = rustix::process::geteuid().as_raw();
+    let dir = format!("docks-{user}-{:016x}", fnv1a_64(path));
+    Path::new(SHORT_DIR).join(dir).join("docksd.sock")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_whose_path_is_too_long_has_a_short_one_per_path() {
+        let socket = |name: &str, count: usize| {
+            let mut input = PathVariables {
+                docks_home: Some("/d".into()),
+                ..PathVariables::default()
+            };
+            let directory = "x".repeat(count);
+            input.docks_socket = Some(format!("/{directory}/{name}").into());
+            input.xdg_runtime_dir = Some(format!("/{name}").into());
+            Paths::resolve(&input).unwrap().socket
+        };
+        let longest = socket("s", MAX_SOCKET_BYTES - 3);
+        assert_eq!(longest.as_os_str().len(), MAX_SOCKET_BYTES);
+        let (one, other) = (socket("s", MAX_SOCKET_BYTES), socket("t", MAX_SOCKET_BYTES));
+        assert_ne!(one, other);
+        assert_ne!(one.parent(), other.parent());
+        for short in [one, other] {
+            assert!(short.starts_with("/tmp"), "{}", short.display());
+            assert!(short.as_os_str().len() < 60);
+        }
+    }
 
     #[test]
     fn the_socket_follows_the_documented_order() {

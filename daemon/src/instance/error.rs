@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Longest path that fits into the system's socket address.
-pub const MAX_PATH_BYTES: usize = 107;
+/// Longest path that fits into the system's socket address; [`Paths`](docks_proto::paths::Paths)
+/// have no longer one.
+pub const MAX_PATH_BYTES: usize = docks_proto::paths::MAX_SOCKET_BYTES;
 
 /// Why this process can't be the daemon of a socket.
 #[derive(Debug, thiserror::Error)]
