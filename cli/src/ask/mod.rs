@@ -9,6 +9,7 @@
 //! daemon's process lives (see [`WaitPolicy`]).
 
 mod daemon_endpoint;
+mod daemon_process;
 mod direct;
 mod inherited_descriptors;
 mod noted_action;

@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::daemon_endpoint::{DaemonEndpoint, SocketState};
+use super::daemon_process;
 use super::wait_policy::WaitPolicy;
 use crate::failure::{Failure, Kind};
 
@@ -67,6 +68,13 @@ pub(crate) async fn stop(endpoint: &DaemonEndpoint) -> Result<StopOutcome, Failu
         ));
     };
     for signal in [Signal::TERM, Signal::KILL] {
+        // Looked at before each signal: it may have exited, and its id may have a new owner.
+        if !daemon_process::is_daemon(pid, &endpoint.places.lifetime_lock()) {
+            if process_has_exited(endpoint, Some(pid), Duration::ZERO).await {
+                return Ok(StopOutcome::Signalled);
+            }
+            return Err(not_signalled(pid));
+        }
         signal_process(pid, signal);
         // A stopped process receives the first signal only once it continues.
         signal_process(pid, Signal::CONT);
@@ -77,7 +85,16 @@ pub(crate) async fn stop(endpoint: &DaemonEndpoint) -> Result<StopOutcome, Failu
     Err(Failure::failed(format!("docksd (pid {pid}) does not exit")))
 }
 
-/// Asks a daemon of another protocol to exit, and waits until it has.
+fn not_signalled(pid: i32) -> Failure {
+    let name = daemon_process::name(pid);
+    let name = name.as_deref().unwrap_or("unknown program");
+    Failure::failed(format!(
+        "docksd does not answer, and process {pid} ({name}) is not a docksd of this home, so no \
+         signal was sent"
+    ))
+}
+
+/// Asks a daemon of another protocol or build to exit, and waits until it has.
 ///
 /// # Errors
 ///
