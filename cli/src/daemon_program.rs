@@ -1,20 +1,13 @@
 //! The program of the daemon: where it is, the environment it runs in, and checking its settings.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::environment::Environment;
-use crate::failure::{Failure, Kind};
+use docks_proto::build::{BUILD_VARIABLE, BuildId};
 
-/// Variables that select a remote for one command. The daemon must not inherit them: it serves
-/// every profile, and would send one profile's token to another.
-pub(crate) const NOT_INHERITED: [&str; 5] = [
-    "DOCKS_API_URL",
-    "DOCKS_TENANT_ID",
-    "DOCKS_TOKEN",
-    "DOCKS_PROFILE",
-    "DOCKS_HARBOR_JOBS",
-];
+use crate::environment::{Environment, NOT_INHERITED, daemon_variables};
+use crate::failure::{Failure, Kind};
 
 /// Finds the daemon's program: `DOCKSD`, else in the directory of this program, else on `PATH`.
 ///
@@ -23,15 +16,31 @@ pub(crate) const NOT_INHERITED: [&str; 5] = [
 /// When there is none.
 pub(crate) fn find_docksd(environment: &Environment) -> Result<PathBuf, Failure> {
     let missing = |reason: String| Failure::new(Kind::Unreachable, reason);
+    if let Some((path, _)) = find_file(environment) {
+        return Ok(path);
+    }
+    Err(match &environment.docksd {
+        Some(named) => missing(format!(
+            "DOCKSD must be the absolute path of a program, not {}",
+            named.display()
+        )),
+        None => missing("docksd was not found next to docks or on PATH".to_owned())
+            .hint("install docksd next to docks, or set DOCKSD to its path"),
+    })
+}
+
+/// Returns the build that [`find_docksd`] would find; next to docks, that takes one look.
+pub(crate) fn installed_build(environment: &Environment) -> Option<BuildId> {
+    find_file(environment).map(|(_, file)| BuildId::from_metadata(&file))
+}
+
+fn find_file(environment: &Environment) -> Option<(PathBuf, Metadata)> {
+    let file = |path: PathBuf| {
+        let file = path.metadata().ok().filter(Metadata::is_file)?;
+        Some((path, file))
+    };
     if let Some(named) = &environment.docksd {
-        return if named.is_absolute() && named.is_file() {
-            Ok(named.clone())
-        } else {
-            Err(missing(format!(
-                "DOCKSD must be the absolute path of a program, not {}",
-                named.display()
-            )))
-        };
+        return file(named.clone()).filter(|(path, _)| path.is_absolute());
     }
     let sibling = environment
         .program
@@ -44,14 +53,7 @@ pub(crate) fn find_docksd(environment: &Environment) -> Result<PathBuf, Failure>
         // An empty or relative entry means the current directory, which anybody may have written.
         .filter(|dir| dir.is_absolute())
         .map(|dir| dir.join("docksd"));
-    sibling
-        .into_iter()
-        .chain(on_path)
-        .find(|path| path.is_file())
-        .ok_or_else(|| {
-            missing("docksd was not found next to docks or on PATH".to_owned())
-                .hint("install docksd next to docks, or set DOCKSD to its path")
-        })
+    sibling.into_iter().chain(on_path).find_map(file)
 }
 
 /// Returns a command that runs docksd without the variables that select a remote.
@@ -60,7 +62,24 @@ pub(crate) fn docksd_command(program: &Path) -> Command {
     for name in NOT_INHERITED {
         command.env_remove(name);
     }
+    name_build(&mut command, program);
     command
+}
+
+/// Returns a command that runs docksd with only those variables that may count for all commands.
+pub(crate) fn background_docksd_command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(daemon_variables());
+    name_build(&mut command, program);
+    command
+}
+
+/// Names the build that is started.
+fn name_build(command: &mut Command, program: &Path) {
+    match program.metadata() {
+        Ok(file) => command.env(BUILD_VARIABLE, BuildId::from_metadata(&file).to_string()),
+        Err(_) => command.env_remove(BUILD_VARIABLE),
+    };
 }
 
 /// Runs `docksd --check`, so that a running daemon is not stopped for one that could not start.

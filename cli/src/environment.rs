@@ -4,9 +4,78 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use docks_proto::paths::PathVariables;
+use docks_proto::proxies::Proxies;
 use docks_proto::settings;
 
 use crate::output::PagerSettings;
+
+/// Variables that select a remote for one command. The daemon must not inherit them: it serves
+/// every profile, and would send one profile's token to another.
+pub(crate) const NOT_INHERITED: [&str; 5] = [
+    "DOCKS_API_URL",
+    "DOCKS_TENANT_ID",
+    "DOCKS_TOKEN",
+    "DOCKS_PROFILE",
+    "DOCKS_HARBOR_JOBS",
+];
+
+/// Variables that a daemon in the background has from the command that starts it; docs/daemon.md
+/// lists them for people.
+const DAEMON_VARIABLES: &[&str] = &[
+    "ALL_PROXY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "DOCKSD",
+    "GCE_METADATA_HOST",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "IDENTITY_ENDPOINT",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "NO_PROXY",
+    "PATH",
+    // Where it is set, HTTP_PROXY must not be believed.
+    "REQUEST_METHOD",
+    "RUST_BACKTRACE",
+    "SHELL",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "STORAGE_EMULATOR_HOST",
+    "TMPDIR",
+    "TZ",
+    "TZDIR",
+    "USER",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Beginnings of further such variables.
+const DAEMON_PREFIXES: [&str; 7] = [
+    "AWS_",
+    "AZURE_",
+    "CLOUDSDK_",
+    "DOCKS_",
+    "GOOGLE_",
+    "LC_",
+    "XDG_",
+];
+
+/// Returns the variables of this process that a daemon in the background has, too.
+pub(crate) fn daemon_variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_for_daemon))
+}
+
+fn is_for_daemon(name: &str) -> bool {
+    let of_one_command = NOT_INHERITED.contains(&name) || name == "DOCKS_NO_DAEMON";
+    !of_one_command
+        && (DAEMON_VARIABLES.contains(&name) || DAEMON_PREFIXES.iter().any(|p| name.starts_with(p)))
+}
 
 /// The environment, read once.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +88,8 @@ pub(crate) struct Environment {
     pub(crate) no_daemon: bool,
     /// `DOCKSD`: the daemon's program.
     pub(crate) docksd: Option<PathBuf>,
+    /// The proxies.
+    pub(crate) proxies: Proxies,
     /// `PAGER` and `LESS`.
     pub(crate) pager: PagerSettings,
     /// `PATH`.
@@ -64,6 +135,7 @@ impl Environment {
             no_daemon: text("DOCKS_NO_DAEMON")
                 .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no")),
             docksd: path("DOCKSD"),
+            proxies: Proxies::read(&variable),
             pager: PagerSettings {
                 // An empty PAGER switches paging off.
                 pager: variable("PAGER").and_then(|value| value.into_string().ok()),
@@ -93,5 +165,24 @@ mod tests {
         assert_eq!(environment.docksd, None);
         assert!(!environment.no_daemon);
         assert!(Environment::read(|_| Some("1".into())).no_daemon);
+    }
+
+    #[test]
+    fn the_daemon_gets_what_may_count_for_all_commands() {
+        for name in ["PATH", "https_proxy", "LC_ALL", "AWS_PROFILE", "DOCKS_HOME"] {
+            assert!(is_for_daemon(name), "{name}");
+        }
+        for name in NOT_INHERITED {
+            assert!(!is_for_daemon(name), "{name}");
+        }
+        for name in [
+            "DOCKS_NO_DAEMON",
+            "LD_PRELOAD",
+            "PWD",
+            "SSH_AUTH_SOCK",
+            "aws_x",
+        ] {
+            assert!(!is_for_daemon(name), "{name}");
+        }
     }
 }

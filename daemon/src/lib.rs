@@ -29,7 +29,9 @@ use api::{HubStatusSource, Service};
 use config::Config;
 use cron::Schedule;
 use docks_proto::error::error_chain;
+use docks_proto::routes;
 use docksd_sync::Clock;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use hub::Hub;
 use instance::Instance;
 use registry::{Registry, RemoteConnector};
@@ -88,6 +90,7 @@ pub async fn run(
         watchers: api::serve::watcher_slots(),
         started,
         last_request_ms: AtomicU64::new(u64::try_from(started.as_millis()).unwrap_or(0)),
+        identity: identity(&config),
         config,
         hub_status: hub.as_ref().map(hub_status),
     });
@@ -121,6 +124,22 @@ pub async fn run(
         Err(_) => tracing::warn!("stopped although a file system does not answer"),
     }
     Ok(())
+}
+
+/// Returns the headers by which a command recognises another build, or another environment.
+fn identity(config: &Config) -> HeaderMap {
+    let build = config.build.map(|build| build.to_string());
+    let named = [
+        (routes::BUILD, build),
+        (routes::PROXIES, config.proxies.fingerprint()),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let value = HeaderValue::from_str(&value?).ok()?;
+            Some((HeaderName::from_static(name), value))
+        })
+        .collect()
 }
 
 /// Lets the API report a hub without knowing it.
@@ -157,6 +176,7 @@ fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
         Arc::clone(registry),
         service.config.on_end.clone(),
         service.config.keyring.clone(),
+        service.config.umask,
     ));
     tasks.spawn({
         let service = Arc::clone(service);

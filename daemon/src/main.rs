@@ -15,6 +15,7 @@ use docksd::startup_report::StartupReporter;
 use docksd::{Dependencies, run};
 use docksd_stores::StoreVariables;
 use docksd_sync::SystemClock;
+use rustix::fs::RawMode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long the keyring may take for a command: it may ask the user to unlock it.
@@ -27,13 +28,17 @@ fn main() -> ExitCode {
     docksd::process::close_inherited_descriptors();
     let flags = Flags::parse();
     // Every file docksd creates is private to its user, whatever umask the shell has set.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     docksd::limits::raise_open_file_limit();
     if let Some(helper) = flags.helper {
         return help(helper);
     }
+    if flags.report {
+        docksd::process::reset_nice_level();
+        docksd::limits::lift_limits_of_caller();
+    }
     let mut reporter = StartupReporter::new(flags.report);
-    match start(&flags, &mut reporter) {
+    match start(&flags, umask.as_raw_mode(), &mut reporter) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             reporter.failed(&error);
@@ -62,8 +67,13 @@ fn help(helper: Helper) -> ExitCode {
     served.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
-fn start(flags: &Flags, reporter: &mut StartupReporter) -> anyhow::Result<()> {
-    let config = Config::load(flags)?;
+fn start(flags: &Flags, umask: RawMode, reporter: &mut StartupReporter) -> anyhow::Result<()> {
+    let mut config = Config::load(flags)?;
+    config.umask = Some(umask);
+    config.build = config.build.or_else(|| {
+        let file = docksd::process::program_file()?;
+        Some(docks_proto::build::BuildId::from_metadata(&file))
+    });
     if flags.check {
         return Ok(());
     }
@@ -84,6 +94,7 @@ async fn serve(
     config: Config,
     reporter: &mut StartupReporter,
 ) -> anyhow::Result<()> {
+    docksd::process::survive_file_size_limit().context("could not listen for SIGXFSZ")?;
     let claimed = Instance::claim(&config.paths).await?;
     let log_dir = config.paths.log_dir();
     let destination = if flags.report {

@@ -4,13 +4,15 @@
 //! remote sent them ([`object`], [`trial`]), queries of lists ([`query`]), paging of unknown remotes
 //! ([`paging`]), events ([`event`]) and history ([`history`]), freshness in HTTP's terms
 //! ([`freshness`]), coded errors ([`error`]), text made safe for a terminal ([`clean`]), the daemon's
-//! status ([`status`]), the paths of its files ([`paths`]) and the settings ([`settings`]).
+//! status ([`status`]), its build ([`build`]) and proxies ([`proxies`]), the paths of its files
+//! ([`paths`]) and the settings ([`settings`]).
 //!
 //! It does no I/O outside [`client`] (feature `client`), [`credentials`], [`notification`]
 //! (feature `notification`), [`action_notes`], and [`beneath`], which opens files below a directory.
 
 pub mod action_notes;
 pub mod beneath;
+pub mod build;
 pub mod clean;
 #[cfg(feature = "client")]
 pub mod client;
@@ -27,6 +29,7 @@ pub mod object;
 pub mod paging;
 pub mod path_encoding;
 pub mod paths;
+pub mod proxies;
 pub mod query;
 pub mod routes;
 pub mod secret;

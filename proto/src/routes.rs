@@ -20,6 +20,11 @@ pub const HARBOR_JOBS: &str = "docks-harbor-jobs";
 pub const PROTOCOL: &str = "docks-protocol";
 /// The daemon's release, on every response.
 pub const VERSION: &str = "docks-version";
+/// The build that the daemon runs: a [`BuildId`](crate::build::BuildId), on every response of the socket.
+pub const BUILD: &str = "docks-build";
+/// The [fingerprint](crate::proxies::Proxies::fingerprint) of the daemon's proxies, on every
+/// response of the socket if it has any.
+pub const PROXIES: &str = "docks-proxies";
 /// How many objects match a list's filters before `limit` and `offset`.
 pub const TOTAL: &str = "docks-total";
 /// On an empty list that was filtered by status: whether each of these statuses was ever seen.

@@ -34,6 +34,50 @@ pub struct DaemonStatus {
     /// The hub, if the daemon runs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubStatus>,
+    /// What its process has from whoever started it.
+    #[serde(flatten)]
+    pub process: ProcessStatus,
+}
+
+/// What a daemon's process has from whoever started it; fields of [`DaemonStatus`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Path of the program that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Its nice level, unless that is the normal 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
+    /// The limits that may stop it, and that it was not allowed to raise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitStatus>,
+    /// The proxies of its environment, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<ProxyStatus>,
+}
+
+/// A limit of the operating system on one process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// `file_size`, `address_space`, `data` or `stack` in bytes, `cpu_time` in seconds, or
+    /// `open_files`.
+    pub name: String,
+    /// The largest value that is allowed.
+    pub maximum: u64,
+}
+
+/// Proxies, without users and passwords.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyStatus {
+    /// For `http://` remotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// For `https://` remotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https: Option<String>,
+    /// Which hosts are reached without a proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_proxy: Option<String>,
 }
 
 /// State of the hub, which shares a jobs directory over TCP.

@@ -7,9 +7,10 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use docks_proto::client::{Client, ClientError, SendError, Transport, UnixTransport};
+use docks_proto::client::{Client, ClientError, Expectation, SendError, Transport, UnixTransport};
 use docks_proto::credentials::{Keyring, files};
 use docks_proto::paths::Paths;
 use docks_proto::settings::LOCAL_TENANT;
@@ -19,6 +20,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::wait_policy::WaitPolicy;
+use crate::daemon_program::installed_build;
 use crate::desktop_helper::system_keyring;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind};
@@ -33,6 +35,7 @@ pub(crate) struct DaemonEndpoint {
     pub(crate) places: Paths,
     /// The environment of this process.
     pub(crate) environment: Environment,
+    expectation: OnceLock<Expectation>,
 }
 
 /// What is at the socket's path.
@@ -58,6 +61,15 @@ impl DaemonEndpoint {
         Ok(Self {
             places,
             environment,
+            expectation: OnceLock::new(),
+        })
+    }
+
+    /// Returns what this command expects of the daemon, and what it has found.
+    pub(crate) fn expectation(&self) -> &Expectation {
+        self.expectation.get_or_init(|| {
+            let build = installed_build(&self.environment);
+            Expectation::new(build, self.environment.proxies.fingerprint())
         })
     }
 
@@ -70,7 +82,22 @@ impl DaemonEndpoint {
         &self,
         policy: WaitPolicy<'_>,
     ) -> Result<Option<DaemonStatus>, ClientError> {
-        self.call(policy, Client::status).await
+        self.call(self.client(policy)?, policy, Client::status)
+            .await
+    }
+
+    /// As [`Self::status`], also of a daemon that the next request would replace by another build.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::status`].
+    pub(crate) async fn status_of_any_build(
+        &self,
+        policy: WaitPolicy<'_>,
+    ) -> Result<Option<DaemonStatus>, ClientError> {
+        let any = self.expectation().clone().with_any_build();
+        let client = self.client(policy)?.expecting(any);
+        self.call(client, policy, Client::status).await
     }
 
     /// Returns whether a daemon of our protocol is running and answers.
@@ -79,13 +106,16 @@ impl DaemonEndpoint {
     ///
     /// What went wrong with a daemon that is running.
     pub(crate) async fn is_alive(&self, policy: WaitPolicy<'_>) -> Result<bool, ClientError> {
-        let answered = self.call(policy, Client::ping).await?;
+        let answered = self
+            .call(self.client(policy)?, policy, Client::ping)
+            .await?;
         Ok(answered.is_some())
     }
 
     /// Calls a running daemon; `None` when there is none.
     async fn call<T>(
         &self,
+        client: Client,
         policy: WaitPolicy<'_>,
         request: impl AsyncFnOnce(&Client) -> Result<T, ClientError>,
     ) -> Result<Option<T>, ClientError> {
@@ -96,7 +126,6 @@ impl DaemonEndpoint {
             }
             SocketState::Trusted => {}
         }
-        let client = self.client(policy)?;
         let notice = || self.wait_notice();
         match policy.notify(notice, request(&client)).await {
             Ok(answer) => Ok(Some(answer)),
@@ -108,11 +137,8 @@ impl DaemonEndpoint {
     /// Returns a client for the daemon's own routes, without the headers of any remote.
     pub(super) fn client(&self, policy: WaitPolicy<'_>) -> Result<Client, ClientError> {
         let transport = UnixTransport::new(self.places.socket.clone(), policy.deadlines());
-        Ok(Client::new(
-            Transport::Unix(transport),
-            LOCAL_TENANT,
-            HeaderMap::new(),
-        )?)
+        let client = Client::new(Transport::Unix(transport), LOCAL_TENANT, HeaderMap::new())?;
+        Ok(client.expecting(self.expectation().clone()))
     }
 
     /// Returns the keyring that the environment allows.

@@ -64,6 +64,8 @@ pub(crate) struct Requester<'a> {
     was_silent: AtomicBool,
     /// Set once the user knows why the daemon did not start.
     start_problem_shown: AtomicBool,
+    /// Set once the user knows that the daemon uses other proxies.
+    other_proxies_shown: AtomicBool,
 }
 
 /// Who a request is sent to.
@@ -105,6 +107,7 @@ impl<'a> Requester<'a> {
             patience: WaitPolicy::while_alive(&context.output),
             was_silent: AtomicBool::new(false),
             start_problem_shown: AtomicBool::new(false),
+            other_proxies_shown: AtomicBool::new(false),
         })
     }
 
@@ -140,6 +143,7 @@ impl<'a> Requester<'a> {
         {
             self.context.output.warn(problem);
         }
+        self.note_other_proxies();
         response
     }
 
@@ -166,6 +170,7 @@ impl<'a> Requester<'a> {
         self.starter
             .ensure_running(&self.remote.endpoint, policy)
             .await?;
+        self.note_other_proxies();
         self.remote.daemon_client(policy)
     }
 
@@ -277,7 +282,9 @@ impl<'a> Requester<'a> {
                 self.was_silent.store(true, Ordering::Relaxed);
                 self.without_daemon(self.remote.endpoint.silence())
             }
-            ClientError::Protocol { .. } => self.replace_daemon(error).await,
+            ClientError::Protocol { .. } | ClientError::OtherBuild => {
+                self.replace_daemon(error).await
+            }
             ClientError::InvalidReply(_) | ClientError::Send(_) => {
                 self.without_daemon(error.to_string())
             }
@@ -292,7 +299,7 @@ impl<'a> Requester<'a> {
         let unreachable = match error {
             ClientError::Send(_) | ClientError::InvalidReply(_) => true,
             ClientError::Refused { status, .. } => *status >= 500,
-            ClientError::Protocol { .. } => false,
+            ClientError::Protocol { .. } | ClientError::OtherBuild => false,
         };
         if !unreachable || std::mem::replace(&mut attempts.asked_mirror, true) {
             return None;
@@ -355,6 +362,19 @@ impl<'a> Requester<'a> {
             Server::Remote { .. } => {
                 output.verbose("starting docksd; asking the remote directly");
             }
+        }
+    }
+
+    /// Says once that the daemon uses other proxies than this command; local files need none.
+    fn note_other_proxies(&self) {
+        if self.remote.endpoint.expectation().found_other_proxies()
+            && !self.remote.reads_local_files()
+            && !self.other_proxies_shown.swap(true, Ordering::Relaxed)
+        {
+            self.context.output.note(
+                "docksd was started with other proxies than this command has; \
+                 `docks daemon restart` makes it use these",
+            );
         }
     }
 

@@ -30,12 +30,14 @@ impl Request<'_> {
     /// Returns whether it may be sent again, to the same or another server, after this error.
     ///
     /// A read may always be repeated. An action is repeated only when it surely has not begun:
-    /// nobody accepted the connection, or the daemon's protocol was checked first.
+    /// nobody accepted the connection, or the daemon's protocol and build were checked first.
     pub(super) fn may_be_repeated_after(&self, error: &ClientError) -> bool {
         let is_action = matches!(self, Request::Act(..) | Request::Kill(..));
         match error {
             ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => false,
-            ClientError::Send(SendError::Connect { .. }) | ClientError::Protocol { .. } => true,
+            ClientError::Send(SendError::Connect { .. })
+            | ClientError::Protocol { .. }
+            | ClientError::OtherBuild => true,
             ClientError::Send(_) | ClientError::InvalidReply(_) => !is_action,
             ClientError::Refused { body, .. } => {
                 body.detail

@@ -121,11 +121,12 @@ impl SelectedRemote {
     pub(super) fn daemon_client(&self, policy: WaitPolicy<'_>) -> Result<Client, Failure> {
         let socket = self.endpoint.places.socket.clone();
         let transport = UnixTransport::new(socket, policy.deadlines());
-        new_client(
+        let client = new_client(
             Transport::Unix(transport),
             self.profile.target.tenant(),
             self.headers()?,
-        )
+        )?;
+        Ok(client.expecting(self.endpoint.expectation().clone()))
     }
 
     pub(super) fn headers(&self) -> Result<HeaderMap, Failure> {

@@ -20,7 +20,7 @@ use super::daemon_endpoint::DaemonEndpoint;
 use super::inherited_descriptors;
 use super::stop_daemon;
 use super::wait_policy::WaitPolicy;
-use crate::daemon_program::{docksd_command, find_docksd};
+use crate::daemon_program::{background_docksd_command, find_docksd};
 use crate::failure::{Failure, Kind};
 
 /// How long a start may take where the remote can answer instead.
@@ -152,7 +152,8 @@ impl DaemonStarter {
             .await
     }
 
-    /// Makes sure that a daemon of our protocol answers, starting or replacing it if need be.
+    /// Makes sure that a daemon of our protocol and build answers, starting or replacing it if need
+    /// be.
     ///
     /// # Errors
     ///
@@ -164,7 +165,7 @@ impl DaemonStarter {
     ) -> Result<(), Failure> {
         match endpoint.is_alive(policy).await {
             Ok(true) => return Ok(()),
-            Err(error @ ClientError::Protocol { .. }) => {
+            Err(error @ (ClientError::Protocol { .. } | ClientError::OtherBuild)) => {
                 stop_daemon::replace(endpoint, policy, &error).await?;
             }
             Err(ClientError::Send(SendError::Timeout { .. })) => {
@@ -294,7 +295,7 @@ async fn spawn_alone(
 
 /// Spawns docksd as a background process and reads its report in a thread.
 fn spawn(program: &Path, startup_lock: File) -> Result<SpawnedDaemon, Failure> {
-    let mut command = docksd_command(program);
+    let mut command = background_docksd_command(program);
     command
         .arg("--report")
         .stdin(Stdio::null())

@@ -17,10 +17,10 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it may take to answer the request to shut down.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long replacing a daemon of another protocol may take where the remote can answer instead.
+/// How long replacing a daemon of another protocol or build may take where the remote can answer instead.
 const REPLACE_LIMIT: Duration = Duration::from_secs(2);
 
-/// How long a daemon of another protocol may take to exit where nobody else can answer.
+/// How long a daemon of another protocol or build may take to exit where nobody else can answer.
 const PATIENT_REPLACE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Pause between two looks at a lock.
@@ -131,7 +131,7 @@ async fn replace_unnoticed(
     };
     // Another command may have replaced it while this one waited for the lock.
     match client(endpoint, policy)?.ping().await {
-        Err(ClientError::Protocol { .. }) => {}
+        Err(ClientError::Protocol { .. } | ClientError::OtherBuild) => {}
         _ => return Ok(()),
     }
     let confirmed = request_shutdown(endpoint, answer_limit).await?;

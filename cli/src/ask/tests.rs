@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::args::Global;
-use crate::daemon_program::NOT_INHERITED;
+use crate::environment::NOT_INHERITED;
 use crate::output::{Output, OutputStyle};
 
 struct Home {

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
+use docks_proto::client::ClientError;
 use docks_proto::credentials::{KeyringError, keyring_user};
 use docks_proto::freshness::CachePolicy;
 use docks_proto::query::ListQuery;
@@ -75,7 +76,7 @@ async fn refresh_daemon(context: &Context) {
                 .endpoint
                 .is_alive(WaitPolicy::Limited)
                 .await,
-            Ok(true)
+            Ok(true) | Err(ClientError::OtherBuild)
         )
     {
         return;

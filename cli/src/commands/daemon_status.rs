@@ -1,6 +1,6 @@
 //! `docks daemon status`: health, remotes, last and next sync.
 
-use docks_proto::status::{DaemonStatus, HubStatus, RemoteStatus, ScheduleStatus};
+use docks_proto::status::{DaemonStatus, HubStatus, ProcessStatus, RemoteStatus, ScheduleStatus};
 
 use crate::args::Format;
 use crate::ask::{DaemonEndpoint, WaitPolicy};
@@ -12,7 +12,7 @@ use crate::failure::{Failure, Kind};
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
     let status = endpoint
-        .status(WaitPolicy::Limited)
+        .status_of_any_build(WaitPolicy::Limited)
         .await
         .map_err(|error| {
             Failure::chain(Kind::Failed, "docksd is not responding correctly", &error)
@@ -59,6 +59,7 @@ fn daemon_rows(status: &DaemonStatus) -> Vec<Vec<String>> {
         None => "never".to_owned(),
     };
     rows.push(row("ends", idle));
+    rows.extend(process_rows(&status.process));
     if let Some(hub) = &status.hub {
         rows.extend(hub_rows(hub));
     }
@@ -67,6 +68,46 @@ fn daemon_rows(status: &DaemonStatus) -> Vec<Vec<String>> {
             &format!("schedule {}", schedule.name),
             due_times(schedule),
         ));
+    }
+    rows
+}
+
+fn process_rows(process: &ProcessStatus) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    if let Some(program) = &process.program {
+        rows.push(row("program", program));
+    }
+    if let Some(level) = process.nice {
+        rows.push(row(
+            "nice",
+            format!("{level}, which docksd was not allowed to change"),
+        ));
+    }
+    for limit in &process.limits {
+        let maximum = limit.maximum;
+        let (what, most) = match limit.name.as_str() {
+            "file_size" => ("size of a file", format_size(maximum)),
+            "address_space" => ("address space", format_size(maximum)),
+            "data" => ("data", format_size(maximum)),
+            "stack" => ("stack", format_size(maximum)),
+            "cpu_time" => ("processor time", format_seconds(maximum)),
+            "open_files" => ("open files", maximum.to_string()),
+            other => (other, maximum.to_string()),
+        };
+        rows.push(row(
+            "limit",
+            format!("{what}: {most}, which docksd was not allowed to raise"),
+        ));
+    }
+    if let Some(proxies) = &process.proxies {
+        for (scheme, proxy) in [("https", &proxies.https), ("http", &proxies.http)] {
+            if let Some(proxy) = proxy {
+                rows.push(row("proxy", format!("{proxy} for {scheme}")));
+            }
+        }
+        if let Some(except) = &proxies.no_proxy {
+            rows.push(row("no proxy", format!("for {except}")));
+        }
     }
     rows
 }

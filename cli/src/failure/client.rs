@@ -42,7 +42,7 @@ impl Failure {
                     _ => failure,
                 }
             }
-            ClientError::Protocol { .. } => {
+            ClientError::Protocol { .. } | ClientError::OtherBuild => {
                 Failure::failed(error.to_string()).hint("`docks daemon restart` replaces it")
             }
             ClientError::InvalidReply(_) => {

@@ -8,6 +8,7 @@
 mod account;
 mod artifacts;
 mod daemon;
+mod daemon_environment;
 mod daemon_trouble;
 mod disk;
 mod exit_codes;
@@ -18,6 +19,7 @@ mod hub;
 mod large;
 mod main_path;
 mod mirrored_reads;
+mod other_build;
 mod own_stop;
 mod pager;
 mod process;

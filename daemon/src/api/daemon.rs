@@ -9,7 +9,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use docks_proto::status::{DaemonStatus, RemoteStatus, RowCounts, SyncFailure, SyncProgress};
+use docks_proto::status::{
+    DaemonStatus, ProcessStatus, RemoteStatus, RowCounts, SyncFailure, SyncProgress,
+};
 use docks_proto::time::UnixMs;
 use futures_util::future::join_all;
 use futures_util::stream::unfold;
@@ -20,6 +22,7 @@ use super::Service;
 use super::error::ApiError;
 use super::extract::{QueryParameters, bad_parameter};
 use crate::registry::MirroredRemote;
+use crate::{limits, process};
 use docksd_remote::ChangeDetection;
 
 /// How long the status waits for the rows of a mirror.
@@ -59,7 +62,18 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
         remotes,
         schedules: service.schedule.status(&open_remotes).await,
         hub: service.hub_status.as_ref().map(|status| status()),
+        process: process_status(&service),
     })
+}
+
+fn process_status(service: &Service) -> ProcessStatus {
+    let program = std::env::current_exe().ok();
+    ProcessStatus {
+        program: program.map(|path| path.display().to_string()),
+        nice: process::unusual_nice_level(),
+        limits: limits::remaining_limits(),
+        proxies: service.config.proxies.status(),
+    }
 }
 
 async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStatus {

@@ -88,6 +88,7 @@ pub async fn respond(service: &Service, routes: &Routes, request: Request<Body>)
         }
     };
     add_version_headers(&mut response);
+    response.headers_mut().extend(service.identity.clone());
     tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
     response
 }

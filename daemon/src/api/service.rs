@@ -30,6 +30,8 @@ pub struct Service {
     pub schedule: Schedule,
     /// The configuration of the daemon.
     pub config: Config,
+    /// What identifies this daemon to its user's commands: the headers of its build and its proxies.
+    pub identity: HeaderMap,
     /// Returns the status of the hub, if there is one.
     pub hub_status: Option<HubStatusSource>,
     /// Notes of what this machine has done to runs.

@@ -3,8 +3,10 @@
 use std::env;
 use std::path::PathBuf;
 
+use docks_proto::build::BUILD_VARIABLE;
 use docks_proto::credentials::files;
 use docks_proto::paths::{PathVariables, Paths, PathsError};
+use docks_proto::proxies::Proxies;
 use docks_proto::settings::{Environment, SettingsError};
 use docksd_stores::StoreVariables;
 
@@ -47,6 +49,8 @@ impl Config {
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
         let mut config = Self::resolve(flags, &path_variables(), desktop_variables())?;
         config.prefetch.variables = StoreVariables::read(|name| env::var_os(name));
+        config.proxies = Proxies::read(|name| env::var_os(name));
+        config.build = env::var(BUILD_VARIABLE).ok().and_then(|id| id.parse().ok());
         Ok(config)
     }
 

@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
+use docks_proto::build::BuildId;
 use docks_proto::client::Limits;
 use docks_proto::paths::Paths;
+use docks_proto::proxies::Proxies;
 use docks_proto::settings::Environment;
 use docksd_mirror::Retention;
 use docksd_stores::StoreVariables;
 use docksd_sync::Options;
+use rustix::fs::RawMode;
 
 use super::hub::HubSettings;
 use super::idle_exit::IdleExit;
@@ -46,6 +49,12 @@ pub struct Config {
     pub on_end: Vec<OnEndRule>,
     /// Variables that decide whether the keyring and desktop notifications are available.
     pub keyring: Environment,
+    /// The proxies that requests to remotes go through.
+    pub proxies: Proxies,
+    /// The build that this process runs, if it is known.
+    pub build: Option<BuildId>,
+    /// The file mode creation mask of the user, for the programs of rules; `None` keeps docksd's own.
+    pub umask: Option<RawMode>,
     /// Problems that do not prevent the start, for the log.
     pub warnings: Vec<String>,
 }
@@ -94,6 +103,9 @@ impl Config {
             prefetch: ArtifactPrefetch::default(),
             on_end: Vec::new(),
             keyring: Environment::default(),
+            proxies: Proxies::default(),
+            build: None,
+            umask: None,
             warnings: Vec::new(),
         }
     }

@@ -3,9 +3,11 @@
 use std::io;
 use std::process::{ExitStatus, Stdio};
 
+use docks_proto::build::BUILD_VARIABLE;
+use rustix::fs::RawMode;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::config::OnEndRule;
@@ -19,6 +21,11 @@ enum CommandError {
         #[source]
         source: io::Error,
     },
+    #[error("could not run `{program}`: {reason}")]
+    NotRun {
+        program: String,
+        reason: &'static str,
+    },
     #[error("`{program}` failed: {status}")]
     Status { program: String, status: ExitStatus },
     #[error("`{program}` took longer than {seconds} s and was killed")]
@@ -26,11 +33,11 @@ enum CommandError {
 }
 
 /// Runs the command of a rule, if it has one, and logs how it went.
-pub(super) async fn run_command(rule: &OnEndRule, run: &str, report: &str) {
+pub(super) async fn run_command(rule: &OnEndRule, umask: Option<RawMode>, run: &str, report: &str) {
     let Some((program, arguments)) = rule.exec.split_first() else {
         return;
     };
-    match execute(program, arguments, rule, report).await {
+    match execute(command(program, arguments, umask), program, rule, report).await {
         Ok(()) => tracing::info!(run, program, "ran `{program}` for the end of `{run}`"),
         Err(error) => {
             let error = docks_proto::error::error_chain(&error);
@@ -44,13 +51,13 @@ pub(super) async fn run_command(rule: &OnEndRule, run: &str, report: &str) {
 }
 
 async fn execute(
+    mut command: Command,
     program: &str,
-    arguments: &[String],
     rule: &OnEndRule,
     report: &str,
 ) -> Result<(), CommandError> {
     let program = program.to_owned();
-    let mut child = match spawn(&program, arguments) {
+    let mut child = match command.spawn() {
         Ok(child) => child,
         Err(source) => return Err(CommandError::Io { program, source }),
     };
@@ -64,7 +71,17 @@ async fn execute(
     };
     match timeout(rule.timeout, completed).await {
         Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(CommandError::Status { program, status }),
+        Ok(Ok(status)) => Err(match status.code() {
+            Some(NOT_FOUND) => CommandError::NotRun {
+                program,
+                reason: "it was not found (exit status 127)",
+            },
+            Some(NOT_EXECUTABLE) => CommandError::NotRun {
+                program,
+                reason: "it is not executable (exit status 126)",
+            },
+            _ => CommandError::Status { program, status },
+        }),
         Ok(Err(source)) => Err(CommandError::Io { program, source }),
         Err(_) => {
             // The whole group, so that its children stop too.
@@ -78,8 +95,26 @@ async fn execute(
     }
 }
 
-fn spawn(program: &str, arguments: &[String]) -> io::Result<Child> {
-    Command::new(program)
+/// Status with which a shell reports that it may not run a program.
+const NOT_EXECUTABLE: i32 = 126;
+/// Status with which a shell reports that it did not find a program.
+const NOT_FOUND: i32 = 127;
+
+/// Sets up a command with the mask of the user instead of docksd's own.
+///
+/// A shell changes the mask and becomes the program: in docksd the change would affect the files
+/// that other threads create meanwhile.
+fn command(program: &str, arguments: &[String], umask: Option<RawMode>) -> Command {
+    let mut command = match umask {
+        Some(umask) => {
+            let mut shell = Command::new("/bin/sh");
+            let line = format!("umask {umask:04o} && exec \"$0\" \"$@\"");
+            shell.args(["-c", &line, program]);
+            shell
+        }
+        None => Command::new(program),
+    };
+    command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -87,5 +122,6 @@ fn spawn(program: &str, arguments: &[String]) -> io::Result<Child> {
         // Its own group: it can be killed as a whole, and a signal to docksd does not reach it.
         .process_group(0)
         .env_remove("DOCKS_TOKEN")
-        .spawn()
+        .env_remove(BUILD_VARIABLE);
+    command
 }

@@ -15,6 +15,7 @@ use docks_proto::notification::RunEndNotice;
 use docks_proto::routes::RunKind;
 use docks_proto::settings::Environment;
 use docksd_desktop::DesktopNotifier;
+use rustix::fs::RawMode;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -48,7 +49,12 @@ struct RunEndReport {
 /// Applies the rules to every run that ends; returns only if there are no rules.
 ///
 /// A command that runs when the daemon stops keeps running.
-pub async fn run(registry: Arc<Registry>, rules: Vec<OnEndRule>, environment: Environment) {
+pub async fn run(
+    registry: Arc<Registry>,
+    rules: Vec<OnEndRule>,
+    environment: Environment,
+    umask: Option<RawMode>,
+) {
     if rules.is_empty() {
         return;
     }
@@ -58,6 +64,7 @@ pub async fn run(registry: Arc<Registry>, rules: Vec<OnEndRule>, environment: En
     let runner = HookRunner {
         registry,
         rules,
+        umask,
         desktop: DesktopNotifier::new(&environment),
         slots: Arc::new(Semaphore::new(MAX_CONCURRENT)),
     };
@@ -95,6 +102,8 @@ async fn open_profiles_of_rules(registry: &Registry, rules: &[OnEndRule]) {
 struct HookRunner {
     registry: Arc<Registry>,
     rules: Vec<OnEndRule>,
+    /// The file mode creation mask of the commands.
+    umask: Option<RawMode>,
     desktop: DesktopNotifier,
     slots: Arc<Semaphore>,
 }
@@ -168,7 +177,7 @@ impl HookRunner {
         if rules.is_empty() {
             return;
         }
-        let desktop = self.desktop;
+        let (desktop, umask) = (self.desktop, self.umask);
         running.spawn(async move {
             let _slot = slot;
             // Two matching rules that notify show one notification.
@@ -178,7 +187,7 @@ impl HookRunner {
             let text =
                 serde_json::to_string(&report).expect("a report holds only strings and numbers");
             for rule in &rules {
-                command::run_command(rule, &report.run.run_id, &text).await;
+                command::run_command(rule, umask, &report.run.run_id, &text).await;
             }
         });
     }

@@ -52,6 +52,9 @@ pub enum ClientError {
         /// The daemon's release.
         version: Option<String>,
     },
+    /// The daemon is of the right protocol, but a later build than its own was installed.
+    #[error("docksd is not the build that is installed")]
+    OtherBuild,
     /// The response is not an answer to the request.
     #[error("the response makes no sense: {0}")]
     InvalidReply(String),
@@ -118,7 +121,7 @@ fn protocol(headers: &HeaderMap) -> Option<u32> {
     text(headers, routes::PROTOCOL)?.parse().ok()
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

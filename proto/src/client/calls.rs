@@ -9,6 +9,7 @@ use super::answer::{
     Answer, ClientError, check_protocol, check_status, check_streaming, join, parse_json,
 };
 use super::exchange::{Exchange, Exchanges};
+use super::expectation::Expectation;
 use super::{Reply, Request, SendError, Transport, body};
 use crate::freshness::CachePolicy;
 use crate::id::InvalidId;
@@ -30,6 +31,7 @@ pub struct Client {
     transport: Transport,
     routes: TenantRoutes,
     common_headers: HeaderMap,
+    expectation: Option<Expectation>,
     exchanges: Exchanges,
 }
 
@@ -48,8 +50,16 @@ impl Client {
             transport,
             routes: TenantRoutes::new(tenant)?,
             common_headers,
+            expectation: None,
             exchanges: Exchanges::default(),
         })
+    }
+
+    /// Checks what the daemon says about itself in each response, besides its protocol.
+    #[must_use]
+    pub fn expecting(mut self, expectation: Expectation) -> Self {
+        self.expectation = Some(expectation);
+        self
     }
 
     /// Returns the exchanges since the last call of this function, oldest first.
@@ -185,7 +195,7 @@ impl Client {
     pub async fn ping(&self) -> Result<(), ClientError> {
         let request = self.request(Request::get(routes::PING), CachePolicy::Default);
         let reply = self.transport.send(request).await?;
-        check_protocol(&reply.headers)
+        self.check_daemon(&reply)
     }
 
     /// Requests the daemon's status.
@@ -295,9 +305,18 @@ impl Client {
         };
         let reply = self.exchanges.record(method, path, sent).await?;
         if matches!(self.transport, Transport::Unix(_)) {
-            check_protocol(&reply.headers)?;
+            self.check_daemon(&reply)?;
         }
         check_status(reply)
+    }
+
+    /// Checks that a response comes from a daemon of our protocol, and of the expected build.
+    fn check_daemon(&self, reply: &Reply) -> Result<(), ClientError> {
+        check_protocol(&reply.headers)?;
+        match &self.expectation {
+            Some(expectation) => expectation.check(&reply.headers),
+            None => Ok(()),
+        }
     }
 
     /// Returns the transport.
