@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             // What was printed so far comes before the error.
             drop(context.output.flush());
+            let failure = ask::name_foreign_file(failure);
             context.output.print_failure(&failure);
             ExitCode::from(failure.kind.exit_code())
         }

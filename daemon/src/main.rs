@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use docksd::config::{Config, Flags, Helper, desktop_variables};
+use docksd::config::{Config, Flags, Helper, desktop_variables, find_foreign_file};
 use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::logging::{self, Destination};
@@ -41,6 +41,10 @@ fn main() -> ExitCode {
     match start(&flags, umask.as_raw_mode(), &mut reporter) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            let error = match find_foreign_file(&flags) {
+                Some(file) => error.context(file),
+                None => error,
+            };
             reporter.failed(&error);
             ExitCode::FAILURE
         }

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use docks_proto::client::{Client, ClientError, Expectation, SendError, Transport, UnixTransport};
+use docks_proto::credentials::foreign_files::ForeignFile;
 use docks_proto::credentials::{Keyring, files};
 use docks_proto::paths::Paths;
 use docks_proto::settings::LOCAL_TENANT;
@@ -208,8 +209,14 @@ impl DaemonEndpoint {
     /// When the socket's directory cannot be created or trusted, or the lock cannot be opened.
     pub(super) fn try_startup_lock(&self) -> Result<Option<File>, Failure> {
         let dir = self.places.run_dir();
-        let failed =
-            |doing: &str, error: &std::io::Error| Failure::chain(Kind::Unreachable, doing, error);
+        let failed = |doing: &str, error: &std::io::Error| {
+            let mut failure = Failure::chain(Kind::Unreachable, doing, error);
+            // In the message: where the remote can answer instead, nothing else is shown.
+            if let Some(file) = ForeignFile::find(&self.places) {
+                failure.message = format!("{file}: {}", failure.message);
+            }
+            failure
+        };
         files::create_private_dir(dir)
             .map_err(|e| failed(&format!("could not create {}", dir.display()), &e))?;
         if let SocketState::Untrusted(reason) = self.socket_state() {
@@ -249,7 +256,10 @@ impl DaemonEndpoint {
             return untrusted(dir, "is not a directory");
         }
         if meta.uid() != uid {
-            return untrusted(dir, "belongs to another user");
+            return match ForeignFile::find(&self.places) {
+                Some(file) if meta.uid() == 0 => SocketState::Untrusted(file.to_string()),
+                _ => untrusted(dir, "belongs to another user"),
+            };
         }
         if meta.mode() & 0o022 != 0 {
             return untrusted(dir, "can be written by other users");

@@ -11,6 +11,7 @@
 mod daemon_endpoint;
 mod daemon_process;
 mod direct;
+mod foreign_file;
 mod inherited_descriptors;
 mod noted_action;
 mod remote_headers;
@@ -37,6 +38,7 @@ use crate::failure::{Answerer, Failure, Kind};
 
 pub(crate) use daemon_endpoint::DaemonEndpoint;
 use daemon_endpoint::SocketState;
+pub(crate) use foreign_file::name_foreign_file;
 pub(crate) use request::{Request, Response};
 use selected_remote::NO_DAEMON_OPTION;
 pub(crate) use selected_remote::{SelectedRemote, profile_flags};

@@ -12,6 +12,7 @@ mod daemon_environment;
 mod daemon_trouble;
 mod disk;
 mod exit_codes;
+mod foreign_home;
 mod hanging_disk;
 mod harbor_live;
 mod hostile;

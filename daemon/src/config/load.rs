@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use docks_proto::build::BUILD_VARIABLE;
 use docks_proto::credentials::files;
+use docks_proto::credentials::foreign_files::ForeignFile;
 use docks_proto::paths::{PathVariables, Paths, PathsError};
 use docks_proto::proxies::Proxies;
 use docks_proto::settings::{Environment, SettingsError};
@@ -64,10 +65,7 @@ impl Config {
         variables: &PathVariables,
         keyring: Environment,
     ) -> Result<Self, ConfigError> {
-        let mut variables = variables.clone();
-        variables.docks_home = flags.home.clone().or(variables.docks_home);
-        variables.docks_socket = flags.socket.clone().or(variables.docks_socket);
-        let paths = Paths::resolve(&variables)?;
+        let paths = resolve_paths(flags, variables)?;
         let path = paths.daemon_file();
         let file = match files::read_text(&path)? {
             Some(text) => DaemonFile::parse(&path, &text)?,
@@ -95,6 +93,20 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+fn resolve_paths(flags: &Flags, variables: &PathVariables) -> Result<Paths, PathsError> {
+    let mut variables = variables.clone();
+    variables.docks_home = flags.home.clone().or(variables.docks_home);
+    variables.docks_socket = flags.socket.clone().or(variables.docks_socket);
+    Paths::resolve(&variables)
+}
+
+/// Finds a file of docks that belongs to another user, to explain why docksd could not start.
+#[must_use]
+pub fn find_foreign_file(flags: &Flags) -> Option<ForeignFile> {
+    let paths = resolve_paths(flags, &path_variables()).ok()?;
+    ForeignFile::find(&paths)
 }
 
 fn path_variables() -> PathVariables {

@@ -22,6 +22,6 @@ pub use hub_flags::HubFlags;
 pub use idle_exit::{IdleExit, parse_idle_exit};
 pub(crate) use job_schedule::parse_cron;
 pub use job_schedule::{InvalidJobSchedule, JobSchedule};
-pub use load::{ConfigError, desktop_variables};
+pub use load::{ConfigError, desktop_variables, find_foreign_file};
 pub use on_end::OnEndRule;
 pub use settings::{ArtifactPrefetch, Config, JobSchedules};

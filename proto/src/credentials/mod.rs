@@ -5,6 +5,7 @@
 //! profile is.
 
 pub mod files;
+pub mod foreign_files;
 pub mod hub_token;
 mod jwt;
 pub(crate) mod keyring;
