@@ -163,7 +163,10 @@ fn a_slow_remote_is_named_while_it_is_waited_for() {
     let sealed = Sealed::new(&remote);
     let home = TestHome::with_remote(&remote);
     home.run("daemon start").expect_success();
-    let login = format!("auth login --api-url {} --tenant ten --token-stdin", remote.url());
+    let login = format!(
+        "auth login --api-url {} --tenant ten --token-stdin",
+        remote.url()
+    );
     for (command, typed) in [
         (command(&sealed, "runs list --fresh"), ""),
         (home.command("runs list --fresh"), ""),
