@@ -50,7 +50,8 @@ pub enum PathsError {
 pub struct Paths {
     /// `DOCKS_HOME`, or `~/.docks`.
     pub home: PathBuf,
-    /// The daemon's socket: where the variables say, or below `/tmp` if that is too long.
+    /// The daemon's socket: where the variables say, or below `/tmp` if that is too long or cannot be
+    /// written.
     pub socket: PathBuf,
 }
 
@@ -89,6 +90,15 @@ impl Paths {
         };
         let socket = shortened(socket);
         Ok(Self { home, socket })
+    }
+
+    /// Returns the same paths with a socket outside the home, for a home that cannot be written.
+    #[must_use]
+    pub fn with_socket_outside(self) -> Self {
+        Self {
+            socket: short_path(&self.socket),
+            home: self.home,
+        }
     }
 
     /// The settings, which the Python client shares.
@@ -156,10 +166,15 @@ impl Paths {
 ///
 /// Like every directory of a socket, that one is used only while it is private to our user.
 fn shortened(socket: PathBuf) -> PathBuf {
-    let path = socket.as_os_str().as_bytes();
-    if path.len() <= MAX_SOCKET_BYTES {
+    if socket.as_os_str().as_bytes().len() <= MAX_SOCKET_BYTES {
         return socket;
     }
+    short_path(&socket)
+}
+
+/// Returns the path below `/tmp` that stands for a socket's own path.
+fn short_path(socket: &Path) -> PathBuf {
+    let path = socket.as_os_str().as_bytes();
     let user = rustix::process::geteuid().as_raw();
     let dir = format!("docks-{user}-{:016x}", fnv1a_64(path));
     Path::new(SHORT_DIR).join(dir).join("docksd.sock")

@@ -36,6 +36,8 @@ pub(crate) struct DaemonEndpoint {
     pub(crate) places: Paths,
     /// The environment of this process.
     pub(crate) environment: Environment,
+    /// Whether the socket is outside the home, which cannot be written.
+    is_outside: bool,
     expectation: OnceLock<Expectation>,
 }
 
@@ -57,13 +59,23 @@ impl DaemonEndpoint {
     ///
     /// When there is no home, or a variable holds a relative path.
     pub(crate) fn new(environment: Environment) -> Result<Self, Failure> {
-        let places =
+        let mut places =
             Paths::resolve(&environment.places).map_err(|e| Failure::usage(e.to_string()))?;
+        let is_outside = is_read_only(places.run_dir()) && peer_pid(&places.socket).is_none();
+        if is_outside {
+            places = places.with_socket_outside();
+        }
         Ok(Self {
             places,
             environment,
+            is_outside,
             expectation: OnceLock::new(),
         })
+    }
+
+    /// Returns the socket, if it is not where the environment says.
+    pub(super) fn socket_outside(&self) -> Option<&Path> {
+        self.is_outside.then_some(&*self.places.socket)
     }
 
     /// Returns what this command expects of the daemon, and what it has found.
@@ -275,6 +287,27 @@ impl DaemonEndpoint {
         }
         SocketState::Trusted
     }
+}
+
+/// Returns whether nothing can be created in a directory of ours, or where it would be created: on a
+/// file system that is mounted read-only, or by its mode.
+///
+/// A directory of another user is none of ours: the error about it says how to mend that.
+fn is_read_only(dir: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    use rustix::io::Errno;
+    for dir in dir.ancestors() {
+        match access(dir, Access::WRITE_OK) {
+            Err(Errno::NOENT) => {}
+            Err(Errno::ROFS) => return true,
+            Err(Errno::ACCESS) => {
+                let own = rustix::process::geteuid().as_raw();
+                return std::fs::metadata(dir).is_ok_and(|found| found.uid() == own);
+            }
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Returns the process that listens on a socket, even if it has stopped answering.

@@ -130,7 +130,7 @@ impl DaemonStarter {
         if endpoint.accepts_connections().await {
             return Ok(BackgroundStart::Running);
         }
-        let spawned = spawn(&program, lock)?;
+        let spawned = spawn(&program, endpoint, lock)?;
         *self.lock_spawned() = Some(spawned);
         Ok(BackgroundStart::Starting)
     }
@@ -290,12 +290,19 @@ async fn spawn_alone(
     if endpoint.accepts_connections().await {
         return Ok(None);
     }
-    spawn(&program, lock).map(Some)
+    spawn(&program, endpoint, lock).map(Some)
 }
 
 /// Spawns docksd as a background process and reads its report in a thread.
-fn spawn(program: &Path, startup_lock: File) -> Result<SpawnedDaemon, Failure> {
+fn spawn(
+    program: &Path,
+    endpoint: &DaemonEndpoint,
+    startup_lock: File,
+) -> Result<SpawnedDaemon, Failure> {
     let mut command = background_docksd_command(program);
+    if let Some(socket) = endpoint.socket_outside() {
+        command.arg("--socket").arg(socket);
+    }
     command
         .arg("--report")
         .stdin(Stdio::null())

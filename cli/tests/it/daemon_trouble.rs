@@ -158,6 +158,40 @@ fn in_namespace(test: &str, home: &TestHome, at: &Path, script: &str) -> Option<
 }
 
 #[test]
+fn a_read_only_home_can_be_read_with_what_is_mirrored_in_it() {
+    let remote = sample_remote::start();
+    let home = mirrored(&remote);
+    let at = home.path("docks");
+    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && \
+         { \"$1\" runs list -q -n 0 --offline; echo offline $?; \
+           \"$1\" runs list -q -n 0; echo usual $?; \
+           \"$1\" runs list -q -n 0 --fresh; echo fresh $?; \
+           \"$1\" daemon status --format json >&2; \
+           \"$1\" daemon stop >&2; echo stop $?; }";
+    let Some(ended) = in_namespace("a_read_only_home_can_be_read", &home, &at, script) else {
+        return;
+    };
+    // The only thing that docks keeps outside: the directory of the socket.
+    let socket = ended
+        .stderr
+        .split('"')
+        .find(|word| word.ends_with("docksd.sock"));
+    let run_dir = Path::new(socket.unwrap()).parent().unwrap();
+    assert!(run_dir.starts_with("/tmp"), "{}", run_dir.display());
+    fs::remove_dir_all(run_dir).unwrap();
+    let ids = run_ids();
+    let expected = format!("{ids}offline 0\n{ids}usual 0\n{ids}fresh 0\nstop 0\n");
+    assert_eq!(ended.stdout, expected, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("docksd has stopped"),
+        "{}",
+        ended.stderr
+    );
+    // The home is as it was, and the copy is gone.
+    home.run("runs list --offline").expect_success();
+}
+
+#[test]
 fn a_full_disk_costs_the_cache_and_not_the_answer() {
     let remote = sample_remote::start();
     let home = mirrored(&remote);
