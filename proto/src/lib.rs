@@ -8,7 +8,8 @@
 //! ([`paths`]) and the settings ([`settings`]).
 //!
 //! It does no I/O outside [`client`] (feature `client`), [`credentials`], [`notification`]
-//! (feature `notification`), [`action_notes`], and [`beneath`], which opens files below a directory.
+//! (feature `notification`), [`action_notes`], [`mirrors`], which names and lists the files of
+//! mirrors, and [`beneath`], which opens files below a directory.
 
 pub mod action_notes;
 pub mod beneath;
@@ -24,6 +25,7 @@ pub mod freshness;
 pub mod hash;
 pub mod history;
 pub mod id;
+pub mod mirrors;
 pub mod notification;
 pub mod object;
 pub mod paging;

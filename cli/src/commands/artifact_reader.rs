@@ -107,7 +107,7 @@ impl<'a> ArtifactReader<'a> {
     }
 
     /// Builds the sources that may serve a URI.
-    pub(super) fn sources(&self, uri: &str) -> Sources {
+    pub(super) fn sources(&self, uri: &str) -> Result<Sources, Failure> {
         artifact_sources::sources(&self.requester.remote, [uri])
     }
 
@@ -119,7 +119,7 @@ impl<'a> ArtifactReader<'a> {
 
     /// Opens the content of a URI.
     pub(super) async fn open(&self, uri: &str) -> Result<File, Failure> {
-        let sources = self.sources(uri);
+        let sources = self.sources(uri)?;
         let opened = self.content(&sources, uri).await;
         opened.map_err(|error| {
             let kind = match error {

@@ -1,11 +1,13 @@
 //! The artifact sources of a remote, and the artifact cache.
 
-use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES, RunKey};
+use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES};
 use docks_artifacts::download::Revalidation;
+use docks_artifacts::owner::{AddressOwner, RunKey};
 use docks_artifacts::size;
 use docks_artifacts::source::{SourceSettings, Sources, StoreHelper, same_origin};
 use docks_proto::credentials::files;
 use docks_proto::freshness::CachePolicy;
+use docks_proto::mirrors;
 use docks_proto::paths::Paths;
 use docks_proto::secret::Token;
 use docks_proto::settings::Target;
@@ -15,11 +17,17 @@ use crate::ask::SelectedRemote;
 use crate::daemon_program::{docksd_command, find_docksd};
 use crate::failure::Failure;
 
+use super::mirror_list::owned_remote;
+
 /// Builds the artifact sources of the remote, for these URIs.
+///
+/// # Errors
+///
+/// When it cannot be found out who asks.
 pub(super) fn sources<'a>(
     remote: &SelectedRemote,
     uris: impl IntoIterator<Item = &'a str>,
-) -> Sources {
+) -> Result<Sources, Failure> {
     let profile = &remote.profile;
     let token = match &profile.target {
         Target::DocksApi { api_url, .. } => token(remote, uris, api_url),
@@ -33,13 +41,16 @@ pub(super) fn sources<'a>(
         Ok(command)
     };
     let buckets = StoreHelper::new(helper, profile.artifact_settings.stores.clone());
-    SourceSettings {
-        target: &profile.target,
+    let owned = owned_remote(remote)?;
+    let settings = SourceSettings {
+        inherits: mirrors::inherits(&remote.file, &owned),
+        remote: &owned,
+        keys: &profile.artifact_settings.stores,
         token,
         insecure: profile.insecure,
         ca_file: profile.ca_file.clone(),
-    }
-    .into_sources(Box::new(buckets))
+    };
+    Ok(settings.into_sources(Box::new(buckets)))
 }
 
 /// Opens the artifact cache, with the size limit of `docks.toml`.
@@ -75,8 +86,15 @@ pub(super) fn revalidation(remote: &SelectedRemote, allowed: CachePolicy) -> Rev
 }
 
 /// Returns the key of a run in the cache.
-pub(super) fn run_key(remote: &SelectedRemote, run_id: &str) -> RunKey {
-    RunKey::new(&remote.profile.target, run_id)
+///
+/// # Errors
+///
+/// When it cannot be found out who asks.
+pub(super) fn run_key(remote: &SelectedRemote, run_id: &str) -> Result<RunKey, Failure> {
+    let owned = owned_remote(remote)?;
+    let inherits = mirrors::inherits(&remote.file, &owned);
+    let keys = &remote.profile.artifact_settings.stores;
+    Ok(AddressOwner::new(&owned, inherits, keys).run_key(run_id))
 }
 
 /// Reads the token only if the API itself serves artifacts, since a keyring may prompt the user.

@@ -13,7 +13,7 @@ pub(super) async fn run(context: &Context, args: &CachePin, pinned: bool) -> Res
     let cache = artifact_sources::open_cache(&requester.remote.endpoint.places, context.now)?;
     for given in &args.run_ids {
         let found = artifact_selection::find_run(context, &requester, given).await?;
-        let run = artifact_sources::run_key(&requester.remote, &found.id);
+        let run = artifact_sources::run_key(&requester.remote, &found.id)?;
         let changed = cache
             .set_pinned(&run, pinned)
             .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;

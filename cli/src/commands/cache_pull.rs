@@ -57,7 +57,7 @@ async fn pull_run(
             given,
         ));
     }
-    let sources = artifact_sources::sources(&requester.remote, found.uris());
+    let sources = artifact_sources::sources(&requester.remote, found.uris())?;
     let cache = artifact_sources::open_cache(&requester.remote.endpoint.places, context.now)?;
     let progress = Progress::new(context, &plan.requests, &found.response);
     progress.begin();
@@ -75,8 +75,8 @@ async fn pull_run(
     let keys = plan
         .requests
         .iter()
-        .map(|request| sources.cache_key(&request.uri));
-    let run = artifact_sources::run_key(&requester.remote, &found.run.id);
+        .map(|request| sources.cache_key(&request.uri).hash);
+    let run = sources.owner.run_key(&found.run.id);
     cache
         .add_to_run(&run, keys)
         .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;

@@ -1,6 +1,8 @@
 //! `docks cache status`: the size of the cache, and the runs in it.
 
 use docks_artifacts::cache::{Cache, RunRecord};
+use docks_proto::credentials::files;
+use docks_proto::mirrors::MirrorId;
 use indicatif::HumanBytes;
 use serde::Serialize;
 
@@ -8,9 +10,10 @@ use crate::args::Format;
 use crate::ask::DaemonEndpoint;
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, settings_failure};
 
 use super::artifact_sources;
+use super::mirror_list::MirrorList;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -28,6 +31,10 @@ struct Status<'a> {
 struct Run<'a> {
     run_id: &'a str,
     remote: &'a str,
+    /// Handle of the mirror whose owner has downloaded it; `null` for the user of this machine.
+    mirror: Option<String>,
+    #[serde(skip)]
+    whose: Option<String>,
     pinned: bool,
     artifacts: usize,
     /// Artifacts whose content is still in the cache.
@@ -42,6 +49,8 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let read = |error| Failure::chain(Kind::Failed, "could not read the cache", &error);
     let usage = cache.usage().map_err(read)?;
     let records = cache.runs().map_err(read)?;
+    let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
+    let mirrors = MirrorList::read(&endpoint.places, &file)?;
     let status = Status {
         path: cache.root().display().to_string(),
         limit_bytes: cache.limit_bytes(),
@@ -52,7 +61,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         partial_downloads: usage.partial,
         runs: records
             .iter()
-            .map(|record| run_usage(&cache, record))
+            .map(|record| run_usage(&cache, &mirrors, record))
             .collect(),
     };
     if let Format::Json | Format::Jsonl = context.global.format {
@@ -81,10 +90,12 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     }
     for run in &status.runs {
         let pinned = if run.pinned { ", pinned" } else { "" };
+        let whose = run.whose.as_ref().map(|whose| format!(", {whose}"));
+        let whose = whose.unwrap_or_default();
         rows.push(row(
             &format!("run {}", run.run_id),
             format!(
-                "{} of {} artifacts, {}{pinned}",
+                "{} of {} artifacts, {}{pinned}{whose}",
                 run.cached,
                 run.artifacts,
                 HumanBytes(run.size_bytes)
@@ -95,7 +106,8 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-fn run_usage<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
+fn run_usage<'a>(cache: &Cache, mirrors: &MirrorList, record: &'a RunRecord) -> Run<'a> {
+    let owner = record.run.owner;
     let known = record
         .keys
         .iter()
@@ -107,6 +119,8 @@ fn run_usage<'a>(cache: &Cache, record: &'a RunRecord) -> Run<'a> {
     Run {
         run_id: &record.run.run_id,
         remote: &record.run.remote,
+        mirror: owner.map(MirrorId::handle),
+        whose: owner.map(|owner| mirrors.describe(owner)),
         pinned: record.pinned,
         artifacts: record.keys.len(),
         cached: cached.len(),

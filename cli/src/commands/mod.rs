@@ -20,6 +20,7 @@ mod hub_serve;
 mod hub_token;
 mod line_reader;
 mod listing;
+mod mirror_list;
 mod print_object;
 mod profile;
 mod profile_files;

@@ -42,3 +42,4 @@ mod watch_terminal;
 mod watch_trouble;
 mod wedged;
 mod who_asks;
+mod whose_artifacts;

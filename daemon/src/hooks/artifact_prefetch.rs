@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES, RunKey};
 use docks_artifacts::download::{Downloader, Options};
 use docks_artifacts::layout::{ArtifactSelector, RunName, plan};
-use docks_artifacts::{SilentObserver, TrialArtifacts, size};
+use docks_artifacts::{SilentObserver, TrialArtifacts};
 use docks_proto::object::parse_list;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
@@ -81,11 +80,11 @@ async fn prefetch(
     };
     let requests = plan(run, RunName::Whole, &trials, &filter).requests;
     let sources = registry.artifact_sources(remote, &settings.variables);
-    let cache = open_cache(registry);
+    let cache = registry.artifact_cache();
     let keys = requests
         .iter()
-        .map(|request| sources.cache_key(&request.uri));
-    let recorded = cache.add_to_run(&RunKey::new(&remote.id.target, run), keys);
+        .map(|request| sources.cache_key(&request.uri).hash);
+    let recorded = cache.add_to_run(&sources.owner.run_key(run), keys);
     if let Err(error) = recorded {
         tracing::warn!(run, error = %error, "could not write to the artifact cache");
         return Ok(());
@@ -118,17 +117,4 @@ async fn prefetch(
         );
     }
     Ok(())
-}
-
-/// Opens the cache; an unreadable size limit falls back to the default.
-fn open_cache(registry: &Registry) -> Cache {
-    let places = registry.paths();
-    let file = docks_proto::credentials::files::load(places).ok();
-    let limit = file.and_then(|file| file.preferences().cache_limit.clone());
-    let limit_bytes = limit.and_then(|text| size::parse(&text).ok());
-    Cache::new(
-        places.cache_dir().join("artifacts"),
-        limit_bytes.unwrap_or(DEFAULT_LIMIT_BYTES),
-        registry.clock().wall(),
-    )
 }

@@ -1,94 +1,23 @@
-//! The files of mirrors: their names, when they were last used, and what becomes of old ones.
+//! What becomes of the files of old mirrors.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use docks_proto::hash::fnv1a_64;
+use docks_artifacts::cache::{ArtifactsOf, Cache};
+use docks_proto::mirrors::{
+    self, OwnedRemote, Owner, beside, database_path, shared_path, use_marker, write_use_marker,
+};
 use docks_proto::settings::Target;
-
-use super::owner::{OwnedRemote, Owner};
 
 /// A remote that was last used longer ago is not opened at the start.
 const RECENT: Duration = Duration::from_secs(7 * 86_400);
 
 /// The mirror of a token that is no profile's is deleted after this time.
 const DELETE_TOKEN_AFTER: Duration = Duration::from_secs(30 * 86_400);
-
-/// Returns the permanent name of a remote and its owner. A mirror stores it, and refuses to open for
-/// another one.
-#[must_use]
-pub fn identity(id: &OwnedRemote) -> String {
-    match id.owner {
-        Owner::User => shared_identity(&id.target),
-        // No tenant contains a line break.
-        Owner::Profile(_) | Owner::Token(_) => {
-            format!("{}\n{}", shared_identity(&id.target), id.owner)
-        }
-    }
-}
-
-/// Returns the identity of a mirror without an owner, as jobs directories have it, and as every mirror
-/// had it in earlier releases.
-pub(super) fn shared_identity(target: &Target) -> String {
-    let kind = match target {
-        Target::DocksApi { .. } => "docks_api",
-        Target::HarborJobs { .. } => "harbor_jobs",
-    };
-    format!("{kind} {target}")
-}
-
-/// Joins the paths of directories with NUL, the one byte that no path contains.
-fn joined_paths(dirs: &[PathBuf]) -> Vec<u8> {
-    let dirs: Vec<&[u8]> = dirs.iter().map(|dir| dir.as_os_str().as_bytes()).collect();
-    dirs.join(&0)
-}
-
-/// Returns the path of a mirror file: a readable name, made unique by a hash of the identity.
-#[must_use]
-pub fn database_path(cache_dir: &Path, id: &OwnedRemote) -> PathBuf {
-    match id.owner {
-        Owner::User => shared_path(cache_dir, &id.target),
-        Owner::Profile(_) | Owner::Token(_) => {
-            named_path(cache_dir, &id.target, identity(id).as_bytes())
-        }
-    }
-}
-
-/// Returns the path of a mirror file without an owner, see [`shared_identity`].
-fn shared_path(cache_dir: &Path, target: &Target) -> PathBuf {
-    let key = match target {
-        Target::DocksApi { .. } => shared_identity(target).into_bytes(),
-        // From bytes, since two paths may differ only in bytes that are not UTF-8.
-        Target::HarborJobs { dirs } => [b"harbor_jobs ", joined_paths(dirs).as_slice()].concat(),
-    };
-    named_path(cache_dir, target, &key)
-}
-
-fn named_path(cache_dir: &Path, target: &Target, key: &[u8]) -> PathBuf {
-    let readable = match target {
-        Target::DocksApi { api_url, tenant } => {
-            let host = api_url.split("://").nth(1).unwrap_or(api_url);
-            format!("{host}-{tenant}")
-        }
-        Target::HarborJobs { dirs } => {
-            let names = dirs.iter().filter_map(|dir| dir.file_name());
-            names.fold("harbor".to_owned(), |readable, name| {
-                format!("{readable}-{}", name.to_string_lossy())
-            })
-        }
-    };
-    let plain: String = readable
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(48)
-        .collect();
-    cache_dir.join(format!("{plain}-{:016x}.db", fnv1a_64(key)))
-}
 
 /// Gives the mirror of an earlier release, which had no owner, to a profile that has none yet. Blocks.
 ///
@@ -114,26 +43,6 @@ pub(super) fn take_over_shared_mirror(cache_dir: &Path, id: &OwnedRemote) {
     }
 }
 
-fn use_marker(database: &Path) -> PathBuf {
-    database.with_extension("used")
-}
-
-/// Writes the use marker. For jobs directories it holds their paths, since they need no profile; else
-/// it says whose the mirror is.
-pub(super) fn write_use_marker(database: &Path, id: &OwnedRemote) -> io::Result<()> {
-    use io::Write;
-    let mut file = fs::OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(use_marker(database))?;
-    match &id.target {
-        Target::HarborJobs { dirs } => file.write_all(&joined_paths(dirs)),
-        Target::DocksApi { .. } => writeln!(file, "{}", id.owner),
-    }
-}
-
 /// Keeps the mirror of a token from being deleted while it is being opened. Blocks.
 pub(super) fn keep_token_mirror(database: &Path, id: &OwnedRemote) {
     if matches!(id.owner, Owner::Token(_))
@@ -144,8 +53,9 @@ pub(super) fn keep_token_mirror(database: &Path, id: &OwnedRemote) {
     }
 }
 
-/// Deletes the mirrors of tokens that were not used for a month, except those that are open. Blocks.
-pub(super) fn delete_abandoned(cache_dir: &Path, open: &[PathBuf]) {
+/// Deletes the mirrors of tokens that were not used for a month, and what their owners have cached,
+/// except those that are open. Blocks.
+pub(super) fn delete_abandoned(cache_dir: &Path, artifacts: &Cache, open: &[PathBuf]) {
     let Ok(entries) = fs::read_dir(cache_dir) else {
         return;
     };
@@ -162,31 +72,19 @@ pub(super) fn delete_abandoned(cache_dir: &Path, open: &[PathBuf]) {
         if !is_marker || open.contains(&database) || !unused() || !of_token() {
             continue;
         }
-        // The marker last, so that the rest is found again if this is interrupted.
-        for path in [
-            &database,
-            &beside(&database, "-wal"),
-            &beside(&database, "-shm"),
-            &marker,
-        ] {
-            match fs::remove_file(path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "could not delete an unused mirror");
-                    break;
-                }
-            }
+        let forgotten = mirrors::id_of_file(&database).map_or(Ok(()), |mirror| {
+            let whose = ArtifactsOf {
+                mirror,
+                unowned_runs_of: None,
+            };
+            artifacts.forget(&whose).map(drop)
+        });
+        if let Err(error) = forgotten.and_then(|()| mirrors::delete(&database)) {
+            tracing::warn!(path = %database.display(), %error, "could not delete an unused mirror");
+            continue;
         }
         tracing::info!(path = %database.display(), "deleted the mirror of a token that was not used for a month");
     }
-}
-
-/// Returns the path of a file that SQLite keeps beside a database.
-fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(suffix);
-    PathBuf::from(path)
 }
 
 /// Whether a remote's mirror was used recently.
@@ -223,9 +121,10 @@ pub(super) fn recently_used_jobs(cache_dir: &Path) -> Vec<OwnedRemote> {
 mod tests {
     use std::time::SystemTime;
 
+    use docks_proto::mirrors::Fingerprints;
     use docks_proto::secret::Token;
+    use docks_proto::time::UnixMs;
 
-    use super::super::owner::Fingerprints;
     use super::*;
 
     fn api(tenant: &str, profile: &str) -> OwnedRemote {
@@ -243,25 +142,6 @@ mod tests {
             target: Target::harbor_jobs(dirs.iter().map(PathBuf::from)),
             owner: Owner::User,
         }
-    }
-
-    #[test]
-    fn two_remotes_or_owners_never_share_a_file_and_no_name_leaves_the_directory() {
-        let dir = Path::new("/c");
-        let path = |id: &OwnedRemote| database_path(dir, id);
-        assert_ne!(path(&api("a", "p")), path(&api("A", "p")));
-        assert_ne!(path(&api("a/b", "p")), path(&api("a-b", "p")));
-        assert_ne!(path(&api("a", "p")), path(&api("a", "q")));
-        assert_ne!(
-            path(&api("a", "p")),
-            shared_path(dir, &api("a", "p").target)
-        );
-        assert_eq!(path(&jobs(&["/b", "/a"])), path(&jobs(&["/a", "/b", "/a"])));
-        assert_ne!(path(&jobs(&["/a", "/b"])), path(&jobs(&["/a:/b"])));
-        let hostile = path(&api("../../etc", "../p"));
-        assert_eq!(hostile.parent(), Some(dir));
-        let long = path(&api(&"x".repeat(10_000), "p"));
-        assert!(long.as_os_str().len() < 100);
     }
 
     #[test]
@@ -303,7 +183,7 @@ mod tests {
     #[test]
     fn only_mirrors_of_tokens_are_deleted_and_only_after_a_month() {
         let cache = tempfile::tempdir().unwrap();
-        let secret = Fingerprints::open(&cache.path().join("key"));
+        let secret = Fingerprints::temporary();
         let of_token = |text| OwnedRemote {
             owner: Owner::Token(secret.of(&Token::new(text).unwrap())),
             ..api("t", "")
@@ -321,7 +201,8 @@ mod tests {
                 marker.unwrap().set_modified(then).unwrap();
             }
         }
-        delete_abandoned(cache.path(), &[path(&open)]);
+        let artifacts = Cache::new(cache.path().join("artifacts"), 0, UnixMs(0));
+        delete_abandoned(cache.path(), &artifacts, &[path(&open)]);
         for id in [&open, &recent, &profile, &jobs(&["/token "])] {
             assert!(
                 path(id).exists() && use_marker(&path(id)).exists(),

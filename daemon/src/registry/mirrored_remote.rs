@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use docks_proto::event::ConnectionState;
+use docks_proto::mirrors::{OwnedRemote, Owner, write_use_marker};
 
 use super::mirror_copy::MirrorCopy;
-use super::mirror_files::write_use_marker;
-use super::owner::{OwnedRemote, Owner};
 use super::settled_notes::SettledNotes;
 use super::tokens::Credentials;
 use crate::list_response::ListResponse;

@@ -3,13 +3,13 @@
 //! A mirror belongs to an address, a tenant and who asks: two profiles never share one, and a token
 //! that is no profile's has its own.
 
+mod artifacts;
 mod blocking_calls;
 mod connector;
 mod error;
 mod mirror_copy;
 mod mirror_files;
 mod mirrored_remote;
-mod owner;
 pub mod profiles;
 mod resolve;
 mod selector;
@@ -23,17 +23,15 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use docks_artifacts::source::{SourceSettings, Sources};
 use docks_proto::client::Limits;
+use docks_proto::mirrors;
 use docks_proto::paths::Paths;
-use docks_proto::settings::StoreKeys;
 use tokio::sync::{Notify, OnceCell};
 
 pub use connector::{NetworkConnector, RemoteConnector};
+pub use docks_proto::mirrors::{OwnedRemote, Owner, TokenFingerprint, database_path, identity};
 pub use error::RegistryError;
-pub use mirror_files::{database_path, identity};
 pub use mirrored_remote::MirroredRemote;
-pub use owner::{OwnedRemote, Owner, TokenFingerprint};
 pub use selector::{RemoteRequest, RemoteSelector};
 
 use self::blocking_calls::BlockingCalls;
@@ -49,7 +47,6 @@ use docksd_events::EventFeed;
 use docksd_mirror::{Identity, Mirror};
 use docksd_remote::docks_api::TokenSource;
 use docksd_response_cache::ResponseCache;
-use docksd_stores::{ObjectStores, StoreVariables};
 use docksd_sync::{Clock, Options};
 
 /// Time between two looks for mirrors that nobody uses.
@@ -117,31 +114,6 @@ impl Registry {
         self.profiles.paths()
     }
 
-    /// Builds the artifact sources of a remote, with the remote's own token.
-    #[must_use]
-    pub fn artifact_sources(&self, remote: &MirroredRemote, variables: &StoreVariables) -> Sources {
-        let profile = match &remote.id.owner {
-            Owner::Profile(name) => self.profiles.profile(name),
-            // The keys of a profile are not for others.
-            Owner::Token(_) => None,
-            Owner::User => {
-                let names = self.profiles.names_of(&remote.id.target);
-                names.first().and_then(|name| self.profiles.profile(name))
-            }
-        };
-        let keys = profile
-            .as_ref()
-            .map(|profile| &profile.artifact_settings.stores);
-        let buckets = ObjectStores::from_machine(variables, keys.unwrap_or(&StoreKeys::default()));
-        SourceSettings {
-            target: &remote.id.target,
-            token: remote.credentials.token.token(),
-            insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
-            ca_file: profile.as_ref().and_then(|profile| profile.ca_file.clone()),
-        }
-        .into_sources(Box::new(buckets))
-    }
-
     /// Returns the names of the profiles that use a mirror.
     #[must_use]
     pub fn profile_names(&self, remote: &MirroredRemote) -> Vec<String> {
@@ -199,7 +171,7 @@ impl Registry {
         let cache_dir = self.paths().cache_dir();
         let database = database_path(&cache_dir, &id);
         let location = id.target.to_string();
-        if inherits_shared_mirror(&self.profiles, &id) {
+        if self.profiles.inherits(&id) {
             let id = id.clone();
             let moving = move || mirror_files::take_over_shared_mirror(&cache_dir, &id);
             self.blocking_calls.run(&location, moving).await?;
@@ -222,7 +194,7 @@ impl Registry {
         let (path, temporary) = (database, self.temporary.clone());
         let identity = Identity {
             current: identity(&id),
-            former: mirror_files::shared_identity(&id.target),
+            former: mirrors::shared_identity(&id.target),
         };
         let (now, owner_id) = (self.clock.wall(), id.clone());
         let opening = move || {
@@ -362,13 +334,13 @@ impl Registry {
             for remote in self.open_remotes() {
                 if remote.is_abandoned(now) {
                     remote.close().await;
-                    self.forget(&remote.id);
+                    self.remove(&remote.id);
                 }
             }
             let open = self.open_remotes();
             let open: Vec<PathBuf> = open.iter().map(|remote| remote.database.clone()).collect();
-            let cache = self.paths().cache_dir();
-            let deleting = move || mirror_files::delete_abandoned(&cache, &open);
+            let (directory, cache) = (self.paths().cache_dir(), self.artifact_cache());
+            let deleting = move || mirror_files::delete_abandoned(&directory, &cache, &open);
             drop(tokio::task::spawn_blocking(deleting).await);
         }
     }
@@ -395,11 +367,11 @@ impl Registry {
             }
             Err(_) => return,
         }
-        self.forget(&remote.id);
+        self.remove(&remote.id);
     }
 
     /// Lets the next request open a remote again that was closed.
-    fn forget(&self, id: &OwnedRemote) {
+    fn remove(&self, id: &OwnedRemote) {
         if let Some(remotes) = self.remotes().as_mut() {
             remotes.remove(id);
         }
@@ -433,7 +405,7 @@ impl Registry {
             let name = id.target.to_string();
             let resolving = move || ResolvedRemote {
                 id: OwnedRemote {
-                    target: profiles::canonicalize(id.target),
+                    target: mirrors::canonicalize(id.target),
                     owner: id.owner,
                 },
                 insecure: false,
@@ -493,15 +465,6 @@ impl Registry {
     }
 }
 
-/// Whether the mirror of an earlier release, which all profiles of a remote shared, goes to this one:
-/// it was filled with the token of the first.
-fn inherits_shared_mirror(profiles: &Profiles, id: &OwnedRemote) -> bool {
-    let Owner::Profile(name) = &id.owner else {
-        return false;
-    };
-    profiles.names_of(&id.target).first() == Some(name)
-}
-
 /// Returns the remote of a profile if it was used recently. Blocks.
 fn recently_used(
     cache: &Path,
@@ -509,7 +472,7 @@ fn recently_used(
     profile: ResolvedTarget,
 ) -> Option<ResolvedRemote> {
     let resolved = ResolvedRemote::of_profile(profile);
-    if inherits_shared_mirror(profiles, &resolved.id) {
+    if profiles.inherits(&resolved.id) {
         mirror_files::take_over_shared_mirror(cache, &resolved.id);
     }
     mirror_files::used_recently(cache, &resolved.id).then_some(resolved)

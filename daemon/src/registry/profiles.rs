@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use docks_proto::credentials::files::{self, FilesVersion};
+use docks_proto::mirrors::{self, OwnedRemote, canonicalize};
 use docks_proto::paths::Paths;
 use docks_proto::settings::{
     ConfigFile, Environment, Flags, Profile, SettingsError, Target, resolve,
@@ -118,21 +119,26 @@ impl Profiles {
         let Some(file) = self.current_file() else {
             return Vec::new();
         };
+        if let Target::DocksApi { .. } = target {
+            return mirrors::api_profiles_of(&file, target);
+        }
         let profiles = file.profile_names().into_iter();
         profiles
             .filter_map(|name| {
                 let profile = resolve_keys(Some(name.clone()), &file).ok()?;
-                let is_same = match &profile.target {
-                    Target::DocksApi { .. } => profile.target == *target,
-                    // The real path is known of a directory that was in use.
-                    Target::HarborJobs { .. } => {
-                        let real = self.resolved_before(Some(&name));
-                        real.map_or(profile.target == *target, |real| real.target == *target)
-                    }
-                };
+                // The real path is known of a directory that was in use.
+                let real = self.resolved_before(Some(&name));
+                let is_same = real.map_or(profile.target == *target, |real| real.target == *target);
                 is_same.then_some(profile)
             })
             .collect()
+    }
+
+    /// Returns whether what an earlier release kept of a remote goes to this owner.
+    #[must_use]
+    pub fn inherits(&self, id: &OwnedRemote) -> bool {
+        let file = self.current_file();
+        file.is_some_and(|file| mirrors::inherits(&file, id))
     }
 
     /// Lists the names of all profiles.
@@ -142,7 +148,8 @@ impl Profiles {
             .map_or_else(Vec::new, |file| file.profile_names())
     }
 
-    fn current_file(&self) -> Option<Arc<ConfigFile>> {
+    /// Returns the settings as they are now.
+    pub(super) fn current_file(&self) -> Option<Arc<ConfigFile>> {
         self.with_current(|version| Ok(Arc::clone(&version.file)))
             .ok()
     }
@@ -184,22 +191,6 @@ fn resolve_profile(
         target: canonicalize(profile.target),
         insecure: profile.insecure,
     })
-}
-
-/// Resolves symlinks in the paths of jobs directories, so that two names of one directory share a
-/// mirror.
-///
-/// A directory that does not exist now keeps its path: its mirror can still be read.
-#[must_use]
-pub fn canonicalize(target: Target) -> Target {
-    match target {
-        Target::HarborJobs { dirs } => Target::harbor_jobs(dirs.into_iter().map(canonicalize_dir)),
-        other @ Target::DocksApi { .. } => other,
-    }
-}
-
-fn canonicalize_dir(dir: PathBuf) -> PathBuf {
-    std::fs::canonicalize(&dir).unwrap_or(dir)
 }
 
 #[cfg(test)]

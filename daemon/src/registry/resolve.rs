@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use docks_proto::mirrors::{OwnedRemote, Owner, canonicalize};
 use docks_proto::secret::Token;
 use docks_proto::settings::{AddressError, Target, normalise_api_url, quote_address};
 
 use super::error::RegistryError;
-use super::owner::{OwnedRemote, Owner};
-use super::profiles::{Profiles, ResolvedTarget, canonicalize};
+use super::profiles::{Profiles, ResolvedTarget};
 use super::selector::{RemoteRequest, RemoteSelector};
 use super::token_owner::TokenOwners;
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docks_proto::credentials::files::FilesVersion;
+use docks_proto::mirrors::{self, Fingerprints, Owner, TokenFingerprint};
 use docks_proto::secret::Token;
 use docks_proto::settings::{Environment, Target};
 use docksd_remote::docks_api::TokenSource;
 
-use super::owner::{Fingerprints, Owner, TokenFingerprint};
 use super::profiles::Profiles;
 use super::tokens::ProfileToken;
 
@@ -43,19 +43,15 @@ impl TokenOwners {
 
     /// Returns the profile of `target` that has this token now, or else the token itself. Blocks.
     pub(super) fn owner_of(&self, target: &Target, token: &Token) -> Owner {
-        let fingerprint = self.fingerprints().of(token);
-        let key = (target.clone(), fingerprint.clone());
+        let fingerprints = self.fingerprints();
+        let key = (target.clone(), fingerprints.of(token));
         let version = FilesVersion::current(self.profiles.paths());
         if let Some(owner) = self.known_owners(&version).1.get(&key) {
             return owner.clone();
         }
-        let names = self.profiles.names_of(target).into_iter();
-        let mut same =
-            names.filter(|name| self.profile_token(name, target).token().as_ref() == Some(token));
-        let owner = same
-            .next()
-            .map_or(Owner::Token(fingerprint), Owner::Profile);
-        drop(same);
+        let names = self.profiles.names_of(target);
+        let token_of = |name: &str| self.profile_token(name, target).token();
+        let owner = Owner::of_token(token, names, token_of, &fingerprints);
         let mut known = self.known_owners(&version);
         if known.1.len() >= MAX_KNOWN {
             known.1.clear();
@@ -96,7 +92,15 @@ impl TokenOwners {
             .fingerprints
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let path = || self.profiles.paths().cache_dir().join("mirror-names.key");
-        Arc::clone(opened.get_or_insert_with(|| Arc::new(Fingerprints::open(&path()))))
+        let open = || {
+            let path = mirrors::secret_path(&self.profiles.paths().cache_dir());
+            let fingerprints = Fingerprints::open(&path).unwrap_or_else(|error| {
+                tracing::warn!(path = %path.display(), %error,
+                    "could not store the secret for the names of mirrors");
+                Fingerprints::temporary()
+            });
+            Arc::new(fingerprints)
+        };
+        Arc::clone(opened.get_or_insert_with(open))
     }
 }

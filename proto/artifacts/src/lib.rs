@@ -7,7 +7,8 @@
 //! - [`layout`] decides file names, [`sanitise`] makes them safe, [`pattern`] selects files;
 //! - only [`output_directory`] and `partial` create files in an output directory;
 //! - [`source`] reads an address, [`cache`] stores downloaded content, [`download`] does the work,
-//!   and [`remote_tail`] follows a remote file that grows.
+//!   and [`remote_tail`] follows a remote file that grows;
+//! - [`owner`] keeps apart what different owners have downloaded.
 
 mod artifact;
 pub mod cache;
@@ -15,6 +16,7 @@ pub mod digest;
 pub mod download;
 pub mod layout;
 pub mod output_directory;
+pub mod owner;
 mod partial;
 pub mod pattern;
 pub mod remote_tail;

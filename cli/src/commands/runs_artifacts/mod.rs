@@ -45,7 +45,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
             &args.run_id,
         ));
     }
-    let sources = artifact_sources::sources(&requester.remote, found.uris());
+    let sources = artifact_sources::sources(&requester.remote, found.uris())?;
     if args.dry_run {
         return dry_run::run(context, args, &plan, &sources, &found.response).await;
     }
@@ -67,8 +67,8 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
     let keys = plan
         .requests
         .iter()
-        .map(|request| sources.cache_key(&request.uri));
-    let run = artifact_sources::run_key(&requester.remote, &found.run.id);
+        .map(|request| sources.cache_key(&request.uri).hash);
+    let run = sources.owner.run_key(&found.run.id);
     // The download itself is complete, so a cache that cannot be written is not an error.
     cache.add_to_run(&run, keys).ok();
     summarise(context, args, &plan, &outcome);

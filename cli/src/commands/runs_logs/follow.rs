@@ -43,7 +43,7 @@ impl Followed {
         }
         let cache = reader.cache()?;
         let tail = RemoteTail::after(&uri, file, at_bytes, &cache);
-        let sources = reader.sources(&uri);
+        let sources = reader.sources(&uri)?;
         Ok(Self {
             uri,
             at_bytes: 0,

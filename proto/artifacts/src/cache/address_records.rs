@@ -4,11 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use docks_proto::mirrors::MirrorId;
 use docks_proto::time::UnixMs;
 use serde::{Deserialize, Serialize};
 
 use super::Cache;
 use crate::digest::Sha256;
+use crate::owner::AddressKey;
 use crate::version::Version;
 
 /// A confirmation younger than this is not written again.
@@ -25,10 +27,13 @@ pub struct AddressRecord {
     pub size_bytes: u64,
     /// When the source last confirmed that this is its content, in Unix milliseconds.
     pub confirmed_ms: u64,
+    /// The mirror whose owner the content belongs to; `None` for the user of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<MirrorId>,
 }
 
 impl Cache {
-    /// Returns the latest content of an address; `key` is from [`crate::source::Sources::cache_key`].
+    /// Returns the latest content of an address; `key` is the hash of an [`AddressKey`].
     #[must_use]
     pub fn address_record(&self, key: &Sha256) -> Option<AddressRecord> {
         let text = std::fs::read(self.record_path(key)).ok()?;
@@ -42,7 +47,7 @@ impl Cache {
     /// The error of the system.
     pub(crate) fn record_content(
         &self,
-        key: &Sha256,
+        key: &AddressKey,
         version: Option<Version>,
         sha256: &Sha256,
         size_bytes: u64,
@@ -52,8 +57,9 @@ impl Cache {
             sha256: sha256.clone(),
             size_bytes,
             confirmed_ms: u64::try_from(self.now.0).unwrap_or(0),
+            owner: key.owner,
         };
-        self.write(&self.record_path(key), &serde_json::to_vec(&known)?)
+        self.write(&self.record_path(&key.hash), &serde_json::to_vec(&known)?)
     }
 
     /// Records that an address still has the recorded content.
@@ -61,7 +67,7 @@ impl Cache {
     /// # Errors
     ///
     /// The error of the system.
-    pub(crate) fn confirm(&self, key: &Sha256, known: &AddressRecord) -> io::Result<()> {
+    pub(crate) fn confirm(&self, key: &AddressKey, known: &AddressRecord) -> io::Result<()> {
         // Writing thousands of unchanged records would replace as many files.
         if self.is_recent(known, RECENT) {
             return Ok(());
@@ -76,7 +82,7 @@ impl Cache {
         confirmed <= self.now && self.now.since(confirmed) <= max_age
     }
 
-    fn record_path(&self, key: &Sha256) -> PathBuf {
+    pub(super) fn record_path(&self, key: &Sha256) -> PathBuf {
         let hex = key.hex();
         self.root.join("known").join(&hex[..2]).join(hex)
     }

@@ -3,15 +3,18 @@
 //! - `objects/ab/abcd…`: content under its SHA-256, which is verified on every use;
 //! - `known/ab/abcd…`: the latest content of an address, under the hash of the address;
 //! - `runs/abcd…`: the addresses of a run, and whether the run is pinned;
+//! - `forgotten/abcd…`: mirrors that inherit nothing from earlier releases any more;
 //! - `partial/`: downloads in progress.
 //!
 //! Every file is renamed into place, so readers need no lock. A process that removes files or changes
 //! a run holds `lock`. A download does not fail because the cache cannot be written.
 
 mod address_records;
+mod forget;
 mod objects;
 mod pruning;
 mod runs;
+mod take_over;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -20,12 +23,15 @@ use std::path::{Path, PathBuf};
 
 use docks_proto::time::UnixMs;
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 pub use address_records::AddressRecord;
+pub use forget::{ArtifactsOf, Forgotten};
 pub use pruning::{Removal, Usage, Verification};
-pub use runs::{RunKey, RunRecord};
+pub use runs::RunRecord;
 
 use crate::output_directory::OutputFile;
+use crate::owner::AddressKey;
 
 /// Default limit for the total size of objects, in bytes.
 pub const DEFAULT_LIMIT_BYTES: u64 = 10_000_000_000;
@@ -62,15 +68,20 @@ impl Cache {
     }
 
     /// Returns the file into which an object is downloaded before its hash is known.
-    pub(crate) fn partial(&self, key: &crate::digest::Sha256) -> io::Result<OutputFile> {
+    pub(crate) fn partial(&self, key: &AddressKey) -> io::Result<OutputFile> {
         let directory = self.directory("partial")?;
-        let display_path = directory.join(key.hex());
+        // The owner is in the name, so that what it has not finished can be found.
+        let name = match key.owner {
+            Some(owner) => format!("{owner}-{}", key.hash),
+            None => key.hash.to_string(),
+        };
+        let display_path = directory.join(&name);
         let flags = rustix::fs::OFlags::RDONLY
             | rustix::fs::OFlags::DIRECTORY
             | rustix::fs::OFlags::NOFOLLOW
             | rustix::fs::OFlags::CLOEXEC;
         let opened = rustix::fs::open(&directory, flags, rustix::fs::Mode::empty())?;
-        Ok(OutputFile::new(opened, key.hex().to_owned(), display_path))
+        Ok(OutputFile::new(opened, name, display_path))
     }
 
     /// Creates a file without a name; it is deleted when it is closed.
@@ -176,6 +187,23 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
             Ok(Vec::new())
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whether another process holds a lock on a file.
+fn is_locked(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+    matches!(lock, Err(Errno::WOULDBLOCK))
+}
+
+/// Removes a file that may be gone already.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::{Cache, entries, files_in_shards};
+use super::{Cache, entries, files_in_shards, is_locked, remove};
 use crate::digest::Sha256;
 
 /// Contents of the cache, in numbers.
@@ -45,9 +45,9 @@ pub struct Verification {
     pub removed: Removal,
 }
 
-struct Object {
-    path: PathBuf,
-    size_bytes: u64,
+pub(super) struct Object {
+    pub(super) path: PathBuf,
+    pub(super) size_bytes: u64,
     used: SystemTime,
     pinned: bool,
 }
@@ -124,9 +124,7 @@ impl Cache {
         }
         for record in self.runs()? {
             if pinned || !record.pinned {
-                remove(&self.root.join("runs").join(
-                    Sha256::of_text(&format!("{}\0{}", record.run.remote, record.run.run_id)).hex(),
-                ))?;
+                remove(&self.run_path(&record.run))?;
             }
         }
         drop(held);
@@ -173,7 +171,10 @@ impl Cache {
     }
 
     /// Removes objects, the least recently used first.
-    fn prune_objects(&self, mut should_remove: impl FnMut(&Object) -> bool) -> io::Result<Removal> {
+    pub(super) fn prune_objects(
+        &self,
+        mut should_remove: impl FnMut(&Object) -> bool,
+    ) -> io::Result<Removal> {
         let mut objects = self.objects()?;
         objects.sort_by_key(|object| object.used);
         let mut removed = Removal::default();
@@ -187,7 +188,7 @@ impl Cache {
         Ok(removed)
     }
 
-    fn objects(&self) -> io::Result<Vec<Object>> {
+    pub(super) fn objects(&self) -> io::Result<Vec<Object>> {
         let pinned: HashSet<Sha256> = self
             .runs()?
             .into_iter()
@@ -212,7 +213,7 @@ impl Cache {
     }
 }
 
-fn object_hash(object: &Object) -> Option<Sha256> {
+pub(super) fn object_hash(object: &Object) -> Option<Sha256> {
     let name = object.path.file_name()?.to_str()?;
     Sha256::try_from(name.to_owned()).ok()
 }
@@ -221,19 +222,4 @@ fn recorded_hash(path: &Path) -> Option<Sha256> {
     let known: super::address_records::AddressRecord =
         serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     Some(known.sha256)
-}
-
-fn is_locked(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
-    let lock = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-    matches!(lock, Err(Errno::WOULDBLOCK))
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

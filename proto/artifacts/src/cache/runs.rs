@@ -4,20 +4,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
-use docks_proto::settings::Target;
 use serde::{Deserialize, Serialize};
 
 use super::{Cache, entries};
 use crate::digest::Sha256;
-
-/// Identifies a run of one remote.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunKey {
-    /// The remote: address and tenant, or a directory.
-    pub remote: String,
-    /// Full id.
-    pub run_id: String,
-}
+use crate::owner::RunKey;
 
 /// The downloaded artifacts of a run; stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,21 +19,6 @@ pub struct RunRecord {
     pub pinned: bool,
     /// Cache keys of its addresses.
     pub keys: BTreeSet<Sha256>,
-}
-
-impl RunKey {
-    /// Identifies a run of a remote.
-    #[must_use]
-    pub fn new(target: &Target, run_id: &str) -> Self {
-        Self {
-            remote: target.to_string(),
-            run_id: run_id.to_owned(),
-        }
-    }
-
-    fn hash(&self) -> Sha256 {
-        Sha256::of_text(&format!("{}\0{}", self.remote, self.run_id))
-    }
 }
 
 impl Cache {
@@ -92,28 +68,39 @@ impl Cache {
             .filter_map(|path| serde_json::from_slice(&std::fs::read(path).ok()?).ok())
             .collect();
         found.sort_by(|a, b| {
-            let order = |run: &RunKey| (run.remote.clone(), run.run_id.clone());
+            let order = |run: &RunKey| (run.remote.clone(), run.run_id.clone(), run.owner);
             order(&a.run).cmp(&order(&b.run))
         });
         Ok(found)
     }
 
     fn read_run(&self, run: &RunKey) -> RunRecord {
-        let read = std::fs::read(self.run_path(run)).ok();
-        let known = read.and_then(|text| serde_json::from_slice(&text).ok());
-        known.unwrap_or_else(|| RunRecord {
+        let read = |run: &RunKey| -> Option<RunRecord> {
+            let text = std::fs::read(self.run_path(run)).ok()?;
+            serde_json::from_slice(&text).ok()
+        };
+        let inherited = || read(&self.inherited_run(run)?);
+        RunRecord {
             run: run.clone(),
-            pinned: false,
-            keys: BTreeSet::new(),
-        })
+            ..read(run).or_else(inherited).unwrap_or_else(|| RunRecord {
+                run: run.clone(),
+                pinned: false,
+                keys: BTreeSet::new(),
+            })
+        }
     }
 
-    fn write_run(&self, record: &RunRecord) -> io::Result<()> {
+    pub(super) fn write_run(&self, record: &RunRecord) -> io::Result<()> {
         self.directory("runs")?;
-        self.write(&self.run_path(&record.run), &serde_json::to_vec(record)?)
+        self.write(&self.run_path(&record.run), &serde_json::to_vec(record)?)?;
+        // The record of an earlier release has become this one.
+        match self.inherited_run(&record.run) {
+            Some(former) => super::remove(&self.run_path(&former)),
+            None => Ok(()),
+        }
     }
 
-    fn run_path(&self, run: &RunKey) -> PathBuf {
+    pub(super) fn run_path(&self, run: &RunKey) -> PathBuf {
         self.root.join("runs").join(run.hash().hex())
     }
 }

@@ -2,8 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use docks_proto::mirrors::MirrorId;
+
 use super::*;
 use crate::digest::Sha256;
+use crate::owner::{AddressKey, RunKey};
 
 struct Home(tempfile::TempDir);
 
@@ -25,9 +28,14 @@ impl Home {
         let mut file = File::open(&path).unwrap();
         let (sha256, size_bytes) = Sha256::of_reader(&mut file).unwrap();
         let key = Sha256::of_text(address);
+        let of_user = AddressKey {
+            hash: key.clone(),
+            owner: None,
+            former: None,
+        };
         cache.insert_copy(&file, &sha256, size_bytes).unwrap();
         cache
-            .record_content(&key, None, &sha256, size_bytes)
+            .record_content(&of_user, None, &sha256, size_bytes)
             .unwrap();
         (key, sha256)
     }
@@ -37,6 +45,8 @@ fn run(id: &str) -> RunKey {
     RunKey {
         remote: "https://api.example ten".to_owned(),
         run_id: id.to_owned(),
+        owner: None,
+        inherits: false,
     }
 }
 
@@ -115,4 +125,71 @@ fn other_users_cannot_read_the_cache() {
             assert_eq!(mode(&path), expected, "{}", path.display());
         }
     }
+}
+
+#[test]
+fn forgetting_an_owner_keeps_what_others_have() {
+    let home = Home::new();
+    let cache = home.at(1, 1_000);
+    let mirror = |digit: &str| MirrorId::parse(&digit.repeat(16)).unwrap();
+    let owned = |digit: &str, address: &str| AddressKey {
+        hash: Sha256::of_text(&format!("{digit} {address}")),
+        owner: Some(mirror(digit)),
+        former: None,
+    };
+    let of_user = |address: &str| AddressKey {
+        hash: Sha256::of_text(address),
+        owner: None,
+        former: None,
+    };
+    let run_of = |digit: &str| RunKey {
+        owner: Some(mirror(digit)),
+        ..run("r")
+    };
+    let mut objects = Vec::new();
+    for (key, content) in [
+        (owned("a", "log"), "of a"),
+        (owned("b", "log"), "of b"),
+        (owned("a", "both"), "of both"),
+        (owned("b", "both"), "of both"),
+        (of_user("bucket of a"), "bucket of a"),
+        (of_user("bucket of both"), "bucket of both"),
+        (of_user("read without a run"), "read without a run"),
+    ] {
+        let (_, sha256) = home.insert(&cache, "", content.as_bytes());
+        cache
+            .record_content(&key, None, &sha256, content.len() as u64)
+            .unwrap();
+        objects.push((content, sha256));
+    }
+    remove(&cache.record_path(&Sha256::of_text(""))).unwrap();
+    let names = ["bucket of a", "bucket of both"].map(Sha256::of_text);
+    cache.add_to_run(&run_of("a"), names.clone()).unwrap();
+    cache.set_pinned(&run_of("a"), true).unwrap();
+    cache.add_to_run(&run_of("b"), [names[1].clone()]).unwrap();
+    let partial = |digit: &str| {
+        let file = cache.partial(&owned(digit, "partial")).unwrap();
+        let path = file
+            .display_path
+            .with_file_name(format!(".{}.part", file.file_name));
+        std::fs::write(&path, "begun").unwrap();
+        path
+    };
+    let (partial_a, partial_b) = (partial("a"), partial("b"));
+    assert_eq!(cache.owners().unwrap(), [mirror("a"), mirror("b")].into());
+    let of_a = ArtifactsOf {
+        mirror: mirror("a"),
+        unowned_runs_of: None,
+    };
+    let forgotten = cache.forget(&of_a).unwrap();
+    let removed = ["of a", "bucket of a"];
+    assert_eq!(forgotten.artifacts, 3);
+    assert_eq!(forgotten.size_bytes, removed.concat().len() as u64);
+    for (content, sha256) in &objects {
+        assert_eq!(cache.has(sha256), !removed.contains(content), "{content}");
+    }
+    assert_eq!(cache.runs().unwrap().len(), 1);
+    assert!(!partial_a.exists() && partial_b.exists());
+    assert_eq!(cache.forget(&of_a).unwrap(), Forgotten::default());
+    assert_eq!(cache.owners().unwrap(), [mirror("b")].into());
 }

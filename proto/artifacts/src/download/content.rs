@@ -28,6 +28,7 @@ impl Downloader<'_> {
             directories: [String::new(), String::new()],
             file_name: String::new(),
         };
+        self.take_over(std::iter::once(uri), cache);
         // Twice: damaged content is removed and downloaded again.
         for _ in 0..2 {
             let finished = self.to_cache(0, &request, cache).await?;

@@ -10,6 +10,7 @@ use crate::digest::Sha256;
 use crate::download::error::ArtifactError;
 use crate::download::observer::{FileOrigin, FinishedFile};
 use crate::output_directory::OutputError;
+use crate::owner::AddressKey;
 use crate::partial::PartialFile;
 use crate::version::Version;
 
@@ -17,7 +18,7 @@ use crate::version::Version;
 pub(super) struct FileDownload<'a> {
     pub(super) downloader: &'a Downloader<'a>,
     pub(super) filler: Filler<'a>,
-    pub(super) key: Sha256,
+    pub(super) key: AddressKey,
     pub(super) known: Option<AddressRecord>,
 }
 

@@ -20,6 +20,7 @@ use crate::artifact::ArtifactRequest;
 use crate::cache::{AddressRecord, Cache};
 use crate::digest::Sha256;
 use crate::output_directory::OutputDirectory;
+use crate::owner::AddressKey;
 use crate::source::Sources;
 use crate::version::Version;
 
@@ -126,11 +127,22 @@ impl Downloader<'_> {
         .await
     }
 
+    /// Moves what an earlier release has cached to its owner.
+    fn take_over<'r>(&self, uris: impl Iterator<Item = &'r str>, cache: &Cache) {
+        let keys = uris.map(|uri| self.sources.cache_key(uri));
+        // If that fails, it is downloaded again.
+        cache.take_over(&self.sources.owner, keys).ok();
+    }
+
     async fn run_all<'r, F: Future<Output = Result<FinishedFile, ArtifactError>>>(
         &self,
         requests: &'r [ArtifactRequest],
         work: impl Fn(usize, &'r ArtifactRequest) -> F,
     ) -> Outcome {
+        if let Some(cache) = self.cache {
+            let uris = requests.iter().map(|request| request.uri.as_str());
+            self.take_over(uris, cache);
+        }
         let mut left = requests.iter().enumerate();
         let mut running = FuturesUnordered::new();
         let mut results = Vec::with_capacity(requests.len());
@@ -181,7 +193,7 @@ impl Downloader<'_> {
     /// Records the content of an address; if that fails, it only costs time later.
     fn record_content(
         &self,
-        key: &Sha256,
+        key: &AddressKey,
         version: Option<Version>,
         sha256: &Sha256,
         size_bytes: u64,
@@ -192,7 +204,7 @@ impl Downloader<'_> {
     }
 
     /// Records that an address still has the recorded content.
-    fn confirm(&self, key: &Sha256, known: &AddressRecord) {
+    fn confirm(&self, key: &AddressKey, known: &AddressRecord) {
         if let Some(cache) = self.cache {
             cache.confirm(key, known).ok();
         }

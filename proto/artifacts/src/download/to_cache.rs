@@ -18,16 +18,16 @@ impl Downloader<'_> {
         let key = self.sources.cache_key(&request.uri);
         let kept = |known: &AddressRecord| cache.has(&known.sha256);
         let trusted = |known: &AddressRecord| kept(known) && self.is_trusted(known);
-        if let Some(known) = cache.address_record(&key).filter(trusted) {
+        if let Some(known) = cache.address_record(&key.hash).filter(trusted) {
             return Ok(finished(cache, &known));
         }
         if self.options.revalidation == Revalidation::Never {
             return Err(ArtifactError::NotCached);
         }
         let output_file = cache.partial(&key).map_err(ArtifactError::Cache)?;
-        let mut partial = PartialFile::lock(output_file, &key).await?;
+        let mut partial = PartialFile::lock(output_file, &key.hash).await?;
         // After taking the lock: another process may have downloaded it in the meantime.
-        let known = cache.address_record(&key).filter(kept);
+        let known = cache.address_record(&key.hash).filter(kept);
         let unless = known.as_ref().and_then(|known| known.version.as_ref());
         let filler = Filler {
             sources: self.sources,

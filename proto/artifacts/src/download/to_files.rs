@@ -5,10 +5,10 @@ use super::existing_file::ExistingFile;
 use super::file_download::{FileDownload, Prepared};
 use super::fill::Filler;
 use crate::artifact::ArtifactRequest;
-use crate::digest::Sha256;
 use crate::download::error::ArtifactError;
 use crate::download::observer::{FileOrigin, FinishedFile};
 use crate::output_directory::OutputFile;
+use crate::owner::AddressKey;
 use crate::partial::PartialFile;
 use crate::source::{OpenRequest, OpenResponse};
 
@@ -26,7 +26,7 @@ impl Downloader<'_> {
         {
             return Ok(finished);
         }
-        let mut partial = PartialFile::lock(output_file, &key).await?;
+        let mut partial = PartialFile::lock(output_file, &key.hash).await?;
         let download = FileDownload {
             downloader: self,
             filler: Filler {
@@ -36,7 +36,7 @@ impl Downloader<'_> {
                 request,
             },
             // After taking the lock: another process may have downloaded it in the meantime.
-            known: self.cache.and_then(|cache| cache.address_record(&key)),
+            known: self.cache.and_then(|cache| cache.address_record(&key.hash)),
             key,
         };
         match download.prepare(&mut partial).await {
@@ -63,9 +63,9 @@ impl Downloader<'_> {
         &self,
         uri: &str,
         output_file: &OutputFile,
-        key: &Sha256,
+        key: &AddressKey,
     ) -> Result<Option<FinishedFile>, ArtifactError> {
-        let Some(known) = self.cache.and_then(|cache| cache.address_record(key)) else {
+        let Some(known) = self.cache.and_then(|cache| cache.address_record(&key.hash)) else {
             return Ok(None);
         };
         let Some(mut existing) = ExistingFile::open(output_file)? else {

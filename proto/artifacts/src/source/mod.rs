@@ -13,7 +13,7 @@ mod settings;
 mod signature;
 pub mod store_helper;
 
-use crate::digest::Sha256;
+use crate::owner::{AddressKey, AddressOwner};
 use crate::version::Version;
 
 pub use bucket::BucketReader;
@@ -34,6 +34,8 @@ pub struct Sources {
     pub files: FileSource,
     /// `gs://`, `s3://`, `az://`.
     pub buckets: Box<dyn BucketReader>,
+    /// Whose addresses they are.
+    pub owner: AddressOwner,
 }
 
 impl Sources {
@@ -98,13 +100,14 @@ impl Sources {
         }
     }
 
-    /// Returns the cache key of an address; it does not depend on the signature of the address.
-    ///
-    /// If the address is read with a token, the key depends on the API of the token.
+    /// Returns the cache key of an address; it does not depend on the signature of the address, but on
+    /// whose address it is.
     #[must_use]
-    pub fn cache_key(&self, uri: &str) -> Sha256 {
-        let owner = self.http.authenticating_api(uri).unwrap_or_default();
-        Sha256::of_text(&format!("{owner}\0{}", signature::without_signature(uri)))
+    pub fn cache_key(&self, uri: &str) -> AddressKey {
+        let api = self.http.authenticating_api(uri).unwrap_or_default();
+        let address = format!("{api}\0{}", signature::without_signature(uri));
+        let scheme = scheme(uri).unwrap_or_default();
+        self.owner.address_key(&scheme, &address)
     }
 }
 

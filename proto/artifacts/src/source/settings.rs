@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use docks_proto::mirrors::OwnedRemote;
 use docks_proto::secret::Token;
-use docks_proto::settings::Target;
+use docks_proto::settings::{StoreKeys, Target};
 
 use super::Sources;
 use super::bucket::BucketReader;
 use super::file::FileSource;
 use super::http::{HttpSettings, HttpSource};
+use crate::owner::AddressOwner;
 
 /// A request fails after this long without data; there is no limit on a whole download.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -17,8 +19,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// What decides which addresses may be read for a remote, and with which credentials.
 #[derive(Debug)]
 pub struct SourceSettings<'a> {
-    /// The remote that lists the artifacts.
-    pub target: &'a Target,
+    /// The remote that lists the artifacts, and who asks it.
+    pub remote: &'a OwnedRemote,
+    /// Whether what an earlier release has cached goes to who asks.
+    pub inherits: bool,
+    /// The keys of the profile for object stores.
+    pub keys: &'a StoreKeys,
     /// Its token, if the remote itself serves any of them.
     pub token: Option<Token>,
     /// Whether the profile allows plain `http` to any host.
@@ -31,7 +37,7 @@ impl SourceSettings<'_> {
     /// Builds the sources, with a reader for buckets; does not connect.
     #[must_use]
     pub fn into_sources(self, buckets: Box<dyn BucketReader>) -> Sources {
-        let (api_url, jobs_dirs) = match self.target {
+        let (api_url, jobs_dirs) = match &self.remote.target {
             Target::DocksApi { api_url, .. } => (Some(api_url.clone()), Vec::new()),
             Target::HarborJobs { dirs } => (None, dirs.clone()),
         };
@@ -45,6 +51,7 @@ impl SourceSettings<'_> {
             }),
             files: FileSource::new(jobs_dirs),
             buckets,
+            owner: AddressOwner::new(self.remote, self.inherits, self.keys),
         }
     }
 }

@@ -24,6 +24,7 @@ use docks_proto::time::UnixMs;
 use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES};
 use docks_artifacts::download::{ArtifactError, Downloader, Options, Outcome};
 use docks_artifacts::layout::{ArtifactSelector, RunName, plan};
+use docks_artifacts::owner::AddressOwner;
 use docks_artifacts::source::{FileSource, HttpSettings, HttpSource, Sources};
 use docks_artifacts::{
     ArtifactRequest, ArtifactType, FileOrigin, FinishedFile, Observer, TrialArtifacts,
@@ -88,6 +89,7 @@ fn sources(http: HttpSettings, jobs_dir: Option<PathBuf>, variables: &[(&str, &s
         http: HttpSource::new(http),
         files: FileSource::new(jobs_dir.into_iter().collect()),
         buckets: Box::new(ObjectStores::from_environment(environment, IDLE)),
+        owner: AddressOwner::user(),
     }
 }
 

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use docks_proto::secret::Token;
-use docks_proto::settings::Target;
 use ring::hmac;
+
+use crate::secret::Token;
+use crate::settings::Target;
 
 /// Bytes of the secret with which fingerprints are made.
 const SECRET_BYTES: usize = 32;
@@ -25,7 +26,54 @@ pub enum Owner {
     User,
 }
 
-/// For people and for the identity of a mirror.
+impl Owner {
+    /// Returns whose a token is: the first of these profiles that has it now, or else its own.
+    ///
+    /// `docks` and `docksd` both decide by this rule, so that they use the same files.
+    #[must_use]
+    pub fn of_token(
+        token: &Token,
+        profiles: impl IntoIterator<Item = String>,
+        mut token_of: impl FnMut(&str) -> Option<Token>,
+        fingerprints: &Fingerprints,
+    ) -> Self {
+        let mut profiles = profiles.into_iter();
+        let same = profiles.find(|name| token_of(name).as_ref() == Some(token));
+        same.map_or_else(|| Self::Token(fingerprints.of(token)), Self::Profile)
+    }
+
+    /// Parses what [`Owner`] displays.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix("profile ") {
+            return Some(Self::Profile(name.to_owned()));
+        }
+        let digits = text.strip_prefix("token ")?;
+        let is_fingerprint = digits.len() == 2 * FINGERPRINT_BYTES
+            && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_fingerprint.then(|| Self::Token(TokenFingerprint(digits.to_owned())))
+    }
+
+    /// Names the kind of owner: `profile`, `token` or `user`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Profile(_) => "profile",
+            Self::Token(_) => "token",
+            Self::User => "user",
+        }
+    }
+
+    /// Returns the profile that is the owner.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        match self {
+            Self::Profile(name) => Some(name),
+            Self::Token(_) | Self::User => None,
+        }
+    }
+}
+
+/// For the identity of a mirror.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,24 +102,33 @@ pub struct TokenFingerprint(String);
 /// They are keyed by a secret of this home, so that nobody who sees the name of a file can find out
 /// whether it belongs to a token that they guess.
 #[derive(Debug)]
-pub(super) struct Fingerprints(hmac::Key);
+pub struct Fingerprints(hmac::Key);
 
 impl Fingerprints {
     /// Reads the secret from a file, or creates it. Blocks.
     ///
-    /// Where it can be neither read nor created, the secret lasts as long as the process: mirrors of
-    /// tokens are then not found again, and those of profiles are.
-    pub(super) fn open(path: &Path) -> Self {
-        let secret = read_secret(path).or_else(|_| create_secret(path));
-        let secret = secret.unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error,
-                "could not store the secret for the names of mirrors");
-            random_secret()
-        });
-        Self(hmac::Key::new(hmac::HMAC_SHA256, &secret))
+    /// # Errors
+    ///
+    /// When it can be neither read nor created; see [`Fingerprints::temporary`].
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let secret = read_secret(path).or_else(|_| create_secret(path))?;
+        Ok(Self::new(&secret))
     }
 
-    pub(super) fn of(&self, token: &Token) -> TokenFingerprint {
+    /// Uses a secret that lasts as long as the process: what belongs to tokens is then not found
+    /// again, and what belongs to profiles is.
+    #[must_use]
+    pub fn temporary() -> Self {
+        Self::new(&random_secret())
+    }
+
+    fn new(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// Makes the fingerprint of a token.
+    #[must_use]
+    pub fn of(&self, token: &Token) -> TokenFingerprint {
         let tag = hmac::sign(&self.0, token.expose().as_bytes());
         let bytes = tag.as_ref().iter().take(FINGERPRINT_BYTES);
         TokenFingerprint(bytes.map(|byte| format!("{byte:02x}")).collect())
@@ -135,16 +192,46 @@ mod tests {
     fn a_fingerprint_depends_on_token_and_home_and_outlives_the_process() {
         let home = tempfile::tempdir().unwrap();
         let (here, there) = (home.path().join("a/secret"), home.path().join("b/secret"));
-        let token = |text| Token::new(text).unwrap();
-        let first = Fingerprints::open(&here).of(&token("one"));
-        assert_eq!(Fingerprints::open(&here).of(&token("one")), first);
-        assert_ne!(Fingerprints::open(&here).of(&token("two")), first);
-        assert_ne!(Fingerprints::open(&there).of(&token("one")), first);
+        let of = |path: &Path, text| {
+            let secret = Fingerprints::open(path).unwrap();
+            secret.of(&Token::new(text).unwrap())
+        };
+        let first = of(&here, "one");
+        assert_eq!(of(&here, "one"), first);
+        assert_ne!(of(&here, "two"), first);
+        assert_ne!(of(&there, "one"), first);
         std::fs::write(&here, "cut off").unwrap();
-        let renewed = Fingerprints::open(&here).of(&token("one"));
+        let renewed = of(&here, "one");
         assert_ne!(renewed, first);
-        assert_eq!(Fingerprints::open(&here).of(&token("one")), renewed);
+        assert_eq!(of(&here, "one"), renewed);
         std::fs::create_dir_all(home.path().join("file")).unwrap();
-        Fingerprints::open(&home.path().join("file"));
+        assert!(Fingerprints::open(&home.path().join("file")).is_err());
+    }
+
+    #[test]
+    fn an_owner_is_read_as_it_is_written() {
+        let secret = Fingerprints::temporary();
+        let token = Token::new("one").unwrap();
+        for owner in [
+            Owner::Profile("a b".into()),
+            Owner::Token(secret.of(&token)),
+        ] {
+            assert_eq!(Owner::parse(&owner.to_string()), Some(owner));
+        }
+        for other in ["", "token", "token one", "user", "/jobs"] {
+            assert_eq!(Owner::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_its_profiles_or_its_own() {
+        let secret = Fingerprints::temporary();
+        let token = |text: &str| Token::new(text).unwrap();
+        let owner = |text: &str| {
+            let profiles = ["a", "b"].map(str::to_owned);
+            Owner::of_token(&token(text), profiles, |name| Some(token(name)), &secret)
+        };
+        assert_eq!(owner("b"), Owner::Profile("b".into()));
+        assert_eq!(owner("c"), Owner::Token(secret.of(&token("c"))));
     }
 }
