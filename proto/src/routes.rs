@@ -51,6 +51,10 @@ pub const HISTORY: &str = "/v1/history";
 pub const CHANGES: &str = "/v1/changes";
 /// The position after which events are wanted, as given by the stream's `id:` lines.
 pub const LAST_EVENT_ID: &str = "last-event-id";
+/// Forgets a mirror: closes it, and deletes its files and the artifacts of its owner.
+pub const FORGET: &str = "/v1/forget";
+/// Query parameter of [`FORGET`]: the id of the mirror.
+pub const MIRROR: &str = "mirror";
 /// Shuts the daemon down.
 pub const SHUTDOWN: &str = "/v1/shutdown";
 

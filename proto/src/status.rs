@@ -28,6 +28,9 @@ pub struct DaemonStatus {
     pub idle_exit_s: Option<u64>,
     /// The remotes it mirrors.
     pub remotes: Vec<RemoteStatus>,
+    /// The mirrors on disk that are not open.
+    #[serde(default)]
+    pub closed_mirrors: Vec<ClosedMirror>,
     /// Scheduled work and when it is next due.
     #[serde(default)]
     pub schedules: Vec<ScheduleStatus>,
@@ -169,6 +172,34 @@ pub struct RemoteStatus {
     /// Where a corrupt database was moved to, if there was one.
     #[serde(default)]
     pub set_aside: Option<String>,
+    /// Handle of the mirror, for `docks cache forget`.
+    #[serde(default)]
+    pub mirror: Option<String>,
+    /// Whose the mirror is: `profile`, `token` or `user`.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// When the mirror was last used, RFC 3339.
+    #[serde(default)]
+    pub last_used: Option<String>,
+}
+
+/// A mirror on disk that is not open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedMirror {
+    /// Its handle, for `docks cache forget`.
+    pub mirror: String,
+    /// Whose it is: `profile`, `token`, `user`, or `unknown` for one of an earlier release.
+    pub owner: String,
+    /// The profile whose it is, or was.
+    pub profile: Option<String>,
+    /// Origin and tenant, or the jobs directory; a part of the file's name if no more is known.
+    pub location: String,
+    /// Path of the database.
+    pub database: String,
+    /// Size of all its files in bytes.
+    pub size_bytes: u64,
+    /// When it was last used, RFC 3339.
+    pub last_used: Option<String>,
 }
 
 /// Numbers of live rows; tombstones are counted separately.

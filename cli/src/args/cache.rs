@@ -23,6 +23,8 @@ pub(crate) enum CacheCommand {
     Clear(Deferred<CacheClear>),
     /// Check all hashes, and remove what is damaged
     Verify(Deferred<CacheVerify>),
+    /// Remove the mirror of one profile or token, with its history and its cached artifacts
+    Forget(Deferred<CacheForget>),
 }
 
 /// Arguments of `docks cache status`.
@@ -73,4 +75,24 @@ pub(crate) struct CacheClear {
     /// Also remove pinned artifacts, and the pins
     #[arg(long)]
     pub(crate) pinned: bool,
+}
+
+/// Arguments of `docks cache forget`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing of other profiles or tokens is removed. The profile stays signed in, and the next command \
+    mirrors its remote again; past statuses that only the history held are lost.\n\n\
+    Examples:\n  \
+    docks cache forget staging\n  \
+    docks cache forget 1f0e9d8c --yes\n  \
+    docks --harbor ./jobs cache forget"
+)]
+pub(crate) struct CacheForget {
+    /// Profile, or handle of a mirror in `docks profile list`; by default, the mirror that other
+    /// commands with the same options read
+    #[arg(value_name = "PROFILE | HANDLE")]
+    pub(crate) mirror: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(short, long, visible_alias = "force")]
+    pub(crate) yes: bool,
 }

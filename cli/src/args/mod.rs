@@ -26,7 +26,7 @@ pub(crate) use account::{
 pub(crate) use artifacts::{
     ArtifactFilter, ArtifactType, RunsArtifacts, RunsDiff, RunsLogs, RunsResult, RunsTrajectory,
 };
-pub(crate) use cache::{CacheClear, CacheCommand, CachePin, CachePrune, CachePull};
+pub(crate) use cache::{CacheClear, CacheCommand, CacheForget, CachePin, CachePrune, CachePull};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 use deferred::Deferred;
 pub(crate) use deferred::whole_tree;
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     /// List, inspect, watch and stop runs, and download their artifacts
     #[command(subcommand)]
     Runs(Deferred<RunsCommand>),
-    /// Manage the cache of artifacts
+    /// Manage the cache of artifacts, and forget mirrors
     #[command(subcommand)]
     Cache(Deferred<CacheCommand>),
     /// Wait until the mirror has caught up with the remote

@@ -109,6 +109,8 @@ const DOCUMENTED: &[&str] = &[
     "docks auth logout --profile b",
     "docks auth status",
     "docks profile add local --harbor ./jobs",
+    "docks cache forget staging",
+    "docks cache forget 1f0e9d8c --yes",
     "docks sync --full",
     "docks daemon logs -n 0 --follow",
     "docks daemon run -- --log-level debug",

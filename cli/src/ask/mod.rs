@@ -11,6 +11,7 @@
 mod daemon_endpoint;
 mod daemon_process;
 mod direct;
+mod exclusive;
 mod foreign_file;
 mod inherited_descriptors;
 mod noted_action;
@@ -38,6 +39,7 @@ use crate::failure::{Answerer, Failure, Kind};
 
 pub(crate) use daemon_endpoint::DaemonEndpoint;
 use daemon_endpoint::SocketState;
+pub(crate) use exclusive::{FilesHolder, files_holder};
 pub(crate) use foreign_file::name_foreign_file;
 pub(crate) use request::{Request, Response};
 use selected_remote::NO_DAEMON_OPTION;

@@ -26,7 +26,7 @@ pub(super) async fn confirm(
     if force {
         return Ok(given.to_owned());
     }
-    context.output.require_prompt()?;
+    context.output.require_prompt("--force")?;
     let (kind, verb) = match action {
         Action::Stop => (RunKind::Run, "Stop run"),
         Action::Start => (RunKind::Evaluation, "Start evaluation run"),

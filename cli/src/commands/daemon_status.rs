@@ -1,6 +1,8 @@
 //! `docks daemon status`: health, remotes, last and next sync.
 
-use docks_proto::status::{DaemonStatus, HubStatus, ProcessStatus, RemoteStatus, ScheduleStatus};
+use docks_proto::status::{
+    ClosedMirror, DaemonStatus, HubStatus, ProcessStatus, RemoteStatus, ScheduleStatus,
+};
 
 use crate::args::Format;
 use crate::ask::{DaemonEndpoint, WaitPolicy};
@@ -31,6 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     for remote in &status.remotes {
         rows.extend(remote_rows(remote));
     }
+    rows.extend(status.closed_mirrors.iter().map(closed_row));
     super::print_facts(context, &rows);
     Ok(())
 }
@@ -200,10 +203,35 @@ fn remote_rows(remote: &RemoteStatus) -> Vec<Vec<String>> {
             ),
         ),
     ]);
+    if let Some(mirror) = &remote.mirror {
+        let used = time_or_never(remote.last_used.as_ref());
+        let owner = remote.owner.as_deref().unwrap_or("unknown");
+        rows.push(row(
+            "  mirror",
+            format!("{mirror} (owner: {owner}), last used {used}"),
+        ));
+    }
     if let Some(path) = &remote.set_aside {
         rows.push(row("  set aside", format!("{path} (was corrupt)")));
     }
     rows
+}
+
+/// Describes a mirror that is on disk and not open.
+fn closed_row(mirror: &ClosedMirror) -> Vec<String> {
+    let owner = match &mirror.profile {
+        Some(profile) => format!("profile {profile}"),
+        None => format!("owner: {}", mirror.owner),
+    };
+    let used = time_or_never(mirror.last_used.as_ref());
+    row(
+        &format!("mirror {}", mirror.mirror),
+        format!(
+            "{} ({owner}), {}, last used {used}, not open",
+            mirror.location,
+            format_size(mirror.size_bytes)
+        ),
+    )
 }
 
 fn following(remote: &RemoteStatus) -> String {

@@ -6,6 +6,7 @@ use docks_proto::mirrors::{
 };
 use docks_proto::paths::Paths;
 use docks_proto::settings::{ConfigFile, Target};
+use indicatif::HumanBytes;
 
 use crate::ask::SelectedRemote;
 use crate::failure::{Failure, Kind};
@@ -25,9 +26,22 @@ impl MirrorList {
         Ok(Self { profiles, mirrors })
     }
 
+    /// Returns the remote of a profile.
+    pub(super) fn of_profile(&self, name: &str) -> Option<&ProfileRemote> {
+        self.profiles.iter().find(|found| found.profile == name)
+    }
+
     /// Returns the file of a mirror.
     pub(super) fn file(&self, mirror: MirrorId) -> Option<&MirrorFile> {
         self.mirrors.iter().find(|file| file.owner_id() == mirror)
+    }
+
+    /// Lists the mirrors that no profile has.
+    pub(super) fn of_no_profile(&self) -> impl Iterator<Item = &MirrorFile> {
+        self.mirrors.iter().filter(|file| {
+            let mut profiles = self.profiles.iter();
+            !profiles.any(|profile| MirrorId::new(&profile.remote) == file.owner_id())
+        })
     }
 
     /// Describes whose a mirror is, for people.
@@ -83,4 +97,9 @@ fn owner_of_token(remote: &SelectedRemote) -> Result<Owner, Failure> {
         found.ok().map(|found| found.token)
     };
     Ok(Owner::of_token(&token, names, token_of, &fingerprints))
+}
+
+/// Describes a mirror file in the confirmation of what deletes it.
+pub(super) fn describe_file(file: &MirrorFile) -> String {
+    format!("{}, {}", file.location(), HumanBytes(file.size_bytes))
 }

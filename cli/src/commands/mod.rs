@@ -7,6 +7,7 @@ mod artifact_sources;
 mod auth_login;
 mod auth_logout;
 mod auth_status;
+mod cache_forget;
 mod cache_pin;
 mod cache_pull;
 mod cache_status;
@@ -86,6 +87,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
             CacheCommand::Prune(args) => cache_upkeep::prune(context, &args),
             CacheCommand::Clear(args) => cache_upkeep::clear(context, &args),
             CacheCommand::Verify(_) => cache_upkeep::verify(context),
+            CacheCommand::Forget(args) => cache_forget::run(context, &args).await,
         },
         Command::Sync(args) => sync::run(context, &args).await,
         Command::Daemon(command) => daemon(context, command.0).await,

@@ -1,19 +1,27 @@
 //! `docks profile list`, `use`, `add` and `remove`.
 
+use docks_proto::mirrors::{MirrorFile, MirrorId};
 use docks_proto::settings::{self, Target, check_profile_name};
+use docks_proto::time::UnixMs;
+use indicatif::HumanBytes;
 
 use super::auth_logout;
+use super::mirror_list::MirrorList;
 use super::profile_files::{ProfileFiles, check_tenant, check_url, stored_remote};
 use super::token_check::{path_text, resolve_ca_file};
-use crate::args::{ProfileAdd, ProfileRemove, ProfileUse};
+use crate::args::{Format, ProfileAdd, ProfileRemove, ProfileUse};
 use crate::ask::profile_flags;
 use crate::context::Context;
 use crate::failure::{Failure, settings_failure};
-use crate::output::table::{Column, Shrink};
+use crate::output::table::{Column, Hide, Shrink};
 
-/// Lists the profiles of the file.
+/// Lists the profiles of the file with their mirrors, and the mirrors that are no profile's.
+///
+/// The files of mirrors tell enough, so that no daemon is needed.
 pub(super) fn list(context: &Context) -> Result<(), Failure> {
     let files = ProfileFiles::open(context)?;
+    let mirrors = MirrorList::read(&files.endpoint.places, &files.file)?;
+    let is_table = context.global.format == Format::Table;
     let mut rows = Vec::new();
     for name in files.file.profile_names() {
         let Ok(Some(stored)) = files.file.profile(&name) else {
@@ -28,13 +36,27 @@ pub(super) fn list(context: &Context) -> Result<(), Failure> {
             None => ("incomplete", String::new(), String::new()),
         };
         let default = if name == files.name { "*" } else { "" };
-        rows.push(vec![
-            default.to_owned(),
-            name,
-            kind.to_owned(),
-            location,
-            tenant,
-        ]);
+        let remote = mirrors.of_profile(&name);
+        let mirror = remote.and_then(|remote| mirrors.file(MirrorId::new(&remote.remote)));
+        let mut row = vec![default.to_owned(), name, kind.to_owned(), location, tenant];
+        row.extend(mirror_cells(mirror, is_table));
+        rows.push(row);
+    }
+    let has_profiles = !rows.is_empty();
+    for mirror in mirrors.of_no_profile() {
+        let (kind, location, tenant) = match mirror.remote.as_ref().map(|remote| &remote.target) {
+            Some(Target::DocksApi { api_url, tenant }) => {
+                ("docks_api", api_url.clone(), tenant.clone())
+            }
+            Some(jobs @ Target::HarborJobs { .. }) => {
+                ("harbor_jobs", jobs.to_string(), String::new())
+            }
+            None => ("unknown", mirror.location(), String::new()),
+        };
+        let nothing = String::new;
+        let mut row = vec![nothing(), nothing(), kind.to_owned(), location, tenant];
+        row.extend(mirror_cells(Some(mirror), is_table));
+        rows.push(row);
     }
     let columns = vec![
         Column::new("default", Shrink::Never),
@@ -42,16 +64,40 @@ pub(super) fn list(context: &Context) -> Result<(), Failure> {
         Column::new("kind", Shrink::Never),
         Column::new("location", Shrink::Wrap(8)),
         Column::new("tenant", Shrink::Wrap(8)),
+        Column::new("owner", Shrink::Wrap(8)).hidden(Hide::Last),
+        Column::new("mirror", Shrink::Never).hidden(Hide::Last),
+        Column::new(if is_table { "size" } else { "size_bytes" }, Shrink::Never)
+            .hidden(Hide::First),
+        Column::new(
+            if is_table { "last used" } else { "last_used" },
+            Shrink::Never,
+        )
+        .hidden(Hide::First),
     ];
     context
         .output
         .records(context.global.format, columns, &rows);
-    if rows.is_empty() {
+    if !has_profiles {
         context
             .output
             .note("there are no profiles; `docks auth login` creates one");
     }
     Ok(())
+}
+
+/// Returns whose a mirror is, its handle, its size and when it was last used.
+fn mirror_cells(mirror: Option<&MirrorFile>, is_table: bool) -> [String; 4] {
+    let Some(mirror) = mirror else {
+        return Default::default();
+    };
+    let size = if is_table {
+        HumanBytes(mirror.size_bytes).to_string()
+    } else {
+        mirror.size_bytes.to_string()
+    };
+    let last_used = mirror.last_used.map(UnixMs::rfc3339).unwrap_or_default();
+    let handle = mirror.owner_id().handle();
+    [mirror.owner(), handle, size, last_used]
 }
 
 /// Sets the default profile.
@@ -180,6 +226,9 @@ pub(super) fn remove(context: &Context, args: &ProfileRemove) -> Result<(), Fail
     if !names.iter().any(|name| files.uses_token_file(name)) {
         files.record_token_file_owner(&args.name)?;
     }
+    let mirrors = MirrorList::read(&files.endpoint.places, &files.file)?;
+    let remote = mirrors.of_profile(&args.name);
+    let mirror = remote.and_then(|remote| mirrors.file(MirrorId::new(&remote.remote)));
     files.remove()?;
     if files.file.preferences().default_profile.as_ref() == Some(&args.name) {
         files.edit_preferences(|path, text| settings::set_default_profile(path, text, None))?;
@@ -187,5 +236,11 @@ pub(super) fn remove(context: &Context, args: &ProfileRemove) -> Result<(), Fail
     context
         .output
         .message(format!("profile `{}` is removed", args.name));
+    if let Some(mirror) = mirror.filter(|mirror| mirror.profile().is_some()) {
+        let handle = mirror.owner_id().handle();
+        context.output.note(format!(
+            "its mirror is kept; `docks cache forget {handle}` removes it"
+        ));
+    }
     Ok(())
 }

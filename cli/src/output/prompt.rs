@@ -17,7 +17,16 @@ impl Output {
     ///
     /// [`Kind::Usage`] when stdin is not a terminal.
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, Failure> {
-        self.require_prompt()?;
+        self.confirm_unless(question, "--force")
+    }
+
+    /// As [`Self::confirm`], where another option skips the question.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Usage`] when stdin is not a terminal.
+    pub(crate) fn confirm_unless(&self, question: &str, option: &str) -> Result<bool, Failure> {
+        self.require_prompt(option)?;
         self.stderr(&format!("{} [y/N] ", clean::line(question)));
         let mut answer = String::new();
         io::stdin()
@@ -30,18 +39,19 @@ impl Output {
         ))
     }
 
-    /// Checks that the user can be asked, before anything is looked up for the question.
+    /// Checks that the user can be asked, before anything is looked up for the question that
+    /// `option` skips.
     ///
     /// # Errors
     ///
     /// [`Kind::Usage`] when stdin is not a terminal.
-    pub(crate) fn require_prompt(&self) -> Result<(), Failure> {
+    pub(crate) fn require_prompt(&self, option: &str) -> Result<(), Failure> {
         if self.can_prompt() {
             return Ok(());
         }
         Err(
             Failure::usage("this needs a confirmation, and stdin is not a terminal")
-                .hint("add --force to skip the confirmation"),
+                .hint(format!("add {option} to skip the confirmation")),
         )
     }
 

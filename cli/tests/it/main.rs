@@ -13,6 +13,7 @@ mod daemon_trouble;
 mod disk;
 mod exit_codes;
 mod foreign_home;
+mod forget;
 mod hanging_disk;
 mod harbor_live;
 mod hostile;

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
+use docks_proto::mirrors::MirrorId;
 use docks_proto::status::{
     DaemonStatus, ProcessStatus, RemoteStatus, RowCounts, SyncFailure, SyncProgress,
 };
@@ -60,6 +61,7 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
         resident_bytes: resident_bytes(),
         idle_exit_s: service.config.idle_exit.after().map(|t| t.as_secs()),
         remotes,
+        closed_mirrors: service.registry.closed_mirrors().await,
         schedules: service.schedule.status(&open_remotes).await,
         hub: service.hub_status.as_ref().map(|status| status()),
         process: process_status(&service),
@@ -92,6 +94,8 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
         consecutive: 1,
     });
     let stats = stats.ok().and_then(Result::ok).unwrap_or_default();
+    let unused = remote.unused_for(service.monotonic_time());
+    let last_used = service.wall_time().minus(unused);
     let (following, watched_folders, not_followed) = match health.change_detection {
         ChangeDetection::Polling => ("polling", None, None),
         ChangeDetection::Events { folders } => ("events", Some(folders), None),
@@ -124,6 +128,9 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
             .set_aside
             .as_ref()
             .map(|p| p.display().to_string()),
+        mirror: Some(MirrorId::new(&remote.id).handle()),
+        owner: Some(remote.id.owner.kind().to_owned()),
+        last_used: text(Some(last_used)),
     }
 }
 

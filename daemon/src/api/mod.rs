@@ -9,6 +9,7 @@ mod daemon;
 pub mod error;
 mod events;
 mod extract;
+mod forget;
 mod history;
 pub mod own_actions;
 pub mod request_checks;

@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 
 use super::error::ApiError;
 use super::request_checks::{self, Refusal};
-use super::{Service, all_trials, daemon, events, history, run, trial};
+use super::{Service, all_trials, daemon, events, forget, history, run, trial};
 
 /// The routes as hyper calls them.
 pub type Routes = TowerToHyperService<Router>;
@@ -29,6 +29,7 @@ pub fn socket_routes(service: Arc<Service>) -> Routes {
         .route(routes::HISTORY, get(history::history))
         .route(routes::CHANGES, get(history::changes))
         .route(routes::SYNC, post(daemon::sync))
+        .route(routes::FORGET, post(forget::forget))
         .route(routes::SHUTDOWN, post(daemon::shutdown));
     with_fallbacks(router, service)
 }

@@ -95,7 +95,11 @@ async fn prefetch(
         options: Options::default(),
         observer: &SilentObserver,
     };
-    let outcome = downloader.pull(&requests, &cache).await;
+    let outcome = tokio::select! {
+        outcome = downloader.pull(&requests, &cache) => outcome,
+        // Perhaps to be forgotten: nothing may be cached for it any more.
+        () = remote.closed() => return Ok(()),
+    };
     let (pulled, size_bytes) = (outcome.finished(), outcome.bytes());
     tracing::info!(
         run,

@@ -42,6 +42,9 @@ pub enum RegistryError {
         #[source]
         source: RemoteError,
     },
+    /// What is on disk of a mirror could not be deleted.
+    #[error("could not delete everything of the mirror")]
+    Forget(#[source] std::io::Error),
     /// A file system, or the keyring, did not answer in time.
     #[error("the disk or keyring of {0} does not answer")]
     NoAnswer(String),

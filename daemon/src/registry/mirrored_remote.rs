@@ -17,6 +17,7 @@ use docksd_events::{EngineHandle, EventFeed};
 use docksd_mirror::{Mirror, OpenReport, Resource};
 use docksd_response_cache::ResponseCache;
 use docksd_sync::SyncHandle;
+use tokio::sync::watch;
 
 /// Time between two updates of the use marker.
 const RECORD_USE_EVERY: Duration = Duration::from_secs(3_600);
@@ -52,6 +53,8 @@ pub struct MirroredRemote {
     pub(super) use_recorded_s: AtomicU64,
     /// Monotonic time of the last request.
     pub(super) last_used_s: AtomicU64,
+    /// Whether the mirror is closed.
+    pub(super) closed: watch::Sender<bool>,
 }
 
 /// Identifies a file, so that another one under the same name is recognised.
@@ -101,21 +104,40 @@ impl MirroredRemote {
 
     /// Stops syncing, then closes the mirror.
     pub(super) async fn close(&self) {
+        self.closed.send_replace(true);
         self.sync.clone().stop().await;
         self.mirror.clone().close().await;
     }
 
+    /// Waits until the mirror is being closed.
+    pub async fn closed(&self) {
+        let mut closed = self.closed.subscribe();
+        // The sender lives as long as `self`.
+        drop(closed.wait_for(|closed| *closed).await);
+    }
+
+    /// Returns how long ago the last request was.
+    #[must_use]
+    pub fn unused_for(&self, now: Duration) -> Duration {
+        now.saturating_sub(Duration::from_secs(
+            self.last_used_s.load(Ordering::Relaxed),
+        ))
+    }
+
     /// Whether the mirror should be closed: it is a token's, and nobody uses it.
     pub(super) fn is_abandoned(&self, now: Duration) -> bool {
-        let last_used = Duration::from_secs(self.last_used_s.load(Ordering::Relaxed));
         matches!(self.id.owner, Owner::Token(_))
             && self.feed.subscribers() == 0
-            && now.saturating_sub(last_used) >= CLOSE_TOKEN_AFTER
+            && self.unused_for(now) >= CLOSE_TOKEN_AFTER
     }
 
     /// Records that the remote is in use; on disk at most once an hour.
     pub(super) fn record_use(&self, now: Duration) {
         self.last_used_s.store(now.as_secs(), Ordering::Relaxed);
+        // The files of a closed mirror may have been deleted.
+        if *self.closed.borrow() {
+            return;
+        }
         let last = self.use_recorded_s.load(Ordering::Relaxed);
         let now_s = now.as_secs().max(1);
         let due = last == 0 || now_s.saturating_sub(last) >= RECORD_USE_EVERY.as_secs();

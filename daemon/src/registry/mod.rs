@@ -7,6 +7,7 @@ mod artifacts;
 mod blocking_calls;
 mod connector;
 mod error;
+mod forget;
 mod mirror_copy;
 mod mirror_files;
 mod mirrored_remote;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use docks_proto::client::Limits;
 use docks_proto::mirrors;
 use docks_proto::paths::Paths;
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, OnceCell, RwLock, watch};
 
 pub use connector::{NetworkConnector, RemoteConnector};
 pub use docks_proto::mirrors::{OwnedRemote, Owner, TokenFingerprint, database_path, identity};
@@ -71,6 +72,8 @@ pub struct Registry {
     temporary: PathBuf,
     /// `None` once the registry is closed.
     remotes: Mutex<Option<HashMap<OwnedRemote, RemoteCell>>>,
+    /// Held for writing while the files of a mirror are deleted, so that none is opened meanwhile.
+    opening: RwLock<()>,
     /// Notified when a mirror turns out to be damaged.
     damage: Arc<Notify>,
     /// Where the damaged mirrors of open remotes were moved to.
@@ -97,6 +100,7 @@ impl Registry {
             blocking_calls: BlockingCalls::default(),
             temporary: config.temporary.clone(),
             remotes: Mutex::new(Some(HashMap::new())),
+            opening: RwLock::default(),
             damage: Arc::default(),
             set_aside: Mutex::default(),
         }
@@ -156,9 +160,12 @@ impl Registry {
         if let Some(remote) = cell.get() {
             return Ok(Arc::clone(remote));
         }
+        // Until the cell is filled: who deletes files must see which of them are open.
+        let not_deleting = self.opening.read().await;
         let opened = cell
             .get_or_try_init(|| self.start_mirroring(resolved))
             .await;
+        drop(not_deleting);
         opened.map(Arc::clone)
     }
 
@@ -253,6 +260,7 @@ impl Registry {
             credentials,
             use_recorded_s: AtomicU64::new(0),
             last_used_s: AtomicU64::new(self.clock.monotonic().as_secs()),
+            closed: watch::Sender::new(false),
         }))
     }
 

@@ -14,6 +14,7 @@ mod artifact;
 pub mod cache;
 pub mod digest;
 pub mod download;
+mod forget_mirror;
 pub mod layout;
 pub mod output_directory;
 pub mod owner;
@@ -28,4 +29,5 @@ pub mod version;
 
 pub use artifact::{ArtifactRequest, ArtifactType};
 pub use download::{FileOrigin, FinishedFile, Observer, SilentObserver};
+pub use forget_mirror::forget_mirror;
 pub use trial::TrialArtifacts;

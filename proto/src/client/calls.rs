@@ -13,6 +13,7 @@ use super::expectation::Expectation;
 use super::{Reply, Request, SendError, Transport, body};
 use crate::freshness::CachePolicy;
 use crate::id::InvalidId;
+use crate::mirrors::{ForgetReport, MirrorId};
 use crate::object::RawList;
 use crate::query::{ListKind, ListQuery};
 use crate::routes::{self, Action, RunKind, TenantRoutes};
@@ -206,6 +207,19 @@ impl Client {
     pub async fn status(&self) -> Result<DaemonStatus, ClientError> {
         let request = self.request(Request::get(routes::STATUS), CachePolicy::Default);
         let reply = self.exchange(request, None).await?;
+        parse_json(&reply.body)
+    }
+
+    /// Lets the daemon forget a mirror.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn forget(&self, mirror: MirrorId) -> Result<ForgetReport, ClientError> {
+        let path = format!("{}?{}={mirror}", routes::FORGET, routes::MIRROR);
+        let request = self.request(Request::post(path), CachePolicy::Default);
+        // Much may have to be deleted.
+        let reply = self.exchange(request, Some(REMOTE_TIMEOUT)).await?;
         parse_json(&reply.body)
     }
 

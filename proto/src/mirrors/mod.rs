@@ -4,6 +4,7 @@
 //! only needs names, sizes and times, and the same owners for the artifacts that it downloads.
 
 mod files;
+mod forget_report;
 mod id;
 mod identity;
 mod inventory;
@@ -11,6 +12,7 @@ mod of_profiles;
 mod owner;
 
 pub use files::{beside, database_path, id_of_file, shared_path, use_marker, write_use_marker};
+pub use forget_report::ForgetReport;
 pub use id::MirrorId;
 pub use identity::{identity, joined_paths, shared_identity};
 pub use inventory::{DeletedFiles, MirrorFile, delete, find, list};

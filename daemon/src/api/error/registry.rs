@@ -29,6 +29,10 @@ pub(super) fn status_and_detail(error: &RegistryError) -> (StatusCode, ErrorDeta
             tracing::error!(error = message, "could not open a remote");
             (StatusCode::GATEWAY_TIMEOUT, ErrorCode::RemoteUnreachable)
         }
+        RegistryError::Forget(_) => {
+            tracing::error!(error = message, "could not forget a mirror");
+            (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal)
+        }
         RegistryError::BadRequest(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
         RegistryError::NoToken(_) => (StatusCode::UNAUTHORIZED, ErrorCode::NotSignedIn),
         RegistryError::TenantMismatch { .. } => (StatusCode::NOT_FOUND, ErrorCode::UnknownProfile),
