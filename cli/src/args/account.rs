@@ -39,6 +39,9 @@ pub(crate) struct AuthLogin {
     /// Also trust the certificates in this PEM file, for this profile only
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Forget the mirror of the profile and its cached artifacts: the token is another person's
+    #[arg(long)]
+    pub(crate) forget_mirror: bool,
     /// Option of the Python client; refused, and the error says why
     #[arg(long, hide = true, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(crate) token: Option<String>,

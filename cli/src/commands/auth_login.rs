@@ -12,6 +12,7 @@ use docks_proto::secret::Token;
 use docks_proto::settings::{DEFAULT_API_URL, StoredProfile, check_profile_name};
 use tokio::time::timeout;
 
+use super::kept_mirror;
 use super::profile_files::{ProfileFiles, check_tenant, check_url, stored_remote};
 use super::token_check::{self, ConnectionOptions, path_text, resolve_ca_file};
 use crate::args::AuthLogin;
@@ -49,6 +50,7 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
         ca_file: resolve_ca_file(args.ca_file.as_deref(), &stored, &api_url)?,
     };
     token_check::check(context, &api_url, &tenant, &token, &options).await?;
+    let kept = kept_mirror::of_login(&files, (&api_url, &tenant), &token)?;
     save(
         context,
         &files,
@@ -57,6 +59,11 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
         &token,
         &options,
     )?;
+    if args.forget_mirror {
+        kept_mirror::forget(context, &files.name).await?;
+    } else if let Some(kept) = kept {
+        kept.tell(context, &files.name);
+    }
     files.warn_about_variables(context);
     drop(timeout(DAEMON_TIMEOUT, refresh_daemon(context)).await);
     Ok(())

@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, args: &CacheForget) -> Result<(), Fai
 }
 
 /// Removes a mirror through the daemon, or directly while none can start.
-async fn forget(
+pub(super) async fn forget(
     endpoint: &DaemonEndpoint,
     file: &ConfigFile,
     cache: &Cache,
@@ -88,7 +88,7 @@ async fn forget(
 }
 
 /// Says what was removed.
-fn describe(whose: &str, report: ForgetReport) -> String {
+pub(super) fn describe(whose: &str, report: ForgetReport) -> String {
     if report == ForgetReport::default() {
         return format!("there was nothing of {whose}");
     }

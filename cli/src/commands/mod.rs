@@ -19,6 +19,7 @@ mod daemon_logs;
 mod daemon_status;
 mod hub_serve;
 mod hub_token;
+mod kept_mirror;
 mod line_reader;
 mod listing;
 mod mirror_list;

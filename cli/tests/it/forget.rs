@@ -368,3 +368,45 @@ fn requests_that_arrive_while_a_mirror_is_forgotten_are_answered() {
         .expect_success();
     assert_eq!(offline(&home, "a").expect_success(), "trial-1\n");
 }
+
+#[test]
+fn a_login_with_another_token_says_that_the_mirror_is_kept() {
+    let files = Files::start();
+    let home = TestHome::new();
+    profiles(&home, &files.remote.url(), &[("default", "admin")]);
+    home.run("daemon start").expect_success();
+    home.run("runs trial run-1 trial-1").expect_success();
+    let login = |token: &str, more: &str| {
+        let mut command = home.command(&format!("auth login --token-stdin {more}"));
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, token.as_bytes()).unwrap();
+        drop(stdin);
+        let ended = wait_for_all(vec![child]).remove(0);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stderr
+    };
+    let hint = "`docks cache forget default`";
+    assert!(!login("admin", "").contains(hint), "it is the same token");
+    let kept = login("guest", "");
+    assert!(kept.contains("note: ") && kept.contains(hint), "{kept}");
+    assert_eq!(offline(&home, "default").code, Some(0));
+    // {"sub":"ann"}, {"sub":"ann"} with another signature, {"sub":"bob"}
+    login("h.eyJzdWIiOiJhbm4ifQ.s", "");
+    let renewed = login("h.eyJzdWIiOiJhbm4ifQ.t", "");
+    assert!(!renewed.contains(hint), "it is the same person: {renewed}");
+    let other = login("h.eyJzdWIiOiJib2IifQ.s", "");
+    assert!(
+        other.contains("warning: the new token is another person's"),
+        "{other}"
+    );
+    assert!(other.contains(hint), "{other}");
+    home.run(LOGS).expect_success();
+    let forgotten = login("guest", "--forget-mirror");
+    assert!(
+        forgotten.contains("forgot the mirror of profile default"),
+        "{forgotten}"
+    );
+    assert_eq!(logs_offline(&home, "default").code, Some(5));
+    home.run("runs trials run-1").expect_success();
+}

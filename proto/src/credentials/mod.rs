@@ -260,6 +260,15 @@ fn other_remotes(file: &ConfigFile, api_url: &str, tenant: &str) -> Vec<(String,
     others
 }
 
+/// Returns whether two tokens are the same person's; `None` if they do not both say whose they are.
+///
+/// What a token says about itself is not checked, so this must not protect anything.
+#[must_use]
+pub fn is_same_person(one: &Token, other: &Token) -> Option<bool> {
+    let subject = |token: &Token| jwt::subject(token.expose());
+    Some(subject(one)? == subject(other)?)
+}
+
 /// Returns a short fingerprint of a token, from which the token cannot be recovered.
 #[must_use]
 pub fn fingerprint(token: &str) -> String {
