@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::remote::Remote;
-use crate::test_home::{TestHome, eventually, signal};
+use crate::test_home::{PATIENCE, TestHome, signal};
 
 /// Interleavings in a usual test run; `DOCKS_INTERLEAVINGS` sets another number.
 const INTERLEAVINGS: usize = 24;
@@ -140,10 +140,20 @@ fn no_read_after_a_stop_shows_the_old_status_as_confirmed() {
             statuses.lock().unwrap().insert(id(index), "running");
         }
         // A reopened run is believed once it was seen twice.
-        eventually("the mirror has every run as running", || {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
             let listed = home.run("runs list --fresh");
-            listed.stdout.matches("running").count() == RUNS
-        });
+            if listed.stdout.matches("running").count() == RUNS {
+                break;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{number}: {:?} {} {}",
+                listed.code,
+                listed.stdout,
+                listed.stderr
+            );
+        }
         let run = id(rng.usize(..RUNS));
         let way = WAYS[number % WAYS.len()];
         let done = stop(&home, way, &run, &mut rng);

@@ -111,7 +111,6 @@ fn every_code_of_the_daemon_is_an_exit_code_with_nothing_on_stdout() {
         (504, "remote_unreachable", 5),
         (502, "remote_broken", 5),
         (409, "unsupported", 1),
-        (500, "internal", 1),
         (422, "invalid_request", 2),
         (500, "from_the_future", 1),
     ];
@@ -140,6 +139,22 @@ fn every_code_of_the_daemon_is_an_exit_code_with_nothing_on_stdout() {
 }
 
 #[test]
+fn trouble_of_the_daemons_own_is_not_the_answer() {
+    let remote = Remote::start(|_| (200, r#"[{"id":"r-9"}]"#.to_owned()));
+    for code in ["mirror_unusable", "internal"] {
+        let sealed = Sealed::new(&remote);
+        let body = format!(r#"{{"detail":{{"code":"{code}","message":"The disk is full."}}}}"#);
+        let _daemon = FakeDaemon::start(&sealed.socket(), move |_| {
+            FakeReply::Answer(500, Vec::new(), body.clone())
+        });
+        let listed = sealed.run_with_daemon("runs list -q");
+        assert_eq!((listed.code, &*listed.stdout), (Some(0), "r-9\n"));
+        let note = "note: docksd is in trouble (The disk is full); asking the remote directly\n";
+        assert_eq!(listed.stderr, note);
+    }
+}
+
+#[test]
 fn a_read_goes_on_to_the_remote_and_an_action_that_may_have_begun_does_not() {
     let remote = Remote::start(|asked| match asked.starts_with("POST") {
         true => (200, r#"{"id":"r-1","status":"cancelled"}"#.to_owned()),
@@ -147,7 +162,7 @@ fn a_read_goes_on_to_the_remote_and_an_action_that_may_have_begun_does_not() {
     });
     let sealed = Sealed::new(&remote);
     let _daemon = FakeDaemon::start(&sealed.socket(), |asked| {
-        if asked.starts_with("GET /v1/status") {
+        if asked.starts_with("GET /v1/ping") {
             status()
         } else {
             FakeReply::HangUp

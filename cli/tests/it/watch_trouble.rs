@@ -205,7 +205,7 @@ fn a_daemon_of_a_newer_release_is_left_alone_and_the_remote_tells_the_rest() {
     std::fs::remove_file(removable.home.socket()).unwrap();
     let asked = asked.lock().unwrap();
     assert!(
-        asked.iter().all(|line| line.contains("/v1/status")),
+        asked.iter().all(|line| line.contains("/v1/ping")),
         "{asked:?}"
     );
 }

@@ -119,6 +119,7 @@ impl MirrorError {
                     | Io::StorageFull
                     | Io::QuotaExceeded
                     | Io::NotADirectory
+                    | Io::AlreadyExists
                     | Io::NotFound
             ),
             MirrorError::Open { source, .. } | MirrorError::Query { source, .. } => {

@@ -34,6 +34,15 @@ impl BlockingCalls {
         name: &str,
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, RegistryError> {
+        self.run_within(PATIENCE, name, call).await
+    }
+
+    async fn run_within<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        name: &str,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, RegistryError> {
         let lock = Arc::clone(self.locks().entry(name.to_owned()).or_default());
         let running = async {
             let turn = lock.lock_owned().await;
@@ -44,7 +53,7 @@ impl BlockingCalls {
             });
             called.await.map_err(|_| RegistryError::Closed)
         };
-        let result = timeout(PATIENCE, running).await;
+        let result = timeout(patience, running).await;
         // Names come from requests, so they are kept no longer than a call needs them.
         self.locks().retain(|_, lock| Arc::strong_count(lock) > 1);
         result.map_err(|_| RegistryError::NoAnswer(name.to_owned()))?
@@ -61,7 +70,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::sync::mpsc;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_call_that_hangs_holds_up_its_own_name_only_and_costs_one_thread() {
         let calls = Arc::new(BlockingCalls::default());
         let (let_go, hanging) = mpsc::channel::<()>();
@@ -73,10 +82,11 @@ mod tests {
                 hanging.map(|hanging| hanging.recv())
             }
         };
-        let first = calls.run("hangs", hang(Some(hanging))).await;
+        let short = Duration::from_millis(50);
+        let first = calls.run_within(short, "hangs", hang(Some(hanging))).await;
         assert!(matches!(first, Err(RegistryError::NoAnswer(name)) if name == "hangs"));
         for _ in 0..3 {
-            let next = calls.run("hangs", hang(None)).await;
+            let next = calls.run_within(short, "hangs", hang(None)).await;
             assert!(matches!(next, Err(RegistryError::NoAnswer(_))));
         }
         assert_eq!(begun.load(Ordering::SeqCst), 1);

@@ -93,8 +93,14 @@ fn copy_to(temporary: &Path, database: &Path) -> io::Result<(MirrorCopy, PathBuf
             PathBuf::from(name)
         };
         match fs::copy(beside(database), beside(&path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+            Ok(_) => {}
+            // There is nothing to copy.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok((copy, path))

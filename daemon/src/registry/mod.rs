@@ -324,7 +324,7 @@ impl Registry {
                 tracing::warn!(remote = remote.location(), database = %remote.database.display(),
                     "the file of the mirror was removed or replaced; it is opened again");
                 remote.close().await;
-                self.forget(&remote.id);
+                self.remove(&remote.id);
                 was_lost = true;
             }
             if was_lost {

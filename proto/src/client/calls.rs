@@ -219,7 +219,7 @@ impl Client {
         let path = format!("{}?{}={mirror}", routes::FORGET, routes::MIRROR);
         let request = self.request(Request::post(path), CachePolicy::Default);
         // Much may have to be deleted.
-        let reply = self.exchange(request, Some(REMOTE_TIMEOUT)).await?;
+        let reply = self.exchange(request, Some(ACTION_PATIENCE)).await?;
         parse_json(&reply.body)
     }
 
