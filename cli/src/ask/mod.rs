@@ -19,6 +19,7 @@ mod remote_headers;
 mod request;
 mod resolve;
 mod selected_remote;
+mod servers;
 mod start_daemon;
 mod stop_daemon;
 #[cfg(test)]
@@ -26,34 +27,22 @@ mod tests;
 mod wait_policy;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use docks_proto::client::{Answer, Client, ClientError, SendError};
-use docks_proto::error::ErrorCode;
 use docks_proto::freshness::CachePolicy;
-use docks_proto::settings::Target;
 
 use crate::context::Context;
 use crate::environment::Environment;
-use crate::failure::{Answerer, Failure, Kind};
+use crate::failure::{Answerer, Failure};
 
 pub(crate) use daemon_endpoint::DaemonEndpoint;
-use daemon_endpoint::SocketState;
 pub(crate) use exclusive::{FilesHolder, files_holder};
 pub(crate) use foreign_file::name_foreign_file;
 pub(crate) use request::{Request, Response};
-use selected_remote::NO_DAEMON_OPTION;
 pub(crate) use selected_remote::{SelectedRemote, profile_flags};
-use start_daemon::BackgroundStart;
 pub(crate) use start_daemon::DaemonStarter;
 pub(crate) use stop_daemon::{StopOutcome, stop};
 pub(crate) use wait_policy::{WaitPolicy, when_slow, with_notice};
-
-/// How often one request is sent again after the daemon failed to answer it.
-const MOST_RETRIES: u8 = 2;
-
-/// Time between a broken connection and the end of a daemon that is exiting.
-const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Sends requests to the daemon, or to the remote where the daemon does not answer.
 #[derive(Debug)]
@@ -231,90 +220,6 @@ impl<'a> Requester<'a> {
         }
     }
 
-    /// Returns whom to ask first; connects to nobody yet where our socket exists.
-    ///
-    /// # Errors
-    ///
-    /// When only the daemon could answer and there is none, or when there is no token.
-    async fn first_server(&self) -> Result<Server, Failure> {
-        if let Some(switch) = self.remote.disabled_by {
-            return self.without_disabled_daemon(switch);
-        }
-        match self.remote.endpoint.socket_state() {
-            SocketState::Trusted => Ok(Server::Daemon(self.remote.daemon_client(self.policy())?)),
-            SocketState::Absent => self.start_daemon().await,
-            SocketState::Untrusted(reason) => self.without_daemon(reason),
-        }
-    }
-
-    /// Returns whom to ask after the daemon failed; `None` when the error is its answer.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::first_server`].
-    async fn after_daemon(
-        &self,
-        error: &ClientError,
-        attempts: &mut Attempts,
-    ) -> Result<Option<Server>, Failure> {
-        attempts.daemon_failures += 1;
-        let next = match error {
-            ClientError::Refused { body, .. } => match &body.detail {
-                Some(detail) if detail.code == ErrorCode::ShuttingDown => self.start_daemon().await,
-                // Trouble of the daemon's own, which is none of the remote's.
-                Some(detail)
-                    if matches!(detail.code, ErrorCode::MirrorUnusable | ErrorCode::Internal)
-                        && !self.remote.needs_daemon() =>
-                {
-                    let trouble = detail.message.trim_end_matches('.');
-                    self.without_daemon(format!("docksd is in trouble ({trouble})"))
-                }
-                _ => return Ok(None),
-            },
-            ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => {
-                return Ok(None);
-            }
-            _ if attempts.daemon_failures > MOST_RETRIES => self.without_daemon(error.to_string()),
-            ClientError::Send(SendError::Connect { .. }) => self.start_daemon().await,
-            ClientError::Send(SendError::Broken { .. }) => {
-                if self.remote.needs_daemon() {
-                    self.note_broken_connection().await;
-                }
-                self.start_daemon().await
-            }
-            ClientError::Send(SendError::Timeout { .. }) => {
-                self.was_silent.store(true, Ordering::Relaxed);
-                self.without_daemon(self.remote.endpoint.silence())
-            }
-            ClientError::Protocol { .. } | ClientError::OtherBuild => {
-                self.replace_daemon(error).await
-            }
-            ClientError::InvalidReply(_) | ClientError::Send(_) => {
-                self.without_daemon(error.to_string())
-            }
-        };
-        next.map(Some)
-    }
-
-    /// Returns the daemon after the remote could not be reached: its mirror may know.
-    ///
-    /// `None` when there is no daemon either; the remote's error is then the answer.
-    async fn after_remote(&self, error: &ClientError, attempts: &mut Attempts) -> Option<Server> {
-        let unreachable = match error {
-            ClientError::Send(_) | ClientError::InvalidReply(_) => true,
-            ClientError::Refused { status, .. } => *status >= 500,
-            ClientError::Protocol { .. } | ClientError::OtherBuild => false,
-        };
-        if !unreachable || std::mem::replace(&mut attempts.asked_mirror, true) {
-            return None;
-        }
-        if self.remote.disabled_by.is_some() || self.was_silent.load(Ordering::Relaxed) {
-            return None;
-        }
-        let client = self.daemon_within(WaitPolicy::Limited).await.ok()?;
-        Some(Server::Daemon(client))
-    }
-
     async fn send_to_daemon(
         &self,
         client: &Client,
@@ -379,89 +284,6 @@ impl<'a> Requester<'a> {
                 "docksd was started with other proxies than this command has; \
                  `docks daemon restart` makes it use these",
             );
-        }
-    }
-
-    /// Says that the daemon has exited, or has closed the connection.
-    async fn note_broken_connection(&self) {
-        let endpoint = &self.remote.endpoint;
-        let text = if stop_daemon::has_exited(endpoint, EXIT_GRACE).await {
-            "docksd exited before it answered; starting it again"
-        } else {
-            "docksd closed the connection before it answered; asking again"
-        };
-        self.context.output.note(text);
-    }
-
-    /// Starts a daemon; waits for it only if nobody else can answer.
-    async fn start_daemon(&self) -> Result<Server, Failure> {
-        if self.remote.needs_daemon() {
-            self.starter
-                .start(&self.remote.endpoint, self.policy())
-                .await?;
-            return Ok(Server::Daemon(self.remote.daemon_client(self.policy())?));
-        }
-        match self
-            .starter
-            .start_in_background(&self.remote.endpoint)
-            .await
-        {
-            Ok(BackgroundStart::Running) => {
-                Ok(Server::Daemon(self.remote.daemon_client(self.policy())?))
-            }
-            Ok(BackgroundStart::Starting) => self.remote_server(None),
-            Err(failure) => self.remote_server(Some(failure.message)),
-        }
-    }
-
-    async fn replace_daemon(&self, mismatch: &ClientError) -> Result<Server, Failure> {
-        match stop_daemon::replace(&self.remote.endpoint, self.policy(), mismatch).await {
-            Ok(()) => self.start_daemon().await,
-            Err(failure) if self.remote.needs_daemon() => Err(failure),
-            Err(failure) => self.remote_server(Some(failure.message)),
-        }
-    }
-
-    /// Asks the remote as the user wanted; who typed the option needs no note about it.
-    fn without_disabled_daemon(&self, switch: &str) -> Result<Server, Failure> {
-        let reason = format!("the daemon is switched off by {switch}");
-        if self.remote.needs_daemon() {
-            return self.without_daemon(reason);
-        }
-        self.remote_server((switch != NO_DAEMON_OPTION).then_some(reason))
-    }
-
-    /// Asks the remote instead of the daemon, where that is possible.
-    fn without_daemon(&self, reason: String) -> Result<Server, Failure> {
-        if !self.remote.needs_daemon() {
-            return self.remote_server(Some(reason));
-        }
-        let (kind, hint) = match self.remote.disabled_by {
-            Some(NO_DAEMON_OPTION) => (Kind::Usage, "leave out --no-daemon"),
-            Some(_) => (Kind::Usage, "unset DOCKS_NO_DAEMON"),
-            None => (
-                Kind::Unreachable,
-                "see `docks daemon status` and `docks daemon logs`",
-            ),
-        };
-        let need = match self.remote.profile.target {
-            Target::HarborJobs { .. } => "only the daemon reads a jobs directory",
-            Target::DocksApi { .. } => "only the daemon answers --offline",
-        };
-        Err(Failure::new(kind, format!("{need}, and {reason}")).hint(hint))
-    }
-
-    fn remote_server(&self, reason: Option<String>) -> Result<Server, Failure> {
-        let client = self.remote.client()?;
-        Ok(Server::Remote { client, reason })
-    }
-
-    /// Returns how long to wait for the daemon.
-    fn policy(&self) -> WaitPolicy<'a> {
-        if self.remote.needs_daemon() {
-            self.patience
-        } else {
-            WaitPolicy::Limited
         }
     }
 }

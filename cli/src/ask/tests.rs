@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener as BlockingListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use docks_proto::credentials::files;
 use docks_proto::paths::PathVariables;
@@ -21,6 +22,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::args::Global;
 use crate::environment::NOT_INHERITED;
+use crate::failure::Kind;
 use crate::output::{Output, OutputStyle};
 
 struct Home {
