@@ -6,11 +6,11 @@
 //! confirmed it again.
 //!
 //! Notes are small files in a directory beside the socket, which exists on every machine and
-//! survives every process.
+//! survives every process; where that is full or cannot be written, in one below `/tmp`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -71,11 +71,14 @@ impl ActionNote {
     }
 }
 
-/// The directory of the notes.
+/// The directories of the notes, the second for when the first cannot be written.
 #[derive(Debug, Clone)]
 pub struct ActionNotes {
-    directory: PathBuf,
+    directories: [PathBuf; 2],
 }
+
+/// When each directory was last changed; `None` for one that does not exist.
+pub type NotesVersion = [Option<SystemTime>; 2];
 
 /// A note of an action that is under way.
 #[derive(Debug)]
@@ -85,11 +88,13 @@ pub struct OpenNote {
 }
 
 impl ActionNotes {
-    /// Uses the directory beside the socket.
+    /// Uses the directory beside the socket, and one outside the home.
     #[must_use]
     pub fn new(paths: &Paths) -> Self {
+        let outside = paths.clone().with_socket_outside();
+        let beside = |paths: &Paths| paths.run_dir().join("actions");
         Self {
-            directory: paths.run_dir().join("actions"),
+            directories: [beside(paths), beside(&outside)],
         }
     }
 
@@ -108,34 +113,31 @@ impl ActionNotes {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
         let name = format!("{:016x}.json", u64::from_ne_bytes(random));
-        let open = OpenNote {
-            path: self.directory.join(name),
-            note: ActionNote {
-                target: target.into(),
-                kind: kind.name().to_owned(),
-                run: run.to_owned(),
-                at: now,
-                ended: false,
-            },
+        let note = ActionNote {
+            target: target.into(),
+            kind: kind.name().to_owned(),
+            run: run.to_owned(),
+            at: now,
+            ended: false,
         };
-        create_private_dir(&self.directory)?;
-        open.write()?;
-        Ok(open)
+        let [first, second] = &self.directories;
+        write_new(first, &name, &note).or_else(|_| write_new(second, &name, &note))
     }
 
-    /// Returns when a note was last left, changed or taken away; `None` when there never was one.
+    /// Returns when a note was last left, changed or taken away.
     #[must_use]
-    pub fn version(&self) -> Option<SystemTime> {
-        fs::metadata(&self.directory).ok()?.modified().ok()
+    pub fn version(&self) -> NotesVersion {
+        self.directories
+            .each_ref()
+            .map(|directory| fs::metadata(directory).ok()?.modified().ok())
     }
 
     /// Reads all notes, each with its file, and removes old ones.
     #[must_use]
     pub fn read(&self, now: UnixMs) -> Vec<(PathBuf, ActionNote)> {
-        let Ok(entries) = fs::read_dir(&self.directory) else {
-            return Vec::new();
-        };
-        let paths = entries.flatten().map(|entry| entry.path());
+        let private = self.directories.iter().filter(|dir| is_private(dir));
+        let entries = private.filter_map(|directory| fs::read_dir(directory).ok());
+        let paths = entries.flatten().flatten().map(|entry| entry.path());
         let notes = paths.filter(|path| path.extension().is_some_and(|ending| ending == "json"));
         notes
             .filter_map(|path| {
@@ -192,6 +194,29 @@ impl OpenNote {
     }
 }
 
+fn write_new(directory: &Path, name: &str, note: &ActionNote) -> io::Result<OpenNote> {
+    create_private_dir(directory)?;
+    if !is_private(directory) {
+        return Err(io::Error::other("the directory is not ours"));
+    }
+    let open = OpenNote {
+        path: directory.join(name),
+        note: note.clone(),
+    };
+    open.write()?;
+    Ok(open)
+}
+
+/// Whether nobody else can have left notes here: below `/tmp` anybody can create a directory.
+fn is_private(directory: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let is_ours = |dir: &Path| {
+        fs::symlink_metadata(dir)
+            .is_ok_and(|found| found.is_dir() && found.uid() == own && found.mode() & 0o022 == 0)
+    };
+    is_ours(directory) && directory.parent().is_some_and(is_ours)
+}
+
 fn read_note(path: &Path) -> Option<ActionNote> {
     use std::io::Read;
     let file = fs::File::open(path).ok()?;
@@ -213,7 +238,7 @@ mod tests {
             home: home.path().to_owned(),
             socket: home.path().join("run/docksd.sock"),
         });
-        assert_eq!((notes.version(), notes.read(NOW).len()), (None, 0));
+        assert_eq!((notes.version(), notes.read(NOW).len()), ([None, None], 0));
         let later = |seconds| NOW.plus(Duration::from_secs(seconds));
         let open = notes.begin("remote", RunKind::Run, "ab", NOW).unwrap();
         let only = |now| notes.read(now).pop().map(|(_, note)| note);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use docksd_testkit::skip;
 
@@ -155,6 +157,57 @@ fn in_namespace(test: &str, home: &TestHome, at: &Path, script: &str) -> Option<
         .env("PATH", std::env::var_os("PATH").unwrap())
         .stdin(Stdio::null());
     Some(CommandResult::new(command.output().unwrap()))
+}
+
+#[test]
+fn a_stop_counts_although_the_mirror_cannot_store_it() {
+    let is_stopped = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&is_stopped);
+    let remote = Remote::start(move |asked| {
+        let run = |stopped| {
+            let status = if stopped { "stopped" } else { "running" };
+            let text = "x".repeat(20_000);
+            format!(r#"{{"id":"r-1","name":"n","status":"{status}","text":"{text}"}}"#)
+        };
+        let now = || run(stopped.load(Ordering::SeqCst));
+        match asked.split('?').next().unwrap() {
+            "GET /tenants/ten/runs" if asked.contains("offset=1") => (200, "[]".to_owned()),
+            "GET /tenants/ten/runs" => (200, format!("[{}]", now())),
+            "GET /tenants/ten/runs/r-1" => (200, now()),
+            "POST /tenants/ten/runs/r-1/stop" => {
+                stopped.store(true, Ordering::SeqCst);
+                (200, now())
+            }
+            "GET /tenants/ten/harbor/runs" => (200, "[]".to_owned()),
+            _ => (404, "{}".to_owned()),
+        }
+    });
+    let home = TestHome::with_remote(&remote);
+    let kept = home.path("kept");
+    fs::rename(home.path("docks"), &kept).unwrap();
+    fs::create_dir(home.path("docks")).unwrap();
+    let script = format!(
+        "mount -t tmpfs -o size=3m none \"$0\" && chmod 700 \"$0\" && cp -a {}/. \"$0\" && \
+         {{ \"$1\" sync >&2; \"$1\" runs list --offline >&2; \
+            head -c 8m /dev/zero > \"$0/filler\"; \
+            \"$1\" runs stop r-1 --force >/dev/null; echo stop $?; \
+            \"$1\" runs list --offline; echo offline $?; \
+            \"$1\" runs list; echo list $?; \
+            \"$1\" daemon status --format json >&2; \
+            rm \"$0/filler\"; \"$1\" daemon stop >&2; true; }}",
+        kept.display()
+    );
+    let at = home.path("docks");
+    let Some(ended) = in_namespace("a_stop_counts", &home, &at, &script) else {
+        return;
+    };
+    let both = format!("{}\n{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("stop 0"), "{both}");
+    assert!(is_stopped.load(Ordering::SeqCst), "{both}");
+    // Each read either has the new status, or says that the old one is not confirmed.
+    let shows_old = ended.stdout.contains("running");
+    let says_so = ended.stderr.contains("has not confirmed it since");
+    assert!(!shows_old || says_so, "{both}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use docks_proto::action_notes::{ActionNote, ActionNotes, OpenNote};
+use docks_proto::action_notes::{ActionNote, ActionNotes, NotesVersion, OpenNote};
 use docks_proto::freshness::CachePolicy;
 use docks_proto::paths::Paths;
 use docks_proto::routes::RunKind;
@@ -32,8 +32,8 @@ pub struct OwnActions {
 /// The notes as they were read last.
 #[derive(Default)]
 struct Listed {
-    /// `None` when the directory may have changed since.
-    version: Option<SystemTime>,
+    /// `None` when the directories may have changed since.
+    version: Option<NotesVersion>,
     notes: Vec<(PathBuf, ActionNote)>,
 }
 
@@ -86,14 +86,19 @@ impl OwnActions {
 
     /// Lists the notes about a remote that its mirror has not caught up with.
     fn open_notes(&self, remote: &MirroredRemote, now: UnixMs) -> Vec<(PathBuf, ActionNote)> {
-        let Some(version) = self.notes.version() else {
+        let version = self.notes.version();
+        if version == NotesVersion::default() {
             return Vec::new();
-        };
+        }
         let mut listed = self.listed();
         if listed.version != Some(version) {
             listed.notes = self.notes.read(now);
-            let settled_long_ago = version.elapsed().is_ok_and(|elapsed| elapsed > CLOCK_STEP);
-            listed.version = settled_long_ago.then_some(version);
+            let is_past = |time: SystemTime| {
+                let elapsed = time.elapsed();
+                elapsed.is_ok_and(|elapsed| elapsed > CLOCK_STEP)
+            };
+            let is_unchanged = version.into_iter().flatten().all(is_past);
+            listed.version = is_unchanged.then_some(version);
         }
         if listed.notes.is_empty() {
             return Vec::new();
