@@ -12,9 +12,10 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_mirror::{Mirror, MirrorError, Resolution, StoredObject};
 use docksd_remote::FaultClass;
-use docksd_sync::FetchKey;
+use docksd_sync::{FetchKey, SyncError};
 use tokio::time::timeout;
 
+use super::error::ApiError;
 use crate::registry::MirroredRemote;
 
 /// How long a read waits for the remote to confirm a run; then the answer says that it did not.
@@ -63,15 +64,24 @@ impl OwnActions {
 
     /// Makes the remote confirm the runs that this machine has acted on, as far as the mirror has not
     /// caught up with them.
-    pub(super) async fn settle(&self, remote: &MirroredRemote, policy: CachePolicy, now: UnixMs) {
+    ///
+    /// # Errors
+    ///
+    /// When the mirror cannot store what the remote says, so that only the remote has the answer.
+    pub(super) async fn settle(
+        &self,
+        remote: &MirroredRemote,
+        policy: CachePolicy,
+        now: UnixMs,
+    ) -> Result<(), ApiError> {
         let open = self.open_notes(remote, now);
         if open.is_empty() {
             remote.settled_notes().unconfirmed = None;
-            return;
+            return Ok(());
         }
         let mut unconfirmed = None;
         for (path, note) in open {
-            if !has_settled(remote, &note, policy, now).await {
+            if !has_settled(remote, &note, policy, now).await? {
                 unconfirmed = Some(format!(
                     "this machine acted on {} at {}, and the remote has not confirmed it since",
                     note.run,
@@ -82,6 +92,7 @@ impl OwnActions {
             }
         }
         remote.settled_notes().unconfirmed = unconfirmed;
+        Ok(())
     }
 
     /// Lists the notes about a remote that its mirror has not caught up with.
@@ -122,28 +133,30 @@ async fn has_settled(
     note: &ActionNote,
     policy: CachePolicy,
     now: UnixMs,
-) -> bool {
+) -> Result<bool, ApiError> {
     let Some(kind) = note.kind() else {
-        return true;
+        return Ok(true);
     };
     let from = note.confirmed_from(now);
-    let run = match mirrored(&remote.mirror, kind, &note.run).await {
-        // What is not mirrored is not shown.
-        Ok(None) => return true,
-        Ok(Some(run)) => run,
-        Err(_) => return false,
+    // What is not mirrored is not shown.
+    let Some(run) = mirrored(&remote.mirror, kind, &note.run).await? else {
+        return Ok(true);
     };
     if run.confirmed_at >= from {
-        return true;
+        return Ok(true);
     }
     if policy == CachePolicy::OnlyIfCached {
-        return false;
+        return Ok(false);
     }
     let fetching = remote.sync.refresh(FetchKey::Run(kind, run.id), from);
     match timeout(PATIENCE, fetching).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => error.class() == Some(FaultClass::NotFound),
-        Err(_) => false,
+        Ok(Ok(_)) => Ok(true),
+        // Nobody else can say anything about a jobs directory.
+        Ok(Err(error @ SyncError::Mirror(_))) if remote.can_be_asked_directly() => {
+            Err(ApiError::Sync(error))
+        }
+        Ok(Err(error)) => Ok(error.class() == Some(FaultClass::NotFound)),
+        Err(_) => Ok(false),
     }
 }
 

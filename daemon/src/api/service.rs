@@ -59,7 +59,7 @@ impl Service {
         let remote = self.open_remote(headers, tenant).await?;
         let policy = CachePolicy::from_headers(headers);
         let now = self.wall_time();
-        self.own_actions.settle(&remote, policy, now).await;
+        self.own_actions.settle(&remote, policy, now).await?;
         Ok(remote)
     }
 

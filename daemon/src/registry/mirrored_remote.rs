@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use docks_proto::event::ConnectionState;
 use docks_proto::mirrors::{OwnedRemote, Owner, write_use_marker};
+use docks_proto::settings::Target;
 
 use super::mirror_copy::MirrorCopy;
 use super::settled_notes::SettledNotes;
@@ -93,6 +94,12 @@ impl MirroredRemote {
     #[must_use]
     pub fn location(&self) -> String {
         self.id.target.to_string()
+    }
+
+    /// Whether a client can get an answer from the remote itself, as from a Docks API and not from a jobs
+    /// directory.
+    pub(crate) fn can_be_asked_directly(&self) -> bool {
+        matches!(self.id.target, Target::DocksApi { .. })
     }
 
     /// Returns which of this machine's actions the mirror has caught up with.
