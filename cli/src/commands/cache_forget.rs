@@ -33,15 +33,13 @@ pub(super) async fn run(context: &Context, args: &CacheForget) -> Result<(), Fai
     let files = ProfileFiles::open(context)?;
     let cache = artifact_sources::open_cache(&files.endpoint.places, context.now)?;
     let list = MirrorList::read(&files.endpoint.places, &files.file)?;
-    if !args.yes {
-        context.output.require_prompt(YES)?;
-    }
     let selected = match &args.mirror {
         Some(text) => named(context, text, &list, &cache)?,
         None => selected_by_options(context, &list)?,
     };
     let whose = &selected.whose;
     if !args.yes {
+        context.output.require_prompt(YES)?;
         let what = match list.file(selected.id) {
             Some(file) => format!(" ({})", describe_file(file)),
             None => String::new(),

@@ -21,6 +21,17 @@ impl Default for LongQueries {
     }
 }
 
+impl LongQueries {
+    /// Interrupts all long queries, and lets no further one begin.
+    pub(crate) fn close(&self) {
+        self.0.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
 /// Decides during a query whether it may go on.
 #[derive(Debug)]
 pub(crate) struct QueryLimit {
@@ -49,14 +60,14 @@ impl QueryLimit {
         }
     }
 
-    /// Returns whether the query must be interrupted, because nobody waits for it any more. Blocks
-    /// while a long query waits for its slot.
+    /// Returns whether the query must be interrupted, because nobody waits for it any more or the mirror
+    /// is being closed. Blocks while a long query waits for its slot.
     pub(crate) fn must_stop(&mut self) -> bool {
         if self.caller_gone.has_changed().is_err() {
             return true;
         }
         if self.turn.is_none() {
-            return false;
+            return self.long_queries.is_closed();
         }
         let now = thread_time();
         let begun = *self.begun.get_or_insert(now);

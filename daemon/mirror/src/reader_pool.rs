@@ -131,17 +131,19 @@ impl ReaderPool {
             result
         });
         match task.await {
+            Ok(Err(_)) if self.long_queries.is_closed() => Err(MirrorError::Closed),
             Ok(result) => result.map_err(MirrorError::during(doing)),
             Err(error) if error.is_panic() => Err(MirrorError::Panicked { doing }),
             Err(_) => Err(MirrorError::Closed),
         }
     }
 
-    /// Waits for the running queries, and accepts no new ones.
+    /// Interrupts long queries, waits for the others, and accepts no new ones.
     pub(crate) async fn close(&self) {
         for turns in [&self.engine, &self.client, &self.search] {
             turns.close();
         }
+        self.long_queries.close();
         let all = u32::try_from(MAX_RUNNING).expect("queries are few");
         // An error means that the pool was closed before.
         drop(self.running.acquire_many(all).await);
@@ -166,7 +168,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn pool() -> (tempfile::TempDir, Arc<ReaderPool>) {
+    fn new_pool() -> (tempfile::TempDir, Arc<ReaderPool>) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.db");
         drop(Mirror::open(&path, "docks test", UnixMs(0)).unwrap());
@@ -180,7 +182,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn endless_queries_starve_nobody_and_end_when_nobody_waits() {
-        let (_dir, pool) = pool();
+        let (_dir, pool) = new_pool();
         let mut endless = tokio::task::JoinSet::new();
         for index in 0..40 {
             let pool = Arc::clone(&pool);
@@ -196,6 +198,14 @@ mod tests {
                 assert_eq!(answer.unwrap().unwrap(), 7);
             }
         }
+        // The mirror can be closed beside them, too.
+        let (_other_dir, other) = new_pool();
+        let unfinished = tokio::spawn({
+            let other = Arc::clone(&other);
+            async move { query(&other, Lane::Search, ENDLESS).await }
+        });
+        timeout(PATIENCE, other.close()).await.unwrap();
+        assert!(matches!(unfinished.await, Ok(Err(MirrorError::Closed))));
         endless.shutdown().await;
         // Every query has ended once all may run.
         let answer = timeout(PATIENCE, query(&pool, Lane::Search, "SELECT 8")).await;
