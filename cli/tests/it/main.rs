@@ -20,6 +20,7 @@ mod hostile;
 mod hub;
 mod large;
 mod main_path;
+mod many_starts;
 mod mirrored_reads;
 mod other_build;
 mod own_stop;

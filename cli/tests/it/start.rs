@@ -1,4 +1,4 @@
-//! Starting daemons: many commands at once, dead, silent and foreign daemons, and none at all.
+//! Starting daemons: dead, silent and foreign daemons, and none at all.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,60 +15,6 @@ use crate::sample_remote::{self, run_ids};
 use crate::sealed::CommandResult;
 use crate::test_home::{TestHome, docksd, eventually, signal, wait_for_all};
 use crate::watch_terminal::{Terminal, command};
-
-/// Commands that start at once.
-const AT_ONCE: usize = 50;
-
-/// Number of rounds; `DOCKS_START_ROUNDS` sets more.
-fn rounds() -> usize {
-    let asked = std::env::var("DOCKS_START_ROUNDS");
-    asked.map_or(3, |text| text.parse().unwrap())
-}
-
-#[test]
-fn fifty_commands_at_once_give_fifty_right_answers_and_one_daemon() {
-    let remote = sample_remote::start();
-    for round in 0..rounds() {
-        let home = TestHome::with_remote(&remote);
-        let children = (0..AT_ONCE).map(|_| home.command("runs list -n 0 -q").spawn().unwrap());
-        for ended in wait_for_all(children.collect()) {
-            // On a busy machine the daemon may be silent for a second.
-            let was_silent = ended
-                .stderr
-                .ends_with("does not answer; asking the remote directly\n");
-            assert!(
-                ended.stderr.is_empty() || was_silent,
-                "round {round}: {}",
-                ended.stderr
-            );
-            assert_eq!(ended.expect_success(), run_ids(), "round {round}");
-        }
-        eventually("one docksd is left", || home.daemons().len() == 1);
-        eventually("it answers", || home.run("daemon status").code == Some(0));
-        assert_eq!(home.daemons(), [home.pid()], "round {round}");
-        home.stop();
-    }
-}
-
-#[test]
-fn fifty_commands_at_once_on_a_jobs_directory_wait_for_one_daemon() {
-    for round in 0..rounds() {
-        let home = TestHome::with_jobs();
-        let line = "runs eval-list --columns name";
-        let children = (0..AT_ONCE).map(|_| home.command_jobs(line).spawn().unwrap());
-        for ended in wait_for_all(children.collect()) {
-            assert_eq!(ended.stderr, "", "round {round}");
-            assert_eq!(
-                ended.expect_success(),
-                "killed-midway\ninterrupted-midway\nnightly-mixed\n2026-11-23__16-43-17\n",
-                "round {round}"
-            );
-        }
-        eventually("one docksd is left", || home.daemons().len() == 1);
-        assert_eq!(home.daemons(), [home.pid()], "round {round}");
-        home.stop();
-    }
-}
 
 #[test]
 fn the_remote_is_asked_instead_of_a_daemon_that_hangs_with_a_note() {
