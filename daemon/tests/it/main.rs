@@ -20,6 +20,7 @@ mod hub_hostile;
 mod hub_mirrored;
 mod hub_support;
 mod hub_tls;
+mod identities;
 mod killed;
 mod list_all;
 mod on_end;
