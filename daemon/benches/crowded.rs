@@ -8,12 +8,13 @@
 )]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
+mod daemon_process;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use docks_proto::client::{Client, Deadlines, Transport, UnixTransport};
+use docks_proto::client::Client;
 use docks_proto::freshness::CachePolicy;
 use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
@@ -22,16 +23,13 @@ use docks_proto::settings::Target;
 use docks_proto::time::UnixMs;
 use docksd::registry::{OwnedRemote, Owner, database_path, identity};
 use docksd_mirror::{Confirmation, Mirror, Provenance, Resource, RunBatch};
-use http::HeaderMap;
-use tempfile::TempDir;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::interval;
 
+use daemon_process::Daemon;
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
 use docksd_testkit::measure::{format_count, format_duration};
 
-/// Longest time that anything here may take.
-const DEADLINE: Duration = Duration::from_secs(600);
 const SEARCHES: usize = 8;
 const BATCH: usize = 10_000;
 
@@ -42,66 +40,6 @@ async fn main() {
     let span = Duration::from_secs(numbers.get(1).map_or(60, |n| *n));
     measure_lists_beside_searches(rows, span).await;
     measure_age_under_a_storm(span).await;
-}
-
-/// The real program with a home directory of its own; dropping it kills the program.
-struct Daemon {
-    home: TempDir,
-    child: Child,
-}
-
-impl Daemon {
-    fn start(home: TempDir, api_url: &str) -> Self {
-        let config = format!(
-            "[default]\napi_url = \"{api_url}\"\ntenant_id = \"{TENANT}\"\ntoken = \"t\"\n"
-        );
-        std::fs::write(home.path().join("config.toml"), config).unwrap();
-        let child = spawn(home.path());
-        Self { home, child }
-    }
-
-    fn client(&self) -> Client {
-        let socket = self.home.path().join("run/docksd.sock");
-        let deadlines = Deadlines {
-            answer: Some(DEADLINE),
-            ..Deadlines::default()
-        };
-        let transport = Transport::Unix(UnixTransport::new(socket, deadlines));
-        Client::new(transport, TENANT, HeaderMap::new()).unwrap()
-    }
-
-    async fn wait_until_ready(&self) {
-        let start = Instant::now();
-        while self.client().ping().await.is_err() {
-            assert!(start.elapsed() < DEADLINE, "the daemon does not start");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may already have exited.
-        let _ended = self.child.kill().and_then(|()| self.child.wait());
-    }
-}
-
-fn spawn(home: &Path) -> Child {
-    // This program runs as target/release/deps/NAME-HASH.
-    let here = std::env::current_exe().unwrap();
-    let program = here.ancestors().nth(2).unwrap().join("docksd");
-    assert!(program.is_file(), "run `cargo build --release` first");
-    Command::new(program)
-        .arg("--foreground")
-        .env_clear()
-        .env("HOME", home)
-        .env("DOCKS_HOME", home)
-        .env("DOCKS_USE_KEYRING", "false")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 /// Writes the mirror of a remote that nobody can reach.

@@ -8,25 +8,21 @@
 )]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
+mod daemon_process;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use docks_proto::client::{Client, Deadlines, Transport, UnixTransport};
 use docks_proto::routes::RunKind;
 use docks_proto::status::DaemonStatus;
-use http::HeaderMap;
 use rusqlite::{Connection, OpenFlags};
-use tempfile::TempDir;
 use tokio::time::sleep;
 
-use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
+use daemon_process::{DEADLINE, Daemon};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
 use docksd_testkit::measure::{format_count, format_duration};
 
-/// Longest time that a first sync may take.
-const DEADLINE: Duration = Duration::from_secs(600);
 const ACTIVE: usize = 100;
 
 #[tokio::main]
@@ -39,90 +35,37 @@ async fn main() {
     measure_delay(span * 3).await;
 }
 
-/// The real program with a home directory of its own; dropping it kills the program.
-struct Daemon {
-    home: TempDir,
-    child: Child,
+/// Kills the daemon and starts it again.
+fn restart(daemon: &mut Daemon) {
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    daemon.child = daemon_process::spawn(daemon.home.path());
 }
 
-impl Daemon {
-    fn start(remote: &FakeRemote) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let config = format!(
-            "[default]\napi_url = \"{}\"\ntenant_id = \"{TENANT}\"\ntoken = \"t\"\n",
-            remote.url()
-        );
-        std::fs::write(home.path().join("config.toml"), config).unwrap();
-        let child = spawn(home.path());
-        Self { home, child }
-    }
+/// Has the daemon sync everything now, as `docks sync` does; on its own it takes its time.
+async fn sync(daemon: &Daemon) {
+    daemon.wait_until_ready().await;
+    let mut error = None;
+    let client = daemon.client();
+    client.sync(false, |line| error = line.error).await.unwrap();
+    assert!(error.is_none(), "{error:?}");
+}
 
-    fn restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = spawn(self.home.path());
-    }
-
-    fn client(&self) -> Client {
-        let socket = self.home.path().join("run/docksd.sock");
-        let transport = Transport::Unix(UnixTransport::new(socket, Deadlines::default()));
-        Client::new(transport, TENANT, HeaderMap::new()).unwrap()
-    }
-
-    /// Has the daemon sync everything now, as `docks sync` does; on its own it takes its time.
-    async fn sync(&self) {
-        let client = self.client();
-        let start = Instant::now();
-        while client.status().await.is_err() {
-            assert!(start.elapsed() < DEADLINE, "the daemon does not start");
-            sleep(Duration::from_millis(20)).await;
+/// Waits until the mirror holds that many runs of both kinds and nothing is left to do.
+async fn wait_until_caught_up(daemon: &Daemon, rows: usize) -> DaemonStatus {
+    let client = daemon.client();
+    let start = Instant::now();
+    loop {
+        assert!(start.elapsed() < DEADLINE, "the first sync takes too long");
+        if let Ok(status) = client.status().await
+            && let [remote] = &status.remotes[..]
+            && remote.rows.runs + remote.rows.evaluation_runs == rows as u64
+            && remote.backlog == 0
+        {
+            return status;
         }
-        let mut error = None;
-        client.sync(false, |line| error = line.error).await.unwrap();
-        assert!(error.is_none(), "{error:?}");
+        sleep(Duration::from_millis(200)).await;
     }
-
-    /// Waits until the mirror holds that many runs of both kinds and nothing is left to do.
-    async fn wait_until_caught_up(&self, rows: usize) -> DaemonStatus {
-        let client = self.client();
-        let start = Instant::now();
-        loop {
-            assert!(start.elapsed() < DEADLINE, "the first sync takes too long");
-            if let Ok(status) = client.status().await
-                && let [remote] = &status.remotes[..]
-                && remote.rows.runs + remote.rows.evaluation_runs == rows as u64
-                && remote.backlog == 0
-            {
-                return status;
-            }
-            sleep(Duration::from_millis(200)).await;
-        }
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It may already have exited.
-        let _ended = self.child.kill().and_then(|()| self.child.wait());
-    }
-}
-
-fn spawn(home: &Path) -> Child {
-    // This program runs as target/release/deps/NAME-HASH.
-    let here = std::env::current_exe().unwrap();
-    let program: PathBuf = here.ancestors().nth(2).unwrap().join("docksd");
-    assert!(program.is_file(), "run `cargo build --release` first");
-    Command::new(program)
-        .arg("--foreground")
-        .env_clear()
-        .env("HOME", home)
-        .env("DOCKS_HOME", home)
-        .env("DOCKS_USE_KEYRING", "false")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
 }
 
 async fn measure_idle_cost(rows: usize, span: Duration) {
@@ -131,11 +74,11 @@ async fn measure_idle_cost(rows: usize, span: Duration) {
         data.add_run(&format!("run-{number:08}"), "completed");
     }
     let remote = FakeRemote::start(data).await;
-    let mut daemon = Daemon::start(&remote);
+    let mut daemon = Daemon::start(tempfile::tempdir().unwrap(), &remote.url());
     let start = Instant::now();
-    daemon.sync().await;
+    sync(&daemon).await;
     let first_sync = start.elapsed();
-    daemon.wait_until_caught_up(rows).await;
+    wait_until_caught_up(&daemon, rows).await;
 
     println!(
         "\n| {} runs mirrored, {} s | resident | of a core | requests/min |",
@@ -144,8 +87,8 @@ async fn measure_idle_cost(rows: usize, span: Duration) {
     );
     println!("| --- | --- | --- | --- |");
     measure_quiet_time("after the first sync", &daemon, &remote, span).await;
-    daemon.restart();
-    daemon.wait_until_caught_up(rows).await;
+    restart(&mut daemon);
+    wait_until_caught_up(&daemon, rows).await;
     measure_quiet_time("after a restart", &daemon, &remote, span).await;
     println!("\nThe first sync took {}.", format_duration(first_sync));
 }
@@ -176,9 +119,9 @@ async fn measure_delay(span: Duration) {
         data.add_evaluation(&format!("eval-{number:04}"), status);
     }
     let remote = FakeRemote::start(data).await;
-    let daemon = Daemon::start(&remote);
-    daemon.sync().await;
-    let status = daemon.wait_until_caught_up(5 * ACTIVE).await;
+    let daemon = Daemon::start(tempfile::tempdir().unwrap(), &remote.url());
+    sync(&daemon).await;
+    let status = wait_until_caught_up(&daemon, 5 * ACTIVE).await;
     sleep(Duration::from_secs(10)).await;
     let database = &status.remotes[0].database;
     let file = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
