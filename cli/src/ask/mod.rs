@@ -188,9 +188,11 @@ impl<'a> Requester<'a> {
                     (client, Answerer::Daemon, Ok(response))
                 }
                 Server::Remote { client, .. } => {
-                    let sent = direct::send(client, request, self.context.now);
+                    // On the heap, as all that few commands need: each level of callers would
+                    // otherwise make room for it on the stack.
+                    let sent = Box::pin(direct::send(client, request, self.context.now));
                     let notice = || self.remote.wait_notice();
-                    let sent = self.patience.notify(notice, sent);
+                    let sent = Box::pin(self.patience.notify(notice, sent));
                     let response = match request {
                         Request::Act(action, run) | Request::Kill(action, run) => {
                             noted_action::with_note(&self.remote, action, run, sent).await
@@ -212,8 +214,10 @@ impl<'a> Requester<'a> {
             let next = match answerer {
                 // After the remote has failed, the daemon was the last to ask.
                 Answerer::Daemon if attempts.asked_mirror => None,
-                Answerer::Daemon => self.after_daemon(&error, &mut attempts).await?,
-                Answerer::Remote if may_be_old => self.after_remote(&error, &mut attempts).await,
+                Answerer::Daemon => Box::pin(self.after_daemon(&error, &mut attempts)).await?,
+                Answerer::Remote if may_be_old => {
+                    Box::pin(self.after_remote(&error, &mut attempts)).await
+                }
                 Answerer::Remote => None,
             };
             server = next.ok_or_else(|| Failure::from_client_error(&error, answerer))?;

@@ -31,7 +31,7 @@ impl<'a> Requester<'a> {
         }
         match self.remote.endpoint.socket_state() {
             SocketState::Trusted => Ok(Server::Daemon(self.remote.daemon_client(self.policy())?)),
-            SocketState::Absent => self.start_daemon().await,
+            SocketState::Absent => Box::pin(self.start_daemon()).await,
             SocketState::Untrusted(reason) => self.without_daemon(reason),
         }
     }
