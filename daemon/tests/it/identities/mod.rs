@@ -93,4 +93,5 @@ async fn step(harness: &mut Harness) {
         _ => harness.changes().await,
     }
     harness.check_received(None);
+    harness.model.step_ended();
 }

@@ -34,7 +34,7 @@ pub(super) struct Model {
     pub(super) profiles: Vec<Profile>,
     /// The token of the guest, who has no profile.
     pub(super) guest: String,
-    /// What each owner has named in a request.
+    /// Who has asked, and what each has named in this step.
     asked: HashMap<Owner, BTreeSet<String>>,
     /// The tokens that this daemon may have been given.
     given: BTreeSet<String>,
@@ -87,6 +87,11 @@ impl Model {
             .iter()
             .filter_map(|profile| profile.token.clone());
         self.given = tokens.collect();
+    }
+
+    /// Forgets what this step has named: from now on an owner's requests are about what it was shown.
+    pub(super) fn step_ended(&mut self) {
+        self.asked.values_mut().for_each(BTreeSet::clear);
     }
 
     /// Returns whose a token is that a request carries.
