@@ -15,6 +15,7 @@ use super::remote::{SECRET, TENANTS};
 use crate::test_daemon::DEADLINE;
 
 impl Harness {
+    /// Watches until the current state is complete.
     pub(super) async fn events(&mut self) {
         let asker = Asker::pick(&mut self.rng, &self.model, &self.remote);
         self.model.asks(&asker.owner, None);
@@ -57,10 +58,20 @@ impl Harness {
             daemon.send(asker.request("GET", &path, CachePolicy::NoCache))
         }));
         let replies = replies.await;
-        let world = self.remote.world();
         for (asker, reply) in askers.iter().zip(replies) {
             let body = String::from_utf8_lossy(&reply.body);
-            self.model.check_answer(&world, &asker.owner, None, &body);
+            {
+                let world = self.remote.world();
+                self.model.check_answer(&world, &asker.owner, None, &body);
+            }
+            if asker.person.is_none() {
+                assert_ne!(reply.status, 200, "{asker:?}: {body}");
+            } else if reply.status != 200 {
+                let path = format!("/tenants/{}/runs", asker.tenant);
+                let asked = ("GET", path.as_str(), None);
+                self.ask("list", asker, asked, CachePolicy::NoCache, &[200])
+                    .await;
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The requests of the Docks API.
+//! The requests of the Docks API, and those for the history of runs.
 
 use docks_proto::freshness::CachePolicy;
 use docks_proto::routes;
@@ -17,6 +17,7 @@ impl Harness {
         }
     }
 
+    /// Lists runs; a fresh and whole list has every run that its person sees.
     pub(super) async fn list(&mut self) {
         let asker = Asker::pick(&mut self.rng, &self.model, &self.remote);
         let policy = self.policy();
@@ -38,8 +39,8 @@ impl Harness {
         }
     }
 
-    /// Picks the id of a run, and says whether a person sees it.
-    pub(super) fn id(&mut self, kind: &str, asker: &Asker) -> (String, Vec<u16>) {
+    /// Picks the id of a run, and says which statuses an answer about it may have.
+    fn id(&mut self, kind: &str, asker: &Asker) -> (String, Vec<u16>) {
         let ids: Vec<_> = all_ids()
             .into_iter()
             .filter(|id| id.starts_with(kind))
@@ -63,6 +64,7 @@ impl Harness {
         (id, expected)
     }
 
+    /// Gets a run, which may be another's.
     pub(super) async fn get(&mut self) {
         let asker = Asker::pick(&mut self.rng, &self.model, &self.remote);
         let policy = self.policy();
@@ -73,6 +75,7 @@ impl Harness {
         self.ask("get", &asker, asked, policy, &expected).await;
     }
 
+    /// Lists the trials of a run, which may be another's.
     pub(super) async fn trials(&mut self) {
         let asker = Asker::pick(&mut self.rng, &self.model, &self.remote);
         let policy = self.policy();
@@ -82,6 +85,7 @@ impl Harness {
         self.ask("trials", &asker, asked, policy, &expected).await;
     }
 
+    /// Asks for the history of a run, which may be another's.
     pub(super) async fn history(&mut self) {
         let asker = Asker::pick(&mut self.rng, &self.model, &self.remote);
         let kind = ["run", "eval"][self.rng.usize(..2)];
@@ -92,6 +96,7 @@ impl Harness {
             .await;
     }
 
+    /// Asks for the changes of all runs.
     pub(super) async fn changes(&mut self) {
         let asker = Asker::pick(&mut self.rng, &self.model, &self.remote);
         let path = format!("{}?tenant={}", routes::CHANGES, asker.tenant);
@@ -100,11 +105,11 @@ impl Harness {
             .await;
     }
 
+    /// Stops a run, which may be another's; only the token of who asks may go with it.
     pub(super) async fn stop(&mut self) {
         let asker = Asker::pick(&mut self.rng, &self.model, &self.remote);
         let (id, expected) = self.id("run", &asker);
         let path = format!("/tenants/{}/runs/{id}/stop", asker.tenant);
-        // An action is not repeated, so nothing else may have been under way for its token.
         let asked = ("POST", path.as_str(), Some(id.as_str()));
         self.ask("stop", &asker, asked, CachePolicy::Default, &expected)
             .await;

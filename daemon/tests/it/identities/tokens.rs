@@ -3,6 +3,8 @@
 use super::harness::Harness;
 
 impl Harness {
+    /// Gives a profile or the guest another token of the same person; the remote refuses the old one from
+    /// then on, unless somebody else uses it.
     pub(super) fn renew(&mut self) {
         let profile = self.rng.usize(..=self.model.profiles.len());
         let (person, old) = match self.model.profiles.get(profile) {
@@ -27,12 +29,13 @@ impl Harness {
         }
     }
 
-    /// Returns the tokens in use, each once.
-    pub(super) fn tokens(&self) -> Vec<String> {
+    /// Returns the tokens in use.
+    fn tokens(&self) -> Vec<String> {
         let tokens = self.model.profiles.iter().filter_map(|p| p.token.clone());
         tokens.chain([self.model.guest.clone()]).collect()
     }
 
+    /// Lets the remote refuse a token that is in use.
     pub(super) fn refuse(&mut self) {
         let tokens = self.tokens();
         let token = tokens[self.rng.usize(..tokens.len())].clone();
@@ -41,12 +44,14 @@ impl Harness {
         }
     }
 
+    /// Lets the remote accept a token again.
     pub(super) fn accept_again(&mut self) {
         if let Some((token, person)) = self.refused.pop_first() {
             self.remote.world().accepted.insert(token, person);
         }
     }
 
+    /// Restores the token of a profile that has none, or takes one away.
     pub(super) fn remove_or_restore(&mut self) {
         let mut profiles = self.model.profiles.iter();
         let (index, token) = match profiles.position(|profile| profile.token.is_none()) {
