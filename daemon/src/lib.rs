@@ -168,10 +168,7 @@ fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
         let registry = Arc::clone(registry);
         async move { registry.replace_lost_mirrors().await }
     });
-    tasks.spawn(hooks::artifact_prefetch::run(
-        Arc::clone(registry),
-        service.config.prefetch.clone(),
-    ));
+    spawn_prefetch(service);
     tasks.spawn(hooks::run(
         Arc::clone(registry),
         service.config.on_end.clone(),
@@ -186,6 +183,25 @@ fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
         tasks.spawn(shut_down_when_idle(Arc::clone(service), limit));
     }
     tasks
+}
+
+/// Prefetches artifacts on a thread of its own, since downloads write to a disk that may hang.
+fn spawn_prefetch(service: &Arc<Service>) {
+    let prefetching = hooks::artifact_prefetch::run(
+        Arc::clone(&service.registry),
+        service.config.prefetch.clone(),
+    );
+    let shutdown = service.shutdown.clone();
+    let runtime = tokio::runtime::Handle::current();
+    // Not among the tasks that are waited for at the end: what it writes can be cut off anywhere.
+    drop(tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = prefetching => {}
+                () = shutdown.requested() => {}
+            }
+        });
+    }));
 }
 
 /// Requests the shutdown after `limit` without a request, unless a run is active.

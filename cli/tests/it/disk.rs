@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::remote::Remote;
 use crate::sealed::{CommandResult, Sealed};
+use crate::test_home::copy_program;
 
 /// Larger than the file systems here, and large enough that a partial download would be kept.
 const LOG_BYTES: usize = 600 << 10;
@@ -232,7 +233,7 @@ fn a_directory_without_permission_is_reported_and_other_downloads_continue() {
     if owner == b"0\n" {
         // Root may write everywhere, so another user runs it.
         let copy = two.path("program");
-        std::fs::copy(env!("CARGO_BIN_EXE_docks"), &copy).unwrap();
+        copy_program(Path::new(env!("CARGO_BIN_EXE_docks")), &copy);
         let mut other = Command::new(&copy);
         other
             .args(command.get_args())

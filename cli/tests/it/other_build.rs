@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::sealed::CommandResult;
-use crate::test_home::{TestHome, docksd, eventually};
+use crate::test_home::{TestHome, copy_program, docksd, eventually};
 
 /// Installs docksd in a directory of the home, as a package does: beside, then by a rename.
 fn install(home: &TestHome, dir: &str) -> PathBuf {
     let dir = home.path(dir);
     fs::create_dir_all(&dir).unwrap();
     let (draft, program) = (dir.join("new"), dir.join("docksd"));
-    fs::copy(docksd(), &draft).unwrap();
+    copy_program(&docksd(), &draft);
     fs::rename(draft, &program).unwrap();
     program
 }

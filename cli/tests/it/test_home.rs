@@ -171,6 +171,13 @@ pub(crate) fn docksd() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_docks")).with_file_name("docksd")
 }
 
+/// Copies a program that is to be run. Another process does it: a file that this one writes is still open
+/// in whatever another test starts at that moment, and cannot be run as long.
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg(from).arg(to).status();
+    assert!(copied.unwrap().success());
+}
+
 /// Sends a signal to a process of this test.
 pub(crate) fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill")

@@ -26,7 +26,7 @@ use crate::registry::MirroredRemote;
 use crate::{limits, process};
 use docksd_remote::ChangeDetection;
 
-/// How long the status waits for the rows of a mirror.
+/// How long the status waits for the settings, and for the rows of a mirror.
 const STATS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Lines of progress that are buffered for a slow client.
@@ -39,6 +39,8 @@ pub(super) async fn ping() -> StatusCode {
 
 /// `GET /v1/status`
 pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonStatus> {
+    // A status without the latest settings is better than none.
+    drop(timeout(STATS_PATIENCE, service.registry.refresh()).await);
     let open_remotes = service.registry.open_remotes();
     // Side by side, so that mirrors that do not answer cost no more than one of them.
     let statuses = open_remotes

@@ -2,7 +2,7 @@
 //! before anything about them counts as confirmed.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use docks_proto::action_notes::{ActionNote, ActionNotes, NotesVersion, OpenNote};
@@ -26,7 +26,7 @@ const CLOCK_STEP: Duration = Duration::from_millis(50);
 
 /// The notes of this machine's actions.
 pub struct OwnActions {
-    notes: ActionNotes,
+    notes: Arc<ActionNotes>,
     listed: Mutex<Listed>,
 }
 
@@ -43,23 +43,39 @@ impl OwnActions {
     #[must_use]
     pub fn new(paths: &Paths) -> Self {
         Self {
-            notes: ActionNotes::new(paths),
+            notes: Arc::new(ActionNotes::new(paths)),
             listed: Mutex::default(),
         }
     }
 
     /// Leaves a note of an action that is about to be sent.
-    pub(super) fn begin(
+    pub(super) async fn begin(
         &self,
         remote: &MirroredRemote,
         kind: RunKind,
         run: &str,
         now: UnixMs,
     ) -> Option<OpenNote> {
-        let begun = self.notes.begin(remote.location(), kind, run, now);
+        let (notes, target, run) = (Arc::clone(&self.notes), remote.location(), run.to_owned());
+        let beginning = move || notes.begin(target, kind, &run, now);
+        let begun = tokio::task::spawn_blocking(beginning).await.ok()?;
         begun
             .inspect_err(|error| tracing::warn!(%error, "could not leave a note of an action"))
             .ok()
+    }
+
+    /// Ends a note: takes it away where the mirror knows what the action did.
+    pub(super) async fn finish(&self, note: OpenNote, is_known: bool, now: UnixMs) {
+        let finishing = move || {
+            if is_known {
+                note.remove();
+                return Ok(());
+            }
+            note.end(None, now)
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(finishing).await {
+            tracing::warn!(%error, "could not note the end of an action");
+        }
     }
 
     /// Makes the remote confirm the runs that this machine has acted on, as far as the mirror has not
@@ -71,10 +87,11 @@ impl OwnActions {
     pub(super) async fn settle(
         &self,
         remote: &MirroredRemote,
+        version: NotesVersion,
         policy: CachePolicy,
         now: UnixMs,
     ) -> Result<(), ApiError> {
-        let open = self.open_notes(remote, now);
+        let open = self.open_notes(remote, version, now).await;
         if open.is_empty() {
             remote.settled_notes().unconfirmed = None;
             return Ok(());
@@ -95,22 +112,32 @@ impl OwnActions {
         Ok(())
     }
 
-    /// Lists the notes about a remote that its mirror has not caught up with.
-    fn open_notes(&self, remote: &MirroredRemote, now: UnixMs) -> Vec<(PathBuf, ActionNote)> {
-        let version = self.notes.version();
+    /// Lists the notes about a remote that its mirror has not caught up with. `version` is that of the
+    /// notes when the request arrived, or a later one.
+    async fn open_notes(
+        &self,
+        remote: &MirroredRemote,
+        version: NotesVersion,
+        now: UnixMs,
+    ) -> Vec<(PathBuf, ActionNote)> {
         if version == NotesVersion::default() {
             return Vec::new();
         }
-        let mut listed = self.listed();
-        if listed.version != Some(version) {
-            listed.notes = self.notes.read(now);
+        if self.listed().version != Some(version) {
+            let notes = Arc::clone(&self.notes);
+            let reading = tokio::task::spawn_blocking(move || notes.read(now));
+            let notes = reading.await.unwrap_or_default();
             let is_past = |time: SystemTime| {
                 let elapsed = time.elapsed();
                 elapsed.is_ok_and(|elapsed| elapsed > CLOCK_STEP)
             };
             let is_unchanged = version.into_iter().flatten().all(is_past);
-            listed.version = is_unchanged.then_some(version);
+            *self.listed() = Listed {
+                version: is_unchanged.then_some(version),
+                notes,
+            };
         }
+        let listed = self.listed();
         if listed.notes.is_empty() {
             return Vec::new();
         }

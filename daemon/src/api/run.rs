@@ -234,7 +234,8 @@ async fn act(
     let run = resolve_run(&remote, kind, name, requirement).await?;
     let note = service
         .own_actions
-        .begin(&remote, kind, &run.id, service.wall_time());
+        .begin(&remote, kind, &run.id, service.wall_time())
+        .await;
     let acting = async {
         if kill {
             remote.sync.kill(action, &run.id).await
@@ -250,11 +251,7 @@ async fn act(
             Ok(Err(error)) => is_refusal(error),
             Err(_) => false,
         };
-        if is_known {
-            note.remove();
-        } else if let Err(error) = note.end(None, now) {
-            tracing::warn!(%error, "could not note the end of an action");
-        }
+        service.own_actions.finish(note, is_known, now).await;
     }
     let acted = acted
         .map_err(|_| ApiError::TooSlow(ACTION_TIMEOUT))?

@@ -59,7 +59,10 @@ impl Service {
         let remote = self.open_remote(headers, tenant).await?;
         let policy = CachePolicy::from_headers(headers);
         let now = self.wall_time();
-        self.own_actions.settle(&remote, policy, now).await?;
+        let version = self.registry.notes_version();
+        self.own_actions
+            .settle(&remote, version, policy, now)
+            .await?;
         Ok(remote)
     }
 

@@ -143,7 +143,8 @@ async fn serve_connection<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .half_close(true)
+        // A client that stops sending has gone: what its request takes is not done any more.
+        .half_close(false)
         .serve_connection(TokioIo::new(stream), respond);
     let mut connection = std::pin::pin!(connection);
     let not_authenticated_in_time = async {

@@ -15,6 +15,7 @@ pub mod profiles;
 mod resolve;
 mod selector;
 mod settled_notes;
+mod shared_call;
 mod token_owner;
 pub mod tokens;
 mod upkeep;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use docks_proto::action_notes::{ActionNotes, NotesVersion};
 use docks_proto::client::Limits;
 use docks_proto::mirrors;
 use docks_proto::paths::Paths;
@@ -40,6 +42,7 @@ use self::mirror_copy::OpenMirror;
 use self::mirrored_remote::MirrorFile;
 use self::profiles::Profiles;
 use self::resolve::ResolvedRemote;
+use self::shared_call::SharedCall;
 use self::token_owner::TokenOwners;
 use self::tokens::{Credentials, RequestToken};
 use crate::config::Config;
@@ -62,6 +65,9 @@ pub struct Registry {
     connector: Arc<dyn RemoteConnector>,
     clock: Arc<dyn Clock>,
     blocking_calls: BlockingCalls,
+    /// Looks at the files that a request depends on: settings, and notes of actions.
+    look: Arc<SharedCall>,
+    notes_version: Arc<Mutex<NotesVersion>>,
     /// Directory for mirrors whose own place cannot be written.
     temporary: PathBuf,
     /// `None` once the registry is closed.
@@ -83,6 +89,13 @@ impl Registry {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let profiles = Arc::new(Profiles::new(config.paths.clone()));
+        let notes_version = Arc::new(Mutex::new(NotesVersion::default()));
+        let (notes, version) = (ActionNotes::new(&config.paths), Arc::clone(&notes_version));
+        let settings = Arc::clone(&profiles);
+        let look = SharedCall::new("the settings", move || {
+            settings.refresh();
+            *lock(&version) = notes.version();
+        });
         let owners = TokenOwners::new(Arc::clone(&profiles), config.keyring.clone());
         Self {
             profiles,
@@ -92,6 +105,8 @@ impl Registry {
             connector: connector.into(),
             clock,
             blocking_calls: BlockingCalls::default(),
+            look,
+            notes_version,
             temporary: config.temporary.clone(),
             remotes: Mutex::new(Some(HashMap::new())),
             opening: RwLock::default(),
@@ -128,6 +143,7 @@ impl Registry {
     ///
     /// [`RegistryError`].
     pub async fn open(&self, request: RemoteRequest) -> Result<Arc<MirroredRemote>, RegistryError> {
+        self.refresh().await?;
         let resolved = match resolve::resolve_at_once(&request, &self.profiles) {
             Some(resolved) => resolved?,
             None => {
@@ -140,6 +156,21 @@ impl Registry {
         let remote = self.open_resolved(resolved).await?;
         remote.record_use(self.clock.monotonic());
         Ok(remote)
+    }
+
+    /// Looks at the files that requests depend on, outside the runtime's threads.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::NoAnswer`] when they are on a disk that hangs.
+    pub async fn refresh(&self) -> Result<(), RegistryError> {
+        self.look.run().await
+    }
+
+    /// Returns when the notes of actions had last changed at the last [`Registry::refresh`].
+    #[must_use]
+    pub fn notes_version(&self) -> NotesVersion {
+        *lock(&self.notes_version)
     }
 
     async fn open_resolved(
@@ -327,4 +358,9 @@ impl Registry {
     fn remotes(&self) -> MutexGuard<'_, Option<HashMap<OwnedRemote, RemoteCell>>> {
         self.remotes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Locks a value that is only ever replaced as a whole.
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -51,16 +51,24 @@ impl Profiles {
         &self.paths
     }
 
+    /// Reads the files again if they have changed. Blocks, on three `stat` calls.
+    pub fn refresh(&self) {
+        if self.with_current(|_| Ok(())).is_err() {
+            // Whoever needs them finds out what is wrong.
+            *self.version.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     /// Returns the remote of a profile, by default of the default profile.
     ///
-    /// Checks the files' times at each call, with three `stat` calls, so that a changed profile
-    /// takes effect at once. Blocks on the path of a jobs directory, which may be on a disk that
-    /// hangs.
+    /// Looks at the files first, so that a changed profile takes effect at once. Blocks on them, and on
+    /// the path of a jobs directory, which may be on a disk that hangs.
     ///
     /// # Errors
     ///
     /// [`SettingsError`] of reading or of the profile.
     pub fn resolve(&self, profile: Option<&str>) -> Result<ResolvedTarget, SettingsError> {
+        self.refresh();
         if let Some(resolved) = self.resolved_before(profile) {
             return Ok(resolved);
         }
@@ -77,16 +85,17 @@ impl Profiles {
         Ok(resolved)
     }
 
-    /// Returns the remote of a profile that was resolved since its files changed, without blocking on
-    /// anything but the files' times.
+    /// Returns the remote of a profile that was resolved since its files changed, as far as
+    /// [`Profiles::refresh`] knows. Does not block.
     #[must_use]
     pub fn resolved_before(&self, profile: Option<&str>) -> Option<ResolvedTarget> {
         let name = profile.map(str::to_owned);
-        self.with_current(|version| Ok(version.resolved.get(&name).cloned()))
-            .ok()?
+        let known = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref()?.resolved.get(&name).cloned()
     }
 
-    /// Lists the names of the profiles of `target`, without looking at any jobs directory.
+    /// Lists the names of the profiles of `target`, as far as [`Profiles::refresh`] knows. Does not
+    /// block.
     #[must_use]
     pub fn names_of(&self, target: &Target) -> Vec<String> {
         let profiles = self.profiles_of(target).into_iter();
@@ -96,6 +105,7 @@ impl Profiles {
     /// Returns the file of certificates that a profile of `target` names.
     #[must_use]
     pub fn ca_file_of(&self, target: &Target) -> Option<PathBuf> {
+        self.refresh();
         let profiles = self.profiles_of(target).into_iter();
         profiles.filter_map(|profile| profile.ca_file).next()
     }
@@ -116,7 +126,7 @@ impl Profiles {
 
     /// Lists the valid profiles of `target`, with all their keys.
     fn profiles_of(&self, target: &Target) -> Vec<Profile> {
-        let Some(file) = self.current_file() else {
+        let Some(file) = self.known_file() else {
             return Vec::new();
         };
         if let Target::DocksApi { .. } = target {
@@ -148,7 +158,12 @@ impl Profiles {
             .map_or_else(Vec::new, |file| file.profile_names())
     }
 
-    /// Returns the settings as they are now.
+    fn known_file(&self) -> Option<Arc<ConfigFile>> {
+        let known = self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&known.as_ref()?.file))
+    }
+
+    /// Returns the settings as they are now. Blocks.
     pub(super) fn current_file(&self) -> Option<Arc<ConfigFile>> {
         self.with_current(|version| Ok(Arc::clone(&version.file)))
             .ok()
