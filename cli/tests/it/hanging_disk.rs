@@ -112,6 +112,28 @@ fn one_profile_on_a_disk_that_hangs_holds_up_neither_other_profiles_nor_the_end(
     }
 }
 
+#[test]
+fn a_home_on_a_disk_that_hangs_leaves_the_daemon_alive_and_the_remote_answers() {
+    let remote = sample_remote::start();
+    let home = TestHome::with_remote(&remote);
+    let settings = home.path("docks/config.toml").display().to_string();
+    let mut daemon = start_daemon(&home, &settings);
+    let listed = home.run("runs list -q -n 0");
+    assert_eq!(listed.code, Some(0), "{}", listed.stderr);
+    assert_eq!(listed.stdout, sample_remote::run_ids());
+    let why = "the disk with the settings does not answer";
+    assert!(
+        listed.stderr.to_lowercase().contains(why),
+        "{}",
+        listed.stderr
+    );
+    assert_eq!(home.status()["pid"], daemon.id());
+    let stopped = home.run("daemon stop");
+    let said = format!("{}{}", stopped.stdout, stopped.stderr);
+    assert!(!said.contains("signal"), "{said}");
+    daemon.wait().unwrap();
+}
+
 /// The request is given up in time, with the reason.
 #[test]
 fn who_asks_for_a_disk_that_hangs_is_told_so() {

@@ -63,7 +63,9 @@ pub(super) async fn status(State(service): State<Arc<Service>>) -> Json<DaemonSt
         resident_bytes: resident_bytes(),
         idle_exit_s: service.config.idle_exit.after().map(|t| t.as_secs()),
         remotes,
-        closed_mirrors: service.registry.closed_mirrors().await,
+        closed_mirrors: timeout(STATS_PATIENCE, service.registry.closed_mirrors())
+            .await
+            .unwrap_or_default(),
         schedules: service.schedule.status(&open_remotes).await,
         hub: service.hub_status.as_ref().map(|status| status()),
         process: process_status(&service),

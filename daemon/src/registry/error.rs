@@ -48,6 +48,9 @@ pub enum RegistryError {
     /// A file system, or the keyring, did not answer in time.
     #[error("the disk or keyring of {0} does not answer")]
     NoAnswer(String),
+    /// The disk of the home did not answer in time.
+    #[error("the disk with the settings does not answer")]
+    HomeNoAnswer,
     /// The disk of the mirror did not answer in time.
     #[error("the disk with the mirror of {0} does not answer")]
     MirrorNoAnswer(String),

@@ -11,9 +11,9 @@ impl Registry {
     /// Lists the mirrors on disk that are not open.
     pub async fn closed_mirrors(&self) -> Vec<ClosedMirror> {
         let (cache_dir, profiles) = (self.paths().cache_dir(), self.profiles.clone());
-        let listing =
-            tokio::task::spawn_blocking(move || mirrors::list(&cache_dir, &remotes_of(&profiles)));
-        let found = match listing.await {
+        let listing = move || mirrors::list(&cache_dir, &remotes_of(&profiles));
+        let listed = self.blocking_calls.run("the list of mirrors", listing);
+        let found = match listed.await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "could not list the mirrors");

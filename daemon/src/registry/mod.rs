@@ -92,7 +92,7 @@ impl Registry {
         let notes_version = Arc::new(Mutex::new(NotesVersion::default()));
         let (notes, version) = (ActionNotes::new(&config.paths), Arc::clone(&notes_version));
         let settings = Arc::clone(&profiles);
-        let look = SharedCall::new("the settings", move || {
+        let look = SharedCall::new(move || {
             settings.refresh();
             *lock(&version) = notes.version();
         });
@@ -162,7 +162,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`RegistryError::NoAnswer`] when they are on a disk that hangs.
+    /// [`RegistryError::HomeNoAnswer`] when they are on a disk that hangs.
     pub async fn refresh(&self) -> Result<(), RegistryError> {
         self.look.run().await
     }

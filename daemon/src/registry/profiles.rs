@@ -151,7 +151,7 @@ impl Profiles {
         file.is_some_and(|file| mirrors::inherits(&file, id))
     }
 
-    /// Lists the names of all profiles.
+    /// Lists the names of all profiles. Blocks.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.current_file()

@@ -13,12 +13,10 @@ use super::error::RegistryError;
 /// How long a request waits.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// A look at files that every request needs: at least as new as the request, and shared by all requests
+/// A look at files of the home that every request needs: at least as new as the request, and shared by all requests
 /// that arrived before it began. However long it hangs, it costs one thread.
 pub(super) struct SharedCall {
     call: Box<dyn Fn() + Send + Sync>,
-    /// What is looked at, for messages.
-    name: &'static str,
     /// Held by the call under way.
     running: Arc<AsyncMutex<()>>,
     /// The next call, while it has not begun.
@@ -26,10 +24,9 @@ pub(super) struct SharedCall {
 }
 
 impl SharedCall {
-    pub(super) fn new(name: &'static str, call: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn new(call: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             call: Box::new(call),
-            name,
             running: Arc::default(),
             next: Mutex::default(),
         })
@@ -39,14 +36,14 @@ impl SharedCall {
     ///
     /// # Errors
     ///
-    /// [`RegistryError::NoAnswer`] when it takes too long.
+    /// [`RegistryError::HomeNoAnswer`] when it takes too long.
     pub(super) async fn run(self: &Arc<Self>) -> Result<(), RegistryError> {
         let call = self
             .next()
             .get_or_insert_with(|| Arc::clone(self).run_next().boxed().shared())
             .clone();
         let waited = timeout(PATIENCE, call).await;
-        waited.map_err(|_| RegistryError::NoAnswer(self.name.to_owned()))
+        waited.map_err(|_| RegistryError::HomeNoAnswer)
     }
 
     async fn run_next(self: Arc<Self>) {
@@ -78,7 +75,7 @@ mod tests {
         let held = Mutex::new(held);
         let calls = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&calls);
-        let shared = SharedCall::new("test", move || {
+        let shared = SharedCall::new(move || {
             counted.fetch_add(1, Ordering::SeqCst);
             held.lock().unwrap().recv().unwrap();
         });

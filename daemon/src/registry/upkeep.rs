@@ -110,7 +110,10 @@ impl Registry {
         self.open_in_background(default.map(ResolvedRemote::of_profile))
             .await;
         let (cache, profiles) = (self.paths().cache_dir(), Arc::clone(&self.profiles));
-        for name in self.profiles.names() {
+        let settings = Arc::clone(&profiles);
+        let naming = move || settings.names();
+        let names = self.blocking_calls.run("the names of the profiles", naming);
+        for name in names.await.unwrap_or_default() {
             // One after the other: the jobs directory of one profile may be on a disk that hangs.
             let Some(profile) = self.resolve_profile(Some(name)).await else {
                 continue;

@@ -21,7 +21,7 @@ pub(super) fn status_and_detail(error: &RegistryError) -> (StatusCode, ErrorDeta
             tracing::error!(error = message, "could not open a mirror");
             (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::MirrorUnusable)
         }
-        RegistryError::MirrorNoAnswer(_) => {
+        RegistryError::MirrorNoAnswer(_) | RegistryError::HomeNoAnswer => {
             tracing::error!(error = message, "could not open a mirror");
             (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::MirrorUnusable)
         }
