@@ -44,6 +44,8 @@ pub async fn serve(
     let routes = socket_routes(Arc::clone(&service));
     let slots = Arc::new(Semaphore::new(max_connections()));
     let mut connections = JoinSet::new();
+    // At most one is under way, however long it takes.
+    let mut checks = JoinSet::new();
     let mut ownership_check = interval(OWNERSHIP_CHECK_INTERVAL);
     ownership_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -64,7 +66,10 @@ pub async fn serve(
                 Err(error) => pause_after_accept_error(&error).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            _ = ownership_check.tick() => match instance.ownership() {
+            _ = ownership_check.tick(), if checks.is_empty() => {
+                checks.spawn_blocking(instance.ownership_check());
+            }
+            Some(Ok(ownership)) = checks.join_next(), if !checks.is_empty() => match ownership {
                 Ownership::Intact => {}
                 Ownership::SocketRemoved => match instance.rebind() {
                     Ok(rebound) => {

@@ -23,6 +23,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::handler::HubHandler;
 use super::listener::Hub;
+use super::tls::ReloadingTls;
 use super::unauthenticated_slot::UnauthenticatedSlot;
 use crate::api::Service;
 use crate::api::serve::pause_after_accept_error;
@@ -107,10 +108,16 @@ async fn accept_tls(
 ) {
     // Small responses are sent at once. This fails only on a connection that is gone.
     stream.set_nodelay(true).ok();
-    let Some(tls) = &handler.hub().tls else {
+    if handler.hub().tls.is_none() {
         return serve_connection(stream, peer, handler, slot, shutdown).await;
+    }
+    let of_hub = Arc::clone(&handler);
+    // The files of the certificate are looked at now and then.
+    let looking = move || of_hub.hub().tls.as_ref().map(ReloadingTls::acceptor);
+    let Ok(Some(acceptor)) = tokio::task::spawn_blocking(looking).await else {
+        return;
     };
-    match timeout(AUTHENTICATION_TIMEOUT, tls.acceptor().accept(stream)).await {
+    match timeout(AUTHENTICATION_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => serve_connection(stream, peer, handler, slot, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),

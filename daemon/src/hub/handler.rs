@@ -79,10 +79,13 @@ impl HubHandler {
             Ok(host) => host,
             Err(refusal) => return ApiError::Refused(refusal).into_response(),
         };
-        if let Some(verifier) = &self.hub.verifier
-            && !verifier.verify(headers)
-        {
-            return unauthorized();
+        if let Some(verifier) = &self.hub.verifier {
+            let (verifier, headers) = (Arc::clone(verifier), headers.clone());
+            // The file of the token is looked at each time.
+            let verifying = tokio::task::spawn_blocking(move || verifier.verify(&headers));
+            if !verifying.await.unwrap_or(false) {
+                return unauthorized();
+            }
         }
         slot.release();
         self.service.record_request();

@@ -51,7 +51,7 @@ pub struct Hub {
     address: SocketAddr,
     pub(super) listener: TcpListener,
     /// `None` if no token is required.
-    pub(super) verifier: Option<TokenVerifier>,
+    pub(super) verifier: Option<Arc<TokenVerifier>>,
     pub(super) tls: Option<ReloadingTls>,
     pub(super) counters: Arc<HubCounters>,
 }
@@ -84,7 +84,7 @@ impl Hub {
             if created {
                 tracing::info!("created a token; `docks hub token` shows it");
             }
-            verifier = Some(opened);
+            verifier = Some(Arc::new(opened));
         }
         let scheme = scheme(tls.is_some());
         let counters = HubCounters {

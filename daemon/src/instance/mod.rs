@@ -62,7 +62,9 @@ pub struct Instance {
     socket: PathBuf,
     socket_id: FileId,
     lock_path: PathBuf,
-    lock: File,
+    lock_id: FileId,
+    /// Keeps the lock.
+    _lock: File,
 }
 
 impl Instance {
@@ -97,26 +99,37 @@ impl Instance {
             path: lock_path.clone(),
             source,
         })?;
+        let lock_id = lock
+            .metadata()
+            .map(|found| FileId::from_metadata(&found))
+            .map_err(|source| ClaimError::Lock {
+                path: lock_path.clone(),
+                source,
+            })?;
         let instance = Self {
             socket,
             socket_id,
             lock_path,
-            lock,
+            lock_id,
+            _lock: lock,
         };
         Ok((instance, listener))
     }
 
-    /// Checks whether socket and lock file are still the ones that this process created.
-    #[must_use]
-    pub fn ownership(&self) -> Ownership {
-        let held = self.lock.metadata().ok().map(|m| FileId::from_metadata(&m));
-        if held.is_none() || held != FileId::from_path(&self.lock_path) {
-            return Ownership::Lost("the lock file was removed or replaced");
-        }
-        match FileId::from_path(&self.socket) {
-            Some(found) if found == self.socket_id => Ownership::Intact,
-            Some(_) => Ownership::Lost("another file took the socket's name"),
-            None => Ownership::SocketRemoved,
+    /// Returns a check whether socket and lock file are still the ones that this process created. The
+    /// check blocks.
+    pub fn ownership_check(&self) -> impl FnOnce() -> Ownership + Send + 'static {
+        let (socket, socket_id) = (self.socket.clone(), self.socket_id);
+        let (lock_path, lock_id) = (self.lock_path.clone(), self.lock_id);
+        move || {
+            if FileId::from_path(&lock_path) != Some(lock_id) {
+                return Ownership::Lost("the lock file was removed or replaced");
+            }
+            match FileId::from_path(&socket) {
+                Some(found) if found == socket_id => Ownership::Intact,
+                Some(_) => Ownership::Lost("another file took the socket's name"),
+                None => Ownership::SocketRemoved,
+            }
         }
     }
 
