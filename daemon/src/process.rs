@@ -1,4 +1,4 @@
-//! What this process inherits from whoever started it, and must not keep.
+//! What this process inherits from the one that started it, and must not keep.
 
 use std::fs::Metadata;
 use std::os::fd::RawFd;

@@ -1,8 +1,8 @@
 //! Notes of actions on runs, for mirrors that may not know of them.
 //!
 //! A command that stops a run without the daemon changes what the remote would say, and so does a
-//! daemon that is killed before it has written the result. Whoever sends an action to a remote leaves
-//! a note first, and the daemon shows nothing about that run as confirmed before the remote has
+//! daemon that is killed before it has written the result. The sender of an action leaves a
+//! note first, and the daemon shows nothing about that run as confirmed before the remote has
 //! confirmed it again.
 //!
 //! Notes are small files in a directory beside the socket, which exists on every machine and

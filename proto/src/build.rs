@@ -34,7 +34,7 @@ impl BuildId {
 
     /// Returns whether this is another program than `running`, and was installed later.
     ///
-    /// Of two installations the later one wins, whoever asks: if each replaced the daemon of the
+    /// Of two installations the later one wins, for the commands of both: if each replaced the daemon of the
     /// other, two that are used in turn would do so forever.
     #[must_use]
     pub fn replaces(&self, running: &BuildId) -> bool {

@@ -37,12 +37,12 @@ pub struct DaemonStatus {
     /// The hub, if the daemon runs one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hub: Option<HubStatus>,
-    /// What its process has from whoever started it.
+    /// What its process has from the command that started it.
     #[serde(flatten)]
     pub process: ProcessStatus,
 }
 
-/// What a daemon's process has from whoever started it; fields of [`DaemonStatus`].
+/// What a daemon's process has from the command that started it; fields of [`DaemonStatus`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessStatus {
     /// Path of the program that runs.

@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use docks_proto::paths::Paths;
-use docksd_testkit::skip;
 
 use crate::remote::Remote;
 use crate::sample_remote::{self, run_ids};
-use crate::sealed::CommandResult;
+use crate::sealed::{CommandResult, EnvironmentOf, can_mount};
 use crate::test_home::{TestHome, eventually};
 
 /// Returns the file of the only mirror, if there is one.
@@ -99,12 +98,7 @@ fn with_limits(home: &TestHome, limits: &str, line: &str) -> CommandResult {
         .args(["-c", &format!("{limits} && exec \"$@\""), "sh"])
         .arg(docks.get_program())
         .args(docks.get_args())
-        .env_clear()
-        .envs(
-            docks
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .environment_of(&docks)
         .stdin(Stdio::null());
     CommandResult::new(command.output().unwrap())
 }
@@ -138,10 +132,7 @@ fn too_few_descriptors_or_too_little_memory_cost_the_daemon_and_not_the_answer()
 /// Runs a script in a mount namespace of its own, with the mounted directory as `$0` and the program as
 /// `$1`; `None`, and the test is reported as skipped, where mounting needs rights that are missing.
 fn in_namespace(test: &str, home: &TestHome, at: &Path, script: &str) -> Option<CommandResult> {
-    let probe = ["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none \"$0\""];
-    let probe = Command::new("unshare").args(probe).arg(at).output();
-    if !probe.is_ok_and(|probe| probe.status.success()) {
-        skip(test, "a file system cannot be mounted in a user namespace");
+    if !can_mount(test, at) {
         return None;
     }
     let docks = home.command("");
@@ -150,12 +141,7 @@ fn in_namespace(test: &str, home: &TestHome, at: &Path, script: &str) -> Option<
         .args(["-rm", "sh", "-c", script])
         .arg(at)
         .arg(docks.get_program())
-        .env_clear()
-        .envs(
-            docks
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .environment_of(&docks)
         .env("PATH", std::env::var_os("PATH").unwrap())
         .stdin(Stdio::null());
     Some(CommandResult::new(command.output().unwrap()))

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use crate::remote::Remote;
-use crate::sealed::{CommandResult, Sealed};
+use crate::sealed::{CommandResult, EnvironmentOf, Sealed, can_mount};
 use crate::test_home::copy_program;
 
 /// Larger than the file systems here, and large enough that a partial download would be kept.
@@ -74,10 +74,7 @@ impl TwoTrials {
         line: &str,
     ) -> Option<(CommandResult, String)> {
         std::fs::create_dir_all(at).unwrap();
-        let probe = ["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none \"$0\""];
-        let probe = Command::new("unshare").args(probe).arg(at).output();
-        if !probe.is_ok_and(|probe| probe.status.success()) {
-            docksd_testkit::skip(test, "a file system cannot be mounted in a user namespace");
+        if !can_mount(test, at) {
             return None;
         }
         let script = format!(
@@ -91,12 +88,7 @@ impl TwoTrials {
             .arg(at)
             .arg(docks.get_program())
             .args(line.split_whitespace())
-            .env_clear()
-            .envs(
-                docks
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
+            .environment_of(&docks)
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("LEFT", self.path("left"))
             .stdin(Stdio::null());
@@ -206,12 +198,7 @@ fn a_file_above_the_size_limit_is_reported() {
         .args(["-c", script, "sh"])
         .arg(docks.get_program())
         .args(two.artifacts().split_whitespace())
-        .env_clear()
-        .envs(
-            docks
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .environment_of(&docks)
         .stdin(Stdio::null());
     let ended = CommandResult::new(limited.output().unwrap());
     assert_eq!(ended.code, Some(12), "{}", ended.stderr);
@@ -237,12 +224,7 @@ fn a_directory_without_permission_is_reported_and_other_downloads_continue() {
         let mut other = Command::new(&copy);
         other
             .args(command.get_args())
-            .env_clear()
-            .envs(
-                command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
+            .environment_of(&command)
             .stdin(Stdio::null())
             .current_dir(two.sealed.home())
             .gid(NOBODY)

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::sealed::EnvironmentOf;
 use crate::test_home::{TestHome, eventually};
 
 /// Size of each file.
@@ -53,12 +54,7 @@ fn run(home: &TestHome, line: &str) -> (u64, String) {
         ])
         .arg(docks.get_program())
         .args(docks.get_args())
-        .env_clear()
-        .envs(
-            docks
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .environment_of(&docks)
         .current_dir(docks.get_current_dir().unwrap())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());

@@ -82,7 +82,7 @@ fn of_two_installations_the_later_one_provides_the_daemon_for_both() {
     }
     let shown = status(&home, &earlier);
     assert_eq!(shown["program"], later.to_str().unwrap());
-    // Whoever wants the other one asks for it.
+    // The other one runs on request.
     run(&home, &earlier, "daemon restart").expect_success();
     assert_eq!(
         status(&home, &earlier)["program"],

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::sample_remote::{self, run_ids};
-use crate::sealed::CommandResult;
+use crate::sealed::{CommandResult, EnvironmentOf};
 use crate::test_home::{TestHome, docksd, eventually, signal};
 use crate::watch::FakeRun;
 
@@ -17,12 +17,7 @@ fn shell(home: &TestHome, line: &str) -> CommandResult {
     let mut command = Command::new("setsid");
     command
         .args(["--wait", "/bin/sh", "-c", line])
-        .env_clear()
-        .envs(
-            docks
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
+        .environment_of(&docks)
         .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
         .env("DOCKS", docks.get_program())
         .env("JOBS", home.jobs())

@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -108,4 +108,30 @@ impl CommandResult {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self.stdout
     }
+}
+
+/// Runs one command as another one would be run.
+pub(crate) trait EnvironmentOf {
+    /// Sets the environment to what was set for the other command, and no more.
+    fn environment_of(&mut self, other: &Command) -> &mut Self;
+}
+
+impl EnvironmentOf for Command {
+    fn environment_of(&mut self, other: &Command) -> &mut Self {
+        let set = other.get_envs();
+        self.env_clear()
+            .envs(set.filter_map(|(name, value)| Some((name, value?))))
+    }
+}
+
+/// Returns whether a file system can be mounted at a directory; where that needs rights that are missing, the
+/// test is reported as skipped.
+pub(crate) fn can_mount(test: &str, at: &Path) -> bool {
+    let probe = ["-rm", "sh", "-c", "mount -t tmpfs -o size=64k none \"$0\""];
+    let probe = Command::new("unshare").args(probe).arg(at).output();
+    let mounted = probe.is_ok_and(|probe| probe.status.success());
+    if !mounted {
+        docksd_testkit::skip(test, "a file system cannot be mounted in a user namespace");
+    }
+    mounted
 }

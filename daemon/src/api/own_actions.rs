@@ -138,11 +138,14 @@ impl OwnActions {
             };
         }
         let listed = self.listed();
+        let mut state = remote.settled_notes();
+        // What is known of notes that are gone need not be kept.
+        let is_listed = |path: &PathBuf| listed.notes.iter().any(|(known, _)| known == path);
+        state.settled.retain(|(path, _)| is_listed(path));
         if listed.notes.is_empty() {
             return Vec::new();
         }
         let location = remote.location();
-        let state = remote.settled_notes();
         let of_remote = listed.notes.iter().filter(|(path, note)| {
             note.target == location && !state.settled.contains(&(path.clone(), note.at))
         });

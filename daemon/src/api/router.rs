@@ -89,7 +89,9 @@ pub async fn respond(service: &Service, routes: &Routes, request: Request<Body>)
         }
     };
     add_version_headers(&mut response);
-    response.headers_mut().extend(service.identity.clone());
+    let identity = service.identity.iter();
+    let identity = identity.map(|(name, value)| (name.clone(), value.clone()));
+    response.headers_mut().extend(identity);
     tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
     response
 }

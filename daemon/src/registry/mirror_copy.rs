@@ -82,7 +82,7 @@ fn copy_to(temporary: &Path, database: &Path) -> io::Result<(MirrorCopy, PathBuf
     remove_abandoned(temporary);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let directory = temporary.join(format!("{PREFIX}{}-{number}", std::process::id()));
-    // Fails if it exists, whoever made it.
+    // Fails if it exists: another user may have made it.
     DirBuilder::new().mode(0o700).create(&directory)?;
     let copy = MirrorCopy(directory);
     let path = copy.0.join(database.file_name().unwrap_or_default());

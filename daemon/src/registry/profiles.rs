@@ -54,7 +54,7 @@ impl Profiles {
     /// Reads the files again if they have changed. Blocks, on three `stat` calls.
     pub fn refresh(&self) {
         if self.with_current(|_| Ok(())).is_err() {
-            // Whoever needs them finds out what is wrong.
+            // The next request that needs them reports what is wrong.
             *self.version.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! An address that is read with the remote's token, or that the remote has signed, belongs to who
 //! asks the remote: the owner of the mirror. Objects of stores that are read with the credentials of
-//! this machine, and local files, belong to the user of the machine, whoever asks the remote.
+//! this machine, and local files, belong to the user of the machine, under any profile.
 
 use docks_proto::mirrors::{MirrorId, OwnedRemote, Owner, identity};
 use docks_proto::settings::StoreKeys;
