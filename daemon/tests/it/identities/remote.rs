@@ -198,6 +198,8 @@ fn hash(bytes: &[u8]) -> u64 {
 /// The server.
 pub(super) struct IdentityRemote {
     address: SocketAddr,
+    /// Stays open, so that nothing else on the machine takes the port.
+    listener: std::net::TcpListener,
     world: Arc<Mutex<World>>,
     accepting: JoinHandle<()>,
 }
@@ -205,12 +207,14 @@ pub(super) struct IdentityRemote {
 impl IdentityRemote {
     /// Starts on a free port of loopback.
     pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let world = Arc::default();
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&world), 0));
+        let accepting = tokio::spawn(accept(clone(&listener), Arc::clone(&world), 0));
         Self {
             address,
+            listener,
             world,
             accepting,
         }
@@ -235,9 +239,10 @@ impl IdentityRemote {
             world.generation += 1;
             world.generation
         };
-        let listener = TcpListener::bind(self.address).await.unwrap();
+        // Connections that nobody has accepted are closed as well.
+        while self.listener.accept().is_ok() {}
         let world = Arc::clone(&self.world);
-        self.accepting = tokio::spawn(accept(listener, world, generation));
+        self.accepting = tokio::spawn(accept(clone(&self.listener), world, generation));
     }
 }
 
@@ -245,6 +250,11 @@ impl Drop for IdentityRemote {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// Returns another handle to the same listener, for the runtime.
+fn clone(listener: &std::net::TcpListener) -> TcpListener {
+    TcpListener::from_std(listener.try_clone().unwrap()).unwrap()
 }
 
 async fn accept(listener: TcpListener, world: Arc<Mutex<World>>, generation: u64) {
