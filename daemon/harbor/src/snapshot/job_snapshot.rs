@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_proto::time::UnixMs;
@@ -52,6 +52,9 @@ pub(crate) struct JobSnapshot {
     /// The signal that we sent to its process.
     pub(crate) sent_signal: Option<SentSignal>,
     dir_version: Option<FileVersion>,
+    /// Folders that contain nothing of a trial, with their inodes. Harbor creates the folder of a trial
+    /// before the files that make it one.
+    empty_folders: BTreeMap<OsString, u64>,
     /// Whether the job and all of its trials are finished and were read.
     settled: bool,
 }
@@ -92,6 +95,7 @@ impl JobSnapshot {
             first_seen: now,
             sent_signal: None,
             dir_version: None,
+            empty_folders: BTreeMap::new(),
             settled: false,
         }
     }
@@ -157,6 +161,7 @@ impl JobSnapshot {
         };
         if !self.is_job() {
             self.trials.clear();
+            self.empty_folders.clear();
             return Some(changed);
         }
         let skip_trials =
@@ -199,13 +204,31 @@ impl JobSnapshot {
     fn refresh_folder(&mut self, name: &OsString, reader: &mut FileReader) -> bool {
         let dir = self.dir.join(name);
         let Some(dir_version) = FileVersion::for_directory(&dir) else {
-            return is_missing(&dir) && self.trials.remove(name).is_some();
+            if !is_missing(&dir) {
+                return false;
+            }
+            self.empty_folders.remove(name);
+            return self.trials.remove(name).is_some();
         };
         let before = self.trials.remove(name);
-        let (trial, changed) =
-            TrialSnapshot::refresh_or_create(before, name, dir_version.inode(), &dir, reader);
-        if trial.is_trial(&dir) {
-            self.trials.insert(name.clone(), trial);
+        self.empty_folders.remove(name);
+        self.add_folder(before, name.clone(), dir_version.inode(), &dir, reader)
+    }
+
+    /// Reads a folder and adds it to the trials if it is one; returns whether anything changed.
+    fn add_folder(
+        &mut self,
+        before: Option<TrialSnapshot>,
+        name: OsString,
+        inode: u64,
+        dir: &Path,
+        reader: &mut FileReader,
+    ) -> bool {
+        let (trial, changed) = TrialSnapshot::refresh_or_create(before, &name, inode, dir, reader);
+        if trial.is_trial(dir) {
+            self.trials.insert(name, trial);
+        } else {
+            self.empty_folders.insert(name, inode);
         }
         changed
     }
@@ -249,15 +272,11 @@ impl JobSnapshot {
         };
         let mut changed = false;
         let mut before = std::mem::take(&mut self.trials);
+        self.empty_folders.clear();
         for (name, inode) in found {
             let dir = self.dir.join(&name);
             let earlier = before.remove(&name);
-            let (trial, trial_changed) =
-                TrialSnapshot::refresh_or_create(earlier, &name, inode, &dir, reader);
-            changed |= trial_changed;
-            if trial.is_trial(&dir) {
-                self.trials.insert(name, trial);
-            }
+            changed |= self.add_folder(earlier, name, inode, &dir, reader);
         }
         self.settled = self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
         changed | !before.is_empty()
@@ -277,6 +296,9 @@ impl JobSnapshot {
                     folders.insert(dir.join(folder), trial.inode());
                 }
                 folders.insert(dir, trial.inode());
+            }
+            for (name, inode) in &self.empty_folders {
+                folders.insert(self.dir.join(name), *inode);
             }
         }
         WatchTargets {
