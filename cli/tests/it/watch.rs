@@ -128,8 +128,12 @@ fn a_watch_prints_each_change_once_and_ends_with_the_run() {
     let night = FakeRun::new(2);
     let remote = night.start();
     let home = TestHome::with_remote(&remote);
-    // The trials are known, so that each change is one from what they were.
+    // The trials are known to the daemon, so that each change is one from what they were. On a busy
+    // machine the first answer may come from the remote.
     home.run("runs trials night").expect_success();
+    eventually("the trials are mirrored", || {
+        home.run("runs trials night --offline").code == Some(0)
+    });
     let mut watch = Watch::start(&home, "runs watch night --exit-status");
     watch.until("running");
     night.trial(0, "failed");
