@@ -14,6 +14,7 @@ mod disk;
 mod exit_codes;
 mod foreign_home;
 mod forget;
+mod gone_runs;
 mod hanging_disk;
 mod harbor_live;
 mod hostile;

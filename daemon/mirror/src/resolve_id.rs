@@ -19,7 +19,8 @@ pub enum Resolution {
     NotFound,
 }
 
-/// Resolves a run: by full id, else by exact name, else by a prefix of its id.
+/// Resolves a run: by full id, else by exact name, else by a prefix of its id. A run that is gone from
+/// the remote is found by its full id only, and not if that is the name of a run that is there.
 pub(crate) fn resolve_run(
     connection: &Connection,
     kind: RunKind,
@@ -28,12 +29,12 @@ pub(crate) fn resolve_run(
     if input.is_empty() {
         return Ok(Resolution::NotFound);
     }
-    let exact = connection
-        .prepare_cached("SELECT id FROM runs WHERE kind = ?1 AND id = ?2")?
+    let is_there: Option<bool> = connection
+        .prepare_cached("SELECT gone_ms IS NULL FROM runs WHERE kind = ?1 AND id = ?2")?
         .query_row([kind.name(), input], |row| row.get(0))
         .optional()?;
-    if let Some(id) = exact {
-        return Ok(Resolution::Unique(id));
+    if is_there == Some(true) {
+        return Ok(Resolution::Unique(input.to_owned()));
     }
     let named = candidates(
         connection,
@@ -51,6 +52,9 @@ pub(crate) fn resolve_run(
     }
     if !named.is_empty() {
         return Ok(resolution(named));
+    }
+    if is_there == Some(false) {
+        return Ok(Resolution::Unique(input.to_owned()));
     }
     candidates(
         connection,

@@ -7,14 +7,15 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
-use super::revalidate::{FreshnessRequirement, is_not_found, read_through};
+use super::revalidate::{FreshnessRequirement, is_not_found, read_through, revalidate};
 use super::wait_for_first_sweep::{is_complete, wait_for_first_sweep};
 use crate::list_response::Volatility;
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resolution, Resource, StoredObject};
 use docksd_sync::FetchKey;
 
-/// Finds a run by full id, exact name or unique prefix. Asks the remote if the mirror has no match.
+/// Finds a run by full id, exact name or unique prefix. Asks the remote if the mirror has no match, or
+/// only one that is gone; a run that is returned as gone need not be asked for again.
 pub(super) async fn resolve_run(
     remote: &MirroredRemote,
     kind: RunKind,
@@ -23,6 +24,9 @@ pub(super) async fn resolve_run(
 ) -> Result<StoredObject, ApiError> {
     let policy = requirement.policy;
     if let Some(run) = mirrored_run(remote, kind, name).await? {
+        if run.gone_at.is_some() {
+            return confirm_gone(remote, kind, run, name, requirement).await;
+        }
         // A name or prefix may also match rows that the first sweep has not fetched yet.
         if run.id == name || is_complete(remote, kind).await? {
             return Ok(run);
@@ -52,6 +56,40 @@ pub(super) async fn resolve_run(
     mirrored_run(remote, kind, name)
         .await?
         .ok_or_else(|| run_not_found(kind, name, None))
+}
+
+/// Asks the remote about a run that the mirror holds as gone: it may be back, or what was its id may be
+/// the name of another run by now. The folder of a Harbor job has its name as id until the job has one.
+///
+/// A request that accepts any age does not ask if the list was confirmed after the run had gone.
+async fn confirm_gone(
+    remote: &MirroredRemote,
+    kind: RunKind,
+    gone: StoredObject,
+    name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<StoredObject, ApiError> {
+    if requirement.policy == CachePolicy::OnlyIfCached {
+        return Ok(gone);
+    }
+    if requirement.accepts_any_age() {
+        let confirmed = remote.mirror.confirmation(&Resource::List(kind)).await?;
+        if confirmed.is_some_and(|confirmed| Some(confirmed.at) >= gone.gone_at) {
+            return Ok(gone);
+        }
+    }
+    let changing = Volatility::Changing { active: false };
+    for key in [FetchKey::Run(kind, gone.id.clone()), FetchKey::List(kind)] {
+        match revalidate(remote, key, None, changing, requirement).await {
+            Err(error) if !requirement.accepts_any_age() && !is_not_found(&error) => {
+                return Err(error);
+            }
+            // Without an answer of the remote, what the mirror knows is the best answer there is.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let now = mirrored_run(remote, kind, name).await?;
+    Ok(now.unwrap_or(gone))
 }
 
 /// Finds a run of one of these kinds; both kinds of runs if the list is empty.

@@ -138,7 +138,7 @@ async fn get_kind(
     if run.confirmed_at >= requirement.received_at {
         // It was not in the mirror and has just been fetched.
         answered_by = AnsweredBy::Remote;
-    } else if run.gone_at.is_none() || !requirement.accepts_any_age() {
+    } else if run.gone_at.is_none() {
         let key = FetchKey::Run(kind, run.id.clone());
         let confirmed = resolve_id::confirmation_of(&run);
         let volatility = resolve_id::volatility_of(&run);

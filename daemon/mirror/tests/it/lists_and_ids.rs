@@ -290,12 +290,17 @@ async fn an_id_takes_precedence_over_a_name_and_a_name_over_a_prefix() {
     for given in ["", "%", "a_1", "ac", "night"] {
         assert_eq!(resolve(given).await, "nothing", "{given}");
     }
-    mirror
-        .tombstone_run(RunKind::Evaluation, "aa1", UnixMs(2))
-        .await
-        .unwrap();
+    for id in ["aa1", "ab1"] {
+        mirror
+            .tombstone_run(RunKind::Evaluation, id, UnixMs(2))
+            .await
+            .unwrap();
+    }
     assert_eq!(resolve("nightly").await, "nothing");
-    assert_eq!(resolve("aa1").await, "aa1");
+    assert_eq!(resolve("ab1").await, "ab1");
+    // What is there has precedence over what is gone.
+    assert_eq!(resolve("aa1").await, "aa");
+    assert_eq!(resolve("twice").await, "ab2");
 }
 
 #[tokio::test]
