@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use docks_proto::action_notes::{ActionNotes, NotesVersion};
 use docks_proto::client::Limits;
@@ -47,11 +48,15 @@ use self::token_owner::TokenOwners;
 use self::tokens::{Credentials, RequestToken};
 use crate::config::Config;
 use crate::list_response;
+use docksd_desktop::system_keyring;
 use docksd_events::EventFeed;
 use docksd_mirror::{Identity, Mirror};
 use docksd_remote::docks_api::TokenSource;
 use docksd_response_cache::ResponseCache;
 use docksd_sync::{Clock, Options};
+
+/// How long the keyring may take before the next source of tokens is tried.
+const KEYRING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A remote that is open, or being opened.
 type RemoteCell = Arc<OnceCell<Arc<MirroredRemote>>>;
@@ -96,7 +101,9 @@ impl Registry {
             settings.refresh();
             *lock(&version) = notes.version();
         });
-        let owners = TokenOwners::new(Arc::clone(&profiles), config.keyring.clone());
+        let environment = config.keyring.clone();
+        let keyring = move || system_keyring(&environment, KEYRING_TIMEOUT);
+        let owners = TokenOwners::new(Arc::clone(&profiles), keyring);
         Self {
             profiles,
             owners: Arc::new(owners),

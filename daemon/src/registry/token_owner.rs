@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docks_proto::credentials::files::FilesVersion;
+use docks_proto::credentials::{CredentialError, Keyring};
 use docks_proto::mirrors::{self, Fingerprints, Owner, TokenFingerprint};
 use docks_proto::secret::Token;
-use docks_proto::settings::{Environment, Target};
-use docksd_remote::docks_api::TokenSource;
+use docks_proto::settings::Target;
 
 use super::profiles::Profiles;
 use super::tokens::ProfileToken;
@@ -15,10 +15,13 @@ use super::tokens::ProfileToken;
 /// How many owners are remembered.
 const MAX_KNOWN: usize = 256;
 
+/// Returns the keyring, for the token of one profile.
+type KeyringSource = dyn Fn() -> Box<dyn Keyring> + Send + Sync;
+
 /// Finds the owners of tokens, and the tokens of profiles.
 pub(super) struct TokenOwners {
     profiles: Arc<Profiles>,
-    keyring: Environment,
+    keyring: Box<KeyringSource>,
     /// Of each profile, for the remote that it had when it was last used.
     sources: Mutex<HashMap<String, (Target, Arc<ProfileToken>)>>,
     fingerprints: Mutex<Option<Arc<Fingerprints>>>,
@@ -30,11 +33,13 @@ pub(super) struct TokenOwners {
 type KnownOwners = HashMap<(Target, TokenFingerprint), Owner>;
 
 impl TokenOwners {
-    /// `keyring` decides whether the keyring is used.
-    pub(super) fn new(profiles: Arc<Profiles>, keyring: Environment) -> Self {
+    pub(super) fn new(
+        profiles: Arc<Profiles>,
+        keyring: impl Fn() -> Box<dyn Keyring> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             profiles,
-            keyring,
+            keyring: Box::new(keyring),
             sources: Mutex::default(),
             fingerprints: Mutex::default(),
             known: Mutex::default(),
@@ -50,8 +55,17 @@ impl TokenOwners {
             return owner.clone();
         }
         let names = self.profiles.names_of(target);
-        let token_of = |name: &str| self.profile_token(name, target).token();
+        let mut is_certain = true;
+        let token_of = |name: &str| {
+            let found = self.profile_token(name, target).look_up();
+            is_certain &= !found.as_ref().is_err_and(CredentialError::is_uncertain);
+            found.ok()
+        };
         let owner = Owner::of_token(token, names, token_of, &fingerprints);
+        // While a keyring does not answer, the token of a profile looks like nobody's.
+        if !is_certain && owner.profile().is_none() {
+            return owner;
+        }
         let mut known = self.known_owners(&version);
         if known.1.len() >= MAX_KNOWN {
             known.1.clear();
@@ -81,7 +95,8 @@ impl TokenOwners {
             return Arc::clone(source);
         }
         let paths = self.profiles.paths().clone();
-        let source = ProfileToken::new(paths, name.to_owned(), target.clone(), &self.keyring);
+        let keyring = (self.keyring)();
+        let source = ProfileToken::new(paths, name.to_owned(), target.clone(), keyring);
         let source = Arc::new(source);
         sources.insert(name.to_owned(), (target.clone(), Arc::clone(&source)));
         source
@@ -102,5 +117,62 @@ impl TokenOwners {
             Arc::new(fingerprints)
         };
         Arc::clone(opened.get_or_insert_with(open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use docks_proto::credentials::KeyringError;
+    use docks_proto::paths::Paths;
+
+    use super::*;
+
+    /// A keyring with one token, which answers once the flag is set.
+    struct LockedKeyring(Arc<Mutex<bool>>);
+
+    impl Keyring for LockedKeyring {
+        fn get(&self, _user: &str) -> Result<Option<String>, KeyringError> {
+            match *self.0.lock().unwrap() {
+                true => Ok(Some("secret".to_owned())),
+                false => Err(KeyringError::Silent),
+            }
+        }
+
+        fn set(&self, _user: &str, _secret: &str) -> Result<(), KeyringError> {
+            Err(KeyringError::Silent)
+        }
+
+        fn delete(&self, _user: &str) -> Result<bool, KeyringError> {
+            Err(KeyringError::Silent)
+        }
+    }
+
+    #[test]
+    fn a_profiles_token_is_the_profiles_as_soon_as_the_keyring_answers() {
+        let home = tempfile::tempdir().unwrap();
+        let paths = Paths {
+            home: home.path().to_owned(),
+            socket: home.path().join("run/docksd.sock"),
+        };
+        std::fs::write(
+            paths.config_file(),
+            "[default]\napi_url = \"https://a.example\"\ntenant_id = \"t\"\n",
+        )
+        .unwrap();
+        let target = Target::DocksApi {
+            api_url: "https://a.example".into(),
+            tenant: "t".into(),
+        };
+        let profiles = Arc::new(Profiles::new(paths));
+        profiles.refresh();
+        let is_unlocked = Arc::new(Mutex::new(false));
+        let shared = Arc::clone(&is_unlocked);
+        let owners = TokenOwners::new(profiles, move || {
+            Box::new(LockedKeyring(Arc::clone(&shared)))
+        });
+        let owner = || owners.owner_of(&target, &Token::new("secret").unwrap());
+        assert_eq!(owner().kind(), "token");
+        *is_unlocked.lock().unwrap() = true;
+        assert_eq!(owner(), Owner::Profile("default".to_owned()));
     }
 }

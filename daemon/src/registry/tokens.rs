@@ -1,19 +1,13 @@
 //! The token of one remote as its owner sees it.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use docks_proto::credentials::{CredentialError, TokenProvider};
+use docks_proto::credentials::{CredentialError, Keyring, TokenProvider};
 use docks_proto::paths::Paths;
 use docks_proto::secret::Token;
-use docks_proto::settings::{Environment, Target};
+use docks_proto::settings::Target;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use docksd_desktop::system_keyring;
 use docksd_remote::docks_api::TokenSource;
-
-/// How long the keyring may take before the next source of tokens is tried.
-const KEYRING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The current token of one profile, looked up again when the files change or the remote refuses it.
 pub struct ProfileToken {
@@ -30,11 +24,9 @@ struct State {
 }
 
 impl ProfileToken {
-    /// Creates the source of a profile's token for `target`. `keyring` decides whether the keyring
-    /// is used.
+    /// Creates the source of a profile's token for `target`.
     #[must_use]
-    pub fn new(paths: Paths, profile: String, target: Target, keyring: &Environment) -> Self {
-        let keyring = system_keyring(keyring, KEYRING_TIMEOUT);
+    pub fn new(paths: Paths, profile: String, target: Target, keyring: Box<dyn Keyring>) -> Self {
         Self {
             provider: TokenProvider::new(paths, profile, target, keyring),
             state: Mutex::default(),
@@ -45,7 +37,8 @@ impl ProfileToken {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look_up(&self) -> Result<Token, CredentialError> {
+    /// Looks the token up, unless it is known. Blocks on files and the keyring.
+    pub(super) fn look_up(&self) -> Result<Token, CredentialError> {
         let refused = self.state().refused.clone();
         self.provider.token(refused.as_ref())
     }
@@ -88,6 +81,8 @@ pub struct Credentials {
 
 #[cfg(test)]
 mod tests {
+    use docks_proto::credentials::NoKeyring;
+
     use super::*;
 
     #[test]
@@ -108,11 +103,8 @@ mod tests {
             api_url: "https://a.example".into(),
             tenant: "t".into(),
         };
-        let off = Environment {
-            use_keyring: Some("false".into()),
-            ..Environment::default()
-        };
-        let source = ProfileToken::new(paths.clone(), "default".into(), target, &off);
+        let keyring = Box::new(NoKeyring("it is off"));
+        let source = ProfileToken::new(paths.clone(), "default".into(), target, keyring);
         let old = source.token().unwrap();
         write("renewed");
         let renewed = source.token().unwrap();

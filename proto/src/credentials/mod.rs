@@ -115,6 +115,22 @@ pub enum CredentialError {
 }
 
 impl CredentialError {
+    /// Whether the profile may have a token all the same: a place where it may be could not be read.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        match self {
+            CredentialError::NotSignedIn { keyring, .. } => matches!(
+                keyring,
+                Some(KeyringError::Silent | KeyringError::Failed(_))
+            ),
+            CredentialError::ReadTokenFile { .. } | CredentialError::Settings(_) => true,
+            CredentialError::OtherRemote { .. }
+            | CredentialError::NotThisProfile { .. }
+            | CredentialError::Unusable { .. }
+            | CredentialError::NotNeeded { .. } => false,
+        }
+    }
+
     /// Returns what to do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
