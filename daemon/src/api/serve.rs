@@ -71,13 +71,13 @@ pub async fn serve(
             }
             Some(Ok(ownership)) = checks.join_next(), if !checks.is_empty() => match ownership {
                 Ownership::Intact => {}
-                Ownership::SocketRemoved => match instance.rebind() {
-                    Ok(rebound) => {
-                        tracing::warn!("the socket was removed; listening again");
-                        listener = rebound;
-                    }
-                    Err(error) => shutdown.request(&docks_proto::error::error_chain(&error)),
-                },
+                Ownership::Rebound(socket) => {
+                    tracing::warn!("the socket was removed; listening again");
+                    listener = instance.adopt(socket);
+                }
+                Ownership::NotRebound(error) => {
+                    shutdown.request(&docks_proto::error::error_chain(&error));
+                }
                 Ownership::Lost(reason) => shutdown.request(reason),
             },
             () = shutdown.requested() => break,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use docks_proto::build::BUILD_VARIABLE;
 use rustix::fs::RawMode;
@@ -88,12 +89,16 @@ async fn execute(
             if let Some(group) = group.and_then(Pid::from_raw) {
                 kill_process_group(group, Signal::KILL).ok();
             }
-            drop(child.wait().await);
+            // A process that waits for a disk ends only when that answers.
+            drop(timeout(KILL_PATIENCE, child.wait()).await);
             let seconds = rule.timeout.as_secs();
             Err(CommandError::TimedOut { program, seconds })
         }
     }
 }
+
+/// How long a killed command may take to end before it is left alone.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Status with which a shell reports that it may not run a program.
 const NOT_EXECUTABLE: i32 = 126;
@@ -103,17 +108,12 @@ const NOT_FOUND: i32 = 127;
 /// Sets up a command with the mask of the user instead of docksd's own.
 ///
 /// A shell changes the mask and becomes the program: in docksd the change would affect the files
-/// that other threads create meanwhile.
+/// that other threads create meanwhile. Without a mask, too, a shell starts it, so that a program on a
+/// disk that hangs does not hold up a thread of docksd.
 fn command(program: &str, arguments: &[String], umask: Option<RawMode>) -> Command {
-    let mut command = match umask {
-        Some(umask) => {
-            let mut shell = Command::new("/bin/sh");
-            let line = format!("umask {umask:04o} && exec \"$0\" \"$@\"");
-            shell.args(["-c", &line, program]);
-            shell
-        }
-        None => Command::new(program),
-    };
+    let set_mask = umask.map_or_else(String::new, |umask| format!("umask {umask:04o} && "));
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("{set_mask}exec \"$0\" \"$@\""), program]);
     command
         .args(arguments)
         .stdin(Stdio::piped())

@@ -46,14 +46,23 @@ impl FileId {
 }
 
 /// Whether this process still owns the socket and the lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Ownership {
     /// Socket and lock file are unchanged.
     Intact,
-    /// The socket was removed, but the lock is still held: binding again repairs it.
-    SocketRemoved,
+    /// The socket was removed, but the lock is still held: it is bound again.
+    Rebound(BoundSocket),
+    /// The socket was removed and cannot be bound again.
+    NotRebound(ClaimError),
     /// Another daemon could start now, for this reason.
     Lost(&'static str),
+}
+
+/// A socket that was bound again, for [`Instance::adopt`].
+#[derive(Debug)]
+pub struct BoundSocket {
+    listener: UnixListener,
+    id: FileId,
 }
 
 /// The right to be the daemon of one socket; dropping it removes the socket and releases the lock.
@@ -116,8 +125,8 @@ impl Instance {
         Ok((instance, listener))
     }
 
-    /// Returns a check whether socket and lock file are still the ones that this process created. The
-    /// check blocks.
+    /// Returns a check whether socket and lock file are still the ones that this process created; it
+    /// binds a removed socket again. The check blocks, and must run in the context of a runtime.
     pub fn ownership_check(&self) -> impl FnOnce() -> Ownership + Send + 'static {
         let (socket, socket_id) = (self.socket.clone(), self.socket_id);
         let (lock_path, lock_id) = (self.lock_path.clone(), self.lock_id);
@@ -128,23 +137,15 @@ impl Instance {
             match FileId::from_path(&socket) {
                 Some(found) if found == socket_id => Ownership::Intact,
                 Some(_) => Ownership::Lost("another file took the socket's name"),
-                None => Ownership::SocketRemoved,
+                None => bind_again(&socket).map_or_else(Ownership::NotRebound, Ownership::Rebound),
             }
         }
     }
 
-    /// Listens again after the socket was removed.
-    ///
-    /// # Errors
-    ///
-    /// [`ClaimError`] if that is no longer possible.
-    pub fn rebind(&mut self) -> Result<UnixListener, ClaimError> {
-        if let Some(dir) = self.socket.parent() {
-            run_dir::prepare(dir)?;
-        }
-        let (listener, socket_id) = listen(&self.socket)?;
-        self.socket_id = socket_id;
-        Ok(listener)
+    /// Takes over a socket that was bound again; returns its listener.
+    pub fn adopt(&mut self, bound: BoundSocket) -> UnixListener {
+        self.socket_id = bound.id;
+        bound.listener
     }
 
     /// Removes the socket, if it is still ours, and keeps the lock.
@@ -161,6 +162,14 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.remove_socket();
     }
+}
+
+fn bind_again(socket: &Path) -> Result<BoundSocket, ClaimError> {
+    if let Some(dir) = socket.parent() {
+        run_dir::prepare(dir)?;
+    }
+    let (listener, id) = listen(socket)?;
+    Ok(BoundSocket { listener, id })
 }
 
 async fn take_lock(path: &Path, socket: &Path) -> Result<File, ClaimError> {
