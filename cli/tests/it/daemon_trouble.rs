@@ -75,6 +75,29 @@ fn a_mirror_of_a_newer_release_or_one_that_cannot_be_read_is_not_the_answer() {
 }
 
 #[test]
+fn a_mirror_that_cannot_be_migrated_is_not_the_answer_and_stays_as_it_is() {
+    let remote = sample_remote::start();
+    let home = mirrored(&remote);
+    let file = mirror(&home).unwrap();
+    // The tables of this release under the number of an earlier one: the last migration finds what it
+    // is to create.
+    let mut bytes = fs::read(&file).unwrap();
+    let number: [u8; 4] = bytes[60..64].try_into().unwrap();
+    let earlier = u32::from_be_bytes(number) - 1;
+    bytes[60..64].copy_from_slice(&earlier.to_be_bytes());
+    fs::write(&file, &bytes).unwrap();
+    home.run("daemon start").expect_success();
+    for _ in 0..2 {
+        let listed = home.run("runs list -q -n 0");
+        expect_remote(&listed, "asking the remote directly");
+    }
+    assert_eq!(fs::read(&file).unwrap(), bytes, "it may still be of use");
+    let offline = home.run("runs list --offline");
+    assert_eq!(offline.code, Some(1), "{}", offline.stderr);
+    assert!(offline.stderr.contains("migrat"), "{}", offline.stderr);
+}
+
+#[test]
 fn a_cache_directory_that_is_removed_under_a_daemon_is_noticed() {
     let remote = sample_remote::start();
     let home = TestHome::with_remote(&remote);

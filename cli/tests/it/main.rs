@@ -5,6 +5,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod abandoned_queries;
 mod account;
 mod artifacts;
 mod daemon;
