@@ -30,6 +30,7 @@ mod pager;
 mod process;
 mod reading;
 mod remote;
+mod reopened;
 mod runs_daemon;
 mod runs_direct;
 mod sample_remote;

@@ -48,7 +48,14 @@ impl FakeRun {
             "/harbor/runs/n1" => (200, run),
             "/harbor/runs/n1/trials" => (200, format!("[{}]", trials.join(","))),
             "/runs" => (200, "[]".to_owned()),
-            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
+            rest => {
+                let number = rest.strip_prefix("/harbor/runs/n1/trials/t");
+                let number = number.and_then(|number| number.parse::<usize>().ok());
+                match number.and_then(|number| trials.get(number)) {
+                    Some(trial) => (200, trial.clone()),
+                    None => (404, r#"{"detail":"not found"}"#.to_owned()),
+                }
+            }
         }
     }
 }

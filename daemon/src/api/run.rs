@@ -142,23 +142,11 @@ async fn get_kind(
         let key = FetchKey::Run(kind, run.id.clone());
         let confirmed = resolve_id::confirmation_of(&run);
         let volatility = resolve_id::volatility_of(&run);
-        // The mirror accepts terminal → active only after two consecutive answers.
-        for _ in 0..2 {
-            answered_by = revalidate(
-                &remote,
-                key.clone(),
-                Some(&confirmed),
-                volatility,
-                requirement,
-            )
+        answered_by = revalidate(&remote, key, Some(&confirmed), volatility, requirement)
             .await
             .map_err(|error| or_run_not_found(error, kind, name))?;
-            if answered_by == AnsweredBy::Remote {
-                run = reread(&remote, kind, &run.id).await?;
-            }
-            if requirement.accepts_any_age() || run.confirmed_at > confirmed.at {
-                break;
-            }
+        if answered_by == AnsweredBy::Remote {
+            run = reread(&remote, kind, &run.id).await?;
         }
     }
     if run.gone_at.is_some() {

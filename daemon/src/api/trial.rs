@@ -84,15 +84,7 @@ pub(super) async fn get(
             trial: trial.id.clone(),
         };
         let confirmed = resolve_id::confirmation_of(&trial);
-        // The mirror accepts terminal → active only after two consecutive answers.
-        for _ in 0..2 {
-            answered_by = revalidate(
-                &remote,
-                key.clone(),
-                Some(&confirmed),
-                volatility,
-                requirement,
-            )
+        answered_by = revalidate(&remote, key, Some(&confirmed), volatility, requirement)
             .await
             .map_err(|error| {
                 if is_not_found(&error) {
@@ -101,13 +93,9 @@ pub(super) async fn get(
                     error
                 }
             })?;
-            if answered_by == AnsweredBy::Remote {
-                let reread = remote.mirror.trial(&run.id, &trial.id).await?;
-                trial = reread.ok_or_else(|| trial_not_found(&run.id, &name))?;
-            }
-            if requirement.accepts_any_age() || trial.confirmed_at > confirmed.at {
-                break;
-            }
+        if answered_by == AnsweredBy::Remote {
+            let reread = remote.mirror.trial(&run.id, &trial.id).await?;
+            trial = reread.ok_or_else(|| trial_not_found(&run.id, &name))?;
         }
     }
     remote.sync.mark_watched(&Resource::Trials(run.id.clone()));

@@ -15,6 +15,8 @@ use super::step::{CachedPage, Step, Task};
 
 /// How long an empty answer is doubted before it is requested again.
 const DOUBT: Duration = Duration::from_secs(2);
+/// Pause before the second look at what was reopened. The mirror tells looks apart by the millisecond.
+const SECOND_LOOK: Duration = Duration::from_millis(50);
 /// When the open trials of an ended run are fetched again.
 const RECHECK_AFTER: [Duration; 3] = [
     Duration::from_secs(30),
@@ -43,6 +45,7 @@ impl EngineState {
         }
         let not_modified = outcome.not_modified > 0;
         match outcome.answer {
+            Ok(_) if outcome.reopens && self.look_again(step, now) => {}
             Ok(answer) => self.step_succeeded(step, answer, not_modified, now),
             Err(error) => self.step_failed(step, &error, now),
         }
@@ -98,7 +101,9 @@ impl EngineState {
         }
         if let Some(key) = step.task.key() {
             self.due_times.record_answer(&key, step.began.mono, random);
-            self.due_times.entry(&key).doubted = false;
+            let timing = self.due_times.entry(&key);
+            timing.doubted = false;
+            timing.looked_twice = false;
             for key in std::mem::take(&mut self.unbelieved) {
                 self.due_times.entry(&key).blocked_until = now.mono + DOUBT;
             }
@@ -107,6 +112,22 @@ impl EngineState {
             }
             self.resolve(&key, &Ok(step.began));
         }
+    }
+
+    /// Requests the same once more if somebody waits for it, who would otherwise be told what was before
+    /// the reopening. Returns whether it does.
+    fn look_again(&mut self, step: &Step, now: Now) -> bool {
+        let Some(key) = step.task.key() else {
+            return false;
+        };
+        let is_awaited = self.flights.is_awaited(&key) || !self.catch_ups.is_empty();
+        let timing = self.due_times.entry(&key);
+        if !is_awaited || std::mem::replace(&mut timing.looked_twice, true) {
+            return false;
+        }
+        timing.blocked_until = now.mono + SECOND_LOOK;
+        self.flights.retry(&key, now.mono + SECOND_LOOK);
+        true
     }
 
     /// Records that reported changes make requests for the same runs unnecessary.

@@ -23,6 +23,8 @@ pub struct Timing {
     pub blocked_until: Duration,
     /// An empty answer was not believed.
     pub doubted: bool,
+    /// The last answer was requested once more, because it reopened something.
+    pub looked_twice: bool,
 }
 
 impl Timing {

@@ -74,6 +74,9 @@ pub struct Outcome {
     pub changed: bool,
     /// Whether the mirror holds a live run that the remote says does not exist.
     pub contradicts: bool,
+    /// Whether the response reopened something that had ended, which the mirror believes only when a
+    /// second, later response says the same.
+    pub reopens: bool,
 }
 
 impl Outcome {
@@ -87,6 +90,7 @@ impl Outcome {
             not_modified: 0,
             changed: false,
             contradicts: false,
+            reopens: false,
         }
     }
 }

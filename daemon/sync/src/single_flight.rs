@@ -66,6 +66,13 @@ impl<K: Eq + Hash + Clone, W> SingleFlight<K, W> {
         self.by_key.get(key).is_some_and(|f| f.began.is_some())
     }
 
+    /// Returns whether callers wait for the request for `key` that is under way.
+    #[must_use]
+    pub fn is_awaited(&self, key: &K) -> bool {
+        let flight = self.by_key.get(key);
+        flight.is_some_and(|flight| !flight.current.is_empty())
+    }
+
     /// Returns the keys whose next request may start now and has callers.
     #[must_use]
     pub fn ready(&self, now: Duration) -> Vec<K> {

@@ -39,6 +39,7 @@ pub async fn execute(
         not_modified: runner.not_modified,
         changed: runner.changed,
         contradicts: runner.contradicts,
+        reopens: runner.reopens,
     }
 }
 

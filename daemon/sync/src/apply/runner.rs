@@ -21,6 +21,7 @@ pub(super) struct StepRunner<'a> {
     pub(super) not_modified: u64,
     pub(super) changed: bool,
     pub(super) contradicts: bool,
+    pub(super) reopens: bool,
 }
 
 impl<'a> StepRunner<'a> {
@@ -33,6 +34,7 @@ impl<'a> StepRunner<'a> {
             not_modified: 0,
             changed: false,
             contradicts: false,
+            reopens: false,
         }
     }
 
@@ -60,6 +62,7 @@ impl<'a> StepRunner<'a> {
     /// Counts what a write changed.
     pub(super) fn count(&mut self, written: WriteSummary) {
         self.changed |= written.inserted + written.updated + written.removed > 0;
+        self.reopens |= written.deferred > 0;
     }
 
     /// Records that the mirror held the resource as the remote had it when the step began.
