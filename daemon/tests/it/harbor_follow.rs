@@ -181,55 +181,6 @@ async fn a_job_is_followed_from_its_first_folder_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_folder_that_was_empty_when_it_was_read_is_watched() {
-    let followed = FollowedDirectory::new().await;
-    let process = followed.open_log();
-    followed.apply_moment("t1");
-    followed.wait_until_ended(3).await;
-    let running = timeline().join("t1").join(JOB).join("hello-file__Qmebu9J");
-    let config = fs::read(running.join("config.json")).unwrap();
-    let folders = || {
-        let detection = followed.sync.health().change_detection;
-        let ChangeDetection::Events { folders } = detection else {
-            panic!("it is no longer followed: {detection:?}");
-        };
-        folders
-    };
-    // A rescan may come first once in a while, but not each time.
-    let names = ["late__1", "late__2", "late__3"];
-    for name in names {
-        let before = folders();
-        let folder = followed.job().join(name);
-        fs::create_dir(&folder).unwrap();
-        eventually("the empty folder is watched", || async {
-            folders() > before
-        })
-        .await;
-        fs::write(folder.join("config.json"), &config).unwrap();
-        eventually("the trial runs", || async {
-            followed.trial(name).await["status"] == "running"
-        })
-        .await;
-    }
-    let starts = followed
-        .history(|event| {
-            event
-                .trial
-                .as_deref()
-                .is_some_and(|name| names.contains(&name))
-        })
-        .await;
-    assert!(
-        starts
-            .iter()
-            .any(|event| event.provenance == Provenance::Event),
-        "{starts:?}"
-    );
-    drop(process);
-    followed.shut_down().await;
-}
-
-#[tokio::test]
 async fn a_process_that_exits_without_a_result_is_noticed() {
     let followed = FollowedDirectory::new().await;
     let process = followed.open_log();

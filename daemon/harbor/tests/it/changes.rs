@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use docks_proto::routes::RunKind;
 use docksd_harbor::{HarborJobs, Options};
-use docksd_remote::{FaultClass, Fetched, PageRequest, Remote, Validator};
+use docksd_remote::{Changes, FaultClass, Fetched, PageRequest, Remote, Validator};
 use serde_json::Value;
 
-use crate::support::{expect_new, list, open, run_in_folder, trials, values};
+use crate::support::{expect_new, list, open, run_in_folder, take_changes_until, trials, values};
 use docksd_testkit::harbor_jobs::{big_job, copy_tree, samples, timeline};
 
 fn copy_of(job: &str, dir: &Path) {
@@ -218,6 +218,34 @@ async fn a_job_that_ends_while_it_is_scanned_goes_from_running_to_completed_only
         }
     }
     finish.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_was_empty_when_it_was_read_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_tree(&timeline().join("t1"), dir.path());
+    let job = dir.path().join("nightly-mixed");
+    let log = job.join("job.log");
+    let process = fs::File::options().append(true).open(&log).unwrap();
+    let jobs = HarborJobs::open(&[dir.path()], Options::default()).unwrap();
+    list(&jobs, RunKind::Run).await;
+    let is_running = |changes: &Changes, name: &str| {
+        changes.runs.iter().any(|run| {
+            let mut trials = run.trials.objects.iter();
+            let found = trials.find(|trial| trial.text().contains(&format!(r#""id":"{name}""#)));
+            found.is_some_and(|trial| trial.text().contains(r#""status":"running""#))
+        })
+    };
+    let empty = job.join("late__1");
+    fs::create_dir(&empty).unwrap();
+    // Another trial appears whole; once it is known, the empty folder was read, too.
+    let running = job.join("hello-file__Qmebu9J");
+    copy_tree(&running, &dir.path().join(".other"));
+    fs::rename(dir.path().join(".other"), job.join("other__1")).unwrap();
+    take_changes_until(&jobs, |changes| is_running(changes, "other__1")).await;
+    fs::copy(running.join("config.json"), empty.join("config.json")).unwrap();
+    take_changes_until(&jobs, |changes| is_running(changes, "late__1")).await;
+    drop(process);
 }
 
 #[tokio::test]

@@ -9,11 +9,8 @@ use docksd_harbor::{HarborJobs, Options};
 use docksd_remote::{ChangeDetection, FaultClass, PageRequest, Remote};
 use serde_json::Value;
 
-use crate::support::{id_of, list, run_in_folder};
+use crate::support::{DEADLINE, id_of, list, run_in_folder, take_changes_until};
 use docksd_testkit::harbor_jobs::{copy_tree, samples};
-
-/// Longest wait for a change.
-const DEADLINE: Duration = Duration::from_secs(20);
 
 struct TwoDirectories {
     _dir: tempfile::TempDir,
@@ -59,20 +56,6 @@ const ALL: [&str; 4] = [
     "killed-midway",
     "nightly-mixed",
 ];
-
-/// Takes changes until `found` holds of some.
-async fn take_changes_until(jobs: &HarborJobs, found: impl Fn(&docksd_remote::Changes) -> bool) {
-    tokio::time::timeout(DEADLINE, async {
-        loop {
-            jobs.wait_for_changes().await;
-            if found(&jobs.take_changes().await.unwrap()) {
-                return;
-            }
-        }
-    })
-    .await
-    .expect("changes arrive before the deadline");
-}
 
 #[tokio::test]
 async fn the_jobs_of_all_directories_are_one_list_that_says_where_each_is() {

@@ -7,8 +7,11 @@ use std::time::Duration;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_harbor::{HarborJobs, Options};
-use docksd_remote::{Fetched, Page, PageRequest, Remote};
+use docksd_remote::{Changes, Fetched, Page, PageRequest, Remote};
 use serde_json::Value;
+
+/// Longest wait for a change.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Opens a directory as if an hour had passed, so that no file counts as recent.
 pub(crate) fn open(dir: &Path) -> HarborJobs {
@@ -65,4 +68,18 @@ pub(crate) async fn run(jobs: &HarborJobs, kind: RunKind, id: &str) -> Value {
 pub(crate) async fn run_in_folder(jobs: &HarborJobs, folder: &str) -> Value {
     let id = id_of(jobs, folder).await;
     run(jobs, RunKind::Run, &id).await
+}
+
+/// Takes changes until `found` holds of some.
+pub(crate) async fn take_changes_until(jobs: &HarborJobs, found: impl Fn(&Changes) -> bool) {
+    tokio::time::timeout(DEADLINE, async {
+        loop {
+            jobs.wait_for_changes().await;
+            if found(&jobs.take_changes().await.unwrap()) {
+                return;
+            }
+        }
+    })
+    .await
+    .expect("changes arrive before the deadline");
 }
