@@ -93,6 +93,8 @@ pub struct Freshness {
     pub age: Duration,
     /// Why it is older than it should be; `None` when it is fresh.
     pub stale_reason: Option<String>,
+    /// Why rows may be missing from a list; `None` when it is whole.
+    pub incomplete: Option<String>,
     /// Who answered.
     pub answered_by: AnsweredBy,
 }
@@ -118,6 +120,12 @@ impl Freshness {
             routes::AS_OF,
             HeaderValue::from_str(&self.as_of.rfc3339()).ok(),
         );
+        if let Some(reason) = &self.incomplete {
+            insert(
+                routes::INCOMPLETE,
+                HeaderValue::from_str(&quoted(reason)).ok(),
+            );
+        }
         let mut status = String::from("docksd; ");
         status.push_str(match self.answered_by {
             AnsweredBy::Mirror => "hit",
@@ -135,16 +143,12 @@ impl Freshness {
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         let status = text("cache-status").unwrap_or("");
-        let stale_reason = status.split_once("detail=\"").map(|(_, rest)| {
-            rest.strip_suffix('"')
-                .unwrap_or(rest)
-                .replace("\\\"", "\"")
-                .replace("\\\\", "\\")
-        });
+        let stale_reason = status.split_once("detail=").map(|(_, rest)| unquoted(rest));
         Some(Self {
             as_of: UnixMs::parse(text(routes::AS_OF)?)?,
             age: Duration::from_millis(text(routes::AGE_MS)?.parse().ok()?),
             stale_reason,
+            incomplete: text(routes::INCOMPLETE).map(unquoted),
             answered_by: if status.contains("fwd=") {
                 AnsweredBy::Remote
             } else {
@@ -168,6 +172,13 @@ fn quoted(text: &str) -> String {
     out
 }
 
+/// Reads what [`quoted`] writes.
+fn unquoted(text: &str) -> String {
+    let text = text.strip_prefix('"').unwrap_or(text);
+    let text = text.strip_suffix('"').unwrap_or(text);
+    text.replace("\\\"", "\"").replace("\\\\", "\\")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +189,7 @@ mod tests {
             as_of: UnixMs(1_764_000_000_123),
             age: Duration::from_millis(4_321),
             stale_reason: Some("remote \"down\" since 3 min".into()),
+            incomplete: Some("rows may be missing".into()),
             answered_by: AnsweredBy::Mirror,
         };
         let mut headers = HeaderMap::new();

@@ -31,6 +31,8 @@ pub const TOTAL: &str = "docks-total";
 pub const STATUS_SEEN: &str = "docks-status-seen";
 /// When the remote last confirmed the answer, RFC 3339 with milliseconds.
 pub const AS_OF: &str = "docks-as-of";
+/// Why rows may be missing from a list; absent if it is whole.
+pub const INCOMPLETE: &str = "docks-incomplete";
 /// Age of the answer in milliseconds, finer than `Age`.
 pub const AGE_MS: &str = "docks-age-ms";
 

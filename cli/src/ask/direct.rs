@@ -63,6 +63,7 @@ pub(super) fn confirmed_at(command_start: UnixMs) -> Freshness {
         as_of: command_start,
         age: Duration::ZERO,
         stale_reason: None,
+        incomplete: None,
         answered_by: AnsweredBy::Remote,
     }
 }

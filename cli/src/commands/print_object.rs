@@ -105,9 +105,14 @@ pub(super) fn print_json(context: &Context, text: &str, response: &Response) {
     }
 }
 
-/// Says on stderr when a response is older than it should be, and why; with `--verbose`, where
+/// Says on stderr when rows may be missing, or a response is older than it should be, and why; with `--verbose`, where
 /// every response comes from.
 pub(super) fn report_age(context: &Context, freshness: &Freshness) {
+    if let Some(reason) = &freshness.incomplete {
+        context
+            .output
+            .note(format!("rows may be missing: {reason}"));
+    }
     let age = durations::format_age(freshness.age).unwrap_or_else(|| "0s".to_owned());
     match (&freshness.stale_reason, freshness.answered_by) {
         (Some(reason), _) => context.output.note(format!("data is {age} old: {reason}")),

@@ -54,6 +54,7 @@ pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Resp
         as_of: now,
         age: Duration::ZERO,
         stale_reason: None,
+        incomplete: None,
         answered_by: docks_proto::freshness::AnsweredBy::Mirror,
     };
     Response {

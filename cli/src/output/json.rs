@@ -116,6 +116,10 @@ struct Meta<'a> {
     stale: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete_reason: Option<&'a str>,
     source: AnsweredBy,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
@@ -129,6 +133,8 @@ pub(crate) fn with_meta(freshness: &Freshness, total: Option<u64>, data: &str) -
         age_ms: u64::try_from(freshness.age.as_millis()).unwrap_or(u64::MAX),
         stale: freshness.is_stale(),
         reason: freshness.stale_reason.as_deref(),
+        incomplete: freshness.incomplete.is_some().then_some(true),
+        incomplete_reason: freshness.incomplete.as_deref(),
         source: freshness.answered_by,
         total,
     };
@@ -183,12 +189,14 @@ mod tests {
             as_of: UnixMs(0),
             age: Duration::from_millis(1_500),
             stale_reason: Some("remote unreachable".into()),
+            incomplete: Some("the sync was cut off".into()),
             answered_by: AnsweredBy::Mirror,
         };
         assert_eq!(
             with_meta(&freshness, Some(7), "[ 1.0 ]"),
             "{\"schema_version\":1,\"as_of\":\"1970-01-01T00:00:00.000Z\",\"age_ms\":1500,\
-             \"stale\":true,\"reason\":\"remote unreachable\",\"source\":\"mirror\",\
+             \"stale\":true,\"reason\":\"remote unreachable\",\"incomplete\":true,\
+             \"incomplete_reason\":\"the sync was cut off\",\"source\":\"mirror\",\
              \"total\":7,\"data\":[ 1.0 ]}"
         );
     }

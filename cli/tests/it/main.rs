@@ -20,6 +20,7 @@ mod hanging_disk;
 mod harbor_live;
 mod hostile;
 mod hub;
+mod incomplete;
 mod large;
 mod main_path;
 mod many_starts;

@@ -15,7 +15,7 @@ use super::extract::PathIds;
 use super::revalidate::{FreshnessRequirement, is_not_found, read_through, revalidate};
 use super::run::cache_key;
 use super::status_seen::all_statuses_seen;
-use super::wait_for_first_sweep::{incomplete_reason, wait_for_first_sweep};
+use super::wait_for_first_sweep::{missing_rows, wait_for_first_sweep};
 use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
@@ -69,11 +69,10 @@ pub(super) async fn list(
     mark_active_runs_watched(&remote, &unsettled);
     let listing = remote.mirror.list_all_trials(&query).await?;
     let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
-    let incomplete = if unsettled.iter().any(|run| run.due) {
-        Some("the trials of some runs are not mirrored yet, so rows may be missing")
-    } else {
-        (!confirmed.complete).then(|| incomplete_reason(&remote))
-    };
+    let mut incomplete = missing_rows(&remote, &confirmed, requirement.policy)?;
+    if incomplete.is_none() && unsettled.iter().any(|run| run.due) {
+        incomplete = Some("the trials of some runs are not mirrored yet");
+    }
     let active = unsettled.iter().any(|run| run.active);
     let seen = all_statuses_seen(&remote, StatusScope::Trials, &query, listing.total).await?;
     let list = ListResponse::new(

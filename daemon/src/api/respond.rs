@@ -57,9 +57,7 @@ fn list_response(
         remote.sync.mark_watched(&list.resource);
     }
     let mut freshness = freshness_of(remote, &list.confirmed, list.volatility, answered_by);
-    if freshness.stale_reason.is_none() {
-        freshness.stale_reason = list.incomplete.map(str::to_owned);
-    }
+    freshness.incomplete = list.incomplete.map(str::to_owned);
     let mut response = Response::new(Body::from(list.body.clone()));
     freshness.write_headers(response.headers_mut());
     let headers = response.headers_mut();

@@ -16,7 +16,7 @@ use super::resolve_id::{self, or_run_not_found, resolve_run, run_not_found};
 use super::revalidate::{freshness_of, revalidate};
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{
-    contains_active, incomplete_reason, may_lack_rows, wait_for_first_sweep,
+    contains_active, may_lack_rows, missing_rows, wait_for_first_sweep,
 };
 use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
@@ -83,9 +83,9 @@ async fn list_kind(
         version = remote.mirror.data_version();
         listing = remote.mirror.list_runs(kind, &query).await?;
     }
-    let incomplete = may_lack_rows(&query, &listing).then(|| incomplete_reason(&remote));
     let active = contains_active(&listing);
     let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
+    let incomplete = missing_rows(&remote, &confirmed, requirement.policy)?;
     let scope = StatusScope::Runs(kind);
     let seen = all_statuses_seen(&remote, scope, &query, listing.total).await?;
     let list = ListResponse::new(
@@ -254,6 +254,7 @@ async fn act(
         as_of: now,
         age: Duration::ZERO,
         stale_reason: None,
+        incomplete: None,
         answered_by: AnsweredBy::Remote,
     };
     Ok(respond::object(acted.object.text().to_owned(), &freshness))

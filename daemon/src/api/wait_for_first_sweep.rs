@@ -1,8 +1,8 @@
 //! Waits for the first sweep where a request needs all rows of a list.
 //!
 //! The first fetch returns the newest rows, which is enough for most requests. A filter, another order or a
-//! prefix of an id needs all rows, so it waits for the first sweep to finish. If it may not wait, or
-//! the sweep takes too long, the response says that rows may be missing.
+//! prefix of an id needs all rows, so it waits for the first sweep to finish. Until then each list says
+//! that rows may be missing.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
 use crate::registry::MirroredRemote;
-use docksd_mirror::{Listing, Resource};
+use docksd_mirror::{Confirmation, Listing, Resource};
 
 /// How long a request waits for the first sweep; after that it gets the rows that are mirrored.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -63,16 +63,36 @@ pub(super) async fn is_complete(remote: &MirroredRemote, kind: RunKind) -> Resul
 
 fn is_first_sweep_running(remote: &MirroredRemote) -> bool {
     let health = remote.sync.health();
-    health.last_sweep.is_none() && health.circuit == "closed"
+    health.last_sweep.is_none()
+        && health.circuit == "closed"
+        && remote.sync.mirror_error().is_none()
 }
 
-/// Returns why rows may be missing.
-pub(super) fn incomplete_reason(remote: &MirroredRemote) -> &'static str {
-    if remote.sync.health().last_sweep.is_none() {
-        "the first full sync is not finished, so rows may be missing"
-    } else {
-        "the remote does not return its whole list, so older rows may be missing"
+/// Returns why rows may be missing from a list with this confirmation, if they may.
+///
+/// # Errors
+///
+/// The mirror's error where only the mirror is in trouble: the remote can still give the whole list.
+pub(super) fn missing_rows(
+    remote: &MirroredRemote,
+    confirmed: &Confirmation,
+    policy: CachePolicy,
+) -> Result<Option<&'static str>, ApiError> {
+    if confirmed.complete {
+        return Ok(None);
     }
+    let health = remote.sync.health();
+    if policy != CachePolicy::OnlyIfCached
+        && health.circuit == "closed"
+        && let Some(error) = remote.sync.mirror_error()
+    {
+        return Err(ApiError::Sync(error));
+    }
+    Ok(Some(if health.last_sweep.is_none() {
+        "the first full sync is not finished"
+    } else {
+        "the remote does not return its whole list"
+    }))
 }
 
 /// Whether a list contains an active run; long lists are not searched.

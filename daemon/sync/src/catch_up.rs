@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use docks_proto::error::ErrorDetail;
 
+use super::error::SyncError;
+
 /// A caller that waits for the mirror to catch up.
 #[derive(Debug)]
 pub struct CatchUp {
@@ -19,6 +21,8 @@ pub struct CatchUp {
     pub(super) wants_open_trials: bool,
     /// Failed polls.
     pub(super) failures: u32,
+    /// Why a sweep that it needs was given up.
+    pub(super) sweep_error: Option<SyncError>,
     /// Description of the last step.
     pub(super) doing: String,
     /// `done` of the last report.
@@ -35,6 +39,7 @@ impl CatchUp {
             full,
             wants_open_trials: full,
             failures: 0,
+            sweep_error: None,
             doing: "starting".to_owned(),
             reported: None,
         }

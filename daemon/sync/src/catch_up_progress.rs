@@ -105,6 +105,15 @@ impl EngineState {
         }
     }
 
+    /// Records that a sweep is given up for now: whoever needs it has not caught up.
+    pub(super) fn record_sweep_given_up(&mut self, kind: RunKind, error: &SyncError) {
+        let never_swept = self.lists[list_index(kind)].last_sweep_at.is_none();
+        let needs_it = |waiting: &&mut CatchUp| waiting.full || never_swept;
+        for waiting in self.catch_ups.iter_mut().filter(needs_it) {
+            waiting.sweep_error = Some(error.clone());
+        }
+    }
+
     pub(super) fn count_step(&mut self, step: &Step) {
         if step.task.requests() == 0 {
             return;
@@ -165,10 +174,11 @@ impl EngineState {
             if !pointless && !caught_up {
                 continue;
             }
+            let of_sweep = waiting.sweep_error.as_ref().map(SyncError::detail);
             let error = if pointless || failing > 0 {
-                error.clone()
+                error.clone().or(of_sweep)
             } else {
-                None
+                of_sweep
             };
             ended.push(CatchUpReport {
                 id: waiting.id,

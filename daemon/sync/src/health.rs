@@ -11,6 +11,7 @@ use docksd_remote::ChangeDetection;
 
 use super::circuit_breaker::{OpenCause, State};
 use super::clock::{Clock, Now, SteadyClock};
+use super::error::SyncError;
 use super::state::EngineState;
 
 /// Age beyond which an answer about something active is stale: two polls were missed.
@@ -57,6 +58,8 @@ pub(super) struct EngineSnapshot {
     pub(super) health: Health,
     pub(super) clock: SteadyClock,
     pub(super) stale_cause: Option<StaleCause>,
+    /// Why the mirror could not be written, until a step succeeds.
+    pub(super) mirror_error: Option<SyncError>,
 }
 
 /// Why answers become stale.
@@ -160,6 +163,11 @@ impl EngineSnapshot {
             health,
             clock: steady.clone(),
             stale_cause: StaleCause::from_state(state, now),
+            mirror_error: state
+                .last_failure
+                .as_ref()
+                .map(|failure| failure.error.clone())
+                .filter(|error| matches!(error, SyncError::Mirror(_))),
         }
     }
 
@@ -176,6 +184,7 @@ impl EngineSnapshot {
                 as_of: UnixMs(0),
                 age: clock.wall().since(UnixMs(0)),
                 stale_reason: Some(cause.unwrap_or_else(|| "never confirmed".to_owned())),
+                incomplete: None,
                 answered_by: AnsweredBy::Mirror,
             };
         };
@@ -186,6 +195,7 @@ impl EngineSnapshot {
             as_of: confirmed.at,
             age,
             stale_reason: (age > max_age).then(|| cause.unwrap_or_else(late)),
+            incomplete: None,
             answered_by: AnsweredBy::Mirror,
         }
     }

@@ -205,6 +205,12 @@ impl SyncHandle {
         lock(&self.snapshot).health.clone()
     }
 
+    /// Returns why the mirror could not be read or written last, until a step of the engine succeeds.
+    #[must_use]
+    pub fn mirror_error(&self) -> Option<SyncError> {
+        lock(&self.snapshot).mirror_error.clone()
+    }
+
     /// Returns since when and why the remote cannot be reached, if so.
     #[must_use]
     pub fn connection_state(&self) -> ConnectionState {

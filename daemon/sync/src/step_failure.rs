@@ -85,6 +85,7 @@ impl EngineState {
                 list.sweep = None;
                 let pause = if mirror_failed { LEAST_GAP } else { RETRY };
                 list.sweep_due = Some(now.mono + pause);
+                self.record_sweep_given_up(kind, error);
             }
         }
         self.resolve(&key, &Err(error.clone()));

@@ -116,13 +116,14 @@ impl ListView {
         let answered = self.answered.as_ref()?;
         let age = durations::format_age(answered.freshness.age + now.since(self.at));
         let age = age.unwrap_or_else(|| "0s".to_owned());
+        let incomplete = answered.freshness.incomplete.as_ref();
         match (&self.failure, &answered.freshness.stale_reason) {
             (Some((since, why)), _) => {
                 let outage = durations::format_seconds(now.since(*since).as_secs_f64());
                 Some(format!("no updates for {outage}: {why}; data is {age} old"))
             }
             (None, Some(why)) => Some(format!("data is {age} old: {why}")),
-            (None, None) => None,
+            (None, None) => incomplete.map(|why| format!("rows may be missing: {why}")),
         }
     }
 }
