@@ -103,7 +103,13 @@ async fn a_daemon_that_waits_for_the_remote_and_is_alive_is_waited_for() {
         list.write_all(empty).await?;
         io::Result::Ok(list)
     });
-    let transport = UnixTransport::new(socket, SHORT);
+    // Long enough for a sign of life on a busy machine.
+    let deadlines = Deadlines {
+        connect: Duration::from_secs(5),
+        answer: Some(Duration::from_secs(2)),
+        ..Deadlines::default()
+    };
+    let transport = UnixTransport::new(socket, deadlines);
     let reply = transport.send(Request::get("/tenants/t/runs")).await;
     assert_eq!(&reply.unwrap().body[..], b"[]");
     drop(daemon.await.unwrap());
