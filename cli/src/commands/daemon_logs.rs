@@ -108,7 +108,7 @@ async fn follow(context: &Context, dir: &Path, mut path: PathBuf) -> Result<(), 
     loop {
         offset = print_from(context, &path, offset)?;
         context.output.flush()?;
-        if context.output.stdout_is_closed() {
+        if context.output.has_lost_reader() {
             return Ok(());
         }
         if let Some(newest) = log_files(dir).pop()

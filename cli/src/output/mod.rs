@@ -18,10 +18,12 @@ pub(crate) mod table;
 
 use std::io::{self, Write};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 pub(crate) use docks_proto::clean;
 use docks_proto::client::Client;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::failure::{Failure, Kind};
 
@@ -46,6 +48,8 @@ struct Stdout {
 
 /// Bytes that are buffered before they are written, so that a list takes few writes.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// How often a command that waits looks whether its output is still read.
+const READER_CHECK: Duration = Duration::from_millis(200);
 
 impl Output {
     /// Takes how to print.
@@ -125,6 +129,24 @@ impl Output {
             .expect("no printing panics")
             .error
             .is_some()
+    }
+
+    /// Whether nobody reads stdout any more, which a write would tell only when there is something to
+    /// write. One system call.
+    pub(crate) fn has_lost_reader(&self) -> bool {
+        let stdout = io::stdout();
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        self.stdout_is_closed()
+            || (poll(&mut watched, Some(&Timespec::default())).is_ok()
+                && watched[0].revents().intersects(gone))
+    }
+
+    /// Waits until nobody reads stdout any more.
+    pub(crate) async fn reader_lost(&self) {
+        while !self.has_lost_reader() {
+            tokio::time::sleep(READER_CHECK).await;
+        }
     }
 
     /// Writes a note about the answer to stderr.

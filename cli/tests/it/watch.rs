@@ -307,3 +307,26 @@ fn a_command_receives_the_end_on_its_standard_input() {
     assert_eq!(event["progress"]["passed"], 1);
     assert_eq!(home.run("runs eval-list --watch").code, Some(2));
 }
+
+#[test]
+fn a_watch_ends_when_nobody_reads_it_any_more() {
+    let night = FakeRun::new(1);
+    let remote = night.start();
+    let home = TestHome::with_remote(&remote);
+    home.run("runs trials night").expect_success();
+    for line in [
+        "runs watch night",
+        "runs watch night --format jsonl",
+        "--no-daemon runs watch night",
+    ] {
+        let mut child = home.command(line).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        // As `head -1` does, which has what it wants; nothing changes meanwhile.
+        drop(lines);
+        eventually("the watch has ended", || {
+            child.try_wait().unwrap().is_some()
+        });
+    }
+}

@@ -97,7 +97,7 @@ pub(super) async fn follow(
         for log in &mut logs {
             log.print_new(reader, printer, !last).await?;
         }
-        if last || printer.context.output.stdout_is_closed() {
+        if last || printer.context.output.has_lost_reader() {
             return Ok(());
         }
         tokio::time::sleep(if local {

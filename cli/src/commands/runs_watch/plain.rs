@@ -32,6 +32,7 @@ pub(super) async fn watch(
             biased;
             reason = &mut interrupt => return Ok(reason),
             reason = limits.expired() => return Ok(reason),
+            () = output.reader_lost() => return Ok(StopReason::Quit),
             event = subscriber.next(model) => event?,
         };
         let had_outage = model.source.unreachable_since.is_some();
