@@ -40,7 +40,8 @@ pub(crate) struct ReceivedEvent {
 }
 
 impl ReceivedEvent {
-    fn new(event: Event) -> Self {
+    /// Writes an event that did not come from a daemon.
+    pub(crate) fn new(event: Event) -> Self {
         let text = serde_json::to_string(&event).expect("it holds only texts and numbers");
         Self { event, text }
     }

@@ -95,6 +95,23 @@ pub(crate) struct StatusChange {
     pub(crate) object: ObjectState,
 }
 
+impl StatusChange {
+    /// Returns it as an event without a place in the history of a daemon.
+    pub(crate) fn to_event(&self) -> Event {
+        let now = UnixMs::now().rfc3339();
+        Event::Change(Change {
+            id: String::new(),
+            seq: 0,
+            from: self.from.clone(),
+            at: self.at.clone().unwrap_or_else(|| now.clone()),
+            observed_at: now,
+            learned: "polled".to_owned(),
+            left_out: 0,
+            object: self.object.clone(),
+        })
+    }
+}
+
 /// The state of all watched runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {

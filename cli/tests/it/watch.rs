@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Output};
 use std::sync::{Arc, Mutex};
 
+use serde_json::Value;
+
 use crate::remote::Remote;
 use crate::sealed::CommandResult;
 use crate::test_home::{TestHome, eventually, signal};
@@ -260,9 +262,11 @@ fn a_daemon_that_is_killed_again_and_again_costs_no_watcher_a_change() {
     let mut watches: Vec<Watch> = (0..number("DOCKS_WATCHERS", 4))
         .map(|_| Watch::start(&home, "runs watch night --exit-status"))
         .collect();
+    let mut json = Watch::start(&home, "runs watch night --exit-status --format jsonl");
     for watch in &mut watches {
         watch.until("running");
     }
+    json.until(r#""event":"ready""#);
     for trial in 0..kills {
         night.trial(trial, "passed");
         eventually("there is a daemon to kill", || !home.daemons().is_empty());
@@ -272,8 +276,21 @@ fn a_daemon_that_is_killed_again_and_again_costs_no_watcher_a_change() {
         for watch in &mut watches {
             watch.until(&format!("\tt{trial}\t"));
         }
+        json.until(&format!(r#""trial_id":"t{trial}""#));
     }
     night.run("completed");
+    let (code, lines, errors) = json.end();
+    assert_eq!(code, Some(0), "{errors}");
+    let events = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    let ends: Vec<Value> = events
+        .filter(|event: &Value| event["event"] == "change" && event["ended"] == true)
+        .collect();
+    let mut ended: Vec<_> = ends.iter().map(|end| end["trial_id"].to_string()).collect();
+    ended.sort();
+    let mut expected: Vec<_> = (0..kills).map(|trial| format!("\"t{trial}\"")).collect();
+    expected.push("null".to_owned());
+    expected.sort();
+    assert_eq!(ended, expected, "each end once, as a change: {lines:#?}");
     for watch in watches {
         let (code, lines, errors) = watch.end();
         assert_eq!(code, Some(0), "{errors}");
@@ -301,7 +318,7 @@ fn a_command_receives_the_end_on_its_standard_input() {
         ended.stderr
     );
     let text = std::fs::read_to_string(told).unwrap();
-    let event: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let event: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(event["event"], "ended");
     assert_eq!(event["run"]["status"], "completed");
     assert_eq!(event["progress"]["passed"], 1);

@@ -1,5 +1,7 @@
 //! A watch in a pipe: one line per change.
 
+use std::borrow::Cow;
+
 use super::{Limits, StopReason, interrupted};
 use crate::args::Format;
 use crate::context::Context;
@@ -8,8 +10,8 @@ use crate::output::cell::Cell;
 use crate::output::lists::status_style;
 use crate::watch::change_line::{COLUMNS, change_line};
 use crate::watch::end_hook::EndHook;
-use crate::watch::event_subscriber::EventSubscriber;
-use crate::watch::model::{Model, RunKey};
+use crate::watch::event_subscriber::{EventSubscriber, ReceivedEvent};
+use crate::watch::model::{Model, RunKey, StatusChange};
 use docks_proto::event::Event;
 
 /// Watches until there is a reason to stop.
@@ -38,7 +40,9 @@ pub(super) async fn watch(
         let had_outage = model.source.unreachable_since.is_some();
         let change = model.apply(&received.event);
         if context.global.format == Format::Jsonl {
-            output.line(&received.text);
+            if let Some(line) = json_line(model, &received, change.as_ref()) {
+                output.line(line);
+            }
         } else if let Some(change) = &change
             && let Some(line) = change_line(model, change)
         {
@@ -63,6 +67,26 @@ pub(super) async fn watch(
             return Ok(reason);
         }
     }
+}
+
+/// Returns the line for an event, so that each change of a status is one line with `"event":"change"`:
+/// what a restarted daemon sends once more is left out, and what changed while nobody listened, and so
+/// comes as a state, becomes a change.
+fn json_line<'a>(
+    model: &Model,
+    received: &'a ReceivedEvent,
+    change: Option<&StatusChange>,
+) -> Option<Cow<'a, str>> {
+    let is_new = match &received.event {
+        Event::State(_) if !model.ready => true,
+        Event::State(_) => {
+            let change = change?.to_event();
+            return Some(ReceivedEvent::new(change).text.into());
+        }
+        Event::Change(_) => change.is_some(),
+        _ => true,
+    };
+    is_new.then(|| received.text.as_str().into())
 }
 
 /// Prints the state of every run, after the view has been closed.
