@@ -132,6 +132,24 @@ pub(crate) fn changes(lines: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// Reads the JSON of a watch to its end: each of the trials, and their run, ended once.
+pub(crate) fn expect_each_end_once(watch: Watch, trials: usize) {
+    let (code, lines, errors) = watch.end();
+    assert_eq!(code, Some(0), "{errors}");
+    let mut ended = Vec::new();
+    for line in &lines {
+        let event: Value = serde_json::from_str(line).unwrap();
+        if event["ended"] == true && event["event"] != "progress" {
+            assert_eq!(event["event"], "change", "{line}");
+            ended.push(event["trial_id"].as_str().unwrap_or("run").to_owned());
+        }
+    }
+    ended.sort();
+    let trials = (0..trials).map(|trial| format!("t{trial}"));
+    let expected: Vec<_> = std::iter::once("run".to_owned()).chain(trials).collect();
+    assert_eq!(ended, expected, "{lines:#?}");
+}
+
 #[test]
 fn a_watch_prints_each_change_once_and_ends_with_the_run() {
     let night = FakeRun::new(2);
@@ -279,18 +297,7 @@ fn a_daemon_that_is_killed_again_and_again_costs_no_watcher_a_change() {
         json.until(&format!(r#""trial_id":"t{trial}""#));
     }
     night.run("completed");
-    let (code, lines, errors) = json.end();
-    assert_eq!(code, Some(0), "{errors}");
-    let events = lines.iter().map(|line| serde_json::from_str(line).unwrap());
-    let ends: Vec<Value> = events
-        .filter(|event: &Value| event["event"] == "change" && event["ended"] == true)
-        .collect();
-    let mut ended: Vec<_> = ends.iter().map(|end| end["trial_id"].to_string()).collect();
-    ended.sort();
-    let mut expected: Vec<_> = (0..kills).map(|trial| format!("\"t{trial}\"")).collect();
-    expected.push("null".to_owned());
-    expected.sort();
-    assert_eq!(ended, expected, "each end once, as a change: {lines:#?}");
+    expect_each_end_once(json, kills);
     for watch in watches {
         let (code, lines, errors) = watch.end();
         assert_eq!(code, Some(0), "{errors}");

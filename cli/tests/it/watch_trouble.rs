@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::remote::Remote;
 use crate::test_home::{TestHome, docksd, eventually};
-use crate::watch::{FakeRun, Watch, changes};
+use crate::watch::{FakeRun, Watch, changes, expect_each_end_once};
 
 /// Starts a watch of the run, and returns the file with its stderr.
 fn watch(home: &TestHome, command: &mut Command) -> (Watch, PathBuf) {
@@ -149,12 +149,17 @@ fn a_watch_polls_the_remote_while_there_is_no_daemon_and_goes_back_to_the_next_o
     let remote = night.start();
     let removable = Removable::new(&remote);
     let (mut watch, errors) = removable.watch();
+    let mut command = removable.home.command("runs watch night --format jsonl");
+    let mut json = Watch::of(command.env("DOCKSD", &removable.program));
+    json.until(r#""event":"ready""#);
     night.trial(0, "passed");
     watch.until("\tt0\t");
+    json.until(r#""trial_id":"t0""#);
     std::fs::remove_file(&removable.program).unwrap();
     removable.home.stop();
     night.trial(1, "passed");
     watch.until("\tt1\t");
+    json.until(r#""trial_id":"t1""#);
     assert!(removable.home.daemons().is_empty(), "the remote told it");
     symlink(docksd(), &removable.program).unwrap();
     eventually("the watch has started the next daemon", || {
@@ -162,7 +167,9 @@ fn a_watch_polls_the_remote_while_there_is_no_daemon_and_goes_back_to_the_next_o
     });
     night.trial(2, "passed");
     watch.until("\tt2\t");
+    json.until(r#""trial_id":"t2""#);
     night.run("completed");
+    expect_each_end_once(json, 3);
     ends_with(
         watch,
         &[
