@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::repair;
+
 /// What went wrong, for programs; the message is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,9 +134,7 @@ pub struct RemoteErrorBody {
 /// Anything else (HTML of a proxy, truncated JSON) gives an empty result.
 #[must_use]
 pub fn parse_error_body(body: &[u8]) -> RemoteErrorBody {
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
-        return RemoteErrorBody::default();
-    };
+    let value: serde_json::Value = repair::read(&String::from_utf8_lossy(body));
     let text = |v: &serde_json::Value| v.as_str().map(str::to_owned);
     match value.get("detail") {
         Some(serde_json::Value::String(message)) => RemoteErrorBody {

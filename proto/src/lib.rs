@@ -33,6 +33,7 @@ pub mod path_encoding;
 pub mod paths;
 pub mod proxies;
 pub mod query;
+pub mod repair;
 pub mod routes;
 pub mod secret;
 pub mod settings;

@@ -3,10 +3,14 @@
 //! A Docks API and a jobs directory put the same values in different fields. They are unified here,
 //! so the mirror, a list without a daemon and a table agree.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::object::{RawObject, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult};
+use crate::repair;
 
 /// The type of an error that has none.
 pub const UNKNOWN_ERROR: &str = "unknown";
@@ -27,21 +31,63 @@ pub struct Trial {
     pub run: RunReference,
 }
 
-#[derive(Default, Deserialize)]
+/// The nested objects of a trial; of a repeated one the last counts, as of all fields.
+#[derive(Default)]
 struct Nested<'a> {
-    #[serde(borrow, default)]
     result_data: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     harbor: Option<&'a RawValue>,
-    #[serde(borrow, default)]
     docks_run: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum NestedKey {
+    ResultData,
+    Harbor,
+    DocksRun,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Nested<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct V;
+        impl<'de> Visitor<'de> for V {
+            type Value = Nested<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Nested<'de>, A::Error> {
+                let mut nested = Nested::default();
+                while let Some(key) = map.next_key()? {
+                    let value: &RawValue = map.next_value()?;
+                    match key {
+                        NestedKey::ResultData => nested.result_data = Some(value),
+                        NestedKey::Harbor => nested.harbor = Some(value),
+                        NestedKey::DocksRun => nested.docks_run = Some(value),
+                        NestedKey::Other => {}
+                    }
+                }
+                Ok(nested)
+            }
+        }
+        deserializer.deserialize_map(V)
+    }
 }
 
 impl Trial {
     /// Reads a trial; a field that is missing or has another type stays `Null`.
     #[must_use]
     pub fn from_object(object: &RawObject) -> Self {
-        let nested: Nested<'_> = serde_json::from_str(object.text()).unwrap_or_default();
+        let text = object.text();
+        let mended;
+        let nested: Nested<'_> = match serde_json::from_str(text) {
+            Ok(nested) => nested,
+            Err(_) => {
+                mended = repair::repaired(text);
+                serde_json::from_str(&mended).unwrap_or_default()
+            }
+        };
         Self {
             fields: TrialFields::from_object(object),
             result: nested.result_data.map(result).unwrap_or_default(),
@@ -148,14 +194,13 @@ fn first<const N: usize>(fields: [&Scalar; N]) -> Option<String> {
     fields.into_iter().find_map(Scalar::text)
 }
 
-fn read<T: for<'de> Deserialize<'de> + Default>(raw: &RawValue) -> T {
-    serde_json::from_str(raw.get()).unwrap_or_default()
+fn read<T: DeserializeOwned + Default>(raw: &RawValue) -> T {
+    repair::read(raw.get())
 }
 
 fn result(raw: &RawValue) -> TrialResult {
     if raw.get().starts_with('"') {
-        let inner: String = serde_json::from_str(raw.get()).unwrap_or_default();
-        return serde_json::from_str(&inner).unwrap_or_default();
+        return repair::read(&read::<String>(raw));
     }
     read(raw)
 }
@@ -178,6 +223,22 @@ mod tests {
             (Some(0.5), Some(4.0))
         );
         assert_eq!(trial(r#"{"result_data":[1]}"#), Trial::default());
+    }
+
+    #[test]
+    fn odd_values_and_repeated_keys_spoil_nothing_else() {
+        let odd = trial(
+            r#"{"k\ud83d":1,"status":"error","error_message":"cut \ud83d","result_data":{"reward":1},
+                "result_data":{"reward":1e999,"tests_passed":2,"error":"\udc00"}}"#,
+        );
+        assert_eq!(odd.error_message().as_deref(), Some("cut \u{fffd}"));
+        assert_eq!(odd.fields.status.text().as_deref(), Some("error"));
+        assert_eq!(odd.reward(), None);
+        assert_eq!(odd.result.reward.text().as_deref(), Some("1e999"));
+        assert_eq!(odd.result.tests_passed.number(), Some(2.0));
+        let inner = trial(r#"{"result_data":"{\"reward\":NaN,\"tests_passed\":2}"}"#);
+        assert_eq!(inner.result.reward.text().as_deref(), Some("NaN"));
+        assert_eq!(inner.result.tests_passed.number(), Some(2.0));
     }
 
     #[test]

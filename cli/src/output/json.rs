@@ -4,6 +4,7 @@
 //! pass text that is JSON.
 
 use docks_proto::freshness::{AnsweredBy, Freshness};
+use docks_proto::repair::for_each_token;
 use serde::Serialize;
 
 use super::clean;
@@ -11,7 +12,7 @@ use super::clean;
 /// Formats JSON on one line.
 pub(crate) fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for_each_token(text, |token| out.push_str(token));
+    for_each_token(text, &mut |token| out.push_str(token));
     out
 }
 
@@ -23,7 +24,7 @@ pub(crate) fn indent(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut depth = 0usize;
     let mut opened = false;
-    for_each_token(text, |token| {
+    for_each_token(text, &mut |token| {
         let closes = matches!(token, "}" | "]");
         if closes {
             depth = depth.saturating_sub(1);
@@ -64,46 +65,6 @@ fn push_escaped(token: &str, out: &mut String) {
         } else {
             out.push(c);
         }
-    }
-}
-
-/// Calls back with each token: a bracket, a comma, a colon, a string or a bare word.
-fn for_each_token<'a>(text: &'a str, mut callback: impl FnMut(&'a str)) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        let from = at;
-        at += 1;
-        match bytes[from] {
-            b' ' | b'\t' | b'\r' | b'\n' => continue,
-            b'"' => {
-                while at < bytes.len() && bytes[at] != b'"' {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-                at = (at + 1).min(bytes.len());
-            }
-            b'{' | b'}' | b'[' | b']' | b',' | b':' => {}
-            _ => {
-                while at < bytes.len()
-                    && !matches!(
-                        bytes[at],
-                        b' ' | b'\t'
-                            | b'\r'
-                            | b'\n'
-                            | b'{'
-                            | b'}'
-                            | b'['
-                            | b']'
-                            | b','
-                            | b':'
-                            | b'"'
-                    )
-                {
-                    at += 1;
-                }
-            }
-        }
-        callback(&text[from..at]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The artifacts that a trial or a run has, by their addresses.
 
 use docks_proto::object::{RawObject, TrialFields};
+use docks_proto::repair;
 use serde_json::Value;
 
 use crate::artifact::ArtifactType;
@@ -52,7 +53,7 @@ fn all_files(
     object: &RawObject,
     main_uris: [(ArtifactType, Option<String>); 4],
 ) -> Vec<(ArtifactType, String)> {
-    let value: Value = serde_json::from_str(object.text()).unwrap_or_default();
+    let value: Value = repair::read(object.text());
     let listed = value["harbor"]["artifacts"].as_array();
     let mut uris = Vec::new();
     for (kind, uri) in main_uris {

@@ -4,6 +4,7 @@
 //! count as data, even with status 200.
 
 use crate::object::{ListError, RawList, RawObject, RunFields, parse_list as parse_raw_list};
+use crate::repair;
 
 /// Parses a list.
 ///
@@ -13,7 +14,11 @@ use crate::object::{ListError, RawList, RawObject, RunFields, parse_list as pars
 pub fn parse_list(body: &[u8]) -> Result<RawList, String> {
     match parse_raw_list(body) {
         Ok(list) if list.wrapped && has_id(body) => Err("one object instead of a list".to_owned()),
-        Ok(list) => Ok(list),
+        Ok(mut list) => {
+            let objects = list.objects.into_iter();
+            list.objects = objects.map(RawObject::storable).collect();
+            Ok(list)
+        }
         Err(ListError::Shape) => Err("one object instead of a list".to_owned()),
         Err(ListError::Json(cause)) => Err(not_json(body, &cause)),
     }
@@ -32,7 +37,8 @@ pub fn parse_object(body: &[u8], requested_id: &str) -> Result<RawObject, String
     let text = text.trim_start_matches('\u{feff}').trim();
     let object = RawObject::parse(text)
         .map_err(|cause| not_json(body, &cause))?
-        .ok_or_else(|| "a list or a bare value instead of one object".to_owned())?;
+        .ok_or_else(|| "a list or a bare value instead of one object".to_owned())?
+        .storable();
     let fields = RunFields::from_object(&object);
     let id = fields.id.text();
     match &id {
@@ -48,8 +54,8 @@ pub fn parse_object(body: &[u8], requested_id: &str) -> Result<RawObject, String
 
 fn has_id(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
-    serde_json::from_str::<RunFields>(text.trim_start_matches('\u{feff}'))
-        .is_ok_and(|fields| fields.id.text().is_some())
+    let fields: RunFields = repair::read(text.trim_start_matches('\u{feff}'));
+    fields.id.text().is_some()
 }
 
 fn not_json(body: &[u8], cause: &serde_json::Error) -> String {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::RawObject;
+use crate::repair;
 
 /// A JSON value, as far as a filter or a column can use it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -136,7 +137,7 @@ macro_rules! fields {
             /// Reads the fields of `object`; missing ones stay `Null`.
             #[must_use]
             pub fn from_object(object: &RawObject) -> Self {
-                serde_json::from_str(object.text()).unwrap_or_default()
+                repair::read(object.text())
             }
         }
     };

@@ -2,35 +2,53 @@
 //!
 //! A mirror must not lose fields it does not know, so the text is the object, and fields are only
 //! *read* from it. Reading is lenient: a missing, null or mistyped field is `None` and never spoils
-//! the rest of a list. Of a repeated key the last one wins, as in most JSON parsers.
+//! the rest of a list; one that no parser accepts is [repaired](crate::repair). Of a repeated key the
+//! last one wins, as in most JSON parsers.
 
 mod fields;
 mod lifecycle;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::repair;
+
 pub use fields::{RunFields, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult};
 pub use lifecycle::{
     EVALUATION_STATUSES, Lifecycle, RUN_STATUSES, TERMINAL_STATUSES, TRIAL_STATUSES, lifecycle,
 };
 
-/// One JSON object, byte for byte as it arrived.
+/// One JSON object, byte for byte as it arrived, apart from what was [repaired](crate::repair).
 #[derive(Debug, Clone)]
 pub struct RawObject(Box<RawValue>);
 
 impl RawObject {
-    /// Parses a text; `Ok(None)` if it is JSON, but not an object.
+    /// Parses a text, repaired if need be; `Ok(None)` if it is JSON, but not an object.
     ///
     /// # Errors
     ///
     /// When it is not JSON.
     pub fn parse(text: &str) -> Result<Option<Self>, serde_json::Error> {
-        let raw: Box<RawValue> = serde_json::from_str(text)?;
+        let raw: Box<RawValue> =
+            serde_json::from_str(text).or_else(|error| match repair::repaired(text) {
+                Cow::Owned(text) => serde_json::from_str(&text),
+                Cow::Borrowed(_) => Err(error),
+            })?;
         Ok(Self::from_raw(raw))
+    }
+
+    /// Changes the text of an object from a remote so that every reader accepts it.
+    #[must_use]
+    pub(crate) fn storable(self) -> Self {
+        let changed = repair::storable(self.text());
+        match changed.and_then(|text| RawValue::from_string(text).ok()) {
+            Some(raw) => Self(raw),
+            None => self,
+        }
     }
 
     /// Serialises a value of our own, which must be a JSON object.
@@ -87,7 +105,7 @@ pub enum ListError {
     Shape,
 }
 
-/// Parses a list response; invalid UTF-8 is replaced.
+/// Parses a list response, repaired if need be; invalid UTF-8 is replaced.
 ///
 /// # Errors
 ///
@@ -95,6 +113,13 @@ pub enum ListError {
 pub fn parse_list(body: &[u8]) -> Result<RawList, ListError> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
+    read_list(text).or_else(|error| match (&error, repair::repaired(text)) {
+        (ListError::Json(_), Cow::Owned(text)) => read_list(&text),
+        _ => Err(error),
+    })
+}
+
+fn read_list(text: &str) -> Result<RawList, ListError> {
     if text.starts_with('[') {
         let mut list = RawList::default();
         add_objects(&mut list, text)?;
@@ -197,6 +222,21 @@ mod tests {
         ));
         assert!(matches!(parse_list(b"<html>"), Err(ListError::Json(_))));
         assert_eq!(parse_list(b"[{\"a\":\"\xff\"}]").unwrap().objects.len(), 1);
+    }
+
+    #[test]
+    fn a_list_with_odd_values_keeps_its_rows() {
+        let body =
+            br#"{"items":[{"id":"a"},{"id":"b","x":NaN,"status":"\ud83d"}],"total":Infinity}"#;
+        let list = parse_list(body).unwrap();
+        assert_eq!((list.objects.len(), list.total), (2, None));
+        let fields = RunFields::from_object(&list.objects[1]);
+        assert_eq!(fields.status.text().as_deref(), Some("\u{fffd}"));
+        let stored = list.objects[1].clone().storable();
+        assert_eq!(stored.text(), r#"{"id":"b","x":"NaN","status":"\ufffd"}"#);
+        for torn in [&br#"[{"a":NaN"#[..], br#"[{"a":NaN},"#, b"NaN", b"<NaN>"] {
+            assert!(parse_list(torn).is_err());
+        }
     }
 
     #[test]
