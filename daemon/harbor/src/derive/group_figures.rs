@@ -77,7 +77,8 @@ pub(crate) fn compute_figures(members: &[GroupMember<'_>]) -> Figures {
     }
 }
 
-/// Computes Harbor's metric `mean`: named `mean` if there is one reward key, else after each key.
+/// Computes Harbor's metric `mean`: named `mean` if there is one reward key, else after each key. A reward
+/// that is not finite counts like a missing one, as zero.
 fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
     if results.is_empty() {
         return BTreeMap::new();
@@ -87,7 +88,8 @@ fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
     let mean = |key: Option<&str>| {
         let is_selected = |(known, _): &&(String, f64)| key.is_none_or(|key| key == known);
         let found = rewards().filter_map(|all| all.iter().find(is_selected));
-        found.map(|(_, reward)| reward).sum::<f64>() / results.len() as f64
+        let finite = found.map(|(_, reward)| reward).filter(|r| r.is_finite());
+        finite.sum::<f64>() / results.len() as f64
     };
     if keys.len() <= 1 {
         return BTreeMap::from([("mean".to_owned(), mean(None))]);
@@ -211,6 +213,9 @@ mod tests {
         let means = mean_rewards(&[&two, &none]);
         let expected = [("reward".to_owned(), 0.25), ("speed".to_owned(), 0.5)];
         assert_eq!(means, BTreeMap::from(expected));
+        let odd = result("d", r#"{"rewards":{"score":"NaN"}}"#);
+        let means = mean_rewards(&[&one, &odd]);
+        assert_eq!(means, BTreeMap::from([("mean".to_owned(), 0.5)]));
         assert!(mean_rewards(&[]).is_empty());
     }
 }

@@ -179,8 +179,8 @@ fn ended_state(rewards: &[(String, f64)], exception: Option<&Exception>) -> Tria
         (Some(_), _) => Status::Error,
         // Exactly 1.0, as in Harbor itself.
         (None, Some(1.0)) => Status::Passed,
-        (None, Some(_)) => Status::Failed,
-        (None, None) => Status::Completed,
+        (None, Some(reward)) if !reward.is_nan() => Status::Failed,
+        (None, _) => Status::Completed,
     };
     TrialState {
         status,
@@ -235,6 +235,14 @@ mod tests {
                 "passed",
             ),
             (r#"{"verifier_result":{"rewards":{"score":1}}}"#, "passed"),
+            (
+                r#"{"verifier_result":{"rewards":{"reward":"NaN"}}}"#,
+                "completed",
+            ),
+            (
+                r#"{"verifier_result":{"rewards":{"reward":"-Infinity"}}}"#,
+                "failed",
+            ),
             (
                 r#"{"verifier_result":{"rewards":{"reward":0.99}}}"#,
                 "failed",

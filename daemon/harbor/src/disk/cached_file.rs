@@ -3,13 +3,16 @@
 //! Harbor truncates a file before it writes, so a reader may find it empty or cut off. That means "try
 //! again": the last valid content is kept until a new one parses.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_proto::beneath::RootDirectory;
+use docks_proto::repair;
 use docks_proto::time::UnixMs;
+use tracing::debug;
 
 use crate::disk::file_version::FileVersion;
 use crate::hash::hash_texts;
@@ -217,7 +220,25 @@ impl FileReader {
         }
         let text = String::from_utf8(bytes)
             .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-        Some((before, text))
+        Some((before, mended(path, text)))
+    }
+}
+
+/// Mends what strict parsers refuse, so that one bad value does not spoil the file.
+///
+/// A file that is cut off stays cut off.
+fn mended(path: &Path, text: String) -> String {
+    // Looking for what may have to be mended is much cheaper than reading every token.
+    let suspicious = ["\\ud", "\\uD", "NaN", "Infinity"];
+    if !suspicious.iter().any(|part| text.contains(part)) {
+        return text;
+    }
+    match repair::repaired(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(mended) => {
+            debug!(path = %path.display(), "mended odd values in {}", path.display());
+            mended
+        }
     }
 }
 
@@ -234,6 +255,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::format::json;
 
     fn reader() -> FileReader {
         FileReader::new(UnixMs(0))
@@ -271,6 +293,21 @@ mod tests {
             (cached.content(), cached.state()),
             (None, FileState::Absent)
         );
+    }
+
+    #[test]
+    fn a_file_with_odd_values_is_mended_and_a_torn_one_stays_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n");
+        let whole = r#"{"a":NaN,"b":"\ud83d"}"#;
+        fs::write(&path, whole).unwrap();
+        let (_, text) = reader().read_whole(&path).unwrap();
+        assert_eq!(text, r#"{"a":"NaN","b":"\ufffd"}"#);
+        for length in 1..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let (_, text) = reader().read_whole(&path).unwrap();
+            assert!(json::parse(&text).is_none(), "{text}");
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl JobResult {
         let mut metrics = Vec::new();
         for metric in eval.items("metrics") {
             for (key, value) in metric.object().members() {
-                metrics.extend(value.number().map(|n| (key.to_owned(), n)));
+                metrics.extend(value.any_number().map(|n| (key.to_owned(), n)));
             }
         }
         self.metrics.push((name.to_owned(), metrics));

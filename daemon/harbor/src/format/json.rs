@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use docks_proto::repair::NOT_NUMBERS;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -53,6 +54,14 @@ impl<'a> Value<'a> {
     pub(crate) fn number(self) -> Option<f64> {
         let number: f64 = serde_json::from_str(self.0.get()).ok()?;
         number.is_finite().then_some(number)
+    }
+
+    /// Returns a number, finite or not, as Python reads it.
+    ///
+    /// JSON has no `NaN`; a file that has one was [mended](docks_proto::repair).
+    pub(crate) fn any_number(self) -> Option<f64> {
+        let word = || self.text().filter(|text| NOT_NUMBERS.contains(&&**text));
+        self.number().or_else(|| word()?.parse().ok())
     }
 
     /// Returns a non-negative whole number.
@@ -163,6 +172,12 @@ mod tests {
         let text = r#"{"a":1e999,"b":"\ud800","c":[1,{"d":2}],"n":null,"k":7,"k":8.0,"e":-1}"#;
         let object = parse(text).unwrap().object();
         assert_eq!(object.number("a"), None);
+        let odd = parse(r#"{"a":"NaN","b":"-Infinity","c":"1"}"#)
+            .unwrap()
+            .object();
+        let number = |key| odd.get(key).and_then(Value::any_number);
+        assert!(number("a").is_some_and(f64::is_nan));
+        assert_eq!((number("b"), number("c")), (Some(f64::NEG_INFINITY), None));
         assert_eq!(object.text("b"), None);
         assert_eq!(object.items("c").len(), 2);
         assert_eq!(object.items("c")[1].object().count("d"), Some(2));

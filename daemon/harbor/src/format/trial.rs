@@ -93,7 +93,7 @@ pub(crate) struct TrialResult {
     pub(crate) agent_model_name: Option<String>,
     /// Tokens and cost, summed over steps.
     pub(crate) usage: Usage,
-    /// Rewards by key.
+    /// Rewards by key; one that is `NaN` is no grade.
     pub(crate) rewards: Vec<(String, f64)>,
     /// Whether the verifier reported rewards, even an empty set.
     pub(crate) has_rewards: bool,
@@ -185,7 +185,7 @@ fn read_rewards(holder: &Object<'_>) -> Vec<(String, f64)> {
     let rewards = holder.object("verifier_result").object("rewards");
     rewards
         .members()
-        .filter_map(|(key, value)| Some((key.to_owned(), value.number()?)))
+        .filter_map(|(key, value)| Some((key.to_owned(), value.any_number()?)))
         .collect()
 }
 

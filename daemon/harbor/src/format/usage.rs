@@ -1,6 +1,6 @@
 //! Tokens and cost.
 
-use crate::format::json::Object;
+use crate::format::json::{Object, Value};
 
 /// Tokens and cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -11,7 +11,7 @@ pub(crate) struct Usage {
     pub(crate) cache_tokens: Option<u64>,
     /// Output tokens.
     pub(crate) output_tokens: Option<u64>,
-    /// Cost in US dollars.
+    /// Cost in US dollars; `NaN` is added to nothing.
     pub(crate) cost_usd: Option<f64>,
 }
 
@@ -22,7 +22,7 @@ impl Usage {
             input_tokens: result.count("n_input_tokens"),
             cache_tokens: result.count("n_cache_tokens"),
             output_tokens: result.count("n_output_tokens"),
-            cost_usd: result.number("cost_usd"),
+            cost_usd: result.get("cost_usd").and_then(Value::any_number),
         }
     }
 
@@ -38,7 +38,11 @@ impl Usage {
             input_tokens: sum(self.input_tokens, other.input_tokens, u64::saturating_add),
             cache_tokens: sum(self.cache_tokens, other.cache_tokens, u64::saturating_add),
             output_tokens: sum(self.output_tokens, other.output_tokens, u64::saturating_add),
-            cost_usd: sum(self.cost_usd, other.cost_usd, |a, b| a + b),
+            cost_usd: sum(self.cost_usd, other.cost_usd, |a, b| match (a, b) {
+                (a, b) if b.is_finite() && !a.is_finite() => b,
+                (a, b) if a.is_finite() && !b.is_finite() => a,
+                (a, b) => a + b,
+            }),
         }
     }
 }

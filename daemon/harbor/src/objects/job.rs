@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::artifact::{ArtifactFile, list_artifacts};
 use super::figures::{Durations, GroupFigures, compute_durations, group_figures};
-use super::maps::{count_words, to_map};
+use super::maps::{AnyNumber, count_words, to_map};
 use crate::derive::job_view::JobView;
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::{Status, TrialState};
@@ -93,7 +93,7 @@ pub(crate) struct HarborDetails<'a> {
     trials: TrialCounts,
     errors: BTreeMap<&'a str, u64>,
     phases: BTreeMap<&'static str, u64>,
-    metrics: BTreeMap<&'a str, BTreeMap<&'a str, f64>>,
+    metrics: BTreeMap<&'a str, BTreeMap<&'a str, AnyNumber>>,
     evals: Option<&'a RawValue>,
     input_tokens: Option<u64>,
     cache_tokens: Option<u64>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::artifact::{ArtifactFile, list_artifacts};
-use super::maps::to_map;
+use super::maps::{AnyNumber, to_map};
 use crate::derive::job_view::{JobView, TrialView};
 use crate::derive::trial_state::{Status, main_reward};
 use crate::derive::waiting_retries::WaitingRetry;
@@ -44,8 +44,8 @@ pub(crate) struct TrialObject<'a> {
 #[derive(Debug, Serialize)]
 struct ResultData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    reward: Option<f64>,
-    rewards: BTreeMap<&'a str, f64>,
+    reward: Option<AnyNumber>,
+    rewards: BTreeMap<&'a str, AnyNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tests_passed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ struct ResultData<'a> {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     cached_tokens: Option<u64>,
-    cost_usd: Option<f64>,
+    cost_usd: Option<AnyNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,13 +86,13 @@ struct TrialHarbor<'a> {
 #[derive(Debug, Serialize)]
 struct StepObject<'a> {
     name: &'a str,
-    reward: Option<f64>,
-    rewards: BTreeMap<&'a str, f64>,
+    reward: Option<AnyNumber>,
+    rewards: BTreeMap<&'a str, AnyNumber>,
     phase_seconds: BTreeMap<&'static str, f64>,
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     cached_tokens: Option<u64>,
-    cost_usd: Option<f64>,
+    cost_usd: Option<AnyNumber>,
     error_code: Option<&'a str>,
     error_message: Option<&'a str>,
 }
@@ -245,7 +245,7 @@ impl<'a> ResultData<'a> {
         let usage = trial.result.map(|r| r.usage).unwrap_or_default();
         let tests = trial.snapshot.files.test_counts;
         Self {
-            reward: trial.state.reward,
+            reward: trial.state.reward.map(AnyNumber),
             rewards: to_map(&trial.state.rewards),
             tests_passed: tests.map(|(passed, _)| passed),
             tests_total: tests.map(|(_, total)| total),
@@ -253,7 +253,7 @@ impl<'a> ResultData<'a> {
             prompt_tokens: usage.input_tokens,
             completion_tokens: usage.output_tokens,
             cached_tokens: usage.cache_tokens,
-            cost_usd: usage.cost_usd,
+            cost_usd: usage.cost_usd.map(AnyNumber),
             error: trial.state.code.as_deref(),
             error_code: trial.state.code.as_deref(),
             error_message: trial.state.message.as_deref(),
@@ -266,13 +266,13 @@ impl<'a> StepObject<'a> {
         let usage = step.usage;
         Self {
             name: &step.name,
-            reward: main_reward(&step.rewards),
+            reward: main_reward(&step.rewards).map(AnyNumber),
             rewards: to_map(&step.rewards),
             phase_seconds: step.phases.iter().copied().collect(),
             prompt_tokens: usage.input_tokens,
             completion_tokens: usage.output_tokens,
             cached_tokens: usage.cache_tokens,
-            cost_usd: usage.cost_usd,
+            cost_usd: usage.cost_usd.map(AnyNumber),
             error_code: step.exception.as_ref().map(|e| e.kind.as_str()),
             error_message: step.exception.as_ref().map(|e| e.message.as_str()),
         }
