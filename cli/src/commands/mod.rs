@@ -26,6 +26,7 @@ mod mirror_list;
 mod print_object;
 mod profile;
 mod profile_files;
+mod repairing_reader;
 mod runs_artifacts;
 mod runs_changes;
 mod runs_compare;

@@ -1,12 +1,13 @@
 //! Printing a response that is one object, and the age of any response.
 
 use docks_proto::freshness::{AnsweredBy, Freshness};
-use docks_proto::object::RawObject;
+use docks_proto::object::{RawObject, RunFields};
 
 use crate::args::Format;
 use crate::ask::Response;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::OddValueReport;
 use crate::output::detail::{self, Detail};
 use crate::output::durations;
 use crate::output::json;
@@ -59,8 +60,23 @@ pub(super) fn print_object(
         }
     }
     output.flush()?;
+    if output.is_verbose() {
+        report_odd_values(context, &[parse_object(&text)?]);
+    }
     report_age(context, &response.freshness);
     Ok(())
+}
+
+/// Says with `--verbose` which values of objects are not what they should be.
+pub(super) fn report_odd_values(context: &Context, objects: &[RawObject]) {
+    let mut report = OddValueReport::new(&context.output);
+    for object in objects {
+        if !report.is_wanted() {
+            return;
+        }
+        let id = RunFields::from_object(object).id.text();
+        report.add(&format!("`{}`", id.unwrap_or_default()), object.text());
+    }
 }
 
 fn tsv<R>(

@@ -8,6 +8,7 @@ pub(crate) mod detail;
 pub(crate) mod durations;
 pub(crate) mod json;
 pub(crate) mod lists;
+mod odd_values;
 mod pager;
 mod prompt;
 mod records;
@@ -27,6 +28,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::failure::{Failure, Kind};
 
+pub(crate) use odd_values::OddValueReport;
 pub(crate) use pager::PagerSettings;
 pub(crate) use style::{OutputStyle, TerminalEnvironment};
 
@@ -167,9 +169,14 @@ impl Output {
 
     /// Writes a line to stderr with `--verbose` or `--debug`.
     pub(crate) fn verbose(&self, text: impl AsRef<str>) {
-        if self.style.verbose || self.style.debug {
+        if self.is_verbose() {
             self.message(text);
         }
+    }
+
+    /// Whether `--verbose` or `--debug` was given.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.style.verbose || self.style.debug
     }
 
     /// With `--debug`, writes the requests of a client, who was asked, and how long each took.

@@ -25,6 +25,7 @@ mod large;
 mod main_path;
 mod many_starts;
 mod mirrored_reads;
+mod odd_values;
 mod other_build;
 mod own_stop;
 mod pager;

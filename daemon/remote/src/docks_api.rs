@@ -10,15 +10,20 @@ use docks_proto::client::{HttpsTransport, Reply, Request, SendError, body, retry
 use docks_proto::error::parse_error_body;
 use docks_proto::freshness::Validator;
 use docks_proto::id::InvalidId;
-use docks_proto::object::{RawList, RawObject};
+use docks_proto::object::{RawList, RawObject, RunFields};
 use docks_proto::paging::PageRequest;
+use docks_proto::repair::{OddValue, odd_values};
 use docks_proto::routes::{Action, RunKind, TenantRoutes};
 use docks_proto::secret::Token;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tracing::debug;
 
 use super::answer::{Fetched, Page};
 use super::error::RemoteError;
 use super::remote::{Remote, RemoteProperties};
+
+/// Odd values of one answer that are logged.
+const MAX_LOGGED: usize = 10;
 
 /// Where the token of a remote comes from.
 ///
@@ -158,7 +163,7 @@ impl Remote for DocksApi {
     ) -> Result<Fetched<RawObject>, RemoteError> {
         let path = self.routes.run(kind, id).map_err(invalid_request)?;
         let fetched = self.send(Request::get(path), validator).await?;
-        read_body(fetched, |body| body::parse_object(body, id))
+        read_body(fetched, |body| parse_object(body, id))
     }
 
     async fn trials(
@@ -174,13 +179,13 @@ impl Remote for DocksApi {
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
         let path = self.routes.trial(run, trial).map_err(invalid_request)?;
         let reply = self.send_unconditional(Request::get(path)).await?;
-        body::parse_object(&reply.body, trial).map_err(invalid_response)
+        parse_object(&reply.body, trial).map_err(invalid_response)
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let path = self.routes.action(action, id).map_err(invalid_request)?;
         let reply = self.send_unconditional(Request::post(path)).await?;
-        body::parse_object(&reply.body, id).map_err(invalid_response)
+        parse_object(&reply.body, id).map_err(invalid_response)
     }
 }
 
@@ -206,12 +211,34 @@ fn parse_page(body: &[u8]) -> Result<Page, String> {
         total,
         ..
     } = body::parse_list(body)?;
+    log_odd_values(&objects);
     Ok(Page {
         objects,
         skipped,
         next_cursor,
         total,
     })
+}
+
+fn parse_object(body: &[u8], requested_id: &str) -> Result<RawObject, String> {
+    let object = body::parse_object(body, requested_id)?;
+    log_odd_values(std::slice::from_ref(&object));
+    Ok(object)
+}
+
+/// Logs which values of an answer are not what they should be, of at most a few.
+fn log_odd_values(objects: &[RawObject]) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
+    let mut left = MAX_LOGGED;
+    for object in objects {
+        let id = || RunFields::from_object(object).id.text().unwrap_or_default();
+        for OddValue { path, what } in odd_values(object.text(), left) {
+            left -= 1;
+            debug!(id = id(), path, "`{}`: {path} {what}", id());
+        }
+    }
 }
 
 /// Checks that a 304 confirms the validator that was sent.

@@ -10,7 +10,7 @@ use docks_proto::time::{UnixMs, parse_point_in_time};
 use docks_proto::trial::Trial;
 use jiff::tz::TimeZone;
 
-use super::print_object::{body_text, print_json, report_age};
+use super::print_object::{body_text, print_json, report_age, report_odd_values};
 use crate::args::{Format, ListOptions};
 use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
@@ -176,6 +176,9 @@ fn print<R>(
     output.flush()?;
     if let Some(footer) = footer(query.limit, shown, answered.total) {
         output.message(footer);
+    }
+    if output.is_verbose() {
+        report_odd_values(context, &objects(answered)?);
     }
     report_age(context, &answered.freshness);
     Ok(())

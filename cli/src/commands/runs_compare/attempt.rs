@@ -1,6 +1,7 @@
 //! One trial of a comparison.
 
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
+use docks_proto::repair;
 use docks_proto::trial::Trial;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ impl Attempt {
     pub(super) fn from_object(object: &RawObject) -> Self {
         let trial = Trial::from_object(object);
         let fields = &trial.fields;
-        let whole: Value = serde_json::from_str(object.text()).unwrap_or(Value::Null);
+        let whole: Value = repair::read(object.text());
         Self {
             task: fields.task_slug.text().unwrap_or_default(),
             agent: trial.agent().unwrap_or_default(),
@@ -48,7 +49,7 @@ impl Attempt {
 /// Returns the cost from the first field that has it.
 fn cost(trial: &Value) -> Option<f64> {
     let result = match &trial["result_data"] {
-        Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+        Value::String(text) => repair::read(text),
         other => other.clone(),
     };
     let places = [

@@ -6,15 +6,17 @@ mod summary;
 use std::io::Read;
 
 use docks_artifacts::ArtifactType;
+use docks_proto::repair::{self, NOT_NUMBERS};
 use serde_json::Value;
 
 use crate::args::{Format, RunsResult};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::OddValueReport;
 use crate::output::json;
 
 use super::artifact_reader::ArtifactReader;
-use super::line_reader::LineReader;
+use super::repairing_reader::print_file;
 use summary::ResultSummary;
 
 /// Largest result that is summarised, in bytes; `--format json` prints larger ones.
@@ -31,8 +33,7 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
     let uris = trial.uris(ArtifactType::Result);
     let failed = |error| Failure::chain(Kind::Failed, "could not read the result", &error);
     // Some remotes store the result in the trial itself.
-    let own = serde_json::from_str(trial.object.text()).unwrap_or(Value::Null);
-    let own = summary::result_data(own);
+    let own = summary::result_data(repair::read(trial.object.text()));
     if uris.is_empty() && own.is_null() {
         return Err(trial.has_no(ArtifactType::Result));
     }
@@ -44,21 +45,12 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
                 output.line(own.to_string());
             }
             for uri in &uris {
-                let mut lines = LineReader::new(reader.open(uri).await?, 0).map_err(failed)?;
-                let mut piece = Vec::new();
-                while lines.next(&mut piece).map_err(failed)? && !output.stdout_is_closed() {
-                    output.data(&piece);
-                    if lines.at_line_start() {
-                        output.data("\n");
-                    }
-                }
-                if !lines.at_line_start() {
-                    output.data("\n");
-                }
+                print_file(output, reader.open(uri).await?, true).map_err(failed)?;
             }
         }
         Format::Table | Format::Tsv => {
             let mut summary = ResultSummary::default();
+            let mut odd_values = OddValueReport::new(output);
             summary.read(&own);
             for uri in &uris {
                 let mut text = Vec::new();
@@ -66,9 +58,13 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
                 file.take(MAX_BYTES)
                     .read_to_end(&mut text)
                     .map_err(failed)?;
-                match serde_json::from_slice(&text) {
-                    Ok(value) => summary.read(&value),
-                    Err(_) => summary.read_text(&String::from_utf8_lossy(&text)),
+                let text = String::from_utf8_lossy(&text);
+                match parse(&text) {
+                    Some(value) => {
+                        summary.read(&value);
+                        odd_values.add("the result", &repair::repaired(&text));
+                    }
+                    None => summary.read_text(&text),
                 }
             }
             output.data(summary.render(output.style().colour));
@@ -78,4 +74,10 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
         }
     }
     output.flush()
+}
+
+/// Parses a result; a lone `NaN` is a reward as text, like other files that are not JSON.
+fn parse(text: &str) -> Option<Value> {
+    let is_text = NOT_NUMBERS.contains(&text.trim());
+    (!is_text).then(|| repair::parse(text))?
 }

@@ -1,5 +1,6 @@
 //! Reads results of Harbor, in CTRF, or with plain fields.
 
+use docks_proto::repair;
 use serde_json::Value;
 
 /// Number of lines at the end of a traceback that are shown.
@@ -21,7 +22,7 @@ pub(super) struct ResultSummary {
 /// Returns `result_data` of a trial, which is an object or a JSON text of one.
 pub(super) fn result_data(mut trial: Value) -> Value {
     match trial["result_data"].take() {
-        Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::Null),
+        Value::String(text) => repair::read(&text),
         other => other,
     }
 }

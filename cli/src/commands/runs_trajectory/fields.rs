@@ -1,5 +1,6 @@
 //! Reads the fields of steps, under the names that different agents use.
 
+use docks_proto::repair::NOT_NUMBERS;
 use serde_json::Value;
 
 /// Returns the value of the first of these keys that has one.
@@ -55,10 +56,17 @@ pub(super) fn tokens(prompt: &Value, cached: &Value, completion: &Value) -> Opti
 
 /// Formats a cost in dollars.
 pub(super) fn cost(value: &Value) -> Option<String> {
-    value.as_f64().map(|dollars| format!("${dollars:.4}"))
+    match value.as_f64() {
+        Some(dollars) => Some(format!("${dollars:.4}")),
+        None => number(value),
+    }
 }
 
-/// Formats a number.
+/// Formats a number, or what was written where a number belongs: `NaN`.
 pub(super) fn number(value: &Value) -> Option<String> {
-    value.as_f64().map(|_| value.to_string())
+    match value {
+        Value::Number(_) => Some(value.to_string()),
+        Value::String(text) if NOT_NUMBERS.contains(&text.as_str()) => Some(text.clone()),
+        _ => None,
+    }
 }

@@ -10,11 +10,12 @@ use docks_artifacts::source::display_uri;
 use crate::args::{Format, RunsTrajectory};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::OddValueReport;
 use crate::output::clean;
 use crate::output::json;
 
 use super::artifact_reader::ArtifactReader;
-use super::line_reader::LineReader;
+use super::repairing_reader::print_file;
 use step::Step;
 use step_reader::{Event, ReadResult};
 
@@ -42,7 +43,9 @@ pub(super) async fn run(context: &Context, args: &RunsTrajectory) -> Result<(), 
         }
         let file = reader.open(uri).await?;
         if context.global.format == Format::Json {
-            copy(context, file)?;
+            let failed =
+                |error| Failure::chain(Kind::Failed, "could not read the trajectory", &error);
+            print_file(&context.output, file, false).map_err(failed)?;
             found += 1;
         } else {
             found += print_steps(context, args, file)?;
@@ -67,6 +70,7 @@ fn print_steps(
     let output = &context.output;
     let (mut count, mut printed) = (0_u64, 0);
     let table = context.global.format == Format::Table;
+    let mut odd_values = OddValueReport::new(output);
     let read = step_reader::read(file, &mut |event| {
         match event {
             Event::Step(text) => {
@@ -74,6 +78,7 @@ fn print_steps(
                 let step = Step::parse(text, count);
                 if args.step.is_empty() || args.step.contains(&step.number) {
                     printed += 1;
+                    odd_values.add(&format!("step {}", step.number), text);
                     if table {
                         let full = args.full || !args.step.is_empty();
                         output.data(step.render(full, output.style().colour));
@@ -110,21 +115,4 @@ fn indented(text: &str) -> String {
     let indented = json::indent(text);
     let lines: Vec<_> = indented.lines().map(clean::line).collect();
     lines.join("\n")
-}
-
-/// Prints a file unchanged.
-fn copy(context: &Context, file: std::fs::File) -> Result<(), Failure> {
-    let failed = |error| Failure::chain(Kind::Failed, "could not read the trajectory", &error);
-    let mut lines = LineReader::new(file, 0).map_err(failed)?;
-    let mut piece = Vec::new();
-    while lines.next(&mut piece).map_err(failed)? {
-        context.output.data(&piece);
-        if lines.at_line_start() {
-            context.output.data("\n");
-        }
-        if context.output.stdout_is_closed() {
-            break;
-        }
-    }
-    Ok(())
 }

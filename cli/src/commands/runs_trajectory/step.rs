@@ -1,5 +1,6 @@
 //! Formats one step: its source, message, tool calls, observations and costs.
 
+use docks_proto::repair;
 use serde_json::Value;
 
 use crate::output::cell::TextStyle;
@@ -23,7 +24,7 @@ pub(super) struct Step {
 impl Step {
     /// Parses a step; one that is not an object is a message.
     pub(super) fn parse(text: &str, position: u64) -> Self {
-        let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+        let value: Value = repair::read(text);
         Self {
             number: value["step_id"].as_u64().unwrap_or(position),
             value,
@@ -80,7 +81,7 @@ impl Step {
 
 /// Formats the totals at the end of a trajectory.
 pub(super) fn render_totals(text: &str, colour: bool) -> String {
-    let v: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+    let v: Value = repair::read(text);
     let mut parts = Vec::new();
     parts.extend(number(&v["total_steps"]).map(|n| format!("{n} steps")));
     parts.extend(tokens(

@@ -7,6 +7,8 @@ use std::io::{BufReader, Seek};
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::commands::repairing_reader::RepairingReader;
+
 /// Keys under which agents store their steps; the first is that of ATIF.
 const STEP_KEYS: &[&str] = &["steps", "messages", "trajectory", "history", "events"];
 
@@ -51,7 +53,7 @@ pub(super) fn read(
         on_event,
         found_steps: false,
     };
-    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file));
+    let mut reader = serde_json::Deserializer::from_reader(buffered(file));
     let mut values = 0;
     loop {
         // Several values in a row are steps: the file is JSON Lines.
@@ -83,7 +85,8 @@ pub(super) fn read(
         )));
     }
     again.rewind().map_err(serde_json::Error::io)?;
-    let text = std::io::read_to_string(again).map_err(serde_json::Error::io)?;
+    let text =
+        std::io::read_to_string(RepairingReader::new(again)).map_err(serde_json::Error::io)?;
     Ok(ReadResult::Other(text))
 }
 
@@ -92,13 +95,18 @@ fn read_json_lines(
     file: File,
     on_event: &mut dyn FnMut(Event<'_>) -> bool,
 ) -> Result<ReadResult, serde_json::Error> {
-    let reader = serde_json::Deserializer::from_reader(BufReader::new(file));
+    let reader = serde_json::Deserializer::from_reader(buffered(file));
     for value in reader.into_iter::<Box<RawValue>>() {
         if !on_event(Event::Step(value?.get())) {
             return Ok(ReadResult::Stopped);
         }
     }
     Ok(ReadResult::Steps)
+}
+
+/// Reads a file in which one bad value spoils only itself.
+fn buffered(file: File) -> BufReader<RepairingReader> {
+    BufReader::new(RepairingReader::new(file))
 }
 
 struct Events<'a> {
@@ -211,9 +219,9 @@ mod tests {
 
     use super::*;
 
-    fn events_of(text: &str) -> (Result<&'static str, ()>, Vec<String>) {
+    fn events_of(text: impl AsRef<[u8]>) -> (Result<&'static str, ()>, Vec<String>) {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        file.write_all(text.as_ref()).unwrap();
         file.rewind().unwrap();
         let mut events = Vec::new();
         let read = read(file, &mut |event| {
@@ -264,6 +272,17 @@ mod tests {
                 "{text}"
             );
         }
+        let odd = b"{\"steps\":[{\"a\":\"\\ud83d\"},NaN,\"\xff\",3],\"final_metrics\":Infinity}";
+        let (read, events) = events_of(odd);
+        assert_eq!(read, Ok("steps"));
+        let expected = [
+            r#"step {"a":"\ufffd"}"#,
+            r#"step "NaN""#,
+            "step \"\u{fffd}\"",
+            "step 3",
+            r#"total "Infinity""#,
+        ];
+        assert_eq!(events, expected);
         for text in [r#"{"x":[1]}"#, r#"{"steps":"none"}"#, "7", "\"text\""] {
             assert_eq!(events_of(text), (Ok("other"), vec![]), "{text}");
         }

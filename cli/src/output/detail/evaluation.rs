@@ -1,6 +1,7 @@
 //! `docks runs eval-get`.
 
 use docks_proto::object::{RawObject, RunFields, Scalar};
+use docks_proto::repair;
 use docks_proto::time::UnixMs;
 
 use super::{Cell, Detail};
@@ -33,7 +34,7 @@ pub(crate) fn evaluation(
     detail.blank();
     times(&mut detail, &run, row_context);
     let width = width.unwrap_or(PIPE_WIDTH).saturating_sub(4);
-    let whole: serde_json::Value = serde_json::from_str(object.text()).unwrap_or_default();
+    let whole: serde_json::Value = repair::read(object.text());
     super::harbor::add_fields(&mut detail, &whole["harbor"], width);
     if let Some(table) = leaderboard(&whole["leaderboard"]) {
         detail.heading("Leaderboard");

@@ -1,7 +1,7 @@
 //! `docks runs get`.
 
 use docks_proto::object::{RawObject, RunFields, Scalar};
-use serde::Deserialize;
+use docks_proto::repair;
 
 use super::{Cell, Detail};
 use crate::output::lists::{self, RowContext};
@@ -26,16 +26,10 @@ pub(crate) fn run(object: &RawObject, row_context: RowContext) -> Detail {
     detail
 }
 
-#[derive(Deserialize)]
-struct TaskResults {
-    #[serde(default)]
-    task_results: serde_json::Value,
-}
-
 /// Counts the tasks of a run by their results.
 fn task_results(object: &RawObject) -> Option<String> {
-    let results: TaskResults = serde_json::from_str(object.text()).ok()?;
-    let tasks = results.task_results.as_array().filter(|t| !t.is_empty())?;
+    let whole: serde_json::Value = repair::read(object.text());
+    let tasks = whole["task_results"].as_array().filter(|t| !t.is_empty())?;
     let count = |statuses: &[&str]| {
         let status = |task: &serde_json::Value| {
             let text = task.get("status").and_then(|status| status.as_str());

@@ -1,6 +1,7 @@
 //! `docks runs trial`.
 
 use docks_proto::object::{RawObject, Scalar};
+use docks_proto::repair;
 use docks_proto::trial::{Trial, UNKNOWN_ERROR};
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::output::table::Table;
 /// Builds the view of a trial: results, phases, steps and artifacts.
 pub(crate) fn trial(object: &RawObject, row_context: RowContext, width: Option<usize>) -> Detail {
     let trial = Trial::from_object(object);
-    let whole: Value = serde_json::from_str(object.text()).unwrap_or_default();
+    let whole: Value = repair::read(object.text());
     let fields = &trial.fields;
     let mut detail = Detail::default();
     detail.title("Trial", lists::text_cell(&fields.id));
@@ -99,10 +100,18 @@ fn rewards(trial: &Trial, whole: &Value) -> Vec<(String, String)> {
     for (key, value) in keys.into_iter().flatten() {
         // A single key is the reward, whatever its name.
         if several && key != "reward" || reward.is_none() {
-            lines.push((format!("Reward {key}"), value.to_string()));
+            lines.push((format!("Reward {key}"), text_of(value)));
         }
     }
     lines
+}
+
+/// Returns a reward as text: a number, or what was written in its place.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn phases(detail: &mut Detail, phases: &Value) {
@@ -124,8 +133,8 @@ fn steps(steps: &Value) -> Option<Table> {
         let rewards: Vec<String> = step["rewards"]
             .as_object()
             .map(|rewards| match rewards.len() {
-                1 => rewards.values().map(Value::to_string).collect(),
-                _ => rewards.iter().map(|(k, v)| format!("{k} {v}")).collect(),
+                1 => rewards.values().map(text_of).collect(),
+                _ => (rewards.iter().map(|(k, v)| format!("{k} {}", text_of(v)))).collect(),
             })
             .unwrap_or_default();
         let seconds: f64 = step["phase_seconds"]

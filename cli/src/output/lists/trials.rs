@@ -31,7 +31,7 @@ pub(crate) fn duration_cell(trial: &Trial) -> Cell {
         Some(seconds) => {
             Cell::new(seconds.to_string()).with_display(durations::format_seconds(seconds))
         }
-        None => Cell::missing(),
+        None => text_cell(&trial.fields.duration_seconds),
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn format_dollars(cost_usd: f64) -> String {
 fn cost_cell(trial: &Trial) -> Cell {
     match trial.cost_usd() {
         Some(cost) => Cell::new(cost.to_string()).with_display(format_dollars(cost)),
-        None => Cell::missing(),
+        None => text_cell(&trial.result.cost_usd),
     }
 }
 
