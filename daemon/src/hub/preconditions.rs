@@ -21,21 +21,26 @@ pub(super) fn allows_range(headers: &HeaderMap, etag: &ETag) -> bool {
     }
 }
 
-/// Whether the client accepts gzip.
+/// Whether the client accepts gzip; what it says of gzip counts more than what it says of all others.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let codings = values
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
-            let refused = parts
-                .filter_map(|part| part.strip_prefix("q="))
-                .any(|quality| quality.parse::<f32>().is_ok_and(|quality| quality <= 0.0));
-            (name.eq_ignore_ascii_case("gzip") || name == "*") && !refused
-        })
+        .flat_map(|value| value.split(','));
+    let (mut gzip, mut any) = (None, None);
+    for coding in codings {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let refused = parts
+            .filter_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")))
+            .any(|quality| quality.parse::<f32>().is_ok_and(|quality| quality <= 0.0));
+        match name.as_str() {
+            "gzip" | "x-gzip" => gzip = Some(gzip.unwrap_or_default() || !refused),
+            "*" => any = Some(!refused),
+            _ => {}
+        }
+    }
+    gzip.or(any).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -89,11 +94,11 @@ mod tests {
 
     #[test]
     fn gzip_is_accepted_unless_it_is_absent_or_its_quality_is_zero() {
-        for accepted in ["gzip", "br, GZIP;q=0.5", "*"] {
+        for accepted in ["gzip", "br, GZIP;q=0.5", "X-Gzip", "*", "*;q=0, gzip"] {
             let headers = with("accept-encoding", accepted);
             assert!(accepts_gzip(&headers), "{accepted}");
         }
-        for refused in ["", "br", "gzip;q=0", "identity"] {
+        for refused in ["", "br", "gzip;q=0", "GZIP;Q=0.0, *", "identity"] {
             let headers = with("accept-encoding", refused);
             assert!(!accepts_gzip(&headers), "{refused}");
         }

@@ -49,6 +49,8 @@ pub struct Behaviour {
     pub status: bool,
     /// Whether answers are compressed for clients that accept it.
     pub gzip: bool,
+    /// What they call that coding.
+    pub gzip_name: &'static str,
     /// The only token that is accepted; `None` accepts every request.
     pub token: Option<String>,
     /// Delay before every answer.
@@ -71,6 +73,7 @@ impl Default for Behaviour {
             etag: true,
             status: true,
             gzip: false,
+            gzip_name: "gzip",
             token: None,
             latency: Duration::ZERO,
             skew_s: 0,

@@ -28,7 +28,7 @@ pub fn respond(data: &mut RemoteData, behaviour: &Behaviour, head: &RequestHead)
     }
     if behaviour.gzip && !response.body.is_empty() && head.accepts_gzip() {
         response.body = gzip(&response.body);
-        response.header("content-encoding", "gzip");
+        response.header("content-encoding", behaviour.gzip_name);
     }
     let now = SystemTime::now() + Duration::from_secs(behaviour.skew_s.max(0).unsigned_abs())
         - Duration::from_secs(behaviour.skew_s.min(0).unsigned_abs());

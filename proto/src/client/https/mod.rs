@@ -2,19 +2,21 @@
 
 mod base_url;
 mod cause;
+mod content_coding;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{Method, header};
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
 use reqwest::{Response, Url, redirect};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use self::base_url::{is_loopback, parse_base_url};
+use self::content_coding::BodyDecoder;
 use super::ca_file::{self, CaFile, CaFileVersion};
 use super::{Reply, Request, SendError};
 use crate::secret::Token;
@@ -26,7 +28,7 @@ pub struct Limits {
     pub connect: Duration,
     /// Time to the end of the response; the public Python client waits as long.
     pub total: Duration,
-    /// Period in which at least [`Limits::least_bytes`] of a body must arrive, so that a byte per
+    /// Period in which at least [`Limits::least_bytes`] of a body must arrive, compressed or not, so that a byte per
     /// second does not keep us waiting until `total`.
     pub window: Duration,
     /// See [`Limits::window`].
@@ -117,6 +119,12 @@ impl HttpsTransport {
                 header::HeaderValue::from_static("application/json"),
             );
         }
+        if !headers.contains_key(header::ACCEPT_ENCODING) {
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                header::HeaderValue::from_static(content_coding::ACCEPTED),
+            );
+        }
         let client = timeout_at(deadline, self.client())
             .await
             .map_err(|_| self.timeout(self.limits.total))??;
@@ -142,8 +150,8 @@ impl HttpsTransport {
             .map_err(|_| self.timeout(self.limits.total))?
             .map_err(|e| self.failure(e))?;
         let status = response.status();
-        let headers = response.headers().clone();
-        let body = self.body(response, deadline).await?;
+        let mut headers = response.headers().clone();
+        let body = self.body(response, &mut headers, deadline).await?;
         Ok(Reply {
             status,
             headers,
@@ -151,25 +159,27 @@ impl HttpsTransport {
         })
     }
 
-    async fn body(&self, mut response: Response, deadline: Instant) -> Result<Bytes, SendError> {
+    async fn body(
+        &self,
+        mut response: Response,
+        headers: &mut HeaderMap,
+        deadline: Instant,
+    ) -> Result<Bytes, SendError> {
         let limit = self.limits.body_bytes;
         if response.content_length().is_some_and(|n| n > limit) {
             return Err(self.too_large());
         }
-        let mut body = BytesMut::new();
+        let mut body = BodyDecoder::new(headers, limit);
         let mut window_end = Instant::now() + self.limits.window;
         let mut window_bytes = 0;
         loop {
             let piece = timeout_at(deadline.min(window_end), response.chunk()).await;
             match piece {
                 Ok(Ok(Some(piece))) => {
-                    if (body.len() + piece.len()) as u64 > limit {
-                        return Err(self.too_large());
-                    }
                     window_bytes += piece.len() as u64;
-                    body.extend_from_slice(&piece);
+                    body.push(&piece).map_err(|e| self.undecodable(e))?;
                 }
-                Ok(Ok(None)) => return Ok(body.freeze()),
+                Ok(Ok(None)) => return body.finish().map_err(|e| self.undecodable(e)),
                 Ok(Err(e)) => return Err(self.failure(e)),
                 Err(_) if Instant::now() >= deadline => {
                     return Err(self.timeout(self.limits.total));
@@ -263,6 +273,16 @@ impl HttpsTransport {
         SendError::Broken { to, source }
     }
 
+    fn undecodable(&self, error: std::io::Error) -> SendError {
+        if error.kind() == std::io::ErrorKind::FileTooLarge {
+            return self.too_large();
+        }
+        SendError::Broken {
+            to: self.origin(),
+            source: error.into(),
+        }
+    }
+
     fn timeout(&self, after: Duration) -> SendError {
         SendError::Timeout {
             to: self.origin(),
@@ -292,7 +312,6 @@ fn build(
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .gzip(true)
         .connect_timeout(limits.connect)
         .pool_idle_timeout(Duration::from_secs(90));
     if is_loopback(base) {
