@@ -2,6 +2,7 @@
 
 use docks_proto::error::Candidate;
 use docks_proto::object::RunFields;
+use docks_proto::repair;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
@@ -143,7 +144,7 @@ fn add_locations(
         connection.prepare_cached("SELECT body FROM runs WHERE kind = ?1 AND id = ?2")?;
     for candidate in &mut found {
         let text: String = statement.query_row([kind.name(), &candidate.id], |row| row.get(0))?;
-        let fields: RunFields = serde_json::from_str(&text).unwrap_or_default();
+        let fields: RunFields = repair::read(&text);
         candidate.location = fields.remote_ref.text();
     }
     Ok(found)

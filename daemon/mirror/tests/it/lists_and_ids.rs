@@ -20,6 +20,9 @@ const TEXTS: &[&str] = &[
     "\"failed\"",
     "\"FAILED\"",
     "\"running\"",
+    // As a last release has stored them.
+    "\"running \\ud83d\"",
+    "1e999",
     "\"a%b_c\"",
     "\"\u{391}\u{3a3}\"",
     "\"\u{c9}t\u{e9} \u{130}\"",
