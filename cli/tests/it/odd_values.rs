@@ -378,3 +378,32 @@ fn a_hub_passes_odd_values_on_as_what_they_are() {
     }
     hub.end();
 }
+
+#[test]
+fn rows_that_are_too_large_together_come_in_smaller_pages() {
+    // 12 rows of 6 MB: a page with all of them is larger than the 64 MB that an answer may have.
+    let padding = "x".repeat(6 << 20);
+    let remote = Remote::start(move |request| {
+        let (path, query) = request.split_once('?').unwrap_or((request, ""));
+        let number = |name: &str, usual: usize| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            let found = pairs.find(|(key, _)| *key == name);
+            found.map_or(usual, |(_, value)| value.parse().unwrap())
+        };
+        let (offset, limit) = (number("offset", 0), number("limit", 50));
+        let rows = (0..12).skip(offset).take(limit).map(|row| {
+            format!(r#"{{"id":"r-{row}","status":"failed","created_at":"2026-01-{:02}T00:00:00Z","log":"{padding}"}}"#, 20 - row)
+        });
+        match path {
+            "GET /tenants/ten/runs" => (200, format!("[{}]", rows.collect::<Vec<_>>().join(","))),
+            _ => (404, "{}".to_owned()),
+        }
+    });
+    let home = TestHome::with_remote(&remote);
+    let expected: String = (0..12).map(|row| format!("r-{row}\n")).collect();
+    let line = "runs list -n 0 -s failed -q";
+    assert_eq!(
+        home.run(&format!("{line} --no-daemon")).expect_success(),
+        expected
+    );
+}

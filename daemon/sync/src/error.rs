@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use docks_proto::client::SendError;
 use docks_proto::error::{ErrorCode, ErrorDetail};
 use docks_proto::paging::may_refuse_limit;
 
@@ -45,11 +46,18 @@ impl SyncError {
         }
     }
 
-    /// Returns whether the remote may have refused a page because of its `limit`.
+    /// Returns whether a page with a smaller `limit` may succeed: the remote refused this one, or it was
+    /// larger than an answer may be.
     #[must_use]
     pub fn may_refuse_limit(&self) -> bool {
-        matches!(self, Self::Remote(error)
-            if matches!(**error, RemoteError::Status { status, .. } if may_refuse_limit(status)))
+        match self {
+            Self::Remote(error) => match **error {
+                RemoteError::Status { status, .. } => may_refuse_limit(status),
+                RemoteError::Send(SendError::TooLarge { .. }) => true,
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Returns how long the remote wants to be left alone, uncapped.

@@ -127,6 +127,8 @@ impl EngineState {
                     return false;
                 }
                 self.due_times.make_due(&FetchKey::ListPart(*kind));
+                // The parts are others now, and nothing has been read of them.
+                self.lists[list_index(*kind)].next_part = 0;
                 true
             }
             Task::SweepPage { kind, .. } => {

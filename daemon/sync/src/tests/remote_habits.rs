@@ -9,6 +9,8 @@ pub(super) struct Habits {
     pub(super) offset: bool,
     pub(super) cap: Option<usize>,
     pub(super) refuses_above: Option<u32>,
+    /// Whether what it refuses is an answer that is larger than we accept, instead of an error.
+    pub(super) sends_too_much: bool,
     pub(super) cursor: bool,
     pub(super) order: Order,
     pub(super) etag: bool,
@@ -28,6 +30,7 @@ impl Habits {
         offset: true,
         cap: None,
         refuses_above: None,
+        sends_too_much: false,
         cursor: false,
         order: Order::Newest,
         etag: false,
@@ -61,6 +64,11 @@ impl Habits {
                     },
                     Habits {
                         refuses_above: Some(20),
+                        ..plain
+                    },
+                    Habits {
+                        refuses_above: Some(20),
+                        sends_too_much: true,
                         ..plain
                     },
                     Habits {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use docks_proto::client::SendError;
 use docks_proto::error::RemoteErrorBody;
 use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
@@ -88,7 +89,14 @@ impl World {
             .refuses_above
             .is_some_and(|n| request.limit.is_none_or(|limit| limit > n))
         {
-            return Err(status(422, None));
+            let too_large = SendError::TooLarge {
+                to: "remote".to_owned(),
+                limit_bytes: 64 << 20,
+            };
+            return Err(match self.habits.sends_too_much {
+                true => RemoteError::Send(too_large),
+                false => status(422, None),
+            });
         }
         if self.fault == Fault::Empty {
             return Ok(Page::default());

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::future::Future;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, SendError};
 use crate::object::{RawList, RawObject, RunFields};
 use crate::paging::{
     ListCapabilities, ListWalk, PageRequest, PageSummary, WalkOptions, may_refuse_limit,
@@ -19,7 +19,7 @@ use crate::routes::RunKind;
 ///
 /// # Errors
 ///
-/// The first request that fails, refused limits apart: part of a list is not an answer.
+/// The first request that fails, refused limits and too large pages apart: part of a list is not an answer.
 pub async fn list_all_runs(
     client: &Client,
     kind: RunKind,
@@ -61,6 +61,8 @@ where
             }
             Err(ClientError::Refused { status, .. })
                 if may_refuse_limit(status) && walk.refused(&mut learned) => {}
+            // Rows that are large together come in smaller pages.
+            Err(ClientError::Send(SendError::TooLarge { .. })) if walk.refused(&mut learned) => {}
             Err(error) => return Err(error),
         }
     }

@@ -9,6 +9,8 @@ struct Habits {
     count: u64,
     cap: u64,
     refuses: bool,
+    /// Objects above which an answer is larger than we accept.
+    too_large_above: u64,
     offset: bool,
     cursor: bool,
     loops: bool,
@@ -18,6 +20,7 @@ const PLAIN: Habits = Habits {
     count: 500,
     cap: 100,
     refuses: false,
+    too_large_above: u64::MAX,
     offset: true,
     cursor: false,
     loops: false,
@@ -39,6 +42,12 @@ impl Habits {
             None => 0,
         };
         let end = (start + limit.min(self.cap)).min(self.count);
+        if end.saturating_sub(start) > self.too_large_above {
+            return Err(ClientError::Send(SendError::TooLarge {
+                to: "remote".into(),
+                limit_bytes: 64,
+            }));
+        }
         let next = (end < self.count).then(|| end.to_string());
         Ok(RawList {
             objects: (start.min(end)..end)
@@ -101,6 +110,31 @@ async fn every_habit_of_paging_gives_all_there_is_to_have() {
 }
 
 #[tokio::test]
+async fn large_rows_come_in_smaller_pages_and_one_that_is_too_large_is_an_error() {
+    let large = Habits {
+        too_large_above: 30,
+        count: 120,
+        ..PLAIN
+    };
+    assert_eq!(walk(large, None).await.0, 120);
+    assert_eq!(walk(large, Some(40)).await.0, 40);
+    let cursor = Habits {
+        cursor: true,
+        offset: false,
+        ..large
+    };
+    assert_eq!(walk(cursor, None).await.0, 120);
+    let hopeless = Habits {
+        too_large_above: 0,
+        ..large
+    };
+    let fetch = |request: PageRequest| async move { hopeless.answer(&request) };
+    let failed = collect(WalkOptions::one_shot(None), fetch).await;
+    let is_too_large = matches!(failed, Err(ClientError::Send(SendError::TooLarge { .. })));
+    assert!(is_too_large, "{failed:?}");
+}
+
+#[tokio::test]
 async fn a_walk_stops_when_it_has_enough_and_when_cursors_repeat() {
     assert_eq!(walk(PLAIN, Some(20)).await, (20, 1));
     assert_eq!(walk(PLAIN, Some(150)).await, (150, 2));
@@ -119,7 +153,7 @@ proptest::proptest! {
         cap in 1u64..600,
         [refuses, offset, cursor, loops] in proptest::array::uniform4(proptest::bool::ANY),
     ) {
-        let habits = Habits { count, cap, refuses, offset, cursor, loops };
+        let habits = Habits { count, cap, refuses, offset, cursor, loops, ..PLAIN };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (objects, requests) = runtime.block_on(walk(habits, None));
         proptest::prop_assert!(u64::from(requests) <= count + 6 + 8);
