@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::object::{RawObject, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult};
@@ -60,12 +60,13 @@ impl<'de> Deserialize<'de> for Nested<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Nested<'de>, A::Error> {
                 let mut nested = Nested::default();
                 while let Some(key) = map.next_key()? {
-                    let value: &RawValue = map.next_value()?;
                     match key {
-                        NestedKey::ResultData => nested.result_data = Some(value),
-                        NestedKey::Harbor => nested.harbor = Some(value),
-                        NestedKey::DocksRun => nested.docks_run = Some(value),
-                        NestedKey::Other => {}
+                        NestedKey::ResultData => nested.result_data = map.next_value()?,
+                        NestedKey::Harbor => nested.harbor = map.next_value()?,
+                        NestedKey::DocksRun => nested.docks_run = map.next_value()?,
+                        NestedKey::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
                     }
                 }
                 Ok(nested)

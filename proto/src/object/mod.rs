@@ -113,10 +113,10 @@ pub enum ListError {
 pub fn parse_list(body: &[u8]) -> Result<RawList, ListError> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
-    read_list(text).or_else(|error| match (&error, repair::repaired(text)) {
-        (ListError::Json(_), Cow::Owned(text)) => read_list(&text),
-        _ => Err(error),
-    })
+    match read_list(text) {
+        Err(ListError::Json(error)) if error.is_syntax() => read_list(&repair::repaired(text)),
+        list => list,
+    }
 }
 
 fn read_list(text: &str) -> Result<RawList, ListError> {
@@ -178,10 +178,13 @@ impl<'de> Deserialize<'de> for Wrapper {
                             }
                         }
                         "next_cursor" | "nextCursor" => {
-                            found.next_cursor = map.next_value::<Scalar>()?.text()
+                            let raw: Box<RawValue> = map.next_value()?;
+                            found.next_cursor = repair::read::<Scalar>(raw.get()).text();
                         }
                         "total" => {
-                            found.total = map.next_value::<Scalar>()?.number().map(|n| n as u64)
+                            let raw: Box<RawValue> = map.next_value()?;
+                            let total = repair::read::<Scalar>(raw.get()).number();
+                            found.total = total.map(|n| n as u64);
                         }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
@@ -230,6 +233,9 @@ mod tests {
             br#"{"items":[{"id":"a"},{"id":"b","x":NaN,"status":"\ud83d"}],"total":Infinity}"#;
         let list = parse_list(body).unwrap();
         assert_eq!((list.objects.len(), list.total), (2, None));
+        let huge = parse_list(br#"{"items":[{}],"total":1e999,"next_cursor":"a\ud83d"}"#).unwrap();
+        assert_eq!((huge.objects.len(), huge.total), (1, None));
+        assert_eq!(huge.next_cursor.as_deref(), Some("a\u{fffd}"));
         let fields = RunFields::from_object(&list.objects[1]);
         assert_eq!(fields.status.text().as_deref(), Some("\u{fffd}"));
         let stored = list.objects[1].clone().storable();

@@ -48,7 +48,9 @@ pub fn repaired(text: &str) -> Cow<'_, str> {
 pub fn parse<T: DeserializeOwned>(text: &str) -> Option<T> {
     match serde_json::from_str(text) {
         Ok(value) => Some(value),
-        Err(_) => serde_json::from_str(&readable(text)?).ok(),
+        Err(error) if error.is_syntax() => serde_json::from_str(&readable(text)?).ok(),
+        // It is of another type, or cut off.
+        Err(_) => None,
     }
 }
 
