@@ -8,7 +8,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use crate::derive::job_view::{JobView, derive_job_view};
-use crate::job_ids::{AssignedId, IdClaim, assign_ids};
+use crate::job_ids::{AssignedId, IdClaim, UuidHolders, assign_ids};
 use crate::objects::{EvaluationObject, HarborDetails, RunObject, TrialObject};
 use crate::snapshot::job_snapshot::JobSnapshot;
 use crate::snapshot::scan::Snapshot;
@@ -56,9 +56,12 @@ impl PublishedJob {
     }
 }
 
-/// All published jobs, by folder.
+/// All published jobs.
 #[derive(Debug, Default)]
-pub(crate) struct PublishedJobs(BTreeMap<PathBuf, PublishedJob>);
+pub(crate) struct PublishedJobs {
+    by_folder: BTreeMap<PathBuf, PublishedJob>,
+    holders: UuidHolders,
+}
 
 impl PublishedJobs {
     /// Derives the jobs that changed in the snapshot again.
@@ -68,41 +71,44 @@ impl PublishedJobs {
         now: UnixMs,
     ) -> Result<(), serde_json::Error> {
         let is_published = |job: &JobSnapshot| job.is_job() && job.publishable_in(now).is_none();
-        self.0
+        self.by_folder
             .retain(|folder, _| snapshot.jobs.get(folder).is_some_and(is_published));
         let jobs = snapshot.jobs.iter().filter(|(_, job)| is_published(job));
         let claims = jobs
             .map(|(folder, job)| IdClaim::new(folder, job))
             .collect();
-        for AssignedId { folder, id, note } in assign_ids(claims) {
+        for AssignedId { folder, id, note } in assign_ids(claims, &mut self.holders) {
             let Some(job) = snapshot.jobs.get(&folder) else {
                 continue;
             };
-            let is_current = self.0.get(&folder).is_some_and(|published| {
+            let is_current = self.by_folder.get(&folder).is_some_and(|published| {
                 published.version == job.version && published.id == id && published.note == note
             });
             if !is_current {
                 let published = PublishedJob::new(job, id, note)?;
-                self.0.insert(folder, published);
+                self.by_folder.insert(folder, published);
             }
         }
         Ok(())
     }
 
-    /// Returns the folder and the job with an id or a folder's name.
+    /// Returns the folder and the job with an id, or with a folder's name that no other job has.
     pub(crate) fn find(&self, id: &str) -> Option<(&PathBuf, &PublishedJob)> {
-        let by_id = self.0.iter().find(|(_, job)| job.id == id);
-        by_id.or_else(|| self.0.iter().find(|(_, job)| job.name == id))
+        let by_id = self.by_folder.iter().find(|(_, job)| job.id == id);
+        by_id.or_else(|| {
+            let mut named = self.by_folder.iter().filter(|(_, job)| job.name == id);
+            named.next().filter(|_| named.next().is_none())
+        })
     }
 
     /// Returns all jobs, by folder.
     pub(crate) fn by_folder(&self) -> &BTreeMap<PathBuf, PublishedJob> {
-        &self.0
+        &self.by_folder
     }
 
     /// Returns all jobs, newest first.
     pub(crate) fn newest_first(&self) -> Vec<&PublishedJob> {
-        let mut all: Vec<&PublishedJob> = self.0.values().collect();
+        let mut all: Vec<&PublishedJob> = self.by_folder.values().collect();
         all.sort_by(|a, b| (b.created, &b.name).cmp(&(a.created, &a.name)));
         all
     }
@@ -113,7 +119,8 @@ impl PublishedJobs {
         snapshot: &Snapshot,
         folder: &Path,
     ) -> Result<Option<&[RawObject]>, serde_json::Error> {
-        let (Some(published), Some(job)) = (self.0.get_mut(folder), snapshot.jobs.get(folder))
+        let (Some(published), Some(job)) =
+            (self.by_folder.get_mut(folder), snapshot.jobs.get(folder))
         else {
             return Ok(None);
         };

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use docks_proto::time::UnixMs;
 
@@ -13,6 +14,15 @@ use crate::utc::Utc;
 /// file system's clock have the same modification time.
 const RECENT_MS: i64 = 100;
 
+/// Distinguishes a folder from all others, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FolderIdentity {
+    device: u64,
+    inode: u64,
+    /// When it was created; file systems that do not record that have none.
+    pub(crate) created_ns: Option<i128>,
+}
+
 /// Identifies one version of a file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct FileVersion {
@@ -20,6 +30,7 @@ pub(crate) struct FileVersion {
     size: u64,
     device: u64,
     inode: u64,
+    created_ns: Option<i128>,
 }
 
 impl FileVersion {
@@ -29,6 +40,7 @@ impl FileVersion {
             size: meta.size(),
             device: meta.dev(),
             inode: meta.ino(),
+            created_ns: created_ns(meta),
         }
     }
 
@@ -58,6 +70,15 @@ impl FileVersion {
         self.inode
     }
 
+    /// Returns which folder it is.
+    pub(crate) fn identity(&self) -> FolderIdentity {
+        FolderIdentity {
+            device: self.device,
+            inode: self.inode,
+            created_ns: self.created_ns,
+        }
+    }
+
     /// Returns when it last changed.
     pub(crate) fn modified(&self) -> Utc {
         Utc(i64::try_from(self.modified_ns.div_euclid(1_000)).unwrap_or(i64::MAX))
@@ -76,6 +97,11 @@ impl FileVersion {
     pub(crate) fn is_recent(&self, now: UnixMs) -> bool {
         now.0.saturating_sub(self.modified().millis()).abs() < RECENT_MS
     }
+}
+
+fn created_ns(meta: &fs::Metadata) -> Option<i128> {
+    let since = meta.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i128::try_from(since.as_nanos()).ok()
 }
 
 /// Whether a folder does not exist, as opposed to being unreadable.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use docks_proto::time::UnixMs;
 
 use crate::disk::cached_file::{CachedFile, FileReader, FileState};
-use crate::disk::file_version::{FileVersion, is_missing};
+use crate::disk::file_version::{FileVersion, FolderIdentity, is_missing};
 use crate::disk::folders::{display_name, is_hidden, list_folders};
 use crate::format::job::{JobConfig, JobLock, JobResult};
 use crate::snapshot::job_times::{JobTimes, TimeEvidence};
@@ -362,6 +362,11 @@ impl JobSnapshot {
                 .values()
                 .find_map(|trial| trial.config()?.job_id.clone())
         })
+    }
+
+    /// Returns which folder it is, whatever its name.
+    pub(crate) fn folder_identity(&self) -> Option<FolderIdentity> {
+        self.dir_version.map(|version| version.identity())
     }
 
     /// Whether the folder still has the name under which the job was started.

@@ -190,3 +190,42 @@ async fn a_directory_that_appears_later_is_found_and_followed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_renamed_job_keeps_its_id_and_its_copy_gets_its_name() {
+    let two = two_directories();
+    let old = two.near.join("nightly-mixed");
+    let jobs = two.open();
+    let id = id_of(&jobs, "nightly-mixed").await;
+    // The copy comes first in the alphabet, or has the name that its trials know.
+    for (renamed, copy) in [("renamed", "copy"), ("again", "nightly-mixed")] {
+        let (renamed, copy) = (two.near.join(renamed), two.near.join(copy));
+        let current = if old.exists() {
+            old.clone()
+        } else {
+            two.near.join("renamed")
+        };
+        fs::rename(current, &renamed).unwrap();
+        copy_tree(&renamed, &copy);
+        let listed = list(&jobs, RunKind::Evaluation).await;
+        let with_id: Vec<&Value> = listed.iter().filter(|run| run["id"] == id).collect();
+        assert_eq!(with_id.len(), 1);
+        assert_eq!(with_id[0]["remote_ref"], renamed.to_str().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_renamed_and_copied_unseen_keeps_its_id() {
+    let two = two_directories();
+    let (renamed, copy) = (two.near.join("renamed"), two.near.join("copy"));
+    fs::rename(two.near.join("nightly-mixed"), &renamed).unwrap();
+    copy_tree(&renamed, &copy);
+    let listed = list(&two.open(), RunKind::Evaluation).await;
+    let place = |folder: &Path| {
+        let path = folder.to_str().unwrap();
+        let found = listed.iter().find(|run| run["remote_ref"] == path);
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(place(&copy), "copy");
+    assert_ne!(place(&renamed), "renamed");
+}
