@@ -173,7 +173,7 @@ impl Model {
         state: &ObjectState,
         change: Option<&Change>,
     ) -> Option<StatusChange> {
-        let index = self.index_of(state)?;
+        let index = self.index_of(state).or_else(|| self.rename(state))?;
         let watched = &mut self.runs[index];
         let before = match &state.trial_id {
             None => watched.run.replace(state.clone()),
@@ -208,6 +208,16 @@ impl Model {
             Some(trial) => watched.trials.get(trial),
         };
         known.is_some_and(|known| progress_of(&known.status) > progress_of(&state.status))
+    }
+
+    /// Notes the real id of a run that had its name as id until now, as a Harbor job has when it starts.
+    fn rename(&mut self, state: &ObjectState) -> Option<usize> {
+        let provisional = (state.kind, state.name.clone());
+        let index = *self.indices.get(&provisional)?;
+        self.runs[index].id.clone_from(&state.run_id);
+        self.indices
+            .insert((state.kind, state.run_id.clone()), index);
+        Some(index)
     }
 
     fn index_of(&self, state: &ObjectState) -> Option<usize> {

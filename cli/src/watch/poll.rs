@@ -162,8 +162,13 @@ impl Poller {
     fn update_run(&mut self, kind: RunKind, object: &RawObject, events: &mut Vec<Event>) {
         let state = ObjectState::from_run(kind, object);
         let id = state.run_id.clone();
-        if !self.keys.contains(&(state.kind, id.clone())) {
-            return;
+        // A Harbor job that had its name as id may have its real one by now.
+        let is_real = || object.text().contains(&format!(r#""job_id":"{id}""#));
+        let is_same = |key: &str| key == id || (key == state.name && is_real());
+        let mut keys = self.keys.iter_mut();
+        match keys.find(|(of, key)| *of == state.kind && is_same(key)) {
+            Some(key) => key.1.clone_from(&id),
+            None => return,
         }
         self.runs.insert(id.clone(), object.clone());
         self.push_if_changed(state, events);

@@ -30,6 +30,7 @@ mod other_build;
 mod own_stop;
 mod pager;
 mod process;
+mod provisional_ids;
 mod reading;
 mod remote;
 mod reopened;

@@ -90,6 +90,33 @@ fn a_name_in_both_directories_is_ambiguous_and_both_paths_are_shown() {
     }
 }
 
+#[test]
+fn a_name_is_ambiguous_also_if_it_is_the_id_of_a_copy() {
+    let home = TestHome::with_jobs();
+    let (one, two) = split(&home);
+    let both = format!("--harbor {} --harbor {}", one.display(), two.display());
+    let copy = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(two.join("nightly-mixed"))
+        .arg(&one)
+        .status();
+    assert!(copy.unwrap().success());
+    home.run(&format!("sync --full {both}")).expect_success();
+    for command in ["runs eval-get", "runs trials", "runs stop --force"] {
+        let ended = home.run(&format!("{command} nightly-mixed {both}"));
+        assert_eq!(ended.code, Some(9), "{command}: {}", ended.stderr);
+        for dir in [&one, &two] {
+            let place = dir.join("nightly-mixed");
+            assert!(ended.stderr.contains(place.to_str().unwrap()), "{ended:?}");
+        }
+    }
+    let alone = home.run(&format!(
+        "runs eval-get nightly-mixed --harbor {}",
+        one.display()
+    ));
+    alone.expect_success();
+}
+
 const RESULT: &str = r#"{"id": "11111111-7cbd-4a64-8ed5-0a0c72aee0a1",
     "started_at": "2026-11-23T16:43:23", "finished_at": "2026-11-23T16:44:23",
     "n_total_trials": 0, "stats": {}}"#;

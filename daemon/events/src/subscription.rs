@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use docks_proto::event::{Event, EventQuery, ObjectKind, Position, Ready, Resync};
+use docks_proto::routes::RunKind;
 use docksd_mirror::{HistoryBounds, MirrorError, matches_query};
 use tokio::sync::watch;
 
@@ -36,6 +37,8 @@ pub struct Subscription {
     seq: u64,
     /// Version of the progress cache up to which progress was read.
     progress_version: u64,
+    /// How many runs had got their real id when the query was last changed for that.
+    renames_seen: usize,
     phase: Phase,
     outbox: VecDeque<Bytes>,
     watermark: watch::Receiver<Watermark>,
@@ -50,12 +53,14 @@ impl Subscription {
         bounds: HistoryBounds,
     ) -> Self {
         let watermark = feed.watermark();
+        let renames_seen = feed.mirror.rename_count();
         let mut subscription = Self {
             feed,
             query,
             history_id: bounds.history_id,
             seq: bounds.last_seq,
             progress_version: 0,
+            renames_seen,
             phase: Phase::Start,
             outbox: VecDeque::new(),
             watermark,
@@ -91,6 +96,62 @@ impl Subscription {
         }
     }
 
+    /// Follows the runs that got their real id after the first `seen` ones, since before that the ids of the query
+    /// were looked up.
+    #[must_use]
+    pub fn with_renames_after(mut self, seen: usize) -> Self {
+        self.renames_seen = self.renames_seen.min(seen);
+        self
+    }
+
+    /// Sends the state of these runs before anything else, for a client that knows them by another id.
+    ///
+    /// # Errors
+    ///
+    /// [`MirrorError`] when the mirror cannot be read.
+    pub async fn introduce(&mut self, runs: Vec<String>) -> Result<(), MirrorError> {
+        let kinds = RunKind::ALL.map(ObjectKind::from).into_iter();
+        let kinds: Vec<ObjectKind> = kinds
+            .filter(|kind| self.query.kinds.is_empty() || self.query.kinds.contains(kind))
+            .collect();
+        if runs.is_empty() || kinds.is_empty() {
+            return Ok(());
+        }
+        let query = EventQuery {
+            runs,
+            kinds,
+            ..EventQuery::default()
+        };
+        let snapshot = self.feed.mirror.state_snapshot(&query).await?;
+        let states = snapshot.objects.into_iter().map(Event::State);
+        self.outbox
+            .extend(states.map(|state| encode_event(&state, None)));
+        Ok(())
+    }
+
+    /// Goes on with the real ids of runs that the query names by provisional ones.
+    async fn follow_renames(&mut self) -> Result<(), MirrorError> {
+        let renames = self.feed.mirror.renames_after(self.renames_seen);
+        let mut query = self.query.clone();
+        let mut renamed = Vec::new();
+        for rename in &renames {
+            if let Some(run) = query.runs.iter_mut().find(|run| **run == rename.from) {
+                run.clone_from(&rename.to);
+                renamed.push(rename.to.clone());
+            }
+        }
+        if !renamed.is_empty() {
+            self.introduce(renamed).await?;
+            let mut live = self.feed.live();
+            live.watched.remove_subscriber(&self.query);
+            live.watched.add_subscriber(&query);
+            drop(live);
+            self.query = query;
+        }
+        self.renames_seen += renames.len();
+        Ok(())
+    }
+
     /// Returns the next bytes to send; `None` when there is nothing to send yet.
     ///
     /// # Errors
@@ -104,6 +165,7 @@ impl Subscription {
             }
             match &mut self.phase {
                 Phase::Start => {
+                    self.follow_renames().await?;
                     let snapshot = self.feed.snapshot(&self.query).await?;
                     self.seq = snapshot.seq;
                     self.phase = Phase::Snapshot(snapshot, 0);
@@ -122,6 +184,10 @@ impl Subscription {
                     }
                 },
                 Phase::Changes => {
+                    self.follow_renames().await?;
+                    if !self.outbox.is_empty() {
+                        continue;
+                    }
                     if !self.enqueue_changes().await? {
                         return Ok(None);
                     }

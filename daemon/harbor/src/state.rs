@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use docks_proto::object::{RawObject, RunFields};
+use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_remote::RemoteError;
@@ -122,12 +122,10 @@ impl State {
         now: UnixMs,
     ) -> Result<RawObject, RemoteError> {
         self.find_job(id, now)?;
-        // A folder's name finds its job, too, but the caller requests a full id and would reject an
-        // object with another one.
+        // A folder's name finds its job, too: it may have been the job's id until it had a UUID.
         let found = self.published.find(id);
         found
             .map(|(_, job)| job.object(kind).clone())
-            .filter(|object| RunFields::from_object(object).id.text().as_deref() == Some(id))
             .ok_or_else(|| self.not_found(id))
     }
 

@@ -48,21 +48,22 @@ impl State {
             self.tracker.after_scan(&self.snapshot, pending.jobs.keys());
         }
         self.schedule_wake_up(now);
-        let mut changes = Changes {
-            runs: Vec::new(),
-            gone: self.take_gone_ids(),
-        };
-        let undelivered: Vec<PathBuf> = self
+        let mut undelivered: Vec<PathBuf> = self
             .published
             .by_folder()
             .iter()
             .filter(|(folder, job)| self.tracker.is_undelivered(folder, job.version))
             .map(|(folder, _)| folder.clone())
             .collect();
-        if undelivered.len() > MAX_JOBS {
+        let later = undelivered.split_off(undelivered.len().min(MAX_JOBS));
+        if !later.is_empty() {
             self.tracker.queue.mark_undelivered();
         }
-        for folder in undelivered.into_iter().take(MAX_JOBS) {
+        let mut changes = Changes {
+            runs: Vec::new(),
+            gone: self.take_gone_ids(&later),
+        };
+        for folder in undelivered {
             changes.runs.extend(self.deliver(&folder)?);
         }
         Ok(changes)
@@ -94,11 +95,15 @@ impl State {
         }))
     }
 
-    /// Returns the ids that no job has any more. A folder that still exists is scanned first.
-    fn take_gone_ids(&mut self) -> Vec<String> {
+    /// Returns the ids that no job has any more. A folder that still exists is scanned first, and a job that has
+    /// another id now is delivered first.
+    fn take_gone_ids(&mut self, undelivered: &[PathBuf]) -> Vec<String> {
         let snapshot = &self.snapshot;
         let queue = std::sync::Arc::clone(&self.tracker.queue);
         self.tracker.take_gone_ids(|folder| {
+            if undelivered.iter().any(|later| later == folder) {
+                return false;
+            }
             // A job that is still known has another id now.
             let is_gone = snapshot.jobs.contains_key(folder)
                 || (snapshot.is_reachable(folder) && is_missing(folder));

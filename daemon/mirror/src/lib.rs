@@ -17,6 +17,7 @@ mod observation_window;
 mod open;
 mod progress;
 mod provenance;
+mod provisional_id;
 mod read_api;
 mod reader_pool;
 mod resolve_id;
@@ -45,6 +46,7 @@ use docks_proto::time::UnixMs;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use provisional_id::RenameLog;
 use reader_pool::{Lane, ReaderPool};
 use writer::{TransactionMode, Writer, WriterContext};
 
@@ -56,6 +58,7 @@ pub use list::Listing;
 pub use observation_window::ObservationWindow;
 pub use open::{Identity, OpenReport};
 pub use provenance::Provenance;
+pub use provisional_id::{Rename, has_outgrown_id};
 pub use resolve_id::Resolution;
 pub use resource::{Confirmation, Resource};
 pub use runs::RunBatch;
@@ -82,6 +85,7 @@ struct Inner {
     // Dropped before the writer, whose connection, as the last one, empties the WAL.
     readers: ReaderPool,
     writer: Writer,
+    renames: RenameLog,
     damaged: watch::Sender<bool>,
 }
 
@@ -107,14 +111,17 @@ impl Mirror {
     ) -> Result<(Mirror, OpenReport), MirrorError> {
         let (connection, report) = open::open_writer(path, &identity.into(), now)?;
         let readers = ReaderPool::open(path.to_owned())?;
-        let writer = Writer::spawn(connection).map_err(|source| MirrorError::Prepare {
-            path: path.to_owned(),
-            source,
-        })?;
+        let renames = RenameLog::default();
+        let writer =
+            Writer::spawn(connection, renames.clone()).map_err(|source| MirrorError::Prepare {
+                path: path.to_owned(),
+                source,
+            })?;
         let inner = Inner {
             path: path.to_owned(),
             readers,
             writer,
+            renames,
             damaged: watch::Sender::new(false),
         };
         let mirror = Mirror {
@@ -164,6 +171,18 @@ impl Mirror {
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.inner.writer.commits()
+    }
+
+    /// Returns how many runs have got their real id in place of a provisional one since the mirror was opened.
+    #[must_use]
+    pub fn rename_count(&self) -> usize {
+        self.inner.renames.len()
+    }
+
+    /// Returns those after the first `seen`.
+    #[must_use]
+    pub fn renames_after(&self, seen: usize) -> Vec<Rename> {
+        self.inner.renames.after(seen)
     }
 
     /// Finishes what is queued and closes the file; other clones get [`MirrorError::Closed`].

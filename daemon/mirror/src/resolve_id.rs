@@ -22,6 +22,9 @@ pub enum Resolution {
 
 /// Resolves a run: by full id, else by exact name, else by a prefix of its id. A run that is gone from
 /// the remote is found by its full id only, and not if that is the name of a run that is there.
+///
+/// A name that several runs have is ambiguous, also if one of them has it as its id: the folder of a Harbor job
+/// that has no id of its own.
 pub(crate) fn resolve_run(
     connection: &Connection,
     kind: RunKind,
@@ -34,9 +37,6 @@ pub(crate) fn resolve_run(
         .prepare_cached("SELECT gone_ms IS NULL FROM runs WHERE kind = ?1 AND id = ?2")?
         .query_row([kind.name(), input], |row| row.get(0))
         .optional()?;
-    if is_there == Some(true) {
-        return Ok(Resolution::Unique(input.to_owned()));
-    }
     let named = candidates(
         connection,
         "SELECT id, name, status FROM runs
@@ -46,6 +46,11 @@ pub(crate) fn resolve_run(
         input,
         |_| true,
     )?;
+    // An id that is only its own run's name is not in doubt, and neither is one that is another run's.
+    let is_shared = named.len() > 1 && named.iter().any(|run| run.id == input);
+    if is_there == Some(true) && !is_shared {
+        return Ok(Resolution::Unique(input.to_owned()));
+    }
     if named.len() > 1 {
         return Ok(Resolution::Ambiguous(add_locations(
             connection, kind, named,

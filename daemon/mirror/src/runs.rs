@@ -13,6 +13,7 @@ use crate::history::{StatusChange, Subject, record};
 use crate::merge_policy::{MergeDecision, ObjectTimes, StoredState, decide};
 use crate::observation_groups::{ConfirmedRow, record_response};
 use crate::provenance::Provenance;
+use crate::provisional_id::{self, RenameLog};
 use crate::stored_object::StoredObject;
 use crate::sweeps::Sweeps;
 use crate::trials::trial_list_confirmed_ms;
@@ -67,13 +68,20 @@ struct StoredRun {
 pub(crate) fn upsert(
     connection: &Connection,
     sweeps: &mut Sweeps,
+    renames: &RenameLog,
     batch: &RunBatch,
 ) -> rusqlite::Result<WriteSummary> {
     let mut summary = WriteSummary::default();
     let mut confirmed = Vec::with_capacity(batch.objects.len());
     let mut at_ms = batch.observed_at.0;
     for incoming in last_of_each_id(&batch.objects) {
-        let stored = find_stored(connection, batch.kind, &incoming)?;
+        let mut stored = find_stored(connection, batch.kind, &incoming)?;
+        let created_ms = incoming.times.created_ms;
+        if stored.is_none()
+            && provisional_id::adopt(connection, renames, batch.kind, incoming.object, created_ms)?
+        {
+            stored = find_stored(connection, batch.kind, &incoming)?;
+        }
         let decision = stored.as_ref().map(|stored| {
             decide(
                 &stored.state,

@@ -23,7 +23,12 @@ impl Mirror {
     /// [`MirrorError`] when nothing was written; the same holds for every other write.
     pub async fn upsert_runs(&self, batch: RunBatch) -> Result<WriteSummary, MirrorError> {
         self.write_rows(batch.objects.len(), "store runs", move |context| {
-            runs::upsert(&context.connection, &mut context.sweeps, &batch)
+            let WriterContext {
+                connection,
+                sweeps,
+                renames,
+            } = context;
+            runs::upsert(connection, sweeps, renames, &batch)
         })
         .await
     }
@@ -47,8 +52,9 @@ impl Mirror {
         provenance: Provenance,
     ) -> Result<WriteSummary, MirrorError> {
         let rows = objects.len();
-        let batch = TrialBatch::from_objects(run, objects, at, provenance);
+        let mut batch = TrialBatch::from_objects(run, objects, at, provenance);
         self.write_rows(rows, "store trials", move |context| {
+            context.use_current_id(&mut batch.run)?;
             trials::replace_all(&context.connection, batch, validator.as_ref())
         })
         .await
@@ -66,8 +72,9 @@ impl Mirror {
         at: UnixMs,
         provenance: Provenance,
     ) -> Result<WriteSummary, MirrorError> {
-        let batch = TrialBatch::from_objects(run, vec![object], at, provenance);
+        let mut batch = TrialBatch::from_objects(run, vec![object], at, provenance);
         self.write("store a trial", move |context| {
+            context.use_current_id(&mut batch.run)?;
             trials::upsert_one(&context.connection, batch)
         })
         .await
@@ -83,10 +90,13 @@ impl Mirror {
     /// As [`Mirror::upsert_runs`].
     pub async fn record_confirmation(
         &self,
-        resource: Resource,
+        mut resource: Resource,
         confirmation: Confirmation,
     ) -> Result<(), MirrorError> {
         self.write("store a confirmation", move |context| {
+            if let Resource::Run(_, id) | Resource::Trials(id) = &mut resource {
+                context.use_current_id(id)?;
+            }
             confirmations::record(&context.connection, &resource, &confirmation)
         })
         .await

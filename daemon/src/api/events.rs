@@ -18,7 +18,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::Service;
 use super::error::ApiError;
 use super::extract::{QueryParameters, bad_parameter};
-use super::resolve_id::resolve_run_of_any_kind;
+use super::resolve_id::resolve_watched_run;
 use crate::shutdown::ShutdownSignal;
 use docksd_events::Subscription;
 
@@ -39,14 +39,24 @@ pub(super) async fn stream(
     let tenant = parameters.text("tenant");
     let remote = service.open_for_reading(&headers, tenant).await?;
     let requirement = service.freshness_requirement(&headers);
+    let renames_seen = remote.mirror.rename_count();
+    let mut known_by_name = Vec::new();
     for run in &mut filter.runs {
-        let resolved = resolve_run_of_any_kind(&remote, &filter.kinds, run, requirement).await?;
-        *run = resolved.1.id;
+        let resolved = resolve_watched_run(&remote, &filter.kinds, run, requirement).await?;
+        if *run != resolved {
+            known_by_name.push(resolved.clone());
+        }
+        *run = resolved;
     }
     let slot = Arc::clone(&service.watchers)
         .try_acquire_owned()
         .map_err(|_| ApiError::TooManyWatchers)?;
     let subscription = remote.feed.subscribe(filter, after).await?;
+    let mut subscription = subscription.with_renames_after(renames_seen);
+    if after.is_some() {
+        // The client has been told the state of these, but perhaps under an id that was provisional.
+        subscription.introduce(known_by_name).await?;
+    }
     remote.feed.start_publishing();
     let mut heartbeat = interval(HEARTBEAT_INTERVAL);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -92,6 +92,38 @@ async fn confirm_gone(
     Ok(now.unwrap_or(gone))
 }
 
+/// Finds a run again that the remote no longer knows by its id: a Harbor job that had its name as id may have
+/// its real id by now.
+pub(super) async fn resolve_again(
+    remote: &MirroredRemote,
+    kind: RunKind,
+    name: &str,
+    run: &StoredObject,
+) -> Result<Option<StoredObject>, ApiError> {
+    let found = mirrored_run(remote, kind, name).await?;
+    Ok(found.filter(|found| found.id != run.id && found.gone_at.is_none()))
+}
+
+/// Finds a run that is to be watched, and returns its id. An id names its own run here, even if it is also the
+/// name of others: clients watch what they have found before.
+pub(super) async fn resolve_watched_run(
+    remote: &MirroredRemote,
+    kinds: &[ObjectKind],
+    name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<String, ApiError> {
+    for kind in RunKind::ALL {
+        let of_trials = kind == RunKind::Evaluation && kinds.contains(&ObjectKind::Trial);
+        let is_selected = kinds.is_empty() || kinds.contains(&kind.into()) || of_trials;
+        let run = remote.mirror.run(kind, name).await?;
+        if is_selected && run.is_some_and(|run| run.gone_at.is_none()) {
+            return Ok(name.to_owned());
+        }
+    }
+    let (_, run) = resolve_run_of_any_kind(remote, kinds, name, requirement).await?;
+    Ok(run.id)
+}
+
 /// Finds a run of one of these kinds; both kinds of runs if the list is empty.
 pub(super) async fn resolve_run_of_any_kind(
     remote: &MirroredRemote,

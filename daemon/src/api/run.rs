@@ -12,7 +12,7 @@ use docks_proto::routes::{Action, KILL, RunKind};
 
 use super::error::ApiError;
 use super::extract::{PathIds, QueryParameters, bad_parameter};
-use super::resolve_id::{self, or_run_not_found, resolve_run, run_not_found};
+use super::resolve_id::{self, or_run_not_found, resolve_again, resolve_run, run_not_found};
 use super::revalidate::{freshness_of, revalidate};
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{
@@ -142,11 +142,15 @@ async fn get_kind(
         let key = FetchKey::Run(kind, run.id.clone());
         let confirmed = resolve_id::confirmation_of(&run);
         let volatility = resolve_id::volatility_of(&run);
-        answered_by = revalidate(&remote, key, Some(&confirmed), volatility, requirement)
-            .await
-            .map_err(|error| or_run_not_found(error, kind, name))?;
-        if answered_by == AnsweredBy::Remote {
-            run = reread(&remote, kind, &run.id).await?;
+        let revalidated = revalidate(&remote, key, Some(&confirmed), volatility, requirement).await;
+        let asked = !matches!(revalidated, Ok(AnsweredBy::Mirror));
+        if asked && let Some(renamed) = resolve_again(&remote, kind, name, &run).await? {
+            (run, answered_by) = (renamed, AnsweredBy::Remote);
+        } else {
+            answered_by = revalidated.map_err(|error| or_run_not_found(error, kind, name))?;
+            if answered_by == AnsweredBy::Remote {
+                run = reread(&remote, kind, &run.id).await?;
+            }
         }
     }
     if run.gone_at.is_some() {

@@ -12,7 +12,8 @@ use docks_proto::routes::RunKind;
 use super::error::ApiError;
 use super::extract::PathIds;
 use super::resolve_id::{
-    self, or_run_not_found, resolve_run, resolve_trial, run_not_found, trial_not_found,
+    self, or_run_not_found, resolve_again, resolve_run, resolve_trial, run_not_found,
+    trial_not_found,
 };
 use super::revalidate::{FreshnessRequirement, freshness_of, is_not_found, revalidate};
 use super::run::cache_key;
@@ -41,14 +42,24 @@ pub(super) async fn list(
         return Ok(response);
     }
     let query = ListQuery::parse(ListKind::Trials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
-    let run = existing_run(&remote, &run_name, requirement).await?;
+    let kind = RunKind::Evaluation;
+    let mut run = existing_run(&remote, &run_name, requirement).await?;
     let volatility = resolve_id::volatility_of(&run);
-    let resource = Resource::Trials(run.id.clone());
+    let mut resource = Resource::Trials(run.id.clone());
     let confirmed = remote.mirror.confirmation(&resource).await?;
     let key = FetchKey::Trials(run.id.clone());
-    let answered_by = revalidate(&remote, key, confirmed.as_ref(), volatility, requirement)
-        .await
-        .map_err(|error| or_run_not_found(error, RunKind::Evaluation, &run_name))?;
+    let mut revalidated =
+        revalidate(&remote, key, confirmed.as_ref(), volatility, requirement).await;
+    if !matches!(revalidated, Ok(AnsweredBy::Mirror))
+        && let Some(renamed) = resolve_again(&remote, kind, &run_name, &run).await?
+    {
+        run = renamed;
+        resource = Resource::Trials(run.id.clone());
+        let confirmed = remote.mirror.confirmation(&resource).await?;
+        let key = FetchKey::Trials(run.id.clone());
+        revalidated = revalidate(&remote, key, confirmed.as_ref(), volatility, requirement).await;
+    }
+    let answered_by = revalidated.map_err(|error| or_run_not_found(error, kind, &run_name))?;
     let version = remote.mirror.data_version();
     let listing = remote.mirror.list_trials(&run.id, &query).await?;
     let listing = listing.ok_or(ApiError::NotCached)?;

@@ -12,7 +12,7 @@ use crate::provenance::Provenance;
 
 /// The trials of one response, with everything that is read from their texts.
 pub(crate) struct TrialBatch {
-    pub(super) run: String,
+    pub(crate) run: String,
     pub(super) trials: Vec<IncomingTrial>,
     pub(super) vocabulary: Vocabulary,
     /// When the request began.

@@ -22,6 +22,7 @@ use self::commit_version::CommitVersion;
 use self::job::{Job, Task};
 use self::transaction::{run_in_transaction, run_without_transaction};
 use crate::error::MirrorError;
+use crate::provisional_id::RenameLog;
 use crate::sweeps::Sweeps;
 
 pub(crate) use self::context::{TransactionMode, WriterContext};
@@ -44,12 +45,13 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn spawn(connection: Connection) -> std::io::Result<Self> {
+    pub(crate) fn spawn(connection: Connection, renames: RenameLog) -> std::io::Result<Self> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let version = Arc::new(CommitVersion::new());
         let mut context = WriterContext {
             connection,
             sweeps: Sweeps::default(),
+            renames,
         };
         let thread_version = Arc::clone(&version);
         let thread = std::thread::Builder::new()

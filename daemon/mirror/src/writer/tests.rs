@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::notes;
+use crate::provisional_id::RenameLog;
 use crate::testing::in_memory;
 
 async fn write_note(writer: &Writer, key: &'static str) -> Result<(), MirrorError> {
@@ -36,7 +37,7 @@ async fn count_notes(writer: &Writer) -> i64 {
 
 #[tokio::test]
 async fn a_panic_rolls_back_its_own_write_and_nothing_else() {
-    let writer = Writer::spawn(in_memory()).unwrap();
+    let writer = Writer::spawn(in_memory(), RenameLog::default()).unwrap();
     let single = write_note(&writer, "panics").await;
     assert!(matches!(single, Err(MirrorError::Panicked { .. })));
     let (a, b, c) = tokio::join!(
@@ -61,7 +62,7 @@ async fn a_panic_rolls_back_its_own_write_and_nothing_else() {
 
 #[tokio::test]
 async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
-    let writer = Writer::spawn(in_memory()).unwrap();
+    let writer = Writer::spawn(in_memory(), RenameLog::default()).unwrap();
     // What SQLite does on a full disk.
     let lose = |context: &mut WriterContext| {
         context

@@ -10,4 +10,5 @@ mod for_sync;
 mod lists_and_ids;
 mod merging;
 mod migrations;
+mod provisional_ids;
 mod support;

@@ -6,10 +6,10 @@ use docks_proto::paging::{PageRequest, PageSummary};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use docksd_mirror::{Confirmation, Resource};
+use docksd_mirror::{Confirmation, Resource, has_outgrown_id};
 use docksd_remote::{FaultClass, Fetched, Page, RemoteError, Validator};
 
-use super::runner::{StepRunner, unexpected_not_modified};
+use super::runner::{StepRunner, has_id, unexpected_not_modified};
 use crate::error::SyncError;
 use crate::outcome::Answer;
 use crate::step::CachedPage;
@@ -119,22 +119,32 @@ impl StepRunner<'_> {
     ) -> Result<Answer, SyncError> {
         self.requests += 1;
         match self.remote.run(kind, id, None).await {
-            Ok(Fetched::New { value, .. }) => {
+            Ok(Fetched::New { value, .. }) if has_id(&value, id) => {
                 self.store_runs(kind, vec![value]).await?;
                 Ok(Answer::UnseenChecked { gone: false })
             }
-            Ok(Fetched::NotModified) => Err(unexpected_not_modified()),
-            Err(error) if error.class() == FaultClass::NotFound => {
-                self.mirror.tombstone_run(kind, id, self.began).await?;
-                self.changed = true;
-                Ok(Answer::UnseenChecked { gone: true })
+            // What is asked for as an id is only a name there: of the same run, which has its real id by now, or
+            // of another one.
+            Ok(Fetched::New { value, .. }) => {
+                if has_outgrown_id(&value, id) {
+                    self.store_runs(kind, vec![value]).await?;
+                }
+                self.tombstone(kind, id).await
             }
+            Ok(Fetched::NotModified) => Err(unexpected_not_modified()),
+            Err(error) if error.class() == FaultClass::NotFound => self.tombstone(kind, id).await,
             // The id cannot be requested, so nothing can be proved and the run stays.
             Err(error) if error.class() == FaultClass::Rejected => {
                 Ok(Answer::UnseenChecked { gone: false })
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn tombstone(&mut self, kind: RunKind, id: &str) -> Result<Answer, SyncError> {
+        self.mirror.tombstone_run(kind, id, self.began).await?;
+        self.changed = true;
+        Ok(Answer::UnseenChecked { gone: true })
     }
 
     pub(super) async fn finish_sweep(

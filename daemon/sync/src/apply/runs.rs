@@ -6,7 +6,7 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 use tracing::warn;
 
-use docksd_mirror::{MirrorError, Provenance, Resource, RunBatch, StatusScope};
+use docksd_mirror::{MirrorError, Provenance, Resource, RunBatch, StatusScope, has_outgrown_id};
 use docksd_remote::{FaultClass, Fetched, RemoteError};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
@@ -64,6 +64,10 @@ impl StepRunner<'_> {
             }
             Ok(Fetched::New { value, validator }) => {
                 if !has_id(&value, id) {
+                    // The remote takes names where an id belongs, and what was the id is a name by now.
+                    if live && has_outgrown_id(&value, id) {
+                        self.store_runs(kind, vec![value]).await?;
+                    }
                     return Err(RemoteError::WrongRun { id: id.to_owned() }.into());
                 }
                 self.store_runs(kind, vec![value]).await?;
@@ -175,12 +179,16 @@ impl StepRunner<'_> {
             self.remote.act(action, id).await
         };
         let object = match acted {
-            Ok(object) if has_id(&object, id) => object,
+            Ok(object) if has_id(&object, id) || has_outgrown_id(&object, id) => object,
             // The remote accepted the action but did not return the run.
             Ok(_) | Err(RemoteError::InvalidResponse { .. }) => {
                 self.requests += 1;
                 match self.remote.run(action.kind(), id, None).await? {
-                    Fetched::New { value, .. } if has_id(&value, id) => value,
+                    Fetched::New { value, .. }
+                        if has_id(&value, id) || has_outgrown_id(&value, id) =>
+                    {
+                        value
+                    }
                     Fetched::New { .. } => return Err(not_the_run(id)),
                     Fetched::NotModified => return Err(unexpected_not_modified()),
                 }

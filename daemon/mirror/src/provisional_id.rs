@@ -1,0 +1,209 @@
+//! Runs whose id was provisional: a Harbor job has its folder's name as id until it has written its UUID.
+//!
+//! When the run arrives under its real id, the row under the provisional one becomes its row, with its
+//! history and its trials. So nothing is ever said to be gone that only has its real id by now.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use docks_proto::object::{RawObject, RunFields};
+use docks_proto::repair;
+use docks_proto::routes::RunKind;
+use rusqlite::{Connection, params};
+
+use crate::history::Subject;
+
+/// A run that has got its real id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    /// The provisional id.
+    pub from: String,
+    /// The real id.
+    pub to: String,
+}
+
+/// The renames since the mirror was opened, for those who know a run by its provisional id.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RenameLog(Arc<Mutex<Vec<Rename>>>);
+
+impl RenameLog {
+    fn push(&self, rename: Rename) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both kinds of a run are renamed, one after the other.
+        if !log.contains(&rename) {
+            log.push(rename);
+        }
+    }
+
+    /// Returns how many renames there were.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Returns the renames after the first `seen` ones.
+    pub(crate) fn after(&self, seen: usize) -> Vec<Rename> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().skip(seen).cloned().collect()
+    }
+
+    /// Returns the real id of an evaluation run that a request which is under way knows by its provisional
+    /// one; any other id as it is.
+    pub(crate) fn current_id(
+        &self,
+        connection: &Connection,
+        id: &str,
+    ) -> rusqlite::Result<Option<String>> {
+        let renames = self.after(0);
+        let Some(rename) = renames.iter().rev().find(|rename| rename.from == id) else {
+            return Ok(None);
+        };
+        // By now, another run may have this id.
+        let is_taken: bool = connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM runs WHERE kind = ?1 AND id = ?2 AND gone_ms IS NULL)",
+            )?
+            .query_row([RunKind::Evaluation.name(), id], |row| row.get(0))?;
+        Ok((!is_taken).then(|| rename.to.clone()))
+    }
+}
+
+/// Returns the UUID of a Harbor job: `Some(None)` if it has none yet, `None` if this is no Harbor job.
+fn job_id(text: &str) -> Option<Option<String>> {
+    let object: serde_json::Value = repair::parse(text)?;
+    let id = object.get("harbor")?.get("job_id")?;
+    Some(id.as_str().map(str::to_owned))
+}
+
+/// Whether a run is the one that had `id` until it got its real id.
+#[must_use]
+pub fn has_outgrown_id(object: &RawObject, id: &str) -> bool {
+    let fields = RunFields::from_object(object);
+    let own = fields.id.text();
+    own.as_deref() != Some(id)
+        && fields.name.text().is_some_and(|name| is_made_of(id, &name))
+        && own.is_some()
+        && job_id(object.text()).flatten() == own
+}
+
+/// Whether a provisional id is made of this name.
+fn is_made_of(id: &str, name: &str) -> bool {
+    id.trim_start_matches('~') == name
+}
+
+/// Gives the row of a run that was stored under a provisional id its real one, if there is such a row; returns
+/// whether there is.
+pub(crate) fn adopt(
+    connection: &Connection,
+    log: &RenameLog,
+    kind: RunKind,
+    object: &RawObject,
+    created_ms: Option<i64>,
+) -> rusqlite::Result<bool> {
+    let fields = RunFields::from_object(object);
+    let (Some(id), Some(name)) = (fields.id.text(), fields.name.text()) else {
+        return Ok(false);
+    };
+    let Some((seq, old)) = provisional_row(connection, kind, &name, &fields, created_ms)? else {
+        return Ok(false);
+    };
+    if !has_outgrown_id(object, &old) {
+        return Ok(false);
+    }
+    rename(connection, kind, seq, &old, &id)?;
+    log.push(Rename { from: old, to: id });
+    Ok(true)
+}
+
+/// Finds the row of a job in the same folder that has no UUID yet.
+fn provisional_row(
+    connection: &Connection,
+    kind: RunKind,
+    name: &str,
+    fields: &RunFields,
+    created_ms: Option<i64>,
+) -> rusqlite::Result<Option<(i64, String)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, id, gone_ms, body FROM runs WHERE kind = ?1 AND id IN (?2, '~' || ?2)",
+    )?;
+    let mut rows = statement.query([kind.name(), name])?;
+    while let Some(row) = rows.next()? {
+        // One that was gone before this run began was another run.
+        let gone_ms: Option<i64> = row.get(2)?;
+        if gone_ms.is_some_and(|gone_ms| created_ms.is_none_or(|created_ms| created_ms > gone_ms)) {
+            continue;
+        }
+        let text: String = row.get(3)?;
+        let stored: RunFields = repair::read(&text);
+        let is_same_folder = stored.remote_ref.text() == fields.remote_ref.text();
+        if is_same_folder && job_id(&text) == Some(None) {
+            return Ok(Some((row.get(0)?, row.get(1)?)));
+        }
+    }
+    Ok(None)
+}
+
+fn rename(
+    connection: &Connection,
+    kind: RunKind,
+    seq: i64,
+    old: &str,
+    new: &str,
+) -> rusqlite::Result<()> {
+    let evaluation = kind == RunKind::Evaluation;
+    // The texts of its trials name the old id, so they are fetched once more.
+    connection
+        .prepare_cached(
+            "UPDATE runs SET id = ?2, gone_ms = NULL, trials_due = max(trials_due, ?3)
+             WHERE seq = ?1",
+        )?
+        .execute(params![seq, new, evaluation])?;
+    connection
+        .prepare_cached("DELETE FROM confirmation WHERE kind = ?1 AND id = ?2")?
+        .execute([kind.name(), old])?;
+    rename_in(
+        connection,
+        "UPDATE OR IGNORE look SET id = ?3 WHERE what = ?1 AND id = ?2",
+        kind.name(),
+        old,
+        new,
+    )?;
+    let events = "UPDATE status_event SET run_id = ?3 WHERE kind = ?1 AND run_id = ?2";
+    rename_in(connection, events, Subject::Run(kind).name(), old, new)?;
+    if evaluation {
+        rename_in(connection, events, Subject::Trial.name(), old, new)?;
+        rename_in(
+            connection,
+            "UPDATE OR IGNORE look SET id = ?3 WHERE what = ?1 AND id = ?2",
+            "trials",
+            old,
+            new,
+        )?;
+        connection
+            .prepare_cached(
+                "UPDATE OR IGNORE trial_list SET run = ?2, validator = NULL WHERE run = ?1",
+            )?
+            .execute([old, new])?;
+        // If its trials were stored under the real id before, these are the newer ones.
+        connection
+            .prepare_cached(
+                "DELETE FROM trials WHERE list = (SELECT seq FROM trial_list WHERE run = ?1)",
+            )?
+            .execute([old])?;
+        connection
+            .prepare_cached("DELETE FROM trial_list WHERE run = ?1")?
+            .execute([old])?;
+    }
+    Ok(())
+}
+
+fn rename_in(
+    connection: &Connection,
+    sql: &'static str,
+    what: &str,
+    old: &str,
+    new: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(sql)?
+        .execute([what, old, new])
+        .map(drop)
+}
