@@ -22,6 +22,7 @@ mod hostile;
 mod hub;
 mod incomplete;
 mod large;
+mod late_files;
 mod main_path;
 mod many_starts;
 mod mirrored_reads;

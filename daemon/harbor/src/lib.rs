@@ -28,6 +28,7 @@ mod validators;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use docks_proto::object::{RawObject, TrialFields};
@@ -48,6 +49,9 @@ use crate::snapshot::jobs_directory::JobsDirectory;
 use crate::state::State;
 use crate::stop::StopMode;
 use crate::validators::{fetched, fetched_page};
+
+/// How often it is checked whether the directories are still there.
+const MOVED_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One or several Harbor jobs directories, as one remote.
 #[derive(Debug, Clone)]
@@ -205,7 +209,19 @@ impl Remote for HarborJobs {
             });
             following.await.ok();
         }
-        self.queue.wait_until_pending().await;
+        // There are no events about a directory whose parent is moved or whose disk is removed.
+        while tokio::time::timeout(MOVED_CHECK_INTERVAL, self.queue.wait_until_pending())
+            .await
+            .is_err()
+        {
+            let unchanged = self.run_blocking(|state, _| {
+                let mut directories = state.snapshot.directories.iter();
+                Ok(directories.all(JobsDirectory::is_unchanged))
+            });
+            if !unchanged.await.unwrap_or(true) {
+                break;
+            }
+        }
         let wait = self.pacing.remaining_wait(begun, Instant::now());
         tokio::time::sleep(wait).await;
         self.pacing.announce(Instant::now());

@@ -12,6 +12,7 @@ use docks_proto::routes;
 use super::revalidate::{FreshnessRequirement, freshness_of, is_too_old};
 use crate::list_response::ListResponse;
 use crate::registry::MirroredRemote;
+use docksd_mirror::Resource;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -57,6 +58,12 @@ fn list_response(
         remote.sync.mark_watched(&list.resource);
     }
     let mut freshness = freshness_of(remote, &list.confirmed, list.volatility, answered_by);
+    if let (Resource::List(kind), AnsweredBy::Mirror) = (&list.resource, answered_by)
+        && freshness.stale_reason.is_none()
+    {
+        let of_list = remote.sync.list_freshness(*kind, &list.confirmed, false);
+        freshness.stale_reason = of_list.stale_reason;
+    }
     freshness.incomplete = list.incomplete.map(str::to_owned);
     let mut response = Response::new(Body::from(list.body.clone()));
     freshness.write_headers(response.headers_mut());

@@ -232,6 +232,7 @@ impl EngineState {
             }
         }
         let list = &mut self.lists[list_index(kind)];
+        list.failed = None;
         list.doubted_empty = list.doubted_empty && pages.iter().all(|page| page.len == 0);
         if confirms.is_some() {
             list.confirmed = list.confirmed.max(step.began.stamp);

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use docks_proto::freshness::{AnsweredBy, Freshness};
+use docks_proto::routes::RunKind;
 use docks_proto::status::SyncFailure;
 use docks_proto::time::UnixMs;
 
 use docksd_mirror::Confirmation;
-use docksd_remote::ChangeDetection;
+use docksd_remote::{ChangeDetection, FaultClass};
 
 use super::circuit_breaker::{OpenCause, State};
 use super::clock::{Clock, Now, SteadyClock};
 use super::error::SyncError;
-use super::state::EngineState;
+use super::state::{EngineState, list_index};
 
 /// Age beyond which an answer about something active is stale: two polls were missed.
 const MAX_ACTIVE_AGE: Duration = Duration::from_secs(15);
@@ -60,6 +61,8 @@ pub(super) struct EngineSnapshot {
     pub(super) stale_cause: Option<StaleCause>,
     /// Why the mirror could not be written, until a step succeeds.
     pub(super) mirror_error: Option<SyncError>,
+    /// For each list whose last poll failed: when that began, and why.
+    failed_polls: [Option<(UnixMs, String)>; 2],
 }
 
 /// Why answers become stale.
@@ -107,6 +110,14 @@ impl StaleCause {
             None => format!("the last attempt failed: {}", self.why),
         }
     }
+}
+
+/// Returns when the last poll of a list began and why it failed, if the remote was out of reach or refused the
+/// token.
+fn failed_poll(state: &EngineState, kind: RunKind) -> Option<(UnixMs, String)> {
+    let (at, error) = state.lists[list_index(kind)].failed.as_ref()?;
+    let is_cut_off = matches!(error.class(), Some(FaultClass::Outage | FaultClass::Auth));
+    is_cut_off.then(|| (*at, error.chain()))
 }
 
 /// Returns a duration in its largest unit.
@@ -168,7 +179,31 @@ impl EngineSnapshot {
                 .as_ref()
                 .map(|failure| failure.error.clone())
                 .filter(|error| matches!(error, SyncError::Mirror(_))),
+            failed_polls: RunKind::ALL.map(|kind| failed_poll(state, kind)),
         }
+    }
+
+    /// Returns how fresh a list is: it is not current if the last poll could not confirm it, however short ago it
+    /// was confirmed.
+    pub(super) fn list_freshness(
+        &self,
+        clock: &dyn Clock,
+        kind: RunKind,
+        confirmed: &Confirmation,
+        active: bool,
+    ) -> Freshness {
+        let mut freshness = self.freshness(clock, Some(confirmed), active);
+        if let Some((at, why)) = &self.failed_polls[list_index(kind)]
+            && confirmed.at < *at
+        {
+            let cause = self.stale_cause.as_ref();
+            let cause = cause.map(|cause| cause.describe(clock.monotonic()));
+            let failed = || format!("the last attempt failed: {why}");
+            freshness
+                .stale_reason
+                .get_or_insert_with(|| cause.unwrap_or_else(failed));
+        }
+        freshness
     }
 
     pub(super) fn freshness(

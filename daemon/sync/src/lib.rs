@@ -43,7 +43,7 @@ use std::sync::{Arc, Mutex};
 
 use docks_proto::event::ConnectionState;
 use docks_proto::freshness::Freshness;
-use docks_proto::routes::Action;
+use docks_proto::routes::{Action, RunKind};
 use docks_proto::status::{RowCounts, SyncProgress};
 use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
@@ -231,6 +231,17 @@ impl SyncHandle {
     #[must_use]
     pub fn freshness(&self, confirmed: Option<&Confirmation>, active: bool) -> Freshness {
         lock(&self.snapshot).freshness(self.clock.as_ref(), confirmed, active)
+    }
+
+    /// Returns the same of a list, which is not current either if the last poll could not confirm it.
+    #[must_use]
+    pub fn list_freshness(
+        &self,
+        kind: RunKind,
+        confirmed: &Confirmation,
+        active: bool,
+    ) -> Freshness {
+        lock(&self.snapshot).list_freshness(self.clock.as_ref(), kind, confirmed, active)
     }
 
     /// Stops the engine; steps under way are dropped, and the next engine does them again.

@@ -54,6 +54,8 @@ pub(super) struct ListSyncState {
     pub(super) confirmed: UnixMs,
     /// Which polled part of the list is next.
     pub(super) next_part: usize,
+    /// Why the last poll failed, and when it began.
+    pub(super) failed: Option<(UnixMs, SyncError)>,
     /// Number of rows in the last poll.
     pub(super) listed_rows: Option<usize>,
     pub(super) sweep: Option<Sweep>,

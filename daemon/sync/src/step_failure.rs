@@ -45,6 +45,12 @@ impl EngineState {
         }
         self.storing_capabilities &= !matches!(step.task, Task::StoreCapabilities { .. });
         let Some(key) = step.task.key() else {
+            if matches!(step.task, Task::TakeChanges) {
+                // Whether the lists can still be confirmed is known after the next poll.
+                for kind in RunKind::ALL {
+                    self.due_times.make_due(&FetchKey::ListPart(kind));
+                }
+            }
             return;
         };
         if error.may_refuse_limit() && self.lower_limit(step) {
@@ -66,6 +72,7 @@ impl EngineState {
             for key in [FetchKey::List(kind), FetchKey::ListPart(kind)] {
                 self.back_off(&key, error, now);
             }
+            self.lists[list_index(kind)].failed = Some((step.began.stamp, error.clone()));
             self.record_failed_poll();
         } else {
             self.back_off(&key, error, now);

@@ -27,6 +27,8 @@ pub(crate) struct FolderIdentity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct FileVersion {
     modified_ns: i128,
+    /// When content or metadata changed last. Programs can set the other time, but not this one.
+    changed_ns: i128,
     size: u64,
     device: u64,
     inode: u64,
@@ -37,6 +39,7 @@ impl FileVersion {
     pub(crate) fn from_metadata(meta: &fs::Metadata) -> Self {
         Self {
             modified_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
+            changed_ns: i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec()),
             size: meta.size(),
             device: meta.dev(),
             inode: meta.ino(),
@@ -63,6 +66,12 @@ impl FileVersion {
     pub(crate) fn for_directory(path: &Path) -> Option<Self> {
         let meta = fs::symlink_metadata(path).ok()?;
         meta.is_dir().then(|| Self::from_metadata(&meta))
+    }
+
+    /// Returns the version of whatever the path is. Does not follow symbolic links.
+    pub(crate) fn for_any(path: &Path) -> Option<Self> {
+        let meta = fs::symlink_metadata(path).ok()?;
+        Some(Self::from_metadata(&meta))
     }
 
     /// Returns the inode, which a later file or folder of the same name may have again.
@@ -95,7 +104,14 @@ impl FileVersion {
     }
 
     pub(crate) fn is_recent(&self, now: UnixMs) -> bool {
-        now.0.saturating_sub(self.modified().millis()).abs() < RECENT_MS
+        let changed_ms = i64::try_from(self.changed_ns.div_euclid(1_000_000)).unwrap_or(i64::MAX);
+        let age = |at_ms: i64| now.0.saturating_sub(at_ms).abs();
+        age(self.modified().millis()).min(age(changed_ms)) < RECENT_MS
+    }
+
+    /// Whether it may have changed since a scan that began at this time, or just before it.
+    pub(crate) fn may_have_changed_since(&self, began: UnixMs) -> bool {
+        self.changed_ns.div_euclid(1_000_000) >= i128::from(began.0.saturating_sub(RECENT_MS))
     }
 }
 

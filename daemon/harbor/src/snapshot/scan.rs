@@ -20,6 +20,9 @@ const MAX_ROUNDS: u32 = 3;
 /// How long ago a job finished, at most, for its trials to be read once more after it.
 const JUST_FINISHED: Duration = Duration::from_secs(10);
 
+/// Trials of finished jobs that a scan of all jobs checks for later changes: some milliseconds.
+const MAX_RECHECKED: usize = 1_000;
+
 /// A directory that cannot be read now.
 #[derive(Debug)]
 pub(crate) struct UnreachableDirectory {
@@ -44,6 +47,8 @@ pub(crate) struct Snapshot {
     dead_at_version: BTreeMap<PathBuf, u64>,
     /// Jobs that changed during the last scan and have to be scanned again soon.
     pub(crate) unsettled: BTreeSet<PathBuf>,
+    /// The job whose trials were checked last after it had finished.
+    rechecked: Option<PathBuf>,
     /// Files read so far.
     pub(crate) files_read: u64,
 }
@@ -62,6 +67,7 @@ impl Snapshot {
             quiet_limit,
             dead_at_version: BTreeMap::new(),
             unsettled: BTreeSet::new(),
+            rechecked: None,
             files_read: 0,
         }
     }
@@ -90,7 +96,36 @@ impl Snapshot {
         }
         let found: Vec<PathBuf> = found.into_iter().collect();
         self.scan_jobs(&found, now, depth);
+        if depth == ScanDepth::SkipSettled {
+            self.recheck_finished(&found, now);
+        }
         unreachable
+    }
+
+    /// Checks the trials of some finished jobs for files that came or changed later, each time of the next ones.
+    fn recheck_finished(&mut self, folders: &[PathBuf], now: UnixMs) {
+        let mut reader = FileReader::new(now);
+        let start = match &self.rechecked {
+            Some(last) => folders.partition_point(|folder| folder <= last),
+            None => 0,
+        };
+        let mut trials = 0;
+        for folder in folders[start..].iter().chain(&folders[..start]) {
+            let Some(job) = self.jobs.get(folder).filter(|job| job.is_finished()) else {
+                continue;
+            };
+            // The largest ones wait for the scan of everything.
+            if job.trials.len() > MAX_RECHECKED {
+                continue;
+            }
+            trials += job.trials.len();
+            if trials > MAX_RECHECKED {
+                break;
+            }
+            self.scan_job(folder, &mut reader, ScanDepth::EveryTrial);
+            self.rechecked = Some(folder.clone());
+        }
+        self.files_read += reader.files_read;
     }
 
     /// Whether a job would be found if it existed.

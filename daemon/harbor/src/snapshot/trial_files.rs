@@ -1,6 +1,10 @@
 //! The files in a trial's folder: its phase, its tests, its artifacts.
 
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+
+use docks_proto::time::UnixMs;
 
 use crate::disk::cached_file::FileReader;
 use crate::disk::file_version::FileVersion;
@@ -59,6 +63,38 @@ pub(crate) fn scan(
         files.record_change(&dir.join(name));
     }
     files
+}
+
+/// Returns a number that stands for the versions of a trial's files and folders: if it is the same, nothing has
+/// been added, removed or rewritten. `None` if something changed after `began`, or just before it.
+pub(crate) fn fingerprint(
+    dir: &Path,
+    steps: &[String],
+    files: &TrialFiles,
+    began: UnixMs,
+) -> Option<u64> {
+    let base = dir.join("steps");
+    let outputs = steps.iter().take(MAX_STEPS).map(|step| base.join(step));
+    let mut paths = BTreeSet::from([base.clone()]);
+    for output in std::iter::once(dir.to_owned()).chain(outputs) {
+        for name in ["agent", "verifier", "artifacts", "artifacts/manifest.json"] {
+            paths.insert(output.join(name));
+        }
+        paths.insert(output);
+    }
+    for artifact in &files.artifacts {
+        paths.extend(artifact.path.parent().map(Path::to_owned));
+        paths.insert(artifact.path.clone());
+    }
+    let mut hasher = DefaultHasher::new();
+    for path in &paths {
+        let version = FileVersion::for_any(path);
+        if version.is_some_and(|version| version.may_have_changed_since(began)) {
+            return None;
+        }
+        (path, version).hash(&mut hasher);
+    }
+    Some(hasher.finish())
 }
 
 /// Returns the folders that contain `agent/`, `verifier/` and `artifacts/`: the trial's own, then its steps'.

@@ -27,6 +27,9 @@ pub(crate) struct TrialSnapshot {
     pub(crate) configured_at: Option<Utc>,
     /// The version of the result with which the folder was last read.
     files_read_for: Option<FileVersion>,
+    /// Stands for the versions of its files and folders when they were read; `None` if they may have changed
+    /// meanwhile.
+    fingerprint: Option<u64>,
     inode: u64,
 }
 
@@ -78,7 +81,11 @@ impl TrialSnapshot {
             .refresh(&dir.join("result.json"), reader, TrialResult::parse);
         let is_valid = self.result.state() == FileState::Valid;
         let version = self.result.version().filter(|_| is_valid);
-        if version.is_some() && version == self.files_read_for {
+        if version.is_some()
+            && version == self.files_read_for
+            && self.fingerprint.is_some()
+            && self.fingerprint == self.read_fingerprint(dir, reader)
+        {
             return changed;
         }
         if version.is_none() {
@@ -97,19 +104,28 @@ impl TrialSnapshot {
         };
         self.files = files;
         self.files_read_for = version;
+        self.fingerprint = self.read_fingerprint(dir, reader);
         changed
     }
 
     /// Reads what else is in the folder.
     fn read_files(&self, dir: &Path, reader: &mut FileReader) -> TrialFiles {
-        let result = self.result.content();
-        let steps: Vec<String> = result
-            .map(|r| r.steps.iter().map(|s| s.name.clone()).collect())
-            .unwrap_or_default();
+        let steps = self.steps();
         let agent = self
             .config()
             .map_or("oracle", |config| config.agent.name.as_str());
         trial_files::scan(dir, &steps, agent, reader)
+    }
+
+    fn steps(&self) -> Vec<String> {
+        let result = self.result.content();
+        result
+            .map(|r| r.steps.iter().map(|s| s.name.clone()).collect())
+            .unwrap_or_default()
+    }
+
+    fn read_fingerprint(&self, dir: &Path, reader: &FileReader) -> Option<u64> {
+        trial_files::fingerprint(dir, &self.steps(), &self.files, reader.now)
     }
 
     /// Returns the inode of the folder.
