@@ -217,6 +217,89 @@ fn a_job_that_the_mirror_has_not_seen_yet_is_found_by_its_name() {
     other.run(get).expect_success();
 }
 
+/// Creates the jobs `old-000` and so on, in a home, so many that a list of them takes several pages.
+fn add_old_jobs(home: &TestHome, count: usize) {
+    for number in 0..count {
+        let job = home.jobs().join(format!("old-{number:03}"));
+        fs::create_dir(&job).unwrap();
+        let result = format!(
+            r#"{{"id": "0b5ef4a6-9a3c-4b6e-9a53-{number:012}", "started_at": "2025-11-23T16:43:23",
+                "finished_at": "2025-11-23T16:44:23", "n_total_trials": 0, "stats": {{}}}}"#
+        );
+        fs::write(job.join("result.json"), result).unwrap();
+    }
+}
+
+#[test]
+fn jobs_that_were_deleted_or_replaced_leave_the_lists_of_a_hubs_clients() {
+    let home = Rc::new(TestHome::with_jobs());
+    add_old_jobs(&home, 150);
+    let hub = Hub::of(home, "");
+    let other = TestHome::new();
+    assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
+    other.run("-p team sync --full").expect_success();
+    let list = "-p team runs eval-list --limit 0 --columns name,id";
+    let count = || other.run(list).expect_success().lines().count();
+    let before = count();
+    let job = hub.home.jobs().join("old-000");
+    fs::remove_dir_all(&job).unwrap();
+    eventually("the hub knows", || {
+        let direct = other.run("-p team --no-daemon runs eval-get old-000");
+        direct.code == Some(3)
+    });
+    // One poll, and what it leads to.
+    other.run(&format!("{list} --fresh")).expect_success();
+    eventually("the deleted job is left out", || count() == before - 1);
+    let gone = other.run("-p team runs eval-get old-000");
+    assert_eq!(gone.code, Some(3), "{gone:?}");
+    // Another job under the same name: the list is as long as before.
+    let replaced = hub.home.jobs().join("old-001");
+    let result = fs::read_to_string(replaced.join("result.json")).unwrap();
+    fs::remove_dir_all(&replaced).unwrap();
+    fs::create_dir(&replaced).unwrap();
+    let result = result.replace("0b5ef4a6", "ffffffff");
+    fs::write(replaced.join("result.json"), result).unwrap();
+    let new = "ffffffff-9a3c-4b6e-9a53-000000000001";
+    eventually("the hub knows", || {
+        let direct = other.run("-p team --no-daemon runs eval-get old-001 --format json");
+        direct.stdout.contains(new)
+    });
+    other.run(&format!("{list} --fresh")).expect_success();
+    eventually("the replaced job is left out", || {
+        let listed = other.run(list).expect_success();
+        let mut named = listed.lines().filter(|line| line.starts_with("old-001"));
+        named.next().is_some_and(|line| line.contains(new)) && named.next().is_none()
+    });
+}
+
+#[test]
+fn a_list_says_that_the_token_is_refused_or_the_hub_gone_after_one_poll() {
+    let mut hub = Hub::start("");
+    let other = TestHome::new();
+    assert_eq!(sign_in(&other, &hub, &hub.token(), "").code, Some(0));
+    other.run("-p team sync --full").expect_success();
+    let list = || {
+        let listed = other.run("-p team runs eval-list -q");
+        assert_eq!(listed.code, Some(0), "{listed:?}");
+        assert_eq!(listed.stdout.lines().count(), 4);
+        listed.stderr
+    };
+    assert_eq!(list(), "");
+    hub.home.run("hub token --rotate").expect_success();
+    let poll = "-p team runs eval-list --fresh";
+    assert_eq!(other.run(poll).code, Some(4));
+    let said = list();
+    assert!(said.contains("the remote refuses the token"), "{said}");
+    let token = hub.token();
+    assert_eq!(sign_in(&other, &hub, &token, "").code, Some(0));
+    eventually("the new token is used", || other.run(poll).code == Some(0));
+    assert_eq!(list(), "");
+    hub.end();
+    assert_ne!(other.run(poll).code, Some(0));
+    let said = list();
+    assert!(said.contains("could not connect"), "{said}");
+}
+
 #[test]
 fn a_token_is_created_once_private_and_never_logged() {
     let mut hub = Hub::start("");

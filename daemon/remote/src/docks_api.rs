@@ -13,7 +13,7 @@ use docks_proto::id::InvalidId;
 use docks_proto::object::{RawList, RawObject, RunFields};
 use docks_proto::paging::PageRequest;
 use docks_proto::repair::{OddValue, odd_values};
-use docks_proto::routes::{Action, RunKind, TenantRoutes};
+use docks_proto::routes::{Action, RunKind, TOTAL, TenantRoutes};
 use docks_proto::secret::Token;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tracing::debug;
@@ -152,7 +152,17 @@ impl Remote for DocksApi {
     ) -> Result<Fetched<Page>, RemoteError> {
         let path = format!("{}{}", self.routes.runs(kind), page.query_string());
         let fetched = self.send(Request::get(path), validator).await?;
-        read_body(fetched, parse_page)
+        // A hub says how long the whole list is beside the page.
+        let total = match &fetched {
+            Fetched::New { value, .. } => value.headers.get(TOTAL),
+            Fetched::NotModified => None,
+        };
+        let total = total.and_then(|total| total.to_str().ok()?.parse().ok());
+        let mut page = read_body(fetched, parse_page)?;
+        if let Fetched::New { value, .. } = &mut page {
+            value.total = value.total.or(total);
+        }
+        Ok(page)
     }
 
     async fn run(

@@ -11,7 +11,7 @@ use docksd_response_cache::{Cacheable, Limits};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use headers::ETag;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256};
 
 /// What one hub keeps.
 pub(super) const LIMITS: Limits = Limits {
@@ -38,9 +38,12 @@ pub(super) struct EncodedResponse {
 }
 
 impl EncodedResponse {
-    /// Creates a response with `body`, which was made from `source`.
-    pub(super) fn new(source: Bytes, body: Bytes) -> Self {
-        let hash = digest(&SHA256, &body);
+    /// Creates a response with `body`, which was made from `source`; `total` is the length of the whole list.
+    pub(super) fn new(source: Bytes, body: Bytes, total: &str) -> Self {
+        let mut hash = Context::new(&SHA256);
+        hash.update(&body);
+        hash.update(total.as_bytes());
+        let hash = hash.finish();
         let digits: String = hash.as_ref()[..ETAG_BYTES]
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -102,7 +105,7 @@ mod tests {
 
     fn encoded(text: &str) -> Arc<EncodedResponse> {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
-        Arc::new(EncodedResponse::new(bytes.clone(), bytes))
+        Arc::new(EncodedResponse::new(bytes.clone(), bytes, ""))
     }
 
     #[test]

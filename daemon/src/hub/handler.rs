@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, heade
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use docks_proto::error::ErrorCode;
+use docks_proto::routes;
 use docks_proto::settings::LOCAL_TENANT;
 use docksd_response_cache::ResponseCache;
 use futures_util::FutureExt;
@@ -171,12 +172,16 @@ impl HubHandler {
             Err(failed) => return failed,
         };
         let path = uri.path_and_query().map_or("/", |both| both.as_str());
-        let key = format!("{base} {path}");
+        // Both change the validator: a page may stay the same while the list gets shorter.
+        let total = parts.headers.get(routes::TOTAL);
+        let total = total.and_then(|total| total.to_str().ok());
+        let total = total.unwrap_or_default().to_owned();
+        let key = format!("{base} {path} {total}");
         let encoded = match self.cache.get(&key, &source) {
             Some(encoded) => encoded,
             None => {
                 let body = self.urls.rewrite(&source, base);
-                let encoded = Arc::new(EncodedResponse::new(source, body));
+                let encoded = Arc::new(EncodedResponse::new(source, body, &total));
                 self.cache.insert(&key, &encoded);
                 encoded
             }

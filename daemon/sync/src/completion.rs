@@ -236,6 +236,7 @@ impl EngineState {
         list.doubted_empty = list.doubted_empty && pages.iter().all(|page| page.len == 0);
         if confirms.is_some() {
             list.confirmed = list.confirmed.max(step.began.stamp);
+            list.listed_total = pages.first().and_then(|page| page.total);
             list.listed_rows = Some(pages.iter().map(|page| page.ids.len()).sum());
         }
         if cache.is_some() {
@@ -273,7 +274,7 @@ impl EngineState {
         let list = &mut self.lists[list_index(kind)];
         if let Some(complete) = finished {
             list.complete = complete;
-            list.sweep = None;
+            list.proof_ended();
             list.sweep_due = None;
             list.last_sweep = Some(now.mono);
             list.last_sweep_at = Some(now.stamp);

@@ -13,7 +13,6 @@ use super::fetch_key::FetchKey;
 use super::outcome::Outcome;
 use super::state::{EngineState, Failure, list_index};
 use super::step::{Step, Task};
-use super::sweep::LEAST_GAP;
 
 /// How long background work is spread out after an outage.
 const SPREAD_TIME: Duration = Duration::from_secs(10);
@@ -90,8 +89,6 @@ impl EngineState {
             Task::Act { action, .. } => action.kind(),
             _ => RunKind::Evaluation,
         };
-        let list = &mut self.lists[list_index(kind)];
-        let earliest = list.last_sweep.map_or(now.mono, |at| at + LEAST_GAP);
-        list.sweep_due.get_or_insert(earliest.max(now.mono));
+        self.lists[list_index(kind)].request_proof(now.mono);
     }
 }

@@ -25,7 +25,7 @@ use super::options::Options;
 use super::outcome::Acted;
 use super::single_flight::SingleFlight;
 use super::step::CachedPage;
-use super::sweep::Sweep;
+use super::sweep::{LEAST_GAP, LONGEST_GAP, Sweep};
 use super::watched_resources::WatchedResources;
 
 /// Runs with trials due that one summary holds.
@@ -56,14 +56,47 @@ pub(super) struct ListSyncState {
     pub(super) next_part: usize,
     /// Why the last poll failed, and when it began.
     pub(super) failed: Option<(UnixMs, SyncError)>,
+    /// Length of the whole list by the last poll, until it was compared with the mirror.
+    pub(super) listed_total: Option<u64>,
     /// Number of rows in the last poll.
     pub(super) listed_rows: Option<usize>,
     pub(super) sweep: Option<Sweep>,
     pub(super) sweep_due: Option<Duration>,
+    /// A sweep was requested because something seems to be gone.
+    pub(super) is_suspicious: bool,
+    /// Number of such sweeps in a row that found nothing gone.
+    pub(super) fruitless_sweeps: u32,
     /// When the last sweep ended, if this process did it.
     pub(super) last_sweep: Option<Duration>,
     /// When the last sweep ended, by the wall clock.
     pub(super) last_sweep_at: Option<UnixMs>,
+}
+
+impl ListSyncState {
+    /// Requests a sweep because something seems to be gone, which only a sweep can prove.
+    pub(super) fn request_proof(&mut self, now: Duration) {
+        let gap = LEAST_GAP * 2_u32.saturating_pow(self.fruitless_sweeps.min(16));
+        let earliest = self
+            .last_sweep
+            .map_or(now, |at| at + gap.min(LONGEST_GAP))
+            .max(now);
+        self.sweep_due = Some(self.sweep_due.map_or(earliest, |due| due.min(earliest)));
+        self.is_suspicious = true;
+    }
+
+    /// Takes the end of a sweep. A contradiction that sweeps do not resolve leads to fewer and fewer of them.
+    pub(super) fn proof_ended(&mut self) {
+        let found = self
+            .sweep
+            .take()
+            .is_some_and(|sweep| sweep.has_found_gone());
+        if found {
+            self.fruitless_sweeps = 0;
+        } else if self.is_suspicious {
+            self.fruitless_sweeps = self.fruitless_sweeps.saturating_add(1);
+        }
+        self.is_suspicious = false;
+    }
 }
 
 /// A failure, for `status`.
@@ -282,6 +315,10 @@ impl EngineState {
             if let Some(confirmation) = &stored.confirmation {
                 list.complete |= self.summary.is_none() && confirmation.complete;
                 list.confirmed = list.confirmed.max(confirmation.at);
+            }
+            let total = list.listed_total.take();
+            if !self.properties.whole_lists && total.is_some_and(|total| total < stored.rows) {
+                list.request_proof(now.mono);
             }
             // The length of a list that always comes whole shows that something is gone.
             let differs = list.listed_rows.is_some_and(|n| n as u64 != stored.rows);

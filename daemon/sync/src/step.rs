@@ -22,6 +22,8 @@ pub struct CachedPage {
     pub validator: Validator,
     /// Objects of the answer.
     pub objects: Arc<Vec<RawObject>>,
+    /// Length of the whole list, if the remote reported it.
+    pub total: Option<u64>,
 }
 
 /// One piece of work.

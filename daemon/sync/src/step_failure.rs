@@ -12,10 +12,13 @@ use super::error::SyncError;
 use super::fetch_key::FetchKey;
 use super::state::{EngineState, Reply, list_index};
 use super::step::{Step, Task};
-use super::sweep::{LEAST_GAP, RETRY, Sweep};
+use super::sweep::{RETRY, Sweep};
 
 /// When a directory that could not be read is read again.
 const FILES_RETRY: Duration = Duration::from_secs(5);
+
+/// When a sweep that the mirror could not store is begun again.
+const MIRROR_RETRY: Duration = Duration::from_secs(60);
 
 impl EngineState {
     /// Records that the mirror has no summary: without the first one nothing can start, so
@@ -90,7 +93,7 @@ impl EngineState {
             let give_up = |sweep: &mut Sweep| !sweep.record_failure();
             if mirror_failed || list.sweep.as_mut().is_some_and(give_up) {
                 list.sweep = None;
-                let pause = if mirror_failed { LEAST_GAP } else { RETRY };
+                let pause = if mirror_failed { MIRROR_RETRY } else { RETRY };
                 list.sweep_due = Some(now.mono + pause);
                 self.record_sweep_given_up(kind, error);
             }

@@ -36,6 +36,7 @@ pub struct Sweep {
     to_check: VecDeque<String>,
     left_unchecked: bool,
     found_alive: bool,
+    found_gone: bool,
     doubted_empty: bool,
     failures: u32,
 }
@@ -54,6 +55,7 @@ impl Sweep {
             to_check: VecDeque::new(),
             left_unchecked: false,
             found_alive: false,
+            found_gone: false,
             doubted_empty: false,
             failures: 0,
         }
@@ -156,9 +158,16 @@ impl Sweep {
         self.failures = 0;
         self.to_check.pop_front();
         self.found_alive |= !gone;
+        self.found_gone |= gone;
         if self.to_check.is_empty() {
             self.phase = Phase::Finishing;
         }
+    }
+
+    /// Whether a run was found to be gone.
+    #[must_use]
+    pub fn has_found_gone(&self) -> bool {
+        self.found_gone
     }
 
     /// Records a failure; returns `false` if the sweep should be given up.
@@ -178,5 +187,8 @@ impl Sweep {
 
 /// Pause after a sweep that was given up.
 pub const RETRY: Duration = Duration::from_secs(600);
-/// Minimum time between sweeps that contradictions request.
-pub const LEAST_GAP: Duration = Duration::from_secs(60);
+/// Minimum time between sweeps that contradictions request, while they find something; each that finds nothing
+/// doubles it.
+pub const LEAST_GAP: Duration = Duration::from_secs(5);
+/// Maximum of that time.
+pub const LONGEST_GAP: Duration = Duration::from_secs(600);

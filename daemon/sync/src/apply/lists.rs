@@ -37,14 +37,14 @@ impl StepRunner<'_> {
         let mut cache = None;
         for request in pages {
             let validator = cached.map(|cached| &cached.validator);
-            let (objects, next_cursor) = match self.list(kind, request, validator).await? {
+            let (objects, next_cursor, total) = match self.list(kind, request, validator).await? {
                 Fetched::NotModified => {
                     self.not_modified += 1;
                     let Some(cached) = cached else {
                         return Err(unexpected_not_modified());
                     };
                     cache = Some(cached.clone());
-                    ((*cached.objects).clone(), None)
+                    ((*cached.objects).clone(), None, cached.total)
                 }
                 Fetched::New { value, validator } => {
                     if let (1, Some(validator)) = (pages.len(), validator) {
@@ -52,12 +52,15 @@ impl StepRunner<'_> {
                             page: request.clone(),
                             validator,
                             objects: Arc::new(value.objects.clone()),
+                            total: value.total,
                         });
                     }
-                    (value.objects, value.next_cursor)
+                    (value.objects, value.next_cursor, value.total)
                 }
             };
-            summaries.push(PageSummary::from_objects(&objects, next_cursor));
+            let mut summary = PageSummary::from_objects(&objects, next_cursor);
+            summary.total = total;
+            summaries.push(summary);
             if objects.is_empty() && summaries.len() == 1 && doubts_empty {
                 return Ok(Answer::ListPages {
                     pages: summaries,
