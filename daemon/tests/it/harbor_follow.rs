@@ -297,25 +297,31 @@ async fn a_finished_job_that_is_rewritten_or_removed_is_followed_too() {
             .is_some_and(|run| run.gone_at.is_some())
     })
     .await;
-    let rows = followed.mirror.stats().await.unwrap().rows;
-    assert_eq!((rows.runs, rows.evaluation_runs), (3, 3));
+    eventually("it is gone from both lists", || async {
+        let rows = followed.mirror.stats().await.unwrap().rows;
+        (rows.runs, rows.evaluation_runs) == (3, 3)
+    })
+    .await;
     followed.shut_down().await;
 }
 
 #[tokio::test]
 async fn a_directory_that_disappears_loses_nothing() {
     let followed = FollowedDirectory::with_content(|dir| copy_tree(&samples(), dir)).await;
-    followed.wait_until_ended(24).await;
+    let rows = async || {
+        let rows = followed.mirror.stats().await.unwrap().rows;
+        (rows.runs, rows.evaluation_runs, rows.tombstones)
+    };
+    eventually("both lists are mirrored", async || {
+        rows().await == (4, 4, 0)
+    })
+    .await;
     fs::rename(followed.dir(), followed.home.path().join("unmounted")).unwrap();
     eventually("its absence is noticed", || async {
         followed.sync.health().last_error.is_some()
     })
     .await;
-    let rows = followed.mirror.stats().await.unwrap().rows;
-    assert_eq!(
-        (rows.runs, rows.evaluation_runs, rows.tombstones),
-        (4, 4, 0)
-    );
+    assert_eq!(rows().await, (4, 4, 0));
     fs::rename(followed.home.path().join("unmounted"), followed.dir()).unwrap();
     eventually("it is followed again", || async {
         let health = followed.sync.health();
