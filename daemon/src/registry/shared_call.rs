@@ -89,6 +89,10 @@ mod tests {
         }
         // The first call is under way, so these wait for the second, together.
         let later: Vec<_> = (0..20).map(|_| wait()).collect();
+        // They all wait before it ends: one that came after the second began would need a third.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
         let_go.send(()).unwrap();
         first.await.unwrap().unwrap();
         let_go.send(()).unwrap();
