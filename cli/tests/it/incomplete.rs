@@ -87,3 +87,41 @@ fn a_sync_that_was_cut_off_is_said_until_one_has_ended() {
     assert_eq!(meta["incomplete"], Value::Null);
     assert!(!whole.stderr.contains("missing"), "{}", whole.stderr);
 }
+
+#[test]
+fn trials_that_come_in_several_answers_are_all_listed() {
+    let remote = Remote::start(|asked| {
+        let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
+        let run = r#"{"id":"n1","name":"night","status":"completed","created_at":"2026-01-01T00:00:00Z"}"#;
+        match path.trim_start_matches("GET /tenants/ten") {
+            "/runs" => (200, "[]".to_owned()),
+            "/harbor/runs" => (200, format!("[{run}]")),
+            "/harbor/runs/n1" => (200, run.to_owned()),
+            "/harbor/runs/n1/trials" => {
+                let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+                let cursor = pairs.find(|(name, _)| *name == "cursor");
+                let first: usize = cursor.map_or(0, |(_, value)| value.parse().unwrap());
+                let trials: Vec<_> = (first..5.min(first + 2))
+                    .map(|number| format!(r#"{{"id":"t{number}","status":"passed"}}"#))
+                    .collect();
+                let next = match first + 2 {
+                    next if next < 5 => format!(r#""{next}""#),
+                    _ => "null".to_owned(),
+                };
+                let items = trials.join(",");
+                (
+                    200,
+                    format!(r#"{{"items":[{items}],"next_cursor":{next}}}"#),
+                )
+            }
+            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
+        }
+    });
+    let home = TestHome::with_remote(&remote);
+    for line in ["--no-daemon runs trials night -q", "runs trials night -q"] {
+        let listed = home.run(line).expect_success();
+        let mut trials: Vec<&str> = listed.lines().collect();
+        trials.sort_unstable();
+        assert_eq!(trials, ["t0", "t1", "t2", "t3", "t4"], "{line}");
+    }
+}

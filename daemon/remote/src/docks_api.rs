@@ -11,7 +11,9 @@ use docks_proto::error::parse_error_body;
 use docks_proto::freshness::Validator;
 use docks_proto::id::InvalidId;
 use docks_proto::object::{RawList, RawObject, RunFields};
-use docks_proto::paging::PageRequest;
+use docks_proto::paging::{
+    ListCapabilities, ListWalk, PageRequest, PageSummary, WalkEnd, WalkOptions,
+};
 use docks_proto::repair::{OddValue, odd_values};
 use docks_proto::routes::{Action, RunKind, TOTAL, TenantRoutes};
 use docks_proto::secret::Token;
@@ -182,8 +184,42 @@ impl Remote for DocksApi {
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
         let path = self.routes.trials(run).map_err(invalid_request)?;
-        let fetched = self.send(Request::get(path), validator).await?;
-        read_body(fetched, parse_page)
+        let fetched = self.send(Request::get(&*path), validator).await?;
+        let Fetched::New {
+            value: mut page,
+            mut validator,
+        } = read_body(fetched, parse_page)?
+        else {
+            return Ok(Fetched::NotModified);
+        };
+        // All trials belong in one answer; a remote that sends a cursor has not sent all of them.
+        let mut learned = ListCapabilities::default();
+        let mut walk = ListWalk::new(&learned, WalkOptions::single_answer());
+        let summary =
+            |page: &Page| PageSummary::from_objects(&page.objects, page.next_cursor.clone());
+        walk.accept(&summary(&page), &mut learned);
+        let mut others = Vec::new();
+        while let Some(request) = walk.request() {
+            let next = Request::get(format!("{path}{}", request.query_string()));
+            let reply = self.send_unconditional(next).await?;
+            let more = parse_page(&reply.body).map_err(invalid_response)?;
+            walk.accept(&summary(&more), &mut learned);
+            others.push(more);
+        }
+        // A cursor that leads nowhere, as the same one again, says nothing about what is missing.
+        if walk.end() == Some(WalkEnd::Complete) && !others.is_empty() {
+            for more in others {
+                page.objects.extend(more.objects);
+                page.skipped += more.skipped;
+            }
+            // That of the first page says nothing about the others.
+            validator = None;
+        }
+        page.next_cursor = None;
+        Ok(Fetched::New {
+            value: page,
+            validator,
+        })
     }
 
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
