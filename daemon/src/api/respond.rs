@@ -9,7 +9,7 @@ use axum::response::Response;
 use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::routes;
 
-use super::revalidate::{FreshnessRequirement, freshness_of, is_too_old};
+use super::revalidate::{FreshnessRequirement, is_too_old, list_freshness_of};
 use crate::list_response::ListResponse;
 use crate::registry::MirroredRemote;
 use docksd_mirror::Resource;
@@ -57,13 +57,12 @@ fn list_response(
     if list.is_mark_due(now) {
         remote.sync.mark_watched(&list.resource);
     }
-    let mut freshness = freshness_of(remote, &list.confirmed, list.volatility, answered_by);
-    if let (Resource::List(kind), AnsweredBy::Mirror) = (&list.resource, answered_by)
-        && freshness.stale_reason.is_none()
-    {
-        let of_list = remote.sync.list_freshness(*kind, &list.confirmed, false);
-        freshness.stale_reason = of_list.stale_reason;
-    }
+    let kind = match list.resource {
+        Resource::List(kind) => Some(kind),
+        Resource::Run(..) | Resource::Trials(_) => None,
+    };
+    let mut freshness =
+        list_freshness_of(remote, kind, &list.confirmed, list.volatility, answered_by);
     freshness.incomplete = list.incomplete.map(str::to_owned);
     let mut response = Response::new(Body::from(list.body.clone()));
     freshness.write_headers(response.headers_mut());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use docks_proto::freshness::{AnsweredBy, CachePolicy, Freshness};
+use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use super::error::ApiError;
@@ -153,8 +154,22 @@ pub(super) fn freshness_of(
     volatility: Volatility,
     answered_by: AnsweredBy,
 ) -> Freshness {
+    list_freshness_of(remote, None, confirmed, volatility, answered_by)
+}
+
+/// Returns the same of a list of runs of this kind, if it is one.
+pub(super) fn list_freshness_of(
+    remote: &MirroredRemote,
+    kind: Option<RunKind>,
+    confirmed: &Confirmation,
+    volatility: Volatility,
+    answered_by: AnsweredBy,
+) -> Freshness {
     let active = volatility == Volatility::Changing { active: true };
-    let mut freshness = remote.sync.freshness(Some(confirmed), active);
+    let mut freshness = match kind.filter(|_| answered_by == AnsweredBy::Mirror) {
+        Some(kind) => remote.sync.list_freshness(kind, confirmed, active),
+        None => remote.sync.freshness(Some(confirmed), active),
+    };
     if let Volatility::Ended(_) = volatility {
         let proof = latest_proof(confirmed, volatility);
         let proof = remote.sync.freshness(Some(&proof), false);

@@ -183,34 +183,14 @@ impl EngineSnapshot {
         }
     }
 
-    /// Returns how fresh a list is: it is not current if the last poll could not confirm it, however short ago it
-    /// was confirmed.
-    pub(super) fn list_freshness(
-        &self,
-        clock: &dyn Clock,
-        kind: RunKind,
-        confirmed: &Confirmation,
-        active: bool,
-    ) -> Freshness {
-        let mut freshness = self.freshness(clock, Some(confirmed), active);
-        if let Some((at, why)) = &self.failed_polls[list_index(kind)]
-            && confirmed.at < *at
-        {
-            let cause = self.stale_cause.as_ref();
-            let cause = cause.map(|cause| cause.describe(clock.monotonic()));
-            let failed = || format!("the last attempt failed: {why}");
-            freshness
-                .stale_reason
-                .get_or_insert_with(|| cause.unwrap_or_else(failed));
-        }
-        freshness
-    }
-
+    /// Returns how fresh an answer is. A list is not current if the last poll could not confirm it, however
+    /// short ago it was confirmed.
     pub(super) fn freshness(
         &self,
         clock: &dyn Clock,
         confirmed: Option<&Confirmation>,
         active: bool,
+        list: Option<RunKind>,
     ) -> Freshness {
         let mono = clock.monotonic();
         let cause = self.stale_cause.as_ref().map(|cause| cause.describe(mono));
@@ -225,11 +205,21 @@ impl EngineSnapshot {
         };
         let age = self.clock.age(confirmed.at, mono);
         let max_age = if active { MAX_ACTIVE_AGE } else { MAX_IDLE_AGE };
+        let failed = list
+            .and_then(|kind| self.failed_polls[list_index(kind)].as_ref())
+            .filter(|(at, _)| confirmed.at < *at);
         let late = || format!("not confirmed for {}", format_duration(age));
+        let stale_reason = match failed {
+            _ if age > max_age => Some(cause.unwrap_or_else(late)),
+            Some((_, why)) => {
+                Some(cause.unwrap_or_else(|| format!("the last attempt failed: {why}")))
+            }
+            None => None,
+        };
         Freshness {
             as_of: confirmed.at,
             age,
-            stale_reason: (age > max_age).then(|| cause.unwrap_or_else(late)),
+            stale_reason,
             incomplete: None,
             answered_by: AnsweredBy::Mirror,
         }

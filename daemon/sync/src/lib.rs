@@ -230,7 +230,7 @@ impl SyncHandle {
     /// Returns how old a confirmation is, and why it is older than it should be.
     #[must_use]
     pub fn freshness(&self, confirmed: Option<&Confirmation>, active: bool) -> Freshness {
-        lock(&self.snapshot).freshness(self.clock.as_ref(), confirmed, active)
+        lock(&self.snapshot).freshness(self.clock.as_ref(), confirmed, active, None)
     }
 
     /// Returns the same of a list, which is not current either if the last poll could not confirm it.
@@ -241,7 +241,8 @@ impl SyncHandle {
         confirmed: &Confirmation,
         active: bool,
     ) -> Freshness {
-        lock(&self.snapshot).list_freshness(self.clock.as_ref(), kind, confirmed, active)
+        let list = Some(kind);
+        lock(&self.snapshot).freshness(self.clock.as_ref(), Some(confirmed), active, list)
     }
 
     /// Stops the engine; steps under way are dropped, and the next engine does them again.
