@@ -98,17 +98,8 @@ pub(crate) struct StatusChange {
 impl StatusChange {
     /// Returns it as an event without a place in the history of a daemon.
     pub(crate) fn to_event(&self) -> Event {
-        let now = UnixMs::now().rfc3339();
-        Event::Change(Change {
-            id: String::new(),
-            seq: 0,
-            from: self.from.clone(),
-            at: self.at.clone().unwrap_or_else(|| now.clone()),
-            observed_at: now,
-            learned: "polled".to_owned(),
-            left_out: 0,
-            object: self.object.clone(),
-        })
+        let (from, at) = (self.from.clone(), self.at.clone());
+        Event::Change(Change::without_history(from, at, self.object.clone()))
     }
 }
 

@@ -7,9 +7,8 @@ use std::time::Duration;
 use docks_proto::client::{Client, ClientError, list_all_runs, list_all_trials};
 use docks_proto::event::{Change, Event, ObjectKind, ObjectState, Progress, Ready};
 use docks_proto::freshness::CachePolicy;
-use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
+use docks_proto::object::{Lifecycle, RawObject, RunFields, has_outgrown_id, lifecycle};
 use docks_proto::routes::RunKind;
-use docks_proto::time::UnixMs;
 
 use super::model::{Model, RunKey};
 
@@ -162,9 +161,10 @@ impl Poller {
     fn update_run(&mut self, kind: RunKind, object: &RawObject, events: &mut Vec<Event>) {
         let state = ObjectState::from_run(kind, object);
         let id = state.run_id.clone();
-        // A Harbor job that had its name as id may have its real one by now.
-        let is_real = || object.text().contains(&format!(r#""job_id":"{id}""#));
-        let is_same = |key: &str| key == id || (key == state.name && is_real());
+        // A Harbor job that had its name as id may have its real one by now. Names are compared first,
+        // since reading the object takes longer.
+        let is_same =
+            |key: &str| key == id || (key.ends_with(&state.name) && has_outgrown_id(object, key));
         let mut keys = self.keys.iter_mut();
         match keys.find(|(of, key)| *of == state.kind && is_same(key)) {
             Some(key) => key.1.clone_from(&id),
@@ -186,21 +186,11 @@ impl Poller {
             events.push(Event::State(state));
             return;
         }
-        let now = UnixMs::now().rfc3339();
-        let own = match state.ended {
-            true => &state.completed_at,
-            false => &state.started_at,
+        let at = match state.ended {
+            true => state.completed_at.clone(),
+            false => state.started_at.clone(),
         };
-        events.push(Event::Change(Change {
-            id: String::new(),
-            seq: 0,
-            from: before,
-            at: own.clone().unwrap_or_else(|| now.clone()),
-            observed_at: now,
-            learned: "polled".to_owned(),
-            left_out: 0,
-            object: state,
-        }));
+        events.push(Event::Change(Change::without_history(before, at, state)));
     }
 
     fn progress(&self, kind: RunKind, id: &str, gone: bool) -> Progress {

@@ -58,7 +58,7 @@ pub use list::Listing;
 pub use observation_window::ObservationWindow;
 pub use open::{Identity, OpenReport};
 pub use provenance::Provenance;
-pub use provisional_id::{Rename, has_outgrown_id};
+pub use provisional_id::Rename;
 pub use resolve_id::Resolution;
 pub use resource::{Confirmation, Resource};
 pub use runs::RunBatch;

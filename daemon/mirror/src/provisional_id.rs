@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use docks_proto::object::{RawObject, RunFields};
+use docks_proto::object::{RawObject, RunFields, harbor_job_id, has_outgrown_id};
 use docks_proto::repair;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, params};
@@ -66,29 +66,6 @@ impl RenameLog {
     }
 }
 
-/// Returns the UUID of a Harbor job: `Some(None)` if it has none yet, `None` if this is no Harbor job.
-fn job_id(text: &str) -> Option<Option<String>> {
-    let object: serde_json::Value = repair::parse(text)?;
-    let id = object.get("harbor")?.get("job_id")?;
-    Some(id.as_str().map(str::to_owned))
-}
-
-/// Whether a run is the one that had `id` until it got its real id.
-#[must_use]
-pub fn has_outgrown_id(object: &RawObject, id: &str) -> bool {
-    let fields = RunFields::from_object(object);
-    let own = fields.id.text();
-    own.as_deref() != Some(id)
-        && fields.name.text().is_some_and(|name| is_made_of(id, &name))
-        && own.is_some()
-        && job_id(object.text()).flatten() == own
-}
-
-/// Whether a provisional id is made of this name.
-fn is_made_of(id: &str, name: &str) -> bool {
-    id.trim_start_matches('~') == name
-}
-
 /// Gives the row of a run that was stored under a provisional id its real one, if there is such a row; returns
 /// whether there is.
 pub(crate) fn adopt(
@@ -134,7 +111,7 @@ fn provisional_row(
         let text: String = row.get(3)?;
         let stored: RunFields = repair::read(&text);
         let is_same_folder = stored.remote_ref.text() == fields.remote_ref.text();
-        if is_same_folder && job_id(&text) == Some(None) {
+        if is_same_folder && harbor_job_id(&text) == Some(None) {
             return Ok(Some((row.get(0)?, row.get(1)?)));
         }
     }

@@ -13,6 +13,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::UnixMs;
+
 pub use self::kind::ObjectKind;
 pub use self::object_state::ObjectState;
 pub use self::progress::{Progress, is_failure, is_pass};
@@ -91,6 +93,25 @@ pub struct Change {
     /// The object: its status is the one after this change, the rest is current.
     #[serde(flatten)]
     pub object: ObjectState,
+}
+
+impl Change {
+    /// Creates a change that was found just now by comparing states, so that it has no place in the
+    /// history of a daemon. `at` is when the object says that it got its status.
+    #[must_use]
+    pub fn without_history(from: Option<String>, at: Option<String>, object: ObjectState) -> Self {
+        let now = UnixMs::now().rfc3339();
+        Self {
+            id: String::new(),
+            seq: 0,
+            from,
+            at: at.unwrap_or_else(|| now.clone()),
+            observed_at: now,
+            learned: "polled".to_owned(),
+            left_out: 0,
+            object,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]

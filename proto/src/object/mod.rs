@@ -7,6 +7,7 @@
 
 mod fields;
 mod lifecycle;
+mod provisional_id;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,6 +22,7 @@ pub use fields::{RunFields, RunReference, Scalar, TrialFields, TrialHarbor, Tria
 pub use lifecycle::{
     EVALUATION_STATUSES, Lifecycle, RUN_STATUSES, TERMINAL_STATUSES, TRIAL_STATUSES, lifecycle,
 };
+pub use provisional_id::{harbor_job_id, has_outgrown_id};
 
 /// One JSON object, byte for byte as it arrived, apart from what was [repaired](crate::repair).
 #[derive(Debug, Clone)]

@@ -29,12 +29,13 @@ pub(super) async fn watch(
     }
     let mut subscriber = EventSubscriber::new(context, keys, false);
     let mut interrupt = std::pin::pin!(interrupted());
+    let mut reader_lost = std::pin::pin!(output.reader_lost());
     loop {
         let received = tokio::select! {
             biased;
             reason = &mut interrupt => return Ok(reason),
             reason = limits.expired() => return Ok(reason),
-            () = output.reader_lost() => return Ok(StopReason::Quit),
+            () = &mut reader_lost => return Ok(StopReason::Quit),
             event = subscriber.next(model) => event?,
         };
         let had_outage = model.source.unreachable_since.is_some();

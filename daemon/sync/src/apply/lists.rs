@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use docks_proto::object::has_outgrown_id;
 use docks_proto::paging::{PageRequest, PageSummary};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use docksd_mirror::{Confirmation, Resource, has_outgrown_id};
+use docksd_mirror::{Confirmation, Resource};
 use docksd_remote::{FaultClass, Fetched, Page, RemoteError, Validator};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};

@@ -1,12 +1,12 @@
 //! Steps about single runs: the run, its trials, reported changes, actions.
 
-use docks_proto::object::{Lifecycle, lifecycle};
+use docks_proto::object::{Lifecycle, RawObject, has_outgrown_id, lifecycle};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 use tracing::warn;
 
-use docksd_mirror::{MirrorError, Provenance, Resource, RunBatch, StatusScope, has_outgrown_id};
+use docksd_mirror::{MirrorError, Provenance, Resource, RunBatch, StatusScope};
 use docksd_remote::{FaultClass, Fetched, RemoteError};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
@@ -179,16 +179,12 @@ impl StepRunner<'_> {
             self.remote.act(action, id).await
         };
         let object = match acted {
-            Ok(object) if has_id(&object, id) || has_outgrown_id(&object, id) => object,
+            Ok(object) if is_the_run(&object, id) => object,
             // The remote accepted the action but did not return the run.
             Ok(_) | Err(RemoteError::InvalidResponse { .. }) => {
                 self.requests += 1;
                 match self.remote.run(action.kind(), id, None).await? {
-                    Fetched::New { value, .. }
-                        if has_id(&value, id) || has_outgrown_id(&value, id) =>
-                    {
-                        value
-                    }
+                    Fetched::New { value, .. } if is_the_run(&value, id) => value,
                     Fetched::New { .. } => return Err(not_the_run(id)),
                     Fetched::NotModified => return Err(unexpected_not_modified()),
                 }
@@ -217,6 +213,11 @@ impl StepRunner<'_> {
             is_mirrored,
         }))
     }
+}
+
+/// Whether an object is the run with this id, which may be provisional.
+fn is_the_run(object: &RawObject, id: &str) -> bool {
+    has_id(object, id) || has_outgrown_id(object, id)
 }
 
 fn not_the_run(id: &str) -> SyncError {
