@@ -39,15 +39,23 @@ fn mirrored(remote: &Remote) -> TestHome {
     home
 }
 
+/// Changes the number of the schema in a mirror; returns the new content of its file.
+fn renumber(file: &Path, change: impl FnOnce(u32) -> u32) -> Vec<u8> {
+    let mut bytes = fs::read(file).unwrap();
+    // 4 bytes at offset 60 of every SQLite file.
+    let number = &mut bytes[60..64];
+    let changed = change(u32::from_be_bytes(number.try_into().unwrap()));
+    number.copy_from_slice(&changed.to_be_bytes());
+    fs::write(file, &bytes).unwrap();
+    bytes
+}
+
 #[test]
 fn a_mirror_of_a_newer_release_or_one_that_cannot_be_read_is_not_the_answer() {
     let remote = sample_remote::start();
     let home = mirrored(&remote);
     let file = mirror(&home).unwrap();
-    // The schema's number is 4 bytes at offset 60 of the file.
-    let mut bytes = fs::read(&file).unwrap();
-    bytes[60..64].copy_from_slice(&9_999_u32.to_be_bytes());
-    fs::write(&file, &bytes).unwrap();
+    let bytes = renumber(&file, |_| 9_999);
     home.run("daemon start").expect_success();
     let newer = home.run("runs list -q -n 0");
     expect_remote(&newer, "newer docksd");
@@ -81,11 +89,7 @@ fn a_mirror_that_cannot_be_migrated_is_not_the_answer_and_stays_as_it_is() {
     let file = mirror(&home).unwrap();
     // The tables of this release under the number of an earlier one: the last migration finds what it
     // is to create.
-    let mut bytes = fs::read(&file).unwrap();
-    let number: [u8; 4] = bytes[60..64].try_into().unwrap();
-    let earlier = u32::from_be_bytes(number) - 1;
-    bytes[60..64].copy_from_slice(&earlier.to_be_bytes());
-    fs::write(&file, &bytes).unwrap();
+    let bytes = renumber(&file, |number| number - 1);
     home.run("daemon start").expect_success();
     for _ in 0..2 {
         let listed = home.run("runs list -q -n 0");

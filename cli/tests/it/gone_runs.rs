@@ -59,7 +59,7 @@ fn a_run_that_is_back_or_whose_name_another_has_is_found() {
     gone("runs trials night");
     gone("runs trials night --fresh");
 
-    // It is back; whoever wants to know how it is now is told.
+    // It is back, and a fresh read finds it.
     runs.lock().unwrap().push(("night", "night"));
     let trials = home.run("runs trials night --fresh --format json");
     assert!(trials.expect_success().contains("trial-of-night"));

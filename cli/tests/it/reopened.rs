@@ -1,4 +1,4 @@
-//! What had ended and runs again without a newer time: whoever asks for a fresh answer gets the new state.
+//! A run that had ended and runs again without a newer time: a fresh answer shows the new state.
 
 use crate::test_home::TestHome;
 use crate::watch::FakeRun;

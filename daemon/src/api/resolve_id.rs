@@ -80,12 +80,12 @@ async fn confirm_gone(
     }
     let changing = Volatility::Changing { active: false };
     for key in [FetchKey::Run(kind, gone.id.clone()), FetchKey::List(kind)] {
-        match revalidate(remote, key, None, changing, requirement).await {
-            Err(error) if !requirement.accepts_any_age() && !is_not_found(&error) => {
-                return Err(error);
-            }
-            // Without an answer of the remote, what the mirror knows is the best answer there is.
-            Ok(_) | Err(_) => {}
+        // Without an answer of the remote, what the mirror knows is the best answer there is.
+        if let Err(error) = revalidate(remote, key, None, changing, requirement).await
+            && !requirement.accepts_any_age()
+            && !is_not_found(&error)
+        {
+            return Err(error);
         }
     }
     let now = mirrored_run(remote, kind, name).await?;

@@ -105,7 +105,7 @@ impl EngineState {
         }
     }
 
-    /// Records that a sweep is given up for now: whoever needs it has not caught up.
+    /// Records that a sweep was given up for now, so that callers who need it have not caught up.
     pub(super) fn record_sweep_given_up(&mut self, kind: RunKind, error: &SyncError) {
         let never_swept = self.lists[list_index(kind)].last_sweep_at.is_none();
         let needs_it = |waiting: &&mut CatchUp| waiting.full || never_swept;
@@ -174,12 +174,9 @@ impl EngineState {
             if !pointless && !caught_up {
                 continue;
             }
-            let of_sweep = waiting.sweep_error.as_ref().map(SyncError::detail);
-            let error = if pointless || failing > 0 {
-                error.clone().or(of_sweep)
-            } else {
-                of_sweep
-            };
+            let of_sweep = || waiting.sweep_error.as_ref().map(SyncError::detail);
+            let of_others = error.clone().filter(|_| pointless || failing > 0);
+            let error = of_others.or_else(of_sweep);
             ended.push(CatchUpReport {
                 id: waiting.id,
                 done: waiting.done,

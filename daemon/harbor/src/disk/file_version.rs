@@ -104,14 +104,17 @@ impl FileVersion {
     }
 
     pub(crate) fn is_recent(&self, now: UnixMs) -> bool {
-        let changed_ms = i64::try_from(self.changed_ns.div_euclid(1_000_000)).unwrap_or(i64::MAX);
         let age = |at_ms: i64| now.0.saturating_sub(at_ms).abs();
-        age(self.modified().millis()).min(age(changed_ms)) < RECENT_MS
+        age(self.modified().millis()).min(age(self.changed_ms())) < RECENT_MS
     }
 
     /// Whether it may have changed since a scan that began at this time, or just before it.
     pub(crate) fn may_have_changed_since(&self, began: UnixMs) -> bool {
-        self.changed_ns.div_euclid(1_000_000) >= i128::from(began.0.saturating_sub(RECENT_MS))
+        self.changed_ms() >= began.0.saturating_sub(RECENT_MS)
+    }
+
+    fn changed_ms(&self) -> i64 {
+        i64::try_from(self.changed_ns.div_euclid(1_000_000)).unwrap_or(i64::MAX)
     }
 }
 
