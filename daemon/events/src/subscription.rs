@@ -132,6 +132,9 @@ impl Subscription {
     /// Goes on with the real ids of runs that the query names by provisional ones.
     async fn follow_renames(&mut self) -> Result<(), MirrorError> {
         let renames = self.feed.mirror.renames_after(self.renames_seen);
+        if renames.is_empty() {
+            return Ok(());
+        }
         let mut query = self.query.clone();
         let mut renamed = Vec::new();
         for rename in &renames {
