@@ -44,6 +44,7 @@ impl RawObject {
     }
 
     /// Changes the text of an object from a remote so that every reader accepts it.
+    #[cfg(any(feature = "client", test))]
     #[must_use]
     pub(crate) fn storable(self) -> Self {
         let changed = repair::storable(self.text());

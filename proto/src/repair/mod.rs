@@ -72,6 +72,7 @@ fn readable(text: &str) -> Option<String> {
 ///
 /// Parsers that skip over values accept half surrogate pairs and any depth, which spoil the object
 /// for those who read it later.
+#[cfg(any(feature = "client", test))]
 pub(crate) fn storable(object: &str) -> Option<String> {
     let mut changed = None;
     if object.contains("\\ud") || object.contains("\\uD") {
@@ -90,6 +91,7 @@ pub(crate) fn storable(object: &str) -> Option<String> {
     changed
 }
 
+#[cfg(any(feature = "client", test))]
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for_each_token(text, &mut |token| match token {
