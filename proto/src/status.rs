@@ -172,6 +172,9 @@ pub struct RemoteStatus {
     /// Where a corrupt database was moved to, if there was one.
     #[serde(default)]
     pub set_aside: Option<String>,
+    /// What was kept when the mirror was last found to be damaged; the rest came from the remote again.
+    #[serde(default)]
+    pub rebuilt: Option<MirrorRebuild>,
     /// Handle of the mirror, for `docks cache forget`.
     #[serde(default)]
     pub mirror: Option<String>,
@@ -181,6 +184,21 @@ pub struct RemoteStatus {
     /// When the mirror was last used, RFC 3339.
     #[serde(default)]
     pub last_used: Option<String>,
+}
+
+/// What was kept of a damaged mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorRebuild {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Runs and evaluation runs that were sound.
+    pub runs: u64,
+    /// Trials that were sound.
+    pub trials: u64,
+    /// Events of the history that were sound.
+    pub events: u64,
+    /// Whether none of the history is lost.
+    pub whole_history: bool,
 }
 
 /// A mirror on disk that is not open.

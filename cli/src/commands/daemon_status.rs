@@ -214,6 +214,19 @@ fn remote_rows(remote: &RemoteStatus) -> Vec<Vec<String>> {
     if let Some(path) = &remote.set_aside {
         rows.push(row("  set aside", format!("{path} (was corrupt)")));
     }
+    if let Some(rebuilt) = &remote.rebuilt {
+        let history = match rebuilt.whole_history {
+            true => "the whole history",
+            false => "a part of the history",
+        };
+        rows.push(row(
+            "  rebuilt",
+            format!(
+                "at {}: kept {} runs, {} trials and {history} ({} events)",
+                rebuilt.at, rebuilt.runs, rebuilt.trials, rebuilt.events
+            ),
+        ));
+    }
     rows
 }
 

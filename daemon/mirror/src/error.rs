@@ -159,9 +159,15 @@ fn is_of_place(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Whether the error means that the file is not a valid database.
+/// Whether the error means that the file is not a valid database, or holds values that docksd never writes.
 pub(crate) fn is_corruption(error: &rusqlite::Error) -> bool {
     matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+    ) || matches!(
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )

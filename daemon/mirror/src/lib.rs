@@ -5,6 +5,8 @@
 //! the methods that write mirrored objects.
 
 mod confirmations;
+mod derived_columns;
+mod digest;
 mod error;
 mod history;
 mod history_api;
@@ -35,6 +37,7 @@ mod testing;
 mod trials;
 mod unsettled_runs;
 mod upkeep;
+mod verify;
 mod write_api;
 mod write_summary;
 mod writer;
@@ -48,6 +51,7 @@ use tokio::sync::watch;
 
 use provisional_id::RenameLog;
 use reader_pool::{Lane, ReaderPool};
+use verify::LastCheck;
 use writer::{TransactionMode, Writer, WriterContext};
 
 pub use error::MirrorError;
@@ -86,6 +90,7 @@ struct Inner {
     readers: ReaderPool,
     writer: Writer,
     renames: RenameLog,
+    last_check: LastCheck,
     damaged: watch::Sender<bool>,
 }
 
@@ -98,7 +103,7 @@ pub fn sqlite_version() -> &'static str {
 impl Mirror {
     /// Opens or creates the mirror of the remote `identity` at `path`. Blocks.
     ///
-    /// A damaged file is moved aside and mirroring starts over; [`OpenReport`] names the old file.
+    /// A damaged file is moved aside and rebuilt from what is sound in it; [`OpenReport`] names the old file.
     ///
     /// # Errors
     ///
@@ -122,6 +127,7 @@ impl Mirror {
             readers,
             writer,
             renames,
+            last_check: LastCheck::default(),
             damaged: watch::Sender::new(false),
         };
         let mirror = Mirror {
@@ -136,13 +142,18 @@ impl Mirror {
         &self.inner.path
     }
 
-    /// Moves the closed file at `path` and its WAL aside, and returns the new path. Blocks.
+    /// Replaces the closed, damaged file at `path` by a new one with everything in it that is sound.
+    /// Returns where the damaged one was moved to. Blocks.
     ///
     /// # Errors
     ///
-    /// [`MirrorError::Prepare`] when the file cannot be renamed.
-    pub fn set_aside(path: &Path, now: UnixMs) -> Result<PathBuf, MirrorError> {
-        open::set_aside(path, now)
+    /// [`MirrorError`] when the new file cannot be written; the damaged one is still in its place then.
+    pub fn rebuild(
+        path: &Path,
+        identity: impl Into<Identity>,
+        now: UnixMs,
+    ) -> Result<PathBuf, MirrorError> {
+        open::rebuild(path, &identity.into(), now)
     }
 
     /// Becomes true when a query or a write found the file damaged.

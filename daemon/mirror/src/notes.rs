@@ -1,22 +1,50 @@
 //! Notes: small facts that the daemon remembers about a remote, by key.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::digest::{Digest, damaged};
+
+/// Returns the digest of a note.
+pub(crate) fn digest(key: &str, value: &str) -> i64 {
+    Digest::default().text(Some(key)).text(Some(value)).value()
+}
 
 /// Reads a note; `None` when it was never written.
 pub(crate) fn read(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     connection
-        .prepare_cached("SELECT value FROM note WHERE key = ?1")?
-        .query_row([key], |row| row.get(0))
+        .prepare_cached("SELECT value, digest FROM note WHERE key = ?1")?
+        .query_row([key], |row| {
+            let value: String = row.get(0)?;
+            match digest(key, &value) == row.get::<_, i64>(1)? {
+                true => Ok(value),
+                false => Err(damaged("a note")),
+            }
+        })
         .optional()
+}
+
+/// Checks the digest of every note.
+///
+/// # Errors
+///
+/// `SQLITE_CORRUPT` if one does not fit.
+pub(crate) fn check_all(connection: &Connection) -> rusqlite::Result<()> {
+    let keys: Vec<String> = connection
+        .prepare_cached("SELECT key FROM note")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    keys.iter()
+        .try_for_each(|key| read(connection, key).map(drop))
 }
 
 /// Writes a note; an equal value writes nothing.
 pub(crate) fn write(connection: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO note VALUES (?1, ?2)
-             ON CONFLICT DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+            "INSERT INTO note (key, value, digest) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET value = excluded.value, digest = excluded.digest
+             WHERE value <> excluded.value OR digest <> excluded.digest",
         )?
-        .execute([key, value])
+        .execute(params![key, value, digest(key, value)])
         .map(drop)
 }

@@ -5,6 +5,7 @@ use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::digest::sound_text;
 use crate::stored_object::parse_stored_text;
 
 /// Returns the progress of a run, once for each kind under which it is stored.
@@ -16,7 +17,7 @@ pub(crate) fn progress_of_run(
     for kind in RunKind::ALL {
         let row: Option<(String, bool, bool, bool, String)> = connection
             .prepare_cached(
-                "SELECT status, active, trials_due, gone_ms IS NOT NULL, body
+                "SELECT status, active, trials_due, gone_ms IS NOT NULL, body, digest
                  FROM runs WHERE kind = ?1 AND id = ?2",
             )?
             .query_row([kind.name(), run], |row| {
@@ -25,7 +26,7 @@ pub(crate) fn progress_of_run(
                     row.get(1)?,
                     row.get(2)?,
                     row.get(3)?,
-                    row.get(4)?,
+                    sound_text(row, 4)?.to_owned(),
                 ))
             })
             .optional()?;

@@ -10,7 +10,8 @@ use docks_proto::repair;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, params};
 
-use crate::history::Subject;
+use crate::digest::sound_text;
+use crate::history::{self, Subject};
 
 /// A run that has got its real id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +100,7 @@ fn provisional_row(
     created_ms: Option<i64>,
 ) -> rusqlite::Result<Option<(i64, String)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, id, gone_ms, body FROM runs WHERE kind = ?1 AND id IN (?2, '~' || ?2)",
+        "SELECT seq, id, gone_ms, body, digest FROM runs WHERE kind = ?1 AND id IN (?2, '~' || ?2)",
     )?;
     let mut rows = statement.query([kind.name(), name])?;
     while let Some(row) = rows.next()? {
@@ -108,10 +109,10 @@ fn provisional_row(
         if gone_ms.is_some_and(|gone_ms| created_ms.is_none_or(|created_ms| created_ms > gone_ms)) {
             continue;
         }
-        let text: String = row.get(3)?;
-        let stored: RunFields = repair::read(&text);
+        let text = sound_text(row, 3)?;
+        let stored: RunFields = repair::read(text);
         let is_same_folder = stored.remote_ref.text() == fields.remote_ref.text();
-        if is_same_folder && harbor_job_id(&text) == Some(None) {
+        if is_same_folder && harbor_job_id(text) == Some(None) {
             return Ok(Some((row.get(0)?, row.get(1)?)));
         }
     }
@@ -143,10 +144,9 @@ fn rename(
         old,
         new,
     )?;
-    let events = "UPDATE status_event SET run_id = ?3 WHERE kind = ?1 AND run_id = ?2";
-    rename_in(connection, events, Subject::Run(kind).name(), old, new)?;
+    history::rename_run(connection, Subject::Run(kind), old, new)?;
     if evaluation {
-        rename_in(connection, events, Subject::Trial.name(), old, new)?;
+        history::rename_run(connection, Subject::Trial, old, new)?;
         rename_in(
             connection,
             "UPDATE OR IGNORE look SET id = ?3 WHERE what = ?1 AND id = ?2",

@@ -2,6 +2,7 @@
 
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
+use docks_proto::status::MirrorRebuild;
 
 use crate::error::MirrorError;
 use crate::list::{self, Listing};
@@ -180,6 +181,16 @@ impl Mirror {
             })
         })
         .await
+    }
+
+    /// Returns what was kept when the file was last found to be damaged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn last_rebuild(&self) -> Result<Option<MirrorRebuild>, MirrorError> {
+        let note = self.read_note(open::REBUILT_NOTE).await?;
+        Ok(note.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// Returns a note; `None` when it was never written.

@@ -6,6 +6,8 @@ use docks_proto::repair;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
+use crate::digest::sound_text;
+
 /// Candidates listed at most.
 const MAX_CANDIDATES: i64 = 20;
 
@@ -146,11 +148,12 @@ fn add_locations(
     mut found: Vec<Candidate>,
 ) -> rusqlite::Result<Vec<Candidate>> {
     let mut statement =
-        connection.prepare_cached("SELECT body FROM runs WHERE kind = ?1 AND id = ?2")?;
+        connection.prepare_cached("SELECT body, digest FROM runs WHERE kind = ?1 AND id = ?2")?;
     for candidate in &mut found {
-        let text: String = statement.query_row([kind.name(), &candidate.id], |row| row.get(0))?;
-        let fields: RunFields = repair::read(&text);
-        candidate.location = fields.remote_ref.text();
+        candidate.location = statement.query_row([kind.name(), &candidate.id], |row| {
+            let fields: RunFields = repair::read(sound_text(row, 0)?);
+            Ok(fields.remote_ref.text())
+        })?;
     }
     Ok(found)
 }

@@ -1,14 +1,16 @@
 //! Runs and evaluation runs: how they are written, and how one is read.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
 use docks_proto::query::Row as Columns;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use crate::confirmations::RUN_CONFIRMED_MS;
+use crate::digest;
 use crate::history::{StatusChange, Subject, record};
 use crate::merge_policy::{MergeDecision, ObjectTimes, StoredState, decide};
 use crate::observation_groups::{ConfirmedRow, record_response};
@@ -37,6 +39,7 @@ struct IncomingRun<'a> {
     object: &'a RawObject,
     columns: Columns,
     times: ObjectTimes,
+    is_active: bool,
 }
 
 impl<'a> IncomingRun<'a> {
@@ -49,11 +52,25 @@ impl<'a> IncomingRun<'a> {
             updated_ms: ObjectTimes::parse_ms(&fields.updated_at),
             completed_ms: ObjectTimes::parse_ms(&fields.completed_at),
         };
+        let is_active = lifecycle(&columns.status) == Lifecycle::Active;
         Self {
             object,
             columns,
             times,
+            is_active,
         }
+    }
+
+    fn derived_values(&self) -> [&dyn ToSql; DERIVED_COLUMNS.len()] {
+        [
+            &self.columns.name,
+            &self.columns.status,
+            &self.times.created_ms,
+            &self.times.started_ms,
+            &self.times.updated_ms,
+            &self.times.completed_ms,
+            &self.is_active,
+        ]
     }
 }
 
@@ -188,6 +205,35 @@ fn find_stored(
         .optional()
 }
 
+/// Columns that are read from a run's text, in the order of [`IncomingRun::derived_values`].
+pub(crate) const DERIVED_COLUMNS: [&str; 7] = [
+    "name",
+    "status",
+    "created_ms",
+    "started_ms",
+    "updated_ms",
+    "completed_ms",
+    "active",
+];
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO runs (kind, id, trials_due, changed_ms, body, digest, {}) VALUES (?, ?, ?, ?, ?, ?{})",
+        DERIVED_COLUMNS.join(", "),
+        ", ?".repeat(DERIVED_COLUMNS.len())
+    )
+});
+
+static UPDATE: LazyLock<String> =
+    LazyLock::new(|| {
+        format!(
+        "UPDATE runs SET {}, trials_due = max(trials_due, ?), changed_ms = ?, body = ?, digest = ?,
+           gone_ms = NULL, doubt_ms = NULL
+         WHERE seq = ?",
+        DERIVED_COLUMNS.map(|column| format!("{column} = ?")).join(", ")
+    )
+    });
+
 fn insert(
     connection: &Connection,
     batch: &RunBatch,
@@ -195,26 +241,20 @@ fn insert(
 ) -> rusqlite::Result<i64> {
     let trials_due = batch.kind == RunKind::Evaluation
         && trial_list_confirmed_ms(connection, &incoming.columns.id)?.is_none();
+    let text = incoming.object.text();
+    let others: [&dyn ToSql; 6] = [
+        &batch.kind.name(),
+        &incoming.columns.id,
+        &trials_due,
+        &batch.observed_at.0,
+        &text,
+        &digest::of_text(text.as_bytes()),
+    ];
     connection
-        .prepare_cached(
-            "INSERT INTO runs (kind, id, name, status, created_ms, started_ms, updated_ms,
-               completed_ms, active, trials_due, changed_ms, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        )?
-        .execute(params![
-            batch.kind.name(),
-            incoming.columns.id,
-            incoming.columns.name,
-            incoming.columns.status,
-            incoming.times.created_ms,
-            incoming.times.started_ms,
-            incoming.times.updated_ms,
-            incoming.times.completed_ms,
-            lifecycle(&incoming.columns.status) == Lifecycle::Active,
-            trials_due,
-            batch.observed_at.0,
-            incoming.object.text(),
-        ])?;
+        .prepare_cached(&INSERT)?
+        .execute(params_from_iter(
+            others.into_iter().chain(incoming.derived_values()),
+        ))?;
     Ok(connection.last_insert_rowid())
 }
 
@@ -225,30 +265,35 @@ fn update(
     incoming: &IncomingRun<'_>,
     stored: &StoredRun,
 ) -> rusqlite::Result<()> {
-    let active = lifecycle(&incoming.columns.status) == Lifecycle::Active;
-    let trials_due = batch.kind == RunKind::Evaluation && !active && !stored.state.same_text;
+    let trials_due =
+        batch.kind == RunKind::Evaluation && !incoming.is_active && !stored.state.same_text;
+    let text = incoming.object.text();
+    let others: [&dyn ToSql; 5] = [
+        &trials_due,
+        &batch.observed_at.0,
+        &text,
+        &digest::of_text(text.as_bytes()),
+        &stored.seq,
+    ];
     connection
-        .prepare_cached(
-            "UPDATE runs SET name = ?2, status = ?3, created_ms = ?4, started_ms = ?5,
-               updated_ms = ?6, completed_ms = ?7, active = ?8,
-               trials_due = max(trials_due, ?9), changed_ms = ?10, gone_ms = NULL,
-               doubt_ms = NULL, body = ?11
-             WHERE seq = ?1",
-        )?
-        .execute(params![
-            stored.seq,
-            incoming.columns.name,
-            incoming.columns.status,
-            incoming.times.created_ms,
-            incoming.times.started_ms,
-            incoming.times.updated_ms,
-            incoming.times.completed_ms,
-            active,
-            trials_due,
-            batch.observed_at.0,
-            incoming.object.text(),
-        ])
+        .prepare_cached(&UPDATE)?
+        .execute(params_from_iter(
+            incoming.derived_values().into_iter().chain(others),
+        ))
         .map(drop)
+}
+
+/// Returns the id under which a run is stored.
+pub(crate) fn id_of(object: &RawObject) -> String {
+    IncomingRun::from_object(object).columns.id
+}
+
+/// Passes the values of the columns that are read from a run's text.
+pub(crate) fn with_derived_values<T>(
+    object: &RawObject,
+    use_values: impl FnOnce(&[&dyn ToSql]) -> T,
+) -> T {
+    use_values(&IncomingRun::from_object(object).derived_values())
 }
 
 /// Stores when a reopening was first seen; `None` cancels it.
@@ -298,7 +343,7 @@ pub(crate) fn get(
 ) -> rusqlite::Result<Option<StoredObject>> {
     connection
         .prepare_cached(&format!(
-            "SELECT r.id, r.body, r.status, {RUN_CONFIRMED_MS}, r.gone_ms
+            "SELECT r.id, r.body, r.digest, r.status, {RUN_CONFIRMED_MS}, r.gone_ms
              FROM runs r WHERE r.kind = ?1 AND r.id = ?2"
         ))?
         .query_row([kind.name(), id], StoredObject::from_row)

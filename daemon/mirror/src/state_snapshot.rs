@@ -4,6 +4,7 @@ use docks_proto::event::{EventQuery, MAX_RUNS_WITH_TRIALS, ObjectKind, ObjectSta
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::digest::sound_text;
 use crate::history::{HistoryBounds, matches_query, read_bounds};
 use crate::progress::progress_of_run;
 use crate::sql_int::to_sql_int;
@@ -61,12 +62,12 @@ pub(crate) fn read(connection: &Connection, query: &EventQuery) -> rusqlite::Res
 
 fn active_runs(connection: &Connection, kind: RunKind) -> rusqlite::Result<Vec<ObjectState>> {
     let mut statement = connection.prepare_cached(
-        "SELECT body FROM runs INDEXED BY runs_active
+        "SELECT body, digest FROM runs INDEXED BY runs_active
          WHERE kind = ?1 AND active = 1 AND gone_ms IS NULL
          ORDER BY created_ms, id LIMIT ?2",
     )?;
     let rows = statement.query_map(params![kind.name(), to_sql_int(MAX_ACTIVE_RUNS)], |row| {
-        row.get::<_, String>(0)
+        sound_text(row, 0).map(str::to_owned)
     })?;
     let mut states = Vec::new();
     for text in rows {
@@ -82,8 +83,12 @@ fn run_state(
     id: &str,
 ) -> rusqlite::Result<Option<ObjectState>> {
     let text: Option<String> = connection
-        .prepare_cached("SELECT body FROM runs WHERE kind = ?1 AND id = ?2 AND gone_ms IS NULL")?
-        .query_row([kind.name(), id], |row| row.get(0))
+        .prepare_cached(
+            "SELECT body, digest FROM runs WHERE kind = ?1 AND id = ?2 AND gone_ms IS NULL",
+        )?
+        .query_row([kind.name(), id], |row| {
+            sound_text(row, 0).map(str::to_owned)
+        })
         .optional()?;
     let object = text.and_then(|text| parse_stored_text(&text));
     Ok(object.map(|object| ObjectState::from_run(kind, &object)))
@@ -91,10 +96,10 @@ fn run_state(
 
 fn trial_states(connection: &Connection, run: &str) -> rusqlite::Result<Vec<ObjectState>> {
     let mut statement = connection.prepare_cached(
-        "SELECT t.body FROM trial_list l JOIN trials t ON t.list = l.seq
+        "SELECT t.body, t.digest FROM trial_list l JOIN trials t ON t.list = l.seq
          WHERE l.run = ?1 AND t.gone_ms IS NULL ORDER BY t.position",
     )?;
-    let rows = statement.query_map([run], |row| row.get::<_, String>(0))?;
+    let rows = statement.query_map([run], |row| sound_text(row, 0).map(str::to_owned))?;
     let mut states = Vec::new();
     for text in rows {
         let object = parse_stored_text(&text?);

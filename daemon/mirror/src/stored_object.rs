@@ -4,6 +4,8 @@ use docks_proto::object::RawObject;
 use docks_proto::time::UnixMs;
 use rusqlite::Row;
 
+use crate::digest::sound_text;
+
 /// One stored object.
 #[derive(Debug, Clone)]
 pub struct StoredObject {
@@ -20,14 +22,14 @@ pub struct StoredObject {
 }
 
 impl StoredObject {
-    /// Reads the columns id, text, status, time of confirmation and time of deletion, in this order.
+    /// Reads the columns id, text, digest, status, time of confirmation and time of deletion, in this order.
     pub(crate) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             id: row.get(0)?,
-            text: row.get(1)?,
-            status: row.get(2)?,
-            confirmed_at: UnixMs(row.get(3)?),
-            gone_at: row.get::<_, Option<i64>>(4)?.map(UnixMs),
+            text: sound_text(row, 1)?.to_owned(),
+            status: row.get(3)?,
+            confirmed_at: UnixMs(row.get(4)?),
+            gone_at: row.get::<_, Option<i64>>(5)?.map(UnixMs),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Sweeps: walks through a whole list, to find the rows that the remote no longer shows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
@@ -21,8 +21,9 @@ pub(crate) struct Sweeps {
 #[derive(Debug)]
 struct Sweep {
     number: u64,
-    /// One bit per row number: 125 kB for a million runs.
-    seen: Vec<u64>,
+    /// One bit per row number, in words: half a megabyte for a million runs. Sparse, since the number of a
+    /// damaged row may be anything.
+    seen: BTreeMap<i64, u64>,
 }
 
 impl Sweeps {
@@ -31,7 +32,7 @@ impl Sweeps {
         self.last_number += 1;
         let sweep = Sweep {
             number: self.last_number,
-            seen: Vec::new(),
+            seen: BTreeMap::new(),
         };
         self.in_progress.insert(kind, sweep);
         self.last_number
@@ -46,10 +47,7 @@ impl Sweeps {
             return;
         };
         let (word, bit) = bit_position(seq);
-        if sweep.seen.len() <= word {
-            sweep.seen.resize(word + 1, 0);
-        }
-        sweep.seen[word] |= bit;
+        *sweep.seen.entry(word).or_default() |= bit;
     }
 
     /// Lists the live runs that no response showed since the sweep began, newest first.
@@ -77,7 +75,7 @@ impl Sweeps {
 impl Sweep {
     fn has_seen(&self, seq: i64) -> bool {
         let (word, bit) = bit_position(seq);
-        self.seen.get(word).is_some_and(|bits| bits & bit != 0)
+        self.seen.get(&word).is_some_and(|bits| bits & bit != 0)
     }
 
     fn missed_runs(&self, connection: &Connection, kind: RunKind) -> rusqlite::Result<Vec<String>> {
@@ -97,9 +95,8 @@ impl Sweep {
 }
 
 /// Returns the word and the bit within it that represent a row.
-fn bit_position(seq: i64) -> (usize, u64) {
-    let seq = usize::try_from(seq).expect("row numbers count up from 1");
-    (seq / 64, 1 << (seq % 64))
+fn bit_position(seq: i64) -> (i64, u64) {
+    (seq.div_euclid(64), 1 << seq.rem_euclid(64))
 }
 
 /// Turns a live run into a tombstone, unless a response showed it after `at`.

@@ -98,6 +98,8 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
         consecutive: 1,
     });
     let stats = stats.ok().and_then(Result::ok).unwrap_or_default();
+    let rebuilt = timeout(STATS_PATIENCE, remote.mirror.last_rebuild()).await;
+    let rebuilt = rebuilt.ok().and_then(Result::ok).flatten();
     let unused = remote.unused_for(service.monotonic_time());
     let last_used = service.wall_time().minus(unused);
     let (following, watched_folders, not_followed) = match health.change_detection {
@@ -132,6 +134,7 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
             .set_aside
             .as_ref()
             .map(|p| p.display().to_string()),
+        rebuilt,
         mirror: Some(MirrorId::new(&remote.id).handle()),
         owner: Some(remote.id.owner.kind().to_owned()),
         last_used: text(Some(last_used)),
@@ -154,10 +157,8 @@ pub(super) async fn sync(
     let full = parameters.flag("full").map_err(bad_parameter)?;
     let remote = service.open_remote(&headers, None).await?;
     let (sender, receiver) = mpsc::channel(MAX_BUFFERED_LINES);
-    tokio::spawn(async move {
-        // Continues when the client disconnects: the sync was requested to be done.
-        remote.sync.catch_up(full, sender).await;
-    });
+    // Continues when the client disconnects: the sync was requested to be done.
+    tokio::spawn(catch_up(service, headers, remote, full, sender));
     let state = (receiver, false);
     let lines = unfold(state, |(mut receiver, finished)| async move {
         if finished {
@@ -173,6 +174,36 @@ pub(super) async fn sync(
         HeaderValue::from_static("application/x-ndjson"),
     );
     Ok(response)
+}
+
+/// Catches up, and once more if the mirror turned out to be damaged: with the one that replaces it.
+async fn catch_up(
+    service: Arc<Service>,
+    headers: HeaderMap,
+    remote: Arc<MirroredRemote>,
+    full: bool,
+    lines: mpsc::Sender<SyncProgress>,
+) {
+    let (sender, mut receiver) = mpsc::channel(MAX_BUFFERED_LINES);
+    let syncing = remote.clone();
+    tokio::spawn(async move { syncing.sync.catch_up(full, sender).await });
+    loop {
+        let progress = receiver.recv().await.unwrap_or_else(interrupted);
+        let has_failed = progress.finished && progress.error.is_some();
+        if has_failed && *remote.mirror.damage().borrow() {
+            break;
+        }
+        let finished = progress.finished;
+        // Nobody may be reading any more.
+        drop(lines.send(progress).await);
+        if finished {
+            return;
+        }
+    }
+    service.registry.wait_until_rebuilt().await;
+    if let Ok(remote) = service.open_remote(&headers, None).await {
+        remote.sync.catch_up(full, lines).await;
+    }
 }
 
 fn line(progress: &SyncProgress) -> Bytes {

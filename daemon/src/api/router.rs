@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Request};
+use axum::http::{HeaderValue, Method, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use docks_proto::routes;
@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
-use super::error::ApiError;
+use super::error::{ApiError, MirrorReplaced};
 use super::request_checks::{self, Refusal};
 use super::{Service, all_trials, daemon, events, forget, history, run, trial};
 
@@ -80,13 +80,7 @@ pub async fn respond(service: &Service, routes: &Routes, request: Request<Body>)
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match checked {
         Err(refusal) => ApiError::Refused(refusal).into_response(),
-        Ok(()) => {
-            let handled = AssertUnwindSafe(routes.call(request)).catch_unwind().await;
-            match handled {
-                Ok(Ok(response)) => response,
-                Err(_) => ApiError::Panicked.into_response(),
-            }
-        }
+        Ok(()) => handle(service, routes, request).await,
     };
     add_version_headers(&mut response);
     let identity = service.identity.iter();
@@ -94,6 +88,28 @@ pub async fn respond(service: &Service, routes: &Routes, request: Request<Body>)
     response.headers_mut().extend(identity);
     tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
     response
+}
+
+/// Calls the handler of a checked request; a read whose mirror turns out to be damaged is answered from the one that replaces it.
+pub(crate) async fn handle(service: &Service, routes: &Routes, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    // A read has no body, so that it can be handled twice.
+    let again = (parts.method == Method::GET).then(|| parts.clone());
+    let response = call(routes, Request::from_parts(parts, body)).await;
+    match again {
+        Some(parts) if response.extensions().get::<MirrorReplaced>().is_some() => {
+            service.registry.wait_until_rebuilt().await;
+            call(routes, Request::from_parts(parts, Body::empty())).await
+        }
+        _ => response,
+    }
+}
+
+async fn call(routes: &Routes, request: Request<Body>) -> Response {
+    match AssertUnwindSafe(routes.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_) => ApiError::Panicked.into_response(),
+    }
 }
 
 /// Refuses a client that is another user, whatever it requests.

@@ -8,13 +8,13 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use axum::response::Response;
 use docks_proto::path_encoding::encode_path;
 use docks_proto::routes;
-use hyper::service::Service as _;
 
 use crate::api::Service;
-use crate::api::router::{Routes, docks_api_routes};
+use crate::api::router::{Routes, docks_api_routes, handle};
 
 /// Calls the daemon's handlers for one jobs directory.
 pub(super) struct LocalApi {
+    service: Arc<Service>,
     routes: Routes,
     /// The jobs directory as the daemon's own header gives it.
     jobs: HeaderValue,
@@ -25,7 +25,8 @@ impl LocalApi {
     pub(super) fn new(service: Arc<Service>, jobs: &Path) -> Self {
         let jobs = encode_path(jobs);
         Self {
-            routes: docks_api_routes(service),
+            routes: docks_api_routes(Arc::clone(&service)),
+            service,
             jobs: HeaderValue::from_str(&jobs).expect("it is percent-encoded"),
         }
     }
@@ -41,7 +42,7 @@ impl LocalApi {
         for value in headers.get_all(header::CACHE_CONTROL) {
             inner.append(header::CACHE_CONTROL, value.clone());
         }
-        let Ok(mut response) = self.routes.call(request).await;
+        let mut response = handle(&self.service, &self.routes, request).await;
         // The body may still be replaced by one of another length.
         response.headers_mut().remove(header::CONTENT_LENGTH);
         response

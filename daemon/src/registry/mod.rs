@@ -231,10 +231,7 @@ impl Registry {
             source,
         })?;
         let (path, temporary) = (database, self.temporary.clone());
-        let identity = Identity {
-            current: identity(&id),
-            former: mirrors::shared_identity(&id.target),
-        };
+        let identity = identity_of(&id);
         let (now, owner_id) = (self.clock.wall(), id.clone());
         let opening = move || {
             mirror_files::keep_token_mirror(&path, &owner_id);
@@ -261,7 +258,7 @@ impl Registry {
             tracing::error!(
                 remote = location,
                 aside = %path.display(),
-                "the mirror was damaged; it was set aside and the remote is mirrored again"
+                "the mirror was damaged; what is sound was kept, and the remote is mirrored again"
             );
         } else {
             open_report.set_aside = self.set_aside().get(&id).cloned();
@@ -370,4 +367,12 @@ impl Registry {
 /// Locks a value that is only ever replaced as a whole.
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns what the mirror of a remote is called inside its file.
+fn identity_of(id: &OwnedRemote) -> Identity {
+    Identity {
+        current: identity(id),
+        former: mirrors::shared_identity(&id.target),
+    }
 }

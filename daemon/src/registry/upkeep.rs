@@ -12,22 +12,27 @@ use super::mirrored_remote::{MirrorFile, MirroredRemote};
 use super::profiles::{Profiles, ResolvedTarget};
 use super::resolve::ResolvedRemote;
 use super::selector::RemoteSelector;
-use super::{Registry, mirror_files};
+use super::{Registry, identity_of, mirror_files};
 
 /// Time between two looks for mirrors that nobody uses.
 const CHECK_ABANDONED_EVERY: Duration = Duration::from_secs(600);
 
 /// Time between two looks whether the files of open mirrors are still there.
 const CHECK_FILES_EVERY: Duration = Duration::from_secs(3);
+
+/// Time between two looks whether a damaged mirror was rebuilt.
+const CHECK_REBUILT_EVERY: Duration = Duration::from_millis(20);
+/// Longest wait of a request for a mirror that is rebuilt.
+const LONGEST_REBUILD_WAIT: Duration = Duration::from_secs(15);
+
 impl Registry {
-    /// Sets aside mirrors that turn out to be damaged, and mirrors their remotes again; never
-    /// returns.
+    /// Rebuilds mirrors that turn out to be damaged, and mirrors their remotes again; never returns.
     pub async fn replace_damaged_mirrors(&self) {
         loop {
             self.damage.notified().await;
             for remote in self.open_remotes() {
                 if *remote.mirror.damage().borrow() {
-                    self.set_mirror_aside(&remote).await;
+                    self.rebuild_mirror(&remote).await;
                 }
             }
             self.open_recent().await;
@@ -78,16 +83,29 @@ impl Registry {
         }
     }
 
-    /// Closes a remote and moves its mirror away; the next request opens a new one.
-    async fn set_mirror_aside(&self, remote: &MirroredRemote) {
+    /// Waits until no damaged mirror is open, for as long as a request may wait.
+    pub async fn wait_until_rebuilt(&self) {
+        let rebuilding = async {
+            let is_damaged = |remote: &Arc<MirroredRemote>| *remote.mirror.damage().borrow();
+            while self.open_remotes().iter().any(is_damaged) {
+                tokio::time::sleep(CHECK_REBUILT_EVERY).await;
+            }
+        };
+        // The request fails then, as it did before.
+        drop(tokio::time::timeout(LONGEST_REBUILD_WAIT, rebuilding).await);
+    }
+
+    /// Closes a remote and replaces its mirror by what is sound of it; the next request opens that.
+    async fn rebuild_mirror(&self, remote: &MirroredRemote) {
         remote.close().await;
         let (path, now) = (remote.database.clone(), self.clock.wall());
-        let moving = tokio::task::spawn_blocking(move || Mirror::set_aside(&path, now));
+        let identity = identity_of(&remote.id);
+        let rebuilding = tokio::task::spawn_blocking(move || Mirror::rebuild(&path, identity, now));
         let location = remote.location();
-        match moving.await {
+        match rebuilding.await {
             Ok(Ok(path)) => {
                 tracing::error!(remote = location, aside = %path.display(),
-                    "the mirror is damaged; it was set aside and the remote is mirrored again");
+                    "the mirror is damaged; what is sound was kept, and the remote is mirrored again");
                 self.set_aside().insert(remote.id.clone(), path);
             }
             Ok(Err(error)) => {
@@ -95,7 +113,7 @@ impl Registry {
                 tracing::error!(
                     remote = location,
                     error,
-                    "could not set a damaged mirror aside"
+                    "could not rebuild a damaged mirror"
                 );
             }
             Err(_) => return,

@@ -108,8 +108,11 @@ impl Engine {
         let mut floor = UnixMs(0);
         for (place, kind) in RunKind::ALL.into_iter().enumerate() {
             last_sweeps[place] = time(note(&last_sweep_note_key(kind)).await);
-            if let Ok(Some(confirmed)) = self.mirror.confirmation(&Resource::List(kind)).await {
-                floor = floor.max(confirmed.at);
+            let confirmed = self.mirror.confirmation(&Resource::List(kind)).await;
+            match confirmed.ok().flatten() {
+                Some(confirmed) => floor = floor.max(confirmed.at),
+                // Of a mirror that was rebuilt: what the sweep saw may be lost.
+                None => last_sweeps[place] = None,
             }
         }
         let last_upkeep = time(note(UPKEEP_NOTE).await);
@@ -255,6 +258,9 @@ impl Engine {
             Command::MarkWatched(what) => self.state.mark_watched(&what, now),
             Command::CatchUp { full, progress } => {
                 self.progress.insert(number, progress);
+                if full {
+                    self.mirror.make_check_due();
+                }
                 self.state.catch_up(number, full, now);
             }
             Command::Sweep => self.state.request_sweep(now),

@@ -34,6 +34,7 @@ impl Upkeep {
     pub(super) fn start(&mut self, mirror: &Mirror, retention: Retention, now: UnixMs) {
         let mirror = mirror.clone();
         self.running.spawn(async move {
+            mirror.verify().await?;
             mirror.run_upkeep(now, retention).await?;
             mirror.write_note(UPKEEP_NOTE, &now.0.to_string()).await?;
             Ok(now)

@@ -11,7 +11,7 @@ use docks_proto::freshness::CachePolicy;
 use docks_proto::routes::RunKind;
 use tokio::time::{Instant, sleep};
 
-use crate::upstream_support::{Question, Site};
+use crate::upstream_support::{Outcome, Question, Site};
 use docksd_testkit::fake_remote::RemoteData;
 
 /// How long it may take until the damage is found.
@@ -28,7 +28,12 @@ enum Damage {
     Half,
     /// It is empty.
     Empty,
+    /// One letter of every object's status is another one.
+    Statuses,
 }
+
+/// What [`Damage::Statuses`] makes of a status.
+const WRONG_STATUS: &str = "\"status\":\"xompleted\"";
 
 impl Damage {
     fn apply(self, path: &Path) {
@@ -43,6 +48,19 @@ impl Damage {
             Damage::Pages => noise(4_096, bytes),
             Damage::Half => file.set_len(bytes / 2 + 17).unwrap(),
             Damage::Empty => file.set_len(0).unwrap(),
+            Damage::Statuses => {
+                let content = fs::read(path).unwrap();
+                let right = b"\"status\":\"completed\"";
+                let places = content.windows(right.len()).enumerate();
+                let places = places.filter(|(_, window)| window == right);
+                let mut changed = 0;
+                for (at, _) in places {
+                    file.write_all_at(WRONG_STATUS.as_bytes(), at as u64)
+                        .unwrap();
+                    changed += 1;
+                }
+                assert!(changed > 9, "the file holds {changed} texts");
+            }
         }
     }
 }
@@ -67,8 +85,16 @@ async fn recovers(site: &Site, damage: Damage) {
             .with_data(|data| data.add_evaluation(&format!("new-{turn}"), "running"));
         for question in &questions {
             // The answer may be that the mirror is damaged, but there must be one.
-            site.ask(question, CachePolicy::NoCache).await;
-            site.ask(question, CachePolicy::Default).await;
+            for policy in [CachePolicy::NoCache, CachePolicy::Default] {
+                if let Outcome::Answer(answer) = site.ask(question, policy).await {
+                    let text = String::from_utf8_lossy(&answer.body);
+                    assert!(!text.contains(WRONG_STATUS), "{question:?}: {text}");
+                }
+            }
+        }
+        // What is polled replaces what is damaged; the rest waits for the next sweep.
+        if matches!(damage, Damage::Statuses) {
+            break;
         }
         if site
             .client()
@@ -85,8 +111,10 @@ async fn recovers(site: &Site, damage: Damage) {
         sleep(Duration::from_millis(20)).await;
     }
     site.becomes_equal(&format!("{damage:?}")).await;
-    let aside = site.status().await.set_aside.unwrap();
-    assert!(Path::new(&aside).exists(), "{aside}");
+    if !matches!(damage, Damage::Statuses) {
+        let aside = site.status().await.set_aside.unwrap();
+        assert!(Path::new(&aside).exists(), "{aside}");
+    }
     let came = site
         .ask(&Question::List(RunKind::Run), CachePolicy::Default)
         .await;
@@ -95,7 +123,7 @@ async fn recovers(site: &Site, damage: Damage) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_damaged_before_the_start_is_set_aside_and_mirrored_again() {
-    for damage in [Damage::Head, Damage::Pages, Damage::Half] {
+    for damage in [Damage::Head, Damage::Pages, Damage::Half, Damage::Statuses] {
         let (mut site, database) = mirrored().await;
         damage.apply(&database);
         site.start(None).await;
@@ -112,7 +140,7 @@ async fn a_file_damaged_before_the_start_is_set_aside_and_mirrored_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_damaged_while_the_daemon_runs_is_set_aside_and_mirrored_again() {
-    for damage in [Damage::Pages, Damage::Half] {
+    for damage in [Damage::Pages, Damage::Half, Damage::Statuses] {
         let (mut site, database) = mirrored().await;
         site.start(None).await;
         let run = site.remote.with_data(|data| Question::six(data));

@@ -5,6 +5,7 @@ use docks_proto::object::{Lifecycle, lifecycle};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::event::{EventWithObject, StatusEvent, Subject};
+use crate::digest::sound_text;
 use crate::stored_object::parse_stored_text;
 
 /// Adds the object as it is now, with the status of the event.
@@ -16,15 +17,19 @@ pub(super) fn with_object(
 ) -> rusqlite::Result<EventWithObject> {
     let text: Option<String> = match (event.subject, &event.trial) {
         (Subject::Run(kind), _) => connection
-            .prepare_cached("SELECT body FROM runs WHERE kind = ?1 AND id = ?2")?
-            .query_row([kind.name(), event.run.as_str()], |row| row.get(0))
+            .prepare_cached("SELECT body, digest FROM runs WHERE kind = ?1 AND id = ?2")?
+            .query_row([kind.name(), event.run.as_str()], |row| {
+                sound_text(row, 0).map(str::to_owned)
+            })
             .optional()?,
         (Subject::Trial, trial) => connection
             .prepare_cached(
-                "SELECT t.body FROM trial_list l JOIN trials t ON t.list = l.seq
+                "SELECT t.body, t.digest FROM trial_list l JOIN trials t ON t.list = l.seq
                  WHERE l.run = ?1 AND t.id = ?2",
             )?
-            .query_row(params![event.run, trial], |row| row.get(0))
+            .query_row(params![event.run, trial], |row| {
+                sound_text(row, 0).map(str::to_owned)
+            })
             .optional()?,
     };
     let current = text

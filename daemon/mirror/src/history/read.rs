@@ -5,14 +5,11 @@ use docks_proto::time::UnixMs;
 use rusqlite::{Connection, Row, params};
 
 use super::bounds::{HistoryBounds, read_bounds};
-use super::event::{EventWithObject, StatusEvent, Subject};
+use super::event::{EventWithObject, StatusEvent};
 use super::event_filter::matches_query;
 use super::event_object::with_object;
-use crate::Provenance;
+use super::event_row::{COLUMNS, EventRow};
 use crate::sql_int::to_sql_int;
-
-const COLUMNS: &str =
-    "seq, kind, run_id, trial_id, from_status, to_status, at_ms, observed_ms, learned";
 
 /// A part of the history.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -119,22 +116,6 @@ pub(crate) fn changes_between(
     Ok(changes)
 }
 
-/// Reads [`COLUMNS`].
 fn event_from_row(row: &Row<'_>) -> rusqlite::Result<StatusEvent> {
-    let kind: String = row.get(1)?;
-    let provenance: String = row.get(8)?;
-    Ok(StatusEvent {
-        seq: row.get::<_, i64>(0)?.unsigned_abs(),
-        subject: Subject::from_name(&kind),
-        run: row.get(2)?,
-        trial: row.get(3)?,
-        from: row.get(4)?,
-        to: row.get(5)?,
-        at: UnixMs(row.get(6)?),
-        observed: UnixMs(row.get(7)?),
-        provenance: Provenance::ALL
-            .into_iter()
-            .find(|known| known.name() == provenance)
-            .unwrap_or(Provenance::Polled),
-    })
+    EventRow::read(row).map(|(seq, event)| event.event(seq))
 }

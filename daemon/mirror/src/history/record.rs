@@ -1,8 +1,9 @@
 //! Writes events.
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::event::Subject;
+use super::event_row::EventRow;
 use crate::Provenance;
 
 /// A change of a status, written in the transaction that writes the object.
@@ -23,21 +24,16 @@ pub(crate) fn record(connection: &Connection, change: &StatusChange<'_>) -> rusq
     if change.from == Some(change.to) {
         return Ok(0);
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO status_event
-               (kind, run_id, trial_id, from_status, to_status, at_ms, observed_ms, learned)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )?
-        .execute(params![
-            change.subject.name(),
-            change.run,
-            change.trial,
-            change.from,
-            change.to,
-            change.own_ms.unwrap_or(change.observed_ms),
-            change.observed_ms,
-            change.provenance.name(),
-        ])?;
+    let row = EventRow {
+        kind: change.subject.name(),
+        run: change.run,
+        trial: change.trial,
+        from: change.from,
+        to: change.to,
+        at_ms: change.own_ms.unwrap_or(change.observed_ms),
+        observed_ms: change.observed_ms,
+        learned: change.provenance.name(),
+    };
+    row.insert(connection, None)?;
     Ok(1)
 }

@@ -17,6 +17,7 @@ use super::sort_order::{direction, order_by};
 use super::trial_filter::{self, Selectivity};
 use super::where_clause::WhereClause;
 use crate::confirmations;
+use crate::digest::sound_text;
 use crate::resource::{Confirmation, Resource};
 
 /// The index that holds every column used by filters and searches.
@@ -165,17 +166,17 @@ fn stored_statuses(connection: &Connection, query: &ListQuery) -> rusqlite::Resu
 /// Reads the texts of these rows, each with a reference to its run in front.
 fn texts_with_run(connection: &Connection, rows: &[i64]) -> rusqlite::Result<JsonArray> {
     let mut statement = connection.prepare_cached(
-        "SELECT t.body, l.run, r.name FROM trials t JOIN trial_list l ON l.seq = t.list
+        "SELECT t.body, t.digest, l.run, r.name FROM trials t JOIN trial_list l ON l.seq = t.list
          LEFT JOIN runs r ON r.kind = 'evaluation' AND r.id = l.run WHERE t.seq = ?1",
     )?;
     let mut array = JsonArray::new();
     for row in rows {
         statement.query_row([row], |row| {
-            let name = row.get_ref(2)?.as_str_or_null()?.unwrap_or_default();
-            let (text, run) = (row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+            let name = row.get_ref(3)?.as_str_or_null()?.unwrap_or_default();
+            let (text, run) = (sound_text(row, 0)?, row.get_ref(2)?.as_str()?);
             let marked = add_run_reference(text, run, name)
                 .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-            array.push(marked.as_bytes());
+            array.push(&marked);
             Ok(())
         })?;
     }

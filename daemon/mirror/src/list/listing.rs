@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rusqlite::Connection;
 
+use crate::digest::sound_text;
 use crate::resource::Confirmation;
 
 /// Bytes to reserve per row; most objects have about this size.
@@ -40,23 +41,23 @@ impl JsonArray {
         table: &str,
         rows: &[i64],
     ) -> rusqlite::Result<Self> {
-        let mut statement =
-            connection.prepare_cached(&format!("SELECT body FROM {table} WHERE seq = ?1"))?;
+        let mut statement = connection
+            .prepare_cached(&format!("SELECT body, digest FROM {table} WHERE seq = ?1"))?;
         let mut array = Self::new();
         for row in rows {
             statement.query_row([row], |row| {
-                array.push(row.get_ref(0)?.as_bytes()?);
+                array.push(sound_text(row, 0)?);
                 Ok(())
             })?;
         }
         Ok(array)
     }
 
-    pub(super) fn push(&mut self, text: &[u8]) {
+    pub(super) fn push(&mut self, text: &str) {
         if self.rows > 0 {
             self.body.push(b',');
         }
-        self.body.extend_from_slice(text);
+        self.body.extend_from_slice(text.as_bytes());
         self.rows += 1;
     }
 

@@ -10,6 +10,7 @@ use super::search::search;
 use super::sort_order::order_by;
 use super::trial_filter;
 use super::where_clause::WhereClause;
+use crate::digest::sound_text;
 
 /// Up to this many statuses, the index is walked once per status and the walks are merged.
 const MAX_MERGED_STATUSES: usize = 16;
@@ -133,7 +134,7 @@ impl RowSource {
         clause.values.push(Value::Integer(page.limit));
         clause.values.push(Value::Integer(page.offset));
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT body FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            "SELECT body, digest FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
             self.table(),
             clause.sql,
             order_by(sort)
@@ -141,7 +142,7 @@ impl RowSource {
         let mut rows = statement.query(params_from_iter(clause.values))?;
         let mut array = JsonArray::new();
         while let Some(row) = rows.next()? {
-            array.push(row.get_ref(0)?.as_bytes()?);
+            array.push(sound_text(row, 0)?);
         }
         Ok(array)
     }
@@ -219,7 +220,7 @@ mod tests {
             clause.and("status = ?", []);
         }
         let sql = format!(
-            "SELECT body FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
+            "SELECT body, digest FROM {} WHERE {} ORDER BY {} LIMIT ? OFFSET ?",
             source.table(),
             clause.sql,
             order_by(Sort::default_for(list))

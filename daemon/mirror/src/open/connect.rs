@@ -6,13 +6,15 @@ use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OpenFlags};
 
 use super::checks::{OpenFailure, check_identity, check_integrity, check_version};
-use super::file::{prepare, set_aside};
+use super::file::prepare;
 use super::identity::Identity;
 use super::migrations::MIGRATIONS;
 use super::pragmas::{
     READER_CACHE_KIB, WRITER_CACHE_KIB, keep_temporary_data_in_memory, set_common_pragmas,
     set_writer_pragmas,
 };
+use super::rebuild::{adopt_rebuilt, rebuild};
+use super::wal;
 use crate::error::{MirrorError, is_corruption};
 use crate::list::add_sql_functions;
 
@@ -39,23 +41,35 @@ pub(crate) fn open_writer(
             found: rusqlite::version(),
         });
     }
+    adopt_rebuilt(path)?;
     let mut report = OpenReport {
         created: prepare(path)?,
         set_aside: None,
     };
-    let connection = match try_open(path, identity, now) {
+    let opened = match find_wal_damage(path) {
+        Some(reason) => Err(OpenFailure::Corrupt(reason)),
+        None => open_file(path, identity, now),
+    };
+    let connection = match opened {
         Ok(connection) => connection,
         Err(OpenFailure::Corrupt(reason)) => {
-            let aside = set_aside(path, now)?;
-            tracing::warn!(path = %path.display(), aside = %aside.display(), %reason,
-                "the mirror was damaged; it was set aside and a new one was created");
-            report.set_aside = Some(aside);
-            report.created = prepare(path)?;
-            try_open(path, identity, now).map_err(|failure| failure.into_error(path))?
+            tracing::warn!(path = %path.display(), reason, "the mirror is damaged");
+            report.set_aside = Some(rebuild(path, identity, now)?);
+            report.created = true;
+            open_file(path, identity, now).map_err(|failure| failure.into_error(path))?
         }
         Err(OpenFailure::Other(error)) => return Err(error),
     };
     Ok((connection, report))
+}
+
+/// Returns what is wrong with the write-ahead log.
+fn find_wal_damage(path: &Path) -> Option<String> {
+    match wal::find_damage(path) {
+        Ok(damage) => damage.map(|damage| format!("the write-ahead log is damaged: {damage:?}")),
+        // SQLite cannot read it either, and says so.
+        Err(_) => None,
+    }
 }
 
 /// Opens one more connection, for reading only.
@@ -68,7 +82,12 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn try_open(path: &Path, identity: &Identity, now: UnixMs) -> Result<Connection, OpenFailure> {
+/// Opens the only connection to a file that is written, after [`prepare`] has created it.
+pub(super) fn open_file(
+    path: &Path,
+    identity: &Identity,
+    now: UnixMs,
+) -> Result<Connection, OpenFailure> {
     let failure = OpenFailure::from_sqlite(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(&failure)?;

@@ -6,20 +6,21 @@ use include_dir::{Dir, include_dir};
 use rusqlite::Transaction;
 use rusqlite_migration::{HookError, Migrations, MigrationsBuilder};
 
-use crate::trials::fill_columns_from_texts;
+use crate::derived_columns::derive_all;
 
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations");
 
-/// Number of the migration that adds columns to trials; they are filled in its transaction.
-const TRIAL_COLUMNS: usize = 5;
+/// Number of the migration that adds digests. They are computed in its transaction, together with all
+/// columns that are read from texts, whichever release wrote or left them empty.
+const DIGESTS: usize = 7;
 
 /// Every migration of this release, oldest first.
 pub(crate) static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     MigrationsBuilder::from_directory(&FOLDER)
         .expect("the embedded folder is well formed")
-        .edit(TRIAL_COLUMNS, |migration| {
+        .edit(DIGESTS, |migration| {
             migration.set_up_hook(|transaction: &Transaction<'_>| {
-                fill_columns_from_texts(transaction).map_err(HookError::from)
+                derive_all(transaction).map_err(HookError::from)
             })
         })
         .finalize()

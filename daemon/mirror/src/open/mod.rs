@@ -6,10 +6,15 @@ mod file;
 mod identity;
 mod migrations;
 mod pragmas;
+mod rebuild;
+mod salvage;
+mod salvage_source;
+mod wal;
 
 pub use connect::OpenReport;
 pub(crate) use connect::{open_reader, open_writer};
-pub(crate) use file::{set_aside, with_suffix};
+pub(crate) use file::with_suffix;
 pub use identity::Identity;
 #[cfg(test)]
 pub(crate) use migrations::MIGRATIONS;
+pub(crate) use rebuild::{NOTE as REBUILT_NOTE, rebuild};

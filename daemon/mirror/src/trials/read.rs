@@ -12,7 +12,7 @@ pub(crate) fn get(
 ) -> rusqlite::Result<Option<StoredObject>> {
     connection
         .prepare_cached(
-            "SELECT t.id, t.body, t.status,
+            "SELECT t.id, t.body, t.digest, t.status,
                CASE WHEN t.gone_ms IS NULL
                  THEN max(t.observed_ms, coalesce(l.confirmed_ms, t.observed_ms))
                  ELSE t.observed_ms END,

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::batch::{IncomingTrial, StoredTrial};
 use super::positions::assign_positions;
+use crate::digest;
 use crate::merge_policy::{ObjectTimes, StoredState};
 
 const STORED_COLUMNS: &str = "seq, id, position, status, created_ms, started_ms, completed_ms, \
@@ -93,9 +94,8 @@ pub(super) fn position_at_end(connection: &Connection, list: i64) -> rusqlite::R
     Ok(*positions.last().expect("two positions were assigned"))
 }
 
-/// Columns written for every trial, in the order of [`column_values`].
-const WRITTEN_COLUMNS: [&str; 17] = [
-    "position",
+/// Columns that are read from a trial's text, in the order of [`derived_values`].
+pub(crate) const DERIVED_COLUMNS: [&str; 15] = [
     "name",
     "task",
     "agent",
@@ -111,33 +111,31 @@ const WRITTEN_COLUMNS: [&str; 17] = [
     "tokens",
     "tests_passed",
     "artifacts",
-    "body",
 ];
 
+/// Columns written besides those, in the order in which [`insert`] and [`update`] give their values.
+const OTHER_COLUMNS: [&str; 3] = ["position", "body", "digest"];
+
 static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let columns = WRITTEN_COLUMNS.join(", ");
-    let placeholders = ", ?".repeat(WRITTEN_COLUMNS.len());
+    let written = DERIVED_COLUMNS.iter().chain(&OTHER_COLUMNS);
+    let columns = written.copied().collect::<Vec<_>>().join(", ");
+    let placeholders = ", ?".repeat(DERIVED_COLUMNS.len() + OTHER_COLUMNS.len());
     format!("INSERT INTO trials (list, id, observed_ms, {columns}) VALUES (?, ?, ?{placeholders})")
 });
 
 static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    let columns = WRITTEN_COLUMNS
-        .map(|column| format!("{column} = ?"))
-        .join(", ");
+    let written = DERIVED_COLUMNS.iter().chain(&OTHER_COLUMNS);
+    let columns: Vec<String> = written.map(|column| format!("{column} = ?")).collect();
     format!(
-        "UPDATE trials SET observed_ms = max(observed_ms, ?), {columns}, gone_ms = NULL,
-           doubt_ms = NULL WHERE seq = ?"
+        "UPDATE trials SET observed_ms = max(observed_ms, ?), {}, gone_ms = NULL,
+           doubt_ms = NULL WHERE seq = ?",
+        columns.join(", ")
     )
 });
 
-fn column_values<'a>(
-    trial: &'a IncomingTrial,
-    position: &'a i64,
-    text: &'a &str,
-) -> [&'a dyn ToSql; WRITTEN_COLUMNS.len()] {
+pub(super) fn derived_values(trial: &IncomingTrial) -> [&dyn ToSql; DERIVED_COLUMNS.len()] {
     let (columns, times) = (&trial.columns, &trial.times);
     [
-        position,
         &columns.name,
         &columns.task,
         &columns.agent,
@@ -153,7 +151,6 @@ fn column_values<'a>(
         &columns.tokens,
         &columns.tests_passed,
         &columns.artifacts,
-        text,
     ]
 }
 
@@ -167,10 +164,12 @@ pub(super) fn insert(
 ) -> rusqlite::Result<()> {
     let key: [&dyn ToSql; 3] = [&list, &trial.columns.id, &at.0];
     let text = trial.object.text();
-    let values = column_values(trial, &position, &text);
+    let digest = digest::of_text(text.as_bytes());
+    let others: [&dyn ToSql; 3] = [&position, &text, &digest];
+    let all = key.into_iter().chain(derived_values(trial)).chain(others);
     connection
         .prepare_cached(&INSERT)?
-        .execute(params_from_iter(key.into_iter().chain(values)))
+        .execute(params_from_iter(all))
         .map(drop)
 }
 
@@ -185,8 +184,10 @@ pub(super) fn update(
     let observed: &dyn ToSql = &at.0;
     let seq: &dyn ToSql = &seq;
     let text = trial.object.text();
-    let values = column_values(trial, &position, &text);
-    let all = [observed].into_iter().chain(values).chain([seq]);
+    let digest = digest::of_text(text.as_bytes());
+    let others: [&dyn ToSql; 4] = [&position, &text, &digest, seq];
+    let all = [observed].into_iter().chain(derived_values(trial));
+    let all = all.chain(others);
     connection
         .prepare_cached(&UPDATE)?
         .execute(params_from_iter(all))

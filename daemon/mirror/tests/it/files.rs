@@ -7,7 +7,7 @@ use std::path::Path;
 
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Identity, Mirror, MirrorError};
+use docksd_mirror::{Identity, Mirror, MirrorError, Resource};
 
 use crate::support::*;
 
@@ -60,7 +60,7 @@ async fn a_file_that_others_can_read_is_made_private() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_set_aside_and_mirroring_starts_over() {
+async fn a_damaged_file_is_set_aside_and_what_is_left_of_it_is_not_confirmed() {
     for damage in [
         |file: &mut fs::File| {
             file.write_all(b"this is not a database, and long enough")
@@ -87,7 +87,8 @@ async fn a_damaged_file_is_set_aside_and_mirroring_starts_over() {
         let aside = opened.set_aside.unwrap();
         assert!(opened.created && aside.exists());
         assert_eq!(mode(&aside), 0o600);
-        assert_eq!(mirror.stats().await.unwrap().rows.evaluation_runs, 0);
+        let list = Resource::List(RunKind::Evaluation);
+        assert_eq!(mirror.confirmation(&list).await.unwrap(), None);
         store_runs(&mirror, 2, vec![run_object("s", "failed", "")]).await;
         mirror.close().await;
         assert_eq!(files.try_open().unwrap().1.set_aside, None);

@@ -5,6 +5,7 @@
     reason = "a test fails where a step fails, shared helpers included"
 )]
 
+mod damage;
 mod files;
 mod for_sync;
 mod lists_and_ids;

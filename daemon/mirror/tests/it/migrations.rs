@@ -78,6 +78,25 @@ async fn an_upgraded_file_of_the_first_schema_equals_a_new_one() {
 }
 
 #[tokio::test]
+async fn columns_that_an_earlier_release_could_not_read_are_filled() {
+    let old = TestMirror::new();
+    std::fs::create_dir_all(old.path.parent().unwrap()).unwrap();
+    // Half a surrogate pair emptied the columns of its row.
+    let odd = r#"
+INSERT INTO runs (kind, id, name, status, active, trials_due, changed_ms, body)
+  VALUES ('run', 'odd', '', '', 0, 0, 7, '{"id":"odd","name":"half \ud83d","status":"failed"}');"#;
+    old.sqlite()
+        .execute_batch(&[FIRST, ROWS, odd, "PRAGMA user_version = 1"].join(";"))
+        .unwrap();
+    let (mirror, _) = old.try_open().unwrap();
+    let query = ListQuery::parse(ListKind::Runs, "status=failed", 0).unwrap();
+    let listing = mirror.list_runs(RunKind::Run, &query).await.unwrap();
+    assert_eq!((listing.total, listing.returned), (1, 1));
+    mirror.verify().await.unwrap();
+    mirror.close().await;
+}
+
+#[tokio::test]
 async fn new_columns_of_old_trials_are_filled_from_their_texts() {
     let (old, fresh) = (TestMirror::new(), TestMirror::new());
     std::fs::create_dir_all(old.path.parent().unwrap()).unwrap();

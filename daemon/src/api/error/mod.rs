@@ -186,14 +186,39 @@ fn run_not_found(kind: RunKind, name: &str, gone_at: Option<UnixMs>) -> ErrorDet
     ErrorDetail::new(ErrorCode::RunNotFound, message).hint(format!("Try `{list}`."))
 }
 
+/// Marks the response to a request that failed because its mirror was damaged, or replaced meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MirrorReplaced;
+
+impl ApiError {
+    /// Whether the mirror was damaged, or closed: while the daemon runs, because it was damaged.
+    fn is_of_replaced_mirror(&self) -> bool {
+        let is_replaced =
+            |error: &MirrorError| error.is_corrupt() || matches!(error, MirrorError::Closed);
+        match self {
+            ApiError::Mirror(error) => is_replaced(error),
+            ApiError::Sync(error) | ApiError::FreshnessUnmet(error) => match error {
+                SyncError::Mirror(error) => is_replaced(error),
+                SyncError::Stopped => true,
+                SyncError::Remote(_) => false,
+            },
+            _ => false,
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, detail) = self.status_and_detail();
+        let is_of_replaced_mirror = self.is_of_replaced_mirror();
         let retry_after_s = detail.retry_after_s;
         let mut response = (status, Json(ErrorBody { detail })).into_response();
         if let Some(seconds) = retry_after_s {
             let value = HeaderValue::from(seconds);
             response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+        if is_of_replaced_mirror {
+            response.extensions_mut().insert(MirrorReplaced);
         }
         response
     }

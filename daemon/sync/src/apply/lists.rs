@@ -94,7 +94,11 @@ impl StepRunner<'_> {
         // Started before the request, so that what is written meanwhile counts as seen.
         let sweep = match sweep {
             Some(sweep) => sweep,
-            None => self.mirror.begin_sweep(kind).await?,
+            None => {
+                // Before the list is read: a mirror that turns out to be damaged is replaced, and swept then.
+                self.mirror.verify_if_due().await?;
+                self.mirror.begin_sweep(kind).await?
+            }
         };
         let Fetched::New { value, .. } = self.list(kind, page, None).await? else {
             return Err(unexpected_not_modified());
