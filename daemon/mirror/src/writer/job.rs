@@ -12,6 +12,8 @@ use crate::error::MirrorError;
 pub(super) trait Job: Send {
     /// Does the work; returns false when it must be rolled back.
     fn run(&mut self, context: &mut WriterContext) -> bool;
+    /// Returns SQLite's error, if the work failed for one.
+    fn sqlite_error(&self) -> Option<&rusqlite::Error>;
     /// Sends the result to the caller, once the outcome of the commit is known.
     fn reply(self: Box<Self>, commit: Result<(), Arc<rusqlite::Error>>);
 }
@@ -38,6 +40,15 @@ where
         let succeeded = result.is_ok();
         self.result = Some(result);
         succeeded
+    }
+
+    fn sqlite_error(&self) -> Option<&rusqlite::Error> {
+        match &self.result {
+            Some(Err(MirrorError::Query { source, .. } | MirrorError::Corrupt { source, .. })) => {
+                Some(source)
+            }
+            _ => None,
+        }
     }
 
     fn reply(self: Box<Self>, commit: Result<(), Arc<rusqlite::Error>>) {

@@ -63,12 +63,12 @@ async fn a_panic_rolls_back_its_own_write_and_nothing_else() {
 #[tokio::test]
 async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
     let writer = Writer::spawn(in_memory(), RenameLog::default()).unwrap();
-    // What SQLite does on a full disk.
-    let lose = |context: &mut WriterContext| {
-        context
-            .connection
-            .execute_batch("ROLLBACK")
-            .map_err(MirrorError::during("lose"))
+    // A full database is to SQLite what a full disk is: it rolls back the whole transaction.
+    let fill = |context: &mut WriterContext| {
+        let large = "PRAGMA max_page_count = 1;
+            INSERT INTO note VALUES ('large', hex(zeroblob(100000)))";
+        let filled = context.connection.execute_batch(large);
+        filled.map_err(MirrorError::during("fill"))
     };
     // One write blocks the thread while the others queue up behind it.
     let (blocker, blocked) = std::sync::mpsc::channel::<()>();
@@ -83,11 +83,18 @@ async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
     let (_, first, lost, last, ()) = tokio::join!(
         writer.run(TransactionMode::None, "wait", wait),
         write_note(&writer, "first"),
-        writer.run(TransactionMode::Shared, "lose", lose),
+        writer.run(TransactionMode::Shared, "fill", fill),
         write_note(&writer, "last"),
         release,
     );
-    assert!(first.is_err() && lost.is_err() && last.is_err());
+    assert!(matches!(lost, Err(MirrorError::Query { .. })));
+    // The others, too, are told why.
+    for error in [first.unwrap_err(), last.unwrap_err()] {
+        let MirrorError::Commit(cause) = &error else {
+            panic!("{error:?}");
+        };
+        assert!(error.is_of_place() && cause.to_string().ends_with("disk is full"));
+    }
     assert_eq!(count_notes(&writer).await, 0);
     write_note(&writer, "again").await.unwrap();
     assert_eq!(count_notes(&writer).await, 1);

@@ -62,10 +62,7 @@ fn run_job(
     let succeeded = job.run(context);
     if context.connection.is_autocommit() {
         // A full disk or a failed read rolls back everything, including the other jobs.
-        return Err(Arc::new(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
-            Some("another write of the same transaction failed".into()),
-        )));
+        return Err(Arc::new(rollback_cause(job.sqlite_error())));
     }
     match (succeeded, single) {
         (true, true) => Ok(()),
@@ -75,6 +72,18 @@ fn run_job(
             execute(context, "ROLLBACK TO job").and_then(|()| execute(context, "RELEASE job"))
         }
     }
+}
+
+/// Returns what the other jobs of a transaction are told that a job has lost with this error.
+fn rollback_cause(error: Option<&rusqlite::Error>) -> rusqlite::Error {
+    let mut text = "another write of the same transaction failed".to_owned();
+    let mut code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
+    if let Some(error) = error {
+        // With its code, which says whether the disk or the file is at fault.
+        text = format!("{text}: {error}");
+        code = error.sqlite_error().copied().unwrap_or(code);
+    }
+    rusqlite::Error::SqliteFailure(code, Some(text))
 }
 
 fn execute(context: &WriterContext, sql: &str) -> Result<(), Arc<rusqlite::Error>> {
