@@ -46,9 +46,14 @@ pub(crate) fn open_writer(
         created: prepare(path)?,
         set_aside: None,
     };
-    let opened = match find_wal_damage(path) {
+    let open = || match find_wal_damage(path) {
         Some(reason) => Err(OpenFailure::Corrupt(reason)),
         None => open_file(path, identity, now),
+    };
+    let opened = match open() {
+        // A read that failed once can look like damage. What is damaged is so at the second look, too.
+        Err(OpenFailure::Corrupt(_)) => open(),
+        opened => opened,
     };
     let connection = match opened {
         Ok(connection) => connection,

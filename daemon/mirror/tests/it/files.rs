@@ -7,6 +7,7 @@ use std::path::Path;
 
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
+use docksd_fault_vfs::{Failure, FaultyDisk, Plan};
 use docksd_mirror::{Identity, Mirror, MirrorError, Resource};
 
 use crate::support::*;
@@ -92,6 +93,40 @@ async fn a_damaged_file_is_set_aside_and_what_is_left_of_it_is_not_confirmed() {
         store_runs(&mirror, 2, vec![run_object("s", "failed", "")]).await;
         mirror.close().await;
         assert_eq!(files.try_open().unwrap().1.set_aside, None);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_for_a_moment_is_not_set_aside() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(&mirror, 1, vec![run_object("r", "failed", "")]).await;
+    mirror.close().await;
+    let disk = FaultyDisk::of(&files.path);
+    // From a sector that can never be read again, the file is damaged.
+    for (failure, once) in [
+        (Failure::Io, true),
+        (Failure::Io, false),
+        (Failure::UnreadableSector, true),
+    ] {
+        disk.count(failure);
+        files.open().close().await;
+        let (calls, _) = disk.mend();
+        for at in 0..calls {
+            disk.fail(Plan { failure, at, once });
+            if let Ok((mirror, report)) = files.try_open() {
+                assert_eq!(report, docksd_mirror::OpenReport::default(), "call {at}");
+                mirror.close().await;
+            }
+            disk.mend();
+            let mirror = files.open();
+            assert_eq!(
+                mirror.stats().await.unwrap().rows.evaluation_runs,
+                1,
+                "call {at}"
+            );
+            mirror.close().await;
+        }
     }
 }
 
