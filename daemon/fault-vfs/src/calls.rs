@@ -7,9 +7,9 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 /// A call of SQLite to its VFS that touches the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Call {
-    /// Opens a file that exists.
+    /// Opens a file that exists, or fails to.
     Open,
-    /// Opens a file, and creates it if it is missing.
+    /// Creates a file.
     Create,
     /// Deletes a file.
     Delete,
@@ -27,6 +27,8 @@ pub enum Call {
     FileSize,
     /// Maps a part of the shared memory of the WAL, which is a file too.
     MapSharedMemory,
+    /// Maps such a part, and makes that file longer if need be.
+    ExtendSharedMemory,
 }
 
 /// What goes wrong.
@@ -57,12 +59,12 @@ impl Failure {
             // File systems that allocate late report it when they write out.
             Failure::Full => matches!(
                 call,
-                Call::Create | Call::Write | Call::Sync | Call::MapSharedMemory
+                Call::Create | Call::Write | Call::Sync | Call::ExtendSharedMemory
             ),
             Failure::ShortWrite | Failure::KillInWrite => call == Call::Write,
             Failure::Kill => !matches!(
                 call,
-                Call::Open | Call::Access | Call::Read | Call::FileSize
+                Call::Open | Call::Access | Call::Read | Call::FileSize | Call::MapSharedMemory
             ),
         }
     }

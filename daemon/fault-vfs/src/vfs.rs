@@ -7,6 +7,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::mem::size_of;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use rusqlite::ffi;
@@ -67,19 +68,29 @@ fn system() -> *mut ffi::sqlite3_vfs {
     SYSTEM.get().expect("set before SQLite knows this VFS").0
 }
 
-/// Returns the calls that a file belongs to.
+/// Returns the path of a file and the calls of its database; `None` when that is not watched.
 ///
 /// # Safety
 ///
 /// `name` is null or ends with a zero byte, as all names that SQLite passes.
-unsafe fn calls_of_name(name: *const c_char) -> Option<Arc<Calls>> {
+unsafe fn watched_name(name: *const c_char) -> Option<(PathBuf, Arc<Calls>)> {
     if name.is_null() {
         // A temporary file; what it holds is in no database.
         return None;
     }
     // SAFETY: the caller's promise.
-    let name = unsafe { CStr::from_ptr(name) };
-    calls_of(name.to_str().ok()?)
+    let name = unsafe { CStr::from_ptr(name) }.to_str().ok()?;
+    Some((PathBuf::from(name), calls_of(name)?))
+}
+
+/// Returns how the next call for a file that is not open fails.
+///
+/// # Safety
+///
+/// As for [`watched_name`].
+unsafe fn next_for_name(name: *const c_char, call: Call) -> Option<Failure> {
+    // SAFETY: the caller's promise.
+    unsafe { watched_name(name) }.and_then(|(_, calls)| calls.next(call))
 }
 
 /// Returns the error for a call that fails. Kills the process instead if that is the plan.
@@ -90,7 +101,6 @@ fn error_of(call: Call, failure: Failure) -> c_int {
         rustix::process::kill_process(own, rustix::process::Signal::KILL)
             .expect("a process may kill itself");
     }
-    let is_full = failure == Failure::Full;
     match call {
         Call::Open | Call::Create => ffi::SQLITE_CANTOPEN,
         Call::Delete => ffi::SQLITE_IOERR_DELETE,
@@ -102,7 +112,7 @@ fn error_of(call: Call, failure: Failure) -> c_int {
         Call::Truncate => ffi::SQLITE_IOERR_TRUNCATE,
         Call::Sync => ffi::SQLITE_IOERR_FSYNC,
         Call::FileSize => ffi::SQLITE_IOERR_FSTAT,
-        Call::MapSharedMemory if is_full => ffi::SQLITE_IOERR_SHMSIZE,
+        Call::ExtendSharedMemory => ffi::SQLITE_IOERR_SHMSIZE,
         Call::MapSharedMemory => ffi::SQLITE_IOERR_SHMMAP,
     }
 }
@@ -120,11 +130,12 @@ unsafe extern "C" fn open(
     // null methods as "not open", so they are set only for a file that is open.
     unsafe {
         let real_open = (*system()).xOpen.expect("every VFS opens files");
-        let Some(calls) = calls_of_name(name) else {
+        let Some((path, calls)) = watched_name(name) else {
             return real_open(system(), name, file, flags, out_flags);
         };
         (*file).pMethods = std::ptr::null();
-        let creates = flags & ffi::SQLITE_OPEN_CREATE != 0;
+        // SQLite opens a WAL like this also if there is one.
+        let creates = flags & ffi::SQLITE_OPEN_CREATE != 0 && !path.exists();
         let call = if creates { Call::Create } else { Call::Open };
         if let Some(failure) = calls.next(call) {
             return error_of(call, failure);
@@ -146,7 +157,7 @@ unsafe extern "C" fn delete(
 ) -> c_int {
     // SAFETY: SQLite's arguments are passed on to its own VFS.
     unsafe {
-        if let Some(failure) = calls_of_name(name).and_then(|c| c.next(Call::Delete)) {
+        if let Some(failure) = next_for_name(name, Call::Delete) {
             return error_of(Call::Delete, failure);
         }
         // Without waiting for the disk, as in `sync`.
@@ -162,7 +173,7 @@ unsafe extern "C" fn access(
 ) -> c_int {
     // SAFETY: as in `delete`.
     unsafe {
-        if let Some(failure) = calls_of_name(name).and_then(|c| c.next(Call::Access)) {
+        if let Some(failure) = next_for_name(name, Call::Access) {
             return error_of(Call::Access, failure);
         }
         (*system()).xAccess.expect("every VFS finds files")(system(), name, flags, result)
@@ -237,9 +248,13 @@ unsafe extern "C" fn map_shared_memory(
 ) -> c_int {
     // SAFETY: `file` is open; the arguments are passed on.
     unsafe {
-        if let Some(failure) = next(file, Call::MapSharedMemory) {
+        let call = match extend {
+            0 => Call::MapSharedMemory,
+            _ => Call::ExtendSharedMemory,
+        };
+        if let Some(failure) = next(file, call) {
             *result = std::ptr::null_mut();
-            return error_of(Call::MapSharedMemory, failure);
+            return error_of(call, failure);
         }
         (*(*real(file)).pMethods).xShmMap.expect(COMPLETE)(real(file), region, size, extend, result)
     }
