@@ -6,6 +6,7 @@
 )]
 
 mod damage;
+mod faults;
 mod files;
 mod for_sync;
 mod lists_and_ids;

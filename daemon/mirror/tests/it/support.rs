@@ -8,6 +8,9 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_mirror::{Listing, Mirror, OpenReport, Provenance, RunBatch, WriteSummary};
 
+/// What the mirrors of these tests hold.
+pub(crate) const IDENTITY: &str = "https://api.example/tenants/t";
+
 pub(crate) struct TestMirror {
     pub(crate) path: PathBuf,
     _directory: tempfile::TempDir,
@@ -27,7 +30,7 @@ impl TestMirror {
     }
 
     pub(crate) fn try_open(&self) -> Result<(Mirror, OpenReport), docksd_mirror::MirrorError> {
-        Mirror::open(&self.path, "https://api.example/tenants/t", UnixMs(1_000))
+        Mirror::open(&self.path, IDENTITY, UnixMs(1_000))
     }
 
     /// Opens a separate connection to the file.
