@@ -92,6 +92,11 @@ pub(super) fn dump(path: &Path) -> Result<String, String> {
     dump_of(&connection).map_err(|error| format!("the file cannot be read: {error}"))
 }
 
+/// Returns the same without the check, beside those who have the database open.
+pub(super) fn dump_unchecked(path: &Path) -> String {
+    dump_of(&open_soundly(path)).unwrap()
+}
+
 fn check_integrity(connection: &Connection) -> Result<(), String> {
     let verdict = connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
     match verdict.as_deref() {

@@ -10,4 +10,5 @@ mod previous_schemas;
 mod reference;
 mod steps;
 mod sweep;
+mod torn_wal;
 mod wal;

@@ -37,4 +37,12 @@ impl Wal {
             .map(|(end, _)| end)
             .collect()
     }
+
+    /// Returns where the frame begins that holds the byte at `offset`; 0 for one of the header.
+    pub(super) fn frame_start(&self, offset: usize) -> usize {
+        match offset.checked_sub(HEADER) {
+            Some(in_frames) => HEADER + in_frames / self.frame * self.frame,
+            None => 0,
+        }
+    }
 }
