@@ -3,6 +3,7 @@
 //! done, and sound.
 
 mod database_files;
+mod kills;
 mod one_fault;
 mod operations;
 mod points;

@@ -64,6 +64,9 @@ pub(super) fn schema_count() -> usize {
 /// So many trials that SQLite can keep all pages that a migration changes in memory until it commits.
 pub(super) const FEW: u32 = 160;
 
+/// So many that it cannot.
+pub(super) const MANY: u32 = 9_000;
+
 /// Makes a closed file of schema `version` with so many trials; 0 is an empty file.
 pub(super) async fn file_of_schema(version: usize, trials: u32) -> DatabaseFiles {
     let trials = TRIALS.replace("$TRIALS", &trials.to_string());
