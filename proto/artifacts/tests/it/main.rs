@@ -12,6 +12,7 @@ mod remote_tail;
 mod resume;
 mod server;
 mod shared;
+mod short_writes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
