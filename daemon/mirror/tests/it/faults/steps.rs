@@ -19,7 +19,7 @@ use crate::support::{IDENTITY, batch, body, everything, run_object};
 /// No step takes this long, whatever fails: SQLite waits 5 s for a lock at most.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// One step; numbers are those of runs or trials.
+/// One step: the numbers of its runs or trials, their status and the time of the response.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Open,
