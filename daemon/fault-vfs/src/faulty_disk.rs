@@ -16,7 +16,8 @@ pub struct FaultyDisk {
 impl FaultyDisk {
     /// Watches the calls for the database at `path`, which may not exist yet but whose directory must.
     ///
-    /// Only connections that are opened afterwards are watched.
+    /// Only connections that are opened afterwards are watched. They do not wait until what they write is
+    /// stored: no test crashes the machine.
     ///
     /// # Panics
     ///

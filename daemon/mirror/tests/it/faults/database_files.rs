@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use docksd_fault_vfs::SOUND_VFS;
+use docksd_fault_vfs::{FaultyDisk, SOUND_VFS};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
@@ -14,6 +14,8 @@ const SUFFIXES: [&str; 3] = ["", "-wal", "-journal"];
 /// Database files in a directory of their own.
 pub(super) struct DatabaseFiles {
     pub(super) path: PathBuf,
+    /// The disk below them. It fails when a test says so, and never waits until something is stored.
+    pub(super) disk: FaultyDisk,
     directory: tempfile::TempDir,
 }
 
@@ -21,8 +23,10 @@ impl DatabaseFiles {
     /// Returns a place where there is no file yet.
     pub(super) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mirror.db");
         Self {
-            path: directory.path().join("mirror.db"),
+            disk: FaultyDisk::of(&path),
+            path,
             directory,
         }
     }

@@ -98,10 +98,9 @@ async fn kill_migrations_of(version: usize, trials: u32, distance: usize) {
     let mut points = Vec::new();
     for failure in [Failure::Kill, Failure::KillInWrite] {
         let files = DatabaseFiles::copy_of(&file.path);
-        let disk = FaultyDisk::of(&files.path);
-        disk.count(failure);
+        files.disk.count(failure);
         let mirror = open(&files.path).unwrap();
-        let (calls, _) = disk.mend();
+        let (calls, _) = files.disk.mend();
         mirror.close().await;
         points.extend((0..calls).map(|at| (failure, at)));
     }

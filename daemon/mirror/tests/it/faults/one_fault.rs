@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use docksd_fault_vfs::{Failure, FaultyDisk, Plan};
+use docksd_fault_vfs::{Failure, Plan};
 use docksd_mirror::MirrorError;
 
 use super::database_files::{DatabaseFiles, dump};
@@ -32,9 +32,8 @@ pub(super) async fn try_fault(
     tally: &mut Tally,
 ) -> Result<(), String> {
     let files = DatabaseFiles::copy_of(&operation.file.path);
-    let disk = FaultyDisk::of(&files.path);
     let mut session = operation.start_with(&files).await;
-    disk.fail(plan);
+    files.disk.fail(plan);
     tally.points += 1;
     let (done, failure) = take_steps(operation, reference, &mut session, plan, tally).await?;
     let crashed = DatabaseFiles::copy_of(&files.path);
@@ -50,7 +49,7 @@ pub(super) async fn try_fault(
             Err(error) => return Err(format!("reads do not go on: {}", chain(&error))),
         }
     }
-    let (_, failed_calls) = disk.mend();
+    let (_, failed_calls) = files.disk.mend();
     tally.failed_calls += usize::from(failed_calls > 0);
     tally.failed_steps += usize::from(failure.is_some());
     check_after_crash(&crashed, &possible, reference, operation)

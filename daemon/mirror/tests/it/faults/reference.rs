@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use docksd_fault_vfs::{Failure, FaultyDisk};
+use docksd_fault_vfs::Failure;
 
 use super::database_files::{DatabaseFiles, dump};
 use super::operations::Operation;
@@ -67,15 +67,14 @@ impl Reference {
     /// Returns how many calls can fail like this, and notes how long the steps take meanwhile.
     pub(super) async fn count_calls(&mut self, operation: &Operation, failure: Failure) -> u64 {
         let files = DatabaseFiles::copy_of(&operation.file.path);
-        let disk = FaultyDisk::of(&files.path);
         let mut session = operation.start_with(&files).await;
-        disk.count(failure);
+        files.disk.count(failure);
         for (step, time) in operation.steps.iter().zip(&mut self.times) {
             let began = Instant::now();
             session.take(step).await.unwrap().unwrap();
             *time = began.elapsed().max(*time);
         }
-        let (calls, _) = disk.mend();
+        let (calls, _) = files.disk.mend();
         session.close_if_open().await.unwrap();
         calls
     }
