@@ -162,6 +162,14 @@ impl Mirror {
         self.inner.damaged.subscribe()
     }
 
+    /// Looks at everything once more after damage was reported: a read that failed once looks like damage, too.
+    /// Returns whether it is damaged; if not, [`Mirror::damage`] is false again.
+    pub async fn is_really_damaged(&self) -> bool {
+        let is_damaged = self.verify().await.is_err_and(|error| error.is_corrupt());
+        self.inner.damaged.send_replace(is_damaged);
+        is_damaged
+    }
+
     /// Passes a result on, and notes if it says that the file is damaged.
     fn check_for_damage<T>(&self, result: Result<T, MirrorError>) -> Result<T, MirrorError> {
         if result.as_ref().is_err_and(MirrorError::is_corrupt) {

@@ -318,8 +318,12 @@ impl Registry {
         let (mut damaged, damage) = (mirror.damage(), Arc::clone(&self.damage));
         // The task ends with the mirror: waiting fails then.
         drop(tokio::spawn(async move {
-            if damaged.wait_for(|damaged| *damaged).await.is_ok() {
+            while damaged.wait_for(|damaged| *damaged).await.is_ok() {
                 damage.notify_one();
+                // It may be a false alarm.
+                if damaged.wait_for(|damaged| !damaged).await.is_err() {
+                    break;
+                }
             }
         }));
     }

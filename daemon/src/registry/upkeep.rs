@@ -31,7 +31,7 @@ impl Registry {
         loop {
             self.damage.notified().await;
             for remote in self.open_remotes() {
-                if *remote.mirror.damage().borrow() {
+                if *remote.mirror.damage().borrow() && remote.mirror.is_really_damaged().await {
                     self.rebuild_mirror(&remote).await;
                 }
             }

@@ -21,7 +21,7 @@ const FORMAT: u32 = 3_007_000;
 /// What is wrong with a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WalDamage {
-    /// A frame, or the header, in front of a commit that is there.
+    /// A frame, or the header, in front of whole commits.
     Frame,
     /// Frames at the end are missing, all of which are in the database.
     EndInDatabase,
@@ -34,16 +34,19 @@ pub(super) fn find_damage(database: &Path) -> io::Result<Option<WalDamage>> {
     let Some(mut log) = Log::open(database)? else {
         return Ok(None);
     };
-    let (mut whole, mut broken) = (0, !log.header_fits);
+    let (mut whole, mut broken, mut dropped_commits) = (0, !log.header_fits, 0);
     let mut frame = Frame::default();
     while log.read(&mut frame)? {
-        if !broken && frame.fits {
+        broken |= !frame.fits;
+        if !broken {
             whole += 1;
-        } else if broken && frame.is_commit() && frame.has_salt(&log) {
-            return Ok(Some(WalDamage::Frame));
-        } else {
-            broken = true;
+        } else if frame.is_commit() && frame.has_salt(&log) {
+            dropped_commits += 1;
         }
+    }
+    // A power cut may tear the last commit; SQLite is right to drop that one.
+    if dropped_commits > 1 {
+        return Ok(Some(WalDamage::Frame));
     }
     let index = fs::read(with_suffix(database, "-shm")).unwrap_or_default();
     let known = SharedIndex::parse(&index, log.salt);

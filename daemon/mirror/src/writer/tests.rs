@@ -66,7 +66,7 @@ async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
     // A full database is to SQLite what a full disk is: it rolls back the whole transaction.
     let fill = |context: &mut WriterContext| {
         let large = "PRAGMA max_page_count = 1;
-            INSERT INTO note VALUES ('large', hex(zeroblob(100000)))";
+            INSERT INTO note (key, value) VALUES ('large', hex(zeroblob(100000)))";
         let filled = context.connection.execute_batch(large);
         filled.map_err(MirrorError::during("fill"))
     };
