@@ -211,6 +211,22 @@ async fn trials_are_due_again_when_their_run_ends_after_their_request_began() {
 }
 
 #[tokio::test]
+async fn trials_that_were_read_before_their_run_was_listed_are_due_if_it_has_ended_since() {
+    for (status, listed_at, due) in [
+        ("completed", 20, 1),
+        ("running", 20, 0),
+        ("completed", 10, 0),
+    ] {
+        let files = TestMirror::new();
+        let mirror = files.open();
+        replace_trials(&mirror, 10, vec![run_object("t", "running", "")]).await;
+        store_runs(&mirror, listed_at, vec![run_object("r", status, "")]).await;
+        let summary = mirror.summary(9).await.unwrap();
+        assert_eq!(summary.trials_due_total, due, "{status} at {listed_at}");
+    }
+}
+
+#[tokio::test]
 async fn upkeep_deletes_what_is_past_its_retention_and_keeps_the_rest() {
     let files = TestMirror::new();
     let mirror = files.open();
