@@ -4,6 +4,11 @@
 //! [`SteadyClock`], which follows the monotonic clock and never goes back: a row with a timestamp
 //! in the future would refuse every later write.
 
+#[cfg(test)]
+pub(crate) mod manual;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -142,87 +147,5 @@ impl SteadyClock {
             return mono.saturating_sub(started);
         }
         now.since(stamp)
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod manual {
-    use std::sync::Mutex;
-
-    use super::{Clock, Duration, UnixMs};
-
-    /// A clock that tests advance.
-    #[derive(Debug)]
-    pub(crate) struct ManualClock(Mutex<(Duration, i64)>);
-
-    impl ManualClock {
-        pub(crate) fn new() -> Self {
-            Self(Mutex::new((Duration::from_secs(1_000), 1_764_000_000_000)))
-        }
-
-        pub(crate) fn advance(&self, by: Duration) {
-            let mut both = self.0.lock().unwrap();
-            both.0 += by;
-            both.1 += i64::try_from(by.as_millis()).unwrap();
-        }
-
-        pub(crate) fn jump_wall(&self, by_ms: i64) {
-            self.0.lock().unwrap().1 += by_ms;
-        }
-    }
-
-    impl Clock for ManualClock {
-        fn wall(&self) -> UnixMs {
-            UnixMs(self.0.lock().unwrap().1)
-        }
-
-        fn monotonic(&self) -> Duration {
-            self.0.lock().unwrap().0
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::manual::ManualClock;
-    use super::*;
-
-    const TEN_YEARS_MS: i64 = 10 * 365 * 86_400_000;
-
-    #[test]
-    fn stamps_never_go_back_and_ages_follow_the_monotonic_clock() {
-        for jump in [TEN_YEARS_MS, -TEN_YEARS_MS, 86_400_000, -86_400_000, 5_000] {
-            let clock = ManualClock::new();
-            let mut steady = SteadyClock::new(&clock, UnixMs(0));
-            let first = steady.now(&clock);
-            clock.jump_wall(jump);
-            clock.advance(Duration::from_secs(7));
-            let second = steady.now(&clock);
-            assert!(second.stamp > first.stamp, "{jump}");
-            assert_eq!(
-                steady.age(first.stamp, second.mono),
-                Duration::from_secs(7),
-                "{jump}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_wrong_clock_that_was_set_right_is_believed_after_a_while() {
-        let clock = ManualClock::new();
-        let mut steady = SteadyClock::new(&clock, UnixMs(0));
-        clock.jump_wall(TEN_YEARS_MS);
-        steady.now(&clock);
-        clock.advance(BELIEVED_AFTER);
-        assert_eq!(steady.now(&clock).stamp, clock.wall());
-    }
-
-    #[test]
-    fn a_stamp_from_the_future_has_an_age() {
-        let clock = ManualClock::new();
-        let steady = SteadyClock::new(&clock, UnixMs(0));
-        clock.advance(Duration::from_secs(3));
-        let age = steady.age(clock.wall().plus(IMPLAUSIBLE), clock.monotonic());
-        assert_eq!(age, Duration::from_secs(3));
     }
 }
