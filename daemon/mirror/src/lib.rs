@@ -34,6 +34,7 @@ mod sweeps;
 mod tally;
 #[cfg(test)]
 mod testing;
+mod timestamps;
 mod trials;
 mod unsettled_runs;
 mod upkeep;

@@ -3,6 +3,7 @@
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::status::MirrorRebuild;
+use docks_proto::time::UnixMs;
 
 use crate::error::MirrorError;
 use crate::list::{self, Listing};
@@ -13,7 +14,7 @@ use crate::stats::{self, Stats, StatusScope};
 use crate::stored_object::StoredObject;
 use crate::summary::{self, Summary};
 use crate::unsettled_runs::{self, UnsettledRun};
-use crate::{Mirror, confirmations, notes, open, runs, trials};
+use crate::{Mirror, confirmations, notes, open, runs, timestamps, trials};
 
 /// Rows at the beginning of a list that are read within milliseconds.
 const MOST_USUAL_ROWS: u64 = 1_000;
@@ -74,6 +75,20 @@ impl Mirror {
         self.read_in(Lane::Engine, "list unsettled runs", move |c| {
             unsettled_runs::unsettled_runs(c, limit)
         })
+        .await
+    }
+
+    /// Returns the newest time at which this machine recorded anything; `None` if it never did.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn newest_timestamp(&self) -> Result<Option<UnixMs>, MirrorError> {
+        self.read_in(
+            Lane::Engine,
+            "read the newest timestamp",
+            timestamps::newest,
+        )
         .await
     }
 

@@ -1,5 +1,7 @@
 //! Every write to a mirror, each in one transaction on the one thread that writes.
 
+use std::time::Duration;
+
 use docks_proto::freshness::Validator;
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
@@ -13,7 +15,7 @@ use crate::trials::{self, TrialBatch};
 use crate::upkeep::{self, Retention};
 use crate::write_summary::WriteSummary;
 use crate::writer::{TransactionMode, WriterContext};
-use crate::{Mirror, confirmations, notes, sweeps};
+use crate::{Mirror, confirmations, notes, sweeps, timestamps};
 
 impl Mirror {
     /// Inserts or updates runs that arrived together, with their history, in one transaction.
@@ -164,6 +166,25 @@ impl Mirror {
             notes::write(&context.connection, &key, &value)
         })
         .await
+    }
+
+    /// Replaces timestamps after `now`, which a wrong clock left behind, unless the mirror was in use
+    /// within `gap` after `now`, and so shows that `now` is wrong. Returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::upsert_runs`].
+    pub async fn replace_later_timestamps(
+        &self,
+        now: UnixMs,
+        gap: Duration,
+    ) -> Result<bool, MirrorError> {
+        let doing = "replace timestamps of a wrong clock";
+        let work = move |context: &mut WriterContext| {
+            timestamps::redate(&context.connection, now, gap).map_err(MirrorError::during(doing))
+        };
+        let writer = &self.inner.writer;
+        self.check_for_damage(writer.run(TransactionMode::Own, doing, work).await)
     }
 
     /// Deletes old history and tombstones, refreshes statistics and empties the WAL.

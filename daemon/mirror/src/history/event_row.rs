@@ -1,7 +1,7 @@
 //! The row of an event.
 
 use docks_proto::time::UnixMs;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::event::{StatusEvent, Subject};
 use crate::Provenance;
@@ -111,6 +111,18 @@ impl<'a> EventRow<'a> {
     }
 }
 
+/// Dates events that were observed after `now_ms` to that time. Those that the object dates itself keep
+/// its time.
+pub(crate) fn redate(connection: &Connection, now_ms: i64) -> rusqlite::Result<()> {
+    let condition = "observed_ms > ?1";
+    change(connection, condition, params![now_ms], |event| {
+        if event.at_ms == event.observed_ms {
+            event.at_ms = now_ms;
+        }
+        event.observed_ms = now_ms;
+    })
+}
+
 /// Gives the events of a run, or of its trials, the run's new id.
 pub(crate) fn rename_run(
     connection: &Connection,
@@ -118,19 +130,59 @@ pub(crate) fn rename_run(
     old: &str,
     new: &str,
 ) -> rusqlite::Result<()> {
+    let condition = "run_id = ?2 AND kind = ?1";
+    change(
+        connection,
+        condition,
+        params![subject.name(), old],
+        |event| {
+            new.clone_into(&mut event.run);
+        },
+    )
+}
+
+/// What of an event may change afterwards.
+struct Changeable {
+    run: String,
+    at_ms: i64,
+    observed_ms: i64,
+}
+
+/// Changes the events that satisfy a condition, with their digests.
+fn change(
+    connection: &Connection,
+    condition: &str,
+    values: &[&dyn ToSql],
+    change: impl Fn(&mut Changeable),
+) -> rusqlite::Result<()> {
     let mut events = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM status_event WHERE run_id = ?2 AND kind = ?1"
+        "SELECT {COLUMNS} FROM status_event WHERE {condition}"
     ))?;
-    let renamed: Vec<(i64, i64)> = events
-        .query_map([subject.name(), old], |row| {
+    let changed: Vec<(i64, Changeable, i64)> = events
+        .query_map(values, |row| {
             let (seq, event) = EventRow::read(row)?;
-            Ok((seq, EventRow { run: new, ..event }.digest()))
+            let mut new = Changeable {
+                run: event.run.to_owned(),
+                at_ms: event.at_ms,
+                observed_ms: event.observed_ms,
+            };
+            change(&mut new);
+            let event = EventRow {
+                run: &new.run,
+                at_ms: new.at_ms,
+                observed_ms: new.observed_ms,
+                ..event
+            };
+            let digest = event.digest();
+            Ok((seq, new, digest))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let mut update = connection
-        .prepare_cached("UPDATE status_event SET run_id = ?2, digest = ?3 WHERE seq = ?1")?;
-    for (seq, digest) in renamed {
-        update.execute(params![seq, new, digest])?;
+    let mut update = connection.prepare_cached(
+        "UPDATE status_event SET run_id = ?2, at_ms = ?3, observed_ms = ?4, digest = ?5
+         WHERE seq = ?1",
+    )?;
+    for (seq, new, digest) in changed {
+        update.execute(params![seq, new.run, new.at_ms, new.observed_ms, digest])?;
     }
     Ok(())
 }
