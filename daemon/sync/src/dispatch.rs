@@ -61,6 +61,11 @@ impl EngineState {
         steps
     }
 
+    /// Starts nothing, so that what is under way ends.
+    pub(super) fn hold(&mut self, now: Now) {
+        self.wake = now.mono + LONGEST_SLEEP;
+    }
+
     fn start_step(
         &mut self,
         task: Task,

@@ -4,18 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use docks_proto::routes::RunKind;
 use docks_proto::status::SyncProgress;
 use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use docksd_mirror::{Mirror, Resource};
+use docksd_mirror::Mirror;
 use docksd_remote::{ChangeDetection, FaultClass, Remote};
 
-use super::apply::{execute, last_sweep_note_key};
-use super::capabilities::{Capabilities, NOTE};
+use super::apply::execute;
+use super::capabilities::Capabilities;
 use super::catch_up::CatchUpReport;
 use super::clock::{Clock, Now, SteadyClock};
 use super::command::Command;
@@ -23,9 +22,10 @@ use super::error::SyncError;
 use super::health::EngineSnapshot;
 use super::options::Options;
 use super::outcome::{Acted, Outcome};
+use super::restore::{go_back, read_stored, store_jump};
 use super::state::{EngineState, Reply, WaiterId};
 use super::step::{Step, Task};
-use super::upkeep::{UPKEEP_NOTE, Upkeep, is_missed};
+use super::upkeep::{Upkeep, is_missed};
 
 /// Longest sleep: timers stop while the machine sleeps, and the engine must notice that it woke up.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -101,26 +101,12 @@ impl Engine {
 
     /// Reads what an earlier process stored, and continues after its last timestamp.
     async fn restore(&mut self) {
-        let note = async |key: &str| self.mirror.read_note(key).await.ok().flatten();
-        let capabilities = Capabilities::from_note(note(NOTE).await.as_deref());
-        let time = |text: Option<String>| text.and_then(|t| t.parse().ok()).map(UnixMs);
-        let mut last_sweeps = [None, None];
-        let mut floor = UnixMs(0);
-        for (place, kind) in RunKind::ALL.into_iter().enumerate() {
-            last_sweeps[place] = time(note(&last_sweep_note_key(kind)).await);
-            let confirmed = self.mirror.confirmation(&Resource::List(kind)).await;
-            match confirmed.ok().flatten() {
-                Some(confirmed) => floor = floor.max(confirmed.at),
-                // Of a mirror that was rebuilt: what the sweep saw may be lost.
-                None => last_sweeps[place] = None,
-            }
-        }
-        let last_upkeep = time(note(UPKEEP_NOTE).await);
-        let steady = SteadyClock::new(self.clock.as_ref(), floor);
-        *lock(&self.steady) = steady;
+        let stored = read_stored(&self.mirror, self.clock.as_ref()).await;
+        *lock(&self.steady) = stored.steady;
         let now = self.now();
-        self.state.restore(capabilities, last_sweeps, now);
-        self.upkeep.restore(last_upkeep);
+        self.state
+            .restore(stored.capabilities, stored.last_sweeps, now);
+        self.upkeep.restore(stored.last_upkeep);
     }
 
     pub(super) async fn run(mut self) {
@@ -183,8 +169,16 @@ impl Engine {
         let following = self.remote.change_detection();
         self.state
             .set_notifies_changes(matches!(following, ChangeDetection::Events { .. }));
-        for step in self.state.start_due(now) {
-            self.spawn(step);
+        self.follow_clock().await;
+        // The clock may have gone back.
+        let now = self.now();
+        // Nothing starts until what is under way has ended, when the clock is to go back.
+        if lock(&self.steady).is_ahead(now.mono) {
+            self.state.hold(now);
+        } else {
+            for step in self.state.start_due(now) {
+                self.spawn(step);
+            }
         }
         self.answer().await;
         let steady = lock(&self.steady).clone();
@@ -192,6 +186,26 @@ impl Engine {
             EngineSnapshot::from_state(&self.state, &steady, now, self.upkeep.last());
         snapshot.health.change_detection = following;
         *lock(&self.snapshot) = snapshot;
+    }
+
+    /// Does what depends on whether the wall clock is plausible.
+    async fn follow_clock(&mut self) {
+        let clock = Arc::clone(&self.clock);
+        let mut steady = lock(&self.steady).clone();
+        let settled = steady.settled(clock.as_ref());
+        if store_jump(&self.mirror, &mut steady).await {
+            self.upkeep.start_requested(&self.mirror, settled);
+        }
+        let is_quiet = self.steps.is_empty() && !self.upkeep.is_running();
+        if is_quiet && steady.is_ahead(clock.monotonic()) {
+            let goes_back = go_back(&self.mirror, clock.as_ref(), &mut steady).await;
+            let now = steady.now(clock.as_ref());
+            if goes_back {
+                self.upkeep.restore(None);
+                self.state.go_back(now);
+            }
+        }
+        *lock(&self.steady) = steady;
     }
 
     fn spawn(&mut self, step: Step) {
@@ -264,10 +278,10 @@ impl Engine {
                 self.state.catch_up(number, full, now);
             }
             Command::Sweep => self.state.request_sweep(now),
-            Command::Upkeep(retention) => self.upkeep.start(&self.mirror, retention, now.stamp),
+            Command::Upkeep(retention) => self.upkeep.request(retention),
             Command::MissedUpkeep(retention) => {
                 if is_missed(self.upkeep.last(), now.stamp) {
-                    self.upkeep.start(&self.mirror, retention, now.stamp);
+                    self.upkeep.request(retention);
                 }
             }
             Command::Stop(stopped) => return Some(stopped),

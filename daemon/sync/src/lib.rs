@@ -28,6 +28,7 @@ pub mod plan;
 pub mod plan_input;
 mod poll_fairness;
 mod remote_health;
+mod restore;
 pub mod single_flight;
 pub mod state;
 pub mod step;

@@ -226,11 +226,28 @@ impl EngineState {
         self.stored_capabilities = capabilities.clone();
         self.capabilities = capabilities;
         for (list, last_sweep) in self.lists.iter_mut().zip(last_sweeps) {
+            // One in the future was dated by a wrong clock.
+            let last_sweep = last_sweep.filter(|at| *at <= now.stamp);
             list.last_sweep_at = last_sweep;
             let recent =
                 last_sweep.is_some_and(|at| now.stamp.since(at) < self.options.sweep_interval);
             list.sweep_due = (!recent).then_some(now.mono);
         }
+    }
+
+    /// Forgets the timestamps of a clock that was ahead; `now` is by the one that is right.
+    pub(super) fn go_back(&mut self, now: Now) {
+        for list in &mut self.lists {
+            list.confirmed = UnixMs(0);
+            list.failed = None;
+            list.last_sweep_at = list.last_sweep_at.map(|at| at.min(now.stamp));
+        }
+        self.last_success = self.last_success.map(|at| at.min(now.stamp));
+        if let Some(failure) = &mut self.last_failure {
+            failure.at = failure.at.min(now.stamp);
+        }
+        // It has confirmations of the mirror.
+        self.stale_summary = true;
     }
 
     /// Returns the numbers of requests and of 304s in the last hour.

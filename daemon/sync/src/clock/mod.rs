@@ -61,6 +61,14 @@ const DRIFT: Duration = Duration::from_secs(1);
 const IMPLAUSIBLE: Duration = Duration::from_secs(24 * 3_600);
 /// How long an implausible wall clock must last before it is believed.
 const BELIEVED_AFTER: Duration = Duration::from_secs(600);
+/// The same limit at start: a machine may be off for some weeks.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How far the wall clock must be behind before stored timestamps are taken for the mistake. A
+/// smaller difference passes by itself.
+pub(super) const SET_BACK: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Age of what an earlier process stored while nothing tells how long ago that was. An answer of
+/// this age is still sent by default, when the remote cannot be reached.
+const UNKNOWN_AGE: Duration = Duration::from_secs(6 * 24 * 3_600);
 /// Number of epochs kept for computing ages; older timestamps are measured by the wall clock.
 const MAX_EPOCHS: usize = 16;
 
@@ -72,11 +80,32 @@ struct Epoch {
     offset_ms: i64,
 }
 
+impl Epoch {
+    fn at(from: Duration, stamp: UnixMs) -> Self {
+        Self {
+            from,
+            offset_ms: stamp.0.saturating_sub(millis(from)),
+        }
+    }
+
+    fn stamp(self, mono: Duration) -> UnixMs {
+        UnixMs(self.offset_ms.saturating_add(millis(mono)))
+    }
+}
+
 /// Derives timestamps that never go back from both clocks, and ages from timestamps.
 #[derive(Debug, Clone)]
 pub struct SteadyClock {
     epochs: VecDeque<Epoch>,
     ahead_since: Option<Duration>,
+    /// Since when the wall clock has been behind by more than [`SET_BACK`].
+    behind_since: Option<Duration>,
+    /// Whether the wall clock tells the age of what an earlier process stored.
+    dates_stored: bool,
+    /// From when on data may be deleted by its age.
+    settled_from: Duration,
+    /// When a wall clock that was implausibly far ahead was believed.
+    jumped: Option<UnixMs>,
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -84,18 +113,79 @@ fn millis(duration: Duration) -> i64 {
 }
 
 impl SteadyClock {
-    /// Starts at the wall clock, or at `floor`, the newest stored timestamp, if that is later.
+    /// Starts at the wall clock, or at `floor`, the newest stored timestamp, if that is later or the
+    /// wall clock is implausibly far ahead of it. A `floor` of zero means that nothing is stored.
     #[must_use]
     pub fn new(clock: &dyn Clock, floor: UnixMs) -> Self {
-        let mono = clock.monotonic();
-        let stamp = clock.wall().max(floor);
+        let (mono, wall) = (clock.monotonic(), clock.wall());
+        let (ahead, behind) = (wall.since(floor), floor.since(wall));
+        let is_held = floor > UnixMs(0) && ahead > LONGEST_ABSENCE;
+        let is_unsure = floor > UnixMs(0) && ahead > IMPLAUSIBLE;
+        // Later than all that is stored, whose age is measured in another way.
+        let next = floor.plus(Duration::from_millis(1));
+        let stamp = if is_held { next } else { wall.max(next) };
         Self {
-            epochs: VecDeque::from([Epoch {
-                from: mono,
-                offset_ms: stamp.0.saturating_sub(millis(mono)),
-            }]),
-            ahead_since: None,
+            epochs: VecDeque::from([Epoch::at(mono, stamp)]),
+            ahead_since: is_held.then_some(mono),
+            behind_since: None,
+            dates_stored: !is_held && behind <= DRIFT,
+            settled_from: if is_unsure {
+                mono + BELIEVED_AFTER
+            } else {
+                mono
+            },
+            jumped: None,
         }
+    }
+
+    /// Deletes nothing by age until the wall clock has lasted: what is stored could not be read.
+    #[must_use]
+    pub(super) fn distrusting(mut self) -> Self {
+        self.dates_stored = false;
+        self.settled_from += BELIEVED_AFTER;
+        self
+    }
+
+    /// Starts again at the wall clock, which is behind, once nothing stored is later.
+    pub(super) fn set_back(&mut self, clock: &dyn Clock) {
+        let mono = clock.monotonic();
+        self.epochs = VecDeque::from([Epoch::at(mono, clock.wall())]);
+        self.ahead_since = None;
+        self.behind_since = None;
+        self.dates_stored = true;
+        self.settled_from = mono;
+        self.jumped = Some(clock.wall());
+    }
+
+    /// Returns when timestamps last jumped, so that the age of what was stored before is doubtful.
+    pub(super) fn jumped(&self) -> Option<UnixMs> {
+        self.jumped
+    }
+
+    /// Forgets the jump, once it is stored.
+    pub(super) fn forget_jump(&mut self) {
+        self.jumped = None;
+    }
+
+    /// Returns whether timestamps have been far ahead of the wall clock for so long that it may be
+    /// right.
+    pub(super) fn is_ahead(&self, mono: Duration) -> bool {
+        self.behind_since
+            .is_some_and(|since| mono.saturating_sub(since) >= BELIEVED_AFTER)
+    }
+
+    /// Lets the wall clock last once more before [`SteadyClock::is_ahead`] reports it again.
+    pub(super) fn doubt_again(&mut self, mono: Duration) {
+        self.behind_since = Some(mono);
+    }
+
+    /// Returns the time by which data may be deleted for its age; `None` while the wall clock is
+    /// implausible.
+    pub(super) fn settled(&self, clock: &dyn Clock) -> Option<UnixMs> {
+        let (mono, wall) = (clock.monotonic(), clock.wall());
+        let stamp = self.current().stamp(mono);
+        let apart = wall.since(stamp).max(stamp.since(wall));
+        (mono >= self.settled_from && apart <= IMPLAUSIBLE).then(|| wall.min(stamp))
     }
 
     fn current(&self) -> Epoch {
@@ -105,10 +195,13 @@ impl SteadyClock {
     /// Reads both clocks.
     pub fn now(&mut self, clock: &dyn Clock) -> Now {
         let (mono, wall) = (clock.monotonic(), clock.wall());
-        let stamp = UnixMs(self.current().offset_ms.saturating_add(millis(mono)));
+        let stamp = self.current().stamp(mono);
         let ahead = wall.since(stamp);
+        self.behind_since =
+            (stamp.since(wall) > SET_BACK).then(|| self.behind_since.unwrap_or(mono));
         if ahead <= DRIFT {
             self.ahead_since = None;
+            self.dates_stored |= stamp.since(wall) <= DRIFT;
             return Now { mono, stamp };
         }
         let since = *self.ahead_since.get_or_insert(mono);
@@ -116,20 +209,22 @@ impl SteadyClock {
             return Now { mono, stamp };
         }
         self.ahead_since = None;
+        self.dates_stored = true;
+        if ahead > IMPLAUSIBLE {
+            self.jumped = Some(wall);
+        }
         if self.epochs.len() == MAX_EPOCHS {
             self.epochs.pop_front();
         }
-        self.epochs.push_back(Epoch {
-            from: mono,
-            offset_ms: wall.0.saturating_sub(millis(mono)),
-        });
+        self.epochs.push_back(Epoch::at(mono, wall));
         Now { mono, stamp: wall }
     }
 
     /// Returns how long ago `stamp` was.
     ///
     /// Timestamps of this process are measured by the monotonic clock, whatever the wall clock did
-    /// since, and older ones by the wall clock. One from the future is as old as this process.
+    /// since, and older ones by the wall clock, unless that is implausible. One from the future is as
+    /// old as this process at least.
     #[must_use]
     pub fn age(&self, stamp: UnixMs, mono: Duration) -> Duration {
         let mut until = mono;
@@ -141,11 +236,12 @@ impl SteadyClock {
             }
             until = epoch.from;
         }
-        let now = UnixMs(self.current().offset_ms.saturating_add(millis(mono)));
-        if stamp > now {
-            let started = self.epochs.front().map_or(mono, |epoch| epoch.from);
-            return mono.saturating_sub(started);
+        let started = self.epochs.front().map_or(mono, |epoch| epoch.from);
+        let least = mono.saturating_sub(started);
+        let by_wall = self.current().stamp(mono).since(stamp);
+        match self.dates_stored {
+            true => least.max(by_wall),
+            false => UNKNOWN_AGE.max(by_wall),
         }
-        now.since(stamp)
     }
 }

@@ -14,11 +14,13 @@ use crate::clock::manual::ManualClock;
 use crate::clock::{Clock, Now, SteadyClock};
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::restore::{go_back, read_stored, store_jump};
 use crate::state::{EngineState, Reply, WaiterId};
 use crate::step::Step;
+use crate::upkeep::Upkeep;
 use docksd_mirror::Mirror;
 
-use super::remote_habits::{Fault, Habits, Run};
+use super::remote_habits::{Habits, Run};
 use super::simulated_remote::{Simulated, World};
 
 pub(super) struct Driver {
@@ -28,11 +30,25 @@ pub(super) struct Driver {
     pub(super) clock: Arc<ManualClock>,
     pub(super) replies: Vec<(WaiterId, Reply)>,
     pub(super) latency: std::ops::Range<u64>,
-    steady: SteadyClock,
+    pub(super) steady: SteadyClock,
+    pub(super) upkeep: Upkeep,
+    /// How often timestamps of a clock that was ahead were taken back.
+    pub(super) went_back: usize,
     remote: Simulated,
+    _dir: tempfile::TempDir,
     pending: Vec<(Duration, Step, Outcome)>,
     rng: fastrand::Rng,
-    _dir: tempfile::TempDir,
+}
+
+fn new_state(remote: &Simulated, seed: u64, now: Now) -> EngineState {
+    EngineState::new(
+        docksd_remote::Remote::properties(remote),
+        Options::default(),
+        Capabilities::default(),
+        [None, None],
+        fastrand::Rng::with_seed(seed),
+        now,
+    )
 }
 
 impl Driver {
@@ -43,54 +59,38 @@ impl Driver {
             Mirror::open(&dir.path().join("mirror.db"), "simulated", clock.wall()).unwrap();
         let mut steady = SteadyClock::new(clock.as_ref(), UnixMs(0));
         let now = steady.now(clock.as_ref());
-        let world = Arc::new(Mutex::new(World {
-            habits,
-            fault: Fault::None,
-            runs: [Vec::new(), Vec::new()],
-            before: [Vec::new(), Vec::new()],
-            broken: std::collections::HashSet::new(),
-            log: Vec::new(),
-            flaky: fastrand::Rng::with_seed(seed ^ 0xf1a4),
-            clock: Arc::clone(&clock),
-        }));
+        let world = World::new(habits, Arc::clone(&clock), seed ^ 0xf1a4);
+        let world = Arc::new(Mutex::new(world));
         let remote = Simulated(Arc::clone(&world));
-        let state = EngineState::new(
-            docksd_remote::Remote::properties(&remote),
-            Options::default(),
-            Capabilities::default(),
-            [None, None],
-            fastrand::Rng::with_seed(seed),
-            now,
-        );
         Self {
-            state,
+            state: new_state(&remote, seed, now),
             mirror,
             world,
             clock,
             replies: Vec::new(),
             latency: 50..400,
             steady,
+            upkeep: Upkeep::default(),
+            went_back: 0,
             remote,
+            _dir: dir,
             pending: Vec::new(),
             rng: fastrand::Rng::with_seed(seed ^ 0x1a7e),
-            _dir: dir,
         }
     }
 
     /// Kills the engine in the middle of its work and starts the next one.
-    pub(super) fn restart(&mut self, seed: u64) {
+    pub(super) async fn restart(&mut self, seed: u64) {
         self.pending.clear();
-        let floor = self.steady.now(self.clock.as_ref()).stamp;
-        self.steady = SteadyClock::new(self.clock.as_ref(), floor);
+        self.replies.clear();
+        let stored = read_stored(&self.mirror, self.clock.as_ref()).await;
+        self.steady = stored.steady;
         let now = self.now();
-        self.state = EngineState::new(
-            docksd_remote::Remote::properties(&self.remote),
-            Options::default(),
-            Capabilities::default(),
-            [None, None],
-            fastrand::Rng::with_seed(seed),
-            now,
-        );
+        self.state = new_state(&self.remote, seed, now);
+        self.state
+            .restore(stored.capabilities, stored.last_sweeps, now);
+        self.upkeep = Upkeep::default();
+        self.upkeep.restore(stored.last_upkeep);
     }
 
     pub(super) fn now(&mut self) -> Now {
@@ -148,6 +148,12 @@ impl Driver {
                 .unwrap();
             self.state.set_summary(summary, now);
         }
+        self.follow_clock().await;
+        let now = self.now();
+        if self.steady.is_ahead(now.mono) {
+            self.state.hold(now);
+            return;
+        }
         for step in self.state.start_due(now) {
             let arrival = || now.stamp;
             let outcome = execute(&self.remote, &self.mirror, &step, arrival).await;
@@ -155,6 +161,26 @@ impl Driver {
             self.pending.push((now.mono + latency, step, outcome));
         }
         self.replies.extend(self.state.take_replies());
+    }
+
+    async fn follow_clock(&mut self) {
+        let settled = self.steady.settled(self.clock.as_ref());
+        if store_jump(&self.mirror, &mut self.steady).await {
+            self.upkeep.start_requested(&self.mirror, settled);
+            while let Some(ended) = self.upkeep.next_ended().await {
+                self.upkeep.finish(ended);
+            }
+        }
+        let is_ahead = self.steady.is_ahead(self.clock.monotonic());
+        if is_ahead
+            && self.pending.is_empty()
+            && go_back(&self.mirror, self.clock.as_ref(), &mut self.steady).await
+        {
+            let now = self.now();
+            self.upkeep.restore(None);
+            self.state.go_back(now);
+            self.went_back += 1;
+        }
     }
 
     pub(super) fn requests(&self) -> usize {

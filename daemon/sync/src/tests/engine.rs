@@ -33,18 +33,12 @@ fn start_engine() -> TestEngine {
         status: "running",
         made: n,
         version: 0,
+        updated: 0,
         trials: [("t1".to_owned(), ("running", 0))].into(),
     };
-    let world = Arc::new(Mutex::new(World {
-        habits: Habits::PLAIN,
-        fault: Fault::None,
-        runs: [vec![run(1)], vec![run(2)]],
-        before: [Vec::new(), Vec::new()],
-        broken: std::collections::HashSet::new(),
-        log: Vec::new(),
-        flaky: fastrand::Rng::with_seed(1),
-        clock: Arc::new(ManualClock::new()),
-    }));
+    let mut world = World::new(Habits::PLAIN, Arc::new(ManualClock::new()), 1);
+    world.runs = [vec![run(1)], vec![run(2)]];
+    let world = Arc::new(Mutex::new(world));
     let remote = Arc::new(Simulated(Arc::clone(&world)));
     TestEngine {
         handle: spawn(remote, mirror.clone(), clock, Options::default()),
@@ -150,6 +144,50 @@ async fn upkeep_is_done_when_scheduled_or_never_done_before() {
     }
 }
 
+#[tokio::test]
+async fn upkeep_waits_for_a_clock_that_is_years_ahead_at_start_to_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let path = dir.path().join("mirror.db");
+    let (mirror, _) = Mirror::open(&path, "simulated", clock.wall()).unwrap();
+    let resource = Resource::List(RunKind::Run);
+    let confirmed = docksd_mirror::Confirmation {
+        at: clock.wall(),
+        validator: None,
+        complete: true,
+    };
+    mirror
+        .record_confirmation(resource.clone(), confirmed)
+        .await
+        .unwrap();
+    clock.jump_wall(10 * 365 * 86_400_000);
+    let world = World::new(Habits::PLAIN, Arc::clone(&clock), 1);
+    let remote = Arc::new(Simulated(Arc::new(Mutex::new(world))));
+    let engine_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let handle = spawn(remote, mirror, engine_clock, Options::default());
+    handle.run_scheduled(ScheduledWork::MissedUpkeep(
+        docksd_mirror::Retention::default(),
+    ));
+    for _ in 0..10 {
+        let at = within(handle.refresh(resource.clone(), clock.wall())).await;
+        assert!(
+            clock.error_ms(at.unwrap()) < 60_000,
+            "the stamp is plausible"
+        );
+        assert_eq!(handle.health().last_upkeep, None);
+        clock.advance(Duration::from_secs(5));
+    }
+    clock.advance(Duration::from_secs(600));
+    within(async {
+        while handle.health().last_upkeep.is_none() {
+            handle.mark_watched(&resource);
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    within(handle.stop()).await;
+}
+
 #[test]
 fn upkeep_is_missed_when_a_night_passed_without_it() {
     let now = UnixMs(1_764_000_000_000);
@@ -163,6 +201,8 @@ fn upkeep_is_missed_when_a_night_passed_without_it() {
     ] {
         assert_eq!(is_missed(last, now), missed, "{last:?}");
     }
+    let dated_by_a_wrong_clock = now.plus(Duration::from_secs(3_600 * 24 * 90));
+    assert!(is_missed(Some(dated_by_a_wrong_clock), now));
 }
 
 #[tokio::test]

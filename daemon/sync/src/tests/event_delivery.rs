@@ -185,7 +185,7 @@ async fn simulate(seed: u64) {
             }
             2 => driver.edit(|world| world.fault = Fault::None),
             3 => {
-                driver.restart(rng.u64(..));
+                driver.restart(rng.u64(..)).await;
                 feed = EventFeed::new(driver.mirror.clone(), Arc::new(IgnoringEngine));
                 watchers
                     .iter_mut()

@@ -11,3 +11,4 @@ mod recovery;
 mod remote_habits;
 mod request_cost;
 mod simulated_remote;
+mod wrong_clocks;

@@ -47,6 +47,7 @@ impl History {
                     status: "pending",
                     made: self.made,
                     version: 0,
+                    updated: 0,
                     trials,
                 });
             }
@@ -56,6 +57,7 @@ impl History {
                     return;
                 }
                 run.version += 1;
+                run.updated += 1;
                 run.status = self
                     .rng
                     .choice(["running", "running", "completed", "failed"])

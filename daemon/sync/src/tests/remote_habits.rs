@@ -103,14 +103,17 @@ pub(super) struct Run {
     pub(super) id: String,
     pub(super) status: &'static str,
     pub(super) made: u64,
+    /// Grows with each change.
     pub(super) version: u64,
+    /// Its `updated_at`, in seconds after it was made. A remote may change a run without it.
+    pub(super) updated: u64,
     pub(super) trials: BTreeMap<String, (&'static str, u64)>,
 }
 
 impl Run {
     pub(super) fn text(&self) -> String {
         let made = docks_proto::time::UnixMs(1_764_000_000_000 + 1_000 * self.made as i64);
-        let changed = made.plus(Duration::from_secs(self.version));
+        let changed = made.plus(Duration::from_secs(self.updated));
         format!(
             r#"{{"id":"{}","status":"{}","created_at":"{}","updated_at":"{}","version":{}}}"#,
             self.id,

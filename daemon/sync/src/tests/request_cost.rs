@@ -19,6 +19,7 @@ pub(super) fn run(number: u64, status: &'static str) -> Run {
         status,
         made: number,
         version: 0,
+        updated: 0,
         trials: BTreeMap::new(),
     }
 }

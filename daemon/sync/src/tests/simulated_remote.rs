@@ -54,6 +54,19 @@ fn objects(texts: impl Iterator<Item = String>) -> Vec<RawObject> {
 }
 
 impl World {
+    pub(super) fn new(habits: Habits, clock: Arc<ManualClock>, seed: u64) -> Self {
+        Self {
+            habits,
+            fault: Fault::None,
+            runs: [Vec::new(), Vec::new()],
+            before: [Vec::new(), Vec::new()],
+            broken: std::collections::HashSet::new(),
+            log: Vec::new(),
+            flaky: fastrand::Rng::with_seed(seed),
+            clock,
+        }
+    }
+
     fn record(&mut self, what: String) -> Result<(), RemoteError> {
         self.log.push((self.clock.monotonic(), what));
         let broken = self

@@ -1,0 +1,84 @@
+//! What an earlier process stored: what it knew, and timestamps that the clock continues from.
+
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use tracing::warn;
+
+use docksd_mirror::{Mirror, Resource};
+
+use super::apply::last_sweep_note_key;
+use super::capabilities::{Capabilities, NOTE};
+use super::clock::{Clock, SET_BACK, SteadyClock};
+use super::upkeep::{JUMP_NOTE, UPKEEP_NOTE};
+
+/// What the mirror has for the engine that starts.
+pub(super) struct Stored {
+    /// What was learned about the remote.
+    pub(super) capabilities: Capabilities,
+    /// When each list was last swept.
+    pub(super) last_sweeps: [Option<UnixMs>; 2],
+    /// When upkeep last succeeded.
+    pub(super) last_upkeep: Option<UnixMs>,
+    /// A clock whose timestamps are later than all that is stored.
+    pub(super) steady: SteadyClock,
+}
+
+/// Reads what an earlier process stored.
+pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
+    let note = async |key: &str| mirror.read_note(key).await.ok().flatten();
+    let time = |text: Option<String>| text.and_then(|t| t.parse().ok()).map(UnixMs);
+    let mut last_sweeps = [None, None];
+    for (place, kind) in RunKind::ALL.into_iter().enumerate() {
+        // What a sweep of a mirror saw that was rebuilt since may be lost.
+        let confirmed = mirror.confirmation(&Resource::List(kind)).await;
+        if !matches!(confirmed, Ok(None)) {
+            last_sweeps[place] = time(note(&last_sweep_note_key(kind)).await);
+        }
+    }
+    let steady = match mirror.newest_timestamp().await {
+        Ok(newest) => SteadyClock::new(clock, newest.unwrap_or(UnixMs(0))),
+        Err(_) => SteadyClock::new(clock, UnixMs(0)).distrusting(),
+    };
+    Stored {
+        capabilities: Capabilities::from_note(note(NOTE).await.as_deref()),
+        last_sweeps,
+        last_upkeep: time(note(UPKEEP_NOTE).await),
+        steady,
+    }
+}
+
+/// Goes back to the wall clock if the stored timestamps were written by one that was wrong. Returns
+/// whether it does.
+///
+/// No step may be under way: it would write one more timestamp of the wrong clock.
+pub(super) async fn go_back(mirror: &Mirror, clock: &dyn Clock, steady: &mut SteadyClock) -> bool {
+    match mirror
+        .replace_later_timestamps(clock.wall(), SET_BACK)
+        .await
+    {
+        Ok(true) => {
+            warn!("the clock was ahead; the timestamps that it left in the mirror are replaced");
+            steady.set_back(clock);
+            return true;
+        }
+        Ok(false) => {}
+        Err(error) => warn!(
+            error = &error as &dyn std::error::Error,
+            "could not replace the timestamps of a wrong clock"
+        ),
+    }
+    steady.doubt_again(clock.monotonic());
+    false
+}
+
+/// Stores when timestamps jumped, if they did. Returns whether nothing of this is left to do.
+pub(super) async fn store_jump(mirror: &Mirror, steady: &mut SteadyClock) -> bool {
+    let Some(at) = steady.jumped() else {
+        return true;
+    };
+    let stored = mirror.write_note(JUMP_NOTE, &at.0.to_string()).await;
+    if stored.is_ok() {
+        steady.forget_jump();
+    }
+    stored.is_ok()
+}
