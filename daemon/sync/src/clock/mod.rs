@@ -192,6 +192,13 @@ impl SteadyClock {
         *self.epochs.back().expect("there is always one epoch")
     }
 
+    /// Returns whether an earlier process stored this timestamp.
+    #[cfg(test)]
+    pub(crate) fn is_inherited(&self, stamp: UnixMs) -> bool {
+        let first = self.epochs.front().expect("there is always one epoch");
+        stamp < first.stamp(first.from)
+    }
+
     /// Reads both clocks.
     pub fn now(&mut self, clock: &dyn Clock) -> Now {
         let (mono, wall) = (clock.monotonic(), clock.wall());

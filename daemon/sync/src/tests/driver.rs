@@ -34,8 +34,8 @@ pub(super) struct Driver {
     pub(super) upkeep: Upkeep,
     /// How often timestamps of a clock that was ahead were taken back.
     pub(super) went_back: usize,
-    remote: Simulated,
-    _dir: tempfile::TempDir,
+    pub(super) remote: Simulated,
+    pub(super) dir: tempfile::TempDir,
     pending: Vec<(Duration, Step, Outcome)>,
     rng: fastrand::Rng,
 }
@@ -73,7 +73,7 @@ impl Driver {
             upkeep: Upkeep::default(),
             went_back: 0,
             remote,
-            _dir: dir,
+            dir,
             pending: Vec::new(),
             rng: fastrand::Rng::with_seed(seed ^ 0x1a7e),
         }
@@ -188,7 +188,10 @@ impl Driver {
     }
 
     pub(super) fn edit(&self, edit: impl FnOnce(&mut World)) {
-        edit(&mut self.world.lock().unwrap());
+        let mut world = self.world.lock().unwrap();
+        world.record_versions();
+        edit(&mut world);
+        world.record_versions();
     }
 
     /// Returns the live rows of a list, as the mirror serves them, by id.

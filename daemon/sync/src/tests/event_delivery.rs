@@ -11,7 +11,8 @@ use docksd_events::{EngineHandle, EventFeed, Subscription, Wakeup};
 use docksd_mirror::Resource;
 
 use super::driver::Driver;
-use super::random_histories::{History, seeds};
+use super::random_changes::History;
+use super::random_histories::seeds;
 use super::remote_habits::{Fault, Habits};
 
 const DURATION: Duration = Duration::from_secs(12 * 3_600);
@@ -166,10 +167,7 @@ async fn simulate(seed: u64) {
     let all_habits = Habits::all();
     let remote_habits = all_habits[usize::try_from(seed).unwrap() % all_habits.len()];
     let mut driver = Driver::new(remote_habits, seed).await;
-    let mut history = History {
-        rng: fastrand::Rng::with_seed(seed ^ 0x0417),
-        made: 0,
-    };
+    let mut history = History::new(seed ^ 0x0417);
     let mut rng = fastrand::Rng::with_seed(seed ^ 0x3a1e);
     let mut feed = EventFeed::new(driver.mirror.clone(), Arc::new(IgnoringEngine));
     let paces = [Pace::Prompt, Pace::Slow, Pace::Interrupted, Pace::Once];

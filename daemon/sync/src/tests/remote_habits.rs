@@ -110,6 +110,13 @@ pub(super) struct Run {
     pub(super) trials: BTreeMap<String, (&'static str, u64)>,
 }
 
+impl Fault {
+    /// Whether the remote then answers with something else than what it has.
+    pub(super) fn lies(self) -> bool {
+        matches!(self, Fault::Empty | Fault::Lag)
+    }
+}
+
 impl Run {
     pub(super) fn text(&self) -> String {
         let made = docks_proto::time::UnixMs(1_764_000_000_000 + 1_000 * self.made as i64);

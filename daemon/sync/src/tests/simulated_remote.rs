@@ -10,6 +10,7 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 
 use super::remote_habits::{Fault, Habits, Order, Run};
+use super::versions::Versions;
 use crate::clock::Clock;
 use crate::clock::manual::ManualClock;
 use docksd_remote::{Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties, Validator};
@@ -25,6 +26,8 @@ pub(super) struct World {
     pub(super) log: Vec<(Duration, String)>,
     pub(super) flaky: fastrand::Rng,
     pub(super) clock: Arc<ManualClock>,
+    /// What it had at which time, for tests that judge answers by it.
+    pub(super) versions: Option<Versions>,
 }
 
 pub(super) struct Simulated(pub(super) Arc<Mutex<World>>);
@@ -64,6 +67,7 @@ impl World {
             log: Vec::new(),
             flaky: fastrand::Rng::with_seed(seed),
             clock,
+            versions: None,
         }
     }
 
@@ -81,6 +85,17 @@ impl World {
             Fault::Refused401 => Err(status(401, None)),
             Fault::Flaky if self.flaky.u8(..4) == 0 => Err(truncated()),
             _ => Ok(()),
+        }
+    }
+
+    /// Remembers what it has now.
+    pub(super) fn record_versions(&mut self) {
+        let real = self.clock.real();
+        if let Some(versions) = &mut self.versions {
+            versions.record(&self.runs, real);
+            if self.fault.lies() {
+                versions.record_lie(real);
+            }
         }
     }
 
