@@ -22,7 +22,7 @@ use super::error::SyncError;
 use super::health::EngineSnapshot;
 use super::options::Options;
 use super::outcome::{Acted, Outcome};
-use super::restore::{go_back, read_stored, store_jump};
+use super::restore::{read_stored, replace_later_timestamps, store_jump};
 use super::state::{EngineState, Reply, WaiterId};
 use super::step::{Step, Task};
 use super::upkeep::{Upkeep, is_missed};
@@ -191,21 +191,30 @@ impl Engine {
     /// Does what depends on whether the wall clock is plausible.
     async fn follow_clock(&mut self) {
         let clock = Arc::clone(&self.clock);
-        let mut steady = lock(&self.steady).clone();
-        let settled = steady.settled(clock.as_ref());
-        if store_jump(&self.mirror, &mut steady).await {
-            self.upkeep.start_requested(&self.mirror, settled);
+        let jumped = lock(&self.steady).jumped();
+        if let Some(at) = jumped
+            && store_jump(&self.mirror, at).await
+        {
+            lock(&self.steady).forget_jump();
         }
-        let is_quiet = self.steps.is_empty() && !self.upkeep.is_running();
-        if is_quiet && steady.is_ahead(clock.monotonic()) {
-            let goes_back = go_back(&self.mirror, clock.as_ref(), &mut steady).await;
-            let now = steady.now(clock.as_ref());
-            if goes_back {
-                self.upkeep.restore(None);
-                self.state.go_back(now);
-            }
+        let (settled, is_ahead) = {
+            let steady = lock(&self.steady);
+            let is_ahead = steady.is_ahead(clock.monotonic());
+            // A jump that is not stored would not keep upkeep from deleting what it makes look old.
+            let settled = steady.settled(clock.as_ref());
+            (settled.filter(|_| steady.jumped().is_none()), is_ahead)
+        };
+        self.upkeep.start_requested(&self.mirror, settled);
+        if !is_ahead || !self.steps.is_empty() || self.upkeep.is_running() {
+            return;
         }
-        *lock(&self.steady) = steady;
+        if replace_later_timestamps(&self.mirror, clock.as_ref()).await {
+            lock(&self.steady).set_back(clock.as_ref());
+            self.upkeep.restore(None);
+            self.state.go_back(self.now());
+        } else {
+            lock(&self.steady).doubt_again(clock.monotonic());
+        }
     }
 
     fn spawn(&mut self, step: Step) {

@@ -27,18 +27,21 @@ pub(super) struct Stored {
 pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
     let note = async |key: &str| mirror.read_note(key).await.ok().flatten();
     let time = |text: Option<String>| text.and_then(|t| t.parse().ok()).map(UnixMs);
-    let mut last_sweeps = [None, None];
-    for (place, kind) in RunKind::ALL.into_iter().enumerate() {
-        // What a sweep of a mirror saw that was rebuilt since may be lost.
-        let confirmed = mirror.confirmation(&Resource::List(kind)).await;
-        if !matches!(confirmed, Ok(None)) {
-            last_sweeps[place] = time(note(&last_sweep_note_key(kind)).await);
-        }
-    }
     let steady = match mirror.newest_timestamp().await {
         Ok(newest) => SteadyClock::new(clock, newest.unwrap_or(UnixMs(0))),
         Err(_) => SteadyClock::new(clock, UnixMs(0)).distrusting(),
     };
+    let mut last_sweeps = [None, None];
+    // What counts as old is confirmed again at once.
+    if steady.dates_stored() {
+        for (place, kind) in RunKind::ALL.into_iter().enumerate() {
+            // What a sweep of a mirror saw that was rebuilt since may be lost.
+            let confirmed = mirror.confirmation(&Resource::List(kind)).await;
+            if !matches!(confirmed, Ok(None)) {
+                last_sweeps[place] = time(note(&last_sweep_note_key(kind)).await);
+            }
+        }
+    }
     Stored {
         capabilities: Capabilities::from_note(note(NOTE).await.as_deref()),
         last_sweeps,
@@ -47,38 +50,35 @@ pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
     }
 }
 
-/// Goes back to the wall clock if the stored timestamps were written by one that was wrong. Returns
-/// whether it does.
+/// Replaces the timestamps of a clock that was ahead of the wall clock. Returns whether it did, so that
+/// the clock can go back.
 ///
-/// No step may be under way: it would write one more timestamp of the wrong clock.
-pub(super) async fn go_back(mirror: &Mirror, clock: &dyn Clock, steady: &mut SteadyClock) -> bool {
+/// No step may be under way: it would write one more of them.
+pub(super) async fn replace_later_timestamps(mirror: &Mirror, clock: &dyn Clock) -> bool {
     match mirror
         .replace_later_timestamps(clock.wall(), SET_BACK)
         .await
     {
-        Ok(true) => {
-            warn!("the clock was ahead; the timestamps that it left in the mirror are replaced");
-            steady.set_back(clock);
-            return true;
+        Ok(replaced) => {
+            if replaced {
+                warn!(
+                    "the clock was ahead; the timestamps that it left in the mirror are replaced"
+                );
+            }
+            replaced
         }
-        Ok(false) => {}
-        Err(error) => warn!(
-            error = &error as &dyn std::error::Error,
-            "could not replace the timestamps of a wrong clock"
-        ),
+        Err(error) => {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "could not replace the timestamps of a wrong clock"
+            );
+            false
+        }
     }
-    steady.doubt_again(clock.monotonic());
-    false
 }
 
-/// Stores when timestamps jumped, if they did. Returns whether nothing of this is left to do.
-pub(super) async fn store_jump(mirror: &Mirror, steady: &mut SteadyClock) -> bool {
-    let Some(at) = steady.jumped() else {
-        return true;
-    };
+/// Stores when timestamps jumped by an implausible time. Returns whether it is stored.
+pub(super) async fn store_jump(mirror: &Mirror, at: UnixMs) -> bool {
     let stored = mirror.write_note(JUMP_NOTE, &at.0.to_string()).await;
-    if stored.is_ok() {
-        steady.forget_jump();
-    }
     stored.is_ok()
 }

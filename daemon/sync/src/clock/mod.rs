@@ -157,6 +157,11 @@ impl SteadyClock {
         self.jumped = Some(clock.wall());
     }
 
+    /// Returns whether the age of what an earlier process stored is known.
+    pub(super) fn dates_stored(&self) -> bool {
+        self.dates_stored
+    }
+
     /// Returns when timestamps last jumped, so that the age of what was stored before is doubtful.
     pub(super) fn jumped(&self) -> Option<UnixMs> {
         self.jumped

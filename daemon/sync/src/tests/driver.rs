@@ -14,7 +14,7 @@ use crate::clock::manual::ManualClock;
 use crate::clock::{Clock, Now, SteadyClock};
 use crate::options::Options;
 use crate::outcome::Outcome;
-use crate::restore::{go_back, read_stored, store_jump};
+use crate::restore::{read_stored, replace_later_timestamps, store_jump};
 use crate::state::{EngineState, Reply, WaiterId};
 use crate::step::Step;
 use crate::upkeep::Upkeep;
@@ -163,23 +163,31 @@ impl Driver {
         self.replies.extend(self.state.take_replies());
     }
 
+    /// Does what the engine's task does about its clock.
     async fn follow_clock(&mut self) {
-        let settled = self.steady.settled(self.clock.as_ref());
-        if store_jump(&self.mirror, &mut self.steady).await {
-            self.upkeep.start_requested(&self.mirror, settled);
-            while let Some(ended) = self.upkeep.next_ended().await {
-                self.upkeep.finish(ended);
-            }
-        }
-        let is_ahead = self.steady.is_ahead(self.clock.monotonic());
-        if is_ahead
-            && self.pending.is_empty()
-            && go_back(&self.mirror, self.clock.as_ref(), &mut self.steady).await
+        if let Some(at) = self.steady.jumped()
+            && store_jump(&self.mirror, at).await
         {
-            let now = self.now();
+            self.steady.forget_jump();
+        }
+        let settled = self.steady.settled(self.clock.as_ref());
+        let settled = settled.filter(|_| self.steady.jumped().is_none());
+        self.upkeep.start_requested(&self.mirror, settled);
+        while let Some(ended) = self.upkeep.next_ended().await {
+            self.upkeep.finish(ended);
+        }
+        let mono = self.clock.monotonic();
+        if !self.steady.is_ahead(mono) || !self.pending.is_empty() {
+            return;
+        }
+        if replace_later_timestamps(&self.mirror, self.clock.as_ref()).await {
+            self.steady.set_back(self.clock.as_ref());
             self.upkeep.restore(None);
+            let now = self.now();
             self.state.go_back(now);
             self.went_back += 1;
+        } else {
+            self.steady.doubt_again(mono);
         }
     }
 

@@ -144,48 +144,84 @@ async fn upkeep_is_done_when_scheduled_or_never_done_before() {
     }
 }
 
-#[tokio::test]
-async fn upkeep_waits_for_a_clock_that_is_years_ahead_at_start_to_last() {
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Starts an engine with a clock of its own, whose mirror has confirmed a list at these times.
+async fn start_engine_after(clock: &Arc<ManualClock>, confirmed: &[UnixMs]) -> TestEngine {
     let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::new());
     let path = dir.path().join("mirror.db");
     let (mirror, _) = Mirror::open(&path, "simulated", clock.wall()).unwrap();
-    let resource = Resource::List(RunKind::Run);
-    let confirmed = docksd_mirror::Confirmation {
-        at: clock.wall(),
-        validator: None,
-        complete: true,
-    };
-    mirror
-        .record_confirmation(resource.clone(), confirmed)
-        .await
-        .unwrap();
-    clock.jump_wall(10 * 365 * 86_400_000);
-    let world = World::new(Habits::PLAIN, Arc::clone(&clock), 1);
-    let remote = Arc::new(Simulated(Arc::new(Mutex::new(world))));
-    let engine_clock = Arc::clone(&clock) as Arc<dyn Clock>;
-    let handle = spawn(remote, mirror, engine_clock, Options::default());
-    handle.run_scheduled(ScheduledWork::MissedUpkeep(
-        docksd_mirror::Retention::default(),
-    ));
+    for at in confirmed {
+        let confirmation = docksd_mirror::Confirmation {
+            at: *at,
+            validator: None,
+            complete: true,
+        };
+        let list = Resource::List(RunKind::Run);
+        mirror
+            .record_confirmation(list, confirmation)
+            .await
+            .unwrap();
+    }
+    let world = World::new(Habits::PLAIN, Arc::clone(clock), 1);
+    let world = Arc::new(Mutex::new(world));
+    let remote = Arc::new(Simulated(Arc::clone(&world)));
+    let own_clock = Arc::clone(clock) as Arc<dyn Clock>;
+    TestEngine {
+        handle: spawn(remote, mirror.clone(), own_clock, Options::default()),
+        mirror,
+        world,
+        _dir: dir,
+    }
+}
+
+#[tokio::test]
+async fn upkeep_waits_for_a_clock_that_is_years_ahead_at_start_to_last() {
+    let clock = Arc::new(ManualClock::new());
+    let confirmed = clock.wall();
+    clock.jump_wall(i64::try_from(TEN_YEARS.as_millis()).unwrap());
+    let engine = start_engine_after(&clock, &[confirmed]).await;
+    let upkeep = ScheduledWork::MissedUpkeep(docksd_mirror::Retention::default());
+    engine.handle.run_scheduled(upkeep);
+    let list = Resource::List(RunKind::Run);
     for _ in 0..10 {
-        let at = within(handle.refresh(resource.clone(), clock.wall())).await;
-        assert!(
-            clock.error_ms(at.unwrap()) < 60_000,
-            "the stamp is plausible"
-        );
-        assert_eq!(handle.health().last_upkeep, None);
+        let at = within(engine.handle.refresh(list.clone(), clock.wall())).await;
+        assert!(clock.error_ms(at.unwrap()) < 60_000, "it is plausible");
+        assert_eq!(engine.handle.health().last_upkeep, None);
         clock.advance(Duration::from_secs(5));
     }
     clock.advance(Duration::from_secs(600));
     within(async {
-        while handle.health().last_upkeep.is_none() {
-            handle.mark_watched(&resource);
+        while engine.handle.health().last_upkeep.is_none() {
+            engine.handle.mark_watched(&list);
             tokio::task::yield_now().await;
         }
     })
     .await;
-    within(handle.stop()).await;
+    within(engine.handle.stop()).await;
+}
+
+#[tokio::test]
+async fn the_engine_goes_back_to_a_clock_that_was_set_right_years_ago() {
+    let clock = Arc::new(ManualClock::new());
+    let now = clock.wall();
+    let times = [now.minus(Duration::from_secs(60)), now.plus(TEN_YEARS)];
+    let engine = start_engine_after(&clock, &times).await;
+    let list = Resource::List(RunKind::Run);
+    let refresh = async || within(engine.handle.refresh(list.clone(), clock.wall())).await;
+    assert!(refresh().await.unwrap() > times[1], "as before");
+    clock.advance(Duration::from_secs(601));
+    within(async {
+        while refresh().await.unwrap() > clock.wall() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let confirmed = engine.mirror.confirmation(&list).await.unwrap().unwrap();
+    assert_eq!(confirmed.at, clock.wall());
+    let success = engine.handle.health().last_success.unwrap();
+    assert!(success <= clock.wall(), "{success:?}");
+    within(engine.handle.stop()).await;
 }
 
 #[test]
