@@ -180,11 +180,15 @@ impl Load {
         }
     }
 
-    /// Changes the active runs, ten times a second.
-    async fn change(&self, remote: &FakeRemote) {
-        let mut pace = interval(Duration::from_millis(100));
+    /// Changes the active runs: ten times a second, and ten times as often until `warm`, so that the
+    /// history outgrows all caches by then.
+    async fn change(&self, remote: &FakeRemote, warm: Instant) {
+        let mut pace = interval(Duration::from_millis(10));
         for number in 1_u64.. {
             pace.tick().await;
+            if number % 10 != 0 && Instant::now() > warm {
+                continue;
+            }
             let run = fastrand::usize(..ACTIVE);
             let id = run_id(RUNS - ACTIVE + run);
             remote.with_data(|data| {
@@ -270,14 +274,17 @@ async fn main() -> ExitCode {
     let confirmed = Arc::clone(&load);
     clients.spawn(async move { confirmed.read_confirmed().await });
     let changing = Arc::clone(&load);
-    clients.spawn(async move { changing.change(&remote).await });
+    let warm = Instant::now() + span / 4;
+    clients.spawn(async move { changing.change(&remote, warm).await });
 
     let pid = daemon.child.id();
-    // Caches and connections are full after a while.
-    sleep(span / 6).await;
-    let (before_mb, before_open) = sample(pid, span / 30).await;
-    sleep(span * 8 / 10 - span / 30).await;
-    let (after_mb, after_open) = sample(pid, span / 30).await;
+    sleep(span / 4).await;
+    let mut samples = Vec::new();
+    for _ in 0..15 {
+        samples.push(sample(pid, span / 40).await);
+        sleep(span / 40).await;
+    }
+    let ((before_mb, before_open), (after_mb, after_open)) = (samples[0], samples[14]);
     clients.shutdown().await;
 
     let counts = &load.counts;
@@ -306,6 +313,8 @@ async fn main() -> ExitCode {
         "| memory | {before_mb:.1} → {after_mb:.1} MB, {:+.1} % |",
         growth * 100.0
     );
+    let course: Vec<String> = samples.iter().map(|(mb, _)| format!("{mb:.1}")).collect();
+    println!("| in the course | {} |", course.join(" "));
     println!("| descriptors | {before_open} → {after_open} |");
     for problem in errors.iter().chain(outdated.iter()).take(10) {
         println!("{problem}");
