@@ -58,6 +58,15 @@ fn write_result(dir: &Path, job: u64, ended: Option<usize>) {
     fs::rename(next, file).unwrap();
 }
 
+/// Copies a trial, which then belongs to another job.
+fn copy_trial(from: &Path, to: &Path, job: u64) {
+    copy_tree(from, to);
+    for file in ["config.json", "result.json"] {
+        let text = fs::read_to_string(to.join(file)).unwrap();
+        fs::write(to.join(file), text.replace(MODEL_ID, &id_of(job))).unwrap();
+    }
+}
+
 /// A jobs directory that changes step by step.
 struct Writer {
     /// Where jobs are prepared.
@@ -88,7 +97,7 @@ impl Writer {
             }
             step if step <= trials.len() => {
                 let trial = &trials[step - 1];
-                copy_tree(trial, &dir.join(trial.file_name().unwrap()));
+                copy_trial(trial, &dir.join(trial.file_name().unwrap()), self.job);
                 write_result(&dir, self.job, Some(step));
             }
             _ => {
@@ -153,11 +162,18 @@ impl JobsHome {
         content
     }
 
-    /// Syncs until nothing is left to do.
+    /// Syncs until nothing is left to do; what was deleted just before may cost another attempt.
     async fn catch_up(&self) {
-        let mut error = None;
-        let synced = self.client().sync(true, |line| error = line.error).await;
-        assert!(synced.is_ok() && error.is_none(), "{synced:?} {error:?}");
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let mut error = None;
+            let synced = self.client().sync(true, |line| error = line.error).await;
+            if synced.is_ok() && error.is_none() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{synced:?} {error:?}");
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn shut_down(&self, daemon: &mut Daemon) {
