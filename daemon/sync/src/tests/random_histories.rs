@@ -19,7 +19,7 @@ use super::remote_habits::{Fault, Habits};
 use super::versions::Versions;
 
 /// Histories, unless the environment sets others.
-const HISTORIES: u64 = 500;
+const HISTORIES: u64 = 100;
 const SEEDS_VARIABLE: &str = "DOCKS_SIM_SEEDS";
 /// Steps of one history.
 const STEPS: usize = 200;
