@@ -7,6 +7,7 @@ use rusqlite::{Connection, ToSql, params, params_from_iter};
 use crate::digest::{self, sound_text};
 use crate::history::{EVENT_COLUMNS, EventRow};
 use crate::notes;
+use crate::open::add_digest_to_identity;
 use crate::stored_object::parse_stored_text;
 use crate::trials::Vocabulary;
 use crate::{runs, trials};
@@ -156,7 +157,8 @@ pub(crate) fn derive_all(connection: &Connection) -> rusqlite::Result<()> {
     }
     vocabulary.store(connection)?;
     add_digests_to_events(connection)?;
-    add_digests_to_notes(connection)
+    add_digests_to_notes(connection)?;
+    add_digest_to_identity(connection)
 }
 
 fn numbers_after(connection: &Connection, table: &str, after: i64) -> rusqlite::Result<Vec<i64>> {

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use docks_proto::time::UnixMs;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
 use super::identity::Identity;
 use super::migrations::schema_version;
+use super::stored_identity;
 use crate::error::{MirrorError, is_corruption};
 
 /// Marks files of docks; the first migration sets it.
@@ -99,27 +100,18 @@ pub(super) fn check_identity(
     now: UnixMs,
 ) -> Result<(), OpenFailure> {
     let failure = OpenFailure::from_sqlite(path);
-    let found: Option<String> = connection
-        .query_row("SELECT remote FROM identity", [], |row| row.get(0))
-        .optional()
-        .map_err(&failure)?;
+    let found = stored_identity::read(connection).map_err(&failure)?;
+    let write = |created_ms| {
+        stored_identity::write(connection, &identity.current, created_ms).map_err(&failure)
+    };
     match found {
-        Some(found) if found == identity.current => Ok(()),
-        Some(found) if found == identity.former => connection
-            .execute("UPDATE identity SET remote = ?1", [&identity.current])
-            .map(drop)
-            .map_err(&failure),
-        Some(found) => Err(OpenFailure::Other(MirrorError::OtherRemote {
+        Some((found, _)) if found == identity.current => Ok(()),
+        Some((found, created_ms)) if found == identity.former => write(created_ms),
+        Some((found, _)) => Err(OpenFailure::Other(MirrorError::OtherRemote {
             path: path.to_owned(),
             found,
             expected: identity.current.clone(),
         })),
-        None => connection
-            .execute(
-                "INSERT INTO identity VALUES (?1, ?2)",
-                rusqlite::params![identity.current, now.0],
-            )
-            .map(drop)
-            .map_err(&failure),
+        None => write(now.0),
     }
 }

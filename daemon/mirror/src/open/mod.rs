@@ -9,6 +9,7 @@ mod pragmas;
 mod rebuild;
 mod salvage;
 mod salvage_source;
+mod stored_identity;
 mod wal;
 
 pub use connect::OpenReport;
@@ -18,3 +19,4 @@ pub use identity::Identity;
 #[cfg(test)]
 pub(crate) use migrations::MIGRATIONS;
 pub(crate) use rebuild::{NOTE as REBUILT_NOTE, rebuild};
+pub(crate) use stored_identity::add_digest as add_digest_to_identity;

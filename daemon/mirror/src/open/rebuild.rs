@@ -18,6 +18,7 @@ use super::file::{prepare, set_aside, with_suffix};
 use super::identity::Identity;
 use super::salvage::{nothing_kept, salvage};
 use super::salvage_source::SalvageSource;
+use super::stored_identity;
 use crate::error::MirrorError;
 use crate::notes;
 
@@ -44,7 +45,7 @@ pub(crate) fn rebuild(
     prepare(&unfinished)?;
     let new = open_file(&unfinished, identity, now)
         .map_err(|failure: OpenFailure| failure.into_error(&unfinished))?;
-    let salvaged = fill(&new, path, now);
+    let salvaged = fill(&new, path, identity, now);
     let written = salvaged.and_then(|salvaged| {
         let text = serde_json::to_string(&salvaged).unwrap_or_default();
         notes::write(&new, NOTE, &text)?;
@@ -66,15 +67,28 @@ pub(crate) fn rebuild(
     Ok(aside)
 }
 
-fn fill(new: &Connection, damaged: &Path, now: UnixMs) -> rusqlite::Result<MirrorRebuild> {
+fn fill(
+    new: &Connection,
+    damaged: &Path,
+    identity: &Identity,
+    now: UnixMs,
+) -> rusqlite::Result<MirrorRebuild> {
     let transaction = new.unchecked_transaction()?;
     let source = SalvageSource::open(damaged)?;
     let salvaged = match &source.connection {
-        Some(old) => salvage(old, &transaction, now, source.trusts_times)?,
-        None => nothing_kept(now),
+        Some(old) if !belongs_to_another(old, identity) => {
+            salvage(old, &transaction, now, source.trusts_times)?
+        }
+        _ => nothing_kept(now),
     };
     transaction.commit()?;
     Ok(salvaged)
+}
+
+/// Whether the file says that it belongs to another remote or owner, whose data must not be shown to this one.
+fn belongs_to_another(old: &Connection, identity: &Identity) -> bool {
+    let found = stored_identity::read(old).ok().flatten();
+    found.is_some_and(|(found, _)| found != identity.current && found != identity.former)
 }
 
 /// Puts a rebuilt file in its place, if a rebuild was killed just before it did so.

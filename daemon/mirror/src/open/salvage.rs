@@ -7,6 +7,7 @@ use docks_proto::status::MirrorRebuild;
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 
+use super::stored_identity;
 use crate::confirmations::RUN_CONFIRMED_MS;
 use crate::derived_columns::{Table, derive_row};
 use crate::digest::{damaged, sound_text};
@@ -31,19 +32,19 @@ pub(super) fn salvage(
     now: UnixMs,
     trusts_times: bool,
 ) -> rusqlite::Result<MirrorRebuild> {
-    let mut copy = Copy {
+    let mut salvage = Salvage {
         old,
         new,
         now,
         vocabulary: Vocabulary::default(),
         done: nothing_kept(now),
     };
-    copy.runs()?;
-    copy.trials(trusts_times)?;
-    copy.vocabulary.store(new)?;
-    copy.history()?;
-    copy.notes()?;
-    Ok(copy.done)
+    salvage.runs()?;
+    salvage.trials(trusts_times)?;
+    salvage.vocabulary.store(new)?;
+    salvage.history()?;
+    salvage.notes()?;
+    Ok(salvage.done)
 }
 
 /// Rows with higher numbers are not looked for behind a damaged page.
@@ -75,7 +76,7 @@ impl Reading {
     }
 }
 
-struct Copy<'a> {
+struct Salvage<'a> {
     old: &'a Connection,
     new: &'a Connection,
     now: UnixMs,
@@ -83,7 +84,7 @@ struct Copy<'a> {
     done: MirrorRebuild,
 }
 
-impl Copy<'_> {
+impl Salvage<'_> {
     fn runs(&mut self) -> rusqlite::Result<()> {
         let mut confirmed = BTreeMap::<(&str, i64), Vec<ConfirmedRow>>::new();
         let (old, new, now) = (self.old, self.new, self.now.0);
@@ -205,19 +206,19 @@ impl Copy<'_> {
             self.done.events += 1;
             Ok(())
         })?;
-        let number = |connection: &Connection, sql: &str| {
+        let last_number = |connection: &Connection| {
+            let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'status_event'";
             let found = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
             found.optional().ok().flatten()
         };
-        let sequence = "SELECT seq FROM sqlite_sequence WHERE name = 'status_event'";
-        let (last, created) = (
-            number(old, sequence),
-            number(old, "SELECT created_ms FROM identity"),
-        );
-        let copied = number(new, sequence).unwrap_or(0);
-        self.done.whole_history = reading.is_whole()
-            && last.is_some_and(|last| last >= copied)
-            && created.is_some_and(|created| created <= now);
+        let last = last_number(old);
+        let copied = last_number(new).unwrap_or(0);
+        let created = stored_identity::read(old).ok().flatten();
+        let created = created
+            .map(|(_, created_ms)| created_ms)
+            .filter(|at| *at <= now);
+        self.done.whole_history =
+            reading.is_whole() && last.is_some_and(|last| last >= copied) && created.is_some();
         let next = match (self.done.whole_history, last) {
             (true, Some(last)) => last,
             _ => copied + SKIPPED_NUMBERS,
@@ -230,8 +231,10 @@ impl Copy<'_> {
             "INSERT INTO sqlite_sequence VALUES ('status_event', ?1)",
             [next],
         )?;
-        if self.done.whole_history {
-            new.execute("UPDATE identity SET created_ms = ?1", [created])?;
+        if self.done.whole_history
+            && let (Some(created), Some((remote, _))) = (created, stored_identity::read(new)?)
+        {
+            stored_identity::write(new, &remote, created)?;
         }
         // Its rows have no number to continue from; what comes before a damaged page is kept.
         let windows = "SELECT what, id, from_ms, until_ms FROM look";

@@ -279,3 +279,43 @@ async fn a_rebuild_that_is_killed_between_two_files_is_finished_by_the_next_open
     open(&path).unwrap().close().await;
     assert!(!beside(&path, "-rebuilt").exists());
 }
+
+#[tokio::test]
+async fn a_damaged_file_of_another_remote_gives_nothing_to_this_one() {
+    let (directory, _, mirror) = changed_by("").await;
+    mirror.close().await;
+    let path = directory.path().join("mirror.db");
+    // A page of an index, so that the file has to be rebuilt.
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0xff; 64], 5 * 4_096).unwrap();
+    Mirror::rebuild(
+        &path,
+        "https://api.example/tenants/other",
+        UnixMs(1_000_000),
+    )
+    .unwrap();
+    let (mirror, _) = Mirror::open(
+        &path,
+        "https://api.example/tenants/other",
+        UnixMs(1_000_000),
+    )
+    .unwrap();
+    let listed = mirror.list_runs(RunKind::Run, &everything()).await.unwrap();
+    assert_eq!((listed.total, &listed.body[..]), (0, &b"[]"[..]));
+    assert_eq!(mirror.events_after(0, 9).await.unwrap(), []);
+    mirror.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_identity_is_damage_and_not_another_remote() {
+    let (directory, world, mirror) = changed_by("").await;
+    mirror.close().await;
+    let path = directory.path().join("mirror.db");
+    let connection = rusqlite::Connection::open_with_flags(&path, OpenFlags::default()).unwrap();
+    let sql = "UPDATE identity SET remote = replace(remote, 'api', 'bpi')";
+    connection.execute_batch(sql).unwrap();
+    drop(connection);
+    let mirror = open(&path).unwrap();
+    world.equals(&mirror, "with its own identity").await;
+    mirror.close().await;
+}
