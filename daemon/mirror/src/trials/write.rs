@@ -59,9 +59,10 @@ pub(crate) fn replace_all(
     let added =
         to_sql_int(summary.inserted) - to_sql_int(summary.removed) + to_sql_int(revived as u64);
     trial_list::add_rows(connection, list.seq, added)?;
-    // While a reopening is pending the remote must send the whole list again, not "not modified".
-    let validator = validator.filter(|_| summary.deferred == 0);
-    trial_list::confirm(connection, &batch.run, batch.at.0, validator)?;
+    // While a reopening is pending the mirror has what was before, and the remote must send the whole list again.
+    if summary.deferred == 0 {
+        trial_list::confirm(connection, &batch.run, batch.at.0, validator)?;
+    }
     Ok(summary)
 }
 

@@ -277,3 +277,16 @@ async fn a_single_trial_joins_the_list_but_does_not_make_it_complete() {
     let stored = mirror.trial("r", "t").await.unwrap().unwrap();
     assert_eq!(stored.confirmed_at, UnixMs(60));
 }
+
+#[tokio::test]
+async fn trials_are_not_confirmed_while_a_reopening_is_pending() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    let trials = Resource::Trials("r".to_owned());
+    let confirmed = async || mirror.confirmation(&trials).await.unwrap().unwrap().at.0;
+    replace_trials(&mirror, 10, vec![run_object("t", "passed", "")]).await;
+    let seen = replace_trials(&mirror, 20, vec![run_object("t", "running", "")]).await;
+    assert_eq!((seen.deferred, confirmed().await), (1, 10));
+    replace_trials(&mirror, 30, vec![run_object("t", "running", "")]).await;
+    assert_eq!(confirmed().await, 30);
+}
