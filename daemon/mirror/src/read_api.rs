@@ -92,6 +92,22 @@ impl Mirror {
         .await
     }
 
+    /// Lists the ids of the live runs that were created after a time, or of all, newest first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn runs_created_after(
+        &self,
+        kind: RunKind,
+        after: Option<UnixMs>,
+    ) -> Result<Vec<String>, MirrorError> {
+        self.read_in(Lane::Engine, "list the ids of runs", move |c| {
+            runs::created_after(c, kind, after)
+        })
+        .await
+    }
+
     /// Returns one run, even if it is a tombstone.
     ///
     /// # Errors

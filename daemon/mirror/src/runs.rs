@@ -351,3 +351,22 @@ pub(crate) fn get(
         .query_row([kind.name(), id], StoredObject::from_row)
         .optional()
 }
+
+/// Lists the ids of the live runs that were created after a time, or of all, newest first.
+pub(crate) fn created_after(
+    connection: &Connection,
+    kind: RunKind,
+    after: Option<UnixMs>,
+) -> rusqlite::Result<Vec<String>> {
+    // Those without a time are in the whole list only.
+    let condition = match after {
+        Some(_) => "created_ms > ?2",
+        None => "?2 IS NULL",
+    };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT id FROM runs WHERE kind = ?1 AND gone_ms IS NULL AND {condition}
+         ORDER BY created_ms DESC, id DESC"
+    ))?;
+    let ids = statement.query_map(params![kind.name(), after.map(|at| at.0)], |row| row.get(0))?;
+    ids.collect()
+}

@@ -26,6 +26,7 @@ impl EngineState {
             }
         }
         self.stale_summary = true;
+        self.due_times.retry_failed_trials();
         // A user waits, so this is as good a moment for a probe as any.
         self.circuit.probe_now(now.mono);
         self.catch_ups.push(CatchUp::new(id, full, now.mono));
@@ -158,8 +159,8 @@ impl EngineState {
             self.request_open_trials(now);
         }
         let open = self.circuit.state() != State::Closed;
-        let failing = self.failing_trials(now);
-        let due = self.trials_left(now).saturating_sub(failing);
+        let (failing, missing) = self.failing_trials(now);
+        let due = self.trials_left(now).saturating_sub(failing + missing);
         let left = self.sweep_steps_left(now) + due + self.just_ended.len() as u64;
         let fresh = !self.needs_summary();
         let quiet = self.circuit.quiet_until(now.mono).is_some();
@@ -192,13 +193,17 @@ impl EngineState {
         }
     }
 
-    /// Returns the number of runs whose trials failed and wait for another attempt.
-    fn failing_trials(&self, now: Now) -> u64 {
-        self.plan(now)
+    /// Returns the number of runs whose trials failed and wait for another attempt, and of those that have none:
+    /// that is an answer, too, and if the run is gone its list will show it.
+    fn failing_trials(&self, now: Now) -> (u64, u64) {
+        let plan = self.plan(now);
+        let waiting = plan
             .iter()
             .filter(|p| matches!(&p.work, Work::FetchTrials(_)) && p.due > now.mono)
-            .filter(|p| self.due_times.get(&p.work.key()).failures > 0)
-            .count() as u64
+            .map(|p| self.due_times.get(&p.work.key()))
+            .filter(|timing| timing.failures > 0);
+        let (missing, failing): (Vec<_>, Vec<_>) = waiting.partition(|timing| timing.is_missing);
+        (failing.len() as u64, missing.len() as u64)
     }
 
     pub(super) fn report_catch_ups(&mut self) {

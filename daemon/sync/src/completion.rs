@@ -6,6 +6,8 @@ use std::time::Duration;
 use docks_proto::paging::{ListOrder, PageSummary, Support};
 use docks_proto::routes::RunKind;
 
+use docksd_remote::RemoteError;
+
 use super::clock::Now;
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
@@ -17,6 +19,8 @@ use super::step::{CachedPage, Step, Task};
 const DOUBT: Duration = Duration::from_secs(2);
 /// Pause before the second look at what was reopened. The mirror tells looks apart by the millisecond.
 const SECOND_LOOK: Duration = Duration::from_millis(50);
+/// How often the same is requested for callers who wait, until the mirror has what the response says.
+const MAX_LOOKS: u8 = 10;
 /// When the open trials of an ended run are fetched again.
 const RECHECK_AFTER: [Duration; 3] = [
     Duration::from_secs(30),
@@ -44,8 +48,13 @@ impl EngineState {
             self.request_sweep_for(step, now);
         }
         let not_modified = outcome.not_modified > 0;
+        let is_unsettled = outcome.is_unsettled();
         match outcome.answer {
-            Ok(_) if outcome.reopens && self.look_again(step, now) => {}
+            Ok(_) if is_unsettled && self.is_last_look(step) => {
+                let why = "it changes faster than it can be read".to_owned();
+                self.step_failed(step, &RemoteError::InvalidResponse { why }.into(), now);
+            }
+            Ok(_) if is_unsettled && self.look_again(step, now) => {}
             Ok(answer) => self.step_succeeded(step, answer, not_modified, now),
             Err(error) => self.step_failed(step, &error, now),
         }
@@ -60,8 +69,27 @@ impl EngineState {
                 self.doubt_empty_list(*kind, step, now);
                 return;
             }
-            (Task::PollList { kind, .. }, Answer::ListPages { pages, cache, .. }) => {
-                self.list_polled(step, *kind, &pages, cache, not_modified);
+            (
+                Task::PollList {
+                    kind,
+                    checks_unlisted,
+                    ..
+                },
+                Answer::ListPages {
+                    pages,
+                    cache,
+                    confirmed,
+                    lacks_rows,
+                    ..
+                },
+            ) => {
+                let list = &mut self.lists[list_index(*kind)];
+                if lacks_rows {
+                    list.polls_lacking_rows = list.polls_lacking_rows.saturating_add(1);
+                } else if *checks_unlisted && confirmed {
+                    list.polls_lacking_rows = 0;
+                }
+                self.list_polled(step, *kind, &pages, cache, (not_modified, confirmed));
             }
             (Task::FetchTrials { run, .. }, Answer::Stored { doubtful: true, .. }) => {
                 let key = FetchKey::Trials(run.clone());
@@ -103,7 +131,7 @@ impl EngineState {
             self.due_times.record_answer(&key, step.began.mono, random);
             let timing = self.due_times.entry(&key);
             timing.doubted = false;
-            timing.looked_twice = false;
+            timing.looks = 0;
             for key in std::mem::take(&mut self.unbelieved) {
                 self.due_times.entry(&key).blocked_until = now.mono + DOUBT;
             }
@@ -120,14 +148,30 @@ impl EngineState {
         let Some(key) = step.task.key() else {
             return false;
         };
-        let is_awaited = self.flights.is_awaited(&key) || !self.catch_ups.is_empty();
-        let timing = self.due_times.entry(&key);
-        if !is_awaited || std::mem::replace(&mut timing.looked_twice, true) {
+        if !self.is_awaited(&key) {
             return false;
         }
+        let timing = self.due_times.entry(&key);
+        timing.looks += 1;
         timing.blocked_until = now.mono + SECOND_LOOK;
         self.flights.retry(&key, now.mono + SECOND_LOOK);
         true
+    }
+
+    fn is_awaited(&self, key: &FetchKey) -> bool {
+        self.flights.is_awaited(key) || !self.catch_ups.is_empty()
+    }
+
+    /// Whether those who wait for the request get no answer if this was not the final one.
+    fn is_last_look(&mut self, step: &Step) -> bool {
+        let Some(key) = step.task.key() else {
+            return false;
+        };
+        let is_last = self.is_awaited(&key) && self.due_times.get(&key).looks >= MAX_LOOKS;
+        if is_last {
+            self.due_times.entry(&key).looks = 0;
+        }
+        is_last
     }
 
     /// Records that reported changes make requests for the same runs unnecessary.
@@ -205,7 +249,7 @@ impl EngineState {
         kind: RunKind,
         pages: &[PageSummary],
         cache: Option<CachedPage>,
-        not_modified: bool,
+        (not_modified, confirmed): (bool, bool),
     ) {
         let Task::PollList {
             pages: requests,
@@ -234,8 +278,10 @@ impl EngineState {
         let list = &mut self.lists[list_index(kind)];
         list.failed = None;
         list.doubted_empty = list.doubted_empty && pages.iter().all(|page| page.len == 0);
-        if confirms.is_some() {
+        if confirms.is_some() && confirmed {
             list.confirmed = list.confirmed.max(step.began.stamp);
+        }
+        if confirms.is_some() {
             list.listed_total = pages.first().and_then(|page| page.total);
             list.listed_rows = Some(pages.iter().map(|page| page.ids.len()).sum());
         }
@@ -274,6 +320,7 @@ impl EngineState {
         let list = &mut self.lists[list_index(kind)];
         if let Some(complete) = finished {
             list.complete = complete;
+            list.polls_lacking_rows = 0;
             list.proof_ended();
             list.sweep_due = None;
             list.last_sweep = Some(now.mono);

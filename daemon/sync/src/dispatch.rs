@@ -24,6 +24,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Minimum time between two background requests just after an outage: at most three a second.
 const SPREAD_GAP: Duration = Duration::from_millis(400);
 
+/// Polls in a row that do not show what the remote has, after which only sweeps look for what is gone: this
+/// remote's lists do not show all, or are in another order than it seems.
+const MAX_POLLS_LACKING_ROWS: u32 = 3;
+
 impl EngineState {
     /// Starts everything that is due.
     ///
@@ -318,6 +322,9 @@ impl EngineState {
             kind,
             cached,
             confirms: (for_user || turn == 0).then_some(list.complete),
+            checks_unlisted: list.complete
+                && list.polls_lacking_rows < MAX_POLLS_LACKING_ROWS
+                && (for_user || turn == 0),
             doubts_empty: !list.doubted_empty && rows.is_some_and(|list| list.rows > 0),
             pages,
         }

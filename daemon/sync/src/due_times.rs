@@ -19,12 +19,14 @@ pub struct Timing {
     pub random: f64,
     /// Number of failures in a row.
     pub failures: u32,
+    /// Whether the last failure said that it does not exist.
+    pub is_missing: bool,
     /// Not requested before this time.
     pub blocked_until: Duration,
     /// An empty answer was not believed.
     pub doubted: bool,
-    /// The last answer was requested once more, because it reopened something.
-    pub looked_twice: bool,
+    /// How often the same was requested once more, because the mirror did not have what the answer said.
+    pub looks: u8,
 }
 
 impl Timing {
@@ -109,6 +111,15 @@ impl DueTimes {
         let entry = self.entry(key);
         entry.began = None;
         entry.blocked_until = Duration::ZERO;
+    }
+
+    /// Lets trials be requested at once whose last request failed: a run that was gone may be back.
+    pub fn retry_failed_trials(&mut self) {
+        for (key, timing) in &mut self.entries {
+            if matches!(key, FetchKey::Trials(_)) && timing.failures > 0 {
+                timing.blocked_until = Duration::ZERO;
+            }
+        }
     }
 
     /// Returns the number of resources whose last request failed.

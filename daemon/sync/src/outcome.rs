@@ -19,6 +19,10 @@ pub enum Answer {
         cache: Option<CachedPage>,
         /// Whether the list was empty and is not believed yet.
         doubtful: bool,
+        /// Whether the mirror has the list as the pages show it, which was recorded.
+        confirmed: bool,
+        /// Whether the remote still has a run that the pages should show, and do not.
+        lacks_rows: bool,
     },
     /// A page of a sweep.
     SweepPage {
@@ -77,9 +81,17 @@ pub struct Outcome {
     /// Whether the response reopened something that had ended, which the mirror believes only when a
     /// second, later response says the same.
     pub reopens: bool,
+    /// Whether runs that the response does not show remain to be asked for.
+    pub unproved: bool,
 }
 
 impl Outcome {
+    /// Whether the mirror does not have yet what the response says.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.reopens || self.unproved
+    }
+
     /// Returns the outcome of a step that panicked: a defect, treated like a broken answer.
     #[must_use]
     pub fn panicked() -> Self {
@@ -91,6 +103,7 @@ impl Outcome {
             changed: false,
             contradicts: false,
             reopens: false,
+            unproved: false,
         }
     }
 }

@@ -81,14 +81,17 @@ impl EngineState {
         active || self.watched.any(now.mono) || !self.catch_ups.is_empty()
     }
 
-    /// Requests a sweep because the mirror holds what the remote denies: only a sweep can prove
-    /// which is right.
+    /// Requests a poll of the list and a sweep because the mirror holds what the remote denies: only a list that
+    /// lacks it can prove which is right.
     pub(super) fn request_sweep_for(&mut self, step: &Step, now: Now) {
         let kind = match &step.task {
             Task::FetchRun { kind, .. } => *kind,
             Task::Act { action, .. } => action.kind(),
             _ => RunKind::Evaluation,
         };
-        self.lists[list_index(kind)].request_proof(now.mono);
+        self.due_times.make_due(&FetchKey::ListPart(kind));
+        let list = &mut self.lists[list_index(kind)];
+        list.next_part = 0;
+        list.request_proof(now.mono);
     }
 }

@@ -64,6 +64,8 @@ pub(super) struct ListSyncState {
     pub(super) sweep_due: Option<Duration>,
     /// A sweep was requested because something seems to be gone.
     pub(super) is_suspicious: bool,
+    /// Number of polls in a row that did not show runs that the remote still has.
+    pub(super) polls_lacking_rows: u32,
     /// Number of such sweeps in a row that found nothing gone.
     pub(super) fruitless_sweeps: u32,
     /// When the last sweep ended, if this process did it.

@@ -42,6 +42,8 @@ pub enum Task {
         confirms: Option<bool>,
         /// Whether an empty list is requested again before it is believed.
         doubts_empty: bool,
+        /// Whether runs that the pages should show, and do not, are asked for.
+        checks_unlisted: bool,
     },
     /// Fetches one page of a sweep; the first one starts it.
     SweepPage {

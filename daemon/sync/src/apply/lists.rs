@@ -1,5 +1,6 @@
 //! Steps that read lists: polls, and sweeps with their checks of what is missing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use docks_proto::object::has_outgrown_id;
@@ -15,6 +16,19 @@ use crate::error::SyncError;
 use crate::outcome::Answer;
 use crate::step::CachedPage;
 
+/// Runs that one poll asks for because the list does not show them; the next one asks for more.
+const MAX_CHECKS_AT_ONCE: usize = 20;
+
+/// A poll of a list.
+pub(super) struct ListPoll<'a> {
+    pub(super) kind: RunKind,
+    pub(super) pages: &'a [PageRequest],
+    pub(super) cached: Option<&'a CachedPage>,
+    pub(super) confirms: Option<bool>,
+    pub(super) doubts_empty: bool,
+    pub(super) checks_unlisted: bool,
+}
+
 impl StepRunner<'_> {
     async fn list(
         &mut self,
@@ -26,14 +40,15 @@ impl StepRunner<'_> {
         self.remote.list(kind, page, validator).await
     }
 
-    pub(super) async fn poll_list(
-        &mut self,
-        kind: RunKind,
-        pages: &[PageRequest],
-        cached: Option<&CachedPage>,
-        confirms: Option<bool>,
-        doubts_empty: bool,
-    ) -> Result<Answer, SyncError> {
+    pub(super) async fn poll_list(&mut self, poll: ListPoll<'_>) -> Result<Answer, SyncError> {
+        let ListPoll {
+            kind,
+            pages,
+            cached,
+            confirms,
+            doubts_empty,
+            checks_unlisted,
+        } = poll;
         let mut summaries = Vec::new();
         let mut cache = None;
         for request in pages {
@@ -67,6 +82,8 @@ impl StepRunner<'_> {
                     pages: summaries,
                     cache: None,
                     doubtful: true,
+                    confirmed: false,
+                    lacks_rows: false,
                 });
             }
             let is_last = objects.is_empty();
@@ -75,6 +92,9 @@ impl StepRunner<'_> {
                 break;
             }
         }
+        let lacks_rows = checks_unlisted && self.check_unlisted(kind, pages, &summaries).await?;
+        // Otherwise the mirror has what was before: it waits for another response, or for more checks.
+        let confirms = confirms.filter(|_| !self.reopens && !self.unproved);
         if let Some(complete) = confirms {
             self.confirm(Resource::List(kind), None, complete).await?;
         }
@@ -82,7 +102,36 @@ impl StepRunner<'_> {
             pages: summaries,
             cache,
             doubtful: false,
+            confirmed: confirms.is_some(),
+            lacks_rows,
         })
+    }
+
+    /// Asks for the runs that the mirror has and the pages should show, and do not: a 404 proves that a run is
+    /// gone. Returns whether the remote still has one of them.
+    async fn check_unlisted(
+        &mut self,
+        kind: RunKind,
+        requests: &[PageRequest],
+        pages: &[PageSummary],
+    ) -> Result<bool, SyncError> {
+        let Some(reach) = Reach::of(requests, pages) else {
+            return Ok(false);
+        };
+        let listed: HashSet<&str> = pages
+            .iter()
+            .flat_map(|page| page.ids.iter().map(String::as_str))
+            .collect();
+        let mut unlisted = self.mirror.runs_created_after(kind, reach.after).await?;
+        unlisted.retain(|id| !listed.contains(id.as_str()));
+        let mut lacks_rows = false;
+        for id in unlisted.iter().take(MAX_CHECKS_AT_ONCE) {
+            let checked = self.check_unseen(kind, id).await?;
+            lacks_rows |= matches!(checked, Answer::UnseenChecked { gone: false });
+        }
+        // A list that does not show what exists says nothing about the others either.
+        self.unproved = unlisted.len() > MAX_CHECKS_AT_ONCE && !lacks_rows;
+        Ok(lacks_rows)
     }
 
     pub(super) async fn sweep_page(
@@ -174,5 +223,41 @@ impl StepRunner<'_> {
         self.mirror.write_note(note_key, &at).await?;
         self.changed = true;
         Ok(Answer::Done)
+    }
+}
+
+/// The part of a list that the pages of a poll show without a gap.
+#[derive(Debug, PartialEq, Eq)]
+struct Reach {
+    /// It is all that was created after this time; `None` is the whole list.
+    after: Option<UnixMs>,
+}
+
+impl Reach {
+    /// Returns what the pages show: the whole list if they end before their limit, or its newest part if they
+    /// are in that order. `None` if neither is certain.
+    fn of(requests: &[PageRequest], pages: &[PageSummary]) -> Option<Self> {
+        let mut offset = 0;
+        for (request, page) in requests.iter().zip(pages) {
+            if request.offset != offset || request.cursor.is_some() || page.ids.len() != page.len {
+                return None;
+            }
+            offset += page.len as u64;
+            let is_full = request
+                .limit
+                .is_some_and(|limit| page.len >= limit as usize);
+            let has_more = page.next_cursor.is_some() || page.total.is_some_and(|all| all > offset);
+            if !is_full && !has_more {
+                return Some(Self { after: None });
+            }
+        }
+        let created: Option<Vec<UnixMs>> = pages
+            .iter()
+            .flat_map(|page| page.created.iter().copied())
+            .collect();
+        let created = created?;
+        let is_newest_first = created.is_sorted_by(|a, b| a >= b);
+        let after = created.last().copied().filter(|_| is_newest_first)?;
+        Some(Self { after: Some(after) })
     }
 }

@@ -16,6 +16,7 @@ use super::capabilities::NOTE;
 use super::error::SyncError;
 use super::outcome::{Answer, Outcome};
 use super::step::{Step, Task};
+use lists::ListPoll;
 use runner::StepRunner;
 
 /// Returns the key of the note that says when a list was last swept.
@@ -40,6 +41,7 @@ pub async fn execute(
         changed: runner.changed,
         contradicts: runner.contradicts,
         reopens: runner.reopens,
+        unproved: runner.unproved,
     }
 }
 
@@ -55,11 +57,17 @@ async fn run_task(
             cached,
             confirms,
             doubts_empty,
+            checks_unlisted,
         } => {
-            let cached = cached.as_ref();
-            runner
-                .poll_list(*kind, pages, cached, *confirms, *doubts_empty)
-                .await
+            let poll = ListPoll {
+                kind: *kind,
+                pages,
+                cached: cached.as_ref(),
+                confirms: *confirms,
+                doubts_empty: *doubts_empty,
+                checks_unlisted: *checks_unlisted,
+            };
+            runner.poll_list(poll).await
         }
         Task::SweepPage { kind, sweep, page } => runner.sweep_page(*kind, *sweep, page).await,
         Task::FindUnseen { kind, sweep } => runner.find_unseen(*kind, *sweep).await,

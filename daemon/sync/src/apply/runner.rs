@@ -22,6 +22,7 @@ pub(super) struct StepRunner<'a> {
     pub(super) changed: bool,
     pub(super) contradicts: bool,
     pub(super) reopens: bool,
+    pub(super) unproved: bool,
 }
 
 impl<'a> StepRunner<'a> {
@@ -35,6 +36,7 @@ impl<'a> StepRunner<'a> {
             changed: false,
             contradicts: false,
             reopens: false,
+            unproved: false,
         }
     }
 

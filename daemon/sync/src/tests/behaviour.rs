@@ -27,7 +27,7 @@ async fn both_lists_are_polled_before_anything_else() {
 }
 
 #[tokio::test]
-async fn a_run_that_answers_404_is_gone_only_after_a_sweep_without_it() {
+async fn a_run_that_answers_404_is_gone_only_after_a_list_without_it() {
     let mut driver = settled(Habits::PLAIN, 20, 0).await;
     driver.edit(|world| drop(world.runs[1].remove(3)));
     let now = driver.now();
@@ -42,6 +42,78 @@ async fn a_run_that_answers_404_is_gone_only_after_a_sweep_without_it() {
     assert_eq!(driver.difference().await, None);
     let stored = driver.mirror.run(EVALUATION, "r3").await.unwrap().unwrap();
     assert!(stored.gone_at.is_some());
+}
+
+#[tokio::test]
+async fn a_fresh_list_shows_no_run_that_is_gone() {
+    // More than one poll asks for.
+    for gone in [1, 45] {
+        let mut driver = settled(Habits::PLAIN, 60, 0).await;
+        driver.edit(|world| {
+            world.log.clear();
+            drop(world.runs[1].drain(5..5 + gone));
+        });
+        let now = driver.now();
+        let list = FetchKey::List(EVALUATION);
+        driver.state.request_refresh(&list, now.mono, 1);
+        while driver.replies.is_empty() {
+            driver.run_for(Duration::from_millis(20)).await;
+        }
+        assert!(matches!(
+            driver.replies.pop(),
+            Some((1, Reply::Confirmed(Ok(_))))
+        ));
+        assert_eq!(driver.difference().await, None);
+        let world = driver.world.lock().unwrap();
+        let asked = world
+            .log
+            .iter()
+            .filter(|(_, what)| what.starts_with("run "));
+        assert_eq!(asked.count(), gone);
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_runs_is_not_believed_and_costs_few_requests() {
+    let mut driver = settled(Habits::PLAIN, 60, 0).await;
+    driver.edit(|world| {
+        world.log.clear();
+        world.unlisted = 5..55;
+    });
+    for waiter in 0..30 {
+        let now = driver.now();
+        let list = FetchKey::List(EVALUATION);
+        driver.state.request_refresh(&list, now.mono, waiter);
+        driver.run_for(Duration::from_millis(1_000)).await;
+        assert!(matches!(
+            driver.replies.pop(),
+            Some((_, Reply::Confirmed(Ok(_))))
+        ));
+    }
+    assert_eq!(driver.difference().await, None);
+    let world = driver.world.lock().unwrap();
+    let asked = world
+        .log
+        .iter()
+        .filter(|(_, what)| what.starts_with("run "));
+    assert_eq!(asked.count(), 3 * 20);
+}
+
+#[tokio::test]
+async fn a_poll_that_sees_a_reopening_confirms_the_list_once_that_is_believed() {
+    let mut driver = settled(Habits::PLAIN, 20, 0).await;
+    let edited = driver.now().stamp;
+    driver.edit(|world| world.runs[1][3].status = "running");
+    let list = Resource::List(EVALUATION);
+    let mut is_confirmed = false;
+    for _ in 0..300 {
+        driver.run_for(Duration::from_millis(500)).await;
+        let confirmation = driver.mirror.confirmation(&list).await.unwrap().unwrap();
+        let held = driver.mirror.run(EVALUATION, "r3").await.unwrap().unwrap();
+        is_confirmed = confirmation.at > edited;
+        assert!(!is_confirmed || held.status == "running");
+    }
+    assert!(is_confirmed);
 }
 
 #[tokio::test]

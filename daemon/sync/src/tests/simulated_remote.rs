@@ -21,6 +21,8 @@ pub(super) struct World {
     /// Oldest first.
     pub(super) runs: [Vec<Run>; 2],
     pub(super) before: [Vec<Run>; 2],
+    /// Numbers of the runs that lists do not show.
+    pub(super) unlisted: std::ops::Range<u64>,
     /// Requests that always fail.
     pub(super) broken: std::collections::HashSet<String>,
     pub(super) log: Vec<(Duration, String)>,
@@ -63,6 +65,7 @@ impl World {
             fault: Fault::None,
             runs: [Vec::new(), Vec::new()],
             before: [Vec::new(), Vec::new()],
+            unlisted: 0..0,
             broken: std::collections::HashSet::new(),
             log: Vec::new(),
             flaky: fastrand::Rng::with_seed(seed),
@@ -129,7 +132,8 @@ impl World {
         if self.fault == Fault::Empty {
             return Ok(Page::default());
         }
-        let mut runs: Vec<&Run> = self.served(kind).iter().collect();
+        let is_listed = |run: &&Run| !self.unlisted.contains(&run.made);
+        let mut runs: Vec<&Run> = self.served(kind).iter().filter(is_listed).collect();
         match self.habits.order {
             Order::Oldest => {}
             Order::Newest => runs.reverse(),
