@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::remote::Remote;
-use crate::test_home::TestHome;
+use crate::test_home::{TestHome, eventually};
+use crate::watch::FakeRun;
 
 /// Evaluation runs by id and name, all with one trial.
 type Runs = Arc<Mutex<Vec<(&'static str, &'static str)>>>;
@@ -74,4 +75,48 @@ fn a_run_that_is_back_or_whose_name_another_has_is_found() {
     assert!(other.expect_success().contains(r#""id":"r3""#));
     let trials = home.run("runs trials night --format json");
     assert!(trials.expect_success().contains("trial-of-r3"));
+}
+
+#[test]
+fn a_fresh_list_lacks_what_is_gone_and_after_a_404_every_list_does() {
+    let runs: Runs = Arc::new(Mutex::new(vec![
+        ("night", "night"),
+        ("r2", "other"),
+        ("r3", "third"),
+    ]));
+    let remote = remote(&runs);
+    let home = TestHome::with_remote(&remote);
+    home.run("sync --full").expect_success();
+    let ids = |line: &str| home.run(line).expect_success();
+
+    runs.lock().unwrap().remove(0);
+    assert_eq!(ids("runs eval-list --quiet --fresh --sort id"), "r2\nr3\n");
+    let gone = home.run("runs eval-get night");
+    assert_eq!(gone.code, Some(3), "{gone:?}");
+
+    runs.lock().unwrap().remove(0);
+    let gone = home.run("runs eval-get r2 --fresh");
+    assert_eq!(gone.code, Some(3), "{gone:?}");
+    eventually("the list lacks it", || {
+        ids("runs eval-list --quiet --offline") == "r3\n"
+    });
+}
+
+#[test]
+fn a_trial_that_is_gone_is_not_shown() {
+    let night = FakeRun::new(2);
+    night.run("completed");
+    night.trial(0, "passed");
+    night.trial(1, "passed");
+    let remote = night.start();
+    let home = TestHome::with_remote(&remote);
+    home.run("sync --full").expect_success();
+    home.run("runs trial night t1").expect_success();
+    night.remove_last_trial();
+    let trials = home.run("runs trials night --fresh --quiet");
+    assert_eq!(trials.expect_success(), "t0\n");
+    for age in ["", "--fresh", "--offline"] {
+        let gone = home.run(&format!("runs trial night t1 {age}"));
+        assert_eq!(gone.code, Some(3), "{age}: {gone:?}");
+    }
 }

@@ -20,6 +20,7 @@ use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Confirmation, Resource, StatusScope, UnsettledRun};
+use docksd_remote::RemoteError;
 use docksd_sync::FetchKey;
 
 /// Runs that are checked for trials that are not mirrored, or may still change.
@@ -28,6 +29,8 @@ const MAX_RUNS_CHECKED: usize = 10_000;
 const MAX_RUNS_FETCHED: usize = 50;
 /// Active runs of a metered remote that count as watched when a client lists all trials.
 const MAX_METERED_RUNS_WATCHED: usize = 10;
+/// How often trials are fetched for one request while runs start or change.
+const MAX_ATTEMPTS: usize = 5;
 /// How long a request waits for trials that were never mirrored.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -61,14 +64,27 @@ pub(super) async fn list(
     )
     .await?;
     wait_for_first_sweep(&remote, RunKind::Evaluation, requirement.policy).await?;
-    if fetch_trials(&remote, requirement).await? {
-        answered_by = AnsweredBy::Remote;
-    }
-    let version = remote.mirror.data_version();
-    let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
+    let mut attempts = 0;
+    let (version, unsettled, listing, confirmed) = loop {
+        if fetch_trials(&remote, requirement).await? {
+            answered_by = AnsweredBy::Remote;
+        }
+        let version = remote.mirror.data_version();
+        let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
+        let listing = remote.mirror.list_all_trials(&query).await?;
+        let confirmed = listing.confirmation.clone().ok_or(ApiError::NotCached)?;
+        if confirmed.at >= requirement.oldest_acceptable() {
+            break (version, unsettled, listing, confirmed);
+        }
+        // A run has started or changed since its trials were fetched.
+        attempts += 1;
+        if attempts == MAX_ATTEMPTS {
+            let why = "the runs change faster than their trials can be read".to_owned();
+            let error = RemoteError::InvalidResponse { why };
+            return Err(ApiError::FreshnessUnmet(error.into()));
+        }
+    };
     mark_active_runs_watched(&remote, &unsettled);
-    let listing = remote.mirror.list_all_trials(&query).await?;
-    let confirmed = listing.confirmation.ok_or(ApiError::NotCached)?;
     let mut incomplete = missing_rows(&remote, &confirmed, requirement.policy)?;
     if incomplete.is_none() && unsettled.iter().any(|run| run.due) {
         incomplete = Some("the trials of some runs are not mirrored yet");

@@ -40,6 +40,15 @@ impl FreshnessRequirement {
         )
     }
 
+    /// Returns the time before which the response must not have been confirmed.
+    pub(super) fn oldest_acceptable(&self) -> UnixMs {
+        match self.policy {
+            CachePolicy::Default | CachePolicy::OnlyIfCached => UnixMs(0),
+            CachePolicy::MaxAge(max) => self.received_at.minus(max),
+            CachePolicy::NoCache => self.received_at,
+        }
+    }
+
     /// Returns the earliest start of a fetch whose result is acceptable. A request that does not
     /// require a fresh answer shares a fetch that is already under way.
     pub(super) fn not_before(&self) -> UnixMs {

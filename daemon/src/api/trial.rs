@@ -109,6 +109,9 @@ pub(super) async fn get(
             trial = reread.ok_or_else(|| trial_not_found(&run.id, &name))?;
         }
     }
+    if trial.gone_at.is_some() {
+        return Err(trial_not_found(&run.id, &name));
+    }
     remote.sync.mark_watched(&Resource::Trials(run.id.clone()));
     let confirmed = resolve_id::confirmation_of(&trial);
     let freshness = freshness_of(&remote, &confirmed, volatility, answered_by);

@@ -189,15 +189,21 @@ fn oldest_confirmation(connection: &Connection) -> rusqlite::Result<Option<Confi
     let Some(mut confirmation) = confirmations::read(connection, &resource)? else {
         return Ok(None);
     };
-    let oldest_ms: Option<i64> = connection
-        .prepare_cached(
-            "SELECT min(l.confirmed_ms) FROM runs r INDEXED BY runs_active
-             JOIN trial_list l ON l.run = r.id
-             WHERE r.kind = 'evaluation' AND r.active = 1 AND r.gone_ms IS NULL",
-        )?
-        .query_row([], |row| row.get(0))?;
-    if let Some(oldest_ms) = oldest_ms {
-        confirmation.at = confirmation.at.min(UnixMs(oldest_ms));
+    // What was mirrored before a run ended may have changed until its end.
+    for (index, condition) in [
+        ("runs_active", "r.active = 1"),
+        ("runs_trials_due", "r.trials_due = 1 AND r.active = 0"),
+    ] {
+        let oldest_ms: Option<i64> = connection
+            .prepare_cached(&format!(
+                "SELECT min(l.confirmed_ms) FROM runs r INDEXED BY {index}
+                 JOIN trial_list l ON l.run = r.id
+                 WHERE r.kind = 'evaluation' AND {condition} AND r.gone_ms IS NULL"
+            ))?
+            .query_row([], |row| row.get(0))?;
+        if let Some(oldest_ms) = oldest_ms {
+            confirmation.at = confirmation.at.min(UnixMs(oldest_ms));
+        }
     }
     confirmation.validator = None;
     Ok(Some(confirmation))
