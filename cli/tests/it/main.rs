@@ -27,6 +27,7 @@ mod main_path;
 mod many_starts;
 mod mirrored_reads;
 mod odd_values;
+mod oracle;
 mod other_build;
 mod own_stop;
 mod pager;
