@@ -67,12 +67,18 @@ impl StoreFailure {
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Broken { .. })
     }
+
+    /// Returns whether the address is at fault, and not the store or the credentials.
+    fn is_lasting(&self) -> bool {
+        matches!(self, Self::NotAnObject | Self::NotFound { .. })
+    }
 }
 
 impl From<StoreFailure> for BucketError {
     fn from(failure: StoreFailure) -> Self {
         Self {
             transient: failure.is_transient(),
+            lasting: failure.is_lasting(),
             message: error_chain(&failure),
         }
     }

@@ -159,6 +159,7 @@ fn bucket_error(error: SourceError) -> BucketError {
         SourceError::Bucket(error) => error,
         other => BucketError {
             transient: other.is_transient(),
+            lasting: other.is_lasting(),
             message: docks_proto::error::error_chain(&other),
         },
     }

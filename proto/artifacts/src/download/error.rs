@@ -41,8 +41,17 @@ impl ArtifactError {
         line
     }
 
+    /// Returns whether the address is at fault, so that a later attempt would fail in the same way.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Source(error) if error.is_lasting())
+    }
+
     /// Returns whether the partial file is worth keeping for a later attempt.
+    ///
+    /// A store that breaks off and then refuses connections has failed for good as far as this
+    /// download goes, but what it has sent is right.
     pub(super) fn keeps_partial_file(&self) -> bool {
-        matches!(self, Self::Source(error) if error.is_transient())
+        matches!(self, Self::Source(error) if !error.is_lasting())
     }
 }

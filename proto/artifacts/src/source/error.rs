@@ -50,6 +50,21 @@ impl SourceError {
             Self::NoAddress | Self::UnknownScheme { .. } => false,
         }
     }
+
+    /// Returns whether the address itself is at fault: it cannot be read, or nothing is there.
+    ///
+    /// Everything else can pass within hours, also what [`is_transient`](Self::is_transient) denies:
+    /// a store that is down, a disk that is not mounted, credentials that someone renews.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::NoAddress | Self::UnknownScheme { .. } => true,
+            Self::Short { .. } => false,
+            Self::Http(error) => error.is_lasting(),
+            Self::File(error) => error.is_lasting(),
+            Self::Bucket(error) => error.lasting,
+        }
+    }
 }
 
 /// Why a file of a jobs directory could not be read.
@@ -96,6 +111,15 @@ impl FileError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Changed { .. })
     }
+
+    fn is_lasting(&self) -> bool {
+        match self {
+            Self::NotAllowed | Self::NotAPath | Self::Outside { .. } | Self::NotRegular { .. } => {
+                true
+            }
+            Self::Changed { .. } | Self::Read { .. } => false,
+        }
+    }
 }
 
 /// Why an object of a bucket was not read.
@@ -106,6 +130,9 @@ pub struct BucketError {
     pub message: String,
     /// Whether the same request may succeed a moment later.
     pub transient: bool,
+    /// Whether the address is at fault, as in [`SourceError::is_lasting`].
+    #[serde(default)]
+    pub lasting: bool,
 }
 
 impl BucketError {
@@ -115,6 +142,7 @@ impl BucketError {
         Self {
             message: message.into(),
             transient: false,
+            lasting: false,
         }
     }
 }

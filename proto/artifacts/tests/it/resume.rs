@@ -241,3 +241,33 @@ async fn planted_partial_files_are_left_alone() {
         assert_eq!(snapshot(setup.path()), before, "{kind}");
     }
 }
+
+#[tokio::test]
+async fn what_a_store_has_sent_before_it_went_down_is_not_sent_again() {
+    let expected = content(3);
+    for kind in 1..3 {
+        let half = Object::new(expected.clone(), |_| SIZE_BYTES / 2);
+        let answer = Answer::Then(
+            Box::new(Answer::Object(half)),
+            Box::new(Answer::Status(500)),
+        );
+        let server = Server::start(&[
+            ("/bucket/x.bin", answer.clone()),
+            ("/bucket/x%2Ebin", answer),
+        ])
+        .await;
+        let (uri, sources) = &kinds(&server)[kind];
+        let output = tempfile::tempdir().unwrap();
+        let (outcome, _) = fetch(&logs(uri), sources, output.path()).await;
+        assert_eq!((outcome.failed(), read(output.path())), (1, None));
+        // It is up again.
+        let object = Object::new(expected.clone(), whole);
+        let server = serve_kinds(&object).await;
+        let (uri, sources) = &kinds(&server)[kind];
+        let (outcome, observer) = fetch(&logs(uri), sources, output.path()).await;
+        assert_eq!(outcome.finished(), 1, "{uri}: {:?}", observer.failures);
+        assert!(read(output.path()).unwrap() == expected);
+        let sent = *object.sent.lock().unwrap();
+        assert!(sent <= SIZE_BYTES * 3 / 4, "{uri}: {sent} bytes moved");
+    }
+}

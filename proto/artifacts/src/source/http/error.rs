@@ -73,6 +73,15 @@ impl HttpError {
             _ => false,
         }
     }
+
+    /// Returns whether the address is at fault, and not what is between here and there.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::NotAUrl | Self::PlainHttp { .. } | Self::Endless { .. } => true,
+            Self::Status { status, .. } => matches!(status, 404 | 410),
+            _ => false,
+        }
+    }
 }
 
 /// Returns whether a request that got this status may succeed a moment later.

@@ -206,6 +206,7 @@ fn helper_stopped(error: io::Error) -> BucketError {
     BucketError {
         message: format!("docksd, which reads object stores, stopped: {error}"),
         transient: true,
+        lasting: false,
     }
 }
 
