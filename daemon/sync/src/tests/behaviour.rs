@@ -117,6 +117,36 @@ async fn a_poll_that_sees_a_reopening_confirms_the_list_once_that_is_believed() 
 }
 
 #[tokio::test]
+async fn a_run_whose_trials_answer_404_is_gone_after_a_sweep_without_it() {
+    let mut driver = settled(Habits::PLAIN, 20, 0).await;
+    driver.edit(|world| drop(world.runs[1].remove(3)));
+    let now = driver.now();
+    let key = FetchKey::Trials("r3".into());
+    driver.state.request_refresh(&key, now.mono, 1);
+    driver.run_for(Duration::from_secs(120)).await;
+    assert_eq!(driver.difference().await, None);
+}
+
+#[tokio::test]
+async fn a_total_below_the_number_of_rows_leads_to_a_sweep_that_finds_what_is_gone() {
+    for counts in [true, false] {
+        let habits = Habits {
+            counts,
+            ..Habits::PLAIN
+        };
+        let mut driver = settled(habits, 150, 0).await;
+        // Older than what polls of the list show.
+        driver.edit(|world| drop(world.runs[1].remove(3)));
+        driver.run_for(Duration::from_secs(120)).await;
+        let is_found = driver.difference().await.is_none();
+        assert_eq!(
+            is_found, counts,
+            "without a total only a later sweep finds it"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_active_run_that_vanishes_is_noticed_without_a_reader() {
     let mut driver = settled(Habits::PLAIN, 20, 5).await;
     driver.edit(|world| drop(world.runs[1].remove(22)));

@@ -14,6 +14,8 @@ pub(super) struct Habits {
     pub(super) cursor: bool,
     pub(super) order: Order,
     pub(super) etag: bool,
+    /// Whether pages say how many rows the list has, as those of a hub do.
+    pub(super) counts: bool,
     /// A directory instead of a server: every list comes whole, and requests cost nothing.
     pub(super) files: bool,
 }
@@ -34,6 +36,7 @@ impl Habits {
         cursor: false,
         order: Order::Newest,
         etag: false,
+        counts: false,
         files: false,
     };
 

@@ -153,6 +153,7 @@ impl World {
         let next = from + page.len();
         Ok(Page {
             next_cursor: (self.habits.cursor && next < runs.len()).then(|| next.to_string()),
+            total: self.habits.counts.then_some(runs.len() as u64),
             objects: objects(page.into_iter().map(Run::text)),
             ..Page::default()
         })
