@@ -131,7 +131,7 @@ impl RunEndCursor {
             end.ready = end.ready
                 || end.event.subject == Subject::Run(RunKind::Run)
                 || now.saturating_sub(end.read_at) > TRIALS_TIMEOUT
-                || trials_are_confirmed(&remote.mirror, &end.event).await?;
+                || trials_are_confirmed(&remote.mirror, &end.event.run, end.event.observed).await?;
         }
         let ready = cursor.pending.iter().filter(|end| end.ready);
         Ok(ready.map(|end| end.event.clone()).collect())
@@ -247,10 +247,15 @@ fn is_end(event: &StatusEvent, since: UnixMs) -> bool {
     counts && lifecycle(&event.to) == Lifecycle::Terminal
 }
 
-async fn trials_are_confirmed(mirror: &Mirror, event: &StatusEvent) -> Result<bool, MirrorError> {
-    let trials = Resource::Trials(event.run.clone());
+/// Whether the trials of a run were confirmed after `observed`, when the mirror saw its end.
+pub(crate) async fn trials_are_confirmed(
+    mirror: &Mirror,
+    run: &str,
+    observed: UnixMs,
+) -> Result<bool, MirrorError> {
+    let trials = Resource::Trials(run.to_owned());
     let confirmed = mirror.confirmation(&trials).await?;
-    Ok(confirmed.is_some_and(|confirmed| confirmed.at > event.observed))
+    Ok(confirmed.is_some_and(|confirmed| confirmed.at > observed))
 }
 
 #[cfg(test)]

@@ -175,6 +175,10 @@ pub struct RemoteStatus {
     /// What was kept when the mirror was last found to be damaged; the rest came from the remote again.
     #[serde(default)]
     pub rebuilt: Option<MirrorRebuild>,
+    /// What is still to be fetched into the artifact cache, and what was given up; `None` if there is
+    /// nothing to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefetch: Option<PrefetchStatus>,
     /// Handle of the mirror, for `docks cache forget`.
     #[serde(default)]
     pub mirror: Option<String>,
@@ -199,6 +203,32 @@ pub struct MirrorRebuild {
     pub events: u64,
     /// Whether none of the history is lost.
     pub whole_history: bool,
+}
+
+/// The artifacts that `pull` fetches when runs end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefetchStatus {
+    /// Runs whose artifacts are still to be fetched.
+    pub pending: u64,
+    /// When the next of them is tried, RFC 3339.
+    pub next_attempt: Option<String>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// Runs that were given up.
+    pub given_up: u64,
+    /// The last of them.
+    pub last_given_up: Option<PrefetchGivenUp>,
+}
+
+/// A run whose artifacts were given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefetchGivenUp {
+    /// Its id.
+    pub run: String,
+    /// When, RFC 3339.
+    pub at: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A mirror on disk that is not open.

@@ -1,7 +1,8 @@
 //! `docks daemon status`: health, remotes, last and next sync.
 
 use docks_proto::status::{
-    ClosedMirror, DaemonStatus, HubStatus, ProcessStatus, RemoteStatus, ScheduleStatus,
+    ClosedMirror, DaemonStatus, HubStatus, PrefetchStatus, ProcessStatus, RemoteStatus,
+    ScheduleStatus,
 };
 
 use crate::args::Format;
@@ -224,6 +225,36 @@ fn remote_rows(remote: &RemoteStatus) -> Vec<Vec<String>> {
             format!(
                 "at {}: kept {} runs, {} trials and {history} ({} events)",
                 rebuilt.at, rebuilt.runs, rebuilt.trials, rebuilt.events
+            ),
+        ));
+    }
+    if let Some(prefetch) = &remote.prefetch {
+        rows.extend(prefetch_rows(prefetch));
+    }
+    rows
+}
+
+/// Describes what `pull` in `daemon.toml` still has to fetch, and what it gave up.
+fn prefetch_rows(prefetch: &PrefetchStatus) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    if prefetch.pending > 0 {
+        let next = time_or_never(prefetch.next_attempt.as_ref());
+        let failed = prefetch.last_error.as_ref();
+        let failed = failed.map_or_else(String::new, |error| format!("; last failure: {error}"));
+        rows.push(row(
+            "  artifacts",
+            format!(
+                "to fetch for {} ended runs, next attempt {next}{failed}",
+                prefetch.pending
+            ),
+        ));
+    }
+    if let Some(last) = &prefetch.last_given_up {
+        rows.push(row(
+            "  given up",
+            format!(
+                "artifacts of {} runs, last of {} at {}: {}",
+                prefetch.given_up, last.run, last.at, last.reason
             ),
         ));
     }

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use super::Service;
 use super::error::ApiError;
 use super::extract::{QueryParameters, bad_parameter};
+use crate::hooks::artifact_prefetch;
 use crate::registry::MirroredRemote;
 use crate::{limits, process};
 use docksd_remote::ChangeDetection;
@@ -100,6 +101,8 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
     let stats = stats.ok().and_then(Result::ok).unwrap_or_default();
     let rebuilt = timeout(STATS_PATIENCE, remote.mirror.last_rebuild()).await;
     let rebuilt = rebuilt.ok().and_then(Result::ok).flatten();
+    let prefetch = timeout(STATS_PATIENCE, artifact_prefetch::status(&remote.mirror)).await;
+    let prefetch = prefetch.ok().and_then(Result::ok).flatten();
     let unused = remote.unused_for(service.monotonic_time());
     let last_used = service.wall_time().minus(unused);
     let (following, watched_folders, not_followed) = match health.change_detection {
@@ -135,6 +138,7 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
             .as_ref()
             .map(|p| p.display().to_string()),
         rebuilt,
+        prefetch,
         mirror: Some(MirrorId::new(&remote.id).handle()),
         owner: Some(remote.id.owner.kind().to_owned()),
         last_used: text(Some(last_used)),

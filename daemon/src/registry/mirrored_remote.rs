@@ -116,6 +116,11 @@ impl MirroredRemote {
         self.mirror.clone().close().await;
     }
 
+    /// Whether the mirror is being closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed.borrow()
+    }
+
     /// Waits until the mirror is being closed.
     pub async fn closed(&self) {
         let mut closed = self.closed.subscribe();

@@ -26,6 +26,7 @@ mod list_all;
 mod on_end;
 mod one_request;
 mod pull;
+mod pull_retries;
 mod remote_docks_api;
 mod remote_https;
 mod remote_tls;

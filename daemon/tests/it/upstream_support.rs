@@ -16,7 +16,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docks_proto::status::RemoteStatus;
 use docks_proto::time::UnixMs;
-use docksd::config::Config;
+use docksd::config::{ArtifactPrefetch, Config};
 use docksd::instance::Instance;
 use docksd::registry::tokens::Credentials;
 use docksd::registry::{NetworkConnector, RemoteConnector};
@@ -99,6 +99,8 @@ pub(crate) struct Site {
     clock: ShiftedClock,
     limits: Limits,
     backfill: bool,
+    /// What it fetches when runs end.
+    pub(crate) prefetch: ArtifactPrefetch,
     running: Option<Running>,
 }
 
@@ -113,6 +115,7 @@ impl Site {
             clock: ShiftedClock::default(),
             limits,
             backfill: true,
+            prefetch: ArtifactPrefetch::default(),
             running: None,
         };
         site.remote
@@ -157,6 +160,7 @@ impl Site {
         config.keyring.use_keyring = Some("false".to_owned());
         config.limits = self.limits;
         config.sync.backfill = self.backfill;
+        config.prefetch = self.prefetch.clone();
         // Requests to a remote on this machine must not wait for the budget of the minute.
         config.sync.budget_per_minute = 60_000;
         let claimed = Instance::claim(&config.paths).await.unwrap();

@@ -1,124 +1,231 @@
 //! Fetches the artifacts of a run into the cache when the run ends: `pull` in `daemon.toml`.
 //!
-//! [`RunEndCursor`] returns a run once its trials are confirmed after its end. `docks cache` lists
-//! and removes what was fetched.
+//! [`RunEndCursor`] returns a run once its trials are confirmed after its end. The run is then kept in
+//! the [`Backlog`] of its remote until all its artifacts are cached or it is given up. `docks cache`
+//! lists and removes what was fetched.
 
-use std::sync::Arc;
+mod attempt;
+mod backlog;
+mod slots;
 
-use docks_artifacts::download::{Downloader, Options};
-use docks_artifacts::layout::{ArtifactSelector, RunName, plan};
-use docks_artifacts::{SilentObserver, TrialArtifacts};
-use docks_proto::object::parse_list;
-use docks_proto::query::ListQuery;
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+
 use docks_proto::routes::RunKind;
+use docks_proto::status::PrefetchStatus;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 
+use self::backlog::{AttemptResult, Backlog, PendingRun};
+use self::slots::Slots;
 use crate::config::ArtifactPrefetch;
-use crate::registry::{MirroredRemote, Registry};
+use crate::registry::{MirroredRemote, OwnedRemote, Registry};
 use crate::run_end_cursor::{POLL_INTERVAL, RunEndCursor};
-use docksd_mirror::MirrorError;
+use docksd_mirror::{Mirror, MirrorError};
 
 /// Key of the note that stores the cursor's position.
-const NOTE_KEY: &str = "pulled_to";
+const CURSOR_NOTE: &str = "pulled_to";
+
+/// Key of the note that stores the backlog.
+const BACKLOG_NOTE: &str = "pull_backlog";
 
 /// Prefetches the artifacts of every run that ends; returns only if `settings` name no type.
+///
+/// All downloads run on the task of the caller, which can block without harm to others.
 pub async fn run(registry: Arc<Registry>, settings: ArtifactPrefetch) {
     if settings.kinds.is_empty() {
         return;
     }
-    let mut cursor = RunEndCursor::new(NOTE_KEY, &[RunKind::Evaluation]);
+    let mut prefetcher = Prefetcher {
+        registry,
+        settings: Arc::new(settings),
+        cursor: RunEndCursor::new(CURSOR_NOTE, &[RunKind::Evaluation]),
+        backlogs: HashMap::new(),
+        slots: Slots::default(),
+        failing: HashSet::new(),
+    };
+    let mut running = FuturesUnordered::new();
+    let mut finished = Vec::new();
     loop {
-        for remote in registry.open_remotes() {
-            if let Err(error) =
-                prefetch_ended_runs(&registry, &settings, &remote, &mut cursor).await
-            {
+        let started = {
+            let mut step = pin!(prefetcher.step(std::mem::take(&mut finished)));
+            // Downloads continue while a mirror answers.
+            loop {
+                tokio::select! {
+                    started = &mut step => break started,
+                    Some(attempt) = running.next() => finished.push(attempt),
+                }
+            }
+        };
+        running.extend(started);
+        tokio::select! {
+            Some(attempt) = running.next() => finished.push(attempt),
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
+        }
+    }
+}
+
+/// Describes what is still to be fetched from a remote; `None` if there is nothing to say.
+///
+/// # Errors
+///
+/// [`MirrorError`].
+pub async fn status(mirror: &Mirror) -> Result<Option<PrefetchStatus>, MirrorError> {
+    let note = mirror.read_note(BACKLOG_NOTE).await?;
+    Ok(note.and_then(|text| Backlog::parse(&text).status()))
+}
+
+/// Decides what is fetched when.
+struct Prefetcher {
+    registry: Arc<Registry>,
+    settings: Arc<ArtifactPrefetch>,
+    cursor: RunEndCursor,
+    backlogs: HashMap<OwnedRemote, RemoteBacklog>,
+    slots: Slots,
+    /// The remotes whose mirror failed the last time, each of which is logged once.
+    failing: HashSet<OwnedRemote>,
+}
+
+/// The backlog of an open remote.
+struct RemoteBacklog {
+    /// Compared with the open remote: a mirror that was replaced has its own backlog.
+    remote: Weak<MirroredRemote>,
+    backlog: Backlog,
+    /// Whether the note is not up to date.
+    is_unsaved: bool,
+}
+
+/// An attempt that has ended.
+struct FinishedAttempt {
+    remote: Arc<MirroredRemote>,
+    pending: PendingRun,
+    result: AttemptResult,
+}
+
+impl Prefetcher {
+    /// Records what was done, looks for runs that have ended, and returns the attempts to run next.
+    async fn step(
+        &mut self,
+        finished: Vec<FinishedAttempt>,
+    ) -> Vec<BoxFuture<'static, FinishedAttempt>> {
+        for attempt in finished {
+            self.record(attempt);
+        }
+        let remotes = self.registry.open_remotes();
+        for remote in &remotes {
+            let Err(error) = self.update_backlog(remote).await else {
+                self.failing.remove(&remote.id);
+                continue;
+            };
+            if self.failing.insert(remote.id.clone()) {
                 let (remote, error) = (remote.location(), docks_proto::error::error_chain(&error));
                 tracing::warn!(remote, error, "could not read which runs have ended");
             }
         }
-        tokio::time::sleep(POLL_INTERVAL).await;
+        self.start_due(&remotes)
     }
-}
 
-async fn prefetch_ended_runs(
-    registry: &Registry,
-    settings: &ArtifactPrefetch,
-    remote: &Arc<MirroredRemote>,
-    cursor: &mut RunEndCursor,
-) -> Result<(), MirrorError> {
-    for event in cursor.poll(remote, registry.clock().as_ref()).await? {
-        // Fetching twice does no harm, so a run is acknowledged afterwards.
-        prefetch(registry, settings, remote, &event.run).await?;
-        cursor.ack(remote, event.seq).await?;
+    /// Moves runs that have ended to the backlog of their remote, and stores it.
+    async fn update_backlog(&mut self, remote: &Arc<MirroredRemote>) -> Result<(), MirrorError> {
+        let mirror = &remote.mirror;
+        let known = self.backlogs.get(&remote.id);
+        if known.is_none_or(|known| !known.remote.ptr_eq(&Arc::downgrade(remote))) {
+            let note = mirror.read_note(BACKLOG_NOTE).await?;
+            let loaded = RemoteBacklog {
+                remote: Arc::downgrade(remote),
+                backlog: note.map_or_else(Backlog::default, |text| Backlog::parse(&text)),
+                is_unsaved: false,
+            };
+            self.backlogs.insert(remote.id.clone(), loaded);
+        }
+        let Some(kept) = self.backlogs.get_mut(&remote.id) else {
+            return Ok(());
+        };
+        let clock = self.registry.clock();
+        let events = self.cursor.poll(remote, clock.as_ref()).await?;
+        let mut changed = kept.backlog.clone();
+        for event in &events {
+            changed.add(&event.run, event.observed, clock.wall());
+        }
+        if kept.is_unsaved || !events.is_empty() {
+            mirror.write_note(BACKLOG_NOTE, &changed.text()).await?;
+            kept.backlog = changed;
+            kept.is_unsaved = false;
+        }
+        // Only now: a daemon that is killed in between reads the end again.
+        for event in events {
+            self.cursor.ack(remote, event.seq).await?;
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn prefetch(
-    registry: &Registry,
-    settings: &ArtifactPrefetch,
-    remote: &MirroredRemote,
-    run: &str,
-) -> Result<(), MirrorError> {
-    let all = ListQuery {
-        limit: 0,
-        ..ListQuery::default()
-    };
-    let Some(listing) = remote.mirror.list_trials(run, &all).await? else {
-        return Ok(());
-    };
-    let trials: Vec<_> = match parse_list(&listing.body) {
-        Ok(list) => list
-            .objects
-            .iter()
-            .map(TrialArtifacts::from_object)
-            .collect(),
-        Err(_) => return Ok(()),
-    };
-    let filter = ArtifactSelector {
-        kinds: settings.kinds.clone(),
-        ..ArtifactSelector::default()
-    };
-    let requests = plan(run, RunName::Whole, &trials, &filter).requests;
-    let sources = registry.artifact_sources(remote, &settings.variables);
-    let cache = registry.artifact_cache();
-    let keys = requests
-        .iter()
-        .map(|request| sources.cache_key(&request.uri).hash);
-    let recorded = cache.add_to_run(&sources.owner.run_key(run), keys);
-    if let Err(error) = recorded {
-        tracing::warn!(run, error = %error, "could not write to the artifact cache");
-        return Ok(());
+    fn record(&mut self, attempt: FinishedAttempt) {
+        let FinishedAttempt {
+            remote,
+            pending,
+            result,
+        } = attempt;
+        self.slots.release(&remote.id, &pending.run);
+        let kept = self.backlogs.get_mut(&remote.id);
+        let Some(kept) = kept.filter(|kept| kept.remote.ptr_eq(&Arc::downgrade(&remote))) else {
+            return;
+        };
+        let now = self.registry.clock().wall();
+        if let Some(reason) = kept.backlog.record(&pending, &result, now) {
+            let run = pending.run;
+            tracing::warn!(run, reason, "gave up pulling the artifacts of `{run}`");
+        }
+        kept.is_unsaved = true;
     }
-    let downloader = Downloader {
-        sources: &sources,
-        cache: Some(&cache),
-        options: Options::default(),
-        observer: &SilentObserver,
-    };
-    let outcome = tokio::select! {
-        outcome = downloader.pull(&requests, &cache) => outcome,
-        // Perhaps to be forgotten: nothing may be cached for it any more.
-        () = remote.closed() => return Ok(()),
-    };
-    let (pulled, size_bytes) = (outcome.finished(), outcome.bytes());
-    tracing::info!(
-        run,
-        pulled,
-        size_bytes,
-        "pulled {pulled} artifacts of `{run}`"
-    );
-    if let Some(error) = outcome
-        .results
-        .iter()
-        .find_map(|result| result.as_ref().err())
-    {
-        let (failed, error) = (outcome.failed(), error.chain());
-        tracing::warn!(
-            run,
-            failed,
-            error,
-            "could not pull {failed} artifacts of `{run}`"
-        );
+
+    /// Starts attempts while there are slots: the remote with the fewest has the next one.
+    fn start_due(
+        &mut self,
+        remotes: &[Arc<MirroredRemote>],
+    ) -> Vec<BoxFuture<'static, FinishedAttempt>> {
+        let clock = Arc::clone(self.registry.clock());
+        let mut started = Vec::new();
+        loop {
+            let next_of = |remote: &Arc<MirroredRemote>| {
+                let kept = self.backlogs.get(&remote.id)?;
+                let due = kept.backlog.due(clock.wall()).into_iter();
+                let mut waiting = due.filter(|run| !self.slots.contains(&remote.id, &run.run));
+                Some((Arc::clone(remote), waiting.next()?.clone()))
+            };
+            let open = remotes.iter().filter(|remote| !remote.is_closed());
+            let waiting = open.filter_map(next_of);
+            let next =
+                waiting.min_by_key(|(remote, run)| (self.slots.count_of(&remote.id), run.next_ms));
+            let Some((remote, pending)) = next else {
+                return started;
+            };
+            if !self.slots.is_free() {
+                self.slots.make_room(clock.monotonic());
+                return started;
+            }
+            started.push(self.start(remote, pending));
+        }
     }
-    Ok(())
+
+    fn start(
+        &mut self,
+        remote: Arc<MirroredRemote>,
+        mut pending: PendingRun,
+    ) -> BoxFuture<'static, FinishedAttempt> {
+        let now = self.registry.clock().monotonic();
+        let yields = pending.yields;
+        let yield_now = self.slots.take(&remote.id, &pending.run, yields, now);
+        let (registry, settings) = (Arc::clone(&self.registry), Arc::clone(&self.settings));
+        Box::pin(async move {
+            let result =
+                attempt::fetch(&registry, &settings, &remote, &mut pending, &yield_now).await;
+            FinishedAttempt {
+                remote,
+                pending,
+                result,
+            }
+        })
+    }
 }

@@ -75,6 +75,16 @@ impl Cache {
         self.record_content(key, known.version.clone(), &known.sha256, known.size_bytes)
     }
 
+    /// Returns whether the content of an address is cached and was fetched or confirmed at `since` or
+    /// later.
+    #[must_use]
+    pub fn is_cached_since(&self, key: &Sha256, since: UnixMs) -> bool {
+        let since_ms = u64::try_from(since.0).unwrap_or(0);
+        let record = self.address_record(key);
+        // The record alone proves nothing: it is written before the content has its name.
+        record.is_some_and(|known| known.confirmed_ms >= since_ms && self.has(&known.sha256))
+    }
+
     /// Returns whether the record was confirmed at most this long ago.
     pub(crate) fn is_recent(&self, known: &AddressRecord, max_age: Duration) -> bool {
         let confirmed = UnixMs(i64::try_from(known.confirmed_ms).unwrap_or(0));

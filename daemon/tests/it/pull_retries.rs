@@ -1,0 +1,491 @@
+//! `pull` in `daemon.toml` with the real docksd: what a store does not give is tried again, over
+//! restarts, and a run that takes long does not hold up the others.
+
+use std::future::Future;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use docks_artifacts::ArtifactType;
+use docks_artifacts::cache::Cache;
+use docks_proto::client::Limits;
+use docks_proto::freshness::CachePolicy;
+use docks_proto::routes::RunKind;
+use docks_proto::status::PrefetchStatus;
+use docks_proto::time::UnixMs;
+use docksd::config::ArtifactPrefetch;
+use docksd_stores::StoreVariables;
+use tokio::time::{Instant, sleep};
+
+use crate::upstream_support::{Site, everything};
+use docksd_testkit::fake_remote::RemoteData;
+
+/// Longest wait for a state that the daemon must reach, on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Waits until `state` holds; fails after [`DEADLINE`].
+async fn eventually<F: Future<Output = bool>>(what: &str, state: impl Fn() -> F) {
+    let deadline = Instant::now() + DEADLINE;
+    while !state().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How a store answers a request for a trial's log.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    /// The whole log, which holds the id of its trial.
+    Log,
+    /// It closes the connection.
+    Nothing,
+    /// There is no such object.
+    Missing,
+    /// One byte after the other, until the store answers in another way.
+    Slowly,
+}
+
+/// How a store answers, by trial.
+type Answers = Box<dyn Fn(&str) -> Answer + Send>;
+
+/// A store; it answers until the test process exits.
+#[derive(Clone)]
+struct Store {
+    url: String,
+    answers: Arc<Mutex<Answers>>,
+    /// Notified when it answers in another way.
+    changed: Arc<Condvar>,
+    /// The trials that were asked for.
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Store {
+    fn start(answers: impl Fn(&str) -> Answer + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let store = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            answers: Arc::new(Mutex::new(Box::new(answers))),
+            changed: Arc::default(),
+            requests: Arc::default(),
+        };
+        let serving = store.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let store = serving.clone();
+                std::thread::spawn(move || store.respond(stream).ok());
+            }
+        });
+        store
+    }
+
+    fn set(&self, answers: impl Fn(&str) -> Answer + Send + 'static) {
+        *self.answers.lock().unwrap() = Box::new(answers);
+        self.changed.notify_all();
+    }
+
+    fn answer(&self, trial: &str) -> Answer {
+        (self.answers.lock().unwrap())(trial)
+    }
+
+    /// Returns how often the logs of trials were asked for whose ids start like this.
+    fn requests(&self, trials: &str) -> usize {
+        let requests = self.requests.lock().unwrap();
+        requests.iter().filter(|id| id.starts_with(trials)).count()
+    }
+
+    fn respond(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let mut head = String::new();
+        for line in BufReader::new(stream.try_clone()?).lines() {
+            let line = line?;
+            if line.is_empty() {
+                break;
+            }
+            head.push_str(&line);
+        }
+        // `/bucket/trials%2FID%2Flogs%2Etxt`
+        let trial = head.split("%2F").nth(1).unwrap_or_default().to_owned();
+        let answer = self.answer(&trial);
+        // The client asks for the generation first, and for the content if there is one.
+        let is_generation = head.contains("fields=generation");
+        if is_generation && matches!(answer, Answer::Log | Answer::Slowly) {
+            let text = r#"{"generation":"1"}"#;
+            let length = text.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            return stream.write_all(format!("{head}{text}").as_bytes());
+        }
+        if !is_generation {
+            self.requests.lock().unwrap().push(trial.clone());
+        }
+        let body = format!("log of {trial:60}");
+        match answer {
+            Answer::Nothing => Ok(()),
+            Answer::Missing => stream
+                .write_all(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+            how => {
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"1\"\r\n\
+                     Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT\r\nConnection: close\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes())?;
+                let (mut sent, slow) = (0, how == Answer::Slowly);
+                while slow && self.answer(&trial) == Answer::Slowly {
+                    // All but the last byte, which comes when the store is quick again.
+                    if sent + 1 < length {
+                        stream.write_all(&body.as_bytes()[sent..=sent])?;
+                        sent += 1;
+                    }
+                    let answers = self.answers.lock().unwrap();
+                    let pause = Duration::from_millis(200);
+                    drop(self.changed.wait_timeout(answers, pause).unwrap());
+                }
+                stream.write_all(&body.as_bytes()[sent..])
+            }
+        }
+    }
+}
+
+/// A remote, a store, and a home for the docksd that prefetches.
+struct Prefetching {
+    site: Site,
+    store: Store,
+    docksd: Option<Child>,
+}
+
+impl Prefetching {
+    /// Starts with running runs, each with the trials whose ids are given.
+    async fn start(store: Store, runs: &[(&str, &[&str])], settings: &str) -> Self {
+        let mut started = Self::with_runs(store, runs).await;
+        let settings = format!(
+            "pull = \"logs\"\nactive_interval = \"1s\"\nidle_interval = \"1s\"\n\
+             budget_per_minute = 60000\n{settings}"
+        );
+        std::fs::write(started.site.places().daemon_file(), settings).unwrap();
+        started.start_docksd().await;
+        started.wait_until_polling(runs).await;
+        started
+    }
+
+    /// The same in this process, so that its clock can be set forward.
+    async fn start_here(store: Store, runs: &[(&str, &[&str])]) -> Self {
+        let mut started = Self::with_runs(store, runs).await;
+        let url = started.store.url.clone();
+        started.site.prefetch = ArtifactPrefetch {
+            kinds: vec![ArtifactType::Logs],
+            variables: StoreVariables::read(|name| {
+                (name == "STORAGE_EMULATOR_HOST").then(|| url.clone().into())
+            }),
+        };
+        started.site.start(None).await;
+        started.wait_until_polling(runs).await;
+        started
+    }
+
+    async fn with_runs(store: Store, runs: &[(&str, &[&str])]) -> Self {
+        let mut data = RemoteData::default();
+        for (run, trials) in runs {
+            data.add_evaluation(run, "running");
+            for trial in *trials {
+                data.add_trial(run, trial, "running");
+            }
+        }
+        Self {
+            site: Site::new(data, None, Limits::default()).await,
+            store,
+            docksd: None,
+        }
+    }
+
+    async fn start_docksd(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_docksd"));
+        command
+            .arg("--home")
+            .arg(self.site.places().home)
+            .args(["--foreground", "--log-level", "info"])
+            .env_clear()
+            .env("DOCKS_USE_KEYRING", "false")
+            .env("STORAGE_EMULATOR_HOST", &self.store.url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        self.docksd = Some(command.spawn().unwrap());
+        eventually("docksd answers", || async {
+            self.site.client().status().await.is_ok()
+        })
+        .await;
+    }
+
+    fn kill_docksd(&mut self) {
+        let mut docksd = self.docksd.take().unwrap();
+        docksd.kill().unwrap();
+        docksd.wait().unwrap();
+    }
+
+    /// Waits until the runs are mirrored and the position in the history is stored; an earlier end
+    /// would not count.
+    async fn wait_until_polling(&self, runs: &[(&str, &[&str])]) {
+        let client = self.site.client();
+        for (run, _) in runs {
+            let all = everything();
+            let trials = client.trials(run, &all, CachePolicy::Default).await;
+            trials.unwrap();
+        }
+        eventually("docksd waits for ends", || async {
+            let files = std::fs::read_dir(self.site.places().cache_dir()).unwrap();
+            let paths = files.map(|file| file.unwrap().path());
+            let mut mirrors = paths.filter(|path| path.extension().is_some_and(|e| e == "db"));
+            mirrors.any(|path| {
+                let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+                let file = rusqlite::Connection::open_with_flags(path, flags).unwrap();
+                let note = "SELECT value FROM note WHERE key = 'pulled_to'";
+                file.query_row(note, [], |_| Ok(())).is_ok()
+            })
+        })
+        .await;
+    }
+
+    /// Ends a run and its trials.
+    fn end(&self, run: &str) {
+        self.site.remote.with_data(|data| {
+            let trials = data.trials[run].iter().map(|trial| trial.id.clone());
+            for trial in trials.collect::<Vec<_>>() {
+                data.advance_trial(run, &trial, "success");
+            }
+            data.advance(RunKind::Evaluation, run, "completed");
+        });
+    }
+
+    fn cache(&self) -> Cache {
+        let root = self.site.places().cache_dir().join("artifacts");
+        Cache::new(root, 1_000_000, UnixMs(0))
+    }
+
+    async fn wait_for_logs(&self, count: u64) {
+        eventually(&format!("{count} logs are cached"), || async {
+            self.cache()
+                .usage()
+                .is_ok_and(|usage| usage.objects == count)
+        })
+        .await;
+    }
+
+    /// Returns what the daemon's status says; `None` if nothing is left and nothing was given up.
+    async fn status(&self) -> Option<PrefetchStatus> {
+        let status = self.site.client().status().await.ok()?;
+        status
+            .remotes
+            .into_iter()
+            .find_map(|remote| remote.prefetch)
+    }
+
+    /// Waits until the status says that nothing is left.
+    async fn wait_until_nothing_is_left(&self) {
+        eventually("nothing is left to fetch", || async {
+            self.status().await.is_none_or(|status| status.pending == 0)
+        })
+        .await;
+    }
+}
+
+impl Drop for Prefetching {
+    fn drop(&mut self) {
+        if let Some(mut docksd) = self.docksd.take() {
+            // It may have exited already.
+            docksd.kill().ok();
+            docksd.wait().ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_store_that_was_down_did_not_give_is_fetched_by_the_next_docksd() {
+    let down = |trial: &str| match trial {
+        "t1" => Answer::Log,
+        _ => Answer::Nothing,
+    };
+    let store = Store::start(down);
+    let mut prefetching =
+        Prefetching::start(store.clone(), &[("run", &["t1", "t2", "t3"])], "").await;
+    prefetching.end("run");
+    eventually("the failure is stored", || async {
+        let status = prefetching.status().await;
+        status.is_some_and(|status| status.pending == 1 && status.last_error.is_some())
+    })
+    .await;
+    prefetching.wait_for_logs(1).await;
+    prefetching.kill_docksd();
+    prefetching.start_docksd().await;
+    let asked = store.requests("t2");
+    eventually("the next docksd tries again", || async {
+        store.requests("t2") > asked
+    })
+    .await;
+    prefetching.kill_docksd();
+    store.set(|_| Answer::Log);
+    prefetching.start_docksd().await;
+    prefetching.wait_for_logs(3).await;
+    prefetching.wait_until_nothing_is_left().await;
+    assert_eq!(
+        store.requests("t1"),
+        1,
+        "what is cached is not fetched again"
+    );
+    assert_eq!(prefetching.status().await, None, "nothing was given up");
+}
+
+#[tokio::test]
+async fn a_docksd_that_is_killed_while_it_fetches_leaves_the_rest_to_the_next() {
+    let store = Store::start(|trial| match trial {
+        "t1" => Answer::Log,
+        _ => Answer::Slowly,
+    });
+    let mut prefetching = Prefetching::start(store.clone(), &[("run", &["t1", "t2"])], "").await;
+    prefetching.end("run");
+    prefetching.wait_for_logs(1).await;
+    eventually("the other is being fetched", || async {
+        store.requests("t2") == 1
+    })
+    .await;
+    prefetching.kill_docksd();
+    store.set(|_| Answer::Log);
+    prefetching.start_docksd().await;
+    prefetching.wait_for_logs(2).await;
+    prefetching.wait_until_nothing_is_left().await;
+    assert_eq!(
+        store.requests("t1"),
+        1,
+        "what is cached is not fetched again"
+    );
+}
+
+#[tokio::test]
+async fn a_large_run_holds_up_neither_the_artifacts_of_others_nor_rules() {
+    let large: Vec<String> = (0..8).map(|number| format!("l{number}")).collect();
+    let large: Vec<&str> = large.iter().map(String::as_str).collect();
+    let store = Store::start(|trial| match trial.starts_with('l') {
+        true => Answer::Slowly,
+        false => Answer::Log,
+    });
+    let ends = tempfile::tempdir().unwrap();
+    let rule = format!(
+        "[[on_end]]\nexec = [\"/bin/sh\", \"-c\", \"cat >> {}/ends\"]\n",
+        ends.path().display()
+    );
+    let runs: [(&str, &[&str]); 2] = [("large", &large), ("small", &["s"])];
+    let prefetching = Prefetching::start(store.clone(), &runs, &rule).await;
+    prefetching.end("large");
+    eventually("the large run is being fetched", || async {
+        store.requests("l") > 0
+    })
+    .await;
+    prefetching.end("small");
+    prefetching.wait_for_logs(1).await;
+    assert_eq!(store.requests("s"), 1);
+    let asked = store.requests("l");
+    assert!(asked < large.len(), "it went on beside the large one");
+    eventually("the rule has seen both ends", || async {
+        let text = std::fs::read_to_string(ends.path().join("ends")).unwrap_or_default();
+        ["large", "small"]
+            .iter()
+            .all(|run| text.contains(&format!(r#""run_id":"{run}""#)))
+    })
+    .await;
+    store.set(|_| Answer::Log);
+    prefetching.wait_for_logs(9).await;
+    prefetching.wait_until_nothing_is_left().await;
+    assert_eq!(store.requests("l"), large.len(), "it was not interrupted");
+}
+
+#[tokio::test]
+async fn a_cache_that_could_not_be_written_is_tried_again() {
+    let store = Store::start(|_| Answer::Log);
+    let prefetching = Prefetching::start(store, &[("run", &["t1"])], "").await;
+    let root = prefetching.site.places().cache_dir().join("artifacts");
+    assert!(!root.exists(), "nothing is cached yet");
+    std::fs::write(&root, "not a directory").unwrap();
+    prefetching.end("run");
+    eventually("the failure is stored", || async {
+        let status = prefetching.status().await;
+        status.is_some_and(|status| {
+            status
+                .last_error
+                .is_some_and(|error| error.contains("cache"))
+        })
+    })
+    .await;
+    std::fs::remove_file(&root).unwrap();
+    prefetching.wait_for_logs(1).await;
+    prefetching.wait_until_nothing_is_left().await;
+}
+
+#[tokio::test]
+async fn artifacts_that_the_store_does_not_have_are_given_up_and_that_is_said() {
+    let store = Store::start(|trial| match trial {
+        "t1" => Answer::Log,
+        _ => Answer::Missing,
+    });
+    let mut prefetching = Prefetching::start_here(store.clone(), &[("run", &["t1", "t2"])]).await;
+    prefetching.end("run");
+    eventually("it is given up", || async {
+        prefetching.site.advance(Duration::from_secs(10));
+        let status = prefetching.status().await;
+        status.is_some_and(|status| status.given_up == 1)
+    })
+    .await;
+    let status = prefetching.status().await.unwrap();
+    assert_eq!(status.pending, 0);
+    let last = status.last_given_up.unwrap();
+    assert_eq!(last.run, "run");
+    assert!(last.reason.contains("no such object"), "{}", last.reason);
+    let asked = store.requests("t2");
+    assert_eq!(asked, 5, "it may be uploaded after the end");
+    assert_eq!(
+        store.requests("t1"),
+        1,
+        "what is cached is not fetched again"
+    );
+    prefetching.site.stop().await;
+}
+
+#[tokio::test]
+async fn as_many_large_runs_as_are_fetched_at_once_do_not_hold_up_another() {
+    let large = ["l1", "l2", "l3", "l4"];
+    let store = Store::start(|trial| match trial.starts_with('l') {
+        true => Answer::Slowly,
+        false => Answer::Log,
+    });
+    let runs: [(&str, &[&str]); 5] = [
+        ("large-1", &["l1"]),
+        ("large-2", &["l2"]),
+        ("large-3", &["l3"]),
+        ("large-4", &["l4"]),
+        ("small", &["s"]),
+    ];
+    let mut prefetching = Prefetching::start_here(store.clone(), &runs).await;
+    for (run, _) in &runs[..4] {
+        prefetching.end(run);
+    }
+    eventually("all large runs are being fetched", || async {
+        prefetching.site.advance(Duration::from_secs(1));
+        large.iter().all(|trial| store.requests(trial) > 0)
+    })
+    .await;
+    prefetching.end("small");
+    eventually("the small run gets a turn", || async {
+        prefetching.site.advance(Duration::from_secs(1));
+        prefetching
+            .cache()
+            .usage()
+            .is_ok_and(|usage| usage.objects == 1)
+    })
+    .await;
+    assert_eq!(store.requests("s"), 1);
+    store.set(|_| Answer::Log);
+    prefetching.wait_for_logs(5).await;
+    prefetching.wait_until_nothing_is_left().await;
+    assert_eq!(prefetching.status().await, None, "none has failed");
+    prefetching.site.stop().await;
+}
