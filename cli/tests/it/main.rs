@@ -15,6 +15,7 @@ mod disk;
 mod exit_codes;
 mod foreign_home;
 mod forget;
+mod full_mirror;
 mod gone_runs;
 mod hanging_disk;
 mod harbor_live;

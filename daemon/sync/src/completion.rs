@@ -323,6 +323,7 @@ impl EngineState {
             list.polls_lacking_rows = 0;
             list.proof_ended();
             list.sweep_due = None;
+            list.unstored_sweep = None;
             list.last_sweep = Some(now.mono);
             list.last_sweep_at = Some(now.stamp);
             return;

@@ -59,7 +59,7 @@ pub(super) struct EngineSnapshot {
     pub(super) health: Health,
     pub(super) clock: SteadyClock,
     pub(super) stale_cause: Option<StaleCause>,
-    /// Why the mirror could not be written, until a step succeeds.
+    /// Why the mirror could not be written, until a step succeeds and no sweep is left unstored.
     pub(super) mirror_error: Option<SyncError>,
     /// For each list whose last poll failed: when that began, and why.
     failed_polls: [Option<(UnixMs, String)>; 2],
@@ -110,6 +110,16 @@ impl StaleCause {
             None => format!("the last attempt failed: {}", self.why),
         }
     }
+}
+
+/// Returns why the mirror could not be read or written. A step that fits on a disk that is almost full does
+/// not mean that a whole sweep does.
+fn mirror_error(state: &EngineState) -> Option<SyncError> {
+    let last = state.last_failure.as_ref().map(|failure| &failure.error);
+    let last = last.filter(|error| matches!(error, SyncError::Mirror(_)));
+    let mut lists = state.lists.iter();
+    last.or_else(|| lists.find_map(|list| list.unstored_sweep.as_ref()))
+        .cloned()
 }
 
 /// Returns when the last poll of a list began and why it failed, if the remote was out of reach or refused the
@@ -174,11 +184,7 @@ impl EngineSnapshot {
             health,
             clock: steady.clone(),
             stale_cause: StaleCause::from_state(state, now),
-            mirror_error: state
-                .last_failure
-                .as_ref()
-                .map(|failure| failure.error.clone())
-                .filter(|error| matches!(error, SyncError::Mirror(_))),
+            mirror_error: mirror_error(state),
             failed_polls: RunKind::ALL.map(|kind| failed_poll(state, kind)),
         }
     }

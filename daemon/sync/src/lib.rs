@@ -206,7 +206,8 @@ impl SyncHandle {
         lock(&self.snapshot).health.clone()
     }
 
-    /// Returns why the mirror could not be read or written last, until a step of the engine succeeds.
+    /// Returns why the mirror could not be read or written last, until a step of the engine succeeds, and
+    /// a sweep if it was one that failed.
     #[must_use]
     pub fn mirror_error(&self) -> Option<SyncError> {
         lock(&self.snapshot).mirror_error.clone()

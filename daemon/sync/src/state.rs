@@ -62,6 +62,8 @@ pub(super) struct ListSyncState {
     pub(super) listed_rows: Option<usize>,
     pub(super) sweep: Option<Sweep>,
     pub(super) sweep_due: Option<Duration>,
+    /// Why the mirror could not store the last sweep, until one ends.
+    pub(super) unstored_sweep: Option<SyncError>,
     /// A sweep was requested because something seems to be gone.
     pub(super) is_suspicious: bool,
     /// Number of polls in a row that did not show runs that the remote still has.

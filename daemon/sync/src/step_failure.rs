@@ -98,6 +98,9 @@ impl EngineState {
             let give_up = |sweep: &mut Sweep| !sweep.record_failure();
             if mirror_failed || list.sweep.as_mut().is_some_and(give_up) {
                 list.sweep = None;
+                if mirror_failed {
+                    list.unstored_sweep = Some(error.clone());
+                }
                 let pause = if mirror_failed { MIRROR_RETRY } else { RETRY };
                 list.sweep_due = Some(now.mono + pause);
                 self.record_sweep_given_up(kind, error);
