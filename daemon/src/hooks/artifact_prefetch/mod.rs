@@ -1,7 +1,7 @@
 //! Fetches the artifacts of a run into the cache when the run ends: `pull` in `daemon.toml`.
 //!
 //! [`RunEndCursor`] returns a run once its trials are confirmed after its end. The run is then kept in
-//! the [`Backlog`] of its remote until all its artifacts are cached or it is given up. `docks cache`
+//! the backlog of its remote until all its artifacts are cached or it is given up. `docks cache`
 //! lists and removes what was fetched.
 
 mod attempt;
