@@ -76,6 +76,17 @@ pub(crate) fn set_aside(path: &Path, now: UnixMs) -> Result<PathBuf, MirrorError
     Ok(aside)
 }
 
+/// Removes a database and its WAL, if they exist.
+pub(super) fn remove(path: &Path) -> std::io::Result<()> {
+    for suffix in SUFFIXES {
+        match fs::remove_file(with_suffix(path, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Returns `path` with a suffix appended to its file name.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

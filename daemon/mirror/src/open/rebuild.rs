@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use super::checks::OpenFailure;
 use super::connect::open_file;
-use super::file::{prepare, set_aside, with_suffix};
+use super::file::{prepare, remove, set_aside, with_suffix};
 use super::identity::Identity;
 use super::salvage::{nothing_kept, salvage};
 use super::salvage_source::SalvageSource;
@@ -107,15 +107,4 @@ pub(super) fn adopt_rebuilt(path: &Path) -> Result<(), MirrorError> {
         path: finished,
         source,
     })
-}
-
-/// Removes a database and its WAL, if they exist.
-pub(super) fn remove(path: &Path) -> std::io::Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
-        match fs::remove_file(with_suffix(path, suffix)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
 }

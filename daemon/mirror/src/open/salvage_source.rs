@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::file::with_suffix;
-use super::rebuild::remove;
+use super::file::{remove, with_suffix};
 use super::wal::{self, WalDamage};
 
 /// A copy of the damaged file in which header and log are mended.

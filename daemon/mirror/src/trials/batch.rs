@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use docks_proto::query::Row as Columns;
 use docks_proto::time::UnixMs;
-use rusqlite::ToSql;
 
-use super::rows::derived_values;
 use super::vocabulary::Vocabulary;
 use crate::merge_policy::{MergeDecision, ObjectTimes, StoredState, decide};
 use crate::provenance::Provenance;
@@ -67,7 +65,7 @@ pub(super) struct StoredTrial {
 }
 
 impl IncomingTrial {
-    fn from_object(object: RawObject) -> Self {
+    pub(super) fn from_object(object: RawObject) -> Self {
         let columns = Columns::from_trial(&object);
         let times = ObjectTimes {
             created_ms: columns.created.map(|at| at.0),
@@ -96,17 +94,6 @@ impl IncomingTrial {
         self.stored.as_ref().is_some_and(is_tombstone)
             && self.decision(at, provenance) == Some(MergeDecision::Replace)
     }
-}
-
-/// Passes the values of the columns that are read from a trial's text, and adds its words to `vocabulary`.
-pub(crate) fn with_derived_values<T>(
-    object: RawObject,
-    vocabulary: &mut Vocabulary,
-    use_values: impl FnOnce(&[&dyn ToSql]) -> T,
-) -> T {
-    let trial = IncomingTrial::from_object(object);
-    vocabulary.add_trial(&trial.columns);
-    use_values(&derived_values(&trial))
 }
 
 /// Parses the objects; of several with one id, the last one counts.

@@ -8,9 +8,9 @@ mod trial_list;
 mod vocabulary;
 mod write;
 
-pub(crate) use batch::{TrialBatch, with_derived_values};
+pub(crate) use batch::TrialBatch;
 pub(crate) use read::get;
-pub(crate) use rows::DERIVED_COLUMNS;
+pub(crate) use rows::{DERIVED_COLUMNS, with_derived_values};
 pub(crate) use trial_list::{
     confirm as confirm_trial_list, confirmed_ms as trial_list_confirmed_ms,
 };

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use docks_proto::object::RawObject;
 use docks_proto::time::UnixMs;
 use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use super::batch::{IncomingTrial, StoredTrial};
 use super::positions::assign_positions;
+use super::vocabulary::Vocabulary;
 use crate::digest;
 use crate::merge_policy::{ObjectTimes, StoredState};
 
@@ -152,6 +154,17 @@ pub(super) fn derived_values(trial: &IncomingTrial) -> [&dyn ToSql; DERIVED_COLU
         &columns.tests_passed,
         &columns.artifacts,
     ]
+}
+
+/// Passes the values of the columns that are read from a trial's text, and adds its words to `vocabulary`.
+pub(crate) fn with_derived_values<T>(
+    object: RawObject,
+    vocabulary: &mut Vocabulary,
+    use_values: impl FnOnce(&[&dyn ToSql]) -> T,
+) -> T {
+    let trial = IncomingTrial::from_object(object);
+    vocabulary.add_trial(&trial.columns);
+    use_values(&derived_values(&trial))
 }
 
 /// Inserts a trial that was observed at `at`.
