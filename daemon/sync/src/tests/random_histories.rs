@@ -47,6 +47,9 @@ struct Simulation {
     /// Whether the clock shows at start that it is behind what is stored.
     shows_behind: bool,
     disk_is_broken: bool,
+    /// Whether the list of each kind was ever polled in parts: confirmations of that time last until the
+    /// next ones.
+    polled_in_parts: [bool; 2],
     last_upkeep: Option<UnixMs>,
 }
 
@@ -67,6 +70,7 @@ impl Simulation {
             stored_error_ms: 0,
             shows_behind: false,
             disk_is_broken: false,
+            polled_in_parts: [false; 2],
             last_upkeep: None,
         }
     }
@@ -182,7 +186,7 @@ impl Simulation {
             return;
         }
         let is_whole = match what {
-            Resource::List(kind) => self.driver.polls_whole_list(kind),
+            Resource::List(_) => !self.polled_in_parts[place],
             _ => true,
         };
         if is_whole {
@@ -243,6 +247,9 @@ impl Simulation {
         }
         let pause = self.pause();
         self.driver.run_for(pause).await;
+        for (place, kind) in RunKind::ALL.into_iter().enumerate() {
+            self.polled_in_parts[place] |= !self.driver.polls_whole_list(kind);
+        }
         match self.history.rng.u8(..8) {
             0..3 => self.read().await,
             3 => self.invariants.look(&self.driver).await,
