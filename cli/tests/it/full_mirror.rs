@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::remote::Remote;
+use crate::remote::{Remote, query_number};
 use crate::sealed::can_mount;
 use crate::test_home::{TestHome, docksd, eventually};
 
@@ -28,13 +28,7 @@ const NEXT_SWEEP: Duration = Duration::from_secs(240);
 fn remote() -> Remote {
     Remote::start(|asked| {
         let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
-        let number = |name: &str, usual| {
-            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            let found = pairs.find(|(key, _)| *key == name);
-            found
-                .and_then(|(_, value)| value.parse().ok())
-                .unwrap_or(usual)
-        };
+        let number = |name: &str, usual| query_number(query, name, usual);
         if !path.ends_with("/tenants/ten/runs") {
             return (200, "[]".to_owned());
         }

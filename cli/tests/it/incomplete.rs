@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::remote::Remote;
+use crate::remote::{Remote, query_number};
 use crate::test_home::{TestHome, eventually, signal};
 
 const RUNS: usize = 600;
@@ -17,13 +17,7 @@ fn remote(rows_given: &Arc<AtomicUsize>) -> Remote {
     let given = Arc::clone(rows_given);
     Remote::start(move |asked| {
         let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
-        let number = |name: &str, usual| {
-            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            let found = pairs.find(|(key, _)| *key == name);
-            found
-                .and_then(|(_, value)| value.parse().ok())
-                .unwrap_or(usual)
-        };
+        let number = |name: &str, usual| query_number(query, name, usual);
         let (first, limit) = (number("offset", 0), number("limit", PAGE).min(PAGE));
         let end = (first + limit).min(RUNS);
         if end > given.load(Ordering::SeqCst) {
@@ -98,9 +92,7 @@ fn trials_that_come_in_several_answers_are_all_listed() {
             "/harbor/runs" => (200, format!("[{run}]")),
             "/harbor/runs/n1" => (200, run.to_owned()),
             "/harbor/runs/n1/trials" => {
-                let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                let cursor = pairs.find(|(name, _)| *name == "cursor");
-                let first: usize = cursor.map_or(0, |(_, value)| value.parse().unwrap());
+                let first = query_number(query, "cursor", 0);
                 let trials: Vec<_> = (first..5.min(first + 2))
                     .map(|number| format!(r#"{{"id":"t{number}","status":"passed"}}"#))
                     .collect();

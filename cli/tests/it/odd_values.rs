@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use crate::hub::{Hub, sign_in};
-use crate::remote::Remote;
+use crate::remote::{Remote, query_number};
 use crate::test_home::{TestHome, eventually};
 
 /// A value that no parser of ours descends into.
@@ -385,11 +385,7 @@ fn rows_that_are_too_large_together_come_in_smaller_pages() {
     let padding = "x".repeat(6 << 20);
     let remote = Remote::start(move |request| {
         let (path, query) = request.split_once('?').unwrap_or((request, ""));
-        let number = |name: &str, usual: usize| {
-            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            let found = pairs.find(|(key, _)| *key == name);
-            found.map_or(usual, |(_, value)| value.parse().unwrap())
-        };
+        let number = |name: &str, usual| query_number(query, name, usual);
         let (offset, limit) = (number("offset", 0), number("limit", 50));
         let rows = (0..12).skip(offset).take(limit).map(|row| {
             format!(r#"{{"id":"r-{row}","status":"failed","created_at":"2026-01-{:02}T00:00:00Z","log":"{padding}"}}"#, 20 - row)

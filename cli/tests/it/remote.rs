@@ -18,6 +18,13 @@ pub(crate) struct Remote {
     token: Arc<Mutex<String>>,
 }
 
+/// Returns a number of a query, and `usual` if it has none of this name.
+pub(crate) fn query_number(query: &str, name: &str, usual: usize) -> usize {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let found = pairs.find(|(key, _)| *key == name);
+    found.map_or(usual, |(_, value)| value.parse().unwrap())
+}
+
 impl Remote {
     /// Starts listening; accepts one token.
     pub(crate) fn start(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {

@@ -1,6 +1,6 @@
 //! A Docks API with sample data: thirty runs and evaluation runs, three trials of each.
 
-use crate::remote::Remote;
+use crate::remote::{Remote, query_number};
 
 /// Number of runs, and of evaluation runs.
 pub(crate) const RUNS: usize = 30;
@@ -51,13 +51,7 @@ pub(crate) fn answer(asked: &str) -> (u16, String) {
         .split('/')
         .collect();
     let known = |id: &str| (0..RUNS).find(|&index| run_id(index) == id);
-    let number = |name: &str, usual: usize| {
-        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-        let found = pairs.find(|(key, _)| *key == name);
-        found
-            .and_then(|(_, value)| value.parse().ok())
-            .unwrap_or(usual)
-    };
+    let number = |name: &str, usual| query_number(query, name, usual);
     let page = |name: &'static str| {
         let indices = (0..RUNS)
             .skip(number("offset", 0))

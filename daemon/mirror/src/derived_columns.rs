@@ -39,6 +39,13 @@ impl Table {
         }
     }
 
+    /// Returns SQL that compares or sets every column.
+    fn for_each_column(self, what: &str, separator: &str) -> String {
+        let columns = self.columns().iter();
+        let terms: Vec<String> = columns.map(|column| format!("{column} {what}")).collect();
+        terms.join(separator)
+    }
+
     /// Passes the values of the columns to `use_values`, and adds the words of a trial to `vocabulary`.
     fn derive<T>(
         self,
@@ -76,12 +83,7 @@ pub(crate) fn check_portion(
     let name = table.name();
     let mut is_same = connection.prepare_cached(&format!(
         "SELECT {} FROM {name} WHERE seq = ?",
-        table
-            .columns()
-            .iter()
-            .map(|column| format!("{column} IS ?"))
-            .collect::<Vec<_>>()
-            .join(" AND ")
+        table.for_each_column("IS ?", " AND ")
     ))?;
     let mut rows = connection.prepare_cached(&format!(
         "SELECT seq, body, digest FROM {name} WHERE seq > ?1 ORDER BY seq LIMIT {PORTION}"
@@ -117,24 +119,20 @@ pub(crate) fn derive_row(
     let text: String = connection
         .prepare_cached(&format!("SELECT body FROM {name} WHERE seq = ?1"))?
         .query_row([seq], |row| row.get(0))?;
-    connection
-        .prepare_cached(&format!("UPDATE {name} SET digest = ?2 WHERE seq = ?1"))?
-        .execute([seq, digest::of_text(text.as_bytes())])?;
+    let digest = digest::of_text(text.as_bytes());
+    let last: [&dyn ToSql; 2] = [&digest, &seq];
     let Some(object) = parse_stored_text(&text) else {
-        return Ok(());
+        return connection
+            .prepare_cached(&format!("UPDATE {name} SET digest = ? WHERE seq = ?"))?
+            .execute(last)
+            .map(drop);
     };
     let mut update = connection.prepare_cached(&format!(
-        "UPDATE {name} SET {} WHERE seq = ?",
-        table
-            .columns()
-            .iter()
-            .map(|column| format!("{column} = ?"))
-            .collect::<Vec<_>>()
-            .join(", ")
+        "UPDATE {name} SET {}, digest = ? WHERE seq = ?",
+        table.for_each_column("= ?", ", ")
     ))?;
     table.derive(object, vocabulary, |values| {
-        let seq: &dyn ToSql = &seq;
-        let all = values.iter().copied().chain([seq]);
+        let all = values.iter().copied().chain(last);
         update.execute(params_from_iter(all)).map(drop)
     })
 }

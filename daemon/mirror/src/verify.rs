@@ -12,7 +12,7 @@ use crate::derived_columns::{Table, check_portion, derive_row};
 use crate::error::MirrorError;
 use crate::history::{EVENT_COLUMNS, EventRow};
 use crate::reader_pool::Lane;
-use crate::trials::Vocabulary;
+use crate::trials::{COUNTED_ROWS, Vocabulary, recount_rows};
 use crate::{Mirror, notes};
 
 /// Events that are read at once.
@@ -23,10 +23,6 @@ const DOING: &str = "look for damage";
 /// Kinds, statuses and counts of the live runs, counted anew.
 const COUNTED_RUNS: &str = "SELECT kind, status, count(*), sum(trials_due) FROM runs
                             WHERE gone_ms IS NULL GROUP BY kind, status";
-
-/// SQL for the number of live trials of the list `l`, counted anew.
-const COUNTED_TRIALS: &str =
-    "(SELECT count(*) FROM trials t WHERE t.list = l.seq AND t.gone_ms IS NULL)";
 
 /// What differs from what it is computed from.
 #[derive(Debug, Default)]
@@ -170,7 +166,7 @@ fn differing_counts(connection: &Connection) -> rusqlite::Result<(bool, bool)> {
     let runs = is_any(&format!("SELECT * FROM ({COUNTED_RUNS}) EXCEPT {stored}"))?
         || is_any(&format!("{stored} EXCEPT SELECT * FROM ({COUNTED_RUNS})"))?;
     let trials = is_any(&format!(
-        "SELECT 1 FROM trial_list l WHERE l.rows <> {COUNTED_TRIALS}"
+        "SELECT 1 FROM trial_list l WHERE l.rows <> {COUNTED_ROWS}"
     ))?;
     Ok((runs, trials))
 }
@@ -200,10 +196,7 @@ fn mend(
         )?;
     }
     if outdated.trial_counts {
-        connection.execute(
-            &format!("UPDATE trial_list AS l SET rows = {COUNTED_TRIALS} WHERE l.rows <> {COUNTED_TRIALS}"),
-            [],
-        )?;
+        recount_rows(connection)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
@@ -12,6 +13,19 @@ use docksd_stores::StoreVariables;
 
 use crate::test_daemon::{TestDaemon, eventually};
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
+
+/// Whether a mirror in `cache` has the position in the history after which ends count.
+pub(crate) fn waits_for_ends(cache: &Path) -> bool {
+    let files = std::fs::read_dir(cache).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let mut mirrors = paths.filter(|path| path.extension().is_some_and(|e| e == "db"));
+    mirrors.any(|path| {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let file = rusqlite::Connection::open_with_flags(path, flags).unwrap();
+        let note = "SELECT value FROM note WHERE key = 'pulled_to'";
+        file.query_row(note, [], |_| Ok(())).is_ok()
+    })
+}
 
 /// Starts a store that has every object, until the test process exits.
 fn store() -> String {
@@ -63,15 +77,7 @@ async fn only_a_run_that_ends_while_the_daemon_follows_it_is_prefetched() {
     })
     .await;
     eventually("the position in the history is stored", || async {
-        let files = std::fs::read_dir(daemon.places().cache_dir()).unwrap();
-        let paths = files.map(|file| file.unwrap().path());
-        let mut mirrors = paths.filter(|path| path.extension().is_some_and(|e| e == "db"));
-        mirrors.any(|path| {
-            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-            let file = rusqlite::Connection::open_with_flags(path, flags).unwrap();
-            let note = "SELECT value FROM note WHERE key = 'pulled_to'";
-            file.query_row(note, [], |_| Ok(())).is_ok()
-        })
+        waits_for_ends(&daemon.places().cache_dir())
     })
     .await;
     remote.with_data(|data| {

@@ -19,6 +19,7 @@ use docksd::config::ArtifactPrefetch;
 use docksd_stores::StoreVariables;
 use tokio::time::{Instant, sleep};
 
+use crate::pull::waits_for_ends;
 use crate::upstream_support::{Site, everything};
 use docksd_testkit::fake_remote::RemoteData;
 
@@ -234,15 +235,7 @@ impl Prefetching {
             trials.unwrap();
         }
         eventually("docksd waits for ends", || async {
-            let files = std::fs::read_dir(self.site.places().cache_dir()).unwrap();
-            let paths = files.map(|file| file.unwrap().path());
-            let mut mirrors = paths.filter(|path| path.extension().is_some_and(|e| e == "db"));
-            mirrors.any(|path| {
-                let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-                let file = rusqlite::Connection::open_with_flags(path, flags).unwrap();
-                let note = "SELECT value FROM note WHERE key = 'pulled_to'";
-                file.query_row(note, [], |_| Ok(())).is_ok()
-            })
+            waits_for_ends(&self.site.places().cache_dir())
         })
         .await;
     }

@@ -1,6 +1,6 @@
 //! Copies what is sound from a damaged file into a new one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use docks_proto::routes::RunKind;
 use docks_proto::status::MirrorRebuild;
@@ -14,7 +14,7 @@ use crate::digest::{damaged, sound_text};
 use crate::history::{EVENT_COLUMNS, EventRow};
 use crate::observation_groups::{ConfirmedRow, record_response};
 use crate::stored_object::parse_stored_text;
-use crate::trials::Vocabulary;
+use crate::trials::{Vocabulary, recount_rows};
 use crate::{notes, runs};
 
 /// Added to the last known sequence number when events are lost: nobody may get a number twice.
@@ -86,13 +86,13 @@ struct Salvage<'a> {
 
 impl Salvage<'_> {
     fn runs(&mut self) -> rusqlite::Result<()> {
-        let mut confirmed = BTreeMap::<(&str, i64), Vec<ConfirmedRow>>::new();
+        let mut confirmed = HashMap::<(RunKind, i64), Vec<ConfirmedRow>>::new();
         let (old, new, now) = (self.old, self.new, self.now.0);
         let columns = "seq, kind, changed_ms, gone_ms, trials_due, body, digest";
         each_row(old, "runs", columns, |row| {
             let (seq, kind) = (row.get::<_, i64>(0)?, row.get::<_, String>(1)?);
             let kind = RunKind::ALL.into_iter().find(|known| known.name() == kind);
-            let kind = kind.ok_or_else(|| damaged("a run"))?.name();
+            let kind = kind.ok_or_else(|| damaged("a run"))?;
             let (changed_ms, gone_ms): (i64, Option<i64>) = (row.get(2)?, row.get(3)?);
             let changed_ms = changed_ms.min(now);
             let text = sound_text(row, 5)?;
@@ -105,7 +105,7 @@ impl Salvage<'_> {
                 )?
                 .execute(params![
                     seq,
-                    kind,
+                    kind.name(),
                     runs::id_of(&object),
                     row.get::<_, bool>(4)?,
                     changed_ms,
@@ -124,8 +124,7 @@ impl Salvage<'_> {
             Ok(())
         })?;
         for ((kind, at), rows) in confirmed {
-            let kind = RunKind::ALL.into_iter().find(|known| known.name() == kind);
-            record_response(new, kind.unwrap_or(RunKind::Run), at, &rows)?;
+            record_response(new, kind, at, &rows)?;
         }
         Ok(())
     }
@@ -177,11 +176,7 @@ impl Salvage<'_> {
             }
             Ok(())
         })?;
-        new.execute(
-            "UPDATE trial_list AS l SET rows =
-               (SELECT count(*) FROM trials t WHERE t.list = l.seq AND t.gone_ms IS NULL)",
-            [],
-        )?;
+        recount_rows(new)?;
         for (list, rows) in lists {
             new.execute(
                 "UPDATE trial_list SET confirmed_ms = NULL WHERE seq = ?1 AND rows <> ?2",

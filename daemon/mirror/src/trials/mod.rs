@@ -12,7 +12,8 @@ pub(crate) use batch::TrialBatch;
 pub(crate) use read::get;
 pub(crate) use rows::{DERIVED_COLUMNS, with_derived_values};
 pub(crate) use trial_list::{
-    confirm as confirm_trial_list, confirmed_ms as trial_list_confirmed_ms,
+    COUNTED_ROWS, confirm as confirm_trial_list, confirmed_ms as trial_list_confirmed_ms,
+    recount_rows,
 };
 pub(crate) use vocabulary::{Vocabulary, words_matching};
 pub(crate) use write::{replace_all, upsert_one};

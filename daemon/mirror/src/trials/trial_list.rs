@@ -52,6 +52,17 @@ pub(super) fn add_rows(connection: &Connection, list: i64, added: i64) -> rusqli
         .map(drop)
 }
 
+/// SQL for the number of live trials of the list `l`, counted anew.
+pub(crate) const COUNTED_ROWS: &str =
+    "(SELECT count(*) FROM trials t WHERE t.list = l.seq AND t.gone_ms IS NULL)";
+
+/// Counts the live trials of all lists anew.
+pub(crate) fn recount_rows(connection: &Connection) -> rusqlite::Result<()> {
+    let sql =
+        format!("UPDATE trial_list AS l SET rows = {COUNTED_ROWS} WHERE l.rows <> {COUNTED_ROWS}");
+    connection.execute(&sql, []).map(drop)
+}
+
 /// Records that a run's complete list was confirmed; an older confirmation changes nothing.
 ///
 /// The run's trials are no longer due, unless the run ended after the request began.
