@@ -31,8 +31,17 @@ async fn sweep(name: &str, operation: Operation) {
     let mut tally = Tally::default();
     let mut wrong = Vec::new();
     for plan in plans.into_iter().step_by(distance(USUAL_DISTANCE)) {
-        if let Err(what) = try_fault(&operation, &reference, plan, &mut tally).await {
-            wrong.push(format!("{plan:?}: {what}"));
+        // Where threads meet differently, an operation may end before this call; then it is tried again.
+        for left in (0..ATTEMPTS).rev() {
+            let failed_before = tally.failed_calls;
+            if let Err(what) = try_fault(&operation, &reference, plan, &mut tally).await {
+                wrong.push(format!("{plan:?}: {what}"));
+                break;
+            }
+            if tally.failed_calls > failed_before || left == 0 {
+                break;
+            }
+            tally.points -= 1;
         }
     }
     report(name, &tally, &wrong);
@@ -61,6 +70,9 @@ fn report(name: &str, tally: &Tally, wrong: &[String]) {
 
 /// The distance of points in a usual run.
 const USUAL_DISTANCE: usize = 59;
+
+/// How often a point is tried whose call is not made.
+const ATTEMPTS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_sync_survives_a_failing_disk() {
