@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use docks_proto::freshness::{AnsweredBy, Freshness};
-use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery};
+use docks_proto::paging::FIRST_LIMIT;
+use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery, Sort};
 use docks_proto::routes::{Action, KILL, RunKind};
 
 use super::error::ApiError;
@@ -66,10 +67,17 @@ async fn list_kind(
     }
     let query = ListQuery::parse(ListKind::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
     let resource = Resource::List(kind);
-    let confirmed = remote.mirror.confirmation(&resource).await?;
+    let mut confirmed = remote.mirror.confirmation(&resource).await?;
+    let mut key = FetchKey::List(kind);
+    if !requirement.accepts_any_age() && !asks_for_newest(&query) {
+        key = FetchKey::WholeList(kind);
+        if let Some(confirmed) = &mut confirmed {
+            confirmed.at = confirmed.at.min(remote.sync.whole_list_confirmed(kind));
+        }
+    }
     let answered_by = revalidate(
         &remote,
-        FetchKey::List(kind),
+        key,
         confirmed.as_ref(),
         Volatility::Changing { active: false },
         requirement,
@@ -99,6 +107,16 @@ async fn list_kind(
     .with_status_seen(seen);
     let now = service.monotonic_time();
     Ok(respond::list(&remote, cache_key, list, answered_by, now))
+}
+
+/// Whether the rows are among the newest of the list, all of which each poll reads.
+fn asks_for_newest(query: &ListQuery) -> bool {
+    let newest_first = Sort::default_for(ListKind::Runs);
+    let last = query.offset.saturating_add(query.limit);
+    !query.has_filters()
+        && query.sort.is_none_or(|sort| sort == newest_first)
+        && (1..=u64::from(FIRST_LIMIT)).contains(&query.limit)
+        && last <= u64::from(FIRST_LIMIT)
 }
 
 /// Returns the key of a list in the cache: the path names the list, the query the rows.

@@ -11,7 +11,8 @@ use docksd_remote::RemoteError;
 use super::clock::Now;
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
-use super::outcome::{Answer, Outcome};
+use super::list_poll::{ListPoll, PolledParts};
+use super::outcome::{Answer, ListEnd, Outcome};
 use super::state::{EngineState, Reply, list_index};
 use super::step::{CachedPage, Step, Task};
 
@@ -65,31 +66,41 @@ impl EngineState {
     fn step_succeeded(&mut self, step: &Step, answer: Answer, not_modified: bool, now: Now) {
         let random = self.rng.f64();
         match (&step.task, answer) {
-            (Task::PollList { kind, .. }, Answer::ListPages { doubtful: true, .. }) => {
-                self.doubt_empty_list(*kind, step, now);
+            (Task::PollList(poll), Answer::ListPages { doubtful: true, .. }) => {
+                self.doubt_empty_list(poll.kind, step, now);
                 return;
             }
             (
-                Task::PollList {
-                    kind,
-                    checks_unlisted,
-                    ..
-                },
+                Task::PollList(poll),
                 Answer::ListPages {
                     pages,
                     cache,
-                    confirmed,
+                    is_settled,
+                    end,
                     lacks_rows,
                     ..
                 },
             ) => {
-                let list = &mut self.lists[list_index(*kind)];
+                let list = &mut self.lists[list_index(poll.kind)];
                 if lacks_rows {
                     list.polls_lacking_rows = list.polls_lacking_rows.saturating_add(1);
-                } else if *checks_unlisted && confirmed {
+                } else if poll.checks_unlisted && is_settled {
                     list.polls_lacking_rows = 0;
                 }
-                self.list_polled(step, *kind, &pages, cache, (not_modified, confirmed));
+                let known = self.capabilities.list(poll.kind);
+                let is_whole = match end {
+                    ListEnd::Unknown => false,
+                    // A cap would hide rows that the mirror has, or the newest ones.
+                    ListEnd::ShortPage => {
+                        poll.complete && !lacks_rows && known.order == ListOrder::NewestFirst
+                    }
+                    ListEnd::Proven => true,
+                };
+                if is_whole && is_settled && poll.checks_unlisted {
+                    let confirmed = poll.parts.confirms(step.began.stamp).unwrap_or_default();
+                    list.whole_confirmed = list.whole_confirmed.max(confirmed);
+                }
+                self.list_polled(step, poll, &pages, cache, (not_modified, is_settled));
             }
             (Task::FetchTrials { run, .. }, Answer::Stored { doubtful: true, .. }) => {
                 let key = FetchKey::Trials(run.clone());
@@ -246,29 +257,22 @@ impl EngineState {
     fn list_polled(
         &mut self,
         step: &Step,
-        kind: RunKind,
+        poll: &ListPoll,
         pages: &[PageSummary],
         cache: Option<CachedPage>,
-        (not_modified, confirmed): (bool, bool),
+        (not_modified, is_settled): (bool, bool),
     ) {
-        let Task::PollList {
-            pages: requests,
-            confirms,
-            ..
-        } = &step.task
-        else {
-            return;
-        };
+        let kind = poll.kind;
         let known = self.capabilities.list_mut(kind);
         if not_modified {
             known.etag = Support::Honoured;
         }
-        for (request, page) in requests.iter().zip(pages) {
-            if let Some(limit) = request.limit
-                && page.len >= limit as usize
-            {
-                known.limit_filled = known.limit_filled.max(limit);
-            }
+        if let (Some(limit), [page]) = (poll.only_page().and_then(|page| page.limit), pages)
+            && page.len >= limit as usize
+        {
+            known.limit_filled = known.limit_filled.max(limit);
+        }
+        for page in pages {
             // Once known, the order is left to the sweeps: an order that changed with each poll
             // would be useless.
             if known.order == ListOrder::Unknown {
@@ -278,10 +282,15 @@ impl EngineState {
         let list = &mut self.lists[list_index(kind)];
         list.failed = None;
         list.doubted_empty = list.doubted_empty && pages.iter().all(|page| page.len == 0);
-        if confirms.is_some() && confirmed {
-            list.confirmed = list.confirmed.max(step.began.stamp);
+        if is_settled {
+            let began = step.began.stamp;
+            let confirmed = poll.parts.confirms(began).unwrap_or_default();
+            list.confirmed = list.confirmed.max(confirmed);
+            if let (PolledParts::One(turn), [page]) = (&poll.parts, pages) {
+                list.round = turn.next_round(began, page);
+            }
         }
-        if confirms.is_some() {
+        if poll.parts.include_first() {
             list.listed_total = pages.first().and_then(|page| page.total);
             list.listed_rows = Some(pages.iter().map(|page| page.ids.len()).sum());
         }
@@ -304,8 +313,9 @@ impl EngineState {
         // The summary lacks runs that became active, and its confirmations are out of date.
         self.stale_summary = true;
         let random = self.rng.f64();
-        self.due_times
-            .record_answer(&FetchKey::ListPart(kind), began, random);
+        for key in [FetchKey::List(kind), FetchKey::ListPart(kind)] {
+            self.due_times.record_answer(&key, began, random);
+        }
         self.record_polled_list(kind, step);
     }
 

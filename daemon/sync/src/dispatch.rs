@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use docks_proto::paging::PageRequest;
 use docks_proto::routes::RunKind;
 
 use docksd_mirror::Summary;
@@ -11,7 +10,8 @@ use super::budget::RequestClass;
 use super::circuit_breaker::State;
 use super::clock::Now;
 use super::fetch_key::FetchKey;
-use super::list_polling::{Window, list_polling};
+use super::list_poll::{ListPoll, PolledParts, Turn, WholeList};
+use super::list_polling::list_polling;
 use super::plan::{PlannedWork, Work, plan};
 use super::plan_input::PlanInput;
 use super::state::{EngineState, Reply, list_index};
@@ -215,6 +215,9 @@ impl EngineState {
                 exhausted[usize::from(bulk)] = true;
                 continue;
             }
+            for _ in 1..task.requests() {
+                let _paid = self.budget.try_spend(item.class, now.mono);
+            }
             self.last_background = now.mono;
             self.start_step(task, item.class, now, steps);
             room -= 1;
@@ -267,7 +270,8 @@ impl EngineState {
             .sweep
             .get_or_insert_with(|| Sweep::new(*kind, known, whole_lists));
         // A poll under way would confirm the whole list with an older answer after this step.
-        if sweep.is_finishing() && self.flights.in_flight(&FetchKey::List(*kind)) {
+        let polls = [FetchKey::List(*kind), FetchKey::ListPart(*kind)];
+        if sweep.is_finishing() && polls.iter().any(|key| self.flights.in_flight(key)) {
             return None;
         }
         Some(sweep.next_task(list.confirmed))
@@ -277,6 +281,11 @@ impl EngineState {
         match key {
             FetchKey::List(kind) | FetchKey::ListPart(kind) | FetchKey::Sweep(kind) => {
                 self.poll_task(*kind, for_user, now)
+            }
+            FetchKey::WholeList(kind) => {
+                let rows = self.stored_rows(*kind);
+                let whole = WholeList::new(self.capabilities.list(*kind), rows);
+                self.list_poll(*kind, PolledParts::Whole(Box::new(whole)))
             }
             FetchKey::Run(kind, id) => Task::FetchRun {
                 kind: *kind,
@@ -293,41 +302,60 @@ impl EngineState {
         }
     }
 
+    /// Returns the poll of a list: of all parts at once while somebody waits for it, and otherwise of the part
+    /// whose turn it is.
     fn poll_task(&mut self, kind: RunKind, for_user: bool, now: Now) -> Task {
         let summary = self.summary.clone().unwrap_or_default();
         let windows = list_polling(&self.plan_input(&summary, now), kind).windows;
-        let rows = summary.lists.iter().find(|list| list.kind == kind);
         let list = &mut self.lists[list_index(kind)];
-        let turn = list.next_part % windows.len();
-        // A caller that waits gets all parts at once, so that the whole list is confirmed.
-        let parts: &[Window] = if for_user {
-            &windows
+        let parts = if for_user || windows.len() == 1 || !self.catch_ups.is_empty() {
+            PolledParts::All(windows)
         } else {
-            list.next_part = turn + 1;
-            &windows[turn..=turn]
-        };
-        let pages: Vec<PageRequest> = parts
-            .iter()
-            .map(|window| PageRequest {
-                limit: Some(window.limit),
-                offset: window.offset,
-                cursor: None,
+            let number = list.next_part % windows.len();
+            list.next_part = number + 1;
+            let round = list.round.take();
+            let round = round.filter(|round| round.continues_with(number, &windows));
+            PolledParts::One(Turn {
+                number,
+                windows,
+                round,
             })
-            .collect();
-        let cached = list
-            .cached_page
-            .clone()
-            .filter(|cached| pages.len() == 1 && cached.page == pages[0]);
-        Task::PollList {
+        };
+        self.list_poll(kind, parts)
+    }
+
+    /// Returns the number of rows of a list that the mirror had last.
+    fn stored_rows(&self, kind: RunKind) -> u64 {
+        let lists = self.summary.iter().flat_map(|summary| &summary.lists);
+        lists
+            .filter(|list| list.kind == kind)
+            .map(|list| list.rows)
+            .sum()
+    }
+
+    fn list_poll(&self, kind: RunKind, parts: PolledParts) -> Task {
+        let list = &self.lists[list_index(kind)];
+        let checks_unlisted = match &parts {
+            PolledParts::Whole(_) => true,
+            PolledParts::All(_) | PolledParts::One(_) => {
+                list.complete
+                    && list.polls_lacking_rows < MAX_POLLS_LACKING_ROWS
+                    && (parts.include_first() || parts.completes().is_some())
+            }
+        };
+        let mut poll = ListPoll {
             kind,
-            cached,
-            confirms: (for_user || turn == 0).then_some(list.complete),
-            checks_unlisted: list.complete
-                && list.polls_lacking_rows < MAX_POLLS_LACKING_ROWS
-                && (for_user || turn == 0),
-            doubts_empty: !list.doubted_empty && rows.is_some_and(|list| list.rows > 0),
-            pages,
+            complete: list.complete,
+            checks_unlisted,
+            doubts_empty: !list.doubted_empty && self.stored_rows(kind) > 0,
+            parts,
+            cached: None,
+        };
+        if let Some(page) = poll.only_page() {
+            let cached = list.cached_page.clone();
+            poll.cached = cached.filter(|cached| cached.page == page);
         }
+        Task::PollList(poll)
     }
 }
 

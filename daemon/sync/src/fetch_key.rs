@@ -9,8 +9,10 @@ use docksd_mirror::Resource;
 pub enum FetchKey {
     /// The pages of a list that hold its newest and its active runs.
     List(RunKind),
-    /// A later page of these, polled in turn.
+    /// One of several such pages, polled in turn.
     ListPart(RunKind),
+    /// All pages of a list, for those who need what the polled ones do not show.
+    WholeList(RunKind),
     /// The sweep of a list.
     Sweep(RunKind),
     /// One run.

@@ -63,6 +63,8 @@ pub(super) struct EngineSnapshot {
     pub(super) mirror_error: Option<SyncError>,
     /// For each list whose last poll failed: when that began, and why.
     failed_polls: [Option<(UnixMs, String)>; 2],
+    /// When every row of each list was last read.
+    pub(super) whole_lists_confirmed: [UnixMs; 2],
 }
 
 /// Why answers become stale.
@@ -186,6 +188,8 @@ impl EngineSnapshot {
             stale_cause: StaleCause::from_state(state, now),
             mirror_error: mirror_error(state),
             failed_polls: RunKind::ALL.map(|kind| failed_poll(state, kind)),
+            whole_lists_confirmed: RunKind::ALL
+                .map(|kind| state.lists[list_index(kind)].whole_confirmed),
         }
     }
 

@@ -21,6 +21,7 @@ mod engine;
 pub mod error;
 pub mod fetch_key;
 pub mod health;
+pub mod list_poll;
 pub mod list_polling;
 pub mod options;
 pub mod outcome;
@@ -245,6 +246,13 @@ impl SyncHandle {
     ) -> Freshness {
         let list = Some(kind);
         lock(&self.snapshot).freshness(self.clock.as_ref(), Some(confirmed), active, list)
+    }
+
+    /// Returns when every row of a list was last confirmed, by this process. The list's own confirmation says
+    /// that of its newest and its active runs, which are polled; the other runs have ended.
+    #[must_use]
+    pub fn whole_list_confirmed(&self, kind: RunKind) -> UnixMs {
+        lock(&self.snapshot).whole_lists_confirmed[state::list_index(kind)]
     }
 
     /// Stops the engine; steps under way are dropped, and the next engine does them again.

@@ -19,8 +19,10 @@ pub enum Answer {
         cache: Option<CachedPage>,
         /// Whether the list was empty and is not believed yet.
         doubtful: bool,
-        /// Whether the mirror has the list as the pages show it, which was recorded.
-        confirmed: bool,
+        /// Whether the mirror has the pages as the remote sent them.
+        is_settled: bool,
+        /// Whether the pages, with those before them in the same round, end where the list does.
+        end: ListEnd,
         /// Whether the remote still has a run that the pages should show, and do not.
         lacks_rows: bool,
     },
@@ -54,6 +56,17 @@ pub enum Answer {
     Acted(Acted),
     /// The task returns nothing.
     Done,
+}
+
+/// How certain it is that the pages of a list end where the list does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListEnd {
+    /// There may be more.
+    Unknown,
+    /// The last page is shorter than requested: it is the last one unless the remote caps its pages.
+    ShortPage,
+    /// The remote says so, or showed it.
+    Proven,
 }
 
 /// What the remote made of an action.

@@ -21,6 +21,7 @@ use super::clock::Now;
 use super::due_times::DueTimes;
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
+use super::list_poll::Round;
 use super::options::Options;
 use super::outcome::Acted;
 use super::single_flight::SingleFlight;
@@ -52,8 +53,12 @@ pub(super) struct ListSyncState {
     /// The mirror holds the whole list.
     pub(super) complete: bool,
     pub(super) confirmed: UnixMs,
+    /// When this process last read every row of the list.
+    pub(super) whole_confirmed: UnixMs,
     /// Which polled part of the list is next.
     pub(super) next_part: usize,
+    /// The polls of the parts before it.
+    pub(super) round: Option<Round>,
     /// Why the last poll failed, and when it began.
     pub(super) failed: Option<(UnixMs, SyncError)>,
     /// Length of the whole list by the last poll, until it was compared with the mirror.
@@ -243,6 +248,8 @@ impl EngineState {
     pub(super) fn go_back(&mut self, now: Now) {
         for list in &mut self.lists {
             list.confirmed = UnixMs(0);
+            list.whole_confirmed = UnixMs(0);
+            list.round = None;
             list.failed = None;
             list.last_sweep_at = list.last_sweep_at.map(|at| at.min(now.stamp));
         }
@@ -269,6 +276,10 @@ impl EngineState {
 
     /// Requests an answer to a request that began at or after `not_before`.
     pub fn request_refresh(&mut self, key: &FetchKey, not_before: Duration, waiter: WaiterId) {
+        let key = match key {
+            FetchKey::WholeList(kind) if self.properties.whole_lists => &FetchKey::List(*kind),
+            key => key,
+        };
         let _joined = self.flights.join(key, not_before, waiter);
     }
 

@@ -12,6 +12,7 @@ use docksd_remote::Validator;
 use super::budget::RequestClass;
 use super::clock::Now;
 use super::fetch_key::FetchKey;
+use super::list_poll::{ListPoll, PolledParts};
 
 /// The last complete answer to the poll of a list, to be written again after a 304.
 #[derive(Debug, Clone)]
@@ -29,22 +30,8 @@ pub struct CachedPage {
 /// One piece of work.
 #[derive(Debug, Clone)]
 pub enum Task {
-    /// Fetches the pages of a list that are polled.
-    PollList {
-        /// Which list.
-        kind: RunKind,
-        /// Which pages.
-        pages: Vec<PageRequest>,
-        /// Last answer to the same request.
-        cached: Option<CachedPage>,
-        /// Whether the whole list is in the mirror, which the pages confirm; `None` if they are
-        /// a later part of the list and confirm nothing.
-        confirms: Option<bool>,
-        /// Whether an empty list is requested again before it is believed.
-        doubts_empty: bool,
-        /// Whether runs that the pages should show, and do not, are asked for.
-        checks_unlisted: bool,
-    },
+    /// Polls a list.
+    PollList(ListPoll),
     /// Fetches one page of a sweep; the first one starts it.
     SweepPage {
         /// Which list.
@@ -121,12 +108,11 @@ impl Task {
     #[must_use]
     pub fn key(&self) -> Option<FetchKey> {
         Some(match self {
-            Task::PollList {
-                kind,
-                confirms: Some(_),
-                ..
-            } => FetchKey::List(*kind),
-            Task::PollList { kind, .. } => FetchKey::ListPart(*kind),
+            Task::PollList(poll) => match poll.parts {
+                PolledParts::All(_) => FetchKey::List(poll.kind),
+                PolledParts::One(_) => FetchKey::ListPart(poll.kind),
+                PolledParts::Whole(_) => FetchKey::WholeList(poll.kind),
+            },
             Task::SweepPage { kind, .. }
             | Task::FindUnseen { kind, .. }
             | Task::CheckUnseen { kind, .. }
@@ -145,7 +131,7 @@ impl Task {
     #[must_use]
     pub fn requests(&self) -> usize {
         match self {
-            Task::PollList { pages, .. } => pages.len(),
+            Task::PollList(poll) => poll.parts.expected_requests(),
             Task::FindUnseen { .. } | Task::FinishSweep { .. } | Task::StoreCapabilities { .. } => {
                 0
             }
@@ -157,7 +143,7 @@ impl Task {
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
-            Task::PollList { kind, .. } => format!("list of {}s", noun(*kind)),
+            Task::PollList(poll) => format!("list of {}s", noun(poll.kind)),
             Task::SweepPage { kind, page, .. } if page.offset > 0 => {
                 format!("all {}s, from {}", noun(*kind), page.offset)
             }

@@ -10,6 +10,7 @@ use super::backoff::Backoff;
 use super::clock::Now;
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
+use super::list_poll::ListPoll;
 use super::state::{EngineState, Reply, list_index};
 use super::step::{Step, Task};
 use super::sweep::{RETRY, Sweep};
@@ -138,8 +139,8 @@ impl EngineState {
     /// Lowers the limit that was refused; returns `false` if a smaller limit cannot help.
     fn lower_limit(&mut self, step: &Step) -> bool {
         match &step.task {
-            Task::PollList { kind, pages, .. } => {
-                let limits = pages.iter().filter_map(|page| page.limit);
+            Task::PollList(ListPoll { kind, parts, .. }) => {
+                let limits = parts.windows().iter().map(|window| window.limit);
                 let limit = limits.max().unwrap_or(1);
                 let known = self.capabilities.list_mut(*kind);
                 if !self.properties.metered || !known.record_refusal(limit) {

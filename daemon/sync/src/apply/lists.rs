@@ -13,21 +13,12 @@ use docksd_remote::{FaultClass, Fetched, Page, RemoteError, Validator};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
 use crate::error::SyncError;
-use crate::outcome::Answer;
+use crate::list_poll::ListPoll;
+use crate::outcome::{Answer, ListEnd};
 use crate::step::CachedPage;
 
 /// Runs that one poll asks for because the list does not show them; the next one asks for more.
 const MAX_CHECKS_AT_ONCE: usize = 20;
-
-/// A poll of a list.
-pub(super) struct ListPoll<'a> {
-    pub(super) kind: RunKind,
-    pub(super) pages: &'a [PageRequest],
-    pub(super) cached: Option<&'a CachedPage>,
-    pub(super) confirms: Option<bool>,
-    pub(super) doubts_empty: bool,
-    pub(super) checks_unlisted: bool,
-}
 
 impl StepRunner<'_> {
     async fn list(
@@ -40,21 +31,17 @@ impl StepRunner<'_> {
         self.remote.list(kind, page, validator).await
     }
 
-    pub(super) async fn poll_list(&mut self, poll: ListPoll<'_>) -> Result<Answer, SyncError> {
-        let ListPoll {
-            kind,
-            pages,
-            cached,
-            confirms,
-            doubts_empty,
-            checks_unlisted,
-        } = poll;
+    pub(super) async fn poll_list(&mut self, poll: &ListPoll) -> Result<Answer, SyncError> {
+        let kind = poll.kind;
+        let only_page = poll.only_page();
+        let cached = poll.cached.as_ref();
+        let mut requests = poll.requests();
         let mut summaries = Vec::new();
         let mut cache = None;
-        for request in pages {
+        while let Some(request) = requests.next_page() {
             let validator = cached.map(|cached| &cached.validator);
-            let (objects, next_cursor, total) = match self.list(kind, request, validator).await? {
-                Fetched::NotModified => {
+            let (objects, next_cursor, total) = match self.list(kind, &request, validator).await {
+                Ok(Fetched::NotModified) => {
                     self.not_modified += 1;
                     let Some(cached) = cached else {
                         return Err(unexpected_not_modified());
@@ -62,10 +49,10 @@ impl StepRunner<'_> {
                     cache = Some(cached.clone());
                     ((*cached.objects).clone(), None, cached.total)
                 }
-                Fetched::New { value, validator } => {
-                    if let (1, Some(validator)) = (pages.len(), validator) {
+                Ok(Fetched::New { value, validator }) => {
+                    if let (Some(page), Some(validator)) = (&only_page, validator) {
                         cache = Some(CachedPage {
-                            page: request.clone(),
+                            page: page.clone(),
                             validator,
                             objects: Arc::new(value.objects.clone()),
                             total: value.total,
@@ -73,36 +60,60 @@ impl StepRunner<'_> {
                     }
                     (value.objects, value.next_cursor, value.total)
                 }
+                Err(error) => {
+                    let error = SyncError::from(error);
+                    if error.may_refuse_limit() && requests.refused() {
+                        continue;
+                    }
+                    return Err(error);
+                }
             };
             let mut summary = PageSummary::from_objects(&objects, next_cursor);
             summary.total = total;
+            requests.accept(&summary);
             summaries.push(summary);
-            if objects.is_empty() && summaries.len() == 1 && doubts_empty {
+            if objects.is_empty() && summaries.len() == 1 && poll.doubts_empty {
                 return Ok(Answer::ListPages {
                     pages: summaries,
                     cache: None,
                     doubtful: true,
-                    confirmed: false,
+                    is_settled: false,
+                    end: ListEnd::Unknown,
                     lacks_rows: false,
                 });
             }
-            let is_last = objects.is_empty();
             self.store_runs(kind, objects).await?;
-            if is_last {
-                break;
+        }
+        let proven = requests.have_walked_whole_list() || self.remote.properties().whole_lists;
+        let reach = match proven {
+            true => Some(Reach::whole(ListEnd::Proven)),
+            false => Reach::of(poll, &summaries),
+        };
+        let lacks_rows = match &reach {
+            Some(reach) if poll.checks_unlisted => {
+                self.check_unlisted(poll, reach, &summaries).await?
             }
-        }
-        let lacks_rows = checks_unlisted && self.check_unlisted(kind, pages, &summaries).await?;
+            _ => false,
+        };
         // Otherwise the mirror has what was before: it waits for another response, or for more checks.
-        let confirms = confirms.filter(|_| !self.reopens && !self.unproved);
-        if let Some(complete) = confirms {
-            self.confirm(Resource::List(kind), None, complete).await?;
+        let is_settled = !self.reopens && !self.unproved;
+        if is_settled && let Some(at) = poll.parts.confirms(self.began) {
+            let confirmation = Confirmation {
+                at,
+                validator: None,
+                complete: poll.complete,
+            };
+            self.mirror
+                .record_confirmation(Resource::List(kind), confirmation)
+                .await?;
         }
+        let end = reach.map_or(ListEnd::Unknown, |reach| reach.end);
         Ok(Answer::ListPages {
             pages: summaries,
             cache,
             doubtful: false,
-            confirmed: confirms.is_some(),
+            is_settled,
+            end,
             lacks_rows,
         })
     }
@@ -111,15 +122,14 @@ impl StepRunner<'_> {
     /// gone. Returns whether the remote still has one of them.
     async fn check_unlisted(
         &mut self,
-        kind: RunKind,
-        requests: &[PageRequest],
+        poll: &ListPoll,
+        reach: &Reach,
         pages: &[PageSummary],
     ) -> Result<bool, SyncError> {
-        let Some(reach) = Reach::of(requests, pages) else {
-            return Ok(false);
-        };
-        let listed: HashSet<&str> = pages
-            .iter()
+        let kind = poll.kind;
+        // Rows that moved from one part into another between two polls are missing here, too.
+        let earlier = poll.parts.completes().unwrap_or_default();
+        let listed: HashSet<&str> = (earlier.iter().chain(pages))
             .flat_map(|page| page.ids.iter().map(String::as_str))
             .collect();
         let mut unlisted = self.mirror.runs_created_after(kind, reach.after).await?;
@@ -231,33 +241,47 @@ impl StepRunner<'_> {
 struct Reach {
     /// It is all that was created after this time; `None` is the whole list.
     after: Option<UnixMs>,
+    end: ListEnd,
 }
 
 impl Reach {
-    /// Returns what the pages show: the whole list if they end before their limit, or its newest part if they
-    /// are in that order. `None` if neither is certain.
-    fn of(requests: &[PageRequest], pages: &[PageSummary]) -> Option<Self> {
+    fn whole(end: ListEnd) -> Self {
+        Self { after: None, end }
+    }
+
+    /// Returns what the polled parts show, with those before them in the same round: the whole list if they end
+    /// before their limit, or its newest part if they are in that order. `None` if neither is certain.
+    fn of(poll: &ListPoll, new: &[PageSummary]) -> Option<Self> {
+        let earlier = match poll.parts.completes() {
+            Some(earlier) => earlier,
+            None if poll.parts.include_first() => &[],
+            None => return None,
+        };
+        let pages = || earlier.iter().chain(new);
         let mut offset = 0;
-        for (request, page) in requests.iter().zip(pages) {
-            if request.offset != offset || request.cursor.is_some() || page.ids.len() != page.len {
+        for (window, page) in poll.parts.windows().iter().zip(pages()) {
+            if window.offset != offset || page.ids.len() != page.len {
                 return None;
             }
             offset += page.len as u64;
-            let is_full = request
-                .limit
-                .is_some_and(|limit| page.len >= limit as usize);
-            let has_more = page.next_cursor.is_some() || page.total.is_some_and(|all| all > offset);
-            if !is_full && !has_more {
-                return Some(Self { after: None });
+            let is_full = page.len >= window.limit as usize;
+            match page.total {
+                Some(all) if all <= offset => return Some(Self::whole(ListEnd::Proven)),
+                None if !is_full && page.next_cursor.is_none() => {
+                    return Some(Self::whole(ListEnd::ShortPage));
+                }
+                _ => {}
             }
         }
-        let created: Option<Vec<UnixMs>> = pages
-            .iter()
+        let created: Option<Vec<UnixMs>> = pages()
             .flat_map(|page| page.created.iter().copied())
             .collect();
         let created = created?;
         let is_newest_first = created.is_sorted_by(|a, b| a >= b);
         let after = created.last().copied().filter(|_| is_newest_first)?;
-        Some(Self { after: Some(after) })
+        Some(Self {
+            after: Some(after),
+            end: ListEnd::Unknown,
+        })
     }
 }

@@ -16,7 +16,6 @@ use super::capabilities::NOTE;
 use super::error::SyncError;
 use super::outcome::{Answer, Outcome};
 use super::step::{Step, Task};
-use lists::ListPoll;
 use runner::StepRunner;
 
 /// Returns the key of the note that says when a list was last swept.
@@ -51,24 +50,7 @@ async fn run_task(
     now: impl Fn() -> UnixMs,
 ) -> Result<Answer, SyncError> {
     match task {
-        Task::PollList {
-            kind,
-            pages,
-            cached,
-            confirms,
-            doubts_empty,
-            checks_unlisted,
-        } => {
-            let poll = ListPoll {
-                kind: *kind,
-                pages,
-                cached: cached.as_ref(),
-                confirms: *confirms,
-                doubts_empty: *doubts_empty,
-                checks_unlisted: *checks_unlisted,
-            };
-            runner.poll_list(poll).await
-        }
+        Task::PollList(poll) => runner.poll_list(poll).await,
         Task::SweepPage { kind, sweep, page } => runner.sweep_page(*kind, *sweep, page).await,
         Task::FindUnseen { kind, sweep } => runner.find_unseen(*kind, *sweep).await,
         Task::CheckUnseen { kind, id } => runner.check_unseen(*kind, id).await,

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use docks_proto::paging::FIRST_LIMIT;
-use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::clock::Clock;
 use crate::fetch_key::FetchKey;
-use crate::state::{Reply, WaiterId};
+use crate::state::{Reply, WaiterId, list_index};
 use docksd_mirror::{Mirror, Resource};
 
 use super::driver::Driver;
@@ -102,24 +101,35 @@ impl Driver {
         }
     }
 
+    /// Returns when the remote last confirmed every row of it.
+    async fn confirmed(&self, what: &Resource) -> Option<UnixMs> {
+        let confirmed = self.mirror.confirmation(what).await.unwrap()?;
+        Some(match what {
+            Resource::List(kind) => self.state.lists[list_index(*kind)].whole_confirmed,
+            _ => confirmed.at,
+        })
+    }
+
     /// Reads with a highest age, of zero for a fresh answer; `None` if the reader gets an error.
     pub(super) async fn read(&mut self, what: &Resource, max_age: Duration) -> Option<Answer> {
         let now = self.now();
         let asked = self.clock.real();
-        let confirmed = self.mirror.confirmation(what).await.unwrap();
-        if let Some(confirmed) = confirmed {
-            let age = self.steady.age(confirmed.at, now.mono);
+        if let Some(confirmed) = self.confirmed(what).await {
+            let age = self.steady.age(confirmed, now.mono);
             if !max_age.is_zero() && age <= max_age {
                 return Some(Answer {
                     rows: self.read_mirror(what).await,
                     since: asked.saturating_sub(age),
                     by_remote: false,
-                    inherited: self.steady.is_inherited(confirmed.at),
+                    inherited: self.steady.is_inherited(confirmed),
                 });
             }
         }
         let not_before = now.mono.saturating_sub(max_age);
-        let key = FetchKey::from(what.clone());
+        let key = match what {
+            Resource::List(kind) => FetchKey::WholeList(*kind),
+            _ => FetchKey::from(what.clone()),
+        };
         self.state.request_refresh(&key, not_before, READER);
         let deadline = asked + PATIENCE;
         while self.clock.real() < deadline {
@@ -137,13 +147,5 @@ impl Driver {
             }
         }
         None
-    }
-
-    /// Returns whether every poll of a list reads all of it. The parts of others are read in turn, and their
-    /// confirmation is that of the first.
-    pub(super) fn polls_whole_list(&self, kind: RunKind) -> bool {
-        let habits = self.world.lock().unwrap().habits;
-        let one_request = self.state.capabilities.list(kind).page_cap() >= FIRST_LIMIT;
-        one_request && habits.cap.is_none() && habits.refuses_above.is_none()
     }
 }

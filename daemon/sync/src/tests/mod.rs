@@ -7,6 +7,7 @@ mod engine;
 mod event_delivery;
 mod incidents;
 mod invariants;
+mod list_parts;
 mod plan;
 mod random_changes;
 mod random_histories;
