@@ -22,7 +22,7 @@ use super::error::SyncError;
 use super::health::EngineSnapshot;
 use super::options::Options;
 use super::outcome::{Acted, Outcome};
-use super::restore::{read_stored, replace_later_timestamps, store_jump};
+use super::restore::{read_stored, replace_later_timestamps, store_clock_note};
 use super::state::{EngineState, Reply, WaiterId};
 use super::step::{Step, Task};
 use super::upkeep::{Upkeep, is_missed};
@@ -191,18 +191,18 @@ impl Engine {
     /// Does what depends on whether the wall clock is plausible.
     async fn follow_clock(&mut self) {
         let clock = Arc::clone(&self.clock);
-        let jumped = lock(&self.steady).jumped();
-        if let Some(at) = jumped
-            && store_jump(&self.mirror, at).await
+        let note = lock(&self.steady).note();
+        if let Some(note) = note
+            && store_clock_note(&self.mirror, note).await
         {
-            lock(&self.steady).forget_jump();
+            lock(&self.steady).note_stored();
         }
         let (settled, is_ahead) = {
             let steady = lock(&self.steady);
             let is_ahead = steady.is_ahead(clock.monotonic());
             // A jump that is not stored would not keep upkeep from deleting what it makes look old.
             let settled = steady.settled(clock.as_ref());
-            (settled.filter(|_| steady.jumped().is_none()), is_ahead)
+            (settled.filter(|_| steady.note().is_none()), is_ahead)
         };
         self.upkeep.start_requested(&self.mirror, settled);
         if !is_ahead || !self.steps.is_empty() || self.upkeep.is_running() {

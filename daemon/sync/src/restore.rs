@@ -8,8 +8,12 @@ use docksd_mirror::{Mirror, Resource};
 
 use super::apply::last_sweep_note_key;
 use super::capabilities::{Capabilities, NOTE};
-use super::clock::{Clock, SET_BACK, SteadyClock};
+use super::clock::{Clock, ClockNote, SET_BACK, SteadyClock};
 use super::upkeep::{JUMP_NOTE, UPKEEP_NOTE};
+
+/// Key of the note that says whether timestamps may be behind the time, and its text if so.
+const BEHIND_NOTE: &str = "clock-behind";
+const BEHIND: &str = "true";
 
 /// What the mirror has for the engine that starts.
 pub(super) struct Stored {
@@ -27,7 +31,11 @@ pub(super) struct Stored {
 pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
     let note = async |key: &str| mirror.read_note(key).await.ok().flatten();
     let time = |text: Option<String>| text.and_then(|t| t.parse().ok()).map(UnixMs);
+    let was_behind = note(BEHIND_NOTE).await.is_some_and(|text| text == BEHIND);
     let steady = match mirror.newest_timestamp().await {
+        Ok(Some(newest)) if was_behind => {
+            SteadyClock::new(clock, newest).after_one_behind(clock, newest)
+        }
         Ok(newest) => SteadyClock::new(clock, newest.unwrap_or(UnixMs(0))),
         Err(_) => SteadyClock::new(clock, UnixMs(0)).distrusting(),
     };
@@ -77,8 +85,13 @@ pub(super) async fn replace_later_timestamps(mirror: &Mirror, clock: &dyn Clock)
     }
 }
 
-/// Stores when timestamps jumped by an implausible time. Returns whether it is stored.
-pub(super) async fn store_jump(mirror: &Mirror, at: UnixMs) -> bool {
-    let stored = mirror.write_note(JUMP_NOTE, &at.0.to_string()).await;
-    stored.is_ok()
+/// Stores what is known of a wrong clock. Returns whether it is stored.
+pub(super) async fn store_clock_note(mirror: &Mirror, note: ClockNote) -> bool {
+    let behind = if note.is_behind { BEHIND } else { "" };
+    let mut stored = mirror.write_note(BEHIND_NOTE, behind).await.is_ok();
+    if let Some(at) = note.jumped {
+        let text = at.0.to_string();
+        stored &= mirror.write_note(JUMP_NOTE, &text).await.is_ok();
+    }
+    stored
 }

@@ -93,6 +93,16 @@ impl Epoch {
     }
 }
 
+/// What the mirror should remember of a wall clock that is or was wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClockNote {
+    /// When timestamps jumped, so that the age of what was stored before is doubtful.
+    pub(super) jumped: Option<UnixMs>,
+    /// Whether timestamps may be behind the time by an unknown amount, since they follow what is stored and not
+    /// the wall clock: when that is right again, they will seem older than they are.
+    pub(super) is_behind: bool,
+}
+
 /// Derives timestamps that never go back from both clocks, and ages from timestamps.
 #[derive(Debug, Clone)]
 pub struct SteadyClock {
@@ -104,8 +114,10 @@ pub struct SteadyClock {
     dates_stored: bool,
     /// From when on data may be deleted by its age.
     settled_from: Duration,
-    /// When a wall clock that was implausibly far ahead was believed.
-    jumped: Option<UnixMs>,
+    /// Whether timestamps may be behind the time by an unknown amount.
+    is_behind: bool,
+    /// What is to be stored about that.
+    note: Option<ClockNote>,
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -124,6 +136,8 @@ impl SteadyClock {
         // Later than all that is stored, whose age is measured in another way.
         let next = floor.plus(Duration::from_millis(1));
         let stamp = if is_held { next } else { wall.max(next) };
+        // How long the machine was off is unknown.
+        let is_behind = is_held || behind > IMPLAUSIBLE;
         Self {
             epochs: VecDeque::from([Epoch::at(mono, stamp)]),
             ahead_since: is_held.then_some(mono),
@@ -134,8 +148,30 @@ impl SteadyClock {
             } else {
                 mono
             },
-            jumped: None,
+            is_behind,
+            note: is_behind.then_some(ClockNote {
+                jumped: None,
+                is_behind,
+            }),
         }
+    }
+
+    /// Takes into account that the newest stored timestamp, `floor`, may be behind the time.
+    #[must_use]
+    pub(super) fn after_one_behind(mut self, clock: &dyn Clock, floor: UnixMs) -> Self {
+        let ahead = clock.wall().since(floor);
+        // A longer time is a jump once the clock is believed; after a shorter one, it may still be wrong.
+        if ahead > IMPLAUSIBLE && ahead <= LONGEST_ABSENCE {
+            self.set_note(Some(clock.wall()), false);
+        } else {
+            self.is_behind = true;
+        }
+        self
+    }
+
+    fn set_note(&mut self, jumped: Option<UnixMs>, is_behind: bool) {
+        self.is_behind = is_behind;
+        self.note = Some(ClockNote { jumped, is_behind });
     }
 
     /// Deletes nothing by age until the wall clock has lasted: what is stored could not be read.
@@ -154,7 +190,7 @@ impl SteadyClock {
         self.behind_since = None;
         self.dates_stored = true;
         self.settled_from = mono;
-        self.jumped = Some(clock.wall());
+        self.set_note(Some(clock.wall()), false);
     }
 
     /// Returns whether the age of what an earlier process stored is known.
@@ -162,14 +198,14 @@ impl SteadyClock {
         self.dates_stored
     }
 
-    /// Returns when timestamps last jumped, so that the age of what was stored before is doubtful.
-    pub(super) fn jumped(&self) -> Option<UnixMs> {
-        self.jumped
+    /// Returns what is to be stored of a wrong clock before anything is deleted for its age.
+    pub(super) fn note(&self) -> Option<ClockNote> {
+        self.note
     }
 
-    /// Forgets the jump, once it is stored.
-    pub(super) fn forget_jump(&mut self) {
-        self.jumped = None;
+    /// Forgets the note, once it is stored.
+    pub(super) fn note_stored(&mut self) {
+        self.note = None;
     }
 
     /// Returns whether timestamps have been far ahead of the wall clock for so long that it may be
@@ -213,7 +249,9 @@ impl SteadyClock {
             (stamp.since(wall) > SET_BACK).then(|| self.behind_since.unwrap_or(mono));
         if ahead <= DRIFT {
             self.ahead_since = None;
-            self.dates_stored |= stamp.since(wall) <= DRIFT;
+            if stamp.since(wall) <= DRIFT {
+                self.wall_caught_up();
+            }
             return Now { mono, stamp };
         }
         let since = *self.ahead_since.get_or_insert(mono);
@@ -221,15 +259,23 @@ impl SteadyClock {
             return Now { mono, stamp };
         }
         self.ahead_since = None;
-        self.dates_stored = true;
         if ahead > IMPLAUSIBLE {
-            self.jumped = Some(wall);
+            self.set_note(Some(wall), false);
         }
+        self.wall_caught_up();
         if self.epochs.len() == MAX_EPOCHS {
             self.epochs.pop_front();
         }
         self.epochs.push_back(Epoch::at(mono, wall));
         Now { mono, stamp: wall }
+    }
+
+    /// Records that the wall clock is no longer behind what is stored.
+    fn wall_caught_up(&mut self) {
+        let did = !std::mem::replace(&mut self.dates_stored, true);
+        if did && self.is_behind {
+            self.set_note(None, false);
+        }
     }
 
     /// Returns how long ago `stamp` was.

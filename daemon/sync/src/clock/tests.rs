@@ -141,13 +141,13 @@ fn only_implausible_jumps_make_the_age_of_what_is_stored_doubtful() {
         steady.now(&clock);
         clock.advance(BELIEVED_AFTER);
         steady.now(&clock);
-        assert_eq!(steady.jumped(), None, "{jump}");
+        assert_eq!(steady.note(), None, "{jump}");
     }
     clock.jump_wall(TEN_YEARS_MS);
     steady.now(&clock);
     clock.advance(BELIEVED_AFTER);
     let now = steady.now(&clock);
-    assert_eq!(steady.jumped(), Some(now.stamp));
-    steady.forget_jump();
-    assert_eq!(steady.jumped(), None);
+    assert_eq!(steady.note().unwrap().jumped, Some(now.stamp));
+    steady.note_stored();
+    assert_eq!(steady.note(), None);
 }

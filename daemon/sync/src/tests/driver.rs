@@ -14,7 +14,7 @@ use crate::clock::manual::ManualClock;
 use crate::clock::{Clock, Now, SteadyClock};
 use crate::options::Options;
 use crate::outcome::Outcome;
-use crate::restore::{read_stored, replace_later_timestamps, store_jump};
+use crate::restore::{read_stored, replace_later_timestamps, store_clock_note};
 use crate::state::{EngineState, Reply, WaiterId};
 use crate::step::Step;
 use crate::upkeep::Upkeep;
@@ -165,13 +165,13 @@ impl Driver {
 
     /// Does what the engine's task does about its clock.
     async fn follow_clock(&mut self) {
-        if let Some(at) = self.steady.jumped()
-            && store_jump(&self.mirror, at).await
+        if let Some(note) = self.steady.note()
+            && store_clock_note(&self.mirror, note).await
         {
-            self.steady.forget_jump();
+            self.steady.note_stored();
         }
         let settled = self.steady.settled(self.clock.as_ref());
-        let settled = settled.filter(|_| self.steady.jumped().is_none());
+        let settled = settled.filter(|_| self.steady.note().is_none());
         self.upkeep.start_requested(&self.mirror, settled);
         while let Some(ended) = self.upkeep.next_ended().await {
             self.upkeep.finish(ended);

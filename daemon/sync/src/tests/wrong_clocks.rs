@@ -146,3 +146,31 @@ async fn a_dead_clock_changes_nothing_and_is_not_gone_back_to() {
     assert!(driver.upkeep.last().is_some());
     assert_eq!(events(&driver).await, all);
 }
+
+#[tokio::test]
+async fn what_was_stored_by_a_dead_clock_is_not_pruned_as_if_it_were_as_old_as_it_says() {
+    let mut driver = settled(Habits::PLAIN, 5, 1).await;
+    driver.clock.jump_wall(-TEN_YEARS_MS);
+    driver.clock.advance(DAY * 25);
+    driver.clock.reboot();
+    driver.restart(1).await;
+    // Deleted now, by timestamps that say 25 days ago.
+    driver.edit(|world| drop(world.runs[1].remove(3)));
+    driver.run_for(MINUTE * 5).await;
+    assert!(is_stored(&driver, "r3").await);
+    driver.clock.jump_wall(TEN_YEARS_MS);
+    driver.clock.reboot();
+    driver.restart(2).await;
+    driver.clock.advance(DAY * 10);
+    assert!(upkeep(&mut driver, MINUTE).await);
+    assert!(is_stored(&driver, "r3").await);
+    driver.clock.advance(DAY * 21);
+    assert!(upkeep(&mut driver, MINUTE).await);
+    assert!(!is_stored(&driver, "r3").await);
+}
+
+/// Whether the mirror still knows the run, be it as a tombstone.
+async fn is_stored(driver: &Driver, id: &str) -> bool {
+    let stored = driver.mirror.run(RunKind::Evaluation, id).await.unwrap();
+    stored.is_some()
+}
