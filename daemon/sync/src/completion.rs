@@ -90,9 +90,8 @@ impl EngineState {
                 let known = self.capabilities.list(poll.kind);
                 let is_whole = match end {
                     ListEnd::Unknown => false,
-                    // A cap would hide rows that the mirror has, or the newest ones.
                     ListEnd::ShortPage => {
-                        poll.complete && !lacks_rows && known.order == ListOrder::NewestFirst
+                        (pages.last()).is_some_and(|last| last.len < known.limit_filled as usize)
                     }
                     ListEnd::Proven => true,
                 };
