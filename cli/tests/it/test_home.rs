@@ -158,6 +158,11 @@ impl TestHome {
 
 impl Drop for TestHome {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let status = self.run("daemon status");
+            let log = self.run("daemon logs");
+            eprintln!("status:\n{}\nlog:\n{}", status.stdout, log.stdout);
+        }
         // A failed test must not leave a daemon behind either.
         drop(self.command("daemon stop").output());
         for pid in self.daemons() {

@@ -154,6 +154,8 @@ struct Prefetching {
     site: Site,
     store: Store,
     docksd: Option<Child>,
+    /// What the daemons log, to be shown if the test fails.
+    log: tempfile::NamedTempFile,
 }
 
 impl Prefetching {
@@ -197,21 +199,24 @@ impl Prefetching {
             site: Site::new(data, None, Limits::default()).await,
             store,
             docksd: None,
+            log: tempfile::NamedTempFile::new().unwrap(),
         }
     }
 
     async fn start_docksd(&mut self) {
+        let log = std::fs::File::options().append(true).open(self.log.path());
+        let log = log.unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_docksd"));
         command
             .arg("--home")
             .arg(self.site.places().home)
-            .args(["--foreground", "--log-level", "info"])
+            .args(["--foreground", "--log-level", "debug"])
             .env_clear()
             .env("DOCKS_USE_KEYRING", "false")
             .env("STORAGE_EMULATOR_HOST", &self.store.url)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(Stdio::from(log));
         self.docksd = Some(command.spawn().unwrap());
         eventually("docksd answers", || async {
             self.site.client().status().await.is_ok()
@@ -289,6 +294,10 @@ impl Drop for Prefetching {
             // It may have exited already.
             docksd.kill().ok();
             docksd.wait().ok();
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.log.path()).unwrap_or_default();
+            eprintln!("docksd's log:\n{log}");
         }
     }
 }
