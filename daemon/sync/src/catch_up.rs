@@ -1,5 +1,6 @@
 //! Callers that wait for the mirror to catch up, and the progress they receive.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use docks_proto::error::ErrorDetail;
@@ -21,6 +22,10 @@ pub struct CatchUp {
     pub(super) wants_open_trials: bool,
     /// Failed polls.
     pub(super) failures: u32,
+    /// Why the last of them failed.
+    pub(super) poll_error: Option<SyncError>,
+    /// Runs whose trials were requested since the caller began to wait, and not received, and why.
+    pub(super) failed_trials: HashMap<String, SyncError>,
     /// Why a sweep that it needs was given up.
     pub(super) sweep_error: Option<SyncError>,
     /// Description of the last step.
@@ -39,6 +44,8 @@ impl CatchUp {
             full,
             wants_open_trials: full,
             failures: 0,
+            poll_error: None,
+            failed_trials: HashMap::new(),
             sweep_error: None,
             doing: "starting".to_owned(),
             reported: None,

@@ -1,6 +1,10 @@
 //! Catching up: does everything at once for callers that wait, and reports how far it is.
 
+use std::collections::HashSet;
+
 use docks_proto::routes::RunKind;
+
+use docksd_remote::FaultClass;
 
 use super::catch_up::{CatchUp, CatchUpReport};
 use super::circuit_breaker::State;
@@ -100,9 +104,24 @@ impl EngineState {
         }
     }
 
-    pub(super) fn record_failed_poll(&mut self) {
+    pub(super) fn record_failed_poll(&mut self, error: &SyncError) {
         for waiting in &mut self.catch_ups {
             waiting.failures += 1;
+            waiting.poll_error = Some(error.clone());
+        }
+    }
+
+    /// Records that the trials of a run were requested and not received.
+    pub(super) fn record_failed_trials(&mut self, run: &str, error: &SyncError) {
+        for waiting in &mut self.catch_ups {
+            waiting.failed_trials.insert(run.to_owned(), error.clone());
+        }
+    }
+
+    /// Records that the trials of a run were received.
+    pub(super) fn record_received_trials(&mut self, run: &str) {
+        for waiting in &mut self.catch_ups {
+            waiting.failed_trials.remove(run);
         }
     }
 
@@ -159,15 +178,16 @@ impl EngineState {
             self.request_open_trials(now);
         }
         let open = self.circuit.state() != State::Closed;
-        let (failing, missing) = self.failing_trials(now);
-        let due = self.trials_left(now).saturating_sub(failing + missing);
-        let left = self.sweep_steps_left(now) + due + self.just_ended.len() as u64;
+        let blocked = self.blocked_trials(now);
+        let trials_left = self.trials_left(now);
+        let others_left = self.sweep_steps_left(now) + self.just_ended.len() as u64;
         let fresh = !self.needs_summary();
         let quiet = self.circuit.quiet_until(now.mono).is_some();
-        let error = self.last_error.as_ref().map(SyncError::detail);
         let mut ended = Vec::new();
         for waiting in &self.catch_ups {
             let polled = waiting.lists_polled == [true; 2];
+            let failed = FailedTrials::among(&blocked, waiting);
+            let left = others_left + trials_left.saturating_sub(failed.count());
             let pointless = quiet
                 || (open && waiting.failures > 0)
                 || (waiting.failures >= MAX_POLL_FAILURES && !polled);
@@ -175,16 +195,22 @@ impl EngineState {
             if !pointless && !caught_up {
                 continue;
             }
-            let of_sweep = || waiting.sweep_error.as_ref().map(SyncError::detail);
-            let of_others = error.clone().filter(|_| pointless || failing > 0);
-            let error = of_others.or_else(of_sweep);
+            // Each is of what this caller waited for: the last error of the engine may be of anything else.
+            let error = if quiet {
+                self.rate_limit_error.as_ref()
+            } else if pointless {
+                waiting.poll_error.as_ref()
+            } else {
+                failed.error
+            };
+            let error = error.or(waiting.sweep_error.as_ref());
             ended.push(CatchUpReport {
                 id: waiting.id,
                 done: waiting.done,
-                left: left + failing,
+                left: left + failed.failing,
                 doing: if pointless { "stopped" } else { "caught up" }.to_owned(),
                 finished: true,
-                error,
+                error: error.map(SyncError::detail),
             });
         }
         for report in ended {
@@ -193,17 +219,23 @@ impl EngineState {
         }
     }
 
-    /// Returns the number of runs whose trials failed and wait for another attempt, and of those that have none:
-    /// that is an answer, too, and if the run is gone its list will show it.
-    fn failing_trials(&self, now: Now) -> (u64, u64) {
-        let plan = self.plan(now);
-        let waiting = plan
-            .iter()
-            .filter(|p| matches!(&p.work, Work::FetchTrials(_)) && p.due > now.mono)
-            .map(|p| self.due_times.get(&p.work.key()))
-            .filter(|timing| timing.failures > 0);
-        let (missing, failing): (Vec<_>, Vec<_>) = waiting.partition(|timing| timing.is_missing);
-        (failing.len() as u64, missing.len() as u64)
+    /// Returns the runs whose trials are planned and not requested before some later time.
+    fn blocked_trials(&self, now: Now) -> Vec<String> {
+        let planned = self.plan(now).into_iter();
+        let blocked: HashSet<String> = planned
+            .filter_map(|planned| match planned.work {
+                Work::FetchTrials(run) => Some(run),
+                _ => None,
+            })
+            .filter(|run| {
+                let timing = self.due_times.get(&FetchKey::Trials(run.clone()));
+                timing.blocked_until > now.mono
+            })
+            .collect();
+        let mut blocked: Vec<String> = blocked.into_iter().collect();
+        // The simulations need an order, which a hash set lacks.
+        blocked.sort();
+        blocked
     }
 
     pub(super) fn report_catch_ups(&mut self) {
@@ -222,5 +254,38 @@ impl EngineState {
                 error: None,
             });
         }
+    }
+}
+
+/// Trials that one caller waited for, that failed and wait for another attempt.
+#[derive(Default)]
+struct FailedTrials<'a> {
+    /// Runs that may have some.
+    failing: u64,
+    /// Runs that have none: that is an answer, too, and if the run is gone its list will show it.
+    missing: u64,
+    /// Why the first of the failing ones failed.
+    error: Option<&'a SyncError>,
+}
+
+impl<'a> FailedTrials<'a> {
+    fn among(blocked: &[String], waiting: &'a CatchUp) -> Self {
+        let mut failed = Self::default();
+        for error in blocked
+            .iter()
+            .filter_map(|run| waiting.failed_trials.get(run))
+        {
+            if error.class() == Some(FaultClass::NotFound) {
+                failed.missing += 1;
+            } else {
+                failed.failing += 1;
+                failed.error.get_or_insert(error);
+            }
+        }
+        failed
+    }
+
+    fn count(&self) -> u64 {
+        self.failing + self.missing
     }
 }

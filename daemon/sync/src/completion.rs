@@ -48,6 +48,9 @@ impl EngineState {
         if outcome.contradicts {
             self.request_sweep_for(step, now);
         }
+        if let (Task::FetchTrials { run, .. }, Ok(_)) = (&step.task, &outcome.answer) {
+            self.record_received_trials(run);
+        }
         let not_modified = outcome.not_modified > 0;
         let is_unsettled = outcome.is_unsettled();
         match outcome.answer {

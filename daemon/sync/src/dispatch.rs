@@ -112,7 +112,7 @@ impl EngineState {
         ready.sort_by_key(|key| format!("{key:?}"));
         for key in ready {
             let quiet = self.circuit.quiet_until(now.mono).is_some();
-            if let (true, Some(error)) = (quiet, self.last_error.clone()) {
+            if let (true, Some(error)) = (quiet, self.rate_limit_error.clone()) {
                 for waiter in self.flights.take_queued(&key) {
                     let reply = Reply::Confirmed(Err(error.clone()));
                     self.replies.push((waiter, reply));

@@ -19,8 +19,6 @@ pub struct Timing {
     pub random: f64,
     /// Number of failures in a row.
     pub failures: u32,
-    /// Whether the last failure said that it does not exist.
-    pub is_missing: bool,
     /// Not requested before this time.
     pub blocked_until: Duration,
     /// An empty answer was not believed.

@@ -28,7 +28,9 @@ impl EngineState {
         );
         let mirror_failed = error.is_some() && class.is_none();
         if let Some(error) = error {
-            self.last_error = Some(error.clone());
+            if class == Some(FaultClass::RateLimited) {
+                self.rate_limit_error = Some(error.clone());
+            }
             if remote_failed || mirror_failed {
                 let consecutive = self.last_failure.as_ref().map_or(0, |f| f.consecutive) + 1;
                 self.last_failure = Some(Failure {

@@ -153,7 +153,8 @@ pub struct EngineState {
     pub(super) reports: Vec<CatchUpReport>,
     pub(super) last_success: Option<UnixMs>,
     pub(super) last_failure: Option<Failure>,
-    pub(super) last_error: Option<SyncError>,
+    /// How the remote last asked to be left alone.
+    pub(super) rate_limit_error: Option<SyncError>,
     pub(super) storing_capabilities: bool,
     pub(super) unbelieved: Vec<FetchKey>,
     pub(super) spread_until: Duration,
@@ -211,7 +212,7 @@ impl EngineState {
             reports: Vec::new(),
             last_success: None,
             last_failure: None,
-            last_error: None,
+            rate_limit_error: None,
             storing_capabilities: false,
             unbelieved: Vec::new(),
             spread_until: Duration::ZERO,

@@ -72,17 +72,18 @@ impl EngineState {
         {
             self.just_ended.remove(id);
         }
-        if let Task::FetchTrials { run, .. } = &step.task
-            && error.class() == Some(FaultClass::NotFound)
-        {
-            self.rechecks.remove(run);
+        if let Task::FetchTrials { run, .. } = &step.task {
+            self.record_failed_trials(run, error);
+            if error.class() == Some(FaultClass::NotFound) {
+                self.rechecks.remove(run);
+            }
         }
         if let FetchKey::List(kind) | FetchKey::ListPart(kind) = key {
             for key in [FetchKey::List(kind), FetchKey::ListPart(kind)] {
                 self.back_off(&key, error, now);
             }
             self.lists[list_index(kind)].failed = Some((step.began.stamp, error.clone()));
-            self.record_failed_poll();
+            self.record_failed_poll(error);
         } else {
             self.back_off(&key, error, now);
         }
@@ -117,7 +118,6 @@ impl EngineState {
         let open = self.circuit.opened().is_some();
         let class = error.class();
         let list = matches!(key, FetchKey::List(_) | FetchKey::ListPart(_));
-        self.due_times.entry(key).is_missing = class == Some(FaultClass::NotFound);
         let backoff = match key {
             _ if list => Backoff::LIST,
             FetchKey::Trials(run) if !self.watched.are_trials_watched(run, now.mono) => {

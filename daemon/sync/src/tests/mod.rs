@@ -2,6 +2,7 @@
 
 mod backfill;
 mod behaviour;
+mod catching_up;
 mod driver;
 mod engine;
 mod event_delivery;
