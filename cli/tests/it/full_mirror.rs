@@ -22,7 +22,7 @@ const PAGE: usize = 50;
 const DESCRIPTION_BYTES: usize = 16 << 10;
 /// How long a request for rows that may still come waits, in docksd. Nobody may wait for what cannot come.
 const WAIT_FOR_ROWS: Duration = Duration::from_secs(15);
-/// Longest wait for the next sweep, which begins a minute after one that could not be stored.
+/// Longest wait for the next sweep, which begins a minute at most after one that could not be stored.
 const NEXT_SWEEP: Duration = Duration::from_secs(240);
 
 fn remote() -> Remote {
@@ -142,6 +142,10 @@ fn a_disk_that_fills_during_the_first_sync_is_said_and_the_mirror_completes_itse
     assert!((1..RUNS).contains(&offline.rows), "{}", offline.rows);
     assert_eq!(offline.meta["incomplete"], true, "{}", offline.stderr);
     let reason = offline.meta["incomplete_reason"].as_str().unwrap();
+    assert!(
+        reason.contains("is full") && reason.contains("make room"),
+        "{reason}"
+    );
     let note = format!("note: rows may be missing: {reason}");
     assert!(offline.stderr.contains(&note), "{}", offline.stderr);
     let head = head_of_mirrored_list(&home);

@@ -134,6 +134,26 @@ impl MirrorError {
         }
     }
 
+    /// Whether there is no room to write: the disk is full, or the file has its largest size.
+    #[must_use]
+    pub fn is_out_of_room(&self) -> bool {
+        use std::io::ErrorKind as Io;
+        let is_full =
+            |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        match self {
+            MirrorError::Prepare { source, .. } => {
+                matches!(source.kind(), Io::StorageFull | Io::QuotaExceeded)
+            }
+            MirrorError::Open { source, .. } | MirrorError::Query { source, .. } => is_full(source),
+            MirrorError::Migrate { source, .. } => matches!(
+                &**source,
+                rusqlite_migration::Error::RusqliteError { err, .. } if is_full(err)
+            ),
+            MirrorError::Commit(source) => is_full(source),
+            _ => false,
+        }
+    }
+
     /// Adds what was being done, and separates damage from other failures.
     pub(crate) fn during(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| {

@@ -13,6 +13,11 @@ use super::revalidate::{FreshnessRequirement, is_too_old, list_freshness_of};
 use crate::list_response::ListResponse;
 use crate::registry::MirroredRemote;
 use docksd_mirror::Resource;
+use docksd_sync::SyncError;
+
+/// Why rows may be missing while there is no room for them.
+const OUT_OF_ROOM: &str = "the disk with the mirror is full; make room on it, and syncing continues by itself \
+                           (`docks daemon status` shows the mirror's file)";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -63,7 +68,15 @@ fn list_response(
     };
     let mut freshness =
         list_freshness_of(remote, kind, &list.confirmed, list.volatility, answered_by);
-    freshness.incomplete = list.incomplete.map(str::to_owned);
+    freshness.incomplete = list.incomplete.map(|why| {
+        // Not with the list, which may be cached: that the disk is full changes nothing in the mirror.
+        let why = if is_out_of_room(remote) {
+            OUT_OF_ROOM
+        } else {
+            why
+        };
+        why.to_owned()
+    });
     let mut response = Response::new(Body::from(list.body.clone()));
     freshness.write_headers(response.headers_mut());
     let headers = response.headers_mut();
@@ -74,6 +87,12 @@ fn list_response(
         headers.insert(routes::STATUS_SEEN, HeaderValue::from_static(seen));
     }
     response
+}
+
+/// Whether the mirror could not be written because there is no room for it.
+fn is_out_of_room(remote: &MirroredRemote) -> bool {
+    let error = remote.sync.mirror_error();
+    matches!(error, Some(SyncError::Mirror(error)) if error.is_out_of_room())
 }
 
 /// Responds with one object as the remote sent it.

@@ -30,6 +30,12 @@ impl Backoff {
         first: Duration::from_secs(4),
         max: Duration::from_secs(3_600),
     };
+    /// For a sweep that the mirror could not store: it is complete soon after there is room again, and a disk
+    /// that stays full costs the remote a page a minute.
+    pub const UNSTORED_SWEEP: Backoff = Backoff {
+        first: Duration::from_secs(3),
+        max: Duration::from_secs(60),
+    };
     /// For requests that the remote rejects and will reject again.
     pub const REFUSED: Backoff = Backoff {
         first: Duration::from_secs(60),

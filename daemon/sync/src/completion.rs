@@ -336,8 +336,13 @@ impl EngineState {
             list.proof_ended();
             list.sweep_due = None;
             list.unstored_sweep = None;
+            let was_unstored = std::mem::take(&mut list.unstored_sweeps) > 0;
             list.last_sweep = Some(now.mono);
             list.last_sweep_at = Some(now.stamp);
+            if was_unstored {
+                // What kept the sweep out kept trials out, too.
+                self.due_times.retry_failed_trials();
+            }
             return;
         }
         let Some(sweep) = &mut list.sweep else {

@@ -69,6 +69,8 @@ pub(super) struct ListSyncState {
     pub(super) sweep_due: Option<Duration>,
     /// Why the mirror could not store the last sweep, until one ends.
     pub(super) unstored_sweep: Option<SyncError>,
+    /// Number of sweeps in a row that it could not store.
+    pub(super) unstored_sweeps: u32,
     /// A sweep was requested because something seems to be gone.
     pub(super) is_suspicious: bool,
     /// Number of polls in a row that did not show runs that the remote still has.

@@ -18,9 +18,6 @@ use super::sweep::{RETRY, Sweep};
 /// When a directory that could not be read is read again.
 const FILES_RETRY: Duration = Duration::from_secs(5);
 
-/// When a sweep that the mirror could not store is begun again.
-const MIRROR_RETRY: Duration = Duration::from_secs(60);
-
 impl EngineState {
     /// Records that the mirror has no summary: without the first one nothing can start, so
     /// nobody should wait.
@@ -95,15 +92,19 @@ impl EngineState {
             self.stale_summary |= more && shown.all(|due| failing(&due.run));
         }
         if let FetchKey::Sweep(kind) = key {
+            let random = self.rng.f64();
             let list = &mut self.lists[list_index(kind)];
             let mirror_failed = matches!(error, SyncError::Mirror(_));
             let give_up = |sweep: &mut Sweep| !sweep.record_failure();
             if mirror_failed || list.sweep.as_mut().is_some_and(give_up) {
                 list.sweep = None;
-                if mirror_failed {
+                let pause = if mirror_failed {
                     list.unstored_sweep = Some(error.clone());
-                }
-                let pause = if mirror_failed { MIRROR_RETRY } else { RETRY };
+                    list.unstored_sweeps = list.unstored_sweeps.saturating_add(1);
+                    Backoff::UNSTORED_SWEEP.wait(list.unstored_sweeps, random)
+                } else {
+                    RETRY
+                };
                 list.sweep_due = Some(now.mono + pause);
                 self.record_sweep_given_up(kind, error);
             }

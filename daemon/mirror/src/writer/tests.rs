@@ -87,13 +87,15 @@ async fn a_transaction_that_is_lost_fails_all_its_writes_and_no_later_one() {
         write_note(&writer, "last"),
         release,
     );
-    assert!(matches!(lost, Err(MirrorError::Query { .. })));
+    let lost = lost.unwrap_err();
+    assert!(matches!(lost, MirrorError::Query { .. }) && lost.is_out_of_room());
     // The others, too, are told why.
     for error in [first.unwrap_err(), last.unwrap_err()] {
         let MirrorError::Commit(cause) = &error else {
             panic!("{error:?}");
         };
-        assert!(error.is_of_place() && cause.to_string().ends_with("disk is full"));
+        assert!(error.is_of_place() && error.is_out_of_room());
+        assert!(cause.to_string().ends_with("disk is full"));
     }
     assert_eq!(count_notes(&writer).await, 0);
     write_note(&writer, "again").await.unwrap();

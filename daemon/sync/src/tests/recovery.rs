@@ -102,6 +102,36 @@ async fn ten_years_of_clock_jumps_poll_no_more_than_usual() {
 }
 
 #[tokio::test]
+async fn a_disk_that_has_room_again_soon_gets_the_whole_list_soon() {
+    for full_for in [1, 5] {
+        let mut driver = Driver::new(Habits::PLAIN, 5).await;
+        driver.edit(|world| world.runs[1] = (0..250).map(|n| run(n, "completed")).collect());
+        driver.break_disk(0);
+        driver.run_for(Duration::from_secs(full_for)).await;
+        assert!(driver.state.lists[1].unstored_sweep.is_some());
+        driver.mend_disk();
+        driver.run_for(Duration::from_secs(10)).await;
+        assert!(driver.state.lists[1].unstored_sweep.is_none());
+        assert_eq!(driver.rows(RunKind::Evaluation).await.len(), 250);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_stays_full_is_tried_rarely() {
+    let mut driver = Driver::new(Habits::PLAIN, 5).await;
+    driver.edit(|world| world.runs[1] = (0..250).map(|n| run(n, "completed")).collect());
+    driver.break_disk(0);
+    driver.run_for(Duration::from_secs(300)).await;
+    let before = driver.state.lists[1].unstored_sweeps;
+    driver.run_for(Duration::from_secs(600)).await;
+    let tried = driver.state.lists[1].unstored_sweeps - before;
+    assert!((8..=14).contains(&tried), "{tried}");
+    driver.mend_disk();
+    driver.run_for(Duration::from_secs(70)).await;
+    assert_eq!(driver.rows(RunKind::Evaluation).await.len(), 250);
+}
+
+#[tokio::test]
 async fn catching_up_ends_with_everything_mirrored_or_a_reason() {
     let mut driver = Driver::new(Habits::PLAIN, 5).await;
     driver.edit(|world| world.runs[1] = (0..250).map(|n| run(n, "completed")).collect());
