@@ -149,6 +149,15 @@ impl<'a> Requester<'a> {
         self.daemon_within(self.patience).await
     }
 
+    /// Returns a client for the daemon if one is running; none is started.
+    ///
+    /// # Errors
+    ///
+    /// What is missing of the remote's settings.
+    pub(crate) fn running_daemon(&self) -> Result<Client, Failure> {
+        self.remote.daemon_client(self.patience)
+    }
+
     /// As [`Self::daemon`], with another patience than the requester's own.
     ///
     /// # Errors

@@ -109,7 +109,7 @@ impl SelectedRemote {
     }
 
     /// Says what a command waits for when the remote takes long.
-    pub(super) fn wait_notice(&self) -> String {
+    pub(crate) fn wait_notice(&self) -> String {
         format!("waiting for {} …", self.profile.target)
     }
 

@@ -1,8 +1,10 @@
 //! `docks sync`: waits until the mirror is up to date, and shows the progress.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use docks_proto::status::SyncProgress;
+use tokio::time::timeout;
 
 use crate::args::Sync;
 use crate::ask::Requester;
@@ -13,6 +15,9 @@ use crate::output::spinner::Spinner;
 
 /// How often progress is written in a pipe.
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Time without an answer after which progress is shown.
+const SHOW_AFTER: Duration = Duration::from_secs(1);
 
 /// Asks the daemon to sync and waits for it.
 pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
@@ -42,6 +47,34 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Awaits `work`, for which the daemon fetches much; at a terminal, shows how far it is if that takes longer than a
+/// second.
+///
+/// Another sync only watches: what it would fetch is being fetched.
+pub(super) async fn with_progress<T>(
+    context: &Context,
+    requester: &Requester<'_>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = timeout(SHOW_AFTER, &mut work).await {
+        return done;
+    }
+    let mut shown = SyncProgressLine::new(context);
+    shown.show_text(requester.remote.wait_notice());
+    let watch = async {
+        if let Ok(client) = requester.running_daemon() {
+            // What is wrong, the answer will say.
+            let _failed = client.sync(false, |progress| shown.show(&progress)).await;
+        }
+    };
+    tokio::select! {
+        done = &mut work => return done,
+        () = watch => {}
+    }
+    work.await
+}
+
 /// Progress on stderr: one moving line at a terminal, now and then a line in a pipe.
 struct SyncProgressLine<'a> {
     context: &'a Context,
@@ -62,13 +95,18 @@ impl<'a> SyncProgressLine<'a> {
     fn show(&mut self, progress: &SyncProgress) {
         let doing = clean::line(&progress.doing);
         let text = format!("{doing} ({} done, {} left)", progress.done, progress.left);
-        match &self.spinner {
-            Some(spinner) => spinner.set_text(text),
-            None if self.last_line.elapsed() >= LINE_INTERVAL && !progress.finished => {
-                self.context.output.message(text);
-                self.last_line = Instant::now();
-            }
-            None => {}
+        if let Some(spinner) = &self.spinner {
+            spinner.set_text(text);
+        } else if self.last_line.elapsed() >= LINE_INTERVAL && !progress.finished {
+            self.context.output.message(text);
+            self.last_line = Instant::now();
+        }
+    }
+
+    /// Shows a text at a terminal until there is progress.
+    fn show_text(&self, text: String) {
+        if let Some(spinner) = &self.spinner {
+            spinner.set_text(text);
         }
     }
 }

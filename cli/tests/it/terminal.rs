@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
@@ -177,6 +179,44 @@ fn a_slow_remote_is_named_while_it_is_waited_for() {
         assert_eq!(code, Some(0), "{line}: {screen}");
         assert!(screen.contains(&waiting), "{line}: {screen}");
     }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of the remote is slow, and no runtime waits for it"
+)]
+fn trials_that_are_asked_for_run_by_run_show_how_far_that_is() {
+    let slow = Arc::new(AtomicBool::new(false));
+    let is_slow = Arc::clone(&slow);
+    let remote = Remote::start(move |asked| {
+        let run = |n: usize| {
+            format!(
+                r#"{{"id":"e-{n}","status":"completed","created_at":"2026-01-01T00:00:{n:02}Z"}}"#
+            )
+        };
+        if asked.contains("/trials") {
+            if is_slow.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(600));
+            }
+            return (200, r#"[{"id":"t-1","status":"success"}]"#.to_owned());
+        }
+        if asked.contains("/harbor/runs") {
+            let runs: Vec<_> = (10..40).rev().map(run).collect();
+            return (200, format!("[{}]", runs.join(",")));
+        }
+        (200, "[]".to_owned())
+    });
+    let home = TestHome::with_remote(&remote);
+    home.run("sync --full").expect_success();
+    slow.store(true, Ordering::SeqCst);
+    let line = "runs trials --all-runs --fresh -n 0 -q";
+    let (code, screen) = at_terminal(home.command(line), 200, "");
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("trials of e-"), "{screen}");
+    assert!(screen.contains(" left)"), "{screen}");
+    let rows = screen.lines().filter(|line| line.ends_with("\tt-1"));
+    assert_eq!(rows.count(), 30, "{screen}");
 }
 
 #[test]

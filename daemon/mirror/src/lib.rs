@@ -59,7 +59,7 @@ pub use error::MirrorError;
 pub use history::{
     EventWithObject, HistoryBounds, HistoryPage, StatusEvent, Subject, matches_query,
 };
-pub use list::Listing;
+pub use list::{AgeOfTrials, Listing};
 pub use observation_window::ObservationWindow;
 pub use open::{Identity, OpenReport};
 pub use provenance::Provenance;

@@ -6,7 +6,7 @@ use docks_proto::status::MirrorRebuild;
 use docks_proto::time::UnixMs;
 
 use crate::error::MirrorError;
-use crate::list::{self, Listing};
+use crate::list::{self, AgeOfTrials, Listing};
 use crate::reader_pool::Lane;
 use crate::resolve_id::{self, Resolution};
 use crate::resource::{Confirmation, Resource};
@@ -57,10 +57,14 @@ impl Mirror {
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn list_all_trials(&self, query: &ListQuery) -> Result<Listing, MirrorError> {
+    pub async fn list_all_trials(
+        &self,
+        query: &ListQuery,
+        age: AgeOfTrials,
+    ) -> Result<Listing, MirrorError> {
         let query = query.clone();
         self.read_in(Lane::Search, "list all trials", move |c| {
-            list::list_all_trials(c, &query)
+            list::list_all_trials(c, &query, age)
         })
         .await
     }
@@ -184,14 +188,31 @@ impl Mirror {
             .await
     }
 
-    /// Returns the state from which the sync engine plans, with at most `limit` runs whose trials are due.
+    /// Returns the state from which the sync engine plans, with at most `limit` runs whose trials are due; with
+    /// `since`, trials that were not confirmed since then are due, too.
     ///
     /// # Errors
     ///
     /// As [`Mirror::list_runs`].
-    pub async fn summary(&self, limit: usize) -> Result<Summary, MirrorError> {
+    pub async fn summary(
+        &self,
+        limit: usize,
+        since: Option<UnixMs>,
+    ) -> Result<Summary, MirrorError> {
         self.read_in(Lane::Engine, "read its summary", move |c| {
-            summary::read(c, limit)
+            summary::read(c, limit, since)
+        })
+        .await
+    }
+
+    /// Counts the evaluation runs whose trials are due, or were not confirmed since this time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn runs_with_trials_due_since(&self, since: UnixMs) -> Result<u64, MirrorError> {
+        self.read_in(Lane::Search, "count old lists of trials", move |c| {
+            summary::runs_with_trials_due_since(c, since)
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::confirmations::{self, RUN_CONFIRMED_MS};
 use crate::resource::{Confirmation, Resource};
@@ -65,8 +65,13 @@ pub struct TrialsDue {
 
 // The indexes are named here because statistics must never make SQLite scan all runs.
 
-/// Reads the summary with at most `max_due` runs whose trials are due.
-pub(crate) fn read(connection: &Connection, max_due: usize) -> rusqlite::Result<Summary> {
+/// Reads the summary with at most `max_due` runs whose trials are due; with `since` also those whose trials were
+/// not confirmed since then.
+pub(crate) fn read(
+    connection: &Connection,
+    max_due: usize,
+    since: Option<UnixMs>,
+) -> rusqlite::Result<Summary> {
     let mut summary = Summary::default();
     for kind in RunKind::ALL {
         let rows = live_runs(connection, kind)?;
@@ -77,8 +82,16 @@ pub(crate) fn read(connection: &Connection, max_due: usize) -> rusqlite::Result<
         });
         summary.active.extend(active_runs(connection, kind, rows)?);
     }
-    summary.trials_due = trials_due(connection, max_due)?;
-    summary.trials_due_total = runs_with_trials_due(connection)?;
+    (summary.trials_due, summary.trials_due_total) = match since {
+        None => (
+            trials_due(connection, max_due)?,
+            runs_with_trials_due(connection)?,
+        ),
+        Some(since) => (
+            trials_due_since(connection, max_due, since)?,
+            runs_with_trials_due_since(connection, since)?,
+        ),
+    };
     Ok(summary)
 }
 
@@ -176,12 +189,46 @@ fn trials_due(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<Tri
          WHERE r.trials_due = 1 AND r.gone_ms IS NULL
          ORDER BY r.created_ms DESC, r.id DESC LIMIT ?1",
     )?;
-    let rows = statement.query_map([to_sql_int(limit as u64)], |row| {
-        Ok(TrialsDue {
-            run: row.get(0)?,
-            ended: !row.get::<_, bool>(1)?,
-            trials_confirmed_at: row.get::<_, Option<i64>>(2)?.map(UnixMs),
-        })
-    })?;
+    let rows = statement.query_map([to_sql_int(limit as u64)], trials_due_from_row)?;
     rows.collect()
+}
+
+/// The runs whose trials are due or were not confirmed since a time. It reads all runs, which a caller waits for.
+const DUE_SINCE: &str = "runs r INDEXED BY runs_by_created LEFT JOIN trial_list l ON l.run = r.id
+     WHERE r.kind = 'evaluation' AND r.gone_ms IS NULL
+       AND (r.trials_due = 1 OR coalesce(l.confirmed_ms < ?1, 1))";
+
+fn trials_due_since(
+    connection: &Connection,
+    limit: usize,
+    since: UnixMs,
+) -> rusqlite::Result<Vec<TrialsDue>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT r.id, r.active, l.confirmed_ms FROM {DUE_SINCE}
+         ORDER BY r.created_ms DESC, r.id DESC LIMIT ?2"
+    ))?;
+    let rows = statement.query_map(
+        params![since.0, to_sql_int(limit as u64)],
+        trials_due_from_row,
+    )?;
+    rows.collect()
+}
+
+/// Counts the runs whose trials are due or were not confirmed since a time.
+pub(crate) fn runs_with_trials_due_since(
+    connection: &Connection,
+    since: UnixMs,
+) -> rusqlite::Result<u64> {
+    let count: i64 = connection
+        .prepare_cached(&format!("SELECT count(*) FROM {DUE_SINCE}"))?
+        .query_row([since.0], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
+fn trials_due_from_row(row: &Row<'_>) -> rusqlite::Result<TrialsDue> {
+    Ok(TrialsDue {
+        run: row.get(0)?,
+        ended: !row.get::<_, bool>(1)?,
+        trials_confirmed_at: row.get::<_, Option<i64>>(2)?.map(UnixMs),
+    })
 }

@@ -12,14 +12,14 @@ use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
 use super::extract::PathIds;
-use super::revalidate::{FreshnessRequirement, is_not_found, read_through, revalidate};
+use super::revalidate::{FreshnessRequirement, read_through, revalidate};
 use super::run::cache_key;
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{missing_rows, wait_for_first_sweep};
 use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
-use docksd_mirror::{Confirmation, Resource, StatusScope, UnsettledRun};
+use docksd_mirror::{AgeOfTrials, Resource, StatusScope, UnsettledRun};
 use docksd_remote::RemoteError;
 use docksd_sync::FetchKey;
 
@@ -64,6 +64,11 @@ pub(super) async fn list(
     )
     .await?;
     wait_for_first_sweep(&remote, RunKind::Evaluation, requirement.policy).await?;
+    let age = if requirement.accepts_any_age() {
+        AgeOfTrials::Unsettled
+    } else {
+        AgeOfTrials::All
+    };
     let mut attempts = 0;
     let (version, unsettled, listing, confirmed) = loop {
         if fetch_trials(&remote, requirement).await? {
@@ -71,7 +76,7 @@ pub(super) async fn list(
         }
         let version = remote.mirror.data_version();
         let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
-        let listing = remote.mirror.list_all_trials(&query).await?;
+        let listing = remote.mirror.list_all_trials(&query, age).await?;
         let confirmed = listing.confirmation.clone().ok_or(ApiError::NotCached)?;
         if confirmed.at >= requirement.oldest_acceptable() {
             break (version, unsettled, listing, confirmed);
@@ -104,8 +109,8 @@ pub(super) async fn list(
     Ok(respond::list(&remote, cache_key, list, answered_by, now))
 }
 
-/// Fetches the trials of one run after the other: those that are older than the request allows, and those that
-/// were not mirrored when their run ended, unless there are too many.
+/// Fetches the trials that are older than the request allows, of ended runs, too; or, if it allows any age, those
+/// that were not mirrored when their run ended, one run after the other, unless there are too many.
 ///
 /// Returns whether any were fetched.
 async fn fetch_trials(
@@ -115,15 +120,16 @@ async fn fetch_trials(
     if requirement.policy == CachePolicy::OnlyIfCached {
         return Ok(false);
     }
-    let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
     if !requirement.accepts_any_age() {
-        let mut fetched = false;
-        for run in &unsettled {
-            let answered_by = revalidate_trials(remote, run, requirement).await?;
-            fetched |= answered_by == AnsweredBy::Remote;
+        let since = requirement.oldest_acceptable();
+        if remote.mirror.runs_with_trials_due_since(since).await? == 0 {
+            return Ok(false);
         }
-        return Ok(fetched);
+        let confirmed = remote.sync.confirm_all_trials(since).await;
+        confirmed.map_err(ApiError::FreshnessUnmet)?;
+        return Ok(true);
     }
+    let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
     let missing: Vec<&UnsettledRun> = unsettled.iter().filter(|run| run.due).collect();
     let too_many = missing.len() > MAX_RUNS_FETCHED && is_metered(remote);
     if missing.is_empty() || too_many {
@@ -143,25 +149,6 @@ async fn fetch_trials(
         }
     };
     Ok(tokio::time::timeout(FETCH_TIMEOUT, fetch).await.is_ok())
-}
-
-async fn revalidate_trials(
-    remote: &MirroredRemote,
-    run: &UnsettledRun,
-    requirement: FreshnessRequirement,
-) -> Result<AnsweredBy, ApiError> {
-    let confirmed = run.trials_confirmed_at.map(|at| Confirmation {
-        at,
-        validator: None,
-        complete: true,
-    });
-    let volatility = Volatility::Changing { active: run.active };
-    let key = trials_of(run);
-    match revalidate(remote, key, confirmed.as_ref(), volatility, requirement).await {
-        // The run was removed after the list was read; the next sweep will notice.
-        Err(error) if is_not_found(&error) => Ok(AnsweredBy::Mirror),
-        other => other,
-    }
 }
 
 fn trials_of(run: &UnsettledRun) -> FetchKey {

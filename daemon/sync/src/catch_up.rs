@@ -3,9 +3,21 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use docks_proto::error::ErrorDetail;
+use docks_proto::time::UnixMs;
 
+use super::clock::Now;
 use super::error::SyncError;
+
+/// What a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatchUpScope {
+    /// A poll of both lists, and everything that is planned now.
+    Planned,
+    /// Also a sweep of both lists, and the trials of all runs once more.
+    Full,
+    /// Also the trials of all runs that were not confirmed since this time.
+    TrialsSince(UnixMs),
+}
 
 /// A caller that waits for the mirror to catch up.
 #[derive(Debug)]
@@ -16,10 +28,11 @@ pub struct CatchUp {
     pub(super) done: u64,
     /// Whether each list was polled since the caller began to wait.
     pub(super) lists_polled: [bool; 2],
-    /// Whether everything is fetched, including the trials of ended runs.
-    pub(super) full: bool,
-    /// Whether trials that have not ended are still to be requested.
-    pub(super) wants_open_trials: bool,
+    /// Whether both lists are swept.
+    pub(super) sweeps: bool,
+    /// The trials of all runs are to be confirmed since then, also those that ended long ago: somebody may have
+    /// changed them without changing their run, as by grading them again.
+    pub(super) trials_since: Option<UnixMs>,
     /// Failed polls.
     pub(super) failures: u32,
     /// Why the last of them failed.
@@ -35,14 +48,18 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    pub(super) fn new(id: u64, full: bool, now: Duration) -> Self {
+    pub(super) fn new(id: u64, scope: CatchUpScope, now: Now) -> Self {
         Self {
             id,
-            began: now,
+            began: now.mono,
             done: 0,
             lists_polled: [false; 2],
-            full,
-            wants_open_trials: full,
+            sweeps: scope == CatchUpScope::Full,
+            trials_since: match scope {
+                CatchUpScope::Planned => None,
+                CatchUpScope::Full => Some(now.stamp),
+                CatchUpScope::TrialsSince(since) => Some(since),
+            },
             failures: 0,
             poll_error: None,
             failed_trials: HashMap::new(),
@@ -67,5 +84,5 @@ pub struct CatchUpReport {
     /// Whether this is the last report.
     pub finished: bool,
     /// Why it ended early.
-    pub error: Option<ErrorDetail>,
+    pub error: Option<SyncError>,
 }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
 
 use docksd_remote::FaultClass;
 
-use super::catch_up::{CatchUp, CatchUpReport};
+use super::catch_up::{CatchUp, CatchUpReport, CatchUpScope};
 use super::circuit_breaker::State;
 use super::clock::Now;
 use super::error::SyncError;
@@ -19,13 +20,13 @@ use super::step::Step;
 const MAX_POLL_FAILURES: u32 = 3;
 
 impl EngineState {
-    /// Starts catching up; a list that was never swept is swept even without `full`.
-    pub fn catch_up(&mut self, id: u64, full: bool, now: Now) {
+    /// Starts catching up; a list that was never swept is swept whatever the scope is.
+    pub fn catch_up(&mut self, id: u64, scope: CatchUpScope, now: Now) {
         for kind in RunKind::ALL {
             self.due_times.make_due(&FetchKey::ListPart(kind));
             let list = &mut self.lists[list_index(kind)];
             list.next_part = 0;
-            if full || list.last_sweep_at.is_none() {
+            if scope == CatchUpScope::Full || list.last_sweep_at.is_none() {
                 list.sweep_due = Some(now.mono);
             }
         }
@@ -33,39 +34,23 @@ impl EngineState {
         self.due_times.retry_failed_trials();
         // A user waits, so this is as good a moment for a probe as any.
         self.circuit.probe_now(now.mono);
-        self.catch_ups.push(CatchUp::new(id, full, now.mono));
-    }
-
-    /// Requests trials that may change although nobody watches them, once it is known which runs
-    /// are active: those of active runs, and open trials of ended runs.
-    fn request_open_trials(&mut self, now: Now) {
-        let ready =
-            |waiting: &&mut CatchUp| waiting.wants_open_trials && waiting.lists_polled == [true; 2];
-        let mut since = None;
-        for waiting in self.catch_ups.iter_mut().filter(ready) {
-            waiting.wants_open_trials = false;
-            since = since.max(Some(waiting.began));
-        }
-        let Some(since) = since else {
-            return;
-        };
-        for (_, due) in self.rechecks.values_mut() {
-            *due = now.mono;
-        }
-        let active = self.summary.iter().flat_map(|summary| &summary.active);
-        for run in active.filter(|run| run.kind == RunKind::Evaluation) {
-            let last = self.due_times.get(&FetchKey::Trials(run.id.clone())).began;
-            if last.is_none_or(|began| began < since) {
-                let first = (0, now.mono);
-                self.rechecks.entry(run.id.clone()).or_insert(first);
-            }
-        }
+        self.catch_ups.push(CatchUp::new(id, scope, now));
     }
 
     /// Returns whether the trials of ended runs are fetched although nobody watches them: always
-    /// with `backfill`, and otherwise while a caller waits for a full catch-up.
+    /// with `backfill`, and otherwise while a caller waits for the trials of all runs.
     pub(super) fn fetches_all_trials(&self) -> bool {
-        self.options.backfill || self.catch_ups.iter().any(|waiting| waiting.full)
+        self.options.backfill || self.trials_since().is_some()
+    }
+
+    /// Returns since when the trials of all runs are to be confirmed, if a caller waits for them.
+    #[must_use]
+    pub fn trials_since(&self) -> Option<UnixMs> {
+        let since = self
+            .catch_ups
+            .iter()
+            .filter_map(|waiting| waiting.trials_since);
+        since.max()
     }
 
     /// Returns the number of runs whose trials are still to be fetched.
@@ -89,7 +74,10 @@ impl EngineState {
 
     /// Forgets a caller that no longer waits.
     pub fn abandon_catch_up(&mut self, id: u64) {
+        let before = self.trials_since();
         self.catch_ups.retain(|waiting| waiting.id != id);
+        // Trials that were due for this caller only are due no more.
+        self.stale_summary |= self.trials_since() != before;
     }
 
     pub(super) fn record_polled_list(&mut self, kind: RunKind, step: &Step) {
@@ -128,7 +116,7 @@ impl EngineState {
     /// Records that a sweep was given up for now, so that callers who need it have not caught up.
     pub(super) fn record_sweep_given_up(&mut self, kind: RunKind, error: &SyncError) {
         let never_swept = self.lists[list_index(kind)].last_sweep_at.is_none();
-        let needs_it = |waiting: &&mut CatchUp| waiting.full || never_swept;
+        let needs_it = |waiting: &&mut CatchUp| waiting.sweeps || never_swept;
         for waiting in self.catch_ups.iter_mut().filter(needs_it) {
             waiting.sweep_error = Some(error.clone());
         }
@@ -164,7 +152,7 @@ impl EngineState {
                 left: 0,
                 doing: "stopped".to_owned(),
                 finished: true,
-                error: Some(error.detail()),
+                error: Some(error.clone()),
             });
         }
     }
@@ -173,9 +161,6 @@ impl EngineState {
     pub(super) fn end_catch_ups(&mut self, now: Now) {
         if self.catch_ups.is_empty() {
             return;
-        }
-        if !self.needs_summary() {
-            self.request_open_trials(now);
         }
         let open = self.circuit.state() != State::Closed;
         let blocked = self.blocked_trials(now);
@@ -210,7 +195,7 @@ impl EngineState {
                 left: left + failed.failing,
                 doing: if pointless { "stopped" } else { "caught up" }.to_owned(),
                 finished: true,
-                error: error.map(SyncError::detail),
+                error: error.cloned(),
             });
         }
         for report in ended {

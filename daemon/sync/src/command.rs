@@ -31,6 +31,11 @@ pub(super) enum Command {
         full: bool,
         progress: mpsc::Sender<SyncProgress>,
     },
+    /// Confirms the trials of all runs again that were last confirmed longer ago than this.
+    ConfirmTrials {
+        max_age: Duration,
+        reply: oneshot::Sender<Result<(), SyncError>>,
+    },
     Sweep,
     Upkeep(Retention),
     MissedUpkeep(Retention),

@@ -15,7 +15,7 @@ use docksd_remote::{ChangeDetection, FaultClass, Remote};
 
 use super::apply::execute;
 use super::capabilities::Capabilities;
-use super::catch_up::CatchUpReport;
+use super::catch_up::{CatchUpReport, CatchUpScope};
 use super::clock::{Clock, Now, SteadyClock};
 use super::command::Command;
 use super::error::SyncError;
@@ -48,6 +48,8 @@ pub(super) struct Engine {
     upkeep: Upkeep,
     reply_senders: HashMap<WaiterId, ReplySender>,
     progress: HashMap<u64, mpsc::Sender<SyncProgress>>,
+    /// Callers that want to know no more than how catching up ended.
+    ends: HashMap<u64, oneshot::Sender<Result<(), SyncError>>>,
     next_number: u64,
     mirror_broken_until: Duration,
 }
@@ -89,6 +91,7 @@ impl Engine {
             upkeep: Upkeep::default(),
             reply_senders: HashMap::new(),
             progress: HashMap::new(),
+            ends: HashMap::new(),
             next_number: 0,
             mirror_broken_until: Duration::ZERO,
         };
@@ -153,8 +156,8 @@ impl Engine {
 
     async fn turn(&mut self, now: Now) {
         if self.state.needs_summary() && now.mono >= self.mirror_broken_until {
-            let most = self.state.summary_trials();
-            match self.mirror.summary(most).await {
+            let (most, since) = (self.state.summary_trials(), self.state.trials_since());
+            match self.mirror.summary(most, since).await {
                 Ok(summary) => self.state.set_summary(summary, now),
                 Err(error) => {
                     warn!(
@@ -281,10 +284,18 @@ impl Engine {
             Command::MarkWatched(what) => self.state.mark_watched(&what, now),
             Command::CatchUp { full, progress } => {
                 self.progress.insert(number, progress);
-                if full {
+                let scope = if full {
                     self.mirror.make_check_due();
-                }
-                self.state.catch_up(number, full, now);
+                    CatchUpScope::Full
+                } else {
+                    CatchUpScope::Planned
+                };
+                self.state.catch_up(number, scope, now);
+            }
+            Command::ConfirmTrials { max_age, reply } => {
+                self.ends.insert(number, reply);
+                let scope = CatchUpScope::TrialsSince(now.stamp.minus(max_age));
+                self.state.catch_up(number, scope, now);
             }
             Command::Sweep => self.state.request_sweep(now),
             Command::Upkeep(retention) => self.upkeep.request(retention),
@@ -317,13 +328,24 @@ impl Engine {
     }
 
     async fn report(&mut self, report: CatchUpReport) {
+        if let Some(to) = self.ends.get(&report.id) {
+            if to.is_closed() {
+                self.state.abandon_catch_up(report.id);
+            }
+            if (report.finished || to.is_closed())
+                && let Some(to) = self.ends.remove(&report.id)
+            {
+                let _gone = to.send(report.error.map_or(Ok(()), Err));
+            }
+            return;
+        }
         let rows = self.mirror.stats().await.map(|s| s.rows);
         let message = SyncProgress {
             done: report.done,
             left: report.left,
             doing: report.doing,
             finished: report.finished,
-            error: report.error,
+            error: report.error.as_ref().map(SyncError::detail),
             rows: rows.unwrap_or_default(),
         };
         let Some(to) = self.progress.get(&report.id) else {

@@ -192,6 +192,21 @@ impl SyncHandle {
         }
     }
 
+    /// Waits until the trials of all runs were confirmed at or after `not_before`, also those of runs that ended
+    /// long ago. They are fetched side by side, as when the mirror catches up.
+    ///
+    /// # Errors
+    ///
+    /// [`SyncError`] of the first run whose trials could not be fetched, or of its list.
+    pub async fn confirm_all_trials(&self, not_before: UnixMs) -> Result<(), SyncError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::ConfirmTrials {
+            max_age: self.clock.wall().since(not_before),
+            reply,
+        });
+        answer.await.unwrap_or(Err(SyncError::Stopped))
+    }
+
     /// Starts scheduled work.
     pub fn run_scheduled(&self, work: ScheduledWork) {
         self.send(match work {

@@ -256,6 +256,9 @@ impl EngineState {
             list.failed = None;
             list.last_sweep_at = list.last_sweep_at.map(|at| at.min(now.stamp));
         }
+        for waiting in &mut self.catch_ups {
+            waiting.trials_since = waiting.trials_since.map(|at| at.min(now.stamp));
+        }
         self.last_success = self.last_success.map(|at| at.min(now.stamp));
         if let Some(failure) = &mut self.last_failure {
             failure.at = failure.at.min(now.stamp);
@@ -270,7 +273,8 @@ impl EngineState {
         self.budget.last_hour(now.mono)
     }
 
-    /// Returns the number of runs with trials due that the next summary should hold.
+    /// Returns the number of runs with trials due that the next summary should hold; [`Self::trials_since`] says
+    /// which are due.
     #[must_use]
     pub fn summary_trials(&self) -> usize {
         // More than those that failed, which would hide all others.

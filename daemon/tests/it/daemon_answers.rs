@@ -364,6 +364,54 @@ async fn the_list_of_all_trials_waits_for_trials_that_were_never_mirrored() {
 }
 
 #[tokio::test]
+async fn trials_that_were_changed_by_hand_after_the_end_are_in_fresh_lists_and_full_syncs() {
+    const ALL: &str = "/harbor/trials?limit=0";
+    let (remote, daemon) = remote_and_daemon(5, 3).await;
+    daemon.get(ALL).await;
+    // The oldest run has ended, and stays as it is.
+    let (run, trial) = remote.with_data(|data| {
+        let run = data.evaluations[0].id.clone();
+        let trial = data.trials[&run][0].id.clone();
+        (run, trial)
+    });
+    let grade = |status: &str| remote.with_data(|data| data.advance_trial(&run, &trial, status));
+    let status_in = |reply: &Reply| {
+        let rows: Vec<serde_json::Value> = serde_json::from_slice(&reply.body).unwrap();
+        let row = rows.iter().find(|row| row["id"] == trial.as_str()).unwrap();
+        row["status"].as_str().unwrap().to_owned()
+    };
+    let max_age = |seconds| CachePolicy::MaxAge(Duration::from_secs(seconds));
+
+    grade("success");
+    let old = daemon.get_as(ALL, max_age(3_600)).await;
+    assert_ne!(status_in(&old), "success", "it is recent enough");
+    remote.take_log();
+    let asked = docks_proto::time::UnixMs::now();
+    let fresh = daemon.get_as(ALL, CachePolicy::NoCache).await;
+    assert_eq!(status_in(&fresh), "success");
+    assert!(freshness(&fresh).as_of >= asked);
+    assert_eq!(freshness(&fresh).answered_by, AnsweredBy::Remote);
+    let log = remote.take_log();
+    let of_run = format!("{run}/trials");
+    let requests = log.iter().filter(|seen| seen.target.contains(&of_run));
+    assert_eq!(requests.count(), 1, "{log:?}");
+
+    grade("failed");
+    let synced = daemon.send(Request::post("/v1/sync?full=true")).await;
+    let synced = String::from_utf8_lossy(&synced.body).into_owned();
+    assert!(!synced.contains("error"), "{synced}");
+    assert_eq!(status_in(&daemon.get(ALL).await), "failed");
+
+    // One that cannot be asked for again is no fresh answer.
+    remote.fault_at(&format!("{run}/trials"), Fault::ServerError);
+    let refused = daemon.get_as(ALL, CachePolicy::NoCache).await;
+    assert_eq!(refused.status, 504);
+    assert_eq!(detail(&refused).code, ErrorCode::FreshnessUnmet);
+    assert_eq!(daemon.get_as(ALL, max_age(3_600)).await.status, 200);
+    daemon.end().await;
+}
+
+#[tokio::test]
 async fn an_empty_list_says_whether_its_statuses_were_ever_seen() {
     let (remote, daemon) = remote_and_daemon(3, 1).await;
     let id = newest(&remote, RunKind::Run);

@@ -1,6 +1,6 @@
 //! What all lists share: options become a query, the answer becomes rows.
 
-use docks_proto::freshness::Freshness;
+use docks_proto::freshness::{CachePolicy, Freshness};
 use docks_proto::object::{
     EVALUATION_STATUSES, RUN_STATUSES, RawObject, RunFields, TRIAL_STATUSES, parse_list,
 };
@@ -11,8 +11,9 @@ use docks_proto::trial::Trial;
 use jiff::tz::TimeZone;
 
 use super::print_object::{body_text, print_json, report_age, report_odd_values};
+use super::sync::with_progress;
 use crate::args::{Format, ListOptions};
-use crate::ask::{Request, Requester, Response};
+use crate::ask::{Request, Requester, Response, WaitPolicy};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
@@ -76,8 +77,25 @@ pub(super) async fn run<R>(
     if options.watch {
         return watch::run(context, list, rows, options, &query).await;
     }
-    let answered = requester.request(list.request(&query)).await?;
+    let answered = if shows_progress(context, list) {
+        let requester = requester.patience(WaitPolicy::WhileAlive { notice: None });
+        let work = requester.request(list.request(&query));
+        // On the heap, as few commands need it.
+        Box::pin(with_progress(context, &requester, work)).await?
+    } else {
+        requester.request(list.request(&query)).await?
+    };
     print(context, list, rows, options, &query, &answered)
+}
+
+/// Whether the daemon may have to ask the remote once for each run, which takes its time with hundreds of them, and
+/// a person sees it.
+fn shows_progress(context: &Context, list: RequestedList<'_>) -> bool {
+    let is_bounded = matches!(
+        context.global.allowed(),
+        CachePolicy::NoCache | CachePolicy::MaxAge(_)
+    );
+    matches!(list, RequestedList::AllTrials) && is_bounded && context.output.style().stderr_terminal
 }
 
 /// Builds a query from options.

@@ -50,7 +50,7 @@ pub(super) struct Selection {
 pub(super) struct History {
     objects: BTreeMap<Collection, BTreeMap<String, Vec<Version>>>,
     /// When the trials of an ended run changed and the run itself did not, by its id: from the first such change
-    /// to the next change of the run. Only who asks for the trials of this run can notice.
+    /// to the next change of the run. Only who asks for the trials of this run, or of all, can notice.
     unnoticeable: BTreeMap<String, Vec<Window>>,
 }
 
@@ -140,15 +140,23 @@ impl History {
     }
 
     /// Returns the window in which the trials of a run may have been read: it begins before a change that nobody
-    /// could notice.
-    pub(super) fn noticeable(&self, collection: &Collection, window: Window) -> Window {
+    /// could notice, if all was not read since then.
+    pub(super) fn noticeable(
+        &self,
+        collection: &Collection,
+        window: Window,
+        read_since: Instant,
+    ) -> Window {
         let Collection::Trials(run) = collection else {
             return window;
         };
         let mut windows = self.unnoticeable.get(run).into_iter().flatten();
         let within = windows.find(|w| w.from <= window.from && window.from <= w.until);
         Window {
-            from: within.map_or(window.from, |within| within.from - JUST_BEFORE),
+            from: within.map_or(window.from, |within| {
+                let unnoticed = (within.from - JUST_BEFORE).max(read_since);
+                unnoticed.min(window.from)
+            }),
             ..window
         }
     }

@@ -210,7 +210,7 @@ impl Shared {
         };
         self.count(way, policy, &outcome);
         let checked = match &outcome {
-            Outcome::Answer(answer) => self.check(&read, answer, required, window),
+            Outcome::Answer(answer) => self.check(&read, answer, (required, synced), window),
             Outcome::Refused(code, why) => self
                 .check_refusal(&read, *code, policy, window, had_outage)
                 .map_err(|problem| format!("{problem}: {why}")),
@@ -218,12 +218,13 @@ impl Shared {
         checked.map_err(|problem| format!("{way:?} {policy:?} {read:?}: {problem}"))
     }
 
-    /// Checks an answer; what it says of its age must hold, and be as young as was required.
+    /// Checks an answer; what it says of its age must hold, and be as young as was required. All was read by a full
+    /// sync that ended before.
     fn check(
         &self,
         read: &Read,
         answer: &Answer,
-        required: Option<Instant>,
+        (required, synced): (Option<Instant>, Instant),
         window: Window,
     ) -> Result<(), String> {
         let as_of = answer.as_of.map(|at| self.instant(at));
@@ -240,10 +241,8 @@ impl Shared {
         let is_whole = !answer.is_incomplete;
         let history = self.world.history();
         let rows = || answer.data.as_array().unwrap().iter().cloned();
-        // Nobody asks for the trials of a run that has ended only because all trials are listed, or all is synced.
-        let is_asked = required.is_some() && !matches!(read, Read::AllTrials(_));
         let of = |collection: &Collection| {
-            if is_asked {
+            if required.is_some() {
                 return window;
             }
             // What a sync has read of a run is old again if the run is deleted and restored afterwards.
@@ -253,7 +252,8 @@ impl Shared {
                 true => as_of.map_or(self.started.0, |at| at - ROUNDING),
                 false => window.from,
             };
-            history.noticeable(collection, Window { from, ..window })
+            let read_since = synced - ROUNDING;
+            history.noticeable(collection, Window { from, ..window }, read_since)
         };
         match read {
             Read::Runs(kind, selection) => {

@@ -28,10 +28,21 @@ const LISTS_OF_GONE_RUNS: &str = "SELECT l.seq FROM runs r INDEXED BY runs_gone 
                                   JOIN trial_list l ON l.run = r.id \
                                   WHERE r.gone_ms IS NOT NULL AND r.kind = 'evaluation'";
 
+/// Which trials count for the age of a list of all trials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgeOfTrials {
+    /// Those that may still change by themselves: of runs that have not ended, or that ended since they were
+    /// mirrored.
+    Unsettled,
+    /// Those of ended runs, too, which somebody may have changed, as by grading them again.
+    All,
+}
+
 /// Lists the trials of all evaluation runs.
 pub(crate) fn list_all_trials(
     connection: &Connection,
     query: &ListQuery,
+    age: AgeOfTrials,
 ) -> rusqlite::Result<Listing> {
     let sort = query
         .sort
@@ -47,7 +58,7 @@ pub(crate) fn list_all_trials(
         None => (scan.rows(connection, page)?, scan.count(connection, query)?),
     };
     let mut listing = texts_with_run(connection, &rows)?.into_listing(total);
-    listing.confirmation = oldest_confirmation(connection)?;
+    listing.confirmation = oldest_confirmation(connection, age)?;
     Ok(listing)
 }
 
@@ -183,17 +194,24 @@ fn texts_with_run(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Jso
     Ok(array)
 }
 
-/// Returns the confirmation of the list: as old as its oldest part that may still change.
-fn oldest_confirmation(connection: &Connection) -> rusqlite::Result<Option<Confirmation>> {
+/// Returns the confirmation of the list: as old as the oldest part that counts.
+fn oldest_confirmation(
+    connection: &Connection,
+    age: AgeOfTrials,
+) -> rusqlite::Result<Option<Confirmation>> {
     let resource = Resource::List(RunKind::Evaluation);
     let Some(mut confirmation) = confirmations::read(connection, &resource)? else {
         return Ok(None);
     };
-    // What was mirrored before a run ended may have changed until its end.
-    for (index, condition) in [
-        ("runs_active", "r.active = 1"),
-        ("runs_trials_due", "r.trials_due = 1 AND r.active = 0"),
-    ] {
+    let counted: &[(&str, &str)] = match age {
+        // What was mirrored before a run ended may have changed until its end.
+        AgeOfTrials::Unsettled => &[
+            ("runs_active", "r.active = 1"),
+            ("runs_trials_due", "r.trials_due = 1 AND r.active = 0"),
+        ],
+        AgeOfTrials::All => &[("runs_by_created", "1")],
+    };
+    for (index, condition) in counted {
         let oldest_ms: Option<i64> = connection
             .prepare_cached(&format!(
                 "SELECT min(l.confirmed_ms) FROM runs r INDEXED BY {index}

@@ -12,6 +12,7 @@ mod sort_order;
 mod trial_filter;
 mod where_clause;
 
+pub use all_trials::AgeOfTrials;
 pub(crate) use all_trials::list_all_trials;
 pub use listing::Listing;
 pub(crate) use one_kind::{list_runs, list_trials};

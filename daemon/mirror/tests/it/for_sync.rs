@@ -160,7 +160,7 @@ async fn the_summary_lists_active_runs_their_places_and_whose_trials_are_due() {
         ],
     )
     .await;
-    let summary = mirror.summary(2).await.unwrap();
+    let summary = mirror.summary(2, None).await.unwrap();
     let active: Vec<_> = summary
         .active
         .iter()
@@ -185,7 +185,7 @@ async fn the_summary_lists_active_runs_their_places_and_whose_trials_are_due() {
 async fn trials_are_due_again_when_their_run_ends_after_their_request_began() {
     let files = TestMirror::new();
     let mirror = files.open();
-    let due = async || mirror.summary(9).await.unwrap().trials_due_total;
+    let due = async || mirror.summary(9, None).await.unwrap().trials_due_total;
     store_runs(&mirror, 10, vec![run_object("r", "running", "")]).await;
     replace_trials(&mirror, 20, vec![run_object("t", "running", "")]).await;
     assert_eq!(due().await, 0);
@@ -221,7 +221,7 @@ async fn trials_that_were_read_before_their_run_was_listed_are_due_if_it_has_end
         let mirror = files.open();
         replace_trials(&mirror, 10, vec![run_object("t", "running", "")]).await;
         store_runs(&mirror, listed_at, vec![run_object("r", status, "")]).await;
-        let summary = mirror.summary(9).await.unwrap();
+        let summary = mirror.summary(9, None).await.unwrap();
         assert_eq!(summary.trials_due_total, due, "{status} at {listed_at}");
     }
 }

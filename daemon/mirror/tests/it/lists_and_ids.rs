@@ -4,7 +4,7 @@ use docks_proto::object::RawObject;
 use docks_proto::query::{ListKind, ListQuery, Row, Sort, SortKey, TrialFilter, apply_query};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Provenance, Resolution};
+use docksd_mirror::{AgeOfTrials, Provenance, Resolution};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -222,7 +222,7 @@ proptest! {
             let mut all = marked(&objects, "r", "");
             all.extend(marked(&more, "other", ""));
             for query in of_all {
-                let listing = mirror.list_all_trials(&query).await.unwrap();
+                let listing = mirror.list_all_trials(&query, AgeOfTrials::Unsettled).await.unwrap();
                 let (rows, total) = apply_query(ListKind::AllTrials, all.clone(), &query);
                 prop_assert_eq!(body(&listing), joined(&rows), "{:?}", query);
                 prop_assert_eq!((listing.total, listing.returned), (total, rows.len() as u64));
@@ -362,7 +362,10 @@ async fn a_list_over_all_runs_names_them_and_leaves_out_tombstones() {
         .unwrap();
     let ask = async |question: &str| {
         let query = ListQuery::parse(ListKind::AllTrials, question, 20).unwrap();
-        let listing = mirror.list_all_trials(&query).await.unwrap();
+        let listing = mirror
+            .list_all_trials(&query, AgeOfTrials::Unsettled)
+            .await
+            .unwrap();
         let rows: Vec<serde_json::Value> = serde_json::from_slice(&listing.body).unwrap();
         let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
         let names: Vec<String> = rows

@@ -65,7 +65,7 @@ async fn an_upgraded_file_of_the_first_schema_equals_a_new_one() {
     assert_eq!(stored.text, r#"{"id":"old","status":"failed"}"#);
     assert_eq!(stored.confirmed_at.0, 7);
     assert_eq!(mirror.read_note("k").await.unwrap().as_deref(), Some("v"));
-    assert_eq!(mirror.summary(9).await.unwrap().trials_due_total, 1);
+    assert_eq!(mirror.summary(9, None).await.unwrap().trials_due_total, 1);
     let page = vec![
         run_object("old", "failed", ""),
         run_object("new", "running", ""),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 
+use crate::catch_up::CatchUpScope;
 use crate::fetch_key::FetchKey;
 
 use super::driver::Driver;
@@ -47,7 +48,7 @@ async fn without_backfill_only_requested_trials_are_fetched() {
     assert_eq!(requests_for_trials(&driver), 1);
 
     let now = driver.now();
-    driver.state.catch_up(2, false, now);
+    driver.state.catch_up(2, CatchUpScope::Planned, now);
     driver.run_for(MINUTE).await;
     let last = driver.state.take_reports().pop().unwrap();
     assert!(last.finished && last.error.is_none(), "{last:?}");
@@ -59,7 +60,7 @@ async fn without_backfill_a_full_catch_up_fetches_all_trials() {
     let mut driver = without_backfill(300).await;
     driver.run_for(10 * MINUTE).await;
     let now = driver.now();
-    driver.state.catch_up(1, true, now);
+    driver.state.catch_up(1, CatchUpScope::Full, now);
     driver.run_for(2 * MINUTE).await;
     let last = driver.state.take_reports().pop().unwrap();
     assert!(last.finished && last.error.is_none(), "{last:?}");

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use docks_proto::error::ErrorCode;
 use docks_proto::routes::RunKind;
 
-use crate::catch_up::CatchUpReport;
+use crate::catch_up::{CatchUpReport, CatchUpScope};
 use crate::fetch_key::FetchKey;
 use docksd_remote::FaultClass;
 
@@ -46,11 +45,11 @@ async fn trials_that_failed_are_reported_with_their_own_error() {
         world.broken.insert("trials r1".to_owned());
     });
     let now = driver.now();
-    driver.state.catch_up(1, true, now);
+    driver.state.catch_up(1, CatchUpScope::Full, now);
     let last = last_report_beside_mistyped_ids(&mut driver).await;
     let error = last.error.expect("the trials of a run are missing");
-    assert_eq!(error.code, ErrorCode::RemoteUnreachable, "{error:?}");
-    assert!(error.message.contains("500"), "{error:?}");
+    assert_eq!(error.class(), Some(FaultClass::Outage), "{error:?}");
+    assert!(error.chain().contains("500"), "{error:?}");
     assert_eq!(last.left, 1);
 }
 
@@ -64,7 +63,7 @@ async fn a_run_that_goes_while_others_wait_is_no_failure() {
             });
         }
         let now = driver.now();
-        driver.state.catch_up(1, true, now);
+        driver.state.catch_up(1, CatchUpScope::Full, now);
         let is_known = async |driver: &Driver| driver.rows(RunKind::Evaluation).await.len() == 30;
         while !is_known(&driver).await {
             driver.run_for(Duration::from_millis(10)).await;
@@ -77,7 +76,7 @@ async fn a_run_that_goes_while_others_wait_is_no_failure() {
         };
         assert!(asked("trials r0"), "the test is about its 404");
         match last.error {
-            Some(error) => assert!(others_fail && error.message.contains("500"), "{error:?}"),
+            Some(error) => assert!(others_fail && error.chain().contains("500"), "{error:?}"),
             None => assert!(!others_fail),
         }
     }
@@ -111,9 +110,102 @@ async fn a_remote_that_wants_to_be_left_alone_is_the_reason_and_not_what_somebod
     assert_eq!(class(2), Some(FaultClass::RateLimited));
     assert_eq!(class(3), Some(FaultClass::RateLimited));
     let now = driver.now();
-    driver.state.catch_up(4, false, now);
+    driver.state.catch_up(4, CatchUpScope::Planned, now);
     driver.run_for(Duration::from_secs(5)).await;
     let last = driver.state.take_reports().pop().unwrap();
-    let code = last.error.map(|error| error.code);
-    assert_eq!((last.finished, code), (true, Some(ErrorCode::RateLimited)));
+    let class = last.error.and_then(|error| error.class());
+    assert_eq!(
+        (last.finished, class),
+        (true, Some(FaultClass::RateLimited))
+    );
+}
+
+/// Returns a remote with ended runs, of which one was changed by hand since they were mirrored: its trials, and
+/// nothing of the run itself.
+async fn with_regraded_trial(habits: Habits, runs: u64) -> Driver {
+    let mut driver = Driver::new(habits, 3).await;
+    driver.edit(|world| {
+        world.runs[1] = (0..runs).map(|n| run(n, "completed")).collect();
+        for run in &mut world.runs[1] {
+            run.trials.insert("t0".to_owned(), ("passed", 0));
+        }
+    });
+    driver.run_for(Duration::from_secs(600)).await;
+    assert_eq!(driver.difference().await, None);
+    driver.edit(|world| {
+        world.runs[1][1]
+            .trials
+            .insert("t0".to_owned(), ("failed", 1));
+        world.log.clear();
+    });
+    driver
+}
+
+fn requests_for_trials(driver: &Driver) -> usize {
+    let world = driver.world.lock().unwrap();
+    let of_trials = |(_, what): &&(Duration, String)| what.starts_with("trials");
+    world.log.iter().filter(of_trials).count()
+}
+
+#[tokio::test]
+async fn trials_of_an_ended_run_that_were_changed_by_hand_are_seen_by_who_asks_for_all() {
+    let with_etags = Habits {
+        etag: true,
+        ..Habits::PLAIN
+    };
+    for (habits, runs) in [(Habits::PLAIN, 3), (with_etags, 300), (Habits::FILES, 3)] {
+        for full in [false, true] {
+            let mut driver = with_regraded_trial(habits, runs).await;
+            let now = driver.now();
+            let scope = if full {
+                CatchUpScope::Full
+            } else {
+                CatchUpScope::TrialsSince(now.stamp)
+            };
+            driver.state.catch_up(1, scope, now);
+            let last = last_report(&mut driver).await;
+            assert!(last.error.is_none(), "{last:?}");
+            assert_eq!(driver.difference().await, None, "{habits:?} {full}");
+            // Each once, and none when nobody waits any more.
+            assert_eq!(requests_for_trials(&driver), runs as usize);
+            driver.run_for(Duration::from_secs(60)).await;
+            assert_eq!(requests_for_trials(&driver), runs as usize);
+            assert_eq!(driver.state.backlog(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn trials_that_were_confirmed_recently_enough_are_not_requested_again() {
+    let mut driver = with_regraded_trial(Habits::PLAIN, 3).await;
+    let now = driver.now();
+    let recent = CatchUpScope::TrialsSince(now.stamp.minus(Duration::from_secs(3_600)));
+    driver.state.catch_up(1, recent, now);
+    assert!(last_report(&mut driver).await.error.is_none());
+    assert_eq!(requests_for_trials(&driver), 0);
+}
+
+#[tokio::test]
+async fn who_asks_for_all_trials_is_told_which_could_not_be_confirmed() {
+    let mut driver = with_regraded_trial(Habits::PLAIN, 30).await;
+    driver.edit(|world| {
+        world.broken.insert("trials r1".to_owned());
+    });
+    let now = driver.now();
+    let scope = CatchUpScope::TrialsSince(now.stamp);
+    driver.state.catch_up(1, scope, now);
+    let error = last_report(&mut driver).await.error.unwrap();
+    assert!(error.chain().contains("500"), "{error:?}");
+    assert_eq!(requests_for_trials(&driver), 30);
+}
+
+async fn last_report(driver: &mut Driver) -> CatchUpReport {
+    let deadline = driver.now().mono + PATIENCE;
+    loop {
+        assert!(driver.now().mono < deadline, "it never ends");
+        driver.run_for(Duration::from_millis(20)).await;
+        if let Some(last) = driver.state.take_reports().pop().filter(|r| r.finished) {
+            return last;
+        }
+    }
 }

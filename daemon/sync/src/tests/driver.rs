@@ -143,7 +143,7 @@ impl Driver {
         if self.state.needs_summary() {
             let summary = self
                 .mirror
-                .summary(self.state.summary_trials())
+                .summary(self.state.summary_trials(), self.state.trials_since())
                 .await
                 .unwrap();
             self.state.set_summary(summary, now);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 
+use crate::catch_up::CatchUpScope;
 use crate::fetch_key::FetchKey;
 use crate::state::Reply;
 use docksd_remote::FaultClass;
@@ -136,7 +137,7 @@ async fn catching_up_ends_with_everything_mirrored_or_a_reason() {
     let mut driver = Driver::new(Habits::PLAIN, 5).await;
     driver.edit(|world| world.runs[1] = (0..250).map(|n| run(n, "completed")).collect());
     let now = driver.now();
-    driver.state.catch_up(1, true, now);
+    driver.state.catch_up(1, CatchUpScope::Full, now);
     driver.run_for(Duration::from_secs(60)).await;
     let reports = driver.state.take_reports();
     let last = reports.last().unwrap();
@@ -144,7 +145,7 @@ async fn catching_up_ends_with_everything_mirrored_or_a_reason() {
     assert_eq!(driver.difference().await, None);
     driver.edit(|world| world.fault = Fault::Outage);
     let now = driver.now();
-    driver.state.catch_up(2, false, now);
+    driver.state.catch_up(2, CatchUpScope::Planned, now);
     driver.run_for(Duration::from_secs(30)).await;
     let reports = driver.state.take_reports();
     let last = reports.last().unwrap();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use docks_proto::query::{ListKind, ListQuery};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_mirror::{Mirror, Resolution};
+use docksd_mirror::{AgeOfTrials, Mirror, Resolution};
 use rusqlite::OpenFlags;
 
 use crate::support::everything;
@@ -180,7 +180,11 @@ async fn columns_words_and_counts_that_differ_from_the_objects_are_computed_agai
     .await;
     let count = async |question: &str| {
         let query = ListQuery::parse(ListKind::AllTrials, question, 0).unwrap();
-        mirror.list_all_trials(&query).await.unwrap().total
+        mirror
+            .list_all_trials(&query, AgeOfTrials::Unsettled)
+            .await
+            .unwrap()
+            .total
     };
     assert_eq!(
         (count("reward=7").await, count("agent=agent-1").await),
@@ -196,7 +200,7 @@ async fn columns_words_and_counts_that_differ_from_the_objects_are_computed_agai
         .unwrap();
     assert_eq!(named, Resolution::Unique("run-6".into()));
     // Which trials are due is what one of two columns said wrongly.
-    assert_eq!(mirror.summary(9).await.unwrap().trials_due_total, 39);
+    assert_eq!(mirror.summary(9, None).await.unwrap().trials_due_total, 39);
     world.equals(&mirror, "computed again").await;
     mirror.close().await;
 }
@@ -255,7 +259,7 @@ async fn a_rebuild_keeps_what_is_sound_and_fetches_the_rest_again() {
         before
     );
     // Nothing counts as complete that was not swept since, and only what is lost is fetched.
-    let summary = mirror.summary(9).await.unwrap();
+    let summary = mirror.summary(9, None).await.unwrap();
     assert!(summary.lists.iter().all(|list| list.confirmation.is_none()));
     assert_eq!(summary.trials_due_total, 1);
     assert_eq!(summary.trials_due[0].run, "run-9");

@@ -7,7 +7,7 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use docksd_mirror::{
-    Confirmation, Mirror, MirrorError, Provenance, Resource, RunBatch, StatusEvent,
+    AgeOfTrials, Confirmation, Mirror, MirrorError, Provenance, Resource, RunBatch, StatusEvent,
 };
 
 use crate::support::{everything, object};
@@ -120,7 +120,7 @@ impl World {
                 .record_confirmation(Resource::List(kind), confirmation)
                 .await?;
         }
-        for due in mirror.summary(usize::MAX).await?.trials_due {
+        for due in mirror.summary(usize::MAX, None).await?.trials_due {
             self.store_trials(mirror, &due.run, at).await?;
         }
         Ok(())
@@ -145,7 +145,9 @@ impl World {
                 assert!(self.ever.contains(&trial.text), "{when}: {}", trial.text);
             }
         }
-        mirror.list_all_trials(&everything()).await?;
+        mirror
+            .list_all_trials(&everything(), AgeOfTrials::Unsettled)
+            .await?;
         for event in mirror.events_after(0, usize::MAX >> 1).await? {
             let is_true = self.events.iter().any(|known| is_same(known, &event));
             assert!(is_true, "{when}: {event:?}");
