@@ -17,11 +17,12 @@ use docks_proto::status::PrefetchStatus;
 use docks_proto::time::UnixMs;
 use docksd::config::ArtifactPrefetch;
 use docksd_stores::StoreVariables;
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::pull::waits_for_ends;
 use crate::upstream_support::{Site, everything};
-use docksd_testkit::fake_remote::RemoteData;
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
 
 /// Longest wait for a state that the daemon must reach, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -299,6 +300,61 @@ impl Drop for Prefetching {
             let log = std::fs::read_to_string(self.log.path()).unwrap_or_default();
             eprintln!("docksd's log:\n{log}");
         }
+    }
+}
+
+/// Gives a run the id that it has in the place of its provisional one, as a Harbor job gets when it writes its UUID.
+fn give_real_id(remote: &FakeRemote, provisional: &str, id: &str) {
+    remote.with_data(|data| {
+        let kind = RunKind::Evaluation;
+        data.set(kind, provisional, "harbor", json!({ "job_id": id }));
+        data.set(kind, provisional, "id", json!(id));
+        let run = data
+            .evaluations
+            .iter_mut()
+            .find(|run| run.id == provisional);
+        id.clone_into(&mut run.unwrap().id);
+        let trials = data.trials.remove(provisional).unwrap();
+        data.trials.insert(id.to_owned(), trials);
+    });
+}
+
+#[tokio::test]
+async fn a_run_that_gets_its_real_id_while_it_waits_is_fetched_under_that_one() {
+    const UUID: &str = "e8c003f5-a129-414b-9d33-4c12687eb455";
+    for is_killed in [false, true] {
+        let store = Store::start(|_| Answer::Nothing);
+        let mut prefetching =
+            Prefetching::start(store.clone(), &[("big", &["t1", "t2"])], "").await;
+        prefetching.site.remote.with_data(|data| {
+            let kind = RunKind::Evaluation;
+            data.set(kind, "big", "name", json!("big"));
+            data.set(kind, "big", "harbor", json!({ "job_id": null }));
+        });
+        prefetching.end("big");
+        eventually("the failure is stored", || async {
+            let status = prefetching.status().await;
+            status.is_some_and(|status| status.pending == 1 && status.last_error.is_some())
+        })
+        .await;
+        give_real_id(&prefetching.site.remote, "big", UUID);
+        let client = prefetching.site.client();
+        eventually("the mirror knows its real id", || async {
+            let run = RunKind::Evaluation;
+            let found = client.run(run, UUID, CachePolicy::OnlyIfCached).await;
+            found.is_ok()
+        })
+        .await;
+        if is_killed {
+            prefetching.kill_docksd();
+            store.set(|_| Answer::Log);
+            prefetching.start_docksd().await;
+        } else {
+            store.set(|_| Answer::Log);
+        }
+        prefetching.wait_for_logs(2).await;
+        prefetching.wait_until_nothing_is_left().await;
+        assert_eq!(prefetching.status().await, None, "nothing was given up");
     }
 }
 

@@ -101,6 +101,15 @@ impl Backlog {
         });
     }
 
+    /// Goes on with a run under another id, unless it has ended once more under that one.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let is_known = self.runs.iter().any(|pending| pending.run == to);
+        self.runs.retain(|pending| pending.run != from || !is_known);
+        for pending in self.runs.iter_mut().filter(|pending| pending.run == from) {
+            to.clone_into(&mut pending.run);
+        }
+    }
+
     /// Returns the runs that are due, the one that has waited longest first.
     pub(super) fn due(&self, now: UnixMs) -> Vec<&PendingRun> {
         let mut due: Vec<&PendingRun> = self.runs.iter().filter(|run| run.is_due(now)).collect();
@@ -274,6 +283,20 @@ mod tests {
         backlog.record(&run, &failed(false), START);
         assert!(backlog.due(START).is_empty());
         assert_eq!(backlog.due(START.minus(2 * MAX_PAUSE)).len(), 1);
+    }
+
+    #[test]
+    fn a_run_that_gets_another_id_keeps_its_turn_and_is_there_once() {
+        let mut backlog = one_run();
+        let run = backlog.due(START)[0].clone();
+        backlog.record(&run, &failed(false), START);
+        backlog.rename("r", "real");
+        let next = START.plus(FIRST_PAUSE);
+        let renamed = backlog.due(next)[0].clone();
+        assert_eq!((renamed.run.as_str(), renamed.failures), ("real", 1));
+        backlog.add("r", START, START);
+        backlog.rename("r", "real");
+        assert_eq!(backlog.due(next), [&renamed]);
     }
 
     #[test]

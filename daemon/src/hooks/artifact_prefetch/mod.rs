@@ -6,6 +6,7 @@
 
 mod attempt;
 mod backlog;
+mod real_id;
 mod slots;
 
 use std::collections::{HashMap, HashSet};
@@ -19,6 +20,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use self::backlog::{AttemptResult, Backlog, PendingRun};
+use self::real_id::real_id;
 use self::slots::Slots;
 use crate::config::ArtifactPrefetch;
 use crate::registry::{MirroredRemote, OwnedRemote, Registry};
@@ -148,6 +150,17 @@ impl Prefetcher {
         let mut changed = kept.backlog.clone();
         for event in &events {
             changed.add(&event.run, event.observed, clock.wall());
+        }
+        let due = changed.due(clock.wall()).into_iter();
+        let waiting: Vec<String> = due
+            .filter(|pending| !self.slots.contains(&remote.id, &pending.run))
+            .map(|pending| pending.run.clone())
+            .collect();
+        for provisional in waiting {
+            if let Some(id) = real_id(mirror, &provisional).await? {
+                changed.rename(&provisional, &id);
+                kept.is_unsaved = true;
+            }
         }
         if kept.is_unsaved || !events.is_empty() {
             mirror.write_note(BACKLOG_NOTE, &changed.text()).await?;
