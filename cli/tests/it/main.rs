@@ -43,6 +43,7 @@ mod sample_remote;
 mod sealed;
 mod several_dirs;
 mod start;
+mod status_rows;
 mod stopping;
 mod terminal;
 mod test_home;

@@ -102,7 +102,7 @@ pub(crate) fn home_of_two(files: &Files) -> TestHome {
 }
 
 /// Lists every file below a directory.
-fn files_below(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut left = vec![directory.to_owned()];
     let mut found = Vec::new();
     while let Some(path) = left.pop() {
