@@ -157,6 +157,7 @@ impl TestHome {
 }
 
 impl Drop for TestHome {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what happened")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let status = self.run("daemon status");

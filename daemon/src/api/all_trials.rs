@@ -12,7 +12,9 @@ use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
 use super::extract::PathIds;
-use super::revalidate::{FreshnessRequirement, read_through, revalidate};
+use super::revalidate::{
+    FreshnessRequirement, ListRows, list_to_confirm, read_through, revalidate,
+};
 use super::run::cache_key;
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{missing_rows, wait_for_first_sweep};
@@ -54,10 +56,11 @@ pub(super) async fn list(
         DEFAULT_LIMIT,
     )?;
     let resource = Resource::List(RunKind::Evaluation);
-    let confirmed = remote.mirror.confirmation(&resource).await?;
+    let kind = RunKind::Evaluation;
+    let (key, confirmed) = list_to_confirm(&remote, kind, ListRows::All, requirement).await?;
     let mut answered_by = revalidate(
         &remote,
-        FetchKey::List(RunKind::Evaluation),
+        key,
         confirmed.as_ref(),
         Volatility::Changing { active: false },
         requirement,

@@ -9,7 +9,7 @@ use docks_proto::time::UnixMs;
 use super::error::ApiError;
 use crate::list_response::Volatility;
 use crate::registry::MirroredRemote;
-use docksd_mirror::Confirmation;
+use docksd_mirror::{Confirmation, Resource};
 use docksd_remote::FaultClass;
 use docksd_sync::{FetchKey, SyncError};
 
@@ -58,6 +58,35 @@ impl FreshnessRequirement {
             self.received_at
         }
     }
+}
+
+/// Which rows of a list of runs an answer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListRows {
+    /// Some of the newest, all of which each poll reads.
+    Newest,
+    /// Any.
+    All,
+}
+
+/// Returns what to ask the remote for if these rows of a list are not fresh enough, and when it last
+/// confirmed them.
+///
+/// A request that accepts any age makes do with what polls confirm: the newest rows and all active runs.
+pub(super) async fn list_to_confirm(
+    remote: &MirroredRemote,
+    kind: RunKind,
+    rows: ListRows,
+    requirement: FreshnessRequirement,
+) -> Result<(FetchKey, Option<Confirmation>), ApiError> {
+    let mut confirmed = remote.mirror.confirmation(&Resource::List(kind)).await?;
+    if rows == ListRows::Newest || requirement.accepts_any_age() {
+        return Ok((FetchKey::List(kind), confirmed));
+    }
+    if let Some(confirmed) = &mut confirmed {
+        confirmed.at = confirmed.at.min(remote.sync.whole_list_confirmed(kind));
+    }
+    Ok((FetchKey::WholeList(kind), confirmed))
 }
 
 /// Makes the mirror's copy of `key` fresh enough for the request. Returns who answered.

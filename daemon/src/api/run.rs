@@ -14,7 +14,7 @@ use docks_proto::routes::{Action, KILL, RunKind};
 use super::error::ApiError;
 use super::extract::{PathIds, QueryParameters, bad_parameter};
 use super::resolve_id::{self, or_run_not_found, resolve_again, resolve_run, run_not_found};
-use super::revalidate::{freshness_of, revalidate};
+use super::revalidate::{ListRows, freshness_of, list_to_confirm, revalidate};
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{
     contains_active, may_lack_rows, missing_rows, wait_for_first_sweep,
@@ -67,14 +67,12 @@ async fn list_kind(
     }
     let query = ListQuery::parse(ListKind::Runs, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
     let resource = Resource::List(kind);
-    let mut confirmed = remote.mirror.confirmation(&resource).await?;
-    let mut key = FetchKey::List(kind);
-    if !requirement.accepts_any_age() && !asks_for_newest(&query) {
-        key = FetchKey::WholeList(kind);
-        if let Some(confirmed) = &mut confirmed {
-            confirmed.at = confirmed.at.min(remote.sync.whole_list_confirmed(kind));
-        }
-    }
+    let rows = if asks_for_newest(&query) {
+        ListRows::Newest
+    } else {
+        ListRows::All
+    };
+    let (key, confirmed) = list_to_confirm(&remote, kind, rows, requirement).await?;
     let answered_by = revalidate(
         &remote,
         key,

@@ -290,6 +290,7 @@ impl Prefetching {
 }
 
 impl Drop for Prefetching {
+    #[expect(clippy::print_stderr, reason = "a failed test shows what happened")]
     fn drop(&mut self) {
         if let Some(mut docksd) = self.docksd.take() {
             // It may have exited already.
