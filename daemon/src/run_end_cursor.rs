@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use docks_proto::event::EventQuery;
+use docks_proto::event::{EventQuery, ObjectKind};
 use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
@@ -247,7 +247,8 @@ fn is_end(event: &StatusEvent, since: UnixMs) -> bool {
     counts && lifecycle(&event.to) == Lifecycle::Terminal
 }
 
-/// Whether the trials of a run were confirmed after `observed`, when the mirror saw its end.
+/// Whether the mirror has the trials of a run as they were when it ended, which the mirror saw at `observed`, or
+/// later; or as it last saw them, if the run is gone.
 pub(crate) async fn trials_are_confirmed(
     mirror: &Mirror,
     run: &str,
@@ -255,7 +256,15 @@ pub(crate) async fn trials_are_confirmed(
 ) -> Result<bool, MirrorError> {
     let trials = Resource::Trials(run.to_owned());
     let confirmed = mirror.confirmation(&trials).await?;
-    Ok(confirmed.is_some_and(|confirmed| confirmed.at > observed))
+    if confirmed.is_some_and(|confirmed| confirmed.at > observed) {
+        return Ok(true);
+    }
+    // A directory is read with all its trials at once.
+    let progress = mirror.progress(vec![run.to_owned()]).await?;
+    let mut evaluations = progress
+        .iter()
+        .filter(|run| run.kind == Some(ObjectKind::Evaluation));
+    Ok(evaluations.any(|run| run.settled || run.gone))
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(crate) fn record(
         }
         // Records the observation window too.
         Resource::Trials(run) => {
-            confirm_trial_list(connection, run, new.at.0, new.validator.as_ref())
+            confirm_trial_list(connection, run, new.at.0, new.validator.as_ref(), false)
         }
     }
 }

@@ -242,7 +242,7 @@ fn insert(
     // Trials can be fetched before their run is listed, and may have changed until it ended.
     let trials_due = batch.kind == RunKind::Evaluation
         && trial_list_confirmed_ms(connection, &incoming.columns.id)?
-            .is_none_or(|at_ms| !incoming.is_active && at_ms < batch.observed_at.0);
+            .is_none_or(|at_ms| !incoming.is_active && at_ms <= batch.observed_at.0);
     let text = incoming.object.text();
     let others: [&dyn ToSql; 6] = [
         &batch.kind.name(),

@@ -65,12 +65,14 @@ pub(crate) fn recount_rows(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Records that a run's complete list was confirmed; an older confirmation changes nothing.
 ///
-/// The run's trials are no longer due, unless the run ended after the request began.
+/// The run's trials are no longer due, unless the run changed when the request began or later. A change in the
+/// same millisecond may have come before or after; what was read together (`with_run`) belongs together.
 pub(crate) fn confirm(
     connection: &Connection,
     run: &str,
     at_ms: i64,
     validator: Option<&Validator>,
+    with_run: bool,
 ) -> rusqlite::Result<()> {
     let resource = Resource::Trials(run.to_owned());
     observation_window::record(connection, &resource, UnixMs(at_ms))?;
@@ -86,9 +88,9 @@ pub(crate) fn confirm(
         .prepare_cached(
             "UPDATE runs SET trials_due = 0
              WHERE kind = 'evaluation' AND id = ?1 AND trials_due = 1
-               AND (active = 1 OR changed_ms <= ?2)",
+               AND (active = 1 OR changed_ms < ?2 OR (?3 AND changed_ms = ?2))",
         )?
-        .execute(params![run, at_ms])
+        .execute(params![run, at_ms, with_run])
         .map(drop)
 }
 

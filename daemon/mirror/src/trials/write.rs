@@ -12,6 +12,7 @@ use super::rows::{
 use super::trial_list;
 use crate::history::{StatusChange, Subject, record};
 use crate::merge_policy::MergeDecision;
+use crate::provenance::Provenance;
 use crate::sql_int::to_sql_int;
 use crate::write_summary::WriteSummary;
 
@@ -61,7 +62,9 @@ pub(crate) fn replace_all(
     trial_list::add_rows(connection, list.seq, added)?;
     // While a reopening is pending the mirror has what was before, and the remote must send the whole list again.
     if summary.deferred == 0 {
-        trial_list::confirm(connection, &batch.run, batch.at.0, validator)?;
+        // Reported changes have a run together with its trials.
+        let with_run = batch.provenance == Provenance::Event;
+        trial_list::confirm(connection, &batch.run, batch.at.0, validator, with_run)?;
     }
     Ok(summary)
 }

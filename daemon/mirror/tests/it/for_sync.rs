@@ -192,8 +192,14 @@ async fn trials_are_due_again_when_their_run_ends_after_their_request_began() {
     store_runs(&mirror, 30, vec![run_object("r", "running", r#","n":1"#)]).await;
     assert_eq!(due().await, 0);
     store_runs(&mirror, 40, vec![run_object("r", "completed", "")]).await;
-    replace_trials(&mirror, 35, vec![run_object("t", "running", "")]).await;
-    assert_eq!(due().await, 1);
+    for at in [35, 40] {
+        replace_trials(&mirror, at, vec![run_object("t", "running", "")]).await;
+        assert_eq!(
+            due().await,
+            1,
+            "which came first is not known of the same time"
+        );
+    }
     replace_trials(&mirror, 45, vec![run_object("t", "passed", "")]).await;
     assert_eq!(due().await, 0);
     replace_trials(&mirror, 46, vec![run_object("t", "passed", "")]).await;
@@ -211,11 +217,26 @@ async fn trials_are_due_again_when_their_run_ends_after_their_request_began() {
 }
 
 #[tokio::test]
+async fn trials_that_are_reported_with_their_run_belong_to_it() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    store_runs(&mirror, 10, vec![run_object("r", "completed", "")]).await;
+    let trials = vec![run_object("t", "passed", "")];
+    mirror
+        .replace_trials("r", trials, UnixMs(10), None, Provenance::Event)
+        .await
+        .unwrap();
+    assert_eq!(mirror.summary(9, None).await.unwrap().trials_due_total, 0);
+}
+
+#[tokio::test]
 async fn trials_that_were_read_before_their_run_was_listed_are_due_if_it_has_ended_since() {
     for (status, listed_at, due) in [
         ("completed", 20, 1),
         ("running", 20, 0),
-        ("completed", 10, 0),
+        // Within a millisecond, the trials may have been read first.
+        ("completed", 10, 1),
+        ("completed", 9, 0),
     ] {
         let files = TestMirror::new();
         let mirror = files.open();
