@@ -19,7 +19,8 @@ pub struct Summary {
     pub lists: Vec<ListState>,
     /// Live runs that have not ended, newest first, at most 10,000 of each kind.
     pub active: Vec<ActiveRun>,
-    /// Runs whose trials should be fetched, newest first, up to the requested number.
+    /// Runs whose trials should be fetched, up to the requested number: newest first, or, where those that were not
+    /// confirmed since some time are due, too, the longest confirmed first.
     pub trials_due: Vec<TrialsDue>,
     /// Number of all runs whose trials should be fetched.
     pub trials_due_total: u64,
@@ -205,7 +206,7 @@ fn trials_due_since(
 ) -> rusqlite::Result<Vec<TrialsDue>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT r.id, r.active, l.confirmed_ms FROM {DUE_SINCE}
-         ORDER BY r.created_ms DESC, r.id DESC LIMIT ?2"
+         ORDER BY coalesce(l.confirmed_ms, 0), r.created_ms DESC, r.id DESC LIMIT ?2"
     ))?;
     let rows = statement.query_map(
         params![since.0, to_sql_int(limit as u64)],

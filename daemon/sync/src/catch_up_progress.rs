@@ -1,10 +1,12 @@
 //! Catching up: does everything at once for callers that wait, and reports how far it is.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
+use docksd_mirror::TrialsDue;
 use docksd_remote::FaultClass;
 
 use super::catch_up::{CatchUp, CatchUpReport, CatchUpScope};
@@ -51,6 +53,13 @@ impl EngineState {
             .iter()
             .filter_map(|waiting| waiting.trials_since);
         since.max()
+    }
+
+    /// Returns when a caller that still waits last asked for the trials of all runs.
+    pub(super) fn all_trials_asked(&self) -> Option<Duration> {
+        let waiting = self.catch_ups.iter();
+        let for_trials = waiting.filter(|waiting| waiting.trials_since.is_some());
+        for_trials.map(|waiting| waiting.began).max()
     }
 
     /// Returns the number of runs whose trials are still to be fetched.
@@ -171,8 +180,17 @@ impl EngineState {
         let mut ended = Vec::new();
         for waiting in &self.catch_ups {
             let polled = waiting.lists_polled == [true; 2];
-            let failed = FailedTrials::among(&blocked, waiting);
-            let left = others_left + trials_left.saturating_sub(failed.count());
+            let outstanding = self.outstanding_trials(waiting);
+            let is_relevant = |run: &&String| {
+                let outstanding = outstanding.as_ref();
+                outstanding.is_none_or(|runs| runs.contains(&run.as_str()))
+            };
+            let failed = FailedTrials::among(blocked.iter().filter(is_relevant), waiting);
+            let left = match &outstanding {
+                Some(runs) => runs.len() as u64,
+                None => others_left + trials_left,
+            };
+            let left = left.saturating_sub(failed.count());
             let pointless = quiet
                 || (open && waiting.failures > 0)
                 || (waiting.failures >= MAX_POLL_FAILURES && !polled);
@@ -202,6 +220,17 @@ impl EngineState {
             self.abandon_catch_up(report.id);
             self.reports.push(report);
         }
+    }
+
+    /// Returns the runs whose trials are not confirmed since the time that a caller wants them to be, if it waits
+    /// for no more than that: where runs change all the time, there may always be something else to fetch.
+    ///
+    /// These are some of many; the longest confirmed are first, so that one who asks later is served later.
+    fn outstanding_trials(&self, waiting: &CatchUp) -> Option<Vec<&str>> {
+        let since = waiting.trials_since.filter(|_| !waiting.sweeps)?;
+        let due = self.summary.iter().flat_map(|summary| &summary.trials_due);
+        let is_old = |due: &&TrialsDue| due.trials_confirmed_at.is_none_or(|at| at < since);
+        Some(due.filter(is_old).map(|due| due.run.as_str()).collect())
     }
 
     /// Returns the runs whose trials are planned and not requested before some later time.
@@ -254,12 +283,9 @@ struct FailedTrials<'a> {
 }
 
 impl<'a> FailedTrials<'a> {
-    fn among(blocked: &[String], waiting: &'a CatchUp) -> Self {
+    fn among<'b>(blocked: impl Iterator<Item = &'b String>, waiting: &'a CatchUp) -> Self {
         let mut failed = Self::default();
-        for error in blocked
-            .iter()
-            .filter_map(|run| waiting.failed_trials.get(run))
-        {
+        for error in blocked.filter_map(|run| waiting.failed_trials.get(run)) {
             if error.class() == Some(FaultClass::NotFound) {
                 failed.missing += 1;
             } else {

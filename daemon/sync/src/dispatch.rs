@@ -154,6 +154,7 @@ impl EngineState {
             sweeps: [self.lists[0].sweep_due, self.lists[1].sweep_due],
             catching_up: !self.catch_ups.is_empty(),
             all_trials: self.fetches_all_trials(),
+            all_trials_asked: self.all_trials_asked(),
         }
     }
 

@@ -182,9 +182,17 @@ fn plan_backfill(s: &PlanInput<'_>, plan: &mut Vec<PlannedWork>) {
             continue;
         }
         let key = FetchKey::Trials(due.run.clone());
-        // The pause matters only for a run whose trials stay due however often they are fetched.
+        // The pause matters only for a run whose trials stay due however often they are fetched, and what was
+        // fetched before somebody asked for all trials is not what they asked for.
+        let timing = s.due_times.get(&key);
+        let was_before = s
+            .all_trials_asked
+            .is_some_and(|asked| timing.began < Some(asked));
         plan.push(PlannedWork {
-            due: s.due_times.due(&key, REFETCH_AFTER, Jitter::LONGER),
+            due: match was_before {
+                true => timing.blocked_until,
+                false => s.due_times.due(&key, REFETCH_AFTER, Jitter::LONGER),
+            },
             work: Work::FetchTrials(due.run.clone()),
             class: background(s),
         });

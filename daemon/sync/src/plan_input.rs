@@ -41,6 +41,8 @@ pub struct PlanInput<'a> {
     pub catching_up: bool,
     /// Whether trials of ended runs are fetched although nobody watches them.
     pub all_trials: bool,
+    /// When somebody last asked for the trials of all runs, who still waits for them.
+    pub all_trials_asked: Option<Duration>,
 }
 
 /// Returns how often files are read again while something is active.

@@ -209,3 +209,37 @@ async fn last_report(driver: &mut Driver) -> CatchUpReport {
         }
     }
 }
+
+#[tokio::test]
+async fn who_asks_for_all_trials_does_not_wait_for_what_changes_meanwhile() {
+    let mut driver = with_regraded_trial(Habits::PLAIN, 12).await;
+    let now = driver.now();
+    let scope = CatchUpScope::TrialsSince(now.stamp);
+    driver.state.catch_up(1, scope, now);
+    let mut version = 1;
+    while driver
+        .state
+        .take_reports()
+        .pop()
+        .is_none_or(|r| !r.finished)
+    {
+        let waited = driver.now().mono - now.mono;
+        assert!(waited < Duration::from_secs(30), "it waits for all changes");
+        // Each makes the trials of its run due once more.
+        version += 1;
+        driver.edit(|world| {
+            for run in &mut world.runs[1] {
+                run.version = version;
+            }
+        });
+        let now = driver.now();
+        let list = FetchKey::List(RunKind::Evaluation);
+        driver.state.request_refresh(&list, now.mono, 77);
+        driver.run_for(Duration::from_millis(100)).await;
+    }
+    for run in 0..12 {
+        let trials = docksd_mirror::Resource::Trials(format!("r{run}"));
+        let confirmed = driver.mirror.confirmation(&trials).await.unwrap().unwrap();
+        assert!(confirmed.at >= now.stamp);
+    }
+}

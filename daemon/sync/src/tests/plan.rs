@@ -102,6 +102,7 @@ proptest! {
                 sweeps: scenario.sweeps,
                 catching_up: scenario.catching_up,
                 all_trials: true,
+                all_trials_asked: None,
             };
             let due: Vec<Work> = plan(&input)
                 .into_iter()
