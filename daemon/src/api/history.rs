@@ -20,7 +20,7 @@ use super::revalidate::freshness_of;
 use super::{Service, respond};
 use crate::list_response::Volatility;
 use crate::registry::MirroredRemote;
-use docksd_mirror::{Confirmation, Resource, StatusEvent};
+use docksd_mirror::{Confirmation, Resource, StatusEvent, Subject};
 
 /// Largest number of changes in one response, some tens of megabytes.
 const MAX_CHANGES: u64 = 100_000;
@@ -51,6 +51,15 @@ pub(super) async fn history(
         .run_history(kind, &run.id, trial_id, limit)
         .await?;
     let object = trial.as_ref().unwrap_or(&run);
+    // The object may have changed since it was found; a change is stored together with it.
+    // Of a Harbor job, the events are those of both kinds.
+    let subject = match trial_id {
+        Some(_) => Subject::Trial,
+        None => Subject::Run(kind),
+    };
+    let last = events.iter().rev().find(|event| event.subject == subject);
+    let last = last.map(|event| event.to.clone());
+    let status = last.unwrap_or_else(|| object.status.clone());
     let history = History {
         kind: match trial_id {
             Some(_) => ObjectKind::Trial,
@@ -59,8 +68,8 @@ pub(super) async fn history(
         run_id: run.id.clone(),
         trial_id: trial_id.map(str::to_owned),
         name: object_name(&run.id, kind, trial_id, &object.text),
-        status: object.status.clone(),
-        ended: lifecycle(&object.status) == Lifecycle::Terminal,
+        ended: lifecycle(&status) == Lifecycle::Terminal,
+        status,
         changes: events.iter().map(status_change).collect(),
         observation_windows: windows
             .iter()
@@ -116,6 +125,8 @@ pub(super) async fn changes(
     }
     let since = since.unwrap_or(UnixMs(i64::MIN));
     let until = until.unwrap_or(UnixMs(i64::MAX));
+    // Before the changes are read: they may be newer than what was confirmed, and not older.
+    let confirmed = oldest_confirmation(&remote).await?;
     let history = remote.mirror.history_page(u64::MAX, 1, &filter).await?;
     let history = history.bounds.history_id;
     let events = remote
@@ -140,7 +151,6 @@ pub(super) async fn changes(
         }
     });
     let body = json(&changes.collect::<Vec<_>>());
-    let confirmed = oldest_confirmation(&remote).await?;
     let volatility = Volatility::Changing { active: false };
     let freshness = freshness_of(&remote, &confirmed, volatility, AnsweredBy::Mirror);
     Ok(respond::object(body, &freshness))

@@ -197,6 +197,87 @@ impl History {
         ))
     }
 
+    /// Checks that an object had this status at some time of the window.
+    pub(super) fn check_status(
+        &self,
+        collection: &Collection,
+        id: &str,
+        status: &str,
+        window: Window,
+    ) -> Result<(), String> {
+        let versions = self.versions(collection, id);
+        let had = |version: &Version| version.status == status && version.overlaps(window);
+        match versions.iter().any(had) {
+            true => Ok(()),
+            false => Err(format!(
+                "`{id}` of {collection:?} is not `{status}`; the remote had {}",
+                describe(versions, window)
+            )),
+        }
+    }
+
+    /// Checks that a trial had this result at some time of the window.
+    pub(super) fn check_result(
+        &self,
+        collection: &Collection,
+        id: &str,
+        result: &Value,
+        window: Window,
+    ) -> Result<(), String> {
+        let versions = self.versions(collection, id);
+        let has = |version: &Version| {
+            let object: Value = serde_json::from_str(&version.text).unwrap();
+            version.overlaps(window) && object["result_data"] == *result
+        };
+        match versions.iter().any(has) {
+            true => Ok(()),
+            false => Err(format!(
+                "{result} is not the result of `{id}`; the remote had {}",
+                describe(versions, window)
+            )),
+        }
+    }
+
+    /// Returns the status that an object had in the whole window, if it had only one.
+    pub(super) fn status_throughout(
+        &self,
+        collection: &Collection,
+        id: &str,
+        window: Window,
+    ) -> Option<&str> {
+        let versions = self.versions(collection, id);
+        let there = versions.iter().filter(|version| version.overlaps(window));
+        let mut statuses = there.map(|version| version.status.as_str());
+        let first = statuses.next()?;
+        let is_only = statuses.all(|status| status == first);
+        (is_only && self.existed_throughout(collection, id, window)).then_some(first)
+    }
+
+    /// Returns the least and the largest number of objects that a list may have had in the window.
+    pub(super) fn numbers(&self, collection: &Collection, window: Window) -> (u64, u64) {
+        self.numbers_of(std::slice::from_ref(collection), |_| true, window)
+    }
+
+    /// Returns the same of objects with some statuses.
+    pub(super) fn numbers_of(
+        &self,
+        collections: &[Collection],
+        has_status: impl Fn(&str) -> bool,
+        window: Window,
+    ) -> (u64, u64) {
+        let (mut least, mut most) = (0, 0);
+        for collection in collections {
+            for (id, versions) in self.objects.get(collection).into_iter().flatten() {
+                let mut there = versions.iter().filter(|version| version.overlaps(window));
+                let is_always = self.existed_throughout(collection, id, window)
+                    && there.clone().all(|version| has_status(&version.status));
+                least += u64::from(is_always);
+                most += u64::from(there.any(|version| has_status(&version.status)));
+            }
+        }
+        (least, most)
+    }
+
     /// Checks a list: each row, and that no row is missing that was there in the whole window.
     pub(super) fn check_list(
         &self,

@@ -7,6 +7,7 @@
 
 mod history;
 mod reads;
+mod status_reads;
 mod world;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use docks_proto::freshness::CachePolicy;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use self::history::{Collection, Window};
 use self::reads::{
@@ -60,6 +62,8 @@ struct Shared {
     /// Number of outages so far, and of those that are going on.
     outages: (AtomicUsize, AtomicUsize),
     counts: Mutex<BTreeMap<(Way, &'static str, &'static str), usize>>,
+    /// Number of reads of statuses.
+    status_reads: Mutex<usize>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -83,22 +87,37 @@ async fn a_fresh_answer_is_right_or_there_is_none_and_no_answer_is_older_than_it
         is_over: AtomicBool::new(false),
         outages: (AtomicUsize::new(0), AtomicUsize::new(0)),
         counts: Mutex::default(),
+        status_reads: Mutex::default(),
     });
     shared.sync(true).await.unwrap();
-    let changes = tokio::spawn(keep_changing(Arc::clone(&shared), rng.fork()));
-    let readers: Vec<_> = (0..READERS)
-        .map(|_| tokio::spawn(keep_reading(Arc::clone(&shared), rng.fork())))
-        .collect();
-    let mut problems = Vec::new();
-    for reader in readers {
-        problems.extend(reader.await.unwrap());
+    let mut tasks = JoinSet::new();
+    let changes = keep_changing(Arc::clone(&shared), rng.fork());
+    tasks.spawn(async move {
+        changes.await;
+        Vec::new()
+    });
+    for _ in 0..READERS {
+        tasks.spawn(keep_reading(Arc::clone(&shared), rng.fork()));
     }
-    shared.is_over.store(true, Ordering::Relaxed);
-    changes.await.unwrap();
+    let mut problems = Vec::new();
+    let mut readers_left = READERS;
+    while let Some(ended) = tasks.join_next().await {
+        // A panic ends the test now, and not when the others are done.
+        let found = ended.unwrap_or_else(|panicked| {
+            shared.stop();
+            std::panic::resume_unwind(panicked.into_panic())
+        });
+        problems.extend(found);
+        readers_left = readers_left.saturating_sub(1);
+        if readers_left == 0 {
+            shared.stop();
+        }
+    }
     let counts = std::mem::take(&mut *shared.counts.lock().unwrap());
     println!("{reads} reads: {counts:?}");
     let kept = shared.world.history().size();
     println!("{kept} versions, {:?} outages", shared.outages.0);
+    println!("{} reads of statuses", shared.status_reads.lock().unwrap());
     let found = problems.len();
     assert!(
         problems.is_empty(),
@@ -148,6 +167,7 @@ async fn keep_reading(shared: Arc<Shared>, mut rng: fastrand::Rng) -> Vec<String
             _ => Ok(()),
         };
         let read = match done {
+            Ok(()) if rng.u8(..8) == 0 => shared.read_statuses(&mut rng).await,
             Ok(()) => shared.read(&mut rng).await,
             problem => problem,
         };
@@ -160,6 +180,12 @@ async fn keep_reading(shared: Arc<Shared>, mut rng: fastrand::Rng) -> Vec<String
 }
 
 impl Shared {
+    /// Lets all tasks end with what they are doing.
+    fn stop(&self) {
+        self.reads_left.store(0, Ordering::Relaxed);
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
     fn instant(&self, at: UnixMs) -> Instant {
         let (started, wall) = self.started;
         let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -242,16 +268,19 @@ impl Shared {
         let history = self.world.history();
         let rows = || answer.data.as_array().unwrap().iter().cloned();
         let of = |collection: &Collection| {
-            if required.is_some() {
-                return window;
-            }
             // What a sync has read of a run is old again if the run is deleted and restored afterwards.
             let returned = matches!(collection, Collection::Trials(run)
                 if !history.existed_throughout(&Collection::Runs(RunKind::Evaluation), run, window));
             let from = match returned {
-                true => as_of.map_or(self.started.0, |at| at - ROUNDING),
+                true => {
+                    let claimed = as_of.max(required).unwrap_or(self.started.0);
+                    claimed - ROUNDING
+                }
                 false => window.from,
             };
+            if required.is_some() {
+                return Window { from, ..window };
+            }
             let read_since = synced - ROUNDING;
             history.noticeable(collection, Window { from, ..window }, read_since)
         };

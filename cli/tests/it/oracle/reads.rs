@@ -186,17 +186,30 @@ pub(super) async fn read_from_socket(
     })
 }
 
-/// Returns the exit code that `docks` has for an error of the daemon.
 fn refusal(reply: &Reply) -> Outcome {
     let text = String::from_utf8_lossy(&reply.body).into_owned();
-    let body: ErrorBody = serde_json::from_str(&text).unwrap();
-    let code = match body.detail.code {
+    Outcome::Refused(exit_code(reply), text)
+}
+
+/// Returns the exit code that `docks` has for an error of the daemon.
+pub(super) fn exit_code(reply: &Reply) -> i32 {
+    let body: ErrorBody = serde_json::from_slice(&reply.body).unwrap();
+    match body.detail.code {
         ErrorCode::RunNotFound | ErrorCode::TrialNotFound | ErrorCode::NotFound => 3,
-        ErrorCode::RemoteUnreachable | ErrorCode::NotCached => 5,
+        ErrorCode::RemoteUnreachable | ErrorCode::RemoteBroken | ErrorCode::NotCached => 5,
         ErrorCode::FreshnessUnmet => 6,
         _ => 1,
-    };
-    Outcome::Refused(code, text)
+    }
+}
+
+/// Returns the option that asks for an answer of this age.
+pub(super) fn policy_option(policy: CachePolicy) -> String {
+    match policy {
+        CachePolicy::Default => String::new(),
+        CachePolicy::NoCache => "--fresh".to_owned(),
+        CachePolicy::OnlyIfCached => "--offline".to_owned(),
+        CachePolicy::MaxAge(most) => format!("--max-age {}s", most.as_secs()),
+    }
 }
 
 /// Returns a transport that is as patient as the test.
@@ -217,16 +230,7 @@ pub(super) fn read_with_program(
     is_direct: bool,
     with_meta: bool,
 ) -> Outcome {
-    let age;
-    let policy = match policy {
-        CachePolicy::Default => "",
-        CachePolicy::NoCache => "--fresh",
-        CachePolicy::OnlyIfCached => "--offline",
-        CachePolicy::MaxAge(most) => {
-            age = format!("--max-age {}s", most.as_secs());
-            &age
-        }
-    };
+    let policy = policy_option(policy);
     let direct = if is_direct { "--no-daemon" } else { "" };
     let meta = if with_meta { "--meta" } else { "" };
     let line = format!(

@@ -69,7 +69,9 @@ impl StatusRead {
                 let trial = trial.as_deref().unwrap_or_default();
                 format!("runs history {run} {trial} --meta --format json")
             }
-            StatusRead::Changes => "runs changes --since 2026-01-01 -n 0 --meta --format json".to_owned(),
+            StatusRead::Changes => {
+                "runs changes --since 2026-01-01 -n 0 --meta --format json".to_owned()
+            }
             StatusRead::Watch(run) => {
                 format!("runs watch {run} --timeout 1s --exit-status --format jsonl")
             }
