@@ -37,6 +37,9 @@ const READS: usize = 300;
 /// time, so the same seed gives the same reads and changes, but not the same order of both.
 const SEED: u64 = 20_261_130;
 
+/// Rows of a small page: several pages make a list.
+const SMALL_PAGE: usize = 3;
+
 /// Readers beside each other.
 const READERS: u64 = 2;
 
@@ -68,10 +71,22 @@ struct Shared {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_fresh_answer_is_right_or_there_is_none_and_no_answer_is_older_than_it_says() {
+    read_while_it_changes(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn nor_is_one_of_a_remote_whose_lists_come_in_small_pages() {
+    read_while_it_changes(Some(SMALL_PAGE)).await;
+}
+
+/// Reads from a remote that sends at most so many rows of a list at once.
+#[expect(clippy::print_stdout, reason = "the figures are worth seeing")]
+async fn read_while_it_changes(page_cap: Option<usize>) {
     let seed = number("DOCKS_ORACLE_SEED").unwrap_or(SEED);
     let reads = number("DOCKS_ORACLE_READS").map_or(READS, |reads| reads.try_into().unwrap());
     let mut rng = fastrand::Rng::with_seed(seed);
     let world = World::start(&mut rng).await;
+    world.remote.configure(|behaviour| behaviour.cap = page_cap);
     let home = TestHome::new();
     home.profile(&world.remote.url(), "canary-token");
     let settings = "budget_per_minute = 60000\nactive_interval = \"1s\"\nwatched_interval = \"1s\"\n\
