@@ -23,6 +23,7 @@ use docks_proto::freshness::CachePolicy;
 use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
@@ -30,15 +31,14 @@ use daemon_process::Daemon;
 use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
 use docksd_testkit::measure::format_count;
 
-const RUNS: usize = 200;
+/// So many that the mirror is larger than all caches of its connections: they fill while it warms up.
+const RUNS: usize = 2_000;
 /// Runs that change; like all that is active, they are polled every few seconds.
 const ACTIVE: usize = 40;
 const READERS: usize = 16;
 const WATCHERS: usize = 50;
 /// Lists of something active are older only if two polls were missed.
 const MAX_AGE: Duration = Duration::from_secs(15);
-/// Between the moment at which an answer is judged and the one that its age refers to.
-const SLACK: Duration = Duration::from_millis(250);
 const MAX_GROWTH: f64 = 0.05;
 /// Most of what may be open besides what clients hold: connections to the remote and to the mirror.
 const MAX_MORE_DESCRIPTORS: usize = 8;
@@ -48,17 +48,17 @@ fn run_id(number: usize) -> String {
 }
 
 /// Which change each of the active runs had when.
-struct Changes(Mutex<Vec<Vec<(Instant, u64)>>>);
+struct Changes(Mutex<Vec<Vec<(UnixMs, u64)>>>);
 
 impl Changes {
     fn record(&self, run: usize, number: u64) {
-        self.0.lock().unwrap()[run].push((Instant::now(), number));
+        self.0.lock().unwrap()[run].push((UnixMs::now(), number));
     }
 
-    /// Returns the number of the change that a run had at that time.
-    fn at(&self, run: usize, time: Instant) -> u64 {
+    /// Returns the number of the change that a run had before that time.
+    fn before(&self, run: usize, time: UnixMs) -> u64 {
         let changes = self.0.lock().unwrap();
-        let before = changes[run].partition_point(|(at, _)| *at <= time);
+        let before = changes[run].partition_point(|(at, _)| *at < time);
         before.checked_sub(1).map_or(0, |last| changes[run][last].1)
     }
 }
@@ -94,7 +94,6 @@ impl Load {
         };
         let listed = self.client.list_runs(RunKind::Evaluation, &query, allowed);
         let answer = listed.await?;
-        let now = Instant::now();
         let freshness = answer.freshness.expect("a list has an age");
         let age_ms = u64::try_from(freshness.age.as_millis()).unwrap_or(u64::MAX);
         self.counts.oldest_ms.fetch_max(age_ms, Ordering::Relaxed);
@@ -102,19 +101,18 @@ impl Load {
             let mut outdated = self.counts.outdated.lock().unwrap();
             outdated.push(format!("{:?} {:?}", freshness.age, freshness.stale_reason));
         }
-        let since = now - freshness.age - SLACK;
         for object in body::parse_list(&answer.body).unwrap().objects {
-            self.check(&object, since);
+            self.check(&object, freshness.as_of);
         }
         Ok(())
     }
 
-    fn check(&self, object: &RawObject, since: Instant) {
+    fn check(&self, object: &RawObject, as_of: UnixMs) {
         let object: serde_json::Value = serde_json::from_str(object.text()).unwrap();
         let id = object["id"].as_str().unwrap();
         let run: usize = id.trim_start_matches("run-").parse().unwrap();
         let shown = object["change"].as_u64().unwrap_or(0);
-        if run >= RUNS - ACTIVE && shown < self.changes.at(run - (RUNS - ACTIVE), since) {
+        if run >= RUNS - ACTIVE && shown < self.changes.before(run - (RUNS - ACTIVE), as_of) {
             let mut outdated = self.counts.outdated.lock().unwrap();
             outdated.push(format!("{id} shows change {shown}"));
         }

@@ -83,7 +83,8 @@ pub(super) async fn list_to_confirm(
     if rows == ListRows::Newest || requirement.accepts_any_age() {
         return Ok((FetchKey::List(kind), confirmed));
     }
-    if let Some(confirmed) = &mut confirmed {
+    // An incomplete list says that rows are missing; those that are there are new.
+    if let Some(confirmed) = confirmed.as_mut().filter(|list| list.complete) {
         confirmed.at = confirmed.at.min(remote.sync.whole_list_confirmed(kind));
     }
     Ok((FetchKey::WholeList(kind), confirmed))

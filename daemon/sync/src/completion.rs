@@ -52,6 +52,12 @@ impl EngineState {
             self.record_received_trials(run);
         }
         let not_modified = outcome.not_modified > 0;
+        if let Some(FetchKey::Sweep(kind)) = step.task.key()
+            && outcome.is_unsettled()
+            && let Some(sweep) = &mut self.lists[list_index(kind)].sweep
+        {
+            sweep.record_unsettled();
+        }
         let is_unsettled = outcome.is_unsettled();
         match outcome.answer {
             Ok(_) if is_unsettled && self.is_last_look(step) => {
@@ -326,12 +332,18 @@ impl EngineState {
             Task::SweepPage { kind, .. }
             | Task::FindUnseen { kind, .. }
             | Task::CheckUnseen { kind, .. } => (*kind, None),
-            Task::FinishSweep { kind, complete, .. } => (*kind, Some(*complete)),
+            Task::FinishSweep {
+                kind,
+                complete,
+                whole_since,
+                ..
+            } => (*kind, Some((*complete, *whole_since))),
             _ => return,
         };
         let list = &mut self.lists[list_index(kind)];
-        if let Some(complete) = finished {
+        if let Some((complete, whole_since)) = finished {
             list.complete = complete;
+            list.whole_confirmed = list.whole_confirmed.max(whole_since.unwrap_or_default());
             list.polls_lacking_rows = 0;
             list.proof_ended();
             list.sweep_due = None;

@@ -269,7 +269,7 @@ impl EngineState {
         let known = self.capabilities.list_mut(*kind);
         let sweep = list
             .sweep
-            .get_or_insert_with(|| Sweep::new(*kind, known, whole_lists));
+            .get_or_insert_with(|| Sweep::new(*kind, known, whole_lists, now.stamp));
         // A poll under way would confirm the whole list with an older answer after this step.
         let polls = [FetchKey::List(*kind), FetchKey::ListPart(*kind)];
         if sweep.is_finishing() && polls.iter().any(|key| self.flights.in_flight(key)) {

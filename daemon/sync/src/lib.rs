@@ -263,8 +263,8 @@ impl SyncHandle {
         lock(&self.snapshot).freshness(self.clock.as_ref(), Some(confirmed), active, list)
     }
 
-    /// Returns when every row of a list was last confirmed, by this process. The list's own confirmation says
-    /// that of its newest and its active runs, which are polled; the other runs have ended.
+    /// Returns when every row of a list was last confirmed. The list's own confirmation says that of its newest
+    /// and its active runs, which are polled; the other runs have ended.
     #[must_use]
     pub fn whole_list_confirmed(&self, kind: RunKind) -> UnixMs {
         lock(&self.snapshot).whole_lists_confirmed[state::list_index(kind)]

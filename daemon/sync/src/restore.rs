@@ -6,7 +6,7 @@ use tracing::warn;
 
 use docksd_mirror::{Mirror, Resource};
 
-use super::apply::last_sweep_note_key;
+use super::apply::{last_sweep_note_key, whole_list_note_key};
 use super::capabilities::{Capabilities, NOTE};
 use super::clock::{Clock, ClockNote, SET_BACK, SteadyClock};
 use super::upkeep::{JUMP_NOTE, UPKEEP_NOTE};
@@ -21,6 +21,8 @@ pub(super) struct Stored {
     pub(super) capabilities: Capabilities,
     /// When each list was last swept.
     pub(super) last_sweeps: [Option<UnixMs>; 2],
+    /// Since when a sweep has confirmed every row of each list.
+    pub(super) whole_lists: [Option<UnixMs>; 2],
     /// When upkeep last succeeded.
     pub(super) last_upkeep: Option<UnixMs>,
     /// A clock whose timestamps are later than all that is stored.
@@ -39,7 +41,7 @@ pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
         Ok(newest) => SteadyClock::new(clock, newest.unwrap_or(UnixMs(0))),
         Err(_) => SteadyClock::new(clock, UnixMs(0)).distrusting(),
     };
-    let mut last_sweeps = [None, None];
+    let (mut last_sweeps, mut whole_lists) = ([None, None], [None, None]);
     // What counts as old is confirmed again at once.
     if steady.dates_stored() {
         for (place, kind) in RunKind::ALL.into_iter().enumerate() {
@@ -47,12 +49,14 @@ pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
             let confirmed = mirror.confirmation(&Resource::List(kind)).await;
             if !matches!(confirmed, Ok(None)) {
                 last_sweeps[place] = time(note(&last_sweep_note_key(kind)).await);
+                whole_lists[place] = time(note(&whole_list_note_key(kind)).await);
             }
         }
     }
     Stored {
         capabilities: Capabilities::from_note(note(NOTE).await.as_deref()),
         last_sweeps,
+        whole_lists,
         last_upkeep: time(note(UPKEEP_NOTE).await),
         steady,
     }

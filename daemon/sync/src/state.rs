@@ -53,7 +53,7 @@ pub(super) struct ListSyncState {
     /// The mirror holds the whole list.
     pub(super) complete: bool,
     pub(super) confirmed: UnixMs,
-    /// When this process last read every row of the list.
+    /// When every row of the list was last confirmed.
     pub(super) whole_confirmed: UnixMs,
     /// Which polled part of the list is next.
     pub(super) next_part: usize,
@@ -224,7 +224,7 @@ impl EngineState {
             planned: None,
             backlog: 0,
         };
-        state.restore(capabilities, last_sweeps, now);
+        state.restore(capabilities, last_sweeps, [None, None], now);
         state
     }
 
@@ -233,8 +233,12 @@ impl EngineState {
         &mut self,
         capabilities: Capabilities,
         last_sweeps: [Option<UnixMs>; 2],
+        whole_lists: [Option<UnixMs>; 2],
         now: Now,
     ) {
+        for (list, since) in self.lists.iter_mut().zip(whole_lists) {
+            list.whole_confirmed = since.filter(|at| *at <= now.stamp).unwrap_or_default();
+        }
         self.stored_capabilities = capabilities.clone();
         self.capabilities = capabilities;
         for (list, last_sweep) in self.lists.iter_mut().zip(last_sweeps) {

@@ -63,6 +63,8 @@ pub enum Task {
         confirmed: UnixMs,
         /// Whether the whole list is in the mirror.
         complete: bool,
+        /// When the sweep began, if it has confirmed every row of the list.
+        whole_since: Option<UnixMs>,
     },
     /// Fetches one run.
     FetchRun {

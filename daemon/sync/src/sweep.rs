@@ -30,6 +30,7 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub struct Sweep {
     kind: RunKind,
+    began: UnixMs,
     number: Option<u64>,
     walk: ListWalk,
     phase: Phase,
@@ -37,6 +38,8 @@ pub struct Sweep {
     left_unchecked: bool,
     found_alive: bool,
     found_gone: bool,
+    /// Whether the mirror does not believe something yet that the remote said.
+    is_unsettled: bool,
     doubted_empty: bool,
     failures: u32,
 }
@@ -44,11 +47,17 @@ pub struct Sweep {
 impl Sweep {
     /// Starts a sweep, which tries limits again that were refused before: remotes change.
     #[must_use]
-    pub fn new(kind: RunKind, known: &mut ListCapabilities, whole_lists: bool) -> Self {
+    pub fn new(
+        kind: RunKind,
+        known: &mut ListCapabilities,
+        whole_lists: bool,
+        began: UnixMs,
+    ) -> Self {
         known.limit_refused_at = None;
         known.limit_capped_at = None;
         Self {
             kind,
+            began,
             number: None,
             walk: ListWalk::new(known, WalkOptions::sweep(whole_lists)),
             phase: Phase::Paging,
@@ -56,6 +65,7 @@ impl Sweep {
             left_unchecked: false,
             found_alive: false,
             found_gone: false,
+            is_unsettled: false,
             doubted_empty: false,
             failures: 0,
         }
@@ -83,13 +93,18 @@ impl Sweep {
     }
 
     fn finish(&self, confirmed: UnixMs) -> Task {
+        let has_read_all = self.walk.end() == Some(WalkEnd::Complete) && !self.left_unchecked;
         Task::FinishSweep {
             kind: self.kind,
             confirmed,
-            complete: self.walk.end() == Some(WalkEnd::Complete)
-                && !self.found_alive
-                && !self.left_unchecked,
+            complete: has_read_all && !self.found_alive,
+            whole_since: (has_read_all && !self.is_unsettled).then_some(self.began),
         }
+    }
+
+    /// Records that the mirror waits for another response before it believes this one.
+    pub fn record_unsettled(&mut self) {
+        self.is_unsettled = true;
     }
 
     /// Returns whether only the end remains to be recorded.

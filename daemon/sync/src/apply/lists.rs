@@ -12,6 +12,7 @@ use docksd_mirror::{Confirmation, Resource};
 use docksd_remote::{FaultClass, Fetched, Page, RemoteError, Validator};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
+use super::{last_sweep_note_key, whole_list_note_key};
 use crate::error::SyncError;
 use crate::list_poll::ListPoll;
 use crate::outcome::{Answer, ListEnd};
@@ -219,7 +220,7 @@ impl StepRunner<'_> {
         kind: RunKind,
         confirmed: UnixMs,
         complete: bool,
-        note_key: &str,
+        whole_since: Option<UnixMs>,
     ) -> Result<Answer, SyncError> {
         let confirmation = Confirmation {
             at: confirmed,
@@ -230,7 +231,15 @@ impl StepRunner<'_> {
             .record_confirmation(Resource::List(kind), confirmation)
             .await?;
         let at = self.began.0.to_string();
-        self.mirror.write_note(note_key, &at).await?;
+        self.mirror
+            .write_note(&last_sweep_note_key(kind), &at)
+            .await?;
+        if let Some(since) = whole_since {
+            let since = since.0.to_string();
+            self.mirror
+                .write_note(&whole_list_note_key(kind), &since)
+                .await?;
+        }
         self.changed = true;
         Ok(Answer::Done)
     }

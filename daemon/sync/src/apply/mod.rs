@@ -24,6 +24,11 @@ pub fn last_sweep_note_key(kind: RunKind) -> String {
     format!("swept-{}", kind.name())
 }
 
+/// Returns the key of the note that says since when every row of a list has been confirmed by a sweep.
+pub(crate) fn whole_list_note_key(kind: RunKind) -> String {
+    format!("whole-{}", kind.name())
+}
+
 /// Carries out `step`; `now` reads the time when an answer has arrived.
 pub async fn execute(
     remote: &dyn Remote,
@@ -58,10 +63,10 @@ async fn run_task(
             kind,
             confirmed,
             complete,
+            whole_since,
         } => {
-            let key = last_sweep_note_key(*kind);
             runner
-                .finish_sweep(*kind, *confirmed, *complete, &key)
+                .finish_sweep(*kind, *confirmed, *complete, *whole_since)
                 .await
         }
         Task::FetchRun { kind, id } => runner.fetch_run(*kind, id).await,
