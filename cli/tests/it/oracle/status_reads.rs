@@ -174,7 +174,7 @@ impl Shared {
     ) -> Result<(), String> {
         let code = result.code.unwrap_or(-1);
         if let StatusRead::Watch(run) = read {
-            return self.check_watch(run, code, &result.stdout, moment);
+            return self.check_watch(run, code, result, moment);
         }
         if code != 0 {
             return self.check_refused(read, code, moment);
@@ -337,11 +337,11 @@ impl Shared {
         &self,
         run: &str,
         code: i32,
-        stdout: &str,
+        result: &CommandResult,
         moment: Moment,
     ) -> Result<(), String> {
         let history = self.world.history();
-        for line in stdout.lines() {
+        for line in result.stdout.lines() {
             let event: Value =
                 serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
             let is_state = event["event"] == "state";
@@ -369,6 +369,10 @@ impl Shared {
             0 => had("completed"),
             10 => had("failed"),
             8 if moment.had_outage => Ok(()),
+            // It waits for the trials as they were at the end, or later.
+            8 if result.stderr.contains("no run is active") => {
+                had("completed").or_else(|_| had("failed"))
+            }
             8 => had("running").or_else(|_| had("pending")),
             _ => self.check_refused_in(&history, &StatusRead::Watch(run.to_owned()), code, moment),
         }
