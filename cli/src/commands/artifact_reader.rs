@@ -1,11 +1,12 @@
 //! Reading an artifact without downloading it into a folder: its trial, its URIs, its open file.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::sync::Mutex;
 
 use docks_artifacts::cache::Cache;
 use docks_artifacts::download::{ArtifactError, Downloader, Options};
-use docks_artifacts::source::Sources;
+use docks_artifacts::source::{Sources, display_uri};
 use docks_artifacts::{ArtifactRequest, ArtifactType, FinishedFile, Observer, TrialArtifacts};
 use docks_proto::freshness::{CachePolicy, Freshness};
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
@@ -117,8 +118,17 @@ impl<'a> ArtifactReader<'a> {
         artifact_sources::open_cache(places, self.context.now)
     }
 
-    /// Opens the content of a URI.
+    /// Opens the content of a URI, which is not a pointer of Git LFS.
     pub(super) async fn open(&self, uri: &str) -> Result<File, Failure> {
+        let mut file = self.open_any(uri).await?;
+        match lfs_pointer(&mut file, uri) {
+            Some(failure) => Err(failure),
+            None => Ok(file),
+        }
+    }
+
+    /// Opens the content of a URI, whatever it is.
+    pub(super) async fn open_any(&self, uri: &str) -> Result<File, Failure> {
         let sources = self.sources(uri)?;
         let opened = self.content(&sources, uri).await;
         opened.map_err(|error| {
@@ -154,6 +164,24 @@ impl<'a> ArtifactReader<'a> {
         progress.clear();
         opened
     }
+}
+
+/// Returns what to say of a file in whose place Git LFS left a pointer; otherwise the file is at its start again.
+pub(super) fn lfs_pointer(file: &mut File, uri: &str) -> Option<Failure> {
+    /// How every pointer begins.
+    const BEGIN: &[u8] = b"version https://git-lfs.github.com/spec/";
+    let mut begin = [0; BEGIN.len()];
+    let is_pointer = file.read_exact(&mut begin).is_ok() && begin == *BEGIN;
+    file.rewind().ok();
+    let failure = || {
+        let text = format!(
+            "{} is a Git LFS pointer; run `git lfs pull`",
+            display_uri(uri)
+        );
+        Failure::new(Kind::Failed, text)
+            .hint("its repository was checked out without the content of large files")
+    };
+    is_pointer.then(failure)
 }
 
 /// Shows the progress of a file that is fetched before it can be read.

@@ -18,6 +18,7 @@ mod forget;
 mod full_mirror;
 mod gone_runs;
 mod hanging_disk;
+mod harbor_archives;
 mod harbor_live;
 mod hostile;
 mod hub;

@@ -44,7 +44,7 @@ impl IdClaim {
                 .uuid()
                 .filter(|id| docks_proto::id::validate(id).is_ok()),
             has_original_name: job.has_original_name(),
-            is_copy: job.is_copy(job.times().updated),
+            is_copy: job.is_copy(&job.times()),
             identity: job.folder_identity(),
         }
     }

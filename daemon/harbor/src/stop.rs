@@ -77,8 +77,11 @@ fn send_stop_signal(
         return Err(not_possible(message, None));
     }
     let process = find_process(job, processes)?;
+    if mode == StopMode::Graceful && processes.is_suspended(process.pid) {
+        return Err(suspended(name, process.pid));
+    }
     let already_sent = job.sent_signal.is_some_and(|sent| sent.pid == process.pid);
-    let graceful = if already_sent {
+    let graceful = if already_sent || processes.is_suspended(process.pid) {
         None
     } else {
         graceful_signal(processes.caught_signals(process.pid).unwrap_or(0))
@@ -182,6 +185,19 @@ fn no_process_found(job: &JobSnapshot, some_hidden: bool) -> RemoteError {
     };
     let hint = "stop it where it runs, with Ctrl-C or `kill -TERM PID`";
     not_possible(message, Some(hint.to_owned()))
+}
+
+fn suspended(name: &str, pid: u32) -> RemoteError {
+    RemoteError::NotPossible {
+        message: format!(
+            "job `{name}` is suspended: its process {pid} notices no signal until it continues"
+        ),
+        hint: Some(format!(
+            "`kill -CONT {pid}` (or `fg` where it was started) continues it, then stop it again; `--kill` kills it: \
+             running trials are lost, and what they started may keep running"
+        )),
+        needs_kill: true,
+    }
 }
 
 fn needs_kill(name: &str, pid: u32, processes: &Processes) -> RemoteError {

@@ -31,7 +31,7 @@ pub(super) struct Sums {
     /// Attempts that have ended.
     pub(super) ended: usize,
     pub(super) passed: usize,
-    /// Mean over the attempts that have a reward.
+    /// Mean over the attempts that count.
     pub(super) reward: Option<f64>,
     /// Mean.
     pub(super) duration_seconds: Option<f64>,

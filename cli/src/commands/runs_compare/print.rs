@@ -6,6 +6,7 @@ use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::durations;
 use crate::output::json;
+use crate::output::lists;
 use crate::output::table::{Column, Shrink};
 
 use super::matrix::{Matrix, Outcome, Row, Sums};
@@ -83,7 +84,8 @@ fn summary(matrix: &Matrix) -> Vec<String> {
 
 fn details(sums: &Sums) -> String {
     let known = [
-        sums.reward.map(|reward| format!("reward {reward:.2}")),
+        sums.reward
+            .map(|reward| format!("reward {}", lists::short_number(reward))),
         sums.duration_seconds.map(durations::format_seconds),
         sums.cost_usd.map(|cost| format!("${cost:.3}")),
     ];

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Kind};
 use crate::grep::Grep;
 use crate::output::clean;
 
-use super::artifact_reader::ArtifactReader;
+use super::artifact_reader::{ArtifactReader, lfs_pointer};
 use super::line_reader::{self, LineReader};
 use follow::{Followed, REQUEST_INTERVAL};
 
@@ -52,8 +52,17 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     };
     let grows = args.follow && trial.active();
     let mut logs = Vec::new();
+    let (all, mut pointers) = (uris.len(), 0);
     for uri in uris {
-        let file = reader.open(&uri).await?;
+        let mut file = reader.open_any(&uri).await?;
+        if let Some(failure) = lfs_pointer(&mut file, &uri) {
+            pointers += 1;
+            if pointers == all {
+                return Err(failure);
+            }
+            context.output.message(failure.message);
+            continue;
+        }
         let again = file.try_clone().map_err(unreadable)?;
         let at_bytes = printer.print_start(&uri, file, args.tail, grows).await?;
         if context.output.stdout_is_closed() {

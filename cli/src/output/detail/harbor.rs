@@ -32,9 +32,11 @@ pub(super) fn add_fields(detail: &mut Detail, harbor: &Value, width: usize) {
     let Some(harbor) = harbor.as_object() else {
         return;
     };
+    let note = harbor.get("note").and_then(Value::as_str);
+    detail.optional_field("Note", note.map(str::to_owned));
     detail.optional_field("Progress", progress(harbor));
     usage(detail, harbor);
-    durations(detail, &harbor["durations"]);
+    add_durations(detail, &harbor["durations"]);
     if let Some(table) = groups(&harbor["groups"]) {
         detail.heading("By agent, model and dataset");
         detail.block(&table.render(width, false).text);
@@ -54,6 +56,9 @@ pub(super) fn add_fields(detail: &mut Detail, harbor: &Value, width: usize) {
     }
 }
 
+/// A pause between trials that is worth mentioning; setting up and ending a job takes less.
+const LONG_PAUSE_SECONDS: f64 = 600.0;
+
 fn progress(harbor: &Map<String, Value>) -> Option<String> {
     let counts = harbor.get("trials")?;
     let number = |word: &str| counts[word].as_u64().unwrap_or_default();
@@ -63,11 +68,16 @@ fn progress(harbor: &Map<String, Value>) -> Option<String> {
             "errored" => number("errored").saturating_sub(number("cancelled")),
             "ungraded" => {
                 let judged = number("passed") + number("failed") + number("errored");
-                number("ended").saturating_sub(judged)
+                let twice = number("passed_with_error");
+                (number("ended") + twice).saturating_sub(judged)
             }
             word => number(word),
         };
-        (count > 0).then(|| format!("{count} {word}"))
+        let also = match (*word, number("passed_with_error")) {
+            ("passed", with_error) if with_error > 0 => format!(" ({with_error} with an error)"),
+            _ => String::new(),
+        };
+        (count > 0).then(|| format!("{count} {word}{also}"))
     };
     let words: Vec<String> = PROGRESS.iter().filter_map(describe).collect();
     (!words.is_empty()).then(|| words.join(", "))
@@ -75,22 +85,51 @@ fn progress(harbor: &Map<String, Value>) -> Option<String> {
 
 fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
     let number = |key: &str| harbor.get(key).and_then(Value::as_u64);
+    let cached = number("cache_tokens");
+    let input = number("all_input_tokens").or_else(|| {
+        let input = number("input_tokens")?;
+        Some(with_cached(input, cached.unwrap_or(0)))
+    });
     let mut parts = Vec::new();
-    for (key, word) in [
-        ("input_tokens", "in"),
-        ("cache_tokens", "of them cached"),
-        ("output_tokens", "out"),
+    for (count, word) in [
+        (input, "in"),
+        (cached, "of them cached"),
+        (number("output_tokens"), "out"),
     ] {
-        parts.extend(number(key).map(|count| format!("{count} {word}")));
+        parts.extend(count.map(|count| format!("{count} {word}")));
     }
     detail.optional_field("Tokens", (!parts.is_empty()).then(|| parts.join(", ")));
     let cost = harbor.get("cost_usd").and_then(Value::as_f64);
     detail.optional_field("Cost", cost.map(lists::format_dollars));
 }
 
-fn durations(detail: &mut Detail, durations: &Value) {
+/// Returns input tokens with cached ones: more cached tokens than input tokens were not counted among them.
+pub(super) fn with_cached(input: u64, cached: u64) -> u64 {
+    if cached > input {
+        input.saturating_add(cached)
+    } else {
+        input
+    }
+}
+
+/// Returns how long a job took, and how long its trials ran if there were pauses, as before it was resumed.
+fn job_duration(durations: &Value) -> Option<String> {
+    let job = durations["job_seconds"].as_f64()?;
+    let text = durations::format_seconds(job);
+    Some(match durations["trials_active_seconds"].as_f64() {
+        Some(active) if active + LONG_PAUSE_SECONDS < job => {
+            format!(
+                "{text}; trials ran for {}",
+                durations::format_seconds(active)
+            )
+        }
+        _ => text,
+    })
+}
+
+fn add_durations(detail: &mut Detail, durations: &Value) {
     let seconds = |key: &str| durations[key].as_f64().map(durations::format_seconds);
-    detail.optional_field("Duration", seconds("job_seconds"));
+    detail.optional_field("Duration", job_duration(durations));
     let trials = seconds("trial_seconds_mean").map(|mean| match seconds("trial_seconds_max") {
         Some(longest) => format!("{mean} on average, {longest} at most"),
         None => mean,

@@ -58,7 +58,7 @@ fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
     let short = [&result.error_code, &result.error];
     let known = [
         ("Tests Passed", lists::tests_passed(trial)),
-        ("Input Tokens", tokens(&result.prompt_tokens)),
+        ("Input Tokens", input_tokens(trial)),
         ("Cached Tokens", tokens(&result.cached_tokens)),
         ("Output Tokens", tokens(&result.completion_tokens)),
         ("Cost", trial.cost_usd().map(lists::format_dollars)),
@@ -83,6 +83,16 @@ fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
     detail.heading("Results");
     for (label, value) in lines {
         detail.nested_field(&label, Cell::new(value));
+    }
+}
+
+/// Returns input tokens with cached ones, which some agents report beside them.
+fn input_tokens(trial: &Trial) -> Option<String> {
+    let number = |value: &Scalar| value.text()?.parse().ok();
+    let input = &trial.result.prompt_tokens;
+    match (number(input), number(&trial.result.cached_tokens)) {
+        (Some(input), Some(cached)) => Some(harbor::with_cached(input, cached).to_string()),
+        _ => input.text(),
     }
 }
 

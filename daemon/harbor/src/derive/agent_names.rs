@@ -2,36 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use crate::format::task::AgentKey;
+use crate::format::task::{AgentKey, last_part};
 use crate::format::trial::TrialResult;
 
 /// The names and models that agents reported, by their configuration.
 #[derive(Debug, Default)]
-pub(crate) struct AgentNames(BTreeMap<AgentKey, (Option<String>, Option<String>)>);
+pub(crate) struct AgentNames(BTreeMap<AgentKey, Reported>);
+
+#[derive(Debug, Default)]
+struct Reported {
+    name: Option<String>,
+    /// With its provider, if Harbor knows that.
+    model: Option<String>,
+    /// Without its provider; with one that Harbor does not know.
+    model_name: Option<String>,
+}
 
 impl AgentNames {
     /// Collects what agents reported.
     pub(crate) fn from_results<'a>(results: impl Iterator<Item = &'a TrialResult>) -> Self {
-        let mut names = BTreeMap::new();
+        let mut names: BTreeMap<AgentKey, Reported> = BTreeMap::new();
         for result in results {
-            let (name, model): &mut (Option<String>, Option<String>) =
-                names.entry(result.config.agent.clone()).or_default();
-            *name = name.take().or_else(|| result.agent_name.clone());
-            *model = model.take().or_else(|| result.agent_model.clone());
+            let known = names.entry(result.config.agent.clone()).or_default();
+            let set = |known: &mut Option<String>, reported: &Option<String>| {
+                *known = known.take().or_else(|| reported.clone());
+            };
+            set(&mut known.name, &result.agent_name);
+            set(&mut known.model, &result.agent_model);
+            set(&mut known.model_name, &result.agent_model_name);
         }
         Self(names)
     }
 
     /// Returns an agent's name: as it reported it in this job, else as configured.
     pub(crate) fn name(&self, agent: &AgentKey) -> String {
-        let known = self.0.get(agent).and_then(|(name, _)| name.clone());
+        let known = self.0.get(agent).and_then(|known| known.name.clone());
         known.unwrap_or_else(|| agent.name.clone())
     }
 
     /// Returns an agent's model.
     pub(crate) fn model(&self, agent: &AgentKey) -> Option<String> {
-        let known = || self.0.get(agent).and_then(|(_, model)| model.clone());
+        let known = || self.0.get(agent).and_then(|known| known.model.clone());
         agent.model.clone().or_else(known)
+    }
+
+    /// Returns an agent's model as Harbor's evals name it: as reported in this job, else without the provider.
+    pub(crate) fn model_name(&self, agent: &AgentKey) -> Option<String> {
+        let known = self.0.get(agent).and_then(|known| known.model_name.clone());
+        known.or_else(|| Some(last_part(agent.model.as_deref()?).to_owned()))
     }
 
     /// Returns an agent's variant: its name, with the model in brackets if there is one.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::derive::reward_rules::RewardRules;
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::TrialState;
 use crate::format::trial::TrialResult;
@@ -51,7 +52,9 @@ pub(crate) struct Figures {
     pub(crate) counts: TrialCounts,
     /// Number of errors by type.
     pub(crate) errors: BTreeMap<String, u64>,
-    /// Mean of each reward over the trials that ended; a missing reward counts as 0.
+    /// Number of trials with a valid reward.
+    pub(crate) valid: u64,
+    /// Mean of each reward over the trials that count; a missing reward counts as 0.
     pub(crate) mean_rewards: BTreeMap<String, f64>,
     /// Probability that at least one of k attempts at a task solves it, by k.
     pub(crate) pass_at_k: BTreeMap<u64, f64>,
@@ -60,17 +63,26 @@ pub(crate) struct Figures {
 }
 
 /// Computes the figures of a group.
-pub(crate) fn compute_figures(members: &[GroupMember<'_>]) -> Figures {
+pub(crate) fn compute_figures(members: &[GroupMember<'_>], rules: RewardRules) -> Figures {
     let mut errors = BTreeMap::new();
-    for code in members.iter().filter_map(|m| m.state.code.as_ref()) {
-        *errors.entry(code.clone()).or_default() += 1;
+    for kind in members.iter().flat_map(|m| m.state.error_kinds()) {
+        *errors.entry(kind.to_owned()).or_default() += 1;
     }
     let results: Vec<&TrialResult> = members.iter().filter_map(|m| m.result).collect();
+    let counted: Vec<&TrialResult> = results
+        .iter()
+        .copied()
+        .filter(|result| rules.counts(result))
+        .collect();
     Figures {
         counts: TrialCounts::from_states(members.iter().map(|m| m.state)),
         errors,
-        mean_rewards: mean_rewards(&results),
-        pass_at_k: pass_at_k(&results),
+        valid: members
+            .iter()
+            .filter(|m| m.state.is_valid == Some(true))
+            .count() as u64,
+        mean_rewards: mean_rewards(&counted),
+        pass_at_k: pass_at_k(&counted),
         usage: results
             .iter()
             .fold(Usage::default(), |sum, result| sum.plus(result.usage)),
@@ -89,7 +101,8 @@ fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
         let is_selected = |(known, _): &&(String, f64)| key.is_none_or(|key| key == known);
         let found = rewards().filter_map(|all| all.iter().find(is_selected));
         let finite = found.map(|(_, reward)| reward).filter(|r| r.is_finite());
-        finite.sum::<f64>() / results.len() as f64
+        // Adding zero turns the sum of nothing, -0.0, into 0.0.
+        (finite.sum::<f64>() + 0.0) / results.len() as f64
     };
     if keys.len() <= 1 {
         return BTreeMap::from([("mean".to_owned(), mean(None))]);

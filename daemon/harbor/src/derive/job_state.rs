@@ -1,6 +1,7 @@
 //! The status of a job.
 
 use crate::derive::trial_counts::TrialCounts;
+use crate::derive::trial_state::LFS_HINT;
 use crate::disk::cached_file::FileState;
 use crate::format::job::JobResult;
 use crate::snapshot::liveness::{Liveness, SentSignal};
@@ -59,6 +60,17 @@ pub(crate) fn derive_job_state(
             state("pending", "initializing", None)
         }
         _ if liveness.is_alive() => running(counts),
+        _ if result_state == FileState::LfsPointer && result.is_none() => {
+            let all_ended = counts.total > 0 && counts.ended == counts.total;
+            let (status, word) = if all_ended {
+                ("completed", "completed")
+            } else {
+                ("partial", "unreadable")
+            };
+            let ended = format!("{} of {} trials ended", counts.ended, counts.total);
+            let reason = format!("result.json {LFS_HINT}; {ended}");
+            state(status, word, Some(reason))
+        }
         _ if result_state == FileState::Torn => state(
             "partial",
             "unreadable",
@@ -68,6 +80,7 @@ pub(crate) fn derive_job_state(
             )),
         ),
         Some(result) => stopped(result, counts, liveness),
+        None if result_state == FileState::Valid => merged(counts),
         None => without_result(counts, liveness),
     }
 }
@@ -142,6 +155,18 @@ fn stopped(result: &JobResult, counts: &TrialCounts, liveness: Liveness) -> JobS
         counts.total
     );
     state("failed", "interrupted", Some(reason))
+}
+
+/// Returns the state of a job that was put together by hand: no process of its own ever ran.
+fn merged(counts: &TrialCounts) -> JobState {
+    if counts.ended == counts.total {
+        return completed(counts);
+    }
+    let reason = format!(
+        "put together from other jobs: {} of {} trials ended",
+        counts.ended, counts.total
+    );
+    state("partial", "merged", Some(reason))
 }
 
 fn without_result(counts: &TrialCounts, liveness: Liveness) -> JobState {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::derive::agent_names::AgentNames;
 use crate::derive::job_state::{JobState, derive_job_state};
+use crate::derive::reward_rules::{RewardRules, main_reward};
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::{JobActivity, TrialEvidence, TrialState, derive_trial_state};
 use crate::derive::unstarted_trials::find_unstarted;
 use crate::derive::waiting_retries::{WaitingRetry, find_waiting_retries};
+use crate::disk::cached_file::FileState;
 use crate::disk::file_version::FileVersion;
 use crate::format::job::PlannedTrial;
 use crate::format::task::{AgentKey, TaskRef};
@@ -42,6 +44,12 @@ pub(crate) struct JobView<'a> {
     pub(crate) agent_names: AgentNames,
     /// Artifacts of the job itself.
     pub(crate) artifacts: Vec<Artifact>,
+    /// What is odd about its files, for people.
+    pub(crate) notes: Vec<String>,
+    /// Whether trials ended of which not even the name is known.
+    pub(crate) has_ended_without_name: bool,
+    /// Which rewards and exceptions count.
+    pub(crate) rules: RewardRules,
 }
 
 /// A trial that has a folder.
@@ -55,6 +63,8 @@ pub(crate) struct TrialView<'a> {
     pub(crate) state: TrialState,
     /// When it started.
     pub(crate) started: Option<Utc>,
+    /// When it ended.
+    pub(crate) finished: Option<Utc>,
     /// Its agent as configured.
     pub(crate) agent: AgentKey,
 }
@@ -69,12 +79,16 @@ pub(crate) fn derive_job_view(snapshot: &JobSnapshot) -> JobView<'_> {
     } else {
         JobActivity::Dead
     };
-    let trust_file_times = !snapshot.is_copy(times.updated);
-    let mut trials: Vec<TrialView<'_>> = snapshot
-        .trials
-        .values()
-        .map(|trial| trial_view(snapshot, trial, activity, trust_file_times))
-        .collect();
+    let job = JobEvidence {
+        snapshot,
+        activity,
+        trust_file_times: !snapshot.is_copy(&times),
+        ahead_us: times.ahead_us,
+        rules: reward_rules(snapshot),
+    };
+    let all = snapshot.trials.values();
+    let all = all.chain(snapshot.absent_trials.values());
+    let mut trials: Vec<TrialView<'_>> = all.map(|trial| trial_view(&job, trial)).collect();
     trials.sort_by(|a, b| (a.started, &a.snapshot.name).cmp(&(b.started, &b.snapshot.name)));
     let mut unstarted = unstarted_trials(snapshot, &trials);
     let retrying = find_waiting_retries(snapshot, activity, &mut unstarted);
@@ -87,13 +101,14 @@ pub(crate) fn derive_job_view(snapshot: &JobSnapshot) -> JobView<'_> {
         .content()
         .and_then(|r| r.counts.n_total_trials);
     let planned = lock_plan.max(stated.unwrap_or(0).min(MAX_TRIALS));
-    let counts = TrialCounts::from_states(trials.iter().map(|t| &t.state))
-        .with_planned(planned)
-        .with_retries(retrying.len());
+    let counts = count_trials(snapshot, &trials, planned, activity).with_retries(retrying.len());
     JobView {
         uuid: snapshot.uuid(),
         state: derive_job_state(
-            snapshot.result.content(),
+            snapshot
+                .result
+                .content()
+                .filter(|result| result.finished.is_some() || !snapshot.is_merged()),
             snapshot.result.state(),
             &counts,
             snapshot.liveness,
@@ -103,6 +118,9 @@ pub(crate) fn derive_job_view(snapshot: &JobSnapshot) -> JobView<'_> {
         counts,
         agent_names: AgentNames::from_results(trials.iter().filter_map(|t| t.result)),
         artifacts: job_artifacts(snapshot, activity != JobActivity::Running),
+        notes: describe_oddities(snapshot, &times, &trials, &counts),
+        has_ended_without_name: counts.ended > ended_with_name(&trials),
+        rules: job.rules,
         trials,
         unstarted,
         retrying,
@@ -135,13 +153,105 @@ fn job_artifacts(snapshot: &JobSnapshot, ended: bool) -> Vec<Artifact> {
 /// A larger total is not plausible as a number of trials.
 const MAX_TRIALS: u64 = 100_000;
 
-fn trial_view<'a>(
-    job: &'a JobSnapshot,
-    snapshot: &'a TrialSnapshot,
+/// What the state of a trial depends on besides the trial.
+struct JobEvidence<'a> {
+    snapshot: &'a JobSnapshot,
     activity: JobActivity,
     trust_file_times: bool,
-) -> TrialView<'a> {
-    let job_result = job.result.content();
+    /// Microseconds that local time was ahead of UTC.
+    ahead_us: i64,
+    rules: RewardRules,
+}
+
+fn reward_rules(snapshot: &JobSnapshot) -> RewardRules {
+    let lock = snapshot.lock.content();
+    let version = lock.and_then(|lock| lock.harbor_version.as_deref());
+    let results = snapshot.trials.values();
+    RewardRules::of_job(version, results.filter_map(|trial| trial.result.content()))
+}
+
+fn count_trials(
+    snapshot: &JobSnapshot,
+    trials: &[TrialView<'_>],
+    planned: u64,
+    activity: JobActivity,
+) -> TrialCounts {
+    let counts = TrialCounts::from_states(trials.iter().map(|t| &t.state));
+    let has_folders = !snapshot.trials.is_empty();
+    let harbor = snapshot.result.content().map(|result| result.counts);
+    let harbor = harbor.filter(|_| !has_folders && activity != JobActivity::Running);
+    let ended = match activity {
+        // Harbor writes the end of a job only after those of all trials.
+        JobActivity::Finished => u64::MAX,
+        _ => harbor
+            .and_then(|harbor| harbor.n_completed_trials)
+            .map_or(0, |completed| completed.saturating_sub(counts.ended)),
+    };
+    let counts = counts.with_planned(planned, ended);
+    match harbor {
+        Some(harbor) => counts.at_least(&harbor),
+        None => counts,
+    }
+}
+
+fn ended_with_name(trials: &[TrialView<'_>]) -> u64 {
+    let ended = trials.iter().filter(|trial| trial.state.has_ended());
+    ended.count() as u64
+}
+
+/// Says for people what is odd about a job's files.
+fn describe_oddities(
+    snapshot: &JobSnapshot,
+    times: &JobTimes,
+    trials: &[TrialView<'_>],
+    counts: &TrialCounts,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let absent = snapshot.absent_trials.len() as u64 + counts.ended - ended_with_name(trials);
+    if absent > 0 {
+        let whose = match absent {
+            1 => "the folder of 1 trial that ended is".to_owned(),
+            n => format!("the folders of {n} trials that ended are"),
+        };
+        notes.push(format!(
+            "{whose} not here; what is shown of them is from the job's result.json"
+        ));
+    }
+    let own = [
+        ("result.json", snapshot.result.state()),
+        ("config.json", snapshot.config.state()),
+        ("lock.json", snapshot.lock.state()),
+    ];
+    let pointers = own
+        .iter()
+        .filter(|(_, state)| *state == FileState::LfsPointer);
+    let names: Vec<&str> = pointers.map(|(name, _)| *name).collect();
+    let of_trials = snapshot.trials.values().filter(|t| t.has_lfs_pointer());
+    let of_trials = of_trials.count();
+    let mut files = Vec::new();
+    if !names.is_empty() {
+        files.push(names.join(", "));
+    }
+    if of_trials > 0 {
+        files.push(format!("files of {of_trials} of its trials"));
+    }
+    if !files.is_empty() {
+        notes.push(format!(
+            "Git LFS pointers instead of files: {}; `git lfs pull` fetches them",
+            files.join(" and ")
+        ));
+    }
+    if times.is_zone_assumed {
+        notes.push(
+            "nothing says which time zone the times in its files are in, so UTC is assumed"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+fn trial_view<'a>(job: &JobEvidence<'a>, snapshot: &'a TrialSnapshot) -> TrialView<'a> {
+    let job_result = job.snapshot.result.content();
     let embedded = job_result.and_then(|r| r.embedded.get(&snapshot.name));
     let result = snapshot.result.content().or(embedded);
     let state = derive_trial_state(
@@ -151,12 +261,22 @@ fn trial_view<'a>(
             configured: snapshot.configured_at.is_some(),
             files: &snapshot.files,
             outcome: job_result.and_then(|r| r.outcomes.get(&snapshot.name)),
+            rules: job.rules,
         },
-        activity,
+        job.activity,
     );
-    let from_file_time = || snapshot.configured_at.filter(|_| trust_file_times);
+    let from_file_time = || snapshot.configured_at.filter(|_| job.trust_file_times);
+    let in_utc = |time: Option<Utc>, result: &TrialResult| {
+        let ahead_us = if result.has_local_times {
+            job.ahead_us
+        } else {
+            0
+        };
+        time.map(|time| Utc(time.0.saturating_sub(ahead_us)))
+    };
     TrialView {
-        started: result.map_or_else(from_file_time, |r| r.started),
+        started: result.map_or_else(from_file_time, |r| in_utc(r.started, r)),
+        finished: result.and_then(|r| in_utc(r.finished, r)),
         agent: snapshot
             .config()
             .map(|c| c.agent.clone())
@@ -205,6 +325,25 @@ impl JobView<'_> {
             output_tokens: result.output_tokens.or(own.output_tokens),
             cost_usd: result.cost_usd.or(own.cost_usd),
         }
+    }
+
+    /// Returns what a trial counts in the mean reward: nothing if it does not count, and 0 if it has no reward but
+    /// does.
+    pub(crate) fn counted_reward(&self, trial: &TrialView<'_>) -> Option<f64> {
+        let result = trial.result.filter(|result| self.rules.counts(result))?;
+        match main_reward(&result.rewards) {
+            Some(reward) if reward.is_finite() => Some(reward),
+            // Several keys, none of which is the reward.
+            None if result.rewards.len() > 1 => None,
+            _ => Some(0.0),
+        }
+    }
+
+    /// Returns input tokens with cached ones: some agents report these beside their input.
+    pub(crate) fn all_input_tokens(&self) -> Option<u64> {
+        let results = self.trials.iter().filter_map(|t| t.result);
+        let each = results.filter_map(|result| result.usage.all_input_tokens());
+        each.reduce(u64::saturating_add)
     }
 
     /// Returns the plan of all trials without a folder, including those that wait for a retry.

@@ -4,6 +4,7 @@ pub(crate) mod agent_names;
 pub(crate) mod group_figures;
 pub(crate) mod job_state;
 pub(crate) mod job_view;
+pub(crate) mod reward_rules;
 pub(crate) mod trial_counts;
 pub(crate) mod trial_state;
 pub(crate) mod unstarted_trials;

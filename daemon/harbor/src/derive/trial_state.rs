@@ -1,8 +1,9 @@
 //! The status of one trial.
 
+use crate::derive::reward_rules::{RewardRules, main_reward};
 use crate::disk::cached_file::FileState;
 use crate::format::job::StatedOutcome;
-use crate::format::trial::{Exception, TrialResult};
+use crate::format::trial::{Exception, StepResult, TrialResult};
 use crate::snapshot::trial_files::TrialFiles;
 
 /// Type of the exception of a trial that was stopped together with its job.
@@ -11,6 +12,9 @@ pub(crate) const CANCELLED: &str = "CancelledError";
 pub(crate) const LOST: &str = "Lost";
 /// Error code of a trial that Harbor was still building when its process ended.
 pub(crate) const NOT_STARTED: &str = "NotStarted";
+
+/// What is said of a file that Git LFS did not fetch.
+pub(crate) const LFS_HINT: &str = "is a Git LFS pointer; run `git lfs pull` to fetch its content";
 
 /// The status of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +64,8 @@ pub(crate) struct TrialEvidence<'a> {
     pub(crate) files: &'a TrialFiles,
     /// What the job's result says about it.
     pub(crate) outcome: Option<&'a StatedOutcome>,
+    /// Which rewards and exceptions count in its job.
+    pub(crate) rules: RewardRules,
 }
 
 /// What a trial's job is doing.
@@ -82,6 +88,12 @@ pub(crate) struct TrialState {
     pub(crate) phase: Option<&'static str>,
     /// The error code.
     pub(crate) code: Option<String>,
+    /// The types of all exceptions under which Harbor counts it.
+    pub(crate) exceptions: Vec<String>,
+    /// Whether its reward is valid, if it ended.
+    pub(crate) is_valid: Option<bool>,
+    /// Whether its reward is valid and exactly 1; it may have an exception all the same.
+    pub(crate) is_solved: bool,
     /// The error message, for people.
     pub(crate) message: Option<String>,
     /// The reward.
@@ -105,6 +117,12 @@ impl TrialState {
         self.status == Status::Error && matches!(self.code.as_deref(), Some(LOST | NOT_STARTED))
     }
 
+    /// Returns the types of its errors; `Lost` and `NotStarted` are not exceptions.
+    pub(crate) fn error_kinds(&self) -> impl Iterator<Item = &str> {
+        let own = self.code.iter().filter(|_| self.is_valid.is_none());
+        own.chain(&self.exceptions).map(String::as_str)
+    }
+
     fn lost(code: &str, message: &str) -> Self {
         Self {
             status: Status::Error,
@@ -126,18 +144,22 @@ impl TrialState {
 /// Derives a trial's state.
 pub(crate) fn derive_trial_state(evidence: TrialEvidence<'_>, job: JobActivity) -> TrialState {
     if let Some(result) = evidence.result {
-        return ended_state(&result.rewards, result.exception.as_ref());
+        return ended_state(result, evidence.rules);
     }
     let torn = evidence.result_state == FileState::Torn;
+    let is_pointer = evidence.result_state == FileState::LfsPointer;
     if let Some(outcome) = evidence
         .outcome
-        .filter(|_| torn || job == JobActivity::Finished)
+        .filter(|_| torn || is_pointer || job == JobActivity::Finished)
     {
-        let exception = outcome.exception.as_ref().map(|kind| Exception {
-            kind: kind.clone(),
-            message: String::new(),
-        });
-        return ended_state(&outcome.rewards, exception.as_ref());
+        return ended_state(&stated_result(outcome), evidence.rules);
+    }
+    if is_pointer {
+        return TrialState {
+            status: Status::Completed,
+            message: Some(format!("result.json {LFS_HINT}")),
+            ..TrialState::default()
+        };
     }
     match (job, torn, evidence.configured) {
         (JobActivity::Running, true, _) => TrialState::running("ending"),
@@ -172,38 +194,68 @@ fn phase(files: &TrialFiles) -> &'static str {
     }
 }
 
-fn ended_state(rewards: &[(String, f64)], exception: Option<&Exception>) -> TrialState {
-    let reward = main_reward(rewards);
-    let status = match (exception, reward) {
-        (Some(e), _) if e.kind == CANCELLED => Status::Cancelled,
-        (Some(_), _) => Status::Error,
-        // Exactly 1.0, as in Harbor itself.
-        (None, Some(1.0)) => Status::Passed,
-        (None, Some(reward)) if !reward.is_nan() => Status::Failed,
-        (None, _) => Status::Completed,
-    };
-    TrialState {
-        status,
-        phase: None,
-        code: exception.map(|e| e.kind.clone()),
-        message: exception.map(|e| {
-            if e.message.is_empty() {
-                e.kind.clone()
-            } else {
-                format!("{}: {}", e.kind, e.message)
-            }
-        }),
-        reward,
-        rewards: rewards.to_vec(),
+fn stated_result(outcome: &StatedOutcome) -> TrialResult {
+    let mut exceptions = outcome
+        .exceptions
+        .iter()
+        .map(|kind| Exception::of_kind(kind));
+    TrialResult {
+        rewards: outcome.rewards.clone(),
+        has_rewards: !outcome.rewards.is_empty(),
+        exception: exceptions.next(),
+        steps: exceptions.map(StepResult::failed).collect(),
+        ..TrialResult::default()
     }
 }
 
-/// Returns the reward called `reward`, or else the only one.
-pub(crate) fn main_reward(rewards: &[(String, f64)]) -> Option<f64> {
-    let named = rewards.iter().find(|(key, _)| key == "reward");
-    match (named, rewards) {
-        (Some((_, reward)), _) | (None, [(_, reward)]) => Some(*reward),
-        _ => None,
+fn ended_state(result: &TrialResult, rules: RewardRules) -> TrialState {
+    let reward = main_reward(&result.rewards);
+    let exceptions = rules.exceptions(result);
+    let is_cancelled = exceptions.iter().any(|e| e.kind == CANCELLED);
+    let status = match (exceptions.first(), reward) {
+        (Some(_), _) if is_cancelled => Status::Cancelled,
+        (Some(_), _) => Status::Error,
+        // Exactly 1.0, as in Harbor itself.
+        (None, Some(1.0)) if rules.is_valid(result) => Status::Passed,
+        (None, Some(reward)) if !reward.is_nan() => Status::Failed,
+        (None, _) => Status::Completed,
+    };
+    let mut kinds: Vec<String> = exceptions.iter().map(|e| e.kind.clone()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    TrialState {
+        status,
+        phase: None,
+        code: result.exceptions().next().map(|e| e.kind.clone()),
+        message: error_message(result),
+        exceptions: kinds,
+        is_valid: Some(rules.is_valid(result)),
+        is_solved: rules.is_solved(result),
+        reward,
+        rewards: result.rewards.clone(),
+    }
+}
+
+/// Returns the message of a trial's exception, or else of the first step that has one.
+fn error_message(result: &TrialResult) -> Option<String> {
+    let own = result.exception.as_ref().map(describe);
+    own.or_else(|| {
+        let mut steps = result.steps.iter();
+        steps.find_map(|step| {
+            let text = describe(step.exception.as_ref()?);
+            Some(match step.name.as_str() {
+                "" => text,
+                name => format!("step {name}: {text}"),
+            })
+        })
+    })
+}
+
+fn describe(exception: &Exception) -> String {
+    if exception.message.is_empty() {
+        exception.kind.clone()
+    } else {
+        format!("{}: {}", exception.kind, exception.message)
     }
 }
 
@@ -223,6 +275,7 @@ mod tests {
             configured,
             files: &TrialFiles::default(),
             outcome: None,
+            rules: RewardRules::default(),
         };
         derive_trial_state(evidence, job)
     }
@@ -304,7 +357,7 @@ mod tests {
         let files = TrialFiles::default();
         let outcome = StatedOutcome {
             rewards: vec![("reward".into(), 1.0)],
-            exception: None,
+            ..StatedOutcome::default()
         };
         let mut evidence = TrialEvidence {
             result: None,
@@ -312,6 +365,7 @@ mod tests {
             configured: true,
             files: &files,
             outcome: None,
+            rules: RewardRules::default(),
         };
         assert_eq!(
             derive_trial_state(evidence, JobActivity::Running).status,

@@ -43,9 +43,10 @@ pub(crate) fn find_waiting_retries<'a>(
     let mut waiting = Vec::new();
     for (name, outcome) in outcomes {
         let Some(exception) = outcome
-            .exception
-            .as_deref()
-            .filter(|kind| *kind != CANCELLED)
+            .exceptions
+            .iter()
+            .map(String::as_str)
+            .find(|kind| *kind != CANCELLED)
         else {
             continue;
         };

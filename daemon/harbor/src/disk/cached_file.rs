@@ -35,7 +35,12 @@ pub(crate) enum FileState {
     Valid,
     /// It exists but is empty, cut off, too large or unreadable; an older content may still be known.
     Torn,
+    /// It is a pointer that Git LFS leaves in place of a file that was not fetched.
+    LfsPointer,
 }
+
+/// How every Git LFS pointer begins.
+const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/";
 
 /// A file and its parsed content.
 #[derive(Debug)]
@@ -70,9 +75,18 @@ impl<T> CachedFile<T> {
         self.state
     }
 
+    /// Creates the file of a content that was read from another one.
+    pub(crate) fn from_content(content: T) -> Self {
+        Self {
+            state: FileState::Valid,
+            content: Some(content),
+            ..Self::default()
+        }
+    }
+
     /// Whether the newest version was read, and not too soon after it was written.
     pub(crate) fn is_settled(&self) -> bool {
-        self.state == FileState::Valid && !self.provisional
+        matches!(self.state, FileState::Valid | FileState::LfsPointer) && !self.provisional
     }
 
     /// Returns the version that was read last.
@@ -108,7 +122,7 @@ impl<T> CachedFile<T> {
             MAX_TRIES
         };
         match reader.read(path, tries, &parse) {
-            Some(read) => {
+            Reading::Parsed(read) => {
                 // A file that is read again because it is recent need not have changed.
                 content_changed = read.digest != self.digest;
                 self.provisional = read.version.is_recent(reader.now);
@@ -117,7 +131,12 @@ impl<T> CachedFile<T> {
                 self.digest = read.digest;
                 self.content = Some(read.content);
             }
-            None => {
+            Reading::LfsPointer(version) => {
+                self.provisional = version.is_recent(reader.now);
+                self.version = Some(version);
+                self.state = FileState::LfsPointer;
+            }
+            Reading::Unreadable => {
                 self.version = FileVersion::for_file(path).or(Some(version));
                 self.state = FileState::Torn;
             }
@@ -131,6 +150,13 @@ struct ParsedFile<T> {
     version: FileVersion,
     digest: u64,
     content: T,
+}
+
+/// What an attempt to read a file found.
+enum Reading<T> {
+    Parsed(ParsedFile<T>),
+    LfsPointer(FileVersion),
+    Unreadable,
 }
 
 /// Reads files and counts them.
@@ -179,23 +205,37 @@ impl FileReader {
         path: &Path,
         tries: u32,
         parse: &impl Fn(&str) -> Option<T>,
-    ) -> Option<ParsedFile<T>> {
+    ) -> Reading<T> {
         for attempt in 0..tries {
             if attempt > 0 {
                 pause_before_retry();
             }
             self.files_read += 1;
-            if let Some((version, text)) = self.read_whole(path)
-                && let Some(content) = parse(&text)
-            {
-                return Some(ParsedFile {
+            let Some((version, text)) = self.read_whole(path) else {
+                continue;
+            };
+            if text.starts_with(LFS_POINTER) {
+                return Reading::LfsPointer(version);
+            }
+            if let Some(content) = parse(&text) {
+                return Reading::Parsed(ParsedFile {
                     version,
                     digest: hash_texts(std::iter::once(text.as_bytes())),
                     content,
                 });
             }
         }
-        None
+        Reading::Unreadable
+    }
+
+    /// Whether a file is a pointer of Git LFS.
+    pub(crate) fn is_lfs_pointer(&mut self, path: &Path) -> bool {
+        let mut begin = [0; LFS_POINTER.len()];
+        let read = self
+            .open(path)
+            .and_then(|mut file| file.read_exact(&mut begin));
+        self.files_read += 1;
+        read.is_ok() && begin == *LFS_POINTER.as_bytes()
     }
 
     /// Reads a small file without caching it.

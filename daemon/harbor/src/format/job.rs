@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::format::json::{self, Object, Value};
-use crate::format::task::{AgentKey, TaskRef};
-use crate::format::trial::TrialResult;
+use crate::format::task::{AgentKey, TaskRef, last_part};
+use crate::format::trial::{Exception, StepResult, TrialConfig, TrialResult};
 use crate::format::written_time::WrittenTime;
 use crate::utc::Utc;
 
@@ -65,8 +65,10 @@ pub(crate) struct HarborCounters {
 pub(crate) struct StatedOutcome {
     /// Its rewards by key.
     pub(crate) rewards: Vec<(String, f64)>,
-    /// The type of its exception.
-    pub(crate) exception: Option<String>,
+    /// The types of its exceptions: since Harbor 0.25, one for each step that failed, too.
+    pub(crate) exceptions: Vec<String>,
+    /// The eval under which it is named: its position in [`JobResult::metrics`].
+    pub(crate) eval: usize,
 }
 
 impl JobResult {
@@ -103,6 +105,7 @@ impl JobResult {
 
     fn read_eval(&mut self, name: &str, eval: &Object<'_>) {
         let mut metrics = Vec::new();
+        let at = self.metrics.len();
         for metric in eval.items("metrics") {
             for (key, value) in metric.object().members() {
                 metrics.extend(value.any_number().map(|n| (key.to_owned(), n)));
@@ -117,13 +120,113 @@ impl JobResult {
                 for trial in trials.items().into_iter().filter_map(Value::text) {
                     let outcome = self.outcomes.entry(trial).or_default();
                     outcome.rewards.push((key.to_owned(), reward));
+                    outcome.eval = at;
                 }
             }
         }
         for (kind, trials) in eval.object("exception_stats").members() {
             for trial in trials.items().into_iter().filter_map(Value::text) {
-                self.outcomes.entry(trial).or_default().exception = Some(kind.to_owned());
+                let outcome = self.outcomes.entry(trial).or_default();
+                outcome.exceptions.push(kind.to_owned());
+                outcome.eval = at;
             }
+        }
+    }
+}
+
+impl JobResult {
+    /// Returns the names of all trials about which it says something.
+    pub(crate) fn named_trials(&self) -> impl Iterator<Item = &str> {
+        let embedded = self.embedded.keys();
+        let others = self.outcomes.keys();
+        let others = others.filter(|name| !self.embedded.contains_key(*name));
+        embedded.chain(others).map(String::as_str)
+    }
+
+    /// Returns what it says about a trial. `agents` are those of the job's configuration.
+    pub(crate) fn stated_trial(&self, name: &str, agents: &[AgentKey]) -> TrialResult {
+        if let Some(result) = self.embedded.get(name) {
+            return result.clone();
+        }
+        let Some(outcome) = self.outcomes.get(name) else {
+            return TrialResult::default();
+        };
+        let eval = self
+            .metrics
+            .get(outcome.eval)
+            .map(|(eval, _)| eval.as_str());
+        let key = eval
+            .map(|eval| EvalKey::read(eval, agents))
+            .unwrap_or_default();
+        let task = name.rsplit_once("__").map_or(name, |(task, _)| task);
+        let mut exceptions = outcome
+            .exceptions
+            .iter()
+            .map(|kind| Exception::of_kind(kind));
+        TrialResult {
+            task_name: Some(task.to_owned()),
+            source: key.dataset,
+            agent_name: Some(key.agent.name.clone()),
+            agent_model_name: key.model,
+            config: TrialConfig {
+                agent: key.agent,
+                task: TaskRef {
+                    path_or_name: task.to_owned(),
+                    slug: task.to_owned(),
+                    ..TaskRef::default()
+                },
+                ..TrialConfig::default()
+            },
+            has_rewards: !outcome.rewards.is_empty(),
+            rewards: outcome.rewards.clone(),
+            exception: exceptions.next(),
+            steps: exceptions.map(StepResult::failed).collect(),
+            ..TrialResult::default()
+        }
+    }
+}
+
+/// What an eval is about, read from its key: agent, model if there is one, and dataset.
+#[derive(Debug, Default, PartialEq)]
+struct EvalKey {
+    agent: AgentKey,
+    /// The model as Harbor names it there.
+    model: Option<String>,
+    dataset: Option<String>,
+}
+
+impl EvalKey {
+    /// Reads a key. Its parts may contain the separator, so they are compared with the agents first.
+    fn read(key: &str, agents: &[AgentKey]) -> Self {
+        let after =
+            |text: &str, part: &str| Some(text.strip_prefix(part)?.strip_prefix("__")?.to_owned());
+        let known = agents.iter().find_map(|agent| {
+            let rest = after(key, &agent.name)?;
+            let Some(model) = &agent.model else {
+                return Some((agent.clone(), None, rest));
+            };
+            // Without the provider, unless Harbor does not know that.
+            let mut names = [model.as_str(), last_part(model)].into_iter();
+            let (name, dataset) = names.find_map(|name| Some((name, after(&rest, name)?)))?;
+            Some((agent.clone(), Some(name.to_owned()), dataset))
+        });
+        let (agent, model, dataset) = known.unwrap_or_else(|| {
+            let parts: Vec<&str> = key.split("__").collect();
+            let (name, rest) = parts.split_first().unwrap_or((&"", &[]));
+            let (dataset, model) = rest.split_last().unwrap_or((&"", &[]));
+            let model = (!model.is_empty()).then(|| model.join("__"));
+            let agent = AgentKey {
+                name: (*name).to_owned(),
+                model: model.clone(),
+            };
+            (agent, model, (*dataset).to_owned())
+        });
+        // Trials without a dataset.
+        let dataset = Some(dataset).filter(|name| !name.is_empty() && name != "adhoc");
+        Self {
+            agent,
+            model,
+            dataset,
         }
     }
 }
@@ -171,6 +274,10 @@ pub(crate) struct JobConfig {
     pub(crate) retries: u64,
     /// Whether this is the configuration of a lone trial, which also has a folder of its own.
     pub(crate) is_trial: bool,
+    /// The name that the job was given; the folder may be called otherwise by now.
+    pub(crate) job_name: Option<String>,
+    /// Its agents.
+    pub(crate) agents: Vec<AgentKey>,
 }
 
 impl JobConfig {
@@ -180,10 +287,18 @@ impl JobConfig {
         let top = value.object();
         let mut config = Self {
             attempts: top.count("n_attempts").or(Some(1)),
-            concurrent_trials: top.count("n_concurrent_trials"),
+            concurrent_trials: top
+                .count("n_concurrent_trials")
+                .or_else(|| top.object("orchestrator").count("n_concurrent_trials")),
             environment: read_environment(&top),
             retries: top.object("retry").count("max_retries").unwrap_or(0),
             is_trial: top.get("trial_name").is_some(),
+            job_name: top.text("job_name"),
+            agents: top
+                .items("agents")
+                .into_iter()
+                .map(|agent| AgentKey::read(&agent.object()))
+                .collect(),
             ..Self::default()
         };
         for dataset in top.items("datasets") {

@@ -64,6 +64,11 @@ impl<'a> Value<'a> {
         self.number().or_else(|| word()?.parse().ok())
     }
 
+    /// Returns a boolean.
+    pub(crate) fn flag(self) -> Option<bool> {
+        serde_json::from_str(self.0.get()).ok()
+    }
+
     /// Returns a non-negative whole number.
     pub(crate) fn count(self) -> Option<u64> {
         if let Ok(count) = serde_json::from_str::<u64>(self.0.get()) {

@@ -13,6 +13,8 @@ pub(crate) struct TrialConfig {
     pub(crate) task: TaskRef,
     /// Its agent.
     pub(crate) agent: AgentKey,
+    /// Its name when it was created; a renamed folder has another one.
+    pub(crate) trial_name: Option<String>,
     /// Its job's UUID.
     pub(crate) job_id: Option<String>,
     /// Name of the job's folder when the trial was created; a copied folder has another one.
@@ -30,6 +32,7 @@ impl TrialConfig {
         Self {
             task: TaskRef::read(&top.object("task")),
             agent: AgentKey::read(&top.object("agent")),
+            trial_name: top.text("trial_name"),
             job_id: top.text("job_id"),
             job_folder: top.text("trials_dir").map(|dir| last_part(&dir).to_owned()),
         }
@@ -43,9 +46,20 @@ pub(crate) struct Exception {
     pub(crate) kind: String,
     /// Its message, which may be empty.
     pub(crate) message: String,
+    /// Whether a reward is valid in spite of it, as Harbor wrote since 0.25.
+    pub(crate) keeps_reward: Option<bool>,
 }
 
 impl Exception {
+    /// Creates an exception of which only the type is known.
+    pub(crate) fn of_kind(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            message: String::new(),
+            keeps_reward: None,
+        }
+    }
+
     fn read(holder: &Object<'_>) -> Option<Self> {
         let info = holder.get("exception_info")?.object();
         Some(Self {
@@ -53,6 +67,12 @@ impl Exception {
                 .text("exception_type")
                 .unwrap_or_else(|| "Exception".to_owned()),
             message: info.text("exception_message").unwrap_or_default(),
+            keeps_reward: ["policy_override", "policy"]
+                .into_iter()
+                .find_map(|policy| {
+                    let valid = info.object(policy).get("has_valid_reward")?;
+                    valid.flag()
+                }),
         })
     }
 }
@@ -64,12 +84,22 @@ pub(crate) struct StepResult {
     pub(crate) name: String,
     /// Its rewards by key.
     pub(crate) rewards: Vec<(String, f64)>,
-    /// The exception that ended it; it does not make the trial an error.
+    /// The exception that ended it.
     pub(crate) exception: Option<Exception>,
     /// Seconds of each phase, by name.
     pub(crate) phases: Vec<(&'static str, f64)>,
     /// Tokens and cost.
     pub(crate) usage: Usage,
+}
+
+impl StepResult {
+    /// Creates a step of which only its exception is known.
+    pub(crate) fn failed(exception: Exception) -> Self {
+        Self {
+            exception: Some(exception),
+            ..Self::default()
+        }
+    }
 }
 
 /// `result.json` of a trial, written once at its end.
@@ -97,12 +127,16 @@ pub(crate) struct TrialResult {
     pub(crate) rewards: Vec<(String, f64)>,
     /// Whether the verifier reported rewards, even an empty set.
     pub(crate) has_rewards: bool,
+    /// Whether the rewards are valid, as Harbor wrote since 0.25.
+    pub(crate) reward_valid: Option<bool>,
     /// The exception that ended it.
     pub(crate) exception: Option<Exception>,
     /// When it started.
     pub(crate) started: Option<Utc>,
     /// When it ended.
     pub(crate) finished: Option<Utc>,
+    /// Whether these are local times without an offset, as Harbor wrote until 0.1.32.
+    pub(crate) has_local_times: bool,
     /// Seconds of each phase, by name.
     pub(crate) phases: Vec<(&'static str, f64)>,
     /// Steps, in order.
@@ -124,6 +158,12 @@ impl TrialResult {
         Some(Self::read(&value.object()))
     }
 
+    /// Returns the exception of the trial, then those of its steps.
+    pub(crate) fn exceptions(&self) -> impl Iterator<Item = &Exception> {
+        let steps = self.steps.iter().filter_map(|step| step.exception.as_ref());
+        self.exception.iter().chain(steps)
+    }
+
     /// Reads a result, which can also be embedded in an old job result.
     pub(crate) fn read(top: &Object<'_>) -> Self {
         let agent = top.object("agent_info");
@@ -133,6 +173,8 @@ impl TrialResult {
             .map(read_step)
             .collect();
         let own = Usage::read(&top.object("agent_result"));
+        let time = |key| top.text(key).and_then(|t| WrittenTime::parse(&t));
+        let (started, finished) = (time("started_at"), time("finished_at"));
         let summed = steps
             .iter()
             .fold(Usage::default(), |sum, step| sum.plus(step.usage));
@@ -149,13 +191,11 @@ impl TrialResult {
             usage: if own == Usage::default() { summed } else { own },
             rewards: read_rewards(top),
             has_rewards: top.object("verifier_result").get("rewards").is_some(),
+            reward_valid: top.get("reward_valid").and_then(Value::flag),
             exception: Exception::read(top),
-            started: top
-                .text("started_at")
-                .and_then(|t| WrittenTime::parse_utc(&t)),
-            finished: top
-                .text("finished_at")
-                .and_then(|t| WrittenTime::parse_utc(&t)),
+            started: started.map(WrittenTime::as_if_utc),
+            finished: finished.map(WrittenTime::as_if_utc),
+            has_local_times: matches!(started.or(finished), Some(WrittenTime::Local(_))),
             phases: add_step_phases(read_phases(top), &steps),
             steps,
         }

@@ -26,6 +26,16 @@ impl Usage {
         }
     }
 
+    /// Returns input tokens with cached ones. More cached tokens than input tokens were not counted among them.
+    pub(crate) fn all_input_tokens(&self) -> Option<u64> {
+        let (input, cached) = (self.input_tokens?, self.cache_tokens.unwrap_or(0));
+        Some(if cached > input {
+            input.saturating_add(cached)
+        } else {
+            input
+        })
+    }
+
     /// Returns the sum; what neither side knows stays unknown.
     pub(crate) fn plus(self, other: Self) -> Self {
         fn sum<T>(a: Option<T>, b: Option<T>, add: impl Fn(T, T) -> T) -> Option<T> {

@@ -27,9 +27,30 @@ impl WrittenTime {
 
     /// Parses a time that is always written with an offset.
     pub(crate) fn parse_utc(text: &str) -> Option<Utc> {
-        match Self::parse(text)? {
-            WrittenTime::Utc(instant) => Some(instant),
-            WrittenTime::Local(as_if) => Some(Utc(as_if)),
+        Self::parse(text).map(Self::as_if_utc)
+    }
+
+    /// Parses the date with which a name begins, as in `2026-02-01__13-18-00`: local time.
+    pub(crate) fn parse_name(name: &str) -> Option<Self> {
+        const PATTERN: &[u8] = b"dddd-dd-dd__dd-dd-dd";
+        let date = name.get(..PATTERN.len())?;
+        let fits = |(found, wanted): (u8, &u8)| match wanted {
+            b'd' => found.is_ascii_digit(),
+            other => found == *other,
+        };
+        let follows_a_digit = name[PATTERN.len()..].starts_with(|c: char| c.is_ascii_digit());
+        if !date.bytes().zip(PATTERN).all(fits) || follows_a_digit {
+            return None;
+        }
+        let (day, time) = date.split_once("__")?;
+        Self::parse(&format!("{day}T{}", time.replace('-', ":")))
+    }
+
+    /// Returns the instant if a time without an offset is in UTC.
+    pub(crate) fn as_if_utc(self) -> Utc {
+        match self {
+            WrittenTime::Utc(instant) => instant,
+            WrittenTime::Local(as_if) => Utc(as_if),
         }
     }
 

@@ -8,7 +8,8 @@ use crate::derive::group_figures::{Figures, GroupKey, GroupMember, compute_figur
 use crate::derive::job_view::{JobView, TrialView};
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::TrialState;
-use crate::format::task::{AgentKey, TaskRef, last_part};
+use crate::format::task::{AgentKey, TaskRef};
+use crate::utc::Utc;
 
 /// Figures of the trials of one agent with one model on one dataset.
 #[derive(Debug, Serialize)]
@@ -18,6 +19,8 @@ pub(super) struct GroupFigures {
     dataset: String,
     trials: TrialCounts,
     errors: BTreeMap<String, u64>,
+    /// Trials with a valid reward; Harbor since 0.25 takes means over these.
+    valid: u64,
     mean_reward: Option<f64>,
     mean_rewards: BTreeMap<String, f64>,
     pass_at_k: BTreeMap<u64, f64>,
@@ -31,6 +34,8 @@ pub(super) struct GroupFigures {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Durations {
     job_seconds: Option<f64>,
+    /// How long at least one trial ran: without the pauses before a job was resumed.
+    trials_active_seconds: Option<f64>,
     trial_seconds_mean: Option<f64>,
     trial_seconds_max: Option<f64>,
     phase_seconds_mean: BTreeMap<&'static str, f64>,
@@ -58,10 +63,31 @@ pub(super) fn group_figures(view: &JobView<'_>) -> Vec<GroupFigures> {
         };
         members.entry(key).or_default().push(member);
     }
-    let groups = members
-        .into_iter()
-        .map(|(key, members)| GroupFigures::from_figures(key, compute_figures(&members)));
+    let groups = members.into_iter().map(|(key, members)| {
+        let mut figures = compute_figures(&members, view.rules);
+        // What is not known of each trial cannot be computed, but Harbor wrote the result.
+        if view.has_ended_without_name
+            && let Some(means) = harbor_means(view, &key)
+        {
+            figures.mean_rewards = means;
+            figures.pass_at_k.clear();
+        }
+        GroupFigures::from_figures(key, figures)
+    });
     groups.collect()
+}
+
+/// Returns the means that Harbor wrote for a group.
+fn harbor_means(view: &JobView<'_>, key: &GroupKey) -> Option<BTreeMap<String, f64>> {
+    let parts = [
+        Some(key.agent.as_str()),
+        key.model.as_deref(),
+        Some(&key.dataset),
+    ];
+    let name = parts.into_iter().flatten().collect::<Vec<_>>().join("__");
+    let mut evals = view.snapshot.result.content()?.metrics.iter();
+    let (_, means) = evals.find(|(eval, _)| *eval == name)?;
+    Some(means.iter().cloned().collect())
 }
 
 /// Returns Harbor's key if there is a result; before that, the key that is expected.
@@ -87,12 +113,8 @@ fn group_key(view: &JobView<'_>, trial: &TrialView<'_>) -> GroupKey {
 }
 
 fn expected_key(view: &JobView<'_>, agent: &AgentKey, task: &TaskRef) -> GroupKey {
-    let model = view.agent_names.model(agent);
-    GroupKey::new(
-        view.agent_names.name(agent),
-        model.as_deref().map(|model| last_part(model).to_owned()),
-        task.source.as_deref(),
-    )
+    let model = view.agent_names.model_name(agent);
+    GroupKey::new(view.agent_names.name(agent), model, task.source.as_deref())
 }
 
 impl GroupFigures {
@@ -103,6 +125,7 @@ impl GroupFigures {
             model: key.model,
             dataset: key.dataset,
             trials: figures.counts,
+            valid: figures.valid,
             errors: figures.errors,
             mean_reward: means.get("mean").or_else(|| means.get("reward")).copied(),
             pass_at_k: figures.pass_at_k,
@@ -118,7 +141,7 @@ impl GroupFigures {
 /// Computes how long the job, its trials and their phases took.
 pub(super) fn compute_durations(view: &JobView<'_>) -> Durations {
     let is_active = view.state.is_active();
-    let last_trial = view.trials.iter().filter_map(|t| t.result?.finished).max();
+    let last_trial = view.trials.iter().filter_map(|t| t.finished).max();
     let end = view.times.finished.or_else(|| {
         if is_active {
             None
@@ -129,7 +152,7 @@ pub(super) fn compute_durations(view: &JobView<'_>) -> Durations {
     let trials: Vec<f64> = view
         .trials
         .iter()
-        .filter_map(|trial| trial.result?.finished?.seconds_since(trial.started?))
+        .filter_map(|trial| trial.finished?.seconds_since(trial.started?))
         .collect();
     let mut phases: BTreeMap<&'static str, (f64, u32)> = BTreeMap::new();
     let results = view.trials.iter().filter_map(|trial| trial.result);
@@ -142,6 +165,7 @@ pub(super) fn compute_durations(view: &JobView<'_>) -> Durations {
         job_seconds: end
             .zip(view.times.started)
             .and_then(|(end, start)| end.seconds_since(start)),
+        trials_active_seconds: active_seconds(view),
         trial_seconds_mean: (!trials.is_empty())
             .then(|| trials.iter().sum::<f64>() / trials.len() as f64),
         trial_seconds_max: trials.iter().copied().reduce(f64::max),
@@ -150,4 +174,20 @@ pub(super) fn compute_durations(view: &JobView<'_>) -> Durations {
             .map(|(name, (sum, count))| (name, sum / f64::from(count)))
             .collect(),
     }
+}
+
+/// Returns how long at least one trial ran, of those that ended.
+fn active_seconds(view: &JobView<'_>) -> Option<f64> {
+    let spans = view.trials.iter();
+    let mut spans: Vec<(Utc, Utc)> = spans
+        .filter_map(|t| Some((t.started?, t.finished?)))
+        .collect();
+    spans.sort_unstable();
+    let mut until = spans.first()?.0;
+    let mut seconds = 0.0;
+    for (start, end) in spans {
+        seconds += end.seconds_since(start.max(until)).unwrap_or(0.0);
+        until = until.max(end);
+    }
+    Some(seconds)
 }

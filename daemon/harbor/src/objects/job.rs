@@ -85,7 +85,7 @@ pub(crate) struct HarborDetails<'a> {
     job: &'a str,
     job_id: Option<&'a str>,
     state: &'static str,
-    note: Option<&'a str>,
+    note: Option<String>,
     pid: Option<u32>,
     finished_at: Option<Utc>,
     #[serde(flatten)]
@@ -95,6 +95,8 @@ pub(crate) struct HarborDetails<'a> {
     phases: BTreeMap<&'static str, u64>,
     metrics: BTreeMap<&'a str, BTreeMap<&'a str, AnyNumber>>,
     evals: Option<&'a RawValue>,
+    /// With cached tokens, also those that an agent reports beside its input.
+    all_input_tokens: Option<u64>,
     input_tokens: Option<u64>,
     cache_tokens: Option<u64>,
     output_tokens: Option<u64>,
@@ -120,10 +122,11 @@ impl Times {
             started,
             updated,
             finished,
+            ..
         } = view.times;
         let is_active = view.state.is_active();
         // A job that was stopped has no end in its result; Harbor's last update is closest to it.
-        let last_trial = view.trials.iter().filter_map(|t| t.result?.finished).max();
+        let last_trial = view.trials.iter().filter_map(|t| t.finished).max();
         let last_update = || updated.max(last_trial);
         Self {
             created_at: started,
@@ -153,21 +156,24 @@ impl<'a> HarborDetails<'a> {
             list.dedup();
         }
         let is_active = view.state.is_active();
+        let own_notes = view.notes.iter().map(String::as_str);
+        let notes: Vec<&str> = note.into_iter().chain(own_notes).collect();
         Self {
             job: &snapshot.name,
             job_id: view.uuid.as_deref(),
             state: view.state.state,
-            note,
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
             pid: snapshot.liveness.pid().filter(|_| is_active),
             finished_at: view.times.finished,
             counts: result.map(|r| r.counts).unwrap_or_default(),
             trials: view.counts,
-            errors: count_words(view.trials.iter().filter_map(|t| t.state.code.as_deref())),
+            errors: count_words(view.trials.iter().flat_map(|t| t.state.error_kinds())),
             phases: count_words(view.trials.iter().filter_map(|t| t.state.phase)),
             metrics: metrics
                 .map(|(eval, values)| (eval.as_str(), to_map(values)))
                 .collect(),
             evals: result.and_then(|r| r.evals.as_deref()),
+            all_input_tokens: view.all_input_tokens().or(usage.input_tokens),
             input_tokens: usage.input_tokens,
             cache_tokens: usage.cache_tokens,
             output_tokens: usage.output_tokens,
@@ -206,7 +212,12 @@ impl<'a> RunObject<'a> {
         let pending = usize::try_from(view.counts.total)
             .unwrap_or(0)
             .saturating_sub(view.trials.len());
-        let pending_statuses = std::iter::repeat_n(Status::Pending.as_str(), pending);
+        // Of these, no more is known than how many ended.
+        let to_come = usize::try_from(view.counts.pending)
+            .unwrap_or(0)
+            .min(pending);
+        let pending_statuses = std::iter::repeat_n(Status::Completed.as_str(), pending - to_come)
+            .chain(std::iter::repeat_n(Status::Pending.as_str(), to_come));
         Self {
             id,
             name: &view.snapshot.name,
@@ -250,7 +261,7 @@ impl<'a> EvaluationObject<'a> {
             total_trials: view.counts.total,
             completed_trials: view.counts.ended,
             passed_trials: view.counts.passed,
-            failed_trials: view.counts.failed + view.counts.errored - view.counts.cancelled,
+            failed_trials: view.counts.unsuccessful,
             tasks_total: view.tasks().len(),
             leaderboard: leaderboard(view),
             harbor,
@@ -281,7 +292,7 @@ fn leaderboard(view: &JobView<'_>) -> Vec<LeaderboardLine> {
             // As in Harbor's mean, an ended trial without a reward counts as not passed.
             avg_pass_rate: (counts.ended > 0).then(|| counts.passed as f64 / counts.ended as f64),
             completed_count: counts.ended,
-            failed_count: counts.failed + counts.errored - counts.cancelled,
+            failed_count: counts.unsuccessful,
         }
     });
     lines.collect()

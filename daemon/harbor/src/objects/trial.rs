@@ -7,13 +7,17 @@ use serde::Serialize;
 use super::artifact::{ArtifactFile, list_artifacts};
 use super::maps::{AnyNumber, to_map};
 use crate::derive::job_view::{JobView, TrialView};
-use crate::derive::trial_state::{Status, main_reward};
+use crate::derive::reward_rules::main_reward;
+use crate::derive::trial_state::Status;
 use crate::derive::waiting_retries::WaitingRetry;
 use crate::disk::file_uri::file_uri;
 use crate::format::task::{AgentKey, TaskRef, last_part};
 use crate::format::trial::StepResult;
 use crate::snapshot::artifact::ArtifactKind;
 use crate::utc::Utc;
+
+/// What is said of a trial that ended and whose folder is not here.
+const ABSENT: &str = "its folder is not here; this is what the files of its job say";
 
 /// A trial.
 #[derive(Debug, Serialize)]
@@ -73,6 +77,14 @@ struct TrialHarbor<'a> {
     agent: String,
     agent_version: Option<&'a str>,
     model: Option<String>,
+    /// Whether its reward is valid, if it ended; Harbor since 0.25 takes means over valid ones.
+    valid: Option<bool>,
+    /// Whether its reward is valid and exactly 1, if it ended; it may have an exception all the same.
+    solved: Option<bool>,
+    /// What it counts in the mean reward of its job.
+    counted_reward: Option<AnyNumber>,
+    /// The types of its exceptions, also in steps where Harbor counts these.
+    exceptions: &'a [String],
     phase: Option<&'static str>,
     phase_seconds: BTreeMap<&'static str, f64>,
     steps: Vec<StepObject<'a>>,
@@ -109,7 +121,7 @@ impl<'a> TrialObject<'a> {
         let config = trial.snapshot.config();
         let task_name = result.and_then(|r| r.task_name.as_deref());
         let slug = task_name.map(last_part);
-        let finished = result.and_then(|r| r.finished);
+        let finished = trial.finished;
         let duration = finished
             .zip(trial.started)
             .and_then(|(end, start)| end.seconds_since(start));
@@ -144,6 +156,10 @@ impl<'a> TrialObject<'a> {
                 agent: view.agent_names.name(&trial.agent),
                 agent_version: result.and_then(|r| r.agent_version.as_deref()),
                 model: view.agent_names.model(&trial.agent),
+                valid: trial.state.is_valid,
+                solved: trial.state.is_valid.map(|_| trial.state.is_solved),
+                counted_reward: view.counted_reward(trial).map(AnyNumber),
+                exceptions: &trial.state.exceptions,
                 phase: trial.state.phase,
                 phase_seconds: result
                     .into_iter()
@@ -160,7 +176,7 @@ impl<'a> TrialObject<'a> {
                 ),
                 planned: None,
                 retry_of: None,
-                note: None,
+                note: trial.snapshot.is_absent.then_some(ABSENT),
             },
         }
     }
@@ -189,11 +205,20 @@ impl<'a> TrialObject<'a> {
         agent: &AgentKey,
         run_id: &'a str,
     ) -> Self {
-        let has_ended = !view.state.is_active();
-        let note = has_ended.then_some("never started: the job ended first");
+        // A job finishes only after all of its trials.
+        let has_ended = view.snapshot.is_finished();
+        let note = if has_ended {
+            Some(ABSENT)
+        } else {
+            (!view.state.is_active()).then_some("never started: the job ended first")
+        };
         let mut object = Self::not_started(view, Some(task), Some(agent), run_id);
         object.id = format!("planned-{:04}", index + 1);
-        object.error_message = note;
+        if has_ended {
+            object.status = Status::Completed.as_str();
+        } else {
+            object.error_message = note;
+        }
         object.harbor.planned = Some(index + 1);
         object.harbor.note = note;
         object

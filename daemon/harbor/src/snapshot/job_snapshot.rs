@@ -1,7 +1,7 @@
 //! The snapshot of one job's folder, kept between scans so that only what changed is read again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use crate::disk::cached_file::{CachedFile, FileReader, FileState};
 use crate::disk::file_version::{FileVersion, FolderIdentity, is_missing};
 use crate::disk::folders::{display_name, is_hidden, list_folders};
 use crate::format::job::{JobConfig, JobLock, JobResult};
+use crate::format::trial::TrialResult;
+use crate::format::written_time::WrittenTime;
 use crate::snapshot::job_times::{JobTimes, TimeEvidence};
 use crate::snapshot::liveness::{Liveness, SentSignal};
 use crate::snapshot::trial_snapshot::TrialSnapshot;
@@ -43,6 +45,8 @@ pub(crate) struct JobSnapshot {
     pub(crate) log: Option<FileVersion>,
     /// Its trials, by folder name.
     pub(crate) trials: BTreeMap<OsString, TrialSnapshot>,
+    /// Trials that ended and whose folder is not here, as the job's result states them, by name.
+    pub(crate) absent_trials: BTreeMap<String, TrialSnapshot>,
     /// Its process as of the last scan; finished jobs are not checked.
     pub(crate) liveness: Liveness,
     /// Increases with everything that can change what is published about the job.
@@ -57,6 +61,21 @@ pub(crate) struct JobSnapshot {
     empty_folders: BTreeMap<OsString, u64>,
     /// Whether the job and all of its trials are finished and were read.
     settled: bool,
+}
+
+/// From the first start to the last end of some trials.
+#[derive(Default)]
+struct TrialSpan {
+    first: Option<Utc>,
+    last: Option<Utc>,
+}
+
+impl TrialSpan {
+    fn add(&mut self, trial: &TrialResult) {
+        let earliest = |a: Option<Utc>, b: Option<Utc>| a.into_iter().chain(b).min();
+        self.first = earliest(self.first, trial.started);
+        self.last = self.last.max(trial.finished);
+    }
 }
 
 /// The result of checking a job's folder.
@@ -90,6 +109,7 @@ impl JobSnapshot {
             lock: CachedFile::default(),
             log: None,
             trials: BTreeMap::new(),
+            absent_trials: BTreeMap::new(),
             liveness: Liveness::RecentActivity,
             version: 0,
             first_seen: now,
@@ -169,6 +189,9 @@ impl JobSnapshot {
         if !skip_trials {
             changed |= self.refresh_trials(reader);
         }
+        if changed {
+            self.list_absent_trials();
+        }
         self.version += u64::from(changed);
         Some(changed)
     }
@@ -197,8 +220,56 @@ impl JobSnapshot {
             self.settled =
                 self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
         }
+        if changed {
+            self.list_absent_trials();
+        }
         self.version += u64::from(changed);
         Some(changed)
+    }
+
+    /// Sets what is known about the job's process.
+    pub(crate) fn set_liveness(&mut self, liveness: Liveness) {
+        if self.liveness == liveness {
+            return;
+        }
+        self.liveness = liveness;
+        // A new process was not sent a signal.
+        self.sent_signal = self
+            .sent_signal
+            .filter(|sent| liveness.pid() == Some(sent.pid));
+        self.list_absent_trials();
+        self.version += 1;
+    }
+
+    /// Lists the trials that the job's result names and that have no folder. While the job runs, those are retried.
+    fn list_absent_trials(&mut self) {
+        self.absent_trials.clear();
+        let Some(result) = self.result.content() else {
+            return;
+        };
+        if self.liveness.is_alive() && !self.is_finished() {
+            return;
+        }
+        let stated = result.counts.n_total_trials.unwrap_or(u64::MAX);
+        let missing = stated.saturating_sub(self.trials.len() as u64);
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        if missing == 0 {
+            return;
+        }
+        let agents = self.config.content().map(|config| config.agents.as_slice());
+        // A folder may have been renamed.
+        let original = self.trials.values();
+        let original = original.filter_map(|trial| trial.config()?.trial_name.as_deref());
+        let original: BTreeSet<&str> = original.collect();
+        let absent = result
+            .named_trials()
+            .filter(|name| !self.trials.contains_key(OsStr::new(name)) && !original.contains(name))
+            .take(missing)
+            .map(|name| {
+                let stated = result.stated_trial(name, agents.unwrap_or_default());
+                (name.to_owned(), TrialSnapshot::absent(name, stated))
+            });
+        self.absent_trials = absent.collect();
     }
 
     fn refresh_folder(&mut self, name: &OsString, reader: &mut FileReader) -> bool {
@@ -256,12 +327,13 @@ impl JobSnapshot {
 
     fn refresh_own_files(&mut self, reader: &mut FileReader) -> bool {
         let [log, config, lock, result] = JOB_FILES.map(|name| self.dir.join(name));
-        let log = FileVersion::for_file(&log);
-        let mut changed = self.log.is_some() != log.is_some();
-        self.log = log;
-        changed |= self.config.refresh(&config, reader, JobConfig::parse);
+        let mut changed = self.config.refresh(&config, reader, JobConfig::parse);
         changed |= self.lock.refresh(&lock, reader, JobLock::parse);
         changed |= self.result.refresh(&result, reader, JobResult::parse);
+        // Harbor creates its log before the others, so it must not seem to be missing beside them.
+        let log = FileVersion::for_file(&log);
+        changed |= self.log.is_some() != log.is_some();
+        self.log = log;
         changed
     }
 
@@ -307,13 +379,20 @@ impl JobSnapshot {
         }
     }
 
-    /// Returns when the job last wrote something; `updated` is when Harbor last updated its result.
-    pub(crate) fn last_activity(&self, updated: Option<Utc>) -> Option<Utc> {
+    /// Returns when the job last wrote something.
+    pub(crate) fn last_activity(&self, times: &JobTimes) -> Option<Utc> {
         let written = self.result.version().map(|s| s.modified());
+        let last_trial = || {
+            self.trials
+                .values()
+                .filter_map(|t| t.result.content()?.finished)
+                .max()
+        };
+        let stated = times.updated.or_else(last_trial).or(times.started);
         let copied =
-            matches!((written, updated), (Some(w), Some(u)) if w.0.saturating_sub(u.0) > COPIED_US);
+            matches!((written, stated), (Some(w), Some(s)) if w.0.saturating_sub(s.0) > COPIED_US);
         if copied {
-            return updated;
+            return stated;
         }
         let own = [
             written,
@@ -322,20 +401,58 @@ impl JobSnapshot {
             self.dir_version.map(|s| s.modified()),
         ];
         let trials = self.trials.values().map(|t| t.files.newest_change);
-        own.into_iter().chain(trials).flatten().max().or(updated)
+        own.into_iter().chain(trials).flatten().max().or(stated)
     }
 
     /// Whether the folder was copied after Harbor wrote it, so that the times of its files mean nothing.
-    pub(crate) fn is_copy(&self, updated: Option<Utc>) -> bool {
-        let written = self.result.version().map(|s| s.modified());
-        matches!((written, updated), (Some(w), Some(u)) if w.distance_us(u) > COPIED_US)
+    pub(crate) fn is_copy(&self, times: &JobTimes) -> bool {
+        let (written, stated) = match self.result.version() {
+            Some(version) => {
+                let last_trial = || {
+                    self.trials
+                        .values()
+                        .filter_map(|t| t.result.content()?.finished)
+                        .max()
+                };
+                let stated = times.updated.or(times.finished);
+                (Some(version), stated.or_else(last_trial).or(times.started))
+            }
+            // It is written at the start.
+            None => (self.config.version(), times.started),
+        };
+        let written = written.map(|version| version.modified());
+        matches!((written, stated), (Some(w), Some(s)) if w.distance_us(s) > COPIED_US)
+    }
+
+    /// Whether the job was put together from others by hand: Harbor always writes when it started, and its trials name
+    /// their job.
+    pub(crate) fn is_merged(&self) -> bool {
+        let Some(result) = self.result.content() else {
+            return false;
+        };
+        let mut jobs = self
+            .trials
+            .values()
+            .filter_map(|t| t.config()?.job_id.as_ref());
+        result.started.is_none() || jobs.any(|job| result.id.as_ref().is_some_and(|id| id != job))
     }
 
     /// Returns when the job started, was last updated and finished.
     pub(crate) fn times(&self) -> JobTimes {
         let result = self.result.content();
-        let trials = || self.trials.values().filter_map(|t| t.result.content());
-        let embedded = || result.into_iter().flat_map(|r| r.embedded.values());
+        let own = self.trials.values().filter_map(|t| t.result.content());
+        let embedded = result.into_iter().flat_map(|r| r.embedded.values());
+        let (mut utc, mut local) = (TrialSpan::default(), TrialSpan::default());
+        for trial in own.chain(embedded) {
+            let span = if trial.has_local_times {
+                &mut local
+            } else {
+                &mut utc
+            };
+            span.add(trial);
+        }
+        let job_name = || self.config.content()?.job_name.as_deref();
+        let named = WrittenTime::parse_name(&self.name);
         let modified = self
             .result
             .version()
@@ -346,9 +463,12 @@ impl JobSnapshot {
             started: result.and_then(|r| r.started),
             updated: result.and_then(|r| r.updated),
             finished: result.and_then(|r| r.finished),
+            named: named.or_else(|| job_name().and_then(WrittenTime::parse_name)),
             lock_created: self.lock.content().and_then(|lock| lock.created),
-            first_trial: trials().chain(embedded()).filter_map(|t| t.started).min(),
-            last_trial: trials().chain(embedded()).filter_map(|t| t.finished).max(),
+            first_trial: utc.first,
+            last_trial: utc.last,
+            first_local_trial: local.first,
+            configured: self.config.version().map(|version| version.modified()),
             modified,
         }
         .resolve()

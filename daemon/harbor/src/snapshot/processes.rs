@@ -147,6 +147,12 @@ impl Processes {
         u64::from_str_radix(&self.status(pid, "SigCgt")?, 16).ok()
     }
 
+    /// Whether a process is suspended, as by Ctrl-Z or SIGSTOP: it notices no signal until it continues.
+    pub(crate) fn is_suspended(&self, pid: u32) -> bool {
+        self.status(pid, "State")
+            .is_some_and(|state| state.starts_with('T'))
+    }
+
     fn status(&self, pid: u32, key: &str) -> Option<String> {
         let text = fs::read_to_string(self.proc_dir.join(pid.to_string()).join("status")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix(key));

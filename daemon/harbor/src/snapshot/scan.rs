@@ -255,6 +255,11 @@ impl Snapshot {
             self.set_liveness(folder, Liveness::Process(pid));
             return false;
         }
+        // Harbor creates its log first and holds it open, so without one there is no process.
+        if job.log.is_none() {
+            self.set_liveness(folder, Liveness::NoProcess);
+            return false;
+        }
         // A new process first rewrites the job's files, which increases the version.
         self.dead_at_version.get(folder) != Some(&job.version)
     }
@@ -284,7 +289,7 @@ impl Snapshot {
         let Some(job) = self.jobs.get(folder) else {
             return Liveness::NoProcess;
         };
-        match job.last_activity(job.times().updated) {
+        match job.last_activity(&job.times()) {
             Some(last) if now.since(UnixMs(last.millis())) > self.quiet_limit => {
                 Liveness::Silent(self.quiet_limit)
             }
@@ -293,15 +298,8 @@ impl Snapshot {
     }
 
     fn set_liveness(&mut self, folder: &Path, liveness: Liveness) {
-        if let Some(job) = self.jobs.get_mut(folder)
-            && job.liveness != liveness
-        {
-            job.liveness = liveness;
-            // A new process was not sent a signal.
-            job.sent_signal = job
-                .sent_signal
-                .filter(|sent| liveness.pid() == Some(sent.pid));
-            job.version += 1;
+        if let Some(job) = self.jobs.get_mut(folder) {
+            job.set_liveness(liveness);
         }
     }
 }

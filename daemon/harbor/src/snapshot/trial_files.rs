@@ -18,6 +18,9 @@ use crate::utc::Utc;
 /// Steps of one trial that are read.
 const MAX_STEPS: usize = 256;
 
+/// Sizes of Git LFS pointers: three lines, the last of which is the size of the file.
+const LFS_POINTER_BYTES: std::ops::RangeInclusive<u64> = 126..=142;
+
 /// What a trial's folder contains.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TrialFiles {
@@ -31,6 +34,8 @@ pub(crate) struct TrialFiles {
     pub(crate) verifier_wrote: bool,
     /// Folders, relative to the trial's, in which the first file means that another phase has started.
     pub(crate) awaited_folders: Vec<PathBuf>,
+    /// Whether Git LFS left a pointer in place of one of its artifacts.
+    pub(crate) has_lfs_pointer: bool,
     /// Newest change of a log, which shows that a running trial is alive.
     pub(crate) newest_change: Option<Utc>,
 }
@@ -51,7 +56,8 @@ pub(crate) fn scan(
     for folder in &folders {
         read_outputs(folder, reader, &mut files);
     }
-    if !top.has_file("result.json") {
+    let has_result = top.has_file("result.json");
+    if !has_result {
         files.add_awaited_folders(
             dir,
             &folders,
@@ -59,6 +65,11 @@ pub(crate) fn scan(
         );
     }
     files.artifacts = trial_artifacts::list(dir, &top, &folders, agent, reader);
+    files.has_lfs_pointer = has_result
+        && files.artifacts.iter().any(|file| {
+            let size = file.size_bytes.unwrap_or(0);
+            LFS_POINTER_BYTES.contains(&size) && reader.is_lfs_pointer(&file.path)
+        });
     for name in ["trial.log", "config.json", "exception.txt"] {
         files.record_change(&dir.join(name));
     }

@@ -31,6 +31,8 @@ pub(crate) struct TrialSnapshot {
     /// meanwhile.
     fingerprint: Option<u64>,
     inode: u64,
+    /// Whether its folder is not here, so that only the job's result says something about it.
+    pub(crate) is_absent: bool,
 }
 
 impl TrialSnapshot {
@@ -51,6 +53,22 @@ impl TrialSnapshot {
         });
         changed |= trial.refresh(dir, reader);
         (trial, changed)
+    }
+
+    /// Creates the snapshot of a trial whose folder is not here.
+    pub(crate) fn absent(name: &str, result: TrialResult) -> Self {
+        Self {
+            name: name.to_owned(),
+            result: CachedFile::from_content(result),
+            is_absent: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether Git LFS left a pointer in place of one of its files.
+    pub(crate) fn has_lfs_pointer(&self) -> bool {
+        let own = [self.result.state(), self.config_file.state()];
+        own.contains(&FileState::LfsPointer) || self.files.has_lfs_pointer
     }
 
     /// Whether its result was read and is final.

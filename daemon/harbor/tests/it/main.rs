@@ -5,9 +5,11 @@
     reason = "a test fails at the step that fails, also in what the tests share"
 )]
 
+mod archives;
 mod changes;
 mod figures;
 mod malformed_files;
 mod real_jobs;
+mod reward_rules;
 mod several_directories;
 mod support;

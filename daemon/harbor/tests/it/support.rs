@@ -26,6 +26,20 @@ pub(crate) fn open(dir: &Path) -> HarborJobs {
     .unwrap()
 }
 
+/// Opens a directory at the present time.
+pub(crate) fn open_now(dir: &Path) -> HarborJobs {
+    HarborJobs::open(&[dir], Options::default()).unwrap()
+}
+
+/// Opens a directory where the system shows no processes.
+pub(crate) fn open_without_processes(dir: &Path) -> HarborJobs {
+    let options = Options {
+        processes: dir.join("no-processes"),
+        ..Options::default()
+    };
+    HarborJobs::open(&[dir], options).unwrap()
+}
+
 pub(crate) fn expect_new<T>(fetched: Fetched<T>) -> T {
     match fetched {
         Fetched::New { value, .. } => value,
