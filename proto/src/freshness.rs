@@ -95,6 +95,8 @@ pub struct Freshness {
     pub stale_reason: Option<String>,
     /// Why rows may be missing from a list; `None` when it is whole.
     pub incomplete: Option<String>,
+    /// What users should know about what the remote shows, such as what it left out; `None` if nothing.
+    pub notice: Option<String>,
     /// Who answered.
     pub answered_by: AnsweredBy,
 }
@@ -126,6 +128,9 @@ impl Freshness {
                 HeaderValue::from_str(&quoted(reason)).ok(),
             );
         }
+        if let Some(notice) = &self.notice {
+            insert(routes::NOTICE, HeaderValue::from_str(&quoted(notice)).ok());
+        }
         let mut status = String::from("docksd; ");
         status.push_str(match self.answered_by {
             AnsweredBy::Mirror => "hit",
@@ -149,6 +154,7 @@ impl Freshness {
             age: Duration::from_millis(text(routes::AGE_MS)?.parse().ok()?),
             stale_reason,
             incomplete: text(routes::INCOMPLETE).map(unquoted),
+            notice: text(routes::NOTICE).map(unquoted),
             answered_by: if status.contains("fwd=") {
                 AnsweredBy::Remote
             } else {
@@ -190,6 +196,7 @@ mod tests {
             age: Duration::from_millis(4_321),
             stale_reason: Some("remote \"down\" since 3 min".into()),
             incomplete: Some("rows may be missing".into()),
+            notice: Some("left out: 2 symbolic links".into()),
             answered_by: AnsweredBy::Mirror,
         };
         let mut headers = HeaderMap::new();

@@ -33,6 +33,8 @@ pub const STATUS_SEEN: &str = "docks-status-seen";
 pub const AS_OF: &str = "docks-as-of";
 /// Why rows may be missing from a list; absent if it is whole.
 pub const INCOMPLETE: &str = "docks-incomplete";
+/// What users should know about what a list shows, such as what was left out; absent if nothing.
+pub const NOTICE: &str = "docks-notice";
 /// Age of the answer in milliseconds, finer than `Age`.
 pub const AGE_MS: &str = "docks-age-ms";
 

@@ -162,6 +162,9 @@ pub struct RemoteStatus {
     /// Why file events are not used where they could be.
     #[serde(default)]
     pub not_followed: Option<String>,
+    /// What users should know about what it shows, such as what was left out.
+    #[serde(default)]
+    pub notice: Option<String>,
     /// What is known about the remote, as JSON for people.
     #[serde(default)]
     pub capabilities: serde_json::Value,

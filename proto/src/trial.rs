@@ -147,10 +147,18 @@ impl Trial {
         self.result.cost_usd.number()
     }
 
+    /// Returns the number of prompt tokens with cached ones.
+    #[must_use]
+    pub fn input_tokens(&self) -> Option<f64> {
+        let cached = self.result.cached_tokens.number();
+        let input = self.result.prompt_tokens.number()?;
+        Some(with_cached(input, cached.unwrap_or(0.0)))
+    }
+
     /// Returns the number of prompt and completion tokens, as far as they are known.
     #[must_use]
     pub fn tokens(&self) -> Option<f64> {
-        let prompt = self.result.prompt_tokens.number();
+        let prompt = self.input_tokens();
         match (prompt, self.result.completion_tokens.number()) {
             (Some(prompt), Some(completion)) => Some(prompt + completion),
             (prompt, completion) => prompt.or(completion),
@@ -206,6 +214,17 @@ fn result(raw: &RawValue) -> TrialResult {
     read(raw)
 }
 
+/// Returns input tokens with cached ones. Most agents count these among their input; more cached tokens than input tokens
+/// were not counted among them.
+#[must_use]
+pub fn with_cached(input: f64, cached: f64) -> f64 {
+    if cached > input {
+        input + cached
+    } else {
+        input
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +269,10 @@ mod tests {
         assert_eq!(harbor.model().as_deref(), Some("a/m"));
         assert_eq!(harbor.error_type().as_deref(), Some("AgentTimeoutError"));
         assert_eq!(harbor.tokens(), Some(7.0));
+        assert_eq!(
+            (with_cached(147.0, 3_009.0), with_cached(147.0, 147.0)),
+            (3_156.0, 147.0)
+        );
         let api = trial(
             r#"{"variant_name":"base","model":"m","status":"failed","error_message":"boom"}"#,
         );

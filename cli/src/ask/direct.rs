@@ -64,6 +64,7 @@ pub(super) fn confirmed_at(command_start: UnixMs) -> Freshness {
         age: Duration::ZERO,
         stale_reason: None,
         incomplete: None,
+        notice: None,
         answered_by: AnsweredBy::Remote,
     }
 }

@@ -148,5 +148,10 @@ pub(crate) fn profile_flags(global: &Global, environment: &Environment) -> Flags
     Flags {
         profile: global.profile.clone(),
         harbor: global.harbor.iter().map(absolute).collect(),
+        default_harbor: environment
+            .directory
+            .as_ref()
+            .map(|here| here.join("jobs"))
+            .filter(|jobs| jobs.is_dir()),
     }
 }

@@ -167,7 +167,7 @@ impl<'a> ArtifactReader<'a> {
 }
 
 /// Returns what to say of a file in whose place Git LFS left a pointer; otherwise the file is at its start again.
-pub(super) fn lfs_pointer(file: &mut File, uri: &str) -> Option<Failure> {
+pub(in crate::commands) fn lfs_pointer(file: &mut File, uri: &str) -> Option<Failure> {
     /// How every pointer begins.
     const BEGIN: &[u8] = b"version https://git-lfs.github.com/spec/";
     let mut begin = [0; BEGIN.len()];

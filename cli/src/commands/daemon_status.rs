@@ -178,6 +178,9 @@ fn remote_rows(remote: &RemoteStatus) -> Vec<Vec<String>> {
             time_or_never(remote.last_success.as_ref()),
         ),
     ];
+    if let Some(notice) = &remote.notice {
+        rows.push(row("  notice", notice));
+    }
     if let Some(error) = &remote.last_error {
         let times = error.consecutive;
         rows.push(row(
@@ -211,6 +214,10 @@ fn remote_rows(remote: &RemoteStatus) -> Vec<Vec<String>> {
             "  mirror",
             format!("{mirror} (owner: {owner}), last used {used}"),
         ));
+        // A directory that was named by mistake would otherwise be followed for good.
+        if remote.kind == "harbor_jobs" {
+            rows.push(row("  forget", format!("`docks cache forget {mirror}`")));
+        }
     }
     if let Some(path) = &remote.set_aside {
         rows.push(row("  set aside", format!("{path} (was corrupt)")));

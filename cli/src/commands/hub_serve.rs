@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use docks_proto::credentials::{files, hub_token};
-use docks_proto::settings::{LOCAL_TENANT, Target, resolve};
+use docks_proto::settings::{Flags, LOCAL_TENANT, Target, resolve};
 
 use crate::args::HubServe;
 use crate::ask::{DaemonEndpoint, profile_flags};
@@ -42,7 +42,11 @@ pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
 /// Finds the directory to share: `--harbor`, else that of the profile.
 fn jobs_dir(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Failure> {
     let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
-    let flags = profile_flags(&context.global, &endpoint.environment);
+    // What is shared with others must be named.
+    let flags = Flags {
+        default_harbor: None,
+        ..profile_flags(&context.global, &endpoint.environment)
+    };
     let profile = resolve(&flags, &endpoint.environment.settings, &file);
     match profile.map(|profile| profile.target) {
         Ok(Target::HarborJobs { dirs }) => match dirs.as_slice() {

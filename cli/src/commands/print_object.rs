@@ -124,6 +124,9 @@ pub(super) fn print_json(context: &Context, text: &str, response: &Response) {
 /// Says on stderr when rows may be missing, or a response is older than it should be, and why; with `--verbose`, where
 /// every response comes from.
 pub(super) fn report_age(context: &Context, freshness: &Freshness) {
+    if let Some(notice) = &freshness.notice {
+        context.output.note(notice);
+    }
     if let Some(reason) = &freshness.incomplete {
         context
             .output

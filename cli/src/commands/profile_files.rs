@@ -100,7 +100,7 @@ impl ProfileFiles {
     pub(super) fn uses_token_file(&self, name: &str) -> bool {
         let flags = Flags {
             profile: Some(name.to_owned()),
-            harbor: Vec::new(),
+            ..Flags::default()
         };
         let Ok(profile) = settings::resolve(&flags, &Variables::default(), &self.file) else {
             return false;

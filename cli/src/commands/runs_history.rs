@@ -55,6 +55,7 @@ pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Resp
         age: Duration::ZERO,
         stale_reason: None,
         incomplete: None,
+        notice: None,
         answered_by: docks_proto::freshness::AnsweredBy::Mirror,
     };
     Response {

@@ -151,6 +151,7 @@ mod tests {
             age: Duration::from_millis(1_500),
             stale_reason: Some("remote unreachable".into()),
             incomplete: Some("the sync was cut off".into()),
+            notice: None,
             answered_by: AnsweredBy::Mirror,
         };
         assert_eq!(

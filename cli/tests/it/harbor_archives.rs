@@ -122,6 +122,95 @@ fn git_lfs_pointers_are_named_wherever_a_file_is_read() {
         "{}",
         read.stderr
     );
+    let out = home.path("out");
+    let fetched = home.run_jobs(&format!("runs artifacts j -o {}", out.display()));
+    assert!(
+        fetched
+            .stderr
+            .contains("trajectory.json is a Git LFS pointer"),
+        "{}",
+        fetched.stderr
+    );
     let beta = home.run_jobs("runs trial j beta__MMMMMM2").expect_success();
     assert!(beta.contains("Git LFS pointer"), "{beta}");
+}
+
+#[test]
+fn jobs_below_a_directory_are_found_and_an_empty_list_says_what_was_looked_at() {
+    let home = TestHome::new();
+    let cases =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../daemon/harbor/tests/data/harbor-cases");
+    let mut copy = Command::new("cp");
+    copy.arg("-r")
+        .arg(cases.join("nested/repo"))
+        .arg(home.path("repo"));
+    assert!(copy.status().unwrap().success());
+    let repo = home.path("repo");
+    let listed = home.run(&format!("runs eval-list -q --harbor {}", repo.display()));
+    assert_eq!(listed.expect_success().lines().count(), 2);
+    let ambiguous = home.run(&format!("runs eval-get run-1 --harbor {}", repo.display()));
+    assert_eq!(ambiguous.code, Some(9), "{ambiguous:?}");
+    for round in ["r1", "r2"] {
+        let place = repo.join("feedback").join(round).join("jobs/run-1");
+        assert!(
+            ambiguous.stderr.contains(place.to_str().unwrap()),
+            "{}",
+            ambiguous.stderr
+        );
+    }
+    // A directory without jobs.
+    std::fs::create_dir_all(home.path("empty/a/b")).unwrap();
+    let empty = home.path("empty");
+    for _ in 0..2 {
+        let listed = home.run(&format!("runs eval-list --harbor {}", empty.display()));
+        let said = format!("no Harbor jobs in {}: 3 folders searched", empty.display());
+        assert!(listed.stderr.contains(&said), "{listed:?}");
+    }
+    // What is left out is said once.
+    std::os::unix::fs::symlink(repo.join("feedback/r1"), repo.join("link")).unwrap();
+    let list = format!("runs eval-list --fresh --harbor {}", repo.display());
+    let said: Vec<bool> = (0..3)
+        .map(|_| home.run(&list).stderr.contains("left out: 1 symbolic link"))
+        .collect();
+    assert_eq!(said, [true, false, false]);
+    let status = home.run("daemon status").expect_success();
+    assert!(status.contains("left out: 1 symbolic link"), "{status}");
+    // A directory that was named by mistake can be forgotten as the status says.
+    let remotes = home.status()["remotes"].clone();
+    let mistake = remotes.as_array().unwrap().iter();
+    let mistake = mistake
+        .clone()
+        .find(|remote| remote["location"] == empty.to_str().unwrap());
+    let mirror = mistake.unwrap()["mirror"].as_str().unwrap().to_owned();
+    assert!(
+        status.contains(&format!("docks cache forget {mirror}")),
+        "{status}"
+    );
+    home.run(&format!("cache forget {mirror} --yes"))
+        .expect_success();
+    let remotes = home.status()["remotes"].to_string();
+    assert!(!remotes.contains(empty.to_str().unwrap()), "{remotes}");
+}
+
+#[test]
+fn the_jobs_directory_here_is_the_default_where_nothing_else_is_set() {
+    let home = home_with("errors-lift-the-mean");
+    let listed = home.run("runs eval-list --columns name --format tsv");
+    let mut names: Vec<String> = listed.expect_success().lines().map(str::to_owned).collect();
+    names.sort();
+    assert_eq!(names, ["NAME", "crashy", "steady"]);
+    let explained = home.run("config explain").expect_success();
+    assert!(
+        explained.contains(home.jobs().to_str().unwrap()),
+        "{explained}"
+    );
+    let job = home.run(&format!(
+        "runs eval-list -q --harbor {}",
+        home.jobs().join("steady").display()
+    ));
+    assert_eq!(job.expect_success().lines().count(), 1);
+    // Anything else that is set comes first.
+    home.profile("http://127.0.0.1:9", "t");
+    let other = home.run("runs eval-list --columns name");
+    assert_ne!(other.code, Some(0), "{other:?}");
 }

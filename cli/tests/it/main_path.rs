@@ -110,11 +110,6 @@ fn a_path_that_is_not_a_jobs_directory_is_named_with_a_hint() {
     let home = TestHome::with_jobs();
     let table = [
         (
-            home.jobs().join("nightly-mixed"),
-            2,
-            "this is one job, not a directory of jobs",
-        ),
-        (
             home.jobs().join("nightly-mixed/job.log"),
             2,
             "not a directory",

@@ -122,6 +122,29 @@ fn a_process_that_catches_no_signal_is_left_alone_until_kill_is_given() {
 }
 
 #[test]
+fn a_suspended_process_is_named_and_stopped_once_it_continues() {
+    let home = TestHome::with_jobs();
+    let script = waiting_script(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+    let mut holder = JobProcess::start(&home, &script);
+    let pid = holder.0.id();
+    signal(pid, "STOP");
+    let state = || fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    eventually("it is suspended", || state().contains("State:\tT"));
+    let refused = home.run_jobs(&format!("runs stop {JOB} --force"));
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    for part in ["is suspended", &format!("kill -CONT {pid}")] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    signal(pid, "CONT");
+    eventually("it continues", || !state().contains("State:\tT"));
+    // Nothing was sent while it could not notice it.
+    assert!(!home.jobs().join("asked").exists() && !holder.ended());
+    let stopped = home.run_jobs(&format!("runs stop {JOB} --force"));
+    assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
+    assert_eq!(holder.0.wait().unwrap().code(), Some(130));
+}
+
+#[test]
 fn a_job_that_does_not_end_is_not_signalled_again_but_can_be_killed() {
     let home = TestHome::with_jobs();
     let script = waiting_script("trap 'echo asked >>\"$JOB/../asked\"' TERM");

@@ -35,8 +35,8 @@ use docks_proto::object::{RawObject, TrialFields};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 use docksd_remote::{
-    ChangeDetection, Changes, Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties,
-    Validator,
+    ChangeDetection, Changes, Fetched, Notice, Page, PageRequest, Remote, RemoteError,
+    RemoteProperties, Validator,
 };
 use tokio::time::Instant;
 
@@ -229,6 +229,10 @@ impl Remote for HarborJobs {
 
     async fn take_changes(&self) -> Result<Changes, RemoteError> {
         self.run_blocking(State::take_changes).await
+    }
+
+    fn notice(&self) -> Option<Notice> {
+        self.queue.notice()
     }
 
     fn change_detection(&self) -> ChangeDetection {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_remote::RemoteError;
+use docksd_remote::{Notice, RemoteError};
 
 use crate::change_tracker::ChangeTracker;
 use crate::follow::ChangeQueue;
@@ -50,10 +50,36 @@ impl State {
         self.publish(now)?;
         self.tracker
             .after_full_scan(&self.snapshot, &self.published);
+        self.tracker.queue.set_notice(self.describe_search());
         match unreachable {
             Some(UnreachableDirectory { path, why }) => Err(outage(path, why)),
             None => Ok(()),
         }
+    }
+
+    /// Describes what the search for jobs left out, and what it looked at in directories without any.
+    fn describe_search(&self) -> Option<Notice> {
+        let directories = &self.snapshot.directories;
+        let has_jobs = |directory: &&JobsDirectory| {
+            let mut jobs = self.snapshot.jobs.values().filter(|job| job.is_job());
+            jobs.any(|job| directory.contains(&job.dir))
+        };
+        let reachable = directories
+            .iter()
+            .filter(|directory| directory.is_reachable());
+        let mut texts = Vec::new();
+        for directory in reachable {
+            let left_out = &directory.found.left_out;
+            if !has_jobs(&directory) {
+                texts.push(left_out.describe_search(&directory.path));
+            }
+            let left_out = left_out.describe();
+            texts.extend(left_out.map(|text| format!("{}: {text}", directory.path.display())));
+        }
+        (!texts.is_empty()).then(|| Notice {
+            text: texts.join("; "),
+            explains_emptiness: !directories.iter().any(|directory| has_jobs(&directory)),
+        })
     }
 
     /// Scans, and fails if a directory was moved meanwhile: some of its files were then read and others

@@ -94,7 +94,8 @@ fn send_stop_signal(
         (None, StopMode::MayKill) => (Signal::KILL, "SIGKILL"),
     };
     // Check once more: only the process that is held, and only if it still holds the log.
-    if !processes.holds_open(process.pid, &job.log_path()) {
+    let log = job.process_log();
+    if !log.is_some_and(|log| processes.holds_open(process.pid, &log)) {
         let message = format!("the process of job `{name}` has just exited");
         return Err(not_possible(message, None));
     }
@@ -115,7 +116,8 @@ fn send_stop_signal(
 
 /// Finds the one process behind a job and holds it.
 fn find_process(job: &JobSnapshot, processes: &mut Processes) -> Result<JobProcess, RemoteError> {
-    let (name, log) = (&job.name, job.log_path());
+    let name = &job.name;
+    let log = job.process_log().unwrap_or_else(|| job.log_path());
     let (holders, some_hidden) = processes.all_holders(&log);
     let pid = match holders.as_slice() {
         [pid] => *pid,

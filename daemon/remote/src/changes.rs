@@ -46,3 +46,12 @@ pub struct CompleteRun {
     /// Validator of the trials, for the next request.
     pub validator: Validator,
 }
+
+/// What users should know about what a remote shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The text, for people.
+    pub text: String,
+    /// Whether it explains why there is nothing at all.
+    pub explains_emptiness: bool,
+}

@@ -7,7 +7,7 @@ use docks_proto::paging::PageRequest;
 use docks_proto::routes::{Action, RunKind};
 
 use super::answer::{Fetched, Page};
-use super::changes::{ChangeDetection, Changes};
+use super::changes::{ChangeDetection, Changes, Notice};
 use super::error::RemoteError;
 
 /// What is fixed for a kind of remote.
@@ -75,6 +75,11 @@ pub trait Remote: Send + Sync + 'static {
     /// Returns what changed since the last call.
     async fn take_changes(&self) -> Result<Changes, RemoteError> {
         Ok(Changes::default())
+    }
+
+    /// Returns what users should know about what the remote shows; `None` if nothing.
+    fn notice(&self) -> Option<Notice> {
+        None
     }
 
     /// Returns how changes of the remote are noticed.

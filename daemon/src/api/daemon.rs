@@ -129,6 +129,7 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
         following: Some(following.to_owned()),
         watched_folders,
         not_followed,
+        notice: remote.notices.current(),
         capabilities: health.capabilities,
         database: remote.database.display().to_string(),
         database_bytes: stats.bytes,

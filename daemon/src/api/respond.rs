@@ -77,6 +77,7 @@ fn list_response(
         };
         why.to_owned()
     });
+    freshness.notice = remote.notices.for_list(list.total == 0);
     let mut response = Response::new(Body::from(list.body.clone()));
     freshness.write_headers(response.headers_mut());
     let headers = response.headers_mut();

@@ -275,6 +275,7 @@ async fn act(
         age: Duration::ZERO,
         stale_reason: None,
         incomplete: None,
+        notice: None,
         answered_by: AnsweredBy::Remote,
     };
     Ok(respond::object(acted.object.text().to_owned(), &freshness))

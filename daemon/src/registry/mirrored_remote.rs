@@ -11,6 +11,7 @@ use docks_proto::mirrors::{OwnedRemote, Owner, write_use_marker};
 use docks_proto::settings::Target;
 
 use super::mirror_copy::MirrorCopy;
+use super::notices::Notices;
 use super::settled_notes::SettledNotes;
 use super::tokens::Credentials;
 use crate::list_response::ListResponse;
@@ -44,6 +45,8 @@ pub struct MirroredRemote {
     pub(super) _copy: Option<MirrorCopy>,
     /// What opening the file found.
     pub open_report: OpenReport,
+    /// What users should know about what it shows.
+    pub(crate) notices: Notices,
     /// The event stream of its watchers.
     pub feed: Arc<EventFeed>,
     /// Responses to recent list requests.

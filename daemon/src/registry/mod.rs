@@ -11,6 +11,7 @@ mod forget;
 mod mirror_copy;
 mod mirror_files;
 mod mirrored_remote;
+mod notices;
 pub mod profiles;
 mod resolve;
 mod selector;
@@ -41,6 +42,7 @@ pub use selector::{RemoteRequest, RemoteSelector};
 use self::blocking_calls::BlockingCalls;
 use self::mirror_copy::OpenMirror;
 use self::mirrored_remote::MirrorFile;
+use self::notices::Notices;
 use self::profiles::Profiles;
 use self::resolve::ResolvedRemote;
 use self::shared_call::SharedCall;
@@ -266,7 +268,7 @@ impl Registry {
         self.watch_for_damage(&mirror);
         let kind = remote.properties().kind;
         let sync = docksd_sync::spawn(
-            remote,
+            Arc::clone(&remote),
             mirror.clone(),
             Arc::clone(&self.clock),
             self.options.clone(),
@@ -283,6 +285,7 @@ impl Registry {
             file,
             _copy: copy,
             open_report,
+            notices: Notices::new(remote),
             feed,
             lists: ResponseCache::new(list_response::LIMITS),
             settled_notes: Mutex::default(),

@@ -210,6 +210,7 @@ impl EngineSnapshot {
                 age: clock.wall().since(UnixMs(0)),
                 stale_reason: Some(cause.unwrap_or_else(|| "never confirmed".to_owned())),
                 incomplete: None,
+                notice: None,
                 answered_by: AnsweredBy::Mirror,
             };
         };
@@ -231,6 +232,7 @@ impl EngineSnapshot {
             age,
             stale_reason,
             incomplete: None,
+            notice: None,
             answered_by: AnsweredBy::Mirror,
         }
     }

@@ -63,7 +63,7 @@ fn look(
 ) -> Result<FoundToken, CredentialError> {
     let flags = Flags {
         profile: Some(name.to_owned()),
-        harbor: Vec::new(),
+        ..Flags::default()
     };
     let file = files::load(&home.paths).unwrap();
     let profile = resolve(&flags, environment, &file).unwrap();

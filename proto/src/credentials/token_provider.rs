@@ -70,7 +70,7 @@ impl TokenProvider {
         let file = files::load(&self.paths)?;
         let flags = Flags {
             profile: Some(self.profile.clone()),
-            harbor: Vec::new(),
+            ..Flags::default()
         };
         // The daemon's environment is that of the user who started it, so it must not matter here.
         let profile = resolve(&flags, &Environment::default(), &file)?;

@@ -96,6 +96,8 @@ pub struct Flags {
     pub profile: Option<String>,
     /// Each `--harbor`, made absolute by the caller.
     pub harbor: Vec<PathBuf>,
+    /// The jobs directory where nothing selects a remote: `./jobs` if it is there, made absolute by the caller.
+    pub default_harbor: Option<PathBuf>,
 }
 
 /// The values of environment variables for settings; empty ones count as unset.

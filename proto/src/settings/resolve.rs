@@ -13,7 +13,8 @@ use crate::secret::Token;
 ///
 /// A jobs directory comes from `--harbor`, else from `DOCKS_HARBOR_JOBS` unless `--profile` is given,
 /// else from the profile. `DOCKS_API_URL` and `DOCKS_TENANT_ID` override the profile's values, and
-/// turn a profile with a jobs directory into an API, unless `--profile` named it.
+/// turn a profile with a jobs directory into an API, unless `--profile` named it. Where nothing of all this is set, it is
+/// [`Flags::default_harbor`].
 ///
 /// # Errors
 ///
@@ -49,6 +50,10 @@ pub fn resolve(
         return api_profile(name, StoredProfile::default(), environment, file, settings);
     }
     if !known && env_tenant.is_none() {
+        let default = flags.default_harbor.clone();
+        if let Some(dir) = default.filter(|_| named_by == Origin::Default && env_url.is_none()) {
+            return jobs_profile(name, vec![dir], Origin::Default, true, settings);
+        }
         return Err(match named_by {
             Origin::Default => SettingsError::NothingSetUp { name },
             origin => SettingsError::UnknownProfile {

@@ -31,7 +31,7 @@ fn some(text: &str) -> Option<String> {
 fn named(name: &str) -> Flags {
     Flags {
         profile: some(name),
-        harbor: Vec::new(),
+        ..Flags::default()
     }
 }
 
@@ -133,7 +133,7 @@ fn a_jobs_directory_comes_from_flag_environment_or_profile() {
         };
     let flag = Flags {
         harbor: vec!["/flag/jobs".into(), "/a".into(), "/flag/jobs".into()],
-        profile: None,
+        ..Flags::default()
     };
     assert_eq!(dir(&flag, &over), Some("/a:/flag/jobs".into()));
     let from_environment = dir(&Flags::default(), &over);
@@ -142,12 +142,17 @@ fn a_jobs_directory_comes_from_flag_environment_or_profile() {
     assert_eq!(dir(&named("two"), &over), None);
     let relative = Flags {
         harbor: vec!["/a".into(), "jobs".into()],
-        profile: None,
+        ..Flags::default()
     };
     assert!(matches!(
         resolve(&relative, &over, &file(FILE)),
         Err(SettingsError::RelativeJobs { .. })
     ));
+    let here = Flags {
+        default_harbor: Some("/here/jobs".into()),
+        ..Flags::default()
+    };
+    assert_eq!(dir(&here, &over), Some("/env/jobs:/more/jobs".into()));
     let both = Flags {
         profile: some("two"),
         ..flag

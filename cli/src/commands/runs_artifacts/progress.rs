@@ -1,6 +1,7 @@
 //! Reports downloads: progress bars at a terminal, lines in a pipe, paths on stdout.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,11 @@ use docks_artifacts::layout::RUN_FILES_DIRECTORY;
 use docks_artifacts::source::display_uri;
 use docks_artifacts::{ArtifactRequest, FileOrigin, FinishedFile, Observer};
 
+use crate::commands::artifact_reader::lfs_pointer;
 use crate::commands::print_object;
+
+/// A pointer of Git LFS has three short lines.
+const LARGEST_LFS_POINTER_BYTES: u64 = 1_024;
 
 /// Observes the downloads and reports them.
 pub(in crate::commands) struct Progress<'a> {
@@ -117,8 +122,22 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Says so if a downloaded file is only a pointer of Git LFS. The bars are suspended.
+    fn warn_of_pointer(&self, finished: &FinishedFile) {
+        if finished.size_bytes > LARGEST_LFS_POINTER_BYTES {
+            return;
+        }
+        let name = finished.path.to_string_lossy();
+        let opened = File::open(&finished.path).ok();
+        let failure = opened.and_then(|mut file| lfs_pointer(&mut file, &name));
+        if let Some(failure) = failure {
+            self.context.output.warn(failure.message);
+        }
+    }
+
     fn print(&self, index: usize, request: &ArtifactRequest, finished: &FinishedFile) {
         let output = &self.context.output;
+        self.warn_of_pointer(finished);
         let path = finished.path.as_os_str();
         match self.context.global.format {
             Format::Table => {

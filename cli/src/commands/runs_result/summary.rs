@@ -19,6 +19,14 @@ pub(super) struct ResultSummary {
     pub(super) other: Vec<String>,
 }
 
+/// Returns input tokens with cached ones.
+fn all_input(input: &Value, cached: &Value) -> Value {
+    match (input.as_u64(), cached.as_u64()) {
+        (Some(input), Some(cached)) if cached > input => input.saturating_add(cached).into(),
+        _ => input.clone(),
+    }
+}
+
 /// Returns `result_data` of a trial, which is an object or a JSON text of one.
 pub(super) fn result_data(mut trial: Value) -> Value {
     match trial["result_data"].take() {
@@ -61,11 +69,16 @@ impl ResultSummary {
             }
         }
         let agent = &value["agent_result"];
+        let input = [
+            (&agent["n_input_tokens"], &agent["n_cache_tokens"]),
+            (&value["prompt_tokens"], &value["cached_tokens"]),
+        ];
+        let [agent_input, value_input] = input.map(|(input, cached)| all_input(input, cached));
         for (name, found) in [
-            ("tokens in", &agent["n_input_tokens"]),
+            ("tokens in", &agent_input),
             ("tokens out", &agent["n_output_tokens"]),
             ("cost in $", &agent["cost_usd"]),
-            ("tokens in", &value["prompt_tokens"]),
+            ("tokens in", &value_input),
             ("tokens out", &value["completion_tokens"]),
             ("cost in $", &value["cost_usd"]),
             ("seconds", &value["duration_seconds"]),

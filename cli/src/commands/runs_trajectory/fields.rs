@@ -1,6 +1,7 @@
 //! Reads the fields of steps, under the names that different agents use.
 
 use docks_proto::repair::NOT_NUMBERS;
+use docks_proto::trial::with_cached;
 use serde_json::Value;
 
 /// Returns the value of the first of these keys that has one.
@@ -41,7 +42,9 @@ pub(super) fn text_of(value: &Value) -> String {
 
 /// Describes token counts.
 pub(super) fn tokens(prompt: &Value, cached: &Value, completion: &Value) -> Option<String> {
-    let (prompt, completion) = (number(prompt), number(completion));
+    let all = prompt.as_f64().zip(cached.as_f64());
+    let all = all.map(|(prompt, cached)| with_cached(prompt, cached).to_string());
+    let (prompt, completion) = (all.or_else(|| number(prompt)), number(completion));
     let cached = number(cached).filter(|cached| cached != "0");
     let cached = cached.map_or_else(String::new, |cached| format!(" ({cached} cached)"));
     match (prompt, completion) {

@@ -1,5 +1,6 @@
 //! Fields of an evaluation run in a jobs directory: progress, errors, groups and totals.
 
+use docks_proto::trial::with_cached;
 use serde_json::{Map, Value};
 
 use super::{Cell, Detail};
@@ -84,11 +85,11 @@ fn progress(harbor: &Map<String, Value>) -> Option<String> {
 }
 
 fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
-    let number = |key: &str| harbor.get(key).and_then(Value::as_u64);
+    let number = |key: &str| harbor.get(key).and_then(Value::as_f64);
     let cached = number("cache_tokens");
     let input = number("all_input_tokens").or_else(|| {
         let input = number("input_tokens")?;
-        Some(with_cached(input, cached.unwrap_or(0)))
+        Some(with_cached(input, cached.unwrap_or(0.0)))
     });
     let mut parts = Vec::new();
     for (count, word) in [
@@ -101,15 +102,6 @@ fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
     detail.optional_field("Tokens", (!parts.is_empty()).then(|| parts.join(", ")));
     let cost = harbor.get("cost_usd").and_then(Value::as_f64);
     detail.optional_field("Cost", cost.map(lists::format_dollars));
-}
-
-/// Returns input tokens with cached ones: more cached tokens than input tokens were not counted among them.
-pub(super) fn with_cached(input: u64, cached: u64) -> u64 {
-    if cached > input {
-        input.saturating_add(cached)
-    } else {
-        input
-    }
 }
 
 /// Returns how long a job took, and how long its trials ran if there were pauses, as before it was resumed.

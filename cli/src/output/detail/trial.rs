@@ -88,12 +88,9 @@ fn results(detail: &mut Detail, trial: &Trial, whole: &Value) {
 
 /// Returns input tokens with cached ones, which some agents report beside them.
 fn input_tokens(trial: &Trial) -> Option<String> {
-    let number = |value: &Scalar| value.text()?.parse().ok();
-    let input = &trial.result.prompt_tokens;
-    match (number(input), number(&trial.result.cached_tokens)) {
-        (Some(input), Some(cached)) => Some(harbor::with_cached(input, cached).to_string()),
-        _ => input.text(),
-    }
+    let all = trial.input_tokens();
+    all.map(|all| all.to_string())
+        .or_else(|| trial.result.prompt_tokens.text())
 }
 
 fn tokens(value: &Scalar) -> Option<String> {

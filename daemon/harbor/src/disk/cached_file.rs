@@ -39,6 +39,11 @@ pub(crate) enum FileState {
     LfsPointer,
 }
 
+/// Whether a text is a pointer of Git LFS.
+pub(crate) fn is_lfs_pointer(text: &str) -> bool {
+    text.starts_with(LFS_POINTER)
+}
+
 /// How every Git LFS pointer begins.
 const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/";
 
@@ -214,7 +219,7 @@ impl FileReader {
             let Some((version, text)) = self.read_whole(path) else {
                 continue;
             };
-            if text.starts_with(LFS_POINTER) {
+            if is_lfs_pointer(&text) {
                 return Reading::LfsPointer(version);
             }
             if let Some(content) = parse(&text) {

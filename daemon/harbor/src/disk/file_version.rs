@@ -15,7 +15,7 @@ use crate::utc::Utc;
 const RECENT_MS: i64 = 100;
 
 /// Distinguishes a folder from all others, whatever it is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FolderIdentity {
     device: u64,
     inode: u64,

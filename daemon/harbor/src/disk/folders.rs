@@ -1,5 +1,6 @@
 //! Listing folders that may contain anything.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -54,6 +55,57 @@ impl FolderListing {
             .is_ok()
     }
 }
+
+/// The content of a folder that is searched for jobs.
+#[derive(Debug, Default)]
+pub(crate) struct SearchedFolder {
+    /// Names of regular files that say what the folder is.
+    pub(crate) files: BTreeSet<OsString>,
+    /// Folders, unless hidden, sorted.
+    pub(crate) folders: Vec<OsString>,
+    /// Number of symbolic links to folders.
+    pub(crate) links: usize,
+}
+
+impl SearchedFolder {
+    /// Lists a folder.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be listed.
+    pub(crate) fn read(dir: &Path) -> std::io::Result<Self> {
+        let mut content = Self::default();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let (Ok(kind), name) = (entry.file_type(), entry.file_name()) else {
+                continue;
+            };
+            if kind.is_dir() && !is_hidden(&name) {
+                content.folders.push(name);
+            } else if kind.is_symlink() && !is_hidden(&name) {
+                let leads_to_folder = fs::metadata(entry.path()).is_ok_and(|meta| meta.is_dir());
+                content.links += usize::from(leads_to_folder);
+            } else if kind.is_file() && MARKERS.iter().any(|marker| name == *marker) {
+                content.files.insert(name);
+            }
+        }
+        content.folders.sort_unstable();
+        Ok(content)
+    }
+}
+
+/// Files that say what a folder is.
+const MARKERS: [&str; 9] = [
+    "pyvenv.cfg",
+    "CACHEDIR.TAG",
+    "job.log",
+    "config.json",
+    "lock.json",
+    "result.json",
+    "trial.log",
+    "run_metadata.json",
+    "tb.lock",
+];
 
 /// Returns a name for people and JSON; one that is not UTF-8 or not a valid id is replaced by `~` and a hash.
 pub(crate) fn display_name(name: &OsStr) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use docksd_remote::ChangeDetection;
+use docksd_remote::{ChangeDetection, Notice};
 
 use crate::snapshot::job_part::JobPart;
 
@@ -34,6 +34,7 @@ struct QueueContent {
     pending: PendingChanges,
     lost_watches: Vec<PathBuf>,
     change_detection: ChangeDetection,
+    notice: Option<Notice>,
     wake_at: Option<Instant>,
 }
 
@@ -119,6 +120,16 @@ impl ChangeQueue {
     /// Returns how changes are noticed.
     pub(crate) fn change_detection(&self) -> ChangeDetection {
         self.content().change_detection.clone()
+    }
+
+    /// Returns what users should know about what was found.
+    pub(crate) fn notice(&self) -> Option<Notice> {
+        self.content().notice.clone()
+    }
+
+    /// Sets what users should know about what was found.
+    pub(crate) fn set_notice(&self, notice: Option<Notice>) {
+        self.content().notice = notice;
     }
 
     /// Sets how changes are noticed.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use notify::Event;
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind};
@@ -11,12 +11,18 @@ use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, R
 use crate::disk::folders::is_hidden;
 use crate::follow::change_queue::ChangeQueue;
 use crate::snapshot::job_part::JobPart;
+use crate::snapshot::watch_targets::Containers;
 
 /// The log that a job's process holds open until it ends.
 const JOB_LOG: &str = "job.log";
 
 /// Records an event of the directory `root` in the queue.
-pub(super) fn record_event(root: &Path, event: &Event, queue: &ChangeQueue) {
+pub(super) fn record_event(
+    root: &Path,
+    containers: &Containers,
+    event: &Event,
+    queue: &ChangeQueue,
+) {
     if event.need_rescan() {
         queue.record_everything();
         return;
@@ -25,25 +31,38 @@ pub(super) fn record_event(root: &Path, event: &Event, queue: &ChangeQueue) {
         if may_move_folder(event.kind) {
             queue.record_lost_watch(path);
         }
-        let Ok(relative) = path.strip_prefix(root) else {
-            // The directory itself was moved, or is watched under another name.
+        let is_container = path == root || containers.folders.contains(path);
+        if !path.starts_with(root) || (is_container && may_move_folder(event.kind)) {
+            // It was moved, or is watched under another name.
             queue.record_everything();
             continue;
-        };
-        let mut names = relative.components().map(Component::as_os_str);
-        let Some(job) = names.next() else {
-            if may_move_folder(event.kind) {
-                queue.record_everything();
-            }
-            continue;
-        };
-        if is_hidden(job) {
-            continue;
         }
-        let path_in_job: Vec<&OsStr> = names.collect();
-        if matters(event.kind, &path_in_job) {
-            queue.record_job(&root.join(job), changed_part(&path_in_job, event.kind));
+        let parents = path.ancestors().take_while(|folder| *folder != root);
+        let mut in_containers = parents.filter(|folder| {
+            let parent = folder.parent();
+            parent.is_some_and(|parent| containers.folders.contains(parent))
+                && !folder.file_name().is_none_or(is_hidden)
+        });
+        let alone = containers.standalone.iter();
+        let alone = alone.filter(|folder| path.starts_with(folder));
+        let jobs: Vec<&Path> = in_containers
+            .next()
+            .into_iter()
+            .chain(alone.map(PathBuf::as_path))
+            .collect();
+        for job in jobs {
+            record_job_event(job, path, event.kind, queue);
         }
+    }
+}
+
+fn record_job_event(job: &Path, path: &Path, kind: EventKind, queue: &ChangeQueue) {
+    let Ok(relative) = path.strip_prefix(job) else {
+        return;
+    };
+    let path_in_job: Vec<&OsStr> = relative.components().map(Component::as_os_str).collect();
+    if matters(kind, &path_in_job) {
+        queue.record_job(job, changed_part(&path_in_job, kind));
     }
 }
 
@@ -93,10 +112,18 @@ mod tests {
     const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
     const OPENED: EventKind = EventKind::Access(AccessKind::Open(AccessMode::Any));
 
+    fn flat() -> Containers {
+        Containers {
+            folders: BTreeSet::from(["/jobs".into()]),
+            ..Containers::default()
+        }
+    }
+
     fn recorded(kind: EventKind, path: &str) -> Option<JobPart> {
         let queue = ChangeQueue::default();
         record_event(
             Path::new("/jobs"),
+            &flat(),
             &Event::new(kind).add_path(path.into()),
             &queue,
         );
@@ -127,6 +154,34 @@ mod tests {
     }
 
     #[test]
+    fn events_of_nested_jobs_and_of_lone_trials_are_theirs() {
+        let containers = Containers {
+            folders: ["/r", "/r/x/jobs"].map(PathBuf::from).into(),
+            standalone: BTreeSet::from(["/r/x/trials".into()]),
+        };
+        let jobs = |path: &str| {
+            let queue = ChangeQueue::default();
+            let event = Event::new(CLOSED).add_path(path.into());
+            record_event(Path::new("/r"), &containers, &event, &queue);
+            let jobs = queue.take().jobs.into_keys();
+            jobs.map(|job| job.display().to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(jobs("/r/x/jobs/j/t/result.json"), ["/r/x/jobs/j"]);
+        assert_eq!(jobs("/r/j/t/result.json"), ["/r/j"]);
+        assert_eq!(jobs("/r/x/trials/t/result.json"), ["/r/x", "/r/x/trials"]);
+        // Its own name may begin with a dot.
+        let root = Containers {
+            folders: BTreeSet::new(),
+            standalone: BTreeSet::from(["/.r".into()]),
+        };
+        let queue = ChangeQueue::default();
+        let event = Event::new(CLOSED).add_path("/.r/t__1/result.json".into());
+        record_event(Path::new("/.r"), &root, &event, &queue);
+        assert_eq!(queue.take().jobs[Path::new("/.r")], folder("t__1").unwrap());
+    }
+
+    #[test]
     fn growing_logs_reading_and_hidden_folders_do_not_matter() {
         let touched = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
         assert_eq!(recorded(DATA, "/jobs/a/job.log"), None);
@@ -138,6 +193,7 @@ mod tests {
         let made = Event::new(EventKind::Create(CreateKind::Folder));
         record_event(
             Path::new("/jobs"),
+            &flat(),
             &made.add_path("/jobs/.harbor-download-1".into()),
             &queue,
         );
@@ -148,7 +204,7 @@ mod tests {
     fn lost_events_and_a_moved_directory_affect_everything() {
         let everything = |event: Event| {
             let queue = ChangeQueue::default();
-            record_event(Path::new("/jobs"), &event, &queue);
+            record_event(Path::new("/jobs"), &flat(), &event, &queue);
             queue.take().everything
         };
         let full = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);

@@ -10,7 +10,7 @@ mod watches;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use docksd_remote::ChangeDetection;
 use notify::{Event, RecommendedWatcher};
@@ -18,6 +18,7 @@ use notify::{Event, RecommendedWatcher};
 use crate::disk::shared_file_system::is_on_shared_file_system;
 use crate::snapshot::jobs_directory::JobsDirectory;
 use crate::snapshot::scan::Snapshot;
+use crate::snapshot::watch_targets::Containers;
 pub(crate) use change_queue::ChangeQueue;
 use watches::{WatchCoverage, Watches};
 
@@ -63,7 +64,7 @@ impl DirectoryWatchers {
             Ok(mut watcher) => {
                 let jobs = snapshot.jobs.keys();
                 let jobs = jobs.filter(|folder| directory.contains(folder));
-                watcher.update(snapshot, jobs, &[]);
+                watcher.update(directory, snapshot, jobs, &[]);
                 // Anything may have changed before the watches were in place.
                 self.queue.record_everything();
                 Ok(watcher)
@@ -90,7 +91,7 @@ impl DirectoryWatchers {
             if let Some(Ok(watcher)) = self.by_directory.get_mut(&directory.path) {
                 let folders = folders.iter().copied();
                 let folders = folders.filter(|folder| directory.contains(folder));
-                watcher.update(snapshot, folders, &lost);
+                watcher.update(directory, snapshot, folders, &lost);
             }
         }
         self.report(snapshot);
@@ -133,7 +134,11 @@ impl DirectoryWatchers {
 #[derive(Debug)]
 struct DirectoryWatcher {
     queue: Arc<ChangeQueue>,
+    /// Shared with the thread on which events arrive.
+    containers: Arc<RwLock<Containers>>,
     watches: Watches<RecommendedWatcher>,
+    /// Of which search the containers are.
+    found_version: Option<u64>,
 }
 
 impl DirectoryWatcher {
@@ -143,8 +148,13 @@ impl DirectoryWatcher {
             return Err("the directory is on a network or shared file system".to_owned());
         }
         let (root, target) = (dir.to_owned(), Arc::clone(queue));
+        let containers: Arc<RwLock<Containers>> = Arc::default();
+        let known = Arc::clone(&containers);
         let on_event = move |received: notify::Result<Event>| match received {
-            Ok(event) => event_filter::record_event(&root, &event, &target),
+            Ok(event) => {
+                let known = known.read().unwrap_or_else(PoisonError::into_inner);
+                event_filter::record_event(&root, &known, &event, &target);
+            }
             Err(_) => target.record_everything(),
         };
         let watcher =
@@ -155,7 +165,9 @@ impl DirectoryWatcher {
             .map_err(|error| describe_failure(&error))?;
         Ok(Self {
             queue: Arc::clone(queue),
+            containers,
             watches,
+            found_version: None,
         })
     }
 
@@ -164,11 +176,24 @@ impl DirectoryWatcher {
     /// What was not watched until now may have changed since it was scanned, and is scanned again.
     fn update<'a>(
         &mut self,
+        directory: &JobsDirectory,
         snapshot: &Snapshot,
         folders: impl Iterator<Item = &'a PathBuf>,
         lost: &[PathBuf],
     ) {
         self.watches.forget_lost(lost);
+        if directory.found.version != self.found_version || !lost.is_empty() {
+            self.found_version = directory.found.version;
+            let containers = directory.containers();
+            if self.watches.watch_containers(&containers.folders) {
+                // A job may have been created before its folder was watched.
+                self.queue.record_everything();
+            }
+            *self
+                .containers
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = containers;
+        }
         if let Err(error) = self.watches.watch_root() {
             tracing::debug!(%error, "could not watch a jobs directory");
         }

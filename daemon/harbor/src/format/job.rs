@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::format::json::{self, Object, Value};
-use crate::format::task::{AgentKey, TaskRef, last_part};
-use crate::format::trial::{Exception, StepResult, TrialConfig, TrialResult};
+use crate::format::task::{AgentKey, TaskRef};
+use crate::format::trial::TrialResult;
 use crate::format::written_time::WrittenTime;
 use crate::utc::Utc;
 
@@ -21,6 +21,8 @@ pub(crate) struct JobResult {
     pub(crate) updated: Option<WrittenTime>,
     /// `finished_at`; written only once every trial has ended.
     pub(crate) finished: Option<WrittenTime>,
+    /// Whether it has any counter or eval, which Harbor writes from the start.
+    pub(crate) has_stats: bool,
     /// Harbor's own counters.
     pub(crate) counts: HarborCounters,
     /// `stats.evals`, passed on unchanged.
@@ -37,6 +39,8 @@ pub(crate) struct JobResult {
     pub(crate) cost_usd: Option<f64>,
     /// What the job's result says about each trial, by name; used while the trial's own result is torn.
     pub(crate) outcomes: BTreeMap<String, StatedOutcome>,
+    /// Whether it has a key that Harbor writes: other programs have a file of this name, too.
+    pub(crate) is_harbors: bool,
     /// Trial results that older releases embedded, by trial name.
     pub(crate) embedded: BTreeMap<String, TrialResult>,
 }
@@ -88,12 +92,14 @@ impl JobResult {
             started: written("started_at"),
             updated: written("updated_at"),
             finished: written("finished_at"),
+            has_stats: stats.members().next().is_some(),
             counts: HarborCounters::read(&top, &stats),
             evals: evals.map(Value::raw),
             input_tokens: stats.count("n_input_tokens"),
             cache_tokens: stats.count("n_cache_tokens"),
             output_tokens: stats.count("n_output_tokens"),
             cost_usd: stats.number("cost_usd"),
+            is_harbors: is_result_of_job(&top),
             embedded: read_embedded(&top),
             ..Self::default()
         };
@@ -134,101 +140,11 @@ impl JobResult {
     }
 }
 
-impl JobResult {
-    /// Returns the names of all trials about which it says something.
-    pub(crate) fn named_trials(&self) -> impl Iterator<Item = &str> {
-        let embedded = self.embedded.keys();
-        let others = self.outcomes.keys();
-        let others = others.filter(|name| !self.embedded.contains_key(*name));
-        embedded.chain(others).map(String::as_str)
-    }
-
-    /// Returns what it says about a trial. `agents` are those of the job's configuration.
-    pub(crate) fn stated_trial(&self, name: &str, agents: &[AgentKey]) -> TrialResult {
-        if let Some(result) = self.embedded.get(name) {
-            return result.clone();
-        }
-        let Some(outcome) = self.outcomes.get(name) else {
-            return TrialResult::default();
-        };
-        let eval = self
-            .metrics
-            .get(outcome.eval)
-            .map(|(eval, _)| eval.as_str());
-        let key = eval
-            .map(|eval| EvalKey::read(eval, agents))
-            .unwrap_or_default();
-        let task = name.rsplit_once("__").map_or(name, |(task, _)| task);
-        let mut exceptions = outcome
-            .exceptions
-            .iter()
-            .map(|kind| Exception::of_kind(kind));
-        TrialResult {
-            task_name: Some(task.to_owned()),
-            source: key.dataset,
-            agent_name: Some(key.agent.name.clone()),
-            agent_model_name: key.model,
-            config: TrialConfig {
-                agent: key.agent,
-                task: TaskRef {
-                    path_or_name: task.to_owned(),
-                    slug: task.to_owned(),
-                    ..TaskRef::default()
-                },
-                ..TrialConfig::default()
-            },
-            has_rewards: !outcome.rewards.is_empty(),
-            rewards: outcome.rewards.clone(),
-            exception: exceptions.next(),
-            steps: exceptions.map(StepResult::failed).collect(),
-            ..TrialResult::default()
-        }
-    }
-}
-
-/// What an eval is about, read from its key: agent, model if there is one, and dataset.
-#[derive(Debug, Default, PartialEq)]
-struct EvalKey {
-    agent: AgentKey,
-    /// The model as Harbor names it there.
-    model: Option<String>,
-    dataset: Option<String>,
-}
-
-impl EvalKey {
-    /// Reads a key. Its parts may contain the separator, so they are compared with the agents first.
-    fn read(key: &str, agents: &[AgentKey]) -> Self {
-        let after =
-            |text: &str, part: &str| Some(text.strip_prefix(part)?.strip_prefix("__")?.to_owned());
-        let known = agents.iter().find_map(|agent| {
-            let rest = after(key, &agent.name)?;
-            let Some(model) = &agent.model else {
-                return Some((agent.clone(), None, rest));
-            };
-            // Without the provider, unless Harbor does not know that.
-            let mut names = [model.as_str(), last_part(model)].into_iter();
-            let (name, dataset) = names.find_map(|name| Some((name, after(&rest, name)?)))?;
-            Some((agent.clone(), Some(name.to_owned()), dataset))
-        });
-        let (agent, model, dataset) = known.unwrap_or_else(|| {
-            let parts: Vec<&str> = key.split("__").collect();
-            let (name, rest) = parts.split_first().unwrap_or((&"", &[]));
-            let (dataset, model) = rest.split_last().unwrap_or((&"", &[]));
-            let model = (!model.is_empty()).then(|| model.join("__"));
-            let agent = AgentKey {
-                name: (*name).to_owned(),
-                model: model.clone(),
-            };
-            (agent, model, (*dataset).to_owned())
-        });
-        // Trials without a dataset.
-        let dataset = Some(dataset).filter(|name| !name.is_empty() && name != "adhoc");
-        Self {
-            agent,
-            model,
-            dataset,
-        }
-    }
+/// Whether Harbor wrote a result.
+fn is_result_of_job(top: &Object<'_>) -> bool {
+    let has_any = |keys: &[&str]| keys.iter().any(|key| top.has(key));
+    has_any(&["n_total_trials", "trial_results"])
+        || (top.has("stats") && has_any(&["id", "started_at", "finished_at"]))
 }
 
 fn read_embedded(top: &Object<'_>) -> BTreeMap<String, TrialResult> {
@@ -257,6 +173,15 @@ impl HarborCounters {
     }
 }
 
+/// Keys of which each job's configuration has one.
+const CONFIG_KEYS: [&str; 5] = [
+    "job_name",
+    "jobs_dir",
+    "n_attempts",
+    "n_concurrent_trials",
+    "orchestrator",
+];
+
 /// `config.json` of a job; it omits fields that equal Harbor's default.
 #[derive(Debug, Default)]
 pub(crate) struct JobConfig {
@@ -278,6 +203,8 @@ pub(crate) struct JobConfig {
     pub(crate) job_name: Option<String>,
     /// Its agents.
     pub(crate) agents: Vec<AgentKey>,
+    /// Whether it has a key that Harbor writes: other programs have a file of this name, too.
+    pub(crate) is_harbors: bool,
 }
 
 impl JobConfig {
@@ -293,6 +220,7 @@ impl JobConfig {
             environment: read_environment(&top),
             retries: top.object("retry").count("max_retries").unwrap_or(0),
             is_trial: top.get("trial_name").is_some(),
+            is_harbors: CONFIG_KEYS.iter().any(|key| top.has(key)),
             job_name: top.text("job_name"),
             agents: top
                 .items("agents")

@@ -95,6 +95,11 @@ impl<'a> Object<'a> {
             .map(|raw| Value(raw))
     }
 
+    /// Whether there is such a member, even if it is null.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Returns a member's members; empty if it is not an object.
     pub(crate) fn object(&self, key: &str) -> Object<'a> {
         self.get(key).map(Value::object).unwrap_or_default()

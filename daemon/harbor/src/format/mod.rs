@@ -2,6 +2,7 @@
 
 pub(crate) mod job;
 pub(crate) mod json;
+pub(crate) mod stated_trial;
 pub(crate) mod task;
 pub(crate) mod trial;
 pub(crate) mod usage;

@@ -8,16 +8,12 @@ use std::time::Duration;
 use docks_proto::time::UnixMs;
 
 use crate::disk::cached_file::{CachedFile, FileReader, FileState};
-use crate::disk::file_version::{FileVersion, FolderIdentity, is_missing};
+use crate::disk::file_version::{FileVersion, is_missing};
 use crate::disk::folders::{display_name, is_hidden, list_folders};
 use crate::format::job::{JobConfig, JobLock, JobResult};
-use crate::format::trial::TrialResult;
-use crate::format::written_time::WrittenTime;
-use crate::snapshot::job_times::{JobTimes, TimeEvidence};
 use crate::snapshot::liveness::{Liveness, SentSignal};
 use crate::snapshot::trial_snapshot::TrialSnapshot;
 use crate::snapshot::watch_targets::WatchTargets;
-use crate::utc::Utc;
 
 /// Files of which any one makes a folder a job.
 const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
@@ -25,9 +21,6 @@ const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.jso
 const UUID_WAIT: Duration = Duration::from_millis(1_500);
 /// How often a folder that replaced another one is read again within one scan.
 const MAX_REPLACEMENTS: u32 = 3;
-/// A file that is this much newer than the time written in it was copied, so its age says nothing.
-const COPIED_US: i64 = 120_000_000;
-
 /// A job's folder as of the last scan.
 #[derive(Debug)]
 pub(crate) struct JobSnapshot {
@@ -55,27 +48,15 @@ pub(crate) struct JobSnapshot {
     pub(crate) first_seen: UnixMs,
     /// The signal that we sent to its process.
     pub(crate) sent_signal: Option<SentSignal>,
-    dir_version: Option<FileVersion>,
+    /// Whether this is a folder of trials without a job, which are shown as one.
+    pub(crate) holds_lone_trials: bool,
+    /// The folder at the last scan.
+    pub(super) dir_version: Option<FileVersion>,
     /// Folders that contain nothing of a trial, with their inodes. Harbor creates the folder of a trial
     /// before the files that make it one.
     empty_folders: BTreeMap<OsString, u64>,
     /// Whether the job and all of its trials are finished and were read.
     settled: bool,
-}
-
-/// From the first start to the last end of some trials.
-#[derive(Default)]
-struct TrialSpan {
-    first: Option<Utc>,
-    last: Option<Utc>,
-}
-
-impl TrialSpan {
-    fn add(&mut self, trial: &TrialResult) {
-        let earliest = |a: Option<Utc>, b: Option<Utc>| a.into_iter().chain(b).min();
-        self.first = earliest(self.first, trial.started);
-        self.last = self.last.max(trial.finished);
-    }
 }
 
 /// The result of checking a job's folder.
@@ -114,6 +95,7 @@ impl JobSnapshot {
             version: 0,
             first_seen: now,
             sent_signal: None,
+            holds_lone_trials: false,
             dir_version: None,
             empty_folders: BTreeMap::new(),
             settled: false,
@@ -122,12 +104,32 @@ impl JobSnapshot {
 
     /// Whether the folder is a job's.
     pub(crate) fn is_job(&self) -> bool {
-        let any = self.log.is_some()
-            || self.config.state() != FileState::Absent
-            || self.lock.state() != FileState::Absent
-            || self.result.state() != FileState::Absent;
-        let lone_trial = self.config.content().is_some_and(|config| config.is_trial);
-        any && !lone_trial
+        if self.log.is_some() || self.holds_lone_trials {
+            return true;
+        }
+        // Other programs have files of these names, too. A pointer says nothing, but is unlikely to be of another one.
+        let config = match self.config.content() {
+            Some(config) if config.is_trial => return false,
+            Some(config) => config.is_harbors,
+            None => self.config.state() == FileState::LfsPointer,
+        };
+        let result = match self.result.content() {
+            Some(result) => result.is_harbors,
+            None => self.result.state() == FileState::LfsPointer,
+        };
+        let lock = self.lock.content();
+        config || result || lock.is_some_and(|lock| !lock.plan.is_empty())
+    }
+
+    /// Sets whether it is a folder of trials without a job, which are shown as one.
+    pub(crate) fn set_holds_lone_trials(&mut self, holds_lone_trials: bool) {
+        if self.holds_lone_trials != holds_lone_trials {
+            *self = Self {
+                version: self.version + 1,
+                holds_lone_trials,
+                ..Self::new(self.dir.clone(), self.first_seen)
+            };
+        }
     }
 
     /// Whether Harbor wrote that the job finished.
@@ -147,9 +149,20 @@ impl JobSnapshot {
             .filter(|left| is_new && !left.is_zero())
     }
 
-    /// Returns the path of the log that the job's process holds open.
+    /// Returns the path of the job's log.
     pub(crate) fn log_path(&self) -> PathBuf {
         self.dir.join("job.log")
+    }
+
+    /// Returns the log that the job's process holds open, if it has one: the job's, or that of a lone trial.
+    pub(crate) fn process_log(&self) -> Option<PathBuf> {
+        if !self.holds_lone_trials {
+            return self.log.map(|_| self.log_path());
+        }
+        let mut running = self.trials.iter();
+        let (name, _) = running.find(|(_, trial)| trial.result.state() == FileState::Absent)?;
+        Some(self.dir.join(name).join("trial.log"))
+            .filter(|log| FileVersion::for_file(log).is_some())
     }
 
     /// Reads what changed. Returns whether anything did, and `None` if the folder is gone.
@@ -296,7 +309,7 @@ impl JobSnapshot {
         reader: &mut FileReader,
     ) -> bool {
         let (trial, changed) = TrialSnapshot::refresh_or_create(before, &name, inode, dir, reader);
-        if trial.is_trial(dir) {
+        if trial.is_trial(dir) && (!self.holds_lone_trials || trial.is_named()) {
             self.trials.insert(name, trial);
         } else {
             self.empty_folders.insert(name, inode);
@@ -316,6 +329,7 @@ impl JobSnapshot {
         {
             *self = Self {
                 version: self.version + 1,
+                holds_lone_trials: self.holds_lone_trials,
                 ..Self::new(self.dir.clone(), reader.now)
             };
         }
@@ -377,124 +391,5 @@ impl JobSnapshot {
             is_running,
             folders,
         }
-    }
-
-    /// Returns when the job last wrote something.
-    pub(crate) fn last_activity(&self, times: &JobTimes) -> Option<Utc> {
-        let written = self.result.version().map(|s| s.modified());
-        let last_trial = || {
-            self.trials
-                .values()
-                .filter_map(|t| t.result.content()?.finished)
-                .max()
-        };
-        let stated = times.updated.or_else(last_trial).or(times.started);
-        let copied =
-            matches!((written, stated), (Some(w), Some(s)) if w.0.saturating_sub(s.0) > COPIED_US);
-        if copied {
-            return stated;
-        }
-        let own = [
-            written,
-            self.log.map(|s| s.modified()),
-            self.config.version().map(|s| s.modified()),
-            self.dir_version.map(|s| s.modified()),
-        ];
-        let trials = self.trials.values().map(|t| t.files.newest_change);
-        own.into_iter().chain(trials).flatten().max().or(stated)
-    }
-
-    /// Whether the folder was copied after Harbor wrote it, so that the times of its files mean nothing.
-    pub(crate) fn is_copy(&self, times: &JobTimes) -> bool {
-        let (written, stated) = match self.result.version() {
-            Some(version) => {
-                let last_trial = || {
-                    self.trials
-                        .values()
-                        .filter_map(|t| t.result.content()?.finished)
-                        .max()
-                };
-                let stated = times.updated.or(times.finished);
-                (Some(version), stated.or_else(last_trial).or(times.started))
-            }
-            // It is written at the start.
-            None => (self.config.version(), times.started),
-        };
-        let written = written.map(|version| version.modified());
-        matches!((written, stated), (Some(w), Some(s)) if w.distance_us(s) > COPIED_US)
-    }
-
-    /// Whether the job was put together from others by hand: Harbor always writes when it started, and its trials name
-    /// their job.
-    pub(crate) fn is_merged(&self) -> bool {
-        let Some(result) = self.result.content() else {
-            return false;
-        };
-        let mut jobs = self
-            .trials
-            .values()
-            .filter_map(|t| t.config()?.job_id.as_ref());
-        result.started.is_none() || jobs.any(|job| result.id.as_ref().is_some_and(|id| id != job))
-    }
-
-    /// Returns when the job started, was last updated and finished.
-    pub(crate) fn times(&self) -> JobTimes {
-        let result = self.result.content();
-        let own = self.trials.values().filter_map(|t| t.result.content());
-        let embedded = result.into_iter().flat_map(|r| r.embedded.values());
-        let (mut utc, mut local) = (TrialSpan::default(), TrialSpan::default());
-        for trial in own.chain(embedded) {
-            let span = if trial.has_local_times {
-                &mut local
-            } else {
-                &mut utc
-            };
-            span.add(trial);
-        }
-        let job_name = || self.config.content()?.job_name.as_deref();
-        let named = WrittenTime::parse_name(&self.name);
-        let modified = self
-            .result
-            .version()
-            .or(self.log)
-            .or(self.config.version())
-            .map(|version| version.modified());
-        TimeEvidence {
-            started: result.and_then(|r| r.started),
-            updated: result.and_then(|r| r.updated),
-            finished: result.and_then(|r| r.finished),
-            named: named.or_else(|| job_name().and_then(WrittenTime::parse_name)),
-            lock_created: self.lock.content().and_then(|lock| lock.created),
-            first_trial: utc.first,
-            last_trial: utc.last,
-            first_local_trial: local.first,
-            configured: self.config.version().map(|version| version.modified()),
-            modified,
-        }
-        .resolve()
-    }
-
-    /// Returns the job's UUID, from its result or the configuration of a trial.
-    pub(crate) fn uuid(&self) -> Option<String> {
-        let stated = self.result.content().and_then(|r| r.id.clone());
-        stated.or_else(|| {
-            self.trials
-                .values()
-                .find_map(|trial| trial.config()?.job_id.clone())
-        })
-    }
-
-    /// Returns which folder it is, whatever its name.
-    pub(crate) fn folder_identity(&self) -> Option<FolderIdentity> {
-        self.dir_version.map(|version| version.identity())
-    }
-
-    /// Whether the folder still has the name under which the job was started.
-    pub(crate) fn has_original_name(&self) -> bool {
-        let mut names = self
-            .trials
-            .values()
-            .filter_map(|t| t.config()?.job_folder.as_ref());
-        names.next().is_none_or(|name| *name == self.name)
     }
 }

@@ -1,16 +1,15 @@
-//! A directory that holds the folders of jobs. If one cannot be reached, nothing else is affected.
+//! A directory that holds the folders of jobs, or is one. If one cannot be reached, nothing else is affected.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::cached_file::FileReader;
 use crate::disk::file_version::FileVersion;
-use crate::disk::folders::list_folders;
-
-/// Files that Harbor writes only into the folder of a job.
-const FILES_OF_A_JOB: [&str; 2] = ["job.log", "lock.json"];
+use crate::snapshot::discovery::{Discovery, FoundFolders};
+use crate::snapshot::watch_targets::Containers;
 
 /// A jobs directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct JobsDirectory {
     /// Its path as configured.
     pub(crate) configured_path: PathBuf,
@@ -18,6 +17,9 @@ pub(crate) struct JobsDirectory {
     pub(crate) path: PathBuf,
     /// The directory at the last scan; `None` if it was not reachable.
     version: Option<FileVersion>,
+    discovery: Discovery,
+    /// What the last search found.
+    pub(crate) found: FoundFolders,
 }
 
 impl JobsDirectory {
@@ -29,6 +31,8 @@ impl JobsDirectory {
             configured_path,
             path,
             version: None,
+            discovery: Discovery::default(),
+            found: FoundFolders::default(),
         }
     }
 
@@ -41,33 +45,53 @@ impl JobsDirectory {
         self.version = None;
         let found = std::fs::canonicalize(&self.configured_path)?;
         let version = FileVersion::for_directory(&found).ok_or(io::ErrorKind::NotADirectory)?;
-        // Its trials are not jobs, so it would look like an empty jobs directory.
-        if FILES_OF_A_JOB.iter().any(|file| found.join(file).is_file()) {
-            return Err(io::Error::other("this is one job, not a directory of jobs"));
-        }
         self.path = found;
         self.version = Some(version);
         Ok(())
     }
 
-    /// Finds the directory and lists the folders in it.
+    /// Finds the directory and searches it for jobs.
     ///
     /// # Errors
     ///
     /// Why it cannot be listed; it then counts as unreachable.
-    pub(crate) fn list_jobs(&mut self) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn search(&mut self, reader: &mut FileReader) -> io::Result<&FoundFolders> {
         self.locate()?;
-        let listed = list_folders(&self.path);
-        if listed.is_err() {
-            self.version = None;
+        match self.discovery.search(&self.path, reader) {
+            Ok(mut found) => {
+                let same =
+                    found.jobs == self.found.jobs && found.lone_trials == self.found.lone_trials;
+                let version = self.found.version.unwrap_or(0);
+                found.version = Some(version + u64::from(!same));
+                self.found = found;
+                Ok(&self.found)
+            }
+            Err(error) => {
+                self.version = None;
+                Err(error)
+            }
         }
-        let path = |(name, _)| self.path.join(name);
-        Ok(listed?.into_iter().map(path).collect())
     }
 
-    /// Whether it contains a job's folder.
+    /// Whether it contains a job's folder, or is one.
     pub(crate) fn contains(&self, folder: &Path) -> bool {
-        folder.parent() == Some(&self.path)
+        folder.starts_with(&self.path)
+    }
+
+    /// Returns the folders in which jobs may appear.
+    pub(crate) fn containers(&self) -> Containers {
+        let is_job = self.found.jobs.contains(&self.path);
+        let own = Some(self.path.clone()).filter(|_| !is_job);
+        let jobs = self.found.jobs.iter();
+        let parents = jobs.filter(|job| **job != self.path);
+        let parents = parents.filter_map(|job| job.parent().map(Path::to_owned));
+        let alone = self.found.lone_trials.iter().cloned();
+        Containers {
+            folders: own.into_iter().chain(parents).collect(),
+            standalone: alone
+                .chain(Some(self.path.clone()).filter(|_| is_job))
+                .collect(),
+        }
     }
 
     /// Whether it was reachable at the last scan.

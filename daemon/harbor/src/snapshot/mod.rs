@@ -1,15 +1,19 @@
 //! Jobs directories as they were last scanned.
 
 pub(crate) mod artifact;
+pub(crate) mod discovery;
+pub(crate) mod job_evidence;
 pub(crate) mod job_part;
 pub(crate) mod job_snapshot;
 pub(crate) mod job_times;
 pub(crate) mod jobs_directory;
+pub(crate) mod left_out;
 pub(crate) mod liveness;
 pub(crate) mod output_folder;
 pub(crate) mod patches;
 pub(crate) mod processes;
 pub(crate) mod scan;
+pub(crate) mod search_limits;
 pub(crate) mod trial_artifacts;
 pub(crate) mod trial_files;
 pub(crate) mod trial_snapshot;

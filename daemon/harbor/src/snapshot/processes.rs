@@ -47,7 +47,7 @@ impl Processes {
 
     /// Whether a process that holds the log would be visible.
     fn is_conclusive(&mut self, log: &Path) -> bool {
-        // The jobs directory; the job's own folder may be gone by now.
+        // The folder that contains the job's; that may be gone by now.
         let Some(dir) = log.ancestors().nth(2) else {
             return false;
         };

@@ -76,13 +76,27 @@ impl Snapshot {
     pub(crate) fn scan(&mut self, now: UnixMs, depth: ScanDepth) -> Option<UnreachableDirectory> {
         let mut unreachable = None;
         let mut found = BTreeSet::new();
+        let mut lone_trials = BTreeSet::new();
+        let mut reader = FileReader::new(now);
         for directory in &mut self.directories {
-            match directory.list_jobs() {
-                Ok(folders) => found.extend(folders),
+            match directory.search(&mut reader) {
+                Ok(folders) => {
+                    found.extend(folders.jobs.iter().cloned());
+                    lone_trials.extend(folders.lone_trials.iter().cloned());
+                }
                 Err(why) => {
                     let path = directory.configured_path.clone();
                     unreachable.get_or_insert(UnreachableDirectory { path, why });
                 }
+            }
+        }
+        self.files_read += reader.files_read;
+        found.extend(lone_trials.iter().cloned());
+        for folder in &found {
+            let holds_lone_trials = lone_trials.contains(folder);
+            if holds_lone_trials || self.jobs.contains_key(folder) {
+                let job = self.job_mut(folder, now);
+                job.set_holds_lone_trials(holds_lone_trials);
             }
         }
         let gone: Vec<PathBuf> = self
@@ -128,6 +142,12 @@ impl Snapshot {
         self.files_read += reader.files_read;
     }
 
+    fn job_mut(&mut self, folder: &Path, now: UnixMs) -> &mut JobSnapshot {
+        self.jobs
+            .entry(folder.to_owned())
+            .or_insert_with(|| JobSnapshot::new(folder.to_owned(), now))
+    }
+
     /// Whether a job would be found if it existed.
     pub(crate) fn is_reachable(&self, folder: &Path) -> bool {
         let mut directories = self.directories.iter();
@@ -156,7 +176,7 @@ impl Snapshot {
             match part {
                 JobPart::Folders(names) if self.jobs.contains_key(folder) => {
                     let was_finished = self.is_finished(folder);
-                    set_root(&mut reader, folder);
+                    self.set_root(&mut reader, folder);
                     let job = self.jobs.get_mut(folder);
                     let changed = job.and_then(|job| job.refresh_folders(&mut reader, names));
                     if changed.is_none() {
@@ -171,6 +191,18 @@ impl Snapshot {
         let folders: Vec<PathBuf> = parts.keys().cloned().collect();
         self.find_processes(&folders, &mut reader);
         self.files_read += reader.files_read;
+    }
+
+    /// Keeps the reader within the directory of a job.
+    fn set_root(&self, reader: &mut FileReader, folder: &Path) {
+        let mut directories = self.directories.iter();
+        let directory = directories.find(|directory| directory.contains(folder));
+        if let Some(root) = directory
+            .map(|directory| directory.path.as_path())
+            .or(folder.parent())
+        {
+            reader.set_root(root);
+        }
     }
 
     fn forget(&mut self, folder: &Path) {
@@ -202,11 +234,8 @@ impl Snapshot {
     }
 
     fn scan_job_once(&mut self, folder: &Path, reader: &mut FileReader, depth: ScanDepth) -> bool {
-        set_root(reader, folder);
-        let job = self
-            .jobs
-            .entry(folder.to_owned())
-            .or_insert_with(|| JobSnapshot::new(folder.to_owned(), reader.now));
+        self.set_root(reader, folder);
+        let job = self.job_mut(folder, reader.now);
         let Some(changed) = job.refresh(reader, depth) else {
             self.forget(folder);
             return true;
@@ -229,10 +258,18 @@ impl Snapshot {
             if undecided.is_empty() {
                 return;
             }
-            let logs: Vec<PathBuf> = undecided.iter().map(|folder| log_path(folder)).collect();
-            let holders = self.processes.find_holders(&logs);
+            let logs: BTreeMap<PathBuf, PathBuf> = undecided
+                .iter()
+                .filter_map(|folder| {
+                    let log = self.jobs.get(folder)?.process_log()?;
+                    Some((folder.clone(), log))
+                })
+                .collect();
+            let wanted: Vec<PathBuf> = logs.values().cloned().collect();
+            let holders = self.processes.find_holders(&wanted);
             undecided.retain(|folder| {
-                let holder = holders.get(&log_path(folder)).copied();
+                let log = logs.get(folder);
+                let holder = log.and_then(|log| holders.get(log)).copied();
                 !self.apply_holder(folder, holder.unwrap_or(LogHolder::Unknown), reader)
             });
         }
@@ -251,13 +288,13 @@ impl Snapshot {
         if job.is_finished() || !job.is_job() {
             return false;
         }
-        if let Some(pid) = self.processes.recheck(&job.log_path()) {
-            self.set_liveness(folder, Liveness::Process(pid));
-            return false;
-        }
         // Harbor creates its log first and holds it open, so without one there is no process.
-        if job.log.is_none() {
+        let Some(log) = job.process_log() else {
             self.set_liveness(folder, Liveness::NoProcess);
+            return false;
+        };
+        if let Some(pid) = self.processes.recheck(&log) {
+            self.set_liveness(folder, Liveness::Process(pid));
             return false;
         }
         // A new process first rewrites the job's files, which increases the version.
@@ -301,16 +338,5 @@ impl Snapshot {
         if let Some(job) = self.jobs.get_mut(folder) {
             job.set_liveness(liveness);
         }
-    }
-}
-
-fn log_path(folder: &Path) -> PathBuf {
-    folder.join("job.log")
-}
-
-/// Keeps the reader within the jobs directory of a job.
-fn set_root(reader: &mut FileReader, folder: &Path) {
-    if let Some(directory) = folder.parent() {
-        reader.set_root(directory);
     }
 }

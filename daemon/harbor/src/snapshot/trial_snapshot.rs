@@ -85,6 +85,12 @@ impl TrialSnapshot {
                 .any(|name| FileVersion::for_file(&dir.join(name)).is_some())
     }
 
+    /// Whether one of its files names it as a trial, which those of a job do not.
+    pub(crate) fn is_named(&self) -> bool {
+        let config = self.config();
+        config.is_some_and(|config| config.trial_name.is_some())
+    }
+
     /// Returns the configuration, from the result once there is one.
     pub(crate) fn config(&self) -> Option<&TrialConfig> {
         self.result

@@ -399,7 +399,14 @@ async fn other_things_in_the_directory_are_not_jobs() {
             .await
             .unwrap(),
     );
-    assert_eq!(page.objects.len(), 1);
+    // The job, and the trial without one.
+    assert_eq!(page.objects.len(), 2);
+    assert!(
+        page.objects
+            .iter()
+            .any(|job| job.text().contains("nightly-mixed"))
+    );
+    assert_eq!(trials(&jobs, "nightly-mixed").await.len(), 24);
 }
 
 #[cfg(target_os = "linux")]

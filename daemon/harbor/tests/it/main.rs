@@ -9,6 +9,7 @@ mod archives;
 mod changes;
 mod figures;
 mod malformed_files;
+mod nested;
 mod real_jobs;
 mod reward_rules;
 mod several_directories;

@@ -40,6 +40,8 @@ pub(super) struct Watches<W> {
     root_version: Option<FileVersion>,
     watcher: W,
     jobs: BTreeMap<PathBuf, WatchedJob>,
+    /// Folders below the directory in which jobs may appear.
+    containers: BTreeSet<PathBuf>,
 }
 
 impl<W: Watcher> Watches<W> {
@@ -50,7 +52,32 @@ impl<W: Watcher> Watches<W> {
             root_version: None,
             watcher,
             jobs: BTreeMap::new(),
+            containers: BTreeSet::new(),
         }
+    }
+
+    /// Watches the folders in which jobs may appear, besides the directory; returns whether some were not watched
+    /// until now. One that cannot be watched is left to rescans.
+    pub(super) fn watch_containers(&mut self, folders: &BTreeSet<PathBuf>) -> bool {
+        let gone: Vec<PathBuf> = self.containers.difference(folders).cloned().collect();
+        for folder in gone {
+            self.watcher.unwatch(&folder).ok();
+            self.containers.remove(&folder);
+        }
+        let mut any_new = false;
+        for folder in folders {
+            if *folder != self.root
+                && !self.containers.contains(folder)
+                && self
+                    .watcher
+                    .watch(folder, RecursiveMode::NonRecursive)
+                    .is_ok()
+            {
+                self.containers.insert(folder.clone());
+                any_new = true;
+            }
+        }
+        any_new
     }
 
     /// Watches the directory itself, again if it was replaced.
@@ -75,6 +102,9 @@ impl<W: Watcher> Watches<W> {
                 self.watcher.unwatch(&folder).ok();
             }
         }
+        for folder in std::mem::take(&mut self.containers) {
+            self.watcher.unwatch(&folder).ok();
+        }
         self.watcher.unwatch(&self.root).ok();
     }
 
@@ -84,6 +114,7 @@ impl<W: Watcher> Watches<W> {
             if *path == self.root {
                 self.root_version = None;
             }
+            self.containers.retain(|folder| !folder.starts_with(path));
             for job in self.jobs.values_mut() {
                 let below: Vec<PathBuf> = job
                     .folders
@@ -123,7 +154,9 @@ impl<W: Watcher> Watches<W> {
         let mut added: Option<JobPart> = None;
         if targets.is_running || self.watched_without_process() < MAX_FINISHED_JOBS {
             for (folder, inode) in targets.folders {
-                if job.folders.contains_key(&folder) {
+                // These are watched already, and must stay so.
+                let is_container = folder == self.root || self.containers.contains(&folder);
+                if is_container || job.folders.contains_key(&folder) {
                     continue;
                 }
                 match self.watch(&folder, targets.is_running) {
@@ -189,7 +222,7 @@ impl<W: Watcher> Watches<W> {
 
     /// Returns the number of watched folders.
     pub(super) fn count(&self) -> u64 {
-        let root = u64::from(self.root_version.is_some());
+        let root = u64::from(self.root_version.is_some()) + self.containers.len() as u64;
         let jobs = self.jobs.values().map(|job| job.folders.len() as u64);
         root + jobs.sum::<u64>()
     }
