@@ -87,10 +87,11 @@ impl World {
         }
     }
 
+    /// Stores the trials as requested just after the lists that were requested at `at`.
     async fn store_trials(&self, mirror: &Mirror, run: &str, at: i64) -> Result<(), MirrorError> {
         let trials = Self::objects(&self.trials[run]);
         mirror
-            .replace_trials(run, trials, UnixMs(at), None, Provenance::Polled)
+            .replace_trials(run, trials, UnixMs(at + 1), None, Provenance::Polled)
             .await
             .map(drop)
     }
