@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use docks_proto::allocator::{ARENAS, ARENAS_VARIABLE};
 use docks_proto::build::{BUILD_VARIABLE, BuildId};
 
 use crate::environment::{Environment, NOT_INHERITED, daemon_variables};
@@ -62,6 +63,9 @@ pub(crate) fn docksd_command(program: &Path) -> Command {
     for name in NOT_INHERITED {
         command.env_remove(name);
     }
+    if std::env::var_os(ARENAS_VARIABLE).is_none() {
+        command.env(ARENAS_VARIABLE, ARENAS);
+    }
     name_build(&mut command, program);
     command
 }
@@ -70,6 +74,7 @@ pub(crate) fn docksd_command(program: &Path) -> Command {
 pub(crate) fn background_docksd_command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs(daemon_variables());
+    command.env(ARENAS_VARIABLE, ARENAS);
     name_build(&mut command, program);
     command
 }

@@ -12,6 +12,7 @@
 //! mirrors, and [`beneath`], which opens files below a directory.
 
 pub mod action_notes;
+pub mod allocator;
 pub mod beneath;
 pub mod build;
 pub mod clean;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use docks_proto::allocator::{ARENAS, ARENAS_VARIABLE};
 use docks_proto::client::{Client, Deadlines, Transport, UnixTransport};
 use http::HeaderMap;
 use tempfile::TempDir;
@@ -71,6 +72,8 @@ pub(crate) fn spawn(home: &Path) -> Child {
         .env("HOME", home)
         .env("DOCKS_HOME", home)
         .env("DOCKS_USE_KEYRING", "false")
+        // As `docks` starts it.
+        .env(ARENAS_VARIABLE, ARENAS)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -4,6 +4,7 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use docks_proto::allocator::ARENAS_VARIABLE;
 use docks_proto::build::BUILD_VARIABLE;
 use rustix::fs::RawMode;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -113,6 +114,7 @@ const NOT_FOUND: i32 = 127;
 fn command(program: &str, arguments: &[String], umask: Option<RawMode>) -> Command {
     let set_mask = umask.map_or_else(String::new, |umask| format!("umask {umask:04o} && "));
     let mut command = Command::new("/bin/sh");
+    command.env_remove(ARENAS_VARIABLE);
     command.args(["-c", &format!("{set_mask}exec \"$0\" \"$@\""), program]);
     command
         .args(arguments)
