@@ -11,10 +11,10 @@ use docksd_remote::RemoteError;
 use super::clock::Now;
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
-use super::list_poll::{ListPoll, PolledParts};
+use super::list_poll::{CachedPage, ListPoll, PolledParts};
 use super::outcome::{Answer, ListEnd, Outcome};
 use super::state::{EngineState, Reply, list_index};
-use super::step::{CachedPage, Step, Task};
+use super::step::{Step, Task};
 
 /// How long an empty answer is doubted before it is requested again.
 const DOUBT: Duration = Duration::from_secs(2);

@@ -1,15 +1,31 @@
 //! Polls of a list: of all its polled parts at once, of one part after the other, in rounds, or of the whole list.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use docks_proto::object::RawObject;
 use docks_proto::paging::{
     FIRST_LIMIT, ListCapabilities, ListWalk, PageRequest, PageSummary, WalkEnd, WalkOptions,
 };
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
+use docksd_remote::Validator;
+
 use super::list_polling::Window;
-use super::step::CachedPage;
+
+/// The last complete answer to the poll of a list, to be written again after a 304.
+#[derive(Debug, Clone)]
+pub struct CachedPage {
+    /// The page that was requested.
+    pub page: PageRequest,
+    /// Validator of the answer.
+    pub validator: Validator,
+    /// Objects of the answer.
+    pub objects: Arc<Vec<RawObject>>,
+    /// Length of the whole list, if the remote reported it.
+    pub total: Option<u64>,
+}
 
 /// One poll of a list.
 #[derive(Debug, Clone)]

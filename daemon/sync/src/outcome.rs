@@ -6,7 +6,7 @@ use docks_proto::paging::PageSummary;
 use docksd_remote::RemoteError;
 
 use super::error::SyncError;
-use super::step::CachedPage;
+use super::list_poll::CachedPage;
 
 /// What a task found.
 #[derive(Debug)]

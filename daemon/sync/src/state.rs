@@ -21,11 +21,10 @@ use super::clock::Now;
 use super::due_times::DueTimes;
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
-use super::list_poll::Round;
+use super::list_poll::{CachedPage, Round};
 use super::options::Options;
 use super::outcome::Acted;
 use super::single_flight::SingleFlight;
-use super::step::CachedPage;
 use super::sweep::{LEAST_GAP, LONGEST_GAP, Sweep};
 use super::watched_resources::WatchedResources;
 

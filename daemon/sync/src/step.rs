@@ -1,31 +1,13 @@
 //! The pieces of work that the engine starts.
 
-use std::sync::Arc;
-
-use docks_proto::object::RawObject;
 use docks_proto::paging::PageRequest;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
-
-use docksd_remote::Validator;
 
 use super::budget::RequestClass;
 use super::clock::Now;
 use super::fetch_key::FetchKey;
 use super::list_poll::{ListPoll, PolledParts};
-
-/// The last complete answer to the poll of a list, to be written again after a 304.
-#[derive(Debug, Clone)]
-pub struct CachedPage {
-    /// The page that was requested.
-    pub page: PageRequest,
-    /// Validator of the answer.
-    pub validator: Validator,
-    /// Objects of the answer.
-    pub objects: Arc<Vec<RawObject>>,
-    /// Length of the whole list, if the remote reported it.
-    pub total: Option<u64>,
-}
 
 /// One piece of work.
 #[derive(Debug, Clone)]

@@ -14,9 +14,8 @@ use docksd_remote::{FaultClass, Fetched, Page, RemoteError, Validator};
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
 use super::{last_sweep_note_key, whole_list_note_key};
 use crate::error::SyncError;
-use crate::list_poll::ListPoll;
+use crate::list_poll::{CachedPage, ListPoll};
 use crate::outcome::{Answer, ListEnd};
-use crate::step::CachedPage;
 
 /// Runs that one poll asks for because the list does not show them; the next one asks for more.
 const MAX_CHECKS_AT_ONCE: usize = 20;
