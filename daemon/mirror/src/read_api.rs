@@ -82,6 +82,23 @@ impl Mirror {
         .await
     }
 
+    /// Lists the evaluation runs whose end the mirror saw at `since` or later, and that have trials that have not
+    /// ended: a replica that lags may have sent them. At most `limit`, the last first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn ended_with_open_trials(
+        &self,
+        since: UnixMs,
+        limit: usize,
+    ) -> Result<Vec<String>, MirrorError> {
+        self.read("list runs with open trials", move |c| {
+            unsettled_runs::ended_with_open_trials(c, since, limit)
+        })
+        .await
+    }
+
     /// Returns the newest time at which this machine recorded anything; `None` if it never did.
     ///
     /// # Errors

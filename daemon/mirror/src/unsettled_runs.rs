@@ -1,5 +1,6 @@
 //! Runs whose trials may have changed since they were mirrored.
 
+use docks_proto::object::{Lifecycle, lifecycle};
 use docks_proto::time::UnixMs;
 use rusqlite::{Connection, params};
 
@@ -46,6 +47,38 @@ pub(crate) fn unsettled_runs(
         })?;
         for row in rows {
             found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+/// Lists the evaluation runs that ended at `since` or later, as far as the mirror saw it, and have trials that have not
+/// ended; at most `limit`, the last first.
+pub(crate) fn ended_with_open_trials(
+    connection: &Connection,
+    since: UnixMs,
+    limit: usize,
+) -> rusqlite::Result<Vec<String>> {
+    let mut ended = connection.prepare_cached(
+        "SELECT r.id, l.seq FROM runs r JOIN trial_list l ON l.run = r.id
+         WHERE r.kind = 'evaluation' AND r.active = 0 AND r.gone_ms IS NULL AND r.changed_ms >= ?1
+         ORDER BY r.changed_ms DESC LIMIT ?2",
+    )?;
+    let mut statuses = connection
+        .prepare_cached("SELECT DISTINCT status FROM trials WHERE list = ?1 AND gone_ms IS NULL")?;
+    let runs = ended.query_map(params![since.0, to_sql_int(limit as u64)], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let mut found = Vec::new();
+    for run in runs {
+        let (run, list) = run?;
+        let mut rows = statuses.query([list])?;
+        while let Some(row) = rows.next()? {
+            let status: String = row.get(0)?;
+            if lifecycle(&status) == Lifecycle::Active {
+                found.push(run);
+                break;
+            }
         }
     }
     Ok(found)

@@ -107,12 +107,7 @@ impl Engine {
         let stored = read_stored(&self.mirror, self.clock.as_ref()).await;
         *lock(&self.steady) = stored.steady;
         let now = self.now();
-        self.state.restore(
-            stored.capabilities,
-            stored.last_sweeps,
-            stored.whole_lists,
-            now,
-        );
+        self.state.restore(stored.memory, now);
         self.upkeep.restore(stored.last_upkeep);
     }
 

@@ -1,5 +1,7 @@
 //! What an earlier process stored: what it knew, and timestamps that the clock continues from.
 
+use std::time::Duration;
+
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 use tracing::warn;
@@ -9,20 +11,22 @@ use docksd_mirror::{Mirror, Resource};
 use super::apply::{last_sweep_note_key, whole_list_note_key};
 use super::capabilities::{Capabilities, NOTE};
 use super::clock::{Clock, ClockNote, SET_BACK, SteadyClock};
+use super::state::EngineMemory;
 use super::upkeep::{JUMP_NOTE, UPKEEP_NOTE};
 
 /// Key of the note that says whether timestamps may be behind the time, and its text if so.
 const BEHIND_NOTE: &str = "clock-behind";
 const BEHIND: &str = "true";
 
+/// How long before the end of a process a run may have ended whose trials it would have requested again.
+const OPEN_FOR: Duration = Duration::from_secs(3_600);
+/// Most of these runs.
+const MAX_OPEN_RUNS: usize = 64;
+
 /// What the mirror has for the engine that starts.
 pub(super) struct Stored {
-    /// What was learned about the remote.
-    pub(super) capabilities: Capabilities,
-    /// When each list was last swept.
-    pub(super) last_sweeps: [Option<UnixMs>; 2],
-    /// Since when a sweep has confirmed every row of each list.
-    pub(super) whole_lists: [Option<UnixMs>; 2],
+    /// What it knew.
+    pub(super) memory: EngineMemory,
     /// When upkeep last succeeded.
     pub(super) last_upkeep: Option<UnixMs>,
     /// A clock whose timestamps are later than all that is stored.
@@ -34,7 +38,14 @@ pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
     let note = async |key: &str| mirror.read_note(key).await.ok().flatten();
     let time = |text: Option<String>| text.and_then(|t| t.parse().ok()).map(UnixMs);
     let was_behind = note(BEHIND_NOTE).await.is_some_and(|text| text == BEHIND);
-    let steady = match mirror.newest_timestamp().await {
+    let newest = mirror.newest_timestamp().await;
+    let mut open_runs = Vec::new();
+    if let Ok(Some(newest)) = newest {
+        let since = newest.minus(OPEN_FOR);
+        let found = mirror.ended_with_open_trials(since, MAX_OPEN_RUNS).await;
+        open_runs = found.unwrap_or_default();
+    }
+    let steady = match newest {
         Ok(Some(newest)) if was_behind => {
             SteadyClock::new(clock, newest).after_one_behind(clock, newest)
         }
@@ -54,9 +65,12 @@ pub(super) async fn read_stored(mirror: &Mirror, clock: &dyn Clock) -> Stored {
         }
     }
     Stored {
-        capabilities: Capabilities::from_note(note(NOTE).await.as_deref()),
-        last_sweeps,
-        whole_lists,
+        memory: EngineMemory {
+            capabilities: Capabilities::from_note(note(NOTE).await.as_deref()),
+            last_sweeps,
+            whole_lists,
+            open_runs,
+        },
         last_upkeep: time(note(UPKEEP_NOTE).await),
         steady,
     }

@@ -109,6 +109,19 @@ impl ListSyncState {
     }
 }
 
+/// What one process stores for the next.
+#[derive(Debug, Default)]
+pub struct EngineMemory {
+    /// What was learned about the remote.
+    pub capabilities: Capabilities,
+    /// When each list was last swept.
+    pub last_sweeps: [Option<UnixMs>; 2],
+    /// Since when a sweep has confirmed every row of each list.
+    pub whole_lists: [Option<UnixMs>; 2],
+    /// Evaluation runs that had just ended and have trials that have not.
+    pub open_runs: Vec<String>,
+}
+
 /// A failure, for `status`.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -223,18 +236,28 @@ impl EngineState {
             planned: None,
             backlog: 0,
         };
-        state.restore(capabilities, last_sweeps, [None, None], now);
+        let stored = EngineMemory {
+            capabilities,
+            last_sweeps,
+            ..EngineMemory::default()
+        };
+        state.restore(stored, now);
         state
     }
 
     /// Takes over what an earlier process stored.
-    pub fn restore(
-        &mut self,
-        capabilities: Capabilities,
-        last_sweeps: [Option<UnixMs>; 2],
-        whole_lists: [Option<UnixMs>; 2],
-        now: Now,
-    ) {
+    pub fn restore(&mut self, stored: EngineMemory, now: Now) {
+        let EngineMemory {
+            capabilities,
+            last_sweeps,
+            whole_lists,
+            open_runs,
+        } = stored;
+        // The earlier process may have ended before it asked for the trials again.
+        self.rechecks = open_runs
+            .into_iter()
+            .map(|run| (run, (0, now.mono)))
+            .collect();
         for (list, since) in self.lists.iter_mut().zip(whole_lists) {
             list.whole_confirmed = since.filter(|at| *at <= now.stamp).unwrap_or_default();
         }

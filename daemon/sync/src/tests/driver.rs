@@ -87,12 +87,7 @@ impl Driver {
         self.steady = stored.steady;
         let now = self.now();
         self.state = new_state(&self.remote, seed, now);
-        self.state.restore(
-            stored.capabilities,
-            stored.last_sweeps,
-            stored.whole_lists,
-            now,
-        );
+        self.state.restore(stored.memory, now);
         self.upkeep = Upkeep::default();
         self.upkeep.restore(stored.last_upkeep);
     }

@@ -151,3 +151,24 @@ async fn catching_up_ends_with_everything_mirrored_or_a_reason() {
     let last = reports.last().unwrap();
     assert!(last.finished && last.error.is_some(), "{last:?}");
 }
+
+#[tokio::test]
+async fn trials_that_were_open_when_their_run_had_just_ended_are_requested_again_after_a_restart() {
+    let mut driver = settled(Habits::PLAIN, 5, 1).await;
+    driver.edit(|world| {
+        world.runs[1][5].trials.insert("t".into(), ("running", 0));
+        world.runs[1][5].status = "completed";
+        world.runs[1][5].updated += 1;
+    });
+    // A replica that lags shows the trial as it was.
+    driver.run_for(Duration::from_secs(20)).await;
+    let held = driver.trial_rows("r5").await.unwrap();
+    assert!(held[0].contains("running"), "{held:?}");
+    driver.edit(|world| {
+        world.runs[1][5].trials.insert("t".into(), ("passed", 1));
+    });
+    driver.restart(1).await;
+    driver.run_for(Duration::from_secs(10)).await;
+    let held = driver.trial_rows("r5").await.unwrap();
+    assert!(held[0].contains("passed"), "{held:?}");
+}
