@@ -105,11 +105,15 @@ pub(super) async fn replace_later_timestamps(mirror: &Mirror, clock: &dyn Clock)
 
 /// Stores what is known of a wrong clock. Returns whether it is stored.
 pub(super) async fn store_clock_note(mirror: &Mirror, note: ClockNote) -> bool {
-    let behind = if note.is_behind { BEHIND } else { "" };
-    let mut stored = mirror.write_note(BEHIND_NOTE, behind).await.is_ok();
-    if let Some(at) = note.jumped {
-        let text = at.0.to_string();
-        stored &= mirror.write_note(JUMP_NOTE, &text).await.is_ok();
+    // First: without the other note, and killed in between, the next process would take the jump for an absence.
+    if let Some(at) = note.jumped
+        && mirror
+            .write_note(JUMP_NOTE, &at.0.to_string())
+            .await
+            .is_err()
+    {
+        return false;
     }
-    stored
+    let behind = if note.is_behind { BEHIND } else { "" };
+    mirror.write_note(BEHIND_NOTE, behind).await.is_ok()
 }
