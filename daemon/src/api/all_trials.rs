@@ -12,9 +12,7 @@ use docks_proto::routes::RunKind;
 
 use super::error::ApiError;
 use super::extract::PathIds;
-use super::revalidate::{
-    FreshnessRequirement, ListRows, list_to_confirm, read_through, revalidate,
-};
+use super::revalidate::{FreshnessRequirement, ListRows, read_through, revalidate_list};
 use super::run::cache_key;
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{missing_rows, wait_for_first_sweep};
@@ -55,18 +53,10 @@ pub(super) async fn list(
         uri.query().unwrap_or(""),
         DEFAULT_LIMIT,
     )?;
-    let resource = Resource::List(RunKind::Evaluation);
     let kind = RunKind::Evaluation;
-    let (key, confirmed) = list_to_confirm(&remote, kind, ListRows::All, requirement).await?;
-    let mut answered_by = revalidate(
-        &remote,
-        key,
-        confirmed.as_ref(),
-        Volatility::Changing { active: false },
-        requirement,
-    )
-    .await?;
-    wait_for_first_sweep(&remote, RunKind::Evaluation, requirement.policy).await?;
+    let resource = Resource::List(kind);
+    let mut answered_by = revalidate_list(&remote, kind, ListRows::All, requirement).await?;
+    wait_for_first_sweep(&remote, kind, requirement.policy).await?;
     let age = if requirement.accepts_any_age() {
         AgeOfTrials::Unsettled
     } else {

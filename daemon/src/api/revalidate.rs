@@ -69,25 +69,26 @@ pub(super) enum ListRows {
     All,
 }
 
-/// Returns what to ask the remote for if these rows of a list are not fresh enough, and when it last
-/// confirmed them.
+/// Makes these rows of a list of runs fresh enough for the request. Returns who answered.
 ///
 /// A request that accepts any age makes do with what polls confirm: the newest rows and all active runs.
-pub(super) async fn list_to_confirm(
+pub(super) async fn revalidate_list(
     remote: &MirroredRemote,
     kind: RunKind,
     rows: ListRows,
     requirement: FreshnessRequirement,
-) -> Result<(FetchKey, Option<Confirmation>), ApiError> {
+) -> Result<AnsweredBy, ApiError> {
     let mut confirmed = remote.mirror.confirmation(&Resource::List(kind)).await?;
-    if rows == ListRows::Newest || requirement.accepts_any_age() {
-        return Ok((FetchKey::List(kind), confirmed));
+    let mut key = FetchKey::List(kind);
+    if rows == ListRows::All && !requirement.accepts_any_age() {
+        key = FetchKey::WholeList(kind);
+        // An incomplete list says that rows are missing; those that are there are new.
+        if let Some(confirmed) = confirmed.as_mut().filter(|list| list.complete) {
+            confirmed.at = confirmed.at.min(remote.sync.whole_list_confirmed(kind));
+        }
     }
-    // An incomplete list says that rows are missing; those that are there are new.
-    if let Some(confirmed) = confirmed.as_mut().filter(|list| list.complete) {
-        confirmed.at = confirmed.at.min(remote.sync.whole_list_confirmed(kind));
-    }
-    Ok((FetchKey::WholeList(kind), confirmed))
+    let volatility = Volatility::Changing { active: false };
+    revalidate(remote, key, confirmed.as_ref(), volatility, requirement).await
 }
 
 /// Makes the mirror's copy of `key` fresh enough for the request. Returns who answered.

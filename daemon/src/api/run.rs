@@ -14,7 +14,7 @@ use docks_proto::routes::{Action, KILL, RunKind};
 use super::error::ApiError;
 use super::extract::{PathIds, QueryParameters, bad_parameter};
 use super::resolve_id::{self, or_run_not_found, resolve_again, resolve_run, run_not_found};
-use super::revalidate::{ListRows, freshness_of, list_to_confirm, revalidate};
+use super::revalidate::{ListRows, freshness_of, revalidate, revalidate_list};
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{
     contains_active, may_lack_rows, missing_rows, wait_for_first_sweep,
@@ -72,15 +72,7 @@ async fn list_kind(
     } else {
         ListRows::All
     };
-    let (key, confirmed) = list_to_confirm(&remote, kind, rows, requirement).await?;
-    let answered_by = revalidate(
-        &remote,
-        key,
-        confirmed.as_ref(),
-        Volatility::Changing { active: false },
-        requirement,
-    )
-    .await?;
+    let answered_by = revalidate_list(&remote, kind, rows, requirement).await?;
     let mut version = remote.mirror.data_version();
     let mut listing = remote.mirror.list_runs(kind, &query).await?;
     if may_lack_rows(&query, &listing)
@@ -113,7 +105,7 @@ fn asks_for_newest(query: &ListQuery) -> bool {
     let last = query.offset.saturating_add(query.limit);
     !query.has_filters()
         && query.sort.is_none_or(|sort| sort == newest_first)
-        && (1..=u64::from(FIRST_LIMIT)).contains(&query.limit)
+        && query.limit > 0
         && last <= u64::from(FIRST_LIMIT)
 }
 

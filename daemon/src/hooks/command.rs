@@ -114,7 +114,6 @@ const NOT_FOUND: i32 = 127;
 fn command(program: &str, arguments: &[String], umask: Option<RawMode>) -> Command {
     let set_mask = umask.map_or_else(String::new, |umask| format!("umask {umask:04o} && "));
     let mut command = Command::new("/bin/sh");
-    command.env_remove(ARENAS_VARIABLE);
     command.args(["-c", &format!("{set_mask}exec \"$0\" \"$@\""), program]);
     command
         .args(arguments)
@@ -124,6 +123,7 @@ fn command(program: &str, arguments: &[String], umask: Option<RawMode>) -> Comma
         // Its own group: it can be killed as a whole, and a signal to docksd does not reach it.
         .process_group(0)
         .env_remove("DOCKS_TOKEN")
-        .env_remove(BUILD_VARIABLE);
+        .env_remove(BUILD_VARIABLE)
+        .env_remove(ARENAS_VARIABLE);
     command
 }
