@@ -122,9 +122,7 @@ impl EngineState {
             let task = self.task_for(&key, true, now);
             match self.budget.try_spend(RequestClass::User, now.mono) {
                 Ok(()) => {
-                    for _ in 1..task.requests() {
-                        let _paid = self.budget.try_spend(RequestClass::User, now.mono);
-                    }
+                    self.pay_for_further_requests(&task, RequestClass::User, now);
                     self.start_step(task, RequestClass::User, now, steps);
                 }
                 Err(wait) => self.wake_by(now.mono + wait),
@@ -132,6 +130,13 @@ impl EngineState {
         }
         if let Some(at) = self.flights.next_release(now.mono) {
             self.wake_by(at);
+        }
+    }
+
+    /// Counts the requests of a task after its first one, which is what may have to wait.
+    fn pay_for_further_requests(&mut self, task: &Task, class: RequestClass, now: Now) {
+        for _ in 1..task.requests() {
+            let _paid = self.budget.try_spend(class, now.mono);
         }
     }
 
@@ -216,9 +221,7 @@ impl EngineState {
                 exhausted[usize::from(bulk)] = true;
                 continue;
             }
-            for _ in 1..task.requests() {
-                let _paid = self.budget.try_spend(item.class, now.mono);
-            }
+            self.pay_for_further_requests(&task, item.class, now);
             self.last_background = now.mono;
             self.start_step(task, item.class, now, steps);
             room -= 1;

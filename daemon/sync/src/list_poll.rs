@@ -51,18 +51,17 @@ impl ListPoll {
         match &self.parts {
             PolledParts::Whole(whole) => PageRequests::Walk(whole.clone()),
             PolledParts::All(windows) => PageRequests::Pages(windows.iter().map(page_of).collect()),
-            PolledParts::One(turn) => {
-                PageRequests::Pages([page_of(&turn.windows[turn.number])].into())
-            }
+            PolledParts::One(turn) => PageRequests::Pages([turn.page()].into()),
         }
     }
 
     /// Returns the only page that the poll requests, if it is one.
     #[must_use]
     pub fn only_page(&self) -> Option<PageRequest> {
-        match self.requests() {
-            PageRequests::Pages(pages) if pages.len() == 1 => pages.front().cloned(),
-            _ => None,
+        match &self.parts {
+            PolledParts::All(windows) if windows.len() == 1 => windows.first().map(page_of),
+            PolledParts::One(turn) => Some(turn.page()),
+            PolledParts::All(_) | PolledParts::Whole(_) => None,
         }
     }
 }
@@ -222,6 +221,10 @@ pub struct Turn {
 }
 
 impl Turn {
+    fn page(&self) -> PageRequest {
+        page_of(&self.windows[self.number])
+    }
+
     /// Returns the round after a poll of this part that began at `began` and was stored; `None` if the
     /// round is complete, or lacks a part.
     #[must_use]

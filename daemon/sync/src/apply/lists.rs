@@ -8,7 +8,7 @@ use docks_proto::paging::{PageRequest, PageSummary};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use docksd_mirror::{Confirmation, Resource};
+use docksd_mirror::{Confirmation, MirrorError, Resource};
 use docksd_remote::{FaultClass, Fetched, Page, RemoteError, Validator};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
@@ -98,14 +98,7 @@ impl StepRunner<'_> {
         // Otherwise the mirror has what was before: it waits for another response, or for more checks.
         let is_settled = !self.reopens && !self.unproved;
         if is_settled && let Some(at) = poll.parts.confirms(self.began) {
-            let confirmation = Confirmation {
-                at,
-                validator: None,
-                complete: poll.complete,
-            };
-            self.mirror
-                .record_confirmation(Resource::List(kind), confirmation)
-                .await?;
+            self.confirm_list(kind, at, poll.complete).await?;
         }
         let end = reach.map_or(ListEnd::Unknown, |reach| reach.end);
         Ok(Answer::ListPages {
@@ -142,6 +135,23 @@ impl StepRunner<'_> {
         // A list that does not show what exists says nothing about the others either.
         self.unproved = unlisted.len() > MAX_CHECKS_AT_ONCE && !lacks_rows;
         Ok(lacks_rows)
+    }
+
+    /// Records that the mirror held a list as the remote had it at that time.
+    async fn confirm_list(
+        &self,
+        kind: RunKind,
+        at: UnixMs,
+        complete: bool,
+    ) -> Result<(), MirrorError> {
+        let confirmation = Confirmation {
+            at,
+            validator: None,
+            complete,
+        };
+        self.mirror
+            .record_confirmation(Resource::List(kind), confirmation)
+            .await
     }
 
     pub(super) async fn sweep_page(
@@ -221,14 +231,7 @@ impl StepRunner<'_> {
         complete: bool,
         whole_since: Option<UnixMs>,
     ) -> Result<Answer, SyncError> {
-        let confirmation = Confirmation {
-            at: confirmed,
-            validator: None,
-            complete,
-        };
-        self.mirror
-            .record_confirmation(Resource::List(kind), confirmation)
-            .await?;
+        self.confirm_list(kind, confirmed, complete).await?;
         let at = self.began.0.to_string();
         self.mirror
             .write_note(&last_sweep_note_key(kind), &at)

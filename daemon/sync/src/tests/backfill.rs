@@ -25,18 +25,12 @@ async fn without_backfill(ended: u64) -> Driver {
     driver
 }
 
-fn requests_for_trials(driver: &Driver) -> usize {
-    let world = driver.world.lock().unwrap();
-    let of_trials = |(_, what): &&(Duration, String)| what.starts_with("trials");
-    world.log.iter().filter(of_trials).count()
-}
-
 #[tokio::test]
 async fn without_backfill_only_requested_trials_are_fetched() {
     let mut driver = without_backfill(300).await;
     driver.run_for(10 * MINUTE).await;
     assert_eq!(driver.rows(RunKind::Evaluation).await.len(), 300);
-    assert_eq!(requests_for_trials(&driver), 0);
+    assert_eq!(driver.requests_for_trials(), 0);
     assert_eq!(driver.state.backlog(), 0);
 
     // A caller gets the trials of its run, and no other caller waits for them.
@@ -45,14 +39,14 @@ async fn without_backfill_only_requested_trials_are_fetched() {
         .state
         .request_refresh(&FetchKey::Trials("r0".into()), now.mono, 1);
     driver.run_for(MINUTE).await;
-    assert_eq!(requests_for_trials(&driver), 1);
+    assert_eq!(driver.requests_for_trials(), 1);
 
     let now = driver.now();
     driver.state.catch_up(2, CatchUpScope::Planned, now);
     driver.run_for(MINUTE).await;
     let last = driver.state.take_reports().pop().unwrap();
     assert!(last.finished && last.error.is_none(), "{last:?}");
-    assert_eq!(requests_for_trials(&driver), 1);
+    assert_eq!(driver.requests_for_trials(), 1);
 }
 
 #[tokio::test]

@@ -141,12 +141,6 @@ async fn with_regraded_trial(habits: Habits, runs: u64) -> Driver {
     driver
 }
 
-fn requests_for_trials(driver: &Driver) -> usize {
-    let world = driver.world.lock().unwrap();
-    let of_trials = |(_, what): &&(Duration, String)| what.starts_with("trials");
-    world.log.iter().filter(of_trials).count()
-}
-
 #[tokio::test]
 async fn trials_of_an_ended_run_that_were_changed_by_hand_are_seen_by_who_asks_for_all() {
     let with_etags = Habits {
@@ -167,9 +161,9 @@ async fn trials_of_an_ended_run_that_were_changed_by_hand_are_seen_by_who_asks_f
             assert!(last.error.is_none(), "{last:?}");
             assert_eq!(driver.difference().await, None, "{habits:?} {full}");
             // Each once, and none when nobody waits any more.
-            assert_eq!(requests_for_trials(&driver), runs as usize);
+            assert_eq!(driver.requests_for_trials(), runs as usize);
             driver.run_for(Duration::from_secs(60)).await;
-            assert_eq!(requests_for_trials(&driver), runs as usize);
+            assert_eq!(driver.requests_for_trials(), runs as usize);
             assert_eq!(driver.state.backlog(), 0);
         }
     }
@@ -182,7 +176,7 @@ async fn trials_that_were_confirmed_recently_enough_are_not_requested_again() {
     let recent = CatchUpScope::TrialsSince(now.stamp.minus(Duration::from_secs(3_600)));
     driver.state.catch_up(1, recent, now);
     assert!(last_report(&mut driver).await.error.is_none());
-    assert_eq!(requests_for_trials(&driver), 0);
+    assert_eq!(driver.requests_for_trials(), 0);
 }
 
 #[tokio::test]
@@ -196,7 +190,7 @@ async fn who_asks_for_all_trials_is_told_which_could_not_be_confirmed() {
     driver.state.catch_up(1, scope, now);
     let error = last_report(&mut driver).await.error.unwrap();
     assert!(error.chain().contains("500"), "{error:?}");
-    assert_eq!(requests_for_trials(&driver), 30);
+    assert_eq!(driver.requests_for_trials(), 30);
 }
 
 async fn last_report(driver: &mut Driver) -> CatchUpReport {

@@ -194,6 +194,13 @@ impl Driver {
         self.world.lock().unwrap().log.len()
     }
 
+    /// Returns the number of requests for trials of a run.
+    pub(super) fn requests_for_trials(&self) -> usize {
+        let world = self.world.lock().unwrap();
+        let of_trials = |(_, what): &&(Duration, String)| what.starts_with("trials");
+        world.log.iter().filter(of_trials).count()
+    }
+
     pub(super) fn edit(&self, edit: impl FnOnce(&mut World)) {
         let mut world = self.world.lock().unwrap();
         world.record_versions();

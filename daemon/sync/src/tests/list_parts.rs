@@ -74,7 +74,7 @@ async fn a_list_that_is_polled_in_parts_is_as_old_as_the_first_of_a_round() {
 }
 
 #[tokio::test]
-async fn whoever_needs_the_whole_list_gets_all_of_it() {
+async fn a_request_for_the_whole_list_reads_all_rows() {
     for habits in [Habits::PLAIN, IN_PAGES] {
         let mut driver = settled(habits, 350, 0).await;
         // Below what is polled, an ended run starts again without a newer time, and another is gone.

@@ -49,7 +49,7 @@ impl Image {
         for (suffix, content) in &self.files {
             fs::write(beside(path, suffix), content).unwrap();
         }
-        // Whoever opens the file first creates the shared memory again.
+        // Not the shared memory: SQLite creates it again when the file is opened.
         let on_disk = self.files.iter().filter(|(suffix, _)| *suffix != "-shm");
         let (suffix, content) = rng.choice(on_disk.collect::<Vec<_>>()).unwrap();
         let target = fs::OpenOptions::new()
