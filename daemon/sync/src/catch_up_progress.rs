@@ -1,6 +1,6 @@
 //! Catching up: does everything at once for callers that wait, and reports how far it is.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use docks_proto::routes::RunKind;
@@ -234,9 +234,9 @@ impl EngineState {
     }
 
     /// Returns the runs whose trials are planned and not requested before some later time.
-    fn blocked_trials(&self, now: Now) -> Vec<String> {
+    fn blocked_trials(&self, now: Now) -> BTreeSet<String> {
         let planned = self.plan(now).into_iter();
-        let blocked: HashSet<String> = planned
+        planned
             .filter_map(|planned| match planned.work {
                 Work::FetchTrials(run) => Some(run),
                 _ => None,
@@ -245,11 +245,7 @@ impl EngineState {
                 let timing = self.due_times.get(&FetchKey::Trials(run.clone()));
                 timing.blocked_until > now.mono
             })
-            .collect();
-        let mut blocked: Vec<String> = blocked.into_iter().collect();
-        // The simulations need an order, which a hash set lacks.
-        blocked.sort();
-        blocked
+            .collect()
     }
 
     pub(super) fn report_catch_ups(&mut self) {
