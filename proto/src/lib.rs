@@ -23,6 +23,7 @@ pub mod desktop;
 pub mod error;
 pub mod event;
 pub mod freshness;
+pub mod git_lfs;
 pub mod hash;
 pub mod history;
 pub mod id;

@@ -9,6 +9,7 @@ use docks_artifacts::download::{ArtifactError, Downloader, Options};
 use docks_artifacts::source::{Sources, display_uri};
 use docks_artifacts::{ArtifactRequest, ArtifactType, FinishedFile, Observer, TrialArtifacts};
 use docks_proto::freshness::{CachePolicy, Freshness};
+use docks_proto::git_lfs::POINTER_BEGIN;
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -168,10 +169,8 @@ impl<'a> ArtifactReader<'a> {
 
 /// Returns what to say of a file in whose place Git LFS left a pointer; otherwise the file is at its start again.
 pub(in crate::commands) fn lfs_pointer(file: &mut File, uri: &str) -> Option<Failure> {
-    /// How every pointer begins.
-    const BEGIN: &[u8] = b"version https://git-lfs.github.com/spec/";
-    let mut begin = [0; BEGIN.len()];
-    let is_pointer = file.read_exact(&mut begin).is_ok() && begin == *BEGIN;
+    let mut begin = [0; POINTER_BEGIN.len()];
+    let is_pointer = file.read_exact(&mut begin).is_ok() && begin == *POINTER_BEGIN.as_bytes();
     file.rewind().ok();
     let failure = || {
         let text = format!(

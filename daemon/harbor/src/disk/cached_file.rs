@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_proto::beneath::RootDirectory;
+use docks_proto::git_lfs::POINTER_BEGIN;
 use docks_proto::repair;
 use docks_proto::time::UnixMs;
 use tracing::debug;
@@ -41,11 +42,8 @@ pub(crate) enum FileState {
 
 /// Whether a text is a pointer of Git LFS.
 pub(crate) fn is_lfs_pointer(text: &str) -> bool {
-    text.starts_with(LFS_POINTER)
+    text.starts_with(POINTER_BEGIN)
 }
-
-/// How every Git LFS pointer begins.
-const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/";
 
 /// A file and its parsed content.
 #[derive(Debug)]
@@ -235,12 +233,12 @@ impl FileReader {
 
     /// Whether a file is a pointer of Git LFS.
     pub(crate) fn is_lfs_pointer(&mut self, path: &Path) -> bool {
-        let mut begin = [0; LFS_POINTER.len()];
+        let mut begin = [0; POINTER_BEGIN.len()];
         let read = self
             .open(path)
             .and_then(|mut file| file.read_exact(&mut begin));
         self.files_read += 1;
-        read.is_ok() && begin == *LFS_POINTER.as_bytes()
+        read.is_ok() && begin == *POINTER_BEGIN.as_bytes()
     }
 
     /// Reads a small file without caching it.

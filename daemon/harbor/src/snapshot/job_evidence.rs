@@ -5,6 +5,7 @@ use crate::format::trial::TrialResult;
 use crate::format::written_time::WrittenTime;
 use crate::snapshot::job_snapshot::JobSnapshot;
 use crate::snapshot::job_times::{JobTimes, TimeEvidence};
+use crate::snapshot::trial_snapshot::TrialSnapshot;
 use crate::utc::Utc;
 
 /// A file that is this much newer than the time written in it was copied, so its age says nothing.
@@ -25,15 +26,16 @@ impl TrialSpan {
 }
 
 impl JobSnapshot {
+    /// Returns when the last trial with a result finished.
+    fn last_trial_end(&self) -> Option<Utc> {
+        let finished = |trial: &TrialSnapshot| trial.result.content()?.finished;
+        self.trials.values().filter_map(finished).max()
+    }
+
     /// Returns when the job last wrote something.
     pub(crate) fn last_activity(&self, times: &JobTimes) -> Option<Utc> {
         let written = self.result.version().map(|s| s.modified());
-        let last_trial = || {
-            self.trials
-                .values()
-                .filter_map(|t| t.result.content()?.finished)
-                .max()
-        };
+        let last_trial = || self.last_trial_end();
         let stated = times.updated.or_else(last_trial).or(times.started);
         let copied =
             matches!((written, stated), (Some(w), Some(s)) if w.0.saturating_sub(s.0) > COPIED_US);
@@ -54,14 +56,9 @@ impl JobSnapshot {
     pub(crate) fn is_copy(&self, times: &JobTimes) -> bool {
         let (written, stated) = match self.result.version() {
             Some(version) => {
-                let last_trial = || {
-                    self.trials
-                        .values()
-                        .filter_map(|t| t.result.content()?.finished)
-                        .max()
-                };
                 let stated = times.updated.or(times.finished);
-                (Some(version), stated.or_else(last_trial).or(times.started))
+                let stated = stated.or_else(|| self.last_trial_end());
+                (Some(version), stated.or(times.started))
             }
             // It is written at the start.
             None => (self.config.version(), times.started),
