@@ -288,17 +288,19 @@ impl Simulation {
     }
 }
 
-async fn simulate(seed: u64, habits: Habits) {
+async fn simulate(seed: u64) {
+    let all = Habits::all();
+    let habits = all[usize::try_from(seed).unwrap() % all.len()];
     let mut simulation = Simulation::new(seed, habits).await;
     for _ in 0..STEPS {
         simulation.step().await;
     }
     if let Err(problem) = simulation.finish().await {
-        panic!("{problem}");
+        panic!("with {habits:?}: {problem}");
     }
 }
 
-/// Returns which histories to run: as many as `DOCKS_SIM_SEEDS` says, or a range as `379..380`.
+/// Returns with which seeds to simulate: as many as `DOCKS_SIM_SEEDS` says, or a range as `379..380`.
 pub(super) fn seeds(default: u64) -> std::ops::Range<u64> {
     let setting = std::env::var(SEEDS_VARIABLE).unwrap_or_default();
     let number = |text: &str| text.parse::<u64>().ok();
@@ -308,24 +310,23 @@ pub(super) fn seeds(default: u64) -> std::ops::Range<u64> {
     }
 }
 
-/// Names the history that failed, however it fails.
-struct NameOnPanic(u64, Habits);
+/// Names what failed, however it fails.
+struct NameOnPanic(u64);
 
 impl Drop for NameOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let (seed, habits) = (self.0, self.1);
+            let seed = self.0;
             eprintln!(
-                "history {seed} of {habits:?} failed; to repeat it: {SEEDS_VARIABLE}={seed}..{}",
+                "seed {seed} failed; to repeat it: {SEEDS_VARIABLE}={seed}..{}",
                 seed + 1
             );
         }
     }
 }
 
-/// Runs each history of a range once, on all processors.
-fn simulate_all(seeds: std::ops::Range<u64>) {
-    let all_habits = Habits::all();
+/// Simulates once with each seed of a range, on all processors.
+pub(super) fn simulate_all(seeds: std::ops::Range<u64>, simulate: impl AsyncFn(u64) + Sync) {
     let next = AtomicU64::new(seeds.start);
     let work = || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -336,9 +337,8 @@ fn simulate_all(seeds: std::ops::Range<u64>) {
             if seed >= seeds.end {
                 return;
             }
-            let habits = all_habits[usize::try_from(seed).unwrap() % all_habits.len()];
-            let _named = NameOnPanic(seed, habits);
-            runtime.block_on(simulate(seed, habits));
+            let _named = NameOnPanic(seed);
+            runtime.block_on(simulate(seed));
         }
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -351,5 +351,5 @@ fn simulate_all(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn after_any_history_and_any_faults_the_mirror_equals_the_remote() {
-    simulate_all(seeds(HISTORIES));
+    simulate_all(seeds(HISTORIES), simulate);
 }
