@@ -111,6 +111,16 @@ impl DueTimes {
         entry.blocked_until = Duration::ZERO;
     }
 
+    /// Lets a resource be requested at once whose last request failed, as if it never had.
+    pub fn forget_failures(&mut self, key: &FetchKey) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && entry.failures > 0
+        {
+            entry.failures = 0;
+            entry.blocked_until = Duration::ZERO;
+        }
+    }
+
     /// Lets trials be requested at once whose last request failed: a run that was gone may be back.
     pub fn retry_failed_trials(&mut self) {
         for (key, timing) in &mut self.entries {

@@ -35,6 +35,7 @@ pub mod state;
 pub mod step;
 mod step_failure;
 pub mod sweep;
+mod take_summary;
 mod upkeep;
 pub mod watched_resources;
 

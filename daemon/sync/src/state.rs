@@ -352,51 +352,6 @@ impl EngineState {
         }
     }
 
-    /// Returns whether [`EngineState::set_summary`] should be called before anything else.
-    #[must_use]
-    pub fn needs_summary(&self) -> bool {
-        self.summary.is_none() || self.stale_summary
-    }
-
-    /// Takes the mirror's summary.
-    pub fn set_summary(&mut self, summary: Summary, now: Now) {
-        for run in &summary.active {
-            // An answer just showed it or soon will, so it need not be fetched alone.
-            let timing = self
-                .due_times
-                .entry(&FetchKey::Run(run.kind, run.id.clone()));
-            timing.began.get_or_insert(now.mono);
-        }
-        if let Some(before) = &self.summary {
-            let active: HashSet<&str> = summary.active.iter().map(|r| r.id.as_str()).collect();
-            for run in &before.active {
-                if run.kind == RunKind::Evaluation && !active.contains(run.id.as_str()) {
-                    self.just_ended.insert(run.id.clone());
-                }
-            }
-        }
-        for stored in &summary.lists {
-            let list = &mut self.lists[list_index(stored.kind)];
-            if let Some(confirmation) = &stored.confirmation {
-                list.complete |= self.summary.is_none() && confirmation.complete;
-                list.confirmed = list.confirmed.max(confirmation.at);
-            }
-            let total = list.listed_total.take();
-            if !self.properties.whole_lists && total.is_some_and(|total| total < stored.rows) {
-                list.request_proof(now.mono);
-            }
-            // The length of a list that always comes whole shows that something is gone.
-            let differs = list.listed_rows.is_some_and(|n| n as u64 != stored.rows);
-            if self.properties.whole_lists && differs && list.sweep_due.is_none() {
-                let gap = Duration::from_secs(5);
-                list.sweep_due = Some(list.last_sweep.map_or(now.mono, |at| at + gap));
-            }
-        }
-        self.summary = Some(summary);
-        self.stale_summary = false;
-        self.end_catch_ups(now);
-    }
-
     /// Returns the replies since the last call.
     pub fn take_replies(&mut self) -> Vec<(WaiterId, Reply)> {
         std::mem::take(&mut self.replies)

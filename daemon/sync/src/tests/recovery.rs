@@ -172,3 +172,39 @@ async fn trials_that_were_open_when_their_run_had_just_ended_are_requested_again
     let held = driver.trial_rows("r5").await.unwrap();
     assert!(held[0].contains("passed"), "{held:?}");
 }
+
+#[tokio::test]
+async fn trials_that_failed_are_requested_again_when_their_run_has_ended_or_is_back() {
+    for is_deleted in [false, true] {
+        let mut driver = settled(Habits::PLAIN, 5, 1).await;
+        // The remote cannot answer for its trials, so soon they are rarely requested.
+        driver.edit(|world| {
+            world.broken.insert("trials r5".to_owned());
+            let run = &mut world.runs[1][5];
+            run.trials.insert("t".to_owned(), ("passed", 1));
+            (run.status, run.version, run.updated) = ("completed", 1, 1);
+        });
+        driver.run_for(Duration::from_secs(3_600)).await;
+        driver.edit(|world| {
+            let run = &mut world.runs[1][5];
+            (run.status, run.version, run.updated) = ("running", 2, 2);
+            if is_deleted {
+                world.before[1] = vec![world.runs[1].remove(5)];
+            }
+        });
+        let now = driver.now();
+        driver.state.request_sweep(now);
+        driver.run_for(Duration::from_secs(60)).await;
+        driver.edit(|world| {
+            if is_deleted {
+                let run = world.before[1].remove(0);
+                world.runs[1].push(run);
+            }
+            let run = &mut world.runs[1][5];
+            (run.status, run.version, run.updated) = ("completed", 3, 3);
+            world.broken.clear();
+        });
+        driver.run_for(Duration::from_secs(120)).await;
+        assert_eq!(driver.difference().await, None, "deleted: {is_deleted}");
+    }
+}
