@@ -39,6 +39,8 @@ pub struct Subscription {
     progress_version: u64,
     /// How many runs had got their real id when the query was last changed for that.
     renames_seen: usize,
+    /// Provisional ids that the query still names, and the sequence number up to which changes may have them.
+    outgrown: Vec<(String, u64)>,
     phase: Phase,
     outbox: VecDeque<Bytes>,
     watermark: watch::Receiver<Watermark>,
@@ -61,6 +63,7 @@ impl Subscription {
             seq: bounds.last_seq,
             progress_version: 0,
             renames_seen,
+            outgrown: Vec::new(),
             phase: Phase::Start,
             outbox: VecDeque::new(),
             watermark,
@@ -131,20 +134,37 @@ impl Subscription {
 
     /// Goes on with the real ids of runs that the query names by provisional ones.
     async fn follow_renames(&mut self) -> Result<(), MirrorError> {
-        let renames = self.feed.mirror.renames_after(self.renames_seen);
-        if renames.is_empty() {
-            return Ok(());
-        }
         let mut query = self.query.clone();
+        // What is read from now on is about the real ids only.
+        let (seq, outgrown) = (self.seq, &mut self.outgrown);
+        outgrown.retain(|(id, last)| {
+            let is_read = seq >= *last;
+            if is_read {
+                query.runs.retain(|run| run != id);
+            }
+            !is_read
+        });
+        let renames = self.feed.mirror.renames_after(self.renames_seen);
         let mut renamed = Vec::new();
         for rename in &renames {
-            if let Some(run) = query.runs.iter_mut().find(|run| **run == rename.from) {
-                run.clone_from(&rename.to);
+            let names_either = |run: &String| *run == rename.from || *run == rename.to;
+            if !selects_kind(&query, rename.kind.into()) || !query.runs.iter().any(names_either) {
+                continue;
+            }
+            if !query.runs.contains(&rename.to) {
+                query.runs.push(rename.to.clone());
+            }
+            // As a job is in both lists, it may have got its id in only one of them.
+            if rename.kind == RunKind::Evaluation || !selects_kind(&query, ObjectKind::Evaluation) {
+                self.outgrown
+                    .push((rename.from.clone(), self.watermark.borrow().seq));
+            }
+            if !renamed.contains(&rename.to) {
                 renamed.push(rename.to.clone());
             }
         }
-        if !renamed.is_empty() {
-            self.introduce(renamed).await?;
+        self.introduce(renamed).await?;
+        if query.runs != self.query.runs {
             let mut live = self.feed.live();
             live.watched.remove_subscriber(&self.query);
             live.watched.add_subscriber(&query);
@@ -209,6 +229,10 @@ impl Subscription {
         let watermark = *self.watermark.borrow_and_update();
         if self.seq < watermark.seq {
             let (changes, read_to) = self.read_changes().await?;
+            if self.feed.mirror.rename_count() > self.renames_seen {
+                // They may be about a run whose id the query does not name yet.
+                return Ok(true);
+            }
             let frames = if changes.len() > MAX_UNCOALESCED {
                 coalesce(&changes)
             } else {
@@ -261,11 +285,8 @@ impl Subscription {
         }
         let query = &self.query;
         let selects = |kind: ObjectKind, run: &str| {
-            let kinds = &query.kinds;
-            // The progress of a run is about its trials as well.
-            let about_trials = kind == ObjectKind::Evaluation && kinds.contains(&ObjectKind::Trial);
-            let selects_kind = kinds.is_empty() || kinds.contains(&kind) || about_trials;
-            selects_kind && (query.runs.is_empty() || query.runs.iter().any(|r| r == run))
+            selects_kind(query, kind)
+                && (query.runs.is_empty() || query.runs.iter().any(|r| r == run))
         };
         let frames = live.progress.frames_after(self.progress_version, selects);
         self.progress_version = live.progress.version();
@@ -273,6 +294,13 @@ impl Subscription {
         self.outbox.extend(frames);
         true
     }
+}
+
+/// Whether a query selects what is about runs of a kind; the progress of one is about its trials as well.
+fn selects_kind(query: &EventQuery, kind: ObjectKind) -> bool {
+    let kinds = &query.kinds;
+    let about_trials = kind == ObjectKind::Evaluation && kinds.contains(&ObjectKind::Trial);
+    kinds.is_empty() || kinds.contains(&kind) || about_trials
 }
 
 impl Drop for Subscription {

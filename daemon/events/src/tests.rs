@@ -67,14 +67,35 @@ impl Fixture {
             let text = format!(r#"{{"id":"{id}","status":"{status}","v":{}}}"#, self.now);
             RawObject::parse(&text).unwrap().unwrap()
         });
+        self.store_all(RunKind::Evaluation, objects.collect()).await;
+    }
+
+    async fn store_all(&mut self, kind: RunKind, objects: Vec<RawObject>) {
         let batch = RunBatch {
-            kind: RunKind::Evaluation,
-            objects: objects.collect(),
+            kind,
+            objects,
             observed_at: UnixMs(self.now),
             provenance: Provenance::OwnAction,
         };
         self.now += 1_000;
         self.mirror.upsert_runs(batch).await.unwrap();
+    }
+
+    /// Writes one run, and publishes the change.
+    async fn store(&mut self, kind: RunKind, run: RawObject) {
+        self.store_all(kind, vec![run]).await;
+        self.feed.publish(Wakeup::Commit).await.unwrap();
+    }
+
+    /// Writes the only trial of a run, and publishes the change.
+    async fn store_trial(&mut self, run: &str, status: &str) {
+        let text = format!(r#"{{"id":"t","status":"{status}"}}"#);
+        let trial = RawObject::parse(&text).unwrap().unwrap();
+        self.now += 1_000;
+        let (at, how) = (UnixMs(self.now), Provenance::OwnAction);
+        let stored = self.mirror.upsert_trial(run, trial, at, how).await;
+        stored.unwrap();
+        self.feed.publish(Wakeup::Commit).await.unwrap();
     }
 
     async fn subscribe(&self, after: Option<Position>) -> Subscription {
@@ -331,4 +352,47 @@ async fn progress_never_precedes_the_changes_that_led_to_it() {
     let position = |what: &str| lines.iter().position(|line| line == what);
     let (change, count) = (position("a running>failed"), position("a progress failed"));
     assert!(change.is_some() && change < count, "{lines:?}");
+}
+
+/// A Harbor job of the folder `big`, which has no UUID while its id is its name.
+fn job(id: &str) -> RawObject {
+    let uuid = match id {
+        "big" => "null".to_owned(),
+        id => format!("\"{id}\""),
+    };
+    let text = format!(
+        r#"{{"id":"{id}","name":"big","status":"running","remote_ref":"/jobs/big","harbor":{{"job_id":{uuid}}}}}"#
+    );
+    RawObject::parse(&text).unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_job_that_gets_its_id_in_one_list_after_the_other_is_followed_with_its_trials() {
+    const REAL: &str = "e8c003f5-a129-414b-9d33-4c12687eb455";
+    for kinds in [vec![ObjectKind::Evaluation, ObjectKind::Trial], vec![]] {
+        let mut fixture = Fixture::new();
+        let [plain, evaluation] = RunKind::ALL;
+        for kind in RunKind::ALL {
+            fixture.store(kind, job("big")).await;
+        }
+        let query = EventQuery {
+            runs: vec!["big".to_owned()],
+            kinds,
+            ..EventQuery::default()
+        };
+        let mut subscription = fixture.feed.subscribe(query, None).await.unwrap();
+        read_all(&mut subscription).await;
+        fixture.store(plain, job(REAL)).await;
+        fixture.store_trial("big", "running").await;
+        let lines = read_all(&mut subscription).await;
+        assert!(lines.contains(&"big >running".to_owned()), "{lines:?}");
+        fixture.store(evaluation, job(REAL)).await;
+        fixture.store_trial(REAL, "passed").await;
+        // The state comes first: it tells to which run the trial belongs.
+        let lines = read_all(&mut subscription).await;
+        let at = |line: String| lines.iter().position(|found| *found == line);
+        let state = at(format!("{REAL} is running"));
+        let end = at(format!("{REAL} running>passed"));
+        assert!(state.is_some() && end.is_some() && state < end, "{lines:?}");
+    }
 }

@@ -16,6 +16,8 @@ use crate::history::{self, Subject};
 /// A run that has got its real id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rename {
+    /// In which list; a job is in both.
+    pub kind: RunKind,
     /// The provisional id.
     pub from: String,
     /// The real id.
@@ -27,14 +29,6 @@ pub struct Rename {
 pub(crate) struct RenameLog(Arc<Mutex<Vec<Rename>>>);
 
 impl RenameLog {
-    fn push(&self, rename: Rename) {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Both kinds of a run are renamed, one after the other.
-        if !log.contains(&rename) {
-            log.push(rename);
-        }
-    }
-
     /// Returns how many renames there were.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
@@ -45,6 +39,39 @@ impl RenameLog {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter().skip(seen).cloned().collect()
     }
+}
+
+/// The renames of the writer: readers learn of one when they can see it.
+#[derive(Debug, Default)]
+pub(crate) struct RenameWriter {
+    log: RenameLog,
+    uncommitted: Vec<Rename>,
+}
+
+impl RenameWriter {
+    /// Records what is committed in this log.
+    pub(crate) fn new(log: RenameLog) -> Self {
+        Self {
+            log,
+            uncommitted: Vec::new(),
+        }
+    }
+
+    /// Returns how many are not committed.
+    pub(crate) fn uncommitted(&self) -> usize {
+        self.uncommitted.len()
+    }
+
+    /// Forgets those after the first so many that are not committed: they were rolled back.
+    pub(crate) fn roll_back_to(&mut self, uncommitted: usize) {
+        self.uncommitted.truncate(uncommitted);
+    }
+
+    /// Tells readers of those that have been committed.
+    pub(crate) fn commit(&mut self) {
+        let mut log = self.log.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.append(&mut self.uncommitted);
+    }
 
     /// Returns the real id of an evaluation run that a request which is under way knows by its provisional
     /// one; any other id as it is.
@@ -53,8 +80,10 @@ impl RenameLog {
         connection: &Connection,
         id: &str,
     ) -> rusqlite::Result<Option<String>> {
-        let renames = self.after(0);
-        let Some(rename) = renames.iter().rev().find(|rename| rename.from == id) else {
+        let committed = self.log.after(0);
+        let renames = committed.iter().chain(&self.uncommitted);
+        let mut of_evaluations = renames.filter(|rename| rename.kind == RunKind::Evaluation);
+        let Some(rename) = of_evaluations.rfind(|rename| rename.from == id) else {
             return Ok(None);
         };
         // By now, another run may have this id.
@@ -71,7 +100,7 @@ impl RenameLog {
 /// whether there is.
 pub(crate) fn adopt(
     connection: &Connection,
-    log: &RenameLog,
+    renames: &mut RenameWriter,
     kind: RunKind,
     object: &RawObject,
     created_ms: Option<i64>,
@@ -87,7 +116,11 @@ pub(crate) fn adopt(
         return Ok(false);
     }
     rename(connection, kind, seq, &old, &id)?;
-    log.push(Rename { from: old, to: id });
+    renames.uncommitted.push(Rename {
+        kind,
+        from: old,
+        to: id,
+    });
     Ok(true)
 }
 

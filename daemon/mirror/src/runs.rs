@@ -15,7 +15,7 @@ use crate::history::{StatusChange, Subject, record};
 use crate::merge_policy::{MergeDecision, ObjectTimes, StoredState, decide};
 use crate::observation_groups::{ConfirmedRow, record_response};
 use crate::provenance::Provenance;
-use crate::provisional_id::{self, RenameLog};
+use crate::provisional_id::{self, RenameWriter};
 use crate::stored_object::StoredObject;
 use crate::sweeps::Sweeps;
 use crate::trials::trial_list_confirmed_ms;
@@ -85,7 +85,7 @@ struct StoredRun {
 pub(crate) fn upsert(
     connection: &Connection,
     sweeps: &mut Sweeps,
-    renames: &RenameLog,
+    renames: &mut RenameWriter,
     batch: &RunBatch,
 ) -> rusqlite::Result<WriteSummary> {
     let mut summary = WriteSummary::default();

@@ -2,14 +2,14 @@
 
 use rusqlite::Connection;
 
-use crate::provisional_id::RenameLog;
+use crate::provisional_id::RenameWriter;
 use crate::sweeps::Sweeps;
 
 /// What a write works with; lives on the writer thread.
 pub(crate) struct WriterContext {
     pub(crate) connection: Connection,
     pub(crate) sweeps: Sweeps,
-    pub(crate) renames: RenameLog,
+    pub(crate) renames: RenameWriter,
 }
 
 impl WriterContext {

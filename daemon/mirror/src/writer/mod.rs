@@ -22,7 +22,7 @@ use self::commit_version::CommitVersion;
 use self::job::{Job, Task};
 use self::transaction::{run_in_transaction, run_without_transaction};
 use crate::error::MirrorError;
-use crate::provisional_id::RenameLog;
+use crate::provisional_id::{RenameLog, RenameWriter};
 use crate::sweeps::Sweeps;
 
 pub(crate) use self::context::{TransactionMode, WriterContext};
@@ -51,7 +51,7 @@ impl Writer {
         let mut context = WriterContext {
             connection,
             sweeps: Sweeps::default(),
-            renames,
+            renames: RenameWriter::new(renames),
         };
         let thread_version = Arc::clone(&version);
         let thread = std::thread::Builder::new()

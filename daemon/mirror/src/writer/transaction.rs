@@ -30,6 +30,10 @@ pub(super) fn run_in_transaction(
         // Fails only if SQLite has rolled back in the meantime.
         drop(execute(context, "ROLLBACK"));
     }
+    match commit {
+        Ok(()) => context.renames.commit(),
+        Err(_) => context.renames.roll_back_to(0),
+    }
     announce_changes(context, changes_before, version);
     for job in done {
         job.reply(commit.clone());
@@ -44,6 +48,7 @@ pub(super) fn run_without_transaction(
 ) {
     let changes_before = context.connection.total_changes();
     job.run(context);
+    context.renames.commit();
     announce_changes(context, changes_before, version);
     job.reply(Ok(()));
 }
@@ -59,7 +64,11 @@ fn run_job(
     if !single {
         execute(context, "SAVEPOINT job")?;
     }
+    let renames_before = context.renames.uncommitted();
     let succeeded = job.run(context);
+    if !succeeded {
+        context.renames.roll_back_to(renames_before);
+    }
     if context.connection.is_autocommit() {
         // A full disk or a failed read rolls back everything, including the other jobs.
         return Err(Arc::new(rollback_cause(job.sqlite_error())));

@@ -84,6 +84,7 @@ async fn a_job_that_gets_its_uuid_leaves_nothing_under_its_name() {
         assert_eq!(left, 0, "{table}");
     }
     let rename = Rename {
+        kind: KIND,
         from: "big".to_owned(),
         to: UUID.to_owned(),
     };
