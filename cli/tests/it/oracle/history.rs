@@ -216,6 +216,25 @@ impl History {
         }
     }
 
+    /// Checks that an object was this version at some time of the window.
+    pub(super) fn check_version(
+        &self,
+        collection: &Collection,
+        id: &str,
+        number: u64,
+        window: Window,
+    ) -> Result<(), String> {
+        let versions = self.versions(collection, id);
+        let is_there = |version: &Version| version.number == number && version.overlaps(window);
+        match versions.iter().any(is_there) {
+            true => Ok(()),
+            false => Err(format!(
+                "version {number} of `{id}` is shown; the remote had {}",
+                describe(versions, window)
+            )),
+        }
+    }
+
     /// Checks that a trial had this result at some time of the window.
     pub(super) fn check_result(
         &self,

@@ -8,6 +8,7 @@
 mod history;
 mod reads;
 mod status_reads;
+mod trial_reads;
 mod world;
 
 use std::collections::BTreeMap;
@@ -67,6 +68,8 @@ struct Shared {
     counts: Mutex<BTreeMap<(Way, &'static str, &'static str), usize>>,
     /// Number of reads of statuses.
     status_reads: Mutex<usize>,
+    /// Number of reads of what trials left behind.
+    trial_reads: Mutex<usize>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
@@ -103,6 +106,7 @@ async fn read_while_it_changes(page_cap: Option<usize>) {
         outages: (AtomicUsize::new(0), AtomicUsize::new(0)),
         counts: Mutex::default(),
         status_reads: Mutex::default(),
+        trial_reads: Mutex::default(),
     });
     shared.sync(true).await.unwrap();
     let mut tasks = JoinSet::new();
@@ -133,6 +137,10 @@ async fn read_while_it_changes(page_cap: Option<usize>) {
     let kept = shared.world.history().size();
     println!("{kept} versions, {:?} outages", shared.outages.0);
     println!("{} reads of statuses", shared.status_reads.lock().unwrap());
+    println!(
+        "{} reads of artifacts and comparisons",
+        shared.trial_reads.lock().unwrap()
+    );
     let found = problems.len();
     assert!(
         problems.is_empty(),
@@ -181,10 +189,11 @@ async fn keep_reading(shared: Arc<Shared>, mut rng: fastrand::Rng) -> Vec<String
             1..3 => shared.sync(rng.bool()).await,
             _ => Ok(()),
         };
-        let read = match done {
-            Ok(()) if rng.u8(..8) == 0 => shared.read_statuses(&mut rng).await,
-            Ok(()) => shared.read(&mut rng).await,
-            problem => problem,
+        let read = match (done, rng.u8(..16)) {
+            (Ok(()), 0..2) => shared.read_statuses(&mut rng).await,
+            (Ok(()), 2) => shared.read_trial_data(&mut rng).await,
+            (Ok(()), _) => shared.read(&mut rng).await,
+            (problem, _) => problem,
         };
         problems.extend(
             read.err()

@@ -31,12 +31,12 @@ enum StatusRead {
 
 /// When a read happened, and what was certain before.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
-    began: Instant,
-    ended: Instant,
+pub(super) struct Moment {
+    pub(super) began: Instant,
+    pub(super) ended: Instant,
     /// All was read by a full sync that began then.
-    synced: Instant,
-    had_outage: bool,
+    pub(super) synced: Instant,
+    pub(super) had_outage: bool,
 }
 
 impl StatusRead {
@@ -157,7 +157,12 @@ impl Shared {
         checked.map_err(|problem| format!("{read:?}: {problem}"))
     }
 
-    fn moment(&self, began: Instant, synced: Instant, outages: (usize, usize)) -> Moment {
+    pub(super) fn moment(
+        &self,
+        began: Instant,
+        synced: Instant,
+        outages: (usize, usize),
+    ) -> Moment {
         Moment {
             began,
             ended: Instant::now(),
@@ -190,7 +195,7 @@ impl Shared {
 
     /// Returns the window in which an object may have been read, whose state is claimed to be of `as_of` or
     /// later.
-    fn window_of(
+    pub(super) fn window_of(
         &self,
         history: &History,
         collection: &Collection,
@@ -223,6 +228,24 @@ impl Shared {
         history.noticeable(collection, window, since_sync.from)
     }
 
+    /// Returns the window in which an object may have been read that was required to have this age.
+    pub(super) fn window_for(
+        &self,
+        history: &History,
+        collection: &Collection,
+        id: &str,
+        policy: CachePolicy,
+        moment: Moment,
+    ) -> Window {
+        match self.required(policy, moment) {
+            Some(from) => Window {
+                from: from - ROUNDING,
+                until: moment.ended,
+            },
+            None => self.window_of(history, collection, id, None, moment),
+        }
+    }
+
     fn check_statuses(
         &self,
         read: &StatusRead,
@@ -237,13 +260,7 @@ impl Shared {
             StatusRead::Changes => self.check_changes(&history, data, as_of, moment),
             StatusRead::Result(run, trial, policy) => {
                 let collection = Collection::Trials(run.clone());
-                let window = match self.required(*policy, moment) {
-                    Some(from) => Window {
-                        from: from - ROUNDING,
-                        until: moment.ended,
-                    },
-                    None => self.window_of(&history, &collection, trial, None, moment),
-                };
+                let window = self.window_for(&history, &collection, trial, *policy, moment);
                 history.check_result(&collection, trial, data, window)
             }
             StatusRead::Counts => check_counts(&history, data, moment),
@@ -378,7 +395,7 @@ impl Shared {
         }
     }
 
-    fn required(&self, policy: CachePolicy, moment: Moment) -> Option<Instant> {
+    pub(super) fn required(&self, policy: CachePolicy, moment: Moment) -> Option<Instant> {
         match policy {
             CachePolicy::NoCache => Some(moment.began),
             CachePolicy::MaxAge(most) => Some(moment.began - most),
@@ -398,38 +415,52 @@ impl Shared {
         code: i32,
         moment: Moment,
     ) -> Result<(), String> {
-        let since_sync = Window {
-            from: moment.synced - ROUNDING,
-            until: moment.ended,
-        };
-        let run_exists =
-            |run: &str| history.existed_throughout(&collection_of_run(run), run, since_sync);
-        let trial_exists = |run: &str, trial: &str| {
-            run_exists(run)
-                && history.existed_throughout(
-                    &Collection::Trials(run.to_owned()),
-                    trial,
-                    since_sync,
-                )
-        };
         let exists = match read {
-            StatusRead::History(run, None) | StatusRead::Watch(run) => run_exists(run),
+            StatusRead::History(run, None) | StatusRead::Watch(run) => moment.had_run(history, run),
             StatusRead::History(run, Some(trial)) | StatusRead::Result(run, trial, _) => {
-                trial_exists(run, trial)
+                moment.had_trial(history, run, trial)
             }
             StatusRead::Changes | StatusRead::Counts => true,
         };
-        let (is_offline, is_bounded) = match read {
-            StatusRead::Result(_, _, policy) => (
-                *policy == CachePolicy::OnlyIfCached,
-                self.required(*policy, moment).is_some(),
-            ),
-            _ => (false, false),
+        let policy = match read {
+            StatusRead::Result(_, _, policy) => *policy,
+            _ => CachePolicy::Default,
         };
+        moment.check_refusal(exists, policy, code)
+    }
+}
+
+impl Moment {
+    fn since_sync(&self) -> Window {
+        Window {
+            from: self.synced - ROUNDING,
+            until: self.ended,
+        }
+    }
+
+    /// Whether the run was there all the time.
+    pub(super) fn had_run(&self, history: &History, run: &str) -> bool {
+        history.existed_throughout(&collection_of_run(run), run, self.since_sync())
+    }
+
+    /// Whether the trial and its run were there all the time.
+    pub(super) fn had_trial(&self, history: &History, run: &str, trial: &str) -> bool {
+        let trials = Collection::Trials(run.to_owned());
+        self.had_run(history, run) && history.existed_throughout(&trials, trial, self.since_sync())
+    }
+
+    /// Checks that there is a reason to refuse to show what existed all the time, or not.
+    pub(super) fn check_refusal(
+        &self,
+        exists: bool,
+        policy: CachePolicy,
+        code: i32,
+    ) -> Result<(), String> {
+        let is_bounded = matches!(policy, CachePolicy::NoCache | CachePolicy::MaxAge(_));
         match code {
             3 if !exists => Ok(()),
             3 => Err("it was not found, and the remote had it all the time".to_owned()),
-            5 if is_offline || moment.had_outage => Ok(()),
+            5 if policy == CachePolicy::OnlyIfCached || self.had_outage => Ok(()),
             6 if is_bounded => Ok(()),
             _ => Err(format!("exit code {code}")),
         }

@@ -22,6 +22,13 @@ const MAX_TRIALS: usize = 5;
 /// Statuses of runs; the first two are active.
 pub(super) const STATUSES: [&str; 4] = ["pending", "running", "completed", "failed"];
 
+/// Fields of a trial with the address of a file, and the names of the files.
+const ARTIFACTS: [(&str, &str); 3] = [
+    ("logs_uri", "logs.txt"),
+    ("trajectory_uri", "trajectory.json"),
+    ("diff_uri", "changes.patch"),
+];
+
 /// The remote, and what it had.
 pub(super) struct World {
     pub(super) remote: FakeRemote,
@@ -31,6 +38,8 @@ pub(super) struct World {
 
 /// What the changes need to know.
 struct Changing {
+    /// Where the remote serves files.
+    files: String,
     last_version: u64,
     deleted_runs: Vec<(RunKind, StoredObject, Vec<StoredObject>)>,
     deleted_trials: Vec<(String, StoredObject)>,
@@ -43,10 +52,12 @@ impl World {
     /// Starts a remote with a few runs.
     pub(super) async fn start(rng: &mut fastrand::Rng) -> Self {
         let remote = FakeRemote::start(RemoteData::default()).await;
+        let files = format!("{}/files", remote.url());
         let world = Self {
             remote,
             history: Mutex::default(),
             changing: Mutex::new(Changing {
+                files,
                 last_version: 0,
                 deleted_runs: Vec::new(),
                 deleted_trials: Vec::new(),
@@ -111,11 +122,17 @@ impl Changing {
         self.last_version
     }
 
-    /// Changes fields of an object, and gives it the next version.
+    /// Changes fields of an object, and gives it the next version; a trial has other files with each.
     fn update(&mut self, object: &mut StoredObject, change: impl FnOnce(&mut Value)) {
         let mut value: Value = serde_json::from_str(&object.text).unwrap();
         change(&mut value);
-        value["version"] = json!(self.next_version());
+        let version = self.next_version();
+        value["version"] = json!(version);
+        if value.get("task_slug").is_some() {
+            for (field, name) in ARTIFACTS {
+                value[field] = json!(format!("{}/{}/{version}/{name}", self.files, object.id));
+            }
+        }
         object.text = value.to_string();
     }
 

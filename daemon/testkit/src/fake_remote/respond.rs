@@ -52,8 +52,10 @@ fn route(data: &mut RemoteData, behaviour: &Behaviour, head: &RequestHead) -> Re
         .map(|s| percent_decode_str(s).decode_utf8_lossy().into_owned())
         .collect();
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let ["tenants", TENANT, rest @ ..] = parts.as_slice() else {
-        return error_response(404, "Not Found");
+    let rest = match parts.as_slice() {
+        ["tenants", TENANT, rest @ ..] => rest,
+        ["files", .., name] if head.method == "GET" => return file(head.path(), name),
+        _ => return error_response(404, "Not Found"),
     };
     match (head.method.as_str(), rest) {
         ("GET", ["runs"]) => list(&data.runs, behaviour, head),
@@ -84,6 +86,23 @@ fn act(data: &mut RemoteData, action: Action, id: &str) -> Response {
         Some(Err(why)) => error_response(409, &why),
         Some(Ok(text)) => Response::json(200, text),
     }
+}
+
+/// Returns an artifact that says where it is: a trajectory, a diff, or a log.
+fn file(path: &str, name: &str) -> Response {
+    let (_, extension) = name.rsplit_once('.').unwrap_or_default();
+    let text = match extension {
+        "json" => json!({
+            "schema_version": "ATIF-v1.4", "session_id": path, "agent": {"name": "scripted", "version": "1"},
+            "steps": [{"step_id": 1, "source": "agent", "message": path}],
+        })
+        .to_string(),
+        "patch" => {
+            format!("--- a/file\n+++ b/file\n@@ -1 +1 @@\n-before\n+{path}\n")
+        }
+        _ => format!("{path}\n"),
+    };
+    Response::json(200, text)
 }
 
 fn object(item: Option<&StoredObject>, what: &str) -> Response {
