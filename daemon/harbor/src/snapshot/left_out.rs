@@ -78,7 +78,7 @@ impl LeftOut {
         if let Some(folder) = &self.first_too_deep {
             let text = counted(self.too_deep, "folder");
             parts.push(format!(
-                "what is deeper than {text}, e.g. {}",
+                "what is in {text} below the deepest level, e.g. {}",
                 folder.display()
             ));
         }

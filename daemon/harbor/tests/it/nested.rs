@@ -129,7 +129,7 @@ async fn what_is_left_out_is_said_with_numbers() {
     let said = notice(&jobs);
     for part in [
         "2 symbolic links",
-        "what is deeper than 1 folder",
+        "what is in 1 folder below the deepest level",
         "1 run of Terminal-Bench (`tb`)",
     ] {
         assert!(said.contains(part), "{part}: {said}");
