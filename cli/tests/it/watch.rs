@@ -358,3 +358,31 @@ fn a_watch_ends_when_nobody_reads_it_any_more() {
         });
     }
 }
+
+#[test]
+fn a_job_that_starts_between_two_requests_is_watched_with_its_trials() {
+    for selection in ["n1", "--latest"] {
+        let night = FakeRun::new(1);
+        night.run("completed");
+        night.trial(0, "passed");
+        let has_started = std::sync::atomic::AtomicBool::new(false);
+        let remote = Remote::start(move |asked| {
+            // It is in both lists, as a Harbor job is, but was not when the first one was read.
+            let path = asked.split([' ', '?']).nth(1).unwrap();
+            if let Some(rest) = path.strip_prefix("/tenants/ten/runs") {
+                has_started.store(true, std::sync::atomic::Ordering::Relaxed);
+                return night.answer(&format!("GET /tenants/ten/harbor/runs{rest}"));
+            }
+            match has_started.load(std::sync::atomic::Ordering::Relaxed) {
+                true => night.answer(asked),
+                false if path.ends_with("/harbor/runs") => (200, "[]".to_owned()),
+                false => (404, r#"{"detail":"not found"}"#.to_owned()),
+            }
+        });
+        let home = TestHome::with_remote(&remote);
+        let line = format!("--no-daemon runs watch {selection} --format jsonl");
+        let shown = home.run(&line).expect_success();
+        assert!(shown.contains(r#""kind":"evaluation""#), "{shown}");
+        assert!(!shown.contains(r#""kind":"run""#), "{shown}");
+    }
+}

@@ -96,33 +96,40 @@ async fn list_rows(
     query: &ListQuery,
 ) -> Result<Vec<(ObjectKind, Row)>, Failure> {
     let mut found: Vec<(ObjectKind, Row)> = Vec::new();
-    for kind in [RunKind::Evaluation, RunKind::Run] {
+    // In this order, a job that starts between the two requests is at least in the second list.
+    for kind in [RunKind::Run, RunKind::Evaluation] {
         let response = requester.request(Request::Runs(kind, query)).await?;
         let list = parse_list(&response.body)
             .map_err(|error| Failure::chain(Kind::Failed, "could not read the answer", &error))?;
         for object in &list.objects {
             let row = Row::from_run(object);
-            if !found.iter().any(|(_, known)| known.id == row.id) {
-                found.push((kind.into(), row));
+            match found.iter_mut().find(|(_, known)| known.id == row.id) {
+                Some(known) => *known = (kind.into(), row),
+                None => found.push((kind.into(), row)),
             }
         }
     }
+    found.sort_by_key(|(kind, _)| *kind != ObjectKind::Evaluation);
     Ok(found)
 }
 
 async fn find_by_name(requester: &Requester<'_>, given: &str) -> Result<RunKey, Failure> {
-    let evaluation = find_of_kind(requester, RunKind::Evaluation, given).await;
-    match evaluation {
-        Err(failure) if failure.kind == Kind::NotFound => {
-            match find_of_kind(requester, RunKind::Run, given).await {
-                Err(other) if other.kind == Kind::NotFound => Err(Failure::new(
-                    Kind::NotFound,
-                    format!("no run or evaluation run `{given}`"),
-                )
-                .hint("`docks runs list` and `docks runs eval-list` list what exists")),
-                found => found,
-            }
+    let is_missing = |failure: &Failure| failure.kind == Kind::NotFound;
+    match find_of_kind(requester, RunKind::Evaluation, given).await {
+        Err(failure) if is_missing(&failure) => {}
+        found => return found,
+    }
+    let plain = match find_of_kind(requester, RunKind::Run, given).await {
+        Err(failure) if is_missing(&failure) => {
+            let text = format!("no run or evaluation run `{given}`");
+            return Err(Failure::new(Kind::NotFound, text)
+                .hint("`docks runs list` and `docks runs eval-list` list what exists"));
         }
+        found => found?,
+    };
+    // A Harbor job is both: it may have started since the first request. As a plain run it has no trials.
+    match find_of_kind(requester, RunKind::Evaluation, given).await {
+        Err(failure) if is_missing(&failure) => Ok(plain),
         found => found,
     }
 }
