@@ -60,7 +60,7 @@ fn the_daemon_has_only_the_variables_that_are_written_down() {
     others.sort_unstable();
     let own = ["DOCKSD_BUILD", "DOCKS_HOME", "HOME", "MALLOC_ARENA_MAX"];
     assert_eq!(others, own);
-    assert!(found.contains(&("MALLOC_ARENA_MAX", "2")), "{text:?}");
+    assert!(found.contains(&("MALLOC_ARENA_MAX", "1")), "{text:?}");
 }
 
 #[test]
