@@ -66,8 +66,8 @@ impl Driver {
     }
 
     /// Leaves the file as a kill does, and opens it again. A power cut also loses what was written last: up
-    /// to `lost` bytes of the WAL.
-    pub(super) async fn kill(&mut self, number: usize, lost: u64, seed: u64) {
+    /// to `lost` bytes of the WAL. Returns the newest timestamp that is left.
+    pub(super) async fn kill(&mut self, number: usize, lost: u64, seed: u64) -> Option<UnixMs> {
         let old = self.mirror.path().to_owned();
         let new = self.dir.path().join(format!("mirror-{number}.db"));
         std::fs::copy(&old, &new).unwrap();
@@ -86,7 +86,9 @@ impl Driver {
         for suffix in ["", "-wal", "-shm"] {
             drop(std::fs::remove_file(format!("{}{suffix}", old.display())));
         }
+        let newest = self.mirror.newest_timestamp().await.unwrap();
         self.restart(seed).await;
+        newest
     }
 
     async fn read_mirror(&self, what: &Resource) -> Vec<String> {

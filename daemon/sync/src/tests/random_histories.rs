@@ -44,7 +44,7 @@ struct Simulation {
     wrong_clocks_last: bool,
     /// Highest error of a stored timestamp.
     stored_error_ms: i64,
-    /// Whether the clock shows at start that it is behind what is stored.
+    /// Whether the clock showed at start that it is behind what is stored.
     shows_behind: bool,
     disk_is_broken: bool,
     last_upkeep: Option<UnixMs>,
@@ -114,7 +114,6 @@ impl Simulation {
     async fn start_again(&mut self) {
         self.invariants.look(&self.driver).await;
         self.note_stored_errors();
-        let last = self.driver.now().stamp;
         let seed = self.history.rng.u64(..);
         let mut lost = 0;
         match self.history.rng.u8(..3) {
@@ -136,10 +135,11 @@ impl Simulation {
             }
         }
         self.files += 1;
-        self.driver.kill(self.files, lost, seed).await;
+        let newest = self.driver.kill(self.files, lost, seed).await;
         // A power cut may undo an earlier repair, too.
         self.mend_disk();
-        self.shows_behind = last.since(self.driver.clock.wall()) > Duration::from_secs(1);
+        let wall = self.driver.clock.wall();
+        self.shows_behind = newest.is_some_and(|last| last.since(wall) > Duration::from_secs(1));
         self.invariants.after_kill(&self.driver).await;
         self.request_upkeep();
     }

@@ -27,6 +27,18 @@ pub(super) enum Order {
     Scattered,
 }
 
+impl Order {
+    /// Returns what a list in this order is sorted by.
+    pub(super) fn key(self, run: &Run) -> i64 {
+        let made = run.made.cast_signed();
+        match self {
+            Order::Newest => -made,
+            Order::Oldest => made,
+            Order::Scattered => run.scatter().cast_signed(),
+        }
+    }
+}
+
 impl Habits {
     pub(super) const PLAIN: Habits = Habits {
         offset: true,

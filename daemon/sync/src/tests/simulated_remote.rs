@@ -139,20 +139,28 @@ impl World {
             Order::Newest => runs.reverse(),
             Order::Scattered => runs.sort_by_key(|run| run.scatter()),
         }
+        let key = |run: &&Run| self.habits.order.key(run).to_string();
         let limit = self
             .habits
             .cap
             .unwrap_or(usize::MAX)
             .min(request.limit.map_or(usize::MAX, |limit| limit as usize));
         let from = match &request.cursor {
-            Some(cursor) => cursor.parse().unwrap(),
+            // Whatever is deleted meanwhile, a cursor goes on after the same row.
+            Some(cursor) => {
+                let last: i64 = cursor.parse().unwrap();
+                runs.partition_point(|run| self.habits.order.key(run) <= last)
+            }
             None if self.habits.offset => usize::try_from(request.offset).unwrap(),
             None => 0,
         };
         let page: Vec<&Run> = runs.iter().skip(from).take(limit).copied().collect();
         let next = from + page.len();
         Ok(Page {
-            next_cursor: (self.habits.cursor && next < runs.len()).then(|| next.to_string()),
+            next_cursor: (page
+                .last()
+                .filter(|_| self.habits.cursor && next < runs.len()))
+            .map(key),
             total: self.habits.counts.then_some(runs.len() as u64),
             objects: objects(page.into_iter().map(Run::text)),
             ..Page::default()
