@@ -17,6 +17,9 @@ use docksd_harbor::file_uri;
 /// The path segment between a run or trial and the path of a file.
 pub(super) const ARTIFACTS: &str = "artifacts";
 
+/// Before the URI of a job's own folder, which may be several levels below the directory.
+const JOB_FOLDER: &str = "\"job_uri\":";
+
 /// Rewrites the URIs of one jobs directory.
 #[derive(Debug)]
 pub(super) struct ArtifactUrls {
@@ -100,11 +103,12 @@ impl ArtifactUrls {
         while let Some(at) = rest.find(&self.quoted_prefix) {
             // A quote after a backslash is inside a string, such as an error message.
             let starts_string = !rest[..at].ends_with('\\');
+            let is_folder = rest[..at].trim_end().ends_with(JOB_FOLDER);
             let (before, found) = rest.split_at(at);
             let below = &found[self.quoted_prefix.len()..];
             let uri = below.split('"').next().unwrap_or_default();
             out.push_str(before);
-            if starts_string && is_file(uri) {
+            if starts_string && !is_folder && is_file(uri) {
                 out.push('"');
                 out.push_str(base);
                 out.push_str(&prefix);
@@ -164,6 +168,15 @@ mod tests {
         assert_eq!(
             rewritten(run),
             r#"{"id":"r","harbor":{"job_uri":"file:///my%20jobs/j","logs_uri":"https://hub:1/tenants/local/harbor/runs/r/artifacts/j/job.log"}}"#
+        );
+    }
+
+    #[test]
+    fn the_folder_of_a_nested_job_stays() {
+        let run = r#"{"id":"r","harbor":{"job_uri":"file:///my%20jobs/a/b/j","logs_uri":"file:///my%20jobs/a/b/j/job.log"}}"#;
+        assert_eq!(
+            rewritten(run),
+            r#"{"id":"r","harbor":{"job_uri":"file:///my%20jobs/a/b/j","logs_uri":"https://hub:1/tenants/local/harbor/runs/r/artifacts/a/b/j/job.log"}}"#
         );
     }
 
