@@ -1,16 +1,20 @@
-//! Opening files below a directory without ever leaving it.
+//! Opening files and listing folders below a directory without ever leaving it.
 //!
 //! What lies below the directory is written by others, who may put a symbolic link in the place of
 //! any file or folder at any moment. Checking a path first and opening it then leaves a gap; here the
 //! kernel checks while it opens (`openat2`, Linux 5.6), or else each folder is opened in turn.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+
+use crate::time::UnixMs;
 
 /// Opens a file, and does not wait for the writer of a pipe.
 const FILE: OFlags = OFlags::RDONLY
@@ -24,6 +28,54 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 /// A directory that is held open, and below which files are opened.
 #[derive(Debug)]
 pub struct RootDirectory(OwnedFd);
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// A pipe, a socket or a device.
+    Other,
+}
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderEntry {
+    /// Its name.
+    pub name: OsString,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Size of a file in bytes.
+    pub size_bytes: u64,
+    /// When it was last modified.
+    pub modified: UnixMs,
+}
+
+impl FolderEntry {
+    fn new(name: OsString, stat: &Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => EntryKind::File,
+            FileType::Directory => EntryKind::Folder,
+            FileType::Symlink => EntryKind::Link,
+            _ => EntryKind::Other,
+        };
+        let milliseconds = i64::try_from(stat.st_mtime_nsec / 1_000_000).unwrap_or(0);
+        Self {
+            name,
+            kind,
+            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: UnixMs(
+                stat.st_mtime
+                    .saturating_mul(1_000)
+                    .saturating_add(milliseconds),
+            ),
+        }
+    }
+}
 
 impl RootDirectory {
     /// Opens a directory; links in this path are followed.
@@ -54,6 +106,36 @@ impl RootDirectory {
         Ok(File::from(opened?))
     }
 
+    /// Lists a folder below the directory, or with an empty path the directory itself; at most `most`
+    /// entries, in no order. What disappears meanwhile is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`RootDirectory::open_file`], and when it is not a folder.
+    pub fn list_folder(&self, relative: &Path, most: usize) -> io::Result<Vec<FolderEntry>> {
+        let relative = match relative.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => relative,
+        };
+        let folder = self.open_file(relative)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            if entries.len() == most {
+                break;
+            }
+            let stat = rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
+            if let Ok(stat) = stat {
+                entries.push(FolderEntry::new(name.to_owned(), &stat));
+            }
+        }
+        Ok(entries)
+    }
+
     #[cfg(target_os = "linux")]
     fn open_by_kernel(&self, relative: &Path) -> Result<OwnedFd, Errno> {
         use rustix::fs::ResolveFlags;
@@ -82,7 +164,10 @@ impl RootDirectory {
             let opened = rustix::fs::openat(parent, name.as_os_str(), flags, Mode::empty())?;
             directory = Some(opened);
         }
-        directory.ok_or(Errno::INVAL)
+        match directory {
+            Some(directory) => Ok(directory),
+            None => rustix::fs::openat(&self.0, ".", FILE, Mode::empty()),
+        }
     }
 }
 
@@ -145,6 +230,39 @@ mod tests {
                 assert!(open(&root, Path::new(path)).is_err(), "{path}");
             }
             assert!(open(&root, Path::new("inside/folder/secret")).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_folder_is_listed_without_following_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/folder")).unwrap();
+        fs::write(dir.path().join("a/file"), "four").unwrap();
+        symlink("file", dir.path().join("a/link")).unwrap();
+        symlink("a", dir.path().join("to-a")).unwrap();
+        let root = RootDirectory::open(dir.path()).unwrap();
+        let mut found = root.list_folder(Path::new("a"), 10).unwrap();
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        let kinds: Vec<_> = found
+            .iter()
+            .map(|entry| (entry.name.to_str(), entry.kind))
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                (Some("file"), EntryKind::File),
+                (Some("folder"), EntryKind::Folder),
+                (Some("link"), EntryKind::Link),
+            ]
+        );
+        assert_eq!(found[0].size_bytes, 4);
+        assert_eq!(root.list_folder(Path::new(""), 10).unwrap().len(), 2);
+        assert_eq!(root.list_folder(Path::new("a"), 2).unwrap().len(), 2);
+        for refused in ["to-a", "a/link", "a/file", "a/none", "..", "/"] {
+            assert!(
+                root.list_folder(Path::new(refused), 10).is_err(),
+                "{refused}"
+            );
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! This crate holds what both programs share: paths and header names ([`routes`]), objects as the
 //! remote sent them ([`object`], [`trial`]), queries of lists ([`query`]), paging of unknown remotes
-//! ([`paging`]), events ([`event`]) and history ([`history`]), freshness in HTTP's terms
+//! ([`paging`]), lists of files ([`file_list`]), events ([`event`]) and history ([`history`]), freshness in HTTP's terms
 //! ([`freshness`]), coded errors ([`error`]), text made safe for a terminal ([`clean`]), the daemon's
 //! status ([`status`]), its build ([`build`]) and proxies ([`proxies`]), the paths of its files
 //! ([`paths`]) and the settings ([`settings`]).
 //!
 //! It does no I/O outside [`client`] (feature `client`), [`credentials`], [`notification`]
 //! (feature `notification`), [`action_notes`], [`mirrors`], which names and lists the files of
-//! mirrors, and [`beneath`], which opens files below a directory.
+//! mirrors, and [`beneath`], which opens files and lists folders below a directory.
 
 pub mod action_notes;
 pub mod allocator;
@@ -22,6 +22,7 @@ pub mod credentials;
 pub mod desktop;
 pub mod error;
 pub mod event;
+pub mod file_list;
 pub mod freshness;
 pub mod git_lfs;
 pub mod hash;

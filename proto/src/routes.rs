@@ -3,6 +3,7 @@
 //! The paths under `/tenants/` are those of the Docks API, which the daemon serves as well. The
 //! paths under `/v1/` are the daemon's own.
 
+use crate::file_list::FILES;
 use crate::id::{InvalidId, path_segment};
 
 /// The profile whose remote is meant; the daemon's default without it.
@@ -190,6 +191,20 @@ impl TenantRoutes {
     /// As [`TenantRoutes::run`].
     pub fn trial(&self, run: &str, trial: &str) -> Result<String, InvalidId> {
         Ok(format!("{}/{}", self.trials(run)?, path_segment(trial)?))
+    }
+
+    /// Path of the list of an evaluation run's own files, or of the files of one of its trials; only a
+    /// `docksd` serves it.
+    ///
+    /// # Errors
+    ///
+    /// As [`TenantRoutes::run`].
+    pub fn files(&self, run: &str, trial: Option<&str>) -> Result<String, InvalidId> {
+        let owner = match trial {
+            Some(trial) => self.trial(run, trial)?,
+            None => self.run(RunKind::Evaluation, run)?,
+        };
+        Ok(format!("{owner}/{FILES}"))
     }
 
     /// Path of an action on a run.

@@ -6,11 +6,13 @@
 //!
 //! The layers, each of which imports only from those before it: `disk` reads files that others write,
 //! `format` parses them, `snapshot` keeps what was read, `derive` computes states and figures,
-//! `objects` builds the API's objects, `published_jobs` keeps these, and `follow` notices changes.
+//! `objects` builds the API's objects, `published_jobs` keeps these, and `follow` notices changes. Beside them,
+//! `files` lists every file of a trial when somebody asks.
 
 mod change_tracker;
 mod derive;
 mod disk;
+mod files;
 mod follow;
 mod format;
 mod hash;
@@ -41,6 +43,7 @@ use docksd_remote::{
 use tokio::time::Instant;
 
 pub use crate::disk::file_uri::file_uri;
+pub use crate::files::{FileOwner, FoundFiles, file_type, is_listed, list_files};
 use crate::follow::ChangeQueue;
 use crate::hash::hash_texts;
 pub use crate::options::{Options, ScanCost, WallClock};

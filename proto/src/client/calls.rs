@@ -163,6 +163,24 @@ impl Client {
         self.object(request, trial, patience(policy)).await
     }
 
+    /// Lists the files of a trial, or a run's own files; only a `docksd` can. The answer is a
+    /// [`FileList`](crate::file_list::FileList).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn files(
+        &self,
+        run: &str,
+        trial: Option<&str>,
+        policy: CachePolicy,
+    ) -> Result<Answer, ClientError> {
+        let path = self.routes.files(run, trial)?;
+        let request = self.request(Request::get(path), policy);
+        self.object(request, trial.unwrap_or(run), patience(policy))
+            .await
+    }
+
     /// Performs an action; the answer is the run afterwards.
     ///
     /// # Errors
