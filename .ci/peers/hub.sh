@@ -36,10 +36,12 @@ client() {
 asked=0 wrong=0
 # Tells how a command went: its output has to hold a text, and no traceback.
 judge() {
-    local word=$1 expected=$2 output=$3
+    local word=$1 expected=$2 output=$3 padded
     shift 3
     asked=$((asked + 1))
-    if [[ $output == *"$expected"* && $output != *Traceback* ]] &&
+    # A number is followed by a space, so that 2 is not found in 22.
+    padded=${output//$'\n'/ $'\n'}' '
+    if [[ $padded == *"$expected"* && $output != *Traceback* ]] &&
         { [[ $word == refused ]] || [[ $output != *"exit code "* ]]; }; then
         printf '%-10s docks %s\n' "$word" "$*"
     else
@@ -51,7 +53,8 @@ judge() {
 works() { judge works "$1" "$(client "${@:2}")" "${@:2}"; }
 refused() { judge refused "$1" "$(client "${@:2}")" "${@:2}"; }
 
-# Lines `run name trial`, from the hub itself.
+# Lines `run name trial variant completed failed running pending partial rate`, from the hub itself: the last six are
+# what a report has to say, with the rate of tests, or of trials that passed where nobody counted tests.
 pairs() {
     "$python" - "$address/tenants/local/harbor/runs" "$token" <<'PYTHON'
 import json, sys, urllib.request
@@ -61,27 +64,59 @@ def get(address):
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
+def word(trial):
+    status = trial["status"]
+    if status == "passed" or trial["harbor"]["solved"]:
+        return "completed"
+    return {"error": "failed", "cancelled": "partial"}.get(status, status)
+
+def rate(trial):
+    result = trial["result_data"] or {}
+    if result.get("tests_total"):
+        return result["tests_passed"] / result["tests_total"]
+    if trial["status"] in ("passed", "failed", "error", "cancelled"):
+        return float(word(trial) == "completed")
+    return None
+
 for run in get(sys.argv[1]):
     trials = get(f"{sys.argv[1]}/{run['id']}/trials")
-    print(run["id"], run["name"], trials[0]["id"], trials[0]["variant_name"])
+    words = [word(trial) for trial in trials]
+    rates = [r for r in map(rate, trials) if r is not None]
+    mean = sum(rates) / len(rates) * 100 if rates else 0
+    counts = [words.count(w) for w in ("completed", "failed", "running", "pending", "partial")]
+    assert sum(counts) == len(trials), words
+    with_logs = next(trial["id"] for trial in trials if trial["logs_uri"])
+    print(run["id"], run["name"], with_logs, trials[0]["variant_name"], *counts, f"{mean:.1f}%")
 PYTHON
 }
 
 works nightly-mixed runs list
 works nightly-mixed runs list --limit 100 --status completed
 works nightly-mixed runs eval-list --limit 7
-while read -r run name trial variant; do
+while read -r run name trial variant completed failed running pending partial rate; do
     works "$name" runs get "$run"
     works "$name" runs eval-get "$run"
     works "Task" runs trials "$run"
     works "$trial" runs trial "$run" "$trial"
-    # It knows no addresses but those of Google Cloud, and says so in its way.
+    # It downloads from Google Cloud only, and says so in its way; docs/hub.md says what to do instead.
     works "No artifacts available" runs artifacts "$run"
+    works "$address/tenants/local/harbor/runs/" runs trial "$run" "$trial"
     works "$name" report summary "$run"
+    works "Completed: $completed " report summary "$run"
+    works "Failed: $failed " report summary "$run"
+    works "Avg Pass Rate: $rate " report summary "$run"
+    works "Running: $running " report summary "$run"
+    works "Pending: $pending " report summary "$run"
+    works "Partial: $partial " report summary "$run"
     works "DOCKS EVALUATION REPORT" report show "$run"
     works "${variant:0:10}" report show "$run"
     works "Report generated" report html "$run" -o "$work/empty/$name.html"
-    grep -q "$name" "$work/empty/$name.html" || wrong=$((wrong + 1))
+    for text in "$name" "stat-value status-completed\">$completed<" "$rate"; do
+        grep -qF -- "$text" "$work/empty/$name.html" || {
+            wrong=$((wrong + 1))
+            printf 'WRONG      the report of %s lacks %s\n' "$name" "$text"
+        }
+    done
     # All of them have ended.
     refused "exit code 1" runs stop "$run" --force
     refused "exit code 1" runs eval-cancel "$run" --force

@@ -25,6 +25,7 @@ use super::error_response::{coded_error, unauthorized};
 use super::listener::Hub;
 use super::local_api::LocalApi;
 use super::preconditions::{accepts_gzip, is_not_modified};
+use super::python_client;
 use super::request_checks;
 use super::unauthenticated_slot::UnauthenticatedSlot;
 use crate::api::Service;
@@ -122,8 +123,11 @@ impl HubHandler {
             return coded_error(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message, hint);
         }
         if !is_read {
+            let for_python = python_client::is_python_client(&parts.headers);
             let called = self.api.call(parts.method, &parts.uri, &parts.headers);
-            return self.with_artifact_urls(called.await, &base).await;
+            return self
+                .with_artifact_urls(called.await, &base, for_python)
+                .await;
         }
         let mut response = match ArtifactPath::parse(parts.uri.path()) {
             Some(path) => {
@@ -143,14 +147,27 @@ impl HubHandler {
     }
 
     /// Rewrites the URLs in a response that is not cached.
-    async fn with_artifact_urls(&self, response: Response, base: &str) -> Response {
+    async fn with_artifact_urls(
+        &self,
+        response: Response,
+        base: &str,
+        for_python: bool,
+    ) -> Response {
         if response.status() != StatusCode::OK {
             return response;
         }
         let (parts, body) = response.into_parts();
         match collect(body).await {
-            Ok(body) => Response::from_parts(parts, self.urls.rewrite(&body, base).into()),
+            Ok(body) => Response::from_parts(parts, self.rewrite(&body, base, for_python).into()),
             Err(failed) => failed,
+        }
+    }
+
+    fn rewrite(&self, body: &Bytes, base: &str, for_python: bool) -> Bytes {
+        let body = self.urls.rewrite(body, base);
+        match for_python {
+            true => python_client::rewrite(&body),
+            false => body,
         }
     }
 
@@ -176,18 +193,19 @@ impl HubHandler {
         let total = parts.headers.get(routes::TOTAL);
         let total = total.and_then(|total| total.to_str().ok());
         let total = total.unwrap_or_default().to_owned();
-        let key = format!("{base} {path} {total}");
+        let for_python = python_client::is_python_client(headers);
+        let key = format!("{base} {path} {total} {for_python}");
         let encoded = match self.cache.get(&key, &source) {
             Some(encoded) => encoded,
             None => {
-                let body = self.urls.rewrite(&source, base);
+                let body = self.rewrite(&source, base, for_python);
                 let encoded = Arc::new(EncodedResponse::new(source, body, &total));
                 self.cache.insert(&key, &encoded);
                 encoded
             }
         };
         parts.headers.typed_insert(encoded.etag.clone());
-        let vary = HeaderValue::from_static("accept-encoding");
+        let vary = HeaderValue::from_static("accept-encoding, content-type, user-agent");
         parts.headers.insert(header::VARY, vary);
         if is_not_modified(headers, &encoded.etag) {
             parts.status = StatusCode::NOT_MODIFIED;

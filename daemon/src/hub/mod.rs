@@ -16,6 +16,7 @@ mod handler;
 mod listener;
 mod local_api;
 mod preconditions;
+mod python_client;
 mod range;
 mod request_checks;
 mod tls;
