@@ -12,7 +12,8 @@ use crate::grep::Grep;
     docks runs artifacts abc123 --output ./artifacts\n  \
     docks runs artifacts abc123 --trial trial-001 --type logs\n  \
     docks runs artifacts abc123 --failed-only --type logs,result --jobs 16\n  \
-    docks runs artifacts abc123 --pattern 'fix-*/*.json' --dry-run")]
+    docks runs artifacts abc123 --pattern 'fix-*/*.json' --dry-run\n  \
+    docks runs artifacts abc123 --type all --output ./everything")]
 pub(crate) struct RunsArtifacts {
     /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
@@ -39,6 +40,7 @@ pub(crate) struct ArtifactFilter {
     #[arg(short, long, value_name = "TRIAL_ID")]
     pub(crate) trial: Vec<String>,
     /// Only artifacts of this type; may be repeated or comma-separated
+    /// [default: logs, trajectory, diff, result]
     #[arg(long = "type", value_enum, value_name = "TYPE", value_delimiter = ',')]
     pub(crate) types: Vec<ArtifactType>,
     /// Only trials with this status; may be repeated or comma-separated
@@ -124,15 +126,85 @@ pub(crate) struct RunsResult {
     pub(crate) trial_id: String,
 }
 
-/// The four artifacts of a trial.
+/// Arguments of `docks runs files`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    docks runs files abc123 trial-001\n  \
+    docks runs files abc123 trial-001 --type session,recording\n  \
+    docks runs files abc123 --format jsonl")]
+pub(crate) struct RunsFiles {
+    /// Full id, unique prefix of it, or exact name
+    pub(crate) run_id: String,
+    /// Full id, unique prefix of it, or exact name [default: the run's own files and those of all trials]
+    pub(crate) trial_id: Option<String>,
+    /// Only files of this type; may be repeated or comma-separated
+    #[arg(long = "type", value_enum, value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) types: Vec<ArtifactType>,
+}
+
+/// Arguments of `docks runs cat`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "docks runs cat [OPTIONS] <RUN_ID> [TRIAL_ID] <PATH>",
+    after_help = "Examples:\n  \
+    docks runs cat abc123 trial-001 agent/episode-0/prompt.txt\n  \
+    docks runs cat abc123 trial-001 config.json | jq .agent\n  \
+    docks runs cat abc123 job.log\n  \
+    docks runs cat abc123 trial-001 agent/recording.cast --raw > recording.cast"
+)]
+pub(crate) struct RunsCat {
+    /// Full id, unique prefix of it, or exact name
+    pub(crate) run_id: String,
+    /// Trial: full id, unique prefix of it, or exact name; or without a further argument the path of one of the
+    /// run's own files
+    #[arg(value_name = "TRIAL_ID")]
+    trial_or_path: String,
+    /// Path as `docks runs files` shows it, or its last names if only one file has them
+    path: Option<String>,
+    /// Print the bytes unchanged at a terminal, too, without a pager
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+impl RunsCat {
+    /// Returns what names the trial; `None` for one of the run's own files.
+    pub(crate) fn trial_id(&self) -> Option<&str> {
+        self.path.as_ref().map(|_| self.trial_or_path.as_str())
+    }
+
+    /// Returns the path.
+    pub(crate) fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(&self.trial_or_path)
+    }
+}
+
+/// The types of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
 pub(crate) enum ArtifactType {
     /// Execution log
     Logs,
-    /// Steps of the agent
+    /// Steps of the agent, with the images and sounds to which they point
     Trajectory,
     /// Changes the agent made
     Diff,
     /// Results and metrics
     Result,
+    /// Sessions that the agent's own program recorded, prompts and answers of its episodes
+    Session,
+    /// Recordings of a terminal or a screen
+    Recording,
+    /// Images and sounds
+    Media,
+    /// What else the agent left
+    Agent,
+    /// What else the verifier left
+    Verifier,
+    /// What was collected from the environment
+    Output,
+    /// Configurations and locks
+    Config,
+    /// Anything else
+    Other,
+    /// Every file
+    All,
 }

@@ -24,7 +24,8 @@ pub(crate) use account::{
     AuthCommand, AuthLogin, ConfigCommand, ProfileAdd, ProfileCommand, ProfileRemove, ProfileUse,
 };
 pub(crate) use artifacts::{
-    ArtifactFilter, ArtifactType, RunsArtifacts, RunsDiff, RunsLogs, RunsResult, RunsTrajectory,
+    ArtifactFilter, ArtifactType, RunsArtifacts, RunsCat, RunsDiff, RunsFiles, RunsLogs,
+    RunsResult, RunsTrajectory,
 };
 pub(crate) use cache::{CacheClear, CacheCommand, CacheForget, CachePin, CachePrune, CachePull};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};

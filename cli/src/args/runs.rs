@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::artifacts::{RunsArtifacts, RunsDiff, RunsLogs, RunsResult, RunsTrajectory};
+use super::artifacts::{
+    RunsArtifacts, RunsCat, RunsDiff, RunsFiles, RunsLogs, RunsResult, RunsTrajectory,
+};
 use super::deferred::Deferred;
 use super::history::{RunsChanges, RunsHistory};
 use super::watch::RunsWatch;
@@ -36,6 +38,10 @@ pub(crate) enum RunsCommand {
     Changes(Deferred<RunsChanges>),
     /// Download the artifacts of an evaluation run
     Artifacts(Deferred<RunsArtifacts>),
+    /// List every file of a trial, or of a run and all its trials
+    Files(Deferred<RunsFiles>),
+    /// Print a file of a trial or a run
+    Cat(Deferred<RunsCat>),
     /// Show or follow the logs of a trial
     Logs(Deferred<RunsLogs>),
     /// Show the steps of a trial's agent

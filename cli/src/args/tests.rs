@@ -37,6 +37,25 @@ fn no_jobs_directory_is_silently_dropped() {
 }
 
 #[test]
+fn a_file_to_print_is_one_of_a_trial_or_of_a_run() {
+    for (line, trial, path) in [
+        ("docks runs cat r t --raw p", Some("t"), "p"),
+        ("docks runs cat r p --raw", None, "p"),
+        ("docks runs cat --raw r t p", Some("t"), "p"),
+    ] {
+        let cli = parse(line).unwrap();
+        let Command::Runs(runs) = cli.command else {
+            panic!("{line}");
+        };
+        let RunsCommand::Cat(cat) = &*runs else {
+            panic!("{line}");
+        };
+        assert_eq!((cat.trial_id(), cat.path()), (trial, path), "{line}");
+    }
+    assert!(parse("docks runs cat r").is_err());
+}
+
+#[test]
 fn conflicts_are_usage_errors_on_both_sides_of_a_subcommand() {
     for line in [
         "docks --fresh runs list --offline",

@@ -37,6 +37,10 @@ pub(super) async fn send(
             .await
             .map_err(Stop::Client),
         Request::Trial(run, trial) => get_trial(client, run, trial).await,
+        Request::Files(..) => Err(Stop::Final(
+            Failure::failed("only the daemon can list the files of a trial")
+                .hint("start it with `docks daemon start`"),
+        )),
         Request::Act(action, given) => act(client, action, given).await,
         Request::Kill(..) => Err(Stop::Final(
             Failure::failed("only the daemon can kill the process of a run")

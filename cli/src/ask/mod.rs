@@ -245,6 +245,7 @@ impl<'a> Requester<'a> {
             Request::Trials(run, query) => client.trials(run, query, allowed).await?,
             Request::AllTrials(query) => client.all_trials(query, allowed).await?,
             Request::Trial(run, trial) => client.trial(run, trial, allowed).await?,
+            Request::Files(run, trial) => client.files(run, trial, allowed).await?,
             Request::Act(action, id) => {
                 // A daemon of another protocol is recognized before it does anything.
                 client.ping().await.map_err(not_sent)?;

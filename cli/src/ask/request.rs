@@ -20,6 +20,8 @@ pub(crate) enum Request<'a> {
     AllTrials(&'a ListQuery),
     /// One trial of a run.
     Trial(&'a str, &'a str),
+    /// The files of a trial, or without one the run's own files; the daemon only.
+    Files(&'a str, Option<&'a str>),
     /// An action on a run.
     Act(Action, &'a str),
     /// The same, and killing its process where that catches no signal; the daemon only.

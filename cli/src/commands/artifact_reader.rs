@@ -11,11 +11,13 @@ use docks_artifacts::{ArtifactRequest, ArtifactType, FinishedFile, Observer, Tri
 use docks_proto::freshness::{CachePolicy, Freshness};
 use docks_proto::git_lfs::POINTER_BEGIN;
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
+use docks_proto::settings::Target;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ask::{Request, Requester};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::durations;
 
 use super::{artifact_sources, print_object};
 
@@ -128,14 +130,15 @@ impl<'a> ArtifactReader<'a> {
         }
     }
 
-    /// Opens the content of a URI, whatever it is.
+    /// Opens the content of a URI, whatever it is; if it is out of reach, what is cached of it.
     pub(super) async fn open_any(&self, uri: &str) -> Result<File, Failure> {
         let sources = self.sources(uri)?;
         let opened = self.content(&sources, uri).await;
         opened.map_err(|error| {
-            let kind = match error {
-                ArtifactError::NotCached => Kind::Unreachable,
-                _ => Kind::Failed,
+            let is_away = matches!(error, ArtifactError::NotCached) || self.is_out_of_reach(&error);
+            let kind = match is_away {
+                true => Kind::Unreachable,
+                false => Kind::Failed,
             };
             Failure::new(kind, error.chain())
         })
@@ -149,21 +152,47 @@ impl<'a> ArtifactReader<'a> {
             terminal: self.context.output.style().stderr_terminal,
             bar: Mutex::new(None),
         };
+        let allowed = self.context.global.allowed();
         let downloader = Downloader {
             sources,
             cache: Some(&cache),
             options: Options {
-                revalidation: artifact_sources::revalidation(
-                    &self.requester.remote,
-                    self.context.global.allowed(),
-                ),
+                revalidation: artifact_sources::revalidation(&self.requester.remote, allowed),
                 ..Options::default()
             },
             observer: &progress,
         };
         let opened = downloader.open_content(uri, &cache).await;
         progress.clear();
-        opened
+        let may_be_old = matches!(allowed, CachePolicy::Default | CachePolicy::OnlyIfCached);
+        match opened {
+            Err(error) if may_be_old && self.is_out_of_reach(&error) => {
+                let Some((file, confirmed)) = downloader.open_cached(uri, &cache) else {
+                    return Err(error);
+                };
+                let age = durations::format_ago(self.context.now, confirmed);
+                self.context.output.note(format!(
+                    "{}; this is the cached copy, which was current {age}",
+                    error.chain()
+                ));
+                Ok(file)
+            }
+            opened => opened,
+        }
+    }
+
+    /// Whether an error says nothing about the artifact itself.
+    fn is_out_of_reach(&self, error: &ArtifactError) -> bool {
+        match &self.requester.remote.profile.target {
+            // A disk that is not mounted.
+            Target::HarborJobs { dirs } => dirs.iter().all(|dir| !dir.is_dir()),
+            _ => error.is_out_of_reach(),
+        }
+    }
+
+    /// Returns the requester, for what concerns not only this trial.
+    pub(super) fn requester(&self) -> &Requester<'a> {
+        &self.requester
     }
 }
 

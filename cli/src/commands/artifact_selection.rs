@@ -4,14 +4,21 @@ use docks_artifacts::layout::{ArtifactSelector, Plan, RunName, plan, plan_run_fi
 use docks_artifacts::{ArtifactType, TrialArtifacts};
 use docks_proto::object::{Lifecycle, RunFields, lifecycle, parse_list};
 use docks_proto::query::ListQuery;
+use docks_proto::repair;
 use docks_proto::routes::RunKind;
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
 
 use crate::args::{self, ArtifactFilter};
 use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
+use super::file_lists::FileLists;
 use super::print_object;
+
+/// Lists of files that are requested at once.
+pub(super) const LISTS_AT_ONCE: usize = 8;
 
 /// A run whose artifacts are requested.
 #[derive(Debug)]
@@ -20,8 +27,10 @@ pub(super) struct SelectedRun {
     pub(super) id: String,
     /// Whether it may still write artifacts.
     pub(super) active: bool,
-    /// URIs of the run's own files.
-    pub(super) uris: Vec<(ArtifactType, String)>,
+    /// The run's own files.
+    pub(super) artifacts: TrialArtifacts,
+    /// Whether it is a Harbor job, so that a hub can list more files.
+    pub(super) is_harbor_job: bool,
 }
 
 /// What is known before anything is downloaded.
@@ -40,15 +49,21 @@ pub(super) struct Selection {
 impl Selection {
     /// Lists the URIs of the run and of all trials.
     pub(super) fn uris(&self) -> impl Iterator<Item = &str> {
-        let uris = self.trials.iter().flat_map(|trial| &trial.uris);
-        let uris = uris.chain(&self.run.uris);
-        uris.map(|(_, uri)| uri.as_str())
+        self.owners().flat_map(|owner| {
+            let main = owner.uris.iter().map(|(_, uri)| uri.as_str());
+            main.chain(owner.files.iter().map(|file| file.uri.as_str()))
+        })
+    }
+
+    /// Returns the trials, and the run itself, whose id is empty there.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &TrialArtifacts> {
+        self.trials.iter().chain([&self.run.artifacts])
     }
 
     /// Plans the downloads: every selected artifact and its file name.
     pub(super) fn plan(&self, is_docks_api: bool) -> Plan {
         let name = run_name(&self.run.id, is_docks_api);
-        let of_run = plan_run_files(&self.run.id, name, &self.run.uris, &self.selector);
+        let of_run = plan_run_files(&self.run.id, name, &self.run.artifacts, &self.selector);
         let mut plan = plan(&self.run.id, name, &self.trials, &self.selector);
         plan.requests.splice(0..0, of_run);
         plan
@@ -62,7 +77,7 @@ pub(super) async fn select_artifacts(
     given: &str,
     filter: &ArtifactFilter,
 ) -> Result<Selection, Failure> {
-    let run = find_run(context, requester, given).await?;
+    let mut run = find_run(context, requester, given).await?;
     let all = ListQuery {
         limit: 0,
         ..ListQuery::default()
@@ -78,11 +93,7 @@ pub(super) async fn select_artifacts(
         .collect();
     let failed = ["failed", "error"].map(str::to_owned);
     let mut selector = ArtifactSelector {
-        kinds: filter
-            .types
-            .iter()
-            .map(|kind| artifact_type(*kind))
-            .collect(),
+        kinds: artifact_types(&filter.types),
         statuses: if filter.failed_only {
             failed.to_vec()
         } else {
@@ -98,6 +109,24 @@ pub(super) async fn select_artifacts(
             trials.push(trial);
         }
     }
+    if selector.needs_file_lists() {
+        let lists = FileLists::new(context, requester, run.is_harbor_job);
+        let of_run = selector.trials.is_empty() && selector.statuses.is_empty();
+        if of_run {
+            lists.complete(&run.id, None, &mut run.artifacts).await?;
+        }
+        let selected = trials.iter_mut().filter(|trial| selector.selects(trial));
+        let (lists, run) = (&lists, &run.id);
+        let mut completing = stream::iter(selected)
+            .map(|trial| async move {
+                let id = trial.id.clone();
+                lists.complete(run, Some(&id), trial).await
+            })
+            .buffer_unordered(LISTS_AT_ONCE);
+        while let Some(completed) = completing.next().await {
+            completed?;
+        }
+    }
     Ok(Selection {
         run,
         trials,
@@ -106,9 +135,25 @@ pub(super) async fn select_artifacts(
     })
 }
 
-/// Finds a run by id, prefix or name.
+/// Finds a run by id, prefix or name, and says so if it is still active.
 pub(super) async fn find_run(
     context: &Context,
+    requester: &Requester<'_>,
+    given: &str,
+) -> Result<SelectedRun, Failure> {
+    let run = find_quietly(requester, given).await?;
+    if run.active {
+        context.output.note(format!(
+            "run `{given}` is still active ({}): more artifacts may follow, and files that \
+             are being written may be incomplete",
+            run.artifacts.status
+        ));
+    }
+    Ok(run)
+}
+
+/// Finds a run by id, prefix or name.
+pub(super) async fn find_quietly(
     requester: &Requester<'_>,
     given: &str,
 ) -> Result<SelectedRun, Failure> {
@@ -119,21 +164,21 @@ pub(super) async fn find_run(
     let fields = RunFields::from_object(&object);
     let status = fields.status.text().unwrap_or_default();
     let active = lifecycle(&status) == Lifecycle::Active;
-    if active {
-        context.output.note(format!(
-            "run `{given}` is still active ({status}): more artifacts may follow, and files that \
-             are being written may be incomplete"
-        ));
-    }
+    let id = fields.id.text().unwrap_or_else(|| given.to_owned());
     Ok(SelectedRun {
-        id: fields.id.text().unwrap_or_else(|| given.to_owned()),
+        id,
         active,
-        uris: TrialArtifacts::from_object(&object).uris,
+        is_harbor_job: repair::read::<Value>(object.text())["harbor"].is_object(),
+        artifacts: TrialArtifacts {
+            // In requests, an empty id means the run.
+            id: String::new(),
+            ..TrialArtifacts::from_object(&object)
+        },
     })
 }
 
 /// Finds a trial by its full id, or lets the server resolve a prefix or name.
-async fn find_trial(
+pub(super) async fn find_trial(
     requester: &Requester<'_>,
     run: &str,
     trials: &[TrialArtifacts],
@@ -149,13 +194,28 @@ async fn find_trial(
     Ok(by_id(&trial.id).unwrap_or(trial))
 }
 
-fn artifact_type(kind: args::ArtifactType) -> ArtifactType {
-    match kind {
-        args::ArtifactType::Logs => ArtifactType::Logs,
-        args::ArtifactType::Trajectory => ArtifactType::Trajectory,
-        args::ArtifactType::Diff => ArtifactType::Diff,
-        args::ArtifactType::Result => ArtifactType::Result,
+/// Returns the types that options name.
+pub(super) fn artifact_types(given: &[args::ArtifactType]) -> Vec<ArtifactType> {
+    use args::ArtifactType as Given;
+    let mut types = Vec::new();
+    for kind in given {
+        types.push(match kind {
+            Given::Logs => ArtifactType::Logs,
+            Given::Trajectory => ArtifactType::Trajectory,
+            Given::Diff => ArtifactType::Diff,
+            Given::Result => ArtifactType::Result,
+            Given::Session => ArtifactType::Session,
+            Given::Recording => ArtifactType::Recording,
+            Given::Media => ArtifactType::Media,
+            Given::Agent => ArtifactType::Agent,
+            Given::Verifier => ArtifactType::Verifier,
+            Given::Output => ArtifactType::Output,
+            Given::Config => ArtifactType::Config,
+            Given::Other => ArtifactType::Other,
+            Given::All => return ArtifactType::ALL.to_vec(),
+        });
     }
+    types
 }
 
 /// Decides how a run is named on disk: ids of jobs often share a prefix, a date; random ids do not.

@@ -10,7 +10,9 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
 use super::runs_artifacts::progress::Progress;
-use super::runs_artifacts::{check_all_downloaded, count, describe_special_cases};
+use super::runs_artifacts::{
+    add_media, check_all_downloaded, count, describe_special_cases, plan_media,
+};
 use super::{artifact_selection, artifact_sources};
 
 /// Pulls one run after the other; stops at the first failure that is not about single files.
@@ -45,7 +47,7 @@ async fn pull_run(
     let allowed = context.global.allowed();
     let found =
         artifact_selection::select_artifacts(context, requester, given, &args.filter).await?;
-    let plan = found.plan(matches!(
+    let mut plan = found.plan(matches!(
         requester.remote.profile.target,
         Target::DocksApi { .. }
     ));
@@ -80,7 +82,19 @@ async fn pull_run(
     cache
         .add_to_run(&run, keys)
         .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;
-    let outcome = downloader.pull(&plan.requests, &cache).await;
+    let mut outcome = downloader.pull(&plan.requests, &cache).await;
+    let media = plan_media(&found, &plan, &outcome);
+    if !media.is_empty() {
+        let keys = media
+            .iter()
+            .map(|request| sources.cache_key(&request.uri).hash);
+        cache
+            .add_to_run(&run, keys)
+            .map_err(|error| Failure::chain(Kind::Failed, "could not write the cache", &error))?;
+        progress.begin_more(media.len());
+        let of_media = downloader.pull(&media, &cache).await;
+        add_media(&mut plan, &mut outcome, media, of_media);
+    }
     progress.finish()?;
     context.output.message(format!(
         "run `{}`: {} ({}) in the cache{}",

@@ -17,6 +17,7 @@ mod config_explain;
 mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
+mod file_lists;
 mod hub_serve;
 mod hub_token;
 mod kept_mirror;
@@ -26,8 +27,10 @@ mod mirror_list;
 mod print_object;
 mod profile;
 mod profile_files;
+mod recording;
 mod repairing_reader;
 mod runs_artifacts;
+mod runs_cat;
 mod runs_changes;
 mod runs_compare;
 mod runs_diff;
@@ -35,6 +38,7 @@ mod runs_eval_cancel;
 mod runs_eval_get;
 mod runs_eval_list;
 mod runs_eval_start;
+mod runs_files;
 mod runs_get;
 mod runs_history;
 mod runs_list;
@@ -133,6 +137,8 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::History(args) => runs_history::run(context, args).await,
         RunsCommand::Changes(args) => runs_changes::run(context, args).await,
         RunsCommand::Artifacts(args) => runs_artifacts::run(context, args).await,
+        RunsCommand::Files(args) => runs_files::run(context, args).await,
+        RunsCommand::Cat(args) => runs_cat::run(context, args).await,
         RunsCommand::Logs(args) => runs_logs::run(context, args).await,
         RunsCommand::Trajectory(args) => runs_trajectory::run(context, args).await,
         RunsCommand::Diff(args) => runs_diff::run(context, args).await,

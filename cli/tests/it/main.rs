@@ -12,6 +12,7 @@ mod daemon;
 mod daemon_environment;
 mod daemon_trouble;
 mod disk;
+mod every_file;
 mod exit_codes;
 mod foreign_home;
 mod forget;

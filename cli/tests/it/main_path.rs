@@ -150,7 +150,12 @@ fn artifacts_of_a_job_land_where_the_python_client_puts_them() {
     for path in listed.lines() {
         assert!(fs::metadata(path).unwrap().is_file(), "{path}");
     }
-    let logs = format!("{line} --type logs -t hello-file__BbP5baJ");
+    // Elsewhere: what is there already is not listed again.
+    let elsewhere = home.path("elsewhere");
+    let logs = format!(
+        "runs artifacts killed-midway -o {} --type logs -t hello-file__BbP5baJ",
+        elsewhere.display()
+    );
     let logs = home.run_jobs(&logs).expect_success();
     let names: Vec<&str> = logs
         .lines()

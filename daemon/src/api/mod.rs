@@ -9,6 +9,7 @@ mod daemon;
 pub mod error;
 mod events;
 mod extract;
+mod files;
 mod forget;
 mod history;
 pub mod own_actions;
@@ -24,4 +25,5 @@ mod status_seen;
 mod trial;
 mod wait_for_first_sweep;
 
+pub(crate) use files::{OwnerFolder, owner_folder};
 pub use service::{HubStatusSource, Service};

@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 
 use super::error::{ApiError, MirrorReplaced};
 use super::request_checks::{self, Refusal};
-use super::{Service, all_trials, daemon, events, forget, history, run, trial};
+use super::{Service, all_trials, daemon, events, files, forget, history, run, trial};
 
 /// The routes as hyper calls them.
 pub type Routes = TowerToHyperService<Router>;
@@ -62,6 +62,14 @@ fn tenant_routes() -> Router<Arc<Service>> {
         .route(
             "/tenants/{tenant}/harbor/runs/{id}/trials/{trial}",
             get(trial::get),
+        )
+        .route(
+            "/tenants/{tenant}/harbor/runs/{id}/files",
+            get(files::of_run),
+        )
+        .route(
+            "/tenants/{tenant}/harbor/runs/{id}/trials/{trial}/files",
+            get(files::of_trial),
         )
 }
 

@@ -14,7 +14,9 @@ use docks_proto::routes::{Action, KILL, RunKind};
 use super::error::ApiError;
 use super::extract::{PathIds, QueryParameters, bad_parameter};
 use super::resolve_id::{self, or_run_not_found, resolve_again, resolve_run, run_not_found};
-use super::revalidate::{ListRows, freshness_of, revalidate, revalidate_list};
+use super::revalidate::{
+    FreshnessRequirement, ListRows, freshness_of, revalidate, revalidate_list,
+};
 use super::status_seen::all_statuses_seen;
 use super::wait_for_first_sweep::{
     contains_active, may_lack_rows, missing_rows, wait_for_first_sweep,
@@ -141,7 +143,18 @@ async fn get_kind(
 ) -> HandlerResult {
     let remote = service.open_for_reading(headers, Some(tenant)).await?;
     let requirement = service.freshness_requirement(headers);
-    let mut run = resolve_run(&remote, kind, name, requirement).await?;
+    let (run, freshness) = existing(&remote, kind, name, requirement).await?;
+    Ok(respond::object(run.text, &freshness))
+}
+
+/// Finds a run that the remote still has, and revalidates it as required.
+pub(super) async fn existing(
+    remote: &MirroredRemote,
+    kind: RunKind,
+    name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<(StoredObject, Freshness), ApiError> {
+    let mut run = resolve_run(remote, kind, name, requirement).await?;
     let mut answered_by = AnsweredBy::Mirror;
     if run.confirmed_at >= requirement.received_at {
         // It was not in the mirror and has just been fetched.
@@ -150,23 +163,23 @@ async fn get_kind(
         let key = FetchKey::Run(kind, run.id.clone());
         let confirmed = resolve_id::confirmation_of(&run);
         let volatility = resolve_id::volatility_of(&run);
-        let revalidated = revalidate(&remote, key, Some(&confirmed), volatility, requirement).await;
+        let revalidated = revalidate(remote, key, Some(&confirmed), volatility, requirement).await;
         let asked = !matches!(revalidated, Ok(AnsweredBy::Mirror));
-        if asked && let Some(renamed) = resolve_again(&remote, kind, name, &run).await? {
+        if asked && let Some(renamed) = resolve_again(remote, kind, name, &run).await? {
             (run, answered_by) = (renamed, AnsweredBy::Remote);
         } else {
             answered_by = revalidated.map_err(|error| or_run_not_found(error, kind, name))?;
             if answered_by == AnsweredBy::Remote {
-                run = reread(&remote, kind, &run.id).await?;
+                run = reread(remote, kind, &run.id).await?;
             }
         }
     }
     if run.gone_at.is_some() {
         return Err(run_not_found(kind, name, run.gone_at));
     }
-    resolve_id::mark_watched(&remote, kind, &run);
-    let freshness = run_freshness(&remote, &run, answered_by);
-    Ok(respond::object(run.text, &freshness))
+    resolve_id::mark_watched(remote, kind, &run);
+    let freshness = run_freshness(remote, &run, answered_by);
+    Ok((run, freshness))
 }
 
 async fn reread(

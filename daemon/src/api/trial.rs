@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use docks_proto::freshness::AnsweredBy;
+use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::query::{ListKind, ListQuery};
 use docks_proto::routes::RunKind;
 
@@ -86,8 +86,19 @@ pub(super) async fn get(
     let remote = service.open_for_reading(&headers, Some(&tenant)).await?;
     let requirement = service.freshness_requirement(&headers);
     let run = existing_run(&remote, &run_name, requirement).await?;
-    let mut trial = resolve_trial(&remote, &run.id, &name, requirement).await?;
-    let volatility = resolve_id::volatility_of(&run);
+    let (trial, freshness) = existing_trial(&remote, &run, &name, requirement).await?;
+    Ok(respond::object(trial.text, &freshness))
+}
+
+/// Finds a trial that the remote still has, and revalidates it as required.
+pub(super) async fn existing_trial(
+    remote: &MirroredRemote,
+    run: &StoredObject,
+    name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<(StoredObject, Freshness), ApiError> {
+    let mut trial = resolve_trial(remote, &run.id, name, requirement).await?;
+    let volatility = resolve_id::volatility_of(run);
     let mut answered_by = AnsweredBy::Remote;
     if trial.confirmed_at < requirement.received_at {
         let key = FetchKey::Trial {
@@ -95,31 +106,31 @@ pub(super) async fn get(
             trial: trial.id.clone(),
         };
         let confirmed = resolve_id::confirmation_of(&trial);
-        answered_by = revalidate(&remote, key, Some(&confirmed), volatility, requirement)
+        answered_by = revalidate(remote, key, Some(&confirmed), volatility, requirement)
             .await
             .map_err(|error| {
                 if is_not_found(&error) {
-                    trial_not_found(&run.id, &name)
+                    trial_not_found(&run.id, name)
                 } else {
                     error
                 }
             })?;
         if answered_by == AnsweredBy::Remote {
             let reread = remote.mirror.trial(&run.id, &trial.id).await?;
-            trial = reread.ok_or_else(|| trial_not_found(&run.id, &name))?;
+            trial = reread.ok_or_else(|| trial_not_found(&run.id, name))?;
         }
     }
     if trial.gone_at.is_some() {
-        return Err(trial_not_found(&run.id, &name));
+        return Err(trial_not_found(&run.id, name));
     }
     remote.sync.mark_watched(&Resource::Trials(run.id.clone()));
     let confirmed = resolve_id::confirmation_of(&trial);
-    let freshness = freshness_of(&remote, &confirmed, volatility, answered_by);
-    Ok(respond::object(trial.text, &freshness))
+    let freshness = freshness_of(remote, &confirmed, volatility, answered_by);
+    Ok((trial, freshness))
 }
 
 /// Finds an evaluation run that the remote still has.
-async fn existing_run(
+pub(super) async fn existing_run(
     remote: &MirroredRemote,
     name: &str,
     requirement: FreshnessRequirement,

@@ -149,9 +149,10 @@ pub(super) fn artifact_types<'de, D: Deserializer<'de>>(
     read_value(deserializer, |value| {
         let names = read_string(value)?.split(',').map(str::trim);
         let types = names.filter(|name| !name.is_empty()).map(|name| {
-            let known = ArtifactType::ALL.map(ArtifactType::name).join(", ");
-            let problem = || format!("`{name}` is not an artifact type; the types are {known}");
-            ArtifactType::from_name(name).ok_or_else(problem)
+            let known = ArtifactType::MAIN.map(ArtifactType::name).join(", ");
+            let problem = || format!("`{name}` cannot be pulled; the types are {known}");
+            let kind = ArtifactType::from_name(name).filter(|kind| kind.is_main());
+            kind.ok_or_else(problem)
         });
         types.collect::<Result<_, _>>().map(Some)
     })

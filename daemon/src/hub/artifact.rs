@@ -1,6 +1,7 @@
 //! Sends files of a run or a trial.
 //!
-//! Only files that the object itself names are sent: the list of artifacts decides, not the path.
+//! Only files that are listed are sent: those that the object itself names, and those in the folder of the
+//! trial or job.
 
 use std::path::Path;
 
@@ -17,6 +18,8 @@ use super::error_response::coded_error;
 use super::local_api::LocalApi;
 use super::preconditions::is_not_modified;
 use super::range::{RequestedRange, requested_range};
+use crate::api::{OwnerFolder, owner_folder};
+use docksd_harbor::is_listed;
 
 /// A request path that names a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,8 +67,13 @@ pub(super) async fn respond(
         return object;
     }
     let uri = format!("\"{}\"", urls.file_uri_below(&below));
-    let text = object.into_body().collect().await;
-    if !text.is_ok_and(|text| contains_value(&text.to_bytes(), uri.as_bytes())) {
+    let Ok(text) = object.into_body().collect().await else {
+        return not_found();
+    };
+    let text = text.to_bytes();
+    if !contains_value(&text, uri.as_bytes())
+        && !is_in_its_folder(api, &owner, &text, jobs, &below).await
+    {
         return not_found();
     }
     let jobs = jobs.to_owned();
@@ -79,6 +87,36 @@ pub(super) async fn respond(
         }
         Err(_) => not_found(),
     }
+}
+
+/// Whether a path is that of a file in the folder of a trial or a job, whose object is `text`.
+async fn is_in_its_folder(
+    api: &LocalApi,
+    owner: &Uri,
+    text: &[u8],
+    jobs: &Path,
+    below: &Path,
+) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let folder = match owner.path().rsplit_once("/trials/") {
+        None => owner_folder(&text, None),
+        Some((run, _)) => {
+            let Ok(run) = run.parse::<Uri>() else {
+                return false;
+            };
+            let run = api.call(Method::GET, &run, &HeaderMap::new()).await;
+            let is_run = run.status() == StatusCode::OK;
+            let run = run.into_body().collect().await;
+            let run = run.ok().filter(|_| is_run).map(|run| run.to_bytes());
+            run.and_then(|run| owner_folder(&String::from_utf8_lossy(&run), Some(&text)))
+        }
+    };
+    let Some(OwnerFolder { owner, path }) = folder else {
+        return false;
+    };
+    let (dirs, file) = ([jobs.to_owned()], jobs.join(below));
+    let looking = tokio::task::spawn_blocking(move || is_listed(&dirs, &path, owner, &file));
+    looking.await.unwrap_or(false)
 }
 
 /// Whether an object has a quoted text as a whole value.

@@ -130,6 +130,19 @@ impl Registry {
         &self.clock
     }
 
+    /// Runs a call that may block for long, such as one to a disk, after earlier calls with the same name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::open`], when it takes too long or during the shutdown.
+    pub(crate) async fn run_blocking<T: Send + 'static>(
+        &self,
+        name: &str,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, RegistryError> {
+        self.blocking_calls.run(name, call).await
+    }
+
     /// Returns the paths of all files.
     #[must_use]
     pub fn paths(&self) -> &Paths {

@@ -94,7 +94,7 @@ async fn an_interrupted_download_can_be_resumed() {
 }
 
 #[tokio::test]
-async fn only_files_that_the_object_names_are_sent() {
+async fn only_files_that_are_listed_are_sent() {
     let hub = TestHub::start().await;
     let secret = hub.jobs.parent().unwrap().join("secret.txt");
     fs::write(&secret, "s3cret").unwrap();
@@ -108,6 +108,19 @@ async fn only_files_that_the_object_names_are_sent() {
     let job = below.split('/').next().unwrap();
     let trial = below.split('/').nth(1).unwrap();
     let run_owner = owner.split("/trials/").next().unwrap();
+    let folder = hub.jobs.join(job).join(trial);
+    symlink(&secret, folder.join("agent/link.txt")).unwrap();
+    symlink("/", folder.join("root")).unwrap();
+    fs::write(hub.jobs.join("secret.txt"), "s3cret").unwrap();
+    // What the lists of files name is sent, though the objects do not.
+    for (owner, below) in [
+        (owner, format!("{job}/{trial}/config.json")),
+        (run_owner, format!("{job}/config.json")),
+    ] {
+        let response = hub.get(&format!("{owner}/artifacts/{below}"), "").await;
+        assert_eq!(response.status, 200, "{below}");
+        assert_eq!(response.body, fs::read(hub.jobs.join(&below)).unwrap());
+    }
     let other = paths
         .iter()
         .find(|p| p.contains("/trials/") && !p.starts_with(owner))
@@ -122,8 +135,9 @@ async fn only_files_that_the_object_names_are_sent() {
         (owner, secret.to_str().unwrap().to_owned()),
         (owner, "/etc/passwd".to_owned()),
         (owner, format!("{job}//{trial}/agent/oracle.txt")),
-        (owner, format!("{job}/{trial}/config.json")),
         (owner, format!("{job}/{trial}/agent")),
+        (owner, format!("{job}/{trial}/agent/link.txt")),
+        (owner, format!("{job}/{trial}/root/etc/passwd")),
         (owner, format!("{job}/{trial}/agent/none.txt")),
         (owner, format!("{below}%00")),
         (owner, format!("{below}\"")),
@@ -131,7 +145,9 @@ async fn only_files_that_the_object_names_are_sent() {
         (owner, job.to_owned()),
         (owner, other.to_owned()),
         (run_owner, below.to_owned()),
-        (run_owner, format!("{job}/config.json")),
+        (run_owner, format!("{job}/{trial}/config.json")),
+        (run_owner, "secret.txt".to_owned()),
+        (run_owner, "interrupted-midway/nothing".to_owned()),
         (&format!("{run_owner}/trials/.."), below.to_owned()),
         (&format!("{run_owner}/trials/none"), below.to_owned()),
         (&format!("{RUNS}/none"), format!("{job}/job.log")),

@@ -5,6 +5,7 @@
 //! [`Observer`].
 //!
 //! - [`layout`] decides file names, [`sanitise`] makes them safe, [`pattern`] selects files;
+//! - [`media`] finds what a downloaded trajectory points to;
 //! - only [`output_directory`] and `partial` create files in an output directory;
 //! - [`source`] reads an address, [`cache`] stores downloaded content, [`download`] does the work,
 //!   and [`remote_tail`] follows a remote file that grows;
@@ -16,6 +17,7 @@ pub mod digest;
 pub mod download;
 mod forget_mirror;
 pub mod layout;
+pub mod media;
 pub mod output_directory;
 pub mod owner;
 mod partial;

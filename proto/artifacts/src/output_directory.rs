@@ -92,22 +92,25 @@ impl OutputDirectory {
         })
     }
 
-    /// Returns a file in two nested directories, which are created if they are missing.
+    /// Returns a file in nested directories, which are created if they are missing.
     ///
     /// The names must be single segments, see [`crate::sanitise`].
     ///
     /// # Errors
     ///
     /// When a link or a file has the name of a directory, or a directory cannot be created.
-    pub fn file(
-        &self,
-        directories: &[String; 2],
-        file_name: &str,
-    ) -> Result<OutputFile, OutputError> {
-        let mut display_path = self.display_path.join(&directories[0]);
-        let run = open_or_create(&self.root, &directories[0], &display_path)?;
-        display_path.push(&directories[1]);
-        let directory = open_or_create(&run, &directories[1], &display_path)?;
+    pub fn file(&self, directories: &[String], file_name: &str) -> Result<OutputFile, OutputError> {
+        let mut display_path = self.display_path.clone();
+        let mut inner: Option<OwnedFd> = None;
+        for name in directories {
+            display_path.push(name);
+            let opened = open_or_create(inner.as_ref().unwrap_or(&self.root), name, &display_path)?;
+            inner = Some(opened);
+        }
+        let directory = match inner {
+            Some(directory) => directory,
+            None => open_or_create(&self.root, ".", &display_path)?,
+        };
         display_path.push(file_name);
         Ok(OutputFile {
             directory,

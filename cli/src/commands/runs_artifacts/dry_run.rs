@@ -56,8 +56,9 @@ pub(super) async fn run(
             Some(size_bytes) => total_bytes += size_bytes,
             None => unknown += 1,
         }
-        let [run, trial] = &request.directories;
-        let path = args.output.join(run).join(trial).join(&request.file_name);
+        let mut path = args.output.clone();
+        path.extend(&request.directories);
+        path.push(&request.file_name);
         rows.push(Row {
             path: path.to_string_lossy().into_owned(),
             size_bytes,

@@ -6,9 +6,9 @@
 mod dry_run;
 pub(super) mod progress;
 
-use docks_artifacts::FileOrigin;
-use docks_artifacts::download::{Downloader, Options, Outcome};
+use docks_artifacts::download::{ArtifactError, Downloader, Options, Outcome};
 use docks_artifacts::layout::Plan;
+use docks_artifacts::{ArtifactRequest, FileOrigin, media};
 use docks_proto::settings::Target;
 use indicatif::HumanBytes;
 
@@ -17,6 +17,7 @@ use crate::ask::Requester;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 
+use super::artifact_selection::Selection;
 use super::{artifact_selection, artifact_sources};
 use progress::Progress;
 
@@ -32,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
     let found =
         artifact_selection::select_artifacts(context, &requester, &args.run_id, &args.filter)
             .await?;
-    let plan = found.plan(matches!(
+    let mut plan = found.plan(matches!(
         requester.remote.profile.target,
         Target::DocksApi { .. }
     ));
@@ -62,7 +63,13 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
         },
         observer: &progress,
     };
-    let outcome = downloader.fetch(&plan.requests, &args.output).await;
+    let mut outcome = downloader.fetch(&plan.requests, &args.output).await;
+    let media = plan_media(&found, &plan, &outcome);
+    if !media.is_empty() {
+        progress.begin_more(media.len());
+        let of_media = downloader.fetch(&media, &args.output).await;
+        add_media(&mut plan, &mut outcome, media, of_media);
+    }
     progress.finish()?;
     let keys = plan
         .requests
@@ -73,6 +80,35 @@ pub(crate) async fn run(context: &Context, args: &RunsArtifacts) -> Result<(), F
     cache.add_to_run(&run, keys).ok();
     summarise(context, args, &plan, &outcome);
     check_all_downloaded(&plan, &outcome)
+}
+
+/// Plans the downloads of what the downloaded trajectories point to.
+pub(super) fn plan_media(
+    found: &Selection,
+    plan: &Plan,
+    outcome: &Outcome,
+) -> Vec<ArtifactRequest> {
+    let mut media = media::plan_media(&plan.requests, outcome, found.owners());
+    media.retain(|request| found.selector.matches(request));
+    media
+}
+
+/// Adds what became of images and sounds. One that is not there is missing in the remote, as other artifacts
+/// are that a trial does not have.
+pub(super) fn add_media(
+    plan: &mut Plan,
+    outcome: &mut Outcome,
+    media: Vec<ArtifactRequest>,
+    of_media: Outcome,
+) {
+    for (request, result) in media.into_iter().zip(of_media.results) {
+        if result.as_ref().is_err_and(ArtifactError::is_absent) {
+            plan.unavailable += 1;
+        } else {
+            plan.requests.push(request);
+            outcome.results.push(result);
+        }
+    }
 }
 
 /// Fails with exit code 12 if some artifacts could not be downloaded.

@@ -42,6 +42,8 @@ struct State {
     rows: Vec<(usize, String)>,
     /// Whether the header of the tab-separated rows has been printed.
     header: bool,
+    /// Number of the first of the current requests among all.
+    first: usize,
 }
 
 /// A downloaded file in JSON.
@@ -98,6 +100,13 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Reports that further downloads begin, which are numbered from 0 again.
+    pub(in crate::commands) fn begin_more(&self, count: usize) {
+        let before = self.overall.length().unwrap_or(0);
+        self.overall.set_length(before + count as u64);
+        self.state().first = usize::try_from(before).unwrap_or(usize::MAX);
+    }
+
     /// Removes the bars and prints what is printed at the end.
     pub(in crate::commands) fn finish(&self) -> Result<(), Failure> {
         self.overall.finish_and_clear();
@@ -140,6 +149,8 @@ impl<'a> Progress<'a> {
         self.warn_of_pointer(finished);
         let path = finished.path.as_os_str();
         match self.context.global.format {
+            // What was there already says nothing to people; the summary counts it.
+            Format::Table if finished.origin == FileOrigin::Unchanged => return,
             Format::Table => {
                 output.data(path.as_bytes());
                 output.data("\n");
@@ -160,7 +171,9 @@ impl<'a> Progress<'a> {
             }
             Format::Json => {
                 let row = row(request, finished);
-                self.state().rows.push((index, row));
+                let mut state = self.state();
+                let at = state.first + index;
+                state.rows.push((at, row));
                 return;
             }
             Format::Jsonl => output.line(row(request, finished)),
@@ -181,7 +194,7 @@ impl Observer for Progress<'_> {
             Some(_) => "{bar:24} {bytes}/{total_bytes}  {msg}",
             None => "{bytes}  {msg}",
         }));
-        bar.set_message(format!("{}/{}", request.directories[1], request.file_name));
+        bar.set_message(request.path_in_run());
         bar.set_position(there);
         self.state().files.insert(index, bar);
     }
@@ -205,7 +218,7 @@ impl Observer for Progress<'_> {
     fn failed(&self, index: usize, request: &ArtifactRequest, why: &ArtifactError) {
         self.remove_bar(index);
         self.overall.inc(1);
-        let [_, directory] = &request.directories;
+        let directory = request.directories.get(1).map_or("", String::as_str);
         let owner = match (request.trial_id.as_str(), request.task.as_str()) {
             ("", "") if directory == RUN_FILES_DIRECTORY => "the run".to_owned(),
             ("", _) => format!("trial `{directory}`"),
@@ -214,7 +227,10 @@ impl Observer for Progress<'_> {
         self.bars.suspend(|| {
             self.context.output.warn(format!(
                 "could not download {} of {owner}: {}",
-                request.kind.name(),
+                match request.kind.is_main() {
+                    true => request.kind.name().to_owned(),
+                    false => format!("`{}`", request.path_in_trial()),
+                },
                 why.chain()
             ));
         });

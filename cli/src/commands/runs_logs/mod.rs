@@ -15,6 +15,7 @@ use crate::output::clean;
 
 use super::artifact_reader::{ArtifactReader, lfs_pointer};
 use super::line_reader::{self, LineReader};
+use super::recording;
 use follow::{Followed, REQUEST_INTERVAL};
 
 /// Bytes of a log after which other work, such as Ctrl-C, gets a chance.
@@ -54,6 +55,12 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     let mut logs = Vec::new();
     let (all, mut pointers) = (uris.len(), 0);
     for uri in uris {
+        if recording::is_recording(&uri) {
+            let name = last_segment(&uri);
+            let hint = recording::how_to_play(&uri, &args.run_id, Some(&args.trial_id));
+            context.output.message(format!("{name}: {hint}"));
+            continue;
+        }
         let mut file = reader.open_any(&uri).await?;
         if let Some(failure) = lfs_pointer(&mut file, &uri) {
             pointers += 1;

@@ -76,6 +76,15 @@ pub enum ApiError {
         /// The id, name or prefix.
         name: String,
     },
+    /// The folder of a trial or a run cannot be read.
+    #[error("could not read the folder of {what}: {source}")]
+    Folder {
+        /// The trial or run.
+        what: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// Only cached answers were allowed, and nothing is cached.
     #[error("nothing is cached")]
     NotCached,
@@ -139,6 +148,16 @@ impl ApiError {
                     StatusCode::NOT_FOUND,
                     ErrorDetail::new(Code::TrialNotFound, message()).hint(hint),
                 )
+            }
+            ApiError::Folder { source, .. } => {
+                let hint = match source.kind() {
+                    std::io::ErrorKind::PermissionDenied => {
+                        "Check its permissions; docksd reads it as its own user."
+                    }
+                    _ => "Check that its disk is mounted, and `docks daemon status`.",
+                };
+                let detail = ErrorDetail::new(Code::RemoteUnreachable, message()).hint(hint);
+                (StatusCode::GATEWAY_TIMEOUT, detail)
             }
             ApiError::NotCached => {
                 let detail = ErrorDetail::new(Code::NotCached, "Nothing is cached to answer from.");

@@ -1,12 +1,16 @@
 //! One attempt to fetch what is left of a run's artifacts.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docks_artifacts::cache::Cache;
-use docks_artifacts::download::{ArtifactError, Downloader, FinishedFile, Observer, Options};
+use docks_artifacts::download::{
+    ArtifactError, Downloader, FinishedFile, Observer, Options, Outcome, SilentObserver,
+};
 use docks_artifacts::layout::{ArtifactSelector, RunName, plan};
+use docks_artifacts::media::plan_media;
+use docks_artifacts::owner::RunKey;
 use docks_artifacts::source::Sources;
-use docks_artifacts::{ArtifactRequest, TrialArtifacts};
+use docks_artifacts::{ArtifactRequest, ArtifactType, TrialArtifacts};
 use docks_proto::object::parse_list;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
@@ -86,7 +90,8 @@ async fn fetch_all(
     let keys = requests
         .iter()
         .map(|request| sources.cache_key(&request.uri).hash);
-    let recorded = cache.add_to_run(&sources.owner.run_key(&pending.run), keys);
+    let run_key = sources.owner.run_key(&pending.run);
+    let recorded = cache.add_to_run(&run_key, keys);
     if let Err(error) = recorded {
         return Ok(failure(format!(
             "could not write to the artifact cache: {error}"
@@ -103,14 +108,29 @@ async fn fetch_all(
         },
         observer: &progress,
     };
-    let has_yielded = tokio::select! {
-        _ = downloader.pull(&requests, &cache) => false,
-        () = progress.too_many_failures.notified() => false,
-        () = yield_now.notified() => true,
+    let requests = Arc::new(requests);
+    let pulling = async {
+        let outcome = downloader.pull(&requests, &cache).await;
+        pull_media(
+            &downloader,
+            Arc::clone(&requests),
+            outcome,
+            trials,
+            &run_key,
+        )
+        .await
+    };
+    let (has_yielded, media) = tokio::select! {
+        media = pulling => (false, media),
+        () = progress.too_many_failures.notified() => (false, Ok(())),
+        () = yield_now.notified() => (true, Ok(())),
     };
     let counts = progress.into_counts();
     counts.log(&pending.run);
-    let fetched = counts.fetched.iter();
+    // What a trajectory points to is found by reading it again.
+    let is_done =
+        |index: &&usize| media.is_ok() || requests[**index].kind != ArtifactType::Trajectory;
+    let fetched = counts.fetched.iter().filter(is_done);
     let fetched = fetched.map(|index| sources.cache_key(&requests[*index].uri).hash);
     pending.fetched.extend(fetched);
     if has_yielded {
@@ -120,6 +140,9 @@ async fn fetch_all(
         let lasting = counts.lasting == counts.failed;
         return Ok(AttemptResult::Failed { error, lasting });
     }
+    if let Err(error) = media {
+        return Ok(failure(error));
+    }
     // What the remote did not show yet may have further artifacts.
     Ok(
         match trials_are_confirmed(mirror, &pending.run, pending.observed_ms).await? {
@@ -127,6 +150,41 @@ async fn fetch_all(
             false => failure("its trials are not confirmed since its end".to_owned()),
         },
     )
+}
+
+/// Fetches the images and sounds to which the fetched trajectories point; one that is not there is none.
+async fn pull_media(
+    downloader: &Downloader<'_>,
+    requests: Arc<Vec<ArtifactRequest>>,
+    outcome: Outcome,
+    trials: Vec<TrialArtifacts>,
+    run_key: &RunKey,
+) -> Result<(), String> {
+    let Some(cache) = downloader.cache else {
+        return Ok(());
+    };
+    // Trajectories are read, which may take long.
+    let planning = tokio::task::spawn_blocking(move || plan_media(&requests, &outcome, &trials));
+    let media = planning.await.map_err(|error| error.to_string())?;
+    if media.is_empty() {
+        return Ok(());
+    }
+    let keys = media
+        .iter()
+        .map(|request| downloader.sources.cache_key(&request.uri).hash);
+    cache
+        .add_to_run(run_key, keys)
+        .map_err(|error| format!("could not write to the artifact cache: {error}"))?;
+    let downloader = Downloader {
+        observer: &SilentObserver,
+        ..*downloader
+    };
+    let outcome = downloader.pull(&media, cache).await;
+    let failed = outcome.results.into_iter().filter_map(Result::err);
+    match failed.filter(|error| !error.is_absent()).last() {
+        Some(error) => Err(error.chain()),
+        None => Ok(()),
+    }
 }
 
 /// Returns the requests that no earlier attempt has done. Each attempt starts at another place, so

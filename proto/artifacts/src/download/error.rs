@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::output_directory::OutputError;
-use crate::source::SourceError;
+use crate::source::{FileError, SourceError};
 
 /// Why an artifact could not be downloaded.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,27 @@ impl ArtifactError {
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         matches!(self, Self::Source(error) if error.is_lasting())
+    }
+
+    /// Returns whether the source could not be reached, so that nothing is known about the artifact.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(
+            self,
+            Self::Source(SourceError::Http(_) | SourceError::Bucket(_))
+        ) && matches!(self, Self::Source(error) if error.is_transient())
+    }
+
+    /// Returns whether there is nothing at the address.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Source(SourceError::File(FileError::Read { source, .. })) => {
+                source.kind() == io::ErrorKind::NotFound
+            }
+            Self::Source(error) => error.is_lasting(),
+            _ => false,
+        }
     }
 
     /// Returns whether the partial file is worth keeping for a later attempt.

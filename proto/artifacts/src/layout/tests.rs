@@ -11,6 +11,7 @@ fn trial(id: &str, task: &str) -> TrialArtifacts {
         task: task.to_owned(),
         status: String::new(),
         uris: vec![(ArtifactType::Logs, format!("gs://b/{id}/logs.txt"))],
+        files: Vec::new(),
     }
 }
 
@@ -170,12 +171,13 @@ fn further_files_of_a_type_are_named_after_their_path_and_the_first_keeps_its_sh
         names(listed("https://hub/x.log")),
         ["logs.log", "diff.patch"]
     );
-    let uris = [
+    let mut run = trial("run", "");
+    run.uris = vec![
         (Logs, "file:///j/job.log".to_owned()),
         (Result, "file:///j/result.json".to_owned()),
     ];
     let paths = |filter: &ArtifactSelector| -> Vec<String> {
-        let requests = plan_run_files("run", RunName::Short, &uris, filter);
+        let requests = plan_run_files("run", RunName::Short, &run, filter);
         let path = |r: ArtifactRequest| format!("{}/{}", r.directories.join("/"), r.file_name);
         requests.into_iter().map(path).collect()
     };
@@ -188,4 +190,62 @@ fn further_files_of_a_type_are_named_after_their_path_and_the_first_keeps_its_sh
         ..ArtifactSelector::default()
     };
     assert!(paths(&one_trial).is_empty());
+}
+
+#[test]
+fn files_of_other_types_keep_their_paths_and_the_four_types_stay_as_they_are() {
+    let text = r#"{"id":"t","task_slug":"sum","logs_uri":"file:///j/t/agent/a.txt","harbor":{"artifacts":[
+        {"type":"logs","path":"agent/a.txt","uri":"file:///j/t/agent/a.txt"}]}}"#;
+    let object = docks_proto::object::RawObject::parse(text)
+        .unwrap()
+        .unwrap();
+    let mut trial = TrialArtifacts::from_object(&object);
+    let file = |path: &str, kind: &str| docks_proto::file_list::ListedFile {
+        path: path.to_owned(),
+        r#type: kind.to_owned(),
+        size_bytes: None,
+        modified_at: None,
+        uri: format!("file:///j/t/{path}"),
+    };
+    trial.add_files(docks_proto::file_list::FileList {
+        files: vec![
+            file("agent/a.txt", "logs"),
+            file("agent/episode-0/prompt.txt", "session"),
+            file("config.json", "config"),
+            file("logs.txt", "other"),
+            file("trial.log", "logs"),
+        ],
+        ..docks_proto::file_list::FileList::default()
+    });
+    let trials = [trial];
+    let paths = |kinds: &[ArtifactType]| -> (Vec<String>, usize) {
+        let filter = ArtifactSelector {
+            kinds: kinds.to_vec(),
+            ..ArtifactSelector::default()
+        };
+        let plan = plan("r", RunName::Short, &trials, &filter);
+        let paths = plan
+            .requests
+            .iter()
+            .map(ArtifactRequest::path_in_run)
+            .collect();
+        (paths, plan.unavailable)
+    };
+    assert_eq!(paths(&[]), (vec!["sum_t/logs.txt".to_owned()], 3));
+    assert_eq!(
+        paths(&[ArtifactType::Config, ArtifactType::Recording]),
+        (vec!["sum_t/config.json".to_owned()], 1)
+    );
+    let (all, unavailable) = paths(&ArtifactType::ALL);
+    assert_eq!(
+        [&all[..3], &all[4..]].concat(),
+        [
+            "sum_t/logs.txt",
+            "sum_t/agent/episode-0/prompt.txt",
+            "sum_t/config.json",
+            "sum_t/trial.log"
+        ]
+    );
+    assert!(all[3].starts_with("sum_t/logs.txt~"), "{}", all[3]);
+    assert_eq!(unavailable, 0);
 }

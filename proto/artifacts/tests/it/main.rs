@@ -122,6 +122,7 @@ fn trial(id: &str, task: &str, uris: &[(ArtifactType, String)]) -> TrialArtifact
         task: task.to_owned(),
         status: String::new(),
         uris: uris.to_vec(),
+        files: Vec::new(),
     }
 }
 
