@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::figures;
 use super::harbor::{FileCounts, HarborHome, Running};
 use crate::test_home::eventually;
 
@@ -88,6 +89,7 @@ fn a_real_job_is_followed_through_errors_and_a_retry_to_its_end() {
     assert_eq!(shown["harbor"]["n_retries"], 3, "{shown}");
     assert_eq!(shown["harbor"]["errors"]["RuntimeError"], 2);
     assert_eq!(shown["passed_trials"], 4);
+    figures::compare(&home, "whole");
     let followed = home.docks.status();
     assert_eq!(followed["remotes"][0]["following"], "events", "{followed}");
 }
@@ -126,4 +128,5 @@ fn a_killed_job_is_shown_as_killed_and_its_resume_is_followed() {
     assert_eq!(after.len(), 2);
     let kept = after.keys().filter(|name| before.contains_key(*name));
     assert_eq!(kept.count(), 1, "the one that had ended is kept: {after:?}");
+    figures::compare(&home, "killed");
 }

@@ -83,6 +83,39 @@ impl HarborHome {
         );
     }
 
+    /// Creates a task of several steps: the name of each, its solution and its reward. An agent has 3 s for a step.
+    pub(super) fn steps(&self, name: &str, steps: &[(&str, &str, &str)]) {
+        let task = self.docks.path("tasks").join(name);
+        let write = |place: String, text: &str| {
+            let path = task.join(place);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let mut toml = format!(
+            "schema_version = \"1.4\"\nmulti_step_reward_strategy = \"mean\"\n[task]\nname = \"live/{name}\"\n\
+             version = \"1.0.0\"\n[agent]\ntimeout_sec = 3.0\n[verifier]\ntimeout_sec = 20.0\n"
+        );
+        for (step, solve, reward) in steps {
+            toml.push_str(&format!("[[steps]]\nname = \"{step}\"\n"));
+            let below = format!("steps/{step}");
+            write(
+                format!("{below}/instruction.md"),
+                "Do what the solution does.\n",
+            );
+            write(
+                format!("{below}/solution/solve.sh"),
+                &format!("#!/bin/bash\n{solve}\n"),
+            );
+            write(
+                format!("{below}/tests/test.sh"),
+                &format!("#!/bin/bash\necho {reward} > /logs/verifier/reward.txt\n"),
+            );
+        }
+        write("task.toml".to_owned(), &toml);
+        write("environment/Dockerfile".to_owned(), "FROM scratch\n");
+        write("environment/prepare.sh".to_owned(), "");
+    }
+
     /// Starts `harbor` through `wrapper` if it is not empty, else as a terminal does.
     pub(super) fn harbor(&self, wrapper: &[&str], line: &str) -> Running {
         let plugin = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.ci/peers/harbor");

@@ -2,6 +2,7 @@
 //!
 //! These tests need `HARBOR_BIN`, so they are ignored unless `.ci/run harbor-live` runs them.
 
+mod figures;
 mod follow;
 mod harbor;
 mod logs;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::figures;
 use super::harbor::{HarborHome, Running, json};
 use crate::test_home::eventually;
 
@@ -166,4 +167,29 @@ fn a_job_that_handles_no_signal_is_killed_only_on_request() {
         (&shown["status"], &shown["harbor"]["state"]),
         (&"failed".into(), &"killed".into())
     );
+}
+
+#[test]
+#[ignore = "needs Harbor: .ci/run harbor-live"]
+fn a_suspended_job_is_not_signalled_and_stops_once_it_continues() {
+    let home = home();
+    let mut harbor = home.start("suspended", "-n 2");
+    midway(&home, "suspended");
+    harbor.signal("STOP");
+    let refused = home.docks.run_jobs("runs stop suspended --force");
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("is suspended"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!harbor.ended());
+    assert_eq!(home.shown("suspended")["status"], "running");
+    harbor.signal("CONT");
+    home.docks
+        .run_jobs("runs stop suspended --force")
+        .expect_success();
+    harbor.wait();
+    assert_eq!(home.shown("suspended")["status"], "cancelled");
+    figures::compare(&home, "suspended");
 }
