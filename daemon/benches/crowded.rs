@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use daemon_process::Daemon;
-use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT, profile_settings};
 use docksd_testkit::measure::{format_count, format_duration};
 
 const SEARCHES: usize = 8;
@@ -87,7 +87,7 @@ async fn measure_lists_beside_searches(rows: usize, span: Duration) {
     let api_url = "http://127.0.0.1:9";
     let home = tempfile::tempdir().unwrap();
     mirror_with_rows(home.path(), api_url, rows).await;
-    let daemon = Daemon::start(home, api_url);
+    let daemon = Daemon::start(home, TENANT, &profile_settings(api_url));
     daemon.wait_until_ready().await;
     println!(
         "\n| a list of 20 of {} runs | p50 | p99 | max | lists | searches |",
@@ -175,7 +175,11 @@ async fn measure_age_under_a_storm(span: Duration) {
         data.add_run(&format!("run-{number:04}"), status);
     }
     let remote = Arc::new(FakeRemote::start(data).await);
-    let daemon = Daemon::start(tempfile::tempdir().unwrap(), &remote.url());
+    let daemon = Daemon::start(
+        tempfile::tempdir().unwrap(),
+        TENANT,
+        &profile_settings(&remote.url()),
+    );
     daemon.wait_until_ready().await;
     let client = Arc::new(daemon.client());
     client.sync(true, |_| {}).await.unwrap();

@@ -20,7 +20,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::time::sleep;
 
 use daemon_process::{DEADLINE, Daemon};
-use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT, profile_settings};
 use docksd_testkit::measure::{format_count, format_duration};
 
 const ACTIVE: usize = 100;
@@ -74,7 +74,11 @@ async fn measure_idle_cost(rows: usize, span: Duration) {
         data.add_run(&format!("run-{number:08}"), "completed");
     }
     let remote = FakeRemote::start(data).await;
-    let mut daemon = Daemon::start(tempfile::tempdir().unwrap(), &remote.url());
+    let mut daemon = Daemon::start(
+        tempfile::tempdir().unwrap(),
+        TENANT,
+        &profile_settings(&remote.url()),
+    );
     let start = Instant::now();
     sync(&daemon).await;
     let first_sync = start.elapsed();
@@ -119,7 +123,11 @@ async fn measure_delay(span: Duration) {
         data.add_evaluation(&format!("eval-{number:04}"), status);
     }
     let remote = FakeRemote::start(data).await;
-    let daemon = Daemon::start(tempfile::tempdir().unwrap(), &remote.url());
+    let daemon = Daemon::start(
+        tempfile::tempdir().unwrap(),
+        TENANT,
+        &profile_settings(&remote.url()),
+    );
     sync(&daemon).await;
     let status = wait_until_caught_up(&daemon, 5 * ACTIVE).await;
     sleep(Duration::from_secs(10)).await;

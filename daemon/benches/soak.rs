@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
 use daemon_process::Daemon;
-use docksd_testkit::fake_remote::{FakeRemote, RemoteData};
+use docksd_testkit::fake_remote::{FakeRemote, RemoteData, TENANT, profile_settings};
 use docksd_testkit::measure::format_count;
 
 /// So many that the mirror is larger than all caches of its connections: they fill while it warms up.
@@ -252,7 +252,7 @@ async fn main() -> ExitCode {
         "budget_per_minute = 60000\n",
     )
     .unwrap();
-    let daemon = Daemon::start(home, &remote.url());
+    let daemon = Daemon::start(home, TENANT, &profile_settings(&remote.url()));
     daemon.wait_until_ready().await;
     daemon.client().sync(true, |_| {}).await.unwrap();
     let load = Arc::new(Load {

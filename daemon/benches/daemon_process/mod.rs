@@ -10,8 +10,6 @@ use http::HeaderMap;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use docksd_testkit::fake_remote::TENANT;
-
 /// Longest time that anything in a benchmark may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
 
@@ -19,17 +17,20 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(600);
 pub(crate) struct Daemon {
     pub(crate) home: TempDir,
     pub(crate) child: Child,
+    tenant: &'static str,
 }
 
 impl Daemon {
-    /// Starts a daemon whose default profile is this address.
-    pub(crate) fn start(home: TempDir, api_url: &str) -> Self {
-        let config = format!(
-            "[default]\napi_url = \"{api_url}\"\ntenant_id = \"{TENANT}\"\ntoken = \"t\"\n"
-        );
+    /// Starts a daemon whose default profile has these settings, as in `config.toml`, and this tenant.
+    pub(crate) fn start(home: TempDir, tenant: &'static str, profile: &str) -> Self {
+        let config = format!("[default]\n{profile}\n");
         std::fs::write(home.path().join("config.toml"), config).unwrap();
         let child = spawn(home.path());
-        Self { home, child }
+        Self {
+            home,
+            child,
+            tenant,
+        }
     }
 
     /// Returns a client that waits as long as a benchmark does.
@@ -40,7 +41,7 @@ impl Daemon {
             ..Deadlines::default()
         };
         let transport = Transport::Unix(UnixTransport::new(socket, deadlines));
-        Client::new(transport, TENANT, HeaderMap::new()).unwrap()
+        Client::new(transport, self.tenant, HeaderMap::new()).unwrap()
     }
 
     /// Waits until the daemon answers.

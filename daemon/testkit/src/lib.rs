@@ -8,6 +8,7 @@
 
 pub mod fake_remote;
 pub mod harbor_jobs;
+pub mod harbor_scale;
 pub mod measure;
 mod skip;
 pub mod tls_proxy;

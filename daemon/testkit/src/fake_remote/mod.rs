@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 pub use behaviour::{Behaviour, ListEnvelope, ListOrder};
 pub use data::RemoteData;
 pub use fault::{Fault, RetryAfter};
-pub use respond::TENANT;
+pub use respond::{TENANT, profile_settings};
 
 /// A request that arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]

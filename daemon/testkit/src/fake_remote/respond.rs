@@ -16,6 +16,12 @@ use super::http1::{RequestHead, Response};
 /// The only tenant.
 pub const TENANT: &str = "ten";
 
+/// Returns the settings of a profile, as in `config.toml`, whose API is at this address.
+#[must_use]
+pub fn profile_settings(api_url: &str) -> String {
+    format!("api_url = \"{api_url}\"\ntenant_id = \"{TENANT}\"\ntoken = \"t\"")
+}
+
 /// Returns the response to one request, before any fault changes it.
 pub fn respond(data: &mut RemoteData, behaviour: &Behaviour, head: &RequestHead) -> Response {
     let mut response = if unauthorized(behaviour, head) {
