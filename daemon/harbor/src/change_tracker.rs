@@ -31,7 +31,6 @@ pub(crate) struct ChangeTracker {
     pub(crate) queue: Arc<ChangeQueue>,
     watchers: Option<DirectoryWatchers>,
     delivered: BTreeMap<PathBuf, Delivered>,
-    has_scanned_all: bool,
     last_full_scan: Option<UnixMs>,
     folders_by_id: BTreeMap<String, PathBuf>,
     vanished_ids: BTreeMap<String, PathBuf>,
@@ -44,7 +43,6 @@ impl ChangeTracker {
             queue,
             watchers: None,
             delivered: BTreeMap::new(),
-            has_scanned_all: false,
             last_full_scan: None,
             folders_by_id: BTreeMap::new(),
             vanished_ids: BTreeMap::new(),
@@ -77,21 +75,33 @@ impl ChangeTracker {
     }
 
     /// Updates the tracker after a scan of all jobs.
-    pub(crate) fn after_full_scan(&mut self, snapshot: &Snapshot, published: &PublishedJobs) {
+    pub(crate) fn after_full_scan(&mut self, snapshot: &Snapshot) {
         if let Some(watchers) = &mut self.watchers {
             watchers.retain(|folder| snapshot.jobs.contains_key(folder));
             watchers.start(snapshot);
         }
         self.after_scan(snapshot, snapshot.jobs.keys());
-        if !std::mem::replace(&mut self.has_scanned_all, true) {
-            // The first caller stores what it received; from then on, only differences are changes.
-            for (folder, job) in published.by_folder() {
-                let version = job.version;
-                self.delivered
-                    .entry(folder.clone())
-                    .or_insert(Delivered { version, hash: 0 });
-            }
+    }
+
+    /// Watches the folders of jobs that will be read next, so that no change after it is missed.
+    pub(crate) fn before_first_reading<'a>(&mut self, folders: impl Iterator<Item = &'a PathBuf>) {
+        let folders: Vec<&PathBuf> = folders.collect();
+        if let Some(watchers) = &mut self.watchers {
+            watchers.watch_unread(&folders);
         }
+        // Nothing was read before these.
+        self.queue.take();
+    }
+
+    /// Records that the first scan of all jobs has begun.
+    pub(crate) fn begin_full_scan(&mut self, now: UnixMs) {
+        self.last_full_scan = Some(now);
+    }
+
+    /// Records that the caller has a job from an earlier process.
+    pub(crate) fn record_known(&mut self, folder: &Path, version: u64) {
+        let delivered = Delivered { version, hash: 0 };
+        self.delivered.insert(folder.to_owned(), delivered);
     }
 
     /// Updates the watches after a scan of some jobs.
@@ -125,7 +135,7 @@ impl ChangeTracker {
             let mut jobs = current.iter();
             jobs.any(|(folder, job)| self.is_undelivered(folder, job.version))
         };
-        if !self.vanished_ids.is_empty() || (self.has_scanned_all && any_undelivered()) {
+        if !self.vanished_ids.is_empty() || any_undelivered() {
             self.queue.mark_undelivered();
         }
     }

@@ -11,6 +11,7 @@ use crate::snapshot::job_snapshot::JobSnapshot;
 const SAME_TIME_NS: i128 = 2_000_000_000;
 
 /// What decides a job's id.
+#[derive(Debug, Clone)]
 pub(crate) struct IdClaim {
     folder: PathBuf,
     name: String,

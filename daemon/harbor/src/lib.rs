@@ -13,14 +13,17 @@ mod change_tracker;
 mod derive;
 mod disk;
 mod files;
+mod first_reading;
 mod follow;
 mod format;
 mod hash;
 mod job_ids;
+mod known_jobs;
 mod objects;
 mod options;
 mod pacing;
 mod published_jobs;
+mod reader_threads;
 mod snapshot;
 mod state;
 mod stop;
@@ -37,8 +40,8 @@ use docks_proto::object::{RawObject, TrialFields};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 use docksd_remote::{
-    ChangeDetection, Changes, Fetched, Notice, Page, PageRequest, Remote, RemoteError,
-    RemoteProperties, Validator,
+    ChangeDetection, Changes, DeliveredRun, Fetched, Notice, Page, PageRequest, Reading, Remote,
+    RemoteError, RemoteProperties, Validator,
 };
 use tokio::time::Instant;
 
@@ -46,12 +49,14 @@ pub use crate::disk::file_uri::file_uri;
 pub use crate::files::{FileOwner, FoundFiles, file_type, is_listed, list_files};
 use crate::follow::ChangeQueue;
 use crate::hash::hash_texts;
+use crate::known_jobs::KnownJob;
 pub use crate::options::{Options, ScanCost, WallClock};
 use crate::pacing::ScanPacing;
+use crate::reader_threads::{SharedState, WaitFor};
 use crate::snapshot::jobs_directory::JobsDirectory;
 use crate::state::State;
 use crate::stop::StopMode;
-use crate::validators::{fetched, fetched_page};
+use crate::validators::{fetched, fetched_page, partial_page};
 
 /// How often it is checked whether the directories are still there.
 const MOVED_CHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -61,7 +66,7 @@ const MOVED_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub struct HarborJobs {
     dirs: Arc<[PathBuf]>,
     options: Options,
-    state: Arc<Mutex<State>>,
+    shared: SharedState,
     queue: Arc<ChangeQueue>,
     pacing: Arc<ScanPacing>,
 }
@@ -77,7 +82,10 @@ impl HarborJobs {
         Self {
             dirs,
             options,
-            state: Arc::new(Mutex::new(state)),
+            shared: SharedState {
+                state: Arc::new(Mutex::new(state)),
+                progressed: Arc::default(),
+            },
             queue,
             pacing: Arc::default(),
         }
@@ -104,28 +112,36 @@ impl HarborJobs {
     /// Returns what scanning has cost so far. Blocks during a scan.
     #[must_use]
     pub fn scan_cost(&self) -> ScanCost {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.shared.state.lock();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
         ScanCost {
             files_read: state.snapshot.files_read,
             process_scans: state.snapshot.processes.scans,
         }
     }
 
-    /// Runs a task that scans, on a thread that may block.
-    async fn run_blocking<T: Send + 'static>(
+    /// Waits for the first reading of all jobs, then runs a task that scans; on a thread that may block.
+    async fn run_after<T: Send + 'static>(
         &self,
+        wait: impl FnOnce(&SharedState, &WallClock) -> Option<Reading> + Send + 'static,
         task: impl FnOnce(&mut State, UnixMs) -> Result<T, RemoteError> + Send + 'static,
     ) -> Result<T, RemoteError> {
         let this = self.clone();
         let result = tokio::task::spawn_blocking(move || {
-            let mut state = this.state.lock().unwrap_or_else(|poisoned| {
+            wait(&this.shared, &this.options.now);
+            let state = &this.shared.state;
+            let mut state = state.lock().unwrap_or_else(|poisoned| {
                 // A scan that panicked may have left the state inconsistent, so start with a new one.
-                this.state.clear_poison();
+                this.shared.state.clear_poison();
                 let mut state = poisoned.into_inner();
                 *state = State::new(&this.dirs, &this.options, &this.queue);
                 state
             });
-            task(&mut state, (this.options.now)())
+            let result = task(&mut state, (this.options.now)());
+            drop(state);
+            // What was delivered need not be kept, so that reading can go on.
+            this.shared.progressed.notify_all();
+            result
         });
         result.await.unwrap_or_else(|error| {
             Err(RemoteError::InvalidResponse {
@@ -133,6 +149,24 @@ impl HarborJobs {
             })
         })
     }
+}
+
+impl HarborJobs {
+    /// Runs a task about a job when that was read.
+    async fn run_when_read<T: Send + 'static>(
+        &self,
+        id: &str,
+        task: impl FnOnce(&mut State, UnixMs) -> Result<T, RemoteError> + Send + 'static,
+    ) -> Result<T, RemoteError> {
+        let id = id.to_owned();
+        self.run_after(move |shared, now| shared.wait(WaitFor::Job(&id), now), task)
+            .await
+    }
+}
+
+/// Waits for nothing.
+fn at_once(_shared: &SharedState, _now: &WallClock) -> Option<Reading> {
+    None
 }
 
 #[async_trait]
@@ -145,6 +179,19 @@ impl Remote for HarborJobs {
         }
     }
 
+    fn resume(&self, delivered: Vec<DeliveredRun>) {
+        let known = delivered.into_iter().filter_map(KnownJob::from_delivered);
+        let known = known.collect();
+        if let Ok(mut state) = self.shared.state.lock() {
+            state.first_reading.restore(known);
+            state.is_followed = true;
+        }
+    }
+
+    fn reading(&self) -> Option<Reading> {
+        self.queue.reading()
+    }
+
     async fn list(
         &self,
         kind: RunKind,
@@ -152,13 +199,23 @@ impl Remote for HarborJobs {
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
         let validator = validator.cloned();
-        self.run_blocking(move |state, now| {
-            let depth = state.tracker.next_depth(now);
-            state.scan(now, depth)?;
-            let jobs = state.published.newest_first();
-            let objects = jobs.into_iter().map(|job| job.object(kind).clone());
-            Ok(fetched_page(objects.collect(), validator.as_ref()))
-        })
+        let first_answer = self.options.first_answer;
+        self.run_after(
+            move |shared, now| shared.wait(WaitFor::SomeJobs(first_answer), now),
+            move |state, now| {
+                let is_partial = state.first_reading.is_running();
+                if !is_partial {
+                    let depth = state.tracker.next_depth(now);
+                    state.scan(now, depth)?;
+                }
+                let jobs = state.published.newest_first();
+                let objects = jobs.into_iter().map(|job| job.object(kind).clone());
+                if is_partial {
+                    return Ok(partial_page(objects.collect()));
+                }
+                Ok(fetched_page(objects.collect(), validator.as_ref()))
+            },
+        )
         .await
     }
 
@@ -169,10 +226,14 @@ impl Remote for HarborJobs {
         validator: Option<&Validator>,
     ) -> Result<Fetched<RawObject>, RemoteError> {
         let (id, validator) = (id.to_owned(), validator.cloned());
-        self.run_blocking(move |state, now| {
+        self.run_when_read(&id.clone(), move |state, now| {
             let object = state.run(kind, &id, now)?;
             let hash = hash_texts(std::iter::once(object.text().as_bytes()));
-            Ok(fetched(hash, validator.as_ref(), || object))
+            Ok(fetched(
+                validators::validator(hash),
+                validator.as_ref(),
+                || object,
+            ))
         })
         .await
     }
@@ -183,18 +244,19 @@ impl Remote for HarborJobs {
         validator: Option<&Validator>,
     ) -> Result<Fetched<Page>, RemoteError> {
         let (run, validator) = (run.to_owned(), validator.cloned());
-        self.run_blocking(move |state, now| {
-            let objects = state.trials(&run, now)?;
-            Ok(fetched_page(objects, validator.as_ref()))
+        self.run_when_read(&run.clone(), move |state, now| {
+            state.trials(&run, validator.as_ref(), now)
         })
         .await
     }
 
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
         let (run, trial) = (run.to_owned(), trial.to_owned());
-        self.run_blocking(move |state, now| {
-            let trials = state.trials(&run, now)?;
-            let found = trials.into_iter().find(|object| {
+        self.run_when_read(&run.clone(), move |state, now| {
+            let Fetched::New { value: trials, .. } = state.trials(&run, None, now)? else {
+                return Err(state.not_found(&trial));
+            };
+            let found = trials.objects.into_iter().find(|object| {
                 let id = TrialFields::from_object(object).id.text();
                 id.as_deref() == Some(&trial)
             });
@@ -206,7 +268,7 @@ impl Remote for HarborJobs {
     async fn wait_for_changes(&self) {
         let begun = Instant::now();
         if self.pacing.begin_wait(begun) {
-            let following = self.run_blocking(|state, _| {
+            let following = self.run_after(at_once, |state, _| {
                 state.start_following();
                 Ok(())
             });
@@ -217,7 +279,7 @@ impl Remote for HarborJobs {
             .await
             .is_err()
         {
-            let unchanged = self.run_blocking(|state, _| {
+            let unchanged = self.run_after(at_once, |state, _| {
                 let mut directories = state.snapshot.directories.iter();
                 Ok(directories.all(JobsDirectory::is_unchanged))
             });
@@ -225,13 +287,20 @@ impl Remote for HarborJobs {
                 break;
             }
         }
+        if self.reading().is_some() {
+            return;
+        }
         let wait = self.pacing.remaining_wait(begun, Instant::now());
         tokio::time::sleep(wait).await;
         self.pacing.announce(Instant::now());
     }
 
     async fn take_changes(&self) -> Result<Changes, RemoteError> {
-        self.run_blocking(State::take_changes).await
+        self.run_after(
+            |shared, now| shared.wait(WaitFor::SomeJobs(Duration::ZERO), now),
+            State::take_changes,
+        )
+        .await
     }
 
     fn notice(&self) -> Option<Notice> {
@@ -244,13 +313,17 @@ impl Remote for HarborJobs {
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let id = id.to_owned();
-        self.run_blocking(move |state, now| state.act(action, &id, StopMode::Graceful, now))
-            .await
+        self.run_when_read(&id.clone(), move |state, now| {
+            state.act(action, &id, StopMode::Graceful, now)
+        })
+        .await
     }
 
     async fn kill(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let id = id.to_owned();
-        self.run_blocking(move |state, now| state.act(action, &id, StopMode::MayKill, now))
-            .await
+        self.run_when_read(&id.clone(), move |state, now| {
+            state.act(action, &id, StopMode::MayKill, now)
+        })
+        .await
     }
 }

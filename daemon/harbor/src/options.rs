@@ -19,6 +19,9 @@ pub struct Options {
     pub processes: PathBuf,
     /// Where processes are not visible: a job whose files did not change for longer than this has ended.
     pub quiet_limit: Duration,
+    /// How long a list waits for the first reading of all jobs; then it has those that were read. Callers that did
+    /// not [resume](docksd_remote::Remote::resume) get the whole list.
+    pub first_answer: Duration,
 }
 
 impl Default for Options {
@@ -28,6 +31,8 @@ impl Default for Options {
             processes: "/proc".into(),
             // Harbor writes little during long agent runs, but some log grows more often than this.
             quiet_limit: Duration::from_secs(600),
+            // Most directories are read in less; an answer is to be there within 2 s.
+            first_answer: Duration::from_millis(800),
         }
     }
 }
@@ -37,6 +42,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("processes", &self.processes)
             .field("quiet_limit", &self.quiet_limit)
+            .field("first_answer", &self.first_answer)
             .finish_non_exhaustive()
     }
 }

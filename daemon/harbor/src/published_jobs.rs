@@ -1,6 +1,6 @@
 //! The jobs as they are published: their objects, kept as text until something of a job changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use docks_proto::object::RawObject;
@@ -9,10 +9,12 @@ use docks_proto::time::UnixMs;
 
 use crate::derive::job_view::{JobView, derive_job_view};
 use crate::job_ids::{AssignedId, IdClaim, UuidHolders, assign_ids};
+use crate::known_jobs::KnownJob;
 use crate::objects::{EvaluationObject, HarborDetails, RunObject, TrialObject};
 use crate::snapshot::job_snapshot::JobSnapshot;
 use crate::snapshot::scan::Snapshot;
 use crate::utc::Utc;
+use crate::validators::hash_of_job;
 
 /// One job as it is published.
 #[derive(Debug)]
@@ -27,7 +29,6 @@ pub(crate) struct PublishedJob {
     created: Option<Utc>,
     run: RawObject,
     evaluation: RawObject,
-    trials: Option<Vec<RawObject>>,
 }
 
 impl PublishedJob {
@@ -41,10 +42,26 @@ impl PublishedJob {
             evaluation: RawObject::from_serialize(&evaluation)?,
             created: view.times.started,
             name: job.name.clone(),
-            trials: None,
             id,
             note,
         })
+    }
+
+    fn from_known(known: KnownJob, job: &JobSnapshot) -> Self {
+        Self {
+            version: job.version,
+            id: known.id,
+            name: job.name.clone(),
+            note: None,
+            created: known.created,
+            run: known.run,
+            evaluation: known.evaluation,
+        }
+    }
+
+    /// Returns a hash of its objects.
+    pub(crate) fn hash(&self) -> u64 {
+        hash_of_job(&self.run, &self.evaluation)
     }
 
     /// Returns the object of a kind.
@@ -61,35 +78,64 @@ impl PublishedJob {
 pub(crate) struct PublishedJobs {
     by_folder: BTreeMap<PathBuf, PublishedJob>,
     holders: UuidHolders,
+    claims: BTreeMap<PathBuf, (u64, IdClaim)>,
 }
 
 impl PublishedJobs {
-    /// Derives the jobs that changed in the snapshot again.
+    /// Derives the jobs that changed in the snapshot again, except those that are held back.
+    ///
+    /// Returns the archived jobs that have to be read again before that.
     pub(crate) fn update(
         &mut self,
         snapshot: &Snapshot,
+        held_back: &BTreeSet<PathBuf>,
         now: UnixMs,
-    ) -> Result<(), serde_json::Error> {
-        let is_published = |job: &JobSnapshot| job.is_job() && job.publishable_in(now).is_none();
-        self.by_folder
-            .retain(|folder, _| snapshot.jobs.get(folder).is_some_and(is_published));
-        let jobs = snapshot.jobs.iter().filter(|(_, job)| is_published(job));
-        let claims = jobs
-            .map(|(folder, job)| IdClaim::new(folder, job))
-            .collect();
-        for AssignedId { folder, id, note } in assign_ids(claims, &mut self.holders) {
+    ) -> Result<Vec<PathBuf>, serde_json::Error> {
+        let is_published = |folder: &PathBuf, job: &JobSnapshot| {
+            job.is_job() && job.publishable_in(now).is_none() && !held_back.contains(folder)
+        };
+        self.by_folder.retain(|folder, _| {
+            let job = snapshot.jobs.get(folder);
+            job.is_some_and(|job| is_published(folder, job))
+        });
+        let jobs = snapshot.jobs.iter();
+        let jobs = jobs.filter(|(folder, job)| is_published(folder, job));
+        let mut earlier = std::mem::take(&mut self.claims);
+        for (folder, job) in jobs {
+            let known = earlier.remove(folder);
+            let known = known.filter(|(version, _)| *version == job.version);
+            let claim = known.unwrap_or_else(|| (job.version, IdClaim::new(folder, job)));
+            self.claims.insert(folder.clone(), claim);
+        }
+        let claims = self.claims.values().map(|(_, claim)| claim.clone());
+        let mut unread = Vec::new();
+        for AssignedId { folder, id, note } in assign_ids(claims.collect(), &mut self.holders) {
             let Some(job) = snapshot.jobs.get(&folder) else {
                 continue;
             };
             let is_current = self.by_folder.get(&folder).is_some_and(|published| {
                 published.version == job.version && published.id == id && published.note == note
             });
-            if !is_current {
+            if !is_current && job.is_archived() {
+                unread.push(folder);
+            } else if !is_current {
                 let published = PublishedJob::new(job, id, note)?;
                 self.by_folder.insert(folder, published);
             }
         }
-        Ok(())
+        Ok(unread)
+    }
+
+    /// Takes over a job as an earlier process delivered it.
+    pub(crate) fn restore(&mut self, known: KnownJob, job: &JobSnapshot) {
+        let folder = known.folder.clone();
+        let published = PublishedJob::from_known(known, job);
+        self.by_folder.insert(folder, published);
+    }
+
+    /// Forgets which folders have their UUID as id, since not all folders were known.
+    pub(crate) fn forget_holders(&mut self) {
+        self.holders = UuidHolders::new();
     }
 
     /// Returns the folder and the job with an id, or with a folder's name that no other job has.
@@ -114,20 +160,21 @@ impl PublishedJobs {
     }
 
     /// Returns the trials of a job: started ones, oldest first, then those to come.
+    ///
+    /// `None` if there is no such job, or if its content is not kept.
     pub(crate) fn trials(
-        &mut self,
+        &self,
         snapshot: &Snapshot,
         folder: &Path,
-    ) -> Result<Option<&[RawObject]>, serde_json::Error> {
-        let (Some(published), Some(job)) =
-            (self.by_folder.get_mut(folder), snapshot.jobs.get(folder))
+    ) -> Result<Option<Vec<RawObject>>, serde_json::Error> {
+        let (Some(published), Some(job)) = (self.by_folder.get(folder), snapshot.jobs.get(folder))
         else {
             return Ok(None);
         };
-        if published.trials.is_none() {
-            published.trials = Some(trial_objects(&derive_job_view(job), &published.id)?);
+        if job.is_archived() {
+            return Ok(None);
         }
-        Ok(published.trials.as_deref())
+        trial_objects(&derive_job_view(job), &published.id).map(Some)
     }
 }
 

@@ -1,21 +1,23 @@
 //! What is kept between requests: the last snapshot, what was published, and what was delivered.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_remote::{Notice, RemoteError};
+use docksd_remote::{Fetched, Notice, Page, RemoteError, Validator};
 
 use crate::change_tracker::ChangeTracker;
+use crate::first_reading::FirstReading;
 use crate::follow::ChangeQueue;
 use crate::options::Options;
 use crate::published_jobs::PublishedJobs;
-use crate::snapshot::job_snapshot::ScanDepth;
+use crate::snapshot::job_snapshot::{JobSnapshot, ScanDepth};
 use crate::snapshot::jobs_directory::JobsDirectory;
 use crate::snapshot::processes::Processes;
 use crate::snapshot::scan::{Snapshot, UnreachableDirectory};
+use crate::validators::{self, fetched, hash_objects, page};
 
 /// What is kept between requests.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub(crate) struct State {
     pub(crate) published: PublishedJobs,
     /// What was delivered as changes.
     pub(crate) tracker: ChangeTracker,
+    /// The first reading of all jobs.
+    pub(crate) first_reading: FirstReading,
+    /// Whether the caller waits for changes from the start.
+    pub(crate) is_followed: bool,
 }
 
 impl State {
@@ -37,6 +43,8 @@ impl State {
             snapshot: Snapshot::new(directories, processes, options.quiet_limit),
             published: PublishedJobs::default(),
             tracker: ChangeTracker::new(Arc::clone(queue)),
+            first_reading: FirstReading::default(),
+            is_followed: false,
         }
     }
 
@@ -48,8 +56,7 @@ impl State {
     pub(crate) fn scan(&mut self, now: UnixMs, depth: ScanDepth) -> Result<(), RemoteError> {
         let unreachable = self.scan_unmoved(|snapshot| snapshot.scan(now, depth))?;
         self.publish(now)?;
-        self.tracker
-            .after_full_scan(&self.snapshot, &self.published);
+        self.tracker.after_full_scan(&self.snapshot);
         self.tracker.queue.set_notice(self.describe_search());
         match unreachable {
             Some(UnreachableDirectory { path, why }) => Err(outage(path, why)),
@@ -103,10 +110,24 @@ impl State {
 
     /// Publishes what was scanned.
     pub(crate) fn publish(&mut self, now: UnixMs) -> Result<(), RemoteError> {
-        self.published
-            .update(&self.snapshot, now)
-            .map_err(not_serializable)?;
+        self.update_published(now)?;
         self.tracker.after_publishing(&self.published);
+        Ok(())
+    }
+
+    /// Derives what changed, and reads archived jobs again that are published otherwise now, as after a copy appeared.
+    pub(crate) fn update_published(&mut self, now: UnixMs) -> Result<(), RemoteError> {
+        for _ in 0..2 {
+            let held_back = self.first_reading.held_back();
+            let unread = self.published.update(&self.snapshot, held_back, now);
+            let unread = unread.map_err(not_serializable)?;
+            if unread.is_empty() {
+                break;
+            }
+            for folder in unread {
+                self.snapshot.read_again(&folder, now);
+            }
+        }
         Ok(())
     }
 
@@ -155,15 +176,69 @@ impl State {
             .ok_or_else(|| self.not_found(id))
     }
 
-    /// Scans a job and returns its trials.
-    pub(crate) fn trials(&mut self, run: &str, now: UnixMs) -> Result<Vec<RawObject>, RemoteError> {
+    /// Scans a job and returns its trials, unless `known` is their validator.
+    pub(crate) fn trials(
+        &mut self,
+        run: &str,
+        known: Option<&Validator>,
+        now: UnixMs,
+    ) -> Result<Fetched<Page>, RemoteError> {
         let folder = self.find_job(run, now)?;
-        let trials = self
-            .published
-            .trials(&self.snapshot, &folder)
-            .map_err(not_serializable)?;
-        let trials = trials.map(<[_]>::to_vec);
-        trials.ok_or_else(|| self.not_found(run))
+        let by_files = self.files_validator(&folder);
+        if by_files.is_some() && by_files.as_ref() == known {
+            return Ok(Fetched::NotModified);
+        }
+        let (trials, validator) = self.trial_objects(&folder, now)?;
+        let trials = trials.ok_or_else(|| self.not_found(run))?;
+        Ok(fetched(validator, known, || page(trials)))
+    }
+
+    /// Returns the trials of a job and their validator; no trials if it is gone. Reads an archived job again.
+    ///
+    /// # Errors
+    ///
+    /// When some of its files cannot be read now.
+    pub(crate) fn trial_objects(
+        &mut self,
+        folder: &Path,
+        now: UnixMs,
+    ) -> Result<(Option<Vec<RawObject>>, Validator), RemoteError> {
+        let job = self.snapshot.jobs.get(folder);
+        if job.is_some_and(JobSnapshot::is_archived) {
+            self.snapshot.read_again(folder, now);
+            self.publish(now)?;
+            let job = self.snapshot.jobs.get(folder);
+            if job.is_some_and(JobSnapshot::is_archived) {
+                return Err(outage(
+                    folder.to_owned(),
+                    "some of its files cannot be read now",
+                ));
+            }
+        }
+        let trials = self.published.trials(&self.snapshot, folder);
+        let trials = trials.map_err(not_serializable)?;
+        let hash = || hash_objects(trials.as_deref().unwrap_or_default());
+        let validator = self.files_validator(folder);
+        let validator = validator.unwrap_or_else(|| validators::validator(hash()));
+        Ok((trials, validator))
+    }
+
+    /// Returns the validator that says from which files the trials of a finished job were read.
+    fn files_validator(&self, folder: &Path) -> Option<Validator> {
+        let archive = self.snapshot.jobs.get(folder)?.to_archive()?;
+        let published = self.published.by_folder().get(folder)?;
+        Some(validators::files_validator(&archive, published.hash()))
+    }
+
+    /// Keeps only a fingerprint of a finished job that was delivered.
+    pub(crate) fn archive(&mut self, folder: &Path, now: UnixMs) {
+        self.first_reading.record_delivered(folder);
+        let published = self.published.by_folder().get(folder);
+        if let Some(job) = self.snapshot.jobs.get_mut(folder)
+            && published.is_some_and(|published| published.version == job.version)
+        {
+            job.archive(now);
+        }
     }
 }
 

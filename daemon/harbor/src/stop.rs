@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use crate::snapshot::job_snapshot::JobSnapshot;
 use crate::snapshot::liveness::SentSignal;
 use crate::snapshot::processes::Processes;
-use crate::state::{State, not_serializable};
+use crate::state::State;
 
 /// How far a stop may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,7 @@ impl State {
             )));
         }
         send_stop_signal(job, &mut self.snapshot.processes, mode)?;
-        self.published
-            .update(&self.snapshot, now)
-            .map_err(not_serializable)?;
+        self.update_published(now)?;
         let published = self.published.by_folder().get(&folder);
         published
             .map(|job| job.object(action.kind()).clone())

@@ -10,13 +10,15 @@ use docksd_remote::{Changes, CompleteRun, RemoteError};
 use crate::disk::file_version::is_missing;
 use crate::hash::hash_texts;
 use crate::snapshot::job_part::JobPart;
-use crate::snapshot::job_snapshot::ScanDepth;
+use crate::snapshot::job_snapshot::{JobSnapshot, ScanDepth};
 use crate::snapshot::jobs_directory::JobsDirectory;
-use crate::state::{State, not_serializable};
-use crate::validators::{hash_objects, page, validator};
+use crate::state::State;
+use crate::validators::{hash_objects, page};
 
 /// Largest number of jobs that are delivered together.
 const MAX_JOBS: usize = 16;
+/// Largest number of trials that are delivered together, unless one job has more.
+const MAX_TRIALS: usize = 4_000;
 /// When a job that changed during the scan is scanned again: its files are no longer recent then.
 const RESCAN_AFTER: Duration = Duration::from_millis(120);
 
@@ -32,6 +34,11 @@ impl State {
     /// Scans what events reported, and returns what differs from what was delivered.
     pub(crate) fn take_changes(&mut self, now: UnixMs) -> Result<Changes, RemoteError> {
         let mut pending = self.tracker.queue.take();
+        if !self.first_reading.is_done() {
+            // What events report meanwhile is looked at when all was read.
+            self.first_reading.stashed.merge(pending);
+            return self.deliver_changes(now);
+        }
         for unsettled in &self.snapshot.unsettled {
             pending.jobs.insert(unsettled.clone(), JobPart::Whole);
         }
@@ -48,6 +55,11 @@ impl State {
             self.tracker.after_scan(&self.snapshot, pending.jobs.keys());
         }
         self.schedule_wake_up(now);
+        self.deliver_changes(now)
+    }
+
+    /// Returns what is published and differs from what was delivered.
+    fn deliver_changes(&mut self, now: UnixMs) -> Result<Changes, RemoteError> {
         let mut undelivered: Vec<PathBuf> = self
             .published
             .by_folder()
@@ -55,30 +67,49 @@ impl State {
             .filter(|(folder, job)| self.tracker.is_undelivered(folder, job.version))
             .map(|(folder, _)| folder.clone())
             .collect();
-        let later = undelivered.split_off(undelivered.len().min(MAX_JOBS));
+        let mut trials = 0;
+        let jobs = undelivered.iter().take(MAX_JOBS).take_while(|folder| {
+            let is_first = trials == 0;
+            let job = self.snapshot.jobs.get(*folder);
+            trials += job.map_or(0, JobSnapshot::trial_count);
+            is_first || trials <= MAX_TRIALS
+        });
+        let now_count = jobs.count();
+        let later = undelivered.split_off(now_count);
         if !later.is_empty() {
             self.tracker.queue.mark_undelivered();
         }
         let mut changes = Changes {
             runs: Vec::new(),
-            gone: self.take_gone_ids(&later),
+            gone: Vec::new(),
         };
+        if self.first_reading.is_done() {
+            changes.gone = self.take_gone_ids(&later);
+        }
         for folder in undelivered {
-            changes.runs.extend(self.deliver(&folder)?);
+            changes.runs.extend(self.deliver(&folder, now)?);
+            self.archive(&folder, now);
         }
         Ok(changes)
     }
 
     /// Returns a job as it is published, unless only its version differs from what was delivered.
-    fn deliver(&mut self, folder: &Path) -> Result<Option<CompleteRun>, RemoteError> {
-        let trials = self
-            .published
-            .trials(&self.snapshot, folder)
-            .map_err(not_serializable)?;
-        let (trials, trials_hash) = match trials {
-            Some(trials) => (trials.to_vec(), hash_objects(trials)),
-            None => return Ok(None),
+    fn deliver(&mut self, folder: &Path, now: UnixMs) -> Result<Option<CompleteRun>, RemoteError> {
+        let (trials, validator) = match self.trial_objects(folder, now) {
+            Ok(objects) => objects,
+            // The mirror keeps what it has until the job changes again.
+            Err(error) => {
+                tracing::debug!(%error, "could not read a job again");
+                let version = self.published.by_folder().get(folder);
+                self.tracker
+                    .record_known(folder, version.map_or(0, |job| job.version));
+                return Ok(None);
+            }
         };
+        let Some(trials) = trials else {
+            return Ok(None);
+        };
+        let trials_hash = hash_objects(&trials);
         let Some(job) = self.published.by_folder().get(folder) else {
             return Ok(None);
         };
@@ -90,7 +121,7 @@ impl State {
             id: job.id.clone(),
             run: run.clone(),
             evaluation: evaluation.clone(),
-            validator: validator(trials_hash),
+            validator,
             trials: page(trials),
         }))
     }

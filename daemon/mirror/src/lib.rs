@@ -5,6 +5,7 @@
 //! the methods that write mirrored objects.
 
 mod confirmations;
+mod delivered_runs;
 mod derived_columns;
 mod digest;
 mod error;
@@ -55,6 +56,7 @@ use reader_pool::{Lane, ReaderPool};
 use verify::LastCheck;
 use writer::{TransactionMode, Writer, WriterContext};
 
+pub use delivered_runs::DeliveredRun;
 pub use error::MirrorError;
 pub use history::{
     EventWithObject, HistoryBounds, HistoryPage, StatusEvent, Subject, matches_query,

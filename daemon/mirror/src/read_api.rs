@@ -5,6 +5,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::status::MirrorRebuild;
 use docks_proto::time::UnixMs;
 
+use crate::delivered_runs::{self, DeliveredRun};
 use crate::error::MirrorError;
 use crate::list::{self, AgeOfTrials, Listing};
 use crate::reader_pool::Lane;
@@ -67,6 +68,18 @@ impl Mirror {
             list::list_all_trials(c, &query, age)
         })
         .await
+    }
+
+    /// Lists the evaluation runs that are mirrored together with all their trials, with the run of the same id and
+    /// the validator of the trials.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn delivered_runs(&self) -> Result<Vec<DeliveredRun>, MirrorError> {
+        let doing = "list runs with their trials";
+        self.read_in(Lane::Engine, doing, delivered_runs::delivered_runs)
+            .await
     }
 
     /// Lists evaluation runs whose trials may have changed since they were mirrored: those that have

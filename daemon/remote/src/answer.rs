@@ -28,4 +28,6 @@ pub struct Page {
     pub next_cursor: Option<String>,
     /// Length of the whole list, if the remote reports it.
     pub total: Option<u64>,
+    /// Whether the remote has not read its whole list yet, so that objects are missing.
+    pub is_partial: bool,
 }

@@ -47,6 +47,28 @@ pub struct CompleteRun {
     pub validator: Validator,
 }
 
+/// How far a remote is that reads everything before it knows its whole lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Runs that were read.
+    pub done: u64,
+    /// All runs.
+    pub total: u64,
+}
+
+/// A run as the mirror has it from an earlier process.
+#[derive(Debug)]
+pub struct DeliveredRun {
+    /// Its id.
+    pub id: String,
+    /// As a run.
+    pub run: RawObject,
+    /// As an evaluation run.
+    pub evaluation: RawObject,
+    /// Validator of its trials.
+    pub trials_validator: Validator,
+}
+
 /// What users should know about what a remote shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {

@@ -263,6 +263,7 @@ fn parse_page(body: &[u8]) -> Result<Page, String> {
         skipped,
         next_cursor,
         total,
+        is_partial: false,
     })
 }
 

@@ -7,7 +7,7 @@ use docks_proto::paging::PageRequest;
 use docks_proto::routes::{Action, RunKind};
 
 use super::answer::{Fetched, Page};
-use super::changes::{ChangeDetection, Changes, Notice};
+use super::changes::{ChangeDetection, Changes, DeliveredRun, Notice, Reading};
 use super::error::RemoteError;
 
 /// What is fixed for a kind of remote.
@@ -30,6 +30,14 @@ pub struct RemoteProperties {
 pub trait Remote: Send + Sync + 'static {
     /// Returns what is fixed for this kind of remote.
     fn properties(&self) -> RemoteProperties;
+
+    /// Takes what an earlier process delivered, before anything else is called. The caller will wait for changes.
+    fn resume(&self, _delivered: Vec<DeliveredRun>) {}
+
+    /// Returns how far the remote is, while it reads everything for the first time.
+    fn reading(&self) -> Option<Reading> {
+        None
+    }
 
     /// Lists runs.
     async fn list(

@@ -113,6 +113,9 @@ async fn fetch_trials(
     if requirement.policy == CachePolicy::OnlyIfCached {
         return Ok(false);
     }
+    if requirement.accepts_any_age() && remote.sync.reading().is_some() {
+        return Ok(false);
+    }
     if !requirement.accepts_any_age() {
         let since = requirement.oldest_acceptable();
         if remote.mirror.runs_with_trials_due_since(since).await? == 0 {

@@ -13,6 +13,7 @@ use super::revalidate::{FreshnessRequirement, is_too_old, list_freshness_of};
 use crate::list_response::ListResponse;
 use crate::registry::MirroredRemote;
 use docksd_mirror::Resource;
+use docksd_remote::Reading;
 use docksd_sync::SyncError;
 
 /// Why rows may be missing while there is no room for them.
@@ -70,12 +71,13 @@ fn list_response(
         list_freshness_of(remote, kind, &list.confirmed, list.volatility, answered_by);
     freshness.incomplete = list.incomplete.map(|why| {
         // Not with the list, which may be cached: that the disk is full changes nothing in the mirror.
-        let why = if is_out_of_room(remote) {
-            OUT_OF_ROOM
-        } else {
-            why
-        };
-        why.to_owned()
+        if is_out_of_room(remote) {
+            return OUT_OF_ROOM.to_owned();
+        }
+        match remote.sync.reading() {
+            Some(Reading { done, total }) => format!("{done} of {total} jobs are read so far"),
+            None => why.to_owned(),
+        }
     });
     freshness.notice = remote.notices.for_list(list.total == 0);
     let mut response = Response::new(Body::from(list.body.clone()));

@@ -40,7 +40,8 @@ pub(super) async fn wait_for_first_sweep(
     kind: RunKind,
     policy: CachePolicy,
 ) -> Result<bool, ApiError> {
-    if policy == CachePolicy::OnlyIfCached {
+    // Reading a large directory takes longer than a request should.
+    if policy == CachePolicy::OnlyIfCached || remote.sync.reading().is_some() {
         return Ok(false);
     }
     let completed = async {

@@ -153,6 +153,7 @@ impl EngineState {
             summary,
             watched: &self.watched,
             notifies_changes: self.notifies_changes,
+            is_reading: self.is_reading,
             due_times: &self.due_times,
             just_ended: &self.just_ended,
             rechecks: &self.rechecks,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use docksd_mirror::Mirror;
-use docksd_remote::{ChangeDetection, FaultClass, Remote};
+use docksd_remote::{ChangeDetection, DeliveredRun, FaultClass, Remote};
 
 use super::apply::execute;
 use super::capabilities::Capabilities;
@@ -109,6 +109,17 @@ impl Engine {
         let now = self.now();
         self.state.restore(stored.memory, now);
         self.upkeep.restore(stored.last_upkeep);
+        if self.remote.properties().whole_lists {
+            // Without them, it reads everything again.
+            let delivered = self.mirror.delivered_runs().await.unwrap_or_default();
+            let delivered = delivered.into_iter().map(|run| DeliveredRun {
+                id: run.id,
+                run: run.run,
+                evaluation: run.evaluation,
+                trials_validator: run.trials_validator,
+            });
+            self.remote.resume(delivered.collect());
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -171,6 +182,7 @@ impl Engine {
         let following = self.remote.change_detection();
         self.state
             .set_notifies_changes(matches!(following, ChangeDetection::Events { .. }));
+        self.state.set_reading(self.remote.reading().is_some());
         self.follow_clock().await;
         // The clock may have gone back.
         let now = self.now();

@@ -52,7 +52,7 @@ use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 
 use docksd_mirror::{Confirmation, Mirror, Resource, Retention};
-use docksd_remote::Remote;
+use docksd_remote::{Reading, Remote};
 
 pub use clock::{Clock, SystemClock};
 pub use error::SyncError;
@@ -82,6 +82,7 @@ pub struct SyncHandle {
     commands: mpsc::UnboundedSender<Command>,
     snapshot: Arc<Mutex<EngineSnapshot>>,
     clock: Arc<dyn Clock>,
+    remote: Arc<dyn Remote>,
 }
 
 /// Starts the engine of one remote on the current runtime.
@@ -93,12 +94,14 @@ pub fn spawn(
     options: Options,
 ) -> SyncHandle {
     let (commands, receiver) = mpsc::unbounded_channel();
+    let shared = Arc::clone(&remote);
     let (engine, snapshot) = Engine::new(remote, mirror, Arc::clone(&clock), options, receiver);
     tokio::spawn(engine.run());
     SyncHandle {
         commands,
         snapshot,
         clock,
+        remote: shared,
     }
 }
 
@@ -221,6 +224,12 @@ impl SyncHandle {
     #[must_use]
     pub fn health(&self) -> Health {
         lock(&self.snapshot).health.clone()
+    }
+
+    /// Returns how far the remote is, while it reads everything for the first time.
+    #[must_use]
+    pub fn reading(&self) -> Option<Reading> {
+        self.remote.reading()
     }
 
     /// Returns why the mirror could not be read or written last, until a step of the engine succeeds, and

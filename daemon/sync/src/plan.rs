@@ -152,6 +152,10 @@ fn plan_uncovered(
 }
 
 fn plan_sweeps(s: &PlanInput<'_>, plan: &mut Vec<PlannedWork>) {
+    // The list is not whole yet.
+    if s.is_reading {
+        return;
+    }
     for (kind, wanted) in RunKind::ALL.into_iter().zip(s.sweeps) {
         // Both lists are polled first, so that a listing is useful at once.
         let both_polled = RunKind::ALL
@@ -170,7 +174,8 @@ fn plan_sweeps(s: &PlanInput<'_>, plan: &mut Vec<PlannedWork>) {
 }
 
 fn plan_backfill(s: &PlanInput<'_>, plan: &mut Vec<PlannedWork>) {
-    if !s.all_trials {
+    // What is being read is reported together with its trials.
+    if !s.all_trials || s.is_reading {
         return;
     }
     let mut dues: Vec<_> = s.summary.trials_due.iter().collect();

@@ -28,6 +28,8 @@ pub struct PlanInput<'a> {
     pub watched: &'a WatchedResources,
     /// Whether the remote reports changes, so that polling only finds what it missed.
     pub notifies_changes: bool,
+    /// Whether the remote reads everything for the first time, and reports what it has read.
+    pub is_reading: bool,
     /// When each resource was last requested.
     pub due_times: &'a DueTimes,
     /// Evaluation runs that just ended.

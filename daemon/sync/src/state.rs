@@ -158,6 +158,8 @@ pub struct EngineState {
     pub(super) actions: VecDeque<(Action, String, bool, WaiterId)>,
     /// The remote has reported changes that were not taken yet.
     pub(super) changes_pending: bool,
+    /// Whether the remote reads everything for the first time.
+    pub(super) is_reading: bool,
     /// Number of the step that takes them.
     pub(super) taking_changes: Option<u64>,
     /// Whether the remote reports changes, so that polling only finds what it missed.
@@ -219,6 +221,7 @@ impl EngineState {
             action_waiters: HashMap::new(),
             actions: VecDeque::new(),
             changes_pending: false,
+            is_reading: false,
             taking_changes: None,
             notifies_changes: false,
             replies: Vec::new(),
@@ -335,6 +338,15 @@ impl EngineState {
     /// Records whether the remote reports changes.
     pub fn set_notifies_changes(&mut self, notifies_changes: bool) {
         self.notifies_changes = notifies_changes;
+    }
+
+    /// Records whether the remote reads everything for the first time. When that ends, its lists are whole.
+    pub fn set_reading(&mut self, is_reading: bool) {
+        if std::mem::replace(&mut self.is_reading, is_reading) && !is_reading {
+            for kind in RunKind::ALL {
+                self.due_times.make_due(&FetchKey::ListPart(kind));
+            }
+        }
     }
 
     /// Records that someone reads the resource.

@@ -1,6 +1,7 @@
 //! A job as it is published: its state, times, trials and counts, derived from its snapshot.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use crate::derive::agent_names::AgentNames;
 use crate::derive::job_state::{JobState, derive_job_state};
@@ -132,15 +133,10 @@ pub(crate) fn derive_job_view(snapshot: &JobSnapshot) -> JobView<'_> {
 fn job_artifacts(snapshot: &JobSnapshot, ended: bool) -> Vec<Artifact> {
     let log = snapshot
         .log
-        .map(|version| (ArtifactKind::Logs, snapshot.log_path(), version));
+        .map(|version| (ArtifactKind::Logs, PathBuf::from("job.log"), version));
     let result = snapshot.result.version();
-    let result = result.map(|version| {
-        (
-            ArtifactKind::Result,
-            snapshot.dir.join("result.json"),
-            version,
-        )
-    });
+    let result =
+        result.map(|version| (ArtifactKind::Result, PathBuf::from("result.json"), version));
     let file = |(kind, path, version): (ArtifactKind, _, FileVersion)| Artifact {
         kind,
         path,

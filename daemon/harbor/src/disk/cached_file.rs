@@ -87,6 +87,23 @@ impl<T> CachedFile<T> {
         }
     }
 
+    /// Creates a file of which only the version is known.
+    pub(crate) fn from_version(version: Option<FileVersion>) -> Self {
+        Self {
+            version,
+            state: match version {
+                Some(_) => FileState::Valid,
+                None => FileState::Absent,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Forgets the content.
+    pub(crate) fn forget_content(&mut self) {
+        self.content = None;
+    }
+
     /// Whether the newest version was read, and not too soon after it was written.
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self.state, FileState::Valid | FileState::LfsPointer) && !self.provisional
@@ -106,6 +123,7 @@ impl<T> CachedFile<T> {
     ) -> bool {
         // A disk error or a permission that is missing for a moment does not make a file disappear.
         let Ok(version) = FileVersion::try_for_file(path) else {
+            reader.unreadable += 1;
             return false;
         };
         let Some(version) = version else {
@@ -140,6 +158,7 @@ impl<T> CachedFile<T> {
                 self.state = FileState::LfsPointer;
             }
             Reading::Unreadable => {
+                reader.unreadable += 1;
                 self.version = FileVersion::for_file(path).or(Some(version));
                 self.state = FileState::Torn;
             }
@@ -169,6 +188,8 @@ pub(crate) struct FileReader {
     pub(crate) now: UnixMs,
     /// Files read so far.
     pub(crate) files_read: u64,
+    /// Files that could not be read, or are cut off.
+    pub(crate) unreadable: u64,
     root: Option<(PathBuf, RootDirectory)>,
 }
 
@@ -178,6 +199,7 @@ impl FileReader {
         Self {
             now,
             files_read: 0,
+            unreadable: 0,
             root: None,
         }
     }

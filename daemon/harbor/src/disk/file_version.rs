@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use docks_proto::hash::Fnv1a64;
 use docks_proto::time::UnixMs;
 
 use crate::utc::Utc;
@@ -68,10 +69,13 @@ impl FileVersion {
         meta.is_dir().then(|| Self::from_metadata(&meta))
     }
 
-    /// Returns the version of whatever the path is. Does not follow symbolic links.
-    pub(crate) fn for_any(path: &Path) -> Option<Self> {
-        let meta = fs::symlink_metadata(path).ok()?;
-        Some(Self::from_metadata(&meta))
+    /// Like [`FileVersion::for_directory`], but distinguishes a missing folder from one that cannot be looked at now.
+    pub(crate) fn try_for_directory(path: &Path) -> io::Result<Option<Self>> {
+        match fs::symlink_metadata(path) {
+            Ok(meta) => Ok(meta.is_dir().then(|| Self::from_metadata(&meta))),
+            Err(error) if says_missing(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the inode, which a later file or folder of the same name may have again.
@@ -113,6 +117,15 @@ impl FileVersion {
         self.changed_ms() >= began.0.saturating_sub(RECENT_MS)
     }
 
+    /// Adds to a hash what distinguishes it from other versions, also after a restart: numbers of devices may change then.
+    pub(crate) fn add_to(&self, hash: &mut Fnv1a64) {
+        // Whole nanoseconds fit into 64 bits until the year 2554.
+        hash.write(&(self.modified_ns as u64).to_le_bytes());
+        hash.write(&(self.changed_ns as u64).to_le_bytes());
+        hash.write(&self.size.to_le_bytes());
+        hash.write(&self.inode.to_le_bytes());
+    }
+
     fn changed_ms(&self) -> i64 {
         i64::try_from(self.changed_ns.div_euclid(1_000_000)).unwrap_or(i64::MAX)
     }
@@ -131,7 +144,8 @@ pub(crate) fn is_missing(dir: &Path) -> bool {
     }
 }
 
-fn says_missing(error: &io::Error) -> bool {
+/// Whether an error says that there is nothing of that name.
+pub(crate) fn says_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory

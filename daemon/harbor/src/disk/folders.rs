@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
 
-use crate::disk::file_version::FileVersion;
 use crate::hash::hash_texts;
 
 /// Entries of one folder that are read; an agent can leave any number of files.
@@ -23,13 +22,9 @@ pub(crate) struct FolderListing {
 }
 
 impl FolderListing {
-    /// Lists a folder; empty if it is not a real directory.
+    /// Lists a folder that was found to be a real directory; empty if it cannot be listed.
     pub(crate) fn read(dir: &Path) -> Self {
         let mut names = Self::default();
-        // Every folder above it was listed as a real one, or is checked here.
-        if FileVersion::for_directory(dir).is_none() {
-            return names;
-        }
         let Ok(entries) = fs::read_dir(dir) else {
             return names;
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use docksd_remote::{ChangeDetection, Notice};
+use docksd_remote::{ChangeDetection, Notice, Reading};
 
 use crate::snapshot::job_part::JobPart;
 
@@ -24,6 +24,18 @@ pub(crate) struct PendingChanges {
 }
 
 impl PendingChanges {
+    /// Adds others.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (job, part) in other.jobs {
+            match self.jobs.get_mut(&job) {
+                Some(known) => known.merge(part),
+                None => drop(self.jobs.insert(job, part)),
+            }
+        }
+        self.everything |= other.everything;
+        self.undelivered |= other.undelivered;
+    }
+
     fn is_empty(&self) -> bool {
         self.jobs.is_empty() && !self.everything && !self.undelivered
     }
@@ -35,6 +47,7 @@ struct QueueContent {
     lost_watches: Vec<PathBuf>,
     change_detection: ChangeDetection,
     notice: Option<Notice>,
+    reading: Option<Reading>,
     wake_at: Option<Instant>,
 }
 
@@ -53,13 +66,15 @@ impl ChangeQueue {
 
     /// Records that a job may have changed.
     pub(crate) fn record_job(&self, job: &Path, part: JobPart) {
-        {
-            let mut content = self.content();
-            match content.pending.jobs.get_mut(job) {
-                Some(known) => known.merge(part),
-                None => drop(content.pending.jobs.insert(job.to_owned(), part)),
-            }
-        }
+        self.record(PendingChanges {
+            jobs: BTreeMap::from([(job.to_owned(), part)]),
+            ..PendingChanges::default()
+        });
+    }
+
+    /// Records changes.
+    pub(crate) fn record(&self, changes: PendingChanges) {
+        self.content().pending.merge(changes);
         self.changed.notify_one();
     }
 
@@ -125,6 +140,16 @@ impl ChangeQueue {
     /// Returns what users should know about what was found.
     pub(crate) fn notice(&self) -> Option<Notice> {
         self.content().notice.clone()
+    }
+
+    /// Returns how far the first reading of all jobs is, while it runs.
+    pub(crate) fn reading(&self) -> Option<Reading> {
+        self.content().reading
+    }
+
+    /// Sets how far the first reading of all jobs is.
+    pub(crate) fn set_reading(&self, reading: Option<Reading>) {
+        self.content().reading = reading;
     }
 
     /// Sets what users should know about what was found.

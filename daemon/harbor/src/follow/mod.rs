@@ -15,11 +15,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use docksd_remote::ChangeDetection;
 use notify::{Event, RecommendedWatcher};
 
+use crate::disk::file_version::FileVersion;
 use crate::disk::shared_file_system::is_on_shared_file_system;
 use crate::snapshot::jobs_directory::JobsDirectory;
 use crate::snapshot::scan::Snapshot;
-use crate::snapshot::watch_targets::Containers;
-pub(crate) use change_queue::ChangeQueue;
+use crate::snapshot::watch_targets::{Containers, WatchTargets};
+pub(crate) use change_queue::{ChangeQueue, PendingChanges};
 use watches::{WatchCoverage, Watches};
 
 /// The watchers of all directories.
@@ -95,6 +96,21 @@ impl DirectoryWatchers {
             }
         }
         self.report(snapshot);
+    }
+
+    /// Watches the folders of jobs before they are read.
+    pub(crate) fn watch_unread(&mut self, folders: &[&PathBuf]) {
+        for (path, watcher) in &mut self.by_directory {
+            let Ok(watcher) = watcher else { continue };
+            for folder in folders.iter().filter(|folder| folder.starts_with(path)) {
+                let version = FileVersion::for_directory(folder);
+                let targets = version.map(|version| WatchTargets {
+                    is_running: false,
+                    folders: BTreeMap::from([((*folder).clone(), version.inode())]),
+                });
+                watcher.watches.update_job(folder, targets);
+            }
+        }
     }
 
     /// Removes the watches of jobs that no longer exist.

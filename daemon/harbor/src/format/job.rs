@@ -25,7 +25,7 @@ pub(crate) struct JobResult {
     pub(crate) has_stats: bool,
     /// Harbor's own counters.
     pub(crate) counts: HarborCounters,
-    /// `stats.evals`, passed on unchanged.
+    /// `stats.evals`, passed on unchanged, but without the lists of names if there are many.
     pub(crate) evals: Option<Box<RawValue>>,
     /// Metrics of each eval: its name, and the name and value of each metric.
     pub(crate) metrics: Vec<(String, Vec<(String, f64)>)>,
@@ -94,7 +94,7 @@ impl JobResult {
             finished: written("finished_at"),
             has_stats: stats.members().next().is_some(),
             counts: HarborCounters::read(&top, &stats),
-            evals: evals.map(Value::raw),
+            evals: None,
             input_tokens: stats.count("n_input_tokens"),
             cache_tokens: stats.count("n_cache_tokens"),
             output_tokens: stats.count("n_output_tokens"),
@@ -106,6 +106,13 @@ impl JobResult {
         for (name, eval) in evals.map(Value::object).unwrap_or_default().members() {
             result.read_eval(name, &eval.object());
         }
+        result.evals = evals.and_then(|evals| {
+            if result.outcomes.len() > MAX_NAMES {
+                without_names(evals)
+            } else {
+                Some(evals.raw())
+            }
+        });
         Some(result)
     }
 
@@ -138,6 +145,24 @@ impl JobResult {
             }
         }
     }
+}
+
+/// Trials that `evals` may name. The lists of a job of thousands would make each list of jobs megabytes large, and each
+/// trial says the same itself.
+const MAX_NAMES: usize = 100;
+/// The members of an eval that name trials.
+const NAMING: [&str; 2] = ["reward_stats", "exception_stats"];
+
+/// Returns evals without the lists of trials.
+fn without_names(evals: Value<'_>) -> Option<Box<RawValue>> {
+    let evals = evals.object();
+    let evals = evals.members().map(|(name, eval)| {
+        let eval = eval.object();
+        let members = eval.members().filter(|(key, _)| !NAMING.contains(key));
+        let members = members.map(|(key, value)| (key.to_owned(), value.raw()));
+        (name.to_owned(), members.collect::<BTreeMap<_, _>>())
+    });
+    serde_json::value::to_raw_value(&evals.collect::<BTreeMap<_, _>>()).ok()
 }
 
 /// Whether Harbor wrote a result.

@@ -17,7 +17,7 @@ pub(super) struct ArtifactFile<'a> {
     size_bytes: Option<u64>,
 }
 
-/// Lists artifacts below `folder`; names that are not UTF-8 were already left out.
+/// Lists artifacts of which the paths are relative to `folder`; names that are not UTF-8 were already left out.
 pub(super) fn list_artifacts<'a>(
     folder: &Path,
     artifacts: &'a [Artifact],
@@ -25,8 +25,8 @@ pub(super) fn list_artifacts<'a>(
     let to_object = |file: &'a Artifact| {
         Some(ArtifactFile {
             r#type: file.kind,
-            uri: file_uri(&file.path),
-            path: file.path.strip_prefix(folder).ok()?.to_str()?,
+            uri: file_uri(&folder.join(&file.path)),
+            path: file.path.to_str()?,
             size_bytes: file.size_bytes,
         })
     };

@@ -125,7 +125,11 @@ impl<'a> TrialObject<'a> {
         let duration = finished
             .zip(trial.started)
             .and_then(|(end, start)| end.seconds_since(start));
-        let uri = |kind| files.first_artifact(kind).map(file_uri);
+        let folder = view.snapshot.dir.join(trial.snapshot.folder_name());
+        let uri = |kind| {
+            let first = files.first_artifact(kind)?;
+            Some(file_uri(&folder.join(first)))
+        };
         Self {
             id: trial.snapshot.name.clone(),
             name: Some(&trial.snapshot.name),
@@ -170,10 +174,7 @@ impl<'a> TrialObject<'a> {
                     .flat_map(|r| &r.steps)
                     .map(StepObject::from_result)
                     .collect(),
-                artifacts: list_artifacts(
-                    &view.snapshot.dir.join(&trial.snapshot.name),
-                    &files.artifacts,
-                ),
+                artifacts: list_artifacts(&folder, &files.artifacts),
                 planned: None,
                 retry_of: None,
                 note: trial.snapshot.is_absent.then_some(ABSENT),

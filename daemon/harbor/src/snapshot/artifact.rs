@@ -21,7 +21,7 @@ pub(crate) enum ArtifactKind {
 pub(crate) struct Artifact {
     /// Its type.
     pub(crate) kind: ArtifactKind,
-    /// Its path.
+    /// Its path, relative to the folder of the trial or the job.
     pub(crate) path: PathBuf,
     /// Its size; unknown while its trial runs, since logs grow.
     pub(crate) size_bytes: Option<u64>,

@@ -54,6 +54,9 @@ impl JobSnapshot {
 
     /// Whether the folder was copied after Harbor wrote it, so that the times of its files mean nothing.
     pub(crate) fn is_copy(&self, times: &JobTimes) -> bool {
+        if let Some(archive) = &self.archive {
+            return archive.is_copy;
+        }
         let (written, stated) = match self.result.version() {
             Some(version) => {
                 let stated = times.updated.or(times.finished);
@@ -121,6 +124,9 @@ impl JobSnapshot {
 
     /// Returns the job's UUID, from its result or the configuration of a trial.
     pub(crate) fn uuid(&self) -> Option<String> {
+        if let Some(archive) = &self.archive {
+            return archive.uuid.clone();
+        }
         // Trials that stand alone may be of any job.
         if self.holds_lone_trials {
             return None;
@@ -140,6 +146,9 @@ impl JobSnapshot {
 
     /// Whether the folder still has the name under which the job was started.
     pub(crate) fn has_original_name(&self) -> bool {
+        if let Some(archive) = &self.archive {
+            return archive.has_original_name;
+        }
         let mut names = self
             .trials
             .values()

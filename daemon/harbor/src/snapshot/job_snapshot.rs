@@ -11,12 +11,13 @@ use crate::disk::cached_file::{CachedFile, FileReader, FileState};
 use crate::disk::file_version::{FileVersion, is_missing};
 use crate::disk::folders::{display_name, is_hidden, list_folders};
 use crate::format::job::{JobConfig, JobLock, JobResult};
+use crate::snapshot::archive::Archive;
 use crate::snapshot::liveness::{Liveness, SentSignal};
 use crate::snapshot::trial_snapshot::TrialSnapshot;
 use crate::snapshot::watch_targets::WatchTargets;
 
 /// Files of which any one makes a folder a job.
-const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
+pub(super) const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
 /// How long a new job is held back until it has a UUID; Harbor takes a tenth of a second.
 const UUID_WAIT: Duration = Duration::from_millis(1_500);
 /// How often a folder that replaced another one is read again within one scan.
@@ -54,9 +55,22 @@ pub(crate) struct JobSnapshot {
     pub(super) dir_version: Option<FileVersion>,
     /// Folders that contain nothing of a trial, with their inodes. Harbor creates the folder of a trial
     /// before the files that make it one.
-    empty_folders: BTreeMap<OsString, u64>,
+    pub(super) empty_folders: BTreeMap<OsString, EmptyFolder>,
     /// Whether the job and all of its trials are finished and were read.
-    settled: bool,
+    pub(super) settled: bool,
+    /// When its trials were last read or looked at.
+    pub(super) read_at: UnixMs,
+    /// When a scan last found a change; `None` if it did not since the first one.
+    pub(super) changed_at: Option<UnixMs>,
+    /// What is kept of a finished job instead of its content.
+    pub(super) archive: Option<Archive>,
+}
+
+/// A folder that contains nothing of a trial.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EmptyFolder {
+    inode: u64,
+    fingerprint: Option<u64>,
 }
 
 /// The result of checking a job's folder.
@@ -99,12 +113,15 @@ impl JobSnapshot {
             dir_version: None,
             empty_folders: BTreeMap::new(),
             settled: false,
+            read_at: now,
+            changed_at: None,
+            archive: None,
         }
     }
 
     /// Whether the folder is a job's.
     pub(crate) fn is_job(&self) -> bool {
-        if self.log.is_some() || self.holds_lone_trials {
+        if self.log.is_some() || self.holds_lone_trials || self.is_archived() {
             return true;
         }
         // Other programs have files of these names, too. A pointer says nothing, but is unlikely to be of another one.
@@ -134,7 +151,33 @@ impl JobSnapshot {
 
     /// Whether Harbor wrote that the job finished.
     pub(crate) fn is_finished(&self) -> bool {
-        self.result.content().is_some_and(|r| r.finished.is_some())
+        self.is_archived() || self.result.content().is_some_and(|r| r.finished.is_some())
+    }
+
+    /// Whether the job and all of its trials are finished and were read.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Iterates over its folders by name, with what stands for the versions of their files.
+    pub(super) fn folder_fingerprints(&self) -> impl Iterator<Item = (&OsStr, Option<u64>)> {
+        let trials = self.trials.iter();
+        let trials = trials.map(|(name, trial)| (name.as_os_str(), trial.fingerprint()));
+        let others = self.empty_folders.iter();
+        let others = others.map(|(name, folder)| (name.as_os_str(), folder.fingerprint));
+        let mut all: Vec<_> = trials.chain(others).collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        all.into_iter()
+    }
+
+    /// Forgets everything but the versions of its own files.
+    pub(super) fn forget_content(&mut self) {
+        self.result.forget_content();
+        self.config.forget_content();
+        self.lock.forget_content();
+        self.trials = BTreeMap::new();
+        self.absent_trials = BTreeMap::new();
+        self.empty_folders = BTreeMap::new();
     }
 
     /// Returns how long the job must not be published yet: a new job has no UUID for a moment, and would be
@@ -188,6 +231,10 @@ impl JobSnapshot {
     }
 
     fn refresh_once(&mut self, reader: &mut FileReader, depth: ScanDepth) -> Option<bool> {
+        if let Some(fingerprint) = self.archive.as_ref().map(|archive| archive.fingerprint) {
+            return self.refresh_archived(fingerprint, reader, depth);
+        }
+        let is_first = self.version == 0;
         let mut changed = match self.refresh_own(reader)? {
             FolderCheck::Unreadable => return Some(false),
             FolderCheck::Present { changed } => changed,
@@ -202,11 +249,17 @@ impl JobSnapshot {
         if !skip_trials {
             changed |= self.refresh_trials(reader);
         }
+        self.record_change(changed, reader.now);
+        self.changed_at = self.changed_at.filter(|_| !is_first);
+        Some(changed)
+    }
+
+    fn record_change(&mut self, changed: bool, now: UnixMs) {
         if changed {
             self.list_absent_trials();
+            self.version += 1;
+            self.changed_at = Some(now);
         }
-        self.version += u64::from(changed);
-        Some(changed)
     }
 
     /// Reads what changed in the job's own files and in some of its folders. Returns the same as
@@ -216,6 +269,9 @@ impl JobSnapshot {
         reader: &mut FileReader,
         names: &BTreeSet<OsString>,
     ) -> Option<bool> {
+        if self.is_archived() {
+            return self.refresh(reader, ScanDepth::EveryTrial);
+        }
         let (earlier, was_job) = (self.dir_version, self.is_job());
         let mut changed = match self.refresh_own(reader)? {
             FolderCheck::Unreadable => return Some(false),
@@ -233,10 +289,7 @@ impl JobSnapshot {
             self.settled =
                 self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
         }
-        if changed {
-            self.list_absent_trials();
-        }
-        self.version += u64::from(changed);
+        self.record_change(changed, reader.now);
         Some(changed)
     }
 
@@ -312,7 +365,9 @@ impl JobSnapshot {
         if trial.is_trial(dir) && (!self.holds_lone_trials || trial.is_named()) {
             self.trials.insert(name, trial);
         } else {
-            self.empty_folders.insert(name, inode);
+            let fingerprint = trial.fingerprint();
+            self.empty_folders
+                .insert(name, EmptyFolder { inode, fingerprint });
         }
         changed
     }
@@ -352,6 +407,7 @@ impl JobSnapshot {
     }
 
     fn refresh_trials(&mut self, reader: &mut FileReader) -> bool {
+        self.read_at = reader.now;
         // If the folder cannot be listed for a moment, nothing is lost.
         let Ok(found) = list_folders(&self.dir) else {
             return false;
@@ -383,8 +439,8 @@ impl JobSnapshot {
                 }
                 folders.insert(dir, trial.inode());
             }
-            for (name, inode) in &self.empty_folders {
-                folders.insert(self.dir.join(name), *inode);
+            for (name, folder) in &self.empty_folders {
+                folders.insert(self.dir.join(name), folder.inode);
             }
         }
         WatchTargets {

@@ -1,6 +1,8 @@
 //! Jobs directories as they were last scanned.
 
+pub(crate) mod archive;
 pub(crate) mod artifact;
+pub(crate) mod artifact_names;
 pub(crate) mod discovery;
 pub(crate) mod job_evidence;
 pub(crate) mod job_part;
@@ -9,7 +11,6 @@ pub(crate) mod job_times;
 pub(crate) mod jobs_directory;
 pub(crate) mod left_out;
 pub(crate) mod liveness;
-pub(crate) mod output_folder;
 pub(crate) mod patches;
 pub(crate) mod processes;
 pub(crate) mod scan;
@@ -17,4 +18,5 @@ pub(crate) mod search_limits;
 pub(crate) mod trial_artifacts;
 pub(crate) mod trial_files;
 pub(crate) mod trial_snapshot;
+pub(crate) mod trial_tree;
 pub(crate) mod watch_targets;

@@ -1,45 +1,36 @@
 //! The patches of a trial.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use crate::disk::cached_file::FileReader;
-use crate::disk::folders::FolderListing;
 use crate::format::json;
-use crate::snapshot::output_folder::OutputFolder;
-
-/// Folders below `artifacts/` that are searched for patches.
-const MAX_FOLDERS: usize = 256;
+use crate::snapshot::artifact_names::is_patch;
+use crate::snapshot::trial_tree::TrialTree;
 
 /// Returns the collected patches, those with the shortest path first, then those that the agent left.
-pub(crate) fn find_patches(folder: &OutputFolder, reader: &mut FileReader) -> Vec<PathBuf> {
-    let artifacts = folder.dir.join("artifacts");
-    let mut found = Vec::new();
-    let mut queue = VecDeque::from([artifacts.clone()]);
-    for _ in 0..MAX_FOLDERS {
-        let Some(dir) = queue.pop_front() else {
-            break;
-        };
-        let names = FolderListing::read(&dir);
-        let patches = names.files.iter().filter(|name| is_patch(name));
-        found.extend(patches.map(|name| dir.join(name)));
-        queue.extend(names.folders.iter().map(|name| dir.join(name)));
-    }
+pub(crate) fn find_patches(
+    tree: &TrialTree,
+    output: &Path,
+    reader: &mut FileReader,
+) -> Vec<PathBuf> {
+    let patches_in = |folder: &Path| {
+        let names = tree.folder(folder).files.iter();
+        let patches = names.filter(|name| is_patch(name));
+        patches.map(|name| folder.join(name)).collect::<Vec<_>>()
+    };
+    let folders = tree.artifact_folders(output).iter();
+    let mut found: Vec<PathBuf> = folders.flat_map(|folder| patches_in(folder)).collect();
     if !found.is_empty() {
-        let failed = failed_collections(&artifacts.join("manifest.json"), reader);
+        let manifest = output.join("artifacts/manifest.json");
+        let failed = failed_collections(&tree.full_path(&manifest), reader);
         let is_complete = |path: &PathBuf| {
-            let relative = path.strip_prefix(&folder.dir).unwrap_or(path);
+            let relative = path.strip_prefix(output).unwrap_or(path);
             !failed.iter().any(|failed| relative.starts_with(failed))
         };
         found.retain(is_complete);
     }
-    let left = folder.agent.files.iter().filter(|name| is_patch(name));
-    found.extend(left.map(|name| folder.path_in("agent", name)));
+    found.extend(patches_in(&output.join("agent")));
     found
-}
-
-fn is_patch(name: &str) -> bool {
-    name.ends_with(".patch") || name.ends_with(".diff")
 }
 
 /// Returns what the manifest says could not be collected completely, as paths below the trial's folder.

@@ -32,6 +32,17 @@ pub(crate) struct UnreachableDirectory {
     pub(crate) why: io::Error,
 }
 
+/// What a search found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Folders that may be jobs, and those of trials without a job.
+    pub(crate) jobs: BTreeSet<PathBuf>,
+    /// Folders of trials without a job.
+    pub(crate) lone_trials: BTreeSet<PathBuf>,
+    /// A directory that cannot be read now.
+    unreachable: Option<UnreachableDirectory>,
+}
+
 /// All directories as of the last scan.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -72,8 +83,8 @@ impl Snapshot {
         }
     }
 
-    /// Scans everything that is reachable; returns a directory that is not.
-    pub(crate) fn scan(&mut self, now: UnixMs, depth: ScanDepth) -> Option<UnreachableDirectory> {
+    /// Searches everything that is reachable for jobs.
+    pub(crate) fn search(&mut self, now: UnixMs) -> Found {
         let mut unreachable = None;
         let mut found = BTreeSet::new();
         let mut lone_trials = BTreeSet::new();
@@ -92,6 +103,20 @@ impl Snapshot {
         }
         self.files_read += reader.files_read;
         found.extend(lone_trials.iter().cloned());
+        Found {
+            jobs: found,
+            lone_trials,
+            unreachable,
+        }
+    }
+
+    /// Scans everything that is reachable; returns a directory that is not.
+    pub(crate) fn scan(&mut self, now: UnixMs, depth: ScanDepth) -> Option<UnreachableDirectory> {
+        let Found {
+            jobs: found,
+            lone_trials,
+            unreachable,
+        } = self.search(now);
         for folder in &found {
             let holds_lone_trials = lone_trials.contains(folder);
             if holds_lone_trials || self.jobs.contains_key(folder) {
@@ -129,10 +154,10 @@ impl Snapshot {
                 continue;
             };
             // The largest ones wait for the scan of everything.
-            if job.trials.len() > MAX_RECHECKED {
+            if job.trial_count() > MAX_RECHECKED {
                 continue;
             }
-            trials += job.trials.len();
+            trials += job.trial_count();
             if trials > MAX_RECHECKED {
                 break;
             }
@@ -193,16 +218,35 @@ impl Snapshot {
         self.files_read += reader.files_read;
     }
 
-    /// Keeps the reader within the directory of a job.
-    fn set_root(&self, reader: &mut FileReader, folder: &Path) {
+    /// Returns the directory of a job, which reading it must not leave.
+    pub(crate) fn root_of<'a>(&'a self, folder: &'a Path) -> Option<&'a Path> {
         let mut directories = self.directories.iter();
         let directory = directories.find(|directory| directory.contains(folder));
-        if let Some(root) = directory
-            .map(|directory| directory.path.as_path())
-            .or(folder.parent())
-        {
+        let root = directory.map(|directory| directory.path.as_path());
+        root.or(folder.parent())
+    }
+
+    fn set_root(&self, reader: &mut FileReader, folder: &Path) {
+        if let Some(root) = self.root_of(folder) {
             reader.set_root(root);
         }
+    }
+
+    /// Takes over a job that was read elsewhere; finds out whether it has a process.
+    pub(crate) fn add_read(&mut self, folder: PathBuf, job: JobSnapshot, now: UnixMs) {
+        self.jobs.insert(folder.clone(), job);
+        self.find_processes(&[folder], &mut FileReader::new(now));
+    }
+
+    /// Reads an archived job again.
+    pub(crate) fn read_again(&mut self, folder: &Path, now: UnixMs) {
+        let mut reader = FileReader::new(now);
+        self.set_root(&mut reader, folder);
+        let job = self.jobs.get_mut(folder);
+        if let Some(None) = job.map(|job| job.read_again(&mut reader)) {
+            self.forget(folder);
+        }
+        self.files_read += reader.files_read;
     }
 
     fn forget(&mut self, folder: &Path) {

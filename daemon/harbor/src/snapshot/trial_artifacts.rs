@@ -1,58 +1,64 @@
 //! Lists the files of a trial that belong to one of the four artifact types, in the order of reading.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::disk::cached_file::FileReader;
-use crate::disk::file_version::FileVersion;
-use crate::disk::folders::FolderListing;
 use crate::snapshot::artifact::{Artifact, ArtifactKind};
-use crate::snapshot::output_folder::OutputFolder;
+use crate::snapshot::artifact_names::{
+    VERIFIER_LOGS, VERIFIER_RESULTS, is_continuation, is_output_of_command, is_text,
+};
 use crate::snapshot::patches::find_patches;
+use crate::snapshot::trial_tree::TrialTree;
 
 /// Files of one type that are listed of one trial.
 const MAX_FILES: usize = 256;
 
-/// Lists the artifacts of a trial. `folders` begins with its own folder `dir`, whose content is `top`.
+/// Lists the artifacts of a trial. `outputs` begins with its own folder, then its steps'.
 pub(crate) fn list(
-    dir: &Path,
-    top: &FolderListing,
-    folders: &[OutputFolder],
+    tree: &TrialTree,
+    outputs: &[PathBuf],
     agent: &str,
     reader: &mut FileReader,
 ) -> Vec<Artifact> {
     let mut found = FoundFiles::default();
-    let (own, steps) = folders.split_at(folders.len().min(1));
-    for folder in own {
-        found.add(ArtifactKind::Logs, agent_logs(folder, agent));
+    let (own, steps) = outputs.split_at(outputs.len().min(1));
+    for output in own {
+        found.add(ArtifactKind::Logs, agent_logs(tree, output, agent));
     }
     for step in steps {
-        found.add(ArtifactKind::Logs, agent_logs(step, agent));
-        found.add(ArtifactKind::Logs, verifier_logs(step));
+        found.add(ArtifactKind::Logs, agent_logs(tree, step, agent));
+        found.add(ArtifactKind::Logs, in_verifier(tree, step, &VERIFIER_LOGS));
     }
     // Empty logs are left out; Harbor creates `trial.log` before it writes anything to it.
-    let trial_logs = ["trial.log", "exception.txt"].into_iter();
-    let trial_logs = trial_logs
-        .filter(|name| top.has_file(name))
-        .map(|name| dir.join(name));
+    let trial_logs = ["trial.log", "exception.txt"].map(PathBuf::from);
     found.add(
         ArtifactKind::Logs,
-        trial_logs.filter(|path| is_not_empty(path)),
+        trial_logs
+            .into_iter()
+            .filter(|path| is_not_empty(tree, path)),
     );
-    for folder in own {
-        found.add(ArtifactKind::Logs, verifier_logs(folder));
+    for output in own {
+        found.add(
+            ArtifactKind::Logs,
+            in_verifier(tree, output, &VERIFIER_LOGS),
+        );
     }
-    for folder in folders {
-        found.add(ArtifactKind::Trajectory, trajectories(folder));
-        found.add(ArtifactKind::Diff, find_patches(folder, reader));
+    for output in outputs {
+        found.add(ArtifactKind::Trajectory, trajectories(tree, output));
+        found.add(ArtifactKind::Diff, find_patches(tree, output, reader));
     }
-    let result = top.has_file("result.json").then(|| dir.join("result.json"));
-    let ended = result.is_some();
-    found.add(ArtifactKind::Result, result);
-    for folder in folders {
-        found.add(ArtifactKind::Result, results(folder));
+    let result = tree.top().has_file("result.json");
+    found.add(
+        ArtifactKind::Result,
+        result.then(|| PathBuf::from("result.json")),
+    );
+    for output in outputs {
+        found.add(
+            ArtifactKind::Result,
+            in_verifier(tree, output, &VERIFIER_RESULTS),
+        );
     }
-    found.into_artifacts(ended)
+    found.into_artifacts(tree, result)
 }
 
 #[derive(Default)]
@@ -66,9 +72,9 @@ impl FoundFiles {
             .extend(paths.into_iter().take(room).map(|path| (kind, path)));
     }
 
-    fn into_artifacts(mut self, ended: bool) -> Vec<Artifact> {
+    fn into_artifacts(mut self, tree: &TrialTree, ended: bool) -> Vec<Artifact> {
         self.0.sort_by_key(|(kind, _)| *kind);
-        let size = |path: &Path| FileVersion::for_file(path).map(|version| version.size_bytes());
+        let size = |path: &Path| tree.version(path).map(|version| version.size_bytes());
         let file = |(kind, path): (ArtifactKind, PathBuf)| Artifact {
             kind,
             size_bytes: if ended { size(&path) } else { None },
@@ -78,65 +84,63 @@ impl FoundFiles {
     }
 }
 
-fn is_not_empty(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() > 0)
+fn is_not_empty(tree: &TrialTree, path: &Path) -> bool {
+    let version = tree.version(path);
+    version.is_some_and(|version| version.size_bytes() > 0)
 }
 
 /// Returns the agent's log, which is named after it, other texts, then the output of its set-up and of single
 /// commands.
-fn agent_logs(folder: &OutputFolder, agent: &str) -> Vec<PathBuf> {
+fn agent_logs(tree: &TrialTree, output: &Path, agent: &str) -> Vec<PathBuf> {
+    let folder = output.join("agent");
+    let listing = tree.folder(&folder);
     let own = format!("{agent}.txt");
-    let is_text = |name: &str| name.ends_with(".txt") || name.ends_with(".log");
-    let others = folder.agent.files.iter().map(String::as_str);
+    let others = listing.files.iter().map(String::as_str);
     let others = others.filter(|name| is_text(name) && *name != own && *name != "exit-code.txt");
-    let mut logs: Vec<PathBuf> = folder
-        .agent
+    let mut logs: Vec<PathBuf> = listing
         .has_file(&own)
         .then_some(own.as_str())
         .into_iter()
         .chain(others)
-        .map(|name| folder.path_in("agent", name))
+        .map(|name| folder.join(name))
         .collect();
-    let subfolders = folder.agent.folders.iter().map(String::as_str);
+    let subfolders = listing.folders.iter().map(String::as_str);
     let mut with_output: Vec<&str> = subfolders
-        .filter(|name| *name == "setup" || name.starts_with("command-"))
+        .filter(|name| is_output_of_command(name))
         .collect();
     // `command-10` comes after `command-9`.
     with_output.sort_by_key(|name| (*name != "setup", first_number(name), *name));
     for subfolder in with_output {
-        for name in ["stdout.txt", "stderr.txt"] {
-            let path = folder.path_in("agent", subfolder).join(name);
-            if is_not_empty(&path)
-                || (name == "stdout.txt" && FileVersion::for_file(&path).is_some())
-            {
-                logs.push(path);
-            }
-        }
+        let stdout = folder.join(subfolder).join("stdout.txt");
+        logs.extend(tree.version(&stdout).map(|_| stdout));
+        let stderr = folder.join(subfolder).join("stderr.txt");
+        logs.extend(Some(stderr).filter(|path| is_not_empty(tree, path)));
     }
     logs
 }
 
-fn verifier_logs(folder: &OutputFolder) -> impl Iterator<Item = PathBuf> {
-    let names = ["test-stdout.txt", "test-stderr.txt"].into_iter();
-    names
-        .filter(|name| folder.verifier.has_file(name))
-        .map(|name| folder.path_in("verifier", name))
+/// Returns those of the files that are in `verifier/`.
+fn in_verifier(tree: &TrialTree, output: &Path, names: &[&str]) -> Vec<PathBuf> {
+    let folder = output.join("verifier");
+    let listing = tree.folder(&folder);
+    let names = names.iter().filter(|name| listing.has_file(name));
+    names.map(|name| folder.join(name)).collect()
 }
 
 /// Returns the trajectory and its continuations; without one, that of the bridge to a simulated user.
-fn trajectories(folder: &OutputFolder) -> Vec<PathBuf> {
-    let whole = folder.agent.has_file("trajectory.json");
-    if !whole && folder.agent.has_file("bridge-trajectory.json") {
-        return vec![folder.path_in("agent", "bridge-trajectory.json")];
+fn trajectories(tree: &TrialTree, output: &Path) -> Vec<PathBuf> {
+    let folder = output.join("agent");
+    let listing = tree.folder(&folder);
+    let whole = listing.has_file("trajectory.json");
+    if !whole && listing.has_file("bridge-trajectory.json") {
+        return vec![folder.join("bridge-trajectory.json")];
     }
-    let names = folder.agent.files.iter().map(String::as_str);
-    let mut continuations: Vec<&str> = names
-        .filter(|name| name.starts_with("trajectory.cont-") && name.ends_with(".json"))
-        .collect();
+    let names = listing.files.iter().map(String::as_str);
+    let mut continuations: Vec<&str> = names.filter(|name| is_continuation(name)).collect();
     continuations.sort_by_key(|name| (first_number(name), *name));
     let first = whole.then_some("trajectory.json");
     let all = first.into_iter().chain(continuations);
-    all.map(|name| folder.path_in("agent", name)).collect()
+    all.map(|name| folder.join(name)).collect()
 }
 
 /// Returns the first number in a name.
@@ -148,21 +152,10 @@ fn first_number(name: &str) -> u64 {
     digits[..end].parse().unwrap_or(u64::MAX)
 }
 
-fn results(folder: &OutputFolder) -> impl Iterator<Item = PathBuf> {
-    let names = [
-        "reward.json",
-        "reward.txt",
-        "reward-details.json",
-        "ctrf.json",
-    ];
-    names
-        .into_iter()
-        .filter(|name| folder.verifier.has_file(name))
-        .map(|name| folder.path_in("verifier", name))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn write(dir: &Path, name: &str, text: &str) {
@@ -173,25 +166,16 @@ mod tests {
 
     fn listed(dir: &Path, steps: &[&str]) -> Vec<String> {
         let mut reader = FileReader::new(docks_proto::time::UnixMs(0));
-        let steps = steps.iter().map(|step| dir.join("steps").join(step));
-        let folders: Vec<OutputFolder> = std::iter::once(dir.to_owned())
-            .chain(steps)
-            .map(OutputFolder::read)
-            .collect();
-        list(
-            dir,
-            &FolderListing::read(dir),
-            &folders,
-            "coder",
-            &mut reader,
-        )
-        .into_iter()
-        .map(|file| {
-            let path = file.path.strip_prefix(dir).unwrap().display().to_string();
-            let size = file.size_bytes.map_or("?".to_owned(), |n| n.to_string());
-            format!("{:?} {path} {size}", file.kind)
-        })
-        .collect()
+        let steps = steps.iter().map(|step| Path::new("steps").join(step));
+        let outputs: Vec<PathBuf> = std::iter::once(PathBuf::new()).chain(steps).collect();
+        list(&TrialTree::read(dir), &outputs, "coder", &mut reader)
+            .into_iter()
+            .map(|file| {
+                let path = file.path.display().to_string();
+                let size = file.size_bytes.map_or("?".to_owned(), |n| n.to_string());
+                format!("{:?} {path} {size}", file.kind)
+            })
+            .collect()
     }
 
     #[test]

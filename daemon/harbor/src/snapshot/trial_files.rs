@@ -1,22 +1,14 @@
 //! The files in a trial's folder: its phase, its tests, its artifacts.
 
-use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-
-use docks_proto::time::UnixMs;
 
 use crate::disk::cached_file::FileReader;
 use crate::disk::file_version::FileVersion;
-use crate::disk::folders::FolderListing;
 use crate::format::json;
 use crate::snapshot::artifact::{Artifact, ArtifactKind};
-use crate::snapshot::output_folder::OutputFolder;
 use crate::snapshot::trial_artifacts;
+use crate::snapshot::trial_tree::TrialTree;
 use crate::utc::Utc;
-
-/// Steps of one trial that are read.
-const MAX_STEPS: usize = 256;
 
 /// Sizes of Git LFS pointers: three lines, the last of which is the size of the file.
 const LFS_POINTER_BYTES: std::ops::RangeInclusive<u64> = 126..=142;
@@ -42,100 +34,63 @@ pub(crate) struct TrialFiles {
 
 /// Reads a trial's folder. `steps` are the steps of its result in order, if there are any.
 pub(crate) fn scan(
-    dir: &Path,
+    tree: &TrialTree,
     steps: &[String],
     agent: &str,
     reader: &mut FileReader,
 ) -> TrialFiles {
-    let top = FolderListing::read(dir);
     let mut files = TrialFiles::default();
-    let folders: Vec<OutputFolder> = output_folders(dir, &top, steps)
-        .into_iter()
-        .map(OutputFolder::read)
-        .collect();
-    for folder in &folders {
-        read_outputs(folder, reader, &mut files);
+    let outputs = outputs_in_order(tree, steps);
+    for output in &outputs {
+        read_outputs(tree, output, reader, &mut files);
     }
-    let has_result = top.has_file("result.json");
+    let has_result = tree.top().has_file("result.json");
     if !has_result {
-        files.add_awaited_folders(
-            dir,
-            &folders,
-            top.folders.iter().any(|name| name == "steps"),
-        );
+        files.add_awaited_folders(tree, &outputs);
+        // Logs grow while the agent works, whatever they are called.
+        for output in &outputs {
+            let folder = output.join("agent");
+            for name in &tree.folder(&folder).files {
+                files.record_change(&tree.full_path(&folder.join(name)));
+            }
+        }
     }
-    files.artifacts = trial_artifacts::list(dir, &top, &folders, agent, reader);
+    files.artifacts = trial_artifacts::list(tree, &outputs, agent, reader);
     files.has_lfs_pointer = has_result
         && files.artifacts.iter().any(|file| {
             let size = file.size_bytes.unwrap_or(0);
-            LFS_POINTER_BYTES.contains(&size) && reader.is_lfs_pointer(&file.path)
+            LFS_POINTER_BYTES.contains(&size) && reader.is_lfs_pointer(&tree.full_path(&file.path))
         });
-    for name in ["trial.log", "config.json", "exception.txt"] {
-        files.record_change(&dir.join(name));
-    }
+    let newest = tree.newest_change().map(|version| version.modified());
+    files.newest_change = files.newest_change.max(newest);
     files
 }
 
-/// Returns a number that stands for the versions of a trial's files and folders: if it is the same, nothing has
-/// been added, removed or rewritten. `None` if something changed after `began`, or just before it.
-pub(crate) fn fingerprint(
-    dir: &Path,
-    steps: &[String],
-    files: &TrialFiles,
-    began: UnixMs,
-) -> Option<u64> {
-    let base = dir.join("steps");
-    let outputs = steps.iter().take(MAX_STEPS).map(|step| base.join(step));
-    let mut paths = BTreeSet::from([base.clone()]);
-    for output in std::iter::once(dir.to_owned()).chain(outputs) {
-        for name in ["agent", "verifier", "artifacts", "artifacts/manifest.json"] {
-            paths.insert(output.join(name));
-        }
-        paths.insert(output);
-    }
-    for artifact in &files.artifacts {
-        paths.extend(artifact.path.parent().map(Path::to_owned));
-        paths.insert(artifact.path.clone());
-    }
-    let mut hasher = DefaultHasher::new();
-    for path in &paths {
-        let version = FileVersion::for_any(path);
-        if version.is_some_and(|version| version.may_have_changed_since(began)) {
-            return None;
-        }
-        (path, version).hash(&mut hasher);
-    }
-    Some(hasher.finish())
+/// Returns the folders that contain `agent/`, `verifier/` and `artifacts/`: the trial's own, then its steps' in their
+/// order.
+fn outputs_in_order(tree: &TrialTree, steps: &[String]) -> Vec<PathBuf> {
+    let (own, found) = tree.outputs().split_at(1);
+    let is_named = |output: &PathBuf, step: &String| output.ends_with(step);
+    let known = steps
+        .iter()
+        .filter_map(|step| found.iter().find(|output| is_named(output, step)));
+    let rest = found
+        .iter()
+        .filter(|output| !steps.iter().any(|step| is_named(output, step)));
+    own.iter().chain(known).chain(rest).cloned().collect()
 }
 
-/// Returns the folders that contain `agent/`, `verifier/` and `artifacts/`: the trial's own, then its steps'.
-fn output_folders(dir: &Path, top: &FolderListing, steps: &[String]) -> Vec<PathBuf> {
-    let mut folders = vec![dir.to_owned()];
-    if top.folders.iter().any(|name| name == "steps") {
-        let base = dir.join("steps");
-        let found = FolderListing::read(&base).folders;
-        let known = steps.iter().filter(|step| found.contains(step));
-        let mut order: Vec<&String> = known.collect();
-        let rest: Vec<&String> = found.iter().filter(|step| !steps.contains(step)).collect();
-        order.extend(rest);
-        folders.extend(
-            order
-                .into_iter()
-                .take(MAX_STEPS)
-                .map(|step| base.join(step)),
-        );
-    }
-    folders
-}
-
-fn read_outputs(folder: &OutputFolder, reader: &mut FileReader, files: &mut TrialFiles) {
-    let (agent, verifier) = (&folder.agent, &folder.verifier);
-    let (agent_dir, verifier_dir) = (folder.dir.join("agent"), folder.dir.join("verifier"));
+fn read_outputs(tree: &TrialTree, output: &Path, reader: &mut FileReader, files: &mut TrialFiles) {
+    let verifier_dir = output.join("verifier");
+    let (agent, verifier) = (
+        tree.folder(&output.join("agent")),
+        tree.folder(&verifier_dir),
+    );
     files.agent_wrote |= !agent.files.is_empty() || !agent.folders.is_empty();
     files.verifier_wrote |= !verifier.files.is_empty() || !verifier.folders.is_empty();
     if verifier.has_file("ctrf.json")
         && let Some((passed, total)) = reader
-            .read_uncached(&verifier_dir.join("ctrf.json"))
+            .read_uncached(&tree.full_path(&verifier_dir.join("ctrf.json")))
             .and_then(|text| test_counts(&text))
     {
         let (sum_passed, sum_total) = files.test_counts.unwrap_or_default();
@@ -144,29 +99,23 @@ fn read_outputs(folder: &OutputFolder, reader: &mut FileReader, files: &mut Tria
             u64::saturating_add(sum_total, total),
         ));
     }
-    for name in &agent.files {
-        files.record_change(&agent_dir.join(name));
-    }
 }
 
 impl TrialFiles {
-    fn add_awaited_folders(&mut self, dir: &Path, folders: &[OutputFolder], has_steps: bool) {
-        let relative = |path: PathBuf| path.strip_prefix(dir).map(Path::to_owned).ok();
-        if has_steps {
+    fn add_awaited_folders(&mut self, tree: &TrialTree, outputs: &[PathBuf]) {
+        if tree.top().folders.iter().any(|name| name == "steps") {
             self.awaited_folders.push("steps".into());
-            let steps = folders[1..].iter().map(|folder| folder.dir.clone());
-            self.awaited_folders.extend(steps.filter_map(relative));
+            self.awaited_folders.extend_from_slice(&outputs[1..]);
         }
-        for output in folders {
+        for output in outputs {
             let writers = [
                 (self.agent_wrote, "agent"),
                 (self.verifier_wrote, "verifier"),
             ];
             for (_, name) in writers.into_iter().filter(|(wrote, _)| !wrote) {
-                let folder = output.dir.join(name);
-                if FileVersion::for_directory(&folder).is_some() {
-                    self.awaited_folders.extend(relative(folder));
-                }
+                let folder = output.join(name);
+                let exists = tree.version(&folder).is_some();
+                self.awaited_folders.extend(exists.then_some(folder));
             }
         }
     }
@@ -208,7 +157,7 @@ mod tests {
 
     fn scanned(dir: &Path) -> TrialFiles {
         let mut reader = FileReader::new(docks_proto::time::UnixMs(0));
-        scan(dir, &[], "coder", &mut reader)
+        scan(&TrialTree::read(dir), &[], "coder", &mut reader)
     }
 
     #[test]

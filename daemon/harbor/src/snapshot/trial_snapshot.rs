@@ -1,6 +1,6 @@
 //! The snapshot of one trial's folder.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::disk::cached_file::{CachedFile, FileReader, FileState};
@@ -8,6 +8,7 @@ use crate::disk::file_version::FileVersion;
 use crate::disk::folders::display_name;
 use crate::format::trial::{TrialConfig, TrialResult};
 use crate::snapshot::trial_files::{self, TrialFiles};
+use crate::snapshot::trial_tree::TrialTree;
 use crate::utc::Utc;
 
 /// Files of which any one makes a folder a trial.
@@ -31,6 +32,8 @@ pub(crate) struct TrialSnapshot {
     /// meanwhile.
     fingerprint: Option<u64>,
     inode: u64,
+    /// The name of its folder, if that is not the one that is shown.
+    odd_name: Option<OsString>,
     /// Whether its folder is not here, so that only the job's result says something about it.
     pub(crate) is_absent: bool,
 }
@@ -46,10 +49,14 @@ impl TrialSnapshot {
     ) -> (Self, bool) {
         let same = before.filter(|trial| trial.inode == inode);
         let mut changed = same.is_none();
-        let mut trial = same.unwrap_or_else(|| Self {
-            name: display_name(name),
-            inode,
-            ..Self::default()
+        let mut trial = same.unwrap_or_else(|| {
+            let shown = display_name(name);
+            Self {
+                odd_name: (*name != *shown).then(|| name.to_owned()),
+                name: shown,
+                inode,
+                ..Self::default()
+            }
         });
         changed |= trial.refresh(dir, reader);
         (trial, changed)
@@ -105,10 +112,12 @@ impl TrialSnapshot {
             .refresh(&dir.join("result.json"), reader, TrialResult::parse);
         let is_valid = self.result.state() == FileState::Valid;
         let version = self.result.version().filter(|_| is_valid);
+        let tree = TrialTree::read(dir);
+        let fingerprint = tree.fingerprint(reader.now).known();
         if version.is_some()
             && version == self.files_read_for
-            && self.fingerprint.is_some()
-            && self.fingerprint == self.read_fingerprint(dir, reader)
+            && fingerprint.is_some()
+            && fingerprint == self.fingerprint
         {
             return changed;
         }
@@ -118,7 +127,7 @@ impl TrialSnapshot {
                     .refresh(&dir.join("config.json"), reader, TrialConfig::parse);
             self.configured_at = self.config_file.version().map(|s| s.modified());
         }
-        let files = self.read_files(dir, reader);
+        let files = self.read_files(&tree, reader);
         changed |= TrialFiles {
             newest_change: None,
             ..files.clone()
@@ -128,17 +137,17 @@ impl TrialSnapshot {
         };
         self.files = files;
         self.files_read_for = version;
-        self.fingerprint = self.read_fingerprint(dir, reader);
+        self.fingerprint = fingerprint;
         changed
     }
 
     /// Reads what else is in the folder.
-    fn read_files(&self, dir: &Path, reader: &mut FileReader) -> TrialFiles {
+    fn read_files(&self, tree: &TrialTree, reader: &mut FileReader) -> TrialFiles {
         let steps = self.steps();
         let agent = self
             .config()
             .map_or("oracle", |config| config.agent.name.as_str());
-        trial_files::scan(dir, &steps, agent, reader)
+        trial_files::scan(tree, &steps, agent, reader)
     }
 
     fn steps(&self) -> Vec<String> {
@@ -148,8 +157,15 @@ impl TrialSnapshot {
             .unwrap_or_default()
     }
 
-    fn read_fingerprint(&self, dir: &Path, reader: &FileReader) -> Option<u64> {
-        trial_files::fingerprint(dir, &self.steps(), &self.files, reader.now)
+    /// Returns what stands for the versions of its files and folders; `None` if they may have changed while they were
+    /// read.
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
+        self.fingerprint
+    }
+
+    /// Returns the name of the folder.
+    pub(crate) fn folder_name(&self) -> &OsStr {
+        self.odd_name.as_deref().unwrap_or(OsStr::new(&self.name))
     }
 
     /// Returns the inode of the folder.

@@ -8,6 +8,7 @@
 mod archives;
 mod changes;
 mod figures;
+mod first_reading;
 mod malformed_files;
 mod nested;
 mod real_jobs;

@@ -334,3 +334,34 @@ async fn a_closed_mirror_returns_an_error() {
     assert!(!files.path.with_file_name("mirror.db-wal").exists());
     assert_eq!(status(&files.open(), "r").await, "failed");
 }
+
+#[tokio::test]
+async fn runs_are_delivered_once_they_are_mirrored_in_both_forms_with_their_trials() {
+    let files = TestMirror::new();
+    let mirror = files.open();
+    for kind in RunKind::ALL {
+        let runs = ["a", "b"].map(|id| run_object(id, "failed", ""));
+        mirror
+            .upsert_runs(batch(kind, 10, runs.into()))
+            .await
+            .unwrap();
+    }
+    let only_evaluation = batch(KIND, 10, vec![run_object("c", "failed", "")]);
+    mirror.upsert_runs(only_evaluation).await.unwrap();
+    for (run, validator) in [("a", Some("v")), ("b", None), ("c", Some("w"))] {
+        let trials = vec![object(r#"{"id":"t","status":"failed"}"#)];
+        let validator = validator.map(|text| Validator(text.into()));
+        let stored = mirror.replace_trials(run, trials, UnixMs(20), validator, Provenance::Polled);
+        stored.await.unwrap();
+    }
+    let delivered = mirror.delivered_runs().await.unwrap();
+    let found: Vec<(&str, &str)> = delivered
+        .iter()
+        .map(|run| (run.id.as_str(), run.trials_validator.0.as_str()))
+        .collect();
+    assert_eq!(found, [("a", "v")]);
+    // Its trials may have changed with it.
+    let changed = batch(KIND, 30, vec![run_object("a", "failed", r#","n":1"#)]);
+    mirror.upsert_runs(changed).await.unwrap();
+    assert!(mirror.delivered_runs().await.unwrap().is_empty());
+}

@@ -49,6 +49,9 @@ impl StepRunner<'_> {
                     cache = Some(cached.clone());
                     ((*cached.objects).clone(), None, cached.total)
                 }
+                Ok(Fetched::New { value, .. }) if value.is_partial => {
+                    return self.store_partial_list(poll, value).await;
+                }
                 Ok(Fetched::New { value, validator }) => {
                     if let (Some(page), Some(validator)) = (&only_page, validator) {
                         cache = Some(CachedPage {
@@ -108,6 +111,29 @@ impl StepRunner<'_> {
             is_settled,
             end,
             lacks_rows,
+        })
+    }
+
+    /// Stores what is known of a list that the remote has not read to its end. What is missing says nothing.
+    async fn store_partial_list(
+        &mut self,
+        poll: &ListPoll,
+        page: Page,
+    ) -> Result<Answer, SyncError> {
+        let mut summary = PageSummary::from_objects(&page.objects, None);
+        summary.total = None;
+        self.store_runs(poll.kind, page.objects).await?;
+        // A list that was whole stays as old as it is.
+        if !poll.complete {
+            self.confirm_list(poll.kind, self.began, false).await?;
+        }
+        Ok(Answer::ListPages {
+            pages: vec![summary],
+            cache: None,
+            doubtful: false,
+            is_settled: false,
+            end: ListEnd::Unknown,
+            lacks_rows: false,
         })
     }
 
@@ -172,6 +198,10 @@ impl StepRunner<'_> {
         let Fetched::New { value, .. } = self.list(kind, page, None).await? else {
             return Err(unexpected_not_modified());
         };
+        if value.is_partial {
+            let why = "it has not read all of its runs yet".to_owned();
+            return Err(RemoteError::InvalidResponse { why }.into());
+        }
         let summary = PageSummary::from_objects(&value.objects, value.next_cursor);
         self.store_runs(kind, value.objects).await?;
         Ok(Answer::SweepPage {

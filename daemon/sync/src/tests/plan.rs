@@ -96,6 +96,7 @@ proptest! {
                 summary: &scenario.summary,
                 watched: &watched,
                 notifies_changes: false,
+                is_reading: false,
                 due_times: &due_times,
                 just_ended: &scenario.just_ended,
                 rechecks: &HashMap::new(),
