@@ -3,21 +3,12 @@
 //! Talking to the desktop session takes a D-Bus library that few commands need, so only the daemon's
 //! program contains it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdout, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
-
 use docks_proto::credentials::{Keyring, KeyringError, has_session_bus, keyring_off};
 use docks_proto::desktop::{DesktopRequest, DesktopResponse};
 use docks_proto::notification::{NotifyError, RunEndNotice};
 
-use crate::daemon_program::{docksd_command, find_docksd};
 use crate::environment::Environment;
-
-/// Longest time for a whole request. The helper's own limits are shorter; this one is for a
-/// machine so busy that the helper hardly starts.
-const TIMEOUT: Duration = Duration::from_secs(20);
+use crate::helper_process::{self, HelperError, UNEXPECTED};
 
 /// Returns the keyring that the environment allows: the system's, or none with the reason.
 pub(crate) fn system_keyring(environment: &Environment) -> Box<dyn Keyring> {
@@ -31,14 +22,6 @@ pub(crate) fn system_keyring(environment: &Environment) -> Box<dyn Keyring> {
 #[derive(Debug, Clone)]
 pub(crate) struct DesktopHelper {
     environment: Environment,
-}
-
-/// Why the helper did not answer.
-enum HelperError {
-    /// It could not be started, or died.
-    Failed(String),
-    /// It took too long.
-    Silent,
 }
 
 impl DesktopHelper {
@@ -81,52 +64,9 @@ impl DesktopHelper {
     }
 
     fn request(&self, request: &DesktopRequest) -> Result<DesktopResponse, HelperError> {
-        let failed =
-            |reason: String| HelperError::Failed(format!("could not run docksd: {reason}"));
-        let program = find_docksd(&self.environment).map_err(|f| failed(f.message))?;
-        let mut command = docksd_command(&program);
-        command
-            .args(["--helper", "desktop"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|e| failed(e.to_string()))?;
-        let answer = exchange(&mut child, request);
-        if answer.is_err() {
-            // It may have exited already.
-            child.kill().ok();
-        }
-        child.wait().ok();
-        answer
+        helper_process::ask(&self.environment, "desktop", request)
     }
 }
-
-/// Sends the request and waits for the response.
-fn exchange(child: &mut Child, request: &DesktopRequest) -> Result<DesktopResponse, HelperError> {
-    let failed = |reason: String| HelperError::Failed(reason);
-    let mut line = serde_json::to_vec(request).map_err(|e| failed(e.to_string()))?;
-    line.push(b'\n');
-    let mut input = child.stdin.take().expect("it is piped");
-    let output = child.stdout.take().expect("it is piped");
-    input.write_all(&line).map_err(|e| failed(e.to_string()))?;
-    drop(input);
-    let (answer, wait) = sync_channel(1);
-    std::thread::spawn(move || answer.send(read_line(output)).ok());
-    match wait.recv_timeout(TIMEOUT) {
-        Ok(line) => serde_json::from_str(&line).map_err(|_| failed(UNEXPECTED.to_owned())),
-        Err(RecvTimeoutError::Timeout) => Err(HelperError::Silent),
-        Err(RecvTimeoutError::Disconnected) => Err(failed(UNEXPECTED.to_owned())),
-    }
-}
-
-fn read_line(output: ChildStdout) -> String {
-    let mut line = String::new();
-    // A helper that died leaves an empty line, which is not a response.
-    BufReader::new(output).read_line(&mut line).ok();
-    line
-}
-
-const UNEXPECTED: &str = "docksd sent no usable answer; is it another release?";
 
 impl Keyring for DesktopHelper {
     fn get(&self, user: &str) -> Result<Option<String>, KeyringError> {

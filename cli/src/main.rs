@@ -9,6 +9,7 @@ mod desktop_helper;
 mod environment;
 mod failure;
 mod grep;
+mod helper_process;
 mod output;
 mod watch;
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use docks_proto::credentials::hub_token;
 use docks_proto::paths::Paths;
-use docksd::config::{Config, HubOptions};
+use docksd::config::{Config, HubOptions, TokenFiles};
 use docksd::hub::Hub;
 use docksd::instance::Instance;
 use docksd::registry::NetworkConnector;
@@ -188,7 +188,8 @@ fn main() {
             ..HubOptions::default()
         };
         let token_file = config.paths.hub_token_file();
-        let settings = options.check(token_file.clone()).unwrap().unwrap();
+        let files = TokenFiles::in_home(&config.paths);
+        let settings = options.check(files).unwrap().unwrap();
         config.hub = Some(settings.clone());
         let hub = Hub::open(settings).await.unwrap();
         let address = hub.address();

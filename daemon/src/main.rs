@@ -66,6 +66,10 @@ fn help(helper: Helper) -> ExitCode {
             &desktop_variables(),
             UNLOCK_TIMEOUT,
         ),
+        Helper::Certificate => docksd::hub::certificate::serve(
+            &mut std::io::stdin().lock(),
+            &mut std::io::stdout().lock(),
+        ),
     };
     // `docks` sees the closed socket or pipe and reports it.
     served.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)

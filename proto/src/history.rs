@@ -30,8 +30,22 @@ pub struct History {
     /// When it was observed, oldest first; between two ranges nobody checked it.
     #[serde(rename = "looks")]
     pub observation_windows: Vec<TimeRange>,
+    /// What was done to the run through a hub, oldest first; empty for a trial.
+    #[serde(default)]
+    pub actions: Vec<RunAction>,
     /// When the response was sent, RFC 3339.
     pub now: String,
+}
+
+/// Something that was done to a run through a hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAction {
+    /// `stop`, `start` or `cancel`.
+    pub action: String,
+    /// Name of the token that it was done with, or what stands for it.
+    pub by: String,
+    /// When it was done, RFC 3339.
+    pub at: String,
 }
 
 /// One change of a status.

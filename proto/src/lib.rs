@@ -27,6 +27,7 @@ pub mod freshness;
 pub mod git_lfs;
 pub mod hash;
 pub mod history;
+pub mod hub_certificate;
 pub mod id;
 pub mod mirrors;
 pub mod notification;

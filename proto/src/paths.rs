@@ -125,6 +125,24 @@ impl Paths {
         self.home.join("hub-token")
     }
 
+    /// The hub's tokens of persons.
+    #[must_use]
+    pub fn hub_tokens_file(&self) -> PathBuf {
+        self.home.join("hub-tokens.json")
+    }
+
+    /// The certificate that `docks hub cert` makes.
+    #[must_use]
+    pub fn hub_certificate_file(&self) -> PathBuf {
+        self.home.join("hub-cert.pem")
+    }
+
+    /// The private key of [`Paths::hub_certificate_file`].
+    #[must_use]
+    pub fn hub_key_file(&self) -> PathBuf {
+        self.home.join("hub-key.pem")
+    }
+
     /// Home of the daemon that `docks hub serve` runs in addition to the user's.
     #[must_use]
     pub fn hub_home(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use docks_proto::settings::CertificatePin;
 
 use super::deferred::Deferred;
 
@@ -37,8 +38,14 @@ pub(crate) struct AuthLogin {
     #[arg(long)]
     pub(crate) insecure: bool,
     /// Also trust the certificates in this PEM file, for this profile only
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Trust only the certificate with this SHA-256 fingerprint, as `docks hub cert` prints it
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) pin: Option<CertificatePin>,
+    /// Save the token without asking the remote whether it accepts it
+    #[arg(long)]
+    pub(crate) no_check: bool,
     /// Forget the mirror of the profile and its cached artifacts: the token is another person's
     #[arg(long)]
     pub(crate) forget_mirror: bool,
@@ -97,8 +104,11 @@ pub(crate) struct ProfileAdd {
     #[arg(long)]
     pub(crate) insecure: bool,
     /// Also trust the certificates in this PEM file, for this profile only
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "pin")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Trust only the certificate with this SHA-256 fingerprint, as `docks hub cert` prints it
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub(crate) pin: Option<CertificatePin>,
 }
 
 /// Arguments of `docks profile remove`.

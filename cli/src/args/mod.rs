@@ -33,7 +33,9 @@ use deferred::Deferred;
 pub(crate) use deferred::whole_tree;
 pub(crate) use global::{Colour, Format, Global};
 pub(crate) use history::{RunsChanges, RunsHistory};
-pub(crate) use hub::{HubCommand, HubServe, HubToken};
+pub(crate) use hub::{
+    HubCert, HubCommand, HubServe, HubToken, HubTokenAdd, HubTokenCommand, HubTokenRevoke,
+};
 pub(crate) use runs::{
     ListOptions, RunsCommand, RunsCompare, RunsEvalCancel, RunsEvalGet, RunsEvalList,
     RunsEvalStart, RunsGet, RunsList, RunsStop, RunsTrial, RunsTrials,

@@ -81,8 +81,8 @@ impl SelectedRemote {
         };
         let transport = HttpsTransport::new(api_url, Some(found.token), limits)
             .map_err(|e| Failure::chain(Kind::Failed, "could not use the address", &e))?;
-        let ca_file = self.profile.ca_file.clone();
-        let transport = transport.with_ca_file(move || ca_file.clone());
+        let trust = self.profile.trust.clone();
+        let transport = transport.with_trust(move || trust.clone());
         let transport = Transport::Https(Box::new(transport));
         new_client(transport, tenant, HeaderMap::new())
     }

@@ -48,7 +48,7 @@ pub(super) fn sources<'a>(
         keys: &profile.artifact_settings.stores,
         token,
         insecure: profile.insecure,
-        ca_file: profile.ca_file.clone(),
+        trust: profile.trust.clone(),
     };
     Ok(settings.into_sources(Box::new(buckets)))
 }

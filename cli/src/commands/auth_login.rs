@@ -1,4 +1,4 @@
-//! `docks auth login`: saves address, tenant and token where the Python client also finds them.
+//! `docks auth login`: checks and saves address, tenant and token where the Python client also finds them.
 
 use std::io::Read;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::kept_mirror;
 use super::profile_files::{ProfileFiles, check_tenant, check_url, stored_remote};
-use super::token_check::{self, ConnectionOptions, path_text, resolve_ca_file};
+use super::token_check::{self, ConnectionOptions, path_text, resolve_trust};
 use crate::args::AuthLogin;
 use crate::ask::{Requester, WaitPolicy};
 use crate::context::Context;
@@ -43,13 +43,15 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
     }
     let api_url = address(context, args, &stored)?;
     let tenant = tenant(context, args, &stored)?;
-    let token = token(context, args)?;
     let insecure = api_url.starts_with("http://") && check_url(&api_url, false).is_err();
     let options = ConnectionOptions {
         insecure,
-        ca_file: resolve_ca_file(args.ca_file.as_deref(), &stored, &api_url)?,
+        trust: resolve_trust(args.ca_file.as_deref(), args.pin, &stored, &api_url)?,
     };
-    token_check::check(context, &api_url, &tenant, &token, &options).await?;
+    let token = token(context, args)?;
+    if !args.no_check {
+        token_check::check(context, &api_url, &tenant, &token, &options).await?;
+    }
     let kept = kept_mirror::of_login(&files, (&api_url, &tenant), &token)?;
     save(
         context,
@@ -58,6 +60,7 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
         (&api_url, &tenant),
         &token,
         &options,
+        !args.no_check,
     )?;
     if args.forget_mirror {
         kept_mirror::forget(context, &files.name).await?;
@@ -153,6 +156,7 @@ fn save(
     (api_url, tenant): (&str, &str),
     token: &Token,
     options: &ConnectionOptions,
+    is_checked: bool,
 ) -> Result<(), Failure> {
     let now = (api_url.to_owned(), tenant.to_owned());
     let remote_changes = stored_remote(stored).is_some_and(|before| before != now);
@@ -162,11 +166,13 @@ fn save(
         files.record_token_file_owner(&format!("{} (earlier)", files.name))?;
     }
     let insecure = check_url(api_url, false).is_err();
+    let pin = options.trust.pin.map(|pin| pin.to_string());
     let mut changes = vec![
         ("api_url", Some(api_url)),
         ("tenant_id", Some(tenant)),
         ("insecure", insecure.then_some("true")),
-        ("ca_file", path_text(options.ca_file.as_deref())?),
+        ("ca_file", path_text(options.trust.ca_file.as_deref())?),
+        ("pin", pin.as_deref()),
     ];
     let saved = files
         .endpoint
@@ -186,8 +192,13 @@ fn save(
         }
     };
     let name = &files.name;
+    let done = if is_checked {
+        "signed in"
+    } else {
+        "saved without a check"
+    };
     context.output.message(format!(
-        "signed in: profile `{name}`, {api_url}, tenant {tenant}"
+        "{done}: profile `{name}`, {api_url}, tenant {tenant}"
     ));
     context.output.message(format!("the token is {place}"));
     Ok(())

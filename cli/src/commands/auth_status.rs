@@ -33,7 +33,7 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
             rows.push(row("token", &found.location.to_string()));
             let options = ConnectionOptions {
                 insecure: remote.profile.insecure,
-                ca_file: remote.profile.ca_file.clone(),
+                trust: remote.profile.trust.clone(),
             };
             let result = token_check::request_one_run(
                 &context.output,

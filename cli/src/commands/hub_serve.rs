@@ -8,9 +8,10 @@ use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
-use docks_proto::credentials::{files, hub_token};
+use docks_proto::credentials::{files, hub_token, hub_tokens};
 use docks_proto::settings::{Flags, LOCAL_TENANT, Target, resolve};
 
+use super::hub_cert::CertificateFiles;
 use crate::args::HubServe;
 use crate::ask::{DaemonEndpoint, profile_flags};
 use crate::context::Context;
@@ -23,16 +24,22 @@ pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
     let jobs = jobs_dir(context, &endpoint)?;
     let program = find_docksd(&endpoint.environment)?;
-    check_exposure(args)?;
+    let tls = tls_files(&endpoint, args);
+    check_exposure(args, tls.is_some())?;
     if !args.no_token {
-        let path = endpoint.places.hub_token_file();
-        let (token, is_new) = hub_token::read_or_create(&path).map_err(|e| token_failure(&e))?;
-        if is_new {
-            show_new_token(context, &path, token.expose());
+        let named = hub_tokens::read(&endpoint.places.hub_tokens_file());
+        // Nobody needs a shared token beside those of persons.
+        if named.map_err(|e| token_failure(&e))?.is_empty() {
+            let path = endpoint.places.hub_token_file();
+            let (token, is_new) =
+                hub_token::read_or_create(&path).map_err(|e| token_failure(&e))?;
+            if is_new {
+                show_new_token(context, &path, token.expose());
+            }
         }
     }
     let mut command = docksd_command(&program);
-    command.args(docksd_options(&endpoint, args, &jobs)?);
+    command.args(docksd_options(&endpoint, args, tls.as_ref(), &jobs)?);
     context.output.flush()?;
     let error = command.exec();
     let doing = format!("could not run {}", program.display());
@@ -66,8 +73,21 @@ fn jobs_dir(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Fai
     }
 }
 
+/// Returns the certificate to use: that of the options; for other machines, else that of `docks hub cert`.
+fn tls_files(endpoint: &DaemonEndpoint, args: &HubServe) -> Option<CertificateFiles> {
+    if let (Some(certificate), Some(key)) = (args.tls_cert.clone(), args.tls_key.clone()) {
+        return Some(CertificateFiles { certificate, key });
+    }
+    let made = CertificateFiles {
+        certificate: endpoint.places.hub_certificate_file(),
+        key: endpoint.places.hub_key_file(),
+    };
+    let for_others = !args.listen.ip().to_canonical().is_loopback() && !args.insecure;
+    (for_others && made.certificate.exists() && made.key.exists()).then_some(made)
+}
+
 /// Refuses what docksd would refuse, before a token is created, and names these options.
-fn check_exposure(args: &HubServe) -> Result<(), Failure> {
+fn check_exposure(args: &HubServe, tls: bool) -> Result<(), Failure> {
     if args.listen.ip().to_canonical().is_loopback() {
         return Ok(());
     }
@@ -78,14 +98,14 @@ fn check_exposure(args: &HubServe) -> Result<(), Failure> {
         ))
         .hint("leave out --no-token, or listen on 127.0.0.1"));
     }
-    if args.tls_cert.is_none() && !args.insecure {
+    if !tls && !args.insecure {
         return Err(Failure::usage(format!(
             "{listen} can be reached from other machines, and without TLS anyone on the network \
              path could read the token"
         ))
         .hint(
-            "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a TLS proxy, or add \
-             --insecure",
+            "make a certificate with `docks hub cert`, or add --tls-cert and --tls-key, or listen on \
+             127.0.0.1 behind a TLS proxy, or add --insecure",
         ));
     }
     Ok(())
@@ -110,6 +130,7 @@ fn show_new_token(context: &Context, path: &Path, token: &str) {
 fn docksd_options(
     endpoint: &DaemonEndpoint,
     args: &HubServe,
+    tls: Option<&CertificateFiles>,
     jobs: &Path,
 ) -> Result<Vec<OsString>, Failure> {
     let home = endpoint.places.hub_home();
@@ -126,9 +147,13 @@ fn docksd_options(
     add("--hub-listen", args.listen.to_string().into());
     add("--hub-harbor", jobs.into());
     add("--hub-token-file", endpoint.places.hub_token_file().into());
-    if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
-        add("--hub-tls-cert", absolute(certificate)?.into());
-        add("--hub-tls-key", absolute(key)?.into());
+    add(
+        "--hub-tokens-file",
+        endpoint.places.hub_tokens_file().into(),
+    );
+    if let Some(files) = tls {
+        add("--hub-tls-cert", absolute(&files.certificate)?.into());
+        add("--hub-tls-key", absolute(&files.key)?.into());
     }
     if let Some(url) = &args.url {
         add("--hub-url", url.into());

@@ -18,6 +18,7 @@ mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
 mod file_lists;
+mod hub_cert;
 mod hub_serve;
 mod hub_token;
 mod kept_mirror;
@@ -100,6 +101,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Hub(command) => match command.0 {
             HubCommand::Serve(args) => hub_serve::run(context, &args),
             HubCommand::Token(args) => hub_token::run(context, &args),
+            HubCommand::Cert(args) => hub_cert::run(context, &args),
         },
         Command::Auth(command) => match command.0 {
             AuthCommand::Login(args) => auth_login::run(context, &args).await,

@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use super::auth_logout;
 use super::mirror_list::MirrorList;
 use super::profile_files::{ProfileFiles, check_tenant, check_url, stored_remote};
-use super::token_check::{path_text, resolve_ca_file};
+use super::token_check::{path_text, resolve_trust};
 use crate::args::{Format, ProfileAdd, ProfileRemove, ProfileUse};
 use crate::ask::profile_flags;
 use crate::context::Context;
@@ -149,14 +149,16 @@ pub(super) fn add(context: &Context, args: &ProfileAdd) -> Result<(), Failure> {
     if stored_remote(&before).is_some_and(|then| now != Some(then)) {
         return Err(has_other_remote(&args.name));
     }
-    let ca_file = resolve_ca_file(args.ca_file.as_deref(), &before, &url)?;
+    let trust = resolve_trust(args.ca_file.as_deref(), args.pin, &before, &url)?;
+    let pin = trust.pin.map(|pin| pin.to_string());
     files.record_other_owner()?;
     let insecure = check_url(&url, false).is_err().then_some("true");
     files.set(&[
         ("api_url", Some(&url)),
         ("tenant_id", Some(&tenant)),
         ("insecure", insecure),
-        ("ca_file", path_text(ca_file.as_deref())?),
+        ("ca_file", path_text(trust.ca_file.as_deref())?),
+        ("pin", pin.as_deref()),
     ])?;
     context.output.message(format!(
         "profile `{}` is saved; sign in with `docks auth login -p {}`",

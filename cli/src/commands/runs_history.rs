@@ -93,6 +93,11 @@ fn timeline(history: &History) -> Vec<Vec<String>> {
         ];
         rows.push((at, row));
     }
+    for action in &history.actions {
+        let at = time(&action.at);
+        let who = format!("{} by {}", action.action, action.by);
+        rows.push((at, vec![at.rfc3339(), "-".into(), String::new(), who]));
+    }
     let Some((first, last)) = lifetime(history, now) else {
         return Vec::new();
     };
@@ -150,7 +155,7 @@ fn learned(change: &StatusChange) -> String {
 #[cfg(test)]
 mod tests {
     use docks_proto::event::ObjectKind;
-    use docks_proto::history::TimeRange;
+    use docks_proto::history::{RunAction, TimeRange};
 
     use super::*;
 
@@ -188,6 +193,7 @@ mod tests {
                     until: minute(*until),
                 })
                 .collect(),
+            actions: Vec::new(),
             now: minute(200),
         }
     }
@@ -208,6 +214,17 @@ mod tests {
                 "failed |  | polled, 1h00m later",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_done_through_a_hub_is_listed_with_who_did_it() {
+        let mut stopped = history(true, &[(0, 100)]);
+        stopped.actions.push(RunAction {
+            action: "cancel".into(),
+            by: "alice".into(),
+            at: minute(29),
+        });
+        assert_eq!(short(&stopped)[1], "- |  | cancel by alice");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Checks a token with the remote, before it is saved and for `docks auth status`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use docks_proto::client::{Client, ClientError, HttpsTransport, Limits, Transport, ca_file};
+use docks_proto::client::{
+    Client, ClientError, HttpsTransport, Limits, SendError, Transport, trust,
+};
 use docks_proto::freshness::CachePolicy;
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::secret::Token;
-use docks_proto::settings::StoredProfile;
+use docks_proto::settings::{CertificatePin, NotAPin, StoredProfile, TrustSettings};
 use http::HeaderMap;
 
 use super::profile_files::stored_remote;
@@ -21,25 +23,39 @@ use crate::output::Output;
 pub(super) struct ConnectionOptions {
     /// Allow plain `http://` to another machine.
     pub(super) insecure: bool,
-    /// PEM file with certificates to trust in addition to the system's.
-    pub(super) ca_file: Option<PathBuf>,
+    /// Certificates to trust.
+    pub(super) trust: TrustSettings,
 }
 
-/// Returns the PEM file to trust: that of the option, else the one stored for this address.
-pub(super) fn resolve_ca_file(
-    option: Option<&Path>,
+/// Returns the certificates to trust: those of the options, else those stored for this address.
+pub(super) fn resolve_trust(
+    ca_file: Option<&Path>,
+    pin: Option<CertificatePin>,
     stored: &StoredProfile,
     api_url: &str,
-) -> Result<Option<PathBuf>, Failure> {
-    let Some(path) = option else {
-        let same = stored_remote(stored).is_some_and(|(url, _)| url == api_url);
-        return Ok(stored.ca_file.clone().filter(|_| same));
-    };
-    let real = path.canonicalize().map_err(|error| {
-        Failure::usage(format!("cannot use --ca-file {}: {error}", path.display()))
-    })?;
-    ca_file::read_certificates(&real).map_err(|problem| Failure::usage(problem.to_string()))?;
-    Ok(Some(real))
+) -> Result<TrustSettings, Failure> {
+    if pin.is_some() && api_url.starts_with("http://") {
+        return Err(Failure::usage(format!(
+            "{api_url} has no certificate that --pin could name"
+        ))
+        .hint("use https://, or leave out --pin"));
+    }
+    let mut trust = TrustSettings { ca_file: None, pin };
+    if let Some(path) = ca_file {
+        let real = path.canonicalize().map_err(|error| {
+            Failure::usage(format!("cannot use --ca-file {}: {error}", path.display()))
+        })?;
+        trust::read_certificates(&real).map_err(|problem| Failure::usage(problem.to_string()))?;
+        trust.ca_file = Some(real);
+    } else if pin.is_none() && stored_remote(stored).is_some_and(|(url, _)| url == api_url) {
+        trust.ca_file.clone_from(&stored.ca_file);
+        let stored_pin = stored.pin.as_ref().map(|text| text.parse()).transpose();
+        trust.pin = stored_pin.map_err(|problem: NotAPin| {
+            Failure::usage(format!("`pin` of the profile cannot be used: {problem}"))
+                .hint("replace it with --pin FINGERPRINT")
+        })?;
+    }
+    Ok(trust)
 }
 
 /// Returns a path as text, which settings files hold.
@@ -55,7 +71,7 @@ pub(super) fn path_text(path: Option<&Path>) -> Result<Option<&str>, Failure> {
 ///
 /// # Errors
 ///
-/// When the remote rejects the token. A remote that cannot be reached only causes a warning.
+/// When the remote rejects the token, or cannot be asked.
 pub(super) async fn check(
     context: &Context,
     api_url: &str,
@@ -72,15 +88,24 @@ pub(super) async fn check(
             )
             .hint("nothing was saved; check the token, the tenant and the address"))
         }
-        Err(error) => {
-            let cause = Failure::chain(
-                Kind::Failed,
-                "the token is saved but could not be checked",
-                &error,
-            );
-            context.output.warn(cause.message);
-            Ok(())
-        }
+        Err(error) => Err(not_checked(&error)),
+    }
+}
+
+/// Says that a token was not saved, since nobody could say whether it is accepted.
+fn not_checked(error: &ClientError) -> Failure {
+    let kind = Failure::from_client_error(error, Answerer::Remote).kind;
+    let failure = Failure::chain(
+        kind,
+        "could not check the token, so it was not saved",
+        error,
+    );
+    match error {
+        ClientError::Send(SendError::Tls { .. }) => failure.hint(
+            "if that is the fingerprint that `docks hub cert` shows on the hub, add \
+             `--pin FINGERPRINT`; for the certificate of an authority, `--ca-file FILE`",
+        ),
+        _ => failure.hint("try again later, or save it unchecked with --no-check"),
     }
 }
 
@@ -97,8 +122,8 @@ pub(super) async fn request_one_run(
         ..Limits::default()
     };
     let transport = HttpsTransport::new(api_url, Some(token.clone()), limits)?;
-    let ca_file = options.ca_file.clone();
-    let transport = transport.with_ca_file(move || ca_file.clone());
+    let trust = options.trust.clone();
+    let transport = transport.with_trust(move || trust.clone());
     let client = Client::new(
         Transport::Https(Box::new(transport)),
         tenant,

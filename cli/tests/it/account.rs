@@ -186,15 +186,19 @@ fn a_refused_token_is_not_kept() {
 }
 
 #[test]
-fn signing_in_works_though_the_remote_cannot_be_reached() {
+fn a_token_that_could_not_be_checked_is_saved_only_on_request() {
     let home = Home::new();
     let line = "auth login --api-url http://127.0.0.1:9 --tenant t --token-stdin";
-    let ended = home.run_with(line, "tok-t", &[]).expect_success();
-    assert!(
-        ended.stderr.contains("could not be checked"),
-        "{}",
-        ended.stderr
-    );
+    let ended = home.run_with(line, "tok-t", &[]);
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("signed in"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--no-check"), "{}", ended.stderr);
+    assert!(!home.file("config.toml").exists());
+    let line = format!("{line} --no-check");
+    let saved = home.run_with(&line, "tok-t", &[]).expect_success();
+    assert!(!saved.stderr.contains("signed in"), "{}", saved.stderr);
+    assert!(saved.stderr.contains("without a check"), "{}", saved.stderr);
+    assert!(home.file("config.toml").exists());
 }
 
 #[test]

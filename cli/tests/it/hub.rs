@@ -37,7 +37,7 @@ impl Hub {
         hub
     }
 
-    fn serve(&mut self, options: &str) {
+    pub(crate) fn serve(&mut self, options: &str) {
         let line = format!("hub serve --listen 127.0.0.1:0 {options}");
         let mut command = self.home.command_jobs(&line);
         let log = fs::File::create(self.home.path("hub.log")).unwrap();
@@ -52,7 +52,7 @@ impl Hub {
     }
 
     /// Asks the hub's own daemon how it is.
-    fn status(&self) -> Option<serde_json::Value> {
+    pub(crate) fn status(&self) -> Option<serde_json::Value> {
         let mut command = self.home.command("daemon status --format json");
         command.env("DOCKS_HOME", self.home.path("docks/hub"));
         let output = command.output().unwrap();
@@ -72,7 +72,7 @@ impl Hub {
             .to_owned()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.home.path("hub.log")).unwrap()
     }
 

@@ -23,6 +23,8 @@ mod harbor_archives;
 mod harbor_live;
 mod hostile;
 mod hub;
+mod hub_cert;
+mod hub_tokens;
 mod incomplete;
 mod large;
 mod late_files;

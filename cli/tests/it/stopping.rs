@@ -197,6 +197,41 @@ fn a_job_is_stopped_through_a_hub_and_a_read_only_one_refuses() {
     }
 }
 
+#[test]
+fn who_stopped_a_job_through_a_hub_is_in_its_history_and_in_the_log() {
+    let mut hub = Hub::start("");
+    let script = waiting_script(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+    let mut holder = JobProcess::start(&hub.home, &script);
+    let other = TestHome::new();
+    let sign_in_as = |name: &str| {
+        let added = hub.home.run(&format!("hub token add {name}"));
+        let token = added.expect_success();
+        assert_eq!(sign_in(&other, &hub, token.trim(), "").code, Some(0));
+    };
+    sign_in_as("bob --read-only");
+    let line = format!("-p team runs stop {JOB} --force");
+    let refused = other.run(&line);
+    assert_eq!(refused.code, Some(4), "{refused:?}");
+    let said = "The token `bob` is read-only";
+    assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    assert!(!holder.ended());
+    sign_in_as("alice");
+    let stopped = other.run(&line);
+    assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
+    assert_eq!(holder.0.wait().unwrap().code(), Some(130));
+    let mut command = hub.home.command_jobs(&format!("runs history {JOB}"));
+    command.env("DOCKS_HOME", hub.home.path("docks/hub"));
+    let history = CommandResult::new(command.output().unwrap()).expect_success();
+    assert!(history.contains("\tstop by alice\n"), "{history}");
+    assert!(!history.contains("bob"), "{history}");
+    hub.end();
+    let log = hub.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("carried out an action"));
+    assert!(line.is_some_and(|line| line.contains("alice")), "{log}");
+}
+
 /// A user who owns nothing here.
 const NOBODY: u32 = 65_534;
 

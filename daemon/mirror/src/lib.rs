@@ -4,6 +4,7 @@
 //! query. Leaves to the sync engine when to write: only the engine calls
 //! the methods that write mirrored objects.
 
+mod actions;
 mod confirmations;
 mod delivered_runs;
 mod derived_columns;

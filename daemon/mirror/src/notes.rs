@@ -48,3 +48,11 @@ pub(crate) fn write(connection: &Connection, key: &str, value: &str) -> rusqlite
         .execute(params![key, value, digest(key, value)])
         .map(drop)
 }
+
+/// Removes a note, if there is one.
+pub(crate) fn remove(connection: &Connection, key: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM note WHERE key = ?1")?
+        .execute([key])
+        .map(drop)
+}

@@ -10,6 +10,7 @@ use docks_proto::repair;
 use docks_proto::routes::RunKind;
 use rusqlite::{Connection, params};
 
+use crate::actions;
 use crate::digest::sound_text;
 use crate::history::{self, Subject};
 
@@ -178,6 +179,7 @@ fn rename(
         new,
     )?;
     history::rename_run(connection, Subject::Run(kind), old, new)?;
+    actions::rename_run(connection, old, new)?;
     if evaluation {
         history::rename_run(connection, Subject::Trial, old, new)?;
         rename_in(

@@ -5,12 +5,12 @@ use std::time::Duration;
 use docks_proto::time::UnixMs;
 use rusqlite::Connection;
 
-use crate::{history, observation_window};
+use crate::{actions, history, observation_window};
 
 /// How long data is kept that lists do not need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Events and observation windows; 90 days by default.
+    /// Events, observation windows and actions; 90 days by default.
     pub history: Duration,
     /// Tombstones; 30 days by default.
     pub tombstones: Duration,
@@ -35,6 +35,7 @@ pub(crate) fn run(
     let transaction = connection.unchecked_transaction()?;
     history::prune(&transaction, now.minus(retention.history))?;
     observation_window::prune(&transaction, now.minus(retention.history))?;
+    actions::prune(&transaction, now.minus(retention.history))?;
     delete_tombstones(&transaction, now.minus(retention.tombstones))?;
     transaction.commit()?;
     connection.execute_batch("PRAGMA optimize; PRAGMA shrink_memory;")?;

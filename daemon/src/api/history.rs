@@ -78,6 +78,10 @@ pub(super) async fn history(
                 until: window.until.rfc3339(),
             })
             .collect(),
+        actions: match trial_id {
+            Some(_) => Vec::new(),
+            None => remote.mirror.actions(&run.id).await?,
+        },
         now: service.wall_time().rfc3339(),
     };
     let confirmed = resolve_id::confirmation_of(object);

@@ -3,6 +3,7 @@
 //! Handlers decode a request, call the mirror or the sync engine, and encode the response. What to
 //! fetch and when is decided by [`docksd_sync`]; [`docksd_mirror`] stores it.
 
+pub(crate) mod actor;
 mod all_trials;
 mod client_stream;
 mod daemon;

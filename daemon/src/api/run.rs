@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use docks_proto::freshness::{AnsweredBy, Freshness};
+use docks_proto::history::RunAction;
 use docks_proto::paging::FIRST_LIMIT;
 use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery, Sort};
 use docks_proto::routes::{Action, KILL, RunKind};
 
+use super::actor::Actor;
 use super::error::ApiError;
 use super::extract::{PathIds, QueryParameters, bad_parameter};
 use super::resolve_id::{self, or_run_not_found, resolve_again, resolve_run, run_not_found};
@@ -206,10 +209,16 @@ pub(super) async fn stop(
     State(service): State<Arc<Service>>,
     PathIds((tenant, id)): PathIds<(String, String)>,
     QueryParameters(parameters): QueryParameters,
+    actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    act(&service, (Action::Stop, kill), &tenant, &id, &headers).await
+    let request = ActionRequest {
+        action: Action::Stop,
+        kill,
+        actor,
+    };
+    act(&service, request, &tenant, &id, &headers).await
 }
 
 /// `POST /tenants/{tenant}/harbor/runs/{id}/start`
@@ -217,10 +226,16 @@ pub(super) async fn start(
     State(service): State<Arc<Service>>,
     PathIds((tenant, id)): PathIds<(String, String)>,
     QueryParameters(parameters): QueryParameters,
+    actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    act(&service, (Action::Start, kill), &tenant, &id, &headers).await
+    let request = ActionRequest {
+        action: Action::Start,
+        kill,
+        actor,
+    };
+    act(&service, request, &tenant, &id, &headers).await
 }
 
 /// `POST /tenants/{tenant}/harbor/runs/{id}/cancel`
@@ -228,15 +243,34 @@ pub(super) async fn cancel(
     State(service): State<Arc<Service>>,
     PathIds((tenant, id)): PathIds<(String, String)>,
     QueryParameters(parameters): QueryParameters,
+    actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    act(&service, (Action::Cancel, kill), &tenant, &id, &headers).await
+    let request = ActionRequest {
+        action: Action::Cancel,
+        kill,
+        actor,
+    };
+    act(&service, request, &tenant, &id, &headers).await
+}
+
+/// An action, and who asks for it.
+struct ActionRequest {
+    action: Action,
+    /// Whether the process is killed if it catches no signal.
+    kill: bool,
+    /// `None` for the daemon's own user.
+    actor: Option<Extension<Actor>>,
 }
 
 async fn act(
     service: &Service,
-    (action, kill): (Action, bool),
+    ActionRequest {
+        action,
+        kill,
+        actor,
+    }: ActionRequest,
     tenant: &str,
     name: &str,
     headers: &HeaderMap,
@@ -269,11 +303,25 @@ async fn act(
     let acted = acted
         .map_err(|_| ApiError::TooSlow(ACTION_TIMEOUT))?
         .map_err(|error| or_run_not_found(ApiError::Sync(error), kind, name))?;
+    let by = actor.as_ref().map(|Extension(Actor(name))| &**name);
     tracing::info!(
         action = action.segment(),
         run = run.id,
+        by,
         "carried out an action"
     );
+    if let Some(by) = by {
+        let record = RunAction {
+            action: action.segment().to_owned(),
+            by: by.to_owned(),
+            at: now.rfc3339(),
+        };
+        // The action is done, whether or not that can be recorded.
+        if let Err(error) = remote.mirror.record_action(&run.id, record).await {
+            let error = docks_proto::error::error_chain(&error);
+            tracing::error!(error, "could not record who carried out an action");
+        }
+    }
     // What the remote made of it, whether or not the mirror could be written.
     let freshness = Freshness {
         as_of: now,

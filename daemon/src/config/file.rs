@@ -124,6 +124,7 @@ impl DaemonFile {
             certificate: path(&self.hub_tls_cert),
             key: path(&self.hub_tls_key),
             token_file: None,
+            tokens_file: None,
             no_token: self.hub_no_token.unwrap_or_default(),
             insecure: self.hub_insecure.unwrap_or_default(),
             read_only: self.hub_read_only.unwrap_or_default(),

@@ -49,4 +49,6 @@ pub enum Helper {
     Stores,
     /// Talks to the keyring and the notification service: [`docksd_desktop::helper`].
     Desktop,
+    /// Makes a certificate: [`crate::hub::certificate`].
+    Certificate,
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use docks_proto::paths::Paths;
 use docks_proto::settings::{AddressError, normalise_api_url};
 
 /// How a hub shares one jobs directory.
@@ -14,8 +15,8 @@ pub struct HubSettings {
     pub jobs: PathBuf,
     /// Certificate chain and key, both PEM files.
     pub tls: Option<TlsFiles>,
-    /// The file that holds the token; `None` means that the hub requires no token.
-    pub token_file: Option<PathBuf>,
+    /// The files that hold the tokens; `None` means that the hub requires no token.
+    pub tokens: Option<TokenFiles>,
     /// Whether it may listen beyond this machine without TLS.
     pub insecure: bool,
     /// Whether nothing can be stopped through it.
@@ -33,6 +34,26 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// The files of a hub's tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenFiles {
+    /// The token that is shared by everyone.
+    pub shared: PathBuf,
+    /// The tokens of persons.
+    pub named: PathBuf,
+}
+
+impl TokenFiles {
+    /// Returns the files in a home.
+    #[must_use]
+    pub fn in_home(paths: &Paths) -> Self {
+        Self {
+            shared: paths.hub_token_file(),
+            named: paths.hub_tokens_file(),
+        }
+    }
+}
+
 /// The settings of a hub as flags and file give them, not yet checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HubOptions {
@@ -44,8 +65,10 @@ pub struct HubOptions {
     pub certificate: Option<PathBuf>,
     /// Private key.
     pub key: Option<PathBuf>,
-    /// The file that holds the token, if not the default one.
+    /// The file that holds the shared token, if not the default one.
     pub token_file: Option<PathBuf>,
+    /// The file that holds the tokens of persons, if not the default one.
+    pub tokens_file: Option<PathBuf>,
     /// Whether the hub requires no token.
     pub no_token: bool,
     /// As [`HubSettings::insecure`].
@@ -119,6 +142,7 @@ impl HubOptions {
             certificate: self.certificate.or(file.certificate),
             key: self.key.or(file.key),
             token_file: self.token_file.or(file.token_file),
+            tokens_file: self.tokens_file.or(file.tokens_file),
             no_token: self.no_token || file.no_token,
             insecure: self.insecure || file.insecure,
             read_only: self.read_only || file.read_only,
@@ -126,12 +150,12 @@ impl HubOptions {
         }
     }
 
-    /// Checks the settings; `None` if none is given. `token_file` is the default one.
+    /// Checks the settings; `None` if none is given. `files` are the default ones.
     ///
     /// # Errors
     ///
     /// [`HubConfigError`] if they are incomplete, or would expose secrets.
-    pub fn check(self, token_file: PathBuf) -> Result<Option<HubSettings>, HubConfigError> {
+    pub fn check(self, files: TokenFiles) -> Result<Option<HubSettings>, HubConfigError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -159,14 +183,15 @@ impl HubOptions {
             // It may be on a trusted network, so plain HTTP is left for clients to refuse.
             normalise_api_url(&url, true).map_err(|source| HubConfigError::Url { url, source })
         });
-        let token_file = self.token_file.unwrap_or(token_file);
+        let tokens = TokenFiles {
+            shared: absolute("the token file", self.token_file.unwrap_or(files.shared))?,
+            named: absolute("the token file", self.tokens_file.unwrap_or(files.named))?,
+        };
         Ok(Some(HubSettings {
             listen,
             jobs,
             tls,
-            token_file: (!self.no_token)
-                .then(|| absolute("the token file", token_file))
-                .transpose()?,
+            tokens: (!self.no_token).then_some(tokens),
             insecure: self.insecure,
             read_only: self.read_only,
             url: url.transpose()?,
@@ -194,8 +219,15 @@ mod tests {
         }
     }
 
+    fn token_files() -> TokenFiles {
+        TokenFiles {
+            shared: "/h/hub-token".into(),
+            named: "/h/hub-tokens.json".into(),
+        }
+    }
+
     fn check(options: HubOptions) -> Result<Option<HubSettings>, HubConfigError> {
-        options.check("/h/hub-token".into())
+        options.check(token_files())
     }
 
     #[test]
@@ -230,7 +262,7 @@ mod tests {
                 insecure: true,
                 ..plain
             };
-            assert!(check(insecure).unwrap().unwrap().token_file.is_some());
+            assert!(check(insecure).unwrap().unwrap().tokens.is_some());
         }
     }
 
@@ -243,12 +275,12 @@ mod tests {
             "[::ffff:127.0.0.1]:1",
         ] {
             let settings = check(options(listen)).unwrap().unwrap();
-            assert_eq!(settings.token_file, Some("/h/hub-token".into()));
+            assert_eq!(settings.tokens, Some(token_files()));
             let open = HubOptions {
                 no_token: true,
                 ..options(listen)
             };
-            assert_eq!(check(open).unwrap().unwrap().token_file, None);
+            assert_eq!(check(open).unwrap().unwrap().tokens, None);
         }
         assert_eq!(check(HubOptions::default()), Ok(None));
     }

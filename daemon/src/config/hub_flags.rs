@@ -21,9 +21,12 @@ pub struct HubFlags {
     /// Its private key, a PEM file
     #[arg(long, value_name = "FILE")]
     hub_tls_key: Option<PathBuf>,
-    /// File with the hub's token, created if it does not exist
+    /// File with the hub's shared token, created if there is no token at all
     #[arg(long, value_name = "FILE")]
     hub_token_file: Option<PathBuf>,
+    /// File with the tokens of persons
+    #[arg(long, value_name = "FILE")]
+    hub_tokens_file: Option<PathBuf>,
     /// Require no token; on this machine only
     #[arg(long)]
     hub_no_token: bool,
@@ -47,6 +50,7 @@ impl HubFlags {
             certificate: self.hub_tls_cert.clone(),
             key: self.hub_tls_key.clone(),
             token_file: self.hub_token_file.clone(),
+            tokens_file: self.hub_tokens_file.clone(),
             no_token: self.hub_no_token,
             insecure: self.hub_insecure,
             read_only: self.hub_read_only,

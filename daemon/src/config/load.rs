@@ -13,7 +13,7 @@ use docksd_stores::StoreVariables;
 
 use super::file::{DaemonFile, DaemonFileError};
 use super::flags::Flags;
-use super::hub::HubConfigError;
+use super::hub::{HubConfigError, TokenFiles};
 use super::idle_exit::IdleExit;
 use super::log_filter;
 use super::settings::Config;
@@ -81,7 +81,7 @@ impl Config {
         if let Some(level) = &flags.log_level {
             config.log_level.clone_from(level);
         }
-        config.hub = hub.check(config.paths.hub_token_file())?;
+        config.hub = hub.check(TokenFiles::in_home(&config.paths))?;
         if config.hub.is_some() {
             // Machines that mirror the hub may connect again at any time.
             config.idle_exit = IdleExit::Never;

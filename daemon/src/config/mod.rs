@@ -17,7 +17,7 @@ mod value;
 
 pub use file::{DaemonFile, DaemonFileError};
 pub use flags::{Flags, Helper};
-pub use hub::{HubConfigError, HubOptions, HubSettings, TlsFiles};
+pub use hub::{HubConfigError, HubOptions, HubSettings, TlsFiles, TokenFiles};
 pub use hub_flags::HubFlags;
 pub use idle_exit::{IdleExit, parse_idle_exit};
 pub(crate) use job_schedule::parse_cron;

@@ -27,8 +27,10 @@ use super::local_api::LocalApi;
 use super::preconditions::{accepts_gzip, is_not_modified};
 use super::python_client;
 use super::request_checks;
+use super::token_auth::Grant;
 use super::unauthenticated_slot::UnauthenticatedSlot;
 use crate::api::Service;
+use crate::api::actor::Actor;
 use crate::api::error::ApiError;
 use crate::api::router::add_version_headers;
 
@@ -81,12 +83,14 @@ impl HubHandler {
             Ok(host) => host,
             Err(refusal) => return ApiError::Refused(refusal).into_response(),
         };
+        let mut grant = None;
         if let Some(verifier) = &self.hub.verifier {
             let (verifier, headers) = (Arc::clone(verifier), headers.clone());
             // The file of the token is looked at each time.
             let verifying = tokio::task::spawn_blocking(move || verifier.verify(&headers));
-            if !verifying.await.unwrap_or(false) {
-                return unauthorized();
+            match verifying.await.ok().flatten() {
+                Some(shown) => grant = Some(shown),
+                None => return unauthorized(),
             }
         }
         slot.release();
@@ -94,7 +98,7 @@ impl HubHandler {
         let counters = &self.hub.counters;
         counters.requests.fetch_add(1, Ordering::Relaxed);
         let (method, path) = (method.clone(), uri.path().to_owned());
-        let responding = self.respond_authenticated(request, &host);
+        let responding = self.respond_authenticated(request, &host, grant.as_ref());
         let mut response = AssertUnwindSafe(responding)
             .catch_unwind()
             .await
@@ -107,7 +111,12 @@ impl HubHandler {
         response
     }
 
-    async fn respond_authenticated(&self, request: Request<Body>, host: &Authority) -> Response {
+    async fn respond_authenticated(
+        &self,
+        request: Request<Body>,
+        host: &Authority,
+        grant: Option<&Grant>,
+    ) -> Response {
         let (parts, _) = request.into_parts();
         if let Some(refused) = refuse_other_tenant(parts.uri.path()) {
             return refused;
@@ -117,14 +126,15 @@ impl HubHandler {
             None => format!("{}://{host}", self.hub.scheme()),
         };
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
-        if !is_read && self.hub.settings.read_only {
-            let message = "This hub is read-only.";
-            let hint = "Ask the owner of the hub to stop the run.";
-            return coded_error(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message, hint);
-        }
         if !is_read {
+            if let Some(refused) = self.refuse_change(grant) {
+                return refused;
+            }
             let for_python = python_client::is_python_client(&parts.headers);
-            let called = self.api.call(parts.method, &parts.uri, &parts.headers);
+            let actor = actor(grant);
+            let called = self
+                .api
+                .act(actor, parts.method, &parts.uri, &parts.headers);
             return self
                 .with_artifact_urls(called.await, &base, for_python)
                 .await;
@@ -144,6 +154,20 @@ impl HubHandler {
             *response.body_mut() = Body::empty();
         }
         response
+    }
+
+    /// Refuses to change anything, if the hub or the token is read-only.
+    fn refuse_change(&self, grant: Option<&Grant>) -> Option<Response> {
+        let message = if self.hub.settings.read_only {
+            "This hub is read-only.".to_owned()
+        } else {
+            let grant = grant.filter(|grant| grant.read_only)?;
+            let name = grant.name.as_deref().unwrap_or_default();
+            format!("The token `{name}` is read-only.")
+        };
+        let hint = "Ask the owner of the hub to stop the run.";
+        let code = ErrorCode::Forbidden;
+        Some(coded_error(StatusCode::FORBIDDEN, code, &message, hint))
     }
 
     /// Rewrites the URLs in a response that is not cached.
@@ -221,6 +245,17 @@ impl HubHandler {
         }
         Response::from_parts(parts, encoded.body.clone().into())
     }
+}
+
+/// Returns who carries something out, for the log and the history.
+fn actor(grant: Option<&Grant>) -> Actor {
+    Actor(match grant {
+        Some(Grant {
+            name: Some(name), ..
+        }) => Arc::clone(name),
+        Some(_) => "the shared token".into(),
+        None => "no token".into(),
+    })
 }
 
 /// Refuses paths below another tenant than ours. A jobs directory has no tenant but paths do; a hub has

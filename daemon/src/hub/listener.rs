@@ -79,8 +79,8 @@ impl Hub {
         let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let mut verifier = None;
-        if let Some(path) = settings.token_file.clone() {
-            let (opened, created) = TokenVerifier::open(path)?;
+        if let Some(files) = settings.tokens.clone() {
+            let (opened, created) = TokenVerifier::open(files.shared, files.named)?;
             if created {
                 tracing::info!("created a token; `docks hub token` shows it");
             }

@@ -8,6 +8,7 @@
 mod artifact;
 mod artifact_file;
 mod artifact_urls;
+pub mod certificate;
 mod connections;
 mod counters;
 mod encoded_response;

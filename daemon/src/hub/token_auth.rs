@@ -1,76 +1,116 @@
-//! Verifies the hub's token.
+//! Verifies the tokens of a hub: the shared one, and those of persons.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderMap, header};
 use docks_proto::credentials::hub_token::{self, HubTokenError};
+use docks_proto::credentials::hub_tokens::{self, TokenHash};
 use docks_proto::secret::Token;
-use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
-/// Verifies tokens against the token file as it is now, so a replaced token takes effect at once.
+/// Verifies tokens against the files as they are now, so that a replaced or revoked token is refused
+/// from the next request on.
 #[derive(Debug)]
 pub(super) struct TokenVerifier {
-    path: PathBuf,
-    cached: Mutex<CachedHash>,
+    shared: PathBuf,
+    named: PathBuf,
+    cached: Mutex<CachedTokens>,
 }
 
-type Hash = [u8; SHA256_OUTPUT_LEN];
+/// What a token permits, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// `None` for the shared token.
+    pub(super) name: Option<Arc<str>>,
+    /// Whether nothing can be changed with it.
+    pub(super) read_only: bool,
+}
 
-/// The hash of the token in one version of the file.
+/// The tokens of one version of the files.
 #[derive(Debug, Default)]
-struct CachedHash {
-    version: Option<FileVersion>,
-    /// `None` if the file holds no usable token; then every request is refused.
-    hash: Option<Hash>,
+struct CachedTokens {
+    versions: [Option<FileVersion>; 2],
+    tokens: Arc<[(TokenHash, Grant)]>,
 }
 
 /// Device, inode, modification time, change time (seconds and nanoseconds each), size.
 type FileVersion = [i64; 7];
 
 impl TokenVerifier {
-    /// Reads the token, or creates one. Returns whether it was created.
+    /// Reads the tokens, or creates the shared one if there is none at all. Returns whether it was
+    /// created.
     ///
     /// # Errors
     ///
-    /// [`HubTokenError`] if the file cannot be trusted or written.
-    pub(super) fn open(path: PathBuf) -> Result<(Self, bool), HubTokenError> {
-        let (_, created) = hub_token::read_or_create(&path)?;
+    /// [`HubTokenError`] if a file cannot be trusted or written.
+    pub(super) fn open(shared: PathBuf, named: PathBuf) -> Result<(Self, bool), HubTokenError> {
+        let created = if hub_tokens::read(&named)?.is_empty() {
+            hub_token::read_or_create(&shared)?.1
+        } else {
+            hub_token::read(&shared)?;
+            false
+        };
         let verifier = Self {
-            path,
+            shared,
+            named,
             cached: Mutex::default(),
         };
         Ok((verifier, created))
     }
 
-    /// Whether a request has the token, in exactly one `Authorization: Bearer` header.
-    pub(super) fn verify(&self, headers: &HeaderMap) -> bool {
-        match (bearer_token(headers), self.expected_hash()) {
-            // How far two hashes agree says nothing about the token, so the time that the
-            // comparison takes reveals nothing either.
-            (Some(token), Some(expected)) => hash(token) == expected,
-            _ => false,
+    /// Returns what the token of a request permits; `None` without a valid token in exactly one
+    /// `Authorization: Bearer` header.
+    pub(super) fn verify(&self, headers: &HeaderMap) -> Option<Grant> {
+        let shown = TokenHash::of(bearer_token(headers)?);
+        let mut found = None;
+        // All of them, so that the time does not tell which one it is.
+        let tokens = self.tokens();
+        for (hash, grant) in tokens.iter() {
+            if hash.matches(&shown) {
+                found = Some(grant);
+            }
         }
+        found.cloned()
     }
 
-    fn expected_hash(&self) -> Option<Hash> {
-        let version = file_version(&self.path);
+    fn tokens(&self) -> Arc<[(TokenHash, Grant)]> {
+        let versions = [&self.shared, &self.named].map(|path| file_version(path));
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        if version.is_none() || cached.version != version {
-            let token = hub_token::read(&self.path).unwrap_or_else(|error| {
-                tracing::error!(
-                    error = docks_proto::error::error_chain(&error),
-                    "could not read the hub's token; every request is refused"
-                );
-                None
-            });
-            *cached = CachedHash {
-                version,
-                hash: token.as_ref().map(|token| hash(token.expose())),
+        if cached.versions != versions {
+            *cached = CachedTokens {
+                versions,
+                tokens: self.read(),
             };
         }
-        cached.hash
+        Arc::clone(&cached.tokens)
+    }
+
+    fn read(&self) -> Arc<[(TokenHash, Grant)]> {
+        fn report<T: Default>(error: &HubTokenError) -> T {
+            tracing::error!(
+                error = docks_proto::error::error_chain(error),
+                "could not read tokens of the hub; requests with them are refused"
+            );
+            T::default()
+        }
+        let shared = hub_token::read(&self.shared).unwrap_or_else(|error| report(&error));
+        let named = hub_tokens::read(&self.named).unwrap_or_else(|error| report(&error));
+        let shared = shared.map(|token| {
+            let everyone = Grant {
+                name: None,
+                read_only: false,
+            };
+            (TokenHash::of(token.expose()), everyone)
+        });
+        let named = named.into_iter().map(|token| {
+            let person = Grant {
+                name: Some(token.name.into()),
+                read_only: token.read_only,
+            };
+            (token.hash, person)
+        });
+        shared.into_iter().chain(named).collect()
     }
 }
 
@@ -85,13 +125,6 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim())
         .filter(|token| Token::new(token).is_some())
-}
-
-fn hash(text: &str) -> Hash {
-    let digest = digest(&SHA256, text.as_bytes());
-    let mut hash = [0; SHA256_OUTPUT_LEN];
-    hash.copy_from_slice(digest.as_ref());
-    hash
 }
 
 fn file_version(path: &Path) -> Option<FileVersion> {
@@ -112,6 +145,7 @@ fn file_version(path: &Path) -> Option<FileVersion> {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use docks_proto::time::UnixMs;
 
     fn with(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -122,16 +156,29 @@ mod tests {
         headers
     }
 
+    fn open(home: &tempfile::TempDir) -> TokenVerifier {
+        let path = |name| home.path().join(name);
+        let opened = TokenVerifier::open(path("hub-token"), path("hub-tokens.json"));
+        opened.unwrap().0
+    }
+
+    fn bearer(token: &Token) -> HeaderMap {
+        with(&[&format!("Bearer {}", token.expose())])
+    }
+
     #[test]
     fn only_the_whole_token_is_accepted() {
         let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("hub-token");
-        let (verifier, created) = TokenVerifier::open(path.clone()).unwrap();
-        assert!(created);
-        let token = hub_token::read(&path).unwrap().unwrap();
+        let verifier = open(&home);
+        let token = hub_token::read(&verifier.shared).unwrap().unwrap();
         let bearer = format!("Bearer {}", token.expose());
-        assert!(verifier.verify(&with(&[&bearer])));
-        assert!(verifier.verify(&with(&[&bearer.replace("Bearer", "bearer")])));
+        let everyone = Some(Grant {
+            name: None,
+            read_only: false,
+        });
+        assert_eq!(verifier.verify(&with(&[&bearer])), everyone);
+        let lower = bearer.replace("Bearer", "bearer");
+        assert_eq!(verifier.verify(&with(&[&lower])), everyone);
         let cut = &bearer[..bearer.len() - 1];
         let longer = format!("{bearer}0");
         let basic = bearer.replace("Bearer", "Basic");
@@ -145,21 +192,51 @@ mod tests {
             &[&bearer, &bearer],
             &["Bearer x", &bearer],
         ] {
-            assert!(!verifier.verify(&with(refused)), "{refused:?}");
+            assert_eq!(verifier.verify(&with(refused)), None, "{refused:?}");
         }
     }
 
     #[test]
     fn a_replaced_token_takes_effect_at_once_and_without_a_file_every_token_is_refused() {
         let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("hub-token");
-        let (verifier, _) = TokenVerifier::open(path.clone()).unwrap();
-        let bearer = |token: &Token| with(&[&format!("Bearer {}", token.expose())]);
-        let old = bearer(&hub_token::read(&path).unwrap().unwrap());
-        assert!(verifier.verify(&old));
-        let new = bearer(&hub_token::rotate(&path).unwrap());
-        assert!(!verifier.verify(&old) && verifier.verify(&new));
-        std::fs::remove_file(&path).unwrap();
-        assert!(!verifier.verify(&new));
+        let verifier = open(&home);
+        let old = bearer(&hub_token::read(&verifier.shared).unwrap().unwrap());
+        assert!(verifier.verify(&old).is_some());
+        let new = bearer(&hub_token::rotate(&verifier.shared).unwrap());
+        assert!(verifier.verify(&old).is_none() && verifier.verify(&new).is_some());
+        std::fs::remove_file(&verifier.shared).unwrap();
+        assert!(verifier.verify(&new).is_none());
+    }
+
+    #[test]
+    fn a_persons_token_is_valid_until_it_is_revoked() {
+        let home = tempfile::tempdir().unwrap();
+        let verifier = open(&home);
+        let shared = bearer(&hub_token::read(&verifier.shared).unwrap().unwrap());
+        let add = |name, read_only| {
+            let added = hub_tokens::add(&verifier.named, name, read_only, UnixMs(0));
+            bearer(&added.unwrap())
+        };
+        let (alice, bob) = (add("alice", false), add("bob", true));
+        let grant = |name: &str, read_only| {
+            Some(Grant {
+                name: Some(name.into()),
+                read_only,
+            })
+        };
+        assert_eq!(verifier.verify(&alice), grant("alice", false));
+        assert_eq!(verifier.verify(&bob), grant("bob", true));
+        hub_tokens::revoke(&verifier.named, "alice").unwrap();
+        assert_eq!(verifier.verify(&alice), None);
+        assert_eq!(verifier.verify(&bob), grant("bob", true));
+        assert!(verifier.verify(&shared).is_some());
+    }
+
+    #[test]
+    fn no_shared_token_is_created_beside_those_of_persons() {
+        let home = tempfile::tempdir().unwrap();
+        let named = home.path().join("hub-tokens.json");
+        hub_tokens::add(&named, "alice", false, UnixMs(0)).unwrap();
+        assert!(!open(&home).shared.exists());
     }
 }

@@ -33,7 +33,10 @@ impl Registry {
             keys: keys.unwrap_or(&StoreKeys::default()),
             token: remote.credentials.token.token(),
             insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
-            ca_file: profile.as_ref().and_then(|profile| profile.ca_file.clone()),
+            trust: profile
+                .as_ref()
+                .map(|profile| profile.trust.clone())
+                .unwrap_or_default(),
         }
         .into_sources(Box::new(buckets))
     }

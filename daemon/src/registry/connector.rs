@@ -45,8 +45,8 @@ impl RemoteConnector for NetworkConnector {
             Target::DocksApi { api_url, tenant } => {
                 let transport =
                     HttpsTransport::new(api_url, None, limits).map_err(RemoteError::Send)?;
-                let ca_file = Arc::clone(&credentials.ca_file);
-                let transport = transport.with_ca_file(move || ca_file());
+                let trust = Arc::clone(&credentials.trust);
+                let transport = transport.with_trust(move || trust());
                 let token = Arc::clone(&credentials.token);
                 let remote = DocksApi::new(transport, tenant, token).map_err(|bad| {
                     RemoteError::Send(SendError::InvalidRequest(format!("bad tenant: {bad}")))

@@ -320,11 +320,14 @@ impl Registry {
         let (profiles, id) = (Arc::clone(&self.profiles), resolved.id.clone());
         Credentials {
             token,
-            ca_file: Arc::new(move || match &id.owner {
+            trust: Arc::new(move || match &id.owner {
                 // As when `docks` asks the remote directly: another profile's certificates are not
                 // this one's.
-                Owner::Profile(name) => profiles.profile(name)?.ca_file,
-                Owner::Token(_) | Owner::User => profiles.ca_file_of(&id.target),
+                Owner::Profile(name) => profiles
+                    .profile(name)
+                    .map(|profile| profile.trust)
+                    .unwrap_or_default(),
+                Owner::Token(_) | Owner::User => profiles.trust_of(&id.target),
             }),
         }
     }

@@ -1,14 +1,13 @@
 //! The profiles, read again whenever their files change.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use docks_proto::credentials::files::{self, FilesVersion};
 use docks_proto::mirrors::{self, OwnedRemote, canonicalize};
 use docks_proto::paths::Paths;
 use docks_proto::settings::{
-    ConfigFile, Environment, Flags, Profile, SettingsError, Target, resolve,
+    ConfigFile, Environment, Flags, Profile, SettingsError, Target, TrustSettings, resolve,
 };
 
 /// The remote of a profile, and whether its token may travel unencrypted.
@@ -102,12 +101,14 @@ impl Profiles {
         profiles.map(|profile| profile.name).collect()
     }
 
-    /// Returns the file of certificates that a profile of `target` names.
+    /// Returns the certificates that the first profile of `target` trusts that names any.
     #[must_use]
-    pub fn ca_file_of(&self, target: &Target) -> Option<PathBuf> {
+    pub fn trust_of(&self, target: &Target) -> TrustSettings {
         self.refresh();
-        let profiles = self.profiles_of(target).into_iter();
-        profiles.filter_map(|profile| profile.ca_file).next()
+        let mut trusts = self.profiles_of(target).into_iter().map(|it| it.trust);
+        trusts
+            .find(|trust| *trust != TrustSettings::default())
+            .unwrap_or_default()
     }
 
     /// Returns whether a profile of `target` lets its token travel unencrypted.

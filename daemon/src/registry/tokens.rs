@@ -3,8 +3,7 @@
 use docks_proto::credentials::{CredentialError, Keyring, TokenProvider};
 use docks_proto::paths::Paths;
 use docks_proto::secret::Token;
-use docks_proto::settings::Target;
-use std::path::PathBuf;
+use docks_proto::settings::{Target, TrustSettings};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use docksd_remote::docks_api::TokenSource;
@@ -75,8 +74,8 @@ impl TokenSource for RequestToken {
 pub struct Credentials {
     /// The token of its owner.
     pub token: Arc<dyn TokenSource>,
-    /// The file of certificates to trust in addition to the system's. Called before each request.
-    pub ca_file: Arc<dyn Fn() -> Option<PathBuf> + Send + Sync>,
+    /// The certificates to trust. Called before each request.
+    pub trust: Arc<dyn Fn() -> TrustSettings + Send + Sync>,
 }
 
 #[cfg(test)]

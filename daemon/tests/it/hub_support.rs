@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use docks_proto::status::{DaemonStatus, HubStatus};
-use docksd::config::HubOptions;
+use docksd::config::{HubOptions, TokenFiles};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -82,7 +82,7 @@ impl TestHub {
         };
         change(&mut options);
         let daemon = TestDaemon::start_in(home, |config| {
-            config.hub = options.check(config.paths.hub_token_file()).unwrap();
+            config.hub = options.check(TokenFiles::in_home(&config.paths)).unwrap();
         })
         .await;
         let token = std::fs::read_to_string(daemon.places().hub_token_file());

@@ -59,8 +59,8 @@ async fn only_a_valid_certificate_is_trusted_and_other_servers_get_no_token() {
     let seen = remote.take_log();
     assert_eq!(seen[0].authorization.as_deref(), Some("Bearer s3cret"));
     for (flaw, word) in [
-        (CertificateFlaw::Expired, "Expired"),
-        (CertificateFlaw::WrongHost, "NotValidForName"),
+        (CertificateFlaw::Expired, "certificate expired"),
+        (CertificateFlaw::WrongHost, "not valid for name"),
         (CertificateFlaw::UnknownIssuer, "UnknownIssuer"),
     ] {
         let result = tls_result(&remote, flaw).await;

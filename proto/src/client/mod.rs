@@ -6,14 +6,15 @@
 
 mod answer;
 pub mod body;
-pub mod ca_file;
 mod calls;
+mod certificate_verifier;
 mod events;
 mod exchange;
 mod expectation;
 pub mod https;
 mod list_all;
 pub mod retry;
+pub mod trust;
 pub mod unix;
 
 use bytes::Bytes;

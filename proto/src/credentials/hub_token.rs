@@ -1,6 +1,6 @@
-//! The token of a hub, generated here and kept in its own file.
+//! The shared token of a hub, generated here and kept in its own file.
 //!
-//! It is one shared secret, like the join token of a cluster: everyone who has it has access, and
+//! It is one secret for everyone, like the join token of a cluster: everyone who has it has access, and
 //! replacing it locks out everyone who has the old one.
 
 use std::fs::{self, OpenOptions};
@@ -59,9 +59,44 @@ pub enum HubTokenError {
         /// The file.
         path: PathBuf,
     },
+    /// The file of named tokens is damaged.
+    #[error("{} is not a list of tokens; restore it, or remove it and add the tokens again", path.display())]
+    InvalidList {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A name that cannot be used.
+    #[error(
+        "`{name}` cannot be the name of a token: use letters, digits, `-`, `_`, `.` and `@`, at most 64"
+    )]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// There is a token of this name already.
+    #[error("there is a token `{name}` already; `docks hub token revoke {name}` revokes it")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// There is no token of this name.
+    #[error("there is no token `{name}`{}", known_names(known))]
+    UnknownName {
+        /// The name.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
     /// The token could not be written.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+}
+
+fn known_names(known: &[String]) -> String {
+    match known {
+        [] => String::new(),
+        _ => format!("; there are {}", known.join(", ")),
+    }
 }
 
 /// Reads the token; `None` when there is no file.
@@ -70,6 +105,19 @@ pub enum HubTokenError {
 ///
 /// [`HubTokenError`]; a file that others can read is refused, since they may have read it.
 pub fn read(path: &Path) -> Result<Option<Token>, HubTokenError> {
+    let Some(text) = read_protected(path, MAX_BYTES)? else {
+        return Ok(None);
+    };
+    match Token::new(&text) {
+        Some(token) => Ok(Some(token)),
+        None => Err(HubTokenError::Invalid {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// Reads a file that only its owner may read; `None` when there is none.
+pub(super) fn read_protected(path: &Path, max_bytes: u64) -> Result<Option<String>, HubTokenError> {
     let failed = |source| HubTokenError::File {
         doing: "read",
         path: path.to_owned(),
@@ -92,15 +140,10 @@ pub fn read(path: &Path) -> Result<Option<Token>, HubTokenError> {
         });
     }
     let mut text = String::new();
-    file.take(MAX_BYTES)
+    file.take(max_bytes)
         .read_to_string(&mut text)
         .map_err(failed)?;
-    match Token::new(&text) {
-        Some(token) => Ok(Some(token)),
-        None => Err(HubTokenError::Invalid {
-            path: path.to_owned(),
-        }),
-    }
+    Ok(Some(text))
 }
 
 /// Reads the token, or creates the first one; also returns whether it was created.
@@ -139,7 +182,8 @@ pub fn rotate(path: &Path) -> Result<Token, HubTokenError> {
     Ok(token)
 }
 
-fn random_token() -> Result<Token, HubTokenError> {
+/// Generates a token.
+pub(super) fn random_token() -> Result<Token, HubTokenError> {
     let mut bytes = [0_u8; RANDOM_BYTES];
     getrandom::fill(&mut bytes).map_err(|e| HubTokenError::Randomness(e.to_string()))?;
     let mut text = String::from(PREFIX);

@@ -7,6 +7,7 @@
 pub mod files;
 pub mod foreign_files;
 pub mod hub_token;
+pub mod hub_tokens;
 mod jwt;
 pub(crate) mod keyring;
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub struct StoredProfile {
     pub insecure: bool,
     /// `ca_file`: certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
+    /// `pin`: fingerprint of the only certificate to trust, as written.
+    pub pin: Option<String>,
     /// `gcs_…`, `gcp_…`, `aws_…` and `azure_…`.
     pub artifact_settings: super::ArtifactSettings,
 }
@@ -80,6 +82,7 @@ impl std::fmt::Debug for StoredProfile {
             .field("harbor_jobs", &self.harbor_jobs)
             .field("insecure", &self.insecure)
             .field("ca_file", &self.ca_file)
+            .field("pin", &self.pin)
             .field("artifact_settings", &self.artifact_settings)
             .finish()
     }
@@ -174,6 +177,7 @@ impl ConfigFile {
                 .map(|text| split_dirs(text.as_ref()))
                 .unwrap_or_default(),
             ca_file: text("ca_file")?.map(PathBuf::from),
+            pin: text("pin")?,
             insecure: text("insecure")?.is_some_and(|v| v.eq_ignore_ascii_case("true")),
             artifact_settings: super::ArtifactSettings {
                 gcs_bucket: text("gcs_bucket")?,

@@ -11,6 +11,7 @@ mod resolve;
 mod store_keys;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ pub use edit::{record_token_file, set_default_profile};
 pub use file::{ConfigFile, Preferences, StoredProfile, TokenFileOwner, preferences_file};
 pub use resolve::resolve;
 pub use store_keys::StoreKeys;
+pub use trust::{CertificatePin, NotAPin, TrustSettings};
 
 use crate::secret::Token;
 
@@ -184,8 +186,8 @@ pub struct Profile {
     pub inline_token_from: Option<Origin>,
     /// Whether plain `http://` to another machine is allowed.
     pub insecure: bool,
-    /// File with certificates to trust for this remote in addition to the system's.
-    pub ca_file: Option<PathBuf>,
+    /// Certificates to trust for this remote.
+    pub trust: TrustSettings,
     /// Settings of object stores.
     pub artifact_settings: ArtifactSettings,
     /// Each value with its origin.
@@ -304,6 +306,14 @@ pub enum SettingsError {
         profile: String,
         /// The path.
         path: PathBuf,
+    },
+    /// `pin` is no fingerprint.
+    #[error("`pin` of profile `{profile}` cannot be used: {problem}")]
+    BadPin {
+        /// The profile.
+        profile: String,
+        /// What a fingerprint looks like.
+        problem: NotAPin,
     },
     /// A profile is both a Docks API and a jobs directory.
     #[error("profile `{profile}` has both `harbor_jobs` and `{other}`")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::file::split_dirs;
 use super::{
     ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment, ExplainedSetting, Flags, Origin,
-    Profile, SettingsError, StoredProfile, Target, normalise_api_url,
+    Profile, SettingsError, StoredProfile, Target, TrustSettings, normalise_api_url,
 };
 use crate::secret::Token;
 
@@ -113,7 +113,7 @@ fn jobs_profile(
         inline_token: None,
         inline_token_from: None,
         insecure: false,
-        ca_file: None,
+        trust: TrustSettings::default(),
         artifact_settings: super::ArtifactSettings::default(),
         settings,
         adhoc,
@@ -164,17 +164,12 @@ fn api_profile(
             origin: url_from.clone(),
             source,
         })?;
-    // So is `ca_file`.
-    let ca_file = stored
-        .ca_file
-        .clone()
-        .filter(|_| own_url.as_ref() == Some(&api_url));
-    if let Some(path) = ca_file.clone().filter(|path| !path.is_absolute()) {
-        return Err(SettingsError::RelativeCaFile {
-            profile: name,
-            path,
-        });
-    }
+    // So are `ca_file` and `pin`.
+    let trust = if own_url.as_ref() == Some(&api_url) {
+        trust_settings(&name, &stored)?
+    } else {
+        TrustSettings::default()
+    };
     let (tenant, tenant_from) = pick("DOCKS_TENANT_ID", &environment.tenant_id, &stored.tenant_id)
         .map(|(text, origin)| (text.trim().to_owned(), origin))
         .ok_or_else(|| SettingsError::NoTenant {
@@ -201,8 +196,11 @@ fn api_profile(
     if insecure {
         explain("insecure", "true".to_owned(), in_file());
     }
-    if let Some(path) = &ca_file {
+    if let Some(path) = &trust.ca_file {
         explain("ca_file", path.display().to_string(), in_file());
+    }
+    if let Some(pin) = &trust.pin {
+        explain("pin", pin.to_string(), in_file());
     }
     let artifact_settings = &stored.artifact_settings;
     for (key, value) in [
@@ -223,11 +221,30 @@ fn api_profile(
         inline_token,
         inline_token_from,
         insecure,
-        ca_file,
+        trust,
         artifact_settings: stored.artifact_settings,
         settings,
         adhoc,
         owns_stored_tokens,
+    })
+}
+
+/// Returns which certificates a profile trusts.
+fn trust_settings(name: &str, stored: &StoredProfile) -> Result<TrustSettings, SettingsError> {
+    let profile = || name.to_owned();
+    if let Some(path) = stored.ca_file.clone().filter(|path| !path.is_absolute()) {
+        return Err(SettingsError::RelativeCaFile {
+            profile: profile(),
+            path,
+        });
+    }
+    let pin = stored.pin.as_ref().map(|text| text.parse()).transpose();
+    Ok(TrustSettings {
+        ca_file: stored.ca_file.clone(),
+        pin: pin.map_err(|problem| SettingsError::BadPin {
+            profile: profile(),
+            problem,
+        })?,
     })
 }
 

@@ -202,7 +202,7 @@ fn ca_file_is_trusted_only_for_the_address_in_the_same_profile() {
     let none = Environment::default();
     let trusted = |environment: &Environment| {
         let profile = resolve(&named("x"), environment, &file(text)).unwrap();
-        profile.ca_file
+        profile.trust.ca_file
     };
     assert_eq!(trusted(&none), Some("/ca.pem".into()));
     let elsewhere = Environment {
@@ -214,6 +214,29 @@ fn ca_file_is_trusted_only_for_the_address_in_the_same_profile() {
     assert!(matches!(
         resolve(&named("x"), &none, &file(&relative)),
         Err(SettingsError::RelativeCaFile { .. })
+    ));
+}
+
+#[test]
+fn a_pin_is_trusted_only_for_the_address_in_the_same_profile() {
+    let pin = CertificatePin::of_der(b"certificate");
+    let text =
+        format!("[x]\napi_url = \"https://hub.example\"\ntenant_id = \"t\"\npin = \"{pin}\"\n");
+    let none = Environment::default();
+    let trusted = |environment: &Environment, text: &str| {
+        let profile = resolve(&named("x"), environment, &file(text));
+        profile.map(|profile| profile.trust.pin)
+    };
+    assert_eq!(trusted(&none, &text), Ok(Some(pin)));
+    let elsewhere = Environment {
+        api_url: Some("https://other.example".into()),
+        ..none.clone()
+    };
+    assert_eq!(trusted(&elsewhere, &text), Ok(None));
+    let cut = text.replace("sha256:", "sha256:0");
+    assert!(matches!(
+        trusted(&none, &cut),
+        Err(SettingsError::BadPin { .. })
     ));
 }
 

@@ -1,11 +1,10 @@
 //! Combines the sources of one remote's artifacts.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use docks_proto::mirrors::OwnedRemote;
 use docks_proto::secret::Token;
-use docks_proto::settings::{StoreKeys, Target};
+use docks_proto::settings::{StoreKeys, Target, TrustSettings};
 
 use super::Sources;
 use super::bucket::BucketReader;
@@ -29,8 +28,8 @@ pub struct SourceSettings<'a> {
     pub token: Option<Token>,
     /// Whether the profile allows plain `http` to any host.
     pub insecure: bool,
-    /// Certificates that the profile trusts in addition to the system's.
-    pub ca_file: Option<PathBuf>,
+    /// Certificates that the profile trusts.
+    pub trust: TrustSettings,
 }
 
 impl SourceSettings<'_> {
@@ -46,7 +45,7 @@ impl SourceSettings<'_> {
                 token: self.token,
                 api_url,
                 insecure: self.insecure,
-                ca_file: self.ca_file,
+                trust: self.trust,
                 idle_timeout: IDLE_TIMEOUT,
             }),
             files: FileSource::new(jobs_dirs),

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use docks_proto::settings::StoreKeys;
+use docks_proto::settings::{StoreKeys, TrustSettings};
 use docks_proto::time::UnixMs;
 
 use docks_artifacts::cache::{Cache, DEFAULT_LIMIT_BYTES};
@@ -69,7 +69,7 @@ fn http(idle_timeout: Duration) -> HttpSettings {
         api_url: None,
         token: None,
         insecure: false,
-        ca_file: None,
+        trust: TrustSettings::default(),
         idle_timeout,
     }
 }

@@ -36,20 +36,22 @@ fn is_no_response(error: &hyper::Error) -> bool {
     error.is_parse() && !error.is_parse_too_large()
 }
 
-/// Whether a TLS error is among the causes; an `io::Error` hides its inner error from `source`.
-pub(super) fn has_tls_error(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Returns the TLS error among the causes; an `io::Error` hides its inner error from `source`.
+pub(super) fn tls_error<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<rustls::Error>() {
-            return true;
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Some(error);
         }
         let inner = error
             .downcast_ref::<std::io::Error>()
             .and_then(|io| io.get_ref());
-        if inner.is_some_and(|inner| has_tls_error(inner)) {
-            return true;
+        if let Some(found) = inner.and_then(|inner| tls_error(inner)) {
+            return Some(found);
         }
         next = error.source();
     }
-    false
+    None
 }

@@ -5,7 +5,6 @@ mod cause;
 mod content_coding;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +16,11 @@ use tokio::time::{Instant, timeout_at};
 
 use self::base_url::{is_loopback, parse_base_url};
 use self::content_coding::BodyDecoder;
-use super::ca_file::{self, CaFile, CaFileVersion};
+use super::certificate_verifier::why_untrusted;
+use super::trust::{TrustSource, TrustVersion, tls_config};
 use super::{Reply, Request, SendError};
 use crate::secret::Token;
+use crate::settings::TrustSettings;
 
 /// Limits of a request.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +53,8 @@ impl Default for Limits {
     }
 }
 
-/// A client, and the certificates it was built with.
-type BuiltClient = (CaFileVersion, reqwest::Client);
+/// A client, and what it was built with.
+type BuiltClient = (TrustVersion, reqwest::Client);
 
 /// Sends requests to one origin and never to another: a redirect is returned as a response.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ pub struct HttpsTransport {
     base: Url,
     token: Option<Token>,
     limits: Limits,
-    ca_file: CaFile,
+    trust: TrustSource,
     client: Arc<Mutex<Option<BuiltClient>>>,
 }
 
@@ -79,19 +80,19 @@ impl HttpsTransport {
             base: parse_base_url(base_url, limits.insecure).map_err(SendError::InvalidRequest)?,
             token,
             limits,
-            ca_file: CaFile::default(),
+            trust: TrustSource::default(),
             client: Arc::default(),
         })
     }
 
-    /// Trusts the certificates in a file in addition to the system's. The function is called before
-    /// every request, so another file is used at once.
+    /// Trusts other certificates than the system's. The function is called before every request, so
+    /// changed settings are used at once.
     #[must_use]
-    pub fn with_ca_file(
+    pub fn with_trust(
         mut self,
-        file: impl Fn() -> Option<PathBuf> + Send + Sync + 'static,
+        settings: impl Fn() -> TrustSettings + Send + Sync + 'static,
     ) -> Self {
-        self.ca_file = CaFile::new(file);
+        self.trust = TrustSource::new(settings);
         self
     }
 
@@ -223,16 +224,16 @@ impl HttpsTransport {
         if !tls && let Some((_, client)) = &*cached {
             return Ok(client.clone());
         }
-        let (ca_file, base, limits) = (self.ca_file.clone(), self.base.clone(), self.limits);
+        let (trust, base, limits) = (self.trust.clone(), self.base.clone(), self.limits);
         let building = tokio::task::spawn_blocking(move || {
-            let version = if tls { ca_file.current_version() } else { None };
+            let version = trust.current_version();
             if let Some((built_with, client)) = &*cached
                 && *built_with == version
             {
                 return Ok(client.clone());
             }
-            let extra = ca_file::read(version.as_ref())?;
-            let built = build(&base, &limits, extra).map_err(reqwest::Error::without_url)?;
+            let tls = tls.then(|| tls_config(&version.0)).transpose()?;
+            let built = build(&base, &limits, tls).map_err(reqwest::Error::without_url)?;
             *cached = Some((version, built.clone()));
             Ok(built)
         });
@@ -250,8 +251,12 @@ impl HttpsTransport {
         let to = self.origin();
         // The URL contains the tenant, and the message names the origin anyway.
         let error = error.without_url();
-        if cause::has_tls_error(&error) {
-            let source = error.into();
+        if let Some(tls) = cause::tls_error(&error) {
+            // What rustls and reqwest say around it does not help anybody.
+            let source = match why_untrusted(tls) {
+                Some(why) => why.into(),
+                None => error.into(),
+            };
             return SendError::Tls { to, source };
         }
         if error.is_timeout() {
@@ -301,7 +306,7 @@ impl HttpsTransport {
 fn build(
     base: &Url,
     limits: &Limits,
-    extra: Vec<reqwest::Certificate>,
+    tls: Option<rustls::ClientConfig>,
 ) -> reqwest::Result<reqwest::Client> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Another thread may have installed it meanwhile; it is the same provider.
@@ -325,12 +330,10 @@ fn build(
             ],
         );
     }
-    if base.scheme() == "http" {
-        // Without TLS no certificates are needed.
-        builder = builder.tls_certs_only([]);
-    } else if !extra.is_empty() {
-        builder = builder.tls_certs_merge(extra);
-    }
+    builder = match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls),
+        None => builder.tls_certs_only([]),
+    };
     builder.build()
 }
 

@@ -15,9 +15,9 @@ pub enum HttpError {
     /// The client cannot be built, for instance without any root certificate.
     #[error("could not set up https")]
     Setup(#[source] reqwest::Error),
-    /// The profile's certificates cannot be read.
-    #[error("could not set up https: {0}")]
-    CaFile(Box<dyn std::error::Error + Send + Sync>),
+    /// The profile's certificates cannot be used.
+    #[error("could not set up https")]
+    Trust(#[source] docks_proto::client::trust::TrustError),
     /// There was no response.
     #[error("could not download from {host}")]
     Request {

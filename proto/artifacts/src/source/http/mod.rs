@@ -8,12 +8,12 @@ pub(super) mod error;
 mod open_from;
 mod response;
 
-use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use docks_proto::client::ca_file;
+use docks_proto::client::trust;
 use docks_proto::secret::Token;
+use docks_proto::settings::TrustSettings;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE};
 use reqwest::{StatusCode, Url, redirect};
 
@@ -35,8 +35,8 @@ pub struct HttpSettings {
     pub token: Option<Token>,
     /// Whether the profile allows plain `http` to any host.
     pub insecure: bool,
-    /// Certificates to trust for the API's own origin, in addition to the system's.
-    pub ca_file: Option<PathBuf>,
+    /// Certificates to trust for the API's own origin.
+    pub trust: TrustSettings,
     /// A request fails after this long without data; there is no limit on a whole download.
     pub idle_timeout: Duration,
 }
@@ -161,8 +161,9 @@ impl HttpSource {
     }
 
     fn client(&self, own: bool) -> Result<&reqwest::Client, HttpError> {
-        let extra = self.settings.ca_file.as_deref().filter(|_| own);
-        let cell = if extra.is_some() {
+        let trust =
+            Some(&self.settings.trust).filter(|trust| own && **trust != TrustSettings::default());
+        let cell = if trust.is_some() {
             &self.own_client
         } else {
             &self.client
@@ -173,9 +174,9 @@ impl HttpSource {
         let mut builder = client_builder(self.settings.idle_timeout)
             .no_gzip()
             .redirect(redirect::Policy::custom(within_origin));
-        if let Some(path) = extra {
-            let certificates = ca_file::read_certificates(path).map_err(HttpError::CaFile)?;
-            builder = builder.tls_certs_merge(certificates);
+        if let Some(trust) = trust {
+            let config = trust::tls_config(trust).map_err(HttpError::Trust)?;
+            builder = builder.tls_backend_preconfigured(config);
         }
         let made = builder.build().map_err(HttpError::Setup)?;
         Ok(cell.get_or_init(|| made))
