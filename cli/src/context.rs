@@ -1,5 +1,7 @@
 //! What every command receives: global options, its start time and the output.
 
+use std::sync::Arc;
+
 use docks_proto::time::UnixMs;
 
 use crate::args::Global;
@@ -10,8 +12,8 @@ use crate::output::Output;
 pub(crate) struct Context {
     /// Options given before or after the command's name.
     pub(crate) global: Global,
-    /// The only way to stdout and stderr.
-    pub(crate) output: Output,
+    /// The only way to stdout and stderr, shared with the contexts of several remotes.
+    pub(crate) output: Arc<Output>,
     /// When the command started; relative times count from here.
     pub(crate) now: UnixMs,
 }

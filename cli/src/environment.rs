@@ -100,6 +100,13 @@ pub(crate) struct Environment {
     pub(crate) directory: Option<PathBuf>,
 }
 
+/// Returns the variable that stands for `--profile`.
+pub(crate) fn profile_variable() -> Option<String> {
+    std::env::var("DOCKS_PROFILE")
+        .ok()
+        .filter(|names| !names.is_empty())
+}
+
 impl Environment {
     /// Reads the environment of this process.
     pub(crate) fn of_process() -> Self {

@@ -14,6 +14,7 @@ mod output;
 mod watch;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use docks_proto::time::UnixMs;
 
@@ -30,12 +31,14 @@ fn main() -> ExitCode {
         }
     };
     let environment = TerminalEnvironment::read(|name| std::env::var(name).ok());
-    let context = Context {
-        output: Output::new(OutputStyle::resolve(&cli.global, &environment)),
+    let mut context = Context {
+        output: Arc::new(Output::new(OutputStyle::resolve(&cli.global, &environment))),
         global: cli.global,
         now: UnixMs::now(),
     };
-    let done = commands::run(&context, cli.command).and_then(|()| context.output.flush());
+    let done = ask::expand_profiles(&mut context.global)
+        .and_then(|()| commands::run(&context, cli.command))
+        .and_then(|()| context.output.flush());
     context.output.stop_pager();
     match done {
         Ok(()) => ExitCode::SUCCESS,

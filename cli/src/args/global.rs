@@ -35,9 +35,9 @@ pub(crate) struct Global {
     /// Request directly from the remote, without the daemon
     #[arg(long, global = true)]
     pub(crate) no_daemon: bool,
-    /// Profile to use
-    #[arg(short, long, global = true, value_name = "NAME")]
-    pub(crate) profile: Option<String>,
+    /// Profile to use; several, comma-separated or repeated, or `all` for lists over all of them
+    #[arg(short, long, global = true, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) profile: Vec<String>,
     /// Use a Harbor jobs directory instead of a profile; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) harbor: Vec<PathBuf>,

@@ -170,7 +170,8 @@ impl Cli {
                  mirror, which only the daemon reads",
             );
         }
-        if !g.harbor.is_empty() && g.profile.is_some() {
+        let takes_several = matches!(self.command, Command::Runs(_) | Command::Sync(_));
+        if !g.harbor.is_empty() && !g.profile.is_empty() && !takes_several {
             return conflict("--harbor cannot be used with --profile: each names a remote");
         }
         if let Command::Auth(Deferred(AuthCommand::Login(login))) = &self.command

@@ -21,7 +21,7 @@ fn global_options_work_on_both_sides_of_a_subcommand() {
         let cli = parse(line).unwrap();
         assert_eq!(cli.global.format, Format::Json, "{line}");
         assert!(cli.global.debug, "{line}");
-        assert_eq!(cli.global.profile.as_deref(), Some("work"), "{line}");
+        assert_eq!(cli.global.profile, ["work"], "{line}");
     }
 }
 
@@ -62,7 +62,7 @@ fn conflicts_are_usage_errors_on_both_sides_of_a_subcommand() {
         "docks runs list --fresh --max-age 5s",
         "docks --max-age 5s runs list --offline",
         "docks runs list --offline --no-daemon",
-        "docks --harbor /x runs list -p y",
+        "docks --harbor /x auth status -p y",
         "docks --harbor /x runs list --harbor=/y",
         "docks auth login --token abc",
         "docks runs list --limit -5",

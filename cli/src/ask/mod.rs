@@ -20,6 +20,7 @@ mod request;
 mod resolve;
 mod selected_remote;
 mod servers;
+mod several_remotes;
 mod start_daemon;
 mod stop_daemon;
 #[cfg(test)]
@@ -39,7 +40,8 @@ pub(crate) use daemon_endpoint::DaemonEndpoint;
 pub(crate) use exclusive::{FilesHolder, files_holder};
 pub(crate) use foreign_file::name_foreign_file;
 pub(crate) use request::{Request, Response};
-pub(crate) use selected_remote::{SelectedRemote, profile_flags};
+pub(crate) use selected_remote::{SelectedRemote, profile_flags, several_named};
+pub(crate) use several_remotes::{NamedRemote, SeveralRemotes, expand_profiles};
 pub(crate) use start_daemon::DaemonStarter;
 pub(crate) use stop_daemon::{StopOutcome, stop};
 pub(crate) use wait_policy::{WaitPolicy, when_slow, with_notice};

@@ -38,6 +38,9 @@ impl SelectedRemote {
     ///
     /// What is missing or wrong in options, environment or files.
     pub(crate) fn new(global: &Global, environment: Environment) -> Result<Self, Failure> {
+        if let [_, _, ..] = &global.profile[..] {
+            return Err(several_named(&global.profile));
+        }
         let endpoint = DaemonEndpoint::new(environment)?;
         let environment = &endpoint.environment;
         let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
@@ -134,6 +137,15 @@ impl SelectedRemote {
     }
 }
 
+/// Says that a command is about one remote.
+pub(crate) fn several_named(profiles: &[String]) -> Failure {
+    Failure::usage(format!(
+        "this command is about one remote, not about {}",
+        profiles.join(", ")
+    ))
+    .hint("name one with -p")
+}
+
 fn new_client(transport: Transport, tenant: &str, headers: HeaderMap) -> Result<Client, Failure> {
     Client::new(transport, tenant, headers)
         .map_err(|e| Failure::chain(Kind::Usage, "could not use the tenant", &e))
@@ -146,7 +158,7 @@ pub(crate) fn profile_flags(global: &Global, environment: &Environment) -> Flags
         None => dir.clone(),
     };
     Flags {
-        profile: global.profile.clone(),
+        profile: global.profile.first().cloned(),
         harbor: global.harbor.iter().map(absolute).collect(),
         default_harbor: environment
             .directory

@@ -92,7 +92,7 @@ impl Home {
 fn context(global: Global) -> Context {
     Context {
         global,
-        output: Output::new(OutputStyle::default()),
+        output: std::sync::Arc::new(Output::new(OutputStyle::default())),
         now: UnixMs::now(),
     }
 }

@@ -110,7 +110,7 @@ fn named(
     list: &MirrorList,
     cache: &Cache,
 ) -> Result<Selected, Failure> {
-    if context.global.profile.is_some() || !context.global.harbor.is_empty() {
+    if !context.global.profile.is_empty() || !context.global.harbor.is_empty() {
         return Err(Failure::usage(
             "the mirror is named twice: by the argument, and by --profile or --harbor",
         ));

@@ -25,6 +25,7 @@ mod kept_mirror;
 mod line_reader;
 mod listing;
 mod mirror_list;
+mod of_several;
 mod print_object;
 mod profile;
 mod profile_files;
@@ -58,6 +59,8 @@ use crate::args::{
     AuthCommand, CacheCommand, Command, ConfigCommand, DaemonCommand, HubCommand, ProfileCommand,
     RunsCommand,
 };
+use crate::ask::SeveralRemotes;
+use crate::commands::of_several::Wanted;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::table::{Column, Shrink};
@@ -85,7 +88,14 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<(), Failure> {
 
 async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Runs(command) => runs(context, &command).await,
+        Command::Runs(command) => match SeveralRemotes::of(context)? {
+            // On the heap, as few commands need it.
+            Some(several) if several.remotes.len() > 1 => {
+                Box::pin(runs_of_several(context, &several, command.0)).await
+            }
+            // Several jobs directories are one remote, unless they are listed.
+            _ => runs(context, &command).await,
+        },
         Command::Cache(command) => match command.0 {
             CacheCommand::Status(_) => cache_status::run(context),
             CacheCommand::Pull(args) => cache_pull::run(context, &args).await,
@@ -96,7 +106,12 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
             CacheCommand::Verify(_) => cache_upkeep::verify(context),
             CacheCommand::Forget(args) => cache_forget::run(context, &args).await,
         },
-        Command::Sync(args) => sync::run(context, &args).await,
+        Command::Sync(args) => match SeveralRemotes::of(context)? {
+            Some(several) if several.remotes.len() > 1 => {
+                Box::pin(sync::run_all(context, &several, &args)).await
+            }
+            _ => sync::run(context, &args).await,
+        },
         Command::Daemon(command) => daemon(context, command.0).await,
         Command::Hub(command) => match command.0 {
             HubCommand::Serve(args) => hub_serve::run(context, &args),
@@ -122,6 +137,65 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// Carries out a command about the remote that has its run, or about all of them.
+async fn runs_of_several(
+    context: &Context,
+    several: &SeveralRemotes,
+    mut command: RunsCommand,
+) -> Result<(), Failure> {
+    let Some(OneRun {
+        wanted,
+        given,
+        is_change,
+    }) = one_run(&mut command)
+    else {
+        return runs(context, &command).await;
+    };
+    let found = several.find(context, wanted, given, is_change).await?;
+    *given = found.id;
+    context
+        .output
+        .verbose(format!("`{given}` is in {}", found.remote.name));
+    runs(&found.remote.context, &command).await
+}
+
+/// The run that a command names.
+struct OneRun<'a> {
+    wanted: Wanted,
+    given: &'a mut String,
+    /// Whether the command changes it.
+    is_change: bool,
+}
+
+/// Returns the run that a command names; `None` for commands about lists or about several runs.
+fn one_run(command: &mut RunsCommand) -> Option<OneRun<'_>> {
+    use RunsCommand as C;
+    let is_change = matches!(command, C::Stop(_) | C::EvalStart(_) | C::EvalCancel(_));
+    let (wanted, given) = match command {
+        C::Get(args) => (Wanted::Run, &mut args.run_id),
+        C::Stop(args) => (Wanted::Run, &mut args.run_id),
+        C::EvalGet(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::EvalStart(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::EvalCancel(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Trials(args) => (Wanted::Evaluation, args.run_id.as_mut()?),
+        C::Trial(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::History(args) => (Wanted::Any, &mut args.run_id),
+        C::Artifacts(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Files(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Cat(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Logs(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Trajectory(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Diff(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Result(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::List(_) | C::EvalList(_) | C::Watch(_) | C::Changes(_) | C::Compare(_) => return None,
+    };
+    Some(OneRun {
+        wanted,
+        given,
+        is_change,
+    })
 }
 
 async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use docks_proto::status::SyncProgress;
 use tokio::time::timeout;
 
+use super::of_several::Unanswered;
 use crate::args::Sync;
-use crate::ask::Requester;
+use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::{Answerer, Failure};
 use crate::output::clean;
@@ -45,6 +46,24 @@ pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
         rows.runs, rows.evaluation_runs, rows.trials
     ));
     Ok(())
+}
+
+/// Syncs one remote after the other; one that cannot be synced keeps none of the others.
+pub(super) async fn run_all(
+    context: &Context,
+    several: &SeveralRemotes,
+    args: &Sync,
+) -> Result<(), Failure> {
+    let mut unanswered = Unanswered::of(several);
+    for remote in &several.remotes {
+        context.output.message(format!("{}:", remote.name));
+        if let Err(failure) = run(&remote.context, args).await {
+            unanswered.add(remote, failure);
+        }
+    }
+    unanswered.fail_if_all()?;
+    unanswered.report(context);
+    unanswered.into_result()
 }
 
 /// Awaits `work`, for which the daemon fetches much; at a terminal, shows how far it is if that takes longer than a

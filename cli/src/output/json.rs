@@ -86,12 +86,76 @@ struct Meta<'a> {
     total: Option<u64>,
 }
 
+/// What `--meta` says of one of several remotes.
+#[derive(Debug, Serialize)]
+pub(crate) struct RemoteMeta<'a> {
+    remote: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<AnsweredBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+impl<'a> RemoteMeta<'a> {
+    /// Describes a remote that answered.
+    pub(crate) fn answered(remote: &'a str, freshness: &'a Freshness) -> Self {
+        Self {
+            remote,
+            as_of: Some(freshness.as_of.rfc3339()),
+            age_ms: Some(age_ms(freshness)),
+            stale: Some(freshness.is_stale()),
+            reason: freshness.stale_reason.as_deref(),
+            source: Some(freshness.answered_by),
+            error: None,
+        }
+    }
+
+    /// Describes a remote that did not.
+    pub(crate) fn unanswered(remote: &'a str, error: &'a str) -> Self {
+        Self {
+            remote,
+            as_of: None,
+            age_ms: None,
+            stale: None,
+            reason: None,
+            source: None,
+            error: Some(error),
+        }
+    }
+}
+
+/// As [`with_meta`] for the merged answers of several remotes, of which `oldest` is the oldest.
+pub(crate) fn with_remotes_meta(
+    oldest: &Freshness,
+    total: Option<u64>,
+    remotes: &[RemoteMeta<'_>],
+    data: &str,
+) -> String {
+    let remotes =
+        serde_json::to_string(remotes).expect("strings and numbers can be serialised as JSON");
+    let whole = with_meta(oldest, total, data);
+    let members = whole.strip_prefix('{').unwrap_or(&whole);
+    format!("{{\"remotes\":{remotes},{members}")
+}
+
+fn age_ms(freshness: &Freshness) -> u64 {
+    u64::try_from(freshness.age.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Wraps an answer in an object that says how old it is and where it came from.
 pub(crate) fn with_meta(freshness: &Freshness, total: Option<u64>, data: &str) -> String {
     let meta = Meta {
         schema_version: 1,
         as_of: freshness.as_of.rfc3339(),
-        age_ms: u64::try_from(freshness.age.as_millis()).unwrap_or(u64::MAX),
+        age_ms: age_ms(freshness),
         stale: freshness.is_stale(),
         reason: freshness.stale_reason.as_deref(),
         incomplete: freshness.incomplete.is_some().then_some(true),

@@ -115,7 +115,7 @@ impl EndHook {
                 continue;
             }
             if let Some(command) = &self.command {
-                match self.spawn_command(command, run) {
+                match self.spawn_command(command, model, run) {
                     Ok(child) => self.children.push(child),
                     Err(error) => self.problems.push(format!("--exec: {error}")),
                 }
@@ -127,7 +127,7 @@ impl EndHook {
         }
     }
 
-    fn spawn_command(&self, command: &str, run: &WatchedRun) -> io::Result<Child> {
+    fn spawn_command(&self, command: &str, model: &Model, run: &WatchedRun) -> io::Result<Child> {
         let output = || match self.silent {
             true => Stdio::null(),
             // Standard output is for the changes.
@@ -139,7 +139,16 @@ impl EndHook {
             .stdout(output())
             .stderr(output())
             .spawn()?;
-        let event = json!({ "event": "ended", "run": run.run, "progress": run.progress });
+        let own = run.run.as_ref().map(|state| model.as_its_remote(state));
+        let (remote, state) = own.map_or((None, None), |(remote, own)| (remote, Some(own)));
+        let mut progress = run.progress.clone();
+        if let (Some(progress), Some(state)) = (&mut progress, &state) {
+            progress.run_id.clone_from(&state.run_id);
+        }
+        let mut event = json!({ "event": "ended", "run": state, "progress": progress });
+        if let Some(remote) = remote {
+            event["remote"] = remote.into();
+        }
         if let Some(mut stdin) = child.stdin.take() {
             // The command may not read it; a few kilobytes fit into the pipe anyway.
             drop(writeln!(stdin, "{event}"));

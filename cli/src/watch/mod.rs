@@ -1,4 +1,4 @@
-//! Watching runs: receiving events ([`event_subscriber`]), the state built from them ([`model`]),
+//! Watching runs: receiving events ([`subscription`], [`event_subscriber`]), the state built from them ([`model`]),
 //! and showing it ([`view`], [`change_line`]).
 //!
 //! The model decides whether an event is a change, whether it came from the daemon, from the next
@@ -10,6 +10,7 @@ pub(crate) mod event_subscriber;
 pub(crate) mod model;
 mod poll;
 mod styled_line;
+pub(crate) mod subscription;
 pub(crate) mod view;
 
 #[cfg(test)]

@@ -112,6 +112,8 @@ pub(crate) struct Model {
     pub(crate) source: ConnectionState,
     /// Whether the first state of all runs was received.
     pub(crate) ready: bool,
+    /// The remotes, if they are several; ids and names of runs are then `REMOTE:RUN`.
+    pub(crate) remotes: Vec<String>,
     indices: HashMap<RunKey, usize>,
 }
 
@@ -134,6 +136,26 @@ impl Model {
             }
         }
         model
+    }
+
+    /// Returns the remote of a run, if there are several, and its state as that remote knows it.
+    pub(crate) fn as_its_remote(&self, state: &ObjectState) -> (Option<&str>, ObjectState) {
+        let mut own = state.clone();
+        let rest = |text: &str, remote: &str| {
+            let rest = text.strip_prefix(remote)?.strip_prefix(':')?;
+            Some(rest.to_owned())
+        };
+        for remote in &self.remotes {
+            let Some(id) = rest(&state.run_id, remote) else {
+                continue;
+            };
+            own.run_id = id;
+            if let Some(name) = rest(&state.name, remote).filter(|_| state.trial_id.is_none()) {
+                own.name = name;
+            }
+            return (Some(remote), own);
+        }
+        (None, own)
     }
 
     /// Applies an event; returns the change to report, if it is one.

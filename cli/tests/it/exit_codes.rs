@@ -94,7 +94,7 @@ const WELL: Table = &[
     ("runs list --fresh --offline", 2),
     ("runs list --offline --no-daemon", 2),
     ("runs list --max-age soon", 2),
-    ("runs list --harbor x -p y", 2),
+    ("auth status --harbor x -p y", 2),
     ("runs artifacts nightly11 --type nope", 2),
     ("auth login --token x", 2),
     ("sync", 0),

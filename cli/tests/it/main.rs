@@ -46,6 +46,7 @@ mod runs_direct;
 mod sample_remote;
 mod sealed;
 mod several_dirs;
+mod several_remotes;
 mod start;
 mod status_rows;
 mod stopping;

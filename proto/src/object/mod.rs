@@ -28,6 +28,12 @@ pub use provisional_id::{harbor_job_id, has_outgrown_id};
 #[derive(Debug, Clone)]
 pub struct RawObject(Box<RawValue>);
 
+impl AsRef<RawObject> for RawObject {
+    fn as_ref(&self) -> &RawObject {
+        self
+    }
+}
+
 impl RawObject {
     /// Parses a text, repaired if need be; `Ok(None)` if it is JSON, but not an object.
     ///
@@ -61,6 +67,18 @@ impl RawObject {
     /// When it cannot be serialised.
     pub fn from_serialize<T: serde::Serialize>(value: &T) -> Result<Self, serde_json::Error> {
         serde_json::value::to_raw_value(value).map(Self)
+    }
+
+    /// Returns the object with another member at its end: of two that have the same name, readers
+    /// believe the last.
+    #[must_use]
+    pub fn with_text_member(&self, name: &str, value: &str) -> Self {
+        let text = |text: &str| serde_json::to_string(text).expect("a text can be serialised");
+        let members = self.text().trim_end();
+        let members = members.strip_suffix('}').unwrap_or(members).trim_end();
+        let comma = if members.ends_with('{') { "" } else { "," };
+        let whole = format!("{members}{comma}{}:{}}}", text(name), text(value));
+        RawValue::from_string(whole).map_or_else(|_| self.clone(), Self)
     }
 
     fn from_raw(raw: Box<RawValue>) -> Option<Self> {

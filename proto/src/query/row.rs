@@ -213,25 +213,25 @@ fn fold(text: &str) -> String {
 /// result does not depend on the order of `objects`. Trials of two runs that have the same id stay
 /// in the order of `objects`.
 #[must_use]
-pub fn apply_query(
+pub fn apply_query<T: AsRef<RawObject>>(
     list: ListKind,
-    objects: Vec<RawObject>,
+    objects: Vec<T>,
     query: &ListQuery,
-) -> (Vec<RawObject>, u64) {
+) -> (Vec<T>, u64) {
     let row = |object: &RawObject| match list {
         ListKind::Runs => Row::from_run(object),
         ListKind::Trials | ListKind::AllTrials => Row::from_trial(object),
     };
     let search = query.search.as_deref().map(SearchText::new);
-    let mut rows: Vec<(Row, RawObject)> = objects
+    let mut rows: Vec<(Row, T)> = objects
         .into_iter()
-        .map(|o| (row(&o), o))
+        .map(|o| (row(o.as_ref()), o))
         .filter(|(r, _)| r.matches(list, query, search.as_ref()))
         .collect();
     let sort = query.sort.unwrap_or_else(|| Sort::default_for(list));
     if sort.key.needs_full_object() {
         rows.sort_by_cached_key(|(row, object)| {
-            (full_object_text(object, sort.key), row.id.clone())
+            (full_object_text(object.as_ref(), sort.key), row.id.clone())
         });
     } else if sort.key != SortKey::Listed {
         rows.sort_by(|(a, _), (b, _)| a.compare(b, sort.key).then_with(|| a.id.cmp(&b.id)));

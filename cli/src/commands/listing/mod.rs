@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use super::print_object::{body_text, print_json, report_age, report_odd_values};
 use super::sync::with_progress;
 use crate::args::{Format, ListOptions};
-use crate::ask::{Request, Requester, Response, WaitPolicy};
+use crate::ask::{Request, Requester, Response, SeveralRemotes, WaitPolicy};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
@@ -65,17 +65,37 @@ pub(super) async fn run<R>(
     options: &ListOptions,
     trials: TrialFilter,
 ) -> Result<(), Failure> {
-    rows.select(&options.columns)?;
     let query = ListQuery {
         trials,
         ..query(list, options, context.now, TimeZone::system)?
     };
+    // Columns that are asked for of one remote are its own, also if it has several directories.
+    let is_shown =
+        |several: &SeveralRemotes| several.remotes.len() > 1 || options.columns.is_empty();
+    if let Some(several) = SeveralRemotes::of(context)?.filter(is_shown) {
+        rows.table_of_remotes(&[], &options.columns)?;
+        // On the heap, as few commands need it.
+        return if options.watch {
+            Box::pin(watch::run(
+                context,
+                Some(&several),
+                list,
+                rows,
+                options,
+                &query,
+            ))
+            .await
+        } else {
+            Box::pin(several::run(context, &several, list, rows, options, &query)).await
+        };
+    }
+    rows.select(&options.columns)?;
     let requester = Requester::new(context)?;
     for status in &query.status {
         check_status(&requester, list, status).await?;
     }
     if options.watch {
-        return watch::run(context, list, rows, options, &query).await;
+        return Box::pin(watch::run(context, None, list, rows, options, &query)).await;
     }
     let answered = if shows_progress(context, list) {
         let requester = requester.patience(WaitPolicy::WhileAlive { notice: None });
@@ -252,6 +272,7 @@ fn footer(limit: u64, shown: Option<u64>, total: Option<u64>) -> Option<String> 
     }
 }
 
+mod several;
 mod watch;
 
 #[cfg(test)]

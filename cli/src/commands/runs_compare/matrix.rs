@@ -9,6 +9,8 @@ use super::attempt::Attempt;
 /// One run with its trials.
 #[derive(Debug, Clone)]
 pub(super) struct RunTrials {
+    /// Which of several remotes has it.
+    pub(super) remote: Option<String>,
     pub(super) id: String,
     pub(super) name: String,
     pub(super) status: String,
@@ -92,6 +94,9 @@ pub(super) struct Row {
 /// A run in the summary.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Column {
+    /// Which of several remotes has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) remote: Option<String>,
     pub(super) id: String,
     pub(super) name: String,
     /// Status of the run, as the remote sent it.
@@ -108,6 +113,16 @@ pub(super) struct Matrix {
     pub(super) worse: Vec<String>,
     pub(super) flaky: Vec<String>,
     pub(super) tasks: Vec<Row>,
+}
+
+impl Column {
+    /// Returns what it is called: with its remote, if there are several.
+    pub(super) fn label(&self) -> String {
+        match &self.remote {
+            Some(remote) => format!("{remote}:{}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 impl Matrix {
@@ -160,6 +175,7 @@ impl Matrix {
                 .iter()
                 .map(|run| Column {
                     id: run.id.clone(),
+                    remote: run.remote.clone(),
                     name: run.name.clone(),
                     status: run.status.clone(),
                     all: Sums::from_attempts(&run.trials.iter().collect::<Vec<_>>()),
@@ -206,6 +222,7 @@ mod tests {
 
     fn run(name: &str, trials: &[(&str, &str, &str, f64)]) -> RunTrials {
         RunTrials {
+            remote: None,
             id: name.to_owned(),
             name: name.to_owned(),
             status: "completed".to_owned(),

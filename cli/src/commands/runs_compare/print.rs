@@ -55,7 +55,7 @@ fn summary(matrix: &Matrix) -> Vec<String> {
         .map(|run| {
             format!(
                 "{}: {} of {} passed{} ({})",
-                run.name,
+                run.label(),
                 run.all.passed,
                 run.all.attempts,
                 details(&run.all),
@@ -96,7 +96,7 @@ fn details(sums: &Sums) -> String {
 fn table(context: &Context, matrix: &Matrix) {
     let runs = matrix.runs.iter();
     let mut columns = vec![Column::new("task", Shrink::Wrap(8))];
-    columns.extend(runs.map(|run| Column::new(run.name.clone(), Shrink::Wrap(8))));
+    columns.extend(runs.map(|run| Column::new(run.label(), Shrink::Wrap(8))));
     columns.push(Column::new("change", Shrink::Never));
     let rows: Vec<Vec<String>> = matrix
         .tasks
@@ -122,7 +122,7 @@ fn table(context: &Context, matrix: &Matrix) {
 
 /// One line per task and run, for programs.
 fn separated(context: &Context, matrix: &Matrix) {
-    let names = [
+    let mut names = vec![
         "task",
         "agent",
         "run",
@@ -135,10 +135,14 @@ fn separated(context: &Context, matrix: &Matrix) {
         "change",
         "flaky",
     ];
+    let of_several = matrix.runs.iter().any(|run| run.remote.is_some());
+    if of_several {
+        names.push("remote");
+    }
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     let line = |row: &Row, at: usize| {
         let outcome = &row.runs[at];
-        vec![
+        let mut cells = vec![
             row.task.clone(),
             row.agent.clone().unwrap_or_default(),
             matrix.runs[at].id.clone(),
@@ -150,15 +154,20 @@ fn separated(context: &Context, matrix: &Matrix) {
             number(outcome.sums.cost_usd),
             row.change.unwrap_or_default().to_owned(),
             row.flaky.to_string(),
-        ]
+        ];
+        if of_several {
+            cells.push(matrix.runs[at].remote.clone().unwrap_or_default());
+        }
+        cells
     };
     let rows: Vec<_> = matrix
         .tasks
         .iter()
         .flat_map(|row| (0..row.runs.len()).map(move |at| line(row, at)))
         .collect();
-    let columns = names.map(|name| Column::new(name, Shrink::Never));
+    let columns = names.into_iter();
+    let columns = columns.map(|name| Column::new(name, Shrink::Never));
     context
         .output
-        .records(context.global.format, columns.into(), &rows);
+        .records(context.global.format, columns.collect(), &rows);
 }

@@ -13,8 +13,9 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::screen::{Screen, suspend_signal};
 use crate::watch::end_hook::EndHook;
-use crate::watch::event_subscriber::{EventSubscriber, ReceivedEvent};
-use crate::watch::model::{Model, RunKey};
+use crate::watch::event_subscriber::ReceivedEvent;
+use crate::watch::model::Model;
+use crate::watch::subscription::Subscription;
 use crate::watch::view::{ViewOptions, frame};
 
 /// Time between two frames; a change is shown with the next frame.
@@ -34,7 +35,7 @@ enum Input {
 pub(super) async fn watch(
     context: &Context,
     args: &RunsWatch,
-    keys: Vec<RunKey>,
+    mut subscription: Subscription<'_>,
     model: &mut Model,
     limits: &mut Limits,
     hook: &mut EndHook,
@@ -44,7 +45,6 @@ pub(super) async fn watch(
     let mut resized = signal(SignalKind::window_change()).map_err(failed)?;
     let mut suspend = signal(suspend_signal()).map_err(failed)?;
     let mut screen = Screen::open().map_err(failed)?;
-    let mut subscriber = EventSubscriber::new(context, keys, true);
     let mut interrupt = std::pin::pin!(interrupted());
     let mut frames = interval(FRAME_INTERVAL);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,7 +52,7 @@ pub(super) async fn watch(
     loop {
         // One future for many frames: started anew with each frame, it would never connect.
         let received = {
-            let mut next_event = std::pin::pin!(subscriber.next(model));
+            let mut next_event = std::pin::pin!(subscription.next(model));
             loop {
                 let input = tokio::select! {
                     biased;

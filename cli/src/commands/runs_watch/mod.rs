@@ -11,10 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use crate::args::{Format, RunsWatch};
+use crate::ask::SeveralRemotes;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::watch::end_hook::EndHook;
 use crate::watch::model::{Model, StatusChange, WatchedRun, is_waiting};
+use crate::watch::subscription::{Subscription, merged_key};
 
 /// How long a watch waits, after all runs have ended, for the final state of their trials.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -54,19 +56,46 @@ pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failu
     let start = Instant::now();
     let live = context.output.style().live && context.global.format == Format::Table;
     let mut hook = EndHook::new(args, live);
-    let keys = select_runs::select_runs(context, args).await?;
+    let several = SeveralRemotes::of(context)?.filter(|several| several.remotes.len() > 1);
+    let (keys, subscription) = match &several {
+        None => {
+            let keys = select_runs::select_runs(context, args).await?;
+            (keys.clone(), Subscription::of_one(context, keys, live))
+        }
+        // On the heap, as few commands need it.
+        Some(several) => {
+            let keys = Box::pin(select_runs::select_of_several(context, several, args)).await?;
+            let merged = keys
+                .iter()
+                .map(|(index, key)| merged_key(&several.remotes[*index].name, key));
+            let subscription = Subscription::of_several(several, &keys, live);
+            (merged.collect(), subscription)
+        }
+    };
     let mut limits = Limits {
         timeout: args.timeout.map(|time| start + time),
         start_timeout: args.wait_for_start.map(|time| start + time),
         fail_fast: args.fail_fast,
         settle_timeout: None,
     };
-    let mut model = Model::new(keys.clone());
+    let mut model = Model::new(keys);
+    if let Some(several) = &several {
+        let names = several.remotes.iter().map(|remote| remote.name.clone());
+        model.remotes = names.collect();
+    }
     hook.check(context).await;
     let reason = if live {
-        live::watch(context, args, keys, &mut model, &mut limits, &mut hook).await?
+        live::watch(
+            context,
+            args,
+            subscription,
+            &mut model,
+            &mut limits,
+            &mut hook,
+        )
+        .await?
     } else {
-        plain::watch(context, keys, &mut model, &mut limits, &mut hook).await?
+        plain::watch(context, subscription, &mut model, &mut limits, &mut hook).await?
     };
     hook.finish(context, &model).await;
     if live {

@@ -10,14 +10,16 @@ use crate::output::cell::Cell;
 use crate::output::lists::status_style;
 use crate::watch::change_line::{COLUMNS, change_line};
 use crate::watch::end_hook::EndHook;
-use crate::watch::event_subscriber::{EventSubscriber, ReceivedEvent};
-use crate::watch::model::{Model, RunKey, StatusChange};
+use crate::watch::event_subscriber::ReceivedEvent;
+use crate::watch::model::{Model, StatusChange};
+use crate::watch::subscription::Subscription;
 use docks_proto::event::Event;
+use docks_proto::object::RawObject;
 
 /// Watches until there is a reason to stop.
 pub(super) async fn watch(
     context: &Context,
-    keys: Vec<RunKey>,
+    mut subscription: Subscription<'_>,
     model: &mut Model,
     limits: &mut Limits,
     hook: &mut EndHook,
@@ -27,7 +29,6 @@ pub(super) async fn watch(
         output.line(COLUMNS.join("\t"));
         output.flush()?;
     }
-    let mut subscriber = EventSubscriber::new(context, keys, false);
     let mut interrupt = std::pin::pin!(interrupted());
     let mut reader_lost = std::pin::pin!(output.reader_lost());
     loop {
@@ -36,7 +37,7 @@ pub(super) async fn watch(
             reason = &mut interrupt => return Ok(reason),
             reason = limits.expired() => return Ok(reason),
             () = &mut reader_lost => return Ok(StopReason::Quit),
-            event = subscriber.next(model) => event?,
+            event = subscription.next(model) => event?,
         };
         let had_outage = model.source.unreachable_since.is_some();
         let change = model.apply(&received.event);
@@ -81,13 +82,31 @@ fn json_line<'a>(
     let is_new = match &received.event {
         Event::State(_) if !model.ready => true,
         Event::State(_) => {
-            let change = change?.to_event();
-            return Some(ReceivedEvent::new(change).text.into());
+            let change = change?;
+            let (remote, object) = model.as_its_remote(&change.object);
+            let own = StatusChange {
+                object,
+                ..change.clone()
+            };
+            let text = ReceivedEvent::new(own.to_event()).text;
+            return Some(with_remote(text, remote).into());
         }
         Event::Change(_) => change.is_some(),
         _ => true,
     };
     is_new.then(|| received.text.as_str().into())
+}
+
+/// Adds which of several remotes an event is from.
+fn with_remote(text: String, remote: Option<&str>) -> String {
+    let object = RawObject::parse(&text).ok().flatten();
+    match (remote, object) {
+        (Some(remote), Some(object)) => {
+            let named = object.with_text_member("remote", remote);
+            named.text().to_owned()
+        }
+        _ => text,
+    }
 }
 
 /// Prints the state of every run, after the view has been closed.

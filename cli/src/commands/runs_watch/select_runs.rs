@@ -6,11 +6,13 @@ use docks_proto::event::ObjectKind;
 use docks_proto::object::{Lifecycle, RawObject, lifecycle, parse_list};
 use docks_proto::query::{ListQuery, Row};
 use docks_proto::routes::RunKind;
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
+use super::super::of_several::{Unanswered, Wanted};
 use super::super::print_object;
 use crate::args::RunsWatch;
-use crate::ask::{Request, Requester};
+use crate::ask::{Request, Requester, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::watch::event_subscriber::MOST_RUNS;
@@ -48,45 +50,116 @@ pub(super) async fn select_runs(
     }
 }
 
-async fn find_runs(requester: &Requester<'_>, args: &RunsWatch) -> Result<Vec<RunKey>, Failure> {
-    let mut keys = Vec::new();
+/// Finds the runs in several remotes, with the places of their remotes.
+pub(super) async fn select_of_several(
+    context: &Context,
+    several: &SeveralRemotes,
+    args: &RunsWatch,
+) -> Result<Vec<(usize, RunKey)>, Failure> {
+    let deadline = args.wait_for_start.map(|time| Instant::now() + time);
+    loop {
+        let found = find_in_several(context, several, args).await;
+        let retry = matches!(&found, Err(failure) if failure.kind == Kind::NotFound);
+        match deadline {
+            Some(deadline) if retry && Instant::now() + RETRY_INTERVAL < deadline => {
+                sleep(RETRY_INTERVAL).await;
+            }
+            _ => return found,
+        }
+    }
+}
+
+async fn find_in_several(
+    context: &Context,
+    several: &SeveralRemotes,
+    args: &RunsWatch,
+) -> Result<Vec<(usize, RunKey)>, Failure> {
+    let mut found = Vec::new();
+    for given in &args.run_ids {
+        let run = several.find(context, Wanted::Any, given, false).await?;
+        found.push((run.index, (run.kind.into(), run.id)));
+    }
+    if args.run_ids.is_empty() {
+        let query = list_query(args);
+        let asking = several.remotes.iter().map(|remote| async {
+            let requester = Requester::new(&remote.context)?;
+            list_rows(&requester, &query).await
+        });
+        let mut rows = Vec::new();
+        let mut unanswered = Unanswered::of(several);
+        let outcomes = join_all(asking).await.into_iter();
+        for (index, (remote, outcome)) in several.remotes.iter().zip(outcomes).enumerate() {
+            match outcome {
+                Ok(own) => rows.extend(own.into_iter().map(|(kind, row)| (index, kind, row))),
+                Err(failure) => unanswered.add(remote, failure),
+            }
+        }
+        unanswered.fail_if_all()?;
+        unanswered.report(context);
+        if args.latest {
+            rows.sort_by_key(|(.., row)| std::cmp::Reverse(row.created));
+            rows.truncate(1);
+        }
+        let wanted = rows.into_iter().filter(|(.., row)| is_wanted(args, row));
+        found.extend(wanted.map(|(index, kind, row)| (index, (kind, row.id))));
+    }
+    check_count(found.len())?;
+    Ok(found)
+}
+
+/// Returns the query of the runs that the options select.
+fn list_query(args: &RunsWatch) -> ListQuery {
     if args.latest {
-        let latest = ListQuery {
+        return ListQuery {
             limit: 1,
             ..ListQuery::default()
         };
-        let mut rows = list_rows(requester, &latest).await?;
-        rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.created));
-        keys.extend(rows.into_iter().next().map(|(kind, row)| (kind, row.id)));
-    } else if args.run_ids.is_empty() {
-        let all_active = args.status.is_empty();
-        let active = || ACTIVE_STATUSES.map(str::to_owned).to_vec();
-        let query = ListQuery {
-            limit: 0,
-            status: if all_active {
-                active()
-            } else {
-                args.status.clone()
-            },
-            ..ListQuery::default()
-        };
-        let rows = list_rows(requester, &query).await?;
-        let wanted = |row: &Row| !all_active || lifecycle(&row.status) == Lifecycle::Active;
-        let wanted = rows.into_iter().filter(|(_, row)| wanted(row));
+    }
+    ListQuery {
+        limit: 0,
+        status: if args.status.is_empty() {
+            ACTIVE_STATUSES.map(str::to_owned).to_vec()
+        } else {
+            args.status.clone()
+        },
+        ..ListQuery::default()
+    }
+}
+
+/// Whether the options select a run that the query has found.
+fn is_wanted(args: &RunsWatch, row: &Row) -> bool {
+    let all_active = !args.latest && args.status.is_empty();
+    !all_active || lifecycle(&row.status) == Lifecycle::Active
+}
+
+fn check_count(count: usize) -> Result<(), Failure> {
+    if count == 0 {
+        return Err(Failure::new(Kind::NotFound, "there is no run to watch")
+            .hint("`docks runs list` and `docks runs eval-list` list what exists"));
+    }
+    if count > MOST_RUNS {
+        let text = format!("can't watch {count} runs at once");
+        return Err(Failure::usage(text).hint(format!("at most {MOST_RUNS} can be watched")));
+    }
+    Ok(())
+}
+
+async fn find_runs(requester: &Requester<'_>, args: &RunsWatch) -> Result<Vec<RunKey>, Failure> {
+    let mut keys = Vec::new();
+    if args.run_ids.is_empty() {
+        let mut rows = list_rows(requester, &list_query(args)).await?;
+        if args.latest {
+            rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.created));
+            rows.truncate(1);
+        }
+        let wanted = rows.into_iter().filter(|(_, row)| is_wanted(args, row));
         keys.extend(wanted.map(|(kind, row)| (kind, row.id)));
     } else {
         for given in &args.run_ids {
             keys.push(find_by_name(requester, given).await?);
         }
     }
-    if keys.is_empty() {
-        return Err(Failure::new(Kind::NotFound, "there is no run to watch")
-            .hint("`docks runs list` and `docks runs eval-list` list what exists"));
-    }
-    if keys.len() > MOST_RUNS {
-        let text = format!("can't watch {} runs at once", keys.len());
-        return Err(Failure::usage(text).hint(format!("at most {MOST_RUNS} can be watched")));
-    }
+    check_count(keys.len())?;
     Ok(keys)
 }
 

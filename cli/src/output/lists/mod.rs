@@ -36,6 +36,20 @@ pub(crate) struct RowContext {
     pub(crate) age: Duration,
 }
 
+/// A row of a list over several remotes.
+#[derive(Debug)]
+pub(crate) struct RemoteRow<'a> {
+    /// The object.
+    pub(crate) object: &'a RawObject,
+    /// What its remote is called.
+    pub(crate) remote: &'a str,
+    /// What its cells depend on; each remote's answer has its own age.
+    pub(crate) context: RowContext,
+}
+
+/// The name of the column that says which of several remotes a row is from.
+const REMOTE: &str = "remote";
+
 /// The columns of one kind of list.
 #[derive(Debug)]
 pub(crate) struct ListColumns<R: 'static> {
@@ -76,6 +90,20 @@ impl<R> ColumnSpec<R> {
             align_right: false,
             visibility,
             cell,
+        }
+    }
+
+    fn column(&self, requested: bool) -> Column {
+        Column {
+            heading: self.heading.into(),
+            shrink: self.shrink,
+            align_right: self.align_right,
+            hide: match self.visibility {
+                _ if requested => Hide::Never,
+                Visibility::Optional => Hide::First,
+                Visibility::Preferred => Hide::Last,
+                Visibility::Always | Visibility::OnRequest => Hide::Never,
+            },
         }
     }
 
@@ -149,7 +177,7 @@ impl<R> ListColumns<R> {
             return Ok(default.collect());
         }
         let find = |name: &String| {
-            let key = name.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+            let key = column_key(name);
             let found = self.columns.iter().find(|spec| spec.key == key);
             found.ok_or_else(|| {
                 let known: Vec<&str> = self.columns.iter().map(|spec| spec.key).collect();
@@ -168,18 +196,8 @@ impl<R> ListColumns<R> {
         requested: bool,
         row_context: RowContext,
     ) -> Table {
-        let column = |spec: &&ColumnSpec<R>| Column {
-            heading: spec.heading.into(),
-            shrink: spec.shrink,
-            align_right: spec.align_right,
-            hide: match spec.visibility {
-                _ if requested => Hide::Never,
-                Visibility::Optional => Hide::First,
-                Visibility::Preferred => Hide::Last,
-                Visibility::Always | Visibility::OnRequest => Hide::Never,
-            },
-        };
-        let mut table = Table::new(specs.iter().map(column).collect());
+        let columns = specs.iter().map(|spec| spec.column(requested));
+        let mut table = Table::new(columns.collect());
         for object in objects {
             let row = (self.from_object)(object);
             let cells = specs.iter().map(|spec| (spec.cell)(&row, row_context));
@@ -187,6 +205,49 @@ impl<R> ListColumns<R> {
         }
         table
     }
+
+    /// Builds the table of a list over several remotes: with a column that says which one a row is from,
+    /// the last one unless `requested` places it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::select`].
+    pub(crate) fn table_of_remotes(
+        &self,
+        rows: &[RemoteRow<'_>],
+        requested: &[String],
+    ) -> Result<Table, Failure> {
+        let is_remote = |name: &String| column_key(name) == REMOTE;
+        let place = requested.iter().position(is_remote);
+        let mut own = requested.to_vec();
+        own.retain(|name| !is_remote(name));
+        let specs = match (own.is_empty(), place) {
+            (true, Some(_)) => Vec::new(),
+            _ => self.select(&own)?,
+        };
+        let columns = specs.iter().map(|spec| spec.column(!requested.is_empty()));
+        let mut columns: Vec<Column> = columns.collect();
+        let place = place.or_else(|| requested.is_empty().then_some(columns.len()));
+        if let Some(place) = place {
+            columns.insert(place, Column::new("REMOTE", Shrink::Cut(8)));
+        }
+        let mut table = Table::new(columns);
+        for row in rows {
+            let read = (self.from_object)(row.object);
+            let cells = specs.iter().map(|spec| (spec.cell)(&read, row.context));
+            let mut cells: Vec<Cell> = cells.collect();
+            if let Some(place) = place {
+                cells.insert(place, Cell::new(row.remote));
+            }
+            table.add_row(cells);
+        }
+        Ok(table)
+    }
+}
+
+/// Returns the key of a column from what `--columns` says.
+fn column_key(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace(['_', ' '], "-")
 }
 
 /// Returns the style of a status, as in the Python client.
