@@ -184,7 +184,7 @@ fn main() {
         });
         let options = HubOptions {
             listen: Some("127.0.0.1:0".parse().unwrap()),
-            jobs: Some(jobs),
+            jobs: vec![jobs],
             ..HubOptions::default()
         };
         let token_file = config.paths.hub_token_file();

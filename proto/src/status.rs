@@ -88,7 +88,7 @@ pub struct ProxyStatus {
 pub struct HubStatus {
     /// Where it listens, with the scheme.
     pub address: String,
-    /// The jobs directory.
+    /// The jobs directories and profiles that it shares, for people.
     pub location: String,
     /// Whether a token is required.
     pub token: bool,

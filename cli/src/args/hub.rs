@@ -10,7 +10,7 @@ use super::deferred::Deferred;
 /// Verbs of `docks hub`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HubCommand {
-    /// Share a Harbor jobs directory until Ctrl-C
+    /// Share Harbor jobs directories until Ctrl-C
     Serve(Deferred<HubServe>),
     /// Show, add or revoke the tokens that other machines need
     Token(Deferred<HubToken>),
@@ -18,7 +18,7 @@ pub(crate) enum HubCommand {
     Cert(Deferred<HubCert>),
 }
 
-/// Arguments of `docks hub serve`; the jobs directory is the global `--harbor`, or the profile's.
+/// Arguments of `docks hub serve`; the jobs directories are the global `--harbor`, or the profile's.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     docks hub serve --harbor ./jobs\n  \

@@ -13,7 +13,7 @@ use docks_proto::settings::{Flags, LOCAL_TENANT, Target, resolve};
 
 use super::hub_cert::CertificateFiles;
 use crate::args::HubServe;
-use crate::ask::{DaemonEndpoint, profile_flags};
+use crate::ask::{DaemonEndpoint, profile_flags, several_named};
 use crate::context::Context;
 use crate::daemon_program::{docksd_command, find_docksd};
 use crate::environment::Environment;
@@ -22,7 +22,7 @@ use crate::failure::{Failure, Kind, settings_failure};
 /// Replaces this process by the hub.
 pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
     let endpoint = DaemonEndpoint::new(Environment::of_process())?;
-    let jobs = jobs_dir(context, &endpoint)?;
+    let jobs = jobs_dirs(context, &endpoint)?;
     let program = find_docksd(&endpoint.environment)?;
     let tls = tls_files(&endpoint, args);
     check_exposure(args, tls.is_some())?;
@@ -46,8 +46,11 @@ pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
     Err(Failure::chain(Kind::Failed, &doing, &error))
 }
 
-/// Finds the directory to share: `--harbor`, else that of the profile.
-fn jobs_dir(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Failure> {
+/// Finds the directories to share: `--harbor`, else those of the profile.
+fn jobs_dirs(context: &Context, endpoint: &DaemonEndpoint) -> Result<Vec<PathBuf>, Failure> {
+    if let [_, _, ..] = &context.global.profile[..] {
+        return Err(several_named(&context.global.profile));
+    }
     let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
     // What is shared with others must be named.
     let flags = Flags {
@@ -56,17 +59,19 @@ fn jobs_dir(context: &Context, endpoint: &DaemonEndpoint) -> Result<PathBuf, Fai
     };
     let profile = resolve(&flags, &endpoint.environment.settings, &file);
     match profile.map(|profile| profile.target) {
-        Ok(Target::HarborJobs { dirs }) => match dirs.as_slice() {
-            [dir] => dir.canonicalize().map_err(|error| {
-                let doing = format!("could not share {}", dir.display());
-                Failure::chain(Kind::NotFound, &doing, &error)
-            }),
-            several => Err(Failure::usage(format!(
-                "a hub shares one directory, not {}",
-                several.len()
-            ))
-            .hint("name one: `docks hub serve --harbor DIR`")),
-        },
+        Ok(Target::HarborJobs { dirs }) => {
+            let real = dirs.iter().map(|dir| {
+                dir.canonicalize().map_err(|error| {
+                    let doing = format!("could not share {}", dir.display());
+                    Failure::chain(Kind::NotFound, &doing, &error)
+                })
+            });
+            real.collect()
+        }
+        Ok(Target::DocksApi { .. }) if !context.global.profile.is_empty() => Err(Failure::usage(
+            "only the daemon that mirrors a Docks API shares it",
+        )
+        .hint("set hub_listen and hub_profiles in daemon.toml")),
         // Nothing is configured, or the profile is an API: a directory must be named either way.
         _ => Err(Failure::usage("a hub shares a Harbor jobs directory")
             .hint("name one: `docks hub serve --harbor DIR`")),
@@ -131,7 +136,7 @@ fn docksd_options(
     endpoint: &DaemonEndpoint,
     args: &HubServe,
     tls: Option<&CertificateFiles>,
-    jobs: &Path,
+    jobs: &[PathBuf],
 ) -> Result<Vec<OsString>, Failure> {
     let home = endpoint.places.hub_home();
     let absolute = |path: &Path| {
@@ -145,7 +150,9 @@ fn docksd_options(
     add("--home", home.clone().into());
     add("--socket", home.join("run/docksd.sock").into());
     add("--hub-listen", args.listen.to_string().into());
-    add("--hub-harbor", jobs.into());
+    for dir in jobs {
+        add("--hub-harbor", dir.into());
+    }
     add("--hub-token-file", endpoint.places.hub_token_file().into());
     add(
         "--hub-tokens-file",

@@ -110,7 +110,7 @@ pub(crate) fn sign_in(other: &TestHome, hub: &Hub, token: &str, options: &str) -
 }
 
 /// Returns every file below a folder with its content.
-fn files(dir: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
+pub(crate) fn files(dir: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -24,6 +24,7 @@ mod harbor_live;
 mod hostile;
 mod hub;
 mod hub_cert;
+mod hub_shares;
 mod hub_tokens;
 mod incomplete;
 mod large;

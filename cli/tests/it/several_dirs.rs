@@ -161,17 +161,8 @@ fn artifacts_of_each_directory_are_downloaded_and_a_missing_one_is_named() {
 }
 
 #[test]
-fn commands_for_one_directory_reject_several() {
+fn a_profile_cannot_hold_a_directory_with_a_colon() {
     let home = TestHome::with_jobs();
-    let (one, two) = split(&home);
-    let both = format!("--harbor {} --harbor {}", one.display(), two.display());
-    let ended = home.run(&format!("hub serve --listen 127.0.0.1:0 {both}"));
-    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    assert!(
-        ended.stderr.contains("a hub shares one directory"),
-        "{}",
-        ended.stderr
-    );
     let colon = home.path("with:colon");
     fs::create_dir(&colon).unwrap();
     let ended = home.run(&format!("profile add odd --harbor {}", colon.display()));

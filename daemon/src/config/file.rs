@@ -71,8 +71,12 @@ pub struct DaemonFile {
     on_end: Option<Vec<OnEndRule>>,
     #[serde(deserialize_with = "value::address")]
     hub_listen: Option<String>,
-    #[serde(deserialize_with = "value::optional_string")]
-    hub_harbor: Option<String>,
+    #[serde(deserialize_with = "value::strings")]
+    hub_harbor: Option<Vec<String>>,
+    #[serde(deserialize_with = "value::strings")]
+    hub_profiles: Option<Vec<String>>,
+    #[serde(deserialize_with = "value::optional_boolean")]
+    hub_profiles_read_only: Option<bool>,
     #[serde(deserialize_with = "value::optional_string")]
     hub_tls_cert: Option<String>,
     #[serde(deserialize_with = "value::optional_string")]
@@ -118,9 +122,16 @@ impl DaemonFile {
     pub(super) fn hub_options(&self) -> HubOptions {
         let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let path = |text| set(text).map(PathBuf::from);
+        let strings = |texts: &Option<Vec<String>>| {
+            let texts = texts.clone().unwrap_or_default().into_iter();
+            texts.filter(|text| !text.is_empty())
+        };
         HubOptions {
             listen: set(&self.hub_listen).and_then(|address| address.parse().ok()),
-            jobs: path(&self.hub_harbor),
+            jobs: strings(&self.hub_harbor).map(PathBuf::from).collect(),
+            profiles: strings(&self.hub_profiles).collect(),
+            // The default alone is no hub.
+            profiles_read_only: self.hub_profiles_read_only.filter(|read_only| !read_only),
             certificate: path(&self.hub_tls_cert),
             key: path(&self.hub_tls_key),
             token_file: None,

@@ -4,15 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use docks_proto::paths::Paths;
-use docks_proto::settings::{AddressError, normalise_api_url};
+use docks_proto::settings::{AddressError, LOCAL_TENANT, normalise_api_url};
 
-/// How a hub shares one jobs directory.
+/// What a hub shares, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubSettings {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// The jobs directory, absolute.
-    pub jobs: PathBuf,
+    /// The jobs directories, absolute.
+    pub jobs: Vec<PathBuf>,
+    /// The profiles whose remotes it shares.
+    pub profiles: Vec<String>,
+    /// Whether nothing can be stopped in them through it.
+    pub profiles_read_only: bool,
     /// Certificate chain and key, both PEM files.
     pub tls: Option<TlsFiles>,
     /// The files that hold the tokens; `None` means that the hub requires no token.
@@ -59,8 +63,12 @@ impl TokenFiles {
 pub struct HubOptions {
     /// The address to listen on; required.
     pub listen: Option<SocketAddr>,
-    /// The jobs directory; required.
-    pub jobs: Option<PathBuf>,
+    /// The jobs directories; required, if there are no profiles.
+    pub jobs: Vec<PathBuf>,
+    /// The profiles whose remotes it shares.
+    pub profiles: Vec<String>,
+    /// As [`HubSettings::profiles_read_only`], which is the default.
+    pub profiles_read_only: Option<bool>,
     /// Certificate chain.
     pub certificate: Option<PathBuf>,
     /// Private key.
@@ -85,9 +93,17 @@ pub enum HubConfigError {
     /// No address is given.
     #[error("a hub needs an address to listen on, such as 127.0.0.1:7433")]
     NoAddress,
-    /// No jobs directory is given.
-    #[error("a hub needs a jobs directory to share")]
-    NoDirectory,
+    /// Nothing to share is given.
+    #[error("a hub needs a jobs directory or a profile to share")]
+    NothingToShare,
+    /// A profile has a name that cannot be that of a tenant.
+    #[error(
+        "a hub cannot share the profile `{name}`: its name must be a tenant's, and `local` is that of the jobs directories"
+    )]
+    Profile {
+        /// The name.
+        name: String,
+    },
     /// A relative path, which depends on the current directory.
     #[error("{what} of a hub must be an absolute path, not `{}`", path.display())]
     Relative {
@@ -138,7 +154,9 @@ impl HubOptions {
     pub fn or(self, file: Self) -> Self {
         Self {
             listen: self.listen.or(file.listen),
-            jobs: self.jobs.or(file.jobs),
+            jobs: or_file(self.jobs, file.jobs),
+            profiles: or_file(self.profiles, file.profiles),
+            profiles_read_only: self.profiles_read_only.or(file.profiles_read_only),
             certificate: self.certificate.or(file.certificate),
             key: self.key.or(file.key),
             token_file: self.token_file.or(file.token_file),
@@ -160,10 +178,18 @@ impl HubOptions {
             return Ok(None);
         }
         let listen = self.listen.ok_or(HubConfigError::NoAddress)?;
-        let jobs = absolute(
-            "the jobs directory",
-            self.jobs.ok_or(HubConfigError::NoDirectory)?,
-        )?;
+        if self.jobs.is_empty() && self.profiles.is_empty() {
+            return Err(HubConfigError::NothingToShare);
+        }
+        let jobs = self.jobs.into_iter();
+        let jobs = jobs.map(|dir| absolute("the jobs directory", dir));
+        let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+        for name in &self.profiles {
+            let is_tenant = docks_proto::id::validate(name).is_ok();
+            if !is_tenant || (name == LOCAL_TENANT && !jobs.is_empty()) {
+                return Err(HubConfigError::Profile { name: name.clone() });
+            }
+        }
         let tls = match (self.certificate, self.key) {
             (Some(certificate), Some(key)) => Some(TlsFiles {
                 certificate: absolute("the certificate", certificate)?,
@@ -190,6 +216,8 @@ impl HubOptions {
         Ok(Some(HubSettings {
             listen,
             jobs,
+            profiles: self.profiles,
+            profiles_read_only: self.profiles_read_only.unwrap_or(true),
             tls,
             tokens: (!self.no_token).then_some(tokens),
             insecure: self.insecure,
@@ -197,6 +225,11 @@ impl HubOptions {
             url: url.transpose()?,
         }))
     }
+}
+
+/// A flag that is given wins as a whole.
+fn or_file<T>(flags: Vec<T>, file: Vec<T>) -> Vec<T> {
+    if flags.is_empty() { file } else { flags }
 }
 
 fn absolute(what: &'static str, path: PathBuf) -> Result<PathBuf, HubConfigError> {
@@ -214,7 +247,7 @@ mod tests {
     fn options(listen: &str) -> HubOptions {
         HubOptions {
             listen: Some(listen.parse().unwrap()),
-            jobs: Some("/jobs".into()),
+            jobs: vec!["/jobs".into()],
             ..HubOptions::default()
         }
     }
@@ -293,17 +326,17 @@ mod tests {
         };
         assert_eq!(check(no_address), Err(HubConfigError::NoAddress));
         let no_jobs = HubOptions {
-            jobs: None,
+            jobs: Vec::new(),
             ..options("127.0.0.1:1")
         };
-        assert_eq!(check(no_jobs), Err(HubConfigError::NoDirectory));
+        assert_eq!(check(no_jobs), Err(HubConfigError::NothingToShare));
         let half = HubOptions {
             key: Some("/k".into()),
             ..options("127.0.0.1:1")
         };
         assert_eq!(check(half), Err(HubConfigError::HalfTls));
         let relative = HubOptions {
-            jobs: Some("jobs".into()),
+            jobs: vec!["jobs".into()],
             ..options("127.0.0.1:1")
         };
         assert!(matches!(

@@ -9,12 +9,15 @@ use super::hub::HubOptions;
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Sharing with other machines")]
 pub struct HubFlags {
-    /// Share a jobs directory on this address, for instance 127.0.0.1:7433
+    /// Share jobs directories on this address, for instance 127.0.0.1:7433
     #[arg(long, value_name = "ADDRESS")]
     hub_listen: Option<SocketAddr>,
-    /// The jobs directory to share
+    /// A jobs directory to share; may be repeated
     #[arg(long, value_name = "DIR")]
-    hub_harbor: Option<PathBuf>,
+    hub_harbor: Vec<PathBuf>,
+    /// A profile to share what it mirrors; may be repeated
+    #[arg(long, value_name = "NAME")]
+    hub_profile: Vec<String>,
     /// Certificate of the hub, a PEM file
     #[arg(long, value_name = "FILE")]
     hub_tls_cert: Option<PathBuf>,
@@ -47,6 +50,8 @@ impl HubFlags {
         HubOptions {
             listen: self.hub_listen,
             jobs: self.hub_harbor.clone(),
+            profiles: self.hub_profile.clone(),
+            profiles_read_only: None,
             certificate: self.hub_tls_cert.clone(),
             key: self.hub_tls_key.clone(),
             token_file: self.hub_token_file.clone(),

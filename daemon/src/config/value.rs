@@ -77,6 +77,18 @@ pub(super) fn one_or_more_strings<'de, D: Deserializer<'de>>(
     })
 }
 
+/// One string, or a list of them; an empty string counts as none.
+pub(super) fn strings<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    read_value(deserializer, |value| match value.as_str() {
+        Some(text) => Ok(Some(vec![text.to_owned()])),
+        None => read_strings(value)
+            .map(Some)
+            .ok_or_else(|| "it must be a string in quotes, or a list of strings".to_owned()),
+    })
+}
+
 /// A program and its arguments. One string is refused: it would need a shell, and quoting.
 pub(super) fn command<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     read_value(deserializer, |value| {

@@ -3,11 +3,12 @@
 //! Only files that are listed are sent: those that the object itself names, and those in the folder of the
 //! trial or job.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
+use docks_artifacts::source::{OpenRequest, OpenResponse};
 use docks_proto::error::ErrorCode;
 use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt};
 use http_body_util::BodyExt;
@@ -18,7 +19,9 @@ use super::error_response::coded_error;
 use super::local_api::LocalApi;
 use super::preconditions::is_not_modified;
 use super::range::{RequestedRange, requested_range};
+use super::share::{ArtifactFiles, OpenShare};
 use crate::api::{OwnerFolder, owner_folder};
+use crate::registry::MirroredRemote;
 use docksd_harbor::is_listed;
 
 /// A request path that names a file.
@@ -28,6 +31,8 @@ pub(super) struct ArtifactPath<'a> {
     owner: &'a str,
     /// Path of the file below the jobs directory, percent-encoded.
     below: &'a str,
+    /// The whole path.
+    whole: &'a str,
 }
 
 impl<'a> ArtifactPath<'a> {
@@ -44,15 +49,21 @@ impl<'a> ArtifactPath<'a> {
         Some(Self {
             owner: &path[..length],
             below: &path[length + 1 + ARTIFACTS.len() + 1..],
+            whole: path,
         })
+    }
+
+    /// Returns what follows `…/harbor/runs/`.
+    fn below_runs(&self) -> &'a str {
+        // After the empty segment: tenants, the tenant, harbor, runs.
+        self.whole.splitn(6, '/').nth(5).unwrap_or_default()
     }
 }
 
-/// Sends a file below the jobs directory, or a part of it.
+/// Sends an artifact of a share, or a part of it.
 pub(super) async fn respond(
     api: &LocalApi,
-    urls: &ArtifactUrls,
-    jobs: &Path,
+    share: &OpenShare,
     path: ArtifactPath<'_>,
     headers: &HeaderMap,
 ) -> Response {
@@ -62,22 +73,66 @@ pub(super) async fn respond(
     let Ok(owner) = path.owner.parse::<Uri>() else {
         return not_found();
     };
-    let object = api.call(Method::GET, &owner, &HeaderMap::new()).await;
+    let none = HeaderMap::new();
+    let object = api.call(share, Method::GET, &owner, &none).await;
     if object.status() != StatusCode::OK {
         return object;
     }
-    let uri = format!("\"{}\"", urls.file_uri_below(&below));
     let Ok(text) = object.into_body().collect().await else {
         return not_found();
     };
     let text = text.to_bytes();
-    if !contains_value(&text, uri.as_bytes())
-        && !is_in_its_folder(api, &owner, &text, jobs, &below).await
-    {
-        return not_found();
+    let names = |uri: &str| contains_value(&text, format!("\"{uri}\"").as_bytes());
+    match &share.files {
+        ArtifactFiles::Directories(dirs) => {
+            for dir in dirs {
+                if names(&ArtifactUrls::file_uri_below(dir, &below))
+                    || is_in_its_folder(api, share, &owner, &text, dir, &below).await
+                {
+                    return local_response(dir.clone(), below, headers).await;
+                }
+            }
+            not_found()
+        }
+        ArtifactFiles::Remote(remote) => match share.urls.remote_uri(path.below_runs()) {
+            Some(uri) if names(&uri) => remote_response(api, remote, &uri).await,
+            _ => not_found(),
+        },
     }
-    let jobs = jobs.to_owned();
-    let opening = tokio::task::spawn_blocking(move || artifact_file::open_below(&jobs, &below));
+}
+
+/// Sends what the mirrored remote serves at an address, with the credentials of its profile.
+async fn remote_response(api: &LocalApi, remote: &MirroredRemote, uri: &str) -> Response {
+    let sources = api.artifact_sources(remote);
+    let request = OpenRequest {
+        uri,
+        resume: None,
+        unless: None,
+    };
+    match sources.open(request).await {
+        Ok(OpenResponse::Opened(opened)) => {
+            let mut response = Response::new(Body::from_stream(opened.body));
+            let head = response.headers_mut();
+            mark_as_binary(head);
+            if let Some(size_bytes) = opened.size_bytes {
+                head.typed_insert(ContentLength(size_bytes));
+            }
+            response
+        }
+        Ok(OpenResponse::Unchanged) => not_found(),
+        Err(error) => {
+            let error = docks_proto::error::error_chain(&error);
+            tracing::warn!(error, "could not fetch an artifact of a shared profile");
+            let message = "The remote of this hub did not send the artifact.";
+            let hint = "Try again later; the log of the hub has the reason.";
+            let code = ErrorCode::RemoteUnreachable;
+            coded_error(StatusCode::BAD_GATEWAY, code, message, hint)
+        }
+    }
+}
+
+async fn local_response(dir: PathBuf, below: PathBuf, headers: &HeaderMap) -> Response {
+    let opening = tokio::task::spawn_blocking(move || artifact_file::open_below(&dir, &below));
     match opening.await {
         Ok(Ok(file)) => file_response(file, headers),
         // It existed when the object was read. A retry, for example, deletes a trial's folder.
@@ -92,6 +147,7 @@ pub(super) async fn respond(
 /// Whether a path is that of a file in the folder of a trial or a job, whose object is `text`.
 async fn is_in_its_folder(
     api: &LocalApi,
+    share: &OpenShare,
     owner: &Uri,
     text: &[u8],
     jobs: &Path,
@@ -104,7 +160,8 @@ async fn is_in_its_folder(
             let Ok(run) = run.parse::<Uri>() else {
                 return false;
             };
-            let run = api.call(Method::GET, &run, &HeaderMap::new()).await;
+            let none = HeaderMap::new();
+            let run = api.call(share, Method::GET, &run, &none).await;
             let is_run = run.status() == StatusCode::OK;
             let run = run.into_body().collect().await;
             let run = run.ok().filter(|_| is_run).map(|run| run.to_bytes());
@@ -152,14 +209,18 @@ fn file_response(file: ArtifactFile, headers: &HeaderMap) -> Response {
         }
     };
     let head = response.headers_mut();
-    // A browser must not interpret what an agent wrote.
+    mark_as_binary(head);
+    head.typed_insert(ContentLength(count));
+    *response.body_mut() = Body::from_stream(file.stream(first, count));
+    response
+}
+
+/// A browser must not interpret what an agent wrote.
+fn mark_as_binary(head: &mut HeaderMap) {
     let binary = HeaderValue::from_static("application/octet-stream");
     head.insert(header::CONTENT_TYPE, binary);
     let nosniff = HeaderValue::from_static("nosniff");
     head.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    head.typed_insert(ContentLength(count));
-    *response.body_mut() = Body::from_stream(file.stream(first, count));
-    response
 }
 
 fn not_found() -> Response {
@@ -174,13 +235,22 @@ mod tests {
 
     #[test]
     fn the_path_of_a_file_contains_its_owner() {
-        let path = |owner, below| Some(ArtifactPath { owner, below });
+        let path = |owner: &'static str, below, whole| {
+            Some(ArtifactPath {
+                owner,
+                below,
+                whole,
+            })
+        };
         let run = "/tenants/local/harbor/runs/r%2F1";
         let trial = "/tenants/local/harbor/runs/r/trials/artifacts";
         let of_run = format!("{run}/artifacts/j/a");
-        assert_eq!(ArtifactPath::parse(&of_run), path(run, "j/a"));
+        assert_eq!(ArtifactPath::parse(&of_run), path(run, "j/a", &of_run));
         let of_trial = format!("{trial}/artifacts/j/../a");
-        assert_eq!(ArtifactPath::parse(&of_trial), path(trial, "j/../a"));
+        assert_eq!(
+            ArtifactPath::parse(&of_trial),
+            path(trial, "j/../a", &of_trial)
+        );
         for other in [run, trial, "/tenants/local/runs/r/artifacts/j", "/"] {
             assert_eq!(ArtifactPath::parse(other), None, "{other}");
         }

@@ -1,14 +1,14 @@
-//! Rewrites `file://` URIs of the jobs directory to URLs that another machine can download.
+//! Rewrites `file://` URIs of the jobs directories, and URLs of a remote that is mirrored, to URLs that
+//! another machine can download from this hub.
 //!
 //! The mirror keeps objects unchanged. Only responses of the hub are rewritten, and of them only the
 //! beginnings of these URIs; everything else stays the same byte for byte.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use docks_proto::routes::{RunKind, TenantRoutes};
-use docks_proto::settings::LOCAL_TENANT;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -20,14 +20,33 @@ pub(super) const ARTIFACTS: &str = "artifacts";
 /// Before the URI of a job's own folder, which may be several levels below the directory.
 const JOB_FOLDER: &str = "\"job_uri\":";
 
-/// Rewrites the URIs of one jobs directory.
+/// Rewrites the URIs of one tenant of a hub.
 #[derive(Debug)]
 pub(super) struct ArtifactUrls {
-    /// `file:///the/jobs/`
-    uri_prefix: String,
-    /// The same at the beginning of a JSON string.
-    quoted_prefix: String,
+    /// Of directories the longest first, since they may be inside each other.
+    prefixes: Vec<Prefix>,
     routes: TenantRoutes,
+}
+
+/// The beginning of addresses that are rewritten.
+#[derive(Debug)]
+struct Prefix {
+    /// `file:///the/jobs/`, or `https://remote/tenants/its/harbor/runs/`.
+    uri: String,
+    /// The same at the beginning of a JSON string.
+    quoted: String,
+    /// Whether run and trial are part of the address already, as in those of another hub.
+    names_owner: bool,
+}
+
+impl Prefix {
+    fn new(uri: String, names_owner: bool) -> Self {
+        Self {
+            quoted: format!("\"{uri}"),
+            uri,
+            names_owner,
+        }
+    }
 }
 
 /// The ids in an object.
@@ -41,32 +60,48 @@ struct Ids<'a> {
 }
 
 impl ArtifactUrls {
-    /// Creates a rewriter for a jobs directory, resolved.
-    pub(super) fn new(jobs: &Path) -> Self {
-        let uri_prefix = format!("{}/", file_uri(jobs).trim_end_matches('/'));
+    /// Creates a rewriter for jobs directories, resolved.
+    pub(super) fn of_directories(tenant: &str, dirs: &[PathBuf]) -> Self {
+        let prefix = |dir: &PathBuf| Prefix::new(uri_of_directory(dir), false);
+        let mut prefixes: Vec<Prefix> = dirs.iter().map(prefix).collect();
+        prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.uri.len()));
         Self {
-            quoted_prefix: format!("\"{uri_prefix}"),
-            uri_prefix,
-            routes: TenantRoutes::new(LOCAL_TENANT)
-                .expect("our own tenant is a valid path segment"),
+            prefixes,
+            routes: routes_of(tenant),
         }
     }
 
-    /// Returns the `file://` URI that objects contain for a path below the jobs directory.
-    pub(super) fn file_uri_below(&self, below: &Path) -> String {
+    /// Creates a rewriter for what a remote serves itself, as another hub does.
+    pub(super) fn of_remote(tenant: &str, api_url: &str, remote_tenant: &str) -> Self {
+        let runs = routes_of(remote_tenant).runs(RunKind::Evaluation);
+        let runs = format!("{}{runs}/", api_url.trim_end_matches('/'));
+        Self {
+            prefixes: vec![Prefix::new(runs, true)],
+            routes: routes_of(tenant),
+        }
+    }
+
+    /// Returns the `file://` URI that objects contain for a path below a jobs directory.
+    pub(super) fn file_uri_below(dir: &Path, below: &Path) -> String {
         let below = file_uri(below);
         format!(
             "{}{}",
-            self.uri_prefix,
+            uri_of_directory(dir),
             below.trim_start_matches("file://").trim_start_matches('/')
         )
+    }
+
+    /// Returns the address at the remote for what follows `…/harbor/runs/` in the path of a request.
+    pub(super) fn remote_uri(&self, below_runs: &str) -> Option<String> {
+        let prefix = self.prefixes.iter().find(|prefix| prefix.names_owner)?;
+        Some(format!("{}{below_runs}", prefix.uri))
     }
 
     /// Rewrites the URIs in a list or an object; `base` is the URL of the hub as the client knows it.
     pub(super) fn rewrite(&self, body: &Bytes, base: &str) -> Bytes {
         let Some(text) = std::str::from_utf8(body)
             .ok()
-            .filter(|text| text.contains(&self.quoted_prefix))
+            .filter(|text| self.prefixes.iter().any(|it| text.contains(&it.quoted)))
         else {
             return body.clone();
         };
@@ -95,30 +130,18 @@ impl ArtifactUrls {
     }
 
     fn rewrite_object(&self, text: &str, base: &str) -> String {
-        let Some(prefix) = self.artifacts_path(text) else {
+        let Some(artifacts) = self.artifacts_path(text) else {
             return text.to_owned();
         };
-        let mut out = String::with_capacity(text.len() + text.len() / 4);
-        let mut rest = text;
-        while let Some(at) = rest.find(&self.quoted_prefix) {
-            // A quote after a backslash is inside a string, such as an error message.
-            let starts_string = !rest[..at].ends_with('\\');
-            let is_folder = rest[..at].trim_end().ends_with(JOB_FOLDER);
-            let (before, found) = rest.split_at(at);
-            let below = &found[self.quoted_prefix.len()..];
-            let uri = below.split('"').next().unwrap_or_default();
-            out.push_str(before);
-            if starts_string && !is_folder && is_file(uri) {
-                out.push('"');
-                out.push_str(base);
-                out.push_str(&prefix);
-            } else {
-                out.push_str(&self.quoted_prefix);
-            }
-            rest = below;
+        let mut text = Cow::Borrowed(text);
+        for prefix in &self.prefixes {
+            let to = match prefix.names_owner {
+                true => format!("{base}{}/", self.routes.runs(RunKind::Evaluation)),
+                false => format!("{base}{artifacts}"),
+            };
+            text = Cow::Owned(rewrite_prefix(&text, prefix, &to));
         }
-        out.push_str(rest);
-        out
+        text.into_owned()
     }
 
     /// Returns the path below which the hub serves an object's artifacts.
@@ -133,6 +156,43 @@ impl ArtifactUrls {
     }
 }
 
+/// Returns the beginning of the URIs of files below a directory.
+fn uri_of_directory(dir: &Path) -> String {
+    format!("{}/", file_uri(dir).trim_end_matches('/'))
+}
+
+fn routes_of(tenant: &str) -> TenantRoutes {
+    TenantRoutes::new(tenant).expect("tenants are checked when they are configured")
+}
+
+/// Replaces the beginnings of addresses in a text.
+fn rewrite_prefix(text: &str, prefix: &Prefix, to: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 4);
+    let mut rest = text;
+    while let Some(at) = rest.find(&prefix.quoted) {
+        // A quote after a backslash is inside a string, such as an error message.
+        let starts_string = !rest[..at].ends_with('\\');
+        let is_folder = rest[..at].trim_end().ends_with(JOB_FOLDER);
+        let (before, found) = rest.split_at(at);
+        let below = &found[prefix.quoted.len()..];
+        let uri = below.split('"').next().unwrap_or_default();
+        out.push_str(before);
+        let is_served = match prefix.names_owner {
+            true => is_file(uri) && uri.contains("/artifacts/"),
+            false => is_file(uri),
+        };
+        if starts_string && !is_folder && is_served {
+            out.push('"');
+            out.push_str(to);
+        } else {
+            out.push_str(&prefix.quoted);
+        }
+        rest = below;
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Whether a URI is that of a file. The URI of a job's own folder, which cannot be downloaded, stays and
 /// says where the job is on the hub's machine.
 fn is_file(below: &str) -> bool {
@@ -145,7 +205,7 @@ mod tests {
     use super::*;
 
     fn rewritten(text: &str) -> String {
-        let urls = ArtifactUrls::new(Path::new("/my jobs"));
+        let urls = ArtifactUrls::of_directories("local", &["/my jobs".into()]);
         let body = urls.rewrite(&Bytes::copy_from_slice(text.as_bytes()), "https://hub:1");
         String::from_utf8(body.to_vec()).unwrap()
     }
@@ -199,10 +259,30 @@ mod tests {
 
     #[test]
     fn a_path_has_the_uri_that_objects_contain() {
-        let urls = ArtifactUrls::new(Path::new("/my jobs"));
         assert_eq!(
-            urls.file_uri_below(Path::new("j/ü/a b.txt")),
+            ArtifactUrls::file_uri_below(Path::new("/my jobs"), Path::new("j/ü/a b.txt")),
             "file:///my%20jobs/j/%C3%BC/a%20b.txt"
         );
+    }
+
+    #[test]
+    fn every_directory_and_what_another_hub_serves_is_rewritten() {
+        let dirs = ["/a".into(), "/a/inner".into()];
+        let urls = ArtifactUrls::of_directories("local", &dirs);
+        let text = r#"{"id":"t","run_id":"r","u":"file:///a/j/x","v":"file:///a/inner/j/y"}"#;
+        let body = urls.rewrite(&Bytes::from_static(text.as_bytes()), "https://h");
+        let base = "https://h/tenants/local/harbor/runs/r/trials/t/artifacts/j";
+        let expected = format!(r#"{{"id":"t","run_id":"r","u":"{base}/x","v":"{base}/y"}}"#);
+        assert_eq!(body, expected);
+        let urls = ArtifactUrls::of_remote("lab", "https://far:1", "local");
+        let far = "https://far:1/tenants/local/harbor/runs/r/trials/t";
+        let text = format!(r#"{{"id":"t","run_id":"r","u":"{far}/artifacts/j/x","v":"{far}"}}"#);
+        let body = urls.rewrite(&Bytes::from(text), "https://h");
+        let near = "https://h/tenants/lab/harbor/runs/r/trials/t/artifacts/j/x";
+        let expected = format!(r#"{{"id":"t","run_id":"r","u":"{near}","v":"{far}"}}"#);
+        assert_eq!(body, expected);
+        let below = "r/trials/t/artifacts/j/x";
+        let known = urls.remote_uri(below).unwrap();
+        assert_eq!(known, format!("{far}/artifacts/j/x"));
     }
 }

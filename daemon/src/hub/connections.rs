@@ -50,10 +50,10 @@ pub(crate) async fn serve(hub: Hub, service: Arc<Service>, shutdown: ShutdownSig
     let hub = Arc::new(hub);
     tracing::info!(
         address = hub.counters.address(),
-        jobs = %hub.jobs.display(),
+        shares = hub.counters.location(),
         read_only = hub.settings.read_only,
         "sharing {} on {}",
-        hub.jobs.display(),
+        hub.counters.location(),
         hub.counters.address()
     );
     let handler = Arc::new(HubHandler::new(Arc::clone(&hub), service));

@@ -9,7 +9,7 @@ use docks_proto::status::HubStatus;
 pub struct HubCounters {
     /// Where it listens, with the scheme.
     pub(super) address: String,
-    /// The jobs directory, for people.
+    /// The jobs directories and profiles, for people.
     pub(super) location: String,
     /// Whether it requires a token.
     pub(super) token: bool,
@@ -24,6 +24,11 @@ pub struct HubCounters {
 }
 
 impl HubCounters {
+    /// Returns what it shares, for people.
+    pub(super) fn location(&self) -> &str {
+        &self.location
+    }
+
     /// Returns where the hub listens, with the scheme.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -11,12 +11,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use docks_proto::error::ErrorCode;
 use docks_proto::routes;
-use docks_proto::settings::LOCAL_TENANT;
 use docksd_response_cache::ResponseCache;
 use futures_util::FutureExt;
 use headers::HeaderMapExt;
 use http_body_util::BodyExt;
-use percent_encoding::percent_decode_str;
 
 use super::artifact::{self, ArtifactPath};
 use super::artifact_urls::ArtifactUrls;
@@ -27,6 +25,7 @@ use super::local_api::LocalApi;
 use super::preconditions::{accepts_gzip, is_not_modified};
 use super::python_client;
 use super::request_checks;
+use super::share::Share;
 use super::token_auth::Grant;
 use super::unauthenticated_slot::UnauthenticatedSlot;
 use crate::api::Service;
@@ -42,7 +41,6 @@ pub(super) struct HubHandler {
     hub: Arc<Hub>,
     service: Arc<Service>,
     api: LocalApi,
-    urls: ArtifactUrls,
     cache: ResponseCache<EncodedResponse>,
     /// Names by which a hub without a token may be addressed; `None` if it requires a token.
     allowed_hosts: Option<Vec<String>>,
@@ -57,8 +55,7 @@ impl HubHandler {
         });
         let own = [OWN_NAME.to_owned()].into_iter().chain(proxy).collect();
         Self {
-            api: LocalApi::new(Arc::clone(&service), &hub.jobs),
-            urls: ArtifactUrls::new(&hub.jobs),
+            api: LocalApi::new(Arc::clone(&service)),
             cache: ResponseCache::new(encoded_response::LIMITS),
             allowed_hosts: hub.verifier.is_none().then_some(own),
             hub,
@@ -118,36 +115,36 @@ impl HubHandler {
         grant: Option<&Grant>,
     ) -> Response {
         let (parts, _) = request.into_parts();
-        if let Some(refused) = refuse_other_tenant(parts.uri.path()) {
-            return refused;
-        }
+        let share = match self.share(parts.uri.path()) {
+            Ok(share) => share,
+            Err(refused) => return *refused,
+        };
         let base = match &self.hub.settings.url {
             Some(url) => url.clone(),
             None => format!("{}://{host}", self.hub.scheme()),
         };
         let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        if !is_read && let Some(refused) = refuse_change(share, grant) {
+            return refused;
+        }
+        let share = match share.open(&self.service).await {
+            Ok(share) => share,
+            Err(error) => return error.into_response(),
+        };
         if !is_read {
-            if let Some(refused) = self.refuse_change(grant) {
-                return refused;
-            }
             let for_python = python_client::is_python_client(&parts.headers);
-            let actor = actor(grant);
+            let (actor, method) = (actor(grant), parts.method);
             let called = self
                 .api
-                .act(actor, parts.method, &parts.uri, &parts.headers);
-            return self
-                .with_artifact_urls(called.await, &base, for_python)
-                .await;
+                .act(&share, actor, method, &parts.uri, &parts.headers);
+            return with_artifact_urls(&share.urls, called.await, &base, for_python).await;
         }
         let mut response = match ArtifactPath::parse(parts.uri.path()) {
-            Some(path) => {
-                let jobs = &self.hub.jobs;
-                artifact::respond(&self.api, &self.urls, jobs, path, &parts.headers).await
-            }
+            Some(path) => artifact::respond(&self.api, &share, path, &parts.headers).await,
             None => {
-                let called = self.api.call(Method::GET, &parts.uri, &parts.headers);
-                self.encoded(called.await, &parts.uri, &base, &parts.headers)
-                    .await
+                let (uri, headers) = (&parts.uri, &parts.headers);
+                let called = self.api.call(&share, Method::GET, uri, headers).await;
+                self.encoded(&share.urls, called, uri, &base, headers).await
             }
         };
         if parts.method == Method::HEAD {
@@ -156,49 +153,45 @@ impl HubHandler {
         response
     }
 
-    /// Refuses to change anything, if the hub or the token is read-only.
-    fn refuse_change(&self, grant: Option<&Grant>) -> Option<Response> {
-        let message = if self.hub.settings.read_only {
-            "This hub is read-only.".to_owned()
-        } else {
-            let grant = grant.filter(|grant| grant.read_only)?;
-            let name = grant.name.as_deref().unwrap_or_default();
-            format!("The token `{name}` is read-only.")
+    /// Returns what a path is about. Paths below another tenant than the hub's are refused.
+    fn share(&self, path: &str) -> Result<&Share, Box<Response>> {
+        let shares = &self.hub.shares;
+        if let Some(share) = shares.iter().find(|share| share.has(path)) {
+            return Ok(share);
+        }
+        let below = path.strip_prefix("/tenants/").unwrap_or_default();
+        if below.split('/').next().unwrap_or_default().is_empty() {
+            return Err(Box::new(ApiError::NoRoute.into_response()));
+        }
+        let (message, hint) = match &shares[..] {
+            [only] => {
+                let tenant = only.tenant();
+                (
+                    format!("This hub has one tenant, `{tenant}`."),
+                    format!("Set `tenant_id` to `{tenant}`."),
+                )
+            }
+            several => {
+                let tenants: Vec<String> = several
+                    .iter()
+                    .map(|share| format!("`{}`", share.tenant()))
+                    .collect();
+                (
+                    format!("This hub has the tenants {}.", tenants.join(", ")),
+                    "Set `tenant_id` to one of them.".to_owned(),
+                )
+            }
         };
-        let hint = "Ask the owner of the hub to stop the run.";
         let code = ErrorCode::Forbidden;
-        Some(coded_error(StatusCode::FORBIDDEN, code, &message, hint))
-    }
-
-    /// Rewrites the URLs in a response that is not cached.
-    async fn with_artifact_urls(
-        &self,
-        response: Response,
-        base: &str,
-        for_python: bool,
-    ) -> Response {
-        if response.status() != StatusCode::OK {
-            return response;
-        }
-        let (parts, body) = response.into_parts();
-        match collect(body).await {
-            Ok(body) => Response::from_parts(parts, self.rewrite(&body, base, for_python).into()),
-            Err(failed) => failed,
-        }
-    }
-
-    fn rewrite(&self, body: &Bytes, base: &str, for_python: bool) -> Bytes {
-        let body = self.urls.rewrite(body, base);
-        match for_python {
-            true => python_client::rewrite(&body),
-            false => body,
-        }
+        let refused = coded_error(StatusCode::FORBIDDEN, code, &message, &hint);
+        Err(Box::new(refused))
     }
 
     /// Rewrites the URLs in a good response, adds its validator and compresses it, or responds that the
     /// client already has it.
     async fn encoded(
         &self,
+        urls: &ArtifactUrls,
         response: Response,
         uri: &Uri,
         base: &str,
@@ -222,7 +215,7 @@ impl HubHandler {
         let encoded = match self.cache.get(&key, &source) {
             Some(encoded) => encoded,
             None => {
-                let body = self.rewrite(&source, base, for_python);
+                let body = rewrite(urls, &source, base, for_python);
                 let encoded = Arc::new(EncodedResponse::new(source, body, &total));
                 self.cache.insert(&key, &encoded);
                 encoded
@@ -258,21 +251,43 @@ fn actor(grant: Option<&Grant>) -> Actor {
     })
 }
 
-/// Refuses paths below another tenant than ours. A jobs directory has no tenant but paths do; a hub has
-/// exactly one, so that it is one remote.
-fn refuse_other_tenant(path: &str) -> Option<Response> {
-    let below = path.strip_prefix("/tenants/").unwrap_or_default();
-    let tenant = below.split('/').next().unwrap_or_default();
-    if tenant.is_empty() {
-        return Some(ApiError::NoRoute.into_response());
-    }
-    if percent_decode_str(tenant).eq(LOCAL_TENANT.bytes()) {
-        return None;
-    }
-    let message = format!("This hub has one tenant, `{LOCAL_TENANT}`.");
-    let hint = format!("Set `tenant_id` to `{LOCAL_TENANT}`.");
+/// Refuses to change anything, if the share or the token is read-only.
+fn refuse_change(share: &Share, grant: Option<&Grant>) -> Option<Response> {
+    let message = if share.read_only {
+        "This hub is read-only.".to_owned()
+    } else {
+        let grant = grant.filter(|grant| grant.read_only)?;
+        let name = grant.name.as_deref().unwrap_or_default();
+        format!("The token `{name}` is read-only.")
+    };
+    let hint = "Ask the owner of the hub to stop the run.";
     let code = ErrorCode::Forbidden;
-    Some(coded_error(StatusCode::FORBIDDEN, code, &message, &hint))
+    Some(coded_error(StatusCode::FORBIDDEN, code, &message, hint))
+}
+
+/// Rewrites the URLs in a response that is not cached.
+async fn with_artifact_urls(
+    urls: &ArtifactUrls,
+    response: Response,
+    base: &str,
+    for_python: bool,
+) -> Response {
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    match collect(body).await {
+        Ok(body) => Response::from_parts(parts, rewrite(urls, &body, base, for_python).into()),
+        Err(failed) => failed,
+    }
+}
+
+fn rewrite(urls: &ArtifactUrls, body: &Bytes, base: &str, for_python: bool) -> Bytes {
+    let body = urls.rewrite(body, base);
+    match for_python {
+        true => python_client::rewrite(&body),
+        false => body,
+    }
 }
 
 /// Collects the body of one of the daemon's own responses, whose bytes are in memory already.

@@ -1,4 +1,4 @@
-//! Opens a hub: its directory, address, certificate and token.
+//! Opens a hub: its directories, address, certificate and tokens.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use docks_proto::credentials::hub_token::HubTokenError;
 use tokio::net::TcpListener;
 
 use super::counters::HubCounters;
+use super::share::Share;
 use super::tls::{CertificateError, ReloadingTls};
 use super::token_auth::TokenVerifier;
 use crate::config::HubSettings;
@@ -46,8 +47,8 @@ pub enum HubError {
 #[derive(Debug)]
 pub struct Hub {
     pub(super) settings: HubSettings,
-    /// The jobs directory, resolved.
-    pub(super) jobs: PathBuf,
+    /// What it shares, a tenant each.
+    pub(super) shares: Vec<Share>,
     address: SocketAddr,
     pub(super) listener: TcpListener,
     /// `None` if no token is required.
@@ -63,13 +64,17 @@ impl Hub {
     ///
     /// [`HubError`] with what is missing.
     pub async fn open(settings: HubSettings) -> Result<Self, HubError> {
-        let directory = |source| HubError::Directory {
-            path: settings.jobs.clone(),
-            source,
-        };
-        let jobs = std::fs::canonicalize(&settings.jobs).map_err(directory)?;
-        if !jobs.is_dir() {
-            return Err(directory(io::ErrorKind::NotADirectory.into()));
+        let jobs = settings.jobs.iter().map(resolved);
+        let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+        let mut location: Vec<String> = jobs.iter().map(|dir| dir.display().to_string()).collect();
+        let mut shares = Vec::new();
+        if !jobs.is_empty() {
+            shares.push(Share::jobs(jobs, settings.read_only));
+        }
+        for profile in &settings.profiles {
+            let read_only = settings.read_only || settings.profiles_read_only;
+            shares.push(Share::profile(profile.clone(), read_only));
+            location.push(format!("profile {profile}"));
         }
         let tls = settings.tls.clone().map(ReloadingTls::load).transpose()?;
         let listen = |source| HubError::Listen {
@@ -89,14 +94,14 @@ impl Hub {
         let scheme = scheme(tls.is_some());
         let counters = HubCounters {
             address: format!("{scheme}://{address}"),
-            location: jobs.display().to_string(),
+            location: location.join(", "),
             token: verifier.is_some(),
             read_only: settings.read_only,
             ..HubCounters::default()
         };
         Ok(Self {
             settings,
-            jobs,
+            shares,
             address,
             listener,
             verifier,
@@ -120,6 +125,19 @@ impl Hub {
     /// Returns the scheme of its URLs.
     pub(super) fn scheme(&self) -> &'static str {
         scheme(self.tls.is_some())
+    }
+}
+
+/// Resolves a jobs directory.
+fn resolved(path: &PathBuf) -> Result<PathBuf, HubError> {
+    let failed = |source| HubError::Directory {
+        path: path.clone(),
+        source,
+    };
+    let real = std::fs::canonicalize(path).map_err(failed)?;
+    match real.is_dir() {
+        true => Ok(real),
+        false => Err(failed(io::ErrorKind::NotADirectory.into())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The hub: shares one jobs directory over TCP with clients that have its token.
+//! The hub: shares jobs directories, and what the daemon mirrors, over TCP with clients that have a token.
 //!
 //! Owns the listener and everything that differs when the client is not our own user: TLS, the token,
 //! conditional and compressed responses, and artifacts that can be downloaded from other machines. The
@@ -20,6 +20,7 @@ mod preconditions;
 mod python_client;
 mod range;
 mod request_checks;
+mod share;
 mod tls;
 mod token_auth;
 mod unauthenticated_slot;

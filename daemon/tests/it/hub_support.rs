@@ -77,7 +77,7 @@ impl TestHub {
     ) -> Self {
         let mut options = HubOptions {
             listen: Some("127.0.0.1:0".parse().unwrap()),
-            jobs: Some(jobs.clone()),
+            jobs: vec![jobs.clone()],
             ..HubOptions::default()
         };
         change(&mut options);
