@@ -170,9 +170,9 @@ mod tests {
         );
         assert_eq!(
             text,
-            "t\n  agent/              2.00 KiB\n    episode-0/        2.00 KiB\n      \
-             prompt.txt      2.00 KiB  session\n      response.txt         1 B  session\n    \
-             evil[2J.txt              -  logs\n  config.json             10 B  config, cached\n"
+            "t\n  agent/            2.00 KiB\n    episode-0/      2.00 KiB\n      \
+             prompt.txt    2.00 KiB  session\n      response.txt       1 B  session\n    \
+             evil.txt               -  logs\n  config.json           10 B  config, cached\n"
         );
     }
 
