@@ -1,14 +1,16 @@
 //! Recordings of terminals, which a program has to play.
 
-use docks_artifacts::sanitise::last_segment;
+use std::borrow::Cow;
+
+use docks_artifacts::sanitise::source_name;
 use docks_artifacts::source::{display_uri, is_local};
 use docks_proto::path_encoding::decode_path;
 
 /// Whether an address or a path is that of an asciinema recording.
 pub(super) fn is_recording(uri: &str) -> bool {
     let name = match uri.contains("://") {
-        true => last_segment(uri),
-        false => uri,
+        true => source_name(uri),
+        false => Cow::Borrowed(uri),
     };
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
     extension.is_some_and(|extension| extension.eq_ignore_ascii_case("cast"))

@@ -4,6 +4,8 @@
 //! no control or invisible characters, is not hidden, does not look like an option, and is not a
 //! reserved device name on any file system.
 
+use std::borrow::Cow;
+
 use docks_proto::hash::fnv1a_64;
 
 /// Longest segment in bytes; two of them with a separator fit the usual limit of 255.
@@ -91,10 +93,38 @@ pub fn last_segment(uri: &str) -> &str {
     }
 }
 
+/// Returns the name of the file at an address: its last segment, or that of the address that a download route is asked
+/// for.
+#[must_use]
+pub fn source_name(uri: &str) -> Cow<'_, str> {
+    match downloaded_address(uri) {
+        Some(address) => Cow::Owned(last_segment(&address).to_owned()),
+        None => Cow::Borrowed(last_segment(uri)),
+    }
+}
+
+/// Returns the address that the download route of a `harbor serve` is asked for: the only parameter, `uri`, of
+/// `…/download`. It names the file; the address of the route does not.
+#[must_use]
+pub fn downloaded_address(uri: &str) -> Option<String> {
+    let is_http = uri.starts_with("http://") || uri.starts_with("https://");
+    let (route, query) = uri.split_once('?').filter(|_| is_http)?;
+    let encoded = query
+        .strip_prefix("uri=")
+        .filter(|_| route.ends_with("/download"))?;
+    if encoded.contains(['&', '#']) {
+        return None;
+    }
+    let address = percent_encoding::percent_decode_str(encoded)
+        .decode_utf8()
+        .ok()?;
+    address.contains("://").then(|| address.into_owned())
+}
+
 /// Returns the file suffix of an address with its dot, or `.json` if there is none.
 #[must_use]
 pub fn file_suffix(uri: &str) -> String {
-    let last = last_segment(uri);
+    let last = source_name(uri);
     let safe = |suffix: &str| {
         !suffix.is_empty()
             && suffix.len() < MAX_SUFFIX_BYTES

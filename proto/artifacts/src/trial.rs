@@ -6,7 +6,7 @@ use docks_proto::repair;
 use serde_json::Value;
 
 use crate::artifact::ArtifactType;
-use crate::sanitise::{file_suffix, last_segment};
+use crate::sanitise::{file_suffix, source_name};
 
 /// A trial and the addresses of its artifacts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn listed_file(entry: &Value) -> Option<ListedFile> {
     let text = |key: &str| Some(entry[key].as_str()?.to_owned());
     let uri = text("uri")?;
     Some(ListedFile {
-        path: text("path").unwrap_or_else(|| last_segment(&uri).to_owned()),
+        path: text("path").unwrap_or_else(|| source_name(&uri).into_owned()),
         r#type: text("type")?,
         size_bytes: entry["size_bytes"].as_u64(),
         modified_at: text("modified_at"),
@@ -134,10 +134,10 @@ fn known_files(listed: Vec<ListedFile>, uris: &[(ArtifactType, String)]) -> Vec<
         if files.iter().any(|file| file.uri == *uri) {
             continue;
         }
-        let last = last_segment(uri);
+        let last = source_name(uri);
         let is_free = |path: &str| files.iter().all(|file| file.path != path);
-        let path = match is_free(last) && !last.is_empty() {
-            true => last.to_owned(),
+        let path = match is_free(&last) && !last.is_empty() {
+            true => last.into_owned(),
             false => format!("{}{}", kind.name(), file_suffix(uri)),
         };
         files.push(ListedFile {

@@ -5,7 +5,7 @@ mod follow;
 use std::fs::File;
 
 use docks_artifacts::ArtifactType;
-use docks_artifacts::sanitise::last_segment;
+use docks_artifacts::sanitise::source_name;
 
 use crate::args::{Format, RunsLogs};
 use crate::context::Context;
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     let (all, mut pointers) = (uris.len(), 0);
     for uri in uris {
         if recording::is_recording(&uri) {
-            let name = last_segment(&uri);
+            let name = source_name(&uri);
             let hint = recording::how_to_play(&uri, &args.run_id, Some(&args.trial_id));
             context.output.message(format!("{name}: {hint}"));
             continue;
@@ -177,7 +177,7 @@ impl Printer<'_> {
         let output = &self.context.output;
         if self.several && self.shown.as_deref() != Some(uri) {
             let blank = if self.shown.is_some() { "\n" } else { "" };
-            let name = clean::line(last_segment(uri)).into_owned();
+            let name = clean::line(&source_name(uri)).into_owned();
             output.line(format!("{blank}==> {name} <=="));
             self.shown = Some(uri.to_owned());
         }

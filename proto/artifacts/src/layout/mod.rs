@@ -12,7 +12,7 @@ mod own_paths;
 
 use crate::artifact::{ArtifactRequest, ArtifactType};
 use crate::pattern::Pattern;
-use crate::sanitise::last_segment;
+use crate::sanitise::source_name;
 use crate::trial::TrialArtifacts;
 use names::{name_files, name_run, name_trials};
 
@@ -44,9 +44,9 @@ impl ArtifactSelector {
     /// Whether the pattern matches a request.
     #[must_use]
     pub fn matches(&self, request: &ArtifactRequest) -> bool {
-        let at_source = last_segment(&request.uri);
+        let at_source = source_name(&request.uri);
         let pattern = self.pattern.as_ref();
-        pattern.is_none_or(|pattern| pattern.matches(&request.path_in_run(), &[at_source]))
+        pattern.is_none_or(|pattern| pattern.matches(&request.path_in_run(), &[&*at_source]))
     }
 
     fn kinds(&self) -> &[ArtifactType] {

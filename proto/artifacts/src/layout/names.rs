@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::artifact::ArtifactType;
 use crate::sanitise::{
-    collision_key, file_suffix, last_segment, safe_segment, short_hash, short_id,
+    collision_key, downloaded_address, file_suffix, last_segment, safe_segment, short_hash,
+    short_id, source_name,
 };
 use crate::trial::TrialArtifacts;
 
@@ -51,11 +52,17 @@ pub(super) fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
 ///
 /// The path of a web address can be anything, so only its last segment is used.
 fn path_below_common_folder(uri: &str, all: &[&str]) -> String {
-    if !uri.starts_with("file://") {
-        return last_segment(uri).to_owned();
-    }
+    let file_address = |uri: &str| {
+        let downloaded = downloaded_address(uri);
+        let address = downloaded.unwrap_or_else(|| uri.to_owned());
+        address.starts_with("file://").then_some(address)
+    };
+    let Some(own_address) = file_address(uri) else {
+        return source_name(uri).into_owned();
+    };
     let folders = |uri: &str| -> Vec<String> {
-        let mut parts: Vec<String> = uri.split('/').map(str::to_owned).collect();
+        let address = file_address(uri).unwrap_or_default();
+        let mut parts: Vec<String> = address.split('/').map(str::to_owned).collect();
         parts.pop();
         parts
     };
@@ -66,7 +73,7 @@ fn path_below_common_folder(uri: &str, all: &[&str]) -> String {
     });
     let shared = shared.min().unwrap_or(0);
     let mut parts: Vec<&str> = own[shared..].iter().map(String::as_str).collect();
-    parts.push(last_segment(uri));
+    parts.push(last_segment(&own_address));
     parts.join("_")
 }
 

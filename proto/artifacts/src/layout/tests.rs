@@ -249,3 +249,34 @@ fn files_of_other_types_keep_their_paths_and_the_four_types_stay_as_they_are() {
     assert!(all[3].starts_with("sum_t/logs.txt~"), "{}", all[3]);
     assert_eq!(unavailable, 0);
 }
+
+#[test]
+fn files_of_a_harbor_server_are_named_after_what_its_download_route_is_asked_for() {
+    let folder = "file%3A%2F%2F%2Fd%2Ffiles%2Frollouts%2Fr%2Ftask__x";
+    let uri = |path: &str| format!("http://127.0.0.1:8390/download?uri={folder}%2F{path}");
+    let mut one = trial("r", "task");
+    one.uris = [
+        (ArtifactType::Logs, "agent%2Fcoder.txt"),
+        (ArtifactType::Logs, "trial.log"),
+        (ArtifactType::Logs, "verifier%2Ftest-stdout.txt"),
+        (ArtifactType::Result, "result.json"),
+    ]
+    .map(|(kind, path)| (kind, uri(path)))
+    .to_vec();
+    let filter = ArtifactSelector::default();
+    let planned = plan("run", RunName::Short, &[one], &filter);
+    let names: Vec<&str> = planned
+        .requests
+        .iter()
+        .map(|r| r.file_name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "logs.txt",
+            "logs-trial.log",
+            "logs-verifier_test-stdout.txt",
+            "result.json"
+        ]
+    );
+}

@@ -1,5 +1,7 @@
 //! Addresses without their signatures, for cache keys and for display.
 
+use crate::sanitise::downloaded_address;
+
 /// Query parameters of signed addresses (AWS, Google, Azure, CloudFront). They change with every
 /// listing although the object is the same.
 const SIGNATURE_PARAMETERS: &[&str] = &[
@@ -58,6 +60,10 @@ pub(super) fn without_signature(uri: &str) -> String {
 pub fn display_uri(uri: &str) -> String {
     if !is_http(uri) {
         return uri.to_owned();
+    }
+    // The query of a `harbor serve` names the file, and is no secret.
+    if let Some(address) = downloaded_address(uri) {
+        return address;
     }
     let bare = uri.split(['?', '#']).next().unwrap_or(uri);
     match bare.split_once("://") {
