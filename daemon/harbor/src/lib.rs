@@ -8,6 +8,7 @@
 //! `format` parses them, `snapshot` keeps what was read, `derive` computes states and figures,
 //! `objects` builds the API's objects, `published_jobs` keeps these, and `follow` notices changes. Beside them,
 //! `files` lists every file of a trial when somebody asks.
+//! [`served`] builds the same objects for `harbor serve`, from what that server says.
 
 mod change_tracker;
 mod derive;
@@ -24,12 +25,13 @@ mod options;
 mod pacing;
 mod published_jobs;
 mod reader_threads;
+pub mod served;
 mod snapshot;
 mod state;
 mod stop;
 mod take_changes;
 mod utc;
-mod validators;
+pub mod validators;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -7,7 +7,8 @@ use crate::hash::hash_texts;
 use crate::snapshot::archive::Archive;
 
 /// Returns the validator for a hash.
-pub(crate) fn validator(hash: u64) -> Validator {
+#[must_use]
+pub fn validator(hash: u64) -> Validator {
     Validator(format!("\"harbor-{hash:016x}\""))
 }
 
@@ -54,12 +55,13 @@ pub(crate) fn read_files_validator(validator: &Validator) -> Option<(u64, Archiv
 }
 
 /// Returns the hash of objects.
-pub(crate) fn hash_objects(objects: &[RawObject]) -> u64 {
+#[must_use]
+pub fn hash_objects(objects: &[RawObject]) -> u64 {
     hash_texts(objects.iter().map(|object| object.text().as_bytes()))
 }
 
 /// Returns the value, unless `known` is its validator.
-pub(crate) fn fetched<T>(
+pub fn fetched<T>(
     validator: Validator,
     known: Option<&Validator>,
     value: impl FnOnce() -> T,
@@ -74,7 +76,8 @@ pub(crate) fn fetched<T>(
 }
 
 /// Returns a whole list as a page.
-pub(crate) fn page(objects: Vec<RawObject>) -> Page {
+#[must_use]
+pub fn page(objects: Vec<RawObject>) -> Page {
     Page {
         total: Some(objects.len() as u64),
         objects,
@@ -95,6 +98,6 @@ pub(crate) fn partial_page(objects: Vec<RawObject>) -> Fetched<Page> {
 }
 
 /// Returns a whole list, unless `known` is its validator.
-pub(crate) fn fetched_page(objects: Vec<RawObject>, known: Option<&Validator>) -> Fetched<Page> {
+pub fn fetched_page(objects: Vec<RawObject>, known: Option<&Validator>) -> Fetched<Page> {
     fetched(validator(hash_objects(&objects)), known, || page(objects))
 }

@@ -32,7 +32,7 @@ impl JobState {
 
     /// Whether the job has not ended.
     pub(crate) fn is_active(&self) -> bool {
-        matches!(self.status, "pending" | "running")
+        matches!(self.status, "pending" | "provisioning" | "running")
     }
 }
 

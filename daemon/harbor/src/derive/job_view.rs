@@ -1,5 +1,6 @@
 //! A job as it is published: its state, times, trials and counts, derived from its snapshot.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use crate::derive::trial_state::{JobActivity, TrialEvidence, TrialState, derive_
 use crate::derive::unstarted_trials::find_unstarted;
 use crate::derive::waiting_retries::{WaitingRetry, find_waiting_retries};
 use crate::disk::cached_file::FileState;
+use crate::disk::file_uri::file_uri;
 use crate::disk::file_version::FileVersion;
 use crate::format::job::PlannedTrial;
 use crate::format::task::{AgentKey, TaskRef};
@@ -51,11 +53,58 @@ pub(crate) struct JobView<'a> {
     pub(crate) has_ended_without_name: bool,
     /// Which rewards and exceptions count.
     pub(crate) rules: RewardRules,
+    /// Where it is, for people: the path of its folder, or its address at a server.
+    pub(crate) location: Cow<'a, str>,
+    /// The same as URI.
+    pub(crate) uri: String,
+    /// When it was created, if that is not when it started.
+    pub(crate) created: Option<Utc>,
+    /// What is said of a job of a server besides.
+    pub(crate) served: Option<ServedMark>,
 }
 
-/// A trial that has a folder.
+/// How much of a job of a server its objects say.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct ServedMark {
+    /// Whether everything.
+    pub(crate) complete: bool,
+    /// The version of the mapping by which they were built.
+    pub(crate) mapping: u32,
+}
+
+/// What only a server knows of a trial: it keeps every attempt.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct ServedAttempts {
+    /// A finer state than the status.
+    pub(crate) state: &'static str,
+    /// Whether it says all that the server has on the attempt.
+    #[serde(rename = "complete")]
+    pub(crate) is_complete: bool,
+    /// The number of the shown attempt, from 1.
+    pub(crate) attempt: usize,
+    /// The ids of all attempts, newest first.
+    pub(crate) attempts: Vec<String>,
+    /// The model as the agent reported it, without its provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reported_model: Option<String>,
+}
+
+impl ServedAttempts {
+    /// Returns the id of the newest attempt, which is the one that is shown.
+    pub(crate) fn current(&self) -> Option<&str> {
+        self.attempts.first().map(String::as_str)
+    }
+}
+
+/// A trial that has a folder, or that a server lists.
 #[derive(Debug)]
 pub(crate) struct TrialView<'a> {
+    /// Its id: its name, or that of its first attempt at a server.
+    pub(crate) id: &'a str,
+    /// When it was created, if that is known.
+    pub(crate) created: Option<Utc>,
+    /// What only a server knows of it.
+    pub(crate) served: Option<&'a ServedAttempts>,
     /// The snapshot.
     pub(crate) snapshot: &'a TrialSnapshot,
     /// Its result, from its own file or from an old job's result.
@@ -122,6 +171,10 @@ pub(crate) fn derive_job_view(snapshot: &JobSnapshot) -> JobView<'_> {
         notes: describe_oddities(snapshot, &times, &trials, &counts),
         has_ended_without_name: counts.ended > ended_with_name(&trials),
         rules: job.rules,
+        location: snapshot.dir.to_string_lossy(),
+        uri: file_uri(&snapshot.dir),
+        created: None,
+        served: None,
         trials,
         unstarted,
         retrying,
@@ -140,6 +193,7 @@ fn job_artifacts(snapshot: &JobSnapshot, ended: bool) -> Vec<Artifact> {
     let file = |(kind, path, version): (ArtifactKind, _, FileVersion)| Artifact {
         kind,
         path,
+        address: None,
         // A running job writes to both all the time.
         size_bytes: ended.then(|| version.size_bytes()),
     };
@@ -271,6 +325,9 @@ fn trial_view<'a>(job: &JobEvidence<'a>, snapshot: &'a TrialSnapshot) -> TrialVi
         time.map(|time| Utc(time.0.saturating_sub(ahead_us)))
     };
     TrialView {
+        id: &snapshot.name,
+        created: None,
+        served: None,
         started: result.map_or_else(from_file_time, |r| in_utc(r.started, r)),
         finished: result.and_then(|r| in_utc(r.finished, r)),
         agent: snapshot

@@ -208,7 +208,8 @@ fn stated_result(outcome: &StatedOutcome) -> TrialResult {
     }
 }
 
-fn ended_state(result: &TrialResult, rules: RewardRules) -> TrialState {
+/// Returns the state of a trial that ended with this result.
+pub(crate) fn ended_state(result: &TrialResult, rules: RewardRules) -> TrialState {
     let reward = main_reward(&result.rewards);
     let exceptions = rules.exceptions(result);
     let is_cancelled = exceptions.iter().any(|e| e.kind == CANCELLED);

@@ -144,7 +144,7 @@ pub(crate) struct TrialResult {
 }
 
 /// The phases whose times Harbor records.
-const PHASES: [&str; 4] = [
+pub(crate) const PHASES: [&str; 4] = [
     "environment_setup",
     "agent_setup",
     "agent_execution",

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::disk::file_uri::file_uri;
 use crate::snapshot::artifact::{Artifact, ArtifactKind};
 
 /// One artifact.
@@ -25,7 +24,7 @@ pub(super) fn list_artifacts<'a>(
     let to_object = |file: &'a Artifact| {
         Some(ArtifactFile {
             r#type: file.kind,
-            uri: file_uri(&folder.join(&file.path)),
+            uri: file.uri(folder),
             path: file.path.to_str()?,
             size_bytes: file.size_bytes,
         })

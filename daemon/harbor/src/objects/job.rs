@@ -1,6 +1,5 @@
 //! A job as a run and as an evaluation run.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use serde_json::value::RawValue;
 use super::artifact::{ArtifactFile, list_artifacts};
 use super::figures::{Durations, GroupFigures, compute_durations, group_figures};
 use super::maps::{AnyNumber, count_words, to_map};
-use crate::derive::job_view::JobView;
+use crate::derive::job_view::{JobView, ServedMark};
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::{Status, TrialState};
 use crate::disk::file_uri::file_uri;
@@ -25,8 +24,8 @@ pub(crate) struct RunObject<'a> {
     template_name: &'a str,
     status: &'static str,
     status_reason: Option<&'a str>,
-    /// The path of its folder.
-    remote_ref: Cow<'a, str>,
+    /// The path of its folder, or its address at a server.
+    remote_ref: &'a str,
     #[serde(flatten)]
     times: Times,
     task_results: Vec<TaskResult>,
@@ -40,8 +39,8 @@ pub(crate) struct EvaluationObject<'a> {
     name: &'a str,
     status: &'static str,
     status_reason: Option<&'a str>,
-    /// The path of its folder.
-    remote_ref: Cow<'a, str>,
+    /// The path of its folder, or its address at a server.
+    remote_ref: &'a str,
     dataset_uri: Option<&'a str>,
     #[serde(flatten)]
     times: Times,
@@ -85,6 +84,8 @@ pub(crate) struct HarborDetails<'a> {
     job: &'a str,
     job_id: Option<&'a str>,
     state: &'static str,
+    #[serde(flatten)]
+    served: Option<ServedMark>,
     note: Option<String>,
     pid: Option<u32>,
     finished_at: Option<Utc>,
@@ -129,7 +130,7 @@ impl Times {
         let last_trial = view.trials.iter().filter_map(|t| t.finished).max();
         let last_update = || updated.max(last_trial);
         Self {
-            created_at: started,
+            created_at: view.created.or(started),
             started_at: started,
             updated_at: updated.max(finished),
             completed_at: finished.or_else(|| if is_active { None } else { last_update() }),
@@ -162,6 +163,7 @@ impl<'a> HarborDetails<'a> {
             job: &snapshot.name,
             job_id: view.uuid.as_deref(),
             state: view.state.state,
+            served: view.served,
             note: (!notes.is_empty()).then(|| notes.join("; ")),
             pid: snapshot.liveness.pid().filter(|_| is_active),
             finished_at: view.times.finished,
@@ -190,7 +192,7 @@ impl<'a> HarborDetails<'a> {
                 .lock
                 .content()
                 .and_then(|l| l.harbor_version.as_deref()),
-            job_uri: file_uri(&snapshot.dir),
+            job_uri: view.uri.clone(),
             logs_uri: snapshot.log.map(|_| file_uri(&snapshot.log_path())),
             result_uri: snapshot
                 .result
@@ -224,7 +226,7 @@ impl<'a> RunObject<'a> {
             template_name: &view.snapshot.name,
             status: view.state.status,
             status_reason: view.state.reason.as_deref(),
-            remote_ref: view.snapshot.dir.to_string_lossy(),
+            remote_ref: &view.location,
             times: Times::from_view(view),
             task_results: started_statuses
                 .chain(pending_statuses)
@@ -253,7 +255,7 @@ impl<'a> EvaluationObject<'a> {
             name: &view.snapshot.name,
             status: view.state.status,
             status_reason: view.state.reason.as_deref(),
-            remote_ref: view.snapshot.dir.to_string_lossy(),
+            remote_ref: &view.location,
             dataset_uri: config
                 .and_then(|c| c.dataset_uri.as_deref())
                 .or_else(from_trials),

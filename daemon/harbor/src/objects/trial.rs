@@ -6,11 +6,10 @@ use serde::Serialize;
 
 use super::artifact::{ArtifactFile, list_artifacts};
 use super::maps::{AnyNumber, to_map};
-use crate::derive::job_view::{JobView, TrialView};
+use crate::derive::job_view::{JobView, ServedAttempts, TrialView};
 use crate::derive::reward_rules::main_reward;
 use crate::derive::trial_state::Status;
 use crate::derive::waiting_retries::WaitingRetry;
-use crate::disk::file_uri::file_uri;
 use crate::format::task::{AgentKey, TaskRef, last_part};
 use crate::format::trial::StepResult;
 use crate::snapshot::artifact::ArtifactKind;
@@ -72,6 +71,9 @@ struct ResultData<'a> {
 #[derive(Debug, Default, Serialize)]
 struct TrialHarbor<'a> {
     trial_uuid: Option<&'a str>,
+    /// What a server says about it.
+    #[serde(flatten)]
+    served: Option<&'a ServedAttempts>,
     task_name: Option<&'a str>,
     dataset: Option<&'a str>,
     agent: String,
@@ -126,12 +128,9 @@ impl<'a> TrialObject<'a> {
             .zip(trial.started)
             .and_then(|(end, start)| end.seconds_since(start));
         let folder = view.snapshot.dir.join(trial.snapshot.folder_name());
-        let uri = |kind| {
-            let first = files.first_artifact(kind)?;
-            Some(file_uri(&folder.join(first)))
-        };
+        let uri = |kind| Some(files.first_artifact(kind)?.uri(&folder));
         Self {
-            id: trial.snapshot.name.clone(),
+            id: trial.id.to_owned(),
             name: Some(&trial.snapshot.name),
             run_id,
             task_slug: slug
@@ -142,7 +141,7 @@ impl<'a> TrialObject<'a> {
             status: trial.state.status.as_str(),
             error_message: trial.state.message.as_deref(),
             duration_seconds: duration,
-            created_at: trial.started.or(view.times.started),
+            created_at: trial.created.or(trial.started).or(view.times.started),
             started_at: trial.started,
             completed_at: finished,
             logs_uri: uri(ArtifactKind::Logs),
@@ -152,7 +151,11 @@ impl<'a> TrialObject<'a> {
             result_data: (trial.state.has_ended() || trial.state.is_lost())
                 .then(|| ResultData::from_view(trial, duration)),
             harbor: TrialHarbor {
-                trial_uuid: result.and_then(|r| r.id.as_deref()),
+                trial_uuid: match trial.served {
+                    Some(served) => served.current(),
+                    None => result.and_then(|r| r.id.as_deref()),
+                },
+                served: trial.served,
                 task_name: task_name.or_else(|| config.map(|c| c.task.path_or_name.as_str())),
                 dataset: result
                     .and_then(|r| r.source.as_deref())

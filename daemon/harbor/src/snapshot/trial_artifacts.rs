@@ -1,4 +1,6 @@
 //! Lists the files of a trial that belong to one of the four artifact types, in the order of reading.
+//!
+//! The rules need the names in some folders and a few facts about single files ([`FileFacts`]), wherever these come from.
 
 use std::path::{Path, PathBuf};
 
@@ -13,20 +15,67 @@ use crate::snapshot::trial_tree::TrialTree;
 /// Files of one type that are listed of one trial.
 const MAX_FILES: usize = 256;
 
+/// What the rules ask about single files, by their paths in the trial's folder.
+pub(crate) trait FileFacts {
+    /// Whether it is a regular file.
+    fn exists(&self, path: &Path) -> bool;
+
+    /// Whether it is a regular file with content.
+    fn is_not_empty(&self, path: &Path) -> bool;
+
+    /// Returns its size, if that is known.
+    fn size_bytes(&self, path: &Path) -> Option<u64>;
+
+    /// Returns its address, unless it is that of a local file.
+    fn address(&self, path: &Path) -> Option<String>;
+
+    /// Returns the patches of a folder with outputs.
+    fn patches(&mut self, output: &Path) -> Vec<PathBuf>;
+}
+
+/// Files on disk.
+pub(crate) struct DiskFiles<'a> {
+    pub(crate) tree: &'a TrialTree,
+    pub(crate) reader: &'a mut FileReader,
+}
+
+impl FileFacts for DiskFiles<'_> {
+    fn exists(&self, path: &Path) -> bool {
+        self.tree.version(path).is_some()
+    }
+
+    fn is_not_empty(&self, path: &Path) -> bool {
+        let version = self.tree.version(path);
+        version.is_some_and(|version| version.size_bytes() > 0)
+    }
+
+    fn size_bytes(&self, path: &Path) -> Option<u64> {
+        self.tree.version(path).map(|version| version.size_bytes())
+    }
+
+    fn address(&self, _path: &Path) -> Option<String> {
+        None
+    }
+
+    fn patches(&mut self, output: &Path) -> Vec<PathBuf> {
+        find_patches(self.tree, output, self.reader)
+    }
+}
+
 /// Lists the artifacts of a trial. `outputs` begins with its own folder, then its steps'.
 pub(crate) fn list(
     tree: &TrialTree,
     outputs: &[PathBuf],
     agent: &str,
-    reader: &mut FileReader,
+    files: &mut impl FileFacts,
 ) -> Vec<Artifact> {
     let mut found = FoundFiles::default();
     let (own, steps) = outputs.split_at(outputs.len().min(1));
     for output in own {
-        found.add(ArtifactKind::Logs, agent_logs(tree, output, agent));
+        found.add(ArtifactKind::Logs, agent_logs(tree, output, agent, files));
     }
     for step in steps {
-        found.add(ArtifactKind::Logs, agent_logs(tree, step, agent));
+        found.add(ArtifactKind::Logs, agent_logs(tree, step, agent, files));
         found.add(ArtifactKind::Logs, in_verifier(tree, step, &VERIFIER_LOGS));
     }
     // Empty logs are left out; Harbor creates `trial.log` before it writes anything to it.
@@ -35,7 +84,7 @@ pub(crate) fn list(
         ArtifactKind::Logs,
         trial_logs
             .into_iter()
-            .filter(|path| is_not_empty(tree, path)),
+            .filter(|path| files.is_not_empty(path)),
     );
     for output in own {
         found.add(
@@ -45,7 +94,7 @@ pub(crate) fn list(
     }
     for output in outputs {
         found.add(ArtifactKind::Trajectory, trajectories(tree, output));
-        found.add(ArtifactKind::Diff, find_patches(tree, output, reader));
+        found.add(ArtifactKind::Diff, files.patches(output));
     }
     let result = tree.top().has_file("result.json");
     found.add(
@@ -58,7 +107,7 @@ pub(crate) fn list(
             in_verifier(tree, output, &VERIFIER_RESULTS),
         );
     }
-    found.into_artifacts(tree, result)
+    found.into_artifacts(result, files)
 }
 
 #[derive(Default)]
@@ -72,26 +121,26 @@ impl FoundFiles {
             .extend(paths.into_iter().take(room).map(|path| (kind, path)));
     }
 
-    fn into_artifacts(mut self, tree: &TrialTree, ended: bool) -> Vec<Artifact> {
+    fn into_artifacts(mut self, ended: bool, files: &impl FileFacts) -> Vec<Artifact> {
         self.0.sort_by_key(|(kind, _)| *kind);
-        let size = |path: &Path| tree.version(path).map(|version| version.size_bytes());
         let file = |(kind, path): (ArtifactKind, PathBuf)| Artifact {
             kind,
-            size_bytes: if ended { size(&path) } else { None },
+            size_bytes: if ended { files.size_bytes(&path) } else { None },
+            address: files.address(&path),
             path,
         };
         self.0.into_iter().map(file).collect()
     }
 }
 
-fn is_not_empty(tree: &TrialTree, path: &Path) -> bool {
-    let version = tree.version(path);
-    version.is_some_and(|version| version.size_bytes() > 0)
-}
-
 /// Returns the agent's log, which is named after it, other texts, then the output of its set-up and of single
 /// commands.
-fn agent_logs(tree: &TrialTree, output: &Path, agent: &str) -> Vec<PathBuf> {
+fn agent_logs(
+    tree: &TrialTree,
+    output: &Path,
+    agent: &str,
+    files: &impl FileFacts,
+) -> Vec<PathBuf> {
     let folder = output.join("agent");
     let listing = tree.folder(&folder);
     let own = format!("{agent}.txt");
@@ -112,9 +161,9 @@ fn agent_logs(tree: &TrialTree, output: &Path, agent: &str) -> Vec<PathBuf> {
     with_output.sort_by_key(|name| (*name != "setup", first_number(name), *name));
     for subfolder in with_output {
         let stdout = folder.join(subfolder).join("stdout.txt");
-        logs.extend(tree.version(&stdout).map(|_| stdout));
+        logs.extend(Some(stdout).filter(|path| files.exists(path)));
         let stderr = folder.join(subfolder).join("stderr.txt");
-        logs.extend(Some(stderr).filter(|path| is_not_empty(tree, path)));
+        logs.extend(Some(stderr).filter(|path| files.is_not_empty(path)));
     }
     logs
 }
@@ -168,7 +217,12 @@ mod tests {
         let mut reader = FileReader::new(docks_proto::time::UnixMs(0));
         let steps = steps.iter().map(|step| Path::new("steps").join(step));
         let outputs: Vec<PathBuf> = std::iter::once(PathBuf::new()).chain(steps).collect();
-        list(&TrialTree::read(dir), &outputs, "coder", &mut reader)
+        let tree = TrialTree::read(dir);
+        let mut facts = DiskFiles {
+            tree: &tree,
+            reader: &mut reader,
+        };
+        list(&tree, &outputs, "coder", &mut facts)
             .into_iter()
             .map(|file| {
                 let path = file.path.display().to_string();

@@ -6,7 +6,7 @@ use crate::disk::cached_file::FileReader;
 use crate::disk::file_version::FileVersion;
 use crate::format::json;
 use crate::snapshot::artifact::{Artifact, ArtifactKind};
-use crate::snapshot::trial_artifacts;
+use crate::snapshot::trial_artifacts::{self, DiskFiles};
 use crate::snapshot::trial_tree::TrialTree;
 use crate::utc::Utc;
 
@@ -55,7 +55,8 @@ pub(crate) fn scan(
             }
         }
     }
-    files.artifacts = trial_artifacts::list(tree, &outputs, agent, reader);
+    let mut facts = DiskFiles { tree, reader };
+    files.artifacts = trial_artifacts::list(tree, &outputs, agent, &mut facts);
     files.has_lfs_pointer = has_result
         && files.artifacts.iter().any(|file| {
             let size = file.size_bytes.unwrap_or(0);
@@ -121,10 +122,8 @@ impl TrialFiles {
     }
 
     /// Returns the first artifact of a type.
-    pub(crate) fn first_artifact(&self, kind: ArtifactKind) -> Option<&Path> {
-        let mut artifacts = self.artifacts.iter();
-        let found = artifacts.find(|file| file.kind == kind)?;
-        Some(&found.path)
+    pub(crate) fn first_artifact(&self, kind: ArtifactKind) -> Option<&Artifact> {
+        self.artifacts.iter().find(|file| file.kind == kind)
     }
 
     fn record_change(&mut self, path: &Path) {

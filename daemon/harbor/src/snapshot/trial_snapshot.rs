@@ -72,6 +72,15 @@ impl TrialSnapshot {
         }
     }
 
+    /// Creates the snapshot of a trial that only a server has.
+    pub(crate) fn served(name: &str, config: TrialConfig) -> Self {
+        Self {
+            name: name.to_owned(),
+            config_file: CachedFile::from_content(config),
+            ..Self::default()
+        }
+    }
+
     /// Whether Git LFS left a pointer in place of one of its files.
     pub(crate) fn has_lfs_pointer(&self) -> bool {
         let own = [self.result.state(), self.config_file.state()];

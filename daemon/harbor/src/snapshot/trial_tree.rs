@@ -58,6 +58,14 @@ impl Fingerprint {
 }
 
 impl TrialTree {
+    /// Takes over what is in the folders of a trial that only a server has, without the versions.
+    pub(crate) fn of_names(folders: impl IntoIterator<Item = (PathBuf, FolderListing)>) -> Self {
+        Self {
+            folders: folders.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
     /// Looks at a folder.
     pub(crate) fn read(dir: &Path) -> Self {
         let mut tree = Self {
