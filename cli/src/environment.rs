@@ -11,12 +11,14 @@ use crate::output::PagerSettings;
 
 /// Variables that select a remote for one command. The daemon must not inherit them: it serves
 /// every profile, and would send one profile's token to another.
-pub(crate) const NOT_INHERITED: [&str; 5] = [
+pub(crate) const NOT_INHERITED: [&str; 7] = [
     "DOCKS_API_URL",
     "DOCKS_TENANT_ID",
     "DOCKS_TOKEN",
     "DOCKS_PROFILE",
     "DOCKS_HARBOR_JOBS",
+    "DOCKS_HARBOR_SERVER",
+    "HARBOR_API_KEY",
 ];
 
 /// Variables that a daemon in the background has from the command that starts it; docs/daemon.md
@@ -129,6 +131,8 @@ impl Environment {
                 token: text("DOCKS_TOKEN"),
                 profile: text("DOCKS_PROFILE"),
                 harbor_jobs: set("DOCKS_HARBOR_JOBS"),
+                harbor_server: text("DOCKS_HARBOR_SERVER"),
+                harbor_api_key: text("HARBOR_API_KEY"),
                 use_keyring: text("DOCKS_USE_KEYRING"),
                 session_bus: text("DBUS_SESSION_BUS_ADDRESS"),
                 runtime_dir: path("XDG_RUNTIME_DIR"),

@@ -17,6 +17,9 @@ pub const TENANT: &str = "docks-tenant";
 /// Harbor jobs directories without a profile: absolute paths, see
 /// [`encode_paths`](crate::path_encoding::encode_paths).
 pub const HARBOR_JOBS: &str = "docks-harbor-jobs";
+/// The address of a `harbor serve` without a profile. Its key, if it has one, comes in `Authorization` of the same
+/// request; a profile's key is never used for it.
+pub const HARBOR_SERVER: &str = "docks-harbor-server";
 /// The daemon's [`PROTOCOL`](crate::PROTOCOL), on every response.
 pub const PROTOCOL: &str = "docks-protocol";
 /// The daemon's release, on every response.
@@ -107,15 +110,30 @@ pub enum Action {
     Start,
     /// `POST /harbor/runs/{id}/cancel`.
     Cancel,
+    /// `POST /harbor/runs/{id}/pause`, which only a `docksd` serves: no further trial starts.
+    Pause,
+    /// `POST /harbor/runs/{id}/resume`, which only a `docksd` serves: trials start again after a pause.
+    Resume,
+    /// `POST /harbor/runs/{id}/retry`, which only a `docksd` serves: trials run again that ended with an error or
+    /// were cancelled.
+    Retry,
 }
 
 impl Action {
+    /// Whether this is not in the Docks API: only some remotes of a `docksd` can do it.
+    #[must_use]
+    pub fn is_of_daemon(self) -> bool {
+        matches!(self, Action::Pause | Action::Resume | Action::Retry)
+    }
+
     /// Returns the kind of runs that has this action.
     #[must_use]
     pub fn kind(self) -> RunKind {
         match self {
             Action::Stop => RunKind::Run,
-            Action::Start | Action::Cancel => RunKind::Evaluation,
+            Action::Start | Action::Cancel | Action::Pause | Action::Resume | Action::Retry => {
+                RunKind::Evaluation
+            }
         }
     }
 
@@ -126,6 +144,9 @@ impl Action {
             Action::Stop => "stop",
             Action::Start => "start",
             Action::Cancel => "cancel",
+            Action::Pause => "pause",
+            Action::Resume => "resume",
+            Action::Retry => "retry",
         }
     }
 }

@@ -121,7 +121,7 @@ pub struct ScheduleStatus {
 pub struct RemoteStatus {
     /// Names of the profiles that use it; empty if it comes from flags or environment.
     pub profiles: Vec<String>,
-    /// `docks_api` or `harbor_jobs`.
+    /// `docks_api`, `harbor_jobs` or `harbor_server`.
     pub kind: String,
     /// Origin and tenant, or the jobs directory.
     pub location: String,
@@ -153,7 +153,7 @@ pub struct RemoteStatus {
     /// When all lists were last swept in full, RFC 3339.
     #[serde(default)]
     pub last_sweep: Option<String>,
-    /// How changes are detected: `polling`, `events` or `rescans`.
+    /// How changes are detected: `polling`, `events`, `rescans` or `deltas`.
     #[serde(default)]
     pub following: Option<String>,
     /// Number of folders watched for file events.

@@ -41,6 +41,9 @@ pub(crate) struct Global {
     /// Use a Harbor jobs directory instead of a profile; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) harbor: Vec<PathBuf>,
+    /// Use a `harbor serve` instead of a profile; its key is HARBOR_API_KEY
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) harbor_server: Option<String>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: Colour,

@@ -38,7 +38,8 @@ pub(crate) use hub::{
 };
 pub(crate) use runs::{
     ListOptions, RunsCommand, RunsCompare, RunsEvalCancel, RunsEvalGet, RunsEvalList,
-    RunsEvalStart, RunsGet, RunsList, RunsStop, RunsTrial, RunsTrials,
+    RunsEvalStart, RunsGet, RunsList, RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial,
+    RunsTrials,
 };
 pub(crate) use watch::RunsWatch;
 
@@ -169,6 +170,16 @@ impl Cli {
                 "--offline cannot be used with --no-daemon: offline answers come from the \
                  mirror, which only the daemon reads",
             );
+        }
+        let remotes = [
+            ("--harbor", !g.harbor.is_empty()),
+            ("--profile", !g.profile.is_empty()),
+        ];
+        let other = remotes.iter().find(|(_, given)| *given);
+        if let Some((other, _)) = other.filter(|_| g.harbor_server.is_some()) {
+            return conflict(&format!(
+                "--harbor-server cannot be used with {other}: each names a remote"
+            ));
         }
         let takes_several = matches!(self.command, Command::Runs(_) | Command::Sync(_));
         if !g.harbor.is_empty() && !g.profile.is_empty() && !takes_several {

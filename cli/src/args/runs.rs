@@ -26,6 +26,12 @@ pub(crate) enum RunsCommand {
     EvalStart(Deferred<RunsEvalStart>),
     /// Cancel an evaluation run
     EvalCancel(Deferred<RunsEvalCancel>),
+    /// Pause an evaluation run of a `harbor serve`: no further trial starts
+    Pause(Deferred<RunsPause>),
+    /// Resume an evaluation run of a `harbor serve` after a pause, or after its server was killed
+    Resume(Deferred<RunsResume>),
+    /// Run the failed and cancelled trials of an evaluation run of a `harbor serve` again
+    Retry(Deferred<RunsRetry>),
     /// List the trials of an evaluation run
     Trials(Deferred<Box<RunsTrials>>),
     /// Show one trial with its results and artifact URIs
@@ -153,6 +159,39 @@ pub(crate) struct RunsEvalGet {
 pub(crate) struct RunsEvalStart {
     /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
+}
+
+/// Arguments of `docks runs pause`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  docks --harbor-server http://127.0.0.1:8390 runs pause nightly"
+)]
+pub(crate) struct RunsPause {
+    /// Full id, unique prefix of it, or exact name
+    pub(crate) run_id: String,
+}
+
+/// Arguments of `docks runs resume`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  docks --harbor-server http://127.0.0.1:8390 runs resume nightly"
+)]
+pub(crate) struct RunsResume {
+    /// Full id, unique prefix of it, or exact name
+    pub(crate) run_id: String,
+}
+
+/// Arguments of `docks runs retry`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  docks --harbor-server http://127.0.0.1:8390 runs retry nightly --force"
+)]
+pub(crate) struct RunsRetry {
+    /// Full id, unique prefix of it, or exact name
+    pub(crate) run_id: String,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    pub(crate) force: bool,
 }
 
 /// Arguments of `docks runs eval-cancel`.

@@ -30,6 +30,12 @@ pub(super) fn remote_headers(
         Target::HarborJobs { dirs } => {
             headers.insert(routes::HARBOR_JOBS, value(&encode_paths(dirs))?);
         }
+        Target::HarborServer { url } => {
+            headers.insert(routes::HARBOR_SERVER, value(url)?);
+            if let Some(key) = &profile.inline_token {
+                headers.insert(header::AUTHORIZATION, key.authorization());
+            }
+        }
         Target::DocksApi { api_url, tenant } => {
             headers.insert(routes::API_URL, value(api_url)?);
             let tenant = path_segment(tenant)

@@ -71,11 +71,13 @@ impl SelectedRemote {
     ///
     /// # Errors
     ///
-    /// When the remote is a jobs directory, which only the daemon reads, or has no token.
+    /// When the remote is one that only the daemon asks, or has no token.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let Target::DocksApi { api_url, tenant } = &self.profile.target else {
-            return Err(Failure::usage("only the daemon reads a jobs directory")
-                .hint("leave out --no-daemon, and unset DOCKS_NO_DAEMON"));
+            let only = only_daemon(&self.profile.target);
+            return Err(
+                Failure::usage(only).hint("leave out --no-daemon, and unset DOCKS_NO_DAEMON")
+            );
         };
         let found = self.token()?;
         let limits = Limits {
@@ -111,6 +113,11 @@ impl SelectedRemote {
         matches!(self.profile.target, Target::HarborJobs { .. })
     }
 
+    /// Returns whether only the daemon asks the remote: it derives runs and trials from what that has.
+    pub(crate) fn is_asked_by_daemon_only(&self) -> bool {
+        !matches!(self.profile.target, Target::DocksApi { .. })
+    }
+
     /// Says what a command waits for when the remote takes long.
     pub(crate) fn wait_notice(&self) -> String {
         format!("waiting for {} …", self.profile.target)
@@ -118,7 +125,7 @@ impl SelectedRemote {
 
     /// Returns whether the remote cannot answer instead of the daemon.
     pub(crate) fn needs_daemon(&self) -> bool {
-        self.offline || self.reads_local_files()
+        self.offline || self.is_asked_by_daemon_only()
     }
     /// Returns a client for the socket; nothing is connected.
     pub(super) fn daemon_client(&self, policy: WaitPolicy<'_>) -> Result<Client, Failure> {
@@ -146,6 +153,15 @@ pub(crate) fn several_named(profiles: &[String]) -> Failure {
     .hint("name one with -p")
 }
 
+/// Says why a remote cannot be asked without the daemon.
+pub(super) fn only_daemon(target: &Target) -> &'static str {
+    match target {
+        Target::HarborJobs { .. } => "only the daemon reads a jobs directory",
+        Target::HarborServer { .. } => "only the daemon asks a `harbor serve`",
+        Target::DocksApi { .. } => "only the daemon answers --offline",
+    }
+}
+
 fn new_client(transport: Transport, tenant: &str, headers: HeaderMap) -> Result<Client, Failure> {
     Client::new(transport, tenant, headers)
         .map_err(|e| Failure::chain(Kind::Usage, "could not use the tenant", &e))
@@ -160,6 +176,7 @@ pub(crate) fn profile_flags(global: &Global, environment: &Environment) -> Flags
     Flags {
         profile: global.profile.first().cloned(),
         harbor: global.harbor.iter().map(absolute).collect(),
+        harbor_server: global.harbor_server.clone(),
         default_harbor: environment
             .directory
             .as_ref()

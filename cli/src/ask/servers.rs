@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use docks_proto::client::{ClientError, SendError};
 use docks_proto::error::ErrorCode;
-use docks_proto::settings::Target;
 
 use super::daemon_endpoint::SocketState;
-use super::selected_remote::NO_DAEMON_OPTION;
+use super::selected_remote::{NO_DAEMON_OPTION, only_daemon};
 use super::start_daemon::BackgroundStart;
 use super::wait_policy::WaitPolicy;
 use super::{Attempts, Requester, Server, stop_daemon};
@@ -170,10 +169,7 @@ impl<'a> Requester<'a> {
                 "see `docks daemon status` and `docks daemon logs`",
             ),
         };
-        let need = match self.remote.profile.target {
-            Target::HarborJobs { .. } => "only the daemon reads a jobs directory",
-            Target::DocksApi { .. } => "only the daemon answers --offline",
-        };
+        let need = only_daemon(&self.remote.profile.target);
         Err(Failure::new(kind, format!("{need}, and {reason}")).hint(hint))
     }
 

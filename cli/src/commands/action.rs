@@ -2,6 +2,7 @@
 
 use docks_proto::object::RunFields;
 use docks_proto::routes::{Action, RunKind};
+use docks_proto::settings::Target;
 
 use super::print_object::{self, ObjectKind};
 use crate::args::Format;
@@ -31,6 +32,12 @@ pub(super) async fn confirm(
         Action::Stop => (RunKind::Run, "Stop run"),
         Action::Start => (RunKind::Evaluation, "Start evaluation run"),
         Action::Cancel => (RunKind::Evaluation, "Cancel evaluation run"),
+        Action::Pause => (RunKind::Evaluation, "Pause evaluation run"),
+        Action::Resume => (RunKind::Evaluation, "Resume evaluation run"),
+        Action::Retry => (
+            RunKind::Evaluation,
+            "Retry the failed and cancelled trials of",
+        ),
     };
     let response = Requester::new(context)?
         .request(Request::Run(kind, given))
@@ -58,9 +65,16 @@ fn question(verb: &str, id: &str, fields: &RunFields) -> String {
 
 /// Carries out `action` on a run and prints its new status.
 pub(super) async fn run(context: &Context, action: Action, given: &str) -> Result<(), Failure> {
-    let response = Requester::new(context)?
-        .request(Request::Act(action, given))
-        .await?;
+    let requester = Requester::new(context)?;
+    if action.is_of_daemon()
+        && let Target::DocksApi { .. } = requester.remote.profile.target
+    {
+        let text = format!("a Docks API cannot {} runs", action.segment());
+        return Err(
+            Failure::failed(text).hint("a `harbor serve` can: `docks --harbor-server URL …`")
+        );
+    }
+    let response = requester.request(Request::Act(action, given)).await?;
     print(context, action, given, &response)
 }
 
@@ -73,7 +87,7 @@ pub(super) fn print(
 ) -> Result<(), Failure> {
     let kind = match action {
         Action::Stop => ObjectKind::Run,
-        Action::Start | Action::Cancel => ObjectKind::Evaluation,
+        _ => ObjectKind::Evaluation,
     };
     if context.global.format != Format::Table {
         return print_object::print_object(context, kind, response);

@@ -31,6 +31,7 @@ pub(super) fn sources<'a>(
     let profile = &remote.profile;
     let token = match &profile.target {
         Target::DocksApi { api_url, .. } => token(remote, uris, api_url),
+        Target::HarborServer { .. } => profile.inline_token.clone(),
         Target::HarborJobs { .. } => None,
     };
     let environment = remote.endpoint.environment.clone();
@@ -79,7 +80,9 @@ pub(super) fn open_cache(places: &Paths, now: UnixMs) -> Result<Cache, Failure> 
 pub(super) fn revalidation(remote: &SelectedRemote, allowed: CachePolicy) -> Revalidation {
     match (allowed, &remote.profile.target) {
         // Local files need no network.
-        (CachePolicy::OnlyIfCached, Target::DocksApi { .. }) => Revalidation::Never,
+        (CachePolicy::OnlyIfCached, Target::DocksApi { .. } | Target::HarborServer { .. }) => {
+            Revalidation::Never
+        }
         (CachePolicy::MaxAge(most), _) => Revalidation::IfOlderThan(most),
         _ => Revalidation::Always,
     }

@@ -41,6 +41,13 @@ pub(super) async fn run(context: &Context, args: &AuthLogin) -> Result<(), Failu
         ))
         .hint("name another profile: `docks auth login -p NAME`"));
     }
+    if stored.harbor_server.is_some() {
+        return Err(Failure::usage(format!(
+            "profile `{}` is a `harbor serve`, to which nobody signs in",
+            files.name
+        ))
+        .hint("set HARBOR_API_KEY, or `token` of the profile in config.toml"));
+    }
     let api_url = address(context, args, &stored)?;
     let tenant = tenant(context, args, &stored)?;
     let insecure = api_url.starts_with("http://") && check_url(&api_url, false).is_err();

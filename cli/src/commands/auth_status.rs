@@ -15,6 +15,16 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let mut rows = vec![row("profile", &remote.profile.name)];
     let (api_url, tenant) = match &remote.profile.target {
         Target::DocksApi { api_url, tenant } => (api_url, tenant),
+        Target::HarborServer { url } => {
+            rows.push(row("harbor_server", url));
+            let token = match &remote.profile.inline_token_from {
+                Some(origin) => origin.to_string(),
+                None => "none, which a server without a key accepts".to_owned(),
+            };
+            rows.push(row("token", &token));
+            super::print_facts(context, &rows);
+            return Ok(());
+        }
         jobs @ Target::HarborJobs { .. } => {
             rows.push(row("harbor_jobs", &jobs.to_string()));
             rows.push(row("token", "not needed"));

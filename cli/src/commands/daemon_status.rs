@@ -214,8 +214,8 @@ fn remote_rows(remote: &RemoteStatus) -> Vec<Vec<String>> {
             "  mirror",
             format!("{mirror} (owner: {owner}), last used {used}"),
         ));
-        // A directory that was named by mistake would otherwise be followed for good.
-        if remote.kind == "harbor_jobs" {
+        // A directory or a server that was named by mistake would otherwise be followed for good.
+        if matches!(&*remote.kind, "harbor_jobs" | "harbor_server") {
             rows.push(row("  forget", format!("`docks cache forget {mirror}`")));
         }
     }

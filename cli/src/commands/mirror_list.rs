@@ -60,7 +60,7 @@ fn describe_owner(file: &MirrorFile) -> String {
     match file.remote.as_ref().map(|remote| &remote.owner) {
         Some(Owner::Profile(name)) => format!("the former profile {name}"),
         Some(Owner::Token(_)) => "a token that is no profile's".to_owned(),
-        Some(Owner::User) => "a jobs directory".to_owned(),
+        Some(Owner::User) => "the user of this machine".to_owned(),
         None => "an earlier release".to_owned(),
     }
 }
@@ -73,8 +73,9 @@ pub(super) fn owned_remote(remote: &SelectedRemote) -> Result<OwnedRemote, Failu
     let profile = &remote.profile;
     let owner = match &profile.target {
         Target::HarborJobs { .. } => Owner::User,
-        Target::DocksApi { .. } if !profile.adhoc => Owner::Profile(profile.name.clone()),
-        Target::DocksApi { .. } => owner_of_token(remote)?,
+        _ if !profile.adhoc => Owner::Profile(profile.name.clone()),
+        Target::HarborServer { .. } if profile.inline_token.is_none() => Owner::User,
+        Target::DocksApi { .. } | Target::HarborServer { .. } => owner_of_token(remote)?,
     };
     Ok(OwnedRemote {
         target: profile.target.clone(),

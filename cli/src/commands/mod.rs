@@ -45,7 +45,10 @@ mod runs_get;
 mod runs_history;
 mod runs_list;
 mod runs_logs;
+mod runs_pause;
 mod runs_result;
+mod runs_resume;
+mod runs_retry;
 mod runs_stop;
 mod runs_trajectory;
 mod runs_trial;
@@ -172,13 +175,19 @@ struct OneRun<'a> {
 /// Returns the run that a command names; `None` for commands about lists or about several runs.
 fn one_run(command: &mut RunsCommand) -> Option<OneRun<'_>> {
     use RunsCommand as C;
-    let is_change = matches!(command, C::Stop(_) | C::EvalStart(_) | C::EvalCancel(_));
+    let is_change = matches!(
+        command,
+        C::Stop(_) | C::EvalStart(_) | C::EvalCancel(_) | C::Pause(_) | C::Resume(_) | C::Retry(_)
+    );
     let (wanted, given) = match command {
         C::Get(args) => (Wanted::Run, &mut args.run_id),
         C::Stop(args) => (Wanted::Run, &mut args.run_id),
         C::EvalGet(args) => (Wanted::Evaluation, &mut args.run_id),
         C::EvalStart(args) => (Wanted::Evaluation, &mut args.run_id),
         C::EvalCancel(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Pause(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Resume(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Retry(args) => (Wanted::Evaluation, &mut args.run_id),
         C::Trials(args) => (Wanted::Evaluation, args.run_id.as_mut()?),
         C::Trial(args) => (Wanted::Evaluation, &mut args.run_id),
         C::History(args) => (Wanted::Any, &mut args.run_id),
@@ -207,6 +216,9 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::EvalGet(args) => runs_eval_get::run(context, args).await,
         RunsCommand::EvalStart(args) => runs_eval_start::run(context, args).await,
         RunsCommand::EvalCancel(args) => runs_eval_cancel::run(context, args).await,
+        RunsCommand::Pause(args) => runs_pause::run(context, args).await,
+        RunsCommand::Resume(args) => runs_resume::run(context, args).await,
+        RunsCommand::Retry(args) => runs_retry::run(context, args).await,
         RunsCommand::Trials(args) => runs_trials::run(context, args).await,
         RunsCommand::Trial(args) => runs_trial::run(context, args).await,
         RunsCommand::Watch(args) => runs_watch::run(context, args).await,

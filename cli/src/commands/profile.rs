@@ -32,6 +32,10 @@ pub(super) fn list(context: &Context) -> Result<(), Failure> {
                 let jobs = Target::harbor_jobs(stored.harbor_jobs.clone());
                 ("harbor_jobs", jobs.to_string(), String::new())
             }
+            _ if stored.harbor_server.is_some() => {
+                let url = stored.harbor_server.clone().unwrap_or_default();
+                ("harbor_server", url, String::new())
+            }
             Some((url, tenant)) => ("docks_api", url, tenant),
             None => ("incomplete", String::new(), String::new()),
         };
@@ -48,6 +52,7 @@ pub(super) fn list(context: &Context) -> Result<(), Failure> {
             Some(Target::DocksApi { api_url, tenant }) => {
                 ("docks_api", api_url.clone(), tenant.clone())
             }
+            Some(Target::HarborServer { url }) => ("harbor_server", url.clone(), String::new()),
             Some(jobs @ Target::HarborJobs { .. }) => {
                 ("harbor_jobs", jobs.to_string(), String::new())
             }
@@ -127,16 +132,19 @@ pub(super) fn add(context: &Context, args: &ProfileAdd) -> Result<(), Failure> {
     if !context.global.harbor.is_empty() {
         return add_jobs(context, args, &files);
     }
-    if !before.harbor_jobs.is_empty() {
+    if let Some(url) = &context.global.harbor_server {
+        return add_server(context, args, &files, url);
+    }
+    if !before.harbor_jobs.is_empty() || before.harbor_server.is_some() {
         return Err(has_other_remote(&args.name));
     }
     let tenant = match (&args.tenant, &before.tenant_id) {
         (Some(text), _) | (None, Some(text)) => check_tenant(text)?,
         (None, None) => {
-            return Err(
-                Failure::usage("a profile needs a tenant or a jobs directory")
-                    .hint("add --tenant ID, or --harbor DIR"),
-            );
+            return Err(Failure::usage(
+                "a profile needs a tenant, a jobs directory or a `harbor serve`",
+            )
+            .hint("add --tenant ID, --harbor DIR or --harbor-server URL"));
         }
     };
     let written = args.api_url.as_ref().or(before.api_url.as_ref());
@@ -173,7 +181,8 @@ fn add_jobs(context: &Context, args: &ProfileAdd, files: &ProfileFiles) -> Resul
             "--harbor cannot be used with --api-url or --tenant",
         ));
     }
-    if stored_remote(&files.stored()?.unwrap_or_default()).is_some() {
+    let before = files.stored()?.unwrap_or_default();
+    if stored_remote(&before).is_some() || before.harbor_server.is_some() {
         return Err(has_other_remote(&args.name));
     }
     let mut real = Vec::new();
@@ -203,6 +212,43 @@ fn add_jobs(context: &Context, args: &ProfileAdd, files: &ProfileFiles) -> Resul
     context
         .output
         .message(format!("profile `{name}` is saved: jobs in {text}"));
+    Ok(())
+}
+
+/// Adds the profile of a `harbor serve`. Its key is never on a command line.
+fn add_server(
+    context: &Context,
+    args: &ProfileAdd,
+    files: &ProfileFiles,
+    url: &str,
+) -> Result<(), Failure> {
+    if args.api_url.is_some() || args.tenant.is_some() {
+        return Err(Failure::usage(
+            "--harbor-server cannot be used with --api-url or --tenant",
+        ));
+    }
+    let before = files.stored()?.unwrap_or_default();
+    let url = check_url(url, args.insecure || before.insecure)?;
+    let same = before
+        .harbor_server
+        .as_deref()
+        .is_none_or(|known| check_url(known, true).is_ok_and(|known| known == url));
+    if stored_remote(&before).is_some() || !before.harbor_jobs.is_empty() || !same {
+        return Err(has_other_remote(&args.name));
+    }
+    let trust = resolve_trust(args.ca_file.as_deref(), args.pin, &before, &url)?;
+    let pin = trust.pin.map(|pin| pin.to_string());
+    let insecure = check_url(&url, false).is_err().then_some("true");
+    files.set(&[
+        ("harbor_server", Some(&url)),
+        ("insecure", insecure),
+        ("ca_file", path_text(trust.ca_file.as_deref())?),
+        ("pin", pin.as_deref()),
+    ])?;
+    let name = &args.name;
+    context.output.message(format!(
+        "profile `{name}` is saved: `harbor serve` at {url}; its key is HARBOR_API_KEY, or `token` in config.toml"
+    ));
     Ok(())
 }
 

@@ -156,6 +156,7 @@ impl ProfileFiles {
             ("DOCKS_TENANT_ID", variables.tenant_id.is_some()),
             ("DOCKS_TOKEN", variables.token.is_some()),
             ("DOCKS_HARBOR_JOBS", variables.harbor_jobs.is_some()),
+            ("DOCKS_HARBOR_SERVER", variables.harbor_server.is_some()),
         ] {
             if set {
                 let text = format!("{name} is set and overrides the saved value");

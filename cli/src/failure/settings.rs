@@ -10,7 +10,7 @@ pub(crate) fn settings_failure(error: &SettingsError) -> Failure {
     let kind = match error {
         SettingsError::UnknownProfile { .. } => Kind::NotFound,
         SettingsError::NothingSetUp { .. } | SettingsError::NoTenant { .. } => Kind::Auth,
-        SettingsError::TwoFlags
+        SettingsError::TwoFlags(..)
         | SettingsError::RelativeJobs { .. }
         | SettingsError::AddressError { .. }
         | SettingsError::BadTenant { .. }

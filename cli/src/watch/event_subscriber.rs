@@ -266,8 +266,8 @@ impl<'a> EventSubscriber<'a> {
     }
 
     fn needs_daemon(&self) -> bool {
-        let reads_local_files = |r: Requester<'_>| r.remote.reads_local_files();
-        self.requester().is_ok_and(reads_local_files)
+        let by_daemon_only = |r: Requester<'_>| r.remote.is_asked_by_daemon_only();
+        self.requester().is_ok_and(by_daemon_only)
     }
 
     /// Subscribes to the daemon, starting it if need be; `None` when it is switched off.
@@ -279,7 +279,9 @@ impl<'a> EventSubscriber<'a> {
         if requester.remote.disabled_by.is_some() {
             return match requester.remote.profile.target {
                 // Fails, and says what to do about it.
-                Target::HarborJobs { .. } => requester.daemon().await.map(|_| None),
+                Target::HarborJobs { .. } | Target::HarborServer { .. } => {
+                    requester.daemon().await.map(|_| None)
+                }
                 Target::DocksApi { .. } => Ok(None),
             };
         }
@@ -291,7 +293,7 @@ impl<'a> EventSubscriber<'a> {
             // Another release took over meanwhile: it must not be stopped from here.
             return Err(Failure::from_client_error(&error, Answerer::Daemon));
         }
-        let policy = match first && requester.remote.reads_local_files() {
+        let policy = match first && requester.remote.is_asked_by_daemon_only() {
             true if self.on_screen => WaitPolicy::WhileAlive { notice: None },
             true => WaitPolicy::while_alive(&self.context.output),
             false => WaitPolicy::Limited,

@@ -21,6 +21,7 @@ mod gone_runs;
 mod hanging_disk;
 mod harbor_archives;
 mod harbor_live;
+mod harbor_server;
 mod hostile;
 mod hub;
 mod hub_cert;

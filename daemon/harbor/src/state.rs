@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::published_jobs::PublishedJobs;
 use crate::snapshot::job_snapshot::{JobSnapshot, ScanDepth};
 use crate::snapshot::jobs_directory::JobsDirectory;
+use crate::snapshot::left_out::describe_server_data;
 use crate::snapshot::processes::Processes;
 use crate::snapshot::scan::{Snapshot, UnreachableDirectory};
 use crate::validators::{self, fetched, hash_objects, page};
@@ -77,7 +78,10 @@ impl State {
         let mut texts = Vec::new();
         for directory in reachable {
             let left_out = &directory.found.left_out;
-            if !has_jobs(&directory) {
+            let server_data = describe_server_data(&directory.path);
+            let is_server_data = server_data.is_some();
+            texts.extend(server_data);
+            if !is_server_data && !has_jobs(&directory) {
                 texts.push(left_out.describe_search(&directory.path));
             }
             let left_out = left_out.describe();

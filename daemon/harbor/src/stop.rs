@@ -47,10 +47,23 @@ impl State {
         let Some(job) = self.snapshot.jobs.get_mut(&folder) else {
             return Err(self.not_found(id));
         };
-        if action == Action::Start {
+        let command = match action {
+            Action::Start | Action::Resume => Some(("started", "resumes")),
+            Action::Retry => Some(("retried", "runs what was cancelled or lost again in")),
+            Action::Pause => {
+                return Err(RemoteError::Unsupported(format!(
+                    "`harbor run` cannot pause the job `{}`; `docks runs stop` ends it, and \
+                     `harbor job resume -p {}` goes on",
+                    job.name,
+                    job.dir.display()
+                )));
+            }
+            Action::Stop | Action::Cancel => None,
+        };
+        if let Some((done, does)) = command {
             return Err(RemoteError::Unsupported(format!(
-                "a job of a Harbor jobs directory is started with Harbor itself: \
-                 `harbor job resume -p {}` resumes `{}`",
+                "a job of a Harbor jobs directory is {done} with Harbor itself: \
+                 `harbor job resume -p {}` {does} `{}`",
                 job.dir.display(),
                 job.name
             )));

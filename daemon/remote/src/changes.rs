@@ -16,6 +16,8 @@ pub enum ChangeDetection {
         /// Number of watched directories.
         folders: u64,
     },
+    /// By polling it, and each poll brings the changes, so that there is nothing to fetch after it.
+    Deltas,
     /// It cannot report changes now, so it is polled more often.
     Rescans {
         /// Why, for users.

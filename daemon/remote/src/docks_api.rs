@@ -229,6 +229,12 @@ impl Remote for DocksApi {
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
+        if action.is_of_daemon() {
+            return Err(RemoteError::Unsupported(format!(
+                "a Docks API cannot {} runs",
+                action.segment()
+            )));
+        }
         let path = self.routes.action(action, id).map_err(invalid_request)?;
         let reply = self.send_unconditional(Request::post(path)).await?;
         parse_object(&reply.body, id).map_err(invalid_response)

@@ -11,6 +11,15 @@ pub enum RemoteError {
     /// No complete answer arrived.
     #[error("the request to the remote failed")]
     Send(#[source] SendError),
+    /// Nothing listens at the address of the remote.
+    #[error("the request to the remote failed")]
+    NoServer {
+        /// What failed.
+        #[source]
+        source: SendError,
+        /// What to do about it.
+        hint: String,
+    },
     /// The remote answered with an error status.
     #[error("the remote answered {status}{}", body.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
     Status {
@@ -84,7 +93,9 @@ impl RemoteError {
     pub fn class(&self) -> FaultClass {
         match self {
             RemoteError::Send(SendError::InvalidRequest(_)) => FaultClass::Rejected,
-            RemoteError::Send(_) | RemoteError::InvalidResponse { .. } => FaultClass::Outage,
+            RemoteError::Send(_)
+            | RemoteError::NoServer { .. }
+            | RemoteError::InvalidResponse { .. } => FaultClass::Outage,
             RemoteError::WrongRun { .. } => FaultClass::NotFound,
             RemoteError::Files { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 FaultClass::NotFound

@@ -13,7 +13,7 @@ use super::error::RemoteError;
 /// What is fixed for a kind of remote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteProperties {
-    /// `docks_api` or `harbor_jobs`, for `status`.
+    /// `docks_api`, `harbor_jobs` or `harbor_server`, for `status`.
     pub kind: &'static str,
     /// Whether requests cost the remote something, so that budget, jitter and back-off apply.
     pub metered: bool,

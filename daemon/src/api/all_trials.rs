@@ -165,5 +165,5 @@ fn mark_active_runs_watched(remote: &MirroredRemote, unsettled: &[UnsettledRun])
 
 /// Whether requests to the remote count against a budget.
 fn is_metered(remote: &MirroredRemote) -> bool {
-    remote.kind != "harbor_jobs"
+    !matches!(remote.kind, "harbor_jobs" | "harbor_server")
 }

@@ -107,6 +107,7 @@ async fn remote_status(service: &Service, remote: &MirroredRemote) -> RemoteStat
     let last_used = service.wall_time().minus(unused);
     let (following, watched_folders, not_followed) = match health.change_detection {
         ChangeDetection::Polling => ("polling", None, None),
+        ChangeDetection::Deltas => ("deltas", None, None),
         ChangeDetection::Events { folders } => ("events", Some(folders), None),
         ChangeDetection::Rescans { reason: why } => ("rescans", None, Some(why)),
     };

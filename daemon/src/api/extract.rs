@@ -60,16 +60,19 @@ fn remote_selector(headers: &HeaderMap) -> Result<RemoteSelector, ApiError> {
     let profile = single_value(headers, routes::PROFILE)?;
     let url = single_value(headers, routes::API_URL)?;
     let jobs = single_value(headers, routes::HARBOR_JOBS)?;
-    match (profile, url, jobs) {
-        (None, None, None) => Ok(RemoteSelector::DefaultProfile),
-        (Some(name), None, None) => Ok(RemoteSelector::Profile(name.to_owned())),
-        (None, Some(url), None) => Ok(RemoteSelector::DocksApi(url.to_owned())),
-        (None, None, Some(encoded)) => Ok(RemoteSelector::HarborJobs(decode_paths(encoded))),
+    let server = single_value(headers, routes::HARBOR_SERVER)?;
+    match (profile, url, jobs, server) {
+        (None, None, None, None) => Ok(RemoteSelector::DefaultProfile),
+        (Some(name), None, None, None) => Ok(RemoteSelector::Profile(name.to_owned())),
+        (None, Some(url), None, None) => Ok(RemoteSelector::DocksApi(url.to_owned())),
+        (None, None, Some(encoded), None) => Ok(RemoteSelector::HarborJobs(decode_paths(encoded))),
+        (None, None, None, Some(url)) => Ok(RemoteSelector::HarborServer(url.to_owned())),
         _ => Err(ApiError::BadRequest(format!(
-            "only one of {}, {} and {} may be given",
+            "only one of {}, {}, {} and {} may be given",
             routes::PROFILE,
             routes::API_URL,
-            routes::HARBOR_JOBS
+            routes::HARBOR_JOBS,
+            routes::HARBOR_SERVER
         ))),
     }
 }

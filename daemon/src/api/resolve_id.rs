@@ -1,8 +1,10 @@
 //! Resolves what a path or a parameter names (a full id, an exact name, a unique prefix) to an object.
 
+use docks_proto::client::body::parse_list;
 use docks_proto::event::ObjectKind;
 use docks_proto::freshness::CachePolicy;
-use docks_proto::object::{Lifecycle, lifecycle};
+use docks_proto::object::{Lifecycle, RawObject, TrialFields, lifecycle};
+use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
@@ -213,8 +215,49 @@ async fn mirrored_trial(
             name: name.to_owned(),
             candidates,
         }),
-        Resolution::NotFound => Ok(None),
+        Resolution::NotFound => trial_of_attempt(remote, run, name).await,
     }
+}
+
+/// Finds the trial of which an attempt has this id: a `harbor serve` keeps all attempts, and names each of them.
+async fn trial_of_attempt(
+    remote: &MirroredRemote,
+    run: &str,
+    attempt: &str,
+) -> Result<Option<StoredObject>, ApiError> {
+    const UUID_CHARS: usize = 36;
+    if remote.kind != "harbor_server" || attempt.len() != UUID_CHARS {
+        return Ok(None);
+    }
+    let all = ListQuery {
+        limit: 0,
+        ..ListQuery::default()
+    };
+    let listing = remote.mirror.list_trials(run, &all).await?;
+    let list = listing.and_then(|listing| parse_list(&listing.body).ok());
+    for trial in list.into_iter().flat_map(|list| list.objects) {
+        if has_attempt(&trial, attempt)
+            && let Some(id) = TrialFields::from_object(&trial).id.text()
+        {
+            return Ok(remote.mirror.trial(run, &id).await?);
+        }
+    }
+    Ok(None)
+}
+
+fn has_attempt(trial: &RawObject, attempt: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Trial {
+        harbor: Harbor,
+    }
+    #[derive(serde::Deserialize)]
+    struct Harbor {
+        attempts: Vec<String>,
+    }
+    // Most trials need not be parsed.
+    trial.text().contains(attempt)
+        && serde_json::from_str::<Trial>(trial.text())
+            .is_ok_and(|trial| trial.harbor.attempts.iter().any(|id| id == attempt))
 }
 
 /// Returns the error for a run that does not exist, or not any more.

@@ -55,6 +55,12 @@ fn tenant_routes() -> Router<Arc<Service>> {
             "/tenants/{tenant}/harbor/runs/{id}/cancel",
             post(run::cancel),
         )
+        .route("/tenants/{tenant}/harbor/runs/{id}/pause", post(run::pause))
+        .route(
+            "/tenants/{tenant}/harbor/runs/{id}/resume",
+            post(run::resume),
+        )
+        .route("/tenants/{tenant}/harbor/runs/{id}/retry", post(run::retry))
         .route(
             "/tenants/{tenant}/harbor/runs/{id}/trials",
             get(trial::list),

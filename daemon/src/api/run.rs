@@ -1,4 +1,4 @@
-//! Runs and evaluation runs: list, get, stop, start, cancel.
+//! Runs and evaluation runs: list, get, stop, start, cancel, pause, resume, retry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,6 +250,51 @@ pub(super) async fn cancel(
     let request = ActionRequest {
         action: Action::Cancel,
         kill,
+        actor,
+    };
+    act(&service, request, &tenant, &id, &headers).await
+}
+
+/// `POST /tenants/{tenant}/harbor/runs/{id}/pause`
+pub(super) async fn pause(
+    State(service): State<Arc<Service>>,
+    PathIds((tenant, id)): PathIds<(String, String)>,
+    actor: Option<Extension<Actor>>,
+    headers: HeaderMap,
+) -> HandlerResult {
+    let request = ActionRequest {
+        action: Action::Pause,
+        kill: false,
+        actor,
+    };
+    act(&service, request, &tenant, &id, &headers).await
+}
+
+/// `POST /tenants/{tenant}/harbor/runs/{id}/resume`
+pub(super) async fn resume(
+    State(service): State<Arc<Service>>,
+    PathIds((tenant, id)): PathIds<(String, String)>,
+    actor: Option<Extension<Actor>>,
+    headers: HeaderMap,
+) -> HandlerResult {
+    let request = ActionRequest {
+        action: Action::Resume,
+        kill: false,
+        actor,
+    };
+    act(&service, request, &tenant, &id, &headers).await
+}
+
+/// `POST /tenants/{tenant}/harbor/runs/{id}/retry`
+pub(super) async fn retry(
+    State(service): State<Arc<Service>>,
+    PathIds((tenant, id)): PathIds<(String, String)>,
+    actor: Option<Extension<Actor>>,
+    headers: HeaderMap,
+) -> HandlerResult {
+    let request = ActionRequest {
+        action: Action::Retry,
+        kill: false,
         actor,
     };
     act(&service, request, &tenant, &id, &headers).await

@@ -110,6 +110,11 @@ impl Share {
                         ArtifactUrls::of_remote(&self.tenant, api_url, tenant),
                         ArtifactFiles::Remote(Arc::clone(&remote)),
                     ),
+                    // What its download route has is not passed on.
+                    Target::HarborServer { url } => (
+                        ArtifactUrls::of_remote(&self.tenant, url, remote.id.target.tenant()),
+                        ArtifactFiles::Remote(Arc::clone(&remote)),
+                    ),
                     Target::HarborJobs { dirs } => (
                         ArtifactUrls::of_directories(&self.tenant, dirs),
                         ArtifactFiles::Directories(dirs.clone()),

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use docks_proto::client::{HttpsTransport, Limits, SendError};
 use docks_proto::settings::Target;
 
+use super::mirror_archive::MirrorArchive;
 use super::tokens::Credentials;
 use docksd_harbor::HarborJobs;
+use docksd_harbor_server::HarborServer;
 use docksd_remote::docks_api::DocksApi;
 use docksd_remote::{Remote, RemoteError};
 
@@ -15,7 +17,7 @@ pub trait RemoteConnector: Send + Sync + 'static {
     /// Returns the remote; sends no request yet.
     ///
     /// `limits` bound what a response may cost. `is_mirrored` says that the remote has a mirror,
-    /// so that an unreachable one is not an error.
+    /// so that an unreachable one is not an error. `archive` is that mirror once it is open.
     ///
     /// # Errors
     ///
@@ -26,6 +28,7 @@ pub trait RemoteConnector: Send + Sync + 'static {
         limits: Limits,
         is_mirrored: bool,
         credentials: &Credentials,
+        archive: Arc<MirrorArchive>,
     ) -> Result<Arc<dyn Remote>, RemoteError>;
 }
 
@@ -40,6 +43,7 @@ impl RemoteConnector for NetworkConnector {
         limits: Limits,
         is_mirrored: bool,
         credentials: &Credentials,
+        archive: Arc<MirrorArchive>,
     ) -> Result<Arc<dyn Remote>, RemoteError> {
         match target {
             Target::DocksApi { api_url, tenant } => {
@@ -60,6 +64,12 @@ impl RemoteConnector for NetworkConnector {
                 } else {
                     HarborJobs::open(dirs, options)?
                 }))
+            }
+            Target::HarborServer { url } => {
+                let (token, trust) = (&credentials.token, Arc::clone(&credentials.trust));
+                let server =
+                    HarborServer::new(url, limits, Arc::clone(token), move || trust(), archive)?;
+                Ok(Arc::new(server))
             }
         }
     }

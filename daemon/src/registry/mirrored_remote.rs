@@ -32,7 +32,7 @@ const CLOSE_TOKEN_AFTER: Duration = Duration::from_secs(3_600);
 pub struct MirroredRemote {
     /// The remote, and who asks it.
     pub id: OwnedRemote,
-    /// `docks_api` or `harbor_jobs`.
+    /// `docks_api`, `harbor_jobs` or `harbor_server`.
     pub kind: &'static str,
     /// Its mirror.
     pub mirror: Mirror,
@@ -100,7 +100,7 @@ impl MirroredRemote {
     }
 
     /// Whether a client can get an answer from the remote itself, as from a Docks API and not from a jobs
-    /// directory.
+    /// directory or a `harbor serve`.
     pub(crate) fn can_be_asked_directly(&self) -> bool {
         matches!(self.id.target, Target::DocksApi { .. })
     }

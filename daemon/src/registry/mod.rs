@@ -8,6 +8,7 @@ mod blocking_calls;
 mod connector;
 mod error;
 mod forget;
+mod mirror_archive;
 mod mirror_copy;
 mod mirror_files;
 mod mirrored_remote;
@@ -36,6 +37,7 @@ use tokio::sync::{Notify, OnceCell, RwLock, watch};
 pub use connector::{NetworkConnector, RemoteConnector};
 pub use docks_proto::mirrors::{OwnedRemote, Owner, TokenFingerprint, database_path, identity};
 pub use error::RegistryError;
+pub use mirror_archive::MirrorArchive;
 pub use mirrored_remote::MirroredRemote;
 pub use selector::{RemoteRequest, RemoteSelector};
 
@@ -236,9 +238,11 @@ impl Registry {
         };
         let (connector, path) = (Arc::clone(&self.connector), database.clone());
         let (target, access) = (id.target.clone(), credentials.clone());
+        let archive = Arc::new(MirrorArchive::default());
+        let later = Arc::clone(&archive);
         let connecting = move || {
             // A mirror that exists can be read even if the remote is unreachable now.
-            connector.connect(&target, limits, path.exists(), &access)
+            connector.connect(&target, limits, path.exists(), &access, later)
         };
         let remote = self.blocking_calls.run(&location, connecting).await?;
         let remote = remote.map_err(|source| RegistryError::Remote {
@@ -279,6 +283,7 @@ impl Registry {
             open_report.set_aside = self.set_aside().get(&id).cloned();
         }
         self.watch_for_damage(&mirror);
+        archive.set(mirror.clone());
         let kind = remote.properties().kind;
         let sync = docksd_sync::spawn(
             Arc::clone(&remote),

@@ -130,7 +130,7 @@ impl Profiles {
         let Some(file) = self.known_file() else {
             return Vec::new();
         };
-        if let Target::DocksApi { .. } = target {
+        if let Target::DocksApi { .. } | Target::HarborServer { .. } = target {
             return mirrors::api_profiles_of(&file, target);
         }
         let profiles = file.profile_names().into_iter();

@@ -25,7 +25,9 @@ impl ResolvedRemote {
     /// Returns the remote of a profile, as the profile sees it.
     pub(super) fn of_profile(resolved: ResolvedTarget) -> Self {
         let owner = match &resolved.target {
-            Target::DocksApi { .. } => Owner::Profile(resolved.profile),
+            Target::DocksApi { .. } | Target::HarborServer { .. } => {
+                Owner::Profile(resolved.profile)
+            }
             Target::HarborJobs { .. } => Owner::User,
         };
         Self {
@@ -69,6 +71,21 @@ pub(super) fn resolve(
                 token: None,
             });
         }
+        RemoteSelector::HarborServer(url) => {
+            let (target, insecure) = harbor_server(&url, profiles)?;
+            return Ok(match request.token {
+                Some(token) => of_token(target, insecure, token, owners),
+                // A server without a key has no owners.
+                None => ResolvedRemote {
+                    id: OwnedRemote {
+                        target,
+                        owner: Owner::User,
+                    },
+                    insecure,
+                    token: None,
+                },
+            });
+        }
         RemoteSelector::DocksApi(url) => {
             let (target, insecure) = docks_api(&url, request.tenant.as_deref(), profiles)?;
             let Some(token) = request.token else {
@@ -81,7 +98,7 @@ pub(super) fn resolve(
     };
     check_tenant(&named.target, request.tenant.as_deref())?;
     match (&named.target, request.token) {
-        (Target::DocksApi { .. }, Some(token)) => {
+        (Target::DocksApi { .. } | Target::HarborServer { .. }, Some(token)) => {
             Ok(of_token(named.target, named.insecure, token, owners))
         }
         _ => Ok(ResolvedRemote::of_profile(named)),
@@ -96,17 +113,20 @@ pub(super) fn resolve_at_once(
     let profile = match &request.selector {
         RemoteSelector::Profile(name) => Some(name.as_str()),
         RemoteSelector::DefaultProfile => None,
-        RemoteSelector::DocksApi(_) | RemoteSelector::HarborJobs(_) => return None,
+        RemoteSelector::DocksApi(_)
+        | RemoteSelector::HarborJobs(_)
+        | RemoteSelector::HarborServer(_) => return None,
     };
     let named = profiles.resolved_before(profile)?;
-    if request.token.is_some() && matches!(named.target, Target::DocksApi { .. }) {
+    let has_tokens = !matches!(named.target, Target::HarborJobs { .. });
+    if request.token.is_some() && has_tokens {
         return None;
     }
     let checked = check_tenant(&named.target, request.tenant.as_deref());
     Some(checked.map(|()| ResolvedRemote::of_profile(named)))
 }
 
-/// A jobs directory has no tenant, so any tenant in the path is accepted.
+/// A jobs directory and a `harbor serve` have no tenant, so any tenant in the path is accepted.
 fn check_tenant(target: &Target, requested: Option<&str>) -> Result<(), RegistryError> {
     match (target, requested) {
         (Target::DocksApi { tenant, .. }, Some(requested)) if tenant != requested => {
@@ -127,6 +147,19 @@ fn of_token(target: Target, insecure: bool, token: Token, owners: &TokenOwners) 
         insecure,
         token,
     }
+}
+
+/// Returns the `harbor serve` at an address, and whether a profile allows it to be insecure.
+fn harbor_server(url: &str, profiles: &Profiles) -> Result<(Target, bool), RegistryError> {
+    let bad = |why: AddressError| {
+        RegistryError::BadRequest(format!("{} cannot be used: {why}", quote_address(url)))
+    };
+    let target = Target::HarborServer {
+        url: normalise_api_url(url, true).map_err(bad)?,
+    };
+    let insecure = profiles.allow_insecure(&target);
+    normalise_api_url(url, insecure).map_err(bad)?;
+    Ok((target, insecure))
 }
 
 /// Returns the target of an address and a tenant, and whether a profile allows it to be insecure.

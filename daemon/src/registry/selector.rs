@@ -40,6 +40,8 @@ pub enum RemoteSelector {
     DocksApi(String),
     /// Harbor jobs directories.
     HarborJobs(Vec<PathBuf>),
+    /// The `harbor serve` at this address, as the request wrote it.
+    HarborServer(String),
 }
 
 /// Names the remote in messages.
@@ -48,7 +50,7 @@ impl fmt::Display for RemoteSelector {
         match self {
             Self::DefaultProfile => f.write_str("the default profile"),
             Self::Profile(name) => write!(f, "profile `{name}`"),
-            Self::DocksApi(url) => f.write_str(&quote_address(url)),
+            Self::DocksApi(url) | Self::HarborServer(url) => f.write_str(&quote_address(url)),
             Self::HarborJobs(dirs) => {
                 let names: Vec<_> = dirs.iter().map(|dir| dir.display().to_string()).collect();
                 f.write_str(&names.join(", "))

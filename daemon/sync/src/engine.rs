@@ -180,8 +180,11 @@ impl Engine {
             }
         }
         let following = self.remote.change_detection();
-        self.state
-            .set_notifies_changes(matches!(following, ChangeDetection::Events { .. }));
+        let notifies = matches!(
+            following,
+            ChangeDetection::Events { .. } | ChangeDetection::Deltas
+        );
+        self.state.set_notifies_changes(notifies);
         self.state.set_reading(self.remote.reading().is_some());
         self.follow_clock().await;
         // The clock may have gone back.

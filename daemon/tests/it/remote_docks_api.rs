@@ -20,6 +20,7 @@ const LIMITS: Limits = Limits {
     window: Duration::from_secs(3),
     least_bytes: 64,
     body_bytes: 4 << 20,
+    idle_connection: Duration::from_secs(90),
     insecure: false,
 };
 

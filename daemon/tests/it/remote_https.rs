@@ -21,6 +21,7 @@ const SHORT: Limits = Limits {
     window: Duration::from_secs(3),
     least_bytes: 64,
     body_bytes: 8 << 20,
+    idle_connection: Duration::from_secs(90),
     insecure: false,
 };
 

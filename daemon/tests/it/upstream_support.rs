@@ -19,7 +19,7 @@ use docks_proto::time::UnixMs;
 use docksd::config::{ArtifactPrefetch, Config};
 use docksd::instance::Instance;
 use docksd::registry::tokens::Credentials;
-use docksd::registry::{NetworkConnector, RemoteConnector};
+use docksd::registry::{MirrorArchive, NetworkConnector, RemoteConnector};
 use docksd::{Dependencies, RunError, run};
 use docksd_remote::{Remote, RemoteError};
 use docksd_sync::{Clock, SystemClock};
@@ -75,6 +75,7 @@ impl RemoteConnector for Detour {
         limits: Limits,
         is_mirrored: bool,
         credentials: &Credentials,
+        archive: Arc<MirrorArchive>,
     ) -> Result<Arc<dyn Remote>, RemoteError> {
         let target = match (&self.0, target) {
             (Some(url), Target::DocksApi { tenant, .. }) => Target::DocksApi {
@@ -83,7 +84,7 @@ impl RemoteConnector for Detour {
             },
             (_, target) => target.clone(),
         };
-        NetworkConnector.connect(&target, limits, is_mirrored, credentials)
+        NetworkConnector.connect(&target, limits, is_mirrored, credentials, archive)
     }
 }
 

@@ -39,8 +39,8 @@ pub struct FoundToken {
 /// Where a token can be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenLocation {
-    /// `DOCKS_TOKEN`.
-    Environment,
+    /// This variable: `DOCKS_TOKEN`, or `HARBOR_API_KEY` for a `harbor serve`.
+    Environment(&'static str),
     /// The profile's `token` key in this file.
     Profile(PathBuf),
     /// The keyring of the system.
@@ -52,7 +52,7 @@ pub enum TokenLocation {
 impl fmt::Display for TokenLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TokenLocation::Environment => f.write_str("environment DOCKS_TOKEN"),
+            TokenLocation::Environment(name) => write!(f, "environment {name}"),
             TokenLocation::Profile(path) => write!(f, "key `token` in {}", path.display()),
             TokenLocation::Keyring => write!(f, "keyring, service {KEYRING_SERVICE}"),
             TokenLocation::TokenFile(path) => write!(f, "file {}", path.display()),
@@ -162,14 +162,14 @@ pub fn find_token(
     keyring: &dyn Keyring,
     token_file: &Path,
 ) -> Result<FoundToken, CredentialError> {
-    let Target::DocksApi { .. } = &profile.target else {
+    if let Target::HarborJobs { .. } = &profile.target {
         return Err(CredentialError::NotNeeded {
             profile: profile.name.clone(),
         });
-    };
+    }
     if let Some(token) = &profile.inline_token {
         let location = match &profile.inline_token_from {
-            Some(Origin::Environment(_)) => TokenLocation::Environment,
+            Some(Origin::Environment(name)) => TokenLocation::Environment(name),
             _ => TokenLocation::Profile(file.path().to_owned()),
         };
         return Ok(FoundToken {
@@ -177,9 +177,17 @@ pub fn find_token(
             location,
         });
     }
-    if !profile.owns_stored_tokens {
+    let is_api = matches!(profile.target, Target::DocksApi { .. });
+    if is_api && !profile.owns_stored_tokens {
         return Err(CredentialError::OtherRemote {
             profile: profile.name.clone(),
+        });
+    }
+    // A server without a key needs none, and the token file is that of the Docks API.
+    if let Target::HarborServer { .. } = &profile.target {
+        return Err(CredentialError::NotSignedIn {
+            profile: profile.name.clone(),
+            keyring: None,
         });
     }
     let keyring_error = match keyring.get(&keyring_user(&profile.name)) {
@@ -262,7 +270,7 @@ fn other_remotes(file: &ConfigFile, api_url: &str, tenant: &str) -> Vec<(String,
         let Ok(Some(stored)) = file.profile(&name) else {
             continue;
         };
-        if !stored.harbor_jobs.is_empty() {
+        if !stored.harbor_jobs.is_empty() || stored.harbor_server.is_some() {
             continue;
         }
         let Some(its_tenant) = stored.tenant_id else {

@@ -12,6 +12,9 @@ use super::identity::joined_paths;
 use super::owner::{OwnedRemote, Owner};
 use crate::settings::Target;
 
+/// What a use marker says before the address of a `harbor serve`; no address of an API.
+const SERVER_MARK: &str = "harbor_server";
+
 /// Returns the path of a mirror file: a readable name, made unique by its id.
 #[must_use]
 pub fn database_path(cache_dir: &Path, id: &OwnedRemote) -> PathBuf {
@@ -36,6 +39,10 @@ fn named_path(cache_dir: &Path, target: &Target, id: MirrorId) -> PathBuf {
             names.fold("harbor".to_owned(), |readable, name| {
                 format!("{readable}-{}", name.to_string_lossy())
             })
+        }
+        Target::HarborServer { url } => {
+            let host = url.split("://").nth(1).unwrap_or(url);
+            format!("harbor-{host}")
         }
     };
     let plain: String = readable
@@ -92,6 +99,9 @@ pub fn write_use_marker(database: &Path, id: &OwnedRemote) -> io::Result<()> {
         Target::DocksApi { .. } => {
             file.write_all(format!("{}\n{}\n", id.owner, id.target).as_bytes())
         }
+        Target::HarborServer { url } => {
+            file.write_all(format!("{}\n{SERVER_MARK} {url}\n", id.owner).as_bytes())
+        }
     }
 }
 
@@ -110,14 +120,16 @@ pub(super) fn read_use_marker(database: &Path) -> Option<OwnedRemote> {
         let mut lines = text.lines();
         let owner = Owner::parse(lines.next()?)?;
         // No address contains a space.
-        let (api_url, tenant) = lines.next()?.split_once(' ')?;
-        OwnedRemote {
-            target: Target::DocksApi {
+        let target = match lines.next()?.split_once(' ')? {
+            (SERVER_MARK, url) => Target::HarborServer {
+                url: url.to_owned(),
+            },
+            (api_url, tenant) => Target::DocksApi {
                 api_url: api_url.to_owned(),
                 tenant: tenant.to_owned(),
             },
-            owner,
-        }
+        };
+        OwnedRemote { target, owner }
     };
     (database_path(database.parent()?, &id) == database).then_some(id)
 }
@@ -167,7 +179,18 @@ mod tests {
     #[test]
     fn a_marker_is_believed_only_beside_the_mirror_that_it_describes() {
         let cache = tempfile::tempdir().unwrap();
-        for id in [api("a tenant", "p"), jobs(&["/some/jobs", "/a:b"])] {
+        let server = |owner| OwnedRemote {
+            target: Target::HarborServer {
+                url: "http://127.0.0.1:8390".into(),
+            },
+            owner,
+        };
+        for id in [
+            api("a tenant", "p"),
+            jobs(&["/some/jobs", "/a:b"]),
+            server(Owner::User),
+            server(Owner::Profile("p".into())),
+        ] {
             let database = database_path(cache.path(), &id);
             assert_eq!(read_use_marker(&database), None);
             write_use_marker(&database, &id).unwrap();

@@ -26,6 +26,7 @@ pub fn shared_identity(target: &Target) -> String {
     let kind = match target {
         Target::DocksApi { .. } => "docks_api",
         Target::HarborJobs { .. } => "harbor_jobs",
+        Target::HarborServer { .. } => "harbor_server",
     };
     format!("{kind} {target}")
 }
@@ -48,7 +49,9 @@ pub(super) fn mirror_key(id: &OwnedRemote) -> Vec<u8> {
 /// Returns what makes the file of a mirror without an owner unique.
 pub(super) fn shared_key(target: &Target) -> Vec<u8> {
     match target {
-        Target::DocksApi { .. } => shared_identity(target).into_bytes(),
+        Target::DocksApi { .. } | Target::HarborServer { .. } => {
+            shared_identity(target).into_bytes()
+        }
         // From bytes, since two paths may differ only in bytes that are not UTF-8.
         Target::HarborJobs { dirs } => [b"harbor_jobs ", joined_paths(dirs).as_slice()].concat(),
     }

@@ -29,7 +29,9 @@ pub fn remotes_of_profiles(
     let profiles = names.filter_map(|name| resolve_alone(name, file).ok());
     let remotes = profiles.map(|profile| {
         let owner = match &profile.target {
-            Target::DocksApi { .. } => Owner::Profile(profile.name.clone()),
+            Target::DocksApi { .. } | Target::HarborServer { .. } => {
+                Owner::Profile(profile.name.clone())
+            }
             Target::HarborJobs { .. } => Owner::User,
         };
         let remote = OwnedRemote {
@@ -45,7 +47,7 @@ pub fn remotes_of_profiles(
     remotes.collect()
 }
 
-/// Lists the valid profiles of a Docks API.
+/// Lists the valid profiles of a Docks API or a `harbor serve`.
 #[must_use]
 pub fn api_profiles_of(file: &ConfigFile, target: &Target) -> Vec<Profile> {
     let names = file.profile_names().into_iter();
@@ -74,7 +76,7 @@ pub fn inherits(file: &ConfigFile, id: &OwnedRemote) -> bool {
 pub fn canonicalize(target: Target) -> Target {
     match target {
         Target::HarborJobs { dirs } => Target::harbor_jobs(dirs.into_iter().map(canonicalize_dir)),
-        other @ Target::DocksApi { .. } => other,
+        other @ (Target::DocksApi { .. } | Target::HarborServer { .. }) => other,
     }
 }
 

@@ -22,7 +22,8 @@ pub enum Owner {
     Profile(String),
     /// A token from the environment or a request, which is no profile's.
     Token(TokenFingerprint),
-    /// The user of this machine: a jobs directory has no credentials of its own.
+    /// The user of this machine: a jobs directory has no credentials of its own, and neither has a `harbor serve`
+    /// without a key.
     User,
 }
 
@@ -46,6 +47,9 @@ impl Owner {
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(name) = text.strip_prefix("profile ") {
             return Some(Self::Profile(name.to_owned()));
+        }
+        if text == "user" {
+            return Some(Self::User);
         }
         let digits = text.strip_prefix("token ")?;
         let is_fingerprint = digits.len() == 2 * FINGERPRINT_BYTES
@@ -215,10 +219,11 @@ mod tests {
         for owner in [
             Owner::Profile("a b".into()),
             Owner::Token(secret.of(&token)),
+            Owner::User,
         ] {
             assert_eq!(Owner::parse(&owner.to_string()), Some(owner));
         }
-        for other in ["", "token", "token one", "user", "/jobs"] {
+        for other in ["", "token", "token one", "user one", "/jobs"] {
             assert_eq!(Owner::parse(other), None, "{other}");
         }
     }

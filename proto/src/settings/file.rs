@@ -56,6 +56,8 @@ pub struct StoredProfile {
     pub token: Option<String>,
     /// `harbor_jobs`: directories, in the file separated by colons; empty for an API.
     pub harbor_jobs: Vec<PathBuf>,
+    /// `harbor_server`: the address of a `harbor serve`, as written.
+    pub harbor_server: Option<String>,
     /// `insecure = "true"`.
     pub insecure: bool,
     /// `ca_file`: certificates to trust in addition to the system's.
@@ -80,6 +82,7 @@ impl std::fmt::Debug for StoredProfile {
             .field("tenant_id", &self.tenant_id)
             .field("token", &self.token.as_ref().map(|_| "hidden"))
             .field("harbor_jobs", &self.harbor_jobs)
+            .field("harbor_server", &self.harbor_server)
             .field("insecure", &self.insecure)
             .field("ca_file", &self.ca_file)
             .field("pin", &self.pin)
@@ -176,6 +179,7 @@ impl ConfigFile {
             harbor_jobs: text("harbor_jobs")?
                 .map(|text| split_dirs(text.as_ref()))
                 .unwrap_or_default(),
+            harbor_server: text("harbor_server")?,
             ca_file: text("ca_file")?.map(PathBuf::from),
             pin: text("pin")?,
             insecure: text("insecure")?.is_some_and(|v| v.eq_ignore_ascii_case("true")),

@@ -8,6 +8,7 @@ mod address;
 mod edit;
 mod file;
 mod resolve;
+mod server_profile;
 mod store_keys;
 #[cfg(test)]
 mod tests;
@@ -50,9 +51,14 @@ pub enum Target {
         /// which they are named does not matter; see [`Target::harbor_jobs`].
         dirs: Vec<PathBuf>,
     },
+    /// A `harbor serve`.
+    HarborServer {
+        /// Its address without a trailing slash, for instance `http://127.0.0.1:8390`.
+        url: String,
+    },
 }
 
-/// The tenant in paths for a jobs directory, which has none of its own.
+/// The tenant in paths for a jobs directory or a `harbor serve`, which have none of their own.
 pub const LOCAL_TENANT: &str = "local";
 
 impl Target {
@@ -70,12 +76,12 @@ impl Target {
     pub fn tenant(&self) -> &str {
         match self {
             Target::DocksApi { tenant, .. } => tenant,
-            Target::HarborJobs { .. } => LOCAL_TENANT,
+            Target::HarborJobs { .. } | Target::HarborServer { .. } => LOCAL_TENANT,
         }
     }
 }
 
-/// For people: origin and tenant, or the directories with colons between them.
+/// For people: origin and tenant, the directories with colons between them, or the server's address.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,6 +93,7 @@ impl fmt::Display for Target {
                 }
                 Ok(())
             }
+            Target::HarborServer { url } => f.write_str(url),
         }
     }
 }
@@ -98,6 +105,8 @@ pub struct Flags {
     pub profile: Option<String>,
     /// Each `--harbor`, made absolute by the caller.
     pub harbor: Vec<PathBuf>,
+    /// `--harbor-server`.
+    pub harbor_server: Option<String>,
     /// The jobs directory where nothing selects a remote: `./jobs` if it is there, made absolute by the caller.
     pub default_harbor: Option<PathBuf>,
 }
@@ -115,6 +124,10 @@ pub struct Environment {
     pub profile: Option<String>,
     /// `DOCKS_HARBOR_JOBS`: directories with colons between them.
     pub harbor_jobs: Option<OsString>,
+    /// `DOCKS_HARBOR_SERVER`: the address of a `harbor serve`.
+    pub harbor_server: Option<String>,
+    /// `HARBOR_API_KEY`: the key of a `harbor serve` that the user named, and of nothing else.
+    pub harbor_api_key: Option<String>,
     /// `DOCKS_USE_KEYRING`.
     pub use_keyring: Option<String>,
     /// `DBUS_SESSION_BUS_ADDRESS`: without a session bus there is no keyring on Linux.
@@ -131,6 +144,11 @@ impl fmt::Debug for Environment {
             .field("token", &self.token.as_ref().map(|_| "hidden"))
             .field("profile", &self.profile)
             .field("harbor_jobs", &self.harbor_jobs)
+            .field("harbor_server", &self.harbor_server)
+            .field(
+                "harbor_api_key",
+                &self.harbor_api_key.as_ref().map(|_| "hidden"),
+            )
             .field("use_keyring", &self.use_keyring)
             .field("session_bus", &self.session_bus)
             .field("runtime_dir", &self.runtime_dir)
@@ -180,7 +198,7 @@ pub struct Profile {
     pub name: String,
     /// The remote.
     pub target: Target,
-    /// Token from `DOCKS_TOKEN` or from the profile's own `token` key.
+    /// Token from `DOCKS_TOKEN` or from the profile's own `token` key; of a `harbor serve` from that key or `HARBOR_API_KEY`.
     pub inline_token: Option<Token>,
     /// Where that token came from.
     pub inline_token_from: Option<Origin>,
@@ -315,17 +333,19 @@ pub enum SettingsError {
         /// What a fingerprint looks like.
         problem: NotAPin,
     },
-    /// A profile is both a Docks API and a jobs directory.
-    #[error("profile `{profile}` has both `harbor_jobs` and `{other}`")]
+    /// A profile has two kinds of remotes.
+    #[error("profile `{profile}` has both `{key}` and `{other}`")]
     TwoTargets {
         /// The profile.
         profile: String,
+        /// The key of one remote.
+        key: &'static str,
         /// The conflicting key.
         other: &'static str,
     },
     /// Two options exclude each other.
-    #[error("--profile and --harbor both select a remote")]
-    TwoFlags,
+    #[error("{0} and {1} both select a remote")]
+    TwoFlags(&'static str, &'static str),
     /// The token cannot be sent in a header.
     #[error("the token from {origin} is empty or has characters that cannot be sent in a header")]
     BadToken {
@@ -363,7 +383,8 @@ impl SettingsError {
                 format!("Try `docks auth login -p {name}`.")
             }
             SettingsError::NothingSetUp { .. } => {
-                "Try `docks auth login`, or `docks --harbor DIR …` for a Harbor jobs directory."
+                "Try `docks auth login`, `docks --harbor DIR …` for a Harbor jobs directory, or \
+                 `docks --harbor-server URL …` for a `harbor serve`."
                     .to_owned()
             }
             SettingsError::NoTenant { profile } => {
@@ -373,8 +394,12 @@ impl SettingsError {
                 source: AddressError::Plain,
                 ..
             } => "Use https://, or write insecure = \"true\" in the profile.".to_owned(),
-            SettingsError::TwoTargets { profile, other } => {
-                format!("Remove one of them from [{profile}]: `harbor_jobs` or `{other}`.")
+            SettingsError::TwoTargets {
+                profile,
+                key,
+                other,
+            } => {
+                format!("Remove one of them from [{profile}]: `{key}` or `{other}`.")
             }
             SettingsError::BadName { .. } => "Use letters, digits, - and _, at most 64.".to_owned(),
             _ => return None,

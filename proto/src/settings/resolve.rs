@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::file::split_dirs;
+use super::server_profile;
 use super::{
     ConfigFile, DEFAULT_API_URL, DEFAULT_PROFILE, Environment, ExplainedSetting, Flags, Origin,
     Profile, SettingsError, StoredProfile, Target, TrustSettings, normalise_api_url,
@@ -11,7 +12,8 @@ use crate::secret::Token;
 
 /// Resolves the remote of one command.
 ///
-/// A jobs directory comes from `--harbor`, else from `DOCKS_HARBOR_JOBS` unless `--profile` is given,
+/// A `harbor serve` comes from `--harbor-server`, else from `DOCKS_HARBOR_SERVER` unless another option selects a
+/// remote, else from the profile. A jobs directory comes from `--harbor`, else from `DOCKS_HARBOR_JOBS` unless `--profile` is given,
 /// else from the profile. `DOCKS_API_URL` and `DOCKS_TENANT_ID` override the profile's values, and
 /// turn a profile with a jobs directory into an API, unless `--profile` named it. Where nothing of all this is set, it is
 /// [`Flags::default_harbor`].
@@ -24,15 +26,16 @@ pub fn resolve(
     environment: &Environment,
     file: &ConfigFile,
 ) -> Result<Profile, SettingsError> {
-    if flags.profile.is_some() && !flags.harbor.is_empty() {
-        return Err(SettingsError::TwoFlags);
-    }
+    check_one_flag(flags)?;
     let (name, named_by) = profile_name(flags, environment, file);
     let mut settings = vec![ExplainedSetting {
         key: "profile",
         value: name.clone(),
         origin: named_by.clone(),
     }];
+    if let Some((url, origin)) = harbor_server(flags, environment) {
+        return server_profile::of_address(name, (&url, origin), environment, file, settings);
+    }
     if let Some((dirs, origin)) = jobs_directories(flags, environment) {
         return jobs_profile(name, dirs, origin, true, settings);
     }
@@ -41,6 +44,13 @@ pub fn resolve(
     let stored = stored.unwrap_or_default();
     let set = |value: &Option<String>| value.clone().filter(|v| !v.trim().is_empty());
     let (env_url, env_tenant) = (set(&environment.api_url), set(&environment.tenant_id));
+    if stored.harbor_server.is_some() {
+        if flags.profile.is_some() || (env_url.is_none() && env_tenant.is_none()) {
+            check_one_target(&name, &stored)?;
+            return server_profile::of_profile(name, &stored, environment, file, settings);
+        }
+        return api_profile(name, StoredProfile::default(), environment, file, settings);
+    }
     if !stored.harbor_jobs.is_empty() {
         if flags.profile.is_some() || (env_url.is_none() && env_tenant.is_none()) {
             check_one_target(&name, &stored)?;
@@ -78,6 +88,29 @@ fn profile_name(flags: &Flags, environment: &Environment, file: &ConfigFile) -> 
     } else {
         (DEFAULT_PROFILE.to_owned(), Origin::Default)
     }
+}
+
+fn check_one_flag(flags: &Flags) -> Result<(), SettingsError> {
+    let given = [
+        ("--profile", flags.profile.is_some()),
+        ("--harbor", !flags.harbor.is_empty()),
+        ("--harbor-server", flags.harbor_server.is_some()),
+    ];
+    let mut given = given.into_iter().filter(|(_, is_given)| *is_given);
+    match (given.next(), given.next()) {
+        (Some((one, _)), Some((other, _))) => Err(SettingsError::TwoFlags(one, other)),
+        _ => Ok(()),
+    }
+}
+
+fn harbor_server(flags: &Flags, environment: &Environment) -> Option<(String, Origin)> {
+    if let Some(url) = &flags.harbor_server {
+        return Some((url.clone(), Origin::Flag("--harbor-server")));
+    }
+    let has_other_flag = flags.profile.is_some() || !flags.harbor.is_empty();
+    let url = environment.harbor_server.clone();
+    url.filter(|url| !url.trim().is_empty() && !has_other_flag)
+        .map(|url| (url, Origin::Environment("DOCKS_HARBOR_SERVER")))
 }
 
 fn jobs_directories(flags: &Flags, environment: &Environment) -> Option<(Vec<PathBuf>, Origin)> {
@@ -122,17 +155,21 @@ fn jobs_profile(
 }
 
 fn check_one_target(profile: &str, stored: &StoredProfile) -> Result<(), SettingsError> {
-    let other = if stored.api_url.is_some() {
-        "api_url"
-    } else if stored.tenant_id.is_some() {
-        "tenant_id"
-    } else {
-        return Ok(());
-    };
-    Err(SettingsError::TwoTargets {
-        profile: profile.to_owned(),
-        other,
-    })
+    let keys = [
+        ("harbor_server", stored.harbor_server.is_some()),
+        ("harbor_jobs", !stored.harbor_jobs.is_empty()),
+        ("api_url", stored.api_url.is_some()),
+        ("tenant_id", stored.tenant_id.is_some()),
+    ];
+    let mut set = keys.into_iter().filter(|(_, is_set)| *is_set);
+    match (set.next(), set.next()) {
+        (Some((key, _)), Some((other, _))) => Err(SettingsError::TwoTargets {
+            profile: profile.to_owned(),
+            key,
+            other,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn api_profile(
@@ -166,7 +203,7 @@ fn api_profile(
         })?;
     // So are `ca_file` and `pin`.
     let trust = if own_url.as_ref() == Some(&api_url) {
-        trust_settings(&name, &stored)?
+        TrustSettings::of_profile(&name, &stored)?
     } else {
         TrustSettings::default()
     };
@@ -226,25 +263,6 @@ fn api_profile(
         settings,
         adhoc,
         owns_stored_tokens,
-    })
-}
-
-/// Returns which certificates a profile trusts.
-fn trust_settings(name: &str, stored: &StoredProfile) -> Result<TrustSettings, SettingsError> {
-    let profile = || name.to_owned();
-    if let Some(path) = stored.ca_file.clone().filter(|path| !path.is_absolute()) {
-        return Err(SettingsError::RelativeCaFile {
-            profile: profile(),
-            path,
-        });
-    }
-    let pin = stored.pin.as_ref().map(|text| text.parse()).transpose();
-    Ok(TrustSettings {
-        ca_file: stored.ca_file.clone(),
-        pin: pin.map_err(|problem| SettingsError::BadPin {
-            profile: profile(),
-            problem,
-        })?,
     })
 }
 

@@ -128,7 +128,9 @@ fn a_jobs_directory_comes_from_flag_environment_or_profile() {
             .unwrap()
             .target
         {
-            target @ Target::HarborJobs { .. } => Some(target.to_string()),
+            target @ (Target::HarborJobs { .. } | Target::HarborServer { .. }) => {
+                Some(target.to_string())
+            }
             Target::DocksApi { .. } => None,
         };
     let flag = Flags {
@@ -159,7 +161,7 @@ fn a_jobs_directory_comes_from_flag_environment_or_profile() {
     };
     assert_eq!(
         resolve(&both, &over, &file(FILE)),
-        Err(SettingsError::TwoFlags)
+        Err(SettingsError::TwoFlags("--profile", "--harbor"))
     );
 }
 
@@ -329,4 +331,66 @@ fn debug_output_never_shows_a_token() {
     let with = resolve(&Flags::default(), &environment, &file).unwrap();
     let all = format!("{environment:?} {stored:?} {profile:?} {with:?} {file:?}");
     assert!(!all.contains("SECRET"), "{all}");
+}
+
+#[test]
+fn a_harbor_server_has_its_own_key_and_no_other() {
+    let written = "[serve]\nharbor_server = \"http://127.0.0.1:8390/\"\ntoken = \"own\"\n\
+         [bare]\nharbor_server = \"http://127.0.0.1:8391\"\n";
+    let environment = Environment {
+        token: Some("docks".into()),
+        harbor_api_key: Some("harbor".into()),
+        ..Environment::default()
+    };
+    let key = |flags: &Flags, environment: &Environment| {
+        let profile = resolve(flags, environment, &file(written)).unwrap();
+        let key = profile.inline_token.map(|token| token.expose().to_owned());
+        (profile.target.to_string(), key, profile.adhoc)
+    };
+    let of_profile = |name: &str| Flags {
+        profile: Some(name.into()),
+        ..Flags::default()
+    };
+    let url = |port: u16| format!("http://127.0.0.1:{port}");
+    let some = |key: &str| Some(key.to_owned());
+    assert_eq!(
+        key(&of_profile("serve"), &environment),
+        (url(8390), some("own"), false)
+    );
+    assert_eq!(
+        key(&of_profile("bare"), &environment),
+        (url(8391), some("harbor"), true)
+    );
+    assert_eq!(
+        key(&of_profile("bare"), &Environment::default()),
+        (url(8391), None, false)
+    );
+    let named = Flags {
+        harbor_server: Some(url(1)),
+        ..Flags::default()
+    };
+    assert_eq!(key(&named, &environment), (url(1), some("harbor"), true));
+    let by_variable = Environment {
+        harbor_server: Some(url(2)),
+        ..environment
+    };
+    assert_eq!(
+        key(&Flags::default(), &by_variable),
+        (url(2), some("harbor"), true)
+    );
+    let two = "[x]\nharbor_server = \"http://127.0.0.1:1\"\nharbor_jobs = \"/j\"\n";
+    let refused = resolve(&of_profile("x"), &Environment::default(), &file(two));
+    assert!(
+        matches!(refused, Err(SettingsError::TwoTargets { .. })),
+        "{refused:?}"
+    );
+    let plain = Flags {
+        harbor_server: Some("http://10.0.0.1:8390".into()),
+        ..Flags::default()
+    };
+    let refused = resolve(&plain, &Environment::default(), &file(""));
+    assert!(
+        matches!(refused, Err(SettingsError::AddressError { .. })),
+        "{refused:?}"
+    );
 }

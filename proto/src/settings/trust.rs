@@ -1,5 +1,6 @@
 //! Which certificates of a remote are trusted besides those that the system trusts.
 
+use super::{SettingsError, StoredProfile};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,6 +15,27 @@ pub struct TrustSettings {
     pub ca_file: Option<PathBuf>,
     /// The only certificate that is accepted, whoever signed it and whatever names it has.
     pub pin: Option<CertificatePin>,
+}
+
+impl TrustSettings {
+    /// Returns which certificates a profile trusts.
+    pub(super) fn of_profile(name: &str, stored: &StoredProfile) -> Result<Self, SettingsError> {
+        let profile = || name.to_owned();
+        if let Some(path) = stored.ca_file.clone().filter(|path| !path.is_absolute()) {
+            return Err(SettingsError::RelativeCaFile {
+                profile: profile(),
+                path,
+            });
+        }
+        let pin = stored.pin.as_ref().map(|text| text.parse()).transpose();
+        Ok(TrustSettings {
+            ca_file: stored.ca_file.clone(),
+            pin: pin.map_err(|problem| SettingsError::BadPin {
+                profile: profile(),
+                problem,
+            })?,
+        })
+    }
 }
 
 /// The SHA-256 fingerprint of a certificate, of its whole DER encoding.

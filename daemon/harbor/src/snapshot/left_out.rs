@@ -24,6 +24,20 @@ pub(crate) struct LeftOut {
     first_terminal_bench: Option<PathBuf>,
 }
 
+/// Says that a directory is the data of a `harbor serve`, or contains what the server creates by default; `None` if
+/// it is neither. It has the folders of trials, and none of a job.
+pub(crate) fn describe_server_data(directory: &Path) -> Option<String> {
+    let places = [directory.to_owned(), directory.join(".harbor")];
+    let is_data =
+        |place: &PathBuf| place.join("harbor.sqlite3").is_file() && place.join("files").is_dir();
+    let data = places.iter().find(|place| is_data(place))?;
+    Some(format!(
+        "{} is the data directory of a `harbor serve`, which has no folders of jobs; \
+         `docks --harbor-server http://127.0.0.1:8390 …` asks the server itself, at its address",
+        data.display()
+    ))
+}
+
 impl LeftOut {
     /// Counts a folder that cannot be listed.
     pub(crate) fn add_unreadable(&mut self, folder: &Path, error: &io::Error) {

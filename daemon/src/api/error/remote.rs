@@ -72,6 +72,7 @@ fn remote_hint(remote: &RemoteError) -> Option<String> {
     match remote {
         RemoteError::Status { body, .. } => body.hint.clone(),
         RemoteError::NotPossible { hint, .. } => hint.clone(),
+        RemoteError::NoServer { hint, .. } => Some(hint.clone()),
         _ => None,
     }
 }

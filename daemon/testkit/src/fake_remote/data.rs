@@ -144,6 +144,8 @@ impl RemoteData {
         let target = match action {
             Action::Stop | Action::Cancel => "cancelled",
             Action::Start => "running",
+            // Not in the Docks API.
+            Action::Pause | Action::Resume | Action::Retry => return None,
         };
         if lifecycle(&status) == Lifecycle::Terminal {
             return Some(Err(format!("Run is already {status}")));

@@ -58,6 +58,14 @@ impl RequestHead {
 
 /// Reads a request and discards its body; `None` once the client sends no more.
 pub async fn read_request(stream: &mut TcpStream) -> io::Result<Option<RequestHead>> {
+    let read = read_whole_request(stream).await?;
+    Ok(read.map(|(head, _)| head))
+}
+
+/// Reads a request with its body; `None` once the client sends no more.
+pub async fn read_whole_request(
+    stream: &mut TcpStream,
+) -> io::Result<Option<(RequestHead, Vec<u8>)>> {
     let mut bytes = Vec::with_capacity(1_024);
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -82,16 +90,14 @@ pub async fn read_request(stream: &mut TcpStream) -> io::Result<Option<RequestHe
         .header("content-length")
         .and_then(|v| v.parse().ok())
         .unwrap_or(0);
-    let mut left = (end + 4 + length).saturating_sub(bytes.len());
-    let mut sink = [0; 4_096];
-    while left > 0 {
-        let chunk = left.min(sink.len());
-        match stream.read(&mut sink[..chunk]).await? {
-            0 => return Ok(None),
-            n => left -= n,
+    let mut body = bytes.split_off(end + 4);
+    while body.len() < length {
+        if stream.read_buf(&mut body).await? == 0 {
+            return Ok(None);
         }
     }
-    Ok(Some(head))
+    body.truncate(length);
+    Ok(Some((head, body)))
 }
 
 /// A response before it is written.

@@ -38,6 +38,7 @@ impl SourceSettings<'_> {
     pub fn into_sources(self, buckets: Box<dyn BucketReader>) -> Sources {
         let (api_url, jobs_dirs) = match &self.remote.target {
             Target::DocksApi { api_url, .. } => (Some(api_url.clone()), Vec::new()),
+            Target::HarborServer { url } => (Some(url.clone()), Vec::new()),
             Target::HarborJobs { dirs } => (None, dirs.clone()),
         };
         Sources {

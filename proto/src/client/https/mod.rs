@@ -36,6 +36,8 @@ pub struct Limits {
     pub least_bytes: u64,
     /// Maximum size of a response in bytes, after decompression.
     pub body_bytes: u64,
+    /// How long an idle connection is kept for the next request.
+    pub idle_connection: Duration,
     /// Whether `http://` to other machines is allowed: `insecure = "true"` in the profile.
     pub insecure: bool,
 }
@@ -48,6 +50,7 @@ impl Default for Limits {
             window: Duration::from_secs(5),
             least_bytes: 512,
             body_bytes: 64 << 20,
+            idle_connection: Duration::from_secs(90),
             insecure: false,
         }
     }
@@ -318,7 +321,7 @@ fn build(
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(limits.connect)
-        .pool_idle_timeout(Duration::from_secs(90));
+        .pool_idle_timeout(limits.idle_connection);
     if is_loopback(base) {
         // A system proxy would send the request and its token to another machine; so would a name
         // server with another `localhost`.
