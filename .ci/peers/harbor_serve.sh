@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs the real `harbor serve` beside docks: pauses, cancels and retries its jobs, kills and restarts it, and compares
+# docks' statuses and figures with the server's at each state.
+#
+#   .ci/peers/harbor_serve.sh                            the comparison
+#   .ci/peers/harbor_serve.sh --bench [JOBS TRIALS]      times both side by side, 100 jobs of 1,000 trials each
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# Harbor needs a newer Python than many systems have as python3.
+newer_python() {
+    local python
+    for python in python3.14 python3.13 python3.12 python3 \
+        "$HOME"/.pyenv/versions/3.1[2-9].*/bin/python3; do
+        if "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+            "$python" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    return 1
+}
+
+PYTHON=$(newer_python) || skip "Harbor needs Python 3.12 or newer; there is none"
+environment=$(PYTHON=$PYTHON python_environment harbor==0.26.0) || skip "$(why_no_environment)"
+
+cd "$root"
+if [[ ${1-} == --bench ]]; then
+    cargo build --locked --release -p docks -p docksd --bins
+    build=$target/release
+else
+    cargo build --locked -p docks -p docksd --bins
+    build=$target/debug
+fi
+HARBOR_BIN=$environment/bin/harbor DOCKS_BIN=$build/docks "$environment/bin/python" .ci/peers/harbor_serve.py "$work" "$@"
