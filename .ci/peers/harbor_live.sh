@@ -4,19 +4,6 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# Harbor needs a newer Python than many systems have as python3.
-newer_python() {
-    local python
-    for python in python3.14 python3.13 python3.12 python3 \
-        "$HOME"/.pyenv/versions/3.1[2-9].*/bin/python3; do
-        if "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
-            "$python" -c 'import sys; print(sys.executable)'
-            return
-        fi
-    done
-    return 1
-}
-
 PYTHON=$(newer_python) || skip "Harbor needs Python 3.12 or newer; there is none"
 cd "$root"
 cargo build --locked -p docksd --bins

@@ -58,6 +58,19 @@ until_true() {
     done
 }
 
+# Harbor needs a newer Python than many systems have as python3.
+newer_python() {
+    local python
+    for python in python3.14 python3.13 python3.12 python3 \
+        "$HOME"/.pyenv/versions/3.1[2-9].*/bin/python3; do
+        if "$python" -c 'import sys, venv; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then
+            "$python" -c 'import sys; print(sys.executable)'
+            return
+        fi
+    done
+    return 1
+}
+
 # Makes a Python environment with pinned packages, once, with $PYTHON; prints its folder.
 python_environment() {
     local python=${PYTHON:-python3} folder log name

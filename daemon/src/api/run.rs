@@ -214,9 +214,8 @@ pub(super) async fn stop(
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
     let request = ActionRequest {
-        action: Action::Stop,
         kill,
-        actor,
+        ..ActionRequest::new(Action::Stop, actor)
     };
     act(&service, request, &tenant, &id, &headers).await
 }
@@ -231,9 +230,8 @@ pub(super) async fn start(
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
     let request = ActionRequest {
-        action: Action::Start,
         kill,
-        actor,
+        ..ActionRequest::new(Action::Start, actor)
     };
     act(&service, request, &tenant, &id, &headers).await
 }
@@ -248,9 +246,8 @@ pub(super) async fn cancel(
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
     let request = ActionRequest {
-        action: Action::Cancel,
         kill,
-        actor,
+        ..ActionRequest::new(Action::Cancel, actor)
     };
     act(&service, request, &tenant, &id, &headers).await
 }
@@ -262,11 +259,7 @@ pub(super) async fn pause(
     actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
-    let request = ActionRequest {
-        action: Action::Pause,
-        kill: false,
-        actor,
-    };
+    let request = ActionRequest::new(Action::Pause, actor);
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -277,11 +270,7 @@ pub(super) async fn resume(
     actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
-    let request = ActionRequest {
-        action: Action::Resume,
-        kill: false,
-        actor,
-    };
+    let request = ActionRequest::new(Action::Resume, actor);
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -292,11 +281,7 @@ pub(super) async fn retry(
     actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
-    let request = ActionRequest {
-        action: Action::Retry,
-        kill: false,
-        actor,
-    };
+    let request = ActionRequest::new(Action::Retry, actor);
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -307,6 +292,16 @@ struct ActionRequest {
     kill: bool,
     /// `None` for the daemon's own user.
     actor: Option<Extension<Actor>>,
+}
+
+impl ActionRequest {
+    fn new(action: Action, actor: Option<Extension<Actor>>) -> Self {
+        Self {
+            action,
+            kill: false,
+            actor,
+        }
+    }
 }
 
 async fn act(
