@@ -14,7 +14,7 @@ use crate::follow::PendingChanges;
 use crate::format::json;
 use crate::format::written_time::WrittenTime;
 use crate::known_jobs::KnownJob;
-use crate::snapshot::archive::look_at_job;
+use crate::snapshot::archived_job::look_at_job;
 use crate::snapshot::job_snapshot::{JobSnapshot, ScanDepth};
 use crate::snapshot::trial_tree::Fingerprint;
 

@@ -1,6 +1,7 @@
 //! Jobs directories as they were last scanned.
 
 pub(crate) mod archive;
+pub(crate) mod archived_job;
 pub(crate) mod artifact;
 pub(crate) mod artifact_names;
 pub(crate) mod discovery;
