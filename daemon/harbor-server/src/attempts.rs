@@ -279,12 +279,8 @@ impl Attempt {
     }
 
     fn take_live(&mut self, live: &LiveRollout) -> bool {
-        let before = (
-            self.served.phase,
-            self.served.input_tokens,
-            self.served.output_tokens,
-            self.served.error_type.clone(),
-        );
+        let shown = |of: &ServedAttempt| (of.phase, of.input_tokens, of.output_tokens);
+        let before = shown(&self.served);
         let was_past_setup = !matches!(self.served.phase, None | Some(ServedPhase::Setup));
         let usage = live.usage.as_ref();
         let has_outcome = live.error_type.is_some() || usage.is_some_and(LiveUsage::is_known);
@@ -304,13 +300,7 @@ impl Attempt {
             self.served.output_tokens = usage.n_output_tokens.or(self.served.output_tokens);
             self.served.cost_usd = usage.cost_usd.or(self.served.cost_usd);
         }
-        before
-            != (
-                self.served.phase,
-                self.served.input_tokens,
-                self.served.output_tokens,
-                self.served.error_type.clone(),
-            )
+        before != shown(&self.served)
     }
 }
 

@@ -128,12 +128,6 @@ impl Job {
         self.agrees_with = Some(self.updated_us);
     }
 
-    /// Forgets what was taken over from an earlier process.
-    pub(crate) fn forget(&mut self) {
-        self.objects = None;
-        self.is_complete = false;
-    }
-
     /// Takes how many trials there are of each kind, while they are not read.
     pub(crate) fn set_counts(&mut self, counts: Vec<ServedCount>) {
         self.counts = counts;
@@ -235,7 +229,12 @@ impl Job {
 
     /// Returns the validator of its trials, if they change only together with its row.
     pub(crate) fn settled_validator(&self) -> Option<Validator> {
-        let updated_us = self.updated_us.filter(|_| self.is_settled())?;
+        self.ended_validator().filter(|_| self.is_settled())
+    }
+
+    /// Returns the validator that its trials have once all is read of them; `None` while it has not ended.
+    pub(crate) fn ended_validator(&self) -> Option<Validator> {
+        let updated_us = self.updated_us.filter(|_| self.state.has_ended())?;
         Some(Validator(format!(
             "\"harbor-served-{}-{updated_us}\"",
             docksd_harbor::served::MAPPING

@@ -2,7 +2,8 @@
 //!
 //! Asks the server's tables what changed (`poll`), keeps a small index of its jobs (`job`, `attempts`), and lets
 //! [`docksd_harbor::served`] build the objects. The trials themselves are kept only of jobs that have not ended or
-//! are being looked at: the mirror has the others, and gives back what it has after a restart ([`Archive`]).
+//! are being looked at: the mirror has the others, and after a restart gives back the runs ([`Remote::resume`]) and,
+//! of jobs that changed, the trials ([`Archive`]).
 
 mod actions;
 mod archive;
@@ -29,8 +30,8 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::settings::TrustSettings;
 use docksd_harbor::validators::{fetched, fetched_page, hash_objects, validator as hash_validator};
 use docksd_remote::{
-    ChangeDetection, Changes, Fetched, Page, PageRequest, Remote, RemoteError, RemoteProperties,
-    TokenSource, Validator,
+    ChangeDetection, Changes, DeliveredRun, Fetched, Page, PageRequest, Remote, RemoteError,
+    RemoteProperties, TokenSource, Validator,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard, Notify, oneshot};
@@ -253,6 +254,13 @@ impl Remote for HarborServer {
             kind: "harbor_server",
             metered: false,
             whole_lists: true,
+        }
+    }
+
+    fn resume(&self, delivered: Vec<DeliveredRun>) {
+        // Nothing else is called before, so the lock is free.
+        if let Ok(mut state) = self.0.state.try_lock() {
+            state.restore(delivered);
         }
     }
 

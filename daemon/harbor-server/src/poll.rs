@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use docks_proto::object::RawObject;
-use docks_proto::routes::RunKind;
 use docksd_harbor::served::recalled_update;
-use docksd_remote::RemoteError;
+use docksd_remote::{DeliveredRun, RemoteError};
 use tokio::time::Instant;
 
 use crate::archive::Archive;
@@ -31,9 +29,16 @@ pub(crate) struct State {
     newest_us: Option<i64>,
     reconciled: Option<Instant>,
     is_version_checked: bool,
-    /// What an earlier process mirrored; `None` once it was used.
-    recalled: Option<HashMap<String, [RawObject; 2]>>,
-    has_recalled: bool,
+    /// What an earlier process delivered, until the first poll has used it.
+    delivered: HashMap<String, DeliveredRun>,
+}
+
+impl State {
+    /// Takes what an earlier process delivered, before the first poll.
+    pub(crate) fn restore(&mut self, delivered: Vec<DeliveredRun>) {
+        let by_id = delivered.into_iter().map(|run| (run.id.clone(), run));
+        self.delivered = by_id.collect();
+    }
 }
 
 /// What a poll needs besides the state.
@@ -49,9 +54,6 @@ impl Poller<'_> {
         if !state.is_version_checked {
             self.client.check_version().await?;
             state.is_version_checked = true;
-        }
-        if !std::mem::replace(&mut state.has_recalled, true) {
-            state.recalled = Some(self.recall_runs().await);
         }
         let due = state
             .reconciled
@@ -147,7 +149,7 @@ impl Poller<'_> {
     /// Reads the trials of jobs that changed, and of so many that were never read as there is time for; counts
     /// those of the others.
     async fn read_jobs(&self, state: &mut State) -> Result<(), RemoteError> {
-        self.adopt(state).await;
+        adopt_delivered(state);
         let changed: Vec<String> = state
             .jobs
             .values()
@@ -189,51 +191,23 @@ impl Poller<'_> {
         }
         Ok(unread.is_empty())
     }
+}
 
-    async fn recall_runs(&self) -> HashMap<String, [RawObject; 2]> {
-        let mut runs = HashMap::new();
-        for run in self.archive.runs(RunKind::Run).await {
-            runs.extend(
-                docks_proto::object::RunFields::from_object(&run)
-                    .id
-                    .text()
-                    .map(|id| (id, run)),
-            );
-        }
-        let mut recalled = HashMap::new();
-        for evaluation in self.archive.runs(RunKind::Evaluation).await {
-            let id = docks_proto::object::RunFields::from_object(&evaluation)
-                .id
-                .text();
-            if let Some((id, run)) = id.and_then(|id| runs.remove_entry(&id)) {
-                recalled.insert(id, [run, evaluation]);
-            }
-        }
-        recalled
-    }
-
-    /// Takes over what an earlier process mirrored completely of jobs that have not changed since.
-    async fn adopt(&self, state: &mut State) {
-        let Some(mut recalled) = state.recalled.take() else {
-            return;
+/// Takes over what an earlier process delivered completely of jobs that have not changed since.
+fn adopt_delivered(state: &mut State) {
+    let mut delivered = std::mem::take(&mut state.delivered);
+    for job in state.jobs.values_mut() {
+        let Some(run) = delivered.remove(&job.id) else {
+            continue;
         };
-        for job in state.jobs.values_mut() {
-            let Some(objects) = recalled.remove(&job.id) else {
-                continue;
-            };
-            let shown: Vec<Option<i64>> = objects.iter().map(recalled_update).collect();
-            let is_same = shown
-                .iter()
-                .all(|us| us.is_some() && *us == job.shown_update_us());
-            if !is_same || !job.state.has_ended() {
-                continue;
-            }
-            let stored = self.archive.trials_validator(&job.id).await;
+        let objects = [run.run, run.evaluation];
+        let is_same = objects.iter().all(|object| {
+            let shown_us = recalled_update(object);
+            shown_us.is_some() && shown_us == job.shown_update_us()
+        });
+        let has_trials = job.ended_validator() == Some(run.trials_validator);
+        if is_same && has_trials {
             job.adopt(objects);
-            if stored.is_none() || stored != job.settled_validator() {
-                job.doubt();
-                job.forget();
-            }
         }
     }
 }

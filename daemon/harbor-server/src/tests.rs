@@ -8,7 +8,7 @@ use docks_proto::client::Limits;
 use docks_proto::object::RawObject;
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::secret::Token;
-use docksd_remote::{Fetched, PageRequest, Remote, RemoteError, Validator};
+use docksd_remote::{DeliveredRun, Fetched, PageRequest, Remote, RemoteError};
 use docksd_testkit::fake_harbor::{FakeAttempt, FakeHarbor};
 use serde_json::Value;
 
@@ -17,23 +17,13 @@ use crate::{Archive, HarborServer};
 /// A mirror of another process.
 #[derive(Default)]
 struct Kept {
-    runs: [Vec<RawObject>; 2],
     trials: Vec<RawObject>,
-    validator: Option<Validator>,
 }
 
 #[async_trait]
 impl Archive for Kept {
-    async fn runs(&self, kind: RunKind) -> Vec<RawObject> {
-        self.runs[usize::from(kind == RunKind::Evaluation)].clone()
-    }
-
     async fn trials(&self, _run: &str) -> Vec<RawObject> {
         self.trials.clone()
-    }
-
-    async fn trials_validator(&self, _run: &str) -> Option<Validator> {
-        self.validator.clone()
     }
 }
 
@@ -190,12 +180,20 @@ async fn what_is_mirrored_is_not_asked_for_again_after_a_restart() {
     evaluations(&first).await;
     let mut changes = first.take_changes().await.unwrap();
     let run = changes.runs.pop().unwrap();
-    let kept = || Kept {
-        runs: [vec![run.run.clone()], vec![run.evaluation.clone()]],
-        trials: run.trials.objects.clone(),
-        validator: Some(run.validator.clone()),
+    let restarted = || {
+        let kept = Kept {
+            trials: run.trials.objects.clone(),
+        };
+        let remote = remote_with(&fake, None, kept);
+        remote.resume(vec![DeliveredRun {
+            id: run.id.clone(),
+            run: run.run.clone(),
+            evaluation: run.evaluation.clone(),
+            trials_validator: run.validator.clone(),
+        }]);
+        remote
     };
-    let second = remote_with(&fake, None, kept());
+    let second = restarted();
     let before = fake.requests().len();
     assert_eq!(evaluations(&second).await, [parsed(&run.evaluation)]);
     let unchanged = second.trials("j", Some(&run.validator)).await.unwrap();
@@ -205,7 +203,7 @@ async fn what_is_mirrored_is_not_asked_for_again_after_a_restart() {
         ["GET /openapi.json", "POST /query", "POST /query"]
     );
     // A finished job runs again, and only what is new is read of it.
-    let third = remote_with(&fake, None, kept());
+    let third = restarted();
     fake.with(|data| {
         let next = FakeAttempt {
             before: vec!["a".into(), "b".into()],

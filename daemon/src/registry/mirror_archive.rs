@@ -6,10 +6,8 @@ use async_trait::async_trait;
 use docks_proto::client::body;
 use docks_proto::object::RawObject;
 use docks_proto::query::ListQuery;
-use docks_proto::routes::RunKind;
 use docksd_harbor_server::Archive;
-use docksd_mirror::{Listing, Mirror, MirrorError, Resource};
-use docksd_remote::Validator;
+use docksd_mirror::Mirror;
 
 /// The mirror of a remote. The remote is created first, so the mirror is set later.
 #[derive(Default)]
@@ -25,38 +23,18 @@ impl MirrorArchive {
 
 #[async_trait]
 impl Archive for MirrorArchive {
-    async fn runs(&self, kind: RunKind) -> Vec<RawObject> {
-        match self.0.get() {
-            Some(mirror) => objects(mirror.list_runs(kind, &whole_list()).await.map(Some)),
-            None => Vec::new(),
-        }
-    }
-
     async fn trials(&self, run: &str) -> Vec<RawObject> {
-        match self.0.get() {
-            Some(mirror) => objects(mirror.list_trials(run, &whole_list()).await),
-            None => Vec::new(),
-        }
+        let Some(mirror) = self.0.get() else {
+            return Vec::new();
+        };
+        let all = ListQuery {
+            limit: 0,
+            ..ListQuery::default()
+        };
+        // What cannot be read is asked of the remote again.
+        let Ok(Some(listing)) = mirror.list_trials(run, &all).await else {
+            return Vec::new();
+        };
+        body::parse_list(&listing.body).map_or_else(|_| Vec::new(), |list| list.objects)
     }
-
-    async fn trials_validator(&self, run: &str) -> Option<Validator> {
-        let resource = Resource::Trials(run.to_owned());
-        let confirmation = self.0.get()?.confirmation(&resource).await;
-        confirmation.ok()??.validator
-    }
-}
-
-fn whole_list() -> ListQuery {
-    ListQuery {
-        limit: 0,
-        ..ListQuery::default()
-    }
-}
-
-/// Reads the objects of a list; what cannot be read is asked of the remote again.
-fn objects(listing: Result<Option<Listing>, MirrorError>) -> Vec<RawObject> {
-    let Ok(Some(listing)) = listing else {
-        return Vec::new();
-    };
-    body::parse_list(&listing.body).map_or_else(|_| Vec::new(), |list| list.objects)
 }
