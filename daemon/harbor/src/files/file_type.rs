@@ -1,5 +1,9 @@
 //! What a file of a trial or a job is, by its path.
 
+use crate::snapshot::artifact_names::{
+    VERIFIER_LOGS, VERIFIER_RESULTS, is_output_of_command, is_trajectory,
+};
+
 /// Types beyond the four of the Docks API, which have the rules of `snapshot::trial_artifacts`.
 pub(super) const OTHER: &str = "other";
 
@@ -20,10 +24,8 @@ pub fn file_type(path: &str) -> &'static str {
             "patch" | "diff" => "diff",
             _ => "output",
         },
-        Some(("verifier", "test-stdout.txt" | "test-stderr.txt")) => "logs",
-        Some(("verifier", "reward.json" | "reward.txt" | "reward-details.json" | "ctrf.json")) => {
-            "result"
-        }
+        Some(("verifier", name)) if VERIFIER_LOGS.contains(&name) => "logs",
+        Some(("verifier", name)) if VERIFIER_RESULTS.contains(&name) => "result",
         _ if is_recording(&extension) => "recording",
         _ if is_media(&extension) => "media",
         Some(("verifier", _)) => "verifier",
@@ -42,8 +44,7 @@ pub fn file_type(path: &str) -> &'static str {
 fn agent_file_type(below: &str, extension: &str) -> &'static str {
     let is_output = |name: &str| matches!(name, "stdout.txt" | "stderr.txt");
     match below.split_once('/') {
-        None if below == "trajectory.json" || below == "bridge-trajectory.json" => "trajectory",
-        None if below.starts_with("trajectory.cont-") && extension == "json" => "trajectory",
+        None if is_trajectory(below) => "trajectory",
         None if below.starts_with("trajectory.") || extension == "jsonl" => "session",
         None if below == "exit-code.txt" => "agent",
         None => match extension {
@@ -51,11 +52,7 @@ fn agent_file_type(below: &str, extension: &str) -> &'static str {
             "patch" | "diff" => "diff",
             _ => "agent",
         },
-        Some((folder, name))
-            if (folder == "setup" || folder.starts_with("command-")) && is_output(name) =>
-        {
-            "logs"
-        }
+        Some((folder, name)) if is_output_of_command(folder) && is_output(name) => "logs",
         Some((folder, _)) if folder.starts_with("episode-") => "session",
         Some(_) if extension == "jsonl" || has_folder(below, "sessions") => "session",
         Some(_) => "agent",

@@ -15,6 +15,7 @@ use docks_proto::file_list::ListedFile;
 pub use file_type::file_type;
 
 use crate::disk::file_uri::file_uri;
+use crate::snapshot::job_snapshot::JOB_FILES;
 use natural_order::natural_order;
 
 /// Files of one trial that are listed; an agent can leave any number.
@@ -28,9 +29,6 @@ const MAX_DEPTH: usize = 48;
 
 /// Said of a trial whose folder was removed, or is on another machine.
 const NO_FOLDER: &str = "its folder is not here";
-
-/// Files by which the folder of a job is told from one that only contains trials.
-const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
 
 /// Which files of a folder belong to whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

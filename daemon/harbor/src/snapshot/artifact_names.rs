@@ -42,12 +42,14 @@ pub(crate) fn is_continuation(name: &str) -> bool {
     name.starts_with("trajectory.cont-") && name.ends_with(".json")
 }
 
+/// Whether a file in `agent/` is a trajectory, or continues one.
+pub(crate) fn is_trajectory(name: &str) -> bool {
+    matches!(name, "trajectory.json" | "bridge-trajectory.json") || is_continuation(name)
+}
+
 /// Whether a file in `agent/` may be an artifact.
 pub(crate) fn is_agent_artifact(name: &str) -> bool {
-    is_text(name)
-        || is_patch(name)
-        || is_continuation(name)
-        || matches!(name, "trajectory.json" | "bridge-trajectory.json")
+    is_text(name) || is_patch(name) || is_trajectory(name)
 }
 
 /// Whether a folder in `agent/` has the output of its set-up or of a command.

@@ -17,7 +17,7 @@ use crate::snapshot::trial_snapshot::TrialSnapshot;
 use crate::snapshot::watch_targets::WatchTargets;
 
 /// Files of which any one makes a folder a job.
-pub(super) const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
+pub(crate) const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
 /// How long a new job is held back until it has a UUID; Harbor takes a tenth of a second.
 const UUID_WAIT: Duration = Duration::from_millis(1_500);
 /// How often a folder that replaced another one is read again within one scan.
