@@ -192,12 +192,13 @@ impl State {
         if by_files.is_some() && by_files.as_ref() == known {
             return Ok(Fetched::NotModified);
         }
-        let (trials, validator) = self.trial_objects(&folder, now)?;
+        let trials = self.trial_objects(&folder, now)?;
         let trials = trials.ok_or_else(|| self.not_found(run))?;
+        let validator = self.trials_validator(&folder, || hash_objects(&trials));
         Ok(fetched(validator, known, || page(trials)))
     }
 
-    /// Returns the trials of a job and their validator; no trials if it is gone. Reads an archived job again.
+    /// Returns the trials of a job; `None` if it is gone. Reads an archived job again.
     ///
     /// # Errors
     ///
@@ -206,7 +207,7 @@ impl State {
         &mut self,
         folder: &Path,
         now: UnixMs,
-    ) -> Result<(Option<Vec<RawObject>>, Validator), RemoteError> {
+    ) -> Result<Option<Vec<RawObject>>, RemoteError> {
         let job = self.snapshot.jobs.get(folder);
         if job.is_some_and(JobSnapshot::is_archived) {
             self.snapshot.read_again(folder, now);
@@ -220,11 +221,14 @@ impl State {
             }
         }
         let trials = self.published.trials(&self.snapshot, folder);
-        let trials = trials.map_err(not_serializable)?;
-        let hash = || hash_objects(trials.as_deref().unwrap_or_default());
+        trials.map_err(not_serializable)
+    }
+
+    /// Returns the validator of a job's trials: of the files that they were read from once it has finished, else of
+    /// their hash.
+    pub(crate) fn trials_validator(&self, folder: &Path, hash: impl FnOnce() -> u64) -> Validator {
         let validator = self.files_validator(folder);
-        let validator = validator.unwrap_or_else(|| validators::validator(hash()));
-        Ok((trials, validator))
+        validator.unwrap_or_else(|| validators::validator(hash()))
     }
 
     /// Returns the validator that says from which files the trials of a finished job were read.

@@ -95,8 +95,8 @@ impl State {
 
     /// Returns a job as it is published, unless only its version differs from what was delivered.
     fn deliver(&mut self, folder: &Path, now: UnixMs) -> Result<Option<CompleteRun>, RemoteError> {
-        let (trials, validator) = match self.trial_objects(folder, now) {
-            Ok(objects) => objects,
+        let trials = match self.trial_objects(folder, now) {
+            Ok(trials) => trials,
             // The mirror keeps what it has until the job changes again.
             Err(error) => {
                 tracing::debug!(%error, "could not read a job again");
@@ -110,6 +110,7 @@ impl State {
             return Ok(None);
         };
         let trials_hash = hash_objects(&trials);
+        let validator = self.trials_validator(folder, || trials_hash);
         let Some(job) = self.published.by_folder().get(folder) else {
             return Ok(None);
         };
