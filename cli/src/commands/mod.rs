@@ -18,6 +18,7 @@ mod daemon_control;
 mod daemon_logs;
 mod daemon_status;
 mod file_lists;
+mod find_run;
 mod hub_cert;
 mod hub_serve;
 mod hub_token;

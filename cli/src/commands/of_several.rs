@@ -7,8 +7,8 @@ use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 
-use super::print_object::{body_text, parse_object};
-use crate::ask::{NamedRemote, Request, Requester, SeveralRemotes};
+use super::find_run::{find_of_any_kind, find_of_kind};
+use crate::ask::{NamedRemote, Requester, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::durations;
@@ -218,35 +218,21 @@ impl SeveralRemotes {
 }
 
 async fn look_up(remote: &NamedRemote, wanted: Wanted, given: &str) -> Verdict {
-    let kinds: &[RunKind] = match wanted {
-        Wanted::Run => &[RunKind::Run],
-        Wanted::Evaluation => &[RunKind::Evaluation],
-        // A Harbor job is both, and may have started since the first request: as a plain run it has no
-        // trials.
-        Wanted::Any => &[RunKind::Evaluation, RunKind::Run, RunKind::Evaluation],
-    };
-    let mut missing = None;
-    let mut plain = None;
-    for kind in kinds {
-        let asked = async {
-            let requester = Requester::new(&remote.context)?;
-            let response = requester.request(Request::Run(*kind, given)).await?;
-            parse_object(&body_text(&response.body))
+    let asked = async {
+        let requester = Requester::new(&remote.context)?;
+        let kind = match wanted {
+            Wanted::Run => RunKind::Run,
+            Wanted::Evaluation => RunKind::Evaluation,
+            Wanted::Any => return find_of_any_kind(&requester, given).await,
         };
-        match asked.await {
-            Ok(object) if *kind == RunKind::Run && kinds.len() > 1 => plain = Some(object),
-            Ok(object) => return Verdict::Has(*kind, object),
-            Err(failure) if failure.kind != Kind::NotFound => return Verdict::Unknown(failure),
-            Err(failure) if plain.is_none() && missing.is_some() => {
-                return Verdict::HasNot(failure);
-            }
-            Err(failure) => missing = Some(failure),
-        }
+        let object = find_of_kind(&requester, kind, given).await?;
+        Ok((kind, object))
+    };
+    match asked.await {
+        Ok((kind, object)) => Verdict::Has(kind, object),
+        Err(failure) if failure.kind == Kind::NotFound => Verdict::HasNot(failure),
+        Err(failure) => Verdict::Unknown(failure),
     }
-    if let Some(object) = plain {
-        return Verdict::Has(RunKind::Run, object);
-    }
-    Verdict::HasNot(missing.unwrap_or_else(|| Failure::new(Kind::NotFound, "no run")))
 }
 
 /// Says that a run may be in a remote that gave no answer.

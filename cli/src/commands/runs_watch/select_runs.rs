@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use docks_proto::event::ObjectKind;
-use docks_proto::object::{Lifecycle, RawObject, lifecycle, parse_list};
+use docks_proto::object::{Lifecycle, lifecycle, parse_list};
 use docks_proto::query::{ListQuery, Row};
 use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
+use super::super::find_run::find_of_any_kind;
 use super::super::of_several::{Unanswered, Wanted};
-use super::super::print_object;
 use crate::args::RunsWatch;
 use crate::ask::{Request, Requester, SeveralRemotes};
 use crate::context::Context;
@@ -35,19 +35,28 @@ pub(super) async fn select_runs(
     loop {
         let requester = Requester::new(context)?;
         let found = find_runs(&requester, args).await;
-        let retry = match &found {
-            Err(failure) => failure.kind == Kind::NotFound,
-            Ok(_) => false,
-        };
         let pause = match requester.remote.reads_local_files() {
             true => LOCAL_RETRY_INTERVAL,
             false => RETRY_INTERVAL,
         };
-        match deadline {
-            Some(deadline) if retry && Instant::now() + pause < deadline => sleep(pause).await,
-            _ => return found,
+        if !waits_for_start(&found, deadline, pause).await {
+            return found;
         }
     }
+}
+
+/// Waits for the next attempt to find runs; returns whether there is one before the deadline.
+async fn waits_for_start<T>(
+    found: &Result<T, Failure>,
+    deadline: Option<Instant>,
+    pause: Duration,
+) -> bool {
+    let is_missing = matches!(found, Err(failure) if failure.kind == Kind::NotFound);
+    let waits = is_missing && deadline.is_some_and(|deadline| Instant::now() + pause < deadline);
+    if waits {
+        sleep(pause).await;
+    }
+    waits
 }
 
 /// Finds the runs in several remotes, with the places of their remotes.
@@ -59,12 +68,8 @@ pub(super) async fn select_of_several(
     let deadline = args.wait_for_start.map(|time| Instant::now() + time);
     loop {
         let found = find_in_several(context, several, args).await;
-        let retry = matches!(&found, Err(failure) if failure.kind == Kind::NotFound);
-        match deadline {
-            Some(deadline) if retry && Instant::now() + RETRY_INTERVAL < deadline => {
-                sleep(RETRY_INTERVAL).await;
-            }
-            _ => return found,
+        if !waits_for_start(&found, deadline, RETRY_INTERVAL).await {
+            return found;
         }
     }
 }
@@ -187,32 +192,13 @@ async fn list_rows(
 }
 
 async fn find_by_name(requester: &Requester<'_>, given: &str) -> Result<RunKey, Failure> {
-    let is_missing = |failure: &Failure| failure.kind == Kind::NotFound;
-    match find_of_kind(requester, RunKind::Evaluation, given).await {
-        Err(failure) if is_missing(&failure) => {}
-        found => return found,
-    }
-    let plain = match find_of_kind(requester, RunKind::Run, given).await {
-        Err(failure) if is_missing(&failure) => {
+    match find_of_any_kind(requester, given).await {
+        Ok((kind, object)) => Ok((kind.into(), Row::from_run(&object).id)),
+        Err(failure) if failure.kind == Kind::NotFound => {
             let text = format!("no run or evaluation run `{given}`");
-            return Err(Failure::new(Kind::NotFound, text)
-                .hint("`docks runs list` and `docks runs eval-list` list what exists"));
+            Err(Failure::new(Kind::NotFound, text)
+                .hint("`docks runs list` and `docks runs eval-list` list what exists"))
         }
-        found => found?,
-    };
-    // A Harbor job is both: it may have started since the first request. As a plain run it has no trials.
-    match find_of_kind(requester, RunKind::Evaluation, given).await {
-        Err(failure) if is_missing(&failure) => Ok(plain),
-        found => found,
+        Err(failure) => Err(failure),
     }
-}
-
-async fn find_of_kind(
-    requester: &Requester<'_>,
-    kind: RunKind,
-    given: &str,
-) -> Result<RunKey, Failure> {
-    let response = requester.request(Request::Run(kind, given)).await?;
-    let object: RawObject = print_object::parse_object(&print_object::body_text(&response.body))?;
-    Ok((kind.into(), Row::from_run(&object).id))
 }
