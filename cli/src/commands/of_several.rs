@@ -2,7 +2,6 @@
 //! finding the remote that has a run.
 
 use docks_proto::error::Candidate;
-use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::object::{RawObject, RunFields};
 use docks_proto::routes::RunKind;
 use futures_util::future::join_all;
@@ -11,7 +10,6 @@ use super::find_run::{find_of_any_kind, find_of_kind};
 use crate::ask::{NamedRemote, Requester, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
-use crate::output::durations;
 use crate::output::json::RemoteMeta;
 
 /// The remotes that gave no answer. They take nothing from the others, but the command says so and
@@ -81,25 +79,6 @@ impl Unanswered {
                 self.asked
             ))),
         }
-    }
-}
-
-/// Says on stderr how old the answer of one of several remotes is, as `report_age` does for one.
-pub(crate) fn report_remote_age(context: &Context, name: &str, freshness: &Freshness) {
-    let output = &context.output;
-    if let Some(notice) = &freshness.notice {
-        output.note(format!("{name}: {notice}"));
-    }
-    if let Some(reason) = &freshness.incomplete {
-        output.note(format!("{name}: rows may be missing: {reason}"));
-    }
-    let age = durations::format_age(freshness.age).unwrap_or_else(|| "0s".to_owned());
-    match (&freshness.stale_reason, freshness.answered_by) {
-        (Some(reason), _) => output.note(format!("{name}: data is {age} old: {reason}")),
-        (None, AnsweredBy::Mirror) => output.verbose(format!(
-            "{name}: from the mirror; the remote confirmed it {age} ago"
-        )),
-        (None, AnsweredBy::Remote) => output.verbose(format!("{name}: from the remote")),
     }
 }
 

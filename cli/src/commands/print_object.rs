@@ -68,7 +68,10 @@ pub(super) fn print_object(
 }
 
 /// Says with `--verbose` which values of objects are not what they should be.
-pub(super) fn report_odd_values(context: &Context, objects: &[RawObject]) {
+pub(super) fn report_odd_values<'a>(
+    context: &Context,
+    objects: impl IntoIterator<Item = &'a RawObject>,
+) {
     let mut report = OddValueReport::new(&context.output);
     for object in objects {
         if !report.is_wanted() {
@@ -124,20 +127,32 @@ pub(super) fn print_json(context: &Context, text: &str, response: &Response) {
 /// Says on stderr when rows may be missing, or a response is older than it should be, and why; with `--verbose`, where
 /// every response comes from.
 pub(super) fn report_age(context: &Context, freshness: &Freshness) {
+    report_age_of(context, None, freshness);
+}
+
+/// Does the same for the answer of one of several remotes.
+pub(super) fn report_remote_age(context: &Context, name: &str, freshness: &Freshness) {
+    report_age_of(context, Some(name), freshness);
+}
+
+fn report_age_of(context: &Context, remote: Option<&str>, freshness: &Freshness) {
+    let output = &context.output;
+    let named = |text: String| match remote {
+        Some(name) => format!("{name}: {text}"),
+        None => text,
+    };
     if let Some(notice) = &freshness.notice {
-        context.output.note(notice);
+        output.note(named(notice.clone()));
     }
     if let Some(reason) = &freshness.incomplete {
-        context
-            .output
-            .note(format!("rows may be missing: {reason}"));
+        output.note(named(format!("rows may be missing: {reason}")));
     }
     let age = durations::format_age(freshness.age).unwrap_or_else(|| "0s".to_owned());
     match (&freshness.stale_reason, freshness.answered_by) {
-        (Some(reason), _) => context.output.note(format!("data is {age} old: {reason}")),
-        (None, AnsweredBy::Mirror) => context.output.verbose(format!(
+        (Some(reason), _) => output.note(named(format!("data is {age} old: {reason}"))),
+        (None, AnsweredBy::Mirror) => output.verbose(named(format!(
             "from the mirror; the remote confirmed it {age} ago"
-        )),
-        (None, AnsweredBy::Remote) => context.output.verbose("from the remote"),
+        ))),
+        (None, AnsweredBy::Remote) => output.verbose(named("from the remote".to_owned())),
     }
 }

@@ -8,7 +8,8 @@ use docks_proto::time::{UnixMs, parse_point_in_time};
 use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 
-use super::of_several::{Unanswered, report_remote_age};
+use super::of_several::Unanswered;
+use super::print_object::report_remote_age;
 use super::print_object::{body_text, print_json, report_age};
 use super::runs_history::{answered, unreadable};
 use crate::args::{Format, RunsChanges};

@@ -19,6 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::json;
 use crate::output::lists::{ListColumns, RowContext};
+use crate::output::table::Table;
 
 /// The list that is requested.
 #[derive(Debug, Clone, Copy)]
@@ -222,7 +223,11 @@ fn print<R>(
     Ok(())
 }
 
-fn print_ids(context: &Context, list: RequestedList<'_>, objects: &[RawObject]) {
+fn print_ids<'a>(
+    context: &Context,
+    list: RequestedList<'_>,
+    objects: impl IntoIterator<Item = &'a RawObject>,
+) {
     for object in objects {
         // The id of a trial is in the same field.
         let Some(id) = RunFields::from_object(object).id.text() else {
@@ -248,18 +253,23 @@ fn print_table<R>(
     objects: &[RawObject],
     freshness: &Freshness,
 ) -> Result<(), Failure> {
-    let output = &context.output;
     let specs = rows.select(&options.columns)?;
     let row_context = RowContext {
         now: context.now,
         age: freshness.age,
     };
     let table = rows.table(objects, &specs, !options.columns.is_empty(), row_context);
-    match (context.global.format, output.style().width) {
-        (Format::Table, Some(_)) if objects.is_empty() => output.message(rows.empty_message),
-        (format, _) => output.table(format, &table),
-    }
+    print_rows(context, rows, &table, objects.is_empty());
     Ok(())
+}
+
+/// Prints a table; at a terminal, says so if it is empty.
+fn print_rows<R>(context: &Context, rows: &ListColumns<R>, table: &Table, is_empty: bool) {
+    let output = &context.output;
+    match (context.global.format, output.style().width) {
+        (Format::Table, Some(_)) if is_empty => output.message(rows.empty_message),
+        (format, _) => output.table(format, table),
+    }
 }
 
 /// Says how much of a list is shown if it was cut.

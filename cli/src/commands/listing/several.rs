@@ -7,11 +7,11 @@ use docks_proto::object::RawObject;
 use docks_proto::query::{ListQuery, Sort, apply_query};
 use futures_util::future::join_all;
 
-use super::{RequestedList, check_status, footer, objects, print_ids};
+use super::{RequestedList, check_status, footer, objects, print_ids, print_rows};
 use crate::args::{Format, ListOptions};
 use crate::ask::{NamedRemote, Requester, Response, SeveralRemotes};
-use crate::commands::of_several::{Unanswered, report_remote_age};
-use crate::commands::print_object::report_odd_values;
+use crate::commands::of_several::Unanswered;
+use crate::commands::print_object::{report_odd_values, report_remote_age};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::json::{self, RemoteMeta};
@@ -160,6 +160,10 @@ impl MergedList {
         answers.max_by_key(|freshness| freshness.age)
     }
 
+    fn objects(&self) -> impl Iterator<Item = &RawObject> {
+        self.rows.iter().map(|row| &row.object)
+    }
+
     /// Whether every answer came from a mirror.
     pub(super) fn is_mirrored(&self) -> bool {
         let mut answers = self.answered.iter();
@@ -196,8 +200,7 @@ fn print<R>(
 ) -> Result<(), Failure> {
     let output = &context.output;
     if options.quiet {
-        let objects: Vec<RawObject> = merged.rows.iter().map(|row| row.object.clone()).collect();
-        print_ids(context, list, &objects);
+        print_ids(context, list, merged.objects());
     } else {
         match context.global.format {
             Format::Json => {
@@ -224,12 +227,7 @@ fn print<R>(
                 };
                 let table =
                     rows.table_of_remotes(&merged.remote_rows(row_context), &options.columns)?;
-                match (context.global.format, output.style().width) {
-                    (Format::Table, Some(_)) if merged.rows.is_empty() => {
-                        output.message(rows.empty_message);
-                    }
-                    (format, _) => output.table(format, &table),
-                }
+                print_rows(context, rows, &table, merged.rows.is_empty());
             }
         }
     }
@@ -238,8 +236,7 @@ fn print<R>(
         output.message(footer);
     }
     if output.is_verbose() {
-        let objects: Vec<RawObject> = merged.rows.iter().map(|row| row.object.clone()).collect();
-        report_odd_values(context, &objects);
+        report_odd_values(context, merged.objects());
     }
     for (name, freshness) in &merged.answered {
         report_remote_age(context, name, freshness);
