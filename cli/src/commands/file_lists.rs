@@ -1,4 +1,4 @@
-//! Every file of a trial or a run, from whoever knows them: the daemon, a hub, or the objects themselves.
+//! Lists every file of a trial or a run: the daemon or a hub is asked, else the objects name some.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,13 +39,6 @@ struct HubAccess {
     cache: Cache,
 }
 
-/// What was found out about the files of one trial or run.
-#[derive(Debug, Default)]
-pub(super) struct Completed {
-    /// What is there and was left out, each a sentence.
-    pub(super) left_out: Vec<String>,
-}
-
 impl<'a> FileLists<'a> {
     /// Prepares for one run; sends no request yet.
     pub(super) fn new(
@@ -62,7 +55,8 @@ impl<'a> FileLists<'a> {
         }
     }
 
-    /// Adds to a trial, or without one to the run, the files that its object does not name.
+    /// Adds to a trial, or without one to the run, the files that its object does not name. Returns what is there
+    /// and was left out, each a sentence.
     ///
     /// # Errors
     ///
@@ -72,7 +66,7 @@ impl<'a> FileLists<'a> {
         run: &str,
         trial: Option<&str>,
         known: &mut TrialArtifacts,
-    ) -> Result<Completed, Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let list = match &self.requester.remote.profile.target {
             Target::DocksApi { api_url, tenant } if self.is_harbor_job => {
                 self.ask_hub(api_url, tenant, run, trial).await?
@@ -81,18 +75,18 @@ impl<'a> FileLists<'a> {
             Target::DocksApi { .. } => None,
             _ => self.ask_daemon(run, trial).await?,
         };
-        let mut completed = Completed::default();
-        if let Some(mut list) = list {
-            completed.left_out.append(&mut list.left_out);
-            if completed.left_out.is_empty() || !list.files.is_empty() {
-                // What the object still names is gone.
-                known
-                    .files
-                    .retain(|file| list.files.iter().any(|listed| listed.path == file.path));
-            }
-            known.add_files(list);
+        let Some(mut list) = list else {
+            return Ok(Vec::new());
+        };
+        let left_out = std::mem::take(&mut list.left_out);
+        if left_out.is_empty() || !list.files.is_empty() {
+            // What the object still names is gone.
+            known
+                .files
+                .retain(|file| list.files.iter().any(|listed| listed.path == file.path));
         }
-        Ok(completed)
+        known.add_files(list);
+        Ok(left_out)
     }
 
     async fn ask_daemon(

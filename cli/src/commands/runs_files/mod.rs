@@ -51,11 +51,11 @@ pub(super) async fn run(context: &Context, args: &RunsFiles) -> Result<(), Failu
         let body = print_object::body_text(&response.body);
         let mut trial = TrialArtifacts::from_object(&print_object::parse_object(&body)?);
         let id = trial.id.clone();
-        let completed = lists.complete(&run_id, Some(&id), &mut trial).await?;
+        let left_out = lists.complete(&run_id, Some(&id), &mut trial).await?;
         printer.open_downloads(&requester, &trial)?;
-        printer.print(&trial, &completed.left_out);
+        printer.print(&trial, &left_out);
     } else {
-        let completed = lists.complete(&run_id, None, &mut run.artifacts).await?;
+        let left_out = lists.complete(&run_id, None, &mut run.artifacts).await?;
         let all = ListQuery {
             limit: 0,
             ..ListQuery::default()
@@ -65,21 +65,21 @@ pub(super) async fn run(context: &Context, args: &RunsFiles) -> Result<(), Failu
         let trials = parse_list(&response.body)
             .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
         printer.open_downloads(&requester, &run.artifacts)?;
-        printer.print(&run.artifacts, &completed.left_out);
+        printer.print(&run.artifacts, &left_out);
         // In the order of the trials, and never more of them in memory than are requested at once.
         let run_id = &run_id;
         let mut completing = stream::iter(trials.objects)
             .map(|object| async move {
                 let mut trial = TrialArtifacts::from_object(&object);
                 let id = trial.id.clone();
-                let completed = lists.complete(run_id, Some(&id), &mut trial).await?;
-                Ok::<_, Failure>((trial, completed))
+                let left_out = lists.complete(run_id, Some(&id), &mut trial).await?;
+                Ok::<_, Failure>((trial, left_out))
             })
             .buffered(LISTS_AT_ONCE);
         while let Some(listed) = completing.next().await {
-            let (trial, completed) = listed?;
+            let (trial, left_out) = listed?;
             printer.open_downloads(&requester, &trial)?;
-            printer.print(&trial, &completed.left_out);
+            printer.print(&trial, &left_out);
             if context.output.stdout_is_closed() {
                 return Ok(());
             }
