@@ -31,7 +31,7 @@ pub(super) fn run(context: &Context, args: &HubCert) -> Result<(), Failure> {
         let path = files.certificate.display();
         return Err(
             Failure::failed(format!("there is a certificate already: {path}")).hint(
-                "--force replaces it; whoever has pinned the old one must then pin the new one",
+                "--force replaces it; profiles that have pinned the old one must then pin the new one",
             ),
         );
     }

@@ -50,7 +50,7 @@ fn home_with_files() -> TestHome {
     write(&trial, "agent/trajectory.json", trajectory.as_bytes());
     write(&home.jobs(), "secret", b"secret");
     symlink(home.jobs().join("secret"), trial.join("agent/link")).unwrap();
-    symlink("/", trial.join("agent/root")).unwrap();
+    symlink("/", trial.join("agent/outside")).unwrap();
     home
 }
 
@@ -156,7 +156,7 @@ fn a_path_that_is_missing_ambiguous_a_folder_or_outside_is_refused_with_what_to_
         ("prompt.txt", 9, "matches more than one file"),
         ("agent", 1, "`agent` is a folder"),
         ("agent/link", 3, "no file"),
-        ("agent/root/etc/passwd", 3, "no file"),
+        ("agent/outside/etc/passwd", 3, "no file"),
         ("../config.json", 2, "is not a path below"),
         ("/etc/passwd", 2, "is not a path below"),
     ] {

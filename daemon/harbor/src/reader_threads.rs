@@ -103,7 +103,7 @@ impl State {
             tracing::debug!(%error, "not all of a jobs directory could be read");
         }
         self.tracker.queue.record(stashed);
-        // Whoever waits for changes learns that lists are whole now.
+        // Those who wait for changes learn that lists are whole now.
         self.tracker.queue.mark_undelivered();
     }
 
@@ -118,7 +118,7 @@ impl State {
 impl SharedState {
     /// Begins the first reading if need be, and waits for a part of it. Returns how far it is; `None` when it has ended.
     ///
-    /// Fails only if a thread has panicked, and whoever asks next starts anew.
+    /// Fails only if a thread has panicked; the next call starts anew.
     pub(crate) fn wait(&self, what: WaitFor<'_>, now: &WallClock) -> Option<Reading> {
         let mut state = self.state.lock().ok()?;
         if state.first_reading.has_not_begun() {
@@ -135,7 +135,7 @@ impl SharedState {
             let progress = state.first_reading.progress();
             state.tracker.queue.set_reading(progress);
             let patience = match what {
-                // Whoever does not wait for changes needs all of it.
+                // A caller that does not wait for changes needs all of it.
                 WaitFor::SomeJobs(_) if !state.is_followed => DELIVERY_PATIENCE,
                 WaitFor::SomeJobs(patience) => {
                     let left = patience.saturating_sub(state.first_reading.running_for());

@@ -19,7 +19,7 @@ pub struct DeliveredRun {
     pub trials_validator: Validator,
 }
 
-/// Lists them. What cannot be parsed is left out; whoever needs it asks the remote again.
+/// Lists them. What cannot be parsed is left out, and is fetched from the remote again.
 pub(crate) fn delivered_runs(connection: &Connection) -> rusqlite::Result<Vec<DeliveredRun>> {
     let mut statement = connection.prepare_cached(
         "SELECT e.id, r.body, e.body, l.validator

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 /// Time between two looks at a connection. Nearly every response is sent before the first.
 const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A client's connection; its [`ClientPresence`] tells whether the client is still connected.
+/// A client's connection. Its [`ClientPresence`] says whether the client is still connected.
 #[derive(Debug)]
 pub(super) struct ClientStream(Arc<UnixStream>);
 

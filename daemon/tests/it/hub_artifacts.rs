@@ -110,7 +110,7 @@ async fn only_files_that_are_listed_are_sent() {
     let run_owner = owner.split("/trials/").next().unwrap();
     let folder = hub.jobs.join(job).join(trial);
     symlink(&secret, folder.join("agent/link.txt")).unwrap();
-    symlink("/", folder.join("root")).unwrap();
+    symlink("/", folder.join("outside")).unwrap();
     fs::write(hub.jobs.join("secret.txt"), "s3cret").unwrap();
     // What the lists of files name is sent, though the objects do not.
     for (owner, below) in [
@@ -137,7 +137,7 @@ async fn only_files_that_are_listed_are_sent() {
         (owner, format!("{job}//{trial}/agent/oracle.txt")),
         (owner, format!("{job}/{trial}/agent")),
         (owner, format!("{job}/{trial}/agent/link.txt")),
-        (owner, format!("{job}/{trial}/root/etc/passwd")),
+        (owner, format!("{job}/{trial}/outside/etc/passwd")),
         (owner, format!("{job}/{trial}/agent/none.txt")),
         (owner, format!("{below}%00")),
         (owner, format!("{below}\"")),

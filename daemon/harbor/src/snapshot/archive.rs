@@ -1,7 +1,6 @@
 //! Finished jobs of which only a fingerprint is kept.
 //!
-//! What is published of them was delivered, and whoever received it has it. If a file changes, all of the job is read
-//! again.
+//! What is published of them was delivered, and the receiver keeps it. If a file changes, the whole job is read again.
 
 /// What is kept of a finished job.
 #[derive(Debug, Clone, PartialEq, Eq)]
