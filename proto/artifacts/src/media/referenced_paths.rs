@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufReader, Read, Seek};
 
+use memchr::memmem;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Paths of one trajectory that are read.
@@ -59,7 +60,7 @@ fn contains(file: &mut impl Read, text: &[u8]) -> io::Result<bool> {
             return Ok(false);
         }
         let filled = &block[..kept + got];
-        if filled.windows(text.len()).any(|window| window == text) {
+        if memmem::find(filled, text).is_some() {
             return Ok(true);
         }
         let overlap = filled.len().min(text.len() - 1);
