@@ -112,12 +112,18 @@ pub(super) fn body_text(body: &[u8]) -> String {
 
 /// Prints JSON: as received in a pipe, indented at a terminal.
 pub(super) fn print_json(context: &Context, text: &str, response: &Response) {
+    print_json_text(
+        context,
+        match context.global.meta {
+            true => json::with_meta(&response.freshness, response.total, text),
+            false => text.to_owned(),
+        },
+    );
+}
+
+/// Does the same for a JSON text that is complete.
+pub(super) fn print_json_text(context: &Context, text: String) {
     let output = &context.output;
-    let text = if context.global.meta {
-        json::with_meta(&response.freshness, response.total, text)
-    } else {
-        text.to_owned()
-    };
     match output.style().width {
         Some(_) => output.line(json::indent(&text)),
         None => output.line(text),

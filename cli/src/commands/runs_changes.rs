@@ -1,7 +1,6 @@
 //! `docks runs changes`.
 
 use docks_proto::event::{Change, EventQuery};
-use docks_proto::freshness::Freshness;
 use docks_proto::history::ChangesQuery;
 use docks_proto::object::{RawObject, parse_list};
 use docks_proto::time::{UnixMs, parse_point_in_time};
@@ -9,11 +8,10 @@ use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 
 use super::of_several::Unanswered;
-use super::print_object::report_remote_age;
-use super::print_object::{body_text, print_json, report_age};
+use super::print_object::{body_text, print_json, print_json_text, report_age, report_remote_age};
 use super::runs_history::{answered, unreadable};
 use crate::args::{Format, RunsChanges};
-use crate::ask::{NamedRemote, Requester, Response, SeveralRemotes};
+use crate::ask::{Requester, Response, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::{Answerer, Failure, Kind};
 use crate::output::json::{self, RemoteMeta};
@@ -102,21 +100,13 @@ async fn run_of_several(
             if context.global.meta
                 && let Some((_, oldest)) = ages.iter().max_by_key(|(_, age)| age.age)
             {
-                let of = |(remote, age): &'_ (&NamedRemote, Freshness)| {
-                    (remote.name.clone(), age.clone())
-                };
-                let named: Vec<(String, Freshness)> = ages.iter().map(of).collect();
-                let mut meta: Vec<RemoteMeta<'_>> = named
-                    .iter()
-                    .map(|(name, age)| RemoteMeta::answered(name, age))
-                    .collect();
-                meta.extend(unanswered.meta());
+                let answered = ages.iter();
+                let answered =
+                    answered.map(|(remote, age)| RemoteMeta::answered(&remote.name, age));
+                let meta: Vec<RemoteMeta<'_>> = answered.chain(unanswered.meta()).collect();
                 text = json::with_remotes_meta(oldest, None, &meta, &text);
             }
-            match context.output.style().width {
-                Some(_) => context.output.line(json::indent(&text)),
-                None => context.output.line(text),
-            }
+            print_json_text(context, text);
         }
         Format::Jsonl => {
             for (_, text, _) in &changes {

@@ -11,7 +11,7 @@ use super::{RequestedList, check_status, footer, objects, print_ids, print_rows}
 use crate::args::{Format, ListOptions};
 use crate::ask::{NamedRemote, Requester, Response, SeveralRemotes};
 use crate::commands::of_several::Unanswered;
-use crate::commands::print_object::{report_odd_values, report_remote_age};
+use crate::commands::print_object::{print_json_text, report_odd_values, report_remote_age};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::json::{self, RemoteMeta};
@@ -210,10 +210,7 @@ fn print<R>(
                 if let Some(oldest) = merged.oldest().filter(|_| context.global.meta) {
                     text = json::with_remotes_meta(oldest, merged.total, &merged.meta(), &text);
                 }
-                match output.style().width {
-                    Some(_) => output.line(json::indent(&text)),
-                    None => output.line(text),
-                }
+                print_json_text(context, text);
             }
             Format::Jsonl => {
                 for row in &merged.rows {

@@ -5,10 +5,10 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::durations;
-use crate::output::json;
 use crate::output::lists;
 use crate::output::table::{Column, Shrink};
 
+use super::super::print_object::print_json_text;
 use super::matrix::{Matrix, Outcome, Row, Sums};
 
 /// Number of tasks that a line of the summary names.
@@ -21,10 +21,7 @@ pub(super) fn print(context: &Context, matrix: &Matrix) -> Result<(), Failure> {
     match context.global.format {
         Format::Json => {
             let text = serde_json::to_string(matrix).map_err(failed)?;
-            match output.style().width {
-                Some(_) => output.line(json::indent(&text)),
-                None => output.line(text),
-            }
+            print_json_text(context, text);
         }
         Format::Jsonl => {
             for row in &matrix.tasks {
