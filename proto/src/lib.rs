@@ -44,6 +44,7 @@ pub mod settings;
 pub mod status;
 pub mod time;
 pub mod trial;
+pub mod trial_changes;
 
 /// Version of the daemon's protocol; a client refuses a daemon with another one.
 ///

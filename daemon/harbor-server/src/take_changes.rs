@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 use docksd_harbor::validators::{hash_objects, page, validator};
-use docksd_remote::{Changes, CompleteRun, RemoteError};
+use docksd_remote::{Changes, CompleteRun, DeliveredTrials, RemoteError};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -79,7 +79,7 @@ impl Server {
             let Some(run) = self.complete_run(job)? else {
                 continue;
             };
-            trials += run.trials.objects.len();
+            trials += run.trials.count();
             changes.runs.push(run);
             job.is_undelivered = false;
             job.delivered = Some(now);
@@ -145,7 +145,7 @@ impl Server {
             run,
             evaluation,
             validator: settled.unwrap_or_else(|| validator(hash_objects(&trials))),
-            trials: page(trials),
+            trials: DeliveredTrials::Whole(page(trials)),
         }))
     }
 }

@@ -163,7 +163,7 @@ async fn a_change_is_delivered_once_with_all_trials() {
     woken.await.expect("the poll announces the change");
     let changes = remote.take_changes().await.unwrap();
     assert_eq!(changes.runs.len(), 1);
-    let trials: Vec<Value> = changes.runs[0].trials.objects.iter().map(parsed).collect();
+    let trials: Vec<Value> = changes.runs[0].trials.objects().map(parsed).collect();
     let messages: Vec<&Value> = trials.iter().map(|trial| &trial["error_message"]).collect();
     assert_eq!(
         messages,
@@ -182,7 +182,7 @@ async fn what_is_mirrored_is_not_asked_for_again_after_a_restart() {
     let run = changes.runs.pop().unwrap();
     let restarted = || {
         let kept = Kept {
-            trials: run.trials.objects.clone(),
+            trials: run.trials.objects().cloned().collect(),
         };
         let remote = remote_with(&fake, None, kept);
         remote.resume(vec![DeliveredRun {

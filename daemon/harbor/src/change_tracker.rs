@@ -154,6 +154,12 @@ impl ChangeTracker {
         before.is_none_or(|before| before.hash != hash)
     }
 
+    /// Forgets that a job was delivered, and ends the wait for changes.
+    pub(crate) fn forget_delivery(&mut self, folder: &Path) {
+        self.delivered.remove(folder);
+        self.queue.mark_undelivered();
+    }
+
     /// Removes and returns the vanished ids for which `is_gone` holds of the folder.
     pub(crate) fn take_gone_ids(&mut self, mut is_gone: impl FnMut(&Path) -> bool) -> Vec<String> {
         let mut gone = Vec::new();

@@ -20,6 +20,8 @@ mod format;
 mod hash;
 mod job_ids;
 mod known_jobs;
+mod listed_trial;
+mod live_trials;
 mod objects;
 mod options;
 mod pacing;
@@ -303,6 +305,15 @@ impl Remote for HarborJobs {
             State::take_changes,
         )
         .await
+    }
+
+    async fn deliver_whole(&self, run: &str) {
+        let run = run.to_owned();
+        let requested = self.run_after(at_once, move |state, _| {
+            state.deliver_whole(&run);
+            Ok(())
+        });
+        requested.await.ok();
     }
 
     fn notice(&self) -> Option<Notice> {

@@ -7,10 +7,12 @@ use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
-use crate::derive::job_view::{JobView, derive_job_view};
+use crate::derive::job_view::derive_job_view;
 use crate::job_ids::{AssignedId, IdClaim, UuidHolders, assign_ids};
 use crate::known_jobs::KnownJob;
-use crate::objects::{EvaluationObject, HarborDetails, RunObject, TrialObject};
+use crate::listed_trial::listed_trials;
+use crate::live_trials::LiveTrials;
+use crate::objects::{EvaluationObject, HarborDetails, RunObject};
 use crate::snapshot::job_snapshot::JobSnapshot;
 use crate::snapshot::scan::Snapshot;
 use crate::utc::Utc;
@@ -29,11 +31,21 @@ pub(crate) struct PublishedJob {
     created: Option<Utc>,
     run: RawObject,
     evaluation: RawObject,
+    /// Its trials as they were delivered, until it has finished.
+    live_trials: Option<LiveTrials>,
 }
 
 impl PublishedJob {
-    fn new(job: &JobSnapshot, id: String, note: Option<String>) -> Result<Self, serde_json::Error> {
+    fn new(
+        job: &JobSnapshot,
+        id: String,
+        note: Option<String>,
+        mut live_trials: Option<LiveTrials>,
+    ) -> Result<Self, serde_json::Error> {
         let view = derive_job_view(job);
+        if let Some(trials) = &mut live_trials {
+            trials.update(&view, &id)?;
+        }
         let harbor = HarborDetails::from_view(&view, note.as_deref());
         let evaluation = EvaluationObject::from_view(&view, &id, &harbor);
         Ok(Self {
@@ -44,6 +56,7 @@ impl PublishedJob {
             name: job.name.clone(),
             id,
             note,
+            live_trials,
         })
     }
 
@@ -56,6 +69,7 @@ impl PublishedJob {
             created: known.created,
             run: known.run,
             evaluation: known.evaluation,
+            live_trials: None,
         }
     }
 
@@ -119,7 +133,9 @@ impl PublishedJobs {
             if !is_current && job.is_archived() {
                 unread.push(folder);
             } else if !is_current {
-                let published = PublishedJob::new(job, id, note)?;
+                let earlier = self.by_folder.get_mut(&folder);
+                let live_trials = earlier.and_then(|job| job.live_trials.take());
+                let published = PublishedJob::new(job, id, note, live_trials)?;
                 self.by_folder.insert(folder, published);
             }
         }
@@ -174,25 +190,37 @@ impl PublishedJobs {
         if job.is_archived() {
             return Ok(None);
         }
-        trial_objects(&derive_job_view(job), &published.id).map(Some)
+        let view = derive_job_view(job);
+        let trials = listed_trials(&view);
+        let objects = trials.map(|trial| trial.to_object(&view, &published.id));
+        objects.collect::<Result<_, _>>().map(Some)
     }
-}
 
-fn trial_objects(view: &JobView<'_>, run_id: &str) -> Result<Vec<RawObject>, serde_json::Error> {
-    let started = view
-        .trials
-        .iter()
-        .map(|trial| TrialObject::from_view(view, trial, run_id));
-    let retrying = view
-        .retrying
-        .iter()
-        .map(|retry| TrialObject::from_retry(view, retry, run_id));
-    let unstarted = view.unstarted.iter().map(|(index, planned)| {
-        TrialObject::from_plan(view, *index, &planned.task, &planned.agent, run_id)
-    });
-    started
-        .chain(retrying)
-        .chain(unstarted)
-        .map(|trial| RawObject::from_serialize(&trial))
-        .collect()
+    /// Returns the trials of a job like [`PublishedJobs::trials`], of one that may change so that the next changes can be
+    /// delivered by themselves.
+    pub(crate) fn deliver_trials(
+        &mut self,
+        snapshot: &Snapshot,
+        folder: &Path,
+    ) -> Result<Option<Vec<RawObject>>, serde_json::Error> {
+        let job = snapshot.jobs.get(folder).filter(|job| !job.is_finished());
+        let (Some(job), Some(published)) = (job, self.by_folder.get_mut(folder)) else {
+            return self.trials(snapshot, folder);
+        };
+        let (live, objects) = LiveTrials::begin(&derive_job_view(job), &published.id)?;
+        published.live_trials = Some(live);
+        Ok(Some(objects))
+    }
+
+    /// Returns what changed of a job's trials since they were delivered, as long as they are kept.
+    pub(crate) fn live_trials_mut(&mut self, folder: &Path) -> Option<&mut LiveTrials> {
+        self.by_folder.get_mut(folder)?.live_trials.as_mut()
+    }
+
+    /// Forgets how the trials of a job were delivered, so that the next delivery is whole.
+    pub(crate) fn forget_live_trials(&mut self, folder: &Path) {
+        if let Some(job) = self.by_folder.get_mut(folder) {
+            job.live_trials = None;
+        }
+    }
 }

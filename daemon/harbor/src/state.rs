@@ -208,20 +208,31 @@ impl State {
         folder: &Path,
         now: UnixMs,
     ) -> Result<Option<Vec<RawObject>>, RemoteError> {
-        let job = self.snapshot.jobs.get(folder);
-        if job.is_some_and(JobSnapshot::is_archived) {
-            self.snapshot.read_again(folder, now);
-            self.publish(now)?;
-            let job = self.snapshot.jobs.get(folder);
-            if job.is_some_and(JobSnapshot::is_archived) {
-                return Err(outage(
-                    folder.to_owned(),
-                    "some of its files cannot be read now",
-                ));
-            }
-        }
+        self.read_archived(folder, now)?;
         let trials = self.published.trials(&self.snapshot, folder);
         trials.map_err(not_serializable)
+    }
+
+    /// Reads an archived job again, and publishes it.
+    ///
+    /// # Errors
+    ///
+    /// When some of its files cannot be read now.
+    pub(crate) fn read_archived(&mut self, folder: &Path, now: UnixMs) -> Result<(), RemoteError> {
+        let is_archived = |snapshot: &Snapshot| {
+            let job = snapshot.jobs.get(folder);
+            job.is_some_and(JobSnapshot::is_archived)
+        };
+        if !is_archived(&self.snapshot) {
+            return Ok(());
+        }
+        self.snapshot.read_again(folder, now);
+        self.publish(now)?;
+        if is_archived(&self.snapshot) {
+            let why = "some of its files cannot be read now";
+            return Err(outage(folder.to_owned(), why));
+        }
+        Ok(())
     }
 
     /// Returns the validator of a job's trials: of the files that they were read from once it has finished, else of

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
-use docksd_remote::{Changes, CompleteRun, RemoteError};
+use docksd_remote::{Changes, CompleteRun, DeliveredTrials, RemoteError, Validator};
 
 use crate::disk::file_version::is_missing;
 use crate::hash::hash_texts;
 use crate::snapshot::job_part::JobPart;
 use crate::snapshot::job_snapshot::{JobSnapshot, ScanDepth};
 use crate::snapshot::jobs_directory::JobsDirectory;
-use crate::state::State;
+use crate::state::{State, not_serializable};
 use crate::validators::{hash_objects, page};
 
 /// Largest number of jobs that are delivered together.
@@ -21,6 +21,15 @@ const MAX_JOBS: usize = 16;
 const MAX_TRIALS: usize = 4_000;
 /// When a job that changed during the scan is scanned again: its files are no longer recent then.
 const RESCAN_AFTER: Duration = Duration::from_millis(120);
+
+/// The trials of a job that is delivered.
+struct TrialsDelivery {
+    trials: DeliveredTrials,
+    /// The hash of the whole list.
+    hash: u64,
+    /// Its validator.
+    validator: Validator,
+}
 
 impl State {
     /// Starts to follow the directories.
@@ -95,8 +104,12 @@ impl State {
 
     /// Returns a job as it is published, unless only its version differs from what was delivered.
     fn deliver(&mut self, folder: &Path, now: UnixMs) -> Result<Option<CompleteRun>, RemoteError> {
-        let trials = match self.trial_objects(folder, now) {
-            Ok(trials) => trials,
+        let delivery = match self.take_trial_changes(folder) {
+            Some(changes) => Ok(Some(changes)),
+            None => self.take_whole_trials(folder, now),
+        };
+        let delivery = match delivery {
+            Ok(delivery) => delivery,
             // The mirror keeps what it has until the job changes again.
             Err(error) => {
                 tracing::debug!(%error, "could not read a job again");
@@ -106,25 +119,64 @@ impl State {
                 return Ok(None);
             }
         };
-        let Some(trials) = trials else {
-            return Ok(None);
-        };
-        let trials_hash = hash_objects(&trials);
-        let validator = self.trials_validator(folder, || trials_hash);
-        let Some(job) = self.published.by_folder().get(folder) else {
+        let (Some(delivery), Some(job)) = (delivery, self.published.by_folder().get(folder)) else {
             return Ok(None);
         };
         let [run, evaluation] = RunKind::ALL.map(|kind| job.object(kind));
         let texts = [run.text(), evaluation.text()].map(str::as_bytes);
-        let hash = hash_texts([texts[0], texts[1], &trials_hash.to_le_bytes()].into_iter());
+        let hash = hash_texts([texts[0], texts[1], &delivery.hash.to_le_bytes()].into_iter());
         let differs = self.tracker.record_delivery(folder, job.version, hash);
         Ok(differs.then(|| CompleteRun {
             id: job.id.clone(),
             run: run.clone(),
             evaluation: evaluation.clone(),
-            validator,
-            trials: page(trials),
+            validator: delivery.validator,
+            trials: delivery.trials,
         }))
+    }
+
+    /// Takes what changed of a job's trials since they were delivered; `None` if they must be delivered whole.
+    fn take_trial_changes(&mut self, folder: &Path) -> Option<TrialsDelivery> {
+        let hash = self.published.live_trials_mut(folder)?.hash();
+        let validator = self.trials_validator(folder, || hash);
+        let trials = self.published.live_trials_mut(folder)?;
+        let changes = trials.take_changes(&validator);
+        if self.snapshot.is_finished(folder) {
+            self.published.forget_live_trials(folder);
+        }
+        Some(TrialsDelivery {
+            trials: DeliveredTrials::Changes(changes?),
+            hash,
+            validator,
+        })
+    }
+
+    /// Takes all trials of a job; `None` if it is gone.
+    fn take_whole_trials(
+        &mut self,
+        folder: &Path,
+        now: UnixMs,
+    ) -> Result<Option<TrialsDelivery>, RemoteError> {
+        self.read_archived(folder, now)?;
+        let trials = self.published.deliver_trials(&self.snapshot, folder);
+        Ok(trials.map_err(not_serializable)?.map(|trials| {
+            let hash = hash_objects(&trials);
+            TrialsDelivery {
+                validator: self.trials_validator(folder, || hash),
+                trials: DeliveredTrials::Whole(page(trials)),
+                hash,
+            }
+        }))
+    }
+
+    /// Makes the next delivery of a job whole.
+    pub(crate) fn deliver_whole(&mut self, id: &str) {
+        let Some((folder, _)) = self.published.find(id) else {
+            return;
+        };
+        let folder = folder.clone();
+        self.published.forget_live_trials(&folder);
+        self.tracker.forget_delivery(&folder);
     }
 
     /// Returns the ids that no job has any more. A folder that still exists is scanned first, and a job that has

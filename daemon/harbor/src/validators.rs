@@ -1,5 +1,6 @@
 //! Validators of answers: hashes of their objects.
 
+use docks_proto::hash::Fnv1a64;
 use docks_proto::object::RawObject;
 use docksd_remote::{Fetched, Page, Validator};
 
@@ -54,10 +55,24 @@ pub(crate) fn read_files_validator(validator: &Validator) -> Option<(u64, Archiv
     Some((job_hash, archive))
 }
 
-/// Returns the hash of objects.
+/// Returns the hash of a list of objects.
 #[must_use]
 pub fn hash_objects(objects: &[RawObject]) -> u64 {
-    hash_texts(objects.iter().map(|object| object.text().as_bytes()))
+    hash_of_list(objects.iter().map(hash_object))
+}
+
+/// Returns the hash of one object.
+pub(crate) fn hash_object(object: &RawObject) -> u64 {
+    hash_texts(std::iter::once(object.text().as_bytes()))
+}
+
+/// Returns the hash of a list from those of its objects, so that a change of one does not hash them all.
+pub(crate) fn hash_of_list(hashes: impl Iterator<Item = u64>) -> u64 {
+    let mut hash = Fnv1a64::default();
+    for of_object in hashes {
+        hash.write(&of_object.to_le_bytes());
+    }
+    hash.finish()
 }
 
 /// Returns the value, unless `known` is its validator.

@@ -6,12 +6,13 @@ use docks_proto::freshness::Validator;
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
+use docks_proto::trial_changes::TrialChanges;
 
 use crate::error::MirrorError;
 use crate::provenance::Provenance;
 use crate::resource::{Confirmation, Resource};
 use crate::runs::{self, RunBatch};
-use crate::trials::{self, TrialBatch};
+use crate::trials::{self, ChangeBatch, TrialBatch};
 use crate::upkeep::{self, Retention};
 use crate::write_summary::WriteSummary;
 use crate::writer::{TransactionMode, WriterContext};
@@ -58,6 +59,30 @@ impl Mirror {
         self.write_rows(rows, "store trials", move |context| {
             context.use_current_id(&mut batch.run)?;
             trials::replace_all(&context.connection, batch, validator.as_ref())
+        })
+        .await
+    }
+
+    /// Applies changes to the list of a run's trials that they begin with; `validator` stands for the outcome.
+    ///
+    /// Changes nothing and sets [`WriteSummary::has_other_base`] if another version of the list is stored, or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::upsert_runs`].
+    pub async fn change_trials(
+        &self,
+        run: &str,
+        changes: TrialChanges,
+        at: UnixMs,
+        validator: Validator,
+        provenance: Provenance,
+    ) -> Result<WriteSummary, MirrorError> {
+        let rows = changes.changed.len() + changes.removed.len();
+        let mut changes = ChangeBatch::from_changes(run, changes, at, provenance);
+        self.write_rows(rows, "store changed trials", move |context| {
+            context.use_current_id(&mut changes.batch.run)?;
+            trials::apply_changes(&context.connection, changes, &validator)
         })
         .await
     }

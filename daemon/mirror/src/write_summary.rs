@@ -20,4 +20,6 @@ pub struct WriteSummary {
     pub deferred: u64,
     /// Whether an empty response for a run with trials was ignored.
     pub ignored_empty_list: bool,
+    /// Whether nothing was written, since the changes are of another version of the list than the stored one.
+    pub has_other_base: bool,
 }

@@ -2,6 +2,7 @@
 
 use docks_proto::freshness::Validator;
 use docks_proto::object::RawObject;
+use docks_proto::trial_changes::TrialChanges;
 
 use super::answer::Page;
 
@@ -34,7 +35,7 @@ pub struct Changes {
     pub gone: Vec<String>,
 }
 
-/// A run in both its forms with all its trials, as of one moment.
+/// A run in both its forms with its trials, as of one moment.
 #[derive(Debug)]
 pub struct CompleteRun {
     /// Its id.
@@ -44,9 +45,40 @@ pub struct CompleteRun {
     /// As an evaluation run.
     pub evaluation: RawObject,
     /// Its trials.
-    pub trials: Page,
-    /// Validator of the trials, for the next request.
+    pub trials: DeliveredTrials,
+    /// Validator of the whole list of trials, for the next request.
     pub validator: Validator,
+}
+
+/// The trials of a run as they are delivered.
+#[derive(Debug)]
+pub enum DeliveredTrials {
+    /// The whole list.
+    Whole(Page),
+    /// What changed since an earlier delivery.
+    Changes(TrialChanges),
+}
+
+impl DeliveredTrials {
+    /// Iterates over the objects that are delivered, in the order of the list.
+    pub fn objects(&self) -> impl Iterator<Item = &RawObject> {
+        let (whole, changes) = match self {
+            Self::Whole(page) => (page.objects.as_slice(), [].as_slice()),
+            Self::Changes(changes) => ([].as_slice(), changes.changed.as_slice()),
+        };
+        whole
+            .iter()
+            .chain(changes.iter().map(|trial| &trial.object))
+    }
+
+    /// Returns the number of objects that are delivered.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Whole(page) => page.objects.len(),
+            Self::Changes(changes) => changes.changed.len(),
+        }
+    }
 }
 
 /// How far a remote is that reads everything before it knows its whole lists.

@@ -10,7 +10,9 @@ pub mod error;
 pub mod remote;
 
 pub use answer::{Fetched, Page};
-pub use changes::{ChangeDetection, Changes, CompleteRun, DeliveredRun, Notice, Reading};
+pub use changes::{
+    ChangeDetection, Changes, CompleteRun, DeliveredRun, DeliveredTrials, Notice, Reading,
+};
 pub use docks_api::{DocksApi, TokenSource};
 pub use docks_proto::freshness::Validator;
 pub use docks_proto::paging::PageRequest;

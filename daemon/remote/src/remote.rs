@@ -85,6 +85,9 @@ pub trait Remote: Send + Sync + 'static {
         Ok(Changes::default())
     }
 
+    /// Makes the next [`Remote::take_changes`] return a run whole, since changes of its trials could not be applied.
+    async fn deliver_whole(&self, _run: &str) {}
+
     /// Returns what users should know about what the remote shows; `None` if nothing.
     fn notice(&self) -> Option<Notice> {
         None

@@ -6,10 +6,10 @@ use crate::format::task::{AgentKey, last_part};
 use crate::format::trial::TrialResult;
 
 /// The names and models that agents reported, by their configuration.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct AgentNames(BTreeMap<AgentKey, Reported>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Reported {
     name: Option<String>,
     /// With its provider, if Harbor knows that.

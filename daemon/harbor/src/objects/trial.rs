@@ -217,7 +217,7 @@ impl<'a> TrialObject<'a> {
             (!view.state.is_active()).then_some("never started: the job ended first")
         };
         let mut object = Self::not_started(view, Some(task), Some(agent), run_id);
-        object.id = format!("planned-{:04}", index + 1);
+        object.id = Self::planned_id(index);
         if has_ended {
             object.status = Status::Completed.as_str();
         } else {
@@ -226,6 +226,11 @@ impl<'a> TrialObject<'a> {
         object.harbor.planned = Some(index + 1);
         object.harbor.note = note;
         object
+    }
+
+    /// Returns the id of a planned trial that did not start.
+    pub(crate) fn planned_id(index: usize) -> String {
+        format!("planned-{:04}", index + 1)
     }
 
     /// Creates the object of a trial that has no folder yet. The caller sets its id.

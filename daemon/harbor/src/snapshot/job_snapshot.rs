@@ -87,7 +87,7 @@ enum FolderCheck {
 /// How thorough a scan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ScanDepth {
-    /// Skips the trials of finished jobs whose own files did not change.
+    /// Skips the trials of finished jobs whose own files did not change, and in others the trials that have ended.
     SkipSettled,
     /// Checks every trial.
     EveryTrial,
@@ -247,7 +247,7 @@ impl JobSnapshot {
         let skip_trials =
             depth == ScanDepth::SkipSettled && !changed && self.is_finished() && self.settled;
         if !skip_trials {
-            changed |= self.refresh_trials(reader);
+            changed |= self.refresh_trials(reader, depth);
         }
         self.record_change(changed, reader.now);
         self.changed_at = self.changed_at.filter(|_| !is_first);
@@ -281,7 +281,7 @@ impl JobSnapshot {
             .zip(self.dir_version)
             .is_none_or(|(a, b)| !a.is_same_inode(&b));
         if self.is_job() && (replaced || !was_job) {
-            changed |= self.refresh_trials(reader);
+            changed |= self.refresh_trials(reader, ScanDepth::EveryTrial);
         } else if self.is_job() {
             for name in names.iter().filter(|name| !is_hidden(name)) {
                 changed |= self.refresh_folder(name, reader);
@@ -406,8 +406,10 @@ impl JobSnapshot {
         changed
     }
 
-    fn refresh_trials(&mut self, reader: &mut FileReader) -> bool {
-        self.read_at = reader.now;
+    fn refresh_trials(&mut self, reader: &mut FileReader, depth: ScanDepth) -> bool {
+        if depth == ScanDepth::EveryTrial {
+            self.read_at = reader.now;
+        }
         // If the folder cannot be listed for a moment, nothing is lost.
         let Ok(found) = list_folders(&self.dir) else {
             return false;
@@ -418,7 +420,12 @@ impl JobSnapshot {
         for (name, inode) in found {
             let dir = self.dir.join(&name);
             let earlier = before.remove(&name);
-            changed |= self.add_folder(earlier, name, inode, &dir, reader);
+            match earlier {
+                Some(trial) if depth == ScanDepth::SkipSettled && trial.has_ended_in(inode) => {
+                    self.trials.insert(name, trial);
+                }
+                earlier => changed |= self.add_folder(earlier, name, inode, &dir, reader),
+            }
         }
         self.settled = self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
         changed | !before.is_empty()

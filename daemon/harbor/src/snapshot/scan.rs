@@ -254,7 +254,8 @@ impl Snapshot {
         self.dead_at_version.remove(folder);
     }
 
-    fn is_finished(&self, folder: &Path) -> bool {
+    /// Whether Harbor wrote that a job finished.
+    pub(crate) fn is_finished(&self, folder: &Path) -> bool {
         self.jobs.get(folder).is_some_and(JobSnapshot::is_finished)
     }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk::cached_file::{CachedFile, FileReader, FileState};
 use crate::disk::file_version::FileVersion;
@@ -13,6 +14,9 @@ use crate::utc::Utc;
 
 /// Files of which any one makes a folder a trial.
 const TRIAL_FILES: [&str; 4] = ["result.json", "config.json", "lock.json", "trial.log"];
+
+/// The number of the next content that is read.
+static NEXT_CONTENT_VERSION: AtomicU64 = AtomicU64::new(1);
 
 /// A trial's folder as of the last scan.
 #[derive(Debug, Default)]
@@ -32,6 +36,8 @@ pub(crate) struct TrialSnapshot {
     /// meanwhile.
     fingerprint: Option<u64>,
     inode: u64,
+    /// Changes with everything that was read of it; no two snapshots have the same.
+    content_version: u64,
     /// The name of its folder, if that is not the one that is shown.
     odd_name: Option<OsString>,
     /// Whether its folder is not here, so that only the job's result says something about it.
@@ -59,6 +65,9 @@ impl TrialSnapshot {
             }
         });
         changed |= trial.refresh(dir, reader);
+        if changed {
+            trial.content_version = NEXT_CONTENT_VERSION.fetch_add(1, Ordering::Relaxed);
+        }
         (trial, changed)
     }
 
@@ -90,6 +99,11 @@ impl TrialSnapshot {
     /// Whether its result was read and is final.
     pub(crate) fn is_settled(&self) -> bool {
         self.result.is_settled()
+    }
+
+    /// Whether it ended, and was read since, in the folder with this inode.
+    pub(crate) fn has_ended_in(&self, inode: u64) -> bool {
+        self.inode == inode && self.is_settled() && self.fingerprint.is_some()
     }
 
     /// Whether the folder is a trial's.
@@ -170,6 +184,11 @@ impl TrialSnapshot {
     /// read.
     pub(crate) fn fingerprint(&self) -> Option<u64> {
         self.fingerprint
+    }
+
+    /// Returns a number that no other content of any trial has.
+    pub(crate) fn content_version(&self) -> u64 {
+        self.content_version
     }
 
     /// Returns the name of the folder.

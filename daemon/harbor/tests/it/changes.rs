@@ -231,8 +231,9 @@ async fn a_folder_that_was_empty_when_it_was_read_is_watched() {
     list(&jobs, RunKind::Run).await;
     let is_running = |changes: &Changes, name: &str| {
         changes.runs.iter().any(|run| {
-            let mut trials = run.trials.objects.iter();
-            let found = trials.find(|trial| trial.text().contains(&format!(r#""id":"{name}""#)));
+            let id = format!(r#""id":"{name}""#);
+            let mut trials = run.trials.objects();
+            let found = trials.find(|trial| trial.text().contains(&id));
             found.is_some_and(|trial| trial.text().contains(r#""status":"running""#))
         })
     };

@@ -110,7 +110,7 @@ async fn a_list_says_that_it_is_partial_until_all_jobs_are_read() {
     }
     let runs = take_all(&jobs).await;
     assert_eq!(runs.len(), 6);
-    assert!(runs.iter().all(|run| run.trials.objects.len() == 30));
+    assert!(runs.iter().all(|run| run.trials.count() == 30));
 }
 
 #[tokio::test]

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use docks_proto::freshness::Validator;
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use docks_proto::query::Row as Columns;
 use docks_proto::time::UnixMs;
+use docks_proto::trial_changes::{TrialChanges, TrialPlace};
 
 use super::vocabulary::Vocabulary;
 use crate::merge_policy::{MergeDecision, ObjectTimes, StoredState, decide};
@@ -20,6 +22,40 @@ pub(crate) struct TrialBatch {
     pub(super) provenance: Provenance,
     /// Trials that have not ended.
     pub(super) active: u64,
+}
+
+/// Changes of a list of trials, with everything that is read from the texts.
+pub(crate) struct ChangeBatch {
+    /// The changed trials.
+    pub(crate) batch: TrialBatch,
+    /// Where each of them stands.
+    pub(super) places: Vec<TrialPlace>,
+    /// Ids of trials that the list no longer contains.
+    pub(super) removed: Vec<String>,
+    /// Validator of the list that the changes begin with.
+    pub(super) base: Validator,
+}
+
+impl ChangeBatch {
+    /// Parses the objects; called before the batch is queued, as [`TrialBatch::from_objects`].
+    pub(crate) fn from_changes(
+        run: &str,
+        changes: TrialChanges,
+        at: UnixMs,
+        provenance: Provenance,
+    ) -> Self {
+        let changed = changes.changed.into_iter();
+        let (objects, places): (Vec<RawObject>, Vec<TrialPlace>) =
+            changed.map(|trial| (trial.object, trial.place)).unzip();
+        let mut batch = TrialBatch::from_objects(run, objects, at, provenance);
+        batch.active = changes.active;
+        Self {
+            batch,
+            places,
+            removed: changes.removed,
+            base: changes.base,
+        }
+    }
 }
 
 impl TrialBatch {

@@ -1,6 +1,7 @@
 //! Trials of evaluation runs: how they are written, and how one is read.
 
 mod batch;
+mod changes;
 mod positions;
 mod read;
 mod rows;
@@ -8,7 +9,8 @@ mod trial_list;
 mod vocabulary;
 mod write;
 
-pub(crate) use batch::TrialBatch;
+pub(crate) use batch::{ChangeBatch, TrialBatch};
+pub(crate) use changes::apply_changes;
 pub(crate) use read::get;
 pub(crate) use rows::{DERIVED_COLUMNS, with_derived_values};
 pub(crate) use trial_list::{

@@ -16,6 +16,21 @@ pub(super) fn assign_positions(old: &[Option<i64>]) -> Vec<i64> {
     })
 }
 
+/// Returns a position for one row between two neighbours; `None` when there is no room.
+///
+/// Rows are mostly added one after the other, so the larger part of the room is left behind the new one.
+pub(super) fn position_between(before: Option<i64>, after: Option<i64>) -> Option<i64> {
+    match (before, after) {
+        (None, None) => Some(GAP),
+        (Some(before), None) => before.checked_add(GAP),
+        (None, Some(after)) => after.checked_sub(GAP),
+        (Some(before), Some(after)) => {
+            let room = after.checked_sub(before)?;
+            (room > 1).then(|| before + (room / 8).max(1))
+        }
+    }
+}
+
 fn keep_old(old: &[Option<i64>]) -> Option<Vec<i64>> {
     let mut positions = Vec::with_capacity(old.len());
     let mut before: Option<i64> = None;
@@ -82,6 +97,21 @@ mod tests {
         assert_eq!(assigned(&[Some(5), Some(3)]), [GAP, 2 * GAP]);
         assert_eq!(assigned(&[Some(5), None, Some(6)]), [GAP, 2 * GAP, 3 * GAP]);
         assert_eq!(assigned(&[Some(i64::MAX), None]), [GAP, 2 * GAP]);
+    }
+
+    #[test]
+    fn rows_are_added_one_after_the_other_until_there_is_no_room() {
+        let (mut before, after) = (0, GAP);
+        let mut added = 0;
+        while let Some(position) = position_between(Some(before), Some(after)) {
+            assert!(before < position && position < after);
+            before = position;
+            added += 1;
+        }
+        assert!(added > 80, "{added}");
+        assert_eq!(position_between(Some(7), None), Some(7 + GAP));
+        assert_eq!(position_between(None, Some(7)), Some(7 - GAP));
+        assert_eq!(position_between(Some(i64::MAX), None), None);
     }
 
     proptest! {

@@ -52,6 +52,23 @@ pub(super) fn add_rows(connection: &Connection, list: i64, added: i64) -> rusqli
         .map(drop)
 }
 
+/// Reads the validator of a run's list.
+pub(super) fn validator(connection: &Connection, run: &str) -> rusqlite::Result<Option<Validator>> {
+    let validator: Option<Option<String>> = connection
+        .prepare_cached("SELECT validator FROM trial_list WHERE run = ?1")?
+        .query_row([run], |row| row.get(0))
+        .optional()?;
+    Ok(validator.flatten().map(Validator))
+}
+
+/// Forgets the validator of a list of which a trial was written by itself.
+pub(super) fn forget_validator(connection: &Connection, list: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE trial_list SET validator = NULL WHERE seq = ?1")?
+        .execute([list])
+        .map(drop)
+}
+
 /// SQL for the number of live trials of the list `l`, counted anew.
 pub(crate) const COUNTED_ROWS: &str =
     "(SELECT count(*) FROM trials t WHERE t.list = l.seq AND t.gone_ms IS NULL)";

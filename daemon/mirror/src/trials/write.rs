@@ -52,14 +52,7 @@ pub(crate) fn replace_all(
     for seq in missing {
         summary.removed += tombstone(connection, seq, batch.at)?;
     }
-    let revived = batch
-        .trials
-        .iter()
-        .filter(|trial| trial.is_revived(batch.at, batch.provenance))
-        .count();
-    let added =
-        to_sql_int(summary.inserted) - to_sql_int(summary.removed) + to_sql_int(revived as u64);
-    trial_list::add_rows(connection, list.seq, added)?;
+    count_rows(connection, list.seq, batch, &summary)?;
     // While a reopening is pending the mirror has what was before, and the remote must send the whole list again.
     if summary.deferred == 0 {
         // Reported changes have a run together with its trials.
@@ -67,6 +60,20 @@ pub(crate) fn replace_all(
         trial_list::confirm(connection, &batch.run, batch.at.0, validator, with_run)?;
     }
     Ok(summary)
+}
+
+/// Adds what a write of some trials changed to the number of live ones.
+pub(super) fn count_rows(
+    connection: &Connection,
+    list: i64,
+    batch: &TrialBatch,
+    summary: &WriteSummary,
+) -> rusqlite::Result<()> {
+    let trials = batch.trials.iter();
+    let revived = trials.filter(|trial| trial.is_revived(batch.at, batch.provenance));
+    let revived = to_sql_int(revived.count() as u64);
+    let added = to_sql_int(summary.inserted) - to_sql_int(summary.removed) + revived;
+    trial_list::add_rows(connection, list, added)
 }
 
 /// Inserts or updates one trial; a new one goes to the end of the list.
@@ -104,11 +111,16 @@ pub(crate) fn upsert_one(
         let revived = trial.is_revived(batch.at, batch.provenance);
         let added = to_sql_int(summary.inserted) + i64::from(revived);
         trial_list::add_rows(connection, list.seq, added)?;
+        if summary.inserted + summary.updated > 0 {
+            // The list is no longer the version that its validator stands for.
+            trial_list::forget_validator(connection, list.seq)?;
+        }
     }
     Ok(summary)
 }
 
-fn upsert(
+/// Writes one trial and its history; adds what that changed to `summary`.
+pub(super) fn upsert(
     connection: &Connection,
     list: i64,
     batch: &TrialBatch,

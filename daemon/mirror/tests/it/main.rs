@@ -14,3 +14,4 @@ mod merging;
 mod migrations;
 mod provisional_ids;
 mod support;
+mod trial_changes;

@@ -7,7 +7,7 @@ use docks_proto::time::UnixMs;
 use tracing::warn;
 
 use docksd_mirror::{MirrorError, Provenance, Resource, RunBatch, StatusScope};
-use docksd_remote::{FaultClass, Fetched, RemoteError};
+use docksd_remote::{DeliveredTrials, FaultClass, Fetched, RemoteError, Validator};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
 use crate::error::SyncError;
@@ -32,13 +32,8 @@ impl StepRunner<'_> {
                 })
                 .await?;
             }
-            let validator = Some(run.validator);
-            let trials = run.trials.objects;
-            let written = self
-                .mirror
-                .replace_trials(&run.id, trials, self.began, validator, Provenance::Event)
+            self.store_delivered_trials(&run.id, run.trials, run.validator)
                 .await?;
-            self.count(written);
             runs.push(run.id);
         }
         for id in &changes.gone {
@@ -48,6 +43,34 @@ impl StepRunner<'_> {
             self.changed = true;
         }
         Ok(Answer::Changes { runs })
+    }
+
+    async fn store_delivered_trials(
+        &mut self,
+        run: &str,
+        trials: DeliveredTrials,
+        validator: Validator,
+    ) -> Result<(), SyncError> {
+        let (at, provenance) = (self.began, Provenance::Event);
+        let mirror = self.mirror;
+        let written = match trials {
+            DeliveredTrials::Whole(page) => {
+                let validator = Some(validator);
+                mirror
+                    .replace_trials(run, page.objects, at, validator, provenance)
+                    .await?
+            }
+            DeliveredTrials::Changes(changes) => {
+                mirror
+                    .change_trials(run, changes, at, validator, provenance)
+                    .await?
+            }
+        };
+        if written.has_other_base {
+            self.remote.deliver_whole(run).await;
+        }
+        self.count(written);
+        Ok(())
     }
 
     pub(super) async fn fetch_run(&mut self, kind: RunKind, id: &str) -> Result<Answer, SyncError> {
