@@ -31,6 +31,7 @@ pub(crate) struct ChangeTracker {
     pub(crate) queue: Arc<ChangeQueue>,
     watchers: Option<DirectoryWatchers>,
     delivered: BTreeMap<PathBuf, Delivered>,
+    last_delivered: Option<PathBuf>,
     last_full_scan: Option<UnixMs>,
     folders_by_id: BTreeMap<String, PathBuf>,
     vanished_ids: BTreeMap<String, PathBuf>,
@@ -43,6 +44,7 @@ impl ChangeTracker {
             queue,
             watchers: None,
             delivered: BTreeMap::new(),
+            last_delivered: None,
             last_full_scan: None,
             folders_by_id: BTreeMap::new(),
             vanished_ids: BTreeMap::new(),
@@ -151,7 +153,15 @@ impl ChangeTracker {
     pub(crate) fn record_delivery(&mut self, folder: &Path, version: u64, hash: u64) -> bool {
         let delivered = Delivered { version, hash };
         let before = self.delivered.insert(folder.to_owned(), delivered);
+        self.last_delivered = Some(folder.to_owned());
         before.is_none_or(|before| before.hash != hash)
+    }
+
+    /// Returns which of some jobs, sorted by folder, is the first after the one that was delivered last; 0 if none is.
+    pub(crate) fn next_in_turn(&self, folders: &[PathBuf]) -> usize {
+        let last = self.last_delivered.as_ref();
+        let next = last.map_or(0, |last| folders.partition_point(|folder| folder <= last));
+        if next < folders.len() { next } else { 0 }
     }
 
     /// Forgets that a job was delivered, and ends the wait for changes.
@@ -171,5 +181,26 @@ impl ChangeTracker {
             true
         });
         gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_job_waits_for_others_that_change_all_the_time() {
+        let mut tracker = ChangeTracker::new(Arc::default());
+        let folders: Vec<PathBuf> = ["a", "b", "c", "d"].map(PathBuf::from).into();
+        let mut delivered = Vec::new();
+        for version in 0..6 {
+            // All of them changed again, and there is room for one.
+            let next = &folders[tracker.next_in_turn(&folders)];
+            tracker.record_delivery(next, version, version);
+            delivered.push(next.to_str().unwrap());
+        }
+        assert_eq!(delivered, ["a", "b", "c", "d", "a", "b"]);
+        assert_eq!(tracker.next_in_turn(&folders[..1]), 0);
+        assert_eq!(tracker.next_in_turn(&[]), 0);
     }
 }

@@ -165,6 +165,11 @@ impl LiveTrials {
         Ok(())
     }
 
+    /// Returns how many trials differ from the delivered ones.
+    pub(crate) fn changed_count(&self) -> usize {
+        self.changed.len() + self.removed.len()
+    }
+
     /// Returns the hash of the list as it is.
     pub(crate) fn hash(&self) -> u64 {
         hash_of_list(self.entries.iter().map(|entry| entry.hash))

@@ -217,6 +217,12 @@ impl PublishedJobs {
         self.by_folder.get_mut(folder)?.live_trials.as_mut()
     }
 
+    /// Returns how many trials of a job changed since they were delivered; `None` if all are delivered next.
+    pub(crate) fn changed_trials(&self, folder: &Path) -> Option<usize> {
+        let trials = self.by_folder.get(folder)?.live_trials.as_ref()?;
+        Some(trials.changed_count())
+    }
+
     /// Forgets how the trials of a job were delivered, so that the next delivery is whole.
     pub(crate) fn forget_live_trials(&mut self, folder: &Path) {
         if let Some(job) = self.by_folder.get_mut(folder) {

@@ -76,11 +76,15 @@ impl State {
             .filter(|(folder, job)| self.tracker.is_undelivered(folder, job.version))
             .map(|(folder, _)| folder.clone())
             .collect();
+        // Jobs that change all the time must not keep the others waiting.
+        let next = self.tracker.next_in_turn(&undelivered);
+        undelivered.rotate_left(next);
         let mut trials = 0;
         let jobs = undelivered.iter().take(MAX_JOBS).take_while(|folder| {
             let is_first = trials == 0;
             let job = self.snapshot.jobs.get(*folder);
-            trials += job.map_or(0, JobSnapshot::trial_count);
+            let changed = self.published.changed_trials(folder);
+            trials += changed.unwrap_or_else(|| job.map_or(0, JobSnapshot::trial_count));
             is_first || trials <= MAX_TRIALS
         });
         let now_count = jobs.count();
