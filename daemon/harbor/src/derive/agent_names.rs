@@ -23,9 +23,17 @@ impl AgentNames {
     pub(crate) fn from_results<'a>(results: impl Iterator<Item = &'a TrialResult>) -> Self {
         let mut names: BTreeMap<AgentKey, Reported> = BTreeMap::new();
         for result in results {
-            let known = names.entry(result.config.agent.clone()).or_default();
+            let agent = &result.config.agent;
+            if !names.contains_key(agent) {
+                names.insert(agent.clone(), Reported::default());
+            }
+            let Some(known) = names.get_mut(agent) else {
+                continue;
+            };
             let set = |known: &mut Option<String>, reported: &Option<String>| {
-                *known = known.take().or_else(|| reported.clone());
+                if known.is_none() {
+                    known.clone_from(reported);
+                }
             };
             set(&mut known.name, &result.agent_name);
             set(&mut known.model, &result.agent_model);
@@ -35,21 +43,24 @@ impl AgentNames {
     }
 
     /// Returns an agent's name: as it reported it in this job, else as configured.
-    pub(crate) fn name(&self, agent: &AgentKey) -> String {
-        let known = self.0.get(agent).and_then(|known| known.name.clone());
-        known.unwrap_or_else(|| agent.name.clone())
+    pub(crate) fn name<'a>(&'a self, agent: &'a AgentKey) -> &'a str {
+        let known = self.0.get(agent).and_then(|known| known.name.as_deref());
+        known.unwrap_or(&agent.name)
     }
 
     /// Returns an agent's model.
-    pub(crate) fn model(&self, agent: &AgentKey) -> Option<String> {
-        let known = || self.0.get(agent).and_then(|known| known.model.clone());
-        agent.model.clone().or_else(known)
+    pub(crate) fn model<'a>(&'a self, agent: &'a AgentKey) -> Option<&'a str> {
+        let known = || self.0.get(agent)?.model.as_deref();
+        agent.model.as_deref().or_else(known)
     }
 
     /// Returns an agent's model as Harbor's evals name it: as reported in this job, else without the provider.
-    pub(crate) fn model_name(&self, agent: &AgentKey) -> Option<String> {
-        let known = self.0.get(agent).and_then(|known| known.model_name.clone());
-        known.or_else(|| Some(last_part(agent.model.as_deref()?).to_owned()))
+    pub(crate) fn model_name<'a>(&'a self, agent: &'a AgentKey) -> Option<&'a str> {
+        let known = self
+            .0
+            .get(agent)
+            .and_then(|known| known.model_name.as_deref());
+        known.or_else(|| Some(last_part(agent.model.as_deref()?)))
     }
 
     /// Returns an agent's variant: its name, with the model in brackets if there is one.
@@ -57,7 +68,7 @@ impl AgentNames {
         let name = self.name(agent);
         match self.model(agent) {
             Some(model) => format!("{name} ({model})"),
-            None => name,
+            None => name.to_owned(),
         }
     }
 }

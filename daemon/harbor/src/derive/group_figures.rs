@@ -15,23 +15,23 @@ use crate::format::usage::Usage;
 const ADHOC: &str = "adhoc";
 
 /// The key of a group, as in Harbor's `stats.evals`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct GroupKey {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GroupKey<'a> {
     /// Agent.
-    pub(crate) agent: String,
+    pub(crate) agent: &'a str,
     /// Model without its provider.
-    pub(crate) model: Option<String>,
+    pub(crate) model: Option<&'a str>,
     /// Dataset.
-    pub(crate) dataset: String,
+    pub(crate) dataset: &'a str,
 }
 
-impl GroupKey {
+impl<'a> GroupKey<'a> {
     /// Creates a key; trials without a dataset form a group of their own.
-    pub(crate) fn new(agent: String, model: Option<String>, dataset: Option<&str>) -> Self {
+    pub(crate) fn new(agent: &'a str, model: Option<&'a str>, dataset: Option<&'a str>) -> Self {
         Self {
             agent,
             model,
-            dataset: dataset.unwrap_or(ADHOC).to_owned(),
+            dataset: dataset.unwrap_or(ADHOC),
         }
     }
 }

@@ -116,7 +116,7 @@ pub(crate) struct TrialView<'a> {
     /// When it ended.
     pub(crate) finished: Option<Utc>,
     /// Its agent as configured.
-    pub(crate) agent: AgentKey,
+    pub(crate) agent: &'a AgentKey,
 }
 
 /// Derives a job from its snapshot.
@@ -330,14 +330,20 @@ fn trial_view<'a>(job: &JobEvidence<'a>, snapshot: &'a TrialSnapshot) -> TrialVi
         served: None,
         started: result.map_or_else(from_file_time, |r| in_utc(r.started, r)),
         finished: result.and_then(|r| in_utc(r.finished, r)),
-        agent: snapshot
-            .config()
-            .map(|c| c.agent.clone())
-            .unwrap_or_default(),
+        agent: configured_agent(snapshot),
         snapshot,
         result,
         state,
     }
+}
+
+/// Returns the agent of a trial as configured.
+pub(crate) fn configured_agent(snapshot: &TrialSnapshot) -> &AgentKey {
+    static UNKNOWN: AgentKey = AgentKey {
+        name: String::new(),
+        model: None,
+    };
+    snapshot.config().map_or(&UNKNOWN, |config| &config.agent)
 }
 
 fn unstarted_trials<'a>(
@@ -353,7 +359,7 @@ fn unstarted_trials<'a>(
             .snapshot
             .config()
             .map_or(&unknown, |config| &config.task);
-        (task, &trial.agent)
+        (task, trial.agent)
     });
     find_unstarted(&lock.plan, started)
         .into_iter()
@@ -411,7 +417,7 @@ impl JobView<'_> {
             .trials
             .iter()
             .filter(|t| t.snapshot.config().is_some())
-            .map(|t| &t.agent);
+            .map(|t| t.agent);
         started
             .chain(self.trials_without_folder().map(|planned| &planned.agent))
             .collect()

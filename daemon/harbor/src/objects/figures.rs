@@ -8,7 +8,7 @@ use crate::derive::group_figures::{Figures, GroupKey, GroupMember, compute_figur
 use crate::derive::job_view::{JobView, TrialView};
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::TrialState;
-use crate::format::task::{AgentKey, TaskRef};
+use crate::format::task::AgentKey;
 use crate::utc::Utc;
 
 /// Figures of the trials of one agent with one model on one dataset.
@@ -43,7 +43,7 @@ pub(super) struct Durations {
 
 /// Computes the figures of all groups.
 pub(super) fn group_figures(view: &JobView<'_>) -> Vec<GroupFigures> {
-    let mut members: BTreeMap<GroupKey, Vec<GroupMember<'_>>> = BTreeMap::new();
+    let mut members: BTreeMap<GroupKey<'_>, Vec<GroupMember<'_>>> = BTreeMap::new();
     let pending = TrialState::default();
     for trial in &view.trials {
         let member = GroupMember {
@@ -56,7 +56,7 @@ pub(super) fn group_figures(view: &JobView<'_>) -> Vec<GroupFigures> {
             .push(member);
     }
     for (_, planned) in &view.unstarted {
-        let key = expected_key(view, &planned.agent, &planned.task);
+        let key = expected_key(view, &planned.agent, planned.task.source.as_deref());
         let member = GroupMember {
             state: &pending,
             result: None,
@@ -78,12 +78,8 @@ pub(super) fn group_figures(view: &JobView<'_>) -> Vec<GroupFigures> {
 }
 
 /// Returns the means that Harbor wrote for a group.
-fn harbor_means(view: &JobView<'_>, key: &GroupKey) -> Option<BTreeMap<String, f64>> {
-    let parts = [
-        Some(key.agent.as_str()),
-        key.model.as_deref(),
-        Some(&key.dataset),
-    ];
+fn harbor_means(view: &JobView<'_>, key: &GroupKey<'_>) -> Option<BTreeMap<String, f64>> {
+    let parts = [Some(key.agent), key.model, Some(key.dataset)];
     let name = parts.into_iter().flatten().collect::<Vec<_>>().join("__");
     let mut evals = view.snapshot.result.content()?.metrics.iter();
     let (_, means) = evals.find(|(eval, _)| *eval == name)?;
@@ -91,39 +87,40 @@ fn harbor_means(view: &JobView<'_>, key: &GroupKey) -> Option<BTreeMap<String, f
 }
 
 /// Returns Harbor's key if there is a result; before that, the key that is expected.
-fn group_key(view: &JobView<'_>, trial: &TrialView<'_>) -> GroupKey {
+fn group_key<'a>(view: &'a JobView<'_>, trial: &'a TrialView<'_>) -> GroupKey<'a> {
     match trial.result {
         Some(result) => GroupKey::new(
             result
                 .agent_name
-                .clone()
-                .unwrap_or_else(|| view.agent_names.name(&trial.agent)),
-            result.agent_model_name.clone(),
+                .as_deref()
+                .unwrap_or_else(|| view.agent_names.name(trial.agent)),
+            result.agent_model_name.as_deref(),
             result.source.as_deref(),
         ),
         None => {
-            let unknown = TaskRef::default();
-            let task = trial
-                .snapshot
-                .config()
-                .map_or(&unknown, |config| &config.task);
-            expected_key(view, &trial.agent, task)
+            let source = trial.snapshot.config();
+            let source = source.and_then(|config| config.task.source.as_deref());
+            expected_key(view, trial.agent, source)
         }
     }
 }
 
-fn expected_key(view: &JobView<'_>, agent: &AgentKey, task: &TaskRef) -> GroupKey {
+fn expected_key<'a>(
+    view: &'a JobView<'_>,
+    agent: &'a AgentKey,
+    dataset: Option<&'a str>,
+) -> GroupKey<'a> {
     let model = view.agent_names.model_name(agent);
-    GroupKey::new(view.agent_names.name(agent), model, task.source.as_deref())
+    GroupKey::new(view.agent_names.name(agent), model, dataset)
 }
 
 impl GroupFigures {
-    fn from_figures(key: GroupKey, figures: Figures) -> Self {
+    fn from_figures(key: GroupKey<'_>, figures: Figures) -> Self {
         let means = &figures.mean_rewards;
         Self {
-            agent: key.agent,
-            model: key.model,
-            dataset: key.dataset,
+            agent: key.agent.to_owned(),
+            model: key.model.map(str::to_owned),
+            dataset: key.dataset.to_owned(),
             trials: figures.counts,
             valid: figures.valid,
             errors: figures.errors,

@@ -13,6 +13,7 @@ use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::{Status, TrialState};
 use crate::disk::file_uri::file_uri;
 use crate::format::job::HarborCounters;
+use crate::format::task::AgentKey;
 use crate::snapshot::job_times::JobTimes;
 use crate::utc::Utc;
 
@@ -147,11 +148,10 @@ impl<'a> HarborDetails<'a> {
         let usage = view.usage();
         let metrics = result.into_iter().flat_map(|r| &r.metrics);
         let agents = view.agents();
-        let mut names: Vec<String> = agents.iter().map(|a| view.agent_names.name(a)).collect();
-        let mut models: Vec<String> = agents
-            .iter()
-            .filter_map(|a| view.agent_names.model(a))
-            .collect();
+        let name = |agent: &&AgentKey| view.agent_names.name(agent).to_owned();
+        let mut names: Vec<String> = agents.iter().map(name).collect();
+        let model = |agent: &&AgentKey| view.agent_names.model(agent).map(str::to_owned);
+        let mut models: Vec<String> = agents.iter().filter_map(model).collect();
         for list in [&mut names, &mut models] {
             list.sort_unstable();
             list.dedup();
@@ -272,19 +272,19 @@ impl<'a> EvaluationObject<'a> {
 }
 
 fn leaderboard(view: &JobView<'_>) -> Vec<LeaderboardLine> {
-    let mut by_variant: BTreeMap<String, Vec<&TrialState>> = BTreeMap::new();
+    let mut by_agent: BTreeMap<&AgentKey, Vec<&TrialState>> = BTreeMap::new();
     let pending = TrialState::default();
     for trial in &view.trials {
-        by_variant
-            .entry(view.agent_names.variant(&trial.agent))
-            .or_default()
-            .push(&trial.state);
+        by_agent.entry(trial.agent).or_default().push(&trial.state);
     }
     for planned in view.trials_without_folder() {
-        by_variant
-            .entry(view.agent_names.variant(&planned.agent))
-            .or_default()
-            .push(&pending);
+        by_agent.entry(&planned.agent).or_default().push(&pending);
+    }
+    // Agents that were configured in different ways may report the same name.
+    let mut by_variant: BTreeMap<String, Vec<&TrialState>> = BTreeMap::new();
+    for (agent, states) in by_agent {
+        let variant = view.agent_names.variant(agent);
+        by_variant.entry(variant).or_default().extend(states);
     }
     let lines = by_variant.into_iter().map(|(variant_name, states)| {
         let counts = TrialCounts::from_states(states.into_iter());

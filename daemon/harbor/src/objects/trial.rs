@@ -76,9 +76,9 @@ struct TrialHarbor<'a> {
     served: Option<&'a ServedAttempts>,
     task_name: Option<&'a str>,
     dataset: Option<&'a str>,
-    agent: String,
+    agent: &'a str,
     agent_version: Option<&'a str>,
-    model: Option<String>,
+    model: Option<&'a str>,
     /// Whether its reward is valid, if it ended; Harbor since 0.25 takes means over valid ones.
     valid: Option<bool>,
     /// Whether its reward is valid and exactly 1, if it ended; it may have an exception all the same.
@@ -136,8 +136,8 @@ impl<'a> TrialObject<'a> {
             task_slug: slug
                 .or_else(|| config.map(|c| c.task.slug.as_str()))
                 .unwrap_or_default(),
-            agent_variant: view.agent_names.variant(&trial.agent),
-            variant_name: view.agent_names.variant(&trial.agent),
+            agent_variant: view.agent_names.variant(trial.agent),
+            variant_name: view.agent_names.variant(trial.agent),
             status: trial.state.status.as_str(),
             error_message: trial.state.message.as_deref(),
             duration_seconds: duration,
@@ -160,9 +160,9 @@ impl<'a> TrialObject<'a> {
                 dataset: result
                     .and_then(|r| r.source.as_deref())
                     .or_else(|| config.and_then(|c| c.task.source.as_deref())),
-                agent: view.agent_names.name(&trial.agent),
+                agent: view.agent_names.name(trial.agent),
                 agent_version: result.and_then(|r| r.agent_version.as_deref()),
-                model: view.agent_names.model(&trial.agent),
+                model: view.agent_names.model(trial.agent),
                 valid: trial.state.is_valid,
                 solved: trial.state.is_valid.map(|_| trial.state.is_solved),
                 counted_reward: view.counted_reward(trial).map(AnyNumber),
@@ -206,7 +206,7 @@ impl<'a> TrialObject<'a> {
         view: &'a JobView<'a>,
         index: usize,
         task: &'a TaskRef,
-        agent: &AgentKey,
+        agent: &'a AgentKey,
         run_id: &'a str,
     ) -> Self {
         // A job finishes only after all of its trials.
@@ -237,7 +237,7 @@ impl<'a> TrialObject<'a> {
     fn not_started(
         view: &'a JobView<'a>,
         task: Option<&'a TaskRef>,
-        agent: Option<&AgentKey>,
+        agent: Option<&'a AgentKey>,
         run_id: &'a str,
     ) -> Self {
         let variant = agent

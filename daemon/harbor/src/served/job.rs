@@ -10,13 +10,13 @@ use super::result::KnownNames;
 use super::state::{job_state, trial_state};
 use super::{MAPPING, ServedAttempt, ServedState};
 use crate::derive::agent_names::AgentNames;
-use crate::derive::job_view::{JobView, ServedAttempts, ServedMark, TrialView};
+use crate::derive::job_view::{JobView, ServedAttempts, ServedMark, TrialView, configured_agent};
 use crate::derive::reward_rules::RewardRules;
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::{Status, TrialState};
 use crate::disk::cached_file::CachedFile;
 use crate::format::job::{HarborCounters, JobConfig, JobResult};
-use crate::format::trial::{TrialConfig, TrialResult};
+use crate::format::trial::TrialResult;
 use crate::objects::{EvaluationObject, HarborDetails, RunObject, TrialObject};
 use crate::snapshot::artifact::Artifact;
 use crate::snapshot::job_snapshot::JobSnapshot;
@@ -279,11 +279,7 @@ fn job_view<'a>(
         state: trial.state.clone(),
         started: trial.attempt.started_us.map(Utc),
         finished: trial.attempt.finished_us.map(Utc),
-        agent: trial
-            .snapshot
-            .config()
-            .map(|config: &TrialConfig| config.agent.clone())
-            .unwrap_or_default(),
+        agent: configured_agent(&trial.snapshot),
     };
     let results = read.trials.iter().filter_map(|trial| trial.result.as_ref());
     JobView {
