@@ -13,6 +13,7 @@ use crate::args::{self, ArtifactFilter};
 use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::progress_line::ProgressLine;
 
 use super::file_lists::FileLists;
 use super::print_object;
@@ -115,16 +116,25 @@ pub(super) async fn select_artifacts(
         if of_run {
             lists.complete(&run.id, None, &mut run.artifacts).await?;
         }
+        let mut shown = ProgressLine::new(&context.output);
+        let all = trials
+            .iter()
+            .filter(|trial| selector.selects(trial))
+            .count();
         let selected = trials.iter_mut().filter(|trial| selector.selects(trial));
         let (lists, run) = (&lists, &run.id);
+        let mut listed = 0;
         let mut completing = stream::iter(selected)
             .map(|trial| async move {
                 let id = trial.id.clone();
                 lists.complete(run, Some(&id), trial).await
             })
             .buffer_unordered(LISTS_AT_ONCE);
+        // The names of downloaded files depend on those of all trials.
         while let Some(completed) = completing.next().await {
             completed?;
+            listed += 1;
+            shown.show(format!("listing files: {listed} of {all} trials"));
         }
     }
     Ok(Selection {

@@ -1,7 +1,7 @@
 //! `docks sync`: waits until the mirror is up to date, and shows the progress.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use docks_proto::status::SyncProgress;
 use tokio::time::timeout;
@@ -12,10 +12,7 @@ use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::{Answerer, Failure};
 use crate::output::clean;
-use crate::output::spinner::Spinner;
-
-/// How often progress is written in a pipe.
-const LINE_INTERVAL: Duration = Duration::from_secs(2);
+use crate::output::progress_line::ProgressLine;
 
 /// Time without an answer after which progress is shown.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
@@ -24,11 +21,11 @@ const SHOW_AFTER: Duration = Duration::from_secs(1);
 pub(super) async fn run(context: &Context, args: &Sync) -> Result<(), Failure> {
     let requester = Requester::new(context)?;
     let client = requester.daemon().await?;
-    let mut shown = SyncProgressLine::new(context);
+    let mut shown = ProgressLine::new(&context.output);
     let mut last = None;
     let outcome = client
         .sync(args.full, |progress| {
-            shown.show(&progress);
+            show(&mut shown, &progress);
             last = Some(progress);
         })
         .await;
@@ -79,12 +76,14 @@ pub(super) async fn with_progress<T>(
     if let Ok(done) = timeout(SHOW_AFTER, &mut work).await {
         return done;
     }
-    let mut shown = SyncProgressLine::new(context);
-    shown.show_text(requester.remote.wait_notice());
+    let mut shown = ProgressLine::new(&context.output);
+    shown.show_at_terminal(requester.remote.wait_notice());
     let watch = async {
         if let Ok(client) = requester.running_daemon() {
             // What is wrong, the answer will say.
-            let _failed = client.sync(false, |progress| shown.show(&progress)).await;
+            let _failed = client
+                .sync(false, |progress| show(&mut shown, &progress))
+                .await;
         }
     };
     tokio::select! {
@@ -94,38 +93,13 @@ pub(super) async fn with_progress<T>(
     work.await
 }
 
-/// Progress on stderr: one moving line at a terminal, now and then a line in a pipe.
-struct SyncProgressLine<'a> {
-    context: &'a Context,
-    spinner: Option<Spinner>,
-    last_line: Instant,
-}
-
-impl<'a> SyncProgressLine<'a> {
-    fn new(context: &'a Context) -> Self {
-        let at_terminal = context.output.style().stderr_terminal;
-        Self {
-            context,
-            spinner: at_terminal.then(|| Spinner::show(String::new())),
-            last_line: Instant::now(),
-        }
+fn show(line: &mut ProgressLine<'_>, progress: &SyncProgress) {
+    if progress.finished {
+        return;
     }
-
-    fn show(&mut self, progress: &SyncProgress) {
-        let doing = clean::line(&progress.doing);
-        let text = format!("{doing} ({} done, {} left)", progress.done, progress.left);
-        if let Some(spinner) = &self.spinner {
-            spinner.set_text(text);
-        } else if self.last_line.elapsed() >= LINE_INTERVAL && !progress.finished {
-            self.context.output.message(text);
-            self.last_line = Instant::now();
-        }
-    }
-
-    /// Shows a text at a terminal until there is progress.
-    fn show_text(&self, text: String) {
-        if let Some(spinner) = &self.spinner {
-            spinner.set_text(text);
-        }
-    }
+    let doing = clean::line(&progress.doing);
+    line.show(format!(
+        "{doing} ({} done, {} left)",
+        progress.done, progress.left
+    ));
 }

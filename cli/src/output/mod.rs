@@ -10,6 +10,7 @@ pub(crate) mod json;
 pub(crate) mod lists;
 mod odd_values;
 mod pager;
+pub(crate) mod progress_line;
 mod prompt;
 mod records;
 pub(crate) mod screen;
