@@ -1,22 +1,18 @@
-"""Drives a real `harbor serve` and docks beside it, for harbor_serve.sh. Standard library only.
+"""Drives a real `harbor serve` and docks beside it, for harbor_serve.sh: compares both at each state, with files in
+the folder WORK. Standard library only.
 
-    harbor_serve.py WORK                        compares both at each state
-    harbor_serve.py WORK --bench [JOBS TRIALS]  times both on the same data
+    harbor_serve.py WORK
 """
 
-import datetime
 import json
 import os
 import signal
 import socket
-import sqlite3
-import statistics
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-import uuid
 from pathlib import Path
 
 HARBOR = os.environ["HARBOR_BIN"]
@@ -25,14 +21,14 @@ PLUGINS = Path(__file__).resolve().parent / "harbor"
 PATIENCE = 90
 
 
-def wait_for(what, check):
-    deadline = time.monotonic() + PATIENCE
+def wait_for(what, check, patience=PATIENCE):
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         found = check()
         if found:
             return found
         time.sleep(0.1)
-    raise SystemExit(f"{what}: never within {PATIENCE} s")
+    raise SystemExit(f"{what}: never within {patience} s")
 
 
 class Server:
@@ -270,140 +266,5 @@ def compare(work):
     print("docks and harbor serve agree at each state")
 
 
-def seed(database, jobs, trials):
-    """Multiplies the finished rollouts of a stopped server by copying their rows."""
-    db = sqlite3.connect(database)
-    db.row_factory = sqlite3.Row
-    job = dict(db.execute("SELECT * FROM internal_job").fetchone())
-    rows = db.execute("SELECT r.*, q.config AS qc, q.lock AS ql FROM internal_rollout r JOIN internal_rollout_request q "
-                      "ON q.id = r.rollout_request_id WHERE r.state = 'finished' AND r.retry_index = 0").fetchall()
-    start = datetime.datetime(2026, 11, 1, tzinfo=datetime.timezone.utc)
-
-    def insert(table, row):
-        marks = ",".join("?" * len(row))
-        db.execute(f"INSERT INTO {table} ({','.join(row)}) VALUES ({marks})", list(row.values()))
-
-    for number in range(jobs):
-        at, job_id = start + datetime.timedelta(minutes=number), str(uuid.uuid4())
-        row = {**job, "id": job_id, "name": f"seeded-{number}", "created_at": at.isoformat(),
-               "updated_at": at.isoformat(), "lock_uri": f"file:///d/{job_id}/lock.json"}
-        row.pop("seq")
-        insert("internal_job", row)
-        for place in range(trials):
-            row = dict(rows[place % len(rows)])
-            rollout, request = str(uuid.uuid4()), str(uuid.uuid4())
-            when = (at + datetime.timedelta(microseconds=place)).isoformat()
-            insert("internal_rollout_request", {"id": request, "job_id": job_id, "config": row.pop("qc"),
-                                                "lock": row.pop("ql"), "latest_rollout_id": rollout, "created_at": when})
-            row.pop("seq")
-            row.update(id=rollout, job_id=job_id, rollout_request_id=request, created_at=when, updated_at=when,
-                       retry_of=None)
-            row["artifacts"] = row["artifacts"].replace("rollouts/", f"rollouts/{rollout}-")
-            insert("internal_rollout", row)
-    db.commit()
-    db.close()
-
-
-def median_ms(times, call):
-    measured = []
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        measured.append((time.perf_counter() - start) * 1000)
-    return statistics.median(measured)
-
-
-def over_socket(path, target):
-    """Asks docksd as docks does, without the start of a process, which neither side is charged for here."""
-    with socket.socket(socket.AF_UNIX) as to:
-        to.connect(str(path))
-        to.sendall(f"GET {target[0]} HTTP/1.1\r\nHost: docks\r\ndocks-harbor-server: {target[1]}\r\n"
-                   "Connection: close\r\n\r\n".encode())
-        answer = b""
-        while piece := to.recv(1 << 20):
-            answer += piece
-    assert answer.startswith(b"HTTP/1.1 200"), answer[:300]
-    return len(answer)
-
-
-def processor_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_mb(pid):
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    return 0
-
-
-def bench(work, jobs, trials):
-    write_tasks(work)
-    server = Server(work)
-    docks = Docks(work, server.url)
-    try:
-        server.start()
-        job = server.submit("seed", ["quick", "wrong"])
-        until(server, job, "finished")
-        server.end()
-        seed(work / "data" / "harbor.sqlite3", jobs, trials)
-        server.start()
-        begun = time.monotonic()
-        docks.run("runs", "list")
-        first_list = time.monotonic() - begun
-        pid = json.loads(docks.run("daemon", "status", "--format", "json"))["pid"]
-        total = jobs * trials + 2
-
-        def mirrored():
-            status = json.loads(docks.run("daemon", "status", "--format", "json"))["remotes"][0]
-            return status["trials"] >= total if "trials" in status else status["rows"]["trials"] >= total
-
-        global PATIENCE
-        PATIENCE = 1200
-        wait_for("all trials are mirrored", mirrored)
-        all_mirrored = time.monotonic() - begun
-        memory = resident_mb(pid)
-        some = server.call("GET", "/jobs?page_size=1")["items"][0]["id"]
-        home = Path(docks.environment["DOCKS_HOME"]) / "run" / "docksd.sock"
-
-        def ask(path):
-            return lambda: over_socket(home, ("/tenants/local" + path, server.url))
-
-        def whole_job():
-            server.rollouts(some)
-
-        print(f"\n{jobs} jobs of {trials} trials. First list after {first_list:.1f} s, all trials mirrored after "
-              f"{all_mirrored:.0f} s, docksd then {memory:.0f} MB.\n")
-        print("| asked for | `harbor serve` | docksd | times |\n| --- | --- | --- | --- |")
-        for what, theirs, ours in [
-            ("newest 100 jobs", lambda: server.call("GET", "/jobs?page_size=100"), ask("/harbor/runs?limit=100")),
-            ("jobs whose name contains a text", lambda: server.call("GET", "/jobs?q=seeded-7&page_size=100"),
-             ask("/harbor/runs?q=seeded-7&limit=100")),
-            ("all trials of one job", whole_job, ask(f"/harbor/runs/{some}/trials")),
-            ("newest 100 trials of all jobs", lambda: server.call("GET", "/rollouts?sort=-created_at&page_size=100"),
-             ask("/harbor/trials?limit=100")),
-            ("trials of one task in all jobs, first 100", lambda: server.call("GET", "/rollouts?q=wrong&page_size=100"),
-             ask("/harbor/trials?task=wrong&limit=100")),
-        ]:
-            ours()
-            one, other = median_ms(5, theirs), median_ms(51, ours)
-            print(f"| {what} | {one:.1f} ms | {other:.2f} ms | {one / other:.0f} |", flush=True)
-        server_pid, minute = server.process.pid, 60
-        before = processor_seconds(server_pid), processor_seconds(pid)
-        time.sleep(minute)
-        used = [(now - then) / minute * 100 for then, now in
-                zip(before, (processor_seconds(server_pid), processor_seconds(pid)))]
-        print(f"\nIdle for a minute: the server takes {used[0]:.2f} % of a core, its own timers included, and docksd {used[1]:.2f} %.")
-    finally:
-        docks.end()
-        server.end()
-
-
 if __name__ == "__main__":
-    folder = Path(sys.argv[1]).resolve()
-    if "--bench" in sys.argv:
-        sizes = [int(text) for text in sys.argv[3:]] or [100, 1000]
-        bench(folder, *sizes)
-    else:
-        compare(folder)
+    compare(Path(sys.argv[1]).resolve())

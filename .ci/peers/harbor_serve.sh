@@ -12,10 +12,12 @@ environment=$(PYTHON=$PYTHON python_environment harbor==0.26.0) || skip "$(why_n
 
 cd "$root"
 if [[ ${1-} == --bench ]]; then
+    shift
     cargo build --locked --release -p docks -p docksd --bins
-    build=$target/release
+    build=$target/release program=harbor_serve_bench.py
 else
     cargo build --locked -p docks -p docksd --bins
-    build=$target/debug
+    build=$target/debug program=harbor_serve.py
 fi
-HARBOR_BIN=$environment/bin/harbor DOCKS_BIN=$build/docks "$environment/bin/python" .ci/peers/harbor_serve.py "$work" "$@"
+# Without bytecode beside the programs.
+HARBOR_BIN=$environment/bin/harbor DOCKS_BIN=$build/docks "$environment/bin/python" -B ".ci/peers/$program" "$work" "$@"
