@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         global: cli.global,
         now: UnixMs::now(),
     };
-    let done = ask::expand_profiles(&mut context.global)
+    let done = ask::settle_remotes(&mut context.global)
         .and_then(|()| commands::run(&context, cli.command))
         .and_then(|()| context.output.flush());
     context.output.stop_pager();

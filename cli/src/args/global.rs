@@ -41,9 +41,9 @@ pub(crate) struct Global {
     /// Use a Harbor jobs directory instead of a profile; may be repeated
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) harbor: Vec<PathBuf>,
-    /// Use a `harbor serve` instead of a profile; its key is HARBOR_API_KEY
+    /// Use a `harbor serve` instead of a profile; its key is HARBOR_API_KEY; may be repeated
     #[arg(long, global = true, value_name = "URL")]
-    pub(crate) harbor_server: Option<String>,
+    pub(crate) harbor_server: Vec<String>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: Colour,
@@ -56,6 +56,15 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Lists the options that name a remote, and how many remotes each names.
+    pub(crate) fn named_remotes(&self) -> [(&'static str, usize); 3] {
+        [
+            ("--profile", self.profile.len()),
+            ("--harbor", self.harbor.len()),
+            ("--harbor-server", self.harbor_server.len()),
+        ]
+    }
+
     /// Returns how old the answer may be.
     pub(crate) fn allowed(&self) -> CachePolicy {
         match (self.fresh, self.offline, self.max_age) {

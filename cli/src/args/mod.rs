@@ -124,25 +124,36 @@ impl Cli {
         // Thousands of small allocations, which a short-lived process need not free.
         std::mem::forget(tree);
         read?
-            .check_harbor_dirs(std::env::args_os())?
+            .check_repeated_remotes(std::env::args_os())?
             .check_conflicts()
     }
 
-    /// Checks that clap returned every `--harbor`: if some are before a command and some after it,
-    /// clap keeps only the latter.
+    /// Checks that clap returned every `--harbor` and `--harbor-server`: if some are before a command and
+    /// some after it, clap keeps only the latter.
     ///
     /// # Errors
     ///
     /// clap's usage error.
-    fn check_harbor_dirs(self, args: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let is_harbor =
-            |arg: &OsString| arg == "--harbor" || arg.as_encoded_bytes().starts_with(b"--harbor=");
-        let written = args.take_while(|arg| arg != "--").filter(is_harbor).count();
-        if written <= self.global.harbor.len() {
-            return Ok(self);
+    fn check_repeated_remotes(
+        self,
+        args: impl Iterator<Item = OsString>,
+    ) -> Result<Self, clap::Error> {
+        let written: Vec<OsString> = args.take_while(|arg| arg != "--").collect();
+        let options = self.global.named_remotes();
+        // Names of profiles may be many in one `--profile`, so these cannot be counted.
+        for (option, known) in options.into_iter().filter(|(name, _)| *name != "--profile") {
+            let with_value = format!("{option}=");
+            let is_option = |arg: &&OsString| {
+                *arg == option || arg.as_encoded_bytes().starts_with(with_value.as_bytes())
+            };
+            if written.iter().filter(is_option).count() > known {
+                let text = format!(
+                    "{option} is given before and after the command; put all of them on one side"
+                );
+                return Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+            }
         }
-        let text = "--harbor is given before and after the command; put all of them on one side";
-        Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
+        Ok(self)
     }
 
     /// Checks what clap cannot: conflicts between options before and after a subcommand.
@@ -171,19 +182,15 @@ impl Cli {
                  mirror, which only the daemon reads",
             );
         }
-        let remotes = [
-            ("--harbor", !g.harbor.is_empty()),
-            ("--profile", !g.profile.is_empty()),
-        ];
-        let other = remotes.iter().find(|(_, given)| *given);
-        if let Some((other, _)) = other.filter(|_| g.harbor_server.is_some()) {
-            return conflict(&format!(
-                "--harbor-server cannot be used with {other}: each names a remote"
-            ));
-        }
         let takes_several = matches!(self.command, Command::Runs(_) | Command::Sync(_));
-        if !g.harbor.is_empty() && !g.profile.is_empty() && !takes_several {
-            return conflict("--harbor cannot be used with --profile: each names a remote");
+        let given = g.named_remotes();
+        let mut given = given.iter().filter(|(_, count)| *count > 0).rev();
+        if let (Some((one, _)), Some((other, _)), false) =
+            (given.next(), given.next(), takes_several)
+        {
+            return conflict(&format!(
+                "{one} cannot be used with {other}: each names a remote"
+            ));
         }
         if let Command::Auth(Deferred(AuthCommand::Login(login))) = &self.command
             && login.token.is_some()

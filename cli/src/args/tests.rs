@@ -2,7 +2,7 @@ use super::*;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(line.split_whitespace())
-        .and_then(|cli| cli.check_harbor_dirs(line.split_whitespace().map(OsString::from)))
+        .and_then(|cli| cli.check_repeated_remotes(line.split_whitespace().map(OsString::from)))
         .and_then(Cli::check_conflicts)
 }
 
@@ -26,13 +26,17 @@ fn global_options_work_on_both_sides_of_a_subcommand() {
 }
 
 #[test]
-fn no_jobs_directory_is_silently_dropped() {
+fn no_named_remote_is_silently_dropped() {
     for line in [
         "docks --harbor /x --harbor=/y runs list",
         "docks runs list --harbor /x --harbor /y",
     ] {
         assert_eq!(parse(line).unwrap().global.harbor.len(), 2, "{line}");
     }
+    let line =
+        "docks -p x,y runs list --harbor /x --harbor-server http://a --harbor-server http://b";
+    let named = parse(line).unwrap().global.named_remotes();
+    assert_eq!(named.map(|(_, count)| count), [2, 1, 2]);
     assert!(parse("docks runs get --harbor /x -- --harbor").is_ok());
 }
 
@@ -63,9 +67,10 @@ fn conflicts_are_usage_errors_on_both_sides_of_a_subcommand() {
         "docks --max-age 5s runs list --offline",
         "docks runs list --offline --no-daemon",
         "docks --harbor /x auth status -p y",
-        "docks --harbor /x runs list --harbor-server http://127.0.0.1:8390",
-        "docks -p y runs list --harbor-server http://127.0.0.1:8390",
+        "docks --harbor /x auth status --harbor-server http://127.0.0.1:8390",
+        "docks -p y cache status --harbor-server http://127.0.0.1:8390",
         "docks --harbor /x runs list --harbor=/y",
+        "docks --harbor-server http://a runs list --harbor-server=http://b",
         "docks auth login --token abc",
         "docks runs list --limit -5",
         "docks runs list --limit five",

@@ -38,9 +38,7 @@ impl SelectedRemote {
     ///
     /// What is missing or wrong in options, environment or files.
     pub(crate) fn new(global: &Global, environment: Environment) -> Result<Self, Failure> {
-        if let [_, _, ..] = &global.profile[..] {
-            return Err(several_named(&global.profile));
-        }
+        check_one_named(global)?;
         let endpoint = DaemonEndpoint::new(environment)?;
         let environment = &endpoint.environment;
         let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
@@ -144,13 +142,25 @@ impl SelectedRemote {
     }
 }
 
-/// Says that a command is about one remote.
-pub(crate) fn several_named(profiles: &[String]) -> Failure {
-    Failure::usage(format!(
-        "this command is about one remote, not about {}",
-        profiles.join(", ")
-    ))
-    .hint("name one with -p")
+/// Checks that the options name one profile or one server, for a command that is about one remote.
+///
+/// # Errors
+///
+/// [`Kind::Usage`] when they name several.
+pub(crate) fn check_one_named(global: &Global) -> Result<(), Failure> {
+    for (names, option) in [
+        (&global.profile, "-p"),
+        (&global.harbor_server, "--harbor-server"),
+    ] {
+        if let [_, _, ..] = &names[..] {
+            return Err(Failure::usage(format!(
+                "this command is about one remote, not about {}",
+                names.join(", ")
+            ))
+            .hint(format!("name one with {option}")));
+        }
+    }
+    Ok(())
 }
 
 /// Says why a remote cannot be asked without the daemon.
@@ -176,7 +186,7 @@ pub(crate) fn profile_flags(global: &Global, environment: &Environment) -> Flags
     Flags {
         profile: global.profile.first().cloned(),
         harbor: global.harbor.iter().map(absolute).collect(),
-        harbor_server: global.harbor_server.clone(),
+        harbor_server: global.harbor_server.first().cloned(),
         default_harbor: environment
             .directory
             .as_ref()

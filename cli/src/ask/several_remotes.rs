@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use docks_proto::credentials::files;
 use docks_proto::object::{RawObject, RunFields};
+use docks_proto::settings::{Origin, SettingsError, normalise_api_url};
 
 use super::daemon_endpoint::DaemonEndpoint;
 use crate::args::Global;
@@ -28,8 +29,10 @@ pub(crate) struct SeveralRemotes {
 /// One of several remotes.
 #[derive(Debug)]
 pub(crate) struct NamedRemote {
-    /// What it is called: a profile, or jobs directories.
+    /// What it is called: a profile, jobs directories, or the address of a server.
     pub(crate) name: String,
+    /// The option that names it.
+    pub(crate) option: &'static str,
     /// The context of a command that is about this remote only.
     pub(crate) context: Context,
     /// The jobs directories, if they are several.
@@ -37,6 +40,15 @@ pub(crate) struct NamedRemote {
 }
 
 impl NamedRemote {
+    fn new(name: impl Into<String>, option: &'static str, context: Context) -> Self {
+        Self {
+            name: name.into(),
+            option,
+            context,
+            dirs: Vec::new(),
+        }
+    }
+
     /// Returns what the remote of a row is called: of several jobs directories, the one that it is in.
     pub(crate) fn name_of(&self, row: &RawObject) -> String {
         if self.dirs.is_empty() {
@@ -59,14 +71,22 @@ impl NamedRemote {
     }
 }
 
-/// Replaces `all` by the names of all profiles, and reads the variable that stands for `--profile`, so
-/// that the options say which remotes a command is about.
+/// Lets the options say which remotes a command is about, each once: replaces `all` by the names of all profiles,
+/// reads the variable that stands for `--profile`, and writes addresses of servers in their canonical form.
 ///
 /// # Errors
 ///
-/// When the settings cannot be read, or there are no profiles.
-pub(crate) fn expand_profiles(global: &mut Global) -> Result<(), Failure> {
-    if global.profile.is_empty() && global.harbor.is_empty() {
+/// When the settings cannot be read, an address is not one, or there are no profiles.
+pub(crate) fn settle_remotes(global: &mut Global) -> Result<(), Failure> {
+    let mut servers: Vec<String> = Vec::new();
+    for written in &global.harbor_server {
+        let url = canonical(written)?;
+        if !servers.contains(&url) {
+            servers.push(url);
+        }
+    }
+    global.harbor_server = servers;
+    if global.named_remotes().iter().all(|(_, count)| *count == 0) {
         let names = profile_variable().filter(|names| names.contains(',') || names == ALL);
         let names = names.iter().flat_map(|names| names.split(','));
         global.profile = names
@@ -104,22 +124,21 @@ impl SeveralRemotes {
     /// When the current directory, which relative directories are in, is unknown.
     pub(crate) fn of(context: &Context) -> Result<Option<Self>, Failure> {
         let global = &context.global;
-        if global.profile.len() + global.harbor.len() <= 1 {
+        let named = global.named_remotes();
+        if named.iter().map(|(_, count)| count).sum::<usize>() <= 1 {
             return Ok(None);
         }
         let mut remotes = Vec::new();
         for name in &global.profile {
-            let mut own = global.clone();
-            own.profile = vec![name.clone()];
-            own.harbor.clear();
-            remotes.push(NamedRemote {
-                name: name.clone(),
-                context: context.with_options(own),
-                dirs: Vec::new(),
-            });
+            let own = context.about(|options| options.profile = vec![name.clone()]);
+            remotes.push(NamedRemote::new(name, "-p", own));
         }
         if !global.harbor.is_empty() {
             remotes.push(jobs(context)?);
+        }
+        for url in &global.harbor_server {
+            let own = context.about(|options| options.harbor_server = vec![url.clone()]);
+            remotes.push(NamedRemote::new(url, "--harbor-server", own));
         }
         Ok(Some(Self { remotes }))
     }
@@ -133,10 +152,9 @@ impl SeveralRemotes {
 
 /// The jobs directories, which the daemon sees as one remote.
 fn jobs(context: &Context) -> Result<NamedRemote, Failure> {
-    let mut own = context.global.clone();
-    own.profile.clear();
+    let given = &context.global.harbor;
     let mut dirs = Vec::new();
-    for dir in &own.harbor {
+    for dir in given {
         let real = dir.canonicalize().or_else(|_| std::path::absolute(dir));
         let real = real.map_err(|error| {
             let doing = format!("could not use {}", dir.display());
@@ -150,16 +168,32 @@ fn jobs(context: &Context) -> Result<NamedRemote, Failure> {
     if dirs.len() == 1 {
         dirs.clear();
     }
+    let own = context.about(|options| options.harbor.clone_from(given));
     Ok(NamedRemote {
-        name: names.join(":"),
-        context: context.with_options(own),
         dirs,
+        ..NamedRemote::new(names.join(":"), "--harbor", own)
+    })
+}
+
+/// Returns the canonical form of a server's address. Whether plain HTTP to it is allowed depends on the profiles.
+fn canonical(written: &str) -> Result<String, Failure> {
+    normalise_api_url(written, true).map_err(|source| {
+        settings_failure(&SettingsError::AddressError {
+            text: written.to_owned(),
+            origin: Origin::Flag("--harbor-server"),
+            source,
+        })
     })
 }
 
 impl Context {
-    /// Returns a context with other options and the same output.
-    fn with_options(&self, global: Global) -> Self {
+    /// Returns a context whose options select the remote that `select` names, and no other one.
+    fn about(&self, select: impl FnOnce(&mut Global)) -> Self {
+        let mut global = self.global.clone();
+        global.profile.clear();
+        global.harbor.clear();
+        global.harbor_server.clear();
+        select(&mut global);
         Self {
             global,
             output: Arc::clone(&self.output),

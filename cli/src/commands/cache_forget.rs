@@ -110,10 +110,11 @@ fn named(
     list: &MirrorList,
     cache: &Cache,
 ) -> Result<Selected, Failure> {
-    if !context.global.profile.is_empty() || !context.global.harbor.is_empty() {
-        return Err(Failure::usage(
-            "the mirror is named twice: by the argument, and by --profile or --harbor",
-        ));
+    let options = context.global.named_remotes();
+    if let Some((option, _)) = options.iter().find(|(_, count)| *count > 0) {
+        return Err(Failure::usage(format!(
+            "the mirror is named twice: by the argument, and by {option}"
+        )));
     }
     if let Some(profile) = list.of_profile(text) {
         return Ok(select(list, MirrorId::new(&profile.remote)));

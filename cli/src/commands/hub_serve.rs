@@ -13,7 +13,7 @@ use docks_proto::settings::{Flags, LOCAL_TENANT, Target, resolve};
 
 use super::hub_cert::CertificateFiles;
 use crate::args::HubServe;
-use crate::ask::{DaemonEndpoint, profile_flags, several_named};
+use crate::ask::{DaemonEndpoint, check_one_named, profile_flags};
 use crate::context::Context;
 use crate::daemon_program::{docksd_command, find_docksd};
 use crate::environment::Environment;
@@ -48,9 +48,7 @@ pub(super) fn run(context: &Context, args: &HubServe) -> Result<(), Failure> {
 
 /// Finds the directories to share: `--harbor`, else those of the profile.
 fn jobs_dirs(context: &Context, endpoint: &DaemonEndpoint) -> Result<Vec<PathBuf>, Failure> {
-    if let [_, _, ..] = &context.global.profile[..] {
-        return Err(several_named(&context.global.profile));
-    }
+    check_one_named(&context.global)?;
     let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
     // What is shared with others must be named.
     let flags = Flags {

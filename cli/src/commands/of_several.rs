@@ -177,13 +177,16 @@ impl SeveralRemotes {
 
     /// Splits `REMOTE:RUN`; anything else is the name of a run, in any remote.
     fn split<'g>(&self, given: &'g str) -> (Option<usize>, &'g str) {
-        for (index, remote) in self.remotes.iter().enumerate() {
-            let rest = given.strip_prefix(&remote.name);
-            if let Some(run) = rest.and_then(|rest| rest.strip_prefix(':')) {
-                return (Some(index), run);
-            }
+        let run_in = |(index, remote): (usize, &NamedRemote)| {
+            let run = given.strip_prefix(&remote.name)?.strip_prefix(':')?;
+            Some((index, run))
+        };
+        let named = self.remotes.iter().enumerate().filter_map(run_in);
+        // An address with a port begins with the one without.
+        match named.min_by_key(|(_, run)| run.len()) {
+            Some((index, run)) => (Some(index), run),
+            None => (None, given),
         }
-        (None, given)
     }
 
     fn not_found(&self, given: &str, mut missing: Vec<Failure>) -> Failure {
@@ -226,7 +229,7 @@ fn not_known(given: &str, remote: &NamedRemote, failure: Failure) -> Failure {
         failure.message
     );
     Failure { message, ..failure }
-        .hint("leave out that remote, or name the one that has the run: -p NAME, or NAME:RUN")
+        .hint("leave out that remote, or name the one that has the run: -p NAME, or REMOTE:RUN")
 }
 
 fn ambiguous(given: &str, found: &[(usize, &NamedRemote, RunKind, RawObject)]) -> Failure {
@@ -248,7 +251,7 @@ fn ambiguous(given: &str, found: &[(usize, &NamedRemote, RunKind, RawObject)]) -
         )
     }
     .hint(format!(
-        "name one with -p {}, or as {}:{given}",
-        names[0], names[0]
+        "name one with {} {}, or as {}:{given}",
+        found[0].1.option, names[0], names[0]
     ))
 }

@@ -132,7 +132,7 @@ pub(super) fn add(context: &Context, args: &ProfileAdd) -> Result<(), Failure> {
     if !context.global.harbor.is_empty() {
         return add_jobs(context, args, &files);
     }
-    if let Some(url) = &context.global.harbor_server {
+    if let Some(url) = context.global.harbor_server.first() {
         return add_server(context, args, &files, url);
     }
     if !before.harbor_jobs.is_empty() || before.harbor_server.is_some() {

@@ -10,7 +10,7 @@ use docks_proto::settings::{
     quote_address,
 };
 
-use crate::ask::{DaemonEndpoint, several_named};
+use crate::ask::{DaemonEndpoint, check_one_named};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, settings_failure};
@@ -29,9 +29,7 @@ impl ProfileFiles {
         let endpoint = DaemonEndpoint::new(Environment::of_process())?;
         let file = files::load(&endpoint.places).map_err(|e| settings_failure(&e))?;
         let variables = &endpoint.environment.settings;
-        if let [_, _, ..] = &context.global.profile[..] {
-            return Err(several_named(&context.global.profile));
-        }
+        check_one_named(&context.global)?;
         let named = context.global.profile.first().cloned();
         let name = named
             .or_else(|| variables.profile.clone())

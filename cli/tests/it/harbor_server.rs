@@ -9,15 +9,23 @@ use crate::sealed::CommandResult;
 use crate::test_home::{TestHome, eventually};
 
 /// A fake server, and a home whose commands ask it.
-struct Served {
-    home: TestHome,
-    server: FakeHarbor,
+pub(crate) struct Served {
+    pub(crate) home: TestHome,
+    pub(crate) server: FakeHarbor,
     // After the server: its tasks run here.
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
 }
 
+/// The id of the job of a new server.
+pub(crate) const NIGHTLY: &str = "11111111-0000-4000-8000-000000000000";
+
 impl Served {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
+        Self::start_with(TestHome::new())
+    }
+
+    /// Starts a server with one running job, for a home.
+    pub(crate) fn start_with(home: TestHome) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -25,13 +33,9 @@ impl Served {
             .unwrap();
         let server = runtime.block_on(FakeHarbor::start());
         server.with(|data| {
-            data.job("11111111-0000-4000-8000-000000000000", "nightly", "running");
-            data.attempt(
-                "11111111-0000-4000-8000-000000000000",
-                &attempt("a", "running"),
-            );
+            data.job(NIGHTLY, "nightly", "running");
+            data.attempt(NIGHTLY, &attempt("a", "running"));
         });
-        let home = TestHome::new();
         Self {
             home,
             server,
@@ -39,18 +43,30 @@ impl Served {
         }
     }
 
-    fn run(&self, line: &str) -> CommandResult {
+    pub(crate) fn run(&self, line: &str) -> CommandResult {
         self.home
             .run(&format!("--harbor-server {} {line}", self.server.url()))
     }
 
-    fn json(&self, line: &str) -> Value {
+    /// Lets the trial of the job end well.
+    pub(crate) fn finish(&self) {
+        self.server.with(|data| {
+            let solved = FakeAttempt {
+                reward: Some(1.0),
+                ..attempt("a", "finished")
+            };
+            data.attempt(NIGHTLY, &solved);
+            data.job(NIGHTLY, "nightly", "finished");
+        });
+    }
+
+    pub(crate) fn json(&self, line: &str) -> Value {
         let text = self.run(&format!("{line} --format json")).expect_success();
         serde_json::from_str(&text).unwrap()
     }
 }
 
-fn attempt(id: &str, state: &'static str) -> FakeAttempt {
+pub(crate) fn attempt(id: &str, state: &'static str) -> FakeAttempt {
     FakeAttempt {
         id: format!("{id}{id}{id}{id}{id}{id}{id}{id}-0000-4000-8000-000000000000"),
         state,
@@ -113,15 +129,7 @@ fn a_server_is_listed_followed_and_its_retries_keep_their_trial() {
 #[test]
 fn files_come_through_the_download_route_under_their_names() {
     let served = Served::start();
-    served.server.with(|data| {
-        let job = "11111111-0000-4000-8000-000000000000";
-        let solved = FakeAttempt {
-            reward: Some(1.0),
-            ..attempt("a", "finished")
-        };
-        data.attempt(job, &solved);
-        data.job(job, "nightly", "finished");
-    });
+    served.finish();
     let printed = served.run("runs artifacts nightly -o out").expect_success();
     for name in ["logs.txt", "logs-trial.log", "result.json"] {
         assert!(printed.contains(name), "{name}: {printed}");
@@ -200,7 +208,7 @@ fn what_cannot_be_asked_says_what_to_do() {
         .home
         .run("--harbor-server http://10.0.0.1:8390 runs list");
     assert_eq!(plain.code, Some(2), "{}", plain.stderr);
-    let both = served.run("-p serve runs list");
+    let both = served.run("-p serve auth status");
     assert_eq!(both.code, Some(2), "{}", both.stderr);
     let without = served.run("--no-daemon runs list");
     assert_eq!(without.code, Some(2), "{}", without.stderr);

@@ -50,6 +50,7 @@ mod sealed;
 mod several_dirs;
 mod several_remotes;
 mod start;
+mod several_servers;
 mod status_rows;
 mod stopping;
 mod terminal;
