@@ -241,6 +241,16 @@ impl Attempt {
         let same = before.filter(|before| {
             before.served.state == state && (!state.has_ended() || before.updated_us == updated_us)
         });
+        // Of one that runs, what was asked for is newer than the tables.
+        let live = same.as_ref().filter(|_| !state.has_ended());
+        let live = live.map(|before| &before.served);
+        let tokens = |own: Option<u64>, of: fn(&ServedAttempt) -> Option<u64>| {
+            own.or_else(|| live.and_then(of))
+        };
+        let input_tokens = tokens(row.n_input_tokens, |live| live.input_tokens);
+        let cache_tokens = tokens(row.n_cached_input_tokens, |live| live.cache_tokens);
+        let output_tokens = tokens(row.n_output_tokens, |live| live.output_tokens);
+        let cost_usd = row.cost_usd.or_else(|| live?.cost_usd);
         let (phase, result) = match same {
             Some(before) => (before.served.phase, before.served.result),
             None => (None, None),
@@ -263,10 +273,10 @@ impl Attempt {
                 agent: text(row.agent_name).unwrap_or_default(),
                 agent_version: text(row.agent_version),
                 model: model(row.model_name, row.model_provider),
-                input_tokens: row.n_input_tokens,
-                cache_tokens: row.n_cached_input_tokens,
-                output_tokens: row.n_output_tokens,
-                cost_usd: row.cost_usd,
+                input_tokens,
+                cache_tokens,
+                output_tokens,
+                cost_usd,
                 rewards: read_rewards(rewards),
                 error_type: text(row.error_type),
                 phase,
@@ -279,7 +289,10 @@ impl Attempt {
     }
 
     fn take_live(&mut self, live: &LiveRollout) -> bool {
-        let shown = |of: &ServedAttempt| (of.phase, of.input_tokens, of.output_tokens);
+        let shown = |of: &ServedAttempt| {
+            let tokens = [of.input_tokens, of.cache_tokens, of.output_tokens];
+            (of.phase, tokens, of.cost_usd)
+        };
         let before = shown(&self.served);
         let was_past_setup = !matches!(self.served.phase, None | Some(ServedPhase::Setup));
         let usage = live.usage.as_ref();
@@ -306,7 +319,7 @@ impl Attempt {
 
 impl LiveUsage {
     fn is_known(&self) -> bool {
-        self.n_input_tokens.is_some() || self.n_output_tokens.is_some()
+        self.n_input_tokens.is_some() || self.n_output_tokens.is_some() || self.cost_usd.is_some()
     }
 }
 

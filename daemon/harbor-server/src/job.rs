@@ -31,7 +31,7 @@ pub(crate) struct Job {
     finished_us: Option<i64>,
     config: Arc<str>,
     counts: Vec<ServedCount>,
-    /// Its attempts; dropped once it has ended and everything of it is mirrored.
+    /// Its attempts; dropped once it has ended and what is known of them is mirrored.
     pub(crate) attempts: Option<Attempts>,
     /// The [`Job::updated_us`] with which attempts, counts or objects agree.
     agrees_with: Option<Option<i64>>,
@@ -40,6 +40,8 @@ pub(crate) struct Job {
     is_dirty: bool,
     /// Whether its objects say all that the server has.
     is_complete: bool,
+    /// Whether its trials were delivered without all results, and are not kept.
+    is_outlined: bool,
     /// Whether the engine was not given what its objects are now.
     pub(crate) is_undelivered: bool,
     /// When it was last delivered.
@@ -67,6 +69,7 @@ impl Job {
             objects: None,
             is_dirty: true,
             is_complete: false,
+            is_outlined: false,
             is_undelivered: false,
             delivered: None,
             looked_at: None,
@@ -101,12 +104,24 @@ impl Job {
 
     /// Whether its trials were read, now or by an earlier process.
     pub(crate) fn is_read(&self) -> bool {
-        self.attempts.is_some() || self.is_complete
+        self.attempts.is_some() || self.is_complete || self.is_outlined
     }
 
-    /// Whether it has ended and its objects say everything, so that its attempts are not needed.
+    /// Whether it has ended and its objects say everything.
     pub(crate) fn is_settled(&self) -> bool {
         self.state.has_ended() && self.is_complete && self.is_current() && !self.is_dirty
+    }
+
+    /// Whether it has ended and results of its trials were not read yet.
+    pub(crate) fn lacks_results(&self) -> bool {
+        self.state.has_ended() && self.is_read() && !self.is_complete
+    }
+
+    /// Whether its attempts can be read again when they are needed: it has ended, and what is known of them was
+    /// delivered.
+    pub(crate) fn can_spare_attempts(&self) -> bool {
+        let is_shown = self.is_current() && !self.is_dirty && !self.is_undelivered;
+        self.state.has_ended() && is_shown && self.objects.is_some()
     }
 
     /// Whether all of it must be read again.
@@ -124,6 +139,7 @@ impl Job {
     pub(crate) fn adopt(&mut self, objects: [RawObject; 2]) {
         self.objects = Some(objects);
         self.is_complete = true;
+        self.is_outlined = false;
         self.is_dirty = false;
         self.agrees_with = Some(self.updated_us);
     }
@@ -143,6 +159,7 @@ impl Job {
     /// Takes attempts that agree with the newest row.
     pub(crate) fn set_attempts(&mut self, attempts: Attempts) {
         self.attempts = Some(attempts);
+        self.is_outlined = false;
         self.counts = Vec::new();
         self.agrees_with = Some(self.updated_us);
         self.is_dirty = true;
@@ -153,9 +170,9 @@ impl Job {
         self.is_dirty = true;
     }
 
-    /// Drops the attempts of a job that is mirrored completely.
+    /// Drops the attempts, which [`Job::can_spare_attempts`] allows.
     pub(crate) fn drop_attempts(&mut self) {
-        self.attempts = None;
+        self.is_outlined = self.attempts.take().is_some() && !self.is_complete;
     }
 
     /// Returns when its objects say that it last changed.

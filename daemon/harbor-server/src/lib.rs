@@ -2,8 +2,8 @@
 //!
 //! Asks the server's tables what changed (`poll`), keeps a small index of its jobs (`job`, `attempts`), and lets
 //! [`docksd_harbor::served`] build the objects. The trials themselves are kept only of jobs that have not ended or
-//! are being looked at: the mirror has the others, and after a restart gives back the runs ([`Remote::resume`]) and,
-//! of jobs that changed, the trials ([`Archive`]).
+//! are being looked at, and of one whose results are being read: the mirror has the others, and gives back the runs after
+//! a restart ([`Remote::resume`]) and the results that it has of the trials ([`Archive`]).
 
 mod actions;
 mod archive;
@@ -342,7 +342,7 @@ impl State {
 
     fn has_undelivered(&self) -> bool {
         self.jobs.values().any(|job| {
-            let is_behind = job.is_undelivered || !job.is_read();
+            let is_behind = job.is_undelivered || !job.is_read() || job.lacks_results();
             is_behind || (job.attempts.is_some() && job.state.has_ended())
         })
     }

@@ -84,10 +84,12 @@ impl Server {
             job.is_undelivered = false;
             job.delivered = Some(now);
         }
+        let completed = state.next_to_complete();
         for job in state.jobs.values_mut() {
             let looked = job.looked_at;
-            let is_kept = looked.is_some_and(|at| now.duration_since(at) < KEPT_AFTER_LOOK);
-            if job.is_settled() && !job.is_undelivered && !is_kept {
+            let is_kept = looked.is_some_and(|at| now.duration_since(at) < KEPT_AFTER_LOOK)
+                || (completed.as_ref() == Some(&job.id));
+            if job.can_spare_attempts() && !is_kept {
                 job.drop_attempts();
             }
         }
@@ -101,7 +103,20 @@ impl Server {
     /// Reads jobs that were never read, and results of trials. Returns whether nothing is missing.
     async fn read_in_background(&self, state: &mut State) -> Result<bool, RemoteError> {
         let poller = self.poller();
+        let started = Instant::now();
         let mut is_all_read = poller.read_more(state, READING_TIME).await?;
+        let left = READING_TIME.saturating_sub(started.elapsed());
+        // One job after the other, so that the trials of few are in memory.
+        if let Some(id) = state.next_to_complete().filter(|_| !left.is_zero()) {
+            if state
+                .jobs
+                .get(&id)
+                .is_some_and(|job| job.attempts.is_none())
+            {
+                poller.read_job(state, &id).await?;
+            }
+        }
+        is_all_read &= !state.jobs.values().any(Job::lacks_results);
         let started = Instant::now();
         let mut jobs: Vec<&mut Job> = state
             .jobs
@@ -147,5 +162,14 @@ impl Server {
             validator: settled.unwrap_or_else(|| validator(hash_objects(&trials))),
             trials: DeliveredTrials::Whole(page(trials)),
         }))
+    }
+}
+
+impl State {
+    /// Returns the newest job that has ended and of which results are missing.
+    fn next_to_complete(&self) -> Option<String> {
+        let lacking = self.jobs.values().filter(|job| job.lacks_results());
+        let next = lacking.max_by_key(|job| (job.created_us, &job.id));
+        next.map(|job| job.id.clone())
     }
 }

@@ -232,6 +232,41 @@ async fn what_is_mirrored_is_not_asked_for_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn only_the_trials_of_one_ended_job_are_kept_while_results_are_read() {
+    let fake = FakeHarbor::start().await;
+    fake.with(|data| {
+        for job in ["a", "b", "c"] {
+            data.job(job, job, "finished");
+            for number in 0..3 {
+                data.attempt(job, &attempt(&format!("{job}{number}"), "finished"));
+            }
+            data.delay_of_results = Duration::from_millis(400);
+        }
+    });
+    let remote = remote(&fake);
+    let mut complete = std::collections::BTreeSet::new();
+    for _ in 0..60 {
+        evaluations(&remote).await;
+        for run in remote.take_changes().await.unwrap().runs {
+            let run_is_complete = parsed(&run.evaluation)["harbor"]["complete"] == true;
+            complete.extend(run_is_complete.then_some(run.id));
+        }
+        let state = remote.0.state.lock().await;
+        let kept = state.jobs.values().filter(|job| job.attempts.is_some());
+        assert!(kept.count() <= 1);
+        drop(state);
+        if complete.len() == 3 {
+            break;
+        }
+    }
+    assert_eq!(complete.len(), 3, "{complete:?}");
+    // Of each trial once.
+    let details = fake.requests().into_iter();
+    let details = details.filter(|request| request.starts_with("GET /rollouts/"));
+    assert_eq!(details.count(), 9);
+}
+
+#[tokio::test]
 async fn another_data_directory_at_the_same_address_is_another_world() {
     let fake = FakeHarbor::start().await;
     two_attempts(&fake);
@@ -290,6 +325,26 @@ async fn phases_are_asked_for_while_somebody_looks() {
     assert_eq!(evaluations(&remote).await[0]["status"], "provisioning");
     fake.with(|data| data.phase("a", "verifier"));
     assert_eq!(trials(&remote, "j").await[0]["harbor"]["phase"], "verifier");
+}
+
+#[tokio::test]
+async fn the_cost_of_a_running_trial_follows_the_server_even_if_nothing_else_changes() {
+    let fake = FakeHarbor::start().await;
+    fake.with(|data| {
+        data.job("j", "nightly", "running");
+        data.attempt("j", &attempt("a", "running"));
+        data.phase("a", "agent_execution");
+        data.usage("a", 7, 0.25);
+    });
+    let remote = remote(&fake);
+    let shown = trials(&remote, "j").await;
+    assert_eq!(shown[0]["harbor"]["usage_so_far"]["cost_usd"], 0.25);
+    drop(remote.take_changes().await.unwrap());
+    fake.with(|data| data.usage("a", 7, 0.5));
+    evaluations(&remote).await;
+    let delivered = remote.take_changes().await.unwrap();
+    let trial = parsed(&delivered.runs[0].trials.objects[0]);
+    assert_eq!(trial["harbor"]["usage_so_far"]["cost_usd"], 0.5);
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ pub(crate) struct ServedMark {
 }
 
 /// What only a server knows of a trial: it keeps every attempt.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct ServedAttempts {
     /// A finer state than the status.
     pub(crate) state: &'static str,
@@ -87,6 +87,23 @@ pub(crate) struct ServedAttempts {
     /// The model as the agent reported it, without its provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reported_model: Option<String>,
+    /// What the shown attempt has used so far, while it runs and somebody asked the server for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) usage_so_far: Option<UsageSoFar>,
+}
+
+/// Tokens and cost of an attempt that has not ended; absent where unknown.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub(crate) struct UsageSoFar {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cached_tokens: Option<u64>,
+    /// In US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cost_usd: Option<f64>,
 }
 
 impl ServedAttempts {

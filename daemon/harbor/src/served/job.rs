@@ -10,7 +10,9 @@ use super::result::KnownNames;
 use super::state::{job_state, trial_state};
 use super::{MAPPING, ServedAttempt, ServedState};
 use crate::derive::agent_names::AgentNames;
-use crate::derive::job_view::{JobView, ServedAttempts, ServedMark, TrialView, configured_agent};
+use crate::derive::job_view::{
+    JobView, ServedAttempts, ServedMark, TrialView, UsageSoFar, configured_agent,
+};
 use crate::derive::reward_rules::RewardRules;
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::{Status, TrialState};
@@ -180,6 +182,7 @@ fn read_trials<'a>(
                 is_complete: attempt.result.is_some(),
                 attempts: chain.iter().map(|attempt| attempt.id.to_string()).collect(),
                 reported_model,
+                usage_so_far: usage_so_far(attempt),
             },
         };
         trial.snapshot.files = TrialFiles {
@@ -210,6 +213,19 @@ fn read_trials<'a>(
             .all(|trial| trial.served.is_complete || !trial.attempt.state.has_ended()),
         trials,
     }
+}
+
+/// Returns what an attempt that has not ended has used, if anything is known of it.
+fn usage_so_far(attempt: &ServedAttempt) -> Option<UsageSoFar> {
+    let usage = UsageSoFar {
+        prompt_tokens: attempt.input_tokens,
+        completion_tokens: attempt.output_tokens,
+        cached_tokens: attempt.cache_tokens,
+        cost_usd: attempt.cost_usd.filter(|cost| cost.is_finite()),
+    };
+    let tokens = usage.prompt_tokens.or(usage.completion_tokens);
+    let is_known = tokens.is_some() || usage.cost_usd.is_some();
+    (is_known && !attempt.state.has_ended()).then_some(usage)
 }
 
 /// Returns as many states as are counted.

@@ -28,6 +28,8 @@ pub struct ServerData {
     pub(super) results: BTreeMap<String, Value>,
     /// Phases of running attempts.
     pub(super) phases: BTreeMap<String, String>,
+    /// What running attempts have used so far.
+    pub(super) usages: BTreeMap<String, Value>,
     /// The requests so far, as method and path with query.
     pub requests: Vec<String>,
     /// The key that it requires.
@@ -36,6 +38,10 @@ pub struct ServerData {
     pub version: String,
     /// A status with which it refuses everything.
     pub refuses_with: Option<u16>,
+    /// How long it takes to answer about one attempt.
+    pub delay_of_results: Duration,
+    /// The data directory that addresses of files name.
+    pub data_dir: String,
     clock_us: u64,
 }
 
@@ -80,10 +86,13 @@ impl ServerData {
             tables,
             results: BTreeMap::new(),
             phases: BTreeMap::new(),
+            usages: BTreeMap::new(),
             requests: Vec::new(),
             key: None,
             version: "2026-10-30".to_owned(),
             refuses_with: None,
+            delay_of_results: Duration::ZERO,
+            data_dir: "/d".to_owned(),
             clock_us: 0,
         }
     }
@@ -209,3 +218,10 @@ impl ServerData {
         self.phases.insert(attempt.to_owned(), phase.to_owned());
     }
 }
+
+    /// Sets what a running attempt has used so far, which does not change its time.
+    pub fn usage(&mut self, attempt: &str, output_tokens: u64, cost_usd: f64) {
+        let usage = json!({"n_input_tokens": 100, "n_cached_input_tokens": 0, "n_output_tokens": output_tokens,
+            "cost_usd": cost_usd});
+        self.usages.insert(attempt.to_owned(), usage);
+    }

@@ -96,6 +96,10 @@ async fn accept(listener: TcpListener, data: Arc<Mutex<ServerData>>, open: watch
 async fn serve(mut stream: TcpStream, data: &Mutex<ServerData>) -> io::Result<()> {
     while let Some((head, body)) = read_whole_request(&mut stream).await? {
         let response = answer(&mut lock(data), &head, &body);
+        if head.path().starts_with("/rollouts/") {
+            let delay = lock(data).delay_of_results;
+            tokio::time::sleep(delay).await;
+        }
         response.write(&mut stream).await?;
     }
     Ok(())

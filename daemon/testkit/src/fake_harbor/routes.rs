@@ -98,7 +98,8 @@ fn running(data: &ServerData, head: &RequestHead) -> Response {
         let id = item["id"].as_str().unwrap_or_default().to_owned();
         item["phase"] = json!(data.phases.get(&id));
         item["error_type"] = Value::Null;
-        item["usage"] = json!({"n_input_tokens": null, "n_output_tokens": null});
+        let none = || json!({"n_input_tokens": null, "n_output_tokens": null});
+        item["usage"] = data.usages.get(&id).cloned().unwrap_or_else(none);
     }
     Response::json(
         200,
