@@ -20,6 +20,17 @@ pub struct FileList {
     pub left_out: Vec<String>,
 }
 
+impl FileList {
+    /// Reads a list from JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it is something else.
+    pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+}
+
 /// One file of such a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedFile {
@@ -44,7 +55,7 @@ mod tests {
     fn a_list_of_a_newer_or_an_older_daemon_is_read() {
         let text = r#"{"id":"t","more":1,"files":[
             {"path":"a/b","type":"new","size_bytes":null,"uri":"file:///a/b","else":[]}]}"#;
-        let list: FileList = serde_json::from_str(text).unwrap();
+        let list = FileList::parse(text.as_bytes()).unwrap();
         assert_eq!(list.run_id, None);
         assert_eq!(list.files[0].r#type, "new");
         assert_eq!(list.files[0].modified_at, None);

@@ -9,7 +9,8 @@
 //!
 //! It does no I/O outside [`client`] (feature `client`), [`credentials`], [`notification`]
 //! (feature `notification`), [`action_notes`], [`mirrors`], which names and lists the files of
-//! mirrors, and [`beneath`], which opens files and lists folders below a directory.
+//! mirrors, [`beneath`], which opens files and lists folders below a directory, and [`server_files`], which
+//! finds the data directory of a `harbor serve` on this machine.
 
 pub mod action_notes;
 pub mod allocator;
@@ -40,6 +41,7 @@ pub mod query;
 pub mod repair;
 pub mod routes;
 pub mod secret;
+pub mod server_files;
 pub mod settings;
 pub mod status;
 pub mod time;

@@ -11,7 +11,7 @@ use docks_artifacts::{ArtifactRequest, ArtifactType, FinishedFile, Observer, Tri
 use docks_proto::freshness::{CachePolicy, Freshness};
 use docks_proto::git_lfs::POINTER_BEGIN;
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
-use docks_proto::settings::Target;
+use docks_proto::settings::{Target, is_on_loopback};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::ask::{Request, Requester};
@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::durations;
 
+use super::file_lists::FileLists;
 use super::{artifact_sources, print_object};
 
 /// Reads artifacts of one trial.
@@ -49,6 +50,17 @@ impl TrialSnapshot {
         uris.filter(|(of, _)| *of == kind)
             .map(|(_, uri)| uri.clone())
             .collect()
+    }
+
+    /// Lists the logs, each as its path, which stays the same when its address changes, and its address.
+    pub(super) fn logs(&self) -> Vec<(String, String)> {
+        let path = |uri: &String| {
+            let files = &self.artifacts.files;
+            let file = files.iter().find(|file| file.uri == *uri);
+            file.map_or_else(|| uri.clone(), |file| file.path.clone())
+        };
+        let uris = self.uris(ArtifactType::Logs).into_iter();
+        uris.map(|uri| (path(&uri), uri)).collect()
     }
 
     /// Says that the trial has no artifact of a type.
@@ -97,11 +109,33 @@ impl<'a> ArtifactReader<'a> {
         let request = Request::Trial(self.run, self.trial);
         let response = self.requester.request_allowing(request, allowed).await?;
         let object = print_object::parse_object(&print_object::body_text(&response.body))?;
-        let trial = TrialSnapshot {
+        let mut trial = TrialSnapshot {
             artifacts: TrialArtifacts::from_object(&object),
             object,
         };
+        if self.may_have_live_files() && trial.active() && trial.artifacts.uris.is_empty() {
+            self.add_live_files(&mut trial).await?;
+        }
         Ok((trial, response.freshness))
+    }
+
+    /// Whether files of a running trial can be read before its object names them: those of a `harbor serve` on this
+    /// machine.
+    fn may_have_live_files(&self) -> bool {
+        match &self.requester.remote.profile.target {
+            Target::HarborServer { url } => is_on_loopback(url),
+            Target::DocksApi { .. } | Target::HarborJobs { .. } => false,
+        }
+    }
+
+    async fn add_live_files(&self, trial: &mut TrialSnapshot) -> Result<(), Failure> {
+        let lists = FileLists::new(self.context, &self.requester, true);
+        let id = trial.artifacts.id.clone();
+        lists
+            .complete(self.run, Some(&id), &mut trial.artifacts)
+            .await?;
+        trial.artifacts.use_listed_files();
+        Ok(())
     }
 
     /// Sends what follows through the user's pager, if stdout is a terminal.

@@ -136,6 +136,22 @@ fn files_come_through_the_download_route_under_their_names() {
     }
     let log = served.run("runs logs nightly aaaaaaaa").expect_success();
     assert!(log.contains("content of coder.txt"), "{log}");
+    let listed = served
+        .run("runs files nightly --format tsv")
+        .expect_success();
+    for row in [
+        "lock.json\t\tconfig\t\t",
+        "config.json\t\tconfig\taaaaaaaa",
+        "agent/sessions/1.jsonl\t\tsession\taaaaaaaa",
+    ] {
+        assert!(listed.contains(row), "{row}: {listed}");
+    }
+    let config = served.run("runs cat nightly aaaaaaaa config.json");
+    assert_eq!(config.expect_success(), "content of config.json\n");
+    let all = served
+        .run("runs artifacts nightly -o all --type all")
+        .expect_success();
+    assert_eq!(all.lines().count(), 6, "{all}");
 }
 
 #[test]

@@ -260,7 +260,7 @@ impl Job {
 }
 
 /// Returns the address of a file at the server's download route: `uri` percent-encoded once more.
-fn download_address(base: &str, uri: &str) -> String {
+pub(crate) fn download_address(base: &str, uri: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("uri", uri)
         .finish();

@@ -9,6 +9,7 @@ mod actions;
 mod archive;
 mod attempts;
 mod client;
+mod files;
 mod job;
 mod poll;
 mod queries;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use docks_proto::client::Limits;
 use docks_proto::error::RemoteErrorBody;
+use docks_proto::file_list::FileList;
 use docks_proto::object::{RawObject, TrialFields};
 use docks_proto::routes::{Action, RunKind};
 use docks_proto::settings::TrustSettings;
@@ -299,6 +301,12 @@ impl Remote for HarborServer {
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
         let (run, trial) = (run.to_owned(), trial.to_owned());
         self.run_apart(async move |server| server.trial(&run, &trial).await)
+            .await
+    }
+
+    async fn files(&self, run: &str, trial: Option<&str>) -> Result<Option<FileList>, RemoteError> {
+        let (run, trial) = (run.to_owned(), trial.map(str::to_owned));
+        self.run_apart(async move |server| server.files(&run, trial.as_deref()).await.map(Some))
             .await
     }
 

@@ -106,6 +106,12 @@ pub(crate) struct ConfigRow {
     pub(crate) config: Option<String>,
 }
 
+/// The address of a job's plan.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PlanRow {
+    pub(crate) lock_uri: Option<String>,
+}
+
 /// A kind of trials of a job, and how many there are.
 #[derive(Debug, Deserialize)]
 pub(crate) struct KindRow {
@@ -156,6 +162,11 @@ pub(crate) fn job(id: &str) -> Statement {
 /// Selects the configuration of a job.
 pub(crate) fn config(id: &str) -> Statement {
     Statement::new("SELECT config FROM job WHERE id = ?", [id.into()])
+}
+
+/// Selects the address of the plan of a job.
+pub(crate) fn plan(id: &str) -> Statement {
+    Statement::new("SELECT lock_uri FROM job WHERE id = ?", [id.into()])
 }
 
 /// Counts the attempts that have not ended, by job.

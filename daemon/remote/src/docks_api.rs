@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use docks_proto::client::{HttpsTransport, Reply, Request, SendError, body, retry_after};
 use docks_proto::error::parse_error_body;
+use docks_proto::file_list::FileList;
 use docks_proto::freshness::Validator;
 use docks_proto::id::InvalidId;
 use docks_proto::object::{RawList, RawObject, RunFields};
@@ -226,6 +227,20 @@ impl Remote for DocksApi {
         let path = self.routes.trial(run, trial).map_err(invalid_request)?;
         let reply = self.send_unconditional(Request::get(path)).await?;
         parse_object(&reply.body, trial).map_err(invalid_response)
+    }
+
+    async fn files(&self, run: &str, trial: Option<&str>) -> Result<Option<FileList>, RemoteError> {
+        let path = self.routes.files(run, trial).map_err(invalid_request)?;
+        match self.send_unconditional(Request::get(path)).await {
+            Ok(reply) => FileList::parse(&reply.body)
+                .map(Some)
+                .map_err(|error| invalid_response(error.to_string())),
+            // Only a hub has such lists.
+            Err(RemoteError::Status {
+                status: 404 | 405, ..
+            }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {

@@ -1,6 +1,7 @@
 //! The trait that every source of runs implements.
 
 use async_trait::async_trait;
+use docks_proto::file_list::FileList;
 use docks_proto::freshness::Validator;
 use docks_proto::object::RawObject;
 use docks_proto::paging::PageRequest;
@@ -64,6 +65,16 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Gets one trial.
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError>;
+
+    /// Lists the files of a trial, or without one the run's own files; `None` if the remote has no more than its
+    /// objects name. The ids are full ones.
+    async fn files(
+        &self,
+        _run: &str,
+        _trial: Option<&str>,
+    ) -> Result<Option<FileList>, RemoteError> {
+        Ok(None)
+    }
 
     /// Carries out an action; returns the run as it is afterwards.
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError>;

@@ -1,6 +1,7 @@
 //! The files of a trial, and the own files of a run.
 //!
-//! Those of a jobs directory are read from disk for each request; of any other remote the objects name them.
+//! They are looked up for each request: those of a jobs directory on disk, those of a hub or a `harbor serve` by asking
+//! it. A Docks API that is no hub has those that the objects name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use docks_artifacts::TrialArtifacts;
-use docks_proto::file_list::FileList;
+use docks_proto::file_list::{FileList, ListedFile};
+use docks_proto::freshness::CachePolicy;
 use docks_proto::object::RawObject;
 use docks_proto::path_encoding::decode_path;
 use docks_proto::repair;
@@ -17,10 +19,12 @@ use docks_proto::routes::RunKind;
 use docks_proto::settings::Target;
 use docksd_harbor::{FileOwner, list_files};
 use docksd_mirror::StoredObject;
+use docksd_sync::SyncError;
 use serde_json::Value;
 
 use super::error::ApiError;
 use super::extract::PathIds;
+use super::revalidate::FreshnessRequirement;
 use super::trial::{existing_run, existing_trial};
 use super::{Service, respond, run};
 use crate::registry::MirroredRemote;
@@ -70,8 +74,11 @@ pub(super) async fn of_run(
         id: run.id.clone(),
         ..FileList::default()
     };
-    let folder = owner_folder(&run.text, None);
-    let list = with_files(&service, &remote, list, &run, folder).await?;
+    let owner = Owner {
+        run: &run,
+        trial: None,
+    };
+    let list = with_files(&service, &remote, list, &owner, requirement).await?;
     Ok(respond::object(to_json(&list), &freshness))
 }
 
@@ -90,8 +97,11 @@ pub(super) async fn of_trial(
         run_id: Some(run.id.clone()),
         ..FileList::default()
     };
-    let folder = owner_folder(&run.text, Some(&trial.text));
-    let list = with_files(&service, &remote, list, &trial, folder).await?;
+    let owner = Owner {
+        run: &run,
+        trial: Some(&trial),
+    };
+    let list = with_files(&service, &remote, list, &owner, requirement).await?;
     Ok(respond::object(to_json(&list), &freshness))
 }
 
@@ -99,38 +109,89 @@ fn to_json(list: &FileList) -> String {
     serde_json::to_string(list).expect("strings and numbers can be serialised as JSON")
 }
 
+/// Whose files are listed.
+struct Owner<'a> {
+    run: &'a StoredObject,
+    /// The trial; `None` for the run's own files.
+    trial: Option<&'a StoredObject>,
+}
+
+impl Owner<'_> {
+    /// Returns the files that its object names.
+    fn named_files(&self) -> Vec<ListedFile> {
+        let object = RawObject::parse(&self.trial.unwrap_or(self.run).text);
+        let named = object.ok().flatten();
+        let named = named.map(|object| TrialArtifacts::from_object(&object).files);
+        named.unwrap_or_default()
+    }
+
+    /// Whether it belongs to a Harbor job, so that a Docks API which has it is a hub.
+    fn is_of_harbor(&self) -> bool {
+        repair::read::<Value>(&self.run.text)["harbor"].is_object()
+    }
+}
+
 /// Fills a list with the files of an object.
 async fn with_files(
     service: &Service,
     remote: &MirroredRemote,
     mut list: FileList,
-    object: &StoredObject,
-    folder: Option<OwnerFolder>,
+    owner: &Owner<'_>,
+    requirement: FreshnessRequirement,
 ) -> Result<FileList, ApiError> {
-    let known = RawObject::parse(&object.text).ok().flatten();
-    let known = known.map(|object| TrialArtifacts::from_object(&object).files);
-    let known = known.unwrap_or_default();
-    let Target::HarborJobs { dirs } = &remote.id.target else {
-        list.files = known;
+    let named = owner.named_files();
+    let found = match &remote.id.target {
+        Target::HarborJobs { dirs } => on_disk(service, remote, dirs.clone(), owner).await?,
+        Target::DocksApi { .. } if !owner.is_of_harbor() => None,
+        Target::DocksApi { .. } | Target::HarborServer { .. } => match requirement.policy {
+            CachePolicy::OnlyIfCached => None,
+            _ => ask_remote(remote, owner).await?,
+        },
+    };
+    let Some(found) = found else {
+        list.files = named;
         return Ok(list);
     };
-    let Some(OwnerFolder { owner, path }) = folder else {
-        return Ok(list);
-    };
-    let dirs = dirs.clone();
-    let call = move || list_files(&dirs, &path, owner);
-    let name = format!("the files of {}", remote.database.display());
-    let found = service.registry.run_blocking(&name, call).await?;
-    let found = found.map_err(|source| ApiError::Folder {
-        what: format!("`{}`", list.id),
-        source,
-    })?;
     (list.files, list.left_out) = (found.files, found.left_out);
     // A file has the type under which its object lists it, since that looks into some files.
     for file in &mut list.files {
-        if let Some(same) = known.iter().find(|same| same.path == file.path) {
+        if let Some(same) = named.iter().find(|same| same.path == file.path) {
             file.r#type.clone_from(&same.r#type);
         }
     }
     Ok(list)
+}
+
+/// Lists what is in the folder of a job or a trial.
+async fn on_disk(
+    service: &Service,
+    remote: &MirroredRemote,
+    dirs: Vec<PathBuf>,
+    owner: &Owner<'_>,
+) -> Result<Option<FileList>, ApiError> {
+    let trial = owner.trial.map(|trial| &*trial.text);
+    let Some(OwnerFolder { owner: kind, path }) = owner_folder(&owner.run.text, trial) else {
+        return Ok(Some(FileList::default()));
+    };
+    let call = move || list_files(&dirs, &path, kind);
+    let name = format!("the files of {}", remote.database.display());
+    let found = service.registry.run_blocking(&name, call).await?;
+    let found = found.map_err(|source| ApiError::Folder {
+        what: format!("`{}`", owner.trial.unwrap_or(owner.run).id),
+        source,
+    })?;
+    Ok(Some(FileList {
+        files: found.files,
+        left_out: found.left_out,
+        ..FileList::default()
+    }))
+}
+
+async fn ask_remote(
+    remote: &MirroredRemote,
+    owner: &Owner<'_>,
+) -> Result<Option<FileList>, ApiError> {
+    let trial = owner.trial.map(|trial| trial.id.as_str());
+    let asked = remote.files(&owner.run.id, trial).await;
+    asked.map_err(|error| ApiError::Sync(SyncError::from(error)))
 }

@@ -1,22 +1,27 @@
 //! Sends files of a run or a trial.
 //!
-//! Only files that are listed are sent: those that the object itself names, and those in the folder of the
-//! trial or job.
+//! Only files that are listed are sent: those that the object itself names, and those of its list of files.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
-use docks_artifacts::source::{OpenRequest, OpenResponse};
+use bytes::Bytes;
+use docks_artifacts::source::{ForwardedResponse, SourceError};
 use docks_proto::error::ErrorCode;
-use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt};
+use docks_proto::file_list::FILES;
+use docks_proto::path_encoding::decode_path;
+use docks_proto::server_files::ServerFiles;
+use headers::{AcceptRanges, ContentLength, ContentRange, ETag, HeaderMapExt};
 use http_body_util::BodyExt;
 
 use super::artifact_file::{self, ArtifactFile};
 use super::artifact_urls::{ARTIFACTS, ArtifactUrls};
 use super::error_response::coded_error;
 use super::local_api::LocalApi;
+use super::named_files::contains_value;
 use super::preconditions::is_not_modified;
 use super::range::{RequestedRange, requested_range};
 use super::share::{ArtifactFiles, OpenShare};
@@ -82,44 +87,72 @@ pub(super) async fn respond(
         return not_found();
     };
     let text = text.to_bytes();
-    let names = |uri: &str| contains_value(&text, format!("\"{uri}\"").as_bytes());
     match &share.files {
         ArtifactFiles::Directories(dirs) => {
             for dir in dirs {
-                if names(&ArtifactUrls::file_uri_below(dir, &below))
+                let uri = ArtifactUrls::file_uri_below(dir, &below);
+                if contains_value(&text, format!("\"{uri}\"").as_bytes())
                     || is_in_its_folder(api, share, &owner, &text, dir, &below).await
                 {
-                    return local_response(dir.clone(), below, headers).await;
+                    let dir = dir.clone();
+                    let open = move || artifact_file::open_below(&dir, &below);
+                    return local_response(open, headers).await;
                 }
             }
             not_found()
         }
-        ArtifactFiles::Remote(remote) => match share.urls.remote_uri(path.below_runs()) {
-            Some(uri) if names(&uri) => remote_response(api, remote, &uri).await,
-            _ => not_found(),
-        },
+        ArtifactFiles::Remote(remote) => {
+            let uri_in = |text: &Bytes| {
+                let text = std::str::from_utf8(text).ok()?;
+                share.urls.remote_uri(text, path.below_runs(), &below)
+            };
+            let uri = match uri_in(&text) {
+                Some(uri) => Some(uri),
+                None => {
+                    let list = list_of_files(api, share, path.owner).await;
+                    list.and_then(|list| uri_in(&list))
+                }
+            };
+            match uri {
+                Some(uri) if uri.starts_with("file://") => {
+                    local_response(move || open_of_server(&uri), headers).await
+                }
+                Some(uri) => remote_response(api, remote, &uri, headers).await,
+                None => not_found(),
+            }
+        }
     }
 }
 
+/// Returns the list of the files of a run or a trial, as the daemon has it.
+async fn list_of_files(api: &LocalApi, share: &OpenShare, owner: &str) -> Option<Bytes> {
+    let list = format!("{owner}/{FILES}").parse::<Uri>().ok()?;
+    let list = api.call(share, Method::GET, &list, &HeaderMap::new()).await;
+    let is_list = list.status() == StatusCode::OK;
+    let list = list.into_body().collect().await.ok()?;
+    is_list.then(|| list.to_bytes())
+}
+
+/// Opens a file of a trial that runs, in the data directory of a `harbor serve` of this user. Blocks.
+fn open_of_server(uri: &str) -> io::Result<ArtifactFile> {
+    let path = decode_path(uri.trim_start_matches("file://"));
+    let files = ServerFiles::of_file(&path)?;
+    let below = path.strip_prefix(files.rollouts());
+    let below = below.map_err(|_| io::ErrorKind::NotFound)?;
+    artifact_file::open_below(files.rollouts(), below)
+}
+
 /// Sends what the mirrored remote serves at an address, with the credentials of its profile.
-async fn remote_response(api: &LocalApi, remote: &MirroredRemote, uri: &str) -> Response {
+async fn remote_response(
+    api: &LocalApi,
+    remote: &MirroredRemote,
+    uri: &str,
+    headers: &HeaderMap,
+) -> Response {
     let sources = api.artifact_sources(remote);
-    let request = OpenRequest {
-        uri,
-        resume: None,
-        unless: None,
-    };
-    match sources.open(request).await {
-        Ok(OpenResponse::Opened(opened)) => {
-            let mut response = Response::new(Body::from_stream(opened.body));
-            let head = response.headers_mut();
-            mark_as_binary(head);
-            if let Some(size_bytes) = opened.size_bytes {
-                head.typed_insert(ContentLength(size_bytes));
-            }
-            response
-        }
-        Ok(OpenResponse::Unchanged) => not_found(),
+    match sources.http.forward(uri, headers).await {
+        Ok(forwarded) => forwarded_response(forwarded, headers),
+        Err(SourceError::Http(error)) if error.is_absent() => not_found(),
         Err(error) => {
             let error = docks_proto::error::error_chain(&error);
             tracing::warn!(error, "could not fetch an artifact of a shared profile");
@@ -131,9 +164,35 @@ async fn remote_response(api: &LocalApi, remote: &MirroredRemote, uri: &str) -> 
     }
 }
 
-async fn local_response(dir: PathBuf, below: PathBuf, headers: &HeaderMap) -> Response {
-    let opening = tokio::task::spawn_blocking(move || artifact_file::open_below(&dir, &below));
-    match opening.await {
+fn forwarded_response(forwarded: ForwardedResponse, headers: &HeaderMap) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = forwarded.status;
+    *response.headers_mut() = forwarded.headers;
+    let has_content = matches!(
+        forwarded.status,
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT
+    );
+    let etag = response.headers().typed_get::<ETag>();
+    // `harbor serve` ignores the condition.
+    let is_known = etag.is_some_and(|etag| is_not_modified(headers, &etag));
+    if has_content && !is_known {
+        mark_as_binary(response.headers_mut());
+        *response.body_mut() = Body::from_stream(forwarded.body);
+        return response;
+    }
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    if has_content {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().remove(header::CONTENT_RANGE);
+    }
+    response
+}
+
+async fn local_response(
+    open: impl FnOnce() -> io::Result<ArtifactFile> + Send + 'static,
+    headers: &HeaderMap,
+) -> Response {
+    match tokio::task::spawn_blocking(open).await {
         Ok(Ok(file)) => file_response(file, headers),
         // It existed when the object was read. A retry, for example, deletes a trial's folder.
         Ok(Err(error)) => {
@@ -174,14 +233,6 @@ async fn is_in_its_folder(
     let (dirs, file) = ([jobs.to_owned()], jobs.join(below));
     let looking = tokio::task::spawn_blocking(move || is_listed(&dirs, &path, owner, &file));
     looking.await.unwrap_or(false)
-}
-
-/// Whether an object has a quoted text as a whole value.
-fn contains_value(object: &[u8], quoted: &[u8]) -> bool {
-    object
-        .windows(quoted.len())
-        .enumerate()
-        .any(|(at, window)| window == quoted && (at == 0 || object[at - 1] != b'\\'))
 }
 
 fn file_response(file: ArtifactFile, headers: &HeaderMap) -> Response {
@@ -254,16 +305,5 @@ mod tests {
         for other in [run, trial, "/tenants/local/runs/r/artifacts/j", "/"] {
             assert_eq!(ArtifactPath::parse(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn a_uri_inside_a_message_is_not_a_value() {
-        let quoted = b"\"file:///j/a\"";
-        assert!(contains_value(br#"{"u":"file:///j/a"}"#, quoted));
-        assert!(!contains_value(
-            br#"{"u":"no \"file:///j/a\" there"}"#,
-            quoted
-        ));
-        assert!(!contains_value(br#"{"u":"file:///j/ab"}"#, quoted));
     }
 }

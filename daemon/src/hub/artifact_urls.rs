@@ -1,17 +1,20 @@
 //! Rewrites `file://` URIs of the jobs directories, and URLs of a remote that is mirrored, to URLs that
-//! another machine can download from this hub.
+//! another machine can download from this hub. What a `harbor serve` has is named by its path in its trial.
 //!
 //! The mirror keeps objects unchanged. Only responses of the hub are rewritten, and of them only the
 //! beginnings of these URIs; everything else stays the same byte for byte.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use docks_proto::path_encoding::encode_path;
 use docks_proto::routes::{RunKind, TenantRoutes};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::named_files::{contains_value, named_files};
 use docksd_harbor::file_uri;
 
 /// The path segment between a run or trial and the path of a file.
@@ -35,16 +38,26 @@ struct Prefix {
     uri: String,
     /// The same at the beginning of a JSON string.
     quoted: String,
-    /// Whether run and trial are part of the address already, as in those of another hub.
-    names_owner: bool,
+    form: Form,
+}
+
+/// What the address of a file says after its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The path below a jobs directory.
+    Path,
+    /// Run, trial and path, as in the addresses of another hub.
+    OwnerAndPath,
+    /// Nothing that a path could be made of; the object lists the path beside the address.
+    Listed,
 }
 
 impl Prefix {
-    fn new(uri: String, names_owner: bool) -> Self {
+    fn new(uri: String, form: Form) -> Self {
         Self {
             quoted: format!("\"{uri}"),
             uri,
-            names_owner,
+            form,
         }
     }
 }
@@ -62,7 +75,7 @@ struct Ids<'a> {
 impl ArtifactUrls {
     /// Creates a rewriter for jobs directories, resolved.
     pub(super) fn of_directories(tenant: &str, dirs: &[PathBuf]) -> Self {
-        let prefix = |dir: &PathBuf| Prefix::new(uri_of_directory(dir), false);
+        let prefix = |dir: &PathBuf| Prefix::new(uri_of_directory(dir), Form::Path);
         let mut prefixes: Vec<Prefix> = dirs.iter().map(prefix).collect();
         prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.uri.len()));
         Self {
@@ -76,7 +89,19 @@ impl ArtifactUrls {
         let runs = routes_of(remote_tenant).runs(RunKind::Evaluation);
         let runs = format!("{}{runs}/", api_url.trim_end_matches('/'));
         Self {
-            prefixes: vec![Prefix::new(runs, true)],
+            prefixes: vec![Prefix::new(runs, Form::OwnerAndPath)],
+            routes: routes_of(tenant),
+        }
+    }
+
+    /// Creates a rewriter for what a `harbor serve` has: at its download route, or while a trial runs in its folder.
+    pub(super) fn of_server(tenant: &str, url: &str) -> Self {
+        let download = format!("{}/download?", url.trim_end_matches('/'));
+        Self {
+            prefixes: vec![
+                Prefix::new(download, Form::Listed),
+                Prefix::new("file:///".to_owned(), Form::Listed),
+            ],
             routes: routes_of(tenant),
         }
     }
@@ -91,10 +116,24 @@ impl ArtifactUrls {
         )
     }
 
-    /// Returns the address at the remote for what follows `…/harbor/runs/` in the path of a request.
-    pub(super) fn remote_uri(&self, below_runs: &str) -> Option<String> {
-        let prefix = self.prefixes.iter().find(|prefix| prefix.names_owner)?;
-        Some(format!("{}{below_runs}", prefix.uri))
+    /// Returns the address that an object or a list of files of the remote has for a file. `below_runs` is what follows
+    /// `…/harbor/runs/` in the path of a request, and `path` that of the file in it.
+    pub(super) fn remote_uri(&self, text: &str, below_runs: &str, path: &Path) -> Option<String> {
+        let prefix = self.prefixes.first()?;
+        if prefix.form == Form::Listed {
+            let is_served = |uri: &str| {
+                self.prefixes
+                    .iter()
+                    .any(|prefix| uri.starts_with(&prefix.uri))
+            };
+            let mut files = named_files(text);
+            let found = files.find(|(known, _)| Path::new(&**known) == path);
+            return found
+                .map(|(_, uri)| uri.into_owned())
+                .filter(|uri| is_served(uri));
+        }
+        let uri = format!("{}{below_runs}", prefix.uri);
+        contains_value(text.as_bytes(), format!("\"{uri}\"").as_bytes()).then_some(uri)
     }
 
     /// Rewrites the URIs in a list or an object; `base` is the URL of the hub as the client knows it.
@@ -133,15 +172,20 @@ impl ArtifactUrls {
         let Some(artifacts) = self.artifacts_path(text) else {
             return text.to_owned();
         };
-        let mut text = Cow::Borrowed(text);
+        let to = format!("{base}{artifacts}");
+        let mut rewritten = Cow::Borrowed(text);
         for prefix in &self.prefixes {
-            let to = match prefix.names_owner {
-                true => format!("{base}{}/", self.routes.runs(RunKind::Evaluation)),
-                false => format!("{base}{artifacts}"),
+            let new = match prefix.form {
+                Form::Path => rewrite_prefix(&rewritten, prefix, &to),
+                Form::OwnerAndPath => {
+                    let to = format!("{base}{}/", self.routes.runs(RunKind::Evaluation));
+                    rewrite_prefix(&rewritten, prefix, &to)
+                }
+                Form::Listed => rewrite_listed(&rewritten, prefix, &to, text),
             };
-            text = Cow::Owned(rewrite_prefix(&text, prefix, &to));
+            rewritten = Cow::Owned(new);
         }
-        text.into_owned()
+        rewritten.into_owned()
     }
 
     /// Returns the path below which the hub serves an object's artifacts.
@@ -177,9 +221,9 @@ fn rewrite_prefix(text: &str, prefix: &Prefix, to: &str) -> String {
         let below = &found[prefix.quoted.len()..];
         let uri = below.split('"').next().unwrap_or_default();
         out.push_str(before);
-        let is_served = match prefix.names_owner {
-            true => is_file(uri) && uri.contains("/artifacts/"),
-            false => is_file(uri),
+        let is_served = match prefix.form {
+            Form::OwnerAndPath => is_file(uri) && uri.contains("/artifacts/"),
+            Form::Path | Form::Listed => is_file(uri),
         };
         if starts_string && !is_folder && is_served {
             out.push('"');
@@ -188,6 +232,33 @@ fn rewrite_prefix(text: &str, prefix: &Prefix, to: &str) -> String {
             out.push_str(&prefix.quoted);
         }
         rest = below;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Replaces the addresses in a text that begin with a prefix by `to` and the path that `object` lists with each.
+fn rewrite_listed(text: &str, prefix: &Prefix, to: &str, object: &str) -> String {
+    if !text.contains(&prefix.quoted) {
+        return text.to_owned();
+    }
+    let paths: HashMap<Cow<'_, str>, Cow<'_, str>> =
+        named_files(object).map(|(path, uri)| (uri, path)).collect();
+    let mut out = String::with_capacity(text.len() + text.len() / 4);
+    let mut rest = text;
+    while let Some(at) = rest.find(&prefix.quoted) {
+        let (before, found) = rest.split_at(at);
+        let uri = found[1..].split('"').next().unwrap_or_default();
+        let starts_string = !before.ends_with('\\');
+        out.push_str(before);
+        match paths.get(uri).filter(|_| starts_string) {
+            Some(path) => {
+                let path = encode_path(Path::new(&**path));
+                out.push_str(&format!("\"{to}{path}"));
+            }
+            None => out.push_str(&found[..=uri.len()]),
+        }
+        rest = &found[1 + uri.len()..];
     }
     out.push_str(rest);
     out
@@ -282,7 +353,38 @@ mod tests {
         let expected = format!(r#"{{"id":"t","run_id":"r","u":"{near}","v":"{far}"}}"#);
         assert_eq!(body, expected);
         let below = "r/trials/t/artifacts/j/x";
-        let known = urls.remote_uri(below).unwrap();
-        assert_eq!(known, format!("{far}/artifacts/j/x"));
+        let uri = |text: &str| urls.remote_uri(text, below, Path::new("j/x"));
+        let known = format!("{far}/artifacts/j/x");
+        assert_eq!(uri(&format!(r#"{{"u":"{known}"}}"#)), Some(known));
+        assert_eq!(uri(r#"{"u":"https://far:1/x"}"#), None);
+    }
+
+    #[test]
+    fn what_a_server_has_is_named_by_its_path() {
+        let urls = ArtifactUrls::of_server("serve", "http://127.0.0.1:8390");
+        let far = "http://127.0.0.1:8390/download?uri=file%3A%2F%2F%2Fd%2Fa.txt";
+        let files = format!(
+            r#"[{{"path":"agent/a b.txt","uri":"{far}"}},{{"path":"x","uri":"gs://b/x"}}]"#
+        );
+        let near = "https://h/tenants/serve/harbor/runs/r/trials/t/artifacts/agent/a%20b.txt";
+        for text in [
+            format!(
+                r#"{{"id":"t","run_id":"r","logs_uri":"{far}","harbor":{{"artifacts":{files}}}}}"#
+            ),
+            format!(r#"{{"id":"t","run_id":"r","files":{files},"m":"see \"{far}\""}}"#),
+        ] {
+            let body = urls.rewrite(&Bytes::from(text.clone()), "https://h");
+            let expected = text.replace(&format!(":\"{far}\""), &format!(":\"{near}\""));
+            assert_eq!(body, expected);
+            let uri = |path: &str| urls.remote_uri(&text, "", Path::new(path));
+            assert_eq!(uri("agent/a b.txt").as_deref(), Some(far));
+            // Neither what is elsewhere nor what is not listed.
+            assert_eq!((uri("x"), uri("agent")), (None, None));
+        }
+        let unlisted = format!(r#"{{"id":"t","run_id":"r","logs_uri":"{far}"}}"#);
+        assert_eq!(
+            urls.rewrite(&Bytes::from(unlisted.clone()), "https://h"),
+            unlisted
+        );
     }
 }

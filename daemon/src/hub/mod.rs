@@ -16,6 +16,7 @@ mod error_response;
 mod handler;
 mod listener;
 mod local_api;
+mod named_files;
 mod preconditions;
 mod python_client;
 mod range;

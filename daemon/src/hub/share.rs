@@ -110,9 +110,8 @@ impl Share {
                         ArtifactUrls::of_remote(&self.tenant, api_url, tenant),
                         ArtifactFiles::Remote(Arc::clone(&remote)),
                     ),
-                    // What its download route has is not passed on.
                     Target::HarborServer { url } => (
-                        ArtifactUrls::of_remote(&self.tenant, url, remote.id.target.tenant()),
+                        ArtifactUrls::of_server(&self.tenant, url),
                         ArtifactFiles::Remote(Arc::clone(&remote)),
                     ),
                     Target::HarborJobs { dirs } => (

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use docks_proto::event::ConnectionState;
+use docks_proto::file_list::FileList;
 use docks_proto::mirrors::{OwnedRemote, Owner, write_use_marker};
 use docks_proto::settings::Target;
 
@@ -17,6 +18,7 @@ use super::tokens::Credentials;
 use crate::list_response::ListResponse;
 use docksd_events::{EngineHandle, EventFeed};
 use docksd_mirror::{Mirror, OpenReport, Resource};
+use docksd_remote::{Remote, RemoteError};
 use docksd_response_cache::ResponseCache;
 use docksd_sync::SyncHandle;
 use tokio::sync::watch;
@@ -45,6 +47,8 @@ pub struct MirroredRemote {
     pub(super) _copy: Option<MirrorCopy>,
     /// What opening the file found.
     pub open_report: OpenReport,
+    /// The remote itself, for what is not mirrored.
+    pub(super) remote: Arc<dyn Remote>,
     /// What users should know about what it shows.
     pub(crate) notices: Notices,
     /// The event stream of its watchers.
@@ -103,6 +107,19 @@ impl MirroredRemote {
     /// directory or a `harbor serve`.
     pub(crate) fn can_be_asked_directly(&self) -> bool {
         matches!(self.id.target, Target::DocksApi { .. })
+    }
+
+    /// Asks the remote for the files of a trial, or of a run; `None` if it has no more than the objects name.
+    ///
+    /// # Errors
+    ///
+    /// When the remote gives no answer.
+    pub(crate) async fn files(
+        &self,
+        run: &str,
+        trial: Option<&str>,
+    ) -> Result<Option<FileList>, RemoteError> {
+        self.remote.files(run, trial).await
     }
 
     /// Returns which of this machine's actions the mirror has caught up with.

@@ -82,6 +82,16 @@ impl TrialArtifacts {
         self.files.append(&mut known);
     }
 
+    /// Takes the listed files of the four main types for those that the object would name, for a trial that names none
+    /// before it has ended.
+    pub fn use_listed_files(&mut self) {
+        let files = self.files.iter().filter_map(|file| {
+            let kind = ArtifactType::from_name(&file.r#type)?;
+            kind.is_main().then(|| (kind, file.uri.clone()))
+        });
+        self.uris = files.collect();
+    }
+
     /// Returns the files that are not among [`TrialArtifacts::uris`].
     pub fn further_files(&self) -> impl Iterator<Item = (ArtifactType, &ListedFile)> {
         let is_further = |file: &&ListedFile| self.uris.iter().all(|(_, uri)| *uri != file.uri);

@@ -101,6 +101,14 @@ fn port_number(written: &str) -> Option<u16> {
     digits.parse().ok().filter(|port| all_digits && *port != 0)
 }
 
+/// Whether an address is one of this machine; there may still be a tunnel to another one.
+#[must_use]
+pub fn is_on_loopback(url: &str) -> bool {
+    let uri = url.parse::<Uri>().ok();
+    let host = uri.as_ref().and_then(Uri::host);
+    host.is_some_and(|host| is_loopback(&host.to_ascii_lowercase()))
+}
+
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -149,6 +157,7 @@ mod tests {
             "http://127.9.9.9",
         ] {
             assert!(normalise_api_url(fine, false).is_ok(), "{fine}");
+            assert!(is_on_loopback(fine), "{fine}");
         }
         for other in [
             "http://api.example",
@@ -163,6 +172,7 @@ mod tests {
                 "{other}"
             );
             assert!(normalise_api_url(other, true).is_ok(), "{other}");
+            assert!(!is_on_loopback(other), "{other}");
         }
     }
 

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use address::{AddressError, normalise_api_url, quote_address};
+pub use address::{AddressError, is_on_loopback, normalise_api_url, quote_address};
 pub use edit::{check_profile_name, forget_token_file, remove_profile, set_profile};
 pub use edit::{record_token_file, set_default_profile};
 pub use file::{ConfigFile, Preferences, StoredProfile, TokenFileOwner, preferences_file};

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::time::Duration;
 
-use docks_artifacts::ArtifactType;
 use docks_artifacts::remote_tail::{RemoteTail, TailChange};
 use docks_artifacts::source::{Sources, is_local};
 
@@ -20,6 +19,8 @@ pub(super) const REQUEST_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A log, and how much of it has been printed.
 pub(super) struct Followed {
+    /// Its path in the trial; the address may change when the trial ends.
+    path: String,
     uri: String,
     at_bytes: u64,
     /// How more of it is downloaded; `None` for a local file.
@@ -30,12 +31,14 @@ impl Followed {
     /// Continues after what was printed of a file.
     pub(super) fn after(
         reader: &ArtifactReader<'_>,
+        path: String,
         uri: String,
         file: File,
         at_bytes: u64,
     ) -> Result<Self, Failure> {
         if is_local(&uri) {
             return Ok(Self {
+                path,
                 uri,
                 at_bytes,
                 download: None,
@@ -45,6 +48,7 @@ impl Followed {
         let tail = RemoteTail::after(&uri, file, at_bytes, &cache);
         let sources = reader.sources(&uri)?;
         Ok(Self {
+            path,
             uri,
             at_bytes: 0,
             download: Some((tail.map_err(unreadable)?, sources)),
@@ -109,13 +113,13 @@ pub(super) async fn follow(
         reads += 1;
         if reads % reads_per_request == 0 {
             trial = reader.trial_again().await?;
-            for uri in trial.uris(ArtifactType::Logs) {
-                if logs.iter().all(|log| log.uri != uri) {
+            for (path, uri) in trial.logs() {
+                if logs.iter().all(|log| log.path != path) {
                     printer.several = true;
                     let file = reader.open(&uri).await?;
                     let again = file.try_clone().map_err(unreadable)?;
                     let at_bytes = printer.print_from(&uri, file, 0, trial.active()).await?;
-                    logs.push(Followed::after(reader, uri, again, at_bytes)?);
+                    logs.push(Followed::after(reader, path, uri, again, at_bytes)?);
                 }
             }
         }

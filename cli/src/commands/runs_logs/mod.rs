@@ -33,13 +33,13 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     let reader = ArtifactReader::new(context, &args.run_id, &args.trial_id)?;
     let mut trial = reader.trial().await?;
     if args.follow {
-        while trial.active() && trial.uris(ArtifactType::Logs).is_empty() {
+        while trial.active() && trial.logs().is_empty() {
             tokio::time::sleep(REQUEST_INTERVAL).await;
             trial = reader.trial_again().await?;
         }
     }
-    let uris = trial.uris(ArtifactType::Logs);
-    if uris.is_empty() {
+    let named = trial.logs();
+    if named.is_empty() {
         return Err(trial.has_no(ArtifactType::Logs));
     }
     if !args.follow {
@@ -48,13 +48,13 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
     let mut printer = Printer {
         context,
         grep: args.grep.as_ref(),
-        several: uris.len() > 1,
+        several: named.len() > 1,
         shown: None,
     };
     let grows = args.follow && trial.active();
     let mut logs = Vec::new();
-    let (all, mut pointers) = (uris.len(), 0);
-    for uri in uris {
+    let (all, mut pointers) = (named.len(), 0);
+    for (path, uri) in named {
         if recording::is_recording(&uri) {
             let name = source_name(&uri);
             let hint = recording::how_to_play(&uri, &args.run_id, Some(&args.trial_id));
@@ -76,7 +76,7 @@ pub(super) async fn run(context: &Context, args: &RunsLogs) -> Result<(), Failur
             return Ok(());
         }
         if args.follow {
-            logs.push(Followed::after(&reader, uri, again, at_bytes)?);
+            logs.push(Followed::after(&reader, path, uri, again, at_bytes)?);
         }
     }
     if args.follow {

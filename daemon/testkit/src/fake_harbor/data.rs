@@ -125,10 +125,26 @@ impl ServerData {
         let ended = matches!(state, "finished" | "cancelled").then(|| now.clone());
         let has_started = matches!(state, "running" | "cancelling" | "finished");
         let started = has_started.then(|| now.clone());
-        let sql = "INSERT INTO job VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, NULL) ON CONFLICT DO UPDATE SET \
+        let sql = "INSERT INTO job VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET \
              state = ?3, updated_at = ?4, started_at = coalesce(started_at, ?5), finished_at = ?6";
-        let row = params![id, name, state, now, started, ended, config.to_string()];
+        let plan = format!("file://{}/files/jobs/{id}/lock.json", self.data_dir);
+        let row = params![
+            id,
+            name,
+            state,
+            now,
+            started,
+            ended,
+            config.to_string(),
+            plan
+        ];
         self.tables.execute(sql, row).unwrap();
+    }
+
+    /// Sets the address of a job's plan.
+    pub fn set_plan(&mut self, job: &str, uri: &str) {
+        let sql = "UPDATE job SET lock_uri = ? WHERE id = ?";
+        self.tables.execute(sql, [uri, job]).unwrap();
     }
 
     /// Adds an attempt of a job, or replaces it.
@@ -187,8 +203,15 @@ impl ServerData {
                 .execute(sql, params![attempt.id, reward])
                 .unwrap();
         }
-        for path in ["agent/", "agent/coder.txt", "result.json", "trial.log"] {
-            let uri = format!("file:///d/files/rollouts/{}/{name}/{path}", attempt.id);
+        let files = [
+            "agent/",
+            "agent/coder.txt",
+            "agent/sessions/1.jsonl",
+            "config.json",
+        ];
+        for path in files.into_iter().chain(["result.json", "trial.log"]) {
+            let folder = format!("{}/files/rollouts/{}/{name}", self.data_dir, attempt.id);
+            let uri = format!("file://{folder}/{path}");
             let sql = "INSERT INTO rollout_artifact VALUES (?, ?, ?)";
             self.tables
                 .execute(sql, params![attempt.id, path, uri])
@@ -217,7 +240,6 @@ impl ServerData {
     pub fn phase(&mut self, attempt: &str, phase: &str) {
         self.phases.insert(attempt.to_owned(), phase.to_owned());
     }
-}
 
     /// Sets what a running attempt has used so far, which does not change its time.
     pub fn usage(&mut self, attempt: &str, output_tokens: u64, cost_usd: f64) {
@@ -225,3 +247,4 @@ impl ServerData {
             "cost_usd": cost_usd});
         self.usages.insert(attempt.to_owned(), usage);
     }
+}

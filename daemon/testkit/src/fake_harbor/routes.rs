@@ -108,12 +108,27 @@ fn running(data: &ServerData, head: &RequestHead) -> Response {
 }
 
 fn rollout(data: &ServerData, id: &str) -> Response {
-    let statement = json!(["SELECT id, state FROM rollout WHERE id = ?", id]);
+    let columns = "id, job_id, name, state, retry_ids";
+    let statement = json!([format!("SELECT {columns} FROM rollout WHERE id = ?"), id]);
     let found = rows(data, &statement).unwrap();
     let Some(row) = found.first() else {
         return problem(404, "Unknown rollout ID");
     };
     let mut rollout = row.clone();
+    let retry_ids = row["retry_ids"].as_str().unwrap_or_default();
+    rollout["retry_ids"] = serde_json::from_str(retry_ids).unwrap();
+    let files = json!([
+        "SELECT path, uri FROM rollout_artifact WHERE rollout_id = ?",
+        id
+    ]);
+    let files = rows(data, &files).unwrap();
+    let by_path = files.iter().map(|file| {
+        (
+            file["path"].as_str().unwrap_or_default().to_owned(),
+            file["uri"].clone(),
+        )
+    });
+    rollout["artifacts"] = Value::Object(by_path.collect());
     rollout["result"] = data.results.get(id).cloned().unwrap_or(Value::Null);
     Response::json(200, json!({"rollout": rollout}).to_string())
 }

@@ -67,7 +67,7 @@ impl SourceError {
     }
 }
 
-/// Why a file of a jobs directory could not be read.
+/// Why a local file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The profile is a Docks API, which must not name local files.
@@ -81,6 +81,15 @@ pub enum FileError {
     Outside {
         /// The path.
         path: PathBuf,
+    },
+    /// Not in the data directory of a `harbor serve` that belongs to this user.
+    #[error("`{}` is not a file of a `harbor serve` of yours", path.display())]
+    NoServer {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
     },
     /// A directory, a device or a pipe.
     #[error("`{}` is not a regular file", path.display())]
@@ -117,7 +126,7 @@ impl FileError {
             Self::NotAllowed | Self::NotAPath | Self::Outside { .. } | Self::NotRegular { .. } => {
                 true
             }
-            Self::Changed { .. } | Self::Read { .. } => false,
+            Self::Changed { .. } | Self::Read { .. } | Self::NoServer { .. } => false,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! `file://` addresses: files of a Harbor jobs directory.
+//! `file://` addresses: files of a Harbor jobs directory, or of the trials of a `harbor serve` on this machine.
 //!
-//! Allowed only if the profile is a jobs directory, and only below it. After the check, the real
+//! Allowed only if the profile is one of these, and only below its directory. After the check, the real
 //! path is opened without following links, so a file that is swapped in between cannot lead
 //! elsewhere.
 
@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use docks_proto::beneath::RootDirectory;
+use docks_proto::server_files::ServerFiles;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::error::{FileError, SourceError};
@@ -21,17 +22,30 @@ use crate::version::Version;
 /// Bytes per read.
 const CHUNK_BYTES: u64 = 256 * 1024;
 
-/// Reads files below some jobs directories; without any, reads nothing.
+/// Reads files below some directories; without any, reads nothing.
 #[derive(Debug, Clone, Default)]
 pub struct FileSource {
     jobs_dirs: Vec<PathBuf>,
+    of_server: bool,
 }
 
 impl FileSource {
     /// Allows files below these jobs directories.
     #[must_use]
     pub fn new(jobs_dirs: Vec<PathBuf>) -> Self {
-        Self { jobs_dirs }
+        Self {
+            jobs_dirs,
+            of_server: false,
+        }
+    }
+
+    /// Allows files of trials in the data directory of a `harbor serve`, if it is this user's.
+    #[must_use]
+    pub fn of_server() -> Self {
+        Self {
+            jobs_dirs: Vec::new(),
+            of_server: true,
+        }
     }
 
     /// Opens the file of an address, to read it while it grows.
@@ -45,13 +59,23 @@ impl FileSource {
     }
 
     async fn open_allowed(&self, uri: &str) -> Result<(File, PathBuf), FileError> {
-        if self.jobs_dirs.is_empty() {
+        if self.jobs_dirs.is_empty() && !self.of_server {
             return Err(FileError::NotAllowed);
         }
-        let jobs_dirs = self.jobs_dirs.clone();
+        let (mut dirs, of_server) = (self.jobs_dirs.clone(), self.of_server);
         let path = parse_path(uri)?;
         let shown = path.clone();
-        let file = run_blocking(&shown, move || open_below_any(&jobs_dirs, &path)).await?;
+        let open = move || {
+            if of_server {
+                let files = ServerFiles::of_file(&path).map_err(|source| FileError::NoServer {
+                    path: path.clone(),
+                    source,
+                })?;
+                dirs.push(files.rollouts().to_owned());
+            }
+            open_below_any(&dirs, &path)
+        };
+        let file = run_blocking(&shown, open).await?;
         Ok((file, shown))
     }
 

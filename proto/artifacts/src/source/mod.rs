@@ -19,7 +19,7 @@ use crate::version::Version;
 pub use bucket::BucketReader;
 pub use error::{BucketError, FileError, SourceError};
 pub use file::FileSource;
-pub use http::{HttpSettings, HttpSource, same_origin};
+pub use http::{ForwardedResponse, HttpSettings, HttpSource, same_origin};
 pub use open::{OpenRequest, OpenResponse, Opened};
 pub use settings::SourceSettings;
 pub use signature::display_uri;

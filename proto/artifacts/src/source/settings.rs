@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use docks_proto::mirrors::OwnedRemote;
 use docks_proto::secret::Token;
-use docks_proto::settings::{StoreKeys, Target, TrustSettings};
+use docks_proto::settings::{StoreKeys, Target, TrustSettings, is_on_loopback};
 
 use super::Sources;
 use super::bucket::BucketReader;
@@ -36,10 +36,13 @@ impl SourceSettings<'_> {
     /// Builds the sources, with a reader for buckets; does not connect.
     #[must_use]
     pub fn into_sources(self, buckets: Box<dyn BucketReader>) -> Sources {
-        let (api_url, jobs_dirs) = match &self.remote.target {
-            Target::DocksApi { api_url, .. } => (Some(api_url.clone()), Vec::new()),
-            Target::HarborServer { url } => (Some(url.clone()), Vec::new()),
-            Target::HarborJobs { dirs } => (None, dirs.clone()),
+        let (api_url, files) = match &self.remote.target {
+            Target::DocksApi { api_url, .. } => (Some(api_url.clone()), FileSource::default()),
+            Target::HarborServer { url } if is_on_loopback(url) => {
+                (Some(url.clone()), FileSource::of_server())
+            }
+            Target::HarborServer { url } => (Some(url.clone()), FileSource::default()),
+            Target::HarborJobs { dirs } => (None, FileSource::new(dirs.clone())),
         };
         Sources {
             http: HttpSource::new(HttpSettings {
@@ -49,7 +52,7 @@ impl SourceSettings<'_> {
                 trust: self.trust,
                 idle_timeout: IDLE_TIMEOUT,
             }),
-            files: FileSource::new(jobs_dirs),
+            files,
             buckets,
             owner: AddressOwner::new(self.remote, self.inherits, self.keys),
         }

@@ -74,12 +74,23 @@ impl HttpError {
         }
     }
 
+    /// Returns whether the server has nothing at the address.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 404 | 410,
+                ..
+            }
+        )
+    }
+
     /// Returns whether the address is at fault, and not what is between here and there.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::NotAUrl | Self::PlainHttp { .. } | Self::Endless { .. } => true,
-            Self::Status { status, .. } => matches!(status, 404 | 410),
-            _ => false,
+            _ => self.is_absent(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! a remote elsewhere must not reach local services of this machine.
 
 pub(super) mod error;
+mod forward;
 mod open_from;
 mod response;
 
@@ -22,6 +23,7 @@ use super::open::{OpenRequest, OpenResponse};
 use response::{resumed_response, whole_response};
 
 pub use error::HttpError;
+pub use forward::ForwardedResponse;
 
 /// Redirects that are followed within one origin; more are treated as a loop.
 const MAX_REDIRECTS: usize = 5;
