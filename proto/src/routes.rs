@@ -228,6 +228,19 @@ impl TenantRoutes {
         Ok(format!("{owner}/{FILES}"))
     }
 
+    /// Path at which one trial is run again; only a `docksd` serves it.
+    ///
+    /// # Errors
+    ///
+    /// As [`TenantRoutes::run`].
+    pub fn retry_trial(&self, run: &str, trial: &str) -> Result<String, InvalidId> {
+        Ok(format!(
+            "{}/{}",
+            self.trial(run, trial)?,
+            Action::Retry.segment()
+        ))
+    }
+
     /// Path of an action on a run.
     ///
     /// # Errors

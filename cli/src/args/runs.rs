@@ -30,7 +30,7 @@ pub(crate) enum RunsCommand {
     Pause(Deferred<RunsPause>),
     /// Resume an evaluation run of a `harbor serve` after a pause, or after its server was killed
     Resume(Deferred<RunsResume>),
-    /// Run the failed and cancelled trials of an evaluation run of a `harbor serve` again
+    /// Run the failed and cancelled trials of an evaluation run of a `harbor serve` again, or one of its trials
     Retry(Deferred<RunsRetry>),
     /// List the trials of an evaluation run
     Trials(Deferred<Box<RunsTrials>>),
@@ -184,11 +184,14 @@ pub(crate) struct RunsResume {
 /// Arguments of `docks runs retry`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  docks --harbor-server http://127.0.0.1:8390 runs retry nightly --force"
+    after_help = "Examples:\n  docks --harbor-server http://127.0.0.1:8390 runs retry nightly --force\n  \
+                  docks -p serve runs retry nightly hello__4f3a"
 )]
 pub(crate) struct RunsRetry {
     /// Full id, unique prefix of it, or exact name
     pub(crate) run_id: String,
+    /// Only this trial, however it ended
+    pub(crate) trial_id: Option<String>,
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) force: bool,

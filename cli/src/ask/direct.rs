@@ -42,6 +42,10 @@ pub(super) async fn send(
                 .hint("start it with `docks daemon start`"),
         )),
         Request::Act(action, given) => act(client, action, given).await,
+        Request::RetryTrial(..) => Err(Stop::Final(
+            Failure::failed("only the daemon can run a single trial again")
+                .hint("start it with `docks daemon start`"),
+        )),
         Request::Kill(..) => Err(Stop::Final(
             Failure::failed("only the daemon can kill the process of a run")
                 .hint("start it with `docks daemon start`, or leave out --kill"),

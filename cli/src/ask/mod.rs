@@ -257,6 +257,10 @@ impl<'a> Requester<'a> {
                 client.ping().await.map_err(not_sent)?;
                 client.kill(action, id).await?
             }
+            Request::RetryTrial(run, trial) => {
+                client.ping().await.map_err(not_sent)?;
+                client.retry_trial(run, trial).await?
+            }
         };
         Ok(self.response(answer))
     }

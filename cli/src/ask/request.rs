@@ -26,6 +26,8 @@ pub(crate) enum Request<'a> {
     Act(Action, &'a str),
     /// The same, and killing its process where that catches no signal; the daemon only.
     Kill(Action, &'a str),
+    /// One trial of a run again; the daemon only.
+    RetryTrial(&'a str, &'a str),
 }
 
 impl Request<'_> {
@@ -34,7 +36,10 @@ impl Request<'_> {
     /// A read may always be repeated. An action is repeated only when it surely has not begun:
     /// nobody accepted the connection, or the daemon's protocol and build were checked first.
     pub(super) fn may_be_repeated_after(&self, error: &ClientError) -> bool {
-        let is_action = matches!(self, Request::Act(..) | Request::Kill(..));
+        let is_action = matches!(
+            self,
+            Request::Act(..) | Request::Kill(..) | Request::RetryTrial(..)
+        );
         match error {
             ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => false,
             ClientError::Send(SendError::Connect { .. })

@@ -46,16 +46,16 @@ pub(super) async fn confirm(
         &response.body,
     ))?);
     let id = fields.id.text().unwrap_or_else(|| given.to_owned());
-    if !context.output.confirm(&question(verb, &id, &fields))? {
+    let known = [fields.name.text(), fields.status.text()];
+    if !context.output.confirm(&question(verb, &id, known))? {
         return Err(Failure::failed("nothing was done"));
     }
     // The id that was shown: by now a prefix or a name may match another run.
     Ok(id)
 }
 
-/// Describes the action and the run; an id alone means little to people.
-fn question(verb: &str, id: &str, fields: &RunFields) -> String {
-    let known = [fields.name.text(), fields.status.text()];
+/// Describes the action and what it is done to, with its name and status; an id alone means little to people.
+pub(super) fn question(verb: &str, id: &str, known: [Option<String>; 2]) -> String {
     let known: Vec<String> = known.into_iter().flatten().collect();
     match known.is_empty() {
         true => format!("{verb} {id}?"),
@@ -65,6 +65,17 @@ fn question(verb: &str, id: &str, fields: &RunFields) -> String {
 
 /// Carries out `action` on a run and prints its new status.
 pub(super) async fn run(context: &Context, action: Action, given: &str) -> Result<(), Failure> {
+    let requester = requester_for(context, action)?;
+    let response = requester.request(Request::Act(action, given)).await?;
+    print(context, action, given, &response)
+}
+
+/// Returns the requester of a remote that may be able to carry out `action`.
+///
+/// # Errors
+///
+/// When it certainly cannot.
+pub(super) fn requester_for(context: &Context, action: Action) -> Result<Requester<'_>, Failure> {
     let requester = Requester::new(context)?;
     if action.is_of_daemon()
         && let Target::DocksApi { .. } = requester.remote.profile.target
@@ -74,8 +85,7 @@ pub(super) async fn run(context: &Context, action: Action, given: &str) -> Resul
             Failure::failed(text).hint("a `harbor serve` can: `docks --harbor-server URL …`")
         );
     }
-    let response = requester.request(Request::Act(action, given)).await?;
-    print(context, action, given, &response)
+    Ok(requester)
 }
 
 /// Prints the status that a run has after an action.

@@ -155,6 +155,46 @@ fn files_come_through_the_download_route_under_their_names() {
 }
 
 #[test]
+fn one_trial_is_retried_however_it_ended() {
+    let served = Served::start();
+    served.finish();
+    served.server.with(|data| {
+        data.attempt(NIGHTLY, &attempt("b", "finished"));
+    });
+    let whole = served.run("runs retry nightly --force");
+    assert_eq!(whole.code, Some(1), "{}", whole.stderr);
+    served
+        .run("runs retry nightly aaaaaaaa --force")
+        .expect_success();
+    let trials = served.json("runs trials nightly");
+    let attempts = |name: char| {
+        let mut trials = trials.as_array().unwrap().iter();
+        let trial = trials.find(|trial| trial["id"].as_str().unwrap().starts_with(name));
+        trial.unwrap()["harbor"]["attempts"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!((attempts('a'), attempts('b')), (2, 1));
+    let missing = served.run("runs retry nightly zzz --force");
+    assert_eq!(missing.code, Some(3), "{}", missing.stderr);
+    let asked = served.run("runs retry nightly aaaaaaaa");
+    assert_eq!(asked.code, Some(2), "{}", asked.stderr);
+    let jobs = TestHome::with_jobs();
+    let trial = jobs
+        .run_jobs("runs trials nightly-mixed -q -n 1")
+        .expect_success();
+    let line = format!("runs retry nightly-mixed {} --force", trial.trim());
+    let refused = jobs.run_jobs(&line);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("harbor serve"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn the_key_goes_to_the_server_that_the_user_named_and_to_nobody_else() {
     let served = Served::start();
     served

@@ -67,6 +67,17 @@ impl Server {
         Ok(())
     }
 
+    /// Runs the newest attempt of a trial again, however it ended. The server refuses one that has not.
+    pub(crate) async fn retry_trial(
+        &self,
+        job: &str,
+        trial: &str,
+    ) -> Result<RawObject, RemoteError> {
+        let attempt = self.newest_attempt(trial).await?;
+        self.post("rollouts", &attempt.id, "retry", "").await?;
+        self.job_after(Action::Retry, job).await
+    }
+
     /// Returns a job as it is after a command.
     async fn job_after(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let mut state = self.refreshed().await?;

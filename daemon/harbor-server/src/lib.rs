@@ -321,6 +321,12 @@ impl Remote for HarborServer {
         self.act(action, id).await
     }
 
+    async fn retry_trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
+        let (run, trial) = (run.to_owned(), trial.to_owned());
+        self.run_apart(async move |server| server.retry_trial(&run, &trial).await)
+            .await
+    }
+
     async fn wait_for_changes(&self) {
         self.0.wait_until_changed().await;
     }

@@ -17,4 +17,4 @@ pub use docks_api::{DocksApi, TokenSource};
 pub use docks_proto::freshness::Validator;
 pub use docks_proto::paging::PageRequest;
 pub use error::{FaultClass, RemoteError};
-pub use remote::{Remote, RemoteProperties};
+pub use remote::{ActionTarget, Remote, RemoteProperties};

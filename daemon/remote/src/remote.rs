@@ -23,6 +23,17 @@ pub struct RemoteProperties {
     pub whole_lists: bool,
 }
 
+/// What an action is done to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActionTarget {
+    /// The run.
+    Run,
+    /// The run, which is killed without cleaning up where it cannot be stopped otherwise.
+    KilledRun,
+    /// One trial of the run, by its full id.
+    Trial(String),
+}
+
 /// A source of runs and trials.
 ///
 /// Every method sends one request (or reads the directory once). Retries, budgets and caching are
@@ -82,6 +93,12 @@ pub trait Remote: Send + Sync + 'static {
     /// Kills a run without letting it clean up, if [`Remote::act`] cannot stop it.
     async fn kill(&self, _action: Action, _id: &str) -> Result<RawObject, RemoteError> {
         let why = "runs of this remote cannot be killed; stop them without `--kill`";
+        Err(RemoteError::Unsupported(why.to_owned()))
+    }
+
+    /// Runs one trial again; returns the run as it is afterwards.
+    async fn retry_trial(&self, _run: &str, _trial: &str) -> Result<RawObject, RemoteError> {
+        let why = "only a `harbor serve` can run single trials again";
         Err(RemoteError::Unsupported(why.to_owned()))
     }
 

@@ -70,6 +70,10 @@ fn tenant_routes() -> Router<Arc<Service>> {
             get(trial::get),
         )
         .route(
+            "/tenants/{tenant}/harbor/runs/{id}/trials/{trial}/retry",
+            post(trial::retry),
+        )
+        .route(
             "/tenants/{tenant}/harbor/runs/{id}/files",
             get(files::of_run),
         )

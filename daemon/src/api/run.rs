@@ -28,13 +28,14 @@ use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Resource, StatusScope, StoredObject};
-use docksd_remote::FaultClass;
+use docksd_remote::{ActionTarget, FaultClass};
 use docksd_sync::{FetchKey, SyncError};
 
 /// How long an action may take. Giving up earlier would leave its outcome unknown.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(40);
 
-type HandlerResult = Result<Response, ApiError>;
+/// The response of an action or a read.
+pub(super) type HandlerResult = Result<Response, ApiError>;
 
 /// `GET /tenants/{tenant}/runs`
 pub(super) async fn list(
@@ -213,10 +214,7 @@ pub(super) async fn stop(
     headers: HeaderMap,
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    let request = ActionRequest {
-        kill,
-        ..ActionRequest::new(Action::Stop, actor)
-    };
+    let request = ActionRequest::new(Action::Stop, actor).on(run_target(kill));
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -229,10 +227,7 @@ pub(super) async fn start(
     headers: HeaderMap,
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    let request = ActionRequest {
-        kill,
-        ..ActionRequest::new(Action::Start, actor)
-    };
+    let request = ActionRequest::new(Action::Start, actor).on(run_target(kill));
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -245,10 +240,7 @@ pub(super) async fn cancel(
     headers: HeaderMap,
 ) -> HandlerResult {
     let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    let request = ActionRequest {
-        kill,
-        ..ActionRequest::new(Action::Cancel, actor)
-    };
+    let request = ActionRequest::new(Action::Cancel, actor).on(run_target(kill));
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -285,30 +277,43 @@ pub(super) async fn retry(
     act(&service, request, &tenant, &id, &headers).await
 }
 
+fn run_target(kill: bool) -> ActionTarget {
+    match kill {
+        true => ActionTarget::KilledRun,
+        false => ActionTarget::Run,
+    }
+}
+
 /// An action, and who asks for it.
-struct ActionRequest {
+pub(super) struct ActionRequest {
     action: Action,
-    /// Whether the process is killed if it catches no signal.
-    kill: bool,
+    target: ActionTarget,
     /// `None` for the daemon's own user.
     actor: Option<Extension<Actor>>,
 }
 
 impl ActionRequest {
-    fn new(action: Action, actor: Option<Extension<Actor>>) -> Self {
+    /// An action on the run itself.
+    pub(super) fn new(action: Action, actor: Option<Extension<Actor>>) -> Self {
         Self {
             action,
-            kill: false,
+            target: ActionTarget::Run,
             actor,
         }
     }
+
+    /// The same, done to something else.
+    pub(super) fn on(self, target: ActionTarget) -> Self {
+        Self { target, ..self }
+    }
 }
 
-async fn act(
+/// Carries out an action, and responds with the run as it is then.
+pub(super) async fn act(
     service: &Service,
     ActionRequest {
         action,
-        kill,
+        target,
         actor,
     }: ActionRequest,
     tenant: &str,
@@ -324,10 +329,10 @@ async fn act(
         .begin(&remote, kind, &run.id, service.wall_time())
         .await;
     let acting = async {
-        if kill {
-            remote.sync.kill(action, &run.id).await
-        } else {
-            remote.sync.act(action, &run.id).await
+        match &target {
+            ActionTarget::Run => remote.sync.act(action, &run.id).await,
+            ActionTarget::KilledRun => remote.sync.kill(action, &run.id).await,
+            ActionTarget::Trial(trial) => remote.sync.retry_trial(&run.id, trial).await,
         }
     };
     let acted = tokio::time::timeout(ACTION_TIMEOUT, acting).await;

@@ -1,14 +1,16 @@
-//! Trials of an evaluation run: list and get.
+//! Trials of an evaluation run: list, get and retry.
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::query::{ListKind, ListQuery};
-use docks_proto::routes::RunKind;
+use docks_proto::routes::{Action, RunKind};
 
+use super::actor::Actor;
 use super::error::ApiError;
 use super::extract::PathIds;
 use super::resolve_id::{
@@ -16,12 +18,13 @@ use super::resolve_id::{
     trial_not_found,
 };
 use super::revalidate::{FreshnessRequirement, freshness_of, is_not_found, revalidate};
-use super::run::cache_key;
+use super::run::{ActionRequest, HandlerResult, act, cache_key};
 use super::status_seen::all_statuses_seen;
 use super::{Service, respond};
 use crate::list_response::ListResponse;
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Resource, StatusScope, StoredObject};
+use docksd_remote::ActionTarget;
 use docksd_sync::FetchKey;
 
 /// By default all trials are returned.
@@ -140,4 +143,20 @@ pub(super) async fn existing_run(
         Some(_) => Err(run_not_found(RunKind::Evaluation, name, run.gone_at)),
         None => Ok(run),
     }
+}
+
+/// `POST /tenants/{tenant}/harbor/runs/{id}/trials/{trial}/retry`
+pub(super) async fn retry(
+    State(service): State<Arc<Service>>,
+    PathIds((tenant, id, trial)): PathIds<(String, String, String)>,
+    actor: Option<Extension<Actor>>,
+    headers: HeaderMap,
+) -> HandlerResult {
+    let remote = service.open_remote(&headers, Some(&tenant)).await?;
+    let requirement = service.freshness_requirement(&headers);
+    let run = existing_run(&remote, &id, requirement).await?;
+    let (trial, _) = existing_trial(&remote, &run, &trial, requirement).await?;
+    let target = ActionTarget::Trial(trial.id);
+    let request = ActionRequest::new(Action::Retry, actor).on(target);
+    act(&service, request, &tenant, &run.id, &headers).await
 }

@@ -8,6 +8,7 @@ use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 
 use docksd_mirror::{Resource, Retention};
+use docksd_remote::ActionTarget;
 
 use super::error::SyncError;
 use super::fetch_key::FetchKey;
@@ -23,7 +24,7 @@ pub(super) enum Command {
     Act {
         action: Action,
         id: String,
-        kill: bool,
+        target: ActionTarget,
         reply: oneshot::Sender<Result<Acted, SyncError>>,
     },
     MarkWatched(Resource),

@@ -93,11 +93,11 @@ impl EngineState {
     }
 
     fn start_actions(&mut self, now: Now, steps: &mut Vec<Step>) {
-        while let Some((action, id, kill, waiter)) = self.actions.pop_front() {
+        while let Some((action, id, target, waiter)) = self.actions.pop_front() {
             // An action is never held back, but it counts.
             let _paid = self.budget.try_spend(RequestClass::User, now.mono);
             let number = self.start_step(
-                Task::Act { action, id, kill },
+                Task::Act { action, id, target },
                 RequestClass::User,
                 now,
                 steps,

@@ -289,11 +289,11 @@ impl Engine {
             Command::Act {
                 action,
                 id,
-                kill,
+                target,
                 reply,
             } => {
                 self.reply_senders.insert(number, ReplySender::Act(reply));
-                self.state.request_action(action, id, kill, number);
+                self.state.request_action(action, id, target, number);
             }
             Command::MarkWatched(what) => self.state.mark_watched(&what, now),
             Command::CatchUp { full, progress } => {

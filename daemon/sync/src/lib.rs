@@ -52,7 +52,7 @@ use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
 
 use docksd_mirror::{Confirmation, Mirror, Resource, Retention};
-use docksd_remote::{Reading, Remote};
+use docksd_remote::{ActionTarget, Reading, Remote};
 
 pub use clock::{Clock, SystemClock};
 pub use error::SyncError;
@@ -142,7 +142,7 @@ impl SyncHandle {
     ///
     /// [`SyncError`]; after an outage it is unknown whether the action was carried out.
     pub async fn act(&self, action: Action, id: &str) -> Result<Acted, SyncError> {
-        self.send_action(action, id, false).await
+        self.send_action(action, id, ActionTarget::Run).await
     }
 
     /// Kills a run without letting it clean up, where [`SyncHandle::act`] cannot stop it.
@@ -151,15 +151,30 @@ impl SyncHandle {
     ///
     /// As [`SyncHandle::act`].
     pub async fn kill(&self, action: Action, id: &str) -> Result<Acted, SyncError> {
-        self.send_action(action, id, true).await
+        self.send_action(action, id, ActionTarget::KilledRun).await
     }
 
-    async fn send_action(&self, action: Action, id: &str, kill: bool) -> Result<Acted, SyncError> {
+    /// Runs one trial of an evaluation run again, given by its full id.
+    ///
+    /// # Errors
+    ///
+    /// As [`SyncHandle::act`].
+    pub async fn retry_trial(&self, run: &str, trial: &str) -> Result<Acted, SyncError> {
+        let target = ActionTarget::Trial(trial.to_owned());
+        self.send_action(Action::Retry, run, target).await
+    }
+
+    async fn send_action(
+        &self,
+        action: Action,
+        id: &str,
+        target: ActionTarget,
+    ) -> Result<Acted, SyncError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Act {
             action,
             id: id.to_owned(),
-            kill,
+            target,
             reply,
         });
         answer.await.unwrap_or(Err(SyncError::Stopped))

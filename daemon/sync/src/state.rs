@@ -11,7 +11,7 @@ use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 
 use docksd_mirror::{Resource, Summary};
-use docksd_remote::RemoteProperties;
+use docksd_remote::{ActionTarget, RemoteProperties};
 
 use super::budget::{Budget, RequestClass};
 use super::capabilities::Capabilities;
@@ -155,7 +155,7 @@ pub struct EngineState {
     pub(super) rechecks: HashMap<String, (u8, Duration)>,
     pub(super) running: HashMap<u64, RequestClass>,
     pub(super) action_waiters: HashMap<u64, WaiterId>,
-    pub(super) actions: VecDeque<(Action, String, bool, WaiterId)>,
+    pub(super) actions: VecDeque<(Action, String, ActionTarget, WaiterId)>,
     /// The remote has reported changes that were not taken yet.
     pub(super) changes_pending: bool,
     /// Whether the remote reads everything for the first time.
@@ -319,9 +319,15 @@ impl EngineState {
         let _joined = self.flights.join(key, not_before, waiter);
     }
 
-    /// Requests an action; with `kill` the run cannot clean up.
-    pub fn request_action(&mut self, action: Action, id: String, kill: bool, waiter: WaiterId) {
-        self.actions.push_back((action, id, kill, waiter));
+    /// Requests an action on a run.
+    pub fn request_action(
+        &mut self,
+        action: Action,
+        id: String,
+        target: ActionTarget,
+        waiter: WaiterId,
+    ) {
+        self.actions.push_back((action, id, target, waiter));
     }
 
     /// Records that the remote has changes to report.

@@ -8,6 +8,7 @@ use super::budget::RequestClass;
 use super::clock::Now;
 use super::fetch_key::FetchKey;
 use super::list_poll::{ListPoll, PolledParts};
+use docksd_remote::ActionTarget;
 
 /// One piece of work.
 #[derive(Debug, Clone)]
@@ -77,8 +78,8 @@ pub enum Task {
         action: Action,
         /// Id of the run.
         id: String,
-        /// Whether the run is killed without cleaning up.
-        kill: bool,
+        /// What it is done to.
+        target: ActionTarget,
     },
     /// Stores what was learned about the remote.
     StoreCapabilities {
@@ -140,12 +141,11 @@ impl Task {
             Task::FetchTrials { run, .. } => format!("trials of {run}"),
             Task::FetchTrial { run, trial } => format!("trial {trial} of {run}"),
             Task::TakeChanges => "reported changes".to_owned(),
-            Task::Act {
-                action,
-                id,
-                kill: false,
-            } => format!("{} {id}", action.segment()),
-            Task::Act { id, .. } => format!("kill {id}"),
+            Task::Act { action, id, target } => match target {
+                ActionTarget::Run => format!("{} {id}", action.segment()),
+                ActionTarget::KilledRun => format!("kill {id}"),
+                ActionTarget::Trial(trial) => format!("{} {trial} of {id}", action.segment()),
+            },
             Task::StoreCapabilities { .. } => "capabilities of the remote".to_owned(),
         }
     }

@@ -201,6 +201,16 @@ impl Client {
         self.perform_at(path, id).await
     }
 
+    /// Runs one trial again, through the daemon; returns the run as it is afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn retry_trial(&self, run: &str, trial: &str) -> Result<Answer, ClientError> {
+        self.perform_at(self.routes.retry_trial(run, trial)?, run)
+            .await
+    }
+
     async fn perform_at(&self, path: String, id: &str) -> Result<Answer, ClientError> {
         let request = self.request(Request::post(path), CachePolicy::Default);
         self.object(request, id, Some(ACTION_PATIENCE)).await

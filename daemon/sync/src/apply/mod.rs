@@ -76,7 +76,7 @@ async fn run_task(
         } => runner.fetch_trials(run, *believes_empty).await,
         Task::FetchTrial { run, trial } => runner.fetch_trial(run, trial).await,
         Task::TakeChanges => runner.take_changes().await,
-        Task::Act { action, id, kill } => runner.act(*action, id, *kill, now).await,
+        Task::Act { action, id, target } => runner.act(*action, id, target, now).await,
         Task::StoreCapabilities { note } => {
             runner.mirror.write_note(NOTE, note).await?;
             Ok(Answer::Done)

@@ -7,7 +7,7 @@ use docks_proto::time::UnixMs;
 use tracing::warn;
 
 use docksd_mirror::{MirrorError, Provenance, Resource, RunBatch, StatusScope};
-use docksd_remote::{DeliveredTrials, FaultClass, Fetched, RemoteError, Validator};
+use docksd_remote::{ActionTarget, DeliveredTrials, FaultClass, Fetched, RemoteError, Validator};
 
 use super::runner::{StepRunner, has_id, unexpected_not_modified};
 use crate::error::SyncError;
@@ -192,14 +192,14 @@ impl StepRunner<'_> {
         &mut self,
         action: Action,
         id: &str,
-        kill: bool,
+        target: &ActionTarget,
         now: impl Fn() -> UnixMs,
     ) -> Result<Answer, SyncError> {
         self.requests += 1;
-        let acted = if kill {
-            self.remote.kill(action, id).await
-        } else {
-            self.remote.act(action, id).await
+        let acted = match target {
+            ActionTarget::Run => self.remote.act(action, id).await,
+            ActionTarget::KilledRun => self.remote.kill(action, id).await,
+            ActionTarget::Trial(trial) => self.remote.retry_trial(id, trial).await,
         };
         let object = match acted {
             Ok(object) if is_the_run(&object, id) => object,
