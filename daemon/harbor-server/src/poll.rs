@@ -8,6 +8,7 @@ use docksd_remote::{DeliveredRun, RemoteError};
 use tokio::time::Instant;
 
 use crate::archive::Archive;
+use crate::attempts::Attempts;
 use crate::client::ServerClient;
 use crate::job::Job;
 use crate::queries::{self, ActiveRow, CountRow, JobRow, micros};
@@ -16,6 +17,8 @@ use crate::queries::{self, ActiveRow, CountRow, JobRow, micros};
 const RECONCILE_EVERY: Duration = Duration::from_secs(300);
 /// A row's time is when it was prepared, some seconds before others can see it.
 pub(crate) const OVERLAP_US: i64 = 60_000_000;
+/// Attempts that are read before the engine has taken them: it writes them more slowly than the server tells them.
+const MAX_UNDELIVERED: usize = 5_000;
 /// How long one poll reads jobs that were never read; the others are counted meanwhile.
 const READING_TIME: Duration = Duration::from_millis(1_500);
 
@@ -183,13 +186,25 @@ impl Poller<'_> {
             .collect();
         unread.sort_unstable();
         let started = Instant::now();
-        while let Some((_, _, id)) = unread.pop() {
+        while state.undelivered_attempts() < MAX_UNDELIVERED
+            && let Some((_, _, id)) = unread.pop()
+        {
             self.read_job(state, &id).await?;
             if started.elapsed() >= time {
                 break;
             }
         }
         Ok(unread.is_empty())
+    }
+}
+
+impl State {
+    /// Returns how many attempts are kept for the engine, which has not taken them yet.
+    fn undelivered_attempts(&self) -> usize {
+        let is_behind = |job: &&Job| job.is_undelivered || job.delivered.is_none();
+        let behind = self.jobs.values().filter(is_behind);
+        let attempts = behind.filter_map(|job| job.attempts.as_ref());
+        attempts.map(Attempts::len).sum()
     }
 }
 

@@ -82,6 +82,8 @@ impl Poller<'_> {
                 .is_some_and(|attempts| attempts.take_live(&page.items));
             if changed {
                 job.mark_dirty();
+                // The job's own objects may show nothing of it.
+                job.is_undelivered = true;
             }
             token = page.next_page_token.filter(|token| !token.is_empty());
             if token.is_none() {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::Server;
+use crate::attempts::Attempts;
 use crate::job::Job;
 use crate::poll::State;
 
@@ -23,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(2_100);
 const DELIVER_EVERY: Duration = Duration::from_secs(30);
 /// How long the trials of a job that ended are kept after somebody asked for them.
 const KEPT_AFTER_LOOK: Duration = Duration::from_secs(60);
+/// Attempts of such jobs after which no further job is kept: the engine looks at each once, one after the other.
+const MAX_KEPT: usize = 2_000;
 
 impl Server {
     /// Waits until there is something to deliver or to read.
@@ -84,15 +87,7 @@ impl Server {
             job.is_undelivered = false;
             job.delivered = Some(now);
         }
-        let completed = state.next_to_complete();
-        for job in state.jobs.values_mut() {
-            let looked = job.looked_at;
-            let is_kept = looked.is_some_and(|at| now.duration_since(at) < KEPT_AFTER_LOOK)
-                || (completed.as_ref() == Some(&job.id));
-            if job.can_spare_attempts() && !is_kept {
-                job.drop_attempts();
-            }
-        }
+        state.drop_spare_attempts(now);
         if is_more {
             self.changed.notify_one();
         }
@@ -107,14 +102,11 @@ impl Server {
         let mut is_all_read = poller.read_more(state, READING_TIME).await?;
         let left = READING_TIME.saturating_sub(started.elapsed());
         // One job after the other, so that the trials of few are in memory.
-        if let Some(id) = state.next_to_complete().filter(|_| !left.is_zero()) {
-            if state
-                .jobs
-                .get(&id)
-                .is_some_and(|job| job.attempts.is_none())
-            {
-                poller.read_job(state, &id).await?;
-            }
+        if !left.is_zero()
+            && let Some(id) = state.next_to_complete()
+            && state.jobs[&id].attempts.is_none()
+        {
+            poller.read_job(state, &id).await?;
         }
         is_all_read &= !state.jobs.values().any(Job::lacks_results);
         let started = Instant::now();
@@ -171,5 +163,33 @@ impl State {
         let lacking = self.jobs.values().filter(|job| job.lacks_results());
         let next = lacking.max_by_key(|job| (job.created_us, &job.id));
         next.map(|job| job.id.clone())
+    }
+
+    /// Drops attempts that can be read again, but not of the job whose results are being read, nor those that somebody
+    /// looked at just now.
+    fn drop_spare_attempts(&mut self, now: Instant) {
+        let mut kept: Vec<String> = self.next_to_complete().into_iter().collect();
+        let spare = |job: &&Job| job.attempts.is_some() && job.can_spare_attempts();
+        let mut looked_at: Vec<(Instant, &Job)> = self
+            .jobs
+            .values()
+            .filter(spare)
+            .filter_map(|job| Some((job.looked_at?, job)))
+            .filter(|(at, _)| now.duration_since(*at) < KEPT_AFTER_LOOK)
+            .collect();
+        looked_at.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let mut attempts = 0;
+        for (_, job) in looked_at {
+            if attempts > MAX_KEPT {
+                break;
+            }
+            attempts += job.attempts.as_ref().map_or(0, Attempts::len);
+            kept.push(job.id.clone());
+        }
+        for job in self.jobs.values_mut() {
+            if job.can_spare_attempts() && !kept.contains(&job.id) {
+                job.drop_attempts();
+            }
+        }
     }
 }
