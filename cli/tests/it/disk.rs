@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
+use crate::harbor_server::{NIGHTLY, Served, attempt};
 use crate::remote::Remote;
 use crate::sealed::{CommandResult, EnvironmentOf, Sealed, can_mount};
 use crate::test_home::copy_program;
@@ -63,9 +64,7 @@ impl TwoTrials {
         self.path("out/r-1").join(format!("t_{trial}"))
     }
 
-    /// Mounts a small file system at a folder, runs `then` there and then the line; returns also
-    /// what is left on it. `None`, and the test is reported as skipped, where
-    /// mounting needs rights that are missing.
+    /// Runs a line with a small file system at a folder, as [`on_small_disk`] does.
     fn mounted(
         &self,
         test: &str,
@@ -73,28 +72,9 @@ impl TwoTrials {
         then: &str,
         line: &str,
     ) -> Option<(CommandResult, String)> {
-        std::fs::create_dir_all(at).unwrap();
-        if !can_mount(test, at) {
-            return None;
-        }
-        let script = format!(
-            "mount -t tmpfs -o size=512k none \"$1\" && cd \"$1\" && {then} && shift &&
-             {{ \"$@\"; code=$?; ls -A >\"$LEFT\"; exit $code; }}"
-        );
-        let docks = self.sealed.command();
-        let mut command = Command::new("unshare");
-        command
-            .args(["-rm", "sh", "-c", &script, "sh"])
-            .arg(at)
-            .arg(docks.get_program())
-            .args(line.split_whitespace())
-            .environment_of(&docks)
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("LEFT", self.path("left"))
-            .stdin(Stdio::null());
-        let ended = CommandResult::new(command.output().unwrap());
-        let left = std::fs::read_to_string(self.path("left"));
-        Some((ended, left.unwrap()))
+        let mut docks = self.sealed.command();
+        docks.args(line.split_whitespace());
+        on_small_disk(test, at, then, &docks, &self.path("left"))
     }
 
     fn artifacts(&self) -> String {
@@ -111,6 +91,39 @@ impl TwoTrials {
         assert_eq!(names(&self.folder("good")), ["logs.txt"]);
         self.sealed.run("cache verify").expect_success();
     }
+}
+
+/// Mounts a small file system at a folder, runs `then` there and then the command; returns also what is left on it,
+/// which is written to the file `left`. `None`, and the test is reported as skipped, where mounting needs rights that
+/// are missing.
+fn on_small_disk(
+    test: &str,
+    at: &Path,
+    then: &str,
+    docks: &Command,
+    left: &Path,
+) -> Option<(CommandResult, String)> {
+    std::fs::create_dir_all(at).unwrap();
+    if !can_mount(test, at) {
+        return None;
+    }
+    let script = format!(
+        "mount -t tmpfs -o size=512k none \"$1\" && cd \"$1\" && {then} && shift &&
+         {{ \"$@\"; code=$?; ls -A >\"$LEFT\"; exit $code; }}"
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(["-rm", "sh", "-c", &script, "sh"])
+        .arg(at)
+        .arg(docks.get_program())
+        .args(docks.get_args())
+        .environment_of(docks)
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("LEFT", left)
+        .stdin(Stdio::null());
+    let ended = CommandResult::new(command.output().unwrap());
+    let left = std::fs::read_to_string(left);
+    Some((ended, left.unwrap()))
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -136,6 +149,46 @@ fn a_full_disk_is_reported_and_other_downloads_continue() {
     // With enough room it is complete; the existing file stays.
     two.sealed.run(&two.artifacts()).expect_success();
     assert_eq!(names(&two.folder("bad")), ["logs.txt"]);
+}
+
+#[test]
+fn a_full_disk_stops_only_its_file_of_a_harbor_serve() {
+    let served = Served::start();
+    served.finish();
+    served.server.with(|data| {
+        data.attempt(NIGHTLY, &attempt("b", "finished"));
+        data.job(NIGHTLY, "nightly", "finished");
+        data.padding_bytes = LOG_BYTES;
+    });
+    let trials = served.json("runs trials nightly");
+    assert_eq!(trials.as_array().unwrap().len(), 2);
+    let out = served.home.path("out");
+    let folder = |trial: &str| out.join("11111111-000").join(format!("hello_{trial}"));
+    let (full, other) = (folder("aaaaaaaa-000"), folder("bbbbbbbb-000"));
+    let line = format!(
+        "--harbor-server {} runs artifacts nightly --type result -o {}",
+        served.server.url(),
+        out.display()
+    );
+    let Some((ended, left)) = on_small_disk(
+        "disk::a_full_disk_stops_only_its_file_of_a_harbor_serve",
+        &full,
+        ":",
+        &served.home.command(&line),
+        &served.home.path("left"),
+    ) else {
+        return;
+    };
+    assert_eq!(ended.code, Some(12), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("the disk is full"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(left, "", "no part of it is left to fill the disk");
+    assert_eq!(names(&other), ["result.json"]);
+    served.home.run(&line).expect_success();
+    assert_eq!(names(&full), ["result.json"]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod hanging_disk;
 mod harbor_archives;
 mod harbor_live;
 mod harbor_server;
+mod harbor_server_access;
 mod hostile;
 mod hub;
 mod hub_cert;

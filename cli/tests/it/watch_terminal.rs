@@ -1,8 +1,11 @@
 //! The live view at a real terminal, driven by tmux; skipped, and said so, where there is none.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::remote::Remote;
 use crate::test_home::{PATIENCE, TestHome};
 use crate::watch::FakeRun;
 
@@ -224,6 +227,89 @@ fn a_list_is_kept_current_until_it_is_left() {
     terminal.keys(&["q"]);
     terminal.shows("the shell is back", |s| {
         s.iter().any(|l| l.contains("code 1")) && s.last().is_some_and(|_| !s[0].starts_with("ID"))
+    });
+    assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "0 1");
+}
+
+/// Creates a home with two profiles, each of a remote with a run called `night`.
+fn two_remotes(team: &Remote, lab: &Remote) -> TestHome {
+    let home = TestHome::new();
+    let profile = |name: &str, remote: &Remote| {
+        let url = remote.url();
+        format!("[{name}]\napi_url = \"{url}\"\ntenant_id = \"ten\"\ntoken = \"canary-token\"\n\n")
+    };
+    let path = home.path("docks/config.toml");
+    let text = profile("team", team) + &profile("lab", lab);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    home
+}
+
+#[test]
+fn several_remotes_are_watched_and_listed_at_80_columns() {
+    let (of_team, of_lab) = (FakeRun::new(4), FakeRun::new(2));
+    let (team, lab) = (of_team.start(), of_lab.start());
+    let home = two_remotes(&team, &lab);
+    for profile in ["team", "lab"] {
+        home.run(&format!("-p {profile} runs trials night"))
+            .expect_success();
+    }
+    let Some(terminal) = Terminal::open(
+        "watch_terminal::several_remotes_are_watched_and_listed_at_80_columns",
+        &home,
+        80,
+        24,
+    ) else {
+        return;
+    };
+    let fits = |s: &[String]| s.iter().all(|line| line.chars().count() <= 80);
+    terminal.type_line(&command(
+        &home,
+        "-p team,lab runs watch team:night lab:night",
+    ));
+    let begins = |start: &'static str| move |line: &String| line.starts_with(start);
+    let both = terminal.shows("both runs are shown", |s| {
+        s.iter().any(begins("team:night  running")) && s.iter().any(begins("lab:night  running"))
+    });
+    assert!(
+        both[0].starts_with("docks watch  2 runs, 0 ended"),
+        "{both:#?}"
+    );
+    assert!(
+        fits(&both) && both.iter().any(|line| line.contains(" 0/4")),
+        "{both:#?}"
+    );
+    of_lab.trial(0, "failed");
+    of_lab.trial(1, "passed");
+    of_lab.run("completed");
+    terminal.shows("the end in one of them is shown", |s| {
+        s[0].starts_with("docks watch  2 runs, 1 ended")
+            && s.iter().any(begins("lab:night  completed"))
+            && s.iter().any(begins("team:night  running"))
+    });
+    terminal.keys(&["q"]);
+    terminal.shows("the shell is back", |s| {
+        s.iter().any(begins("lab:night: completed  2/2")) && s.iter().any(begins("code 0"))
+    });
+    terminal.type_line("clear");
+    terminal.type_line(&command(&home, "-p team,lab runs eval-list --watch"));
+    let row = |remote: &'static str, status: &'static str| {
+        move |line: &String| line.ends_with(remote) && line.contains(status)
+    };
+    let listed = terminal.shows("both are listed", |s| {
+        s.iter().any(row("  team", " running ")) && s.iter().any(row("  lab", " completed "))
+    });
+    assert!(
+        listed[0].ends_with("REMOTE") && fits(&listed),
+        "{listed:#?}"
+    );
+    of_team.run("completed");
+    terminal.shows("the end in the other one is listed", |s| {
+        s.iter().any(row("  team", " completed "))
+    });
+    terminal.keys(&["q"]);
+    terminal.shows("the shell is back again", |s| {
+        s.iter().any(begins("code 0"))
     });
     assert_eq!(terminal.format("#{alternate_on} #{cursor_flag}"), "0 1");
 }

@@ -1,4 +1,4 @@
-//! A TLS proxy before a fake remote, with a valid or an invalid certificate.
+//! A TLS proxy before a fake server, with a valid or an invalid certificate.
 
 use std::sync::Arc;
 
@@ -36,13 +36,18 @@ pub struct TlsProxy {
 impl TlsProxy {
     /// Starts the proxy before `remote`.
     pub async fn start(remote: &FakeRemote, flaw: CertificateFlaw) -> Self {
+        Self::before(&remote.url(), flaw).await
+    }
+
+    /// Starts the proxy before a server with a plain `http://` address.
+    pub async fn before(url: &str, flaw: CertificateFlaw) -> Self {
         let (acceptor, authority_pem) =
             acceptor_and_authority(flaw).expect("the certificate parameters are valid");
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .expect("a free loopback port can be bound");
         let port = listener.local_addr().expect("the listener is bound").port();
-        let upstream = remote.url().replace("http://", "");
+        let upstream = url.replace("http://", "");
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, upstream) = (acceptor.clone(), upstream.clone());

@@ -40,6 +40,8 @@ pub struct ServerData {
     pub refuses_with: Option<u16>,
     /// How long it takes to answer about one attempt.
     pub delay_of_results: Duration,
+    /// Bytes that each file has besides its content, so that it takes room.
+    pub padding_bytes: usize,
     /// The data directory that addresses of files name.
     pub data_dir: String,
     clock_us: u64,
@@ -92,6 +94,7 @@ impl ServerData {
             version: "2026-10-30".to_owned(),
             refuses_with: None,
             delay_of_results: Duration::ZERO,
+            padding_bytes: 0,
             data_dir: "/d".to_owned(),
             clock_us: 0,
         }

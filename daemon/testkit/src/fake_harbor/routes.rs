@@ -29,7 +29,7 @@ pub(super) fn answer(data: &mut ServerData, head: &RequestHead, body: &[u8]) -> 
         ("GET", ["rollouts", id]) => rollout(data, id),
         ("POST", ["rollouts", id, "retry"]) => retry(data, id),
         ("POST", ["jobs", id, command]) => job_command(data, id, command),
-        ("GET", ["download"]) => download(head),
+        ("GET", ["download"]) => download(data, head),
         _ => problem(404, "Not Found"),
     }
 }
@@ -192,11 +192,12 @@ fn set_job_state(data: &mut ServerData, id: &str, state: &str) {
 }
 
 /// Returns a file, or the part of it that is asked for.
-fn download(head: &RequestHead) -> Response {
+fn download(data: &ServerData, head: &RequestHead) -> Response {
     let uri = head.query("uri").unwrap_or_default();
     let content = format!(
-        "content of {}\n",
-        uri.rsplit('/').next().unwrap_or_default()
+        "content of {}\n{}",
+        uri.rsplit('/').next().unwrap_or_default(),
+        "x".repeat(data.padding_bytes)
     );
     let from = head.header("range").and_then(|range| {
         let from = range.strip_prefix("bytes=")?.strip_suffix('-')?;
