@@ -7,7 +7,7 @@ use docks_proto::routes::{Action, RunKind};
 use crate::fetch_key::FetchKey;
 use crate::state::Reply;
 use docksd_mirror::Resource;
-use docksd_remote::FaultClass;
+use docksd_remote::{ActionTarget, FaultClass};
 
 use super::driver::Driver;
 use super::remote_habits::{Fault, Habits};
@@ -208,7 +208,7 @@ async fn no_read_after_an_action_shows_the_state_before_it() {
             .await;
         driver
             .state
-            .request_action(Action::Cancel, "r3".into(), false, 9);
+            .request_action(Action::Cancel, "r3".into(), ActionTarget::Run, 9);
         while driver.replies.is_empty() {
             driver.run_for(Duration::from_millis(50)).await;
         }
