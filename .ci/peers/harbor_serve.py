@@ -235,9 +235,24 @@ def compare(work):
         uri = solved["harbor"]["artifacts"][-1]
         print(f"  {len(files.splitlines())} files downloaded, the last one {uri['path']}", flush=True)
 
+        trial = solved["id"]
+        docks.run("runs", "retry", job, trial, "--force")
+        until(server, job, "finished")
+        agree(server, docks, job, "one trial retried by docks")
+        retried = docks.json("runs", "trial", job, trial)["harbor"]["attempts"]
+        assert len(retried) == len(solved["harbor"]["attempts"]) + 1, retried
+        listed = {file["path"] for file in docks.json("runs", "files", job, trial)}
+        there = server.call("GET", f"/rollouts/{retried[0]}")["rollout"]["artifacts"]
+        assert listed == {path for path in there if not path.endswith("/")}, listed
+        print(f"  agrees: {len(listed)} files of a trial", flush=True)
+
         job = server.submit("paused", ["slow", "slow", "slow", "quick"], n_concurrent_trials=1)
         until(server, job, "running")
         agree(server, docks, job, "running")
+        running = next(t for t in docks.json("runs", "trials", job) if t["status"] == "running")["id"]
+        live = wait_for("the folder of a running trial is read", lambda: docks.json("runs", "files", job, running))
+        assert all(file["source"].startswith(f"file://{server.work}/data/files/rollouts/") for file in live), live
+        docks.run("runs", "cat", job, running, live[0]["path"])
         docks.run("runs", "pause", job)
         agree(server, docks, job, "pausing")
         until(server, job, "paused")

@@ -44,7 +44,19 @@ fn servers_profiles_and_directories_are_one_list() {
         let listed = served.run(&format!(
             "--harbor-server {two}/ --harbor-server {two} -p lab --harbor {jobs} {list} -n 0 --format json"
         ));
-        assert_eq!(remotes(&listed.expect_success()), all, "{list}");
+        let listed = listed.expect_success();
+        assert_eq!(remotes(&listed), all, "{list}");
+        // The server that is named twice is asked once.
+        let rows: Vec<Value> = serde_json::from_str(&listed).unwrap();
+        let own = |row: &Value| {
+            (
+                row["remote"].to_string(),
+                row["run_id"].to_string(),
+                row["id"].to_string(),
+            )
+        };
+        let different: BTreeSet<_> = rows.iter().map(own).collect();
+        assert_eq!(different.len(), rows.len(), "{list}");
     }
     let both = format!("--harbor-server {two}");
     let found = served.run(&format!(
