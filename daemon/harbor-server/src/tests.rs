@@ -343,7 +343,7 @@ async fn the_cost_of_a_running_trial_follows_the_server_even_if_nothing_else_cha
     fake.with(|data| data.usage("a", 7, 0.5));
     evaluations(&remote).await;
     let delivered = remote.take_changes().await.unwrap();
-    let trial = parsed(&delivered.runs[0].trials.objects[0]);
+    let trial = parsed(delivered.runs[0].trials.objects().next().unwrap());
     assert_eq!(trial["harbor"]["usage_so_far"]["cost_usd"], 0.5);
 }
 
