@@ -141,10 +141,24 @@ impl Trial {
         own.or_else(|| self.result.duration_seconds.number())
     }
 
-    /// Returns the cost in US dollars.
+    /// Returns the cost in US dollars, from the first field that has it.
     #[must_use]
     pub fn cost_usd(&self) -> Option<f64> {
-        self.result.cost_usd.number()
+        let fields = [
+            &self.result.cost_usd,
+            &self.fields.cost_usd,
+            &self.harbor.cost_usd,
+        ];
+        let of_agent = || {
+            let mut figures = self.harbor.agent_result.0.iter();
+            figures
+                .find(|(key, _)| key == "cost_usd")
+                .map(|(_, cost)| *cost)
+        };
+        fields
+            .into_iter()
+            .find_map(Scalar::number)
+            .or_else(of_agent)
     }
 
     /// Returns the number of prompt tokens with cached ones.
@@ -283,6 +297,18 @@ mod tests {
         assert_eq!(api.error_type().as_deref(), Some(UNKNOWN_ERROR));
         let waits = trial(r#"{"status":"pending","error_message":"never started"}"#);
         assert_eq!(waits.error_type(), None);
+    }
+
+    #[test]
+    fn a_cost_is_found_in_every_form_of_the_result() {
+        for text in [
+            r#"{"result_data":{"cost_usd":0.5}}"#,
+            r#"{"result_data":"{\"cost_usd\":0.5}"}"#,
+            r#"{"cost_usd":0.5,"result_data":{"cost_usd":null}}"#,
+            r#"{"harbor":{"agent_result":{"cost_usd":0.5}}}"#,
+        ] {
+            assert_eq!(trial(text).cost_usd(), Some(0.5), "{text}");
+        }
     }
 
     #[test]

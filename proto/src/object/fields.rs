@@ -102,12 +102,94 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
+/// A list of words: its elements as text, without those that have none. Anything but an array has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Words(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut words = Vec::new();
+        Content::read(deserializer, |_, value| words.extend(value.text()))?;
+        Ok(Self(words))
+    }
+}
+
+/// Numbers by key, in the order of the text, without values that are none. Anything but an object has none.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Numbers(pub Vec<(String, f64)>);
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut numbers = Vec::new();
+        Content::read(deserializer, |key, value| {
+            numbers.extend(key.zip(value.number()));
+        })?;
+        Ok(Self(numbers))
+    }
+}
+
+/// The elements of an array or the members of an object, each passed to a function.
+struct Content<F>(F);
+
+impl<F: FnMut(Option<String>, Scalar)> Content<F> {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D, take: F) -> Result<(), D::Error> {
+        deserializer.deserialize_any(Self(take))
+    }
+}
+
+impl<'de, F: FnMut(Option<String>, Scalar)> Visitor<'de> for Content<F> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(value) = seq.next_element()? {
+            (self.0)(None, value);
+        }
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((key, value)) = map.next_entry()? {
+            (self.0)(Some(key), value);
+        }
+        Ok(())
+    }
+}
+
+/// A [`Scalar`] unless another type is named.
+macro_rules! field_type {
+    () => {
+        Scalar
+    };
+    ($type:ty) => {
+        $type
+    };
+}
+
 macro_rules! fields {
-    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident $(: $type:ty)?),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Default)]
         pub struct $name {
-            $($(#[$fdoc])* pub $field: Scalar,)+
+            $($(#[$fdoc])* pub $field: field_type!($($type)?),)+
         }
 
         impl<'de> Deserialize<'de> for $name {
@@ -211,6 +293,8 @@ fields! {
         completed_at,
         /// Model, if the remote names it here.
         model,
+        /// Cost in US dollars, if the remote states it here.
+        cost_usd,
         /// Artifact of type `logs`.
         logs_uri,
         /// Artifact of type `trajectory`.
@@ -227,6 +311,8 @@ fields! {
     TrialResult {
         /// The reward.
         reward,
+        /// All rewards by key.
+        rewards: Numbers,
         /// Number of tests that passed.
         tests_passed,
         /// Number of tests.
@@ -267,6 +353,20 @@ fields! {
         agent_version,
         /// Model.
         model,
+        /// Whether its reward is valid; null unless it ended.
+        valid,
+        /// Whether its reward is valid and exactly 1; null unless it ended.
+        solved,
+        /// What it counts in the mean reward of its job.
+        counted_reward,
+        /// The types of its exceptions.
+        exceptions: Words,
+        /// The number of the shown attempt, from 1, where every attempt is kept.
+        attempt,
+        /// Cost in US dollars, if the remote states it here.
+        cost_usd,
+        /// Harbor's own figures of the agent, if the remote passes them on.
+        agent_result: Numbers,
         /// What a running trial is doing.
         phase,
         /// A remark about the trial.
@@ -299,5 +399,19 @@ mod tests {
         assert_eq!(fields.id.text().as_deref(), Some("last"));
         assert_eq!(fields.name.text(), None);
         assert_eq!(fields.status, Scalar::Nested);
+    }
+
+    #[test]
+    fn lists_and_numbers_by_key_are_read_whatever_else_is_there() {
+        let read = |text: &str| serde_json::from_str::<TrialHarbor>(text).unwrap();
+        let harbor =
+            read(r#"{"exceptions":["A",null,{"b":1},2],"agent_result":null,"solved":true}"#);
+        assert_eq!(harbor.exceptions.0, ["A", "2"]);
+        assert_eq!(harbor.agent_result, Numbers::default());
+        assert_eq!(harbor.solved, Scalar::Bool(true));
+        let harbor =
+            read(r#"{"exceptions":"A","agent_result":{"cost_usd":"0.5","n":"NaN","x":[1]}}"#);
+        assert_eq!(harbor.exceptions, Words::default());
+        assert_eq!(harbor.agent_result.0, [("cost_usd".to_owned(), 0.5)]);
     }
 }

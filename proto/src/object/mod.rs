@@ -18,7 +18,9 @@ use serde_json::value::RawValue;
 
 use crate::repair;
 
-pub use fields::{RunFields, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult};
+pub use fields::{
+    Numbers, RunFields, RunReference, Scalar, TrialFields, TrialHarbor, TrialResult, Words,
+};
 pub use lifecycle::{
     EVALUATION_STATUSES, Lifecycle, RUN_STATUSES, TERMINAL_STATUSES, TRIAL_STATUSES, lifecycle,
 };

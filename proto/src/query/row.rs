@@ -71,7 +71,12 @@ impl Row {
     /// Reads the row of a trial.
     #[must_use]
     pub fn from_trial(object: &RawObject) -> Self {
-        let trial = Trial::from_object(object);
+        Self::from_trial_fields(object, &Trial::from_object(object))
+    }
+
+    /// Builds the row of a trial that was already read from `object`.
+    #[must_use]
+    pub fn from_trial_fields(object: &RawObject, trial: &Trial) -> Self {
         let f = &trial.fields;
         Self {
             id: object_key(object, &f.id),

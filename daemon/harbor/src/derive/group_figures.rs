@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::derive::reward_rules::RewardRules;
+use crate::derive::reward_rules::{RewardRules, is_valid};
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::TrialState;
 use crate::format::trial::TrialResult;
@@ -72,7 +72,7 @@ pub(crate) fn compute_figures(members: &[GroupMember<'_>], rules: RewardRules) -
     let counted: Vec<&TrialResult> = results
         .iter()
         .copied()
-        .filter(|result| rules.counts(result))
+        .filter(|result| rules.counts(is_valid(rules, result)))
         .collect();
     Figures {
         counts: TrialCounts::from_states(members.iter().map(|m| m.state)),

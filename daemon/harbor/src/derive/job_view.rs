@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::derive::agent_names::AgentNames;
 use crate::derive::job_state::{JobState, derive_job_state};
-use crate::derive::reward_rules::{RewardRules, main_reward};
+use crate::derive::reward_rules::{RewardRules, is_valid, rules_of_job};
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::{JobActivity, TrialEvidence, TrialState, derive_trial_state};
 use crate::derive::unstarted_trials::find_unstarted;
@@ -234,7 +234,7 @@ fn reward_rules(snapshot: &JobSnapshot) -> RewardRules {
     let lock = snapshot.lock.content();
     let version = lock.and_then(|lock| lock.harbor_version.as_deref());
     let results = snapshot.trials.values();
-    RewardRules::of_job(version, results.filter_map(|trial| trial.result.content()))
+    rules_of_job(version, results.filter_map(|trial| trial.result.content()))
 }
 
 fn count_trials(
@@ -406,13 +406,9 @@ impl JobView<'_> {
     /// Returns what a trial counts in the mean reward: nothing if it does not count, and 0 if it has no reward but
     /// does.
     pub(crate) fn counted_reward(&self, trial: &TrialView<'_>) -> Option<f64> {
-        let result = trial.result.filter(|result| self.rules.counts(result))?;
-        match main_reward(&result.rewards) {
-            Some(reward) if reward.is_finite() => Some(reward),
-            // Several keys, none of which is the reward.
-            None if result.rewards.len() > 1 => None,
-            _ => Some(0.0),
-        }
+        let result = trial.result?;
+        self.rules
+            .counted_reward(&result.rewards, is_valid(self.rules, result))
     }
 
     /// Returns input tokens with cached ones: some agents report these beside their input.

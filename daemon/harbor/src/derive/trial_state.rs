@@ -1,6 +1,8 @@
 //! The status of one trial.
 
-use crate::derive::reward_rules::{RewardRules, main_reward};
+use docks_statistics::harbor::main_reward;
+
+use crate::derive::reward_rules::{RewardRules, exceptions, is_solved, is_valid};
 use crate::disk::cached_file::FileState;
 use crate::format::job::StatedOutcome;
 use crate::format::trial::{Exception, StepResult, TrialResult};
@@ -211,13 +213,13 @@ fn stated_result(outcome: &StatedOutcome) -> TrialResult {
 /// Returns the state of a trial that ended with this result.
 pub(crate) fn ended_state(result: &TrialResult, rules: RewardRules) -> TrialState {
     let reward = main_reward(&result.rewards);
-    let exceptions = rules.exceptions(result);
+    let exceptions = exceptions(rules, result);
     let is_cancelled = exceptions.iter().any(|e| e.kind == CANCELLED);
     let status = match (exceptions.first(), reward) {
         (Some(_), _) if is_cancelled => Status::Cancelled,
         (Some(_), _) => Status::Error,
         // Exactly 1.0, as in Harbor itself.
-        (None, Some(1.0)) if rules.is_valid(result) => Status::Passed,
+        (None, Some(1.0)) if is_valid(rules, result) => Status::Passed,
         (None, Some(reward)) if !reward.is_nan() => Status::Failed,
         (None, _) => Status::Completed,
     };
@@ -230,8 +232,8 @@ pub(crate) fn ended_state(result: &TrialResult, rules: RewardRules) -> TrialStat
         code: result.exceptions().next().map(|e| e.kind.clone()),
         message: error_message(result),
         exceptions: kinds,
-        is_valid: Some(rules.is_valid(result)),
-        is_solved: rules.is_solved(result),
+        is_valid: Some(is_valid(rules, result)),
+        is_solved: is_solved(rules, result),
         reward,
         rewards: result.rewards.clone(),
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use docks_statistics::harbor::main_reward;
 use serde::Serialize;
 
 use super::artifact::{ArtifactFile, list_artifacts};
 use super::maps::{AnyNumber, to_map};
 use crate::derive::job_view::{JobView, ServedAttempts, TrialView};
-use crate::derive::reward_rules::main_reward;
 use crate::derive::trial_state::Status;
 use crate::derive::waiting_retries::WaitingRetry;
 use crate::format::task::{AgentKey, TaskRef, last_part};

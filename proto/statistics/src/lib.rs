@@ -1,0 +1,11 @@
+//! Every figure that docks shows, once: what is true of one trial, what is computed from many, and when a difference
+//! between runs is one.
+//!
+//! `docs/statistics.md` describes them for people. Everything here is a pure function of its arguments, does no I/O and
+//! gives the same result for the same trials; where chance is needed, its seed is fixed.
+//!
+//! - [`trial`]: the facts of one trial, read from its object, and their compact form in the mirror.
+//! - [`harbor`]: which rewards and exceptions count, by the release of Harbor that wrote a job.
+
+pub mod harbor;
+pub mod trial;
