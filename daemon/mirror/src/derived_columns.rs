@@ -39,9 +39,9 @@ impl Table {
         }
     }
 
-    /// Returns SQL that compares or sets every column.
-    fn for_each_column(self, what: &str, separator: &str) -> String {
-        let columns = self.columns().iter();
+    /// Returns SQL that compares or sets these columns, which are the first ones or all.
+    fn for_each_column(columns: &[&str], what: &str, separator: &str) -> String {
+        let columns = columns.iter();
         let terms: Vec<String> = columns.map(|column| format!("{column} {what}")).collect();
         terms.join(separator)
     }
@@ -83,7 +83,7 @@ pub(crate) fn check_portion(
     let name = table.name();
     let mut is_same = connection.prepare_cached(&format!(
         "SELECT {} FROM {name} WHERE seq = ?",
-        table.for_each_column("IS ?", " AND ")
+        Table::for_each_column(table.columns(), "IS ?", " AND ")
     ))?;
     let mut rows = connection.prepare_cached(&format!(
         "SELECT seq, body, digest FROM {name} WHERE seq > ?1 ORDER BY seq LIMIT {PORTION}"
@@ -115,6 +115,17 @@ pub(crate) fn derive_row(
     seq: i64,
     vocabulary: &mut Vocabulary,
 ) -> rusqlite::Result<()> {
+    derive_columns(connection, table, table.columns(), seq, vocabulary)
+}
+
+/// Writes these columns, which are the first ones or all, and the digest of one row.
+fn derive_columns(
+    connection: &Connection,
+    table: Table,
+    columns: &[&str],
+    seq: i64,
+    vocabulary: &mut Vocabulary,
+) -> rusqlite::Result<()> {
     let name = table.name();
     let text: String = connection
         .prepare_cached(&format!("SELECT body FROM {name} WHERE seq = ?1"))?
@@ -129,19 +140,25 @@ pub(crate) fn derive_row(
     };
     let mut update = connection.prepare_cached(&format!(
         "UPDATE {name} SET {}, digest = ? WHERE seq = ?",
-        table.for_each_column("= ?", ", ")
+        Table::for_each_column(columns, "= ?", ", ")
     ))?;
     table.derive(object, vocabulary, |values| {
-        let all = values.iter().copied().chain(last);
+        let all = values[..columns.len()].iter().copied().chain(last);
         update.execute(params_from_iter(all)).map(drop)
     })
 }
 
-/// Writes the columns and digests of all rows: what the migration cannot do in SQL, since how a column
-/// is read from a text is defined in Rust only.
+/// Writes the digests of all rows, and the columns that there were when these were added: what the migration cannot do
+/// in SQL, since how a column is read from a text is defined in Rust only.
+///
+/// Columns that later migrations add are filled by sweeps, see [`check_portion`].
 pub(crate) fn derive_all(connection: &Connection) -> rusqlite::Result<()> {
     let mut vocabulary = Vocabulary::default();
     for table in Table::ALL {
+        let columns = match table.columns() {
+            [earlier @ .., trials::FACTS_COLUMN] => earlier,
+            all => all,
+        };
         let mut after = i64::MIN;
         loop {
             // In portions: a scan that updates its own table may visit rows twice.
@@ -149,7 +166,7 @@ pub(crate) fn derive_all(connection: &Connection) -> rusqlite::Result<()> {
             let Some(last) = portion.last() else { break };
             after = *last;
             for seq in portion {
-                derive_row(connection, table, seq, &mut vocabulary)?;
+                derive_columns(connection, table, columns, seq, &mut vocabulary)?;
             }
         }
     }

@@ -74,6 +74,7 @@ pub use state_snapshot::StateSnapshot;
 pub use stats::{Stats, StatusScope};
 pub use stored_object::StoredObject;
 pub use summary::{ActiveRun, ListState, Summary, TrialsDue};
+pub use trials::FactsSelection;
 pub use unsettled_runs::UnsettledRun;
 pub use upkeep::Retention;
 pub use write_summary::WriteSummary;

@@ -4,6 +4,7 @@ use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::status::MirrorRebuild;
 use docks_proto::time::UnixMs;
+use docks_statistics::trial::FactsList;
 
 use crate::delivered_runs::{self, DeliveredRun};
 use crate::error::MirrorError;
@@ -14,6 +15,7 @@ use crate::resource::{Confirmation, Resource};
 use crate::stats::{self, Stats, StatusScope};
 use crate::stored_object::StoredObject;
 use crate::summary::{self, Summary};
+use crate::trials::FactsSelection;
 use crate::unsettled_runs::{self, UnsettledRun};
 use crate::{Mirror, confirmations, notes, open, runs, timestamps, trials};
 
@@ -66,6 +68,24 @@ impl Mirror {
         let query = query.clone();
         self.read_in(Lane::Search, "list all trials", move |c| {
             list::list_all_trials(c, &query, age)
+        })
+        .await
+    }
+
+    /// Reads what figures are made of, of the trials of some evaluation runs or of all, in one version of the mirror.
+    /// Returns it with the number of runs whose trials are not mirrored, or may have changed since they were.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn trial_facts(
+        &self,
+        selection: FactsSelection,
+    ) -> Result<(FactsList, u64), MirrorError> {
+        let doing = "read the facts of trials";
+        self.read_in(Lane::Search, doing, move |c| {
+            let facts = trials::read_facts(c, &selection)?;
+            Ok((facts, trials::unread_runs(c)?))
         })
         .await
     }

@@ -11,7 +11,7 @@ use crate::derived_columns::derive_all;
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../migrations");
 
 /// Number of the migration that adds digests. They are computed in its transaction, together with all
-/// columns that are read from texts, whichever release wrote or left them empty.
+/// columns that are read from texts and that there were by then, whichever release wrote or left them empty.
 const DIGESTS: usize = 7;
 
 /// Every migration of this release, oldest first.

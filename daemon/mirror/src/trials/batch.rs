@@ -7,6 +7,8 @@ use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use docks_proto::query::Row as Columns;
 use docks_proto::time::UnixMs;
 use docks_proto::trial_changes::{TrialChanges, TrialPlace};
+use docks_proto::trial::Trial;
+use docks_statistics::trial::{TrialFacts, encode};
 
 use super::vocabulary::Vocabulary;
 use crate::merge_policy::{MergeDecision, ObjectTimes, StoredState, decide};
@@ -89,6 +91,8 @@ pub(super) struct IncomingTrial {
     pub(super) object: RawObject,
     pub(super) columns: Columns,
     pub(super) times: ObjectTimes,
+    /// What figures are made of, encoded.
+    pub(super) facts: Vec<u8>,
     /// Its row in the mirror, once looked up.
     pub(super) stored: Option<StoredTrial>,
 }
@@ -102,7 +106,13 @@ pub(super) struct StoredTrial {
 
 impl IncomingTrial {
     pub(super) fn from_object(object: RawObject) -> Self {
-        let columns = Columns::from_trial(&object);
+        let trial = Trial::from_object(&object);
+        let columns = Columns::from_trial_fields(&object, &trial);
+        let facts = TrialFacts {
+            id: columns.id.as_str().into(),
+            ..TrialFacts::from_trial(&trial)
+        };
+        let facts = encode(&facts);
         let times = ObjectTimes {
             created_ms: columns.created.map(|at| at.0),
             started_ms: columns.started.map(|at| at.0),
@@ -113,6 +123,7 @@ impl IncomingTrial {
             object,
             columns,
             times,
+            facts,
             stored: None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod changes;
+mod facts;
 mod positions;
 mod read;
 mod rows;
@@ -11,8 +12,10 @@ mod write;
 
 pub(crate) use batch::{ChangeBatch, TrialBatch};
 pub(crate) use changes::apply_changes;
+pub use facts::Selection as FactsSelection;
+pub(crate) use facts::{read as read_facts, unread_runs};
 pub(crate) use read::get;
-pub(crate) use rows::{DERIVED_COLUMNS, with_derived_values};
+pub(crate) use rows::{DERIVED_COLUMNS, FACTS_COLUMN, with_derived_values};
 pub(crate) use trial_list::{
     COUNTED_ROWS, confirm as confirm_trial_list, confirmed_ms as trial_list_confirmed_ms,
     recount_rows,

@@ -97,7 +97,7 @@ pub(super) fn position_at_end(connection: &Connection, list: i64) -> rusqlite::R
 }
 
 /// Columns that are read from a trial's text, in the order of [`derived_values`].
-pub(crate) const DERIVED_COLUMNS: [&str; 15] = [
+pub(crate) const DERIVED_COLUMNS: [&str; 16] = [
     "name",
     "task",
     "agent",
@@ -113,7 +113,12 @@ pub(crate) const DERIVED_COLUMNS: [&str; 15] = [
     "tokens",
     "tests_passed",
     "artifacts",
+    FACTS_COLUMN,
 ];
+
+/// What figures are made of, as [`docks_statistics::trial::encode`] writes it; no value in rows that an earlier release
+/// wrote, until the next sweep.
+pub(crate) const FACTS_COLUMN: &str = "facts";
 
 /// Columns written besides those, in the order in which [`insert`] and [`update`] give their values.
 const OTHER_COLUMNS: [&str; 3] = ["position", "body", "digest"];
@@ -153,6 +158,7 @@ pub(super) fn derived_values(trial: &IncomingTrial) -> [&dyn ToSql; DERIVED_COLU
         &columns.tokens,
         &columns.tests_passed,
         &columns.artifacts,
+        &trial.facts,
     ]
 }
 

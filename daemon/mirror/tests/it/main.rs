@@ -6,6 +6,7 @@
 )]
 
 mod damage;
+mod facts;
 mod faults;
 mod files;
 mod for_sync;

@@ -117,6 +117,10 @@ async fn new_columns_of_old_trials_are_filled_from_their_texts() {
     for key in ["cost", "tokens", "tests", "artifacts"] {
         assert_eq!(ids(&format!("sort={key}")).await, "a b", "{key}");
     }
+    let run = docksd_mirror::FactsSelection::Ids(vec!["old".to_owned()]);
+    let (facts, _) = mirror.trial_facts(run).await.unwrap();
+    let costs: Vec<Option<f64>> = facts.trials().map(|(_, trial)| trial.cost_usd).collect();
+    assert_eq!(costs, [Some(0.25), None]);
     mirror.close().await;
     fresh.open().close().await;
     assert_eq!(schema(&old.sqlite()), schema(&fresh.sqlite()));

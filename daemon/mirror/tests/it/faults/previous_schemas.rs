@@ -14,16 +14,27 @@ const FIRST: &str = include_str!("../first_schema.sql");
 
 const MIGRATIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
 
-/// The migration in which earlier releases filled columns in Rust, too; today the seventh fills them.
-const WITH_A_HOOK: usize = 5;
-
-/// What it fills, taken from a file that was migrated by the code under test.
-const FILLED: &str = "
-UPDATE trials SET (model, error, cost_usd, tokens, tests_passed, artifacts) =
-  (SELECT model, error, cost_usd, tokens, tests_passed, artifacts FROM migrated.trials m
-    WHERE m.seq = trials.seq);
-INSERT INTO trial_word SELECT * FROM migrated.trial_word;
-";
+/// What the migration with this number fills in Rust, taken from a file that was migrated by the code under test.
+fn filled(number: usize) -> Option<&'static str> {
+    match number {
+        // Earlier releases filled columns here; today the seventh migration fills them.
+        5 => Some(
+            "UPDATE trials SET (model, error, cost_usd, tokens, tests_passed, artifacts) =
+               (SELECT model, error, cost_usd, tokens, tests_passed, artifacts FROM migrated.trials m
+                 WHERE m.seq = trials.seq);
+             INSERT INTO trial_word SELECT * FROM migrated.trial_word;",
+        ),
+        7 => Some(
+            "UPDATE runs SET digest = (SELECT digest FROM migrated.runs m WHERE m.seq = runs.seq);
+             UPDATE trials SET digest = (SELECT digest FROM migrated.trials m WHERE m.seq = trials.seq);
+             UPDATE status_event SET digest =
+               (SELECT digest FROM migrated.status_event m WHERE m.seq = status_event.seq);
+             UPDATE note SET digest = (SELECT digest FROM migrated.note m WHERE m.key = note.key);
+             UPDATE identity SET digest = (SELECT digest FROM migrated.identity);",
+        ),
+        _ => None,
+    }
+}
 
 const RUNS: &str = r#"
 INSERT INTO identity VALUES ('https://api.example/tenants/t', 1);
@@ -95,13 +106,13 @@ pub(super) async fn file_of_schema(version: usize, trials: u32) -> DatabaseFiles
             3 => HISTORY,
             _ => "",
         };
-        if number == WITH_A_HOOK {
+        if let Some(filled) = filled(number) {
             let migrated = migrated_copy(&files).await;
             let attach = "ATTACH ?1 AS migrated";
             let path = migrated.path.to_str().unwrap();
             connection.execute(attach, [path]).unwrap();
             connection.execute_batch(&sql).unwrap();
-            connection.execute_batch(FILLED).unwrap();
+            connection.execute_batch(filled).unwrap();
             connection.execute_batch("DETACH migrated").unwrap();
         } else {
             connection.execute_batch(&sql).unwrap();

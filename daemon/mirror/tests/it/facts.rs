@@ -1,0 +1,124 @@
+//! What figures are made of: the facts of trials, as they are stored and read.
+
+use docks_proto::time::UnixMs;
+use docks_statistics::trial::FactsList;
+use docksd_mirror::{FactsSelection, Mirror, Provenance};
+
+use crate::support::*;
+
+async fn store_trials(mirror: &Mirror, run: &str, at: i64, trials: &[(&str, &str)]) {
+    let object = |(id, status): &(&str, &str)| {
+        object(&format!(
+            r#"{{"id":"{id}","task_slug":"sum","agent_variant":"coder","status":"{status}","result_data":{{"reward":1}}}}"#
+        ))
+    };
+    let trials = trials.iter().map(object).collect();
+    let stored = mirror.replace_trials(run, trials, UnixMs(at), None, Provenance::Polled);
+    stored.await.unwrap();
+}
+
+fn lines(facts: &FactsList) -> Vec<String> {
+    let trials = facts.trials();
+    let line = trials.map(|(run, trial)| {
+        format!(
+            "{} {} {} {:?}",
+            run.id, trial.id, trial.status, trial.solved
+        )
+    });
+    line.collect()
+}
+
+async fn read(mirror: &Mirror, selection: FactsSelection) -> Vec<String> {
+    lines(&mirror.trial_facts(selection).await.unwrap().0)
+}
+
+async fn two_runs(test: &TestMirror) -> Mirror {
+    let mirror = test.open();
+    let old = run_object(
+        "old",
+        "completed",
+        r#","created_at":"2026-01-01T00:00:00Z""#,
+    );
+    let new = run_object("new", "running", r#","created_at":"2026-01-02T00:00:00Z""#);
+    store_runs(&mirror, 5, vec![new, old]).await;
+    store_trials(&mirror, "new", 10, &[("b", "failed"), ("a", "passed")]).await;
+    store_trials(&mirror, "old", 10, &[("a", "passed"), ("z", "running")]).await;
+    mirror
+}
+
+#[tokio::test]
+async fn facts_of_some_runs_or_of_all_are_read_in_the_remotes_order() {
+    let test = TestMirror::new();
+    let mirror = two_runs(&test).await;
+    let all = read(&mirror, FactsSelection::All).await;
+    assert_eq!(
+        all,
+        [
+            "old a passed Some(true)",
+            "old z running None",
+            "new b failed Some(false)",
+            "new a passed Some(true)"
+        ]
+    );
+    let ids = ["new", "gone", "old"].map(str::to_owned).to_vec();
+    let some = read(&mirror, FactsSelection::Ids(ids)).await;
+    assert_eq!(some, [&all[2..], &all[..2]].concat());
+    let (facts, unread) = mirror.trial_facts(FactsSelection::All).await.unwrap();
+    let complete: Vec<bool> = facts.runs().map(|(run, _)| run.is_complete).collect();
+    assert_eq!((complete, unread), (vec![true, true], 0));
+    mirror.close().await;
+}
+
+#[tokio::test]
+async fn trials_that_are_gone_and_those_of_runs_that_are_gone_are_left_out() {
+    let test = TestMirror::new();
+    let mirror = two_runs(&test).await;
+    store_trials(&mirror, "new", 20, &[("a", "failed"), ("c", "passed")]).await;
+    assert_eq!(
+        read(&mirror, FactsSelection::Ids(vec!["new".to_owned()])).await,
+        ["new a failed Some(false)", "new c passed Some(true)"]
+    );
+    test.sqlite()
+        .execute("UPDATE runs SET gone_ms = 30 WHERE id = 'new'", [])
+        .unwrap();
+    assert_eq!(read(&mirror, FactsSelection::All).await.len(), 2);
+    mirror.close().await;
+}
+
+#[tokio::test]
+async fn facts_that_an_earlier_release_left_out_are_read_from_texts_and_filled_by_a_sweep() {
+    let test = TestMirror::new();
+    let mirror = two_runs(&test).await;
+    let expected = read(&mirror, FactsSelection::All).await;
+    let sqlite = test.sqlite();
+    let count = |what: &str| -> i64 {
+        let sql = format!("SELECT count(*) FROM trials WHERE {what}");
+        sqlite.query_row(&sql, [], |row| row.get(0)).unwrap()
+    };
+    for written in ["NULL", "x'00ff'", "'text'"] {
+        sqlite
+            .execute(&format!("UPDATE trials SET facts = {written}"), [])
+            .unwrap();
+        assert_eq!(
+            read(&mirror, FactsSelection::All).await,
+            expected,
+            "{written}"
+        );
+    }
+    assert_eq!(count("typeof(facts) = 'blob'"), 0);
+    mirror.verify().await.unwrap();
+    assert_eq!(count("typeof(facts) = 'blob'"), 4);
+    assert_eq!(read(&mirror, FactsSelection::All).await, expected);
+    mirror.close().await;
+}
+
+#[tokio::test]
+async fn runs_whose_trials_are_not_mirrored_are_counted() {
+    let test = TestMirror::new();
+    let mirror = two_runs(&test).await;
+    let more = run_object("more", "completed", "");
+    store_runs(&mirror, 30, vec![more]).await;
+    let (facts, unread) = mirror.trial_facts(FactsSelection::All).await.unwrap();
+    assert_eq!((facts.runs().count(), unread), (2, 1));
+    mirror.close().await;
+}
