@@ -6,6 +6,8 @@
 //!
 //! - [`trial`]: the facts of one trial, read from its object, and their compact form in the mirror.
 //! - [`harbor`]: which rewards and exceptions count, by the release of Harbor that wrote a job.
+//! - [`special`]: distribution functions and quantiles.
 
 pub mod harbor;
+pub mod special;
 pub mod trial;
