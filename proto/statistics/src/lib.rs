@@ -6,8 +6,15 @@
 //!
 //! - [`trial`]: the facts of one trial, read from its object, and their compact form in the mirror.
 //! - [`harbor`]: which rewards and exceptions count, by the release of Harbor that wrote a job.
+//! - [`figures`]: all figures of some trials, made of [`aggregate`]s that say over how many values they are, of
+//!   [`attempts`] at the same task, and of the [`rate`] with its [`interval`].
 //! - [`special`]: distribution functions and quantiles.
 
+pub mod aggregate;
+pub mod attempts;
+pub mod figures;
 pub mod harbor;
+pub mod interval;
+pub mod rate;
 pub mod special;
 pub mod trial;

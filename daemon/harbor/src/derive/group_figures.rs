@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use docks_statistics::attempts::{self, TaskAttempts, harbors_ks};
+
 use crate::derive::reward_rules::{RewardRules, is_valid};
 use crate::derive::trial_counts::TrialCounts;
 use crate::derive::trial_state::TrialState;
@@ -114,7 +116,7 @@ fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
 
 /// Computes Harbor's pass@k, and pass@1 by the same formula; empty if a reward is other than 0 or 1.
 fn pass_at_k(results: &[&TrialResult]) -> BTreeMap<u64, f64> {
-    let mut by_task: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let mut by_task: BTreeMap<&str, TaskAttempts> = BTreeMap::new();
     for result in results {
         let solved = match result.rewards[..] {
             [] if !result.has_rewards => false,
@@ -122,39 +124,15 @@ fn pass_at_k(results: &[&TrialResult]) -> BTreeMap<u64, f64> {
             _ => return BTreeMap::new(),
         };
         let task = result.task_name.as_deref().unwrap_or_default();
-        let (attempts, successes) = by_task.entry(task).or_default();
-        *attempts += 1;
-        *successes += u64::from(solved);
+        let task = by_task.entry(task).or_default();
+        task.attempts += 1;
+        task.solved += u64::from(solved);
     }
-    let Some(fewest) = by_task.values().map(|(attempts, _)| *attempts).min() else {
-        return BTreeMap::new();
-    };
-    let tasks = by_task.len() as f64;
-    let mean_at = |k: u64| {
-        let each = by_task.values().map(|(n, c)| pass_at_k_of_task(*n, *c, k));
-        (k, each.sum::<f64>() / tasks)
-    };
-    ks_up_to(fewest).into_iter().map(mean_at).collect()
-}
-
-/// Returns the values of k that Harbor reports, up to the fewest attempts at a task: powers of two and
-/// multiples of five; and 1.
-fn ks_up_to(max: u64) -> BTreeSet<u64> {
-    let powers = std::iter::successors(Some(1_u64), |k| k.checked_mul(2));
-    let fives = std::iter::successors(Some(5_u64), |k| k.checked_add(5));
-    powers
-        .take_while(|k| *k <= max)
-        .chain(fives.take_while(|k| *k <= max))
+    let tasks: Vec<TaskAttempts> = by_task.into_values().collect();
+    let fewest = tasks.iter().map(|task| task.attempts).min();
+    let ks = fewest.map(harbors_ks).unwrap_or_default().into_iter();
+    ks.filter_map(|k| Some((k, attempts::pass_at_k(&tasks, k).value?)))
         .collect()
-}
-
-/// Returns the probability that k of n attempts, of which c succeeded, contain a success.
-fn pass_at_k_of_task(n: u64, c: u64, k: u64) -> f64 {
-    if n - c < k {
-        return 1.0;
-    }
-    let none = (0..k).map(|i| (n - c - i) as f64 / (n - i) as f64);
-    1.0 - none.product::<f64>()
 }
 
 #[cfg(test)]

@@ -13,14 +13,15 @@ pub const FORMAT: u8 = 1;
 
 /// The flags, one bit each.
 mod flag {
-    pub(super) const ENDED: u8 = 1;
-    pub(super) const LOST: u8 = 1 << 1;
-    pub(super) const CANCELLED: u8 = 1 << 2;
-    pub(super) const GRADED: u8 = 1 << 3;
-    pub(super) const VALID: u8 = 1 << 4;
-    pub(super) const SOLVED_KNOWN: u8 = 1 << 5;
-    pub(super) const SOLVED: u8 = 1 << 6;
-    pub(super) const CONTRADICTORY: u8 = 1 << 7;
+    pub(super) const ENDED: u64 = 1;
+    pub(super) const LOST: u64 = 1 << 1;
+    pub(super) const CANCELLED: u64 = 1 << 2;
+    pub(super) const GRADED: u64 = 1 << 3;
+    pub(super) const VALID: u64 = 1 << 4;
+    pub(super) const SOLVED_KNOWN: u64 = 1 << 5;
+    pub(super) const SOLVED: u64 = 1 << 6;
+    pub(super) const CONTRADICTORY: u64 = 1 << 7;
+    pub(super) const COUNTS: u64 = 1 << 8;
 }
 
 /// How a number is written: the most frequent ones are a single byte.
@@ -45,9 +46,10 @@ pub fn encode(facts: &TrialFacts<'_>) -> Vec<u8> {
         (flag::SOLVED_KNOWN, facts.solved.is_some()),
         (flag::SOLVED, facts.solved == Some(true)),
         (flag::CONTRADICTORY, facts.contradictory),
+        (flag::COUNTS, facts.counts),
     ];
     let set = flags.into_iter().filter(|(_, is_set)| *is_set);
-    out.0.push(set.fold(0, |all, (bit, _)| all | bit));
+    out.unsigned(set.fold(0, |all, (bit, _)| all | bit));
     for text in [
         &facts.id,
         &facts.task,
@@ -97,8 +99,8 @@ pub fn decode(encoded: &[u8]) -> Option<TrialFacts<'_>> {
     if from.byte()? != FORMAT {
         return None;
     }
-    let flags = from.byte()?;
-    let has = |bit: u8| flags & bit != 0;
+    let flags = from.unsigned()?;
+    let has = |bit: u64| flags & bit != 0;
     let [id, task, agent, model, dataset, status, message] = from.array(Reader::text)?;
     let [reward, counted_reward, cost_usd, duration_s] = from.array(Reader::number)?;
     let [input_tokens, cached_tokens, output_tokens, attempt] = from.array(Reader::count)?;
@@ -118,6 +120,7 @@ pub fn decode(encoded: &[u8]) -> Option<TrialFacts<'_>> {
         graded: has(flag::GRADED),
         valid: has(flag::VALID),
         solved: has(flag::SOLVED_KNOWN).then(|| has(flag::SOLVED)),
+        counts: has(flag::COUNTS),
         contradictory: has(flag::CONTRADICTORY),
         reward,
         counted_reward,
@@ -287,19 +290,19 @@ mod tests {
             flags in prop::array::uniform7(any::<bool>()),
             solved in any::<Option<bool>>(),
             numbers in prop::array::uniform4(number()),
-            counts in prop::array::uniform4(any::<Option<u32>>()),
+            whole in prop::array::uniform4(any::<Option<u32>>()),
             times in prop::array::uniform3(prop::option::of(0..i64::MAX - 1)),
             rewards in prop::collection::vec((text(), -1e9..1e9), 0..4),
             exceptions in prop::collection::vec(text(), 0..4),
         ) -> TrialFacts<'static> {
             let [id, task, agent, model, dataset, status, message] = texts;
-            let [ended, lost, cancelled, graded, valid, contradictory, _] = flags;
+            let [ended, lost, cancelled, graded, valid, contradictory, counts] = flags;
             let [reward, counted_reward, cost_usd, duration_s] = numbers;
-            let [input_tokens, cached_tokens, output_tokens, attempt] = counts.map(|n| n.map(u64::from));
+            let [input_tokens, cached_tokens, output_tokens, attempt] = whole.map(|n| n.map(u64::from));
             let [created_ms, started_ms, completed_ms] = times;
             TrialFacts {
                 id, task, agent, model, dataset, status, message, ended, lost, cancelled, graded, valid,
-                contradictory, solved, reward, counted_reward, cost_usd, duration_s, input_tokens,
+                contradictory, counts, solved, reward, counted_reward, cost_usd, duration_s, input_tokens,
                 cached_tokens, output_tokens, attempt, created_ms, started_ms, completed_ms, rewards,
                 exceptions,
             }

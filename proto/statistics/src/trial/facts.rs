@@ -34,6 +34,9 @@ pub struct TrialFacts<'a> {
     /// Whether the reward is valid and exactly 1; of a remote that grades by statuses, whether the status says so.
     /// `None` if it has not ended, or if nothing says how.
     pub solved: Option<bool>,
+    /// Whether it counts in pass@k: always, except by Harbor's rules since 0.25, which leave out a trial without a valid
+    /// reward, and one of Harbor's that is lost.
+    pub counts: bool,
     /// Whether status and reward contradict each other about that.
     pub contradictory: bool,
     /// *The* reward: called `reward`, or the only one.

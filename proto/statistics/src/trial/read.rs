@@ -58,6 +58,7 @@ impl TrialFacts<'static> {
             graded: verdict.graded,
             valid: verdict.valid,
             solved: verdict.solved,
+            counts: verdict.counts,
             contradictory: verdict.contradictory,
             reward: reward.filter(|_| ended),
             counted_reward: verdict.counted_reward,
@@ -88,6 +89,7 @@ struct Verdict {
     graded: bool,
     valid: bool,
     solved: Option<bool>,
+    counts: bool,
     contradictory: bool,
     counted_reward: Option<f64>,
 }
@@ -103,12 +105,16 @@ impl Verdict {
     /// What Harbor's rules say, as the object has it.
     fn of_harbor(trial: &Trial, solved: bool) -> Self {
         let rewards = &trial.result.rewards.0;
+        let valid = matches!(trial.harbor.valid, Scalar::Bool(true));
+        let counted_reward = trial.harbor.counted_reward.number();
         Self {
             graded: !rewards.is_empty() || trial.reward().is_some(),
-            valid: matches!(trial.harbor.valid, Scalar::Bool(true)),
+            valid,
             solved: Some(solved),
+            // A valid one has no reward that counts if none of several is *the* reward.
+            counts: valid || counted_reward.is_some(),
             contradictory: false,
-            counted_reward: trial.harbor.counted_reward.number(),
+            counted_reward,
         }
     }
 
@@ -126,6 +132,7 @@ impl Verdict {
             graded,
             valid: graded,
             solved: by_status.or(by_reward),
+            counts: by_status.or(by_reward).is_some(),
             contradictory: by_status.zip(by_reward).is_some_and(|(a, b)| a != b),
             counted_reward: reward,
         }
@@ -217,12 +224,15 @@ mod tests {
             (rate_limited.solved, rate_limited.counted_reward),
             (Some(false), None)
         );
-        assert!(rate_limited.graded && !rate_limited.valid);
+        assert!(rate_limited.graded && !rate_limited.valid && !rate_limited.counts);
         let crashed = facts(
             r#"{"status":"error","result_data":{"rewards":{},"error_code":"RuntimeError"},
             "harbor":{"valid":false,"solved":false,"counted_reward":0.0,"exceptions":["RuntimeError"]}}"#,
         );
-        assert_eq!((crashed.graded, crashed.counted_reward), (false, Some(0.0)));
+        assert_eq!(
+            (crashed.graded, crashed.counts, crashed.counted_reward),
+            (false, true, Some(0.0))
+        );
         // An exception of a step until 0.24: the code names it, but it is not the trial's.
         let step = facts(
             r#"{"status":"failed","result_data":{"reward":0,"rewards":{"reward":0},"error_code":"HealthcheckError"},
@@ -238,7 +248,7 @@ mod tests {
                 r#"{{"status":"error","error_message":"lost: gone","result_data":{{"error_code":"{code}"}},
                 "harbor":{{"valid":null,"solved":null,"counted_reward":null,"exceptions":[]}}}}"#
             ));
-            assert!(lost.ended && lost.lost && !lost.errored() && !lost.graded);
+            assert!(lost.ended && lost.lost && !lost.errored() && !lost.graded && !lost.counts);
             assert_eq!((lost.solved, lost.counted_reward), (Some(false), None));
             assert_eq!(lost.message, "lost: gone");
         }
