@@ -8,10 +8,12 @@
 //! - [`harbor`]: which rewards and exceptions count, by the release of Harbor that wrote a job.
 //! - [`figures`]: all figures of some trials, made of [`aggregate`]s that say over how many values they are, of
 //!   [`attempts`] at the same task, and of the [`rate`] with its [`interval`].
+//! - [`difference`]: between two sides that tried the same tasks, and what may be said of it.
 //! - [`special`]: distribution functions and quantiles.
 
 pub mod aggregate;
 pub mod attempts;
+pub mod difference;
 pub mod figures;
 pub mod harbor;
 pub mod interval;

@@ -3,7 +3,7 @@
 //! All agree with scipy to 1e-9; `.ci/run statistics` compares them.
 
 use statrs::function::beta::{beta_reg, inv_beta_reg};
-use statrs::function::erf::erfc_inv;
+use statrs::function::erf::{erfc, erfc_inv};
 use statrs::function::factorial::ln_factorial;
 use statrs::function::gamma::ln_gamma;
 
@@ -11,6 +11,18 @@ use statrs::function::gamma::ln_gamma;
 #[must_use]
 pub fn normal_quantile(probability: f64) -> f64 {
     -std::f64::consts::SQRT_2 * erfc_inv(2.0 * probability)
+}
+
+/// Returns the probability that a standard normal variable is at most `x`.
+#[must_use]
+pub fn normal_probability(x: f64) -> f64 {
+    0.5 * erfc(-x / std::f64::consts::SQRT_2)
+}
+
+/// Returns the quantile of the beta distribution with these two parameters for a probability between 0 and 1.
+#[must_use]
+pub fn beta_quantile(probability: f64, a: f64, b: f64) -> f64 {
+    inv_beta_reg(a, b, probability)
 }
 
 /// Returns the probability that a variable with Student's t distribution is at most `t`.
@@ -95,6 +107,8 @@ mod tests {
         assert_close(t_quantile(0.025, 1_999.0), -1.961_151_420_170_561_8);
         assert_close(t_two_sided(2.5, 12.0), 0.027_915_399_571_325_24);
         assert_close(t_two_sided(f64::INFINITY, 12.0), 0.0);
+        assert_close(normal_probability(1.0), 0.841_344_746_068_542_9);
+        assert_close(beta_quantile(0.3, 2.0, 3.0), 0.27238394207510536);
         assert_close(fair_coin_at_most(2, 10), 0.054_687_5);
         assert_close(fair_coin_at_most(3, 3), 1.0);
         assert_close(ln_choose(40, 20).exp(), 137_846_528_820.0);
