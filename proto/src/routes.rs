@@ -57,6 +57,10 @@ pub const EVENTS: &str = "/v1/events";
 pub const HISTORY: &str = "/v1/history";
 /// The changes of all runs.
 pub const CHANGES: &str = "/v1/changes";
+/// Compares runs: a [`CompareQuery`](crate::comparison::CompareQuery).
+pub const COMPARE: &str = "/v1/compare";
+/// What comparisons need of one run's trials: a [`SavedRun`](crate::comparison::SavedRun).
+pub const SAVED_RUN: &str = "/v1/saved-run";
 /// The position after which events are wanted, as given by the stream's `id:` lines.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// Forgets a mirror: closes it, and deletes its files and the artifacts of its owner.

@@ -6,6 +6,7 @@
 pub(crate) mod actor;
 mod all_trials;
 mod client_stream;
+mod compare;
 mod daemon;
 pub mod error;
 mod events;

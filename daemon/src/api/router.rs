@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 
 use super::error::{ApiError, MirrorReplaced};
 use super::request_checks::{self, Refusal};
-use super::{Service, all_trials, daemon, events, files, forget, history, run, trial};
+use super::{Service, all_trials, compare, daemon, events, files, forget, history, run, trial};
 
 /// The routes as hyper calls them.
 pub type Routes = TowerToHyperService<Router>;
@@ -28,6 +28,8 @@ pub fn socket_routes(service: Arc<Service>) -> Routes {
         .route(routes::EVENTS, get(events::stream))
         .route(routes::HISTORY, get(history::history))
         .route(routes::CHANGES, get(history::changes))
+        .route(routes::COMPARE, get(compare::compare))
+        .route(routes::SAVED_RUN, get(compare::saved_run))
         .route(routes::SYNC, post(daemon::sync))
         .route(routes::FORGET, post(forget::forget))
         .route(routes::SHUTDOWN, post(daemon::shutdown));

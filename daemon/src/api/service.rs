@@ -16,7 +16,7 @@ use super::own_actions::OwnActions;
 use super::revalidate::FreshnessRequirement;
 use crate::config::Config;
 use crate::cron::Schedule;
-use crate::registry::{MirroredRemote, Registry};
+use crate::registry::{MirroredRemote, Registry, RemoteRequest};
 use crate::shutdown::ShutdownSignal;
 
 /// Returns the current status of a hub.
@@ -56,7 +56,17 @@ impl Service {
         headers: &HeaderMap,
         tenant: Option<&str>,
     ) -> Result<Arc<MirroredRemote>, ApiError> {
-        let remote = self.open_remote(headers, tenant).await?;
+        let request = extract::remote_request(headers, tenant)?;
+        self.open_request_for_reading(request, headers).await
+    }
+
+    /// Does the same for the remote of a request that is not in the headers.
+    pub(super) async fn open_request_for_reading(
+        &self,
+        request: RemoteRequest,
+        headers: &HeaderMap,
+    ) -> Result<Arc<MirroredRemote>, ApiError> {
+        let remote = self.registry.open(request).await?;
         let policy = CachePolicy::from_headers(headers);
         let now = self.wall_time();
         let version = self.registry.notes_version();

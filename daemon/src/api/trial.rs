@@ -45,24 +45,9 @@ pub(super) async fn list(
         return Ok(response);
     }
     let query = ListQuery::parse(ListKind::Trials, uri.query().unwrap_or(""), DEFAULT_LIMIT)?;
-    let kind = RunKind::Evaluation;
-    let mut run = existing_run(&remote, &run_name, requirement).await?;
+    let (run, answered_by) = fresh_trials(&remote, &run_name, requirement).await?;
     let volatility = resolve_id::volatility_of(&run);
-    let mut resource = Resource::Trials(run.id.clone());
-    let confirmed = remote.mirror.confirmation(&resource).await?;
-    let key = FetchKey::Trials(run.id.clone());
-    let mut revalidated =
-        revalidate(&remote, key, confirmed.as_ref(), volatility, requirement).await;
-    if !matches!(revalidated, Ok(AnsweredBy::Mirror))
-        && let Some(renamed) = resolve_again(&remote, kind, &run_name, &run).await?
-    {
-        run = renamed;
-        resource = Resource::Trials(run.id.clone());
-        let confirmed = remote.mirror.confirmation(&resource).await?;
-        let key = FetchKey::Trials(run.id.clone());
-        revalidated = revalidate(&remote, key, confirmed.as_ref(), volatility, requirement).await;
-    }
-    let answered_by = revalidated.map_err(|error| or_run_not_found(error, kind, &run_name))?;
+    let resource = Resource::Trials(run.id.clone());
     let version = remote.mirror.data_version();
     let listing = remote.mirror.list_trials(&run.id, &query).await?;
     let listing = listing.ok_or(ApiError::NotCached)?;
@@ -78,6 +63,37 @@ pub(super) async fn list(
     .with_status_seen(seen);
     let now = service.monotonic_time();
     Ok(respond::list(&remote, cache_key, list, answered_by, now))
+}
+
+/// Finds a run, and makes the mirror's copy of its trials fresh enough for a request. Returns the run and who answered.
+pub(super) async fn fresh_trials(
+    remote: &MirroredRemote,
+    run_name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<(StoredObject, AnsweredBy), ApiError> {
+    let kind = RunKind::Evaluation;
+    let mut run = existing_run(remote, run_name, requirement).await?;
+    let mut revalidated = revalidate_trials(remote, &run, requirement).await;
+    if !matches!(revalidated, Ok(AnsweredBy::Mirror))
+        && let Some(renamed) = resolve_again(remote, kind, run_name, &run).await?
+    {
+        run = renamed;
+        revalidated = revalidate_trials(remote, &run, requirement).await;
+    }
+    let answered_by = revalidated.map_err(|error| or_run_not_found(error, kind, run_name))?;
+    Ok((run, answered_by))
+}
+
+async fn revalidate_trials(
+    remote: &MirroredRemote,
+    run: &StoredObject,
+    requirement: FreshnessRequirement,
+) -> Result<AnsweredBy, ApiError> {
+    let volatility = resolve_id::volatility_of(run);
+    let resource = Resource::Trials(run.id.clone());
+    let confirmed = remote.mirror.confirmation(&resource).await?;
+    let key = FetchKey::Trials(run.id.clone());
+    revalidate(remote, key, confirmed.as_ref(), volatility, requirement).await
 }
 
 /// `GET /tenants/{tenant}/harbor/runs/{id}/trials/{trial}`

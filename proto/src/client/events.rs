@@ -15,7 +15,7 @@ use crate::history::ChangesQuery;
 use crate::routes;
 
 /// The daemon sends something every 15 s; after two missed turns it is gone, or this machine slept.
-const TIMEOUT: Duration = Duration::from_secs(40);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// An event as received.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// Adds the tenant, which is not part of the daemon's own paths.
-    fn with_tenant(&self, mut path: String) -> String {
+    pub(super) fn with_tenant(&self, mut path: String) -> String {
         path.push(if path.contains('?') { '&' } else { '?' });
         path + "tenant=" + self.routes().tenant()
     }

@@ -8,6 +8,7 @@ mod answer;
 pub mod body;
 mod calls;
 mod certificate_verifier;
+mod comparisons;
 mod events;
 mod exchange;
 mod expectation;

@@ -86,6 +86,24 @@ pub enum QueryError {
         /// The value of `reward`.
         value: String,
     },
+    /// A word that is none of those that a parameter knows.
+    #[error("`{name}` must be one of {choices}, not `{value}`")]
+    Choice {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        choices: &'static str,
+    },
+    /// Not a number, or negative.
+    #[error("`{name}` must be a number from 0 up, such as 0.02, not `{value}`")]
+    Share {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// A value that is not UTF-8.
     #[error("`{name}` is not valid UTF-8")]
     Encoding {

@@ -9,12 +9,15 @@
 //! - [`figures`]: all figures of some trials, made of [`aggregate`]s that say over how many values they are, of
 //!   [`attempts`] at the same task, and of the [`rate`] with its [`interval`].
 //! - [`difference`]: between two sides that tried the same tasks, and what may be said of it.
+//! - [`comparison`]: two or more sides with all of that, task by task, and the [`gate`] that a candidate passes.
 //! - [`special`]: distribution functions and quantiles.
 
 pub mod aggregate;
 pub mod attempts;
+pub mod comparison;
 pub mod difference;
 pub mod figures;
+pub mod gate;
 pub mod harbor;
 pub mod interval;
 pub mod rate;

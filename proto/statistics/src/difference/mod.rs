@@ -13,7 +13,7 @@ pub use contingency::{fisher_exact, mcnemar_exact};
 pub use holm::holm;
 pub use interval::{IntervalMethod, paired_jeffreys, paired_t};
 pub use permutation::{sign_flip, two_samples, whole_sign_flip};
-pub use verdict::{Claim, Verdict};
+pub use verdict::{Claim, Verdict, is_shown};
 
 use crate::interval::{Interval, UPPER};
 use crate::special::{normal_quantile, t_quantile};

@@ -2,31 +2,7 @@
 
 use super::{LEVEL, PairedDifference, Scale};
 
-/// What may be said of a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The second side is better.
-    Better,
-    /// The second side is worse.
-    Worse,
-    /// They differ by less than the margin.
-    NoDifference,
-    /// Too few data to tell.
-    Unclear,
-}
-
-impl Verdict {
-    /// Returns its name in JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::NoDifference => "no_difference",
-            Self::Unclear => "unclear",
-        }
-    }
-}
+pub use docks_proto::comparison::Verdict;
 
 /// When a difference is claimed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,10 +26,9 @@ impl Claim {
             Scale::Difference => (0.0, -self.margin, self.margin),
             Scale::Ratio => (1.0, 1.0 / (1.0 + self.margin), 1.0 + self.margin),
         };
-        let is_shown = p <= LEVEL;
         match () {
-            () if is_shown && interval.low > none => self.more(),
-            () if is_shown && interval.high < none => self.less(),
+            () if is_shown(p) && interval.low > none => self.more(),
+            () if is_shown(p) && interval.high < none => self.less(),
             () if interval.low >= low && interval.high <= high => Verdict::NoDifference,
             () => Verdict::Unclear,
         }
@@ -74,17 +49,12 @@ impl Claim {
             Verdict::Worse
         }
     }
+}
 
-    /// Judges a single task, of which only the direction of its change and its adjusted p-value are known.
-    #[must_use]
-    pub fn judge_task(self, change: f64, p: f64) -> Verdict {
-        match change {
-            0.0 => Verdict::NoDifference,
-            _ if p > LEVEL => Verdict::Unclear,
-            change if change > 0.0 => self.more(),
-            _ => self.less(),
-        }
-    }
+/// Whether a p-value, adjusted if there are several, is small enough to claim a difference.
+#[must_use]
+pub fn is_shown(p: f64) -> bool {
+    p <= LEVEL
 }
 
 #[cfg(test)]
@@ -135,9 +105,5 @@ mod tests {
             ..same
         };
         assert_eq!(less.judge(&unknown, 0.001), Verdict::Unclear);
-        assert_eq!(more.judge_task(0.0, 1.0), Verdict::NoDifference);
-        assert_eq!(more.judge_task(0.4, 0.2), Verdict::Unclear);
-        assert_eq!(more.judge_task(-0.4, 0.01), Verdict::Worse);
-        assert_eq!(less.judge_task(-0.4, 0.01), Verdict::Better);
     }
 }
