@@ -90,6 +90,8 @@ pub(crate) enum Format {
     Jsonl,
     /// Tab-separated values with a header
     Tsv,
+    /// A comment for a pull request; of `runs compare` and `runs gate`
+    Markdown,
 }
 
 /// When colour is used.

@@ -6,6 +6,7 @@
 mod account;
 mod artifacts;
 mod cache;
+mod compare;
 mod daemon;
 mod deferred;
 mod global;
@@ -28,6 +29,7 @@ pub(crate) use artifacts::{
     RunsResult, RunsTrajectory,
 };
 pub(crate) use cache::{CacheClear, CacheCommand, CacheForget, CachePin, CachePrune, CachePull};
+pub(crate) use compare::{CompareBy, OnlyChange, RunsCompare, RunsGate};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 use deferred::Deferred;
 pub(crate) use deferred::whole_tree;
@@ -37,9 +39,8 @@ pub(crate) use hub::{
     HubCert, HubCommand, HubServe, HubToken, HubTokenAdd, HubTokenCommand, HubTokenRevoke,
 };
 pub(crate) use runs::{
-    ListOptions, RunsCommand, RunsCompare, RunsEvalCancel, RunsEvalGet, RunsEvalList,
-    RunsEvalStart, RunsGet, RunsList, RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial,
-    RunsTrials,
+    ListOptions, RunsCommand, RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet,
+    RunsList, RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial, RunsTrials,
 };
 pub(crate) use watch::RunsWatch;
 
@@ -201,8 +202,19 @@ impl Cli {
                  the token at the prompt",
             );
         }
+        if self.global.format == Format::Markdown
+            && !matches!(
+                self.command,
+                Command::Runs(Deferred(RunsCommand::Gate(_) | RunsCommand::Compare(_)))
+            )
+        {
+            return conflict(
+                "--format markdown is for `docks runs compare` and `docks runs gate`; use table, tsv, json or jsonl",
+            );
+        }
         match (self.global.meta, self.global.format) {
             (true, Format::Jsonl | Format::Tsv) => conflict("--meta requires --format json"),
+            (true, Format::Markdown) => conflict("--meta requires --format json"),
             // A table cannot show what --meta adds.
             (true, _) => {
                 self.global.format = Format::Json;

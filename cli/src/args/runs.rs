@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::artifacts::{
     RunsArtifacts, RunsCat, RunsDiff, RunsFiles, RunsLogs, RunsResult, RunsTrajectory,
 };
+use super::compare::{RunsCompare, RunsGate};
 use super::deferred::Deferred;
 use super::history::{RunsChanges, RunsHistory};
 use super::watch::RunsWatch;
@@ -56,8 +57,10 @@ pub(crate) enum RunsCommand {
     Diff(Deferred<RunsDiff>),
     /// Show rewards, tests and errors of a trial
     Result(Deferred<RunsResult>),
-    /// Compare runs task by task
+    /// Compare runs: the verdict, then task by task
     Compare(Deferred<RunsCompare>),
+    /// Decide whether a run is as good as a baseline, for CI
+    Gate(Deferred<RunsGate>),
 }
 
 /// Options of every list.
@@ -255,14 +258,4 @@ pub(crate) struct RunsTrial {
     pub(crate) run_id: String,
     /// Full id, unique prefix of it, or exact name
     pub(crate) trial_id: String,
-}
-
-/// Arguments of `docks runs compare`.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  docks runs compare nightly-1 nightly-2\n  \
-    docks runs compare abc123 def456 --format tsv")]
-pub(crate) struct RunsCompare {
-    /// Runs: full id, unique prefix of it, or exact name; the others are compared with the first
-    #[arg(required = true, num_args = 2.., value_name = "RUN_ID")]
-    pub(crate) run_ids: Vec<String>,
 }

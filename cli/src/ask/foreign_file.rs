@@ -19,6 +19,8 @@ pub(crate) fn name_foreign_file(failure: Failure) -> Failure {
         | Kind::RunFailed
         | Kind::RunCancelled
         | Kind::SomeArtifacts
+        | Kind::GateDropped
+        | Kind::GateUndecided
         | Kind::Interrupted => false,
     };
     if !about_files {

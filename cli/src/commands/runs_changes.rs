@@ -113,7 +113,7 @@ async fn run_of_several(
                 context.output.line(json::compact(text.text()));
             }
         }
-        Format::Table | Format::Tsv => {
+        Format::Table | Format::Tsv | Format::Markdown => {
             let (changes, remotes): (Vec<Change>, Vec<String>) = changes
                 .into_iter()
                 .map(|(change, _, remote)| (change, remote))

@@ -39,6 +39,10 @@ pub(crate) enum Kind {
     RunCancelled,
     /// Some artifacts could not be downloaded.
     SomeArtifacts,
+    /// A candidate is worse than its baseline by more than is allowed.
+    GateDropped,
+    /// Nobody can tell whether it is.
+    GateUndecided,
     /// Ctrl-C.
     Interrupted,
 }
@@ -60,6 +64,8 @@ impl Kind {
             Kind::RunFailed => 10,
             Kind::RunCancelled => 11,
             Kind::SomeArtifacts => 12,
+            Kind::GateDropped => 13,
+            Kind::GateUndecided => 14,
             Kind::Interrupted => 130,
         }
     }

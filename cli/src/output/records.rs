@@ -22,7 +22,7 @@ impl Output {
             Format::Jsonl => rows
                 .iter()
                 .for_each(|row| self.line(object(row).to_string())),
-            Format::Table | Format::Tsv => {
+            Format::Table | Format::Tsv | Format::Markdown => {
                 let mut table = Table::new(columns);
                 for row in rows {
                     table.add_row(row.iter().map(Cell::new).collect());

@@ -31,9 +31,7 @@ fn a_solved_trial_with_an_error_is_passed_in_lists_and_comparisons() {
     }
     let compared = home.run_jobs("runs compare before after --format tsv");
     assert!(
-        compared
-            .stderr
-            .contains("before: 2 of 3 passed, reward 0.667"),
+        compared.stderr.contains("before: 2 of 3 solved, 66.7 %"),
         "{compared:?}"
     );
     assert!(
@@ -52,8 +50,10 @@ fn a_comparison_has_the_means_of_harbor() {
     let home = home_with("errors-lift-the-mean");
     let compared = home.run_jobs("runs compare steady crashy --format tsv");
     for head in [
-        "steady: 1 of 4 passed, reward 0.625",
-        "crashy: 1 of 4 passed, reward 0.25",
+        "steady: 1 of 4 solved",
+        "reward 0.625, 3m00s (completed)",
+        "crashy: 1 of 4 solved",
+        "reward 0.25, 3m00s, 3 with an error",
     ] {
         assert!(compared.stderr.contains(head), "{}", compared.stderr);
     }

@@ -8,6 +8,7 @@
 mod abandoned_queries;
 mod account;
 mod artifacts;
+mod comparisons;
 mod daemon;
 mod daemon_environment;
 mod daemon_trouble;

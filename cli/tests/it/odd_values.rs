@@ -192,7 +192,10 @@ fn lists_and_objects_stay_valid_json_and_filters_find_them() {
             assert_eq!(run(&format!("runs {kind} -s completed -q")), "r-1\nr-2\n");
         }
         assert!(run("runs eval-get r-1").contains("half \u{fffd}"));
-        assert!(run("runs compare r-1 r-1 ").contains("sum"));
+        // Only the daemon compares.
+        if way != "--no-daemon" {
+            assert!(run("runs compare r-1 r-1 ").contains("sum"));
+        }
     });
 }
 

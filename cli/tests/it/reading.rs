@@ -1,4 +1,4 @@
-//! `docks runs logs`, `trajectory`, `diff`, `result` and `compare`: read, not downloaded.
+//! `docks runs logs`, `trajectory`, `diff` and `result`: read, not downloaded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -158,23 +158,6 @@ fn a_result_is_summarised_or_unchanged() {
         .run("runs result r-1 t-1 --format json")
         .expect_success();
     assert_eq!(raw.trim_end(), RESULT);
-}
-
-#[test]
-fn runs_are_compared_in_every_format() {
-    let home = ended();
-    let ended = home.run("runs compare r-1 r-2");
-    assert!(ended.stderr.contains("1 better: sum"), "{}", ended.stderr);
-    let rows = ended.expect_success();
-    assert_eq!(rows.lines().count(), 2, "{rows}");
-    let json = home
-        .run("runs compare r-1 r-2 --format json")
-        .expect_success();
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["better"], serde_json::json!(["sum"]));
-    assert_eq!(json["tasks"][0]["runs"][1]["status"], "pass");
-    assert_eq!(home.run("runs compare r-1").code, Some(2));
-    assert_eq!(home.run("runs compare r-1 nope").code, Some(3));
 }
 
 #[test]

@@ -22,16 +22,16 @@ pub fn decide(delta: &Delta, gate: GateQuery) -> Gate {
         _ => None,
     };
     let (outcome, reason) = match gains {
+        None => (
+            GateOutcome::CannotTell,
+            "nothing in common to compare".to_owned(),
+        ),
         _ if delta.n_tasks < gate.min_tasks => (
             GateOutcome::CannotTell,
             format!(
                 "only {} common tasks of {} that are required",
                 delta.n_tasks, gate.min_tasks
             ),
-        ),
-        None => (
-            GateOutcome::CannotTell,
-            "nothing in common to compare".to_owned(),
         ),
         Some([worst, ..]) if worst > -gate.max_drop => (
             GateOutcome::Held,

@@ -87,7 +87,7 @@ fn print(context: &Context, rows: &[Row<'_>], answered: &Response) {
         serde_json::to_string(row).expect("strings and numbers can be serialised as JSON")
     };
     match context.global.format {
-        Format::Table => {
+        Format::Table | Format::Markdown => {
             for row in rows {
                 output.line(clean::line(&row.path));
             }

@@ -151,7 +151,7 @@ impl<'a> Progress<'a> {
         match self.context.global.format {
             // What was there already says nothing to people; the summary counts it.
             Format::Table if finished.origin == FileOrigin::Unchanged => return,
-            Format::Table => {
+            Format::Table | Format::Markdown => {
                 output.data(path.as_bytes());
                 output.data("\n");
             }

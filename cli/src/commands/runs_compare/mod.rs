@@ -1,75 +1,102 @@
-//! `docks runs compare`: the same tasks in several runs, side by side.
+//! `docks runs compare`: the same tasks in several runs, side by side. The daemon compares; this asks and prints.
 
-mod attempt;
-mod matrix;
+mod markdown;
 mod print;
+mod sides;
 
-use docks_proto::object::{RunFields, parse_list};
-use docks_proto::query::ListQuery;
-use docks_proto::routes::RunKind;
+use docks_proto::client::Answer;
+use docks_proto::comparison::{By, Change, CompareQuery, Comparison, RunReference, TaskRow, Union};
+use docks_proto::freshness::Freshness;
 
-use crate::args::RunsCompare;
-use crate::ask::{Request, Requester, SeveralRemotes};
+use crate::args::{CompareBy, OnlyChange, RunsCompare};
+use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Answerer, Failure, Kind};
 
-use super::of_several::Wanted;
-use super::print_object;
-use matrix::{Matrix, RunTrials};
+use super::print_object::report_age;
+use super::runs_history::answered;
 
-/// Compares the other runs with the first.
+pub(super) use markdown::{add_tasks_that_fell, escaped, side_table};
+pub(super) use sides::Resolver;
+
+/// Compares the other sides with the first.
 ///
 /// # Errors
 ///
-/// Why a run or its trials cannot be read.
+/// Why a run cannot be read, or no daemon answers.
 pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Failure> {
     let several = SeveralRemotes::of(context)?.filter(|several| several.remotes.len() > 1);
-    let mut runs = Vec::new();
-    for given in &args.run_ids {
-        runs.push(match &several {
-            Some(several) => {
-                let found = several
-                    .find(context, Wanted::Evaluation, given, false)
-                    .await?;
-                RunTrials {
-                    remote: Some(found.remote.name.clone()),
-                    ..read_run(&found.remote.context, &found.id).await?
-                }
-            }
-            None => read_run(context, given).await?,
-        });
+    let resolver = Resolver {
+        context,
+        several: several.as_ref(),
+    };
+    let sides: Vec<&[String]> = if args.first.is_empty() {
+        args.run_ids.iter().map(std::slice::from_ref).collect()
+    } else {
+        vec![&args.first, &args.second]
+    };
+    let mut query = CompareQuery {
+        metric: args.figure.metric.clone(),
+        margin: args.figure.margin,
+        by: match args.by {
+            CompareBy::Task => By::Task,
+            CompareBy::Agent => By::Agent,
+            CompareBy::Model => By::Model,
+        },
+        union: match (args.latest, args.best) {
+            (true, _) => Union::Latest,
+            (_, true) => Union::Best,
+            _ => Union::All,
+        },
+        ..CompareQuery::default()
+    };
+    for side in sides {
+        let mut runs: Vec<RunReference> = Vec::new();
+        for run in side {
+            runs.push(resolver.run(run).await?);
+        }
+        query.sides.push(runs);
     }
-    let matrix = Matrix::from_runs(runs);
-    print::print(context, &matrix)
+    let (mut comparison, freshness) = ask(&resolver, &query).await?;
+    comparison.tasks.retain(|row| is_shown(row, args));
+    print::print(context, &comparison, &freshness)?;
+    report_age(context, &freshness);
+    Ok(())
 }
 
-/// Reads a run and its trials.
-async fn read_run(context: &Context, given: &str) -> Result<RunTrials, Failure> {
-    let requester = Requester::new(context)?;
-    let answered = requester
-        .request(Request::Run(RunKind::Evaluation, given))
-        .await?;
-    let fields = RunFields::from_object(&print_object::parse_object(&print_object::body_text(
-        &answered.body,
-    ))?);
-    let id = fields.id.text().unwrap_or_else(|| given.to_owned());
-    let all = ListQuery {
-        limit: 0,
-        ..ListQuery::default()
+/// Asks the daemon for a comparison.
+///
+/// # Errors
+///
+/// Why no daemon answers, or what it refused.
+pub(super) async fn ask(
+    resolver: &Resolver<'_>,
+    query: &CompareQuery,
+) -> Result<(Comparison, Freshness), Failure> {
+    let context = resolver.context;
+    let client = Requester::new(resolver.asked())?.daemon().await?;
+    let answer = client.compare(query, context.global.allowed()).await;
+    context
+        .output
+        .debug_exchanges(Answerer::Daemon.name(), &client);
+    let answer: Answer =
+        answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
+    let response = answered(answer, context.now);
+    let comparison = serde_json::from_slice(&response.body)
+        .map_err(|error| Failure::chain(Kind::Failed, "could not read the comparison", &error))?;
+    Ok((comparison, response.freshness))
+}
+
+fn is_shown(row: &TaskRow, args: &RunsCompare) -> bool {
+    let only = |change: OnlyChange| {
+        row.change
+            == Some(match change {
+                OnlyChange::Better => Change::Better,
+                OnlyChange::Worse => Change::Worse,
+                OnlyChange::Unclear => Change::Unclear,
+            })
     };
-    let answered = requester.request(Request::Trials(&id, &all)).await?;
-    print_object::report_age(context, &answered.freshness);
-    let list = parse_list(&answered.body)
-        .map_err(|error| Failure::chain(Kind::Failed, "could not read the trials", &error))?;
-    Ok(RunTrials {
-        remote: None,
-        name: fields.name.text().unwrap_or_else(|| id.clone()),
-        status: fields.status.text().unwrap_or_default(),
-        id,
-        trials: list
-            .objects
-            .iter()
-            .map(attempt::Attempt::from_object)
-            .collect(),
-    })
+    let differs = row.change.is_some_and(|change| change != Change::Same);
+    (args.only.is_empty() || args.only.iter().any(|change| only(*change)))
+        && (!args.changed || differs)
 }

@@ -1,69 +1,79 @@
-//! Prints a comparison in every format; the summary comes first.
+//! Prints a comparison in every format; the verdict comes first.
 
+use docks_proto::comparison::{
+    Comparison, Delta, Figures, Group, OutcomeStatus, Side, TaskOutcome, TaskRow,
+};
+use docks_proto::freshness::Freshness;
+
+use super::super::print_object::print_json_text;
+use super::markdown;
 use crate::args::Format;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::durations;
+use crate::output::json;
+use crate::output::known;
 use crate::output::lists;
 use crate::output::table::{Column, Shrink};
-
-use super::super::print_object::print_json_text;
-use super::matrix::{Matrix, Outcome, Row, Sums};
 
 /// Number of tasks that a line of the summary names.
 const MAX_NAMED: usize = 10;
 
 /// Prints a comparison.
-pub(super) fn print(context: &Context, matrix: &Matrix) -> Result<(), Failure> {
+pub(super) fn print(
+    context: &Context,
+    comparison: &Comparison,
+    freshness: &Freshness,
+) -> Result<(), Failure> {
     let output = &context.output;
     let failed = |error| Failure::chain(Kind::Failed, "could not write the comparison", &error);
     match context.global.format {
         Format::Json => {
-            let text = serde_json::to_string(matrix).map_err(failed)?;
+            let mut text = serde_json::to_string(comparison).map_err(failed)?;
+            if context.global.meta {
+                text = json::with_meta(freshness, None, &text);
+            }
             print_json_text(context, text);
         }
         Format::Jsonl => {
-            for row in &matrix.tasks {
+            for row in &comparison.tasks {
                 output.line(serde_json::to_string(row).map_err(failed)?);
             }
         }
+        Format::Markdown => output.data(markdown::comparison(comparison)),
         Format::Table if output.style().width.is_some() => {
-            for line in summary(matrix) {
+            for line in summary(comparison) {
                 output.line(clean::line(&line));
             }
             output.line("");
-            table(context, matrix);
+            table(context, comparison);
         }
         Format::Table | Format::Tsv => {
-            for line in summary(matrix) {
+            for line in summary(comparison) {
                 output.message(line);
             }
-            separated(context, matrix);
+            separated(context, comparison);
         }
     }
     output.flush()
 }
 
-fn summary(matrix: &Matrix) -> Vec<String> {
-    let mut lines: Vec<String> = matrix
-        .runs
-        .iter()
-        .map(|run| {
-            format!(
-                "{}: {} of {} passed{} ({})",
-                run.label(),
-                run.all.passed,
-                run.all.attempts,
-                details(&run.all),
-                run.status
-            )
-        })
-        .collect();
+fn summary(comparison: &Comparison) -> Vec<String> {
+    let mut lines = comparison.summary.text.clone();
+    let delta = &comparison.summary.delta;
+    if delta.only_first + delta.only_other > 0 {
+        lines.push(format!(
+            "left out: {} tasks that only the first has, {} that only the second has",
+            delta.only_first, delta.only_other
+        ));
+    }
+    lines.extend(comparison.runs.iter().map(describe_side));
     for (what, tasks) in [
-        ("better", &matrix.better),
-        ("worse", &matrix.worse),
-        ("flaky", &matrix.flaky),
+        ("better", &comparison.better),
+        ("worse", &comparison.worse),
+        ("differ, within noise", &comparison.unclear),
+        ("flaky", &comparison.flaky),
     ] {
         let mut named: Vec<_> = tasks.iter().take(MAX_NAMED).cloned().collect();
         if tasks.len() > MAX_NAMED {
@@ -79,46 +89,151 @@ fn summary(matrix: &Matrix) -> Vec<String> {
     lines
 }
 
-fn details(sums: &Sums) -> String {
-    let known = [
-        sums.reward
-            .map(|reward| format!("reward {}", lists::short_number(reward))),
-        sums.duration_seconds.map(durations::format_seconds),
-        sums.cost_usd.map(|cost| format!("${cost:.3}")),
-    ];
-    let known = known.into_iter().flatten();
-    known.map(|text| format!(", {text}")).collect()
+/// Returns what a side is called: with its remote, if there are several.
+pub(super) fn label(side: &Side) -> String {
+    match &side.remote {
+        Some(remote) => format!("{remote}:{}", side.name),
+        None => side.name.clone(),
+    }
 }
 
-fn table(context: &Context, matrix: &Matrix) {
-    let runs = matrix.runs.iter();
+fn describe_side(side: &Side) -> String {
+    let rate = side.rate.map_or_else(String::new, |rate| {
+        let [value, low, high] = [rate.value, rate.low, rate.high].map(|share| 100.0 * share);
+        format!(", {value:.1} % (95 % interval {low:.1} to {high:.1})")
+    });
+    format!(
+        "{}: {} solved{rate}{} ({})",
+        label(side),
+        solved_of(&side.figures),
+        details(&side.figures),
+        side.status
+    )
+}
+
+/// Solved of those that ended; those of which nothing says how they ended are named.
+fn solved_of(figures: &Figures) -> String {
+    let unknown = figures.ended.saturating_sub(figures.known);
+    let also = match unknown {
+        0 => String::new(),
+        unknown => format!(" ({unknown} more ended, nothing says how)"),
+    };
+    format!("{} of {}{also}", figures.passed, figures.known)
+}
+
+fn details(figures: &Figures) -> String {
+    let count = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
+    let of = figures.ended;
+    let parts = [
+        figures.reward.map(|reward| {
+            known::of(
+                format!("reward {}", lists::short_number(reward)),
+                figures.reward_n,
+                of,
+            )
+        }),
+        figures
+            .duration_seconds
+            .map(|seconds| known::of(durations::format_seconds(seconds), figures.duration_n, of)),
+        figures
+            .cost_usd
+            .map(|cost| known::of(format!("${cost:.3}"), figures.cost_n, of)),
+        count(figures.errored, "with an error"),
+        count(figures.lost, "lost"),
+        count(figures.attempts.saturating_sub(of), "still to end"),
+        count(
+            figures.contradictory,
+            "whose status and reward contradict each other",
+        ),
+    ];
+    let parts = parts.into_iter().flatten();
+    parts.map(|text| format!(", {text}")).collect()
+}
+
+fn table(context: &Context, comparison: &Comparison) {
+    if !comparison.groups.is_empty() {
+        return groups(context, comparison);
+    }
+    let runs = comparison.runs.iter();
     let mut columns = vec![Column::new("task", Shrink::Wrap(8))];
-    columns.extend(runs.map(|run| Column::new(run.label(), Shrink::Wrap(8))));
+    columns.extend(runs.map(|run| Column::new(label(run), Shrink::Wrap(8))));
     columns.push(Column::new("change", Shrink::Never));
-    let rows: Vec<Vec<String>> = matrix
+    let rows: Vec<Vec<String>> = comparison
         .tasks
         .iter()
         .map(|row| {
-            let cell = |outcome: &Outcome| match outcome.status {
-                "missing" => "-".to_owned(),
-                status => format!(
-                    "{status} {}/{}{}",
-                    outcome.sums.passed,
-                    outcome.sums.attempts,
-                    details(&outcome.sums)
-                ),
-            };
             let mut cells = vec![row.name()];
             cells.extend(row.runs.iter().map(cell));
-            cells.push(row.change.unwrap_or("-").to_owned());
+            cells.push(row.change.map_or("-", |change| change.name()).to_owned());
             cells
         })
         .collect();
     context.output.records(Format::Table, columns, &rows);
 }
 
+fn cell(outcome: &TaskOutcome) -> String {
+    match outcome.status {
+        OutcomeStatus::Missing => "-".to_owned(),
+        status => format!(
+            "{} {}/{}{}",
+            status.name(),
+            outcome.figures.passed,
+            outcome.figures.ended,
+            details(&outcome.figures)
+        ),
+    }
+}
+
+fn groups(context: &Context, comparison: &Comparison) {
+    let runs = comparison.runs.iter();
+    let mut columns = vec![Column::new("name", Shrink::Wrap(8))];
+    columns.extend(runs.map(|run| Column::new(label(run), Shrink::Wrap(8))));
+    columns.push(Column::new("difference", Shrink::Wrap(8)));
+    columns.push(Column::new("change", Shrink::Never));
+    let row = |group: &Group| {
+        let mut cells = vec![group.name.clone()];
+        let figures = group.runs.iter();
+        cells.extend(figures.map(|figures| match figures.attempts {
+            0 => "-".to_owned(),
+            _ => format!("{}{}", solved_of(figures), details(figures)),
+        }));
+        let verdict = group
+            .delta
+            .as_ref()
+            .map(|delta| markdown::verdict(delta.verdict));
+        cells.push(group.delta.as_ref().map_or("-".to_owned(), difference));
+        cells.push(verdict.unwrap_or("-").to_owned());
+        cells
+    };
+    let rows: Vec<Vec<String>> = comparison.groups.iter().map(row).collect();
+    let format = match context.global.format {
+        Format::Tsv => Format::Tsv,
+        _ => Format::Table,
+    };
+    context.output.records(format, columns, &rows);
+}
+
+/// A difference with its interval, in points where it is one of shares.
+pub(super) fn difference(delta: &Delta) -> String {
+    let amount = |value: f64| match (delta.scale.as_str(), delta.metric.starts_with("solved")) {
+        ("ratio", _) => format!("×{value:.2}"),
+        (_, true) => format!("{:+.1}", 100.0 * value),
+        _ => format!("{value:+.3}"),
+    };
+    match (delta.value, delta.low.zip(delta.high)) {
+        (Some(value), Some((low, high))) => {
+            format!("{} ({} to {})", amount(value), amount(low), amount(high))
+        }
+        (Some(value), None) => amount(value),
+        (None, _) => "-".to_owned(),
+    }
+}
+
 /// One line per task and run, for programs.
-fn separated(context: &Context, matrix: &Matrix) {
+fn separated(context: &Context, comparison: &Comparison) {
+    if !comparison.groups.is_empty() {
+        return groups(context, comparison);
+    }
     let mut names = vec![
         "task",
         "agent",
@@ -132,32 +247,39 @@ fn separated(context: &Context, matrix: &Matrix) {
         "change",
         "flaky",
     ];
-    let of_several = matrix.runs.iter().any(|run| run.remote.is_some());
+    let of_several = comparison.runs.iter().any(|run| run.remote.is_some());
     if of_several {
         names.push("remote");
     }
+    names.extend(["ended", "cost_n", "p_adjusted"]);
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    let line = |row: &Row, at: usize| {
+    let line = |row: &TaskRow, at: usize| {
         let outcome = &row.runs[at];
+        let figures = &outcome.figures;
         let mut cells = vec![
             row.task.clone(),
             row.agent.clone().unwrap_or_default(),
-            matrix.runs[at].id.clone(),
-            outcome.status.to_owned(),
-            outcome.sums.attempts.to_string(),
-            outcome.sums.passed.to_string(),
-            number(outcome.sums.reward),
-            number(outcome.sums.duration_seconds),
-            number(outcome.sums.cost_usd),
-            row.change.unwrap_or_default().to_owned(),
+            comparison.runs[at].id.clone(),
+            outcome.status.name().to_owned(),
+            figures.attempts.to_string(),
+            figures.passed.to_string(),
+            number(figures.reward),
+            number(figures.duration_seconds),
+            number(figures.cost_usd),
+            row.change.map_or("", |change| change.name()).to_owned(),
             row.flaky.to_string(),
         ];
         if of_several {
-            cells.push(matrix.runs[at].remote.clone().unwrap_or_default());
+            cells.push(comparison.runs[at].remote.clone().unwrap_or_default());
         }
+        cells.extend([
+            figures.ended.to_string(),
+            figures.cost_n.to_string(),
+            number(row.p_adjusted),
+        ]);
         cells
     };
-    let rows: Vec<_> = matrix
+    let rows: Vec<_> = comparison
         .tasks
         .iter()
         .flat_map(|row| (0..row.runs.len()).map(move |at| line(row, at)))

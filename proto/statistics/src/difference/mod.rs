@@ -172,13 +172,12 @@ pub fn paired_difference(tasks: &[PairedTask], scale: Scale) -> Option<PairedDif
                 tasks.iter().map(|task| side(task) as u64).sum::<u64>()
             };
             let attempts = (attempts(|t| t.before.len()), attempts(|t| t.after.len()));
-            let degrees = if is_single {
-                f64::INFINITY
-            } else {
-                2.0 * (means.len() as f64 - 1.0)
-            };
-            let interval = paired_jeffreys(&means, attempts, quantiles(degrees).0);
-            (Some(interval), quantiles(degrees))
+            // The normal quantile: Student's would make intervals near 0 and 1 hold the truth too often.
+            let quantiles = quantiles(f64::INFINITY);
+            (
+                Some(paired_jeffreys(&means, attempts, quantiles.0)),
+                quantiles,
+            )
         }
     };
     let detectable = interval.map(|interval| {

@@ -77,11 +77,7 @@ fn critical(mut sums: Vec<f64>, same: f64) -> Option<f64> {
     sums.sort_unstable_by(|a, b| b.total_cmp(a));
     let most = (LEVEL * sums.len() as f64) as usize;
     let too_many = sums.get(most)? + same;
-    sums[..most]
-        .iter()
-        .copied()
-        .filter(|sum| *sum > too_many)
-        .last()
+    sums[..most].iter().copied().rfind(|sum| *sum > too_many)
 }
 
 /// Does the same for differences between shares of attempts, given how many of each side each is over: these are whole
