@@ -26,6 +26,8 @@ pub(crate) struct BenchHome {
     pub(crate) home: tempfile::TempDir,
     /// Mirror file.
     pub(crate) database: PathBuf,
+    /// What the mirror belongs to.
+    pub(crate) identity: String,
     daemon: Option<Child>,
 }
 
@@ -72,10 +74,12 @@ impl BenchHome {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(fill(&database, &identity(&remote), count));
+        let identity = identity(&remote);
+        runtime.block_on(fill(&database, &identity, count));
         Self {
             home,
             database,
+            identity,
             daemon: None,
         }
     }

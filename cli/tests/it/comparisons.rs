@@ -226,3 +226,59 @@ fn without_a_daemon_a_comparison_says_that_it_needs_one() {
         );
     }
 }
+
+#[test]
+fn every_command_gives_the_same_figures_of_a_job() {
+    let home = TestHome::with_jobs();
+    let list = home.run_jobs("runs eval-list --columns name,pass-rate --format tsv");
+    let list = list.expect_success();
+    let mut jobs = 0;
+    for line in list.lines().skip(1) {
+        let (job, share) = line.split_once('\t').unwrap();
+        jobs += 1;
+        let side = compare(&home, &format!("{job} {job}"))["runs"][0].clone();
+        let rate = side["rate"]["value"].as_f64().unwrap();
+        assert_eq!(share, format!("{rate:.4}"), "{job}");
+        let shown = home.run_jobs(&format!("runs eval-get {job} --format json"));
+        let shown: Value = serde_json::from_str(&shown.expect_success()).unwrap();
+        let counts = &shown["harbor"]["trials"];
+        for (of_side, of_job) in [
+            ("passed", "passed"),
+            ("errored", "errored"),
+            ("lost", "lost"),
+        ] {
+            assert_eq!(side[of_side], counts[of_job], "{job}: {of_side}");
+        }
+        let number = |value: &Value| value.as_u64().unwrap();
+        let ended = number(&counts["ended"]) + number(&counts["lost"]);
+        assert_eq!(number(&side["ended"]), ended, "{job}");
+        // The Python client's leaderboard: shares of agents, weighted, are that of the job.
+        let lines = shown["leaderboard"].as_array().unwrap();
+        let solved: f64 = lines
+            .iter()
+            .map(|line| {
+                let share = line["avg_pass_rate"].as_f64().unwrap_or(0.0);
+                let pending = counts["pending"].as_u64().unwrap_or(0) as f64;
+                share * (number(&line["trial_count"]) as f64 - pending / lines.len() as f64)
+            })
+            .sum();
+        assert!(
+            (solved - number(&side["passed"]) as f64).abs() < 1e-6,
+            "{job}: {solved}"
+        );
+        let watched = home.run_jobs(&format!("runs watch {job} --format jsonl"));
+        let events = watched.stdout.lines();
+        let mut events = events.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let is_of_job =
+            |event: &Value| event["event"] == "progress" && event["kind"] == "evaluation";
+        let progress = events.find(is_of_job).unwrap();
+        assert_eq!(progress["passed"], side["passed"], "{job}");
+        let means = [&progress["mean_reward"], &side["reward"]].map(|mean| mean.as_f64());
+        let is_same = match means {
+            [Some(a), Some(b)] => (a - b).abs() < 1e-9,
+            means => means[0] == means[1],
+        };
+        assert!(is_same, "{job}: {means:?}");
+    }
+    assert_eq!(jobs, 4);
+}

@@ -39,6 +39,8 @@ fn docks_links_no_database_no_server_and_nothing_of_its_helpers() {
         "keyring",
         "notify-rust",
         "dbus",
+        "docks-statistics",
+        "statrs",
         "h2",
     ] {
         assert!(!names.contains(&heavy), "docks links {heavy}");

@@ -3,10 +3,13 @@
 use docks_proto::event::Progress;
 use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
+use docks_statistics::aggregate::Aggregate;
+use docks_statistics::trial::TrialFacts;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::digest::sound_text;
 use crate::stored_object::parse_stored_text;
+use crate::trials;
 
 /// Returns the progress of a run, once for each kind under which it is stored.
 pub(crate) fn progress_of_run(
@@ -70,19 +73,17 @@ fn count_trials(
     run: &str,
     progress: &mut Progress,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT t.status, count(*), total(t.reward), count(t.reward)
-         FROM trial_list l JOIN trials t ON t.list = l.seq
-         WHERE l.run = ?1 AND t.gone_ms IS NULL GROUP BY t.status",
-    )?;
-    let mut rows = statement.query([run])?;
-    let (mut reward_sum, mut rewarded) = (0.0_f64, 0_i64);
-    while let Some(row) = rows.next()? {
-        let status: String = row.get(0)?;
-        progress.add_trials(&status, row.get::<_, i64>(1)?.unsigned_abs());
-        reward_sum += row.get::<_, f64>(2)?;
-        rewarded += row.get::<_, i64>(3)?;
+    let facts = trials::read_facts_of_run(connection, run)?;
+    let all: Vec<TrialFacts<'_>> = facts.trials().map(|(_, trial)| trial).collect();
+    for trial in &all {
+        progress.add_trials(&trial.status, 1);
     }
-    progress.mean_reward = (rewarded > 0).then(|| reward_sum / rewarded as f64);
+    // Not by status: a trial may be solved and have an error.
+    progress.passed = all
+        .iter()
+        .filter(|trial| trial.solved == Some(true))
+        .count() as u64;
+    let counted = all.iter().filter(|trial| trial.ended);
+    progress.mean_reward = Aggregate::mean(counted.map(|trial| trial.counted_reward)).value;
     Ok(())
 }

@@ -33,7 +33,7 @@ pub struct Progress {
     /// Number of trials that passed.
     #[serde(default)]
     pub passed: u64,
-    /// Mean reward of the trials that have one.
+    /// Mean reward of the trials that count in it.
     #[serde(default)]
     pub mean_reward: Option<f64>,
     /// Whether the trials were fetched after the run ended, so that none of them will change.

@@ -258,6 +258,8 @@ fields! {
         passed_trials,
         /// Number of trials that failed.
         failed_trials,
+        /// Number of trials whose process was gone before they ended.
+        lost_trials,
         /// Host name of a plain run.
         dns_name,
         /// The remote's own reference.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Cell, Detail};
 use crate::output::durations;
+use crate::output::known;
 use crate::output::lists;
 use crate::output::table::Table;
 
@@ -99,9 +100,23 @@ fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
     ] {
         parts.extend(count.map(|count| format!("{count} {word}")));
     }
-    detail.optional_field("Tokens", (!parts.is_empty()).then(|| parts.join(", ")));
+    let ended = harbor
+        .get("trials")
+        .map_or(&Value::Null, |trials| &trials["ended"]);
+    let known = |figure: String, n: &str| of_ended(figure, harbor.get(n), ended);
+    let tokens = (!parts.is_empty()).then(|| known(parts.join(", "), "tokens_n"));
+    detail.optional_field("Tokens", tokens);
     let cost = harbor.get("cost_usd").and_then(Value::as_f64);
-    detail.optional_field("Cost", cost.map(lists::format_dollars));
+    let cost = cost.map(|cost| known(lists::format_dollars(cost), "cost_n"));
+    detail.optional_field("Cost", cost);
+}
+
+/// Adds over how many of the ended trials a figure is, unless it is over all, or nobody knows.
+fn of_ended(figure: String, n: Option<&Value>, ended: &Value) -> String {
+    match n.and_then(Value::as_u64).zip(ended.as_u64()) {
+        Some((n, ended)) => known::of(figure, n, ended),
+        None => figure,
+    }
 }
 
 /// Returns how long a job took, and how long its trials ran if there were pauses, as before it was resumed.
@@ -166,7 +181,10 @@ fn groups(groups: &Value) -> Option<Table> {
             Cell::new(count("errored").to_string()),
             Cell::from_option(mean(group)),
             Cell::from_option(pass_at_k(&group["pass_at_k"])),
-            Cell::from_option(group["cost_usd"].as_f64().map(lists::format_dollars)),
+            Cell::from_option(group["cost_usd"].as_f64().map(|cost| {
+                let ended = &group["trials"]["ended"];
+                of_ended(lists::format_dollars(cost), group.get("cost_n"), ended)
+            })),
         ]);
     }
     Some(table)

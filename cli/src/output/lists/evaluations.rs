@@ -69,14 +69,16 @@ fn progress_cell(run: &RunFields) -> Cell {
     }
 }
 
-/// Share of the ended trials that passed.
+/// Share of the ended trials that passed; lost ones have ended, too.
 fn pass_rate_cell(run: &RunFields) -> Cell {
     let number = |value: Option<f64>| value.filter(|n| *n >= 0.0);
     let passed = number(run.passed_trials.number());
     let judged = number(run.failed_trials.number())
         .zip(passed)
         .map(|(f, p)| f + p);
+    let lost = number(run.lost_trials.number()).unwrap_or(0.0);
     let ended = number(run.completed_trials.number()).or(judged);
+    let ended = ended.map(|ended| ended + lost);
     match (passed, ended) {
         (Some(passed), Some(ended)) if ended > 0.0 && passed <= ended => {
             Cell::new(format!("{:.4}", passed / ended))

@@ -62,6 +62,8 @@ pub(crate) struct Figures {
     pub(crate) pass_at_k: BTreeMap<u64, f64>,
     /// Tokens and cost.
     pub(crate) usage: Usage,
+    /// Of how many trials the cost is known.
+    pub(crate) cost_n: u64,
 }
 
 /// Computes the figures of a group.
@@ -85,6 +87,10 @@ pub(crate) fn compute_figures(members: &[GroupMember<'_>], rules: RewardRules) -
             .count() as u64,
         mean_rewards: mean_rewards(&counted),
         pass_at_k: pass_at_k(&counted),
+        cost_n: results
+            .iter()
+            .filter(|r| r.usage.cost_usd.is_some())
+            .count() as u64,
         usage: results
             .iter()
             .fold(Usage::default(), |sum, result| sum.plus(result.usage)),

@@ -403,6 +403,13 @@ impl JobView<'_> {
         }
     }
 
+    /// Returns of how many trials something is known of their usage; `None` where only Harbor's sums are here.
+    pub(crate) fn known_usages(&self, is_known: impl Fn(&Usage) -> bool) -> Option<u64> {
+        let mut results = self.trials.iter().filter_map(|t| t.result).peekable();
+        results.peek()?;
+        Some(results.filter(|result| is_known(&result.usage)).count() as u64)
+    }
+
     /// Returns what a trial counts in the mean reward: nothing if it does not count, and 0 if it has no reward but
     /// does.
     pub(crate) fn counted_reward(&self, trial: &TrialView<'_>) -> Option<f64> {

@@ -28,6 +28,8 @@ pub(super) struct GroupFigures {
     cache_tokens: Option<u64>,
     output_tokens: Option<u64>,
     cost_usd: Option<f64>,
+    /// Of how many ended trials the cost is known.
+    cost_n: u64,
 }
 
 /// How long things took, in seconds.
@@ -130,6 +132,7 @@ impl GroupFigures {
             cache_tokens: figures.usage.cache_tokens,
             output_tokens: figures.usage.output_tokens,
             cost_usd: figures.usage.cost_usd,
+            cost_n: figures.cost_n,
             mean_rewards: figures.mean_rewards,
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct EvaluationObject<'a> {
     completed_trials: u64,
     passed_trials: u64,
     failed_trials: u64,
+    /// Their process is gone; they count in rates, and are not among the completed ones.
+    lost_trials: u64,
     tasks_total: usize,
     leaderboard: Vec<LeaderboardLine>,
     harbor: &'a HarborDetails<'a>,
@@ -103,6 +105,9 @@ pub(crate) struct HarborDetails<'a> {
     cache_tokens: Option<u64>,
     output_tokens: Option<u64>,
     cost_usd: Option<f64>,
+    /// Of how many ended trials cost and tokens are known.
+    cost_n: Option<u64>,
+    tokens_n: Option<u64>,
     agents: Vec<String>,
     models: Vec<String>,
     datasets: &'a [String],
@@ -180,6 +185,8 @@ impl<'a> HarborDetails<'a> {
             cache_tokens: usage.cache_tokens,
             output_tokens: usage.output_tokens,
             cost_usd: usage.cost_usd,
+            cost_n: view.known_usages(|usage| usage.cost_usd.is_some()),
+            tokens_n: view.known_usages(|usage| usage.input_tokens.is_some()),
             agents: names,
             models,
             datasets: config.map(|c| c.datasets.as_slice()).unwrap_or_default(),
@@ -264,6 +271,7 @@ impl<'a> EvaluationObject<'a> {
             completed_trials: view.counts.ended,
             passed_trials: view.counts.passed,
             failed_trials: view.counts.unsuccessful,
+            lost_trials: view.counts.lost,
             tasks_total: view.tasks().len(),
             leaderboard: leaderboard(view),
             harbor,
@@ -291,8 +299,10 @@ fn leaderboard(view: &JobView<'_>) -> Vec<LeaderboardLine> {
         LeaderboardLine {
             variant_name,
             trial_count: counts.total,
-            // As in Harbor's mean, an ended trial without a reward counts as not passed.
-            avg_pass_rate: (counts.ended > 0).then(|| counts.passed as f64 / counts.ended as f64),
+            // As in Harbor's mean, an ended trial without a reward counts as not passed, and so does a lost one: a
+            // job that crashes must not look better for it.
+            avg_pass_rate: (counts.ended + counts.lost > 0)
+                .then(|| counts.passed as f64 / (counts.ended + counts.lost) as f64),
             completed_count: counts.ended,
             failed_count: counts.unsuccessful,
         }

@@ -43,24 +43,46 @@ pub(crate) fn read(connection: &Connection, selection: &Selection) -> rusqlite::
         }
     };
     let mut facts = FactsList::default();
-    let mut statement = connection.prepare_cached(FACTS_OF_LIST)?;
     for (list, run) in runs {
         facts.begin_run(run);
-        let mut rows = statement.query([list])?;
-        while let Some(row) = rows.next()? {
-            let is_read = match row.get_ref(0)? {
-                ValueRef::Blob(encoded) => facts.push(encoded),
-                _ => false,
-            };
-            if !is_read {
-                let encoded = from_text(connection, row.get(1)?)?;
-                if !facts.push(&encoded) {
-                    return Err(damaged("a trial's facts"));
-                }
+        add_trials(connection, list, &mut facts)?;
+    }
+    Ok(facts)
+}
+
+/// Reads the facts of the trials of one run, whether or not the run itself is mirrored.
+pub(crate) fn read_of_run(connection: &Connection, run: &str) -> rusqlite::Result<FactsList> {
+    let mut facts = FactsList::default();
+    let list = connection
+        .prepare_cached("SELECT seq FROM trial_list WHERE run = ?1")?
+        .query_row([run], |row| row.get(0))
+        .optional()?;
+    facts.begin_run(RunFacts {
+        id: run.to_owned(),
+        ..RunFacts::default()
+    });
+    if let Some(list) = list {
+        add_trials(connection, list, &mut facts)?;
+    }
+    Ok(facts)
+}
+
+fn add_trials(connection: &Connection, list: i64, facts: &mut FactsList) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(FACTS_OF_LIST)?;
+    let mut rows = statement.query([list])?;
+    while let Some(row) = rows.next()? {
+        let is_read = match row.get_ref(0)? {
+            ValueRef::Blob(encoded) => facts.push(encoded),
+            _ => false,
+        };
+        if !is_read {
+            let encoded = from_text(connection, row.get(1)?)?;
+            if !facts.push(&encoded) {
+                return Err(damaged("a trial's facts"));
             }
         }
     }
-    Ok(facts)
+    Ok(())
 }
 
 /// Counts the live evaluation runs whose trials are not mirrored, or may have changed since.

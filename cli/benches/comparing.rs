@@ -1,0 +1,134 @@
+//! How long a comparison of two runs takes, and how long the facts of all trials take to read.
+//!
+//! `cargo bench -p docks --bench comparing [-- TRIALS RUNS]`: trials of each run, runs in the mirror.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark stops at the step that fails"
+)]
+#![expect(clippy::print_stdout, reason = "its figures are its output")]
+
+mod bench_home;
+
+use bench_home::{BenchHome, Runner, compare, grouped, median, program, time};
+use docks_proto::object::RawObject;
+use docks_proto::routes::RunKind;
+use docks_proto::time::UnixMs;
+use docks_statistics::figures::Figures;
+use docksd_mirror::{FactsSelection, Mirror, Provenance, RunBatch};
+
+const ROUNDS: usize = 30;
+const ATTEMPTS: u64 = 5;
+
+fn object(text: &str) -> RawObject {
+    RawObject::parse(text).unwrap().unwrap()
+}
+
+fn trial(run: u64, n: u64) -> RawObject {
+    let task = n / ATTEMPTS;
+    // Some tasks are easy, some hard, and attempts vary.
+    let solved = (n * 7919 + run * 104_729) % 97 < task % 97;
+    let reward = u8::from(solved);
+    let status = if solved { "passed" } else { "failed" };
+    object(&format!(
+        r#"{{"id":"{run:08x}-7c1e-4b61-9a53-{n:012x}","task_slug":"task-{task}","agent_variant":"coder","status":"{status}","duration_seconds":{}.5,"created_at":"2026-01-01T00:00:00Z","completed_at":"2026-01-01T00:10:00Z","logs_uri":"gs://bucket/trials/{n}/logs.txt","result_data":{{"reward":{reward},"rewards":{{"reward":{reward}}},"prompt_tokens":120345,"completion_tokens":2345,"cost_usd":0.{}}},"more":"{}"}}"#,
+        n % 600,
+        1 + n % 9,
+        "x".repeat(1_500)
+    ))
+}
+
+async fn fill(mirror: &Mirror, runs: u64, trials: u64) {
+    let run = |n: u64| {
+        object(&format!(
+            r#"{{"id":"run-{n}","name":"nightly-{n}","status":"completed","created_at":"2026-01-01T00:00:00Z","completed_at":"2026-01-01T01:00:00Z"}}"#
+        ))
+    };
+    let batch = RunBatch {
+        kind: RunKind::Evaluation,
+        objects: (0..runs).map(run).collect(),
+        observed_at: UnixMs::now(),
+        provenance: Provenance::Polled,
+    };
+    mirror.upsert_runs(batch).await.unwrap();
+    for run in 0..runs {
+        let trials = (0..trials).map(|n| trial(run, n)).collect();
+        let stored = mirror.replace_trials(
+            &format!("run-{run}"),
+            trials,
+            UnixMs::now(),
+            None,
+            Provenance::Polled,
+        );
+        stored.await.unwrap();
+    }
+}
+
+fn main() {
+    let given: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
+    let [trials, runs] = match given[..] {
+        [trials, runs] => [trials, runs],
+        _ => [2_000, 50],
+    };
+    let mut home = BenchHome::new(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    let (mirror, _) = Mirror::open(&home.database, home.identity.as_str(), UnixMs::now()).unwrap();
+    runtime.block_on(fill(&mirror, runs, trials));
+    let read = || {
+        let began = std::time::Instant::now();
+        let facts = runtime.block_on(mirror.trial_facts(FactsSelection::All));
+        let (facts, _) = facts.unwrap();
+        let read = began.elapsed();
+        let all: Vec<_> = facts.trials().map(|(_, trial)| trial).collect();
+        let figures = Figures::from_trials(all.iter());
+        assert_eq!(figures.counts.trials, runs * trials);
+        (read, began.elapsed())
+    };
+    let times: Vec<_> = (0..ROUNDS).map(|_| read()).collect();
+    println!(
+        "\n| the trials of all {} runs in the mirror, {} | took |",
+        grouped(runs),
+        grouped(runs * trials)
+    );
+    println!("| --- | --- |");
+    let of = |part: fn(&(std::time::Duration, std::time::Duration)) -> std::time::Duration| {
+        median(times.iter().map(part).collect()).as_secs_f64() * 1e3
+    };
+    println!("| their facts are read | {:.1} ms |", of(|(read, _)| *read));
+    println!(
+        "| and their figures computed | {:.1} ms |",
+        of(|(_, all)| *all)
+    );
+    runtime.block_on(mirror.close());
+    home.start();
+    let docks = program("docks");
+    let once = |line: &'static str| {
+        let home = &home;
+        let docks = docks.clone();
+        let words: Vec<&str> = line.split(' ').collect();
+        Box::new(move || time(&mut home.command(&docks, &words)))
+    };
+    let title = format!("two runs of {} trials, whole process", grouped(trials));
+    let mut runners = [
+        Runner {
+            name: "`docks runs compare`",
+            once: once("runs compare run-0 run-1"),
+        },
+        Runner {
+            name: "the same, cost",
+            once: once("runs compare run-0 run-1 --metric cost"),
+        },
+        Runner {
+            name: "the same, as JSON",
+            once: once("runs compare run-0 run-1 --format json"),
+        },
+        Runner {
+            name: "`docks runs list`",
+            once: once("runs list"),
+        },
+    ];
+    compare(&title, ROUNDS, &mut runners);
+}
