@@ -8,7 +8,10 @@
 )]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
+#[expect(dead_code, reason = "other benchmarks use the rest")]
 mod bench_home;
+
+use std::time::Instant;
 
 use bench_home::{BenchHome, Runner, compare, grouped, median, program, time};
 use docks_proto::object::RawObject;
@@ -53,14 +56,31 @@ async fn fill(mirror: &Mirror, runs: u64, trials: u64) {
     mirror.upsert_runs(batch).await.unwrap();
     for run in 0..runs {
         let trials = (0..trials).map(|n| trial(run, n)).collect();
-        let stored = mirror.replace_trials(
-            &format!("run-{run}"),
-            trials,
-            UnixMs::now(),
-            None,
-            Provenance::Polled,
-        );
+        let id = format!("run-{run}");
+        let stored = mirror.replace_trials(&id, trials, UnixMs::now(), None, Provenance::Polled);
         stored.await.unwrap();
+    }
+}
+
+/// Times reading the facts of all trials, and computing their figures.
+async fn measure_facts(mirror: &Mirror, runs: u64, trials: u64) {
+    let (mut reads, mut both) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let (facts, _) = mirror.trial_facts(FactsSelection::All).await.unwrap();
+        reads.push(began.elapsed());
+        let all: Vec<_> = facts.trials().map(|(_, trial)| trial).collect();
+        let figures = Figures::from_trials(all.iter());
+        both.push(began.elapsed());
+        assert_eq!(figures.counts.trials, runs * trials);
+    }
+    let count = grouped(runs * trials);
+    println!("\n| {count} trials of {runs} runs | took |\n| --- | --- |");
+    for (what, times) in [
+        ("their facts are read", reads),
+        ("and their figures computed", both),
+    ] {
+        println!("| {what} | {:.1} ms |", median(times).as_secs_f64() * 1e3);
     }
 }
 
@@ -70,39 +90,10 @@ fn main() {
         [trials, runs] => [trials, runs],
         _ => [2_000, 50],
     };
-    let mut home = BenchHome::new(1);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
-    let (mirror, _) = Mirror::open(&home.database, home.identity.as_str(), UnixMs::now()).unwrap();
-    runtime.block_on(fill(&mirror, runs, trials));
-    let read = || {
-        let began = std::time::Instant::now();
-        let facts = runtime.block_on(mirror.trial_facts(FactsSelection::All));
-        let (facts, _) = facts.unwrap();
-        let read = began.elapsed();
-        let all: Vec<_> = facts.trials().map(|(_, trial)| trial).collect();
-        let figures = Figures::from_trials(all.iter());
-        assert_eq!(figures.counts.trials, runs * trials);
-        (read, began.elapsed())
-    };
-    let times: Vec<_> = (0..ROUNDS).map(|_| read()).collect();
-    println!(
-        "\n| the trials of all {} runs in the mirror, {} | took |",
-        grouped(runs),
-        grouped(runs * trials)
-    );
-    println!("| --- | --- |");
-    let of = |part: fn(&(std::time::Duration, std::time::Duration)) -> std::time::Duration| {
-        median(times.iter().map(part).collect()).as_secs_f64() * 1e3
-    };
-    println!("| their facts are read | {:.1} ms |", of(|(read, _)| *read));
-    println!(
-        "| and their figures computed | {:.1} ms |",
-        of(|(_, all)| *all)
-    );
-    runtime.block_on(mirror.close());
+    let mut home = BenchHome::new(1, async |mirror: &Mirror| {
+        fill(mirror, runs, trials).await;
+        measure_facts(mirror, runs, trials).await;
+    });
     home.start();
     let docks = program("docks");
     let once = |line: &'static str| {

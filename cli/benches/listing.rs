@@ -21,7 +21,7 @@ fn main() {
     let homes: Vec<(u64, BenchHome)> = sizes()
         .into_iter()
         .map(|size| {
-            let mut bench_home = BenchHome::new(size);
+            let mut bench_home = BenchHome::new(size, async |_| ());
             bench_home.start();
             (size, bench_home)
         })

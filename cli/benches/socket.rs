@@ -25,7 +25,7 @@ fn main() {
     );
     println!("| --- | --- | --- | --- | --- | --- |");
     for size in sizes() {
-        let mut bench_home = BenchHome::new(size);
+        let mut bench_home = BenchHome::new(size, async |_| ());
         let pid = bench_home.start();
         let times = load(&bench_home.socket());
         let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e3;

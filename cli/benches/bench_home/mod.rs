@@ -26,8 +26,6 @@ pub(crate) struct BenchHome {
     pub(crate) home: tempfile::TempDir,
     /// Mirror file.
     pub(crate) database: PathBuf,
-    /// What the mirror belongs to.
-    pub(crate) identity: String,
     daemon: Option<Child>,
 }
 
@@ -55,8 +53,8 @@ fn run(n: u64, count: u64) -> RawObject {
 }
 
 impl BenchHome {
-    /// Creates a home directory whose mirror has `count` runs.
-    pub(crate) fn new(count: u64) -> Self {
+    /// Creates a home directory whose mirror has `count` runs, and what `more` adds.
+    pub(crate) fn new(count: u64, more: impl AsyncFnOnce(&Mirror)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let config = format!(
             "[default]\napi_url = \"{API_URL}\"\ntenant_id = \"{TENANT}\"\ntoken = \"t\"\n"
@@ -74,12 +72,10 @@ impl BenchHome {
             .enable_all()
             .build()
             .unwrap();
-        let identity = identity(&remote);
-        runtime.block_on(fill(&database, &identity, count));
+        runtime.block_on(fill(&database, &identity(&remote), count, more));
         Self {
             home,
             database,
-            identity,
             daemon: None,
         }
     }
@@ -142,7 +138,7 @@ impl Drop for BenchHome {
     }
 }
 
-async fn fill(database: &Path, identity: &str, count: u64) {
+async fn fill(database: &Path, identity: &str, count: u64, more: impl AsyncFnOnce(&Mirror)) {
     let (mirror, _) = Mirror::open(database, identity, UnixMs::now()).unwrap();
     let now = UnixMs::now();
     let mut from = 0;
@@ -157,6 +153,7 @@ async fn fill(database: &Path, identity: &str, count: u64) {
         mirror.upsert_runs(batch).await.unwrap();
         from = to;
     }
+    more(&mirror).await;
     for kind in RunKind::ALL {
         let confirmed = Confirmation {
             at: UnixMs::now(),

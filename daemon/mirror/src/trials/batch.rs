@@ -6,8 +6,8 @@ use docks_proto::freshness::Validator;
 use docks_proto::object::{Lifecycle, RawObject, lifecycle};
 use docks_proto::query::Row as Columns;
 use docks_proto::time::UnixMs;
-use docks_proto::trial_changes::{TrialChanges, TrialPlace};
 use docks_proto::trial::Trial;
+use docks_proto::trial_changes::{TrialChanges, TrialPlace};
 use docks_statistics::trial::{TrialFacts, encode};
 
 use super::vocabulary::Vocabulary;

@@ -24,7 +24,7 @@ const SAME: f64 = 1e-9;
 
 /// Tests whether the mean of differences is 0: if the sides are alike, the sign of each difference is a coin's.
 ///
-/// Goes through all ways to swap the sides, or draws [`DRAWS`] of them; the p-value then counts the found one among
+/// Goes through all ways to swap the sides, or draws 10,000 of them; the p-value then counts the found one among
 /// them (Phipson and Smyth 2010, "Permutation P-values Should Never Be Zero").
 #[must_use]
 pub fn sign_flip(differences: &[f64]) -> TestResult {

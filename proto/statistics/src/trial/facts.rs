@@ -48,7 +48,7 @@ pub struct TrialFacts<'a> {
     /// The types of its exceptions; `unknown` for one without a type.
     pub exceptions: Vec<Cow<'a, str>>,
     /// The error message of a trial that ended and is not solved, or that has an exception; at most
-    /// [`MOST_MESSAGE_BYTES`].
+    /// 400 bytes of it.
     pub message: Cow<'a, str>,
     /// Cost in US dollars.
     pub cost_usd: Option<f64>,
