@@ -140,7 +140,7 @@ fn details(figures: &Figures) -> String {
             .map(|cost| known::of(format!("${cost:.3}"), figures.cost_n, of)),
         count(figures.errored, "with an error"),
         count(figures.lost, "lost"),
-        count(figures.attempts.saturating_sub(of), "still to end"),
+        count(figures.attempts.saturating_sub(of), "not ended"),
         count(
             figures.contradictory,
             "whose status and reward contradict each other",

@@ -35,7 +35,7 @@ pub(super) fn sentence(delta: &Delta, sides: &[Side], query: &CompareQuery) -> S
         Verdict::Better => format!("{other} is better than {first}"),
         Verdict::Worse => format!("{other} is worse than {first}"),
         Verdict::NoDifference => format!("no difference shown between {first} and {other}"),
-        Verdict::Unclear => format!("too few data to tell {other} from {first}"),
+        Verdict::Unclear => format!("too little data to tell {other} from {first}"),
     };
     let shown = match (delta.verdict, delta.detectable) {
         (Verdict::Unclear, Some(detectable)) => format!(
