@@ -84,8 +84,30 @@ impl Mirror {
     ) -> Result<(FactsList, u64), MirrorError> {
         let doing = "read the facts of trials";
         self.read_in(Lane::Search, doing, move |c| {
-            let facts = trials::read_facts(c, &selection)?;
+            let facts = trials::read_facts(c, &selection, None)?;
             Ok((facts, trials::unread_runs(c)?))
+        })
+        .await
+    }
+
+    /// Reads the same of the trials that meet the filters of a query, whose order and page are ignored. Returns it with
+    /// the confirmation of the trials of all runs; `None` if their list was never mirrored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn matching_trial_facts(
+        &self,
+        selection: FactsSelection,
+        query: &ListQuery,
+        age: AgeOfTrials,
+    ) -> Result<(FactsList, Option<Confirmation>), MirrorError> {
+        let query = query.clone();
+        let doing = "read the facts of some trials";
+        self.read_in(Lane::Search, doing, move |c| {
+            let wanted = list::matching_trials(c, &query)?;
+            let facts = trials::read_facts(c, &selection, wanted.as_ref())?;
+            Ok((facts, list::oldest_confirmation(c, age)?))
         })
         .await
     }

@@ -3,6 +3,8 @@
 //! A mirror can hold a million trials. So an index that holds every column is walked, the indexes
 //! are named, and texts are read only for the rows of the page.
 
+use std::collections::HashSet;
+
 use docks_proto::query::{ListKind, ListQuery, SearchText, Sort, SortKey};
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
@@ -60,6 +62,23 @@ pub(crate) fn list_all_trials(
     let mut listing = texts_with_run(connection, &rows)?.into_listing(total);
     listing.confirmation = oldest_confirmation(connection, age)?;
     Ok(listing)
+}
+
+/// Returns the rows of the trials that meet the filters of a query, of all evaluation runs; `None` if it has no filters.
+pub(crate) fn matching_trials(
+    connection: &Connection,
+    query: &ListQuery,
+) -> rusqlite::Result<Option<HashSet<i64>>> {
+    if !query.has_filters() {
+        return Ok(None);
+    }
+    let scan = TrialScan::new(connection, query, Sort::default_for(ListKind::AllTrials))?;
+    let rows = match &query.search {
+        _ if scan.clause.matches_nothing => Vec::new(),
+        Some(text) => scan.search(connection, &SearchText::new(text))?,
+        None => scan.rows(connection, Page::ALL)?,
+    };
+    Ok(Some(rows.into_iter().collect()))
 }
 
 /// Whether the index [`BY_CREATED`] also holds the column of a sort key.
@@ -195,7 +214,7 @@ fn texts_with_run(connection: &Connection, rows: &[i64]) -> rusqlite::Result<Jso
 }
 
 /// Returns the confirmation of the list: as old as the oldest part that counts.
-fn oldest_confirmation(
+pub(crate) fn oldest_confirmation(
     connection: &Connection,
     age: AgeOfTrials,
 ) -> rusqlite::Result<Option<Confirmation>> {

@@ -13,7 +13,7 @@ mod trial_filter;
 mod where_clause;
 
 pub use all_trials::AgeOfTrials;
-pub(crate) use all_trials::list_all_trials;
+pub(crate) use all_trials::{list_all_trials, matching_trials, oldest_confirmation};
 pub use listing::Listing;
 pub(crate) use one_kind::{list_runs, list_trials};
 pub(crate) use sort_order::add_sql_functions;

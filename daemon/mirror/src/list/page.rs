@@ -13,6 +13,12 @@ pub(super) struct Page {
 }
 
 impl Page {
+    /// All rows.
+    pub(super) const ALL: Self = Self {
+        offset: 0,
+        limit: -1,
+    };
+
     pub(super) fn from_query(query: &ListQuery) -> Self {
         Self {
             offset: to_sql_int(query.offset),

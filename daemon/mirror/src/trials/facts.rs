@@ -1,5 +1,7 @@
 //! Reads what figures are made of, for the trials of some runs or of all.
 
+use std::collections::HashSet;
+
 use docks_proto::routes::RunKind;
 use docks_statistics::trial::{FactsList, RunFacts};
 use rusqlite::types::ValueRef;
@@ -24,8 +26,12 @@ const RUN_COLUMNS: &str =
 const RUNS: &str = "runs r JOIN trial_list l ON l.run = r.id \
                     WHERE r.kind = 'evaluation' AND r.gone_ms IS NULL";
 
-/// Reads the facts of the trials of the selected runs, each in the order of its run.
-pub(crate) fn read(connection: &Connection, selection: &Selection) -> rusqlite::Result<FactsList> {
+/// Reads the facts of the trials of the selected runs, each in the order of its run; with `wanted`, only of these rows.
+pub(crate) fn read(
+    connection: &Connection,
+    selection: &Selection,
+    wanted: Option<&HashSet<i64>>,
+) -> rusqlite::Result<FactsList> {
     let runs: Vec<(i64, RunFacts)> = match selection {
         Selection::All => connection
             .prepare_cached(&format!(
@@ -45,7 +51,7 @@ pub(crate) fn read(connection: &Connection, selection: &Selection) -> rusqlite::
     let mut facts = FactsList::default();
     for (list, run) in runs {
         facts.begin_run(run);
-        add_trials(connection, list, &mut facts)?;
+        add_trials(connection, list, wanted, &mut facts)?;
     }
     Ok(facts)
 }
@@ -62,15 +68,25 @@ pub(crate) fn read_of_run(connection: &Connection, run: &str) -> rusqlite::Resul
         ..RunFacts::default()
     });
     if let Some(list) = list {
-        add_trials(connection, list, &mut facts)?;
+        add_trials(connection, list, None, &mut facts)?;
     }
     Ok(facts)
 }
 
-fn add_trials(connection: &Connection, list: i64, facts: &mut FactsList) -> rusqlite::Result<()> {
+fn add_trials(
+    connection: &Connection,
+    list: i64,
+    wanted: Option<&HashSet<i64>>,
+    facts: &mut FactsList,
+) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(FACTS_OF_LIST)?;
     let mut rows = statement.query([list])?;
     while let Some(row) = rows.next()? {
+        if let Some(wanted) = wanted
+            && !wanted.contains(&row.get(1)?)
+        {
+            continue;
+        }
         let is_read = match row.get_ref(0)? {
             ValueRef::Blob(encoded) => facts.push(encoded),
             _ => false,

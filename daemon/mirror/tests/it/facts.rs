@@ -1,8 +1,9 @@
 //! What figures are made of: the facts of trials, as they are stored and read.
 
+use docks_proto::query::{ListKind, ListQuery};
 use docks_proto::time::UnixMs;
 use docks_statistics::trial::FactsList;
-use docksd_mirror::{FactsSelection, Mirror, Provenance};
+use docksd_mirror::{AgeOfTrials, FactsSelection, Mirror, Provenance};
 
 use crate::support::*;
 
@@ -120,5 +121,40 @@ async fn runs_whose_trials_are_not_mirrored_are_counted() {
     store_runs(&mirror, 30, vec![more]).await;
     let (facts, unread) = mirror.trial_facts(FactsSelection::All).await.unwrap();
     assert_eq!((facts.runs().count(), unread), (2, 1));
+    mirror.close().await;
+}
+
+#[tokio::test]
+async fn facts_are_filtered_as_lists_of_trials_are() {
+    let test = TestMirror::new();
+    let mirror = two_runs(&test).await;
+    for (text, expected) in [
+        ("", "azba"),
+        ("status=PASSED", "aa"),
+        ("task=SUM&status=failed", "b"),
+        ("task=other", ""),
+        ("agent=coder&status=running", "z"),
+        ("q=B", "b"),
+        ("reward=<1", ""),
+        ("error=none&limit=1&offset=1", "azba"),
+    ] {
+        let query = ListQuery::parse(ListKind::AllTrials, text, 0).unwrap();
+        let whole = ListQuery {
+            limit: 0,
+            offset: 0,
+            ..query.clone()
+        };
+        let listed = mirror.list_all_trials(&whole, AgeOfTrials::All);
+        assert_eq!(listed.await.unwrap().total, expected.len() as u64, "{text}");
+        let read = |selection| mirror.matching_trial_facts(selection, &query, AgeOfTrials::All);
+        let (facts, _) = read(FactsSelection::All).await.unwrap();
+        let ids: String = facts.trials().map(|(_, trial)| trial.id).collect();
+        assert_eq!(ids, expected, "{text}");
+        // The runs are there, also without a trial.
+        assert_eq!(facts.runs().count(), 2, "{text}");
+        let of_new = FactsSelection::Ids(vec!["new".to_owned()]);
+        let (facts, _) = read(of_new).await.unwrap();
+        assert!(facts.trials().all(|(run, _)| run.id == "new"), "{text}");
+    }
     mirror.close().await;
 }
