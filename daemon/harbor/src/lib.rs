@@ -50,7 +50,7 @@ use docksd_remote::{
 use tokio::time::Instant;
 
 pub use crate::disk::file_uri::file_uri;
-pub use crate::files::{FileOwner, FoundFiles, file_type, is_listed, list_files};
+pub use crate::files::{FileOwner, FoundFiles, file_type, is_listed, list_files, read_end};
 use crate::follow::ChangeQueue;
 use crate::hash::hash_texts;
 use crate::known_jobs::KnownJob;

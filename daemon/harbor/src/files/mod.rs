@@ -5,18 +5,21 @@
 
 mod file_type;
 mod natural_order;
+mod root;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use docks_proto::beneath::{EntryKind, FolderEntry, RootDirectory};
+use docks_proto::beneath::{EntryKind, FolderEntry};
 use docks_proto::file_list::ListedFile;
 
 pub use file_type::file_type;
+pub use root::read_end;
 
 use crate::disk::file_uri::file_uri;
 use crate::snapshot::job_snapshot::JOB_FILES;
 use natural_order::natural_order;
+use root::open_root;
 
 /// Files of one trial that are listed; an agent can leave any number.
 const MAX_FILES: usize = 20_000;
@@ -198,28 +201,6 @@ fn is_job(entries: &[FolderEntry]) -> bool {
         entry.kind == EntryKind::File && JOB_FILES.iter().any(|name| entry.name == *name)
     };
     entries.iter().any(is_job_file)
-}
-
-/// Opens the jobs directory that contains a folder; returns it and the folder's path below it.
-fn open_root(jobs_dirs: &[PathBuf], folder: &Path) -> io::Result<(RootDirectory, PathBuf)> {
-    let mut failure = io::Error::from(io::ErrorKind::NotFound);
-    for dir in jobs_dirs {
-        let resolved = match dir.canonicalize() {
-            Ok(resolved) => resolved,
-            Err(error) => {
-                if folder.starts_with(dir) {
-                    failure = error;
-                }
-                continue;
-            }
-        };
-        for name in [&resolved, dir] {
-            if let Ok(below) = folder.strip_prefix(name) {
-                return Ok((RootDirectory::open(&resolved)?, below.to_owned()));
-            }
-        }
-    }
-    Err(failure)
 }
 
 impl LeftOut {
