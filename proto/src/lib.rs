@@ -2,7 +2,7 @@
 //!
 //! This crate holds what both programs share: paths and header names ([`routes`]), objects as the
 //! remote sent them ([`object`], [`trial`]), queries of lists ([`query`]), paging of unknown remotes
-//! ([`paging`]), lists of files ([`file_list`]), events ([`event`]) and history ([`history`]), comparisons of runs ([`comparison`]), freshness in HTTP's terms
+//! ([`paging`]), lists of files ([`file_list`]), events ([`event`]) and history ([`history`]), comparisons of runs ([`comparison`]), why trials failed ([`failures`]), freshness in HTTP's terms
 //! ([`freshness`]), coded errors ([`error`]), text made safe for a terminal ([`clean`]), the daemon's
 //! status ([`status`]), its build ([`build`]) and proxies ([`proxies`]), the paths of its files
 //! ([`paths`]) and the settings ([`settings`]).
@@ -24,6 +24,7 @@ pub mod credentials;
 pub mod desktop;
 pub mod error;
 pub mod event;
+pub mod failures;
 pub mod file_list;
 pub mod freshness;
 pub mod git_lfs;

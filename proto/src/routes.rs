@@ -61,6 +61,8 @@ pub const CHANGES: &str = "/v1/changes";
 pub const COMPARE: &str = "/v1/compare";
 /// What comparisons need of one run's trials: a [`SavedRun`](crate::comparison::SavedRun).
 pub const SAVED_RUN: &str = "/v1/saved-run";
+/// Why trials failed: a [`FailuresQuery`](crate::failures::FailuresQuery).
+pub const FAILURES: &str = "/v1/failures";
 /// The position after which events are wanted, as given by the stream's `id:` lines.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// Forgets a mirror: closes it, and deletes its files and the artifacts of its owner.

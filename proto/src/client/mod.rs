@@ -12,6 +12,7 @@ mod comparisons;
 mod events;
 mod exchange;
 mod expectation;
+mod failures;
 pub mod https;
 mod list_all;
 pub mod retry;

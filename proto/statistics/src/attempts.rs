@@ -14,6 +14,12 @@ pub struct TaskAttempts {
 }
 
 impl TaskAttempts {
+    /// Counts one more attempt.
+    pub fn add(&mut self, solved: bool) {
+        self.attempts += 1;
+        self.solved += u64::from(solved);
+    }
+
     /// Returns the chance that at least one of `k` attempts solves the task: 1 − C(n − c, k) / C(n, k), an estimate
     /// without bias (Chen et al. 2021, "Evaluating Large Language Models Trained on Code", equation 1). `None` if there
     /// are fewer attempts.

@@ -112,12 +112,12 @@ impl Figures {
         for trial in trials {
             figures.counts.add(trial);
             if let Some(solved) = trial.solved {
-                add_attempt(attempts.entry(&trial.task).or_default(), solved);
+                attempts.entry(&trial.task).or_default().add(solved);
                 if trial.valid {
-                    add_attempt(valid.entry(&trial.task).or_default(), solved);
+                    valid.entry(&trial.task).or_default().add(solved);
                 }
                 if trial.counts {
-                    add_attempt(counted.entry(&trial.task).or_default(), solved);
+                    counted.entry(&trial.task).or_default().add(solved);
                 }
             }
             if !trial.ended {
@@ -195,11 +195,6 @@ impl Figures {
         let ks: BTreeSet<u64> = harbors_ks(most);
         ks.into_iter().map(|k| (k, figure(&tasks, k))).collect()
     }
-}
-
-fn add_attempt(task: &mut TaskAttempts, solved: bool) {
-    task.attempts += 1;
-    task.solved += u64::from(solved);
 }
 
 #[cfg(test)]

@@ -10,12 +10,14 @@
 //!   [`attempts`] at the same task, and of the [`rate`] with its [`interval`].
 //! - [`difference`]: between two sides that tried the same tasks, and what may be said of it.
 //! - [`comparison`]: two or more sides with all of that, task by task, and the [`gate`] that a candidate passes.
+//! - [`failures`]: why trials failed, by rules, and clusters of like messages.
 //! - [`special`]: distribution functions and quantiles.
 
 pub mod aggregate;
 pub mod attempts;
 pub mod comparison;
 pub mod difference;
+pub mod failures;
 pub mod figures;
 pub mod gate;
 pub mod harbor;

@@ -38,7 +38,7 @@ fn known(aggregate: Aggregate) -> Known {
     Known { value, n, of }
 }
 
-fn rate_figure(rate: Rate) -> RateFigure {
+pub(crate) fn rate_figure(rate: Rate) -> RateFigure {
     RateFigure {
         value: rate.value,
         low: rate.interval.low,

@@ -23,6 +23,7 @@ pub(crate) use describe::amount;
 pub use saved_run::{facts_of_saved, save};
 pub use side::{RunTrials, SideTrials};
 
+pub(crate) use figures::rate_figure;
 use figures::{figures_of, side_figures};
 use metric::value_of;
 use pairing::{Key, Keys, paired_tasks};

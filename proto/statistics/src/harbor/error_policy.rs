@@ -29,6 +29,12 @@ impl ErrorPolicy {
     }
 }
 
+/// Returns all types of exceptions that have a policy.
+#[cfg(test)]
+pub(crate) fn known_types() -> impl Iterator<Item = &'static str> {
+    POLICIES.iter().flat_map(|(_, kinds)| *kinds).copied()
+}
+
 /// The policies of Harbor 0.26 with the types that have them.
 const POLICIES: [(ErrorPolicy, &[&str]); 5] = [
     // Limits of the agent and of its model: what it did until then counts.
