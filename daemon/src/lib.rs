@@ -30,6 +30,7 @@ use config::Config;
 use cron::Schedule;
 use docks_proto::error::error_chain;
 use docks_proto::routes;
+use docks_statistics::failures::RuleSet;
 use docksd_sync::Clock;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use hub::Hub;
@@ -86,6 +87,7 @@ pub async fn run(
         registry: Arc::clone(&registry),
         schedule,
         shutdown: shutdown_signal.clone(),
+        failure_rules: Arc::new(RuleSet::with_built_in(config.failure_rules.clone())),
         own_actions: OwnActions::new(&config.paths),
         watchers: api::serve::watcher_slots(),
         started,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use bytes::Bytes;
 use docks_proto::freshness::{AnsweredBy, CachePolicy};
 use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery};
 use docks_proto::routes::RunKind;
@@ -19,7 +20,7 @@ use super::wait_for_first_sweep::{missing_rows, wait_for_first_sweep};
 use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
-use docksd_mirror::{AgeOfTrials, Resource, StatusScope, UnsettledRun};
+use docksd_mirror::{AgeOfTrials, Confirmation, MirrorError, Resource, StatusScope, UnsettledRun};
 use docksd_remote::RemoteError;
 use docksd_sync::FetchKey;
 
@@ -53,26 +54,74 @@ pub(super) async fn list(
         uri.query().unwrap_or(""),
         DEFAULT_LIMIT,
     )?;
+    let (mirror, wanted) = (&remote.mirror, &query);
+    let found = read_fresh(&remote, requirement, |age| async move {
+        let listing = mirror.list_all_trials(wanted, age).await?;
+        let confirmed = listing.confirmation.clone();
+        Ok((listing, confirmed))
+    });
+    let found = found.await?;
+    let listing = &found.rows;
+    let seen = all_statuses_seen(&remote, StatusScope::Trials, &query, listing.total).await?;
+    let body = (listing.body.clone(), listing.total);
+    let list = found
+        .response(body, &remote, requirement)?
+        .with_status_seen(seen);
+    let now = service.monotonic_time();
+    Ok(respond::list(
+        &remote,
+        cache_key,
+        list,
+        found.answered_by,
+        now,
+    ))
+}
+
+/// What was read of the trials of all runs, as fresh as a request needs it.
+pub(super) struct FreshTrials<T> {
+    pub(super) rows: T,
+    pub(super) answered_by: AnsweredBy,
+    /// Version of the mirror before it was read.
+    version: u64,
+    unsettled: Vec<UnsettledRun>,
+    confirmed: Confirmation,
+}
+
+/// Makes the trials of all runs fresh enough for a request, and reads them: `read` also returns the confirmation.
+pub(super) async fn read_fresh<T, F>(
+    remote: &MirroredRemote,
+    requirement: FreshnessRequirement,
+    read: impl Fn(AgeOfTrials) -> F,
+) -> Result<FreshTrials<T>, ApiError>
+where
+    F: Future<Output = Result<(T, Option<Confirmation>), MirrorError>>,
+{
     let kind = RunKind::Evaluation;
-    let resource = Resource::List(kind);
-    let mut answered_by = revalidate_list(&remote, kind, ListRows::All, requirement).await?;
-    wait_for_first_sweep(&remote, kind, requirement.policy).await?;
+    let mut answered_by = revalidate_list(remote, kind, ListRows::All, requirement).await?;
+    wait_for_first_sweep(remote, kind, requirement.policy).await?;
     let age = if requirement.accepts_any_age() {
         AgeOfTrials::Unsettled
     } else {
         AgeOfTrials::All
     };
     let mut attempts = 0;
-    let (version, unsettled, listing, confirmed) = loop {
-        if fetch_trials(&remote, requirement).await? {
+    loop {
+        if fetch_trials(remote, requirement).await? {
             answered_by = AnsweredBy::Remote;
         }
         let version = remote.mirror.data_version();
         let unsettled = remote.mirror.unsettled_runs(MAX_RUNS_CHECKED).await?;
-        let listing = remote.mirror.list_all_trials(&query, age).await?;
-        let confirmed = listing.confirmation.clone().ok_or(ApiError::NotCached)?;
+        let (rows, confirmed) = read(age).await?;
+        let confirmed = confirmed.ok_or(ApiError::NotCached)?;
         if confirmed.at >= requirement.oldest_acceptable() {
-            break (version, unsettled, listing, confirmed);
+            mark_active_runs_watched(remote, &unsettled);
+            return Ok(FreshTrials {
+                rows,
+                answered_by,
+                version,
+                unsettled,
+                confirmed,
+            });
         }
         // A run has started or changed since its trials were fetched.
         attempts += 1;
@@ -81,25 +130,35 @@ pub(super) async fn list(
             let error = RemoteError::InvalidResponse { why };
             return Err(ApiError::FreshnessUnmet(error.into()));
         }
-    };
-    mark_active_runs_watched(&remote, &unsettled);
-    let mut incomplete = missing_rows(&remote, &confirmed, requirement.policy)?;
-    if incomplete.is_none() && unsettled.iter().any(|run| run.due) {
-        incomplete = Some("the trials of some runs are not mirrored yet");
     }
-    let active = unsettled.iter().any(|run| run.active);
-    let seen = all_statuses_seen(&remote, StatusScope::Trials, &query, listing.total).await?;
-    let list = ListResponse::new(
-        version,
-        (listing.body, listing.total),
-        confirmed,
-        resource,
-        Volatility::Changing { active },
-    )
-    .with_incomplete(incomplete)
-    .with_status_seen(seen);
-    let now = service.monotonic_time();
-    Ok(respond::list(&remote, cache_key, list, answered_by, now))
+}
+
+impl<T> FreshTrials<T> {
+    /// Makes the response of a body with the number of its rows before a cut.
+    ///
+    /// # Errors
+    ///
+    /// That of the mirror, if it is in trouble and the remote can still give everything.
+    pub(super) fn response(
+        &self,
+        body: (Bytes, u64),
+        remote: &MirroredRemote,
+        requirement: FreshnessRequirement,
+    ) -> Result<ListResponse, ApiError> {
+        let mut incomplete = missing_rows(remote, &self.confirmed, requirement.policy)?;
+        if incomplete.is_none() && self.unsettled.iter().any(|run| run.due) {
+            incomplete = Some("the trials of some runs are not mirrored yet");
+        }
+        let active = self.unsettled.iter().any(|run| run.active);
+        let list = ListResponse::new(
+            self.version,
+            body,
+            self.confirmed.clone(),
+            Resource::List(RunKind::Evaluation),
+            Volatility::Changing { active },
+        );
+        Ok(list.with_incomplete(incomplete))
+    }
 }
 
 /// Fetches the trials that are older than the request allows, of ended runs, too; or, if it allows any age, those

@@ -10,9 +10,8 @@ use axum::response::Response;
 use docks_proto::comparison::{
     CompareQuery, RemoteReference, RunReference, SAVED_RUN_FORMAT, SavedRun,
 };
-use docks_proto::freshness::{AnsweredBy, Freshness};
+use docks_proto::freshness::Freshness;
 use docks_proto::query::Parameters;
-use docks_proto::time::UnixMs;
 use docks_statistics::comparison::{RunTrials, SideTrials, compare as compare_sides};
 use docks_statistics::comparison::{facts_of_saved, save};
 use docks_statistics::trial::FactsList;
@@ -22,7 +21,7 @@ use futures_util::future::try_join_all;
 use super::error::ApiError;
 use super::extract::{QueryParameters, bad_parameter, remote_request};
 use super::resolve_id;
-use super::revalidate::{FreshnessRequirement, freshness_of};
+use super::revalidate::{FreshnessRequirement, freshness_of, oldest};
 use super::trial::fresh_trials;
 use super::{Service, respond};
 use crate::registry::{RemoteRequest, RemoteSelector};
@@ -212,28 +211,6 @@ fn read_saved(path: &Path) -> Result<SavedRun, ApiError> {
         ));
     }
     Ok(saved)
-}
-
-/// Returns the age of an answer from several, which is that of the oldest; `now` for saved runs only.
-fn oldest(ages: impl Iterator<Item = Freshness>, now: UnixMs) -> Freshness {
-    let by_age = |a: Freshness, b: Freshness| {
-        let incomplete = a.incomplete.clone().or_else(|| b.incomplete.clone());
-        let stale_reason = a.stale_reason.clone().or_else(|| b.stale_reason.clone());
-        let older = if a.as_of <= b.as_of { a } else { b };
-        Freshness {
-            incomplete,
-            stale_reason,
-            ..older
-        }
-    };
-    ages.reduce(by_age).unwrap_or(Freshness {
-        as_of: now,
-        age: std::time::Duration::ZERO,
-        stale_reason: None,
-        incomplete: None,
-        notice: None,
-        answered_by: AnsweredBy::Mirror,
-    })
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> String {

@@ -11,6 +11,7 @@ mod daemon;
 pub mod error;
 mod events;
 mod extract;
+mod failures;
 mod files;
 mod forget;
 mod history;
@@ -25,6 +26,7 @@ pub mod serve;
 mod service;
 mod status_seen;
 mod trial;
+mod trial_facts;
 mod wait_for_first_sweep;
 
 pub(crate) use files::{OwnerFolder, owner_folder};

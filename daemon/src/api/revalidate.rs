@@ -225,6 +225,28 @@ pub(super) fn list_freshness_of(
     freshness
 }
 
+/// Returns the age of an answer from several, which is that of the oldest; `now` if none of them has an age.
+pub(super) fn oldest(ages: impl Iterator<Item = Freshness>, now: UnixMs) -> Freshness {
+    let by_age = |a: Freshness, b: Freshness| {
+        let incomplete = a.incomplete.clone().or_else(|| b.incomplete.clone());
+        let stale_reason = a.stale_reason.clone().or_else(|| b.stale_reason.clone());
+        let older = if a.as_of <= b.as_of { a } else { b };
+        Freshness {
+            incomplete,
+            stale_reason,
+            ..older
+        }
+    };
+    ages.reduce(by_age).unwrap_or(Freshness {
+        as_of: now,
+        age: Duration::ZERO,
+        stale_reason: None,
+        incomplete: None,
+        notice: None,
+        answered_by: AnsweredBy::Mirror,
+    })
+}
+
 /// Something that has ended does not change any more, so the last confirmation of its end counts.
 fn latest_proof(confirmed: &Confirmation, volatility: Volatility) -> Confirmation {
     let mut latest = confirmed.clone();

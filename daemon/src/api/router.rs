@@ -15,7 +15,9 @@ use hyper_util::service::TowerToHyperService;
 
 use super::error::{ApiError, MirrorReplaced};
 use super::request_checks::{self, Refusal};
-use super::{Service, all_trials, compare, daemon, events, files, forget, history, run, trial};
+use super::{
+    Service, all_trials, compare, daemon, events, failures, files, forget, history, run, trial,
+};
 
 /// The routes as hyper calls them.
 pub type Routes = TowerToHyperService<Router>;
@@ -30,6 +32,7 @@ pub fn socket_routes(service: Arc<Service>) -> Routes {
         .route(routes::CHANGES, get(history::changes))
         .route(routes::COMPARE, get(compare::compare))
         .route(routes::SAVED_RUN, get(compare::saved_run))
+        .route(routes::FAILURES, get(failures::failures))
         .route(routes::SYNC, post(daemon::sync))
         .route(routes::FORGET, post(forget::forget))
         .route(routes::SHUTDOWN, post(daemon::shutdown));

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use docks_proto::freshness::CachePolicy;
 use docks_proto::status::HubStatus;
 use docks_proto::time::UnixMs;
+use docks_statistics::failures::RuleSet;
 use tokio::sync::Semaphore;
 
 use super::error::ApiError;
@@ -34,6 +35,8 @@ pub struct Service {
     pub identity: HeaderMap,
     /// Returns the status of the hub, if there is one.
     pub hub_status: Option<HubStatusSource>,
+    /// Why trials fail: the rules of the settings, then those of this release.
+    pub failure_rules: Arc<RuleSet>,
     /// Notes of what this machine has done to runs.
     pub own_actions: OwnActions,
     /// Requests the shutdown of the daemon.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
+use docks_statistics::failures::Rule;
 use serde::Deserialize;
 use serde_path_to_error::{Segment, Track};
 
+use super::failure_rule;
 use super::hub::HubOptions;
 use super::idle_exit::IdleExit;
 use super::job_schedule::JobSchedule;
@@ -69,6 +71,8 @@ pub struct DaemonFile {
     pull: Option<Vec<ArtifactType>>,
     #[serde(deserialize_with = "on_end::rules")]
     on_end: Option<Vec<OnEndRule>>,
+    #[serde(deserialize_with = "failure_rule::rules")]
+    failure_rule: Option<Vec<Rule>>,
     #[serde(deserialize_with = "value::address")]
     hub_listen: Option<String>,
     #[serde(deserialize_with = "value::strings")]
@@ -165,6 +169,7 @@ impl DaemonFile {
         set(&mut config.retention.history, self.retention);
         set(&mut config.prefetch.kinds, self.pull);
         set(&mut config.on_end, self.on_end);
+        set(&mut config.failure_rules, self.failure_rule);
         let path = config.paths.daemon_file();
         config.warnings.extend(
             self.unknown_keys

@@ -3,6 +3,7 @@
 //! Plain data that depends on no other part of the daemon. Besides `main.rs` this is the only place
 //! that reads the environment; every other part receives its settings as values.
 
+mod failure_rule;
 mod file;
 mod flags;
 mod hub;

@@ -1,12 +1,11 @@
 //! `[[on_end]]` in `daemon.toml`: what to do when a run has ended.
 
-use std::fmt;
 use std::time::Duration;
 
 use docks_artifacts::pattern::Pattern;
 use docks_proto::object::{Lifecycle, TERMINAL_STATUSES, lifecycle};
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::Deserializer;
 
 use super::value;
 
@@ -107,25 +106,7 @@ impl TryFrom<RuleTable> for OnEndRule {
 pub(super) fn rules<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<OnEndRule>>, D::Error> {
-    struct Rules;
-
-    impl<'de> Visitor<'de> for Rules {
-        type Value = Vec<OnEndRule>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("tables, each under `[[on_end]]`")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut tables: A) -> Result<Self::Value, A::Error> {
-            let mut rules = Vec::new();
-            while let Some(rule) = tables.next_element()? {
-                rules.push(rule);
-            }
-            Ok(rules)
-        }
-    }
-
-    deserializer.deserialize_seq(Rules).map(Some)
+    value::tables(deserializer, "[[on_end]]").map(Some)
 }
 
 #[cfg(test)]

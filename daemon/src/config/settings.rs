@@ -9,6 +9,7 @@ use docks_proto::client::Limits;
 use docks_proto::paths::Paths;
 use docks_proto::proxies::Proxies;
 use docks_proto::settings::Environment;
+use docks_statistics::failures::Rule;
 use docksd_mirror::Retention;
 use docksd_stores::StoreVariables;
 use docksd_sync::Options;
@@ -47,6 +48,8 @@ pub struct Config {
     pub prefetch: ArtifactPrefetch,
     /// What else is done when a run ends.
     pub on_end: Vec<OnEndRule>,
+    /// Why trials fail, besides the rules of this release.
+    pub failure_rules: Vec<Rule>,
     /// Variables that decide whether the keyring and desktop notifications are available.
     pub keyring: Environment,
     /// The proxies that requests to remotes go through.
@@ -102,6 +105,7 @@ impl Config {
             hub: None,
             prefetch: ArtifactPrefetch::default(),
             on_end: Vec::new(),
+            failure_rules: Vec::new(),
             keyring: Environment::default(),
             proxies: Proxies::default(),
             build: None,

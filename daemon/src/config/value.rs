@@ -1,11 +1,13 @@
 //! The values of `daemon.toml`: each read with a message that says what is expected.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use docks_artifacts::ArtifactType;
 use docks_proto::time::parse_duration;
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use toml::Value;
 
 use super::idle_exit::{IdleExit, parse_idle_exit};
@@ -15,6 +17,33 @@ use super::job_schedule::JobSchedule;
 const MAX_RETENTION_DAYS: u64 = 36_500;
 
 const MAX_BUDGET_PER_MINUTE: u64 = 60_000;
+
+/// Deserializes tables, each under this heading.
+pub(super) fn tables<'de, T, D>(deserializer: D, heading: &'static str) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Tables<T>(&'static str, PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Tables<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "tables, each under `{}`", self.0)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut given: A) -> Result<Self::Value, A::Error> {
+            let mut tables = Vec::new();
+            while let Some(table) = given.next_element()? {
+                tables.push(table);
+            }
+            Ok(tables)
+        }
+    }
+
+    deserializer.deserialize_seq(Tables(heading, PhantomData))
+}
 
 /// Deserializes any value and reads it with `read`, whose error is for people.
 fn read_value<'de, D, T>(
