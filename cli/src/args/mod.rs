@@ -9,6 +9,7 @@ mod cache;
 mod compare;
 mod daemon;
 mod deferred;
+mod failures;
 mod global;
 mod history;
 mod hub;
@@ -33,6 +34,7 @@ pub(crate) use compare::{CompareBy, OnlyChange, RunsCompare, RunsGate};
 pub(crate) use daemon::{Completions, DaemonCommand, DaemonLogs, Sync};
 use deferred::Deferred;
 pub(crate) use deferred::whole_tree;
+pub(crate) use failures::RunsFailures;
 pub(crate) use global::{Colour, Format, Global};
 pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{
@@ -41,6 +43,7 @@ pub(crate) use hub::{
 pub(crate) use runs::{
     ListOptions, RunsCommand, RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet,
     RunsList, RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial, RunsTrials,
+    TrialFilterOptions,
 };
 pub(crate) use watch::RunsWatch;
 

@@ -7,6 +7,7 @@ use super::artifacts::{
 };
 use super::compare::{RunsCompare, RunsGate};
 use super::deferred::Deferred;
+use super::failures::RunsFailures;
 use super::history::{RunsChanges, RunsHistory};
 use super::watch::RunsWatch;
 
@@ -61,6 +62,8 @@ pub(crate) enum RunsCommand {
     Compare(Deferred<RunsCompare>),
     /// Decide whether a run is as good as a baseline, for CI
     Gate(Deferred<RunsGate>),
+    /// Show why trials failed, and which failed alike
+    Failures(Deferred<Box<RunsFailures>>),
 }
 
 /// Options of every list.
@@ -97,10 +100,30 @@ pub(crate) struct ListOptions {
     pub(crate) columns: Vec<String>,
 }
 
-fn limit(text: &str) -> Result<u64, String> {
+pub(super) fn limit(text: &str) -> Result<u64, String> {
     text.trim()
         .parse()
         .map_err(|_| "expected a whole number from 0; 0 means all".to_owned())
+}
+
+/// Filters for trials only.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TrialFilterOptions {
+    /// Only trials of this agent; may be repeated or comma-separated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) agent: Vec<String>,
+    /// Only trials of this model, with or without its provider; may be repeated or comma-separated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) model: Vec<String>,
+    /// Only trials of this task; may be repeated or comma-separated
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) task: Vec<String>,
+    /// Only trials with this type of error, `any` or `none`; may be repeated or comma-separated
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) error: Vec<String>,
+    /// Only trials with this reward: 1, '>=0.5', '!=0', any, none; if repeated, all must match
+    #[arg(long, value_name = "REWARD", allow_hyphen_values = true)]
+    pub(crate) reward: Vec<String>,
 }
 
 /// Arguments of `docks runs list`.
@@ -231,21 +254,8 @@ pub(crate) struct RunsTrials {
     /// Search the trials of all evaluation runs
     #[arg(long, conflicts_with = "run_id")]
     pub(crate) all_runs: bool,
-    /// Only trials of this agent; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) agent: Vec<String>,
-    /// Only trials of this model, with or without its provider; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) model: Vec<String>,
-    /// Only trials of this task; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) task: Vec<String>,
-    /// Only trials with this type of error, `any` or `none`; may be repeated or comma-separated
-    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
-    pub(crate) error: Vec<String>,
-    /// Only trials with this reward: 1, '>=0.5', '!=0', any, none; if repeated, all must match
-    #[arg(long, value_name = "REWARD", allow_hyphen_values = true)]
-    pub(crate) reward: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filters: TrialFilterOptions,
     #[command(flatten)]
     pub(crate) options: ListOptions,
 }

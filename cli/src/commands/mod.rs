@@ -41,6 +41,7 @@ mod runs_eval_cancel;
 mod runs_eval_get;
 mod runs_eval_list;
 mod runs_eval_start;
+mod runs_failures;
 mod runs_files;
 mod runs_gate;
 mod runs_get;
@@ -200,9 +201,13 @@ fn one_run(command: &mut RunsCommand) -> Option<OneRun<'_>> {
         C::Trajectory(args) => (Wanted::Evaluation, &mut args.run_id),
         C::Diff(args) => (Wanted::Evaluation, &mut args.run_id),
         C::Result(args) => (Wanted::Evaluation, &mut args.run_id),
-        C::List(_) | C::EvalList(_) | C::Watch(_) | C::Changes(_) | C::Compare(_) | C::Gate(_) => {
-            return None;
-        }
+        C::List(_)
+        | C::EvalList(_)
+        | C::Watch(_)
+        | C::Changes(_)
+        | C::Compare(_)
+        | C::Gate(_)
+        | C::Failures(_) => return None,
     };
     Some(OneRun {
         wanted,
@@ -237,6 +242,7 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::Result(args) => runs_result::run(context, args).await,
         RunsCommand::Compare(args) => runs_compare::run(context, args).await,
         RunsCommand::Gate(args) => runs_gate::run(context, args).await,
+        RunsCommand::Failures(args) => runs_failures::run(context, args).await,
     }
 }
 

@@ -3,14 +3,14 @@
 use docks_proto::query::{ErrorFilter, RewardFilter, TrialFilter};
 
 use super::listing::{self, RequestedList};
-use crate::args::RunsTrials;
+use crate::args::{RunsTrials, TrialFilterOptions};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::lists::{ALL_TRIALS, TRIALS};
 
 /// Lists the trials of one evaluation run or of all.
 pub(super) async fn run(context: &Context, args: &RunsTrials) -> Result<(), Failure> {
-    let filter = filter(args)?;
+    let filter = filter(&args.filters)?;
     let (list, rows) = match &args.run_id {
         Some(run_id) => (RequestedList::Trials(run_id), &TRIALS),
         None => (RequestedList::AllTrials, &ALL_TRIALS),
@@ -18,7 +18,12 @@ pub(super) async fn run(context: &Context, args: &RunsTrials) -> Result<(), Fail
     listing::run(context, list, rows, &args.options, filter).await
 }
 
-fn filter(args: &RunsTrials) -> Result<TrialFilter, Failure> {
+/// Reads the filters for trials.
+///
+/// # Errors
+///
+/// [`Kind::Usage`](crate::failure::Kind::Usage) for a reward that cannot be read.
+pub(super) fn filter(args: &TrialFilterOptions) -> Result<TrialFilter, Failure> {
     let words = |given: &[String]| -> Vec<String> {
         let words = given.iter().map(|word| word.trim().to_owned());
         words.filter(|word| !word.is_empty()).collect()

@@ -15,6 +15,7 @@ mod daemon_trouble;
 mod disk;
 mod every_file;
 mod exit_codes;
+mod failures;
 mod foreign_home;
 mod forget;
 mod full_mirror;

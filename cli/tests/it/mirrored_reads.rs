@@ -68,6 +68,8 @@ fn each_read_command_is_answered_from_the_mirror() {
         "runs watch n-plain-2",
         "runs watch eval-1",
         "runs compare eval-1 eval-2",
+        "runs failures eval-1 eval-2",
+        "runs failures --all-runs",
     ];
     let mut figures = String::new();
     for command in commands {

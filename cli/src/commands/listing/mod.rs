@@ -152,7 +152,11 @@ fn query(
 }
 
 /// Accepts a status that the specification lists or that an object has.
-async fn check_status(
+///
+/// # Errors
+///
+/// For any other, with those that are known.
+pub(super) async fn check_status(
     requester: &Requester<'_>,
     list: RequestedList<'_>,
     status: &str,

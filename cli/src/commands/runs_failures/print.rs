@@ -1,0 +1,210 @@
+//! Prints why trials failed: the summary, then the clusters.
+
+use docks_proto::comparison::RateFigure;
+use docks_proto::failures::{ClassCount, FailureCluster, FailureExample, FailureReport};
+
+use crate::args::Format;
+use crate::context::Context;
+use crate::output::clean;
+use crate::output::table::{Column, Shrink};
+
+/// Runs that the summary names; of more it says how many.
+const MAX_NAMED: usize = 3;
+
+/// Prints a report, in another format than JSON.
+pub(super) fn print(context: &Context, report: &FailureReport) {
+    let output = &context.output;
+    match context.global.format {
+        Format::Jsonl => {
+            for cluster in &report.clusters {
+                let line = serde_json::to_string(cluster);
+                output.line(line.expect("it contains only text and numbers"));
+            }
+        }
+        Format::Table if output.style().width.is_some() => {
+            for line in summary(report) {
+                output.line(clean::line(&line));
+            }
+            for cluster in &report.clusters {
+                output.line("");
+                for line in block(cluster) {
+                    output.line(clean::line(&line));
+                }
+            }
+            report_rest(context, report);
+        }
+        Format::Table | Format::Tsv | Format::Json | Format::Markdown => {
+            for line in summary(report) {
+                output.message(line);
+            }
+            rows(context, &report.clusters);
+            report_rest(context, report);
+        }
+    }
+}
+
+/// Says how many clusters are not shown.
+fn report_rest(context: &Context, report: &FailureReport) {
+    let (shown, all) = (report.clusters.len() as u64, report.clusters_total);
+    if shown < all {
+        let text = format!("the biggest {shown} of {all} clusters; --limit 0 shows all");
+        context.output.message(text);
+    }
+}
+
+fn summary(report: &FailureReport) -> Vec<String> {
+    let names: Vec<&str> = report
+        .runs
+        .iter()
+        .take(MAX_NAMED)
+        .map(|run| match run.name.as_str() {
+            "" => run.id.as_str(),
+            name => name,
+        })
+        .collect();
+    let names = match report.runs.len() {
+        0 => "no runs".to_owned(),
+        all if all > MAX_NAMED => format!("{all} runs"),
+        _ => names.join(", "),
+    };
+    let mut first = format!(
+        "{names}: {} of {} trials failed or have an error",
+        report.failures, report.trials
+    );
+    let open = report.trials - report.ended;
+    if open > 0 {
+        first.push_str(&format!("; {open} have not ended"));
+    }
+    if report.undecided > 0 {
+        first.push_str(&format!(
+            "; of {} nothing says how they ended",
+            report.undecided
+        ));
+    }
+    let mut lines = vec![first];
+    let (all, without) = (report.rate, report.rate_without_infrastructure);
+    lines.extend(all.map(|rate| format!("solved: {}", rate_text(&rate))));
+    let is_other = |rate: &RateFigure, than: Option<RateFigure>| {
+        than.is_none_or(|than| (than.solved, than.attempts) != (rate.solved, rate.attempts))
+    };
+    let without = without.filter(|rate| is_other(rate, all));
+    lines.extend(without.map(|rate| format!("without infrastructure: {}", rate_text(&rate))));
+    let valid = report.rate_of_valid;
+    let valid = valid.filter(|rate| is_other(rate, all) && is_other(rate, without));
+    lines.extend(valid.map(|rate| format!("of valid rewards: {}", rate_text(&rate))));
+    lines.extend(report.classes.iter().map(class_text));
+    lines
+}
+
+fn rate_text(rate: &RateFigure) -> String {
+    format!(
+        "{:.1} % ({}/{}), between {:.1} and {:.1} %",
+        100.0 * rate.value,
+        rate.solved,
+        rate.attempts,
+        100.0 * rate.low,
+        100.0 * rate.high
+    )
+}
+
+fn class_text(class: &ClassCount) -> String {
+    let causes: Vec<String> = class
+        .causes
+        .iter()
+        .map(|cause| format!("{} {}", cause.trials, cause.cause))
+        .collect();
+    let solved = match class.solved {
+        0 => String::new(),
+        solved => format!("; {solved} solved all the same"),
+    };
+    format!(
+        "{}: {} ({}{solved})",
+        class.class.name(),
+        class.trials,
+        causes.join(", ")
+    )
+}
+
+/// A cluster as a terminal shows it, with the log of its first trial.
+fn block(cluster: &FailureCluster) -> Vec<String> {
+    let message = match cluster.message.as_str() {
+        "" => String::new(),
+        message => format!(": {message}"),
+    };
+    let count = |number: u64, what: &str| match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    };
+    let mut lines = vec![
+        format!(
+            "{} \u{d7} {} / {}{message}",
+            cluster.trials,
+            cluster.class.name(),
+            cluster.cause
+        ),
+        format!(
+            "  decided by `{}`{}; {}, {}",
+            cluster.decided_by,
+            match cluster.errors.as_slice() {
+                [] => String::new(),
+                [error] if *error == cluster.decided_by => String::new(),
+                errors => format!(" ({})", errors.join(", ")),
+            },
+            count(cluster.tasks, "task"),
+            count(cluster.runs, "run")
+        ),
+    ];
+    for (at, example) in cluster.examples.iter().enumerate() {
+        let FailureExample {
+            run_id,
+            trial_id,
+            task,
+            ..
+        } = example;
+        lines.push(format!("  {run_id} {trial_id} ({task})"));
+        if at == 0 {
+            let log = example.log.iter().flatten();
+            lines.extend(log.map(|line| format!("    | {line}")));
+        }
+    }
+    lines
+}
+
+/// A row for each cluster, for programs.
+fn rows(context: &Context, clusters: &[FailureCluster]) {
+    let names = [
+        "trials",
+        "solved",
+        "class",
+        "cause",
+        "decided_by",
+        "errors",
+        "message",
+        "runs",
+        "tasks",
+        "examples",
+    ];
+    let row = |cluster: &FailureCluster| {
+        let examples = cluster.examples.iter();
+        let examples: Vec<String> = examples
+            .map(|example| format!("{}/{}", example.run_id, example.trial_id))
+            .collect();
+        vec![
+            cluster.trials.to_string(),
+            cluster.solved.to_string(),
+            cluster.class.name().to_owned(),
+            cluster.cause.clone(),
+            cluster.decided_by.clone(),
+            cluster.errors.join(","),
+            cluster.message.clone(),
+            cluster.runs.to_string(),
+            cluster.tasks.to_string(),
+            examples.join(","),
+        ]
+    };
+    let rows: Vec<Vec<String>> = clusters.iter().map(row).collect();
+    let columns = names.map(|name| Column::new(name, Shrink::Never));
+    context
+        .output
+        .records(context.global.format, columns.to_vec(), &rows);
+}
