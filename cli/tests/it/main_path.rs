@@ -5,7 +5,7 @@ use std::fs;
 use crate::test_home::TestHome;
 
 const EVALUATIONS: &str = "\
-64724927-b858-4858-94a9-d5d0d4090cd3\tkilled-midway\tfailed\t4/8\t0.7500\t2026-11-23T21:43:41.806659Z
+64724927-b858-4858-94a9-d5d0d4090cd3\tkilled-midway\tfailed\t4/8\t0.5000\t2026-11-23T21:43:41.806659Z
 079d98db-605d-4f2f-922f-c5a27696beb3\tinterrupted-midway\tcancelled\t6/8\t0.5000\t2026-11-23T21:43:33.664224Z
 e8c003f5-a129-414b-9d33-4c12687eb455\tnightly-mixed\tcompleted\t24/24\t0.0833\t2026-11-23T21:43:21.553913Z
 a621929a-2384-4dd8-9273-02077fd28dc0\t2026-11-23__16-43-17\tcompleted\t6/6\t1.0000\t2026-11-23T21:43:17.147773Z

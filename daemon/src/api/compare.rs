@@ -141,9 +141,10 @@ async fn load(
     let selector = remote.as_ref().map(|remote| match remote {
         RemoteReference::Profile(name) => RemoteSelector::Profile(name.clone()),
         RemoteReference::HarborJobs(dirs) => RemoteSelector::HarborJobs(dirs.clone()),
+        RemoteReference::HarborServer(url) => RemoteSelector::HarborServer(url.clone()),
     });
     let label = remote.as_ref().map(|remote| match remote {
-        RemoteReference::Profile(name) => name.clone(),
+        RemoteReference::Profile(name) | RemoteReference::HarborServer(name) => name.clone(),
         RemoteReference::HarborJobs(dirs) => {
             let names: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
             names.join(":")

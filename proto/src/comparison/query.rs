@@ -150,6 +150,8 @@ pub enum RemoteReference {
     Profile(String),
     /// Harbor jobs directories.
     HarborJobs(Vec<PathBuf>),
+    /// The `harbor serve` at this address, which asks for no key.
+    HarborServer(String),
 }
 
 /// A run to compare.
@@ -265,7 +267,7 @@ impl CompareQuery {
             };
             match name {
                 "remote" => {
-                    let known = "profile:NAME, jobs:DIRECTORIES";
+                    let known = "profile:NAME, jobs:DIRECTORIES, server:URL";
                     let found = RemoteReference::from_text(value);
                     remote = Some(found.ok_or_else(|| choice("remote", known))?);
                 }
@@ -322,6 +324,7 @@ impl RemoteReference {
         match self {
             Self::Profile(name) => format!("profile:{name}"),
             Self::HarborJobs(dirs) => format!("jobs:{}", encode_paths(dirs)),
+            Self::HarborServer(url) => format!("server:{url}"),
         }
     }
 
@@ -330,6 +333,7 @@ impl RemoteReference {
         match kind {
             "profile" => Some(Self::Profile(value.to_owned())),
             "jobs" => Some(Self::HarborJobs(decode_paths(value))),
+            "server" => Some(Self::HarborServer(value.to_owned())),
             _ => None,
         }
     }
@@ -373,6 +377,10 @@ mod tests {
                     run: "c".to_owned(),
                 }],
                 vec![RunReference::Saved("/base.json".into())],
+                vec![RunReference::Mirrored {
+                    remote: Some(RemoteReference::HarborServer("http://h:1".to_owned())),
+                    run: "d".to_owned(),
+                }],
             ],
             metric: MetricName::RewardOf("speed:x".into()),
             by: By::Agent,

@@ -42,6 +42,10 @@ impl Resolver<'_> {
         let remote = match profile.target {
             _ if !profile.adhoc => RemoteReference::Profile(profile.name),
             Target::HarborJobs { dirs } => RemoteReference::HarborJobs(dirs),
+            // A request has one key, so those of several remotes are those of their profiles.
+            Target::HarborServer { url } if profile.inline_token.is_none() => {
+                RemoteReference::HarborServer(url)
+            }
             _ => {
                 let text = format!(
                     "{} cannot be compared with other remotes",
