@@ -137,6 +137,8 @@ fn runs_without_a_common_task_and_figures_that_are_not_known_are_told_so() {
         "dear",
         &[("t", vec![(Some(1.0), Some(0.015)), (Some(0.0), None)])],
     );
+    // The daemon follows the directory; this waits until it has the new job.
+    home.run_jobs("runs eval-list --fresh").expect_success();
     let dear = home.run_jobs("runs compare dear dear");
     assert!(dear.stderr.contains("$0.015 (1/2)"), "{}", dear.stderr);
     let costs = compare(&home, "dear dear --metric cost");

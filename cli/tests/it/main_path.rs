@@ -88,7 +88,7 @@ fn the_bundled_jobs_are_listed_and_shown_as_they_are() {
         "  Reason:        killed: the process ended without finishing; 2 trials were running, 2 never started\n",
         "  Total Trials:  8\n",
         "  Passed:        3\n",
-        "    oracle   75.0%      8       4          1\n",
+        "    oracle   50.0%      8       4          1\n",
     ] {
         assert!(run.contains(line), "{run}");
     }
