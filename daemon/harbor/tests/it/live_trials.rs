@@ -11,7 +11,7 @@ use docksd_testkit::harbor_scale::{HarborFiles, LiveJob, job_id, trial_name};
 
 use crate::support::open;
 
-const PLANNED: usize = 30;
+const PLANNED: usize = 150;
 const STARTED: usize = 8;
 const RUNNING: usize = 4;
 
@@ -148,6 +148,16 @@ async fn follow(dir: &Path, seed: u64) -> Stored {
         assert_eq!(stored.trials, trials, "seed {seed}, step {step}");
         assert_eq!(stored.validator, validator, "seed {seed}, step {step}");
     }
+    // Its process is gone: no file of a trial changes, and the objects of those that did not end all do.
+    drop(job);
+    whole_list(&jobs, &run).await;
+    stored.take_changes(&jobs).await;
+    let (trials, validator) = whole_list(&jobs, &run).await;
+    assert_eq!(
+        (stored.trials.clone(), stored.validator.clone()),
+        (trials, validator),
+        "seed {seed}, after the end"
+    );
     stored
 }
 
