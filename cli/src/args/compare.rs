@@ -109,7 +109,7 @@ pub(crate) struct RunsGate {
     pub(crate) max_drop: f64,
     #[command(flatten)]
     pub(crate) figure: ComparedFigure,
-    /// Fail unless it is shown to have held: what cannot be told exits with 13, too
+    /// Also exit with 13 when these data cannot tell whether it held
     #[arg(long)]
     pub(crate) strict: bool,
     /// Cannot tell if fewer tasks than that were tried by both

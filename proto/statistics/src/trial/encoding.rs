@@ -1,7 +1,7 @@
 //! Facts as few bytes, as the mirror keeps them beside each trial.
 //!
 //! Numbers are little-endian, lengths and counts are in base 128 with the lowest seven bits first. The first byte is
-//! [`FORMAT`]; whoever finds another one reads the trial's text instead.
+//! [`FORMAT`]. Facts in another format are not decoded; the trial's text is read instead.
 
 use std::borrow::Cow;
 
