@@ -14,6 +14,7 @@ mod cache_status;
 mod cache_upkeep;
 mod completions;
 mod config_explain;
+mod daemon_answer;
 mod daemon_control;
 mod daemon_logs;
 mod daemon_status;

@@ -7,13 +7,13 @@ use docks_proto::time::{UnixMs, parse_point_in_time};
 use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 
+use super::daemon_answer::{take_answer, unreadable};
 use super::of_several::Unanswered;
 use super::print_object::{body_text, print_json, print_json_text, report_age, report_remote_age};
-use super::runs_history::{answered, unreadable};
 use crate::args::{Format, RunsChanges};
 use crate::ask::{Requester, Response, SeveralRemotes};
 use crate::context::Context;
-use crate::failure::{Answerer, Failure, Kind};
+use crate::failure::{Failure, Kind};
 use crate::output::json::{self, RemoteMeta};
 use crate::output::table::{Column, Hide, Shrink};
 
@@ -135,11 +135,7 @@ async fn run_of_several(
 async fn fetch(context: &Context, query: &ChangesQuery) -> Result<Response, Failure> {
     let client = Requester::new(context)?.daemon().await?;
     let answer = client.changes(query).await;
-    context
-        .output
-        .debug_exchanges(Answerer::Daemon.name(), &client);
-    let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
-    Ok(answered(answer, context.now))
+    take_answer(context, &client, answer)
 }
 
 fn order(change: &Change) -> (Option<UnixMs>, u64) {

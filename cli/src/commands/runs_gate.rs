@@ -9,13 +9,13 @@ use docks_proto::comparison::{
 };
 use docks_proto::freshness::Freshness;
 
+use super::daemon_answer::take_answer;
 use super::print_object::{print_json_text, report_age};
 use super::runs_compare::{Resolver, add_tasks_that_fell, ask, escaped, side_table};
-use super::runs_history::answered;
 use crate::args::{Format, RunsGate};
 use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
-use crate::failure::{Answerer, Failure, Kind};
+use crate::failure::{Failure, Kind};
 use crate::output::json;
 
 /// Judges a candidate, saves it, or both.
@@ -159,11 +159,7 @@ async fn save(
         .map_or(context, |found| &found.remote.context);
     let client = Requester::new(own)?.daemon().await?;
     let answer = client.saved_run(&run, context.global.allowed()).await;
-    context
-        .output
-        .debug_exchanges(Answerer::Daemon.name(), &client);
-    let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
-    let response = answered(answer, context.now);
+    let response = take_answer(context, &client, answer)?;
     write(file, &response.body).map_err(|error| {
         let doing = format!("could not write {}", file.display());
         Failure::chain(Kind::Failed, &doing, &error)

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use docks_proto::freshness::Freshness;
 use docks_proto::history::{History, StatusChange};
 use docks_proto::time::UnixMs;
 
+use super::daemon_answer::{take_answer, unreadable};
 use super::print_object::{body_text, print_json, report_age};
 use crate::args::{Format, RunsHistory};
-use crate::ask::{Requester, Response};
+use crate::ask::Requester;
 use crate::context::Context;
-use crate::failure::{Answerer, Failure, Kind};
+use crate::failure::Failure;
 use crate::output::durations;
 use crate::output::table::{Column, Shrink};
 
@@ -23,11 +23,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(180);
 pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Failure> {
     let client = Requester::new(context)?.daemon().await?;
     let answer = client.history(&args.run_id, args.trial_id.as_deref()).await;
-    context
-        .output
-        .debug_exchanges(Answerer::Daemon.name(), &client);
-    let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
-    let answered = answered(answer, context.now);
+    let answered = take_answer(context, &client, answer)?;
     if context.global.format == Format::Json {
         print_json(context, &body_text(&answered.body), &answered);
     } else {
@@ -46,28 +42,6 @@ pub(super) async fn run(context: &Context, args: &RunsHistory) -> Result<(), Fai
     context.output.flush()?;
     report_age(context, &answered.freshness);
     Ok(())
-}
-
-/// Converts an answer of the daemon, which always includes its freshness.
-pub(super) fn answered(answer: docks_proto::client::Answer, now: UnixMs) -> Response {
-    let unknown = || Freshness {
-        as_of: now,
-        age: Duration::ZERO,
-        stale_reason: None,
-        incomplete: None,
-        notice: None,
-        answered_by: docks_proto::freshness::AnsweredBy::Mirror,
-    };
-    Response {
-        freshness: answer.freshness.unwrap_or_else(unknown),
-        total: answer.total,
-        status_seen: answer.status_seen,
-        body: answer.body,
-    }
-}
-
-pub(super) fn unreadable(error: serde_json::Error) -> Failure {
-    Failure::chain(Kind::Failed, "could not read the answer", &error)
 }
 
 fn time(text: &str) -> UnixMs {

@@ -4,17 +4,16 @@ mod markdown;
 mod print;
 mod sides;
 
-use docks_proto::client::Answer;
 use docks_proto::comparison::{By, Change, CompareQuery, Comparison, RunReference, TaskRow, Union};
 use docks_proto::freshness::Freshness;
 
 use crate::args::{CompareBy, OnlyChange, RunsCompare};
 use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
-use crate::failure::{Answerer, Failure, Kind};
+use crate::failure::{Failure, Kind};
 
+use super::daemon_answer::take_answer;
 use super::print_object::report_age;
-use super::runs_history::answered;
 
 pub(super) use markdown::{add_tasks_that_fell, escaped, side_table};
 pub(super) use sides::Resolver;
@@ -76,12 +75,7 @@ pub(super) async fn ask(
     let context = resolver.context;
     let client = Requester::new(resolver.asked())?.daemon().await?;
     let answer = client.compare(query, context.global.allowed()).await;
-    context
-        .output
-        .debug_exchanges(Answerer::Daemon.name(), &client);
-    let answer: Answer =
-        answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
-    let response = answered(answer, context.now);
+    let response = take_answer(context, &client, answer)?;
     let comparison = serde_json::from_slice(&response.body)
         .map_err(|error| Failure::chain(Kind::Failed, "could not read the comparison", &error))?;
     Ok((comparison, response.freshness))

@@ -7,15 +7,15 @@ use docks_proto::query::ListQuery;
 use docks_proto::time::{UnixMs, parse_point_in_time};
 use jiff::tz::TimeZone;
 
+use super::daemon_answer::{take_answer, unreadable};
 use super::listing::{RequestedList, check_status};
 use super::of_several::Wanted;
 use super::print_object::{body_text, print_json, report_age};
-use super::runs_history::{answered, unreadable};
 use super::runs_trials;
 use crate::args::{Format, RunsFailures};
 use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
-use crate::failure::{Answerer, Failure};
+use crate::failure::Failure;
 
 /// Shows why the trials of some runs failed.
 ///
@@ -68,11 +68,7 @@ async fn ask(context: &Context, query: &FailuresQuery) -> Result<(), Failure> {
         check_status(&requester, RequestedList::AllTrials, status).await?;
     }
     let answer = client.failures(query, context.global.allowed()).await;
-    context
-        .output
-        .debug_exchanges(Answerer::Daemon.name(), &client);
-    let answer = answer.map_err(|error| Failure::from_client_error(&error, Answerer::Daemon))?;
-    let answered = answered(answer, context.now);
+    let answered = take_answer(context, &client, answer)?;
     if context.global.format == Format::Json {
         print_json(context, &body_text(&answered.body), &answered);
     } else {
