@@ -36,8 +36,7 @@ pub(crate) fn apply_changes(
         return Ok(summary);
     }
     // Everything is looked up before anything is written, so that giving up leaves the list as it is.
-    let is_base = trial_list::validator(connection, &run)?.as_ref() == Some(&changes.base);
-    let rows = if is_base {
+    let rows = if list.validator.as_ref() == Some(&changes.base) {
         find_rows(connection, list.seq, &mut changes)?
     } else {
         None
@@ -73,6 +72,10 @@ fn find_rows(
     list: i64,
     changes: &mut ChangeBatch,
 ) -> rusqlite::Result<Option<Rows>> {
+    // Of several objects with one id, only the last one is left.
+    if changes.places.len() != changes.batch.trials.len() {
+        return Ok(None);
+    }
     let (at, provenance) = (changes.batch.at, changes.batch.provenance);
     let mut removed = BTreeSet::new();
     for id in &changes.removed {
@@ -85,9 +88,6 @@ fn find_rows(
     }
     let mut positions = Vec::new();
     let mut placed: BTreeMap<&str, i64> = BTreeMap::new();
-    if changes.places.len() != changes.batch.trials.len() {
-        return Ok(None);
-    }
     // Rows that do not stay where they are.
     let mut leaving = removed.clone();
     for (trial, place) in changes.batch.trials.iter_mut().zip(&changes.places) {

@@ -14,17 +14,20 @@ pub(super) struct TrialList {
     pub(super) confirmed_ms: Option<i64>,
     /// Live trials.
     pub(super) rows: i64,
+    /// Stands for the version of the list; `None` if nothing does.
+    pub(super) validator: Option<Validator>,
 }
 
 /// Reads the row of a run's trial list, or inserts it.
 pub(super) fn get_or_insert(connection: &Connection, run: &str) -> rusqlite::Result<TrialList> {
     let found = connection
-        .prepare_cached("SELECT seq, confirmed_ms, rows FROM trial_list WHERE run = ?1")?
+        .prepare_cached("SELECT seq, confirmed_ms, rows, validator FROM trial_list WHERE run = ?1")?
         .query_row([run], |row| {
             Ok(TrialList {
                 seq: row.get(0)?,
                 confirmed_ms: row.get(1)?,
                 rows: row.get(2)?,
+                validator: row.get::<_, Option<String>>(3)?.map(Validator),
             })
         })
         .optional()?;
@@ -38,6 +41,7 @@ pub(super) fn get_or_insert(connection: &Connection, run: &str) -> rusqlite::Res
         seq: connection.last_insert_rowid(),
         confirmed_ms: None,
         rows: 0,
+        validator: None,
     })
 }
 
@@ -50,15 +54,6 @@ pub(super) fn add_rows(connection: &Connection, list: i64, added: i64) -> rusqli
         .prepare_cached("UPDATE trial_list SET rows = rows + ?2 WHERE seq = ?1")?
         .execute([list, added])
         .map(drop)
-}
-
-/// Reads the validator of a run's list.
-pub(super) fn validator(connection: &Connection, run: &str) -> rusqlite::Result<Option<Validator>> {
-    let validator: Option<Option<String>> = connection
-        .prepare_cached("SELECT validator FROM trial_list WHERE run = ?1")?
-        .query_row([run], |row| row.get(0))
-        .optional()?;
-    Ok(validator.flatten().map(Validator))
 }
 
 /// Forgets the validator of a list of which a trial was written by itself.
