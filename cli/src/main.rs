@@ -11,6 +11,7 @@ mod failure;
 mod grep;
 mod helper_process;
 mod output;
+mod panic;
 mod watch;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ use crate::context::Context;
 use crate::output::{Output, OutputStyle, TerminalEnvironment};
 
 fn main() -> ExitCode {
+    panic::end_command_on_panic();
     let cli = match args::Cli::read() {
         Ok(cli) => cli,
         Err(error) => {

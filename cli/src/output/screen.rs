@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -15,6 +16,9 @@ const LEAVE: &str = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 /// ignore it.
 const BEGIN_UPDATE: &str = "\x1b[?2026h";
 const END_UPDATE: &str = "\x1b[?2026l";
+
+/// The modes to which a panic restores the terminal, while a view has taken it over.
+static MODES_AFTER_PANIC: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// The screen; dropping it restores the terminal.
 #[derive(Debug)]
@@ -55,6 +59,7 @@ impl Screen {
         let mut modes = self.original_modes.clone();
         // Keys arrive one by one and are not echoed; Ctrl-C stays a signal.
         modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        restore_after_panic_to(Some(self.original_modes.clone()));
         tcsetattr(&self.terminal, OptionalActions::Now, &modes)?;
         self.entered = true;
         self.shown.clear();
@@ -69,6 +74,7 @@ impl Screen {
         // A terminal that is closed needs no restoring.
         drop(write(LEAVE));
         tcsetattr(&self.terminal, OptionalActions::Now, &self.original_modes).ok();
+        restore_after_panic_to(None);
     }
 
     /// Suspends this process as Ctrl-Z does: restores the terminal for the shell, and takes it over
@@ -130,6 +136,28 @@ impl Screen {
     /// Waits for a key; `None` when the terminal is closed. Can be cancelled.
     pub(crate) async fn next_key(&mut self) -> Option<u8> {
         self.keys.recv().await
+    }
+}
+
+fn restore_after_panic_to(modes: Option<Termios>) {
+    *MODES_AFTER_PANIC
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = modes;
+}
+
+/// Restores the terminal, if a view has taken it over, in a process that panics: nothing is
+/// dropped there, and whoever holds the lock of standard output may be the one that panics.
+pub(crate) fn restore_after_panic() {
+    let Some(modes) = MODES_AFTER_PANIC
+        .try_lock()
+        .ok()
+        .and_then(|mut it| it.take())
+    else {
+        return;
+    };
+    if let Ok(mut terminal) = OpenOptions::new().read(true).write(true).open("/dev/tty") {
+        terminal.write_all(LEAVE.as_bytes()).ok();
+        tcsetattr(&terminal, OptionalActions::Now, &modes).ok();
     }
 }
 
