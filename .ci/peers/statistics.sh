@@ -9,4 +9,4 @@ environment=$(python_environment numpy==2.4.6 scipy==1.17.1 statsmodels==0.15.0)
 
 cd "$root"
 cargo build --locked -p docks-statistics --example evaluate
-"$environment/bin/python" .ci/peers/statistics.py "$target/debug/examples/evaluate"
+"$environment/bin/python" .ci/peers/reference_statistics.py "$target/debug/examples/evaluate"

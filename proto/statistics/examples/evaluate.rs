@@ -1,5 +1,5 @@
 //! Evaluates functions of this crate, one line each: a name, then its arguments; groups of numbers are separated by `;`.
-//! Prints the results as numbers. `.ci/peers/statistics.py` compares them with scipy, statsmodels and numpy.
+//! Prints the results as numbers. `.ci/peers/reference_statistics.py` compares them with scipy, statsmodels and numpy.
 
 #![expect(clippy::unwrap_used, reason = "its only caller writes what it reads")]
 #![expect(clippy::print_stdout, reason = "its results are its output")]

@@ -1,6 +1,6 @@
 """Compares functions of docks-statistics with independent implementations over random arguments.
 
-Usage: statistics.py EVALUATE, a program that reads lines of a name and arguments and prints numbers.
+Usage: reference_statistics.py EVALUATE, a program that reads lines of a name and arguments and prints numbers.
 """
 
 import subprocess
