@@ -95,8 +95,14 @@ pub(crate) struct ListOptions {
     /// Keep the table up to date until q or Ctrl-C
     #[arg(short, long)]
     pub(crate) watch: bool,
-    /// Show only these columns, comma-separated; an unknown name lists the known ones
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    /// Show only these columns, comma-separated; +NAME adds one to the usual ones and -NAME leaves one
+    /// out; an unknown name lists the known ones
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
     pub(crate) columns: Vec<String>,
 }
 

@@ -88,7 +88,7 @@ fn tsv<R>(
     row_context: RowContext,
 ) -> Result<String, Failure> {
     let specs = rows.select(&[])?;
-    Ok(rows.table(&[object], &specs, false, row_context).tsv(true))
+    Ok(rows.table(&[object], &specs, row_context).tsv(true))
 }
 
 /// Parses a response body that is one object.

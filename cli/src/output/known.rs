@@ -9,6 +9,14 @@ pub(crate) fn of(figure: String, n: u64, of: u64) -> String {
     }
 }
 
+/// The same where either number may be unknown; then the figure alone is all that can be said.
+pub(crate) fn of_some(figure: String, n: Option<u64>, of: Option<u64>) -> String {
+    match n.zip(of) {
+        Some((n, total)) => self::of(figure, n, total),
+        None => figure,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::of;

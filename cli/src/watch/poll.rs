@@ -9,6 +9,7 @@ use docks_proto::event::{Change, Event, ObjectKind, ObjectState, Progress, Ready
 use docks_proto::freshness::CachePolicy;
 use docks_proto::object::{Lifecycle, RawObject, RunFields, has_outgrown_id, lifecycle};
 use docks_proto::routes::RunKind;
+use docks_proto::run_usage::RunUsage;
 
 use super::model::{Model, RunKey};
 
@@ -218,6 +219,7 @@ impl Poller {
         }
         if let Some(run) = self.runs.get(id) {
             progress.raise_to_counts_of(&RunFields::from_object(run));
+            progress.take_usage_of(&RunUsage::from_object(run));
         }
         progress
     }

@@ -54,6 +54,8 @@ fn progress(counts: &[(&str, u64)], settled: bool) -> Event {
         run_id: "r1".into(),
         settled,
         mean_reward: Some(0.25),
+        cost_usd: Some(0.015),
+        cost_n: 1,
         ..Progress::default()
     };
     counts
@@ -184,7 +186,7 @@ fn a_run_is_shown_with_its_counts_trials_and_failures() {
             "",
             "nightly  running  3m20s",
             &format!("  {bar} 4/8  pass 50%  reward 0.25  12.0/min  ~20s left"),
-            "  failed 2  passed 2  pending 2  running 2  ",
+            "  failed 2  passed 2  pending 2  running 2  $0.015 (1/4)",
             "  ▸ task-000  3m20s",
             "  ▸ task-004  3m20s",
             "  ✗ task-005  boom",

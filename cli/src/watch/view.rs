@@ -10,7 +10,8 @@ use super::model::{Model, WatchedRun};
 use super::styled_line::{StyledLine, cut};
 use crate::output::cell::TextStyle;
 use crate::output::durations;
-use crate::output::lists::status_style;
+use crate::output::known;
+use crate::output::lists::{format_dollars, status_style};
 
 /// Columns of a progress bar.
 const BAR_WIDTH: usize = 24;
@@ -213,6 +214,7 @@ fn counts(run: &WatchedRun, options: ViewOptions, line: StyledLine) -> StyledLin
     line
 }
 
+/// The trials by status, and what they cost.
 fn by_status(run: &WatchedRun) -> Option<StyledLine> {
     let progress = run.progress.as_ref()?;
     let mut line = StyledLine::default().plain("  ");
@@ -220,6 +222,10 @@ fn by_status(run: &WatchedRun) -> Option<StyledLine> {
         line = line
             .text(format!("{status} {count}"), status_style(status))
             .plain("  ");
+    }
+    if let Some(cost) = progress.cost_usd {
+        let cost = known::of(format_dollars(cost), progress.cost_n, progress.finished);
+        line = line.plain(cost);
     }
     (!progress.by_status.is_empty()).then_some(line)
 }

@@ -281,6 +281,26 @@ fn every_command_gives_the_same_figures_of_a_job() {
             means => means[0] == means[1],
         };
         assert!(is_same, "{job}: {means:?}");
+        // Cost and tokens, and of how many trials they are known, in list, detail, comparison and watch.
+        for key in ["cost_usd", "cost_n"] {
+            assert_eq!(progress[key], side[key], "{job}: {key}");
+            assert_eq!(shown["harbor"][key], side[key], "{job}: {key}");
+        }
+        let row = home.run_jobs(&format!(
+            "runs eval-list --search {job} --columns cost --format tsv"
+        ));
+        let cost = side["cost_usd"].as_f64().map(|cost| cost.to_string());
+        let cost = cost.unwrap_or_default();
+        assert!(
+            row.stdout.starts_with(&format!("COST\n{cost}")),
+            "{job}: {row:?}"
+        );
+        let is_known_of_all = side["cost_n"] == shown["harbor"]["trials"]["ended"];
+        assert_eq!(
+            row.stdout.contains('('),
+            !cost.is_empty() && !is_known_of_all,
+            "{job}: {row:?}"
+        );
     }
     assert_eq!(jobs, 4);
 }

@@ -1,10 +1,12 @@
 //! How far a run has come: its status, and its trials counted by status.
 
+use std::collections::HashMap;
+
 use docks_proto::event::Progress;
 use docks_proto::object::RunFields;
 use docks_proto::routes::RunKind;
+use docks_proto::run_usage::RunUsage;
 use docks_statistics::aggregate::Aggregate;
-use docks_statistics::trial::TrialFacts;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::digest::sound_text;
@@ -49,6 +51,7 @@ pub(crate) fn progress_of_run(
             count_trials(connection, run, &mut progress)?;
             if let Some(object) = parse_stored_text(&text) {
                 progress.raise_to_counts_of(&RunFields::from_object(&object));
+                progress.take_usage_of(&RunUsage::from_object(&object));
             }
         }
         found.push(progress);
@@ -73,17 +76,31 @@ fn count_trials(
     run: &str,
     progress: &mut Progress,
 ) -> rusqlite::Result<()> {
-    let facts = trials::read_facts_of_run(connection, run)?;
-    let all: Vec<TrialFacts<'_>> = facts.trials().map(|(_, trial)| trial).collect();
-    for trial in &all {
-        progress.add_trials(&trial.status, 1);
+    let mut by_status: HashMap<String, u64> = HashMap::new();
+    let mut passed = 0;
+    let [mut reward, mut cost, mut tokens] = [Aggregate::default(); 3];
+    trials::for_each_of_run(connection, run, |trial| {
+        match by_status.get_mut(&*trial.status) {
+            Some(count) => *count += 1,
+            None => {
+                by_status.insert(trial.status.to_string(), 1);
+            }
+        }
+        // Not by status: a trial may be solved and have an error.
+        passed += u64::from(trial.solved == Some(true));
+        if trial.ended {
+            reward.add(trial.counted_reward);
+            cost.add(trial.cost_usd);
+            let both = trial.input_tokens.zip(trial.output_tokens);
+            tokens.add(both.map(|(input, output)| (input + output) as f64));
+        }
+    })?;
+    for (status, count) in by_status {
+        progress.add_trials(&status, count);
     }
-    // Not by status: a trial may be solved and have an error.
-    progress.passed = all
-        .iter()
-        .filter(|trial| trial.solved == Some(true))
-        .count() as u64;
-    let counted = all.iter().filter(|trial| trial.ended);
-    progress.mean_reward = Aggregate::mean(counted.map(|trial| trial.counted_reward)).value;
+    progress.passed = passed;
+    progress.mean_reward = reward.per_known().value;
+    (progress.cost_usd, progress.cost_n) = (cost.value, cost.n);
+    (progress.tokens, progress.tokens_n) = (tokens.value, tokens.n);
     Ok(())
 }

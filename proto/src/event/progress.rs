@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::ObjectKind;
 use crate::object::{Lifecycle, RunFields, Scalar, lifecycle};
+use crate::run_usage::RunUsage;
 
 /// Counts of the trials of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -36,6 +37,18 @@ pub struct Progress {
     /// Mean reward of the trials that count in it.
     #[serde(default)]
     pub mean_reward: Option<f64>,
+    /// Cost in US dollars, of the trials of which it is known.
+    #[serde(default)]
+    pub cost_usd: Option<f64>,
+    /// The number of these trials, of the finished ones.
+    #[serde(default)]
+    pub cost_n: u64,
+    /// Input and output tokens, of the trials of which both are known.
+    #[serde(default)]
+    pub tokens: Option<f64>,
+    /// The number of these trials, of the finished ones.
+    #[serde(default)]
+    pub tokens_n: u64,
     /// Whether the trials were fetched after the run ended, so that none of them will change.
     #[serde(default)]
     pub settled: bool,
@@ -65,6 +78,18 @@ impl Progress {
         self.total = self.total.max(number(&run.total_trials));
         self.finished = self.finished.max(number(&run.completed_trials));
         self.passed = self.passed.max(number(&run.passed_trials));
+    }
+
+    /// Takes over cost and tokens that the run itself states: it may know more than its trials say.
+    pub fn take_usage_of(&mut self, run: &RunUsage) {
+        if run.cost_usd.is_some() {
+            self.cost_usd = run.cost_usd;
+            self.cost_n = run.cost_n.unwrap_or(self.cost_n);
+        }
+        if run.tokens.is_some() {
+            self.tokens = run.tokens;
+            self.tokens_n = run.tokens_n.unwrap_or(self.tokens_n);
+        }
     }
 }
 

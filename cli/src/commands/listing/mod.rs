@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::json;
-use crate::output::lists::{ListColumns, RowContext};
+use crate::output::lists::{self, ListColumns, RowContext};
 use crate::output::table::Table;
 
 /// The list that is requested.
@@ -71,8 +71,9 @@ pub(super) async fn run<R>(
         ..query(list, options, context.now, TimeZone::system)?
     };
     // Columns that are asked for of one remote are its own, also if it has several directories.
-    let is_shown =
-        |several: &SeveralRemotes| several.remotes.len() > 1 || options.columns.is_empty();
+    let is_shown = |several: &SeveralRemotes| {
+        several.remotes.len() > 1 || !lists::replaces_columns(&options.columns)
+    };
     if let Some(several) = SeveralRemotes::of(context)?.filter(is_shown) {
         rows.table_of_remotes(&[], &options.columns)?;
         // On the heap, as few commands need it.
@@ -262,7 +263,7 @@ fn print_table<R>(
         now: context.now,
         age: freshness.age,
     };
-    let table = rows.table(objects, &specs, !options.columns.is_empty(), row_context);
+    let table = rows.table(objects, &specs, row_context);
     print_rows(context, rows, &table, objects.is_empty());
     Ok(())
 }

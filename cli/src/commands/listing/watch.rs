@@ -160,7 +160,7 @@ impl Answer {
                     age: response.freshness.age + context.age,
                     ..context
                 };
-                let table = rows.table(&list, &specs, !options.columns.is_empty(), context);
+                let table = rows.table(&list, &specs, context);
                 Ok((table, list.len()))
             }
             Answer::Several(merged) => {

@@ -56,7 +56,7 @@ fn side_row(side: &Side) -> String {
         .map(|reward| known::of(lists::short_number(reward), figures.reward_n, of));
     let cost = figures
         .cost_usd
-        .map(|cost| known::of(format!("${cost:.3}"), figures.cost_n, of));
+        .map(|cost| known::of(lists::format_dollars(cost), figures.cost_n, of));
     let time = figures
         .duration_seconds
         .map(|seconds| known::of(durations::format_seconds(seconds), figures.duration_n, of));

@@ -137,7 +137,7 @@ fn details(figures: &Figures) -> String {
             .map(|seconds| known::of(durations::format_seconds(seconds), figures.duration_n, of)),
         figures
             .cost_usd
-            .map(|cost| known::of(format!("${cost:.3}"), figures.cost_n, of)),
+            .map(|cost| known::of(lists::format_dollars(cost), figures.cost_n, of)),
         count(figures.errored, "with an error"),
         count(figures.lost, "lost"),
         count(figures.attempts.saturating_sub(of), "not ended"),

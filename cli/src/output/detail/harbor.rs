@@ -102,21 +102,14 @@ fn usage(detail: &mut Detail, harbor: &Map<String, Value>) {
     }
     let ended = harbor
         .get("trials")
-        .map_or(&Value::Null, |trials| &trials["ended"]);
-    let known = |figure: String, n: &str| of_ended(figure, harbor.get(n), ended);
+        .and_then(|trials| trials["ended"].as_u64());
+    let count = |key: &str| harbor.get(key).and_then(Value::as_u64);
+    let known = |figure: String, n: &str| known::of_some(figure, count(n), ended);
     let tokens = (!parts.is_empty()).then(|| known(parts.join(", "), "tokens_n"));
     detail.optional_field("Tokens", tokens);
     let cost = harbor.get("cost_usd").and_then(Value::as_f64);
     let cost = cost.map(|cost| known(lists::format_dollars(cost), "cost_n"));
     detail.optional_field("Cost", cost);
-}
-
-/// Adds over how many of the ended trials a figure is, unless it is over all, or nobody knows.
-fn of_ended(figure: String, n: Option<&Value>, ended: &Value) -> String {
-    match n.and_then(Value::as_u64).zip(ended.as_u64()) {
-        Some((n, ended)) => known::of(figure, n, ended),
-        None => figure,
-    }
 }
 
 /// Returns how long a job took, and how long its trials ran if there were pauses, as before it was resumed.
@@ -182,8 +175,8 @@ fn groups(groups: &Value) -> Option<Table> {
             Cell::from_option(mean(group)),
             Cell::from_option(pass_at_k(&group["pass_at_k"])),
             Cell::from_option(group["cost_usd"].as_f64().map(|cost| {
-                let ended = &group["trials"]["ended"];
-                of_ended(lists::format_dollars(cost), group.get("cost_n"), ended)
+                let ended = group["trials"]["ended"].as_u64();
+                known::of_some(lists::format_dollars(cost), group["cost_n"].as_u64(), ended)
             })),
         ]);
     }

@@ -1,62 +1,101 @@
 //! Columns of `docks runs eval-list`.
 
-use docks_proto::object::RunFields;
+use docks_proto::object::{RawObject, RunFields};
+use docks_proto::run_usage::RunUsage;
 
 use super::{
-    Cell, ColumnSpec, ListColumns, Visibility, id_cell, status_cell, text_cell, time_cell,
+    Cell, ColumnSpec, ListColumns, Visibility, format_dollars, id_cell, status_cell, text_cell,
+    time_cell,
 };
+use crate::output::known;
+
+/// An evaluation run. What it has used is read only if a column shows it.
+pub(crate) struct EvaluationRow {
+    fields: RunFields,
+    object: RawObject,
+}
+
+impl EvaluationRow {
+    fn from_object(object: &RawObject) -> Self {
+        Self {
+            fields: RunFields::from_object(object),
+            object: object.clone(),
+        }
+    }
+}
 
 /// Evaluation runs.
-pub(crate) const EVALUATIONS: ListColumns<RunFields> = ListColumns {
-    from_object: RunFields::from_object,
+pub(crate) const EVALUATIONS: ListColumns<EvaluationRow> = ListColumns {
+    from_object: EvaluationRow::from_object,
     empty_message: "no evaluation runs found",
     columns: &[
-        ColumnSpec::id(("id", "ID"), Visibility::Always, |run, _| id_cell(&run.id)),
+        ColumnSpec::id(("id", "ID"), Visibility::Always, |run, _| {
+            id_cell(&run.fields.id)
+        }),
         ColumnSpec::text(("name", "NAME"), 10, Visibility::Optional, |run, _| {
-            text_cell(&run.name)
+            text_cell(&run.fields.name)
         }),
         ColumnSpec::fixed(
             ("status", "STATUS"),
             Visibility::Always,
-            |run, row_context| status_cell(&run.status, row_context),
+            |run, row_context| status_cell(&run.fields.status, row_context),
         ),
         ColumnSpec::number(("trials", "TRIALS"), Visibility::Optional, |run, _| {
-            progress_cell(run)
+            progress_cell(&run.fields)
         }),
         ColumnSpec::number(("pass-rate", "PASSED"), Visibility::Optional, |run, _| {
-            pass_rate_cell(run)
+            pass_rate_cell(&run.fields)
         }),
         ColumnSpec::fixed(
             ("created", "CREATED"),
             Visibility::Optional,
-            |run, row_context| time_cell(&run.created_at, row_context),
+            |run, row_context| time_cell(&run.fields.created_at, row_context),
         ),
         ColumnSpec::fixed(
             ("completed", "COMPLETED"),
             Visibility::OnRequest,
-            |run, row_context| time_cell(&run.completed_at, row_context),
+            |run, row_context| time_cell(&run.fields.completed_at, row_context),
         ),
         ColumnSpec::text(
             ("dataset", "DATASET"),
             10,
             Visibility::OnRequest,
-            |run, _| text_cell(&run.dataset_uri),
+            |run, _| text_cell(&run.fields.dataset_uri),
         ),
         ColumnSpec::text(("remote", "REMOTE"), 10, Visibility::OnRequest, |run, _| {
-            text_cell(&run.remote_ref)
+            text_cell(&run.fields.remote_ref)
         }),
         ColumnSpec::number(
             ("passed", "PASSED TRIALS"),
             Visibility::OnRequest,
-            |run, _| text_cell(&run.passed_trials),
+            |run, _| text_cell(&run.fields.passed_trials),
         ),
         ColumnSpec::number(
             ("failed", "FAILED TRIALS"),
             Visibility::OnRequest,
-            |run, _| text_cell(&run.failed_trials),
+            |run, _| text_cell(&run.fields.failed_trials),
         ),
+        ColumnSpec::number(("cost", "COST"), Visibility::OnRequest, |run, _| {
+            cost_cell(&RunUsage::from_object(&run.object))
+        }),
+        ColumnSpec::number(("tokens", "TOKENS"), Visibility::OnRequest, |run, _| {
+            tokens_cell(&RunUsage::from_object(&run.object))
+        }),
     ],
 };
+
+fn cost_cell(usage: &RunUsage) -> Cell {
+    let Some(cost) = usage.cost_usd else {
+        return Cell::missing();
+    };
+    let shown = known::of_some(format_dollars(cost), usage.cost_n, usage.ended);
+    Cell::new(known::of_some(cost.to_string(), usage.cost_n, usage.ended)).with_display(shown)
+}
+
+fn tokens_cell(usage: &RunUsage) -> Cell {
+    let tokens = usage.tokens.map(|tokens| tokens.to_string());
+    Cell::from_option(tokens.map(|tokens| known::of_some(tokens, usage.tokens_n, usage.ended)))
+}
 
 /// Trials that have ended, of all.
 fn progress_cell(run: &RunFields) -> Cell {

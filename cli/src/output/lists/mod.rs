@@ -5,6 +5,7 @@
 
 mod evaluations;
 mod runs;
+mod selection;
 mod trials;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::failure::Failure;
 
 pub(crate) use evaluations::EVALUATIONS;
 pub(crate) use runs::RUNS;
+pub(crate) use selection::{SelectedColumn, replaces_columns};
 pub(crate) use trials::{
     ALL_TRIALS, TRIALS, duration_cell, error_message, format_dollars, short_number, tests_passed,
     trial_status_cell,
@@ -162,41 +164,51 @@ pub(crate) enum Visibility {
 }
 
 impl<R> ListColumns<R> {
-    /// Returns the requested columns in that order; without a request, the default ones.
+    /// Returns the columns that `--columns` selects; without a request, the default ones.
     ///
     /// # Errors
     ///
     /// A usage error that lists the known names.
-    pub(crate) fn select(
-        &self,
-        requested: &[String],
-    ) -> Result<Vec<&'static ColumnSpec<R>>, Failure> {
-        if requested.is_empty() {
-            let specs = self.columns.iter();
-            let default = specs.filter(|spec| spec.visibility != Visibility::OnRequest);
-            return Ok(default.collect());
-        }
-        let find = |name: &String| {
-            let key = column_key(name);
-            let found = self.columns.iter().find(|spec| spec.key == key);
-            found.ok_or_else(|| {
-                let known: Vec<&str> = self.columns.iter().map(|spec| spec.key).collect();
-                Failure::usage(format!("unknown column `{name}`"))
-                    .hint(format!("known columns: {}", known.join(", ")))
-            })
-        };
-        requested.iter().map(find).collect()
+    pub(crate) fn select(&self, requested: &[String]) -> Result<Vec<SelectedColumn>, Failure> {
+        selection::select(requested, &self.keys(), &self.default_keys())
     }
 
-    /// Builds the table of `objects`; `requested` columns are never hidden.
+    /// Returns the same of a list over several remotes: with a column that says which one a row is from, the last of
+    /// the default ones.
+    fn select_of_remotes(&self, requested: &[String]) -> Result<Vec<SelectedColumn>, Failure> {
+        let with_remote = |keys: Vec<&'static str>| {
+            let own = keys.into_iter().filter(|key| *key != REMOTE);
+            own.chain([REMOTE]).collect::<Vec<&'static str>>()
+        };
+        let (known, default) = (self.keys(), self.default_keys());
+        selection::select(requested, &with_remote(known), &with_remote(default))
+    }
+
+    fn keys(&self) -> Vec<&'static str> {
+        self.columns.iter().map(|spec| spec.key).collect()
+    }
+
+    fn default_keys(&self) -> Vec<&'static str> {
+        let specs = self.columns.iter();
+        let default = specs.filter(|spec| spec.visibility != Visibility::OnRequest);
+        default.map(|spec| spec.key).collect()
+    }
+
+    fn spec(&self, key: &str) -> &'static ColumnSpec<R> {
+        let found = self.columns.iter().find(|spec| spec.key == key);
+        found.expect("only known columns are selected")
+    }
+
+    /// Builds the table of `objects`; columns that were asked for are never hidden.
     pub(crate) fn table(
         &self,
         objects: &[RawObject],
-        specs: &[&ColumnSpec<R>],
-        requested: bool,
+        selected: &[SelectedColumn],
         row_context: RowContext,
     ) -> Table {
-        let columns = specs.iter().map(|spec| spec.column(requested));
+        let specs: Vec<_> = selected.iter().map(|shown| self.spec(shown.key)).collect();
+        let columns = specs.iter().zip(selected);
+        let columns = columns.map(|(spec, shown)| spec.column(shown.requested));
         let mut table = Table::new(columns.collect());
         for object in objects {
             let row = (self.from_object)(object);
@@ -206,8 +218,7 @@ impl<R> ListColumns<R> {
         table
     }
 
-    /// Builds the table of a list over several remotes: with a column that says which one a row is from,
-    /// the last one unless `requested` places it.
+    /// Builds the table of a list over several remotes, with the column that says which one a row is from.
     ///
     /// # Errors
     ///
@@ -217,37 +228,27 @@ impl<R> ListColumns<R> {
         rows: &[RemoteRow<'_>],
         requested: &[String],
     ) -> Result<Table, Failure> {
-        let is_remote = |name: &String| column_key(name) == REMOTE;
-        let place = requested.iter().position(is_remote);
-        let mut own = requested.to_vec();
-        own.retain(|name| !is_remote(name));
-        let specs = match (own.is_empty(), place) {
-            (true, Some(_)) => Vec::new(),
-            _ => self.select(&own)?,
-        };
-        let columns = specs.iter().map(|spec| spec.column(!requested.is_empty()));
-        let mut columns: Vec<Column> = columns.collect();
-        let place = place.or_else(|| requested.is_empty().then_some(columns.len()));
-        if let Some(place) = place {
-            columns.insert(place, Column::new("REMOTE", Shrink::Cut(8)));
-        }
-        let mut table = Table::new(columns);
+        let selected = self.select_of_remotes(requested)?;
+        // `None` is the column of remotes.
+        let specs: Vec<Option<&ColumnSpec<R>>> = selected
+            .iter()
+            .map(|shown| (shown.key != REMOTE).then(|| self.spec(shown.key)))
+            .collect();
+        let columns = specs.iter().zip(&selected).map(|(spec, shown)| match spec {
+            Some(spec) => spec.column(shown.requested),
+            None => Column::new("REMOTE", Shrink::Cut(8)),
+        });
+        let mut table = Table::new(columns.collect());
         for row in rows {
             let read = (self.from_object)(row.object);
-            let cells = specs.iter().map(|spec| (spec.cell)(&read, row.context));
-            let mut cells: Vec<Cell> = cells.collect();
-            if let Some(place) = place {
-                cells.insert(place, Cell::new(row.remote));
-            }
-            table.add_row(cells);
+            let cells = specs.iter().map(|spec| match spec {
+                Some(spec) => (spec.cell)(&read, row.context),
+                None => Cell::new(row.remote),
+            });
+            table.add_row(cells.collect());
         }
         Ok(table)
     }
-}
-
-/// Returns the key of a column from what `--columns` says.
-fn column_key(name: &str) -> String {
-    name.trim().to_ascii_lowercase().replace(['_', ' '], "-")
 }
 
 /// Returns the style of a status, as in the Python client.

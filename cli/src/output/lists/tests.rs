@@ -16,7 +16,7 @@ fn row_context(age_s: u64) -> RowContext {
 
 fn draw<R>(rows: &ListColumns<R>, texts: &[&str], width: usize, age_s: u64) -> String {
     let specs = rows.select(&[]).unwrap();
-    rows.table(&objects(texts), &specs, false, row_context(age_s))
+    rows.table(&objects(texts), &specs, row_context(age_s))
         .render(width, false)
         .text
 }
@@ -73,7 +73,7 @@ fn trials_show_both_forms_of_result_data_alike() {
 fn a_long_reward_is_short_at_a_terminal_and_whole_in_a_pipe() {
     let trials = objects(&[r#"{"id":"t","result_data":{"reward":0.14285714285714285}}"#]);
     let specs = TRIALS.select(&["reward".to_owned()]).unwrap();
-    let table = TRIALS.table(&trials, &specs, true, row_context(0));
+    let table = TRIALS.table(&trials, &specs, row_context(0));
     assert_eq!(table.render(80, false).text, "REWARD\n 0.143\n");
     assert_eq!(table.tsv(false), "0.14285714285714285\n");
 }
@@ -94,9 +94,43 @@ fn columns_are_selected_by_name_and_unknown_ones_are_usage_errors() {
 }
 
 #[test]
+fn cost_and_tokens_of_a_run_say_of_how_many_trials_they_are_known() {
+    let runs = objects(&[
+        r#"{"id":"a","harbor":{"cost_usd":0.015,"cost_n":1,"trials":{"ended":89}}}"#,
+        r#"{"id":"b","harbor":{"cost_usd":1.3,"cost_n":89,"input_tokens":7,"tokens_n":89,"trials":{"ended":89}}}"#,
+        r#"{"id":"c","harbor":{"cost_usd":0.0004}}"#,
+        r#"{"id":"d"}"#,
+    ]);
+    let requested = ["+cost".to_owned(), "+tokens".to_owned()];
+    let specs = EVALUATIONS.select(&requested).unwrap();
+    let table = EVALUATIONS.table(&runs, &specs, row_context(0));
+    insta::assert_snapshot!(table.render(80, false).text);
+    let narrow: Vec<String> = ["cost", "tokens"].map(str::to_owned).into();
+    let specs = EVALUATIONS.select(&narrow).unwrap();
+    assert_eq!(
+        EVALUATIONS.table(&runs, &specs, row_context(0)).tsv(false),
+        "0.015 (1/89)\t\n1.3\t7\n0.0004\t\n\t\n"
+    );
+}
+
+#[test]
+fn a_list_over_several_remotes_names_them_unless_that_column_is_left_out() {
+    let heading = |requested: &[&str]| {
+        let requested: Vec<String> = requested.iter().map(|name| (*name).to_owned()).collect();
+        let table = EVALUATIONS.table_of_remotes(&[], &requested).unwrap();
+        table.tsv(true).trim_end().to_ascii_lowercase()
+    };
+    assert!(heading(&[]).ends_with("\tremote"), "{}", heading(&[]));
+    assert!(heading(&["+cost"]).ends_with("\tremote\tcost"));
+    assert_eq!(heading(&["remote", "id"]), "remote\tid");
+    assert_eq!(heading(&["id"]), "id");
+    assert!(!heading(&["-remote"]).contains("remote"));
+}
+
+#[test]
 fn a_pipe_gets_whole_values() {
     let specs = RUNS.select(&[]).unwrap();
-    let table = RUNS.table(&objects(&RUN_TEXTS[..1]), &specs, false, row_context(900));
+    let table = RUNS.table(&objects(&RUN_TEXTS[..1]), &specs, row_context(900));
     assert_eq!(
         table.tsv(false),
         "3f2c9a10-5b1e-4c6b-9d6b-000000000001\tswe\trunning\t2026-11-24T02:57:00Z\n"

@@ -66,12 +66,12 @@ pub(crate) fn short_number(number: f64) -> String {
     }
 }
 
-/// Formats dollars: four decimals below one dollar, else two.
+/// Formats dollars: to a tenth of a cent, and below one cent to a hundredth.
 pub(crate) fn format_dollars(cost_usd: f64) -> String {
-    if cost_usd.abs() < 1.0 {
+    if cost_usd != 0.0 && cost_usd.abs() < 0.01 {
         format!("${cost_usd:.4}")
     } else {
-        format!("${cost_usd:.2}")
+        format!("${cost_usd:.3}")
     }
 }
 

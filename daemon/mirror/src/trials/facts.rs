@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use docks_proto::routes::RunKind;
-use docks_statistics::trial::{FactsList, RunFacts};
+use docks_statistics::trial::{FactsList, RunFacts, TrialFacts, decode};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -51,33 +51,35 @@ pub(crate) fn read(
     let mut facts = FactsList::default();
     for (list, run) in runs {
         facts.begin_run(run);
-        add_trials(connection, list, wanted, &mut facts)?;
+        read_list(connection, list, wanted, |encoded| facts.push(encoded))?;
     }
     Ok(facts)
 }
 
-/// Reads the facts of the trials of one run, whether or not the run itself is mirrored.
-pub(crate) fn read_of_run(connection: &Connection, run: &str) -> rusqlite::Result<FactsList> {
-    let mut facts = FactsList::default();
-    let list = connection
+/// Passes the facts of each trial of one run on, whether or not the run itself is mirrored.
+pub(crate) fn for_each_of_run(
+    connection: &Connection,
+    run: &str,
+    mut each: impl FnMut(&TrialFacts<'_>),
+) -> rusqlite::Result<()> {
+    let list: Option<i64> = connection
         .prepare_cached("SELECT seq FROM trial_list WHERE run = ?1")?
         .query_row([run], |row| row.get(0))
         .optional()?;
-    facts.begin_run(RunFacts {
-        id: run.to_owned(),
-        ..RunFacts::default()
-    });
-    if let Some(list) = list {
-        add_trials(connection, list, None, &mut facts)?;
-    }
-    Ok(facts)
+    let Some(list) = list else {
+        return Ok(());
+    };
+    let accept = |encoded: &[u8]| decode(encoded).map(|facts| each(&facts)).is_some();
+    read_list(connection, list, None, accept)
 }
 
-fn add_trials(
+/// Passes the encoded facts of the trials of a list to `accept`, which says whether it can read them; those that it
+/// cannot are read out of the trial's text.
+fn read_list(
     connection: &Connection,
     list: i64,
     wanted: Option<&HashSet<i64>>,
-    facts: &mut FactsList,
+    mut accept: impl FnMut(&[u8]) -> bool,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(FACTS_OF_LIST)?;
     let mut rows = statement.query([list])?;
@@ -88,14 +90,11 @@ fn add_trials(
             continue;
         }
         let is_read = match row.get_ref(0)? {
-            ValueRef::Blob(encoded) => facts.push(encoded),
+            ValueRef::Blob(encoded) => accept(encoded),
             _ => false,
         };
-        if !is_read {
-            let encoded = from_text(connection, row.get(1)?)?;
-            if !facts.push(&encoded) {
-                return Err(damaged("a trial's facts"));
-            }
+        if !is_read && !accept(&from_text(connection, row.get(1)?)?) {
+            return Err(damaged("a trial's facts"));
         }
     }
     Ok(())

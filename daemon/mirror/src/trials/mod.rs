@@ -13,7 +13,7 @@ mod write;
 pub(crate) use batch::{ChangeBatch, TrialBatch};
 pub(crate) use changes::apply_changes;
 pub use facts::Selection as FactsSelection;
-pub(crate) use facts::{read as read_facts, read_of_run as read_facts_of_run, unread_runs};
+pub(crate) use facts::{for_each_of_run, read as read_facts, unread_runs};
 pub(crate) use read::get;
 pub(crate) use rows::{DERIVED_COLUMNS, FACTS_COLUMN, with_derived_values};
 pub(crate) use trial_list::{
