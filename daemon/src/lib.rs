@@ -177,6 +177,7 @@ fn spawn_background_tasks(service: &Arc<Service>) -> JoinSet<()> {
         service.config.keyring.clone(),
         service.config.umask,
     ));
+    tasks.spawn(hooks::run_limits::run(Arc::clone(service)));
     tasks.spawn({
         let service = Arc::clone(service);
         async move { service.schedule.follow_utc_offset().await }

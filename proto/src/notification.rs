@@ -1,4 +1,4 @@
-//! The desktop notification about a run that has ended.
+//! The desktop notification about a run that has ended, or has exceeded a limit.
 //!
 //! Text from a remote is cleaned of escapes and of the markup that notification services
 //! interpret. Showing it is the daemon's (`daemon/desktop`).
@@ -11,7 +11,7 @@ use crate::event::{ObjectState, Progress};
 /// Longest line in characters; services cut or scroll longer ones.
 const MAX_CHARS: usize = 200;
 
-/// A notification, ready to be shown.
+/// A notification about a run, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunEndNotice {
     title: String,
@@ -22,19 +22,29 @@ impl RunEndNotice {
     /// Describes how a run ended.
     #[must_use]
     pub fn new(run: &ObjectState, progress: Option<&Progress>) -> Self {
+        Self::with_parts(run, &run.status, [counts(progress), run.error.clone()])
+    }
+
+    /// Says that a run has exceeded a limit: `exceeded` is which, and by what.
+    #[must_use]
+    pub fn of_limit(
+        run: &ObjectState,
+        progress: Option<&Progress>,
+        exceeded: &str,
+        is_stopped: bool,
+    ) -> Self {
+        let stopped = is_stopped.then(|| "it is being stopped".to_owned());
+        Self::with_parts(run, exceeded, [counts(progress), stopped])
+    }
+
+    fn with_parts(run: &ObjectState, what: &str, parts: [Option<String>; 2]) -> Self {
         let name = match run.name.as_str() {
             "" => &run.run_id,
             name => name,
         };
-        let counts = progress.filter(|progress| progress.total > 0);
-        let counts = counts.map(|p| {
-            let (finished, total, passed) = (p.finished, p.total, p.passed);
-            format!("{finished}/{total} trials, {passed} passed")
-        });
-        let parts = [counts, run.error.clone()];
-        let text: Vec<_> = parts.into_iter().flatten().collect();
+        let text: Vec<String> = parts.into_iter().flatten().collect();
         Self {
-            title: harmless(&format!("{name}: {}", run.status)),
+            title: harmless(&format!("{name}: {what}")),
             text: harmless(&text.join(" · ")),
         }
     }
@@ -50,6 +60,12 @@ impl RunEndNotice {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+fn counts(progress: Option<&Progress>) -> Option<String> {
+    let p = progress.filter(|progress| progress.total > 0)?;
+    let (finished, total, passed) = (p.finished, p.total, p.passed);
+    Some(format!("{finished}/{total} trials, {passed} passed"))
 }
 
 /// Why a notification cannot be shown.
@@ -111,6 +127,15 @@ mod tests {
         let notice = notice(run, Some(&progress));
         assert_eq!(notice.title(), "night: failed");
         assert_eq!(notice.text(), "3/4 trials, 2 passed · too late");
+    }
+
+    #[test]
+    fn a_limit_that_is_exceeded_is_said_with_what_happens_now() {
+        let object = RawObject::parse(r#"{"id":"r1"}"#).unwrap().unwrap();
+        let run = ObjectState::from_run(RunKind::Evaluation, &object);
+        let notice = RunEndNotice::of_limit(&run, None, "cost $25.00 is over $20.00", true);
+        assert_eq!(notice.title(), "r1: cost $25.00 is over $20.00");
+        assert_eq!(notice.text(), "it is being stopped");
     }
 
     #[test]

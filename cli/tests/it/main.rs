@@ -47,6 +47,7 @@ mod provisional_ids;
 mod reading;
 mod remote;
 mod reopened;
+mod run_limits;
 mod runs_daemon;
 mod runs_direct;
 mod sample_remote;

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use docks_proto::action_notes::{ActionNote, ActionNotes, NotesVersion, OpenNote};
 use docks_proto::freshness::CachePolicy;
 use docks_proto::paths::Paths;
-use docks_proto::routes::RunKind;
+use docks_proto::routes::{Action, RunKind};
 use docks_proto::time::UnixMs;
 use docksd_mirror::{Mirror, MirrorError, Resolution, StoredObject};
-use docksd_remote::FaultClass;
-use docksd_sync::{FetchKey, SyncError};
+use docksd_remote::{ActionTarget, FaultClass};
+use docksd_sync::{Acted, FetchKey, SyncError};
 use tokio::time::timeout;
 
 use super::error::ApiError;
@@ -20,6 +20,9 @@ use crate::registry::MirroredRemote;
 
 /// How long a read waits for the remote to confirm a run; then the answer says that it did not.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an action may take. Giving up earlier would leave its outcome unknown.
+const ACTION_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The times of directories are as coarse as this: a change may follow another one unseen.
 const CLOCK_STEP: Duration = Duration::from_millis(50);
@@ -48,8 +51,45 @@ impl OwnActions {
         }
     }
 
+    /// Carries out an action on a run, given by its full id, with a note of it for as long as the mirror does not know
+    /// what it did.
+    ///
+    /// # Errors
+    ///
+    /// When the remote refuses, does not answer, or does so too late. Unless it [refused](is_refusal), it is unknown whether
+    /// the action was carried out.
+    pub(crate) async fn carry_out(
+        &self,
+        remote: &MirroredRemote,
+        action: Action,
+        target: &ActionTarget,
+        run: &str,
+        now: impl Fn() -> UnixMs,
+    ) -> Result<Acted, ApiError> {
+        let note = self.begin(remote, action.kind(), run, now()).await;
+        let acting = async {
+            match target {
+                ActionTarget::Run => remote.sync.act(action, run).await,
+                ActionTarget::KilledRun => remote.sync.kill(action, run).await,
+                ActionTarget::Trial(trial) => remote.sync.retry_trial(run, trial).await,
+            }
+        };
+        let acted = match timeout(ACTION_TIMEOUT, acting).await {
+            Ok(acted) => acted.map_err(ApiError::Sync),
+            Err(_) => Err(ApiError::TooSlow(ACTION_TIMEOUT)),
+        };
+        if let Some(note) = note {
+            let is_known = match &acted {
+                Ok(acted) => acted.is_mirrored,
+                Err(error) => is_refusal(error),
+            };
+            self.finish(note, is_known, now()).await;
+        }
+        acted
+    }
+
     /// Leaves a note of an action that is about to be sent.
-    pub(super) async fn begin(
+    async fn begin(
         &self,
         remote: &MirroredRemote,
         kind: RunKind,
@@ -65,7 +105,7 @@ impl OwnActions {
     }
 
     /// Ends a note: takes it away where the mirror knows what the action did.
-    pub(super) async fn finish(&self, note: OpenNote, is_known: bool, now: UnixMs) {
+    async fn finish(&self, note: OpenNote, is_known: bool, now: UnixMs) {
         let finishing = move || {
             if is_known {
                 note.remove();
@@ -155,6 +195,22 @@ impl OwnActions {
     fn listed(&self) -> MutexGuard<'_, Listed> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the remote has refused an action, so that nothing was done.
+pub(crate) fn is_refusal(error: &ApiError) -> bool {
+    let ApiError::Sync(error) = error else {
+        return false;
+    };
+    matches!(
+        error.class(),
+        Some(
+            FaultClass::NotFound
+                | FaultClass::Auth
+                | FaultClass::Rejected
+                | FaultClass::Unsupported
+        )
+    )
 }
 
 /// Whether the mirror's copy of the run that was acted on is younger than the action.

@@ -28,11 +28,8 @@ use super::{Service, respond};
 use crate::list_response::{ListResponse, Volatility};
 use crate::registry::MirroredRemote;
 use docksd_mirror::{Resource, StatusScope, StoredObject};
-use docksd_remote::{ActionTarget, FaultClass};
-use docksd_sync::{FetchKey, SyncError};
-
-/// How long an action may take. Giving up earlier would leave its outcome unknown.
-const ACTION_TIMEOUT: Duration = Duration::from_secs(40);
+use docksd_remote::ActionTarget;
+use docksd_sync::FetchKey;
 
 /// The response of an action or a read.
 pub(super) type HandlerResult = Result<Response, ApiError>;
@@ -324,30 +321,12 @@ pub(super) async fn act(
     let requirement = service.freshness_requirement(headers);
     let kind = action.kind();
     let run = resolve_run(&remote, kind, name, requirement).await?;
-    let note = service
+    let acted = service
         .own_actions
-        .begin(&remote, kind, &run.id, service.wall_time())
-        .await;
-    let acting = async {
-        match &target {
-            ActionTarget::Run => remote.sync.act(action, &run.id).await,
-            ActionTarget::KilledRun => remote.sync.kill(action, &run.id).await,
-            ActionTarget::Trial(trial) => remote.sync.retry_trial(&run.id, trial).await,
-        }
-    };
-    let acted = tokio::time::timeout(ACTION_TIMEOUT, acting).await;
+        .carry_out(&remote, action, &target, &run.id, || service.wall_time())
+        .await
+        .map_err(|error| or_run_not_found(error, kind, name))?;
     let now = service.wall_time();
-    if let Some(note) = note {
-        let is_known = match &acted {
-            Ok(Ok(acted)) => acted.is_mirrored,
-            Ok(Err(error)) => is_refusal(error),
-            Err(_) => false,
-        };
-        service.own_actions.finish(note, is_known, now).await;
-    }
-    let acted = acted
-        .map_err(|_| ApiError::TooSlow(ACTION_TIMEOUT))?
-        .map_err(|error| or_run_not_found(ApiError::Sync(error), kind, name))?;
     let by = actor.as_ref().map(|Extension(Actor(name))| &**name);
     tracing::info!(
         action = action.segment(),
@@ -377,17 +356,4 @@ pub(super) async fn act(
         answered_by: AnsweredBy::Remote,
     };
     Ok(respond::object(acted.object.text().to_owned(), &freshness))
-}
-
-/// Whether the remote has refused an action, so that nothing was done.
-fn is_refusal(error: &SyncError) -> bool {
-    matches!(
-        error.class(),
-        Some(
-            FaultClass::NotFound
-                | FaultClass::Auth
-                | FaultClass::Rejected
-                | FaultClass::Unsupported
-        )
-    )
 }

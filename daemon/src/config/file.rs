@@ -13,6 +13,7 @@ use super::hub::HubOptions;
 use super::idle_exit::IdleExit;
 use super::job_schedule::JobSchedule;
 use super::on_end::{self, OnEndRule};
+use super::on_limit::{self, OnLimitRule};
 use super::settings::Config;
 use super::value;
 
@@ -40,7 +41,7 @@ pub enum DaemonFileError {
 }
 
 /// The content of `daemon.toml`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct DaemonFile {
     #[serde(deserialize_with = "value::idle_exit")]
@@ -71,6 +72,8 @@ pub struct DaemonFile {
     pull: Option<Vec<ArtifactType>>,
     #[serde(deserialize_with = "on_end::rules")]
     on_end: Option<Vec<OnEndRule>>,
+    #[serde(deserialize_with = "on_limit::rules")]
+    on_limit: Option<Vec<OnLimitRule>>,
     #[serde(deserialize_with = "failure_rule::rules")]
     failure_rule: Option<Vec<Rule>>,
     #[serde(deserialize_with = "value::address")]
@@ -169,6 +172,7 @@ impl DaemonFile {
         set(&mut config.retention.history, self.retention);
         set(&mut config.prefetch.kinds, self.pull);
         set(&mut config.on_end, self.on_end);
+        set(&mut config.on_limit, self.on_limit);
         set(&mut config.failure_rules, self.failure_rule);
         let path = config.paths.daemon_file();
         config.warnings.extend(

@@ -13,6 +13,7 @@ mod job_schedule;
 mod load;
 mod log_filter;
 mod on_end;
+mod on_limit;
 mod settings;
 mod value;
 
@@ -25,4 +26,5 @@ pub(crate) use job_schedule::parse_cron;
 pub use job_schedule::{InvalidJobSchedule, JobSchedule};
 pub use load::{ConfigError, desktop_variables, find_foreign_file};
 pub use on_end::OnEndRule;
+pub use on_limit::{Limit, OnLimitRule};
 pub use settings::{ArtifactPrefetch, Config, JobSchedules};

@@ -10,7 +10,7 @@ use serde::de::Deserializer;
 use super::value;
 
 /// How long a command may take, unless its rule says otherwise.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to do when a run ends.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -59,12 +59,8 @@ struct RuleTable {
     notify: bool,
     #[serde(deserialize_with = "value::command")]
     exec: Vec<String>,
-    #[serde(deserialize_with = "timeout")]
+    #[serde(deserialize_with = "value::optional_timeout")]
     timeout: Option<Duration>,
-}
-
-fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    value::timeout(deserializer).map(Some)
 }
 
 impl TryFrom<RuleTable> for OnEndRule {
@@ -78,19 +74,10 @@ impl TryFrom<RuleTable> for OnEndRule {
                 "`{status}` does not end a run; these do: {terminal}"
             ));
         }
-        match table.exec.first().map(String::as_str) {
-            None if !table.notify => {
-                return Err("it does nothing; write `notify = true`, or `exec`".to_owned());
-            }
-            Some("") => return Err("`exec` begins with a program".to_owned()),
-            // A relative path would depend on the daemon's current directory.
-            Some(program) if program.contains('/') && !program.starts_with('/') => {
-                return Err(format!(
-                    "the program `{program}` must be an absolute path, or a name that is found in PATH"
-                ));
-            }
-            _ => {}
+        if table.exec.is_empty() && !table.notify {
+            return Err("it does nothing; write `notify = true`, or `exec`".to_owned());
         }
+        check_program(&table.exec)?;
         Ok(Self {
             profiles: table.profile,
             statuses: table.status,
@@ -99,6 +86,18 @@ impl TryFrom<RuleTable> for OnEndRule {
             exec: table.exec,
             timeout: table.timeout.unwrap_or(DEFAULT_TIMEOUT),
         })
+    }
+}
+
+/// Checks that the program of a rule, if it has one, is found wherever the daemon was started.
+pub(super) fn check_program(exec: &[String]) -> Result<(), String> {
+    match exec.first().map(String::as_str) {
+        Some("") => Err("`exec` begins with a program".to_owned()),
+        // A relative path would depend on the daemon's current directory.
+        Some(program) if program.contains('/') && !program.starts_with('/') => Err(format!(
+            "the program `{program}` must be an absolute path, or a name that is found in PATH"
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -19,6 +19,7 @@ use super::hub::HubSettings;
 use super::idle_exit::IdleExit;
 use super::job_schedule::JobSchedule;
 use super::on_end::OnEndRule;
+use super::on_limit::OnLimitRule;
 
 /// Default of `idle_exit`.
 const IDLE_EXIT: Duration = Duration::from_secs(12 * 3_600);
@@ -48,6 +49,8 @@ pub struct Config {
     pub prefetch: ArtifactPrefetch,
     /// What else is done when a run ends.
     pub on_end: Vec<OnEndRule>,
+    /// What is done when a run exceeds a limit.
+    pub on_limit: Vec<OnLimitRule>,
     /// Why trials fail, besides the rules of this release.
     pub failure_rules: Vec<Rule>,
     /// Variables that decide whether the keyring and desktop notifications are available.
@@ -105,6 +108,7 @@ impl Config {
             hub: None,
             prefetch: ArtifactPrefetch::default(),
             on_end: Vec::new(),
+            on_limit: Vec::new(),
             failure_rules: Vec::new(),
             keyring: Environment::default(),
             proxies: Proxies::default(),

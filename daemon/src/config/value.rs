@@ -18,6 +18,9 @@ const MAX_RETENTION_DAYS: u64 = 36_500;
 
 const MAX_BUDGET_PER_MINUTE: u64 = 60_000;
 
+/// Largest number of trials that a rule can ask for.
+const MAX_COUNT: u64 = 1_000_000;
+
 /// Deserializes tables, each under this heading.
 pub(super) fn tables<'de, T, D>(deserializer: D, heading: &'static str) -> Result<Vec<T>, D::Error>
 where
@@ -134,6 +137,45 @@ pub(super) fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dura
             true => Err("it must be longer than 0s".to_owned()),
             false => Ok(time),
         }
+    })
+}
+
+pub(super) fn optional_timeout<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    timeout(deserializer).map(Some)
+}
+
+fn read_float(value: &Value) -> Option<f64> {
+    let whole = || value.as_integer().map(|number| number as f64);
+    value.as_float().or_else(whole)
+}
+
+pub(super) fn dollars<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    read_value(deserializer, |value| {
+        let dollars = read_float(value).filter(|dollars| dollars.is_finite() && *dollars > 0.0);
+        let problem = "it must be a number of US dollars above 0, such as 20 or 0.5";
+        dollars.map(Some).ok_or_else(|| problem.to_owned())
+    })
+}
+
+/// A share: `"20%"`, or a number from 0 to 1.
+pub(super) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    read_value(deserializer, |value| {
+        let percent = |text: &str| {
+            let number: f64 = text.strip_suffix('%')?.trim().parse().ok()?;
+            Some(number / 100.0)
+        };
+        let share = value.as_str().and_then(percent).or(read_float(value));
+        let share = share.filter(|share| (0.0..1.0).contains(share));
+        let problem = "it must be a share below 1, such as \"20%\" or 0.2";
+        share.map(Some).ok_or_else(|| problem.to_owned())
+    })
+}
+
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    read_value(deserializer, |value| {
+        read_number(value, 1, MAX_COUNT).map(Some)
     })
 }
 

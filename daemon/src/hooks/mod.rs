@@ -1,12 +1,14 @@
-//! Hooks: the `[[on_end]]` rules of `daemon.toml`, applied when a run has ended.
+//! Hooks: the `[[on_end]]` rules of `daemon.toml`, applied when a run has ended, and the `[[on_limit]]` rules
+//! ([`run_limits`]).
 //!
 //! [`RunEndCursor`] returns each end once. A command receives what the remote says as JSON on its
 //! standard input and in no other way. A few ends are handled at a time; the others stay in the
 //! mirror's history, so that they survive a restart.
 
 pub mod artifact_prefetch;
-mod command;
+mod program;
 mod rule;
+pub mod run_limits;
 
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use self::program::Program;
 use crate::config::OnEndRule;
 use crate::registry::{MirroredRemote, Registry, RemoteRequest};
 use crate::run_end_cursor::{POLL_INTERVAL, RunEndCursor};
@@ -60,7 +63,11 @@ pub async fn run(
     }
     let count = rules.len();
     tracing::info!(count, "{count} on_end rules are active");
-    open_profiles_of_rules(&registry, &rules).await;
+    let profiles: Vec<String> = rules
+        .iter()
+        .flat_map(|rule| rule.profiles.clone())
+        .collect();
+    open_profiles_of_rules(&registry, "on_end", profiles).await;
     let runner = HookRunner {
         registry,
         rules,
@@ -83,8 +90,8 @@ pub async fn run(
 }
 
 /// Opens the remotes of the profiles that rules name, so that they are mirrored without a request.
-async fn open_profiles_of_rules(registry: &Registry, rules: &[OnEndRule]) {
-    for profile in rules.iter().flat_map(|rule| &rule.profiles) {
+async fn open_profiles_of_rules(registry: &Registry, kind: &'static str, profiles: Vec<String>) {
+    for profile in profiles {
         let opened = registry
             .open(RemoteRequest::of_profile(profile.clone()))
             .await;
@@ -93,7 +100,7 @@ async fn open_profiles_of_rules(registry: &Registry, rules: &[OnEndRule]) {
             tracing::warn!(
                 profile,
                 error,
-                "an on_end rule names a profile that can't be opened"
+                "an {kind} rule names a profile that can't be opened"
             );
         }
     }
@@ -182,26 +189,28 @@ impl HookRunner {
             let _slot = slot;
             // Two matching rules that notify show one notification.
             if rules.iter().any(|rule| rule.notify) {
-                notify(desktop, &report).await;
+                let notice = RunEndNotice::new(&report.run, report.progress.as_ref());
+                notify(desktop, notice, &report.run.run_id).await;
             }
             let text =
                 serde_json::to_string(&report).expect("a report holds only strings and numbers");
-            for rule in &rules {
-                command::run_command(rule, umask, &report.run.run_id, &text).await;
+            for rule in rules {
+                let program = Program {
+                    rule: "on_end",
+                    exec: rule.exec,
+                    timeout: rule.timeout,
+                    umask,
+                };
+                program.run(&report.run.run_id, &text).await;
             }
         });
     }
 }
 
-async fn notify(desktop: DesktopNotifier, report: &RunEndReport) {
-    let notice = RunEndNotice::new(&report.run, report.progress.as_ref());
+async fn notify(desktop: DesktopNotifier, notice: RunEndNotice, run: &str) {
     let shown = tokio::task::spawn_blocking(move || desktop.show(notice)).await;
     if let Ok(Err(error)) = shown {
-        let (run, error) = (&report.run.run_id, error.to_string());
-        tracing::warn!(
-            run,
-            error,
-            "could not show a notification for the end of `{run}`"
-        );
+        let error = error.to_string();
+        tracing::warn!(run, error, "could not show a notification about `{run}`");
     }
 }

@@ -1,4 +1,4 @@
-//! Which rules apply to the end of a run.
+//! Which rules apply to a run.
 
 use docks_artifacts::pattern::Pattern;
 use docks_proto::event::ObjectState;
@@ -7,12 +7,20 @@ use crate::config::OnEndRule;
 
 /// Whether a rule applies to the end of `run`, on a remote of these profiles.
 pub(super) fn matches(rule: &OnEndRule, profiles: &[String], run: &ObjectState) -> bool {
-    let of_profile = rule.profiles.iter().any(|name| profiles.contains(name));
     let has_status = |status: &String| status.eq_ignore_ascii_case(&run.status);
-    let has_name = |pattern: &Pattern| pattern.matches(&run.name, &[&run.run_id]);
-    (rule.profiles.is_empty() || of_profile)
+    is_of_profile(&rule.profiles, profiles)
         && (rule.statuses.is_empty() || rule.statuses.iter().any(has_status))
-        && rule.name.as_ref().is_none_or(has_name)
+        && has_name(rule.name.as_ref(), run)
+}
+
+/// Whether a rule for some profiles, or for all if it names none, applies to a remote of these.
+pub(super) fn is_of_profile(named: &[String], profiles: &[String]) -> bool {
+    named.is_empty() || named.iter().any(|name| profiles.contains(name))
+}
+
+/// Whether a run has the name, or the id, that a rule asks for, if it asks for any.
+pub(super) fn has_name(pattern: Option<&Pattern>, run: &ObjectState) -> bool {
+    pattern.is_none_or(|pattern| pattern.matches(&run.name, &[&run.run_id]))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Runs the command of a rule, for a bounded time.
+//! Runs the program of a rule, for a bounded time.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -11,8 +11,6 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
-
-use crate::config::OnEndRule;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,20 +32,41 @@ enum CommandError {
     TimedOut { program: String, seconds: u64 },
 }
 
-/// Runs the command of a rule, if it has one, and logs how it went.
-pub(super) async fn run_command(rule: &OnEndRule, umask: Option<RawMode>, run: &str, report: &str) {
-    let Some((program, arguments)) = rule.exec.split_first() else {
-        return;
-    };
-    match execute(command(program, arguments, umask), program, rule, report).await {
-        Ok(()) => tracing::info!(run, program, "ran `{program}` for the end of `{run}`"),
-        Err(error) => {
-            let error = docks_proto::error::error_chain(&error);
-            tracing::warn!(
+/// The program of a rule.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// What kind of rule it is of: `on_end` or `on_limit`.
+    pub(super) rule: &'static str,
+    /// The program and its arguments; empty for none.
+    pub(super) exec: Vec<String>,
+    /// It is killed after this time.
+    pub(super) timeout: Duration,
+    /// The file mode creation mask that it gets.
+    pub(super) umask: Option<RawMode>,
+}
+
+impl Program {
+    /// Runs the program, if there is one, with a report about `run` on its standard input, and logs how it went.
+    pub(super) async fn run(&self, run: &str, report: &str) {
+        let Some((program, arguments)) = self.exec.split_first() else {
+            return;
+        };
+        let rule = self.rule;
+        let command = command(program, arguments, self.umask);
+        match execute(command, program, self.timeout, report).await {
+            Ok(()) => tracing::info!(
                 run,
-                error,
-                "the command of an on_end rule failed for `{run}`"
-            );
+                program,
+                "ran `{program}` of an {rule} rule for `{run}`"
+            ),
+            Err(error) => {
+                let error = docks_proto::error::error_chain(&error);
+                tracing::warn!(
+                    run,
+                    error,
+                    "the command of an {rule} rule failed for `{run}`"
+                );
+            }
         }
     }
 }
@@ -55,7 +74,7 @@ pub(super) async fn run_command(rule: &OnEndRule, umask: Option<RawMode>, run: &
 async fn execute(
     mut command: Command,
     program: &str,
-    rule: &OnEndRule,
+    patience: Duration,
     report: &str,
 ) -> Result<(), CommandError> {
     let program = program.to_owned();
@@ -71,7 +90,7 @@ async fn execute(
         }
         child.wait().await
     };
-    match timeout(rule.timeout, completed).await {
+    match timeout(patience, completed).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(match status.code() {
             Some(NOT_FOUND) => CommandError::NotRun {
@@ -92,7 +111,7 @@ async fn execute(
             }
             // A process that waits for a disk ends only when that answers.
             drop(timeout(KILL_PATIENCE, child.wait()).await);
-            let seconds = rule.timeout.as_secs();
+            let seconds = patience.as_secs();
             Err(CommandError::TimedOut { program, seconds })
         }
     }
