@@ -76,6 +76,8 @@ pub(crate) enum CompareBy {
     Agent,
     /// Models
     Model,
+    /// Datasets
+    Dataset,
 }
 
 /// Which tasks of a comparison are shown.

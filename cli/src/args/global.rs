@@ -90,7 +90,7 @@ pub(crate) enum Format {
     Jsonl,
     /// Tab-separated values with a header
     Tsv,
-    /// A comment for a pull request; of `runs compare` and `runs gate`
+    /// A comment for a pull request; of `runs compare`, `gate` and `failures`
     Markdown,
 }
 

@@ -208,11 +208,13 @@ impl Cli {
         if self.global.format == Format::Markdown
             && !matches!(
                 self.command,
-                Command::Runs(Deferred(RunsCommand::Gate(_) | RunsCommand::Compare(_)))
+                Command::Runs(Deferred(
+                    RunsCommand::Gate(_) | RunsCommand::Compare(_) | RunsCommand::Failures(_)
+                ))
             )
         {
             return conflict(
-                "--format markdown is for `docks runs compare` and `docks runs gate`; use table, tsv, json or jsonl",
+                "--format markdown is for `docks runs compare`, `gate` and `failures`; use table, tsv, json or jsonl",
             );
         }
         match (self.global.meta, self.global.format) {

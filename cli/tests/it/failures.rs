@@ -57,6 +57,14 @@ fn real_jobs_are_sorted_and_their_logs_shown() {
             .any(|line| line.as_str().unwrap().contains("package mirror")),
         "{log:?}"
     );
+    let markdown = home.run_jobs("runs failures nightly-mixed --format markdown -n 2");
+    let markdown = markdown.expect_success();
+    assert!(
+        markdown.starts_with("**nightly-mixed: 22 of 24 trials failed or have an error**\n"),
+        "{markdown}"
+    );
+    assert!(markdown.contains("\n| 12 | ability | not solved |"));
+    assert!(markdown.ends_with("\nThe biggest 2 of 4 clusters.\n"));
     // A terminal's summary goes to stderr in a pipe, where rows are data.
     let rows = home.run_jobs("runs failures nightly-mixed --format tsv -n 2");
     assert!(

@@ -78,13 +78,15 @@ pub enum By {
     Agent,
     /// Models.
     Model,
+    /// Datasets.
+    Dataset,
 }
 
 impl By {
-    /// Reads `task`, `agent` or `model`.
+    /// Reads `task`, `agent`, `model` or `dataset`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Task, Self::Agent, Self::Model]
+        [Self::Task, Self::Agent, Self::Model, Self::Dataset]
             .into_iter()
             .find(|by| by.name() == name)
     }
@@ -96,6 +98,7 @@ impl By {
             Self::Task => "task",
             Self::Agent => "agent",
             Self::Model => "model",
+            Self::Dataset => "dataset",
         }
     }
 }
@@ -288,7 +291,7 @@ impl CompareQuery {
                         MetricName::from_name(value).ok_or_else(|| choice("metric", known))?;
                 }
                 "by" => {
-                    let known = "task, agent, model";
+                    let known = "task, agent, model, dataset";
                     query.by = By::from_name(value).ok_or_else(|| choice("by", known))?;
                 }
                 "union" => {
@@ -408,7 +411,7 @@ mod tests {
             ("remote=x&side=a", "remote"),
             ("metric=speed", "metric"),
             ("metric=reward:", "metric"),
-            ("by=dataset", "by"),
+            ("by=status", "by"),
             ("union=worst", "union"),
             ("margin=-1", "margin"),
             ("max_drop=NaN", "max_drop"),

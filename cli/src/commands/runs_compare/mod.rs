@@ -41,6 +41,7 @@ pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Fai
             CompareBy::Task => By::Task,
             CompareBy::Agent => By::Agent,
             CompareBy::Model => By::Model,
+            CompareBy::Dataset => By::Dataset,
         },
         union: match (args.latest, args.best) {
             (true, _) => Union::Latest,

@@ -1,5 +1,6 @@
 //! `docks runs failures`: why trials failed. The daemon sorts them.
 
+mod markdown;
 mod print;
 
 use docks_proto::failures::{FailureReport, FailuresQuery};
@@ -73,7 +74,10 @@ async fn ask(context: &Context, query: &FailuresQuery) -> Result<(), Failure> {
         print_json(context, &body_text(&answered.body), &answered);
     } else {
         let report: FailureReport = serde_json::from_slice(&answered.body).map_err(unreadable)?;
-        print::print(context, &report);
+        match context.global.format {
+            Format::Markdown => context.output.data(markdown::report(&report)),
+            _ => print::print(context, &report),
+        }
     }
     context.output.flush()?;
     report_age(context, &answered.freshness);

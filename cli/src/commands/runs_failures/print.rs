@@ -52,7 +52,8 @@ fn report_rest(context: &Context, report: &FailureReport) {
     }
 }
 
-fn summary(report: &FailureReport) -> Vec<String> {
+/// Says in a sentence each what may be said of all trials.
+pub(super) fn summary(report: &FailureReport) -> Vec<String> {
     let names: Vec<&str> = report
         .runs
         .iter()

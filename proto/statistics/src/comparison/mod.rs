@@ -226,12 +226,13 @@ fn outcome(trials: &[&TrialFacts<'_>]) -> TaskOutcome {
     TaskOutcome { status, figures }
 }
 
-/// Compares the first side with the last for each agent or model that both have.
+/// Compares the first side with the last for each agent, model or dataset that either has.
 fn groups(sides: &[SideTrials<'_>], query: &CompareQuery) -> Vec<Group> {
     let name_of = |trial: &TrialFacts<'_>| match query.by {
         By::Task => None,
         By::Agent => Some(trial.agent.to_string()),
         By::Model => Some(trial.model.to_string()),
+        By::Dataset => Some(trial.dataset.to_string()),
     };
     let names: BTreeSet<String> = sides
         .iter()

@@ -173,6 +173,29 @@ fn running_attempts_change_nothing_and_two_agents_of_a_run_are_kept_apart() {
 }
 
 #[test]
+fn datasets_are_compared_apart() {
+    let of = |easy, hard| {
+        let mut trials = attempts("x", &[("t", easy, 1), ("u", hard, 1)]);
+        for trial in &mut trials {
+            trial.dataset = if trial.task == "t" { "easy" } else { "hard" }.into();
+        }
+        trials
+    };
+    let found = compare(
+        &sides(vec![run("a", of(1, 0)), run("b", of(1, 1))]),
+        &CompareQuery {
+            by: By::Dataset,
+            ..CompareQuery::default()
+        },
+    );
+    let groups = found.groups.iter();
+    let values: Vec<_> = groups
+        .map(|group| (&*group.name, group.delta.as_ref().unwrap().value))
+        .collect();
+    assert_eq!(values, [("easy", Some(0.0)), ("hard", Some(1.0))]);
+}
+
+#[test]
 fn of_several_runs_on_a_side_all_attempts_count_or_the_latest_or_the_best() {
     let mut first = run("first", attempts("x", &[("t", 2, 2), ("u", 0, 1)]));
     first.run.created_ms = Some(1);

@@ -1,0 +1,92 @@
+//! Why trials failed as Markdown, for a comment or a report.
+
+use docks_proto::failures::{FailureCluster, FailureReport};
+
+use super::print::summary;
+use crate::commands::runs_compare::escaped;
+
+/// Returns a report: what may be said in a sentence each, then the clusters as a table.
+pub(super) fn report(report: &FailureReport) -> String {
+    let mut lines = summary(report).into_iter();
+    let first = lines.next().unwrap_or_default();
+    let mut text = format!("**{}**\n\n", escaped(&first));
+    for line in lines {
+        text.push_str(&format!("- {}\n", escaped(&line)));
+    }
+    if report.clusters.is_empty() {
+        return text;
+    }
+    text.push_str(
+        "\n| trials | class | cause | message | tasks | runs | examples |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for cluster in &report.clusters {
+        text.push_str(&row(cluster));
+    }
+    let (shown, all) = (report.clusters.len() as u64, report.clusters_total);
+    if shown < all {
+        text.push_str(&format!("\nThe biggest {shown} of {all} clusters.\n"));
+    }
+    text
+}
+
+fn row(cluster: &FailureCluster) -> String {
+    let examples = cluster.examples.iter();
+    let examples: Vec<String> = examples
+        .map(|example| escaped(&format!("{} {}", example.run_id, example.trial_id)))
+        .collect();
+    format!(
+        "| {} | {} | {} | {} | {} | {} | {} |\n",
+        cluster.trials,
+        cluster.class.name(),
+        escaped(&cluster.cause),
+        escaped(&cluster.message),
+        cluster.tasks,
+        cluster.runs,
+        examples.join("<br>")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use docks_proto::failures::{FailureClass, FailureExample};
+
+    use super::*;
+
+    #[test]
+    fn no_message_of_a_trial_gets_out_of_its_cell() {
+        let cluster = FailureCluster {
+            class: FailureClass::Unknown,
+            cause: "other error".into(),
+            decided_by: "X".into(),
+            errors: vec!["X".into()],
+            message: "a | <img src=x>\n| @all [b](c)".into(),
+            trials: 3,
+            solved: 0,
+            runs: 1,
+            tasks: 2,
+            examples: vec![FailureExample {
+                run_id: "r_1".into(),
+                trial_id: "t|1".into(),
+                task: "a".into(),
+                message: String::new(),
+                log: None,
+            }],
+        };
+        let text = report(&FailureReport {
+            trials: 4,
+            failures: 3,
+            ended: 4,
+            clusters: vec![cluster],
+            clusters_total: 2,
+            ..FailureReport::default()
+        });
+        let row = text.lines().find(|line| line.starts_with("| 3 ")).unwrap();
+        assert_eq!(
+            row,
+            "| 3 | unknown | other error | a \\| \\<img src=x\\> \\| \\@all \\[b\\](c) | 2 | 1 | r\\_1 t\\|1 |"
+        );
+        assert!(text.starts_with("**no runs: 3 of 4 trials failed or have an error**\n"));
+        assert!(text.ends_with("\nThe biggest 1 of 2 clusters.\n"));
+    }
+}
