@@ -1,4 +1,4 @@
-//! How long a comparison of two runs takes, and how long the facts of all trials take to read.
+//! How long a comparison of two runs takes, why all trials failed, and how long their facts take to read.
 //!
 //! `cargo bench -p docks --bench comparing [-- TRIALS RUNS]`: trials of each run, runs in the mirror.
 
@@ -11,12 +11,14 @@
 #[expect(dead_code, reason = "other benchmarks use the rest")]
 mod bench_home;
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use bench_home::{BenchHome, Runner, compare, grouped, median, program, time};
 use docks_proto::object::RawObject;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
+use docks_statistics::failures::{RuleSet, report};
 use docks_statistics::figures::Figures;
 use docksd_mirror::{FactsSelection, Mirror, Provenance, RunBatch};
 
@@ -33,8 +35,20 @@ fn trial(run: u64, n: u64) -> RawObject {
     let solved = (n * 7919 + run * 104_729) % 97 < task % 97;
     let reward = u8::from(solved);
     let status = if solved { "passed" } else { "failed" };
+    // One in eight has an error, each with words of its own.
+    let error = match n % 24 {
+        7 => format!(r#""Agent execution timed out after {n}.0 seconds in /jobs/{run}/{n}""#),
+        15 => format!(
+            r#""docker: container {run:08x}{n:08x} is not running (exit code {})""#,
+            n % 200
+        ),
+        23 => format!(
+            r#""POST https://api.example/v1/{n}: 429 too many requests, request req_{n:08x}""#
+        ),
+        _ => "null".to_owned(),
+    };
     object(&format!(
-        r#"{{"id":"{run:08x}-7c1e-4b61-9a53-{n:012x}","task_slug":"task-{task}","agent_variant":"coder","status":"{status}","duration_seconds":{}.5,"created_at":"2026-01-01T00:00:00Z","completed_at":"2026-01-01T00:10:00Z","logs_uri":"gs://bucket/trials/{n}/logs.txt","result_data":{{"reward":{reward},"rewards":{{"reward":{reward}}},"prompt_tokens":120345,"completion_tokens":2345,"cost_usd":0.{}}},"more":"{}"}}"#,
+        r#"{{"id":"{run:08x}-7c1e-4b61-9a53-{n:012x}","task_slug":"task-{task}","agent_variant":"coder","status":"{status}","error_message":{error},"duration_seconds":{}.5,"created_at":"2026-01-01T00:00:00Z","completed_at":"2026-01-01T00:10:00Z","logs_uri":"gs://bucket/trials/{n}/logs.txt","result_data":{{"reward":{reward},"rewards":{{"reward":{reward}}},"prompt_tokens":120345,"completion_tokens":2345,"cost_usd":0.{}}},"more":"{}"}}"#,
         n % 600,
         1 + n % 9,
         "x".repeat(1_500)
@@ -64,7 +78,8 @@ async fn fill(mirror: &Mirror, runs: u64, trials: u64) {
 
 /// Times reading the facts of all trials, and computing their figures.
 async fn measure_facts(mirror: &Mirror, runs: u64, trials: u64) {
-    let (mut reads, mut both) = (Vec::new(), Vec::new());
+    let rules = RuleSet::with_built_in(Vec::new());
+    let [mut reads, mut both, mut sorted, mut progress] = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         let began = Instant::now();
         let (facts, _) = mirror.trial_facts(FactsSelection::All).await.unwrap();
@@ -73,12 +88,21 @@ async fn measure_facts(mirror: &Mirror, runs: u64, trials: u64) {
         let figures = Figures::from_trials(all.iter());
         both.push(began.elapsed());
         assert_eq!(figures.counts.trials, runs * trials);
+        let began = Instant::now();
+        let found = report(&facts, &rules, 20);
+        sorted.push(began.elapsed());
+        assert_eq!(found.trials, runs * trials);
+        let began = Instant::now();
+        mirror.progress(vec!["run-0".to_owned()]).await.unwrap();
+        progress.push(began.elapsed());
     }
     let count = grouped(runs * trials);
     println!("\n| {count} trials of {runs} runs | took |\n| --- | --- |");
     for (what, times) in [
         ("their facts are read", reads),
         ("and their figures computed", both),
+        ("their failures are sorted", sorted),
+        ("the progress of one of the runs", progress),
     ] {
         println!("| {what} | {:.1} ms |", median(times).as_secs_f64() * 1e3);
     }
@@ -119,6 +143,25 @@ fn main() {
         Runner {
             name: "`docks runs list`",
             once: once("runs list"),
+        },
+    ];
+    compare(&title, ROUNDS, &mut runners);
+    let title = format!("{} trials, whole process", grouped(trials * runs));
+    // Of another number of clusters each time: that is another answer, which the daemon has not kept.
+    let limit = Cell::new(20);
+    let anew = || {
+        limit.set(limit.get() + 1);
+        let limit = limit.get().to_string();
+        time(&mut home.command(&docks, &["runs", "failures", "--all-runs", "-n", &limit]))
+    };
+    let mut runners = [
+        Runner {
+            name: "`docks runs failures --all-runs`",
+            once: once("runs failures --all-runs"),
+        },
+        Runner {
+            name: "the same, computed anew",
+            once: Box::new(anew),
         },
     ];
     compare(&title, ROUNDS, &mut runners);

@@ -62,6 +62,8 @@ impl RuleSet {
             (Some(kind), _) => Reason::of_state(C::Unknown, "other error", &**kind),
             (None, true) => {
                 let state = match trial.reward {
+                    // By far the most frequent one.
+                    Some(0.0) => "reward 0".into(),
                     Some(reward) => Cow::from(format!("reward {reward}")),
                     None => format!("status {}", trial.status).into(),
                 };

@@ -25,15 +25,24 @@ pub(super) struct Clusters<'r> {
 #[derive(Debug)]
 struct Cluster<'r> {
     found: FailureCluster,
-    runs: HashSet<&'r str>,
-    tasks: HashSet<String>,
+    runs: u64,
+    /// The last run that it has a trial of: those of one run come together.
+    last_run: &'r str,
+    /// By their numbers.
+    tasks: HashSet<usize>,
     /// Further trials at tasks that already have an example.
     spare: Vec<FailureExample>,
 }
 
 impl<'r> Clusters<'r> {
-    /// Adds a trial that failed.
-    pub(super) fn add(&mut self, run: &'r RunFacts, trial: &TrialFacts<'_>, reason: &Reason<'_>) {
+    /// Adds a trial that failed, with the number of its task. Trials of one run are added one after the other.
+    pub(super) fn add(
+        &mut self,
+        run: &'r RunFacts,
+        task: usize,
+        trial: &TrialFacts<'_>,
+        reason: &Reason<'_>,
+    ) {
         self.key.clear();
         self.key.push_str(reason.class.name());
         for part in [&reason.cause].into_iter().chain(&trial.exceptions) {
@@ -59,7 +68,8 @@ impl<'r> Clusters<'r> {
                         tasks: 0,
                         examples: Vec::new(),
                     },
-                    runs: HashSet::new(),
+                    runs: 0,
+                    last_run: "",
                     tasks: HashSet::new(),
                     spare: Vec::new(),
                 });
@@ -68,7 +78,7 @@ impl<'r> Clusters<'r> {
                 self.clusters.len() - 1
             }
         };
-        self.clusters[at].add(run, trial);
+        self.clusters[at].add(run, task, trial);
     }
 
     /// Returns the biggest clusters, 0 for all, with how many there are in all. Of clusters of one size the first to be
@@ -85,14 +95,14 @@ impl<'r> Clusters<'r> {
 }
 
 impl<'r> Cluster<'r> {
-    fn add(&mut self, run: &'r RunFacts, trial: &TrialFacts<'_>) {
+    fn add(&mut self, run: &'r RunFacts, task: usize, trial: &TrialFacts<'_>) {
         self.found.trials += 1;
         self.found.solved += u64::from(trial.solved == Some(true));
-        self.runs.insert(&run.id);
-        let is_new_task = !self.tasks.contains(&*trial.task);
-        if is_new_task {
-            self.tasks.insert(trial.task.to_string());
+        if self.found.trials == 1 || self.last_run != run.id {
+            self.runs += 1;
+            self.last_run = &run.id;
         }
+        let is_new_task = self.tasks.insert(task);
         let examples = match is_new_task {
             true => &mut self.found.examples,
             false => &mut self.spare,
@@ -110,7 +120,7 @@ impl<'r> Cluster<'r> {
 
     fn finish(self) -> FailureCluster {
         let mut found = self.found;
-        found.runs = self.runs.len() as u64;
+        found.runs = self.runs;
         found.tasks = self.tasks.len() as u64;
         found.examples.extend(self.spare);
         found.examples.truncate(MOST_EXAMPLES);

@@ -17,9 +17,7 @@ use crate::trial::FactsList;
 #[must_use]
 pub fn report(list: &FactsList, rules: &RuleSet, most_clusters: u64) -> FailureReport {
     let mut report = FailureReport::default();
-    let mut attempts = AttemptsByTask::default();
-    let mut valid = AttemptsByTask::default();
-    let mut without_infrastructure = AttemptsByTask::default();
+    let mut tasks = Tasks::default();
     let mut classes: BTreeMap<FailureClass, Class> = BTreeMap::new();
     let mut clusters = Clusters::default();
     for (run, trials) in list.runs() {
@@ -37,14 +35,16 @@ pub fn report(list: &FactsList, rules: &RuleSet, most_clusters: u64) -> FailureR
             report.undecided += u64::from(trial.ended && trial.solved.is_none());
             report.solved += u64::from(trial.solved == Some(true));
             let reason = rules.reason(&trial);
+            let task = tasks.number_of(&trial.task);
             if let Some(solved) = trial.solved {
-                attempts.add(&trial.task, solved);
+                let attempts = &mut tasks.attempts[task];
+                attempts.all.add(solved);
                 if trial.valid {
-                    valid.add(&trial.task, solved);
+                    attempts.valid.add(solved);
                 }
                 let class = reason.as_ref().map(|reason| reason.class);
                 if class != Some(FailureClass::Infrastructure) {
-                    without_infrastructure.add(&trial.task, solved);
+                    attempts.without_infrastructure.add(solved);
                 }
             }
             let Some(reason) = reason else {
@@ -60,15 +60,16 @@ pub fn report(list: &FactsList, rules: &RuleSet, most_clusters: u64) -> FailureR
                     class.causes.insert(reason.cause.to_string(), 1);
                 }
             }
-            clusters.add(run, &trial, &reason);
+            clusters.add(run, task, &trial, &reason);
         }
         report.trials += analysed.trials;
         report.failures += analysed.failures;
         report.runs.push(analysed);
     }
-    report.rate = attempts.rate();
-    report.rate_of_valid = valid.rate();
-    report.rate_without_infrastructure = without_infrastructure.rate();
+    let attempts = tasks.in_order();
+    report.rate = rate(&attempts, |task| task.all);
+    report.rate_of_valid = rate(&attempts, |task| task.valid);
+    report.rate_without_infrastructure = rate(&attempts, |task| task.without_infrastructure);
     report.classes = classes.into_iter().map(Class::count).collect();
     (report.clusters, report.clusters_total) = clusters.biggest(most_clusters);
     report
@@ -99,24 +100,44 @@ impl Class {
     }
 }
 
-/// Attempts by the names of their tasks.
+/// The attempts at one task.
+#[derive(Debug, Clone, Copy, Default)]
+struct Attempts {
+    all: TaskAttempts,
+    valid: TaskAttempts,
+    without_infrastructure: TaskAttempts,
+}
+
+/// The tasks, numbered as they are found.
 #[derive(Debug, Default)]
-struct AttemptsByTask(HashMap<String, TaskAttempts>);
+struct Tasks {
+    numbers: HashMap<String, usize>,
+    attempts: Vec<Attempts>,
+}
 
-impl AttemptsByTask {
-    fn add(&mut self, task: &str, solved: bool) {
-        match self.0.get_mut(task) {
-            Some(known) => known.add(solved),
-            None => self.0.entry(task.to_owned()).or_default().add(solved),
+impl Tasks {
+    fn number_of(&mut self, task: &str) -> usize {
+        if let Some(number) = self.numbers.get(task) {
+            return *number;
         }
+        self.attempts.push(Attempts::default());
+        let number = self.attempts.len() - 1;
+        self.numbers.insert(task.to_owned(), number);
+        number
     }
 
-    fn rate(self) -> Option<RateFigure> {
-        // In one order, so that the same trials give the same figure to the last digit.
-        let tasks: BTreeMap<String, TaskAttempts> = self.0.into_iter().collect();
-        let tasks: Vec<TaskAttempts> = tasks.into_values().collect();
-        Rate::over_tasks(&tasks).map(rate_figure)
+    /// Returns the attempts in the order of the names of their tasks, so that the same trials give the same figure to the
+    /// last digit.
+    fn in_order(self) -> Vec<Attempts> {
+        let by_name: BTreeMap<String, usize> = self.numbers.into_iter().collect();
+        let numbers = by_name.into_values();
+        numbers.map(|number| self.attempts[number]).collect()
     }
+}
+
+fn rate(tasks: &[Attempts], which: impl Fn(&Attempts) -> TaskAttempts) -> Option<RateFigure> {
+    let tasks: Vec<TaskAttempts> = tasks.iter().map(which).collect();
+    Rate::over_tasks(&tasks).map(rate_figure)
 }
 
 #[cfg(test)]

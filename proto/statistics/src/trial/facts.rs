@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::encoding::decode;
+use super::encoding::{decode, is_readable};
 
 /// The facts of one trial.
 ///
@@ -140,7 +140,7 @@ impl FactsList {
         let Some((_, end)) = self.runs.last_mut() else {
             return false;
         };
-        if decode(encoded).is_none() {
+        if !is_readable(encoded) {
             return false;
         }
         self.bytes.extend_from_slice(encoded);
