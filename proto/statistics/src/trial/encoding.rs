@@ -283,10 +283,8 @@ impl<'a> Reader<'a> {
     }
 
     fn time(&mut self) -> Option<Option<i64>> {
-        Some(match self.count()? {
-            None => None,
-            Some(time) => Some(i64::try_from(time).unwrap_or(i64::MAX)),
-        })
+        let time = self.count()?;
+        Some(time.map(|time| i64::try_from(time).unwrap_or(i64::MAX)))
     }
 }
 
