@@ -8,9 +8,9 @@ use docksd_remote::Validator;
 
 use crate::derive::agent_names::AgentNames;
 use crate::derive::job_view::JobView;
-use crate::derive::reward_rules::RewardRules;
-use crate::disk::file_version::FileVersion;
-use crate::listed_trial::listed_trials;
+use crate::derive::trial_table::TrialTable;
+use crate::derive::trial_view::JobContext;
+use crate::listed_trial::{ListedTrial, TrialBasis, listed_trials};
 use crate::utc::Utc;
 use crate::validators::{hash_object, hash_of_list, validator};
 
@@ -35,14 +35,11 @@ pub(crate) struct LiveTrials {
 struct TrialContext {
     run_id: String,
     agent_names: AgentNames,
-    rules: RewardRules,
+    of_trials: JobContext,
     started: Option<Utc>,
-    /// Microseconds that local time was ahead of UTC.
-    ahead_us: i64,
-    is_finished: bool,
     is_active: bool,
-    /// The version of the plan.
-    plan: Option<FileVersion>,
+    /// What the plan was read from.
+    plan: Option<u64>,
 }
 
 /// One trial.
@@ -50,11 +47,19 @@ struct TrialContext {
 struct Entry {
     id: String,
     /// What its object was made from; `None` if that depends on more than its own files.
-    basis: Option<u64>,
+    basis: Option<TrialBasis>,
     /// The hash of its object.
     hash: u64,
     /// As it was delivered; `None` if it was not.
     delivered: Option<Delivered>,
+}
+
+impl Entry {
+    /// Whether it differs from what was delivered.
+    fn is_changed(&self) -> bool {
+        let delivered = self.delivered.as_ref();
+        delivered.is_none_or(|delivered| delivered.hash != self.hash)
+    }
 }
 
 /// A trial as it was delivered.
@@ -70,13 +75,11 @@ impl TrialContext {
     fn of(view: &JobView<'_>, run_id: &str) -> Self {
         Self {
             run_id: run_id.to_owned(),
-            agent_names: view.agent_names.clone(),
-            rules: view.rules,
+            agent_names: view.figures.agent_names.clone(),
+            of_trials: view.context,
             started: view.times.started,
-            ahead_us: view.times.ahead_us,
-            is_finished: view.snapshot.is_finished(),
             is_active: view.state.is_active(),
-            plan: view.snapshot.lock.version(),
+            plan: view.snapshot.lock.digest(),
         }
     }
 }
@@ -85,12 +88,13 @@ impl LiveTrials {
     /// Begins with a list that is delivered whole, and returns its objects.
     pub(crate) fn begin(
         view: &JobView<'_>,
+        table: &TrialTable,
         run_id: &str,
     ) -> Result<(Self, Vec<RawObject>), serde_json::Error> {
         let mut objects = Vec::new();
         let mut entries = Vec::new();
         let mut active = 0;
-        for trial in listed_trials(view) {
+        for trial in listed_trials(view, table) {
             active += u64::from(trial.is_active(view));
             let object = trial.to_object(view, run_id)?;
             let hash = hash_object(&object);
@@ -118,24 +122,46 @@ impl LiveTrials {
     pub(crate) fn update(
         &mut self,
         view: &JobView<'_>,
+        table: &TrialTable,
         run_id: &str,
     ) -> Result<(), serde_json::Error> {
         let context = TrialContext::of(view, run_id);
         let same_context = context == self.context;
         self.context = context;
-        let mut earlier = EarlierEntries::new(std::mem::take(&mut self.entries));
         self.active = 0;
-        for trial in listed_trials(view) {
-            self.active += u64::from(trial.is_active(view));
+        let listed = listed_trials(view, table);
+        let listed: Vec<ListedTrial<'_>> = listed
+            .inspect(|trial| self.active += u64::from(trial.is_active(view)))
+            .collect();
+        let same = |(trial, entry): &(&ListedTrial<'_>, &Entry)| {
+            same_context && entry.basis.is_some() && trial.basis() == entry.basis
+        };
+        // Most trials stay as they are and where they are.
+        let head = listed.iter().zip(&self.entries).take_while(same).count();
+        let ends = (listed[head..].iter().rev()).zip(self.entries[head..].iter().rev());
+        let tail = ends.take_while(same).count();
+        let end = self.entries.len() - tail;
+        let mut earlier = EarlierEntries::new(self.entries.splice(head..end, []));
+        let between = listed[head..listed.len() - tail].iter();
+        let between: Vec<(&ListedTrial<'_>, Option<Entry>)> = between
+            .map(|trial| (trial, earlier.take_next(trial.basis())))
+            .collect();
+        let mut earlier = earlier.into_rest();
+        let mut entries = Vec::with_capacity(between.len());
+        for (trial, found) in between {
+            if same_context && found.is_some() {
+                entries.extend(found);
+                continue;
+            }
             let id = trial.id();
-            let found = earlier.take(&id);
             let basis = trial.basis();
+            let found = found.or_else(|| earlier.remove(&*id));
             if let Some(entry) = &found
                 && same_context
                 && basis.is_some()
                 && entry.basis == basis
             {
-                self.entries.extend(found);
+                entries.extend(found);
                 continue;
             }
             let object = trial.to_object(view, run_id)?;
@@ -149,19 +175,20 @@ impl LiveTrials {
             } else {
                 self.changed.insert(id.clone().into_owned(), object);
             }
-            self.entries.push(Entry {
+            entries.push(Entry {
                 id: id.into_owned(),
                 basis,
                 hash,
                 delivered,
             });
         }
-        for entry in earlier.into_rest() {
-            self.changed.remove(&entry.id);
+        for (id, entry) in earlier {
+            self.changed.remove(&id);
             let delivered = entry.delivered;
             self.removed
-                .extend(delivered.map(|delivered| (entry.id, delivered)));
+                .extend(delivered.map(|delivered| (id, delivered)));
         }
+        self.entries.splice(head..head, entries);
         Ok(())
     }
 
@@ -181,7 +208,8 @@ impl LiveTrials {
         let mut places = self.places()?.into_iter();
         let mut changed = Vec::new();
         for (at, entry) in self.entries.iter_mut().enumerate() {
-            if let Some(object) = self.changed.remove(&entry.id) {
+            if entry.is_changed() {
+                let object = self.changed.remove(&entry.id)?;
                 let place = places.next()?;
                 changed.push(ChangedTrial { object, place });
             }
@@ -198,12 +226,11 @@ impl LiveTrials {
 
     /// Returns where each changed trial stands; `None` if the others changed places.
     fn places(&self) -> Option<Vec<TrialPlace>> {
-        let is_changed = |entry: &Entry| self.changed.contains_key(&entry.id);
         // For each changed trial, the delivered place of the next one that did not change.
         let mut next = usize::MAX;
         let mut next_places = Vec::new();
         for entry in self.entries.iter().rev() {
-            if is_changed(entry) {
+            if entry.is_changed() {
                 next_places.push(next);
                 continue;
             }
@@ -218,7 +245,7 @@ impl LiveTrials {
         let mut previous: Option<&str> = None;
         for entry in &self.entries {
             let at = entry.delivered.map(|delivered| delivered.at);
-            if !is_changed(entry) {
+            if !entry.is_changed() {
                 kept = at;
             } else {
                 let next = next_places.pop()?;
@@ -237,51 +264,45 @@ impl LiveTrials {
     }
 }
 
-/// The entries before an update, taken out one after the other in about the order in which they stand.
+/// Entries before an update, in their order. Those of trials that stay as they are are found without looking at their ids.
 struct EarlierEntries {
     entries: Vec<Option<Entry>>,
-    /// The first one that was not taken yet.
+    /// The first one after the last that was taken.
     next: usize,
-    /// By id, once one was not found where it was expected.
-    by_id: Option<BTreeMap<String, usize>>,
 }
 
-/// How many entries are compared before all are looked up by id: trials that started have left the list of planned ones.
-const LOOK_AHEAD: usize = 4;
+/// How many entries are looked at for the next trial: those of trials that changed or are gone are in between.
+const LOOK_AHEAD: usize = 8;
 
 impl EarlierEntries {
-    fn new(entries: Vec<Entry>) -> Self {
+    fn new(entries: impl Iterator<Item = Entry>) -> Self {
         Self {
-            entries: entries.into_iter().map(Some).collect(),
+            entries: entries.map(Some).collect(),
             next: 0,
-            by_id: None,
         }
     }
 
-    /// Takes out the entry with an id.
-    fn take(&mut self, id: &str) -> Option<Entry> {
-        let at = self.find(id)?;
+    /// Takes out the entry of the next trial, if it was made from the same.
+    fn take_next(&mut self, basis: Option<TrialBasis>) -> Option<Entry> {
+        basis?;
+        let with_basis = |at: &usize| self.entries.get(*at).is_some_and(has_basis);
+        let ahead = (self.next..self.entries.len()).filter(with_basis);
+        let is_it = |at: &usize| {
+            let entry = self.entries[*at].as_ref();
+            entry.is_some_and(|entry| entry.basis == basis)
+        };
+        let at = ahead.take(LOOK_AHEAD).find(is_it)?;
         self.next = at + 1;
         self.entries[at].take()
     }
 
-    fn find(&mut self, id: &str) -> Option<usize> {
-        let entries = &self.entries;
-        let is_it = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.id == id);
-        let near = entries.iter().skip(self.next).take(LOOK_AHEAD);
-        if let Some(ahead) = near.clone().position(is_it) {
-            return Some(self.next + ahead);
-        }
-        let by_id = self.by_id.get_or_insert_with(|| {
-            let all = entries.iter().enumerate();
-            all.filter_map(|(at, entry)| Some((entry.as_ref()?.id.clone(), at)))
-                .collect()
-        });
-        by_id.get(id).copied().filter(|at| entries[*at].is_some())
+    /// Returns those that were not taken, by id.
+    fn into_rest(self) -> BTreeMap<String, Entry> {
+        let rest = self.entries.into_iter().flatten();
+        rest.map(|entry| (entry.id.clone(), entry)).collect()
     }
+}
 
-    /// Returns those that were not taken.
-    fn into_rest(self) -> impl Iterator<Item = Entry> {
-        self.entries.into_iter().flatten()
-    }
+fn has_basis(entry: &Option<Entry>) -> bool {
+    entry.as_ref().is_some_and(|entry| entry.basis.is_some())
 }

@@ -8,8 +8,10 @@ use tokio::time::Instant;
 /// Shortest time between an event and the scan: Harbor truncates, writes and closes, and several
 /// files change together.
 const MIN_WAIT: Duration = Duration::from_millis(20);
-/// Longest time for which changes are gathered.
-const MAX_WAIT: Duration = Duration::from_millis(150);
+/// Longest time for which changes are gathered, …
+const MAX_WAIT: Duration = Duration::from_millis(50);
+/// … or longer after a scan that took long, up to this.
+const MAX_WAIT_AFTER_LONG: Duration = Duration::from_millis(150);
 /// Largest share of time that scans take while a directory changes all the time: one in this many.
 const SHARE: u32 = 5;
 
@@ -40,7 +42,9 @@ impl ScanPacing {
 
     /// Returns how long to wait before the changes are announced; the wait began at `begun`.
     pub(crate) fn remaining_wait(&self, begun: Instant, now: Instant) -> Duration {
-        let pause = (self.timing().cost * (SHARE - 1)).min(MAX_WAIT);
+        let cost = self.timing().cost;
+        let longest = (cost * 3 / 2).clamp(MAX_WAIT, MAX_WAIT_AFTER_LONG);
+        let pause = (cost * (SHARE - 1)).min(longest);
         pause
             .saturating_sub(now.saturating_duration_since(begun))
             .max(MIN_WAIT)

@@ -3,61 +3,27 @@
 //! Harbor writes mean rewards as trials end, and pass@k when the job finishes. Here both are computed from
 //! the trials at any time with Harbor's formulas, so that they agree in the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use docks_statistics::attempts::{self, TaskAttempts, harbors_ks};
 
-use crate::derive::reward_rules::{RewardRules, is_valid};
+use crate::derive::reward_rules::RewardRules;
 use crate::derive::trial_counts::TrialCounts;
-use crate::derive::trial_state::TrialState;
-use crate::format::trial::TrialResult;
+use crate::derive::trial_facts::{ResultFacts, TrialFacts};
+use crate::derive::trial_state::StateKind;
 use crate::format::usage::Usage;
 
-/// Dataset name of trials without a dataset.
-const ADHOC: &str = "adhoc";
-
-/// The key of a group, as in Harbor's `stats.evals`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct GroupKey<'a> {
-    /// Agent.
-    pub(crate) agent: &'a str,
-    /// Model without its provider.
-    pub(crate) model: Option<&'a str>,
-    /// Dataset.
-    pub(crate) dataset: &'a str,
-}
-
-impl<'a> GroupKey<'a> {
-    /// Creates a key; trials without a dataset form a group of their own.
-    pub(crate) fn new(agent: &'a str, model: Option<&'a str>, dataset: Option<&'a str>) -> Self {
-        Self {
-            agent,
-            model,
-            dataset: dataset.unwrap_or(ADHOC),
-        }
-    }
-}
-
-/// What the figures need of a trial.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct GroupMember<'a> {
-    /// Its state.
-    pub(crate) state: &'a TrialState,
-    /// Its result, once it has one.
-    pub(crate) result: Option<&'a TrialResult>,
-}
-
-/// The figures of one group.
+/// The figures of one group. Numbers are those of the terms of its trials.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     /// The trials by their state.
     pub(crate) counts: TrialCounts,
     /// Number of errors by type.
-    pub(crate) errors: BTreeMap<String, u64>,
+    pub(crate) errors: BTreeMap<u32, u64>,
     /// Number of trials with a valid reward.
     pub(crate) valid: u64,
     /// Mean of each reward over the trials that count; a missing reward counts as 0.
-    pub(crate) mean_rewards: BTreeMap<String, f64>,
+    pub(crate) mean_rewards: MeanRewards,
     /// Probability that at least one of k attempts at a task solves it, by k.
     pub(crate) pass_at_k: BTreeMap<u64, f64>,
     /// Tokens and cost.
@@ -66,75 +32,108 @@ pub(crate) struct Figures {
     pub(crate) cost_n: u64,
 }
 
-/// Computes the figures of a group.
-pub(crate) fn compute_figures(members: &[GroupMember<'_>], rules: RewardRules) -> Figures {
-    let mut errors = BTreeMap::new();
-    for kind in members.iter().flat_map(|m| m.state.error_kinds()) {
-        *errors.entry(kind.to_owned()).or_default() += 1;
-    }
-    let results: Vec<&TrialResult> = members.iter().filter_map(|m| m.result).collect();
-    let counted: Vec<&TrialResult> = results
-        .iter()
-        .copied()
-        .filter(|result| rules.counts(is_valid(rules, result)))
-        .collect();
-    Figures {
-        counts: TrialCounts::from_states(members.iter().map(|m| m.state)),
-        errors,
-        valid: members
-            .iter()
-            .filter(|m| m.state.is_valid == Some(true))
-            .count() as u64,
-        mean_rewards: mean_rewards(&counted),
-        pass_at_k: pass_at_k(&counted),
-        cost_n: results
-            .iter()
-            .filter(|r| r.usage.cost_usd.is_some())
-            .count() as u64,
-        usage: results
-            .iter()
-            .fold(Usage::default(), |sum, result| sum.plus(result.usage)),
-    }
+/// Harbor's metric `mean`: named `mean` if there is one reward key, else after each key.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum MeanRewards {
+    /// No trial counts.
+    #[default]
+    None,
+    /// There is one key, or none.
+    One(f64),
+    /// By key.
+    ByKey(Vec<(u32, f64)>),
 }
 
-/// Computes Harbor's metric `mean`: named `mean` if there is one reward key, else after each key. A reward
-/// that is not finite counts like a missing one, as zero.
-fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
-    if results.is_empty() {
-        return BTreeMap::new();
-    }
-    let rewards = || results.iter().map(|result| &result.rewards);
-    let keys: BTreeSet<&str> = rewards().flatten().map(|(key, _)| key.as_str()).collect();
-    let mean = |key: Option<&str>| {
-        let is_selected = |(known, _): &&(String, f64)| key.is_none_or(|key| key == known);
-        let found = rewards().filter_map(|all| all.iter().find(is_selected));
-        let finite = found.map(|(_, reward)| reward).filter(|r| r.is_finite());
-        // Adding zero turns the sum of nothing, -0.0, into 0.0.
-        (finite.sum::<f64>() + 0.0) / results.len() as f64
-    };
-    if keys.len() <= 1 {
-        return BTreeMap::from([("mean".to_owned(), mean(None))]);
-    }
-    keys.into_iter()
-        .map(|key| (key.to_owned(), mean(Some(key))))
-        .collect()
+/// Adds up the trials of a group, in the order of the list: sums of floating-point numbers depend on it.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    figures: Figures,
+    /// Trials that count.
+    counted: u64,
+    /// The sum of the first reward of each trial.
+    first: f64,
+    by_key: BTreeMap<u32, f64>,
+    /// The rank of the task of each attempt, and whether it was solved.
+    attempts: Vec<(u32, bool)>,
+    /// Whether a reward is other than 0 or 1.
+    is_graded: bool,
 }
 
-/// Computes Harbor's pass@k, and pass@1 by the same formula; empty if a reward is other than 0 or 1.
-fn pass_at_k(results: &[&TrialResult]) -> BTreeMap<u64, f64> {
-    let mut by_task: BTreeMap<&str, TaskAttempts> = BTreeMap::new();
-    for result in results {
+impl Group {
+    /// Adds a trial.
+    pub(crate) fn add(&mut self, trial: &TrialFacts, rules: RewardRules, task_ranks: &[u32]) {
+        let figures = &mut self.figures;
+        figures.counts.add(trial.kind);
+        for kind in &trial.errors {
+            *figures.errors.entry(*kind).or_default() += 1;
+        }
+        figures.valid += u64::from(trial.is_valid == Some(true));
+        let Some(result) = &trial.result else {
+            return;
+        };
+        figures.cost_n += u64::from(result.usage.cost_usd.is_some());
+        figures.usage = figures.usage.plus(result.usage);
+        if rules.counts(result.is_valid) {
+            self.add_counted(result, task_ranks);
+        }
+    }
+
+    /// Adds a trial that has not started.
+    pub(crate) fn add_pending(&mut self) {
+        self.figures.counts.add(StateKind::default());
+    }
+
+    fn add_counted(&mut self, result: &ResultFacts, task_ranks: &[u32]) {
+        self.counted += 1;
+        for (at, (key, reward)) in result.rewards.iter().enumerate() {
+            let earlier = &result.rewards[..at];
+            if earlier.iter().any(|(known, _)| known == key) {
+                continue;
+            }
+            // One that is not finite counts like a missing one, as zero.
+            let reward = if reward.is_finite() { *reward } else { 0.0 };
+            *self.by_key.entry(*key).or_default() += reward;
+            if at == 0 {
+                self.first += reward;
+            }
+        }
         let solved = match result.rewards[..] {
             [] if !result.has_rewards => false,
             [(_, reward)] if reward == 0.0 || reward == 1.0 => reward == 1.0,
-            _ => return BTreeMap::new(),
+            _ => {
+                self.is_graded = true;
+                return;
+            }
         };
-        let task = result.task_name.as_deref().unwrap_or_default();
-        let task = by_task.entry(task).or_default();
-        task.attempts += 1;
-        task.solved += u64::from(solved);
+        let rank = task_ranks[result.task as usize];
+        self.attempts.push((rank, solved));
     }
-    let tasks: Vec<TaskAttempts> = by_task.into_values().collect();
+
+    /// Returns the figures.
+    pub(crate) fn into_figures(mut self) -> Figures {
+        let n = self.counted as f64;
+        self.figures.mean_rewards = match self.by_key.len() {
+            _ if self.counted == 0 => MeanRewards::None,
+            0 | 1 => MeanRewards::One(self.first / n),
+            _ => MeanRewards::ByKey(self.by_key.iter().map(|(k, sum)| (*k, sum / n)).collect()),
+        };
+        if !self.is_graded {
+            self.figures.pass_at_k = pass_at_k(self.attempts);
+        }
+        self.figures
+    }
+}
+
+/// Computes Harbor's pass@k, and pass@1 by the same formula, of attempts by the rank of their task.
+fn pass_at_k(mut by_rank: Vec<(u32, bool)>) -> BTreeMap<u64, f64> {
+    by_rank.sort_unstable();
+    let tasks: Vec<TaskAttempts> = by_rank
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|task| TaskAttempts {
+            attempts: task.len() as u64,
+            solved: task.iter().filter(|(_, solved)| *solved).count() as u64,
+        })
+        .collect();
     let fewest = tasks.iter().map(|task| task.attempts).min();
     let ks = fewest.map(harbors_ks).unwrap_or_default().into_iter();
     ks.filter_map(|k| Some((k, attempts::pass_at_k(&tasks, k).value?)))
@@ -144,15 +143,62 @@ fn pass_at_k(results: &[&TrialResult]) -> BTreeMap<u64, f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::derive::trial_facts::Terms;
+    use crate::derive::trial_state::ended_state;
+    use crate::derive::trial_view::{TrialView, configured_agent};
+    use crate::format::trial::TrialResult;
+    use crate::snapshot::trial_snapshot::TrialSnapshot;
 
     fn result(task: &str, rewards: &str) -> TrialResult {
         let text = format!(r#"{{"task_name":"{task}","verifier_result":{rewards}}}"#);
         TrialResult::parse(&text).unwrap()
     }
 
+    fn figures(results: &[TrialResult]) -> (Figures, Terms) {
+        let mut terms = Terms::default();
+        let snapshot = TrialSnapshot::default();
+        let rules = RewardRules::MissingIsZero;
+        let facts: Vec<TrialFacts> = results
+            .iter()
+            .map(|result| {
+                let trial = TrialView {
+                    id: "",
+                    created: None,
+                    served: None,
+                    snapshot: &snapshot,
+                    result: Some(result),
+                    state: ended_state(result, rules),
+                    started: None,
+                    finished: None,
+                    agent: configured_agent(&snapshot),
+                };
+                terms.trial_facts(&trial, rules)
+            })
+            .collect();
+        let mut group = Group::default();
+        for facts in &facts {
+            group.add(facts, rules, &terms.tasks.ranks());
+        }
+        (group.into_figures(), terms)
+    }
+
     fn shares(results: &[TrialResult]) -> Vec<(u64, f64)> {
-        let all: Vec<&TrialResult> = results.iter().collect();
-        pass_at_k(&all).into_iter().collect()
+        figures(results).0.pass_at_k.into_iter().collect()
+    }
+
+    fn mean_rewards(results: &[&TrialResult]) -> BTreeMap<String, f64> {
+        let results: Vec<TrialResult> = results.iter().map(|result| (*result).clone()).collect();
+        let (figures, terms) = figures(&results);
+        match figures.mean_rewards {
+            MeanRewards::None => BTreeMap::new(),
+            MeanRewards::One(mean) => BTreeMap::from([("mean".to_owned(), mean)]),
+            MeanRewards::ByKey(means) => {
+                let means = means.into_iter();
+                means
+                    .map(|(key, mean)| (terms.texts.value(key).to_owned(), mean))
+                    .collect()
+            }
+        }
     }
 
     fn attempts(task: &str, solved: usize, all: usize) -> Vec<TrialResult> {

@@ -6,16 +6,6 @@ use crate::format::trial::{Exception, TrialResult};
 
 pub(crate) use docks_statistics::harbor::RewardRules;
 
-/// Returns the rules of the release that wrote a job; where no file names it, of the form of its results.
-pub(crate) fn rules_of_job<'a>(
-    harbor_version: Option<&str>,
-    mut results: impl Iterator<Item = &'a TrialResult>,
-) -> RewardRules {
-    RewardRules::of_release(harbor_version, || {
-        results.any(|result| result.reward_valid.is_some())
-    })
-}
-
 /// Whether the reward of a trial is valid.
 pub(crate) fn is_valid(rules: RewardRules, result: &TrialResult) -> bool {
     let exceptions = result.exceptions();

@@ -1,6 +1,6 @@
 //! The trials of a job, counted by their state.
 
-use crate::derive::trial_state::{NOT_STARTED, Status, TrialState};
+use crate::derive::trial_state::{StateKind, Status};
 use crate::format::job::HarborCounters;
 
 /// The trials of a job by their state.
@@ -37,33 +37,56 @@ pub(crate) struct TrialCounts {
 
 impl TrialCounts {
     /// Counts trials that have a folder.
-    pub(crate) fn from_states<'a>(states: impl Iterator<Item = &'a TrialState>) -> Self {
+    pub(crate) fn from_kinds(kinds: impl Iterator<Item = StateKind>) -> Self {
         let mut counts = Self::default();
-        for state in states {
-            counts.total += 1;
-            counts.ended += u64::from(state.has_ended());
-            counts.lost += u64::from(state.is_lost());
-            counts.not_built +=
-                u64::from(state.is_lost() && state.code.as_deref() == Some(NOT_STARTED));
-            counts.passed += u64::from(state.is_solved);
-            let has_exception = matches!(state.status, Status::Error | Status::Cancelled);
-            counts.passed_with_error += u64::from(state.is_solved && has_exception);
-            let is_unsuccessful = matches!(state.status, Status::Error | Status::Failed);
-            counts.unsuccessful +=
-                u64::from(is_unsuccessful && state.has_ended() && !state.is_solved);
-            match state.status {
-                Status::Failed => counts.failed += 1,
-                Status::Error => counts.errored += u64::from(state.has_ended()),
-                Status::Cancelled => {
-                    counts.cancelled += 1;
-                    counts.errored += 1;
-                }
-                Status::Running => counts.running += 1,
-                Status::Pending => counts.pending += 1,
-                Status::Passed | Status::Completed => {}
-            }
+        for kind in kinds {
+            counts.add(kind);
         }
         counts
+    }
+
+    /// Adds a trial.
+    pub(crate) fn add(&mut self, kind: StateKind) {
+        let has_ended = kind.has_ended();
+        self.total += 1;
+        self.ended += u64::from(has_ended);
+        self.lost += u64::from(kind.is_lost);
+        self.not_built += u64::from(kind.is_not_built);
+        self.passed += u64::from(kind.is_solved);
+        let has_exception = matches!(kind.status, Status::Error | Status::Cancelled);
+        self.passed_with_error += u64::from(kind.is_solved && has_exception);
+        let is_unsuccessful = matches!(kind.status, Status::Error | Status::Failed);
+        self.unsuccessful += u64::from(is_unsuccessful && has_ended && !kind.is_solved);
+        match kind.status {
+            Status::Failed => self.failed += 1,
+            Status::Error => self.errored += u64::from(has_ended),
+            Status::Cancelled => {
+                self.cancelled += 1;
+                self.errored += 1;
+            }
+            Status::Running => self.running += 1,
+            Status::Pending => self.pending += 1,
+            Status::Passed | Status::Completed => {}
+        }
+    }
+
+    /// Returns the counts of two sets of trials together.
+    pub(crate) fn plus(self, other: &Self) -> Self {
+        Self {
+            total: self.total + other.total,
+            ended: self.ended + other.ended,
+            passed: self.passed + other.passed,
+            passed_with_error: self.passed_with_error + other.passed_with_error,
+            unsuccessful: self.unsuccessful + other.unsuccessful,
+            failed: self.failed + other.failed,
+            errored: self.errored + other.errored,
+            cancelled: self.cancelled + other.cancelled,
+            running: self.running + other.running,
+            pending: self.pending + other.pending,
+            lost: self.lost + other.lost,
+            not_built: self.not_built + other.not_built,
+            retrying: self.retrying + other.retrying,
+        }
     }
 
     /// Adds trials of which nothing else is known, for a total of at least `planned`: `ended` of them ended, and the

@@ -4,7 +4,7 @@ use docks_statistics::harbor::main_reward;
 
 use crate::derive::reward_rules::{RewardRules, exceptions, is_solved, is_valid};
 use crate::disk::cached_file::FileState;
-use crate::format::job::StatedOutcome;
+use crate::format::stated_outcomes::StatedOutcome;
 use crate::format::trial::{Exception, StepResult, TrialResult};
 use crate::snapshot::trial_files::TrialFiles;
 
@@ -54,7 +54,7 @@ impl Status {
 }
 
 /// What the snapshot says about a trial.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct TrialEvidence<'a> {
     /// Its result, if it was ever readable.
     pub(crate) result: Option<&'a TrialResult>,
@@ -64,8 +64,8 @@ pub(crate) struct TrialEvidence<'a> {
     pub(crate) configured: bool,
     /// What its folder contains.
     pub(crate) files: &'a TrialFiles,
-    /// What the job's result says about it.
-    pub(crate) outcome: Option<&'a StatedOutcome>,
+    /// Looks up what the job's result says about it.
+    pub(crate) outcome: &'a dyn Fn() -> Option<&'a StatedOutcome>,
     /// Which rewards and exceptions count in its job.
     pub(crate) rules: RewardRules,
 }
@@ -104,14 +104,45 @@ pub(crate) struct TrialState {
     pub(crate) rewards: Vec<(String, f64)>,
 }
 
-impl TrialState {
+/// As what a trial is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StateKind {
+    /// Its status.
+    pub(crate) status: Status,
+    /// Whether its process was gone before it ended.
+    pub(crate) is_lost: bool,
+    /// Whether Harbor was still building it then.
+    pub(crate) is_not_built: bool,
+    /// Whether its reward is valid and exactly 1.
+    pub(crate) is_solved: bool,
+}
+
+impl StateKind {
     /// Whether it ended or was stopped; a lost trial did not end.
-    pub(crate) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(self) -> bool {
         match self.status {
             Status::Pending | Status::Running => false,
-            Status::Error => !self.is_lost(),
+            Status::Error => !self.is_lost,
             _ => true,
         }
+    }
+}
+
+impl TrialState {
+    /// Returns as what it is counted.
+    pub(crate) fn kind(&self) -> StateKind {
+        let is_not_built = self.is_lost() && self.code.as_deref() == Some(NOT_STARTED);
+        StateKind {
+            status: self.status,
+            is_lost: self.is_lost(),
+            is_not_built,
+            is_solved: self.is_solved,
+        }
+    }
+
+    /// Whether it ended or was stopped; a lost trial did not end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.kind().has_ended()
     }
 
     /// Whether its process was gone before it ended.
@@ -150,10 +181,8 @@ pub(crate) fn derive_trial_state(evidence: TrialEvidence<'_>, job: JobActivity) 
     }
     let torn = evidence.result_state == FileState::Torn;
     let is_pointer = evidence.result_state == FileState::LfsPointer;
-    if let Some(outcome) = evidence
-        .outcome
-        .filter(|_| torn || is_pointer || job == JobActivity::Finished)
-    {
+    let may_be_stated = torn || is_pointer || job == JobActivity::Finished;
+    if let Some(outcome) = may_be_stated.then(evidence.outcome).flatten() {
         return ended_state(&stated_result(outcome), evidence.rules);
     }
     if is_pointer {
@@ -277,7 +306,7 @@ mod tests {
             },
             configured,
             files: &TrialFiles::default(),
-            outcome: None,
+            outcome: &|| None,
             rules: RewardRules::default(),
         };
         derive_trial_state(evidence, job)
@@ -367,7 +396,7 @@ mod tests {
             result_state: FileState::Torn,
             configured: true,
             files: &files,
-            outcome: None,
+            outcome: &|| None,
             rules: RewardRules::default(),
         };
         assert_eq!(
@@ -378,7 +407,8 @@ mod tests {
             derive_trial_state(evidence, JobActivity::Finished).status,
             Status::Completed
         );
-        evidence.outcome = Some(&outcome);
+        let stated = || Some(&outcome);
+        evidence.outcome = &stated;
         assert_eq!(
             derive_trial_state(evidence, JobActivity::Dead).status,
             Status::Passed

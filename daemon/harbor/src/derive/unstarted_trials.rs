@@ -1,65 +1,56 @@
 //! Finds the planned trials that have not started: the lock names tasks and agents, not trials.
 
-use std::collections::BTreeMap;
+use crate::derive::trial_facts::PlanKeys;
 
-use crate::format::job::PlannedTrial;
-use crate::format::task::{AgentKey, TaskRef};
-
-/// Returns the indexes of planned trials that have no folder yet.
+/// Returns the indexes of planned trials that have no folder yet. `started` says how many folders there are by their keys; numbers
+/// of entries and of slugs are below `entries` and `slugs`.
 ///
 /// Equal entries (attempts of one task by one agent) are used up in order. A folder that matches no entry
 /// (a task that is named differently in its configuration) still belongs to some planned trial, so as many
 /// entries are dropped from the end as there are such folders.
-pub(crate) fn find_unstarted<'a>(
-    plan: &[PlannedTrial],
-    started: impl Iterator<Item = (&'a TaskRef, &'a AgentKey)>,
+pub(crate) fn find_unstarted(
+    plan: impl ExactSizeIterator<Item = PlanKeys> + Clone,
+    started: impl Iterator<Item = (PlanKeys, usize)>,
+    (entries, slugs): (usize, usize),
 ) -> Vec<usize> {
-    let mut exact: BTreeMap<(&str, Option<&str>, &AgentKey), usize> = BTreeMap::new();
-    let mut by_slug: BTreeMap<(&str, &AgentKey), usize> = BTreeMap::new();
-    let mut open: BTreeMap<(&str, Option<&str>, &AgentKey), usize> = BTreeMap::new();
-    for entry in plan {
-        *open.entry(key(&entry.task, &entry.agent)).or_default() += 1;
+    let mut open = vec![0_usize; entries];
+    let mut exact = vec![0_usize; entries];
+    let mut by_slug = vec![0_usize; slugs];
+    for keys in plan.clone() {
+        open[keys.entry as usize] += 1;
     }
     let mut folders = 0;
-    for (task, agent) in started {
-        folders += 1;
-        match open.get_mut(&key(task, agent)) {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                *exact.entry(key(task, agent)).or_default() += 1;
-            }
-            _ => *by_slug.entry((task.slug.as_str(), agent)).or_default() += 1,
-        }
+    for (keys, count) in started {
+        let entry = keys.entry as usize;
+        let matched = count.min(open[entry]);
+        open[entry] -= matched;
+        exact[entry] += matched;
+        by_slug[keys.slug as usize] += count - matched;
+        folders += count;
     }
-    let mut unstarted: Vec<usize> = Vec::new();
-    for (index, entry) in plan.iter().enumerate() {
-        if !decrement(&mut exact, &key(&entry.task, &entry.agent))
-            && !decrement(&mut by_slug, &(entry.task.slug.as_str(), &entry.agent))
-        {
-            unstarted.push(index);
-        }
-    }
-    unstarted.truncate(plan.len().saturating_sub(folders));
+    let planned = plan.len();
+    let is_unstarted = |(index, keys): (usize, PlanKeys)| {
+        let is_started = decrement(&mut exact[keys.entry as usize])
+            || decrement(&mut by_slug[keys.slug as usize]);
+        (!is_started).then_some(index)
+    };
+    let mut unstarted: Vec<usize> = plan.enumerate().filter_map(is_unstarted).collect();
+    unstarted.truncate(planned.saturating_sub(folders));
     unstarted
 }
 
-fn key<'a>(task: &'a TaskRef, agent: &'a AgentKey) -> (&'a str, Option<&'a str>, &'a AgentKey) {
-    (&task.path_or_name, task.commit.as_deref(), agent)
-}
-
-fn decrement<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) -> bool {
-    match counts.get_mut(key) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
-            true
-        }
-        _ => false,
-    }
+fn decrement(count: &mut usize) -> bool {
+    let is_left = *count > 0;
+    *count -= usize::from(is_left);
+    is_left
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::derive::trial_facts::Terms;
+    use crate::format::job::PlannedTrial;
+    use crate::format::task::{AgentKey, TaskRef};
 
     fn planned(path: &str, agent: &str) -> PlannedTrial {
         PlannedTrial {
@@ -76,7 +67,18 @@ mod tests {
     }
 
     fn unstarted(plan: &[PlannedTrial], started: &[PlannedTrial]) -> Vec<usize> {
-        find_unstarted(plan, started.iter().map(|p| (&p.task, &p.agent)))
+        let mut terms = Terms::default();
+        let mut keys = |trials: &[PlannedTrial]| -> Vec<PlanKeys> {
+            let each = trials.iter();
+            each.map(|planned| terms.plan_facts(planned).keys).collect()
+        };
+        let (plan, started) = (keys(plan), keys(started));
+        let sizes = (terms.entries.len(), terms.slugs.len());
+        find_unstarted(
+            plan.into_iter(),
+            started.into_iter().map(|keys| (keys, 1)),
+            sizes,
+        )
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub(crate) struct WaitingRetry<'a> {
     pub(crate) name: &'a str,
     /// Type of the exception that ended the previous attempt.
     pub(crate) exception: &'a str,
-    /// The planned trial, found by the name of its task.
-    pub(crate) planned: Option<&'a PlannedTrial>,
+    /// The planned trial with its place in the plan, found by the name of its task.
+    pub(crate) planned: Option<(usize, &'a PlannedTrial)>,
 }
 
 /// Returns the trials that wait for a retry, and removes them from the unstarted ones.
@@ -38,12 +38,10 @@ pub(crate) fn find_waiting_retries<'a>(
     else {
         return Vec::new();
     };
-    let has_no_folder = |name: &str| !job.trials.contains_key(OsStr::new(name));
-    let outcomes = result.outcomes.iter();
+    let has_no_folder = |name: &str| !job.trials.by_name().contains_key(OsStr::new(name));
     let mut waiting = Vec::new();
-    for (name, outcome) in outcomes {
-        let Some(exception) = outcome
-            .exceptions
+    for (name, exceptions) in result.outcomes.exceptions() {
+        let Some(exception) = exceptions
             .iter()
             .map(String::as_str)
             .find(|kind| *kind != CANCELLED)
@@ -60,7 +58,7 @@ pub(crate) fn find_waiting_retries<'a>(
             name,
             exception,
             planned: match index {
-                Some(index) => Some(unstarted.remove(index).1),
+                Some(index) => Some(unstarted.remove(index)),
                 // It is some planned trial all the same.
                 None => unstarted.pop().and(None),
             },

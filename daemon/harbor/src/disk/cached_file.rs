@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,6 @@ use docks_proto::time::UnixMs;
 use tracing::debug;
 
 use crate::disk::file_version::FileVersion;
-use crate::hash::hash_texts;
 
 /// Largest JSON file that is read, in bytes; real ones take kilobytes to a few megabytes.
 pub(crate) const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -71,6 +71,11 @@ impl<T> CachedFile<T> {
     /// Returns the last valid content.
     pub(crate) fn content(&self) -> Option<&T> {
         self.content.as_ref()
+    }
+
+    /// Returns the hash of the text of the content, if there is any.
+    pub(crate) fn digest(&self) -> Option<u64> {
+        self.content.is_some().then_some(self.digest)
     }
 
     /// Returns the state of the file.
@@ -142,7 +147,13 @@ impl<T> CachedFile<T> {
         } else {
             MAX_TRIES
         };
-        match reader.read(path, tries, &parse) {
+        let known = self.digest();
+        match reader.read(path, tries, known, &parse) {
+            Reading::Same(version) => {
+                self.provisional = version.is_recent(reader.now);
+                self.version = Some(version);
+                self.state = FileState::Valid;
+            }
             Reading::Parsed(read) => {
                 // A file that is read again because it is recent need not have changed.
                 content_changed = read.digest != self.digest;
@@ -167,6 +178,13 @@ impl<T> CachedFile<T> {
     }
 }
 
+/// Returns the hash of a text. It is only compared within this process.
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
 /// A file that was read and parsed.
 struct ParsedFile<T> {
     version: FileVersion,
@@ -176,6 +194,8 @@ struct ParsedFile<T> {
 
 /// What an attempt to read a file found.
 enum Reading<T> {
+    /// The content that is known.
+    Same(FileVersion),
     Parsed(ParsedFile<T>),
     LfsPointer(FileVersion),
     Unreadable,
@@ -229,6 +249,7 @@ impl FileReader {
         &mut self,
         path: &Path,
         tries: u32,
+        known: Option<u64>,
         parse: &impl Fn(&str) -> Option<T>,
     ) -> Reading<T> {
         for attempt in 0..tries {
@@ -242,10 +263,14 @@ impl FileReader {
             if is_lfs_pointer(&text) {
                 return Reading::LfsPointer(version);
             }
+            let digest = digest(&text);
+            if known == Some(digest) {
+                return Reading::Same(version);
+            }
             if let Some(content) = parse(&text) {
                 return Reading::Parsed(ParsedFile {
                     version,
-                    digest: hash_texts(std::iter::once(text.as_bytes())),
+                    digest,
                     content,
                 });
             }

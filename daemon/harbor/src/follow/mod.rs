@@ -104,10 +104,8 @@ impl DirectoryWatchers {
             let Ok(watcher) = watcher else { continue };
             for folder in folders.iter().filter(|folder| folder.starts_with(path)) {
                 let version = FileVersion::for_directory(folder);
-                let targets = version.map(|version| WatchTargets {
-                    is_running: false,
-                    folders: BTreeMap::from([((*folder).clone(), version.inode())]),
-                });
+                let inode = version.map(|version| version.inode());
+                let targets = inode.map(|inode| WatchTargets::of_job(false, folder, inode));
                 watcher.watches.update_job(folder, targets);
             }
         }

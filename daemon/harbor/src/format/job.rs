@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::format::json::{self, Object, Value};
+use crate::format::json_tree::{self, Tree};
+use crate::format::stated_outcomes::{NAMING, StatedOutcomes};
 use crate::format::task::{AgentKey, TaskRef};
 use crate::format::trial::TrialResult;
 use crate::format::written_time::WrittenTime;
@@ -37,8 +39,8 @@ pub(crate) struct JobResult {
     pub(crate) output_tokens: Option<u64>,
     /// Cost in US dollars.
     pub(crate) cost_usd: Option<f64>,
-    /// What the job's result says about each trial, by name; used while the trial's own result is torn.
-    pub(crate) outcomes: BTreeMap<String, StatedOutcome>,
+    /// What the job's result says about each trial; used while the trial's own result is torn.
+    pub(crate) outcomes: StatedOutcomes,
     /// Whether it has a key that Harbor writes: other programs have a file of this name, too.
     pub(crate) is_harbors: bool,
     /// Trial results that older releases embedded, by trial name.
@@ -64,101 +66,80 @@ pub(crate) struct HarborCounters {
     pub(crate) n_retries: Option<u64>,
 }
 
-/// What a job's result says about one trial.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct StatedOutcome {
-    /// Its rewards by key.
-    pub(crate) rewards: Vec<(String, f64)>,
-    /// The types of its exceptions: since Harbor 0.25, one for each step that failed, too.
-    pub(crate) exceptions: Vec<String>,
-    /// The eval under which it is named: its position in [`JobResult::metrics`].
-    pub(crate) eval: usize,
+/// Trials that `evals` may name. The lists of a job of thousands would make each list of jobs megabytes large, and each
+/// trial says the same itself.
+const MAX_NAMES: usize = 100;
+
+/// Whether a member of the file is read deeper, by its depth: the counters, and each eval.
+fn is_read_deeper(depth: usize, key: &str) -> bool {
+    match depth {
+        // Older releases wrote the counters under `status`.
+        0 => ["stats", "status"].contains(&key),
+        1 => key == "evals",
+        2 => true,
+        _ => false,
+    }
 }
 
 impl JobResult {
     /// Parses the file; `None` unless it is one complete object.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let value = json::parse(text).filter(|v| v.is_object())?;
-        let top = value.object();
-        // Older releases wrote the counters under `status`.
-        let stats = match top.get("stats") {
-            Some(stats) => stats.object(),
-            None => top.object("status"),
+        let top = json_tree::parse(text, is_read_deeper)?;
+        let nothing = Tree::default();
+        let key = if top.has_inner("stats") {
+            "stats"
+        } else {
+            "status"
         };
-        let written = |key| top.text(key).and_then(|t| WrittenTime::parse(&t));
-        let evals = stats.get("evals").filter(|v| v.is_object());
+        let stats = top.inner(key).unwrap_or(&nothing);
+        let written = |key| top.plain.text(key).and_then(|t| WrittenTime::parse(&t));
         let mut result = Self {
-            id: top.text("id"),
+            id: top.plain.text("id"),
             started: written("started_at"),
             updated: written("updated_at"),
             finished: written("finished_at"),
-            has_stats: stats.members().next().is_some(),
-            counts: HarborCounters::read(&top, &stats),
-            evals: None,
-            input_tokens: stats.count("n_input_tokens"),
-            cache_tokens: stats.count("n_cache_tokens"),
-            output_tokens: stats.count("n_output_tokens"),
-            cost_usd: stats.number("cost_usd"),
+            has_stats: !stats.is_empty(),
+            counts: HarborCounters::read(&top.plain, &stats.plain),
+            input_tokens: stats.plain.count("n_input_tokens"),
+            cache_tokens: stats.plain.count("n_cache_tokens"),
+            output_tokens: stats.plain.count("n_output_tokens"),
+            cost_usd: stats.plain.number("cost_usd"),
             is_harbors: is_result_of_job(&top),
-            embedded: read_embedded(&top),
+            embedded: read_embedded(&top.plain),
             ..Self::default()
         };
-        for (name, eval) in evals.map(Value::object).unwrap_or_default().members() {
-            result.read_eval(name, &eval.object());
-        }
-        result.evals = evals.and_then(|evals| {
-            if result.outcomes.len() > MAX_NAMES {
+        if let Some(evals) = stats.inner("evals") {
+            for (name, eval) in evals.inners() {
+                let eval = &eval.unwrap_or(&nothing).plain;
+                result.metrics.push((name.to_owned(), read_metrics(eval)));
+                result.outcomes.add_eval(eval);
+            }
+            result.evals = if result.outcomes.name_more_than(MAX_NAMES) {
                 without_names(evals)
             } else {
-                Some(evals.raw())
-            }
-        });
+                let top = json::parse(text).map(Value::object);
+                top.and_then(|top| Some(top.object(key).get("evals")?.raw()))
+            };
+        }
         Some(result)
-    }
-
-    fn read_eval(&mut self, name: &str, eval: &Object<'_>) {
-        let mut metrics = Vec::new();
-        let at = self.metrics.len();
-        for metric in eval.items("metrics") {
-            for (key, value) in metric.object().members() {
-                metrics.extend(value.any_number().map(|n| (key.to_owned(), n)));
-            }
-        }
-        self.metrics.push((name.to_owned(), metrics));
-        for (key, values) in eval.object("reward_stats").members() {
-            for (reward, trials) in values.object().members() {
-                let Some(reward) = reward.parse::<f64>().ok().filter(|r| r.is_finite()) else {
-                    continue;
-                };
-                for trial in trials.items().into_iter().filter_map(Value::text) {
-                    let outcome = self.outcomes.entry(trial).or_default();
-                    outcome.rewards.push((key.to_owned(), reward));
-                    outcome.eval = at;
-                }
-            }
-        }
-        for (kind, trials) in eval.object("exception_stats").members() {
-            for trial in trials.items().into_iter().filter_map(Value::text) {
-                let outcome = self.outcomes.entry(trial).or_default();
-                outcome.exceptions.push(kind.to_owned());
-                outcome.eval = at;
-            }
-        }
     }
 }
 
-/// Trials that `evals` may name. The lists of a job of thousands would make each list of jobs megabytes large, and each
-/// trial says the same itself.
-const MAX_NAMES: usize = 100;
-/// The members of an eval that name trials.
-const NAMING: [&str; 2] = ["reward_stats", "exception_stats"];
+fn read_metrics(eval: &Object<'_>) -> Vec<(String, f64)> {
+    let mut metrics = Vec::new();
+    for metric in eval.items("metrics") {
+        for (key, value) in metric.object().members() {
+            metrics.extend(value.any_number().map(|n| (key.to_owned(), n)));
+        }
+    }
+    metrics
+}
 
 /// Returns evals without the lists of trials.
-fn without_names(evals: Value<'_>) -> Option<Box<RawValue>> {
-    let evals = evals.object();
-    let evals = evals.members().map(|(name, eval)| {
-        let eval = eval.object();
-        let members = eval.members().filter(|(key, _)| !NAMING.contains(key));
+fn without_names(evals: &Tree<'_>) -> Option<Box<RawValue>> {
+    let evals = evals.inners().map(|(name, eval)| {
+        let members = eval.into_iter().flat_map(|eval| eval.plain.members());
+        let members = members.filter(|(key, _)| !NAMING.contains(key));
         let members = members.map(|(key, value)| (key.to_owned(), value.raw()));
         (name.to_owned(), members.collect::<BTreeMap<_, _>>())
     });
@@ -166,7 +147,7 @@ fn without_names(evals: Value<'_>) -> Option<Box<RawValue>> {
 }
 
 /// Whether Harbor wrote a result.
-fn is_result_of_job(top: &Object<'_>) -> bool {
+fn is_result_of_job(top: &Tree<'_>) -> bool {
     let has_any = |keys: &[&str]| keys.iter().any(|key| top.has(key));
     has_any(&["n_total_trials", "trial_results"])
         || (top.has("stats") && has_any(&["id", "started_at", "finished_at"]))

@@ -4,12 +4,12 @@
 //! that are not needed (tracebacks, rollouts) are only skipped over.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use docks_proto::repair::NOT_NUMBERS;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A JSON value that is not parsed yet.
@@ -27,6 +27,11 @@ pub(crate) fn parse(text: &str) -> Option<Value<'_>> {
 }
 
 impl<'a> Value<'a> {
+    /// Returns the value with this text.
+    pub(crate) fn from_raw(raw: &'a RawValue) -> Self {
+        Self(raw)
+    }
+
     /// Returns the members of an object; empty for anything else.
     pub(crate) fn object(self) -> Object<'a> {
         serde_json::from_str(self.0.get()).unwrap_or_default()
@@ -87,6 +92,11 @@ impl<'a> Value<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// Adds a member; it replaces an earlier one with the same key.
+    pub(super) fn insert(&mut self, key: Cow<'a, str>, value: &'a RawValue) {
+        self.0.insert(key, value);
+    }
+
     /// Returns a member that exists and is not null.
     pub(crate) fn get(&self, key: &str) -> Option<Value<'a>> {
         self.0
@@ -151,8 +161,44 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
+/// Returns how many different texts some arrays contain, or `limit` if there are as many or more: these are not read to
+/// their end.
+pub(crate) fn count_texts<'a>(arrays: impl Iterator<Item = Value<'a>>, limit: usize) -> usize {
+    let mut texts = BTreeSet::new();
+    for array in arrays {
+        let mut reader = serde_json::Deserializer::from_str(array.0.get());
+        // It ends with an error at the limit.
+        reader.deserialize_seq(Texts(&mut texts, limit)).ok();
+        if texts.len() >= limit {
+            break;
+        }
+    }
+    texts.len()
+}
+
+/// Collects the texts of an array, up to a number.
+struct Texts<'t, 'a>(&'t mut BTreeSet<Cow<'a, str>>, usize);
+
+impl<'de> Visitor<'de> for Texts<'_, 'de> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while let Some(item) = items.next_element::<&RawValue>()? {
+            let text = serde_json::from_str::<Key<'de>>(item.get());
+            self.0
+                .extend(text.ok().map(|text| text.0).filter(|text| !text.is_empty()));
+            if self.0.len() >= self.1 {
+                return Err(serde::de::Error::custom("enough"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A key, borrowed where it has no escapes.
-struct Key<'a>(Cow<'a, str>);
+pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

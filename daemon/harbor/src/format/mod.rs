@@ -2,6 +2,8 @@
 
 pub(crate) mod job;
 pub(crate) mod json;
+pub(crate) mod json_tree;
+pub(crate) mod stated_outcomes;
 pub(crate) mod stated_trial;
 pub(crate) mod task;
 pub(crate) mod trial;

@@ -8,7 +8,7 @@ impl JobResult {
     /// Returns the names of all trials about which it says something.
     pub(crate) fn named_trials(&self) -> impl Iterator<Item = &str> {
         let embedded = self.embedded.keys();
-        let others = self.outcomes.keys();
+        let others = self.outcomes.by_trial().keys();
         let others = others.filter(|name| !self.embedded.contains_key(*name));
         embedded.chain(others).map(String::as_str)
     }
@@ -18,7 +18,7 @@ impl JobResult {
         if let Some(result) = self.embedded.get(name) {
             return result.clone();
         }
-        let Some(outcome) = self.outcomes.get(name) else {
+        let Some(outcome) = self.outcomes.by_trial().get(name) else {
             return TrialResult::default();
         };
         let eval = self

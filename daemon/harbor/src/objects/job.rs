@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::artifact::{ArtifactFile, list_artifacts};
-use super::figures::{Durations, GroupFigures, compute_durations, group_figures};
-use super::maps::{AnyNumber, count_words, to_map};
+use super::figures::{Durations, GroupFigures, durations, group_figures};
+use super::maps::{AnyNumber, to_map};
 use crate::derive::job_view::{JobView, ServedMark};
 use crate::derive::trial_counts::TrialCounts;
-use crate::derive::trial_state::{Status, TrialState};
+use crate::derive::trial_state::Status;
 use crate::disk::file_uri::file_uri;
 use crate::format::job::HarborCounters;
 use crate::format::task::AgentKey;
@@ -95,8 +95,8 @@ pub(crate) struct HarborDetails<'a> {
     #[serde(flatten)]
     counts: HarborCounters,
     trials: TrialCounts,
-    errors: BTreeMap<&'a str, u64>,
-    phases: BTreeMap<&'static str, u64>,
+    errors: &'a BTreeMap<String, u64>,
+    phases: &'a BTreeMap<&'static str, u64>,
     metrics: BTreeMap<&'a str, BTreeMap<&'a str, AnyNumber>>,
     evals: Option<&'a RawValue>,
     /// With cached tokens, also those that an agent reports beside its input.
@@ -133,8 +133,7 @@ impl Times {
         } = view.times;
         let is_active = view.state.is_active();
         // A job that was stopped has no end in its result; Harbor's last update is closest to it.
-        let last_trial = view.trials.iter().filter_map(|t| t.finished).max();
-        let last_update = || updated.max(last_trial);
+        let last_update = || updated.max(view.figures.last_end);
         Self {
             created_at: view.created.or(started),
             started_at: started,
@@ -152,10 +151,11 @@ impl<'a> HarborDetails<'a> {
         let config = snapshot.config.content();
         let usage = view.usage();
         let metrics = result.into_iter().flat_map(|r| &r.metrics);
-        let agents = view.agents();
-        let name = |agent: &&AgentKey| view.agent_names.name(agent).to_owned();
+        let figures = &view.figures;
+        let (agents, agent_names) = (&figures.agents, &figures.agent_names);
+        let name = |agent: &AgentKey| agent_names.name(agent).to_owned();
         let mut names: Vec<String> = agents.iter().map(name).collect();
-        let model = |agent: &&AgentKey| view.agent_names.model(agent).map(str::to_owned);
+        let model = |agent: &AgentKey| agent_names.model(agent).map(str::to_owned);
         let mut models: Vec<String> = agents.iter().filter_map(model).collect();
         for list in [&mut names, &mut models] {
             list.sort_unstable();
@@ -174,24 +174,24 @@ impl<'a> HarborDetails<'a> {
             finished_at: view.times.finished,
             counts: result.map(|r| r.counts).unwrap_or_default(),
             trials: view.counts,
-            errors: count_words(view.trials.iter().flat_map(|t| t.state.error_kinds())),
-            phases: count_words(view.trials.iter().filter_map(|t| t.state.phase)),
+            errors: &figures.errors,
+            phases: &figures.phases,
             metrics: metrics
                 .map(|(eval, values)| (eval.as_str(), to_map(values)))
                 .collect(),
             evals: result.and_then(|r| r.evals.as_deref()),
-            all_input_tokens: view.all_input_tokens().or(usage.input_tokens),
+            all_input_tokens: figures.all_input_tokens.or(usage.input_tokens),
             input_tokens: usage.input_tokens,
             cache_tokens: usage.cache_tokens,
             output_tokens: usage.output_tokens,
             cost_usd: usage.cost_usd,
-            cost_n: view.known_usages(|usage| usage.cost_usd.is_some()),
-            tokens_n: view.known_usages(|usage| usage.input_tokens.is_some()),
+            cost_n: figures.known.map(|known| known.cost),
+            tokens_n: figures.known.map(|known| known.input_tokens),
             agents: names,
             models,
             datasets: config.map(|c| c.datasets.as_slice()).unwrap_or_default(),
             groups: group_figures(view),
-            durations: compute_durations(view),
+            durations: durations(view),
             environment: config.map(|c| c.environment.as_str()),
             attempts: config.and_then(|c| c.attempts),
             concurrent_trials: config.and_then(|c| c.concurrent_trials),
@@ -217,10 +217,11 @@ impl<'a> RunObject<'a> {
         id: &'a str,
         harbor: &'a HarborDetails<'a>,
     ) -> Self {
-        let started_statuses = view.trials.iter().map(|trial| trial.state.status.as_str());
+        let statuses = &view.figures.statuses;
+        let started_statuses = statuses.iter().map(|status| status.as_str());
         let pending = usize::try_from(view.counts.total)
             .unwrap_or(0)
-            .saturating_sub(view.trials.len());
+            .saturating_sub(statuses.len());
         // Of these, no more is known than how many ended.
         let to_come = usize::try_from(view.counts.pending)
             .unwrap_or(0)
@@ -251,11 +252,7 @@ impl<'a> EvaluationObject<'a> {
         id: &'a str,
         harbor: &'a HarborDetails<'a>,
     ) -> Self {
-        let from_trials = || {
-            view.trials
-                .iter()
-                .find_map(|t| t.snapshot.config()?.task.source.as_deref())
-        };
+        let from_trials = || view.figures.first_source.as_deref();
         let config = view.snapshot.config.content();
         Self {
             id,
@@ -272,7 +269,7 @@ impl<'a> EvaluationObject<'a> {
             passed_trials: view.counts.passed,
             failed_trials: view.counts.unsuccessful,
             lost_trials: view.counts.lost,
-            tasks_total: view.tasks().len(),
+            tasks_total: view.figures.tasks,
             leaderboard: leaderboard(view),
             harbor,
         }
@@ -280,23 +277,16 @@ impl<'a> EvaluationObject<'a> {
 }
 
 fn leaderboard(view: &JobView<'_>) -> Vec<LeaderboardLine> {
-    let mut by_agent: BTreeMap<&AgentKey, Vec<&TrialState>> = BTreeMap::new();
-    let pending = TrialState::default();
-    for trial in &view.trials {
-        by_agent.entry(trial.agent).or_default().push(&trial.state);
-    }
-    for planned in view.trials_without_folder() {
-        by_agent.entry(&planned.agent).or_default().push(&pending);
-    }
     // Agents that were configured in different ways may report the same name.
-    let mut by_variant: BTreeMap<String, Vec<&TrialState>> = BTreeMap::new();
-    for (agent, states) in by_agent {
-        let variant = view.agent_names.variant(agent);
-        by_variant.entry(variant).or_default().extend(states);
+    let mut by_variant: BTreeMap<String, TrialCounts> = BTreeMap::new();
+    for (agent, counts) in &view.figures.by_agent {
+        let variant = view.figures.agent_names.variant(agent);
+        let known = by_variant.entry(variant).or_default();
+        *known = known.plus(counts);
     }
-    let lines = by_variant.into_iter().map(|(variant_name, states)| {
-        let counts = TrialCounts::from_states(states.into_iter());
-        LeaderboardLine {
+    let lines = by_variant
+        .into_iter()
+        .map(|(variant_name, counts)| LeaderboardLine {
             variant_name,
             trial_count: counts.total,
             // As in Harbor's mean, an ended trial without a reward counts as not passed, and so does a lost one: a
@@ -305,7 +295,6 @@ fn leaderboard(view: &JobView<'_>) -> Vec<LeaderboardLine> {
                 .then(|| counts.passed as f64 / (counts.ended + counts.lost) as f64),
             completed_count: counts.ended,
             failed_count: counts.unsuccessful,
-        }
-    });
+        });
     lines.collect()
 }

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::artifact::{ArtifactFile, list_artifacts};
 use super::maps::{AnyNumber, to_map};
-use crate::derive::job_view::{JobView, ServedAttempts, TrialView};
+use crate::derive::job_view::JobView;
 use crate::derive::trial_state::Status;
+use crate::derive::trial_view::{ServedAttempts, TrialView};
 use crate::derive::waiting_retries::WaitingRetry;
 use crate::format::task::{AgentKey, TaskRef, last_part};
 use crate::format::trial::StepResult;
@@ -136,8 +137,8 @@ impl<'a> TrialObject<'a> {
             task_slug: slug
                 .or_else(|| config.map(|c| c.task.slug.as_str()))
                 .unwrap_or_default(),
-            agent_variant: view.agent_names.variant(trial.agent),
-            variant_name: view.agent_names.variant(trial.agent),
+            agent_variant: view.figures.agent_names.variant(trial.agent),
+            variant_name: view.figures.agent_names.variant(trial.agent),
             status: trial.state.status.as_str(),
             error_message: trial.state.message.as_deref(),
             duration_seconds: duration,
@@ -160,9 +161,9 @@ impl<'a> TrialObject<'a> {
                 dataset: result
                     .and_then(|r| r.source.as_deref())
                     .or_else(|| config.and_then(|c| c.task.source.as_deref())),
-                agent: view.agent_names.name(trial.agent),
+                agent: view.figures.agent_names.name(trial.agent),
                 agent_version: result.and_then(|r| r.agent_version.as_deref()),
-                model: view.agent_names.model(trial.agent),
+                model: view.figures.agent_names.model(trial.agent),
                 valid: trial.state.is_valid,
                 solved: trial.state.is_valid.map(|_| trial.state.is_solved),
                 counted_reward: view.counted_reward(trial).map(AnyNumber),
@@ -191,8 +192,8 @@ impl<'a> TrialObject<'a> {
         trial: &'a WaitingRetry<'a>,
         run_id: &'a str,
     ) -> Self {
-        let task = trial.planned.map(|planned| &planned.task);
-        let agent = trial.planned.map(|planned| &planned.agent);
+        let task = trial.planned.map(|(_, planned)| &planned.task);
+        let agent = trial.planned.map(|(_, planned)| &planned.agent);
         let mut object = Self::not_started(view, task, agent, run_id);
         object.id = trial.name.to_owned();
         object.name = Some(trial.name);
@@ -241,7 +242,7 @@ impl<'a> TrialObject<'a> {
         run_id: &'a str,
     ) -> Self {
         let variant = agent
-            .map(|agent| view.agent_names.variant(agent))
+            .map(|agent| view.figures.agent_names.variant(agent))
             .unwrap_or_default();
         Self {
             id: String::new(),
@@ -265,9 +266,9 @@ impl<'a> TrialObject<'a> {
                 task_name: task.map(|task| task.path_or_name.as_str()),
                 dataset: task.and_then(|task| task.source.as_deref()),
                 agent: agent
-                    .map(|agent| view.agent_names.name(agent))
+                    .map(|agent| view.figures.agent_names.name(agent))
                     .unwrap_or_default(),
-                model: agent.and_then(|agent| view.agent_names.model(agent)),
+                model: agent.and_then(|agent| view.figures.agent_names.model(agent)),
                 ..TrialHarbor::default()
             },
         }

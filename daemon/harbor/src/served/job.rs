@@ -9,13 +9,15 @@ use docks_proto::time::UnixMs;
 use super::result::KnownNames;
 use super::state::{job_state, trial_state};
 use super::{MAPPING, ServedAttempt, ServedState};
-use crate::derive::agent_names::AgentNames;
-use crate::derive::job_view::{
-    JobView, ServedAttempts, ServedMark, TrialView, UsageSoFar, configured_agent,
-};
+use crate::derive::job_figures::{JobFigures, JobTrials};
+use crate::derive::job_view::{JobView, ServedMark};
 use crate::derive::reward_rules::RewardRules;
 use crate::derive::trial_counts::TrialCounts;
-use crate::derive::trial_state::{Status, TrialState};
+use crate::derive::trial_facts::{Terms, TrialFacts};
+use crate::derive::trial_state::{JobActivity, Status, TrialState};
+use crate::derive::trial_view::{
+    JobContext, ServedAttempts, TrialView, UsageSoFar, configured_agent,
+};
 use crate::disk::cached_file::CachedFile;
 use crate::format::job::{HarborCounters, JobConfig, JobResult};
 use crate::format::trial::TrialResult;
@@ -87,7 +89,7 @@ pub fn job_objects(
 ) -> Result<[RawObject; 2], serde_json::Error> {
     let read = read_trials(job, trials, &|_| Vec::new());
     let snapshot = job_snapshot(job, &read);
-    let view = job_view(job, &snapshot, &read);
+    let view = job_view(job, &snapshot, &read, &trial_views(&read));
     let note = matches!(trials, ServedTrials::Counted(_))
         .then_some("its trials are still being read from the server");
     let harbor = HarborDetails::from_view(&view, note);
@@ -121,9 +123,9 @@ pub fn trial_objects(
     };
     let read = read_trials(job, trials, &list);
     let snapshot = job_snapshot(job, &read);
-    let view = job_view(job, &snapshot, &read);
-    let objects = view
-        .trials
+    let trials = trial_views(&read);
+    let view = job_view(job, &snapshot, &read, &trials);
+    let objects = trials
         .iter()
         .map(|trial| RawObject::from_serialize(&TrialObject::from_view(&view, trial, job.id)));
     objects.collect()
@@ -258,7 +260,7 @@ fn counted_states(counted: &ServedCount) -> impl Iterator<Item = TrialState> + u
 
 /// Puts together what the objects take from a job's folder.
 fn job_snapshot(job: &ServedJob<'_>, read: &ReadTrials<'_>) -> JobSnapshot {
-    let counts = TrialCounts::from_states(read.states.iter());
+    let counts = TrialCounts::from_kinds(read.states.iter().map(TrialState::kind));
     let mut snapshot = JobSnapshot::new(PathBuf::new(), UnixMs(0));
     snapshot.name = job.name.to_owned();
     snapshot.config = CachedFile::from_content(JobConfig::parse(job.config).unwrap_or_default());
@@ -278,15 +280,8 @@ fn job_snapshot(job: &ServedJob<'_>, read: &ReadTrials<'_>) -> JobSnapshot {
     snapshot
 }
 
-fn job_view<'a>(
-    job: &ServedJob<'a>,
-    snapshot: &'a JobSnapshot,
-    read: &'a ReadTrials<'a>,
-) -> JobView<'a> {
-    let retrying = |state: &&TrialState| state.phase == Some("waiting_for_retry");
-    let counts = TrialCounts::from_states(read.states.iter())
-        .with_retries(read.states.iter().filter(retrying).count());
-    let view = |trial: &'a ReadTrial<'a>| TrialView {
+fn trial_views<'a>(read: &'a ReadTrials<'_>) -> Vec<TrialView<'a>> {
+    let view = |trial: &'a ReadTrial<'_>| TrialView {
         id: trial.served.attempts.last().map_or("", String::as_str),
         created: trial.attempt.created_us.map(Utc),
         served: Some(&trial.served),
@@ -297,7 +292,37 @@ fn job_view<'a>(
         finished: trial.attempt.finished_us.map(Utc),
         agent: configured_agent(&trial.snapshot),
     };
-    let results = read.trials.iter().filter_map(|trial| trial.result.as_ref());
+    read.trials.iter().map(view).collect()
+}
+
+/// What the trials of a job of a server depend on: it says how they ended, and when.
+const CONTEXT: JobContext = JobContext {
+    activity: JobActivity::Running,
+    trust_file_times: false,
+    ahead_us: 0,
+    rules: RewardRules::ValidOnly,
+};
+
+fn job_view<'a>(
+    job: &ServedJob<'a>,
+    snapshot: &'a JobSnapshot,
+    read: &ReadTrials<'_>,
+    trials: &[TrialView<'_>],
+) -> JobView<'a> {
+    let retrying = |state: &&TrialState| state.phase == Some("waiting_for_retry");
+    let counts = TrialCounts::from_kinds(read.states.iter().map(TrialState::kind))
+        .with_retries(read.states.iter().filter(retrying).count());
+    let mut terms = Terms::default();
+    let facts = trials.iter();
+    let facts = facts.map(|trial| terms.trial_facts(trial, CONTEXT.rules));
+    let facts: Vec<TrialFacts> = facts.collect();
+    let figures = JobFigures::of(&JobTrials {
+        terms: &terms,
+        started: &facts.iter().collect::<Vec<_>>(),
+        retrying: &[],
+        unstarted: &[],
+        rules: CONTEXT.rules,
+    });
     JobView {
         uuid: Some(job.id.to_owned()),
         state: job_state(job.state, job.started_us.is_some(), &counts, &read.states),
@@ -308,11 +333,11 @@ fn job_view<'a>(
             ..JobTimes::default()
         },
         counts,
-        agent_names: AgentNames::from_results(results),
+        figures,
         artifacts: Vec::new(),
         notes: Vec::new(),
         has_ended_without_name: false,
-        rules: RewardRules::ValidOnly,
+        context: CONTEXT,
         location: Cow::Owned(job.url.to_owned()),
         uri: job.url.to_owned(),
         created: job.created_us.map(Utc),
@@ -320,7 +345,6 @@ fn job_view<'a>(
             complete: read.is_complete,
             mapping: MAPPING,
         }),
-        trials: read.trials.iter().map(view).collect(),
         unstarted: Vec::new(),
         retrying: Vec::new(),
         snapshot,

@@ -1,35 +1,19 @@
 //! What the files of a job say about its times, its identity and its origin.
 
 use crate::disk::file_version::FolderIdentity;
-use crate::format::trial::TrialResult;
 use crate::format::written_time::WrittenTime;
 use crate::snapshot::job_snapshot::JobSnapshot;
 use crate::snapshot::job_times::{JobTimes, TimeEvidence};
-use crate::snapshot::trial_snapshot::TrialSnapshot;
 use crate::utc::Utc;
 
 /// A file that is this much newer than the time written in it was copied, so its age says nothing.
 const COPIED_US: i64 = 120_000_000;
 
-/// From the first start to the last end of some trials.
-#[derive(Default)]
-struct TrialSpan {
-    first: Option<Utc>,
-    last: Option<Utc>,
-}
-
-impl TrialSpan {
-    fn add(&mut self, trial: &TrialResult) {
-        self.first = self.first.into_iter().chain(trial.started).min();
-        self.last = self.last.max(trial.finished);
-    }
-}
-
 impl JobSnapshot {
     /// Returns when the last trial with a result finished.
     fn last_trial_end(&self) -> Option<Utc> {
-        let finished = |trial: &TrialSnapshot| trial.result.content()?.finished;
-        self.trials.values().filter_map(finished).max()
+        let spans = [self.trials.utc_span(), self.trials.local_span()];
+        spans.into_iter().filter_map(|span| span.last).max()
     }
 
     /// Returns when the job last wrote something.
@@ -48,7 +32,8 @@ impl JobSnapshot {
             self.config.version().map(|s| s.modified()),
             self.dir_version.map(|s| s.modified()),
         ];
-        let trials = self.trials.values().map(|t| t.files.newest_change);
+        let trials = self.trials.by_name().values();
+        let trials = trials.map(|t| t.files.newest_change);
         own.into_iter().chain(trials).flatten().max().or(stated)
     }
 
@@ -76,10 +61,7 @@ impl JobSnapshot {
         let Some(result) = self.result.content() else {
             return false;
         };
-        let mut jobs = self
-            .trials
-            .values()
-            .filter_map(|t| t.config()?.job_id.as_ref());
+        let mut jobs = self.trials.job_ids();
         result.started.is_none()
             || !result.has_stats
             || jobs.any(|job| result.id.as_ref().is_some_and(|id| id != job))
@@ -88,10 +70,8 @@ impl JobSnapshot {
     /// Returns when the job started, was last updated and finished.
     pub(crate) fn times(&self) -> JobTimes {
         let result = self.result.content();
-        let own = self.trials.values().filter_map(|t| t.result.content());
-        let embedded = result.into_iter().flat_map(|r| r.embedded.values());
-        let (mut utc, mut local) = (TrialSpan::default(), TrialSpan::default());
-        for trial in own.chain(embedded) {
+        let (mut utc, mut local) = (self.trials.utc_span(), self.trials.local_span());
+        for trial in result.into_iter().flat_map(|r| r.embedded.values()) {
             let span = if trial.has_local_times {
                 &mut local
             } else {
@@ -134,6 +114,7 @@ impl JobSnapshot {
         let stated = self.result.content().and_then(|r| r.id.clone());
         stated.or_else(|| {
             self.trials
+                .by_name()
                 .values()
                 .find_map(|trial| trial.config()?.job_id.clone())
         })
@@ -151,6 +132,7 @@ impl JobSnapshot {
         }
         let mut names = self
             .trials
+            .by_name()
             .values()
             .filter_map(|t| t.config()?.job_folder.as_ref());
         names.next().is_none_or(|name| *name == self.name)

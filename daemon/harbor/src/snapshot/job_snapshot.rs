@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use docks_proto::time::UnixMs;
 
 use crate::disk::cached_file::{CachedFile, FileReader, FileState};
 use crate::disk::file_version::{FileVersion, is_missing};
-use crate::disk::folders::{display_name, is_hidden, list_folders};
+use crate::disk::folders::{display_name, is_hidden};
 use crate::format::job::{JobConfig, JobLock, JobResult};
 use crate::snapshot::archive::Archive;
 use crate::snapshot::liveness::{Liveness, SentSignal};
+use crate::snapshot::trial_folders::TrialFolders;
 use crate::snapshot::trial_snapshot::TrialSnapshot;
-use crate::snapshot::watch_targets::WatchTargets;
 
 /// Files of which any one makes a folder a job.
 pub(crate) const JOB_FILES: [&str; 4] = ["job.log", "config.json", "lock.json", "result.json"];
@@ -38,7 +38,7 @@ pub(crate) struct JobSnapshot {
     /// Its `job.log`.
     pub(crate) log: Option<FileVersion>,
     /// Its trials, by folder name.
-    pub(crate) trials: BTreeMap<OsString, TrialSnapshot>,
+    pub(crate) trials: TrialFolders,
     /// Trials that ended and whose folder is not here, as the job's result states them, by name.
     pub(crate) absent_trials: BTreeMap<String, TrialSnapshot>,
     /// Its process as of the last scan; finished jobs are not checked.
@@ -69,8 +69,8 @@ pub(crate) struct JobSnapshot {
 /// A folder that contains nothing of a trial.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EmptyFolder {
-    inode: u64,
-    fingerprint: Option<u64>,
+    pub(super) inode: u64,
+    pub(super) fingerprint: Option<u64>,
 }
 
 /// The result of checking a job's folder.
@@ -103,7 +103,7 @@ impl JobSnapshot {
             config: CachedFile::default(),
             lock: CachedFile::default(),
             log: None,
-            trials: BTreeMap::new(),
+            trials: TrialFolders::default(),
             absent_trials: BTreeMap::new(),
             liveness: Liveness::RecentActivity,
             version: 0,
@@ -161,7 +161,7 @@ impl JobSnapshot {
 
     /// Iterates over its folders by name, with what stands for the versions of their files.
     pub(super) fn folder_fingerprints(&self) -> impl Iterator<Item = (&OsStr, Option<u64>)> {
-        let trials = self.trials.iter();
+        let trials = self.trials.by_name().iter();
         let trials = trials.map(|(name, trial)| (name.as_os_str(), trial.fingerprint()));
         let others = self.empty_folders.iter();
         let others = others.map(|(name, folder)| (name.as_os_str(), folder.fingerprint));
@@ -175,7 +175,7 @@ impl JobSnapshot {
         self.result.forget_content();
         self.config.forget_content();
         self.lock.forget_content();
-        self.trials = BTreeMap::new();
+        self.trials = TrialFolders::default();
         self.absent_trials = BTreeMap::new();
         self.empty_folders = BTreeMap::new();
     }
@@ -202,7 +202,7 @@ impl JobSnapshot {
         if !self.holds_lone_trials {
             return self.log.map(|_| self.log_path());
         }
-        let mut running = self.trials.iter();
+        let mut running = self.trials.by_name().iter();
         let (name, _) = running.find(|(_, trial)| trial.result.state() == FileState::Absent)?;
         Some(self.dir.join(name).join("trial.log"))
             .filter(|log| FileVersion::for_file(log).is_some())
@@ -240,7 +240,7 @@ impl JobSnapshot {
             FolderCheck::Present { changed } => changed,
         };
         if !self.is_job() {
-            self.trials.clear();
+            self.trials = TrialFolders::default();
             self.empty_folders.clear();
             return Some(changed);
         }
@@ -286,8 +286,7 @@ impl JobSnapshot {
             for name in names.iter().filter(|name| !is_hidden(name)) {
                 changed |= self.refresh_folder(name, reader);
             }
-            self.settled =
-                self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
+            self.settled = self.is_finished() && self.trials.are_settled();
         }
         self.record_change(changed, reader.now);
         Some(changed)
@@ -324,52 +323,20 @@ impl JobSnapshot {
         }
         let agents = self.config.content().map(|config| config.agents.as_slice());
         // A folder may have been renamed.
-        let original = self.trials.values();
+        let original = self.trials.by_name().values();
         let original = original.filter_map(|trial| trial.config()?.trial_name.as_deref());
         let original: BTreeSet<&str> = original.collect();
         let absent = result
             .named_trials()
-            .filter(|name| !self.trials.contains_key(OsStr::new(name)) && !original.contains(name))
+            .filter(|name| {
+                !self.trials.by_name().contains_key(OsStr::new(name)) && !original.contains(name)
+            })
             .take(missing)
             .map(|name| {
                 let stated = result.stated_trial(name, agents.unwrap_or_default());
                 (name.to_owned(), TrialSnapshot::absent(name, stated))
             });
         self.absent_trials = absent.collect();
-    }
-
-    fn refresh_folder(&mut self, name: &OsString, reader: &mut FileReader) -> bool {
-        let dir = self.dir.join(name);
-        let Some(dir_version) = FileVersion::for_directory(&dir) else {
-            if !is_missing(&dir) {
-                return false;
-            }
-            self.empty_folders.remove(name);
-            return self.trials.remove(name).is_some();
-        };
-        let before = self.trials.remove(name);
-        self.empty_folders.remove(name);
-        self.add_folder(before, name.clone(), dir_version.inode(), &dir, reader)
-    }
-
-    /// Reads a folder and adds it to the trials if it is one; returns whether anything changed.
-    fn add_folder(
-        &mut self,
-        before: Option<TrialSnapshot>,
-        name: OsString,
-        inode: u64,
-        dir: &Path,
-        reader: &mut FileReader,
-    ) -> bool {
-        let (trial, changed) = TrialSnapshot::refresh_or_create(before, &name, inode, dir, reader);
-        if trial.is_trial(dir) && (!self.holds_lone_trials || trial.is_named()) {
-            self.trials.insert(name, trial);
-        } else {
-            let fingerprint = trial.fingerprint();
-            self.empty_folders
-                .insert(name, EmptyFolder { inode, fingerprint });
-        }
-        changed
     }
 
     /// Checks the folder and reads the job's own files; `None` if the folder is gone.
@@ -404,55 +371,5 @@ impl JobSnapshot {
         changed |= self.log.is_some() != log.is_some();
         self.log = log;
         changed
-    }
-
-    fn refresh_trials(&mut self, reader: &mut FileReader, depth: ScanDepth) -> bool {
-        if depth == ScanDepth::EveryTrial {
-            self.read_at = reader.now;
-        }
-        // If the folder cannot be listed for a moment, nothing is lost.
-        let Ok(found) = list_folders(&self.dir) else {
-            return false;
-        };
-        let mut changed = false;
-        let mut before = std::mem::take(&mut self.trials);
-        self.empty_folders.clear();
-        for (name, inode) in found {
-            let dir = self.dir.join(&name);
-            let earlier = before.remove(&name);
-            match earlier {
-                Some(trial) if depth == ScanDepth::SkipSettled && trial.has_ended_in(inode) => {
-                    self.trials.insert(name, trial);
-                }
-                earlier => changed |= self.add_folder(earlier, name, inode, &dir, reader),
-            }
-        }
-        self.settled = self.is_finished() && self.trials.values().all(TrialSnapshot::is_settled);
-        changed | !before.is_empty()
-    }
-
-    /// Returns the folders in which a change matters.
-    pub(crate) fn watch_targets(&self) -> WatchTargets {
-        let is_running = self.is_job() && !self.is_finished() && self.liveness.is_alive();
-        let own = self
-            .dir_version
-            .map(|dir_version| (self.dir.clone(), dir_version.inode()));
-        let mut folders: BTreeMap<PathBuf, u64> = own.into_iter().collect();
-        if is_running {
-            for (name, trial) in self.trials.iter().filter(|(_, trial)| !trial.is_settled()) {
-                let dir = self.dir.join(name);
-                for folder in &trial.files.awaited_folders {
-                    folders.insert(dir.join(folder), trial.inode());
-                }
-                folders.insert(dir, trial.inode());
-            }
-            for (name, folder) in &self.empty_folders {
-                folders.insert(self.dir.join(name), folder.inode);
-            }
-        }
-        WatchTargets {
-            is_running,
-            folders,
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The snapshot of one trial's folder.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::disk::cached_file::{CachedFile, FileReader, FileState};
@@ -35,6 +35,9 @@ pub(crate) struct TrialSnapshot {
     /// Stands for the versions of its files and folders when they were read; `None` if they may have changed
     /// meanwhile.
     fingerprint: Option<u64>,
+    /// The folders of a trial without a result that stand for all that is published of it: nothing of it changes without
+    /// one of them. Empty if something may.
+    steady_folders: Vec<(PathBuf, FileVersion)>,
     inode: u64,
     /// Changes with everything that was read of it; no two snapshots have the same.
     content_version: u64,
@@ -106,6 +109,18 @@ impl TrialSnapshot {
         self.inode == inode && self.is_settled() && self.fingerprint.is_some()
     }
 
+    /// Whether it has no result, as when it was read, and nothing of it changed since, in the folder with this inode.
+    pub(crate) fn runs_as_read(&self, inode: u64, dir: &Path) -> bool {
+        let is_same = |(path, version): &(PathBuf, FileVersion)| {
+            let path = TrialTree::path_in(dir, path);
+            FileVersion::for_directory(&path) == Some(*version)
+        };
+        self.inode == inode
+            && !self.steady_folders.is_empty()
+            && self.steady_folders.iter().all(is_same)
+            && FileVersion::for_file(&dir.join("config.json")) == self.config_file.version()
+    }
+
     /// Whether the folder is a trial's.
     pub(crate) fn is_trial(&self, dir: &Path) -> bool {
         self.result.state() != FileState::Absent
@@ -159,6 +174,13 @@ impl TrialSnapshot {
             ..std::mem::take(&mut self.files)
         };
         self.files = files;
+        let is_open = self.result.state() == FileState::Absent
+            && self.config_file.is_settled()
+            && self.files.test_counts.is_none();
+        self.steady_folders = match is_open {
+            true => tree.steady_folders(reader.now).unwrap_or_default(),
+            false => Vec::new(),
+        };
         self.files_read_for = version;
         self.fingerprint = fingerprint;
         changed

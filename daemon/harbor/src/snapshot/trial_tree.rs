@@ -146,12 +146,36 @@ impl TrialTree {
 
     /// Returns the path of something in the folder.
     pub(crate) fn full_path(&self, path: &Path) -> PathBuf {
+        Self::path_in(&self.dir, path)
+    }
+
+    /// Returns the path of something in a folder.
+    pub(crate) fn path_in(dir: &Path, path: &Path) -> PathBuf {
         // Joining an empty path would add a slash.
         if path.as_os_str().is_empty() {
-            self.dir.clone()
+            dir.to_owned()
         } else {
-            self.dir.join(path)
+            dir.join(path)
         }
+    }
+
+    /// Returns the folders, if the names in them say all that matters while the trial runs: what is in files of logs does
+    /// not, except that there is something. `None` if anything changed while it was looked at, or just before;
+    /// `began` is when the scan began.
+    pub(crate) fn steady_folders(&self, began: UnixMs) -> Option<Vec<(PathBuf, FileVersion)>> {
+        let mut folders = Vec::new();
+        for (path, version) in &self.versions {
+            let is_folder = self.folders.contains_key(path);
+            match version {
+                Some(version) if is_folder && !version.may_have_changed_since(began) => {
+                    folders.push((path.clone(), *version));
+                }
+                Some(version) if !is_folder && version.size_bytes() > 0 => {}
+                None if !self.is_unreadable => {}
+                _ => return None,
+            }
+        }
+        Some(folders)
     }
 
     /// Returns what is in the folder itself.

@@ -31,6 +31,8 @@ struct WatchedJob {
     is_running: bool,
     folders: BTreeMap<PathBuf, u64>,
     is_incomplete: bool,
+    /// What was to be watched at the last update; `None` if something else is watched by now.
+    targets: Option<WatchTargets>,
 }
 
 /// The watches of one directory.
@@ -76,6 +78,9 @@ impl<W: Watcher> Watches<W> {
                 self.containers.insert(folder.clone());
                 any_new = true;
             }
+        }
+        for job in self.jobs.values_mut() {
+            job.targets = None;
         }
         any_new
     }
@@ -126,6 +131,7 @@ impl<W: Watcher> Watches<W> {
                 for folder in below {
                     self.watcher.unwatch(&folder).ok();
                     job.folders.remove(&folder);
+                    job.targets = None;
                 }
             }
         }
@@ -142,18 +148,34 @@ impl<W: Watcher> Watches<W> {
             self.unwatch_job(job);
             return None;
         };
-        for (folder, inode) in &job.folders {
-            if targets.folders.get(folder) != Some(inode) {
+        // Mostly one trial has ended and another one begun, so only what differs is looked at.
+        let earlier = job.targets.take();
+        let earlier = earlier.filter(|_| !job.is_incomplete);
+        let (old, wanted) = match &earlier {
+            Some(earlier) => (
+                earlier.folders_unlike(&targets, job_folder),
+                targets.folders_unlike(earlier, job_folder),
+            ),
+            None => {
+                let nothing = WatchTargets::default();
+                let all = targets.folders_unlike(&nothing, job_folder);
+                (job.folders.clone(), all)
+            }
+        };
+        for folder in old.keys() {
+            let watched = job.folders.get(folder);
+            if watched.is_some() && watched != wanted.get(folder) {
                 self.watcher.unwatch(folder).ok();
+                job.folders.remove(folder);
             }
         }
-        job.folders
-            .retain(|folder, inode| targets.folders.get(folder) == Some(inode));
         job.is_running = targets.is_running;
         job.is_incomplete = false;
         let mut added: Option<JobPart> = None;
+        let mut is_all_watched = false;
         if targets.is_running || self.watched_without_process() < MAX_FINISHED_JOBS {
-            for (folder, inode) in targets.folders {
+            is_all_watched = true;
+            for (folder, inode) in wanted {
                 // These are watched already, and must stay so.
                 let is_container = folder == self.root || self.containers.contains(&folder);
                 if is_container || job.folders.contains_key(&folder) {
@@ -168,10 +190,14 @@ impl<W: Watcher> Watches<W> {
                         }
                         job.folders.insert(folder, inode);
                     }
-                    Err(error) => job.is_incomplete |= is_watch_limit(&error),
+                    Err(error) => {
+                        job.is_incomplete |= is_watch_limit(&error);
+                        is_all_watched = false;
+                    }
                 }
             }
         }
+        job.targets = is_all_watched.then_some(targets);
         self.jobs.insert(job_folder.to_owned(), job);
         added
     }
@@ -193,6 +219,7 @@ impl<W: Watcher> Watches<W> {
             .values_mut()
             .find(|job| !job.is_running && !job.folders.is_empty());
         let Some(job) = candidate else { return false };
+        job.targets = None;
         for folder in std::mem::take(&mut job.folders).into_keys() {
             self.watcher.unwatch(&folder).ok();
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::snapshot::watch_targets::WatchedPart;
 
 /// A watcher that fails beyond `limit` folders.
 #[derive(Debug)]
@@ -44,10 +45,13 @@ fn watches(root: &Path, limit: usize) -> Watches<LimitedWatcher> {
 }
 
 fn targets(is_running: bool, folders: &[&str]) -> Option<WatchTargets> {
-    let folders = folders.iter().map(|f| (PathBuf::from(f), 1)).collect();
+    let parts = folders.iter().map(|folder| {
+        let folders = vec![PathBuf::from(folder)];
+        (folder.into(), WatchedPart { inode: 1, folders })
+    });
     Some(WatchTargets {
         is_running,
-        folders,
+        parts: parts.collect(),
     })
 }
 

@@ -8,6 +8,7 @@ use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;
 
 use crate::derive::job_view::derive_job_view;
+use crate::derive::trial_table::TrialTable;
 use crate::job_ids::{AssignedId, IdClaim, UuidHolders, assign_ids};
 use crate::known_jobs::KnownJob;
 use crate::listed_trial::listed_trials;
@@ -33,6 +34,13 @@ pub(crate) struct PublishedJob {
     evaluation: RawObject,
     /// Its trials as they were delivered, until it has finished.
     live_trials: Option<LiveTrials>,
+    /// What is known of its trials, as long as it runs.
+    table: Option<TrialTable>,
+}
+
+/// Whether a job's trials are likely to change soon.
+fn is_running(job: &JobSnapshot) -> bool {
+    !job.is_finished() && job.liveness.is_alive()
 }
 
 impl PublishedJob {
@@ -40,11 +48,12 @@ impl PublishedJob {
         job: &JobSnapshot,
         id: String,
         note: Option<String>,
-        mut live_trials: Option<LiveTrials>,
+        (table, mut live_trials): (Option<TrialTable>, Option<LiveTrials>),
     ) -> Result<Self, serde_json::Error> {
-        let view = derive_job_view(job);
+        let mut table = table.unwrap_or_default();
+        let view = derive_job_view(job, &mut table);
         if let Some(trials) = &mut live_trials {
-            trials.update(&view, &id)?;
+            trials.update(&view, &table, &id)?;
         }
         let harbor = HarborDetails::from_view(&view, note.as_deref());
         let evaluation = EvaluationObject::from_view(&view, &id, &harbor);
@@ -57,6 +66,7 @@ impl PublishedJob {
             id,
             note,
             live_trials,
+            table: is_running(job).then_some(table),
         })
     }
 
@@ -70,6 +80,7 @@ impl PublishedJob {
             run: known.run,
             evaluation: known.evaluation,
             live_trials: None,
+            table: None,
         }
     }
 
@@ -134,8 +145,8 @@ impl PublishedJobs {
                 unread.push(folder);
             } else if !is_current {
                 let earlier = self.by_folder.get_mut(&folder);
-                let live_trials = earlier.and_then(|job| job.live_trials.take());
-                let published = PublishedJob::new(job, id, note, live_trials)?;
+                let kept = earlier.map(|job| (job.table.take(), job.live_trials.take()));
+                let published = PublishedJob::new(job, id, note, kept.unwrap_or_default())?;
                 self.by_folder.insert(folder, published);
             }
         }
@@ -190,8 +201,9 @@ impl PublishedJobs {
         if job.is_archived() {
             return Ok(None);
         }
-        let view = derive_job_view(job);
-        let trials = listed_trials(&view);
+        let mut table = TrialTable::default();
+        let view = derive_job_view(job, &mut table);
+        let trials = listed_trials(&view, &table);
         let objects = trials.map(|trial| trial.to_object(&view, &published.id));
         objects.collect::<Result<_, _>>().map(Some)
     }
@@ -207,7 +219,9 @@ impl PublishedJobs {
         let (Some(job), Some(published)) = (job, self.by_folder.get_mut(folder)) else {
             return self.trials(snapshot, folder);
         };
-        let (live, objects) = LiveTrials::begin(&derive_job_view(job), &published.id)?;
+        let mut table = TrialTable::default();
+        let view = derive_job_view(job, &mut table);
+        let (live, objects) = LiveTrials::begin(&view, &table, &published.id)?;
         published.live_trials = Some(live);
         Ok(Some(objects))
     }
@@ -230,3 +244,6 @@ impl PublishedJobs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
