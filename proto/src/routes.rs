@@ -63,6 +63,8 @@ pub const COMPARE: &str = "/v1/compare";
 pub const SAVED_RUN: &str = "/v1/saved-run";
 /// Why trials failed: a [`FailuresQuery`](crate::failures::FailuresQuery).
 pub const FAILURES: &str = "/v1/failures";
+/// The scoreboard: a [`ScoreQuery`](crate::score::ScoreQuery).
+pub const SCORE: &str = "/v1/score";
 /// The position after which events are wanted, as given by the stream's `id:` lines.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// Forgets a mirror: closes it, and deletes its files and the artifacts of its owner.

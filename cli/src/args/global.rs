@@ -90,8 +90,12 @@ pub(crate) enum Format {
     Jsonl,
     /// Tab-separated values with a header
     Tsv,
-    /// A comment for a pull request; of `runs compare`, `gate` and `failures`
+    /// A comment for a pull request; of `runs compare`, `gate`, `failures` and `score`
     Markdown,
+    /// Comma-separated values with a header; of `runs score`
+    Csv,
+    /// A LaTeX tabular; of `runs score`
+    Latex,
 }
 
 /// When colour is used.

@@ -14,6 +14,7 @@ mod global;
 mod history;
 mod hub;
 mod runs;
+mod score;
 mod watch;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ pub(crate) use runs::{
     RunsList, RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial, RunsTrials,
     TrialFilterOptions,
 };
+pub(crate) use score::RunsScore;
 pub(crate) use watch::RunsWatch;
 
 /// Inspect evaluation runs from a mirror that stays up to date
@@ -205,21 +207,14 @@ impl Cli {
                  the token at the prompt",
             );
         }
-        if self.global.format == Format::Markdown
-            && !matches!(
-                self.command,
-                Command::Runs(Deferred(
-                    RunsCommand::Gate(_) | RunsCommand::Compare(_) | RunsCommand::Failures(_)
-                ))
-            )
-        {
-            return conflict(
-                "--format markdown is for `docks runs compare`, `gate` and `failures`; use table, tsv, json or jsonl",
-            );
+        if let Some(text) = self.format_conflict() {
+            return conflict(text);
         }
         match (self.global.meta, self.global.format) {
-            (true, Format::Jsonl | Format::Tsv) => conflict("--meta requires --format json"),
-            (true, Format::Markdown) => conflict("--meta requires --format json"),
+            (
+                true,
+                Format::Jsonl | Format::Tsv | Format::Markdown | Format::Csv | Format::Latex,
+            ) => conflict("--meta requires --format json"),
             // A table cannot show what --meta adds.
             (true, _) => {
                 self.global.format = Format::Json;
@@ -228,7 +223,30 @@ impl Cli {
             (false, _) => Ok(self),
         }
     }
+
+    /// Says why the command cannot be printed in this format; `None` if it can.
+    fn format_conflict(&self) -> Option<&'static str> {
+        use RunsCommand as R;
+        let Command::Runs(Deferred(command)) = &self.command else {
+            return match self.global.format {
+                Format::Markdown => Some(NO_MARKDOWN),
+                Format::Csv | Format::Latex => Some(NO_CSV),
+                _ => None,
+            };
+        };
+        match (self.global.format, command) {
+            (Format::Markdown, R::Gate(_) | R::Compare(_) | R::Failures(_) | R::Score(_))
+            | (Format::Csv | Format::Latex, R::Score(_)) => None,
+            (Format::Markdown, _) => Some(NO_MARKDOWN),
+            (Format::Csv | Format::Latex, _) => Some(NO_CSV),
+            _ => None,
+        }
+    }
 }
+
+const NO_MARKDOWN: &str = "--format markdown is for `docks runs compare`, `gate`, `failures` and `score`; use table, tsv, json or jsonl";
+const NO_CSV: &str =
+    "--format csv and latex are for `docks runs score`; use table, tsv, json or jsonl";
 
 #[cfg(test)]
 mod tests;

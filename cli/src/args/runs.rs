@@ -9,6 +9,7 @@ use super::compare::{RunsCompare, RunsGate};
 use super::deferred::Deferred;
 use super::failures::RunsFailures;
 use super::history::{RunsChanges, RunsHistory};
+use super::score::RunsScore;
 use super::watch::RunsWatch;
 
 /// Verbs of `docks runs`.
@@ -64,6 +65,8 @@ pub(crate) enum RunsCommand {
     Gate(Deferred<RunsGate>),
     /// Show why trials failed, and which failed alike
     Failures(Deferred<Box<RunsFailures>>),
+    /// Show the scoreboard of agents and models over runs
+    Score(Deferred<Box<RunsScore>>),
 }
 
 /// Options of every list.

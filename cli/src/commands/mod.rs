@@ -28,6 +28,8 @@ mod line_reader;
 mod listing;
 mod mirror_list;
 mod of_several;
+mod one_remote;
+mod point_in_time;
 mod print_object;
 mod profile;
 mod profile_files;
@@ -53,6 +55,7 @@ mod runs_pause;
 mod runs_result;
 mod runs_resume;
 mod runs_retry;
+mod runs_score;
 mod runs_stop;
 mod runs_trajectory;
 mod runs_trial;
@@ -208,7 +211,8 @@ fn one_run(command: &mut RunsCommand) -> Option<OneRun<'_>> {
         | C::Changes(_)
         | C::Compare(_)
         | C::Gate(_)
-        | C::Failures(_) => return None,
+        | C::Failures(_)
+        | C::Score(_) => return None,
     };
     Some(OneRun {
         wanted,
@@ -244,6 +248,7 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::Compare(args) => runs_compare::run(context, args).await,
         RunsCommand::Gate(args) => runs_gate::run(context, args).await,
         RunsCommand::Failures(args) => runs_failures::run(context, args).await,
+        RunsCommand::Score(args) => runs_score::run(context, args).await,
     }
 }
 

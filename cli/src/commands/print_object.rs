@@ -47,7 +47,7 @@ pub(super) fn print_object(
                 ObjectKind::Trial => tsv(&TRIALS, object, row_context)?,
             });
         }
-        Format::Table | Format::Markdown => {
+        Format::Table | Format::Markdown | Format::Csv | Format::Latex => {
             let object = parse_object(&text)?;
             let detail: Detail = match kind {
                 ObjectKind::Run => detail::run(&object, row_context),

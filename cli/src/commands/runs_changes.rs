@@ -3,12 +3,12 @@
 use docks_proto::event::{Change, EventQuery};
 use docks_proto::history::ChangesQuery;
 use docks_proto::object::{RawObject, parse_list};
-use docks_proto::time::{UnixMs, parse_point_in_time};
+use docks_proto::time::UnixMs;
 use futures_util::future::join_all;
-use jiff::tz::TimeZone;
 
 use super::daemon_answer::{take_answer, unreadable};
 use super::of_several::Unanswered;
+use super::point_in_time::point_in_time;
 use super::print_object::{body_text, print_json, print_json_text, report_age, report_remote_age};
 use crate::args::{Format, RunsChanges};
 use crate::ask::{Requester, Response, SeveralRemotes};
@@ -113,7 +113,7 @@ async fn run_of_several(
                 context.output.line(json::compact(text.text()));
             }
         }
-        Format::Table | Format::Tsv | Format::Markdown => {
+        Format::Table | Format::Tsv | Format::Markdown | Format::Csv | Format::Latex => {
             let (changes, remotes): (Vec<Change>, Vec<String>) = changes
                 .into_iter()
                 .map(|(change, _, remote)| (change, remote))
@@ -158,18 +158,14 @@ fn report_count(context: &Context, args: &RunsChanges, shown: Option<u64>) {
 }
 
 fn query(context: &Context, args: &RunsChanges) -> Result<ChangesQuery, Failure> {
-    let when = |text: &String| -> Result<UnixMs, Failure> {
-        parse_point_in_time(text, context.now, &TimeZone::system())
-            .map_err(|bad| Failure::usage(bad.to_string()))
-    };
     Ok(ChangesQuery {
         filter: EventQuery {
             runs: args.run.clone(),
             kinds: args.kind.iter().map(|kind| (*kind).into()).collect(),
             statuses: args.status.iter().map(|s| s.trim().to_owned()).collect(),
         },
-        since: Some(when(&args.since)?),
-        until: args.until.as_ref().map(when).transpose()?,
+        since: point_in_time(context, Some(&args.since))?,
+        until: point_in_time(context, args.until.as_deref())?,
         limit: Some(args.limit),
     })
 }

@@ -11,12 +11,13 @@ use docks_proto::freshness::Freshness;
 
 use super::daemon_answer::take_answer;
 use super::print_object::{print_json_text, report_age};
-use super::runs_compare::{Resolver, add_tasks_that_fell, ask, escaped, side_table};
+use super::runs_compare::{Resolver, add_tasks_that_fell, ask, side_table};
 use crate::args::{Format, RunsGate};
 use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::json;
+use crate::output::markup::escaped_markdown;
 
 /// Judges a candidate, saves it, or both.
 ///
@@ -89,7 +90,7 @@ fn print(
             }
         }
         Format::Markdown => output.data(markdown(comparison, gate)),
-        Format::Table | Format::Tsv => {
+        Format::Table | Format::Tsv | Format::Csv | Format::Latex => {
             super::print_facts(
                 context,
                 &[
@@ -118,9 +119,13 @@ fn word(gate: &Gate) -> &'static str {
 
 /// A comment for a pull request: decision, verdict, table, tasks that fell.
 fn markdown(comparison: &Comparison, gate: &Gate) -> String {
-    let mut text = format!("### Gate: {}\n\n{}.\n\n", word(gate), escaped(&gate.reason));
+    let mut text = format!(
+        "### Gate: {}\n\n{}.\n\n",
+        word(gate),
+        escaped_markdown(&gate.reason)
+    );
     for sentence in &comparison.summary.text {
-        text.push_str(&format!("{}.\n\n", escaped(sentence)));
+        text.push_str(&format!("{}.\n\n", escaped_markdown(sentence)));
     }
     text.push_str(&side_table(comparison));
     add_tasks_that_fell(&mut text, comparison);

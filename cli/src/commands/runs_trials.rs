@@ -24,10 +24,6 @@ pub(super) async fn run(context: &Context, args: &RunsTrials) -> Result<(), Fail
 ///
 /// [`Kind::Usage`](crate::failure::Kind::Usage) for a reward that cannot be read.
 pub(super) fn filter(args: &TrialFilterOptions) -> Result<TrialFilter, Failure> {
-    let words = |given: &[String]| -> Vec<String> {
-        let words = given.iter().map(|word| word.trim().to_owned());
-        words.filter(|word| !word.is_empty()).collect()
-    };
     let read =
         |text: &String| RewardFilter::parse(text).map_err(|bad| Failure::usage(bad.to_string()));
     Ok(TrialFilter {
@@ -40,4 +36,10 @@ pub(super) fn filter(args: &TrialFilterOptions) -> Result<TrialFilter, Failure> 
             .collect(),
         reward: args.reward.iter().map(read).collect::<Result<_, _>>()?,
     })
+}
+
+/// Returns the words of an option that may be repeated or comma-separated, without spaces around them.
+pub(super) fn words(given: &[String]) -> Vec<String> {
+    let words = given.iter().map(|word| word.trim().to_owned());
+    words.filter(|word| !word.is_empty()).collect()
 }

@@ -9,6 +9,7 @@ pub(crate) mod durations;
 pub(crate) mod json;
 pub(crate) mod known;
 pub(crate) mod lists;
+pub(crate) mod markup;
 mod odd_values;
 mod pager;
 pub(crate) mod progress_line;

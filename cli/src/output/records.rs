@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Output;
 use super::cell::Cell;
+use super::markup;
 use super::table::{Column, Table};
 use crate::args::Format;
 
@@ -17,12 +18,16 @@ impl Output {
             };
             Value::Object(fields.map(field).collect::<Map<_, _>>())
         };
+        let headings = || -> Vec<&str> { columns.iter().map(|c| c.heading.as_ref()).collect() };
         match format {
             Format::Json => self.line(Value::Array(rows.iter().map(object).collect()).to_string()),
             Format::Jsonl => rows
                 .iter()
                 .for_each(|row| self.line(object(row).to_string())),
-            Format::Table | Format::Tsv | Format::Markdown => {
+            Format::Csv => self.data(markup::csv(&headings(), rows)),
+            Format::Markdown => self.data(markup::markdown(&headings(), rows)),
+            Format::Latex => self.data(markup::latex(&headings(), rows)),
+            Format::Table | Format::Tsv => {
                 let mut table = Table::new(columns);
                 for row in rows {
                     table.add_row(row.iter().map(Cell::new).collect());

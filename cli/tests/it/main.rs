@@ -51,6 +51,7 @@ mod run_limits;
 mod runs_daemon;
 mod runs_direct;
 mod sample_remote;
+mod score;
 mod sealed;
 mod several_dirs;
 mod several_remotes;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use bytes::Bytes;
 use docks_proto::failures::{FailureExample, FailureReport, FailuresQuery};
 use docks_proto::object::RawObject;
 use docks_proto::path_encoding::decode_path;
@@ -16,17 +15,14 @@ use docks_proto::trial::Trial;
 use docks_statistics::failures::report;
 use docks_statistics::trial::FactsList;
 use docksd_harbor::read_end;
-use docksd_mirror::FactsSelection;
 
 use super::error::ApiError;
 use super::extract::{QueryParameters, bad_parameter};
 use super::files::owner_folder;
-use super::run::cache_key;
-use super::{Service, all_trials, respond, trial_facts};
+use super::trial_facts::Computed;
+use super::{Service, respond, trial_facts};
 use crate::registry::MirroredRemote;
 
-/// Most runs of one request.
-const MAX_RUNS: usize = 100;
 /// Lines of a log that are shown.
 const LOG_LINES: usize = 5;
 /// The end of a log in which they are looked for.
@@ -42,12 +38,7 @@ pub(super) async fn failures(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let query = FailuresQuery::parse(uri.query().unwrap_or("")).map_err(bad_parameter)?;
-    if query.runs.len() > MAX_RUNS {
-        return Err(ApiError::BadRequest(format!(
-            "{} runs are too many for one request; at most {MAX_RUNS}, or all",
-            query.runs.len()
-        )));
-    }
+    trial_facts::check_number_of_runs(&query.runs)?;
     let remote = service
         .open_for_reading(&headers, parameters.text("tenant"))
         .await?;
@@ -60,27 +51,14 @@ pub(super) async fn failures(
         let report = report_of(&service, &remote, facts, filter.limit).await?;
         return Ok(respond::object(to_json(&report), &freshness));
     }
-    let (key, now) = (cache_key(&uri), service.monotonic_time());
-    if let Some(response) = respond::cached_list(&remote, key, requirement, now) {
-        return Ok(response);
-    }
-    let mirror = &remote.mirror;
-    let reading = all_trials::read_fresh(&remote, requirement, |age| {
-        mirror.matching_trial_facts(FactsSelection::All, filter, age)
-    });
-    let mut found = reading.await?;
-    let facts = std::mem::take(&mut found.rows);
-    let report = report_of(&service, &remote, facts, filter.limit).await?;
-    let body = (Bytes::from(to_json(&report)), report.clusters_total);
-    let response = found.response(body, &remote, requirement)?;
-    let now = service.monotonic_time();
-    Ok(respond::list(
-        &remote,
-        key,
-        response,
-        found.answered_by,
-        now,
-    ))
+    let compute = |facts: FactsList| async {
+        let report = report_of(&service, &remote, facts, filter.limit).await?;
+        Ok(Computed {
+            body: to_json(&report),
+            total: report.clusters_total,
+        })
+    };
+    trial_facts::of_all_runs(&service, &remote, &uri, filter, requirement, compute).await
 }
 
 /// Sorts the trials, and adds the ends of logs.

@@ -22,6 +22,7 @@ mod respond;
 mod revalidate;
 pub mod router;
 mod run;
+mod score;
 pub mod serve;
 mod service;
 mod status_seen;

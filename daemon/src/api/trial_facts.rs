@@ -1,5 +1,8 @@
 //! What figures are made of, of the trials of some runs, as fresh as a request needs it.
 
+use axum::http::Uri;
+use axum::response::Response;
+use bytes::Bytes;
 use docks_proto::freshness::Freshness;
 use docks_proto::query::ListQuery;
 use docks_proto::time::UnixMs;
@@ -8,10 +11,62 @@ use docksd_mirror::{AgeOfTrials, FactsSelection, Resource};
 use futures_util::future::try_join_all;
 
 use super::error::ApiError;
-use super::resolve_id;
 use super::revalidate::{FreshnessRequirement, freshness_of, oldest};
+use super::run::cache_key;
 use super::trial::fresh_trials;
+use super::{Service, all_trials, resolve_id, respond};
 use crate::registry::MirroredRemote;
+
+/// Most runs of one request.
+const MAX_RUNS: usize = 100;
+
+/// What was computed from the facts of trials.
+pub(super) struct Computed {
+    /// JSON.
+    pub(super) body: String,
+    /// How many rows there are, also those that are left out.
+    pub(super) total: u64,
+}
+
+/// Refuses a request about too many runs.
+pub(super) fn check_number_of_runs(runs: &[String]) -> Result<(), ApiError> {
+    if runs.len() > MAX_RUNS {
+        return Err(ApiError::BadRequest(format!(
+            "{} runs are too many for one request; at most {MAX_RUNS}, or all",
+            runs.len()
+        )));
+    }
+    Ok(())
+}
+
+/// Responds with what is computed from the facts of all trials that meet the filters of a query. The response is kept
+/// until the mirror changes.
+pub(super) async fn of_all_runs<F>(
+    service: &Service,
+    remote: &MirroredRemote,
+    uri: &Uri,
+    filter: &ListQuery,
+    requirement: FreshnessRequirement,
+    compute: impl FnOnce(FactsList) -> F,
+) -> Result<Response, ApiError>
+where
+    F: Future<Output = Result<Computed, ApiError>>,
+{
+    let (key, now) = (cache_key(uri), service.monotonic_time());
+    if let Some(response) = respond::cached_list(remote, key, requirement, now) {
+        return Ok(response);
+    }
+    let mirror = &remote.mirror;
+    let reading = all_trials::read_fresh(remote, requirement, |age| {
+        mirror.matching_trial_facts(FactsSelection::All, filter, age)
+    });
+    let mut found = reading.await?;
+    let computed = compute(std::mem::take(&mut found.rows)).await?;
+    let body = (Bytes::from(computed.body), computed.total);
+    let response = found.response(body, remote, requirement)?;
+    let now = service.monotonic_time();
+    Ok(respond::list(remote, key, response, found.answered_by, now))
+}
 
 /// Reads the facts of the trials of some evaluation runs that meet the filters of a query. A run that is named twice
 /// is read once.

@@ -16,6 +16,7 @@ mod failures;
 pub mod https;
 mod list_all;
 pub mod retry;
+mod score;
 pub mod trust;
 pub mod unix;
 

@@ -84,6 +84,8 @@ pub struct Figures {
     pub mean_rewards: BTreeMap<String, Aggregate>,
     /// Cost in US dollars, of all trials that ended.
     pub cost_usd: Aggregate,
+    /// Trials that solved their task, of those whose cost is known.
+    pub solved_at_known_cost: u64,
     /// Input tokens, with cached ones.
     pub input_tokens: Aggregate,
     /// Those of them that came from a cache.
@@ -131,6 +133,8 @@ impl Figures {
             let count = |count: Option<u64>| count.map(|count| count as f64);
             let both = trial.input_tokens.zip(trial.output_tokens);
             figures.cost_usd.add(trial.cost_usd);
+            let is_solved_at_cost = trial.solved == Some(true) && trial.cost_usd.is_some();
+            figures.solved_at_known_cost += u64::from(is_solved_at_cost);
             figures.input_tokens.add(count(trial.input_tokens));
             figures.cached_tokens.add(count(trial.cached_tokens));
             figures.output_tokens.add(count(trial.output_tokens));
@@ -179,14 +183,16 @@ impl Figures {
         flip_rate(&self.attempts.values().copied().collect::<Vec<_>>())
     }
 
-    /// Returns the cost of all trials for each solved one; `None` unless it is known of all, and without a solved one.
+    /// Returns the cost of all trials for each solved one, over the trials whose cost is known; without a solved one
+    /// among them, there is no value.
     #[must_use]
-    pub fn cost_per_solved_usd(&self) -> Option<f64> {
-        let cost = self
-            .cost_usd
-            .value
-            .filter(|_| self.cost_usd.is_complete())?;
-        (self.counts.solved > 0).then(|| cost / self.counts.solved as f64)
+    pub fn cost_per_solved_usd(&self) -> Aggregate {
+        let solved = self.solved_at_known_cost;
+        let per_solved = |cost: f64| (solved > 0).then(|| cost / solved as f64);
+        Aggregate {
+            value: self.cost_usd.value.and_then(per_solved),
+            ..self.cost_usd
+        }
     }
 
     fn by_k(&self, figure: impl Fn(&[TaskAttempts], u64) -> Aggregate) -> BTreeMap<u64, Aggregate> {
@@ -260,7 +266,8 @@ mod tests {
         assert_eq!(known(figures.cost_usd), (Some(0.5), 1, 3));
         assert_eq!(known(figures.input_tokens), (Some(17.0), 2, 3));
         assert_eq!(known(figures.tokens), (Some(15.0), 1, 3));
-        assert_eq!(figures.cost_per_solved_usd(), None);
+        // The lost one may have cost something, too.
+        assert_eq!(known(figures.cost_per_solved_usd()), (Some(0.5), 1, 3));
         assert_eq!(figures.median_duration_s, Some(60.0));
         // The lost one does not count in it.
         assert_eq!(known(figures.pass_at_k()[&1]), (Some(1.0), 1, 1));

@@ -11,6 +11,7 @@
 //! - [`difference`]: between two sides that tried the same tasks, and what may be said of it.
 //! - [`comparison`]: two or more sides with all of that, task by task, and the [`gate`] that a candidate passes.
 //! - [`failures`]: why trials failed, by rules, and clusters of like messages.
+//! - [`score`]: figures of agents, models, datasets or runs, side by side.
 //! - [`special`]: distribution functions and quantiles.
 
 pub mod aggregate;
@@ -23,5 +24,6 @@ pub mod gate;
 pub mod harbor;
 pub mod interval;
 pub mod rate;
+pub mod score;
 pub mod special;
 pub mod trial;

@@ -217,7 +217,7 @@ fn print<R>(
                     output.line(json::compact(row.named().text()));
                 }
             }
-            Format::Table | Format::Tsv | Format::Markdown => {
+            Format::Table | Format::Tsv | Format::Markdown | Format::Csv | Format::Latex => {
                 let row_context = RowContext {
                     now: context.now,
                     age: Duration::ZERO,

@@ -87,7 +87,7 @@ fn print(context: &Context, rows: &[Row<'_>], answered: &Response) {
         serde_json::to_string(row).expect("strings and numbers can be serialised as JSON")
     };
     match context.global.format {
-        Format::Table | Format::Markdown => {
+        Format::Table | Format::Markdown | Format::Csv | Format::Latex => {
             for row in rows {
                 output.line(clean::line(&row.path));
             }

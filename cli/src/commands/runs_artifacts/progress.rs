@@ -151,7 +151,7 @@ impl<'a> Progress<'a> {
         match self.context.global.format {
             // What was there already says nothing to people; the summary counts it.
             Format::Table if finished.origin == FileOrigin::Unchanged => return,
-            Format::Table | Format::Markdown => {
+            Format::Table | Format::Markdown | Format::Csv | Format::Latex => {
                 output.data(path.as_bytes());
                 output.data("\n");
             }

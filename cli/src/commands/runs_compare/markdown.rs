@@ -3,10 +3,10 @@
 use docks_proto::comparison::{Change, Comparison, Figures, Side, TaskRow, Verdict};
 
 use super::print::{difference, label};
-use crate::output::clean;
 use crate::output::durations;
 use crate::output::known;
 use crate::output::lists;
+use crate::output::markup::escaped_markdown;
 
 /// Tasks that are named.
 const MAX_TASKS: usize = 30;
@@ -15,7 +15,7 @@ const MAX_TASKS: usize = 30;
 pub(super) fn comparison(comparison: &Comparison) -> String {
     let mut text = String::new();
     for sentence in &comparison.summary.text {
-        text.push_str(&format!("**{}**\n\n", escaped(sentence)));
+        text.push_str(&format!("**{}**\n\n", escaped_markdown(sentence)));
     }
     text.push_str(&side_table(comparison));
     let changed = comparison
@@ -38,7 +38,7 @@ pub(crate) fn side_table(comparison: &Comparison) -> String {
         let delta = &comparison.summary.delta;
         text.push_str(&format!(
             "\nDifference in {}: {}, {} tasks, {}\n",
-            escaped(&delta.metric),
+            escaped_markdown(&delta.metric),
             difference(delta),
             delta.n_tasks,
             verdict(delta.verdict)
@@ -62,7 +62,7 @@ fn side_row(side: &Side) -> String {
         .map(|seconds| known::of(durations::format_seconds(seconds), figures.duration_n, of));
     format!(
         "| {} | `{}` | {} | {} | {} | {} | {} | {} |\n",
-        escaped(&label(side)),
+        escaped_markdown(&label(side)),
         side.id.replace('`', ""),
         solved(figures, side),
         or_dash(reward),
@@ -106,7 +106,10 @@ fn add_tasks<'a>(
     if rows.is_empty() {
         return;
     }
-    let labels = comparison.runs.iter().map(|side| escaped(&label(side)));
+    let labels = comparison
+        .runs
+        .iter()
+        .map(|side| escaped_markdown(&label(side)));
     let labels: Vec<String> = labels.collect();
     text.push_str(&format!(
         "\n{heading}:\n\n| task | {} | change |\n| --- |{} --- |\n",
@@ -124,7 +127,7 @@ fn add_tasks<'a>(
         let runs: Vec<String> = runs.collect();
         text.push_str(&format!(
             "| {} | {} | {change} |\n",
-            escaped(&row.name()),
+            escaped_markdown(&row.name()),
             runs.join(" | ")
         ));
     }
@@ -140,31 +143,5 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Worse => "worse",
         Verdict::NoDifference => "no difference",
         Verdict::Unclear => "unclear",
-    }
-}
-
-/// Text of a remote that cannot end a cell, or become a link, an image or HTML.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in clean::line(text).chars() {
-        if matches!(
-            c,
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '!' | '#' | '@' | '&'
-        ) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::escaped;
-
-    #[test]
-    fn text_of_a_remote_stays_text() {
-        assert_eq!(escaped("a|b <x> ![y](z)\n"), "a\\|b \\<x\\> \\!\\[y\\](z) ");
-        assert_eq!(escaped("ping @team"), "ping \\@team");
     }
 }

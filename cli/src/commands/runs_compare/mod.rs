@@ -15,7 +15,7 @@ use crate::failure::{Failure, Kind};
 use super::daemon_answer::take_answer;
 use super::print_object::report_age;
 
-pub(super) use markdown::{add_tasks_that_fell, escaped, side_table};
+pub(super) use markdown::{add_tasks_that_fell, side_table};
 pub(super) use sides::Resolver;
 
 /// Compares the other sides with the first.

@@ -49,7 +49,7 @@ pub(super) fn print(
             output.line("");
             table(context, comparison);
         }
-        Format::Table | Format::Tsv => {
+        Format::Table | Format::Tsv | Format::Csv | Format::Latex => {
             for line in summary(comparison) {
                 output.message(line);
             }

@@ -3,15 +3,15 @@
 use docks_proto::failures::{FailureCluster, FailureReport};
 
 use super::print::summary;
-use crate::commands::runs_compare::escaped;
+use crate::output::markup::escaped_markdown;
 
 /// Returns a report: what may be said in a sentence each, then the clusters as a table.
 pub(super) fn report(report: &FailureReport) -> String {
     let mut lines = summary(report).into_iter();
     let first = lines.next().unwrap_or_default();
-    let mut text = format!("**{}**\n\n", escaped(&first));
+    let mut text = format!("**{}**\n\n", escaped_markdown(&first));
     for line in lines {
-        text.push_str(&format!("- {}\n", escaped(&line)));
+        text.push_str(&format!("- {}\n", escaped_markdown(&line)));
     }
     if report.clusters.is_empty() {
         return text;
@@ -33,14 +33,14 @@ pub(super) fn report(report: &FailureReport) -> String {
 fn row(cluster: &FailureCluster) -> String {
     let examples = cluster.examples.iter();
     let examples: Vec<String> = examples
-        .map(|example| escaped(&format!("{} {}", example.run_id, example.trial_id)))
+        .map(|example| escaped_markdown(&format!("{} {}", example.run_id, example.trial_id)))
         .collect();
     format!(
         "| {} | {} | {} | {} | {} | {} | {} |\n",
         cluster.trials,
         cluster.class.name(),
-        escaped(&cluster.cause),
-        escaped(&cluster.message),
+        escaped_markdown(&cluster.cause),
+        escaped_markdown(&cluster.message),
         cluster.tasks,
         cluster.runs,
         examples.join("<br>")

@@ -5,12 +5,11 @@ mod print;
 
 use docks_proto::failures::{FailureReport, FailuresQuery};
 use docks_proto::query::ListQuery;
-use docks_proto::time::{UnixMs, parse_point_in_time};
-use jiff::tz::TimeZone;
 
 use super::daemon_answer::{take_answer, unreadable};
 use super::listing::{RequestedList, check_status};
-use super::of_several::Wanted;
+use super::one_remote::find_remote;
+use super::point_in_time::point_in_time;
 use super::print_object::{body_text, print_json, report_age};
 use super::runs_trials;
 use crate::args::{Format, RunsFailures};
@@ -27,39 +26,12 @@ pub(super) async fn run(context: &Context, args: &RunsFailures) -> Result<(), Fa
     let mut query = query(context, args)?;
     match SeveralRemotes::of(context)?.filter(|several| several.remotes.len() > 1) {
         Some(several) => {
-            let at = find_remote(context, &several, &mut query.runs).await?;
-            ask(&several.remotes[at].context, &query).await
+            let about_all = "--all-runs is about the runs of one remote";
+            let own = find_remote(context, &several, &mut query.runs, about_all).await?;
+            ask(own, &query).await
         }
         None => ask(context, &query).await,
     }
-}
-
-/// Finds the one of several remotes that has all of the runs, and replaces what names them by their ids.
-async fn find_remote(
-    context: &Context,
-    several: &SeveralRemotes,
-    runs: &mut [String],
-) -> Result<usize, Failure> {
-    let mut remote: Option<(usize, String)> = None;
-    for run in runs {
-        let found = several
-            .find(context, Wanted::Evaluation, run, false)
-            .await?;
-        match &remote {
-            Some((index, first)) if *index != found.index => {
-                return Err(Failure::usage(format!(
-                    "these runs are in different remotes: `{first}` and `{run}`"
-                ))
-                .hint("look at one remote after the other, with -p NAME"));
-            }
-            _ => remote = Some((found.index, run.clone())),
-        }
-        *run = found.id;
-    }
-    let remote = remote.map(|(index, _)| index);
-    remote.ok_or_else(|| {
-        Failure::usage("--all-runs is about the runs of one remote").hint("name it with -p NAME")
-    })
 }
 
 async fn ask(context: &Context, query: &FailuresQuery) -> Result<(), Failure> {
@@ -85,12 +57,6 @@ async fn ask(context: &Context, query: &FailuresQuery) -> Result<(), Failure> {
 }
 
 fn query(context: &Context, args: &RunsFailures) -> Result<FailuresQuery, Failure> {
-    let when = |text: &Option<String>| -> Result<Option<UnixMs>, Failure> {
-        // The time zone is read from files, so only if an option needs it.
-        let read = |text: &String| parse_point_in_time(text, context.now, &TimeZone::system());
-        let point = text.as_ref().map(read).transpose();
-        point.map_err(|bad| Failure::usage(bad.to_string()))
-    };
     Ok(FailuresQuery {
         runs: args.run_ids.clone(),
         filter: ListQuery {
@@ -98,8 +64,8 @@ fn query(context: &Context, args: &RunsFailures) -> Result<FailuresQuery, Failur
             offset: 0,
             status: args.status.iter().map(|s| s.trim().to_owned()).collect(),
             search: args.search.clone().filter(|text| !text.is_empty()),
-            since: when(&args.since)?,
-            until: when(&args.until)?,
+            since: point_in_time(context, args.since.as_deref())?,
+            until: point_in_time(context, args.until.as_deref())?,
             sort: None,
             trials: runs_trials::filter(&args.filters)?,
         },

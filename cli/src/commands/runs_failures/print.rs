@@ -33,7 +33,12 @@ pub(super) fn print(context: &Context, report: &FailureReport) {
             }
             report_rest(context, report);
         }
-        Format::Table | Format::Tsv | Format::Json | Format::Markdown => {
+        Format::Table
+        | Format::Tsv
+        | Format::Json
+        | Format::Markdown
+        | Format::Csv
+        | Format::Latex => {
             for line in summary(report) {
                 output.message(line);
             }

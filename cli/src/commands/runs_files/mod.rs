@@ -180,7 +180,7 @@ impl Printer<'_> {
                     output.data(tree::render(heading, &files, cached, width, colour));
                 }
             }
-            (Format::Table | Format::Tsv | Format::Markdown, _) => {
+            (Format::Table | Format::Tsv | Format::Markdown | Format::Csv | Format::Latex, _) => {
                 let header = self.context.global.format == Format::Tsv;
                 if header && !std::mem::replace(&mut self.has_header, true) {
                     output.line("path\tsize_bytes\ttype\ttrial\tmodified_at\tcached");

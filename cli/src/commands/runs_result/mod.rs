@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context, args: &RunsResult) -> Result<(), Fail
                 print_file(output, reader.open(uri).await?, true).map_err(failed)?;
             }
         }
-        Format::Table | Format::Tsv | Format::Markdown => {
+        Format::Table | Format::Tsv | Format::Markdown | Format::Csv | Format::Latex => {
             let mut summary = ResultSummary::default();
             let mut odd_values = OddValueReport::new(output);
             summary.read(&own);

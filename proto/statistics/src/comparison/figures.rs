@@ -33,7 +33,7 @@ fn in_response(figures: &figures::Figures) -> Figures {
     }
 }
 
-fn known(aggregate: Aggregate) -> Known {
+pub(crate) fn known(aggregate: Aggregate) -> Known {
     let Aggregate { value, n, of } = aggregate;
     Known { value, n, of }
 }

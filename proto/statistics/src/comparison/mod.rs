@@ -23,8 +23,8 @@ pub(crate) use describe::amount;
 pub use saved_run::{facts_of_saved, save};
 pub use side::{RunTrials, SideTrials};
 
-pub(crate) use figures::rate_figure;
 use figures::{figures_of, side_figures};
+pub(crate) use figures::{known, rate_figure};
 use metric::value_of;
 use pairing::{Key, Keys, paired_tasks};
 

@@ -81,6 +81,16 @@ impl TrialFacts<'_> {
         !self.exceptions.is_empty()
     }
 
+    /// Returns the agent's name without its model, which remotes write in brackets behind it.
+    #[must_use]
+    pub fn agent_name(&self) -> &str {
+        let without = || {
+            let rest = self.agent.strip_suffix(')')?;
+            rest.strip_suffix(&*self.model)?.strip_suffix(" (")
+        };
+        without().unwrap_or(&self.agent)
+    }
+
     /// Returns input and output tokens together, as far as they are known.
     #[must_use]
     pub fn tokens(&self) -> Option<u64> {
@@ -237,5 +247,23 @@ mod tests {
         assert_eq!(trial.reward_of("reward"), Some(0.5));
         assert_eq!(trial.reward_of("style"), None);
         assert!(!trial.errored());
+    }
+
+    #[test]
+    fn an_agents_name_is_without_its_model() {
+        for (agent, model, name) in [
+            ("coder (acme/m-1)", "acme/m-1", "coder"),
+            ("coder", "acme/m-1", "coder"),
+            ("coder (fast)", "acme/m-1", "coder (fast)"),
+            ("oracle", "", "oracle"),
+            ("", "", ""),
+        ] {
+            let trial = TrialFacts {
+                agent: agent.into(),
+                model: model.into(),
+                ..TrialFacts::default()
+            };
+            assert_eq!(trial.agent_name(), name);
+        }
     }
 }
