@@ -1,4 +1,5 @@
-//! How long a comparison of two runs takes, why all trials failed, and how long their facts take to read.
+//! How long a comparison of two runs takes, why all trials failed, how long their facts take to read, and how long
+//! reports over all of them take.
 //!
 //! `cargo bench -p docks --bench comparing [-- TRIALS RUNS]`: trials of each run, runs in the mirror.
 
@@ -163,6 +164,52 @@ fn main() {
             name: "the same, computed anew",
             once: Box::new(anew),
         },
+    ];
+    compare(&title, ROUNDS, &mut runners);
+    let title = format!("all {} trials, whole process", grouped(runs * trials));
+    let mut runners = [
+        Runner {
+            name: "`docks tasks history TASK`",
+            once: once("tasks history task-7"),
+        },
+        Runner {
+            name: "`docks tasks list`",
+            once: once("tasks list --sort flakiness"),
+        },
+        Runner {
+            name: "`docks runs score`",
+            once: once("runs score"),
+        },
+        Runner {
+            name: "`docks runs list`",
+            once: once("runs list"),
+        },
+    ];
+    compare(&title, ROUNDS, &mut runners);
+    // The daemon keeps answers until the mirror changes: each of these is computed.
+    let title = format!(
+        "all {} trials, computed, whole process",
+        grouped(runs * trials)
+    );
+    let computed = |name: &'static str, line: &'static str| {
+        let (home, docks) = (&home, docks.clone());
+        let mut limit = 1_000;
+        let once = move || {
+            // More rows than there are, and each time another question.
+            limit += 1;
+            let limit = limit.to_string();
+            let mut words: Vec<&str> = line.split(' ').collect();
+            words.extend(["-n", &limit]);
+            time(&mut home.command(&docks, &words))
+        };
+        Runner {
+            name,
+            once: Box::new(once),
+        }
+    };
+    let mut runners = [
+        computed("`docks tasks history TASK`", "tasks history task-7"),
+        computed("`docks tasks list`", "tasks list"),
     ];
     compare(&title, ROUNDS, &mut runners);
 }

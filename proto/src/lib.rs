@@ -2,7 +2,7 @@
 //!
 //! This crate holds what both programs share: paths and header names ([`routes`]), objects as the
 //! remote sent them ([`object`], [`trial`]), queries of lists ([`query`]), paging of unknown remotes
-//! ([`paging`]), lists of files ([`file_list`]), events ([`event`]) and history ([`history`]), comparisons of runs ([`comparison`]), why trials failed ([`failures`]), what a run has used ([`run_usage`]), scoreboards ([`score`]), freshness in HTTP's terms
+//! ([`paging`]), lists of files ([`file_list`]), events ([`event`]) and history ([`history`]), comparisons of runs ([`comparison`]), why trials failed ([`failures`]), what a run has used ([`run_usage`]), scoreboards ([`score`]), tasks over all runs ([`tasks`]), freshness in HTTP's terms
 //! ([`freshness`]), coded errors ([`error`]), text made safe for a terminal ([`clean`]), the daemon's
 //! status ([`status`]), its build ([`build`]) and proxies ([`proxies`]), the paths of its files
 //! ([`paths`]) and the settings ([`settings`]).
@@ -48,6 +48,7 @@ pub mod secret;
 pub mod server_files;
 pub mod settings;
 pub mod status;
+pub mod tasks;
 pub mod time;
 pub mod trial;
 pub mod trial_changes;

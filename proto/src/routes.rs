@@ -65,6 +65,10 @@ pub const SAVED_RUN: &str = "/v1/saved-run";
 pub const FAILURES: &str = "/v1/failures";
 /// The scoreboard: a [`ScoreQuery`](crate::score::ScoreQuery).
 pub const SCORE: &str = "/v1/score";
+/// Tasks over all runs: a [`TasksQuery`](crate::tasks::TasksQuery).
+pub const TASKS: &str = "/v1/tasks";
+/// One task over time: a [`TaskHistoryQuery`](crate::tasks::TaskHistoryQuery).
+pub const TASK_HISTORY: &str = "/v1/task-history";
 /// The position after which events are wanted, as given by the stream's `id:` lines.
 pub const LAST_EVENT_ID: &str = "last-event-id";
 /// Forgets a mirror: closes it, and deletes its files and the artifacts of its owner.

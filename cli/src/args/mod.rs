@@ -15,6 +15,7 @@ mod history;
 mod hub;
 mod runs;
 mod score;
+mod tasks;
 mod watch;
 
 use std::ffi::OsString;
@@ -47,6 +48,7 @@ pub(crate) use runs::{
     TrialFilterOptions,
 };
 pub(crate) use score::RunsScore;
+pub(crate) use tasks::{TaskFilterOptions, TasksCommand, TasksHistory, TasksList};
 pub(crate) use watch::RunsWatch;
 
 /// Inspect evaluation runs from a mirror that stays up to date
@@ -76,6 +78,9 @@ pub(crate) enum Command {
     /// List, inspect, watch and stop runs, and download their artifacts
     #[command(subcommand)]
     Runs(Deferred<RunsCommand>),
+    /// List tasks over all runs, and show one over time
+    #[command(subcommand)]
+    Tasks(Deferred<TasksCommand>),
     /// Manage the cache of artifacts, and forget mirrors
     #[command(subcommand)]
     Cache(Deferred<CacheCommand>),

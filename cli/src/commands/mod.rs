@@ -63,11 +63,12 @@ mod runs_trials;
 mod runs_watch;
 mod stop_and_wait;
 mod sync;
+mod tasks;
 mod token_check;
 
 use crate::args::{
     AuthCommand, CacheCommand, Command, ConfigCommand, DaemonCommand, HubCommand, ProfileCommand,
-    RunsCommand,
+    RunsCommand, TasksCommand,
 };
 use crate::ask::SeveralRemotes;
 use crate::commands::of_several::Wanted;
@@ -105,6 +106,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
             }
             // Several jobs directories are one remote, unless they are listed.
             _ => runs(context, &command).await,
+        },
+        Command::Tasks(command) => match command.0 {
+            TasksCommand::List(args) => tasks::list(context, &args).await,
+            TasksCommand::History(args) => tasks::history(context, &args).await,
         },
         Command::Cache(command) => match command.0 {
             CacheCommand::Status(_) => cache_status::run(context),

@@ -102,8 +102,8 @@ mod tests {
         );
         assert_eq!(escaped_markdown("ping @team"), "ping \\@team");
         assert_eq!(
-            escaped_latex("\\input{x} 58 % \u{b1}4 a_b^c"),
-            "\\textbackslash{}input\\{x\\} 58 \\% $\\pm$4 a\\_b\\textasciicircum{}c"
+            escaped_latex("\\input{x} 58 & % \u{b1}4 a_b^c"),
+            "\\textbackslash{}input\\{x\\} 58 \\& \\% $\\pm$4 a\\_b\\textasciicircum{}c"
         );
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod cell;
 pub(crate) mod detail;
 pub(crate) mod durations;
+pub(crate) mod figures;
 pub(crate) mod json;
 pub(crate) mod known;
 pub(crate) mod lists;

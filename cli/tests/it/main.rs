@@ -59,6 +59,7 @@ mod several_servers;
 mod start;
 mod status_rows;
 mod stopping;
+mod tasks;
 mod terminal;
 mod test_home;
 mod thin;

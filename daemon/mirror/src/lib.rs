@@ -67,6 +67,7 @@ pub use observation_window::ObservationWindow;
 pub use open::{Identity, OpenReport};
 pub use provenance::Provenance;
 pub use provisional_id::Rename;
+pub use read_api::FactsAtTask;
 pub use resolve_id::Resolution;
 pub use resource::{Confirmation, Resource};
 pub use runs::RunBatch;

@@ -15,12 +15,23 @@ use crate::resource::{Confirmation, Resource};
 use crate::stats::{self, Stats, StatusScope};
 use crate::stored_object::StoredObject;
 use crate::summary::{self, Summary};
-use crate::trials::FactsSelection;
+use crate::trials::{FactsSelection, TaskMatch};
 use crate::unsettled_runs::{self, UnsettledRun};
 use crate::{Mirror, confirmations, notes, open, runs, timestamps, trials};
 
 /// Rows at the beginning of a list that are read within milliseconds.
 const MOST_USUAL_ROWS: u64 = 1_000;
+
+/// What is known of the trials at a task.
+#[derive(Debug, Clone)]
+pub enum FactsAtTask {
+    /// Their facts.
+    Found(FactsList),
+    /// The name means several tasks.
+    Ambiguous(Vec<String>),
+    /// No trial ever was at such a task.
+    NotFound,
+}
 
 impl Mirror {
     /// Lists runs.
@@ -108,6 +119,35 @@ impl Mirror {
             let wanted = list::matching_trials(c, &query)?;
             let facts = trials::read_facts(c, &selection, wanted.as_ref())?;
             Ok((facts, list::oldest_confirmation(c, age)?))
+        })
+        .await
+    }
+
+    /// Reads the same of the trials at one task, given by its name or a unique beginning of it, of all evaluation runs,
+    /// oldest first. Order, page and tasks of the query are ignored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn trial_facts_at_task(
+        &self,
+        task: &str,
+        query: &ListQuery,
+        age: AgeOfTrials,
+    ) -> Result<(FactsAtTask, Option<Confirmation>), MirrorError> {
+        let (task, mut query) = (task.to_owned(), query.clone());
+        let doing = "read the facts of the trials at a task";
+        self.read_in(Lane::Search, doing, move |c| {
+            let found = match trials::find_task(c, &task)? {
+                TaskMatch::One(task) => {
+                    query.trials.task = vec![task.clone()];
+                    let rows = list::matching_trials(c, &query)?.unwrap_or_default();
+                    FactsAtTask::Found(trials::read_at_task(c, &task, rows)?)
+                }
+                TaskMatch::Several(tasks) => FactsAtTask::Ambiguous(tasks),
+                TaskMatch::None => FactsAtTask::NotFound,
+            };
+            Ok((found, list::oldest_confirmation(c, age)?))
         })
         .await
     }

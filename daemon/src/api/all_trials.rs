@@ -134,6 +134,18 @@ where
 }
 
 impl<T> FreshTrials<T> {
+    /// Takes the rows out.
+    pub(super) fn split(self) -> (T, FreshTrials<()>) {
+        let rest = FreshTrials {
+            rows: (),
+            answered_by: self.answered_by,
+            version: self.version,
+            unsettled: self.unsettled,
+            confirmed: self.confirmed,
+        };
+        (self.rows, rest)
+    }
+
     /// Makes the response of a body with the number of its rows before a cut.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ mod score;
 pub mod serve;
 mod service;
 mod status_seen;
+mod tasks;
 mod trial;
 mod trial_facts;
 mod wait_for_first_sweep;

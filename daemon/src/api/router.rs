@@ -17,7 +17,7 @@ use super::error::{ApiError, MirrorReplaced};
 use super::request_checks::{self, Refusal};
 use super::{
     Service, all_trials, compare, daemon, events, failures, files, forget, history, run, score,
-    trial,
+    tasks, trial,
 };
 
 /// The routes as hyper calls them.
@@ -35,6 +35,8 @@ pub fn socket_routes(service: Arc<Service>) -> Routes {
         .route(routes::SAVED_RUN, get(compare::saved_run))
         .route(routes::FAILURES, get(failures::failures))
         .route(routes::SCORE, get(score::score))
+        .route(routes::TASKS, get(tasks::list))
+        .route(routes::TASK_HISTORY, get(tasks::history))
         .route(routes::SYNC, post(daemon::sync))
         .route(routes::FORGET, post(forget::forget))
         .route(routes::SHUTDOWN, post(daemon::shutdown));

@@ -7,7 +7,7 @@ use docks_proto::freshness::Freshness;
 use docks_proto::query::ListQuery;
 use docks_proto::time::UnixMs;
 use docks_statistics::trial::FactsList;
-use docksd_mirror::{AgeOfTrials, FactsSelection, Resource};
+use docksd_mirror::{AgeOfTrials, Confirmation, FactsSelection, MirrorError, Resource};
 use futures_util::future::try_join_all;
 
 use super::error::ApiError;
@@ -39,8 +39,7 @@ pub(super) fn check_number_of_runs(runs: &[String]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Responds with what is computed from the facts of all trials that meet the filters of a query. The response is kept
-/// until the mirror changes.
+/// Responds with what is computed from the facts of all trials that meet the filters of a query.
 pub(super) async fn of_all_runs<F>(
     service: &Service,
     remote: &MirroredRemote,
@@ -52,20 +51,37 @@ pub(super) async fn of_all_runs<F>(
 where
     F: Future<Output = Result<Computed, ApiError>>,
 {
+    let mirror = &remote.mirror;
+    let read = |age| mirror.matching_trial_facts(FactsSelection::All, filter, age);
+    cached(service, remote, uri, requirement, read, compute).await
+}
+
+/// Responds with what is computed from what `read` returns of the trials of all runs. The response is kept until the
+/// mirror changes.
+pub(super) async fn cached<T, R, F>(
+    service: &Service,
+    remote: &MirroredRemote,
+    uri: &Uri,
+    requirement: FreshnessRequirement,
+    read: impl Fn(AgeOfTrials) -> R,
+    compute: impl FnOnce(T) -> F,
+) -> Result<Response, ApiError>
+where
+    R: Future<Output = Result<(T, Option<Confirmation>), MirrorError>>,
+    F: Future<Output = Result<Computed, ApiError>>,
+{
     let (key, now) = (cache_key(uri), service.monotonic_time());
     if let Some(response) = respond::cached_list(remote, key, requirement, now) {
         return Ok(response);
     }
-    let mirror = &remote.mirror;
-    let reading = all_trials::read_fresh(remote, requirement, |age| {
-        mirror.matching_trial_facts(FactsSelection::All, filter, age)
-    });
-    let mut found = reading.await?;
-    let computed = compute(std::mem::take(&mut found.rows)).await?;
+    let (rows, read) = all_trials::read_fresh(remote, requirement, read)
+        .await?
+        .split();
+    let computed = compute(rows).await?;
     let body = (Bytes::from(computed.body), computed.total);
-    let response = found.response(body, remote, requirement)?;
+    let response = read.response(body, remote, requirement)?;
     let now = service.monotonic_time();
-    Ok(respond::list(remote, key, response, found.answered_by, now))
+    Ok(respond::list(remote, key, response, read.answered_by, now))
 }
 
 /// Reads the facts of the trials of some evaluation runs that meet the filters of a query. A run that is named twice

@@ -17,6 +17,7 @@ pub mod https;
 mod list_all;
 pub mod retry;
 mod score;
+mod tasks;
 pub mod trust;
 pub mod unix;
 

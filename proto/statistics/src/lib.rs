@@ -12,6 +12,7 @@
 //! - [`comparison`]: two or more sides with all of that, task by task, and the [`gate`] that a candidate passes.
 //! - [`failures`]: why trials failed, by rules, and clusters of like messages.
 //! - [`score`]: figures of agents, models, datasets or runs, side by side.
+//! - [`tasks`]: each task over all runs, and over time.
 //! - [`special`]: distribution functions and quantiles.
 
 pub mod aggregate;
@@ -26,4 +27,5 @@ pub mod interval;
 pub mod rate;
 pub mod score;
 pub mod special;
+pub mod tasks;
 pub mod trial;

@@ -1,11 +1,10 @@
 //! The figures of a row as text: short for people, complete for programs.
 
-use docks_proto::comparison::{Known, RateFigure};
+use docks_proto::comparison::RateFigure;
 use docks_proto::score::{KFigure, RowKey, ScoreRow};
 
-use crate::output::durations::format_seconds;
+use crate::output::figures;
 use crate::output::known;
-use crate::output::lists::{format_dollars, short_number};
 
 /// The keys of rows, each with what a row says.
 pub(super) fn keys(key: &RowKey) -> [(&'static str, Option<&str>); 4] {
@@ -34,17 +33,6 @@ pub(super) fn shown_k(rows: &[ScoreRow]) -> Option<u64> {
     complete.map(|figure| figure.k).max()
 }
 
-/// `58.2 % ±4.6 (259/445)`: the rate, half of the width of its interval, and how many of how many.
-pub(super) fn rate(rate: Option<RateFigure>) -> String {
-    rate.map_or_else(dash, |rate| {
-        let [value, half] = [rate.value, 0.5 * (rate.high - rate.low)].map(|share| 100.0 * share);
-        format!(
-            "{value:.1} % \u{b1}{half:.1} ({}/{})",
-            rate.solved, rate.attempts
-        )
-    })
-}
-
 /// pass@k or pass^k for this k.
 pub(super) fn by_k(figures: &[KFigure], k: u64) -> String {
     let figure = figures.iter().find(|figure| figure.k == k);
@@ -52,37 +40,7 @@ pub(super) fn by_k(figures: &[KFigure], k: u64) -> String {
         let text = format!("{:.1} %", 100.0 * figure.value?);
         Some(known::of(text, figure.n, figure.of))
     });
-    text.unwrap_or_else(dash)
-}
-
-pub(super) fn number(figure: Known) -> String {
-    of_known(figure, short_number)
-}
-
-pub(super) fn dollars(figure: Known) -> String {
-    of_known(figure, format_dollars)
-}
-
-pub(super) fn seconds(figure: Known) -> String {
-    of_known(figure, format_seconds)
-}
-
-/// The mean of a sum of counts, such as tokens per trial: `950`, `12.3k`, `1.2M`.
-pub(super) fn mean_count(sum: Known) -> String {
-    let per_known = |total: f64| {
-        let mean = total / sum.n as f64;
-        match mean {
-            ..1e3 => format!("{mean:.0}"),
-            ..1e6 => format!("{:.1}k", mean / 1e3),
-            _ => format!("{:.1}M", mean / 1e6),
-        }
-    };
-    of_known(sum, per_known)
-}
-
-fn of_known(figure: Known, text: impl Fn(f64) -> String) -> String {
-    let text = figure.value.map(text);
-    text.map_or_else(dash, |text| known::of(text, figure.n, figure.of))
+    text.unwrap_or_else(figures::dash)
 }
 
 /// Tasks on which a row leads, alone and with others.
@@ -101,17 +59,13 @@ pub(super) fn frontier(row: &ScoreRow) -> &'static str {
     }
 }
 
-fn dash() -> String {
-    "-".to_owned()
-}
-
 /// Headings and values of a row for programs; what is not known is empty.
 pub(super) fn complete(row: &ScoreRow, k: Option<u64>) -> Vec<(&'static str, String)> {
-    let known = |figure: Option<f64>| figure.map_or_else(String::new, |value| value.to_string());
-    let share = |rate: Option<RateFigure>, end: fn(RateFigure) -> f64| known(rate.map(end));
+    let share =
+        |rate: Option<RateFigure>, end: fn(RateFigure) -> f64| figures::exact(rate.map(end));
     let at_k = |figures: &[KFigure]| {
         let figure = figures.iter().find(|figure| Some(figure.k) == k);
-        known(figure.and_then(|figure| figure.value))
+        figures::exact(figure.and_then(|figure| figure.value))
     };
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let RowKey {
@@ -140,16 +94,22 @@ pub(super) fn complete(row: &ScoreRow, k: Option<u64>) -> Vec<(&'static str, Str
         ("k", k.map_or_else(String::new, |k| k.to_string())),
         ("pass_at_k", at_k(&row.pass_at_k)),
         ("pass_hat_k", at_k(&row.pass_hat_k)),
-        ("mean_reward", known(row.mean_reward.value)),
+        ("mean_reward", figures::exact(row.mean_reward.value)),
         ("mean_reward_n", row.mean_reward.n.to_string()),
-        ("cost_usd", known(row.cost_usd.value)),
+        ("cost_usd", figures::exact(row.cost_usd.value)),
         ("cost_n", row.cost_usd.n.to_string()),
-        ("cost_per_trial_usd", known(row.cost_per_trial_usd.value)),
-        ("cost_per_solved_usd", known(row.cost_per_solved_usd.value)),
-        ("tokens", known(row.tokens.value)),
+        (
+            "cost_per_trial_usd",
+            figures::exact(row.cost_per_trial_usd.value),
+        ),
+        (
+            "cost_per_solved_usd",
+            figures::exact(row.cost_per_solved_usd.value),
+        ),
+        ("tokens", figures::exact(row.tokens.value)),
         ("tokens_n", row.tokens.n.to_string()),
-        ("mean_duration_s", known(row.mean_duration_s.value)),
-        ("median_duration_s", known(row.median_duration_s)),
+        ("mean_duration_s", figures::exact(row.mean_duration_s.value)),
+        ("median_duration_s", figures::exact(row.median_duration_s)),
         ("duration_n", row.mean_duration_s.n.to_string()),
         ("errored", row.errored.to_string()),
         ("infrastructure", row.infrastructure.to_string()),
@@ -160,32 +120,4 @@ pub(super) fn complete(row: &ScoreRow, k: Option<u64>) -> Vec<(&'static str, Str
             row.frontier.map_or_else(String::new, |on| on.to_string()),
         ),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_are_short_and_say_what_they_are_over() {
-        let figure = RateFigure {
-            value: 0.582,
-            low: 0.536,
-            high: 0.628,
-            solved: 259,
-            attempts: 445,
-            tasks: 89,
-        };
-        assert_eq!(rate(Some(figure)), "58.2 % \u{b1}4.6 (259/445)");
-        assert_eq!(rate(None), "-");
-        let sum = |value, n| Known {
-            value: Some(value),
-            n,
-            of: 4,
-        };
-        assert_eq!(mean_count(sum(49_200.0, 4)), "12.3k");
-        assert_eq!(mean_count(sum(2_400_000.0, 2)), "1.2M (2/4)");
-        assert_eq!(mean_count(Known::default()), "-");
-        assert_eq!(dollars(sum(1.0, 3)), "$1.00 (3/4)");
-    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::cells;
 use crate::args::Format;
 use crate::context::Context;
+use crate::output::figures;
 use crate::output::table::{Column, Shrink};
 
 /// Tasks that the summary names for each row.
@@ -54,19 +55,19 @@ fn short_rows(context: &Context, report: &ScoreReport, format: Format) {
             .filter_map(|(name, text)| Some((name.to_owned(), or_dash(text?))))
             .collect();
         let mut add = |name: &str, text: String| found.push((name.to_owned(), text));
-        add("solved", cells::rate(row.rate));
+        add("solved", figures::rate(row.rate));
         if of_valid {
-            add("of valid", cells::rate(row.rate_of_valid));
+            add("of valid", figures::rate(row.rate_of_valid));
         }
         if let Some(k) = k {
             add(&format!("pass@{k}"), cells::by_k(&row.pass_at_k, k));
             add(&format!("pass^{k}"), cells::by_k(&row.pass_hat_k, k));
         }
-        add("reward", cells::number(row.mean_reward));
-        add("cost/trial", cells::dollars(row.cost_per_trial_usd));
-        add("cost/solved", cells::dollars(row.cost_per_solved_usd));
-        add("tokens/trial", cells::mean_count(row.tokens));
-        add("time", cells::seconds(row.mean_duration_s));
+        add("reward", figures::number(row.mean_reward));
+        add("cost/trial", figures::dollars(row.cost_per_trial_usd));
+        add("cost/solved", figures::dollars(row.cost_per_solved_usd));
+        add("tokens/trial", figures::mean_count(row.tokens));
+        add("time", figures::seconds(row.mean_duration_s));
         add("infra", row.infrastructure.to_string());
         add("ended", format!("{}/{}", row.ended, row.trials));
         add("leads", cells::leads(row));

@@ -21,9 +21,9 @@ pub enum Selection {
 }
 
 /// The columns of [`run_from_row`]; `trials_due` says that trials may be missing.
-const RUN_COLUMNS: &str =
+pub(super) const RUN_COLUMNS: &str =
     "l.seq, r.id, r.name, r.status, r.created_ms, l.confirmed_ms, r.trials_due";
-const RUNS: &str = "runs r JOIN trial_list l ON l.run = r.id \
+pub(super) const RUNS: &str = "runs r JOIN trial_list l ON l.run = r.id \
                     WHERE r.kind = 'evaluation' AND r.gone_ms IS NULL";
 
 /// Reads the facts of the trials of the selected runs, each in the order of its run; with `wanted`, only of these rows.
@@ -113,7 +113,7 @@ const FACTS_OF_LIST: &str = "SELECT facts, seq FROM trials INDEXED BY trials_by_
                              WHERE list = ?1 AND gone_ms IS NULL ORDER BY position";
 
 /// Reads [`RUN_COLUMNS`].
-fn run_from_row(row: &Row<'_>) -> rusqlite::Result<(i64, RunFacts)> {
+pub(super) fn run_from_row(row: &Row<'_>) -> rusqlite::Result<(i64, RunFacts)> {
     let run = RunFacts {
         id: row.get(1)?,
         name: row.get(2)?,
@@ -126,7 +126,7 @@ fn run_from_row(row: &Row<'_>) -> rusqlite::Result<(i64, RunFacts)> {
 }
 
 /// Reads the facts of a trial out of its text, where an earlier release wrote none or others.
-fn from_text(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn from_text(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<u8>> {
     connection
         .prepare_cached("SELECT body, digest FROM trials WHERE seq = ?1")?
         .query_row([seq], |row| {

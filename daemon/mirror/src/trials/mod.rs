@@ -1,5 +1,6 @@
 //! Trials of evaluation runs: how they are written, and how one is read.
 
+mod at_task;
 mod batch;
 mod changes;
 mod facts;
@@ -10,6 +11,7 @@ mod trial_list;
 mod vocabulary;
 mod write;
 
+pub(crate) use at_task::{TaskMatch, find_task, read_at_task};
 pub(crate) use batch::{ChangeBatch, TrialBatch};
 pub(crate) use changes::apply_changes;
 pub use facts::Selection as FactsSelection;

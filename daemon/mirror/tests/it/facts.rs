@@ -3,7 +3,7 @@
 use docks_proto::query::{ListKind, ListQuery};
 use docks_proto::time::UnixMs;
 use docks_statistics::trial::FactsList;
-use docksd_mirror::{AgeOfTrials, FactsSelection, Mirror, Provenance};
+use docksd_mirror::{AgeOfTrials, FactsAtTask, FactsSelection, Mirror, Provenance};
 
 use crate::support::*;
 
@@ -156,5 +156,58 @@ async fn facts_are_filtered_as_lists_of_trials_are() {
         let (facts, _) = read(of_new).await.unwrap();
         assert!(facts.trials().all(|(run, _)| run.id == "new"), "{text}");
     }
+    mirror.close().await;
+}
+
+#[tokio::test]
+async fn facts_at_one_task_are_those_that_all_trials_have_of_it() {
+    let test = TestMirror::new();
+    let mirror = two_runs(&test).await;
+    // Of another task, gone, and of a run that is gone.
+    let other = object(r#"{"id":"o","task_slug":"sum-up","status":"passed"}"#);
+    let kept = object(r#"{"id":"k","task_slug":"sum","status":"failed"}"#);
+    let run = run_object(
+        "last",
+        "completed",
+        r#","created_at":"2026-01-03T00:00:00Z""#,
+    );
+    store_runs(&mirror, 15, vec![run]).await;
+    let stored = vec![other, kept];
+    let stored = mirror.replace_trials("last", stored, UnixMs(20), None, Provenance::Polled);
+    stored.await.unwrap();
+    store_trials(&mirror, "new", 20, &[("a", "passed"), ("c", "passed")]).await;
+    let read = async |task: &str, text: &str| {
+        let query = ListQuery::parse(ListKind::AllTrials, text, 0).unwrap();
+        let reading = mirror.trial_facts_at_task(task, &query, AgeOfTrials::All);
+        match reading.await.unwrap().0 {
+            FactsAtTask::Found(facts) => lines(&facts),
+            FactsAtTask::Ambiguous(tasks) => tasks,
+            FactsAtTask::NotFound => vec!["not found".to_owned()],
+        }
+    };
+    let all = [
+        "old a passed Some(true)",
+        "old z running None",
+        "new a passed Some(true)",
+        "new c passed Some(true)",
+        "last k failed Some(false)",
+    ];
+    assert_eq!(read("SUM", "").await, all);
+    assert_eq!(
+        read("sum", "task=ignored&status=passed&limit=1").await,
+        [all[0], all[2], all[3]]
+    );
+    assert_eq!(read("sum-", "").await, ["last o passed Some(true)"]);
+    assert_eq!(read("s", "").await, ["sum", "sum-up"]);
+    assert_eq!(read("x", "").await, ["not found"]);
+    let sqlite = test.sqlite();
+    for written in ["NULL", "x'00ff'", "'text'"] {
+        let sql = format!("UPDATE trials SET facts = {written}");
+        sqlite.execute(&sql, []).unwrap();
+        assert_eq!(read("sum", "").await, all, "{written}");
+    }
+    let gone = "UPDATE runs SET gone_ms = 30 WHERE id = 'new'";
+    sqlite.execute(gone, []).unwrap();
+    assert_eq!(read("sum", "").await, [all[0], all[1], all[4]]);
     mirror.close().await;
 }

@@ -76,6 +76,12 @@ pub enum ApiError {
         /// The id, name or prefix.
         name: String,
     },
+    /// No trial of any run is at such a task.
+    #[error("no task `{name}`")]
+    TaskNotFound {
+        /// The name, or its beginning.
+        name: String,
+    },
     /// The folder of a trial or a run cannot be read.
     #[error("could not read the folder of {what}: {source}")]
     Folder {
@@ -149,6 +155,10 @@ impl ApiError {
                     ErrorDetail::new(Code::TrialNotFound, message()).hint(hint),
                 )
             }
+            ApiError::TaskNotFound { .. } => (
+                StatusCode::NOT_FOUND,
+                ErrorDetail::new(Code::NotFound, message()).hint("Try `docks tasks list`."),
+            ),
             ApiError::Folder { source, .. } => {
                 let hint = match source.kind() {
                     std::io::ErrorKind::PermissionDenied => {

@@ -25,7 +25,7 @@ pub fn score(list: &FactsList, query: &ScoreQuery, rules: &RuleSet) -> ScoreRepo
     let mut trials: Vec<(usize, TrialFacts<'_>)> = Vec::new();
     for (run, of_run) in list.runs() {
         let before = trials.len();
-        let wanted = of_run.filter(|trial| is_of(&query.datasets, trial));
+        let wanted = of_run.filter(|trial| trial.is_of(&query.datasets));
         trials.extend(wanted.map(|trial| (runs.len(), trial)));
         runs.push(run);
         scored.push(ScoredRun {
@@ -60,15 +60,6 @@ pub fn score(list: &FactsList, query: &ScoreQuery, rules: &RuleSet) -> ScoreRepo
         rows,
         tasks,
     }
-}
-
-/// Whether a trial is of one of these datasets, compared without case.
-fn is_of(datasets: &[String], trial: &TrialFacts<'_>) -> bool {
-    let dataset = &trial.dataset;
-    datasets.is_empty()
-        || datasets
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(dataset))
 }
 
 /// Whether rows are distinguished by this.

@@ -91,6 +91,13 @@ impl TrialFacts<'_> {
         without().unwrap_or(&self.agent)
     }
 
+    /// Whether it is of one of these datasets, compared without case; none are all.
+    #[must_use]
+    pub fn is_of(&self, datasets: &[String]) -> bool {
+        let is_named = |name: &String| name.eq_ignore_ascii_case(&self.dataset);
+        datasets.is_empty() || datasets.iter().any(is_named)
+    }
+
     /// Returns input and output tokens together, as far as they are known.
     #[must_use]
     pub fn tokens(&self) -> Option<u64> {
