@@ -172,7 +172,7 @@ fn a_running_remote_is_scored_with_what_it_says_and_no_text_of_it_obeyed() {
     let ones: Vec<usize> = ones.collect();
     assert!(ones.iter().all(|count| *count == ones[0]), "{markdown}");
     // One of two costs is known.
-    assert!(markdown.contains("$0.5000 (1/2)"), "{markdown}");
+    assert!(markdown.contains("$0.500 (1/2)"), "{markdown}");
     let rows = home.run("runs score n --format json").expect_success();
     let rows = board(&rows)["rows"].clone();
     assert_eq!(rows[0]["leads"], 1);
