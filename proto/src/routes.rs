@@ -44,6 +44,31 @@ pub const AGE_MS: &str = "docks-age-ms";
 
 /// Query parameter of an action that stops a run: whether its process may be killed.
 pub const KILL: &str = "kill";
+/// Query parameter of an action that stops a run: the process to signal, by its number, although it does not look like
+/// Harbor or is one of several.
+pub const PID: &str = "pid";
+
+/// How the process of a job is stopped, where the user says more than that it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProcessStop {
+    /// Whether it may be killed without cleaning up, if it catches no signal or was sent one already.
+    pub kill: bool,
+    /// Which process, if it is not to be chosen.
+    pub pid: Option<u32>,
+}
+
+impl ProcessStop {
+    /// Returns the query string, with its question mark unless it is empty.
+    pub(crate) fn query(self) -> String {
+        let kill = self.kill.then(|| format!("{KILL}=true"));
+        let pid = self.pid.map(|pid| format!("{PID}={pid}"));
+        let parts: Vec<String> = kill.into_iter().chain(pid).collect();
+        match parts.is_empty() {
+            true => String::new(),
+            false => format!("?{}", parts.join("&")),
+        }
+    }
+}
 
 /// A sign of life, which touches neither a lock nor a disk nor a mirror.
 pub const PING: &str = "/v1/ping";

@@ -1,6 +1,7 @@
 //! `docks runs …`.
 
 use clap::{Args, Subcommand};
+use docks_proto::routes::ProcessStop;
 
 use super::artifacts::{
     RunsArtifacts, RunsCat, RunsDiff, RunsFiles, RunsLogs, RunsResult, RunsTrajectory,
@@ -154,6 +155,26 @@ pub(crate) struct RunsGet {
     pub(crate) run_id: String,
 }
 
+/// How the process of a job is stopped.
+#[derive(Debug, Args)]
+pub(crate) struct ProcessArgs {
+    /// Kill the process of a job that ignores signals, or that was already told to stop
+    #[arg(long)]
+    pub(crate) kill: bool,
+    /// Stop this process, although it does not look like Harbor or several write to the job
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pid: Option<u32>,
+}
+
+impl ProcessArgs {
+    pub(crate) fn options(&self) -> ProcessStop {
+        ProcessStop {
+            kill: self.kill,
+            pid: self.pid,
+        }
+    }
+}
+
 /// Arguments of `docks runs stop`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  docks runs stop abc123\n  docks runs stop abc123 --force")]
@@ -163,9 +184,8 @@ pub(crate) struct RunsStop {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Kill the process of a job that ignores signals, or that was already told to stop
-    #[arg(long)]
-    pub(crate) kill: bool,
+    #[command(flatten)]
+    pub(crate) process: ProcessArgs,
 }
 
 /// Arguments of `docks runs eval-list`.
@@ -243,9 +263,8 @@ pub(crate) struct RunsEvalCancel {
     /// Do not ask for confirmation
     #[arg(short, long)]
     pub(crate) force: bool,
-    /// Kill the process of a job that ignores signals, or that was already told to stop
-    #[arg(long)]
-    pub(crate) kill: bool,
+    #[command(flatten)]
+    pub(crate) process: ProcessArgs,
 }
 
 /// Arguments of `docks runs trials`.

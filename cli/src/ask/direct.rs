@@ -46,9 +46,9 @@ pub(super) async fn send(
             Failure::failed("only the daemon can run a single trial again")
                 .hint("start it with `docks daemon start`"),
         )),
-        Request::Kill(..) => Err(Stop::Final(
-            Failure::failed("only the daemon can kill the process of a run")
-                .hint("start it with `docks daemon start`, or leave out --kill"),
+        Request::StopProcess(..) => Err(Stop::Final(
+            Failure::failed("only the daemon can choose or kill the process of a run")
+                .hint("start it with `docks daemon start`, or leave out --kill and --pid"),
         )),
     };
     match outcome {

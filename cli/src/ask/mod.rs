@@ -205,7 +205,7 @@ impl<'a> Requester<'a> {
                     let notice = || self.remote.wait_notice();
                     let sent = Box::pin(self.patience.notify(notice, sent));
                     let response = match request {
-                        Request::Act(action, run) | Request::Kill(action, run) => {
+                        Request::Act(action, run) | Request::StopProcess(action, run, _) => {
                             noted_action::with_note(&self.remote, action, run, sent).await
                         }
                         _ => sent.await,
@@ -253,9 +253,9 @@ impl<'a> Requester<'a> {
                 client.ping().await.map_err(not_sent)?;
                 client.perform(action, id).await?
             }
-            Request::Kill(action, id) => {
+            Request::StopProcess(action, id, options) => {
                 client.ping().await.map_err(not_sent)?;
-                client.kill(action, id).await?
+                client.stop_process(action, id, options).await?
             }
             Request::RetryTrial(run, trial) => {
                 client.ping().await.map_err(not_sent)?;

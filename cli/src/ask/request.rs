@@ -5,7 +5,7 @@ use docks_proto::client::{ClientError, SendError};
 use docks_proto::error::ErrorCode;
 use docks_proto::freshness::Freshness;
 use docks_proto::query::ListQuery;
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::{Action, ProcessStop, RunKind};
 
 /// A request that the daemon and the remote both can answer.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +24,8 @@ pub(crate) enum Request<'a> {
     Files(&'a str, Option<&'a str>),
     /// An action on a run.
     Act(Action, &'a str),
-    /// The same, and killing its process where that catches no signal; the daemon only.
-    Kill(Action, &'a str),
+    /// The same, and stopping its process in a way that the user chose; the daemon only.
+    StopProcess(Action, &'a str, ProcessStop),
     /// One trial of a run again; the daemon only.
     RetryTrial(&'a str, &'a str),
 }
@@ -38,7 +38,7 @@ impl Request<'_> {
     pub(super) fn may_be_repeated_after(&self, error: &ClientError) -> bool {
         let is_action = matches!(
             self,
-            Request::Act(..) | Request::Kill(..) | Request::RetryTrial(..)
+            Request::Act(..) | Request::StopProcess(..) | Request::RetryTrial(..)
         );
         match error {
             ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => false,

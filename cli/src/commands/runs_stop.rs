@@ -10,5 +10,5 @@ use crate::failure::Failure;
 /// Stops a run, after asking.
 pub(super) async fn run(context: &Context, args: &RunsStop) -> Result<(), Failure> {
     let id = action::confirm(context, Action::Stop, &args.run_id, args.force).await?;
-    stop_and_wait::run(context, Action::Stop, &id, args.kill).await
+    stop_and_wait::run(context, Action::Stop, &id, args.process.options()).await
 }

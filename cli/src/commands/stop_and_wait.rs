@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use docks_proto::object::{Lifecycle, RawObject, RunFields, lifecycle};
-use docks_proto::routes::Action;
+use docks_proto::routes::{Action, ProcessStop};
 
 use super::action;
 use super::print_object;
@@ -28,21 +28,26 @@ pub(super) async fn run(
     context: &Context,
     action: Action,
     given: &str,
-    kill: bool,
+    options: ProcessStop,
 ) -> Result<(), Failure> {
     let requester = Requester::new(context)?;
-    let outcome = if kill {
-        requester.request(Request::Kill(action, given)).await
-    } else {
-        requester.request(Request::Act(action, given)).await
+    let request = match options == ProcessStop::default() {
+        true => Request::Act(action, given),
+        false => Request::StopProcess(action, given, options),
     };
+    let outcome = requester.request(request).await;
     let response = match outcome {
         Err(failure) if failure.kind == Kind::NeedsKill && context.output.can_prompt() => {
             let question = format!("{} Kill it? Running trials are lost.", failure.message);
             if !context.output.confirm(&question)? {
                 return Err(Failure::failed("nothing was done"));
             }
-            requester.request(Request::Kill(action, given)).await?
+            let options = ProcessStop {
+                kill: true,
+                ..options
+            };
+            let request = Request::StopProcess(action, given, options);
+            requester.request(request).await?
         }
         outcome => outcome?,
     };

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::hub::{Hub, sign_in};
@@ -29,21 +29,14 @@ const CLEANS_UP: &str = r#"
 "#;
 
 impl JobProcess {
+    /// Starts a program that is called as Harbor is.
     fn start(home: &TestHome, script: &str) -> Self {
-        let job = job(home);
-        let model = fs::read_dir(&job)
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.path().join("result.json"));
-        let model = model.into_iter().find(|path| path.is_file()).unwrap();
-        let mut command = Command::new("bash");
-        command
-            .args(["-c", script])
-            .env("JOB", &job)
-            .env("MODEL", model)
-            .stdin(Stdio::null())
-            .process_group(0);
-        let holder = Self(command.spawn().unwrap());
+        Self::start_as(home, &harbor_program(home), &[], script)
+    }
+
+    /// Starts a shell as another program, with something between the two.
+    fn start_as(home: &TestHome, program: &Path, between: &[&str], script: &str) -> Self {
+        let holder = Self::spawn(home, program, between, script);
         eventually("the job runs", || {
             let text = home
                 .run_jobs(&format!("runs get {JOB} --format json"))
@@ -52,6 +45,31 @@ impl JobProcess {
             run["harbor"]["pid"] == holder.0.id()
         });
         holder
+    }
+
+    fn spawn(home: &TestHome, program: &Path, between: &[&str], script: &str) -> Self {
+        let job = job(home);
+        let model = fs::read_dir(&job)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path().join("result.json"));
+        let model = model.into_iter().find(|path| path.is_file()).unwrap();
+        let mut command = Command::new(program);
+        command
+            .args(between)
+            .args(["-c", script])
+            .env("JOB", &job)
+            .env("MODEL", model)
+            .stdin(Stdio::null())
+            .process_group(0);
+        Self(command.spawn().unwrap())
+    }
+
+    /// Whether the process has a file of this path open, by the path that it has for it.
+    fn has_open(&self, path: &Path) -> bool {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.0.id()));
+        let mut open = open.into_iter().flatten().flatten();
+        open.any(|file| fs::read_link(file.path()).is_ok_and(|target| target == path))
     }
 
     fn ended(&mut self) -> bool {
@@ -72,9 +90,22 @@ fn job(home: &TestHome) -> PathBuf {
     home.jobs().join(JOB)
 }
 
-/// Returns a script that waits in small steps: a shell handles signals only between commands.
+/// Returns a shell that is called `harbor`: what docks looks at is the program of a process, not what it does.
+fn harbor_program(home: &TestHome) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut shells = std::env::split_paths(&path).map(|dir| dir.join("bash"));
+    let shell = shells.find(|shell| shell.exists()).unwrap();
+    let program = home.path("harbor");
+    fs::copy(shell, &program).unwrap();
+    program
+}
+
+/// Returns a script that waits in small steps: a shell handles signals only between commands. It begins by writing a
+/// file of the job, as Harbor does when it resumes one.
 fn waiting_script(before: &str) -> String {
-    format!("{before}\nexec 3>>\"$JOB/job.log\"\nwhile :; do sleep 0.05 3>&-; done")
+    format!(
+        "{before}\ntouch \"$JOB/config.json\"\nexec 3>>\"$JOB/job.log\"\nwhile :; do sleep 0.05 3>&-; done"
+    )
 }
 
 #[test]
@@ -119,6 +150,142 @@ fn a_process_that_catches_no_signal_is_left_alone_until_kill_is_given() {
     assert_eq!(killed.code, Some(0), "{}", killed.stderr);
     assert!(killed.stdout.ends_with(": failed\n"), "{}", killed.stdout);
     assert_eq!(holder.0.wait().unwrap().signal(), Some(9));
+}
+
+#[test]
+fn a_program_that_is_not_harbor_gets_a_signal_only_if_it_is_chosen() {
+    let home = TestHome::with_jobs();
+    let script = waiting_script(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+    let mut holder = JobProcess::start_as(&home, Path::new("bash"), &[], &script);
+    let pid = holder.0.id();
+    for line in ["stop", "stop --kill", "eval-cancel"] {
+        let (verb, more) = line.split_once(' ').unwrap_or((line, ""));
+        let refused = home.run_jobs(&format!("runs {verb} {JOB} --force {more}"));
+        assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+        let named = format!("{pid} (bash -c");
+        for part in ["does not look like the Harbor", &*named, "--pid PID"] {
+            assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+        }
+    }
+    let own = std::process::id();
+    let other = home.run_jobs(&format!("runs stop {JOB} --force --pid {own}"));
+    assert_eq!(other.code, Some(1), "{}", other.stdout);
+    let said = format!("process {own} does not write to job `{JOB}`");
+    assert!(other.stderr.contains(&said), "{}", other.stderr);
+    assert!(!home.jobs().join("asked").exists() && !holder.ended());
+    let stopped = home.run_jobs(&format!("runs stop {JOB} --force --pid {pid}"));
+    assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
+    assert_eq!(holder.0.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn of_several_writers_harbor_is_stopped_and_of_several_harbors_the_chosen_one() {
+    let home = TestHome::with_jobs();
+    let script = waiting_script(&format!("{CLEANS_UP}\ntrap stop TERM INT"));
+    let mut other = JobProcess::spawn(&home, Path::new("bash"), &[], &script);
+    let log = job(&home).join("job.log");
+    eventually("another program writes to the log", || other.has_open(&log));
+    let program = harbor_program(&home);
+    let mut first = JobProcess::spawn(&home, &program, &[], &script);
+    let mut second = JobProcess::spawn(&home, &program, &[], &waiting_script("trap 'exit 9' TERM"));
+    eventually("all write to it", || {
+        first.has_open(&log) && second.has_open(&log)
+    });
+    home.run_jobs("runs list --fresh").expect_success();
+    let refused = home.run_jobs(&format!("runs stop {JOB} --force"));
+    assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+    for part in ["everal processes write to job", "--pid PID"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert!(!first.ended() && !second.ended() && !other.ended());
+    let pid = second.0.id();
+    let line = format!("runs stop {JOB} --force --pid {pid}");
+    let mut waits = home.command_jobs(&line).spawn().unwrap();
+    assert_eq!(second.0.wait().unwrap().code(), Some(9));
+    signal(waits.id(), "INT");
+    waits.wait().unwrap();
+    let line = format!("runs stop {JOB} --force");
+    let waits = home.command_jobs(&line).spawn().unwrap();
+    assert_eq!(first.0.wait().unwrap().code(), Some(130));
+    assert!(!other.ended());
+    // Whatever writes to a job keeps it running.
+    drop(other);
+    let stopped = CommandResult::new(waits.wait_with_output().unwrap());
+    assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
+}
+
+/// Starts a shell in a mount namespace of its own, as in a container; `None` where that is not permitted.
+fn start_apart(home: &TestHome, test: &str, mounts: &str, script: &str) -> Option<JobProcess> {
+    const APART: [&str; 3] = ["--map-root-user", "--mount", "--"];
+    let tried = Command::new("unshare").args(APART).arg("true").output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        docksd_testkit::skip(test, "mount namespaces are not permitted here");
+        return None;
+    }
+    let program = harbor_program(home);
+    let script = format!("{mounts}\nexec '{}' -c '{script}'", program.display());
+    let between = [&APART[..], &["bash"]].concat();
+    Some(JobProcess::spawn(
+        home,
+        Path::new("unshare"),
+        &between,
+        &script,
+    ))
+}
+
+#[test]
+fn a_process_with_another_file_at_the_same_path_is_left_alone() {
+    let test = "stopping::a_process_with_another_file_at_the_same_path_is_left_alone";
+    let home = TestHome::with_jobs();
+    home.run_jobs("runs list").expect_success();
+    let job = job(&home);
+    let other = home.path("other");
+    fs::create_dir(&other).unwrap();
+    let mounts = format!("mount --bind '{}' \"$JOB\"", other.display());
+    let script = "exec 3>>\"$JOB/job.log\"; while :; do sleep 0.05 3>&-; done";
+    let Some(mut holder) = start_apart(&home, test, &mounts, script) else {
+        return;
+    };
+    let log = job.join("job.log");
+    eventually("its file is open", || holder.has_open(&log));
+    assert!(other.join("job.log").exists());
+    fs::write(job.join("note"), "a change").unwrap();
+    let shown = home.run_jobs(&format!("runs get {JOB} --fresh --format json"));
+    let shown: serde_json::Value = serde_json::from_str(&shown.expect_success()).unwrap();
+    assert_eq!(shown["harbor"]["pid"], serde_json::Value::Null);
+    let pid = holder.0.id();
+    for more in ["", "--kill", &format!("--pid {pid} --kill")] {
+        let refused = home.run_jobs(&format!("runs stop {JOB} --force {more}"));
+        assert_eq!(refused.code, Some(1), "{more}: {}", refused.stdout);
+        assert!(!holder.ended(), "{more}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_process_that_has_the_job_at_another_path_is_stopped() {
+    let test = "stopping::a_process_that_has_the_job_at_another_path_is_stopped";
+    let home = TestHome::with_jobs();
+    home.run_jobs("runs list").expect_success();
+    let inside = home.path("inside");
+    fs::create_dir(&inside).unwrap();
+    let inside = fs::canonicalize(inside).unwrap();
+    let shown = inside.display();
+    let mounts = format!("mount --bind \"$JOB\" '{shown}'; export JOB='{shown}'");
+    let script = "trap \"exit 130\" TERM; touch \"$JOB/config.json\"; exec 3>>\"$JOB/job.log\"; \
+                  while :; do sleep 0.05 3>&-; done";
+    let Some(mut holder) = start_apart(&home, test, &mounts, script) else {
+        return;
+    };
+    eventually("it has the job open", || {
+        holder.has_open(&inside.join("job.log"))
+    });
+    let line = format!("runs stop {JOB} --force");
+    let mut stopped = Default::default();
+    eventually("it is found", || {
+        stopped = home.run_jobs(&line).stderr;
+        stopped.contains("SIGTERM was sent") || holder.ended()
+    });
+    assert_eq!(holder.0.wait().unwrap().code(), Some(130), "{stopped}");
 }
 
 #[test]

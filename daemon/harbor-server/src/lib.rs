@@ -28,7 +28,7 @@ use docks_proto::client::Limits;
 use docks_proto::error::RemoteErrorBody;
 use docks_proto::file_list::FileList;
 use docks_proto::object::{RawObject, TrialFields};
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::{Action, ProcessStop, RunKind};
 use docks_proto::settings::TrustSettings;
 use docksd_harbor::validators::{fetched, fetched_page, hash_objects, validator as hash_validator};
 use docksd_remote::{
@@ -316,7 +316,16 @@ impl Remote for HarborServer {
             .await
     }
 
-    async fn kill(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
+    async fn stop_process(
+        &self,
+        action: Action,
+        id: &str,
+        options: ProcessStop,
+    ) -> Result<RawObject, RemoteError> {
+        if options.pid.is_some() {
+            let why = "a `harbor serve` stops its runs itself; stop them without `--pid`";
+            return Err(RemoteError::Unsupported(why.to_owned()));
+        }
         // The server interrupts its trials in any case, and their clean-up after a minute.
         self.act(action, id).await
     }

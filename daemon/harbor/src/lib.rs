@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use docks_proto::object::{RawObject, TrialFields};
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::{Action, ProcessStop, RunKind};
 use docks_proto::time::UnixMs;
 use docksd_remote::{
     ChangeDetection, Changes, DeliveredRun, Fetched, Notice, Page, PageRequest, Reading, Remote,
@@ -59,7 +59,6 @@ use crate::pacing::ScanPacing;
 use crate::reader_threads::{SharedState, WaitFor};
 use crate::snapshot::jobs_directory::JobsDirectory;
 use crate::state::State;
-use crate::stop::StopMode;
 use crate::validators::{fetched, fetched_page, partial_page};
 
 /// How often it is checked whether the directories are still there.
@@ -327,15 +326,20 @@ impl Remote for HarborJobs {
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
         let id = id.to_owned();
         self.run_when_read(&id.clone(), move |state, now| {
-            state.act(action, &id, StopMode::Graceful, now)
+            state.act(action, &id, ProcessStop::default(), now)
         })
         .await
     }
 
-    async fn kill(&self, action: Action, id: &str) -> Result<RawObject, RemoteError> {
+    async fn stop_process(
+        &self,
+        action: Action,
+        id: &str,
+        options: ProcessStop,
+    ) -> Result<RawObject, RemoteError> {
         let id = id.to_owned();
         self.run_when_read(&id.clone(), move |state, now| {
-            state.act(action, &id, StopMode::MayKill, now)
+            state.act(action, &id, options, now)
         })
         .await
     }

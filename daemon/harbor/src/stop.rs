@@ -1,30 +1,32 @@
 //! Stopping a job: one signal to the one process that holds its log, like Ctrl-C.
 //!
 //! A second signal could interrupt Harbor's clean-up, so none is sent while the first one takes effect. A
-//! process that cannot clean up is killed only on request.
+//! process that cannot clean up is killed only on request. Other programs may have the log open as well: without
+//! being told which process is meant, only one that is Harbor's gets a signal.
 
+use std::fs;
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
 
 use docks_proto::object::RawObject;
-use docks_proto::routes::Action;
+use docks_proto::routes::{Action, ProcessStop};
 use docks_proto::time::UnixMs;
 use docksd_remote::RemoteError;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::disk::file_version::FileVersion;
+use crate::snapshot::harbor_command::is_harbor;
 use crate::snapshot::job_snapshot::JobSnapshot;
 use crate::snapshot::liveness::SentSignal;
 use crate::snapshot::processes::Processes;
 use crate::state::State;
 
-/// How far a stop may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StopMode {
-    /// Only a signal that the process catches is sent.
-    Graceful,
-    /// A process that catches none, or that was sent one already, may be killed.
-    MayKill,
-}
+/// Files of a job that only its process writes, at its start and later; a resumed job writes them again.
+const STATE_FILES: [&str; 3] = ["config.json", "lock.json", "result.json"];
+/// By how much a process may appear to have started after it wrote a file: the clocks of file systems differ.
+const CLOCK_SLACK: Duration = Duration::from_secs(2);
 
 /// A process, held so that it cannot be mistaken for a later one with the same number.
 struct JobProcess {
@@ -40,7 +42,7 @@ impl State {
         &mut self,
         action: Action,
         id: &str,
-        mode: StopMode,
+        options: ProcessStop,
         now: UnixMs,
     ) -> Result<RawObject, RemoteError> {
         let folder = self.find_job(id, now)?;
@@ -68,7 +70,7 @@ impl State {
                 job.name
             )));
         }
-        send_stop_signal(job, &mut self.snapshot.processes, mode)?;
+        send_stop_signal(job, &mut self.snapshot.processes, options, now)?;
         self.update_published(now)?;
         let published = self.published.by_folder().get(&folder);
         published
@@ -80,15 +82,16 @@ impl State {
 fn send_stop_signal(
     job: &mut JobSnapshot,
     processes: &mut Processes,
-    mode: StopMode,
+    options: ProcessStop,
+    now: UnixMs,
 ) -> Result<(), RemoteError> {
     let name = &job.name;
     if job.is_finished() || !job.liveness.is_alive() {
         let message = format!("job `{name}` is not running, so there is nothing to stop");
         return Err(not_possible(message, None));
     }
-    let process = find_process(job, processes)?;
-    if mode == StopMode::Graceful && processes.is_suspended(process.pid) {
+    let process = find_process(job, processes, options.pid, now)?;
+    if !options.kill && processes.is_suspended(process.pid) {
         return Err(suspended(name, process.pid));
     }
     let already_sent = job.sent_signal.is_some_and(|sent| sent.pid == process.pid);
@@ -97,18 +100,21 @@ fn send_stop_signal(
     } else {
         graceful_signal(processes.caught_signals(process.pid).unwrap_or(0))
     };
-    let (signal, word) = match (graceful, mode) {
+    let (signal, word) = match (graceful, options.kill) {
         (Some(signal), _) => signal,
         // It is stopping; another signal would only disturb it.
-        (None, StopMode::Graceful) if already_sent => return Ok(()),
-        (None, StopMode::Graceful) => return Err(needs_kill(name, process.pid, processes)),
-        (None, StopMode::MayKill) => (Signal::KILL, "SIGKILL"),
+        (None, false) if already_sent => return Ok(()),
+        (None, false) => return Err(needs_kill(name, process.pid, processes)),
+        (None, true) => (Signal::KILL, "SIGKILL"),
     };
-    // Check once more: only the process that is held, and only if it still holds the log.
+    // Check once more, of the process that is held now: the number may have been another one's when it was found.
     let log = job.process_log();
-    if !log.is_some_and(|log| processes.holds_open(process.pid, &log)) {
-        let message = format!("the process of job `{name}` has just exited");
-        return Err(not_possible(message, None));
+    let is_still_it = |log: &Path| {
+        processes.holds_open(process.pid, log)
+            && (options.pid.is_some() || looks_like_harbor(processes, process.pid, log, now))
+    };
+    if !log.is_some_and(|log| is_still_it(&log)) {
+        return Err(just_exited(name));
     }
     send_signal(&process, signal).map_err(|error| send_failure(error, &process, job, processes))?;
     tracing::info!(
@@ -125,30 +131,25 @@ fn send_stop_signal(
     Ok(())
 }
 
-/// Finds the one process behind a job and holds it.
-fn find_process(job: &JobSnapshot, processes: &mut Processes) -> Result<JobProcess, RemoteError> {
-    let name = &job.name;
+/// Finds the one process behind a job, or the `chosen` one, and holds it.
+fn find_process(
+    job: &JobSnapshot,
+    processes: &mut Processes,
+    chosen: Option<u32>,
+    now: UnixMs,
+) -> Result<JobProcess, RemoteError> {
     let log = job.process_log().unwrap_or_else(|| job.log_path());
     let (holders, some_hidden) = processes.all_holders(&log);
-    let pid = match holders.as_slice() {
-        [pid] => *pid,
-        [] => return Err(no_process_found(job, some_hidden)),
-        several => {
-            let pids: Vec<String> = several.iter().map(u32::to_string).collect();
-            let message = format!(
-                "several processes write to job `{name}` ({}), so it is not clear which one to stop",
-                pids.join(", ")
-            );
-            let hint = "stop one of them with `kill -TERM PID`, then try again";
-            return Err(not_possible(message, Some(hint.to_owned())));
-        }
+    let pid = match chosen {
+        Some(pid) if holders.contains(&pid) => pid,
+        Some(pid) => return Err(not_a_holder(job, processes, pid, &holders)),
+        None => choose(job, processes, &holders, some_hidden, &log, now)?,
     };
-    let gone = || not_possible(format!("the process of job `{name}` has just exited"), None);
     let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let number = number.ok_or_else(gone)?;
+    let number = number.ok_or_else(|| just_exited(&job.name))?;
     let handle = match rustix::process::pidfd_open(number, PidfdFlags::empty()) {
         Ok(handle) => Some(handle),
-        Err(Errno::SRCH) => return Err(gone()),
+        Err(Errno::SRCH) => return Err(just_exited(&job.name)),
         Err(_) => None,
     };
     Ok(JobProcess {
@@ -156,6 +157,97 @@ fn find_process(job: &JobSnapshot, processes: &mut Processes) -> Result<JobProce
         number,
         handle,
     })
+}
+
+/// Chooses the one process of those that hold the log that is Harbor's.
+fn choose(
+    job: &JobSnapshot,
+    processes: &Processes,
+    holders: &[u32],
+    some_hidden: bool,
+    log: &Path,
+    now: UnixMs,
+) -> Result<u32, RemoteError> {
+    let name = &job.name;
+    let of_harbor = holders.iter().copied();
+    let of_harbor = of_harbor.filter(|pid| looks_like_harbor(processes, *pid, log, now));
+    let of_harbor: Vec<u32> = of_harbor.collect();
+    let hint = "`--pid PID` stops one of them all the same";
+    match processes.without_children(&of_harbor).as_slice() {
+        [pid] => Ok(*pid),
+        [] if holders.is_empty() => Err(no_process_found(job, some_hidden)),
+        [] => {
+            let found = processes.without_children(holders);
+            let found = describe(processes, &found);
+            let message = format!(
+                "nothing was sent: what writes to job `{name}` does not look like the Harbor that runs it: {found}"
+            );
+            Err(not_possible(message, Some(hint.to_owned())))
+        }
+        several => {
+            let message = format!(
+                "several processes write to job `{name}`, so it is not clear which one to stop: {}",
+                describe(processes, several)
+            );
+            Err(not_possible(message, Some(hint.to_owned())))
+        }
+    }
+}
+
+/// Whether a process that holds the log is Harbor by its program, and was there when the job's files were written.
+///
+/// Harbor creates the log and then its other files. A job that is resumed has an older log, but its new process begins
+/// by writing the other files again. A process that started after the last of them has written none.
+fn looks_like_harbor(processes: &Processes, pid: u32, log: &Path, now: UnixMs) -> bool {
+    let program = processes.program(pid);
+    let is_harbor = program.is_some_and(|program| is_harbor(&program, &processes.arguments(pid)));
+    if !is_harbor {
+        return false;
+    }
+    let created = fs::metadata(log).and_then(|meta| meta.created());
+    let created = created.ok().and_then(|time| {
+        let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(UnixMs(i64::try_from(since.as_millis()).ok()?))
+    });
+    let written = STATE_FILES.iter().filter_map(|file| {
+        let version = FileVersion::for_file(&log.with_file_name(file))?;
+        Some(UnixMs(version.modified().millis()))
+    });
+    let newest = written.chain(created).max();
+    let started = processes.started(pid, now);
+    newest
+        .zip(started)
+        .is_some_and(|(newest, started)| started <= newest.plus(CLOCK_SLACK))
+}
+
+/// Lists processes for people: number and command line.
+fn describe(processes: &Processes, pids: &[u32]) -> String {
+    let named = pids.iter().map(|pid| match processes.command_line(*pid) {
+        Some(command) => format!("{pid} ({command})"),
+        None => pid.to_string(),
+    });
+    named.collect::<Vec<_>>().join(", ")
+}
+
+fn not_a_holder(
+    job: &JobSnapshot,
+    processes: &Processes,
+    pid: u32,
+    holders: &[u32],
+) -> RemoteError {
+    let found = match holders {
+        [] => "no process that is visible here does".to_owned(),
+        found => format!("these do: {}", describe(processes, found)),
+    };
+    let message = format!(
+        "nothing was sent: process {pid} does not write to job `{}`; {found}",
+        job.name
+    );
+    not_possible(message, None)
+}
+
+fn just_exited(name: &str) -> RemoteError {
+    not_possible(format!("the process of job `{name}` has just exited"), None)
 }
 
 /// Returns the signal on which the process cleans up; `caught` is the mask of those that it catches.
@@ -214,13 +306,10 @@ fn suspended(name: &str, pid: u32) -> RemoteError {
 }
 
 fn needs_kill(name: &str, pid: u32, processes: &Processes) -> RemoteError {
-    let command = processes.command_line(pid);
-    let called = command
-        .map(|command| format!(" ({command})"))
-        .unwrap_or_default();
+    let called = describe(processes, &[pid]);
     RemoteError::NotPossible {
         message: format!(
-            "job `{name}` cannot be stopped gracefully: its process {pid}{called} catches neither \
+            "job `{name}` cannot be stopped gracefully: its process {called} catches neither \
              SIGTERM nor SIGINT"
         ),
         hint: Some(
@@ -251,7 +340,7 @@ fn send_failure(
                 Some("stop it as that user".to_owned()),
             )
         }
-        Errno::SRCH => not_possible(format!("the process of job `{name}` has just exited"), None),
+        Errno::SRCH => just_exited(name),
         error => not_possible(
             format!("process {pid}, which runs job `{name}`, could not be stopped: {error}"),
             None,
@@ -270,5 +359,44 @@ mod tests {
         assert_eq!(word(0x4002), Some("SIGTERM"));
         assert_eq!(word(0x0002), Some("SIGINT"));
         assert_eq!(word(0x1000), None);
+    }
+
+    /// A process of number 42 as `/proc` would show it.
+    fn shown(program: &str, arguments: &str, started_ago: u64) -> tempfile::TempDir {
+        const UPTIME_S: u64 = 100_000;
+        let dir = tempfile::tempdir().unwrap();
+        let process = dir.path().join("42");
+        fs::create_dir(&process).unwrap();
+        std::os::unix::fs::symlink(program, process.join("exe")).unwrap();
+        fs::write(process.join("cmdline"), arguments.replace(' ', "\0")).unwrap();
+        let ticks = (UPTIME_S - started_ago) * rustix::param::clock_ticks_per_second();
+        // The name of a process may look like more fields.
+        let stat = format!("42 (a) b ) S {}{ticks} 0 0\n", "1 ".repeat(18));
+        fs::write(process.join("stat"), stat).unwrap();
+        fs::write(dir.path().join("uptime"), format!("{UPTIME_S}.00 1.00\n")).unwrap();
+        dir
+    }
+
+    #[test]
+    fn harbor_was_there_when_the_files_of_its_job_were_written() {
+        let job = tempfile::tempdir().unwrap();
+        let log = job.path().join("job.log");
+        fs::write(&log, "").unwrap();
+        let now = UnixMs::now();
+        let looks = |program: &str, arguments: &str, started_ago: u64, now: UnixMs| {
+            let proc_dir = shown(program, arguments, started_ago);
+            looks_like_harbor(&Processes::new(proc_dir.path().into()), 42, &log, now)
+        };
+        let python = ("/usr/bin/python3.13", "python /venv/bin/harbor run");
+        assert!(looks(python.0, python.1, 10, now));
+        assert!(!looks("/usr/bin/vim", "vim harbor", 10, now));
+        // It started an hour after the job's files were written: whatever it is, it did not write them.
+        let later = now.plus(Duration::from_secs(7_200));
+        assert!(!looks(python.0, python.1, 3_600, later));
+        // It resumes the job, and has begun by writing one of them again.
+        let config = fs::File::create(job.path().join("config.json")).unwrap();
+        let written = std::time::SystemTime::now() + Duration::from_secs(3_700);
+        config.set_modified(written).unwrap();
+        assert!(looks(python.0, python.1, 3_600, later));
     }
 }

@@ -53,7 +53,7 @@ pub enum RemoteError {
         message: String,
         /// What to do instead.
         hint: Option<String>,
-        /// Whether [`Remote::kill`](super::Remote::kill) can do it.
+        /// Whether [`Remote::stop_process`](super::Remote::stop_process) can do it by killing.
         needs_kill: bool,
     },
     /// Reading local files failed.

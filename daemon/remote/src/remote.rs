@@ -5,7 +5,7 @@ use docks_proto::file_list::FileList;
 use docks_proto::freshness::Validator;
 use docks_proto::object::RawObject;
 use docks_proto::paging::PageRequest;
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::{Action, ProcessStop, RunKind};
 
 use super::answer::{Fetched, Page};
 use super::changes::{ChangeDetection, Changes, DeliveredRun, Notice, Reading};
@@ -28,8 +28,8 @@ pub struct RemoteProperties {
 pub enum ActionTarget {
     /// The run.
     Run,
-    /// The run, which is killed without cleaning up where it cannot be stopped otherwise.
-    KilledRun,
+    /// The process of the run, which is stopped in a way that the user chose.
+    Process(ProcessStop),
     /// One trial of the run, by its full id.
     Trial(String),
 }
@@ -90,9 +90,17 @@ pub trait Remote: Send + Sync + 'static {
     /// Carries out an action; returns the run as it is afterwards.
     async fn act(&self, action: Action, id: &str) -> Result<RawObject, RemoteError>;
 
-    /// Kills a run without letting it clean up, if [`Remote::act`] cannot stop it.
-    async fn kill(&self, _action: Action, _id: &str) -> Result<RawObject, RemoteError> {
-        let why = "runs of this remote cannot be killed; stop them without `--kill`";
+    /// Stops the process of a run as the options say, if [`Remote::act`] cannot stop it.
+    async fn stop_process(
+        &self,
+        _action: Action,
+        _id: &str,
+        options: ProcessStop,
+    ) -> Result<RawObject, RemoteError> {
+        let why = match options.pid {
+            Some(_) => "processes of this remote are not known; stop its runs without `--pid`",
+            None => "runs of this remote cannot be killed; stop them without `--kill`",
+        };
         Err(RemoteError::Unsupported(why.to_owned()))
     }
 

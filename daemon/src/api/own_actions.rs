@@ -70,7 +70,9 @@ impl OwnActions {
         let acting = async {
             match target {
                 ActionTarget::Run => remote.sync.act(action, run).await,
-                ActionTarget::KilledRun => remote.sync.kill(action, run).await,
+                ActionTarget::Process(options) => {
+                    remote.sync.stop_process(action, run, *options).await
+                }
                 ActionTarget::Trial(trial) => remote.sync.retry_trial(run, trial).await,
             }
         };

@@ -10,8 +10,8 @@ use axum::response::Response;
 use docks_proto::freshness::{AnsweredBy, Freshness};
 use docks_proto::history::RunAction;
 use docks_proto::paging::FIRST_LIMIT;
-use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery, Sort};
-use docks_proto::routes::{Action, KILL, RunKind};
+use docks_proto::query::{DEFAULT_LIMIT, ListKind, ListQuery, Parameters, Sort};
+use docks_proto::routes::{Action, KILL, PID, ProcessStop, RunKind};
 
 use super::actor::Actor;
 use super::error::ApiError;
@@ -210,8 +210,7 @@ pub(super) async fn stop(
     actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
-    let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    let request = ActionRequest::new(Action::Stop, actor).on(run_target(kill));
+    let request = ActionRequest::new(Action::Stop, actor).on(run_target(&parameters)?);
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -223,8 +222,7 @@ pub(super) async fn start(
     actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
-    let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    let request = ActionRequest::new(Action::Start, actor).on(run_target(kill));
+    let request = ActionRequest::new(Action::Start, actor).on(run_target(&parameters)?);
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -236,8 +234,7 @@ pub(super) async fn cancel(
     actor: Option<Extension<Actor>>,
     headers: HeaderMap,
 ) -> HandlerResult {
-    let kill = parameters.flag(KILL).map_err(bad_parameter)?;
-    let request = ActionRequest::new(Action::Cancel, actor).on(run_target(kill));
+    let request = ActionRequest::new(Action::Cancel, actor).on(run_target(&parameters)?);
     act(&service, request, &tenant, &id, &headers).await
 }
 
@@ -274,11 +271,17 @@ pub(super) async fn retry(
     act(&service, request, &tenant, &id, &headers).await
 }
 
-fn run_target(kill: bool) -> ActionTarget {
-    match kill {
-        true => ActionTarget::KilledRun,
-        false => ActionTarget::Run,
-    }
+fn run_target(parameters: &Parameters) -> Result<ActionTarget, ApiError> {
+    let pid = parameters.number(PID).map_err(bad_parameter)?;
+    let options = ProcessStop {
+        kill: parameters.flag(KILL).map_err(bad_parameter)?,
+        // A number that no process has names none.
+        pid: pid.map(|pid| u32::try_from(pid).unwrap_or(u32::MAX)),
+    };
+    Ok(match options == ProcessStop::default() {
+        true => ActionTarget::Run,
+        false => ActionTarget::Process(options),
+    })
 }
 
 /// An action, and who asks for it.

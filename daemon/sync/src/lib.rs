@@ -46,7 +46,7 @@ use std::sync::{Arc, Mutex};
 
 use docks_proto::event::ConnectionState;
 use docks_proto::freshness::Freshness;
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::{Action, ProcessStop, RunKind};
 use docks_proto::status::{RowCounts, SyncProgress};
 use docks_proto::time::UnixMs;
 use tokio::sync::{mpsc, oneshot};
@@ -145,13 +145,19 @@ impl SyncHandle {
         self.send_action(action, id, ActionTarget::Run).await
     }
 
-    /// Kills a run without letting it clean up, where [`SyncHandle::act`] cannot stop it.
+    /// Stops the process of a run as the options say, where [`SyncHandle::act`] cannot stop it.
     ///
     /// # Errors
     ///
     /// As [`SyncHandle::act`].
-    pub async fn kill(&self, action: Action, id: &str) -> Result<Acted, SyncError> {
-        self.send_action(action, id, ActionTarget::KilledRun).await
+    pub async fn stop_process(
+        &self,
+        action: Action,
+        id: &str,
+        options: ProcessStop,
+    ) -> Result<Acted, SyncError> {
+        let target = ActionTarget::Process(options);
+        self.send_action(action, id, target).await
     }
 
     /// Runs one trial of an evaluation run again, given by its full id.

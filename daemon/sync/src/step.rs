@@ -1,7 +1,7 @@
 //! The pieces of work that the engine starts.
 
 use docks_proto::paging::PageRequest;
-use docks_proto::routes::{Action, RunKind};
+use docks_proto::routes::{Action, ProcessStop, RunKind};
 use docks_proto::time::UnixMs;
 
 use super::budget::RequestClass;
@@ -143,7 +143,8 @@ impl Task {
             Task::TakeChanges => "reported changes".to_owned(),
             Task::Act { action, id, target } => match target {
                 ActionTarget::Run => format!("{} {id}", action.segment()),
-                ActionTarget::KilledRun => format!("kill {id}"),
+                ActionTarget::Process(ProcessStop { kill: true, .. }) => format!("kill {id}"),
+                ActionTarget::Process(_) => format!("{} {id}", action.segment()),
                 ActionTarget::Trial(trial) => format!("{} {trial} of {id}", action.segment()),
             },
             Task::StoreCapabilities { .. } => "capabilities of the remote".to_owned(),

@@ -16,7 +16,7 @@ use crate::id::InvalidId;
 use crate::mirrors::{ForgetReport, MirrorId};
 use crate::object::RawList;
 use crate::query::{ListKind, ListQuery};
-use crate::routes::{self, Action, RunKind, TenantRoutes};
+use crate::routes::{self, Action, ProcessStop, RunKind, TenantRoutes};
 use crate::status::{DaemonStatus, SyncProgress};
 
 /// How long the daemon may give no sign of life while it confirms an answer with the remote. The
@@ -190,14 +190,18 @@ impl Client {
         self.perform_at(self.routes.action(action, id)?, id).await
     }
 
-    /// Performs an action through the daemon, which kills the run's process if it ignores signals or
-    /// was already told to stop.
+    /// Stops the process of a job through the daemon, as the options say.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
-    pub async fn kill(&self, action: Action, id: &str) -> Result<Answer, ClientError> {
-        let path = format!("{}?{}=true", self.routes.action(action, id)?, routes::KILL);
+    pub async fn stop_process(
+        &self,
+        action: Action,
+        id: &str,
+        options: ProcessStop,
+    ) -> Result<Answer, ClientError> {
+        let path = format!("{}{}", self.routes.action(action, id)?, options.query());
         self.perform_at(path, id).await
     }
 

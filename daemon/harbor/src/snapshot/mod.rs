@@ -5,6 +5,7 @@ pub(crate) mod archived_job;
 pub(crate) mod artifact;
 pub(crate) mod artifact_names;
 pub(crate) mod discovery;
+pub(crate) mod harbor_command;
 pub(crate) mod job_evidence;
 pub(crate) mod job_part;
 pub(crate) mod job_snapshot;

@@ -1,13 +1,18 @@
 //! Finds the process of a job.
 //!
 //! No file names it, but until it ends it holds the job's `job.log` open for writing. Linux shows that
-//! below `/proc`. Where that is not conclusive (other systems, other users, a folder shared with other
+//! below `/proc`. The path shown there is the one that the process has for a file, which in another mount namespace may be
+//! another file; so device and inode decide. Where that is not conclusive (other systems, other users, a folder shared with other
 //! machines), the newest change of the job's files decides.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use docks_proto::time::UnixMs;
 
 #[cfg(target_os = "linux")]
 use crate::disk::shared_file_system::is_on_shared_file_system;
@@ -62,12 +67,7 @@ impl Processes {
     /// Returns the process that was found earlier, if it still holds the log. Checks that process only.
     pub(crate) fn recheck(&mut self, log: &Path) -> Option<u32> {
         let pid = *self.last_holders.get(log)?;
-        let wanted = BTreeSet::from([log]);
-        if self
-            .open_logs(pid, &wanted)
-            .unwrap_or_default()
-            .contains(log)
-        {
+        if self.holds_open(pid, log) {
             return Some(pid);
         }
         self.last_holders.remove(log);
@@ -77,7 +77,7 @@ impl Processes {
     /// Searches all processes once, for several logs.
     pub(crate) fn find_holders(&mut self, logs: &[PathBuf]) -> HashMap<PathBuf, LogHolder> {
         self.scans += 1;
-        let wanted: BTreeSet<&Path> = logs.iter().map(PathBuf::as_path).collect();
+        let wanted: Vec<LogFile<'_>> = logs.iter().filter_map(|log| LogFile::find(log)).collect();
         let mut hidden_users = BTreeSet::new();
         let mut found: HashMap<PathBuf, LogHolder> = HashMap::new();
         for pid in self.pids() {
@@ -108,11 +108,9 @@ impl Processes {
     }
 
     /// Returns every process that holds a log open for writing, and whether some processes were unreadable.
-    ///
-    /// A process that is just starting another one has a copy of itself for a moment, which is left out.
     pub(crate) fn all_holders(&mut self, log: &Path) -> (Vec<u32>, bool) {
         self.scans += 1;
-        let wanted = BTreeSet::from([log]);
+        let wanted: Vec<LogFile<'_>> = LogFile::find(log).into_iter().collect();
         let mut some_hidden = false;
         let mut holders = Vec::new();
         for pid in self.pids() {
@@ -122,20 +120,24 @@ impl Processes {
                 None => some_hidden = true,
             }
         }
-        let all = holders.clone();
-        holders.retain(|pid| {
-            let parent = self.parent_of(*pid);
-            !parent.is_some_and(|parent| all.contains(&parent))
-        });
         (holders, some_hidden)
+    }
+
+    /// Leaves out those whose parent is among them: a process that is just starting another one has a copy of itself
+    /// for a moment.
+    pub(crate) fn without_children(&self, pids: &[u32]) -> Vec<u32> {
+        let is_child = |pid: u32| {
+            let parent = self.parent_of(pid);
+            parent.is_some_and(|parent| pids.contains(&parent))
+        };
+        pids.iter().copied().filter(|pid| !is_child(*pid)).collect()
     }
 
     /// Whether a process holds a log open for writing now.
     pub(crate) fn holds_open(&self, pid: u32, log: &Path) -> bool {
-        let wanted = BTreeSet::from([log]);
-        self.open_logs(pid, &wanted)
-            .unwrap_or_default()
-            .contains(log)
+        let wanted: Vec<LogFile<'_>> = LogFile::find(log).into_iter().collect();
+        let held = self.open_logs(pid, &wanted);
+        held.is_some_and(|held| held.contains(log))
     }
 
     fn parent_of(&self, pid: u32) -> Option<u32> {
@@ -159,12 +161,45 @@ impl Processes {
         Some(line?.strip_prefix(':')?.trim().to_owned())
     }
 
-    /// Returns the command line of a process, for people.
+    /// Returns the beginning of the command line of a process, for people: which program it is. The rest may have
+    /// secrets in it, and goes into logs and to the users of a hub.
     pub(crate) fn command_line(&self, pid: u32) -> Option<String> {
-        let bytes = fs::read(self.proc_dir.join(pid.to_string()).join("cmdline")).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
-        let words: Vec<&str> = text.split('\0').filter(|word| !word.is_empty()).collect();
+        const WORDS: usize = 2;
+        const WORD_CHARS: usize = 100;
+        let words = self.arguments(pid);
+        let words = words.iter().take(WORDS);
+        let words = words.map(|word| word.chars().take(WORD_CHARS).collect::<String>());
+        let words: Vec<String> = words.collect();
         (!words.is_empty()).then(|| words.join(" "))
+    }
+
+    /// Returns the arguments of a process, with its zeroth; empty if it has none or has just exited.
+    pub(crate) fn arguments(&self, pid: u32) -> Vec<String> {
+        let bytes = fs::read(self.proc_dir.join(pid.to_string()).join("cmdline"));
+        let bytes = bytes.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let words = text.split('\0').filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    }
+
+    /// Returns the file that a process runs, by the path that it has in the namespace of the process.
+    pub(crate) fn program(&self, pid: u32) -> Option<PathBuf> {
+        fs::read_link(self.proc_dir.join(pid.to_string()).join("exe")).ok()
+    }
+
+    /// Returns when a process started, by the system's clock, which shows `now`.
+    pub(crate) fn started(&self, pid: u32, now: UnixMs) -> Option<UnixMs> {
+        /// Where `starttime` is among what follows the name of the process, which may contain anything.
+        const START_TIME: usize = 19;
+        let stat = fs::read_to_string(self.proc_dir.join(pid.to_string()).join("stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        let ticks: u64 = fields.split_whitespace().nth(START_TIME)?.parse().ok()?;
+        let after_boot = ticks.saturating_mul(1_000) / rustix::param::clock_ticks_per_second();
+        let uptime = fs::read_to_string(self.proc_dir.join("uptime")).ok()?;
+        let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+        let uptime = Duration::try_from_secs_f64(uptime).ok()?;
+        let ago = uptime.saturating_sub(Duration::from_millis(after_boot));
+        Some(now.minus(ago))
     }
 
     fn pids(&self) -> Vec<u32> {
@@ -182,7 +217,7 @@ impl Processes {
     }
 
     /// Returns which of the logs a process holds open for writing; `None` if reading that is not permitted.
-    fn open_logs<'a>(&self, pid: u32, wanted: &BTreeSet<&'a Path>) -> Option<BTreeSet<&'a Path>> {
+    fn open_logs<'a>(&self, pid: u32, wanted: &[LogFile<'a>]) -> Option<BTreeSet<&'a Path>> {
         let process = self.proc_dir.join(pid.to_string());
         let entries = match fs::read_dir(process.join("fd")) {
             Ok(entries) => entries,
@@ -195,13 +230,66 @@ impl Processes {
             let Ok(target) = fs::read_link(entry.path()) else {
                 continue;
             };
-            if let Some(log) = wanted.get(target.as_path())
-                && opened_for_writing(&process.join("fdinfo").join(entry.file_name()))
+            // The name is compared first, so that few files are looked at: one on a disk that hangs would take forever.
+            let mut named = wanted
+                .iter()
+                .filter(|log| log.is_named_as(&target))
+                .peekable();
+            if named.peek().is_none()
+                || !opened_for_writing(&process.join("fdinfo").join(entry.file_name()))
             {
-                held.insert(*log);
+                continue;
             }
+            // This follows to the open file itself, whatever its path means here.
+            let Ok(open) = fs::metadata(entry.path()) else {
+                continue;
+            };
+            held.extend(
+                named
+                    .filter(|log| log.is(&open, &target))
+                    .map(|log| log.path),
+            );
         }
         Some(held)
+    }
+}
+
+/// The log of a job as it is on disk.
+#[derive(Debug, Clone, Copy)]
+struct LogFile<'a> {
+    path: &'a Path,
+    device: u64,
+    inode: u64,
+    has_other_names: bool,
+}
+
+impl<'a> LogFile<'a> {
+    /// Returns `None` unless the path is a file; Harbor creates no links.
+    fn find(path: &'a Path) -> Option<Self> {
+        let meta = fs::symlink_metadata(path)
+            .ok()
+            .filter(fs::Metadata::is_file)?;
+        Some(Self {
+            path,
+            device: meta.dev(),
+            inode: meta.ino(),
+            has_other_names: meta.nlink() > 1,
+        })
+    }
+
+    /// Whether an open file, given by the path that the process has for it, may be this one. A container may see the
+    /// folder of the job elsewhere, but its files have the same names.
+    fn is_named_as(&self, target: &Path) -> bool {
+        let name = self.path.file_name().map(OsStr::as_encoded_bytes);
+        let shown = target.file_name().map(OsStr::as_encoded_bytes);
+        name.is_some() && name == shown
+    }
+
+    /// Whether an open file is this one. The copy of a job by hard links (`cp -al`) has the same log, but only
+    /// one of them is the job of the process.
+    fn is(&self, open: &fs::Metadata, target: &Path) -> bool {
+        (open.dev(), open.ino()) == (self.device, self.inode)
+            && (!self.has_other_names || target == self.path)
     }
 }
 
@@ -279,6 +367,21 @@ mod tests {
         assert_eq!(processes.recheck(&log), None);
         assert_eq!(held(&mut processes), LogHolder::NotHeld);
         drop(reader);
+    }
+
+    #[test]
+    fn the_copy_of_a_job_by_hard_links_has_no_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = fs::canonicalize(dir.path()).unwrap();
+        let (log, copy) = (dir.join("job/job.log"), dir.join("copy/job.log"));
+        fs::create_dir(dir.join("job")).unwrap();
+        fs::create_dir(dir.join("copy")).unwrap();
+        let writer = fs::File::create(&log).unwrap();
+        fs::hard_link(&log, &copy).unwrap();
+        let mut processes = Processes::new("/proc".into());
+        assert_eq!(processes.all_holders(&log).0, [std::process::id()]);
+        assert_eq!(processes.all_holders(&copy).0, [] as [u32; 0]);
+        drop(writer);
     }
 
     #[test]

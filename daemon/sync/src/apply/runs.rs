@@ -198,7 +198,7 @@ impl StepRunner<'_> {
         self.requests += 1;
         let acted = match target {
             ActionTarget::Run => self.remote.act(action, id).await,
-            ActionTarget::KilledRun => self.remote.kill(action, id).await,
+            ActionTarget::Process(options) => self.remote.stop_process(action, id, *options).await,
             ActionTarget::Trial(trial) => self.remote.retry_trial(id, trial).await,
         };
         let object = match acted {
