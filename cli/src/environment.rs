@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use docks_proto::paths::PathVariables;
 use docks_proto::proxies::Proxies;
+use docks_proto::secret::DEBUGGABLE_VARIABLE;
 use docks_proto::settings;
 
 use crate::output::PagerSettings;
@@ -100,6 +101,13 @@ pub(crate) struct Environment {
     pub(crate) program: Option<PathBuf>,
     /// The current directory, for options that name a path.
     pub(crate) directory: Option<PathBuf>,
+}
+
+/// Keeps other programs from reading the memory of this one, unless the user wants to debug it.
+pub(crate) fn keep_memory_private() {
+    if std::env::var_os(DEBUGGABLE_VARIABLE).is_none() {
+        docks_proto::secret::keep_memory_private();
+    }
 }
 
 /// Returns the variable that stands for `--profile`.

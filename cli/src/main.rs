@@ -24,6 +24,7 @@ use crate::output::{Output, OutputStyle, TerminalEnvironment};
 
 fn main() -> ExitCode {
     panic::end_command_on_panic();
+    environment::keep_memory_private();
     let cli = match args::Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         global: cli.global,
         now: UnixMs::now(),
     };
+    ask::warn_of_exposure(&context.output);
     let done = ask::settle_remotes(&mut context.global)
         .and_then(|()| commands::run(&context, cli.command))
         .and_then(|()| context.output.flush());

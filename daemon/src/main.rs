@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use docks_proto::secret::{DEBUGGABLE_VARIABLE, keep_memory_private};
 use docksd::config::{Config, Flags, Helper, desktop_variables, find_foreign_file};
 use docksd::hub::Hub;
 use docksd::instance::Instance;
@@ -26,6 +27,9 @@ const STUCK_TIMEOUT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     docksd::process::close_inherited_descriptors();
+    if std::env::var_os(DEBUGGABLE_VARIABLE).is_none() {
+        keep_memory_private();
+    }
     let flags = Flags::parse();
     // Every file docksd creates is private to its user, whatever umask the shell has set.
     let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));

@@ -1,8 +1,30 @@
-//! A token that cannot be printed.
+//! A token that cannot be printed, and what keeps secrets from other programs.
 
 use std::fmt;
 
 use http::HeaderValue;
+
+/// Environment variables with secrets of docks. No program that docks or docksd runs has them.
+pub const SECRET_VARIABLES: [&str; 2] = ["DOCKS_TOKEN", "HARBOR_API_KEY"];
+
+/// Environment variable that leaves a process open to debuggers, profilers and core dumps.
+pub const DEBUGGABLE_VARIABLE: &str = "DOCKS_DEBUGGABLE";
+
+/// Keeps the memory of this process, which has tokens in it, from other processes of the user and out of core dumps.
+///
+/// Programs that it runs are not affected by the first, and may raise the limit that is the second.
+pub fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // What fails leaves the process as any other.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    let none = Rlimit {
+        current: Some(0),
+        maximum,
+    };
+    setrlimit(Resource::Core, none).ok();
+}
 
 /// A bearer token; `Debug` hides it, and it can be neither displayed nor serialised.
 #[derive(Clone, PartialEq, Eq)]

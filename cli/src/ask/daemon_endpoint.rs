@@ -10,8 +10,11 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use docks_proto::client::{Client, ClientError, Expectation, SendError, Transport, UnixTransport};
+use docks_proto::client::{
+    Client, ClientError, Expectation, SendError, Transport, UnixTransport, check_peer,
+};
 use docks_proto::credentials::foreign_files::ForeignFile;
+use docks_proto::credentials::trust::{ReplaceableDir, drop_foreign_runtime_dir};
 use docks_proto::credentials::{Keyring, files};
 use docks_proto::paths::Paths;
 use docks_proto::settings::LOCAL_TENANT;
@@ -20,6 +23,7 @@ use http::HeaderMap;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::daemon_process::holds_lock;
 use super::wait_policy::WaitPolicy;
 use crate::daemon_program::installed_build;
 use crate::desktop_helper::system_keyring;
@@ -59,8 +63,9 @@ impl DaemonEndpoint {
     ///
     /// When there is no home, or a variable holds a relative path.
     pub(crate) fn new(environment: Environment) -> Result<Self, Failure> {
-        let mut places =
-            Paths::resolve(&environment.places).map_err(|e| Failure::usage(e.to_string()))?;
+        let mut variables = environment.places.clone();
+        drop_foreign_runtime_dir(&mut variables);
+        let mut places = Paths::resolve(&variables).map_err(|e| Failure::usage(e.to_string()))?;
         let is_outside = is_read_only(places.run_dir()) && peer_pid(&places.socket).is_none();
         if is_outside {
             places = places.with_socket_outside();
@@ -190,7 +195,7 @@ impl DaemonEndpoint {
         let text = std::fs::read_to_string(&path).ok()?;
         let pid = text.trim().parse().ok().filter(|pid| *pid > 1)?;
         // The holder may not have replaced the id of its predecessor yet.
-        has_open(pid, &path).then_some(pid)
+        holds_lock(pid, &path).then_some(pid)
     }
 
     /// Returns whether a daemon holds the lifetime lock; the kernel releases it with the process.
@@ -207,7 +212,7 @@ impl DaemonEndpoint {
     /// Returns whether a process accepts connections on the socket.
     pub(super) async fn accepts_connections(&self) -> bool {
         match timeout(CONNECT_TIMEOUT, UnixStream::connect(&self.places.socket)).await {
-            Ok(Ok(_)) => true,
+            Ok(Ok(stream)) => check_peer(stream).is_ok(),
             // Only a listener has a queue that can be full.
             Ok(Err(error)) => error.kind() == std::io::ErrorKind::WouldBlock,
             Err(_) => false,
@@ -276,6 +281,9 @@ impl DaemonEndpoint {
         if meta.mode() & 0o022 != 0 {
             return untrusted(dir, "can be written by other users");
         }
+        if let Some(replaceable) = ReplaceableDir::find(dir) {
+            return SocketState::Untrusted(format!("the socket is not used: {replaceable}"));
+        }
         let Ok(meta) = std::fs::symlink_metadata(&self.places.socket) else {
             return SocketState::Absent;
         };
@@ -315,7 +323,7 @@ fn is_read_only(dir: &Path) -> bool {
 fn peer_pid(socket: &Path) -> Option<i32> {
     let stream = connect_nonblocking(socket)?;
     let peer = rustix::net::sockopt::socket_peercred(&stream).ok()?;
-    Some(peer.pid.as_raw_nonzero().get())
+    (peer.uid == rustix::process::geteuid()).then(|| peer.pid.as_raw_nonzero().get())
 }
 
 /// Returns the process that listens on a socket: unknown on this system.
@@ -338,21 +346,4 @@ fn connect_nonblocking(socket: &Path) -> Option<rustix::fd::OwnedFd> {
     .ok()?;
     connect(&stream, &address).ok()?;
     Some(stream)
-}
-
-/// Returns whether a process has a file open.
-#[cfg(target_os = "linux")]
-fn has_open(pid: i32, path: &Path) -> bool {
-    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return false;
-    };
-    let mut links = files.flatten().flat_map(|file| file.path().read_link());
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    links.any(|link| link == path)
-}
-
-/// Returns whether a process has a file open: unknown on this system, so it is believed.
-#[cfg(not(target_os = "linux"))]
-fn has_open(_pid: i32, _path: &Path) -> bool {
-    true
 }

@@ -12,6 +12,7 @@ mod daemon_endpoint;
 mod daemon_process;
 mod direct;
 mod exclusive;
+mod exposure;
 mod foreign_file;
 mod inherited_descriptors;
 mod noted_action;
@@ -38,6 +39,7 @@ use crate::failure::{Answerer, Failure};
 
 pub(crate) use daemon_endpoint::DaemonEndpoint;
 pub(crate) use exclusive::{FilesHolder, files_holder};
+pub(crate) use exposure::warn_of_exposure;
 pub(crate) use foreign_file::name_foreign_file;
 pub(crate) use request::{Request, Response};
 pub(crate) use selected_remote::{SelectedRemote, check_one_named, profile_flags};

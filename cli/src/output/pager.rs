@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
+use docks_proto::secret::SECRET_VARIABLES;
+
 /// What the environment says about paging.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PagerSettings {
@@ -32,7 +34,9 @@ impl Pager {
         let mut command = Command::new(program);
         command.args(words).stdin(Stdio::piped());
         // It needs no token, and can start any other program.
-        command.env_remove("DOCKS_TOKEN");
+        for secret in SECRET_VARIABLES {
+            command.env_remove(secret);
+        }
         if !settings.less {
             // Quit if the text fits on one screen, show colours, leave the text on the screen.
             command.env("LESS", "FRX");

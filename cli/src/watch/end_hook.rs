@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use docks_proto::notification::{NotifyError, RunEndNotice};
+use docks_proto::secret::SECRET_VARIABLES;
 use serde_json::json;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -133,12 +134,16 @@ impl EndHook {
             // Standard output is for the changes.
             false => Stdio::from(io::stderr()),
         };
-        let mut child = Command::new("sh")
+        let mut shell = Command::new("sh");
+        shell
             .args(["-c", command])
             .stdin(Stdio::piped())
             .stdout(output())
-            .stderr(output())
-            .spawn()?;
+            .stderr(output());
+        for secret in SECRET_VARIABLES {
+            shell.env_remove(secret);
+        }
+        let mut child = shell.spawn()?;
         let own = run.run.as_ref().map(|state| model.as_its_remote(state));
         let (remote, state) = own.map_or((None, None), |(remote, own)| (remote, Some(own)));
         let mut progress = run.progress.clone();

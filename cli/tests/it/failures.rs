@@ -222,7 +222,7 @@ fn of_several_remotes_the_one_that_has_the_runs_is_asked() {
         home.jobs().display(),
         other.display()
     );
-    fs::write(home.path("docks/config.toml"), config).unwrap();
+    home.write_settings(config);
     let found = home.run("-p a,b runs failures b:killed-midway --format json");
     assert_eq!(
         report(&found.expect_success())["runs"][0]["name"],

@@ -216,7 +216,7 @@ fn a_daemon_shares_the_files_of_a_harbor_serve() {
 fn what_cannot_be_shared_is_refused_with_what_to_do() {
     let home = TestHome::with_jobs();
     let config = "[api]\napi_url = \"http://127.0.0.1:9\"\ntenant_id = \"t\"\ntoken = \"x\"\n";
-    fs::write(home.path("docks/config.toml"), config).unwrap();
+    home.write_settings(config);
     let refused = home.run("-p api hub serve --listen 127.0.0.1:0");
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(

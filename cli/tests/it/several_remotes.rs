@@ -37,7 +37,7 @@ fn home() -> TestHome {
         a.display(),
         b.display()
     );
-    fs::write(home.path("docks/config.toml"), config).unwrap();
+    home.write_settings(config);
     home
 }
 

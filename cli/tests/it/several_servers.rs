@@ -1,7 +1,6 @@
 //! One command over several `harbor serve`, profiles and jobs directories.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use docksd_testkit::fake_harbor::FakeHarbor;
 use serde_json::Value;
@@ -24,7 +23,7 @@ fn two_servers() -> (Served, FakeHarbor) {
         "[lab]\nharbor_jobs = \"{}\"\n",
         served.home.jobs().display()
     );
-    fs::write(served.home.path("docks/config.toml"), lab).unwrap();
+    served.home.write_settings(lab);
     (served, second)
 }
 

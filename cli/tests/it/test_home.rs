@@ -56,10 +56,15 @@ impl TestHome {
 
     /// Writes the default profile.
     pub(crate) fn profile(&self, url: &str, token: &str) {
+        self.write_settings(format!(
+            "[default]\napi_url = \"{url}\"\ntenant_id = \"ten\"\ntoken = \"{token}\"\n"
+        ));
+    }
+
+    /// Writes the settings, for their owner only: they have tokens.
+    pub(crate) fn write_settings(&self, text: impl AsRef<str>) {
         let path = self.path("docks/config.toml");
-        let text =
-            format!("[default]\napi_url = \"{url}\"\ntenant_id = \"ten\"\ntoken = \"{token}\"\n");
-        fs::write(&path, text).unwrap();
+        fs::write(&path, text.as_ref()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
@@ -96,6 +101,10 @@ impl TestHome {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if !rustix::process::geteuid().is_root() {
+            // These tests look at the processes that they start, which otherwise only root may.
+            command.env("DOCKS_DEBUGGABLE", "1");
+        }
         command
     }
 

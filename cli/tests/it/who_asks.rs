@@ -78,7 +78,7 @@ fn profiles(home: &TestHome, url: &str, tokens: &[(&str, &str)]) {
             format!("[{name}]\napi_url = \"{url}\"\ntenant_id = \"ten\"\n{token}\n")
         })
         .collect();
-    std::fs::write(home.path("docks/config.toml"), text).unwrap();
+    home.write_settings(text);
 }
 
 fn count(home: &TestHome, line: &str) -> usize {
@@ -224,7 +224,7 @@ fn an_address_that_cannot_be_understood_is_quoted_and_gets_nothing() {
     let too_large = "http://127.0.0.1:70000";
     let config =
         format!("[default]\napi_url = \"{too_large}\"\ntenant_id = \"ten\"\ntoken = \"t\"\n");
-    std::fs::write(home.path("docks/config.toml"), config).unwrap();
+    home.write_settings(config);
     let listed = home.run("runs list");
     assert_eq!(listed.code, Some(2), "{listed:?}");
     assert!(

@@ -79,7 +79,7 @@ pub(crate) fn profiles(home: &TestHome, url: &str, tokens: &[(&str, &str)]) {
             format!("[{name}]\napi_url = \"{url}\"\ntenant_id = \"ten\"\ntoken = \"{token}\"\n\n")
         })
         .collect();
-    std::fs::write(home.path("docks/config.toml"), text).unwrap();
+    home.write_settings(text);
 }
 
 /// Runs a line with a token from the environment.

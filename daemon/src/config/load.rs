@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use docks_proto::build::BUILD_VARIABLE;
 use docks_proto::credentials::files;
 use docks_proto::credentials::foreign_files::ForeignFile;
+use docks_proto::credentials::trust::drop_foreign_runtime_dir;
 use docks_proto::paths::{PathVariables, Paths, PathsError};
 use docks_proto::proxies::Proxies;
 use docks_proto::settings::{Environment, SettingsError};
@@ -48,7 +49,10 @@ impl Config {
     ///
     /// [`ConfigError`] naming what can't be used.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
-        let mut config = Self::resolve(flags, &path_variables(), desktop_variables())?;
+        let mut variables = path_variables();
+        let foreign_runtime_dir = drop_foreign_runtime_dir(&mut variables);
+        let mut config = Self::resolve(flags, &variables, desktop_variables())?;
+        config.warnings.extend(foreign_runtime_dir);
         config.prefetch.variables = StoreVariables::read(|name| env::var_os(name));
         config.proxies = Proxies::read(|name| env::var_os(name));
         config.build = env::var(BUILD_VARIABLE).ok().and_then(|id| id.parse().ok());
@@ -105,7 +109,9 @@ fn resolve_paths(flags: &Flags, variables: &PathVariables) -> Result<Paths, Path
 /// Finds a file of docks that belongs to another user, to explain why docksd could not start.
 #[must_use]
 pub fn find_foreign_file(flags: &Flags) -> Option<ForeignFile> {
-    let paths = resolve_paths(flags, &path_variables()).ok()?;
+    let mut variables = path_variables();
+    drop_foreign_runtime_dir(&mut variables);
+    let paths = resolve_paths(flags, &variables).ok()?;
     ForeignFile::find(&paths)
 }
 
@@ -122,10 +128,12 @@ fn path_variables() -> PathVariables {
 /// Reads the variables that affect the keyring and notifications, and none that would select a remote.
 #[must_use]
 pub fn desktop_variables() -> Environment {
+    let mut variables = path_variables();
+    drop_foreign_runtime_dir(&mut variables);
     Environment {
         use_keyring: env::var("DOCKS_USE_KEYRING").ok(),
         session_bus: env::var("DBUS_SESSION_BUS_ADDRESS").ok(),
-        runtime_dir: env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from),
+        runtime_dir: variables.xdg_runtime_dir,
         ..Environment::default()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use docks_proto::allocator::ARENAS_VARIABLE;
 use docks_proto::build::BUILD_VARIABLE;
+use docks_proto::secret::SECRET_VARIABLES;
 use rustix::fs::RawMode;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncWriteExt;
@@ -141,8 +142,10 @@ fn command(program: &str, arguments: &[String], umask: Option<RawMode>) -> Comma
         .stderr(Stdio::null())
         // Its own group: it can be killed as a whole, and a signal to docksd does not reach it.
         .process_group(0)
-        .env_remove("DOCKS_TOKEN")
         .env_remove(BUILD_VARIABLE)
         .env_remove(ARENAS_VARIABLE);
+    for secret in SECRET_VARIABLES {
+        command.env_remove(secret);
+    }
     command
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use docks_proto::credentials::trust;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -145,6 +146,10 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, CertificateError> {
             pem::Error::NoItemsFound,
         ));
     }
+    check_key_file(&files.key).map_err(|source| CertificateError::Read {
+        path: files.key.clone(),
+        source,
+    })?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
         .map_err(not_pem(&files.key, "private key"))?;
     let provider = Arc::new(crypto::ring::default_provider());
@@ -158,6 +163,18 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, CertificateError> {
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Refuses a private key that others can replace, and says so if everybody can read it.
+fn check_key_file(path: &Path) -> io::Result<()> {
+    let found = fs::metadata(path)?;
+    trust::check_file(path, &found)?;
+    // A group may have it: servers on one machine often share a key.
+    if found.is_file() && found.mode() & 0o004 != 0 {
+        let path = path.display();
+        tracing::warn!("all users can read the private key {path}; `chmod o-r {path}` protects it");
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {

@@ -14,6 +14,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use docks_proto::client::check_peer;
 use docks_proto::paths::Paths;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
@@ -245,7 +246,9 @@ fn read_pid(lock: &mut File) -> Option<u32> {
 /// Whether a process listens on the socket; a full queue counts, since only a listener has one.
 async fn is_listening(socket: &Path) -> bool {
     match tokio::time::timeout(Duration::from_millis(500), UnixStream::connect(socket)).await {
-        Ok(Ok(_)) | Err(_) => true,
+        // One of another user is nobody's daemon here.
+        Ok(Ok(stream)) => check_peer(stream).is_ok(),
+        Err(_) => true,
         Ok(Err(error)) => error.kind() == io::ErrorKind::WouldBlock,
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use docks_proto::credentials::trust::ReplaceableDir;
+
 use super::error::ClaimError;
 
 /// Creates the directory with mode 0700, or checks that the existing one is safe.
@@ -64,7 +66,10 @@ fn check(dir: &Path, found: &Metadata) -> Result<(), ClaimError> {
             "other users can access it (mode {mode:04o}); run `chmod 700` on it"
         ));
     }
-    Ok(())
+    match ReplaceableDir::find(dir) {
+        Some(replaceable) => unsafe_dir(replaceable.to_string()),
+        None => Ok(()),
+    }
 }
 
 /// Describes the kind of a file, for messages.

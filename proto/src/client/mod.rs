@@ -32,7 +32,7 @@ pub use expectation::Expectation;
 pub use https::{HttpsTransport, Limits};
 pub use list_all::{list_all_runs, list_all_trials};
 pub use retry::retry_after;
-pub use unix::{Deadlines, UnixTransport};
+pub use unix::{Deadlines, UnixTransport, check_peer};
 
 /// An HTTP request.
 #[derive(Debug, Clone)]

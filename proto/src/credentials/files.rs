@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::trust;
 use crate::paths::Paths;
 use crate::settings::{ConfigFile, Preferences, SettingsError, preferences_file};
 
@@ -40,7 +41,7 @@ pub fn load(paths: &Paths) -> Result<ConfigFile, SettingsError> {
 ///
 /// # Errors
 ///
-/// [`SettingsError::File`] with the system's error.
+/// [`SettingsError::File`] with the system's error, or if another user owns or can write the file.
 pub fn read_text(path: &Path) -> Result<Option<String>, SettingsError> {
     read_small(path).map_err(|problem| failed("read", path, &problem))
 }
@@ -52,6 +53,7 @@ pub(super) fn read_small(path: &Path) -> io::Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    trust::check_file(path, &file.metadata()?)?;
     let mut text = String::new();
     file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_BYTES {

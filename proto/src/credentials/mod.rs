@@ -13,6 +13,7 @@ pub(crate) mod keyring;
 #[cfg(test)]
 mod tests;
 mod token_provider;
+pub mod trust;
 
 use std::fmt;
 use std::io;

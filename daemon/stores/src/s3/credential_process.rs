@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use docks_proto::secret::SECRET_VARIABLES;
 use docks_proto::time::UnixMs;
 use object_store::aws::AwsCredential;
 use object_store::client::CredentialProvider;
@@ -104,12 +105,12 @@ fn run_program(line: &str) -> Result<CachedKeys, ProcessError> {
     let words = split_words(line).ok_or(ProcessError::Quote)?;
     let (program, arguments) = words.split_first().ok_or(ProcessError::Quote)?;
     let program = program.clone();
-    let output = Command::new(&program)
-        .args(arguments)
-        // The program has no use for the token of docks.
-        .env_remove("DOCKS_TOKEN")
-        .stdin(Stdio::null())
-        .output();
+    let mut command = Command::new(&program);
+    command.args(arguments).stdin(Stdio::null());
+    for secret in SECRET_VARIABLES {
+        command.env_remove(secret);
+    }
+    let output = command.output();
     match output {
         Ok(output) => parse_output(program, &output),
         Err(source) => Err(ProcessError::Start { program, source }),

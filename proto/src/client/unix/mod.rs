@@ -195,6 +195,7 @@ impl UnixTransport {
         timeout_at(deadline, attempt)
             .await
             .map_err(|_| self.timeout(self.deadlines.connect))?
+            .and_then(check_peer)
             .map_err(|source| SendError::Connect {
                 to: self.name(),
                 source: source.into(),
@@ -225,6 +226,20 @@ impl UnixTransport {
             limit_bytes: self.deadlines.body_bytes,
         }
     }
+}
+
+/// Returns the connection if a process of our own user listens there, whoever has put it at this path by now.
+///
+/// # Errors
+///
+/// When it is another user's, or nobody says whose it is. Nothing may be sent then.
+pub fn check_peer(stream: UnixStream) -> io::Result<UnixStream> {
+    let listener = stream.peer_cred()?.uid();
+    if listener == rustix::process::geteuid().as_raw() {
+        return Ok(stream);
+    }
+    let error = format!("user {listener} listens there, so nothing was sent");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, error))
 }
 
 /// Converts a request to hyper's type. The daemon accepts `docks` as its `Host`.
