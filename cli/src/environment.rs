@@ -110,6 +110,16 @@ pub(crate) fn keep_memory_private() {
     }
 }
 
+/// Lets the umask take no permission from the owner: with one such as 0777 we could neither enter the directories nor read
+/// the files that we create.
+pub(crate) fn keep_own_permissions() {
+    use rustix::fs::Mode;
+    use rustix::process::umask;
+    // The mask can only be read by setting it; no other thread runs yet.
+    let given = umask(Mode::RWXG | Mode::RWXO);
+    umask(given - Mode::RWXU);
+}
+
 /// Returns the variable that stands for `--profile`.
 pub(crate) fn profile_variable() -> Option<String> {
     std::env::var("DOCKS_PROFILE")
@@ -150,6 +160,7 @@ impl Environment {
                 docks_home: path("DOCKS_HOME"),
                 docks_socket: path("DOCKS_SOCKET"),
                 xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
+                through_sudo: text("SUDO_UID").is_some_and(|user| user != "0"),
             },
             no_daemon: text("DOCKS_NO_DAEMON")
                 .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no")),

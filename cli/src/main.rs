@@ -25,6 +25,7 @@ use crate::output::{Output, OutputStyle, TerminalEnvironment};
 fn main() -> ExitCode {
     panic::end_command_on_panic();
     environment::keep_memory_private();
+    environment::keep_own_permissions();
     let cli = match args::Cli::read() {
         Ok(cli) => cli,
         Err(error) => {

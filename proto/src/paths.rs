@@ -27,6 +27,8 @@ pub struct PathVariables {
     pub docks_socket: Option<PathBuf>,
     /// `XDG_RUNTIME_DIR`.
     pub xdg_runtime_dir: Option<PathBuf>,
+    /// Whether `SUDO_UID` names another user than root, who has run this through `sudo`.
+    pub through_sudo: bool,
 }
 
 /// Why the paths cannot be determined.

@@ -14,7 +14,7 @@ use docks_proto::client::{
     Client, ClientError, Expectation, SendError, Transport, UnixTransport, check_peer,
 };
 use docks_proto::credentials::foreign_files::ForeignFile;
-use docks_proto::credentials::trust::{ReplaceableDir, drop_foreign_runtime_dir};
+use docks_proto::credentials::trust::{ForeignHome, ReplaceableDir, drop_foreign_runtime_dir};
 use docks_proto::credentials::{Keyring, files};
 use docks_proto::paths::Paths;
 use docks_proto::settings::LOCAL_TENANT;
@@ -66,6 +66,7 @@ impl DaemonEndpoint {
         let mut variables = environment.places.clone();
         drop_foreign_runtime_dir(&mut variables);
         let mut places = Paths::resolve(&variables).map_err(|e| Failure::usage(e.to_string()))?;
+        ForeignHome::check(&places.home, &variables).map_err(|e| Failure::usage(e.to_string()))?;
         let is_outside = is_read_only(places.run_dir()) && peer_pid(&places.socket).is_none();
         if is_outside {
             places = places.with_socket_outside();

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use docks_proto::routes;
 
 use crate::sample_remote::{self, run_ids};
-use crate::sealed::CommandResult;
+use crate::sealed::{CommandResult, EnvironmentOf};
 use crate::test_home::{TestHome, docksd, eventually, signal};
 
 /// A user who owns nothing here.
@@ -318,6 +318,125 @@ fn settings_of_another_user_are_refused() {
         assert!(refused.stderr.contains(said), "{}", refused.stderr);
     }
     assert!(remote.requests().is_empty(), "no token was sent");
+}
+
+/// Returns every path below a directory, with the mode of each directory.
+fn tree(top: &Path) -> Vec<(PathBuf, u32)> {
+    let mut found = Vec::new();
+    let mut todo = vec![top.to_owned()];
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(dir).unwrap().flatten() {
+            let meta = entry.metadata().unwrap();
+            if meta.is_dir() {
+                todo.push(entry.path());
+                found.push((entry.path(), meta.mode() & 0o7777));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn root_leaves_nothing_in_the_home_of_another_user() {
+    let test = "strangers::root_leaves_nothing_in_the_home_of_another_user";
+    if !can_be_two_users(test) {
+        return;
+    }
+    let home = TestHome::new();
+    let theirs = home.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    for exists in [false, true] {
+        if exists {
+            fs::create_dir_all(theirs.join(".docks/run")).unwrap();
+        }
+        give(&theirs, STRANGER);
+        let before = tree(&theirs).len();
+        for line in [
+            "runs list",
+            "--no-daemon runs list",
+            "daemon start",
+            "daemon run",
+            "daemon status",
+            "profile add x --harbor-server http://127.0.0.1:9",
+            "auth status",
+            "hub token add me",
+            "hub cert --name x.example",
+            "cache status",
+        ] {
+            let mut command = home.command(line);
+            command
+                .env_remove("DOCKS_HOME")
+                .env("HOME", &theirs)
+                .env("XDG_RUNTIME_DIR", &theirs)
+                .env("DOCKS_API_URL", "http://127.0.0.1:9")
+                .env("DOCKS_TENANT_ID", "t");
+            let refused = CommandResult::new(command.output().unwrap());
+            assert_ne!(refused.code, Some(0), "{line}: {refused:?}");
+            let said = format!("belongs to user {STRANGER}, and files that root creates there");
+            assert!(refused.stderr.contains(&said), "{line}: {}", refused.stderr);
+        }
+        let mut daemon = Command::new(docksd());
+        daemon.env_clear().env("HOME", &theirs);
+        let refused = daemon.output().unwrap();
+        assert!(!refused.status.success(), "{refused:?}");
+        assert_eq!(tree(&theirs).len(), before, "{:?}", tree(&theirs));
+    }
+}
+
+#[test]
+fn root_of_a_container_may_use_the_directory_of_a_user_outside() {
+    /// A user whom this system does not know.
+    const OUTSIDE: u32 = 1_234_567_890;
+    let test = "strangers::root_of_a_container_may_use_the_directory_of_a_user_outside";
+    if !can_be_two_users(test) {
+        return;
+    }
+    let home = TestHome::new();
+    let theirs = home.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    give(&theirs, OUTSIDE);
+    let run = |line: &str, sudo: &str| {
+        let mut command = home.command(line);
+        command
+            .env("DOCKS_HOME", theirs.join("docks"))
+            .env("SUDO_UID", sudo);
+        CommandResult::new(command.output().unwrap())
+    };
+    assert_ne!(run("runs list", &OUTSIDE.to_string()).code, Some(0));
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
+    run("hub token list", "").expect_success();
+    run("profile add x --harbor-server http://127.0.0.1:9", "0").expect_success();
+}
+
+#[test]
+fn a_umask_that_forbids_everything_locks_nobody_out() {
+    let home = TestHome::with_jobs();
+    let jobs = home.jobs();
+    let script = format!(
+        "umask 777; \"$DOCKS\" profile add lab --harbor-server http://127.0.0.1:9 && \
+         \"$DOCKS\" --harbor '{0}' runs eval-list && \
+         {{ \"$DOCKS\" --harbor '{0}' runs artifacts nightly-mixed --type all -o out >&2 || test -d out; }} && \
+         \"$DOCKS\" hub token add me && \"$DOCKS\" daemon stop && \
+         \"$DOCKS\" --harbor '{0}' runs list && \"$DOCKS\" profile list",
+        jobs.display()
+    );
+    fs::remove_dir(home.path("docks")).unwrap();
+    let mut shell = Command::new("sh");
+    let docks = home.command("");
+    shell
+        .args(["-c", &script])
+        .environment_of(&docks)
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("DOCKS", docks.get_program())
+        .current_dir(home.path("."));
+    CommandResult::new(shell.output().unwrap()).expect_success();
+    for top in ["docks", "out"] {
+        let top = home.path(top);
+        let own = (top.clone(), fs::metadata(&top).unwrap().mode() & 0o7777);
+        for (dir, mode) in tree(&top).into_iter().chain([own]) {
+            assert_eq!(mode & 0o700, 0o700, "{} {mode:o}", dir.display());
+        }
+    }
 }
 
 #[test]

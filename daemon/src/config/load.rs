@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use docks_proto::build::BUILD_VARIABLE;
 use docks_proto::credentials::files;
 use docks_proto::credentials::foreign_files::ForeignFile;
-use docks_proto::credentials::trust::drop_foreign_runtime_dir;
+use docks_proto::credentials::trust::{ForeignHome, drop_foreign_runtime_dir};
 use docks_proto::paths::{PathVariables, Paths, PathsError};
 use docks_proto::proxies::Proxies;
 use docks_proto::settings::{Environment, SettingsError};
@@ -25,6 +25,9 @@ pub enum ConfigError {
     /// The home directory can't be determined.
     #[error(transparent)]
     Paths(#[from] PathsError),
+    /// The home directory is another user's.
+    #[error(transparent)]
+    ForeignHome(#[from] ForeignHome),
     /// `daemon.toml` could not be read.
     #[error(transparent)]
     Read(#[from] SettingsError),
@@ -70,6 +73,7 @@ impl Config {
         keyring: Environment,
     ) -> Result<Self, ConfigError> {
         let paths = resolve_paths(flags, variables)?;
+        ForeignHome::check(&paths.home, variables)?;
         let path = paths.daemon_file();
         let file = match files::read_text(&path)? {
             Some(text) => DaemonFile::parse(&path, &text)?,
@@ -122,6 +126,7 @@ fn path_variables() -> PathVariables {
         docks_home: path("DOCKS_HOME"),
         docks_socket: path("DOCKS_SOCKET"),
         xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
+        through_sudo: env::var_os("SUDO_UID").is_some_and(|user| !user.is_empty() && user != "0"),
     }
 }
 

@@ -186,6 +186,54 @@ pub fn drop_foreign_runtime_dir(variables: &mut PathVariables) -> Option<String>
     Some(said)
 }
 
+/// Why root must not use a home: it belongs to another user, whom files of root would lock out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} belongs to user {owner}, and files that root creates there would lock that user out; run this without sudo, or with root's own home: `sudo -H`, or set DOCKS_HOME",
+    dir.display()
+)]
+pub struct ForeignHome {
+    dir: PathBuf,
+    owner: u32,
+}
+
+impl ForeignHome {
+    /// Returns an error for root, if its docks home is another user's or would be created in a directory of one.
+    ///
+    /// That of a user who is none here is accepted without `sudo`: containers run as root on directories of a user outside.
+    ///
+    /// # Errors
+    ///
+    /// [`ForeignHome`].
+    pub fn check(home: &Path, variables: &PathVariables) -> Result<(), Self> {
+        if !geteuid().is_root() {
+            return Ok(());
+        }
+        let existing = home.ancestors().find_map(|dir| {
+            let found = fs::metadata(dir).ok()?;
+            Some((dir, found.uid()))
+        });
+        match existing {
+            Some((dir, owner))
+                if !is_trusted(owner) && (variables.through_sudo || is_user_here(owner)) =>
+            {
+                Err(Self {
+                    dir: dir.to_owned(),
+                    owner,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the system has a user of its own with this id.
+fn is_user_here(user: u32) -> bool {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut ids = users.lines().filter_map(|line| line.split(':').nth(2));
+    ids.any(|id| id.parse() == Ok(user))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
