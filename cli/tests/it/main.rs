@@ -37,6 +37,7 @@ mod live_files;
 mod main_path;
 mod many_starts;
 mod mirrored_reads;
+mod odd_fields;
 mod odd_values;
 mod oracle;
 mod other_build;

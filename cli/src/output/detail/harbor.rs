@@ -34,16 +34,17 @@ pub(super) fn add_fields(detail: &mut Detail, harbor: &Value, width: usize) {
     let Some(harbor) = harbor.as_object() else {
         return;
     };
+    let field = |key: &str| harbor.get(key).unwrap_or(&Value::Null);
     let note = harbor.get("note").and_then(Value::as_str);
     detail.optional_field("Note", note.map(str::to_owned));
     detail.optional_field("Progress", progress(harbor));
     usage(detail, harbor);
-    add_durations(detail, &harbor["durations"]);
-    if let Some(table) = groups(&harbor["groups"]) {
+    add_durations(detail, field("durations"));
+    if let Some(table) = groups(field("groups")) {
         detail.heading("By agent, model and dataset");
         detail.block(&table.render(width, false).text);
     }
-    if let Some(errors) = harbor["errors"].as_object().filter(|e| !e.is_empty()) {
+    if let Some(errors) = field("errors").as_object().filter(|e| !e.is_empty()) {
         detail.heading("Errors");
         let mut errors: Vec<(&String, u64)> = errors
             .iter()
@@ -69,9 +70,10 @@ fn progress(harbor: &Map<String, Value>) -> Option<String> {
             // Harbor counts cancelled trials among the errored ones.
             "errored" => number("errored").saturating_sub(number("cancelled")),
             "ungraded" => {
-                let judged = number("passed") + number("failed") + number("errored");
+                let judged = ["passed", "failed", "errored"].map(number);
+                let judged = judged.into_iter().fold(0, u64::saturating_add);
                 let twice = number("passed_with_error");
-                (number("ended") + twice).saturating_sub(judged)
+                number("ended").saturating_add(twice).saturating_sub(judged)
             }
             word => number(word),
         };
@@ -138,7 +140,7 @@ fn add_durations(detail: &mut Detail, durations: &Value) {
     let phases: Vec<String> = PHASES
         .iter()
         .filter_map(|(key, label)| {
-            let mean = durations["phase_seconds_mean"][*key].as_f64()?;
+            let mean = durations.get("phase_seconds_mean")?.get(key)?.as_f64()?;
             Some(format!(
                 "{} {}",
                 label.to_lowercase(),
@@ -164,7 +166,8 @@ fn groups(groups: &Value) -> Option<Table> {
     ]);
     for group in groups {
         let text = |key: &str| Cell::from_option(group[key].as_str().map(str::to_owned));
-        let count = |key: &str| group["trials"][key].as_u64().unwrap_or_default();
+        let trials = &group["trials"];
+        let count = |key: &str| trials[key].as_u64().unwrap_or_default();
         table.add_row(vec![
             text("agent"),
             text("model"),
@@ -175,7 +178,7 @@ fn groups(groups: &Value) -> Option<Table> {
             Cell::from_option(mean(group)),
             Cell::from_option(pass_at_k(&group["pass_at_k"])),
             Cell::from_option(group["cost_usd"].as_f64().map(|cost| {
-                let ended = group["trials"]["ended"].as_u64();
+                let ended = trials["ended"].as_u64();
                 known::of_some(lists::format_dollars(cost), group["cost_n"].as_u64(), ended)
             })),
         ]);
