@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use docks_proto::clean::is_deceptive;
 use docks_proto::hash::fnv1a_64;
 
 /// Longest segment in bytes; two of them with a separator fit the usual limit of 255.
@@ -26,7 +27,8 @@ pub fn safe_segment(text: &str, fallback: &str) -> String {
     }
     // Windows drops trailing dots and spaces, which would merge two names.
     let kept = safe.trim_end_matches(['.', ' ']).len();
-    let cut = safe.chars().count() - safe[..kept].chars().count();
+    // They take a byte each.
+    let cut = safe.len() - kept;
     safe.truncate(kept);
     safe.extend(std::iter::repeat_n('_', cut.min(3)));
     if safe.starts_with(['.', '-', '~', ' ']) {
@@ -41,9 +43,8 @@ pub fn safe_segment(text: &str, fallback: &str) -> String {
 /// Returns the first 12 characters, as listings show them.
 #[must_use]
 pub fn short_id(text: &str) -> &str {
-    text.char_indices()
-        .nth(12)
-        .map_or(text, |(end, _)| &text[..end])
+    let end = text.char_indices().nth(12).map(|(end, _)| end);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// Returns a key that is equal for names that some file system treats as the same.
@@ -141,43 +142,28 @@ fn harmless(c: char) -> char {
         c,
         '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '\u{2028}' | '\u{2029}'
     );
-    if c.is_control() || unsafe_somewhere || is_invisible(c) {
+    if c.is_control() || unsafe_somewhere || is_deceptive(c) {
         '_'
     } else {
         c
     }
 }
 
-/// Returns whether a character is invisible or changes the direction of the text after it.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
-}
-
 /// Returns whether Windows reserves a name for a device, whatever follows the first dot.
+///
+/// The numbers of ports may be superscripts: `COM¹` is `COM1`, as these three are digits of Latin-1
+/// ("Naming Files, Paths, and Namespaces" in Microsoft's documentation).
 fn is_device(segment: &str) -> bool {
-    let stem = segment
-        .split('.')
-        .next()
-        .unwrap_or(segment)
-        .trim_end()
-        .to_ascii_lowercase();
-    let numbered = |prefix| {
-        stem.strip_prefix(prefix)
-            .is_some_and(|rest: &str| rest.len() == 1 && rest.as_bytes()[0].is_ascii_digit())
-    };
-    matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+    const NAMES: [&str; 7] = ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"];
+    let stem = segment.split('.').next().unwrap_or(segment);
+    let stem = stem.trim_end().to_ascii_lowercase();
+    let port = stem.strip_prefix("com").or(stem.strip_prefix("lpt"));
+    let port = port.map(|number| number.chars().collect::<Vec<char>>());
+    NAMES.contains(&stem.as_str())
+        || matches!(
+            port.as_deref(),
+            Some(['0'..='9' | '\u{b9}' | '\u{b2}' | '\u{b3}'])
+        )
 }
 
 fn shorten(segment: String, original: &str) -> String {
@@ -185,11 +171,8 @@ fn shorten(segment: String, original: &str) -> String {
         return segment;
     }
     let max_bytes = MAX_SEGMENT_BYTES - 9;
-    let end = (0..=max_bytes)
-        .rev()
-        .find(|&at| segment.is_char_boundary(at))
-        .unwrap_or(0);
-    format!("{}~{}", &segment[..end], short_hash(original))
+    let start = segment.get(..segment.floor_char_boundary(max_bytes));
+    format!("{}~{}", start.unwrap_or_default(), short_hash(original))
 }
 
 #[cfg(test)]
@@ -211,6 +194,19 @@ mod tests {
             ("C:\\x", "C__x"),
             ("con.txt", "_con.txt"),
             ("Lpt1", "_Lpt1"),
+            ("COM\u{b9}", "_COM\u{b9}"),
+            ("com\u{b3}.log", "_com\u{b3}.log"),
+            ("lPt\u{b2} .tar.gz", "_lPt\u{b2} .tar.gz"),
+            ("CONIN$", "_CONIN$"),
+            ("conout$.txt", "_conout$.txt"),
+            ("Clock$ .x", "_Clock$ .x"),
+            ("nul .txt", "_nul .txt"),
+            ("AUX.", "AUX_"),
+            ("con\u{200b}", "con_"),
+            ("com10", "com10"),
+            ("com\u{2074}", "com\u{2074}"),
+            ("conin", "conin"),
+            ("console.log", "console.log"),
             ("name. .", "name___"),
             ("evil\u{202e}gpj.exe", "evil_gpj.exe"),
             ("fix-clamp", "fix-clamp"),
@@ -268,6 +264,7 @@ mod tests {
             prop_assert!(!safe.contains(['/', '\\', '\0']));
             prop_assert!(!safe.starts_with(['.', '-']) && !safe.ends_with(['.', ' ']));
             prop_assert!(!safe.chars().any(char::is_control));
+            prop_assert!(!is_device(&safe));
             prop_assert_eq!(std::path::Path::new(&safe).components().count(), 1);
         }
     }
