@@ -1,5 +1,8 @@
 //! The command line of docks.
 
+// What strangers send is read here: a wrong index must not end the program.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 mod args;
 mod ask;
 mod commands;

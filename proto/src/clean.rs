@@ -17,8 +17,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let after = &rest[first.len_utf8()..];
+    while let Some((first, after)) = split_first(rest) {
         rest = match first {
             '\u{1b}' => escape(after, &mut out),
             '\u{9b}' => control_sequence(after, &mut out),
@@ -50,15 +49,21 @@ pub fn text_with_tabs(bytes: &[u8]) -> String {
     parts.join("\t")
 }
 
+/// Splits a text after its first character.
+fn split_first(text: &str) -> Option<(char, &str)> {
+    let mut chars = text.chars();
+    chars.next().map(|first| (first, chars.as_str()))
+}
+
 /// Skips what follows an escape character.
 fn escape<'a>(after: &'a str, out: &mut String) -> &'a str {
-    match after.chars().next() {
-        Some('[') => control_sequence(&after[1..], out),
-        Some(']' | 'P' | 'X' | '^' | '_') => control_string(&after[1..], out),
+    match split_first(after) {
+        Some(('[', rest)) => control_sequence(rest, out),
+        Some((']' | 'P' | 'X' | '^' | '_', rest)) => control_string(rest, out),
         _ => {
             let rest = after.trim_start_matches(|c| (' '..='/').contains(&c));
-            match rest.chars().next() {
-                Some(c) if ('0'..='~').contains(&c) => &rest[1..],
+            match split_first(rest) {
+                Some(('0'..='~', rest)) => rest,
                 _ => {
                     out.push(REPLACEMENT);
                     after
@@ -73,8 +78,8 @@ fn control_sequence<'a>(after: &'a str, out: &mut String) -> &'a str {
     let rest = after
         .trim_start_matches(|c| ('0'..='?').contains(&c))
         .trim_start_matches(|c| (' '..='/').contains(&c));
-    match rest.chars().next() {
-        Some(c) if ('@'..='~').contains(&c) => &rest[1..],
+    match split_first(rest) {
+        Some(('@'..='~', rest)) => rest,
         _ => {
             out.push(REPLACEMENT);
             rest
@@ -88,12 +93,12 @@ fn control_sequence<'a>(after: &'a str, out: &mut String) -> &'a str {
 /// the rest of a row.
 fn control_string<'a>(after: &'a str, out: &mut String) -> &'a str {
     let terminators = ["\u{7}", "\u{9c}", "\u{1b}\\"];
-    let end = terminators
+    let rest = terminators
         .iter()
-        .filter_map(|terminator| after.find(terminator).map(|at| at + terminator.len()))
-        .min();
-    match end {
-        Some(end) => &after[end..],
+        .filter_map(|terminator| after.split_once(terminator).map(|(_, rest)| rest))
+        .max_by_key(|rest| rest.len());
+    match rest {
+        Some(rest) => rest,
         None => {
             out.push(REPLACEMENT);
             after

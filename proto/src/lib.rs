@@ -12,6 +12,9 @@
 //! mirrors, [`beneath`], which opens files and lists folders below a directory, and [`server_files`], which
 //! finds the data directory of a `harbor serve` on this machine.
 
+// What strangers send is read here: a wrong index must not end the program.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 pub mod action_notes;
 pub mod allocator;
 pub mod beneath;

@@ -25,7 +25,7 @@ impl RunUsage {
     /// Reads what a run states; what it does not is `None`.
     #[must_use]
     pub fn from_object(object: &RawObject) -> Self {
-        let whole: Value = repair::read(object.text());
+        let whole: &Value = &repair::read(object.text());
         let harbor = &whole["harbor"];
         let number = |key: &str| harbor[key].as_f64();
         let count = |key: &str| harbor[key].as_u64();
@@ -42,7 +42,7 @@ impl RunUsage {
             cost_n: count("cost_n"),
             tokens,
             tokens_n: count("tokens_n"),
-            ended: harbor["trials"]["ended"].as_u64(),
+            ended: harbor.pointer("/trials/ended").and_then(Value::as_u64),
         }
     }
 }

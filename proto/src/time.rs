@@ -98,14 +98,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidTime> {
         return Err(bad());
     }
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(bad)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
-        let unit_end = rest[digits..]
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .map_or(rest.len(), |at| digits + at);
-        let factor = match rest[digits..unit_end].trim() {
+        let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+        let after = rest.trim_start_matches(is_digit);
+        let digits = rest.strip_suffix(after).filter(|_| !after.is_empty());
+        let number: f64 = digits.ok_or_else(bad)?.parse().map_err(|_| bad())?;
+        let unit = after.split(is_digit).next().unwrap_or(after);
+        let factor = match unit.trim() {
             "ms" => 0.001,
             "s" | "sec" | "second" | "seconds" => 1.0,
             "m" | "min" | "minute" | "minutes" => 60.0,
@@ -115,7 +113,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidTime> {
             _ => return Err(bad()),
         };
         seconds += number * factor;
-        rest = &rest[unit_end..];
+        rest = after.strip_prefix(unit).unwrap_or_default();
     }
     bounded(seconds).ok_or_else(bad)
 }

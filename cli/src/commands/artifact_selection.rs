@@ -178,7 +178,9 @@ pub(super) async fn find_quietly(
     Ok(SelectedRun {
         id,
         active,
-        is_harbor_job: repair::read::<Value>(object.text())["harbor"].is_object(),
+        is_harbor_job: repair::read::<Value>(object.text())
+            .get("harbor")
+            .is_some_and(Value::is_object),
         artifacts: TrialArtifacts {
             // In requests, an empty id means the run.
             id: String::new(),

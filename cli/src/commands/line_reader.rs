@@ -54,7 +54,7 @@ impl LineReader {
         }
         let block = self.reader.fill_buf()?;
         let end = memchr::memrchr(b'\n', block).map_or(0, |at| at + 1);
-        let passed = scan.skippable(&block[..end], self.at_bytes);
+        let passed = scan.skippable(block.get(..end).unwrap_or_default(), self.at_bytes);
         self.reader.consume(passed);
         self.at_bytes += passed as u64;
         Ok(())

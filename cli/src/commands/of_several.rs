@@ -250,8 +250,8 @@ fn ambiguous(given: &str, found: &[(usize, &NamedRemote, RunKind, RawObject)]) -
             format!("several remotes have `{given}`: {}", names.join(", ")),
         )
     }
-    .hint(format!(
-        "name one with {} {}, or as {}:{given}",
-        found[0].1.option, names[0], names[0]
-    ))
+    .hint(found.first().map_or_else(String::new, |(_, first, ..)| {
+        let (option, name) = (first.option, &first.name);
+        format!("name one with {option} {name}, or as {name}:{given}")
+    }))
 }

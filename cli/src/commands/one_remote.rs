@@ -32,8 +32,9 @@ pub(super) async fn find_remote<'a>(
         }
         *run = found.id;
     }
-    match remote {
-        Some((index, _)) => Ok(&several.remotes[index].context),
+    let found = remote.and_then(|(index, _)| several.remotes.get(index));
+    match found {
+        Some(remote) => Ok(&remote.context),
         None => Err(Failure::usage(about_all).hint("name it with -p NAME")),
     }
 }

@@ -77,7 +77,7 @@ impl RepairingReader {
                 }
                 length => {
                     repairer.push("\u{fffd}".as_bytes(), &mut self.mended);
-                    rest = &invalid[length.unwrap_or(invalid.len())..];
+                    (_, rest) = invalid.split_at(length.unwrap_or(invalid.len()));
                 }
             }
         }
@@ -92,9 +92,9 @@ impl RepairingReader {
 impl Read for RepairingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.ready() == 0 && self.fill()? {}
-        let count = self.ready().min(buffer.len());
-        let from = self.returned;
-        buffer[..count].copy_from_slice(&self.mended[from..from + count]);
+        let end = self.returned + self.ready();
+        let mut ready = self.mended.get(self.returned..end).unwrap_or_default();
+        let count = ready.read(buffer)?;
         self.returned += count;
         Ok(count)
     }
@@ -111,11 +111,12 @@ pub(super) fn print_file(output: &Output, file: File, ends_line: bool) -> io::Re
     let mut last = b'\n';
     while !output.stdout_is_closed() {
         let count = reader.read(&mut piece)?;
-        let Some(end) = piece[..count].last() else {
+        let read = piece.get(..count).unwrap_or_default();
+        let Some(end) = read.last() else {
             break;
         };
         last = *end;
-        output.data(&piece[..count]);
+        output.data(read);
     }
     if ends_line && last != b'\n' {
         output.data("\n");

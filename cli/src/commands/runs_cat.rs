@@ -216,7 +216,7 @@ async fn copy(context: &Context, mut file: File) -> Result<(), Failure> {
         if got == 0 {
             return output.flush();
         }
-        output.data(&block[..got]);
+        output.data(block.get(..got).unwrap_or(&block));
         output.flush()?;
         if output.stdout_is_closed() {
             return Ok(());

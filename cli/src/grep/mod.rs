@@ -91,7 +91,7 @@ impl Scan<'_> {
         if !self.grep.matches_replacement {
             return skippable;
         }
-        match std::str::from_utf8(&lines[..skippable]) {
+        match std::str::from_utf8(lines.get(..skippable).unwrap_or(lines)) {
             Ok(_) => skippable,
             Err(error) => line_start(lines, error.valid_up_to()),
         }
@@ -108,7 +108,8 @@ impl Scan<'_> {
 }
 
 fn line_start(lines: &[u8], offset: usize) -> usize {
-    memchr::memrchr(b'\n', &lines[..offset]).map_or(0, |end| end + 1)
+    let before = lines.get(..offset).unwrap_or(lines);
+    memchr::memrchr(b'\n', before).map_or(0, |end| end + 1)
 }
 
 #[cfg(test)]

@@ -145,7 +145,9 @@ impl Output {
         let gone = PollFlags::ERR | PollFlags::HUP;
         self.stdout_is_closed()
             || (poll(&mut watched, Some(&Timespec::default())).is_ok()
-                && watched[0].revents().intersects(gone))
+                && watched
+                    .iter()
+                    .any(|stdout| stdout.revents().intersects(gone)))
     }
 
     /// Waits until nobody reads stdout any more.

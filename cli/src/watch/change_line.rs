@@ -18,7 +18,7 @@ pub(crate) fn change_line(model: &Model, change: &StatusChange) -> Option<String
     }
     let cells = [
         change.at.as_deref().unwrap_or_default(),
-        model.runs[change.run].label(),
+        model.runs.get(change.run)?.label(),
         object.trial_id.as_deref().unwrap_or_default(),
         change.from.as_deref().unwrap_or_default(),
         &object.status,

@@ -151,8 +151,8 @@ impl EndHook {
             progress.run_id.clone_from(&state.run_id);
         }
         let mut event = json!({ "event": "ended", "run": state, "progress": progress });
-        if let Some(remote) = remote {
-            event["remote"] = remote.into();
+        if let (Some(remote), Some(event)) = (remote, event.as_object_mut()) {
+            event.insert("remote".to_owned(), remote.into());
         }
         if let Some(mut stdin) = child.stdin.take() {
             // The command may not read it; a few kilobytes fit into the pipe anyway.

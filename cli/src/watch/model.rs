@@ -166,7 +166,7 @@ impl Model {
             Event::Progress(progress) => {
                 let key = (progress.kind?, progress.run_id.clone());
                 let index = *self.indices.get(&key)?;
-                self.runs[index].progress = Some(progress.clone());
+                self.runs.get_mut(index)?.progress = Some(progress.clone());
                 None
             }
             Event::Connection(source) => {
@@ -187,7 +187,7 @@ impl Model {
         change: Option<&Change>,
     ) -> Option<StatusChange> {
         let index = self.index_of(state).or_else(|| self.rename(state))?;
-        let watched = &mut self.runs[index];
+        let watched = self.runs.get_mut(index)?;
         let before = match &state.trial_id {
             None => watched.run.replace(state.clone()),
             Some(trial) => watched.trials.insert(trial.clone(), state.clone()),
@@ -212,10 +212,10 @@ impl Model {
 
     /// Returns whether the known state of an object is further than this one.
     pub(crate) fn is_past(&self, state: &ObjectState) -> bool {
-        let Some(index) = self.index_of(state) else {
+        let index = self.index_of(state);
+        let Some(watched) = index.and_then(|index| self.runs.get(index)) else {
             return false;
         };
-        let watched = &self.runs[index];
         let known = match &state.trial_id {
             None => watched.run.as_ref(),
             Some(trial) => watched.trials.get(trial),
@@ -227,7 +227,7 @@ impl Model {
     fn rename(&mut self, state: &ObjectState) -> Option<usize> {
         let provisional = (state.kind, state.name.clone());
         let index = *self.indices.get(&provisional)?;
-        self.runs[index].id.clone_from(&state.run_id);
+        self.runs.get_mut(index)?.id.clone_from(&state.run_id);
         self.indices
             .insert((state.kind, state.run_id.clone()), index);
         Some(index)

@@ -59,7 +59,7 @@ pub(super) fn cut(text: &str, width: usize) -> &str {
     for (at, c) in text.char_indices() {
         used += c.width().unwrap_or(0);
         if used > width {
-            return &text[..at];
+            return text.get(..at).unwrap_or(text);
         }
     }
     text

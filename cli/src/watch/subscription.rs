@@ -101,7 +101,9 @@ impl SeveralSubscriptions<'_> {
             let Some((index, received)) = self.events.next().await else {
                 return std::future::pending().await;
             };
-            let state = &mut self.remotes[index];
+            let Some(state) = self.remotes.get_mut(index) else {
+                continue;
+            };
             let name = &state.remote.name;
             let ReceivedEvent { event, text } = match received {
                 Ok(received) => received,

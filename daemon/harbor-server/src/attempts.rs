@@ -9,7 +9,7 @@ use docksd_harbor::served::{
 use docksd_remote::RemoteError;
 use serde::Deserialize;
 
-use crate::client::{QueryResult, invalid};
+use crate::client::QueryResult;
 use crate::queries::{AttemptRow, OfAttempt, micros};
 
 /// One attempt and its place in its chain.
@@ -54,12 +54,9 @@ impl Attempts {
     /// When a statement failed or its rows are odd.
     pub(crate) fn merge(
         &mut self,
-        results: &[QueryResult<'_>],
+        [rows, rewards, artifacts]: &[QueryResult<'_>; 3],
         with_artifacts: bool,
     ) -> Result<(Option<String>, usize), RemoteError> {
-        let [rows, rewards, artifacts] = results else {
-            return Err(invalid("a query has an unexpected number of results"));
-        };
         let rows: Vec<AttemptRow> = rows.rows()?;
         let of_attempts =
             |result: &QueryResult<'_>| -> Result<HashMap<String, String>, RemoteError> {

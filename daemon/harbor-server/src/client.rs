@@ -177,12 +177,13 @@ impl ServerClient {
     /// # Errors
     ///
     /// When the server does not answer, or refuses the request as a whole.
-    pub(crate) async fn query<T>(
+    pub(crate) async fn query<T, const N: usize>(
         &self,
-        statements: &[Statement],
-        read: impl FnOnce(Vec<QueryResult<'_>>) -> Result<T, RemoteError>,
+        statements: &[Statement; N],
+        read: impl FnOnce([QueryResult<'_>; N]) -> Result<T, RemoteError>,
     ) -> Result<T, RemoteError> {
-        let body = serde_json::to_vec(statements).map_err(|error| invalid(error.to_string()))?;
+        let body = serde_json::to_vec(statements.as_slice())
+            .map_err(|error| invalid(error.to_string()))?;
         let mut request = Request::post("/query");
         request.body = body.into();
         request.headers.insert(
@@ -194,10 +195,11 @@ impl ServerClient {
             .map_err(|_| invalid("the answer to a query is not UTF-8"))?;
         let answer: QueryAnswer<'_> = serde_json::from_str(text)
             .map_err(|error| invalid(format!("the answer to a query is not one: {error}")))?;
-        if answer.results.len() != statements.len() {
-            return Err(invalid("a query has fewer results than statements"));
+        let results: Vec<QueryResult<'_>> = answer.results.into_iter().map(QueryResult).collect();
+        match results.try_into() {
+            Ok(results) => read(results),
+            Err(_) => Err(invalid("a query has not as many results as statements")),
         }
-        read(answer.results.into_iter().map(QueryResult).collect())
     }
 
     /// Gets an object as JSON.

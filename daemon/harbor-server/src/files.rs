@@ -116,7 +116,7 @@ impl Server {
     async fn plan(&self, job: &str) -> Result<Option<String>, RemoteError> {
         let rows: Vec<PlanRow> = self
             .client
-            .query(&[queries::plan(job)], |results| results[0].rows())
+            .query(&[queries::plan(job)], |[plan]| plan.rows())
             .await?;
         Ok(rows.into_iter().next().and_then(|row| row.lock_uri))
     }

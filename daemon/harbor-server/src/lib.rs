@@ -5,6 +5,9 @@
 //! are being looked at, and of one whose results are being read: the mirror has the others, and gives back the runs after
 //! a restart ([`Remote::resume`]) and the results that it has of the trials ([`Archive`]).
 
+// What strangers send is read here: a wrong index must not end the program.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 mod actions;
 mod archive;
 mod attempts;

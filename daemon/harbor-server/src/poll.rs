@@ -87,10 +87,10 @@ impl Poller<'_> {
         ];
         let (count, rows, active) = self
             .client
-            .query(&statements, |results| {
-                let count: Vec<CountRow> = results[0].rows()?;
-                let rows: Vec<JobRow> = results[1].rows()?;
-                let active = (!results[2].has_failed()).then(|| results[2].rows());
+            .query(&statements, |[count, rows, active]| {
+                let count: Vec<CountRow> = count.rows()?;
+                let rows: Vec<JobRow> = rows.rows()?;
+                let active = (!active.has_failed()).then(|| active.rows());
                 Ok((count, rows, active.transpose()?))
             })
             .await?;
@@ -116,9 +116,9 @@ impl Poller<'_> {
             let statements = [queries::jobs_after(&last), queries::active_attempts()];
             let (rows, active) = self
                 .client
-                .query(&statements, |results| {
-                    let rows: Vec<JobRow> = results[0].rows()?;
-                    let active = (!results[1].has_failed()).then(|| results[1].rows());
+                .query(&statements, |[rows, active]| {
+                    let rows: Vec<JobRow> = rows.rows()?;
+                    let active = (!active.has_failed()).then(|| active.rows());
                     Ok((rows, active.transpose()?))
                 })
                 .await?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use docksd_remote::RemoteError;
 
 use crate::attempts::Attempts;
-use crate::client::{QueryResult, invalid};
+use crate::client::QueryResult;
 use crate::job::Job;
 use crate::poll::{OVERLAP_US, Poller, State};
 use crate::queries::{self, AttemptRange, ConfigRow, JobRow, KindRow, SummaryRow, micros};
@@ -27,11 +27,10 @@ impl Poller<'_> {
 
     /// Reads the attempts that changed. Returns whether the job is whole after that.
     async fn read_delta(&self, job: &mut Job, since_us: i64) -> Result<bool, RemoteError> {
-        let mut statements = vec![queries::job(&job.id), queries::summary_of_attempts(&job.id)];
-        statements.extend(queries::attempts(
-            &job.id,
-            AttemptRange::ChangedSince(since_us),
-        ));
+        let [rows, rewards, artifacts] =
+            queries::attempts(&job.id, AttemptRange::ChangedSince(since_us));
+        let (row, summary) = (queries::job(&job.id), queries::summary_of_attempts(&job.id));
+        let statements = [row, summary, rows, rewards, artifacts];
         let mut attempts = job.attempts.take().unwrap_or_default();
         let read = self
             .client
@@ -39,9 +38,10 @@ impl Poller<'_> {
                 if results.iter().any(QueryResult::has_failed) {
                     return Ok(None);
                 }
-                let row: Vec<JobRow> = results[0].rows()?;
-                let summary: Vec<SummaryRow> = results[1].rows()?;
-                attempts.merge(&results[2..], true)?;
+                let [row, summary, of_attempts @ ..] = results;
+                let row: Vec<JobRow> = row.rows()?;
+                let summary: Vec<SummaryRow> = summary.rows()?;
+                attempts.merge(&of_attempts, true)?;
                 Ok(row.into_iter().next().zip(summary.into_iter().next()))
             })
             .await;
@@ -70,23 +70,23 @@ impl Poller<'_> {
         let (mut last, mut page) = (String::new(), queries::ATTEMPTS_PER_PAGE);
         let mut row: Option<JobRow> = None;
         loop {
-            let mut statements = vec![queries::job(&job.id), queries::config(&job.id)];
-            statements.extend(queries::attempts(&job.id, AttemptRange::Page(&last, page)));
+            let [rows, rewards, artifacts] =
+                queries::attempts(&job.id, AttemptRange::Page(&last, page));
+            let (of_job, config) = (queries::job(&job.id), queries::config(&job.id));
+            let statements = [of_job, config, rows, rewards, artifacts];
             let answer = self
                 .client
                 .query(&statements, |results| {
-                    let [_, _, rows, rewards, artifacts] = results.as_slice() else {
-                        return Err(invalid("a query has an unexpected number of results"));
-                    };
-                    let too_much =
-                        rows.has_failed() || rewards.has_failed() || artifacts.has_failed();
+                    let [job, config, of_attempts @ ..] = results;
+                    let too_much = of_attempts.iter().any(QueryResult::has_failed);
                     // Of one attempt there is nothing to divide; its files are told with its result.
                     if too_much && page > 1 {
                         return Ok(None);
                     }
-                    let job: Vec<JobRow> = results[0].rows()?;
-                    let config: Option<Vec<ConfigRow>> = results[1].rows().ok();
-                    let merged = attempts.merge(&results[2..], !artifacts.has_failed())?;
+                    let job: Vec<JobRow> = job.rows()?;
+                    let config: Option<Vec<ConfigRow>> = config.rows().ok();
+                    let [_, _, artifacts] = &of_attempts;
+                    let merged = attempts.merge(&of_attempts, !artifacts.has_failed())?;
                     Ok(Some((job.into_iter().next(), config, merged)))
                 })
                 .await?;
@@ -127,8 +127,8 @@ impl Poller<'_> {
             let jobs: Vec<&str> = chunk.iter().map(String::as_str).collect();
             let rows: Option<Vec<KindRow>> = self
                 .client
-                .query(&[queries::trial_kinds(&jobs)], |results| {
-                    let counted = (!results[0].has_failed()).then(|| results[0].rows());
+                .query(&[queries::trial_kinds(&jobs)], |[counted]| {
+                    let counted = (!counted.has_failed()).then(|| counted.rows());
                     counted.transpose()
                 })
                 .await?;

@@ -104,7 +104,10 @@ impl Server {
         // One job after the other, so that the trials of few are in memory.
         if !left.is_zero()
             && let Some(id) = state.next_to_complete()
-            && state.jobs[&id].attempts.is_none()
+            && state
+                .jobs
+                .get(&id)
+                .is_some_and(|job| job.attempts.is_none())
         {
             poller.read_job(state, &id).await?;
         }

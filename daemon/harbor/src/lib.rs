@@ -10,6 +10,9 @@
 //! `files` lists every file of a trial when somebody asks.
 //! [`served`] builds the same objects for `harbor serve`, from what that server says.
 
+// What strangers send is read here: a wrong index must not end the program.
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
+
 mod change_tracker;
 mod derive;
 mod disk;

@@ -138,11 +138,12 @@ impl LiveTrials {
         };
         // Most trials stay as they are and where they are.
         let head = listed.iter().zip(&self.entries).take_while(same).count();
-        let ends = (listed[head..].iter().rev()).zip(self.entries[head..].iter().rev());
+        let listed_ends = listed.iter().skip(head).rev();
+        let ends = listed_ends.zip(self.entries.iter().skip(head).rev());
         let tail = ends.take_while(same).count();
         let end = self.entries.len() - tail;
         let mut earlier = EarlierEntries::new(self.entries.splice(head..end, []));
-        let between = listed[head..listed.len() - tail].iter();
+        let between = listed.iter().take(listed.len() - tail).skip(head);
         let between: Vec<(&ListedTrial<'_>, Option<Entry>)> = between
             .map(|trial| (trial, earlier.take_next(trial.basis())))
             .collect();
@@ -288,12 +289,12 @@ impl EarlierEntries {
         let with_basis = |at: &usize| self.entries.get(*at).is_some_and(has_basis);
         let ahead = (self.next..self.entries.len()).filter(with_basis);
         let is_it = |at: &usize| {
-            let entry = self.entries[*at].as_ref();
+            let entry = self.entries.get(*at).and_then(Option::as_ref);
             entry.is_some_and(|entry| entry.basis == basis)
         };
         let at = ahead.take(LOOK_AHEAD).find(is_it)?;
         self.next = at + 1;
-        self.entries[at].take()
+        self.entries.get_mut(at)?.take()
     }
 
     /// Returns those that were not taken, by id.

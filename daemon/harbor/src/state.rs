@@ -159,8 +159,9 @@ impl State {
 
     /// Returns the error for a run or trial that does not exist.
     pub(crate) fn not_found(&self, what: &str) -> RemoteError {
+        let directory = self.snapshot.directories.first();
         RemoteError::Files {
-            path: self.snapshot.directories[0].path.join(what),
+            path: directory.map_or_else(|| what.into(), |directory| directory.path.join(what)),
             source: std::io::ErrorKind::NotFound.into(),
         }
     }

@@ -39,7 +39,7 @@ impl Sha256 {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok((hasher.finish(), size_bytes)),
                 Ok(got) => {
-                    hasher.update(&buffer[..got]);
+                    hasher.update(buffer.get(..got).unwrap_or(&buffer));
                     size_bytes += got as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

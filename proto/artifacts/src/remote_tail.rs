@@ -134,32 +134,31 @@ impl RemoteTail {
         offset_bytes: u64,
     ) -> Result<bool, RemoteTailError> {
         let mut skip_bytes = offset_bytes.saturating_sub(opened.begins_at);
-        let mut known_bytes = 0;
-        let known = std::mem::take(&mut self.last);
-        self.last.clone_from(&known);
+        let known = self.last.clone();
+        let mut expected = known.as_slice();
         while let Some(chunk) = opened.body.next().await {
             let chunk = chunk?;
             let skipped = usize::try_from(skip_bytes).map_or(chunk.len(), |b| b.min(chunk.len()));
             skip_bytes -= skipped as u64;
-            let chunk = &chunk[skipped..];
-            let again = chunk.len().min(known.len() - known_bytes);
-            if chunk[..again] != known[known_bytes..known_bytes + again] {
+            let (_, chunk) = chunk.split_at(skipped);
+            let (again, new) = chunk.split_at(chunk.len().min(expected.len()));
+            let (repeated, rest) = expected.split_at(again.len());
+            if again != repeated {
                 return Ok(false);
             }
-            known_bytes += again;
-            self.append(&chunk[again..])
-                .map_err(RemoteTailError::Store)?;
+            expected = rest;
+            self.append(new).map_err(RemoteTailError::Store)?;
         }
         self.version = opened.version;
-        Ok(known_bytes == known.len())
+        Ok(expected.is_empty())
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.new_bytes.seek(SeekFrom::End(0))?;
         self.new_bytes.write_all(bytes)?;
         self.read_bytes += bytes.len() as u64;
-        self.last
-            .extend_from_slice(&bytes[bytes.len().saturating_sub(OVERLAP_BYTES)..]);
+        let (_, end) = bytes.split_at(bytes.len().saturating_sub(OVERLAP_BYTES));
+        self.last.extend_from_slice(end);
         let old = self.last.len().saturating_sub(OVERLAP_BYTES);
         self.last.drain(..old);
         Ok(())

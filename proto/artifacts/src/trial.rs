@@ -39,7 +39,7 @@ impl TrialArtifacts {
             (ArtifactType::Result, fields.result_uri.text()),
         ];
         let value: Value = repair::read(object.text());
-        let listed = value["harbor"]["artifacts"].as_array();
+        let listed = value.pointer("/harbor/artifacts").and_then(Value::as_array);
         let listed: Vec<ListedFile> = listed
             .into_iter()
             .flatten()

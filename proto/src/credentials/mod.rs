@@ -246,9 +246,9 @@ fn check_owner(profile: &Profile, file: &ConfigFile, text: &str) -> Result<(), S
             Err(format!("it belongs to profile `{}`", owner.profile))
         };
     }
-    if others.is_empty() {
+    let Some((first_other, ..)) = others.first() else {
         return Ok(());
-    }
+    };
     match Token::new(text).and_then(|token| jwt::tenant(token.expose())) {
         Some(claim) if claim != *tenant => Err("its token names another tenant".to_owned()),
         Some(_) => match others.iter().find(|(_, _, other)| other == tenant) {
@@ -258,8 +258,7 @@ fn check_owner(profile: &Profile, file: &ConfigFile, text: &str) -> Result<(), S
             )),
         },
         None => Err(format!(
-            "it may belong to this profile or to `{}`",
-            others[0].0
+            "it may belong to this profile or to `{first_other}`"
         )),
     }
 }

@@ -86,8 +86,8 @@ impl ListCapabilities {
     pub fn observe_order(&mut self, created: &[Option<UnixMs>]) {
         let times: Vec<UnixMs> = created.iter().copied().flatten().collect();
         let (mut descents, mut ascents) = (0_usize, 0_usize);
-        for pair in times.windows(2) {
-            match pair[0].cmp(&pair[1]) {
+        for (earlier, later) in times.iter().zip(times.iter().skip(1)) {
+            match earlier.cmp(later) {
                 std::cmp::Ordering::Greater => descents += 1,
                 std::cmp::Ordering::Less => ascents += 1,
                 std::cmp::Ordering::Equal => {}

@@ -95,10 +95,7 @@ impl Repairer {
             b'\\' if !escaped => self.held = 1,
             0..=0x1f if !escaped => {
                 self.changed = true;
-                let hex = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(hex[usize::from(byte >> 4)]);
-                out.push(hex[usize::from(byte & 15)]);
+                out.extend_from_slice(format!("\\u{byte:04x}").as_bytes());
                 return;
             }
             _ => {}
@@ -111,7 +108,7 @@ impl Repairer {
         if !matches!(self.held, 6 | 12) {
             return;
         }
-        let digits = out[out.len() - 4..].iter();
+        let digits = out.last_chunk::<4>().into_iter().flatten();
         let code = digits.fold(0, |code, digit| {
             code * 16 + char::from(*digit).to_digit(16).unwrap_or_default()
         });
@@ -131,8 +128,11 @@ impl Repairer {
 
     /// Replaces the first escape of what is held.
     fn replace(&mut self, out: &mut [u8]) {
-        let start = out.len() - self.held;
-        out[start..start + REPLACEMENT.len()].copy_from_slice(REPLACEMENT);
-        self.changed = true;
+        let held = out.len().checked_sub(self.held);
+        let held = held.and_then(|start| out.get_mut(start..));
+        if let Some(escape) = held.and_then(|held| held.first_chunk_mut()) {
+            *escape = *REPLACEMENT;
+            self.changed = true;
+        }
     }
 }

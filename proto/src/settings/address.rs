@@ -59,9 +59,9 @@ pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressEr
     if host.is_empty() {
         return Err(AddressError::NotWeb);
     }
-    let port = match &authority.as_str()[host.len()..] {
-        "" => default_port,
-        written => port_number(written).ok_or(AddressError::Port)?,
+    let port = match authority.as_str().get(host.len()..) {
+        None | Some("") => default_port,
+        Some(written) => port_number(written).ok_or(AddressError::Port)?,
     };
     if scheme == "http" && !insecure && !is_loopback(&host) {
         return Err(AddressError::Plain);
@@ -79,11 +79,11 @@ pub fn normalise_api_url(text: &str, insecure: bool) -> Result<String, AddressEr
 /// password are left out.
 #[must_use]
 pub fn quote_address(text: &str) -> String {
-    let shown = match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}…{}", &text[..scheme + 3], &text[at..])
+    let shown = match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, rest)), Some((_, host))) if rest.contains('@') => {
+            format!("{scheme}://…@{host}")
         }
-        (None, Some(at)) => format!("…{}", &text[at..]),
+        (None, Some((_, host))) => format!("…@{host}"),
         _ => text.to_owned(),
     };
     let escaped = |c: char| match c {

@@ -251,12 +251,8 @@ pub(super) fn parse_document(path: &Path, text: &str) -> Result<DocumentMut, Set
         .map_err(|error| SettingsError::Broken {
             path: path.to_owned(),
             line: error.span().map_or(1, |span| {
-                let before = span.start.min(text.len());
-                text.as_bytes()[..before]
-                    .iter()
-                    .filter(|b| **b == b'\n')
-                    .count()
-                    + 1
+                let before = text.bytes().take(span.start);
+                before.filter(|byte| *byte == b'\n').count() + 1
             }),
             problem: first_line(error.message()),
         })

@@ -84,8 +84,9 @@ impl FromStr for CertificatePin {
         }
         let digit = |byte: u8| char::from(byte).to_digit(16).ok_or(NotAPin);
         let mut bytes = [0; DIGEST_BYTES];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-            let value = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (pairs, _) = digits.as_chunks();
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let value = digit(*high)? << 4 | digit(*low)?;
             *byte = u8::try_from(value).map_err(|_| NotAPin)?;
         }
         Ok(Self(bytes))

@@ -127,7 +127,9 @@ pub(super) fn check_all_downloaded(plan: &Plan, outcome: &Outcome) -> Result<(),
 }
 
 fn summarise(context: &Context, args: &RunsArtifacts, plan: &Plan, outcome: &Outcome) {
-    let directory = args.output.join(&plan.requests[0].directories[0]);
+    let first = plan.requests.first();
+    let directory = first.and_then(|request| request.directories.first());
+    let directory = directory.map_or_else(|| args.output.clone(), |name| args.output.join(name));
     let mut line = format!(
         "{} ({}) in {}",
         count(outcome.finished(), "file"),

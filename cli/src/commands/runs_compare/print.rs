@@ -253,13 +253,12 @@ fn separated(context: &Context, comparison: &Comparison) {
     }
     names.extend(["ended", "cost_n", "p_adjusted"]);
     let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-    let line = |row: &TaskRow, at: usize| {
-        let outcome = &row.runs[at];
+    let line = |row: &TaskRow, outcome: &TaskOutcome, run: &Side| {
         let figures = &outcome.figures;
         let mut cells = vec![
             row.task.clone(),
             row.agent.clone().unwrap_or_default(),
-            comparison.runs[at].id.clone(),
+            run.id.clone(),
             outcome.status.name().to_owned(),
             figures.attempts.to_string(),
             figures.passed.to_string(),
@@ -270,7 +269,7 @@ fn separated(context: &Context, comparison: &Comparison) {
             row.flaky.to_string(),
         ];
         if of_several {
-            cells.push(comparison.runs[at].remote.clone().unwrap_or_default());
+            cells.push(run.remote.clone().unwrap_or_default());
         }
         cells.extend([
             figures.ended.to_string(),
@@ -282,7 +281,10 @@ fn separated(context: &Context, comparison: &Comparison) {
     let rows: Vec<_> = comparison
         .tasks
         .iter()
-        .flat_map(|row| (0..row.runs.len()).map(move |at| line(row, at)))
+        .flat_map(|row| {
+            let runs = row.runs.iter().zip(&comparison.runs);
+            runs.map(move |(outcome, run)| line(row, outcome, run))
+        })
         .collect();
     let columns = names.into_iter();
     let columns = columns.map(|name| Column::new(name, Shrink::Never));

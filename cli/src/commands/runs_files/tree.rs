@@ -39,7 +39,7 @@ pub(super) fn render(
         let name = names.pop().unwrap_or_default();
         let same = open.iter().zip(&names).take_while(|(a, b)| a == b).count();
         open.truncate(same);
-        for folder in &names[same..] {
+        for folder in names.iter().skip(same) {
             open.push(folder);
             lines.push(Line {
                 name: format!("{}{}/", indent(inner + open.len() - 1), clean::line(folder)),
@@ -96,8 +96,8 @@ fn folder_sizes(files: &[&ListedFile]) -> HashMap<String, u64> {
     let mut sizes = HashMap::new();
     for file in files {
         let ends = file.path.match_indices('/').map(|(at, _)| at);
-        for end in ends {
-            let size = sizes.entry(file.path[..end].to_owned()).or_insert(0_u64);
+        for folder in ends.filter_map(|end| file.path.get(..end)) {
+            let size = sizes.entry(folder.to_owned()).or_insert(0_u64);
             *size = size.saturating_add(file.size_bytes.unwrap_or(0));
         }
     }

@@ -29,9 +29,10 @@ fn all_input(input: &Value, cached: &Value) -> Value {
 
 /// Returns `result_data` of a trial, which is an object or a JSON text of one.
 pub(super) fn result_data(mut trial: Value) -> Value {
-    match trial["result_data"].take() {
-        Value::String(text) => repair::read(&text),
-        other => other,
+    match trial.get_mut("result_data").map(Value::take) {
+        Some(Value::String(text)) => repair::read(&text),
+        Some(other) => other,
+        None => Value::Null,
     }
 }
 
@@ -44,7 +45,8 @@ impl ResultSummary {
     /// Adds one result.
     pub(super) fn read(&mut self, value: &Value) {
         let before = self.len();
-        self.add_rewards(&value["verifier_result"]["rewards"]);
+        let verified = &value["verifier_result"];
+        self.add_rewards(verified.get("rewards").unwrap_or(&Value::Null));
         self.add_rewards(&value["rewards"]);
         self.add_ctrf(&value["results"]);
         self.add_exception(&value["exception_info"], "");
@@ -167,7 +169,8 @@ impl ResultSummary {
         );
         let trace = text_of(&info["exception_traceback"]);
         let lines: Vec<_> = trace.lines().collect();
-        for line in &lines[lines.len().saturating_sub(MAX_TRACE_LINES)..] {
+        let left_out = lines.len().saturating_sub(MAX_TRACE_LINES);
+        for line in lines.iter().skip(left_out) {
             text.push_str("\n  ");
             text.push_str(line);
         }

@@ -26,7 +26,10 @@ impl Step {
     pub(super) fn parse(text: &str, position: u64) -> Self {
         let value: Value = repair::read(text);
         Self {
-            number: value["step_id"].as_u64().unwrap_or(position),
+            number: value
+                .get("step_id")
+                .and_then(Value::as_u64)
+                .unwrap_or(position),
             value,
         }
     }
@@ -81,7 +84,7 @@ impl Step {
 
 /// Formats the totals at the end of a trajectory.
 pub(super) fn render_totals(text: &str, colour: bool) -> String {
-    let v: Value = repair::read(text);
+    let v: &Value = &repair::read(text);
     let mut parts = Vec::new();
     parts.extend(number(&v["total_steps"]).map(|n| format!("{n} steps")));
     parts.extend(tokens(

@@ -65,9 +65,10 @@ pub(super) async fn run(context: &Context, args: &RunsWatch) -> Result<(), Failu
         // On the heap, as few commands need it.
         Some(several) => {
             let keys = Box::pin(select_runs::select_of_several(context, several, args)).await?;
-            let merged = keys
-                .iter()
-                .map(|(index, key)| merged_key(&several.remotes[*index].name, key));
+            let merged = keys.iter().filter_map(|(index, key)| {
+                let remote = several.remotes.get(*index)?;
+                Some(merged_key(&remote.name, key))
+            });
             let subscription = Subscription::of_several(several, &keys, live);
             (merged.collect(), subscription)
         }

@@ -34,7 +34,7 @@ pub(crate) fn evaluation(
     detail.blank();
     times(&mut detail, &run, row_context);
     let width = width.unwrap_or(PIPE_WIDTH).saturating_sub(4);
-    let whole: serde_json::Value = repair::read(object.text());
+    let whole: &serde_json::Value = &repair::read(object.text());
     super::harbor::add_fields(&mut detail, &whole["harbor"], width);
     if let Some(table) = leaderboard(&whole["leaderboard"]) {
         detail.heading("Leaderboard");

@@ -28,7 +28,7 @@ pub(crate) fn run(object: &RawObject, row_context: RowContext) -> Detail {
 
 /// Counts the tasks of a run by their results.
 fn task_results(object: &RawObject) -> Option<String> {
-    let whole: serde_json::Value = repair::read(object.text());
+    let whole: &serde_json::Value = &repair::read(object.text());
     let tasks = whole["task_results"].as_array().filter(|t| !t.is_empty())?;
     let count = |statuses: &[&str]| {
         let status = |task: &serde_json::Value| {

@@ -39,8 +39,9 @@ pub(crate) fn trial(object: &RawObject, row_context: RowContext, width: Option<u
         }
     }
     results(&mut detail, &trial, &whole);
-    phases(&mut detail, &whole["harbor"]["phase_seconds"]);
-    if let Some(table) = steps(&whole["harbor"]["steps"]) {
+    let harbor = whole.get("harbor").unwrap_or(&Value::Null);
+    phases(&mut detail, &harbor["phase_seconds"]);
+    if let Some(table) = steps(&harbor["steps"]) {
         detail.heading("Steps");
         let width = width
             .unwrap_or(super::evaluation::PIPE_WIDTH)
@@ -102,7 +103,9 @@ fn rewards(trial: &Trial, whole: &Value) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let reward = trial.result.reward.text();
     lines.extend(reward.clone().map(|reward| ("Reward".to_owned(), reward)));
-    let keys = whole["result_data"]["rewards"].as_object();
+    let keys = whole
+        .pointer("/result_data/rewards")
+        .and_then(Value::as_object);
     let several = keys.is_some_and(|keys| keys.len() > 1);
     for (key, value) in keys.into_iter().flatten() {
         // A single key is the reward, whatever its name.
@@ -172,7 +175,7 @@ const TYPES: [(&str, &str); 4] = [
 fn artifacts(detail: &mut Detail, trial: &Trial, whole: &Value) {
     let f = &trial.fields;
     let uris = [&f.logs_uri, &f.trajectory_uri, &f.diff_uri, &f.result_uri];
-    let listed = whole["harbor"]["artifacts"].as_array();
+    let listed = whole.pointer("/harbor/artifacts").and_then(Value::as_array);
     detail.heading("Artifacts");
     if uris.iter().all(|uri| uri.text().is_none()) {
         detail.block(if listed.is_some() {

@@ -45,9 +45,12 @@ impl Drawn {
 
 /// Draws rows of cells in columns.
 pub(super) fn draw(rows: &[Vec<Drawn>], aligns: &[Align], colour: bool) -> String {
-    let widths: Vec<usize> = (0..aligns.len())
-        .map(|at| rows.iter().map(|row| row[at].width()).max().unwrap_or(0))
-        .collect();
+    let mut widths = vec![0; aligns.len()];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
     let mut out = String::new();
     for row in rows {
         let height = row.iter().map(|cell| cell.lines.len()).max().unwrap_or(0);
@@ -100,10 +103,8 @@ pub(crate) fn text_width(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();
     }
-    match text.char_indices().nth(MAX_CELL_CHARS) {
-        Some((end, _)) => text[..end].width(),
-        None => text.width(),
-    }
+    let end = text.char_indices().nth(MAX_CELL_CHARS).map(|(end, _)| end);
+    end.and_then(|end| text.get(..end)).unwrap_or(text).width()
 }
 
 /// Cuts a text to `width` columns.
@@ -116,7 +117,8 @@ fn cut(text: &str, width: usize, ellipsis: bool) -> String {
     } else {
         width
     };
-    let mut out = text[..fitting_bytes(text, room)].to_owned();
+    let (fitting, _) = split_fitting(text, room);
+    let mut out = fitting.to_owned();
     if ellipsis {
         out.truncate(out.trim_end().len());
         out.push('…');
@@ -124,17 +126,16 @@ fn cut(text: &str, width: usize, ellipsis: bool) -> String {
     out
 }
 
-/// Returns how many bytes of a text fit into `width` columns.
-fn fitting_bytes(text: &str, width: usize) -> usize {
-    let mut end = 0;
+/// Splits a text after what fits into `width` columns.
+fn split_fitting(text: &str, width: usize) -> (&str, &str) {
+    let mut fitting = ("", text);
     for (start, c) in text.char_indices().take(MAX_CELL_CHARS) {
-        let next = start + c.len_utf8();
-        if text[..next].width() > width {
-            break;
+        match text.split_at_checked(start + c.len_utf8()) {
+            Some(split) if split.0.width() <= width => fitting = split,
+            _ => break,
         }
-        end = next;
     }
-    end
+    fitting
 }
 
 /// Breaks a text into lines of at most `width` columns, between words if possible.
@@ -142,16 +143,19 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut rest = text;
     while text_width(rest) > width || rest.len() > MAX_CELL_CHARS * 4 {
-        // A line has at least one character, even if that is wider than the column.
-        let first = rest.chars().next().map_or(0, char::len_utf8);
-        let end = fitting_bytes(rest, width).max(first);
-        let at_space = match rest[end..].starts_with(' ') {
-            true => Some(end),
-            false => rest[..end].rfind(' ').filter(|&space| space > 0),
-        };
-        let end = at_space.unwrap_or(end);
-        lines.push(rest[..end].trim_end().to_owned());
-        rest = rest[end..].trim_start();
+        let (mut line, mut after) = split_fitting(rest, width);
+        if line.is_empty() {
+            // A line has at least one character, even if that is wider than the column.
+            let first = rest.chars().next().map_or(0, char::len_utf8);
+            (line, after) = rest.split_at(first);
+        }
+        if !after.starts_with(' ')
+            && let Some(space) = line.rfind(' ').filter(|&space| space > 0)
+        {
+            (line, after) = rest.split_at(space);
+        }
+        lines.push(line.trim_end().to_owned());
+        rest = after.trim_start();
     }
     lines.push(rest.to_owned());
     lines

@@ -138,28 +138,25 @@ impl Table {
                 let columns = layout.columns.iter().zip(&layout.widths);
                 let cell = |(&at, &width): (&usize, &usize)| {
                     // Headings are cut with an ellipsis, also those of ids.
-                    let shrink = match (number, self.columns[at].shrink) {
+                    let shrink = match (number, self.columns.get(at)?.shrink) {
                         (0, _) => Shrink::Cut(0),
                         (_, shrink) => shrink,
                     };
-                    Drawn::fit(&row[at], shrink, width)
+                    Some(Drawn::fit(row.get(at)?, shrink, width))
                 };
-                columns.map(cell).collect()
+                columns.filter_map(cell).collect()
             })
             .collect();
-        let aligns = layout
-            .columns
-            .iter()
-            .map(|&at| match self.columns[at].align_right {
-                true => Align::Right,
-                false => Align::Left,
-            });
-        let hidden = layout.hidden.iter();
+        let column = |at: &usize| self.columns.get(*at);
+        let shown = layout.columns.iter().filter_map(column);
+        let aligns = shown.map(|column| match column.align_right {
+            true => Align::Right,
+            false => Align::Left,
+        });
+        let hidden = layout.hidden.iter().filter_map(column);
         RenderedTable {
             text: draw::draw(&drawn, &aligns.collect::<Vec<_>>(), colour),
-            hidden: hidden
-                .map(|&at| self.columns[at].heading.to_string())
-                .collect(),
+            hidden: hidden.map(|column| column.heading.to_string()).collect(),
         }
     }
 }

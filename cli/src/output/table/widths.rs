@@ -1,7 +1,5 @@
 //! Which columns a terminal has room for, and how wide each is.
 
-use std::ops::Range;
-
 use super::super::cell::Cell;
 use super::draw::text_width;
 use super::{Column, GAP, Hide, Shrink};
@@ -35,29 +33,27 @@ pub(super) fn fit(
     rows: &[Vec<Cell>],
     width: usize,
 ) -> Layout {
-    let all: Range<usize> = 0..columns.len();
-    let measured: Vec<Measured> = all
-        .clone()
-        .map(|at| Measured::new(&columns[at], &headings[at], rows, at, width))
-        .collect();
-    let has_values = |at: usize| rows.iter().any(|row| !row[at].full.is_empty());
-    let mut visible: Vec<usize> = all
-        .filter(|&at| columns[at].hide == Hide::Never || has_values(at))
+    let measured = columns.iter().zip(headings).enumerate();
+    let measured = measured.map(|(at, (column, heading))| {
+        let cells: Vec<&Cell> = rows.iter().filter_map(|row| row.get(at)).collect();
+        Measured::new(at, column, heading, &cells, width)
+    });
+    let mut visible: Vec<Measured> = measured
+        .filter(|column| column.hide == Hide::Never || column.has_values)
         .collect();
     let mut hidden = Vec::new();
     let widths = loop {
-        let shown: Vec<&Measured> = visible.iter().map(|&at| &measured[at]).collect();
-        if let Some(widths) = shrink(&shown, width) {
+        if let Some(widths) = shrink(&visible, width) {
             break widths;
         }
-        let last = |hide| visible.iter().rposition(|&at| columns[at].hide == hide);
+        let last = |hide| visible.iter().rposition(|column| column.hide == hide);
         match last(Hide::First).or_else(|| last(Hide::Last)) {
-            Some(place) => hidden.insert(0, visible.remove(place)),
-            None => break shrink_to_minimum(&shown, width),
+            Some(place) => hidden.insert(0, visible.remove(place).at),
+            None => break shrink_to_minimum(&visible, width),
         }
     };
     Layout {
-        columns: visible,
+        columns: visible.iter().map(|column| column.at).collect(),
         widths,
         hidden,
     }
@@ -65,6 +61,10 @@ pub(super) fn fit(
 
 /// What is known of a column before it shrinks.
 struct Measured {
+    /// Its index.
+    at: usize,
+    hide: Hide,
+    has_values: bool,
     shrink: Shrink,
     heading: usize,
     /// Width at which nothing is cut.
@@ -74,11 +74,14 @@ struct Measured {
 }
 
 impl Measured {
-    fn new(column: &Column, heading: &Cell, rows: &[Vec<Cell>], at: usize, width: usize) -> Self {
-        let cells = rows.iter().map(|row| text_width(&row[at].display));
-        let content = cells.max().unwrap_or(0);
+    fn new(at: usize, column: &Column, heading: &Cell, cells: &[&Cell], width: usize) -> Self {
+        let widths = cells.iter().map(|cell| text_width(&cell.display));
+        let content = widths.max().unwrap_or(0);
         let heading = text_width(&heading.display);
         Self {
+            at,
+            hide: column.hide,
+            has_values: cells.iter().any(|cell| !cell.full.is_empty()),
             shrink: column.shrink,
             heading,
             natural: match column.shrink {
@@ -88,7 +91,7 @@ impl Measured {
             }
             .max(heading),
             unique: match column.shrink {
-                Shrink::Id => unique_width(rows.iter().map(|row| row[at].display.as_str())),
+                Shrink::Id => unique_width(cells.iter().map(|cell| cell.display.as_str())),
                 _ => 0,
             },
         }
@@ -108,19 +111,20 @@ pub(super) fn unique_width<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
     let mut ids: Vec<&str> = ids.collect();
     ids.sort_unstable();
     ids.dedup();
-    let shared = |pair: &[&str]| {
-        let both = pair[0].chars().zip(pair[1].chars());
+    let shared = |(one, next): (&&str, &&str)| {
+        let both = one.chars().zip(next.chars());
         let common: String = both.take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
         // The first different character may be a wide one.
         text_width(&common) + 2
     };
     let longest = ids.iter().map(|id| text_width(id)).max().unwrap_or(0);
-    ids.windows(2).map(shared).max().unwrap_or(0).min(longest)
+    let pairs = ids.iter().zip(ids.iter().skip(1));
+    pairs.map(shared).max().unwrap_or(0).min(longest)
 }
 
 /// Returns widths that fit, if there are any. What shrinks first: long texts, ids to comfort,
 /// other texts, ids to their minimum.
-fn shrink(columns: &[&Measured], width: usize) -> Option<Vec<usize>> {
+fn shrink(columns: &[Measured], width: usize) -> Option<Vec<usize>> {
     for min_id in [usize::MAX, COMFORTABLE_ID, MIN_ID] {
         let mut widths: Vec<usize> = columns.iter().map(|c| c.id_width(min_id)).collect();
         let comfortable = match min_id {
@@ -138,7 +142,7 @@ fn shrink(columns: &[&Measured], width: usize) -> Option<Vec<usize>> {
 }
 
 /// Shrinks texts as far as they remain readable; ids stay unique, even if the table is too wide.
-fn shrink_to_minimum(columns: &[&Measured], width: usize) -> Vec<usize> {
+fn shrink_to_minimum(columns: &[Measured], width: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = columns.iter().map(|c| c.id_width(MIN_ID)).collect();
     shrink_texts(columns, &mut widths, width, |_, _| MIN_TEXT);
     widths
@@ -146,7 +150,7 @@ fn shrink_to_minimum(columns: &[&Measured], width: usize) -> Vec<usize> {
 
 /// Shrinks the widest text until all columns fit or every text has its minimal width.
 fn shrink_texts(
-    columns: &[&Measured],
+    columns: &[Measured],
     widths: &mut [usize],
     width: usize,
     min_width: impl Fn(usize, usize) -> usize,
@@ -159,11 +163,11 @@ fn shrink_texts(
         })
         .collect();
     while total(widths) > width {
-        let widest = (0..widths.len())
-            .filter(|&place| minimums[place].is_some_and(|min| widths[place] > min))
-            .max_by_key(|&place| widths[place]);
-        match widest {
-            Some(place) => widths[place] -= 1,
+        let shrinkable = widths.iter_mut().zip(&minimums);
+        let shrinkable = shrinkable
+            .filter_map(|(width, min)| min.is_some_and(|min| *width > min).then_some(width));
+        match shrinkable.max_by_key(|width| **width) {
+            Some(widest) => *widest -= 1,
             None => return,
         }
     }

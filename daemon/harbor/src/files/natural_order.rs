@@ -9,11 +9,10 @@ pub(super) fn natural_order(a: &OsStr, b: &OsStr) -> Ordering {
     let (whole_a, whole_b) = (a.as_bytes(), b.as_bytes());
     let (mut a, mut b) = (whole_a, whole_b);
     loop {
-        let (number_a, number_b) = (digits(a), digits(b));
-        let order = if number_a > 0 && number_b > 0 {
-            let order = compare_numbers(&a[..number_a], &b[..number_b]);
-            (a, b) = (&a[number_a..], &b[number_b..]);
-            order
+        let ((number_a, after_a), (number_b, after_b)) = (split_number(a), split_number(b));
+        let order = if !number_a.is_empty() && !number_b.is_empty() {
+            (a, b) = (after_a, after_b);
+            compare_numbers(number_a, number_b)
         } else {
             match (a.split_first(), b.split_first()) {
                 (Some((first_a, rest_a)), Some((first_b, rest_b))) => {
@@ -31,15 +30,19 @@ pub(super) fn natural_order(a: &OsStr, b: &OsStr) -> Ordering {
     }
 }
 
-fn digits(text: &[u8]) -> usize {
-    text.iter().take_while(|b| b.is_ascii_digit()).count()
+/// Splits off the digits with which a text begins.
+fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit());
+    text.split_at(end.unwrap_or(text.len()))
 }
 
 /// Compares numbers of any length.
 fn compare_numbers(a: &[u8], b: &[u8]) -> Ordering {
     let significant = |digits: &[u8]| {
-        let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-        digits[zeros..].to_vec()
+        let digits = digits.iter().copied();
+        digits
+            .skip_while(|digit| *digit == b'0')
+            .collect::<Vec<u8>>()
     };
     let (a, b) = (significant(a), significant(b));
     a.len().cmp(&b.len()).then_with(|| a.cmp(&b))

@@ -33,12 +33,12 @@ impl WrittenTime {
     /// Parses the date with which a name begins, as in `2026-02-01__13-18-00`: local time.
     pub(crate) fn parse_name(name: &str) -> Option<Self> {
         const PATTERN: &[u8] = b"dddd-dd-dd__dd-dd-dd";
-        let date = name.get(..PATTERN.len())?;
+        let (date, after) = name.split_at_checked(PATTERN.len())?;
         let fits = |(found, wanted): (u8, &u8)| match wanted {
             b'd' => found.is_ascii_digit(),
             other => found == *other,
         };
-        let follows_a_digit = name[PATTERN.len()..].starts_with(|c: char| c.is_ascii_digit());
+        let follows_a_digit = after.starts_with(|c: char| c.is_ascii_digit());
         if !date.bytes().zip(PATTERN).all(fits) || follows_a_digit {
             return None;
         }

@@ -149,7 +149,8 @@ impl Snapshot {
             None => 0,
         };
         let mut trials = 0;
-        for folder in folders[start..].iter().chain(&folders[..start]) {
+        let (checked, next) = folders.split_at(start);
+        for folder in next.iter().chain(checked) {
             let Some(job) = self.jobs.get(folder).filter(|job| job.is_finished()) else {
                 continue;
             };

@@ -195,10 +195,10 @@ fn trajectories(tree: &TrialTree, output: &Path) -> Vec<PathBuf> {
 /// Returns the first number in a name.
 fn first_number(name: &str) -> u64 {
     let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
-    digits[..end].parse().unwrap_or(u64::MAX)
+    let digits = digits.split(|c: char| !c.is_ascii_digit()).next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl TrialFiles {
     fn add_awaited_folders(&mut self, tree: &TrialTree, outputs: &[PathBuf]) {
         if tree.top().folders.iter().any(|name| name == "steps") {
             self.awaited_folders.push("steps".into());
-            self.awaited_folders.extend_from_slice(&outputs[1..]);
+            self.awaited_folders.extend(outputs.iter().skip(1).cloned());
         }
         for output in outputs {
             let writers = [

@@ -94,6 +94,9 @@ impl Cache {
 
     pub(super) fn record_path(&self, key: &Sha256) -> PathBuf {
         let hex = key.hex();
-        self.root.join("known").join(&hex[..2]).join(hex)
+        self.root
+            .join("known")
+            .join(hex.get(..2).unwrap_or_default())
+            .join(hex)
     }
 }

@@ -97,7 +97,10 @@ impl Cache {
     #[must_use]
     pub fn object_path(&self, sha256: &Sha256) -> PathBuf {
         let hex = sha256.hex();
-        self.root.join("objects").join(&hex[..2]).join(hex)
+        self.root
+            .join("objects")
+            .join(hex.get(..2).unwrap_or_default())
+            .join(hex)
     }
 
     /// Sets the file time to now: the least recently used content is removed first.

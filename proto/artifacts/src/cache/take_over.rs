@@ -55,7 +55,8 @@ impl Cache {
             }
             for key in former {
                 record.keys.remove(&key);
-                record.keys.insert(moving[&key].hash.clone());
+                let moved = moving.get(&key).map(|key| key.hash.clone());
+                record.keys.extend(moved);
             }
             self.write_run(&record)?;
         }

@@ -170,7 +170,8 @@ impl Owner<'_> {
         }
         let mut places = OwnPaths::default();
         for request in &requests {
-            places.take(&request.directories[2..], &request.file_name);
+            let own = request.directories.get(2..).unwrap_or_default();
+            places.take(own, &request.file_name);
         }
         for kind in kinds.iter().filter(|kind| !kind.is_main() && !everything) {
             if files.further_files().all(|(found, _)| found != *kind) {

@@ -1,6 +1,6 @@
 //! Directory and file names of artifacts, each of them unique on any file system.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::artifact::ArtifactType;
 use crate::sanitise::{
@@ -42,9 +42,10 @@ pub(super) fn name_files(kind: ArtifactType, uris: &[&str]) -> Vec<String> {
             }
         })
         .collect();
-    for at in colliding(&names).into_iter().filter(|at| *at > 0) {
-        names[at] = format!("{}-{}~{at}", kind.name(), short_hash(uris[at]));
-    }
+    rename_colliding(&mut names, uris, |at, uri, name| match at {
+        0 => name.to_owned(),
+        _ => format!("{}-{}~{at}", kind.name(), short_hash(uri)),
+    });
     names
 }
 
@@ -72,7 +73,7 @@ fn path_below_common_folder(uri: &str, all: &[&str]) -> String {
         pairs.take_while(|(a, b)| *a == b).count()
     });
     let shared = shared.min().unwrap_or(0);
-    let mut parts: Vec<&str> = own[shared..].iter().map(String::as_str).collect();
+    let mut parts: Vec<&str> = own.iter().skip(shared).map(String::as_str).collect();
     parts.push(last_segment(&own_address));
     parts.join("_")
 }
@@ -91,23 +92,18 @@ pub(super) fn name_trials(trials: &[TrialArtifacts]) -> Vec<(&TrialArtifacts, St
     let whole =
         |trial: &TrialArtifacts| format!("{}_{}", task(trial), safe_segment(&trial.id, "unknown"));
     let mut names: Vec<String> = trials.iter().map(|t| short(t)).collect();
-    for at in colliding(&names) {
-        names[at] = whole(trials[at]);
-    }
-    for at in colliding(&names) {
-        let trial = trials[at];
+    rename_colliding(&mut names, &trials, |_, trial, _| whole(trial));
+    rename_colliding(&mut names, &trials, |at, trial, _| {
         let exact = if trial.id.is_empty() {
             format!("{at}\0{}", trial.task)
         } else {
             format!("{}\0{}", trial.id, trial.task)
         };
-        names[at] = format!("{}~{}", whole(trial), short_hash(&exact));
-    }
+        format!("{}~{}", whole(trial), short_hash(&exact))
+    });
     // Only names that were made to collide get here; their positions make them distinct.
     for _ in 0..MAX_ROUNDS {
-        for at in colliding(&names) {
-            names[at].push_str(&format!("~{at}"));
-        }
+        rename_colliding(&mut names, &trials, |at, _, name| format!("{name}~{at}"));
     }
     trials.into_iter().zip(names).collect()
 }
@@ -122,13 +118,27 @@ fn last_of_each_id(trials: &[TrialArtifacts]) -> Vec<&TrialArtifacts> {
     trials
         .iter()
         .enumerate()
-        .filter(|(at, trial)| trial.id.is_empty() || last[trial.id.as_str()] == *at)
+        .filter(|(at, trial)| trial.id.is_empty() || last.get(trial.id.as_str()) == Some(at))
         .map(|(_, trial)| trial)
         .collect()
 }
 
+/// Gives each name that collides with another one a new name, from its position, what it names, and itself.
+fn rename_colliding<T>(
+    names: &mut [String],
+    named: &[T],
+    rename: impl Fn(usize, &T, &str) -> String,
+) {
+    let colliding = colliding(names);
+    for (at, (name, named)) in names.iter_mut().zip(named).enumerate() {
+        if colliding.contains(&at) {
+            *name = rename(at, named, name);
+        }
+    }
+}
+
 /// Returns the positions of names that collide with another one.
-fn colliding(names: &[String]) -> Vec<usize> {
+fn colliding(names: &[String]) -> HashSet<usize> {
     let mut positions: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, name) in names.iter().enumerate() {
         positions.entry(collision_key(name)).or_default().push(at);

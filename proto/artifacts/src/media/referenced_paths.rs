@@ -55,18 +55,20 @@ fn contains(file: &mut impl Read, text: &[u8]) -> io::Result<bool> {
     let mut block = vec![0; BLOCK_BYTES];
     let mut kept = 0;
     loop {
-        let got = file.read(&mut block[kept..])?;
+        // The end of the block before, in which `text` may have begun.
+        let (_, free) = block.split_at_mut(kept);
+        let got = file.read(free)?;
         if got == 0 {
             return Ok(false);
         }
-        let filled = &block[..kept + got];
+        let (filled, _) = block.split_at(kept + got);
         if memmem::find(filled, text).is_some() {
             return Ok(true);
         }
-        let overlap = filled.len().min(text.len() - 1);
-        let from = filled.len() - overlap;
-        block.copy_within(from..from + overlap, 0);
-        kept = overlap;
+        let from = filled.len().saturating_sub(text.len() - 1);
+        let end = filled.len();
+        block.copy_within(from..end, 0);
+        kept = end - from;
     }
 }
 

@@ -78,7 +78,7 @@ impl PartContent {
                 self.truncate()?;
                 return Ok(false);
             }
-            self.hasher.update(&block[..got]);
+            self.hasher.update(block.get(..got).unwrap_or(&block));
             self.written_bytes += got as u64;
         }
         self.safe_bytes = safe_bytes;
