@@ -129,11 +129,18 @@ pub struct RemoteErrorBody {
     pub detail: Option<ErrorDetail>,
 }
 
+/// Longest body of an error that is read, in bytes; a longer one says nothing to anybody, and could be made to take much
+/// memory.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
 /// Parses FastAPI's three forms of `detail`: text, object, and the list of a 422.
 ///
-/// Anything else (HTML of a proxy, truncated JSON) gives an empty result.
+/// Anything else (HTML of a proxy, truncated JSON, more than a mebibyte) gives an empty result.
 #[must_use]
 pub fn parse_error_body(body: &[u8]) -> RemoteErrorBody {
+    if body.len() > MAX_BODY_BYTES {
+        return RemoteErrorBody::default();
+    }
     let value: serde_json::Value = repair::read(&String::from_utf8_lossy(body));
     let text = |v: &serde_json::Value| v.as_str().map(str::to_owned);
     match value.get("detail") {

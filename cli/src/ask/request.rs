@@ -41,7 +41,11 @@ impl Request<'_> {
             Request::Act(..) | Request::StopProcess(..) | Request::RetryTrial(..)
         );
         match error {
-            ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => false,
+            ClientError::Send(
+                SendError::InvalidRequest(_)
+                | SendError::TooLarge { .. }
+                | SendError::TooManyElements { .. },
+            ) => false,
             ClientError::Send(SendError::Connect { .. })
             | ClientError::Protocol { .. }
             | ClientError::OtherBuild => true,

@@ -59,7 +59,11 @@ impl<'a> Requester<'a> {
                 }
                 _ => return Ok(None),
             },
-            ClientError::Send(SendError::InvalidRequest(_) | SendError::TooLarge { .. }) => {
+            ClientError::Send(
+                SendError::InvalidRequest(_)
+                | SendError::TooLarge { .. }
+                | SendError::TooManyElements { .. },
+            ) => {
                 return Ok(None);
             }
             _ if attempts.daemon_failures > MOST_RETRIES => self.without_daemon(error.to_string()),

@@ -73,8 +73,11 @@ fn send_failure(error: &SendError, answerer: Answerer) -> Failure {
         (SendError::Tls { .. }, Answerer::Remote) => {
             Failure::chain(kind, doing, error).hint("check the address with `docks config explain`")
         }
-        (_, Answerer::Remote) => Failure::chain(kind, doing, error)
-            .hint("check the network, and the address with `docks config explain`"),
+        (_, Answerer::Remote) => Failure::chain(kind, doing, error).hint(
+            error
+                .hint()
+                .unwrap_or("check the network, and the address with `docks config explain`"),
+        ),
     }
 }
 

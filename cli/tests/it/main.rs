@@ -8,6 +8,7 @@
 mod abandoned_queries;
 mod account;
 mod artifacts;
+mod bounded_answers;
 mod comparisons;
 mod daemon;
 mod daemon_environment;

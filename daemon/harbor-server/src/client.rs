@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use docks_proto::client::body::check_values;
 use docks_proto::client::{HttpsTransport, Limits, Reply, Request, SendError, retry_after};
 use docks_proto::error::{RemoteErrorBody, parse_error_body};
 use docks_proto::settings::TrustSettings;
@@ -193,6 +194,8 @@ impl ServerClient {
         let reply = self.send(request).await?;
         let text = std::str::from_utf8(&reply.body)
             .map_err(|_| invalid("the answer to a query is not UTF-8"))?;
+        check_values(text)
+            .map_err(|error| invalid(format!("the answer to a query has {error}")))?;
         let answer: QueryAnswer<'_> = serde_json::from_str(text)
             .map_err(|error| invalid(format!("the answer to a query is not one: {error}")))?;
         let results: Vec<QueryResult<'_>> = answer.results.into_iter().map(QueryResult).collect();

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use docks_proto::client::{HttpsTransport, Reply, Request, SendError, body, retry_after};
+use docks_proto::client::body::{self, BodyError};
+use docks_proto::client::{HttpsTransport, Reply, Request, SendError, retry_after};
 use docks_proto::error::parse_error_body;
 use docks_proto::file_list::FileList;
 use docks_proto::freshness::Validator;
@@ -137,6 +138,34 @@ impl DocksApi {
     }
 }
 
+impl DocksApi {
+    /// Reads the body of a new answer.
+    fn read_body<T>(
+        &self,
+        fetched: Fetched<Reply>,
+        read: impl FnOnce(&[u8]) -> Result<T, BodyError>,
+    ) -> Result<Fetched<T>, RemoteError> {
+        match fetched {
+            Fetched::NotModified => Ok(Fetched::NotModified),
+            Fetched::New { value, validator } => Ok(Fetched::New {
+                value: read(&value.body).map_err(|error| self.unreadable(error))?,
+                validator,
+            }),
+        }
+    }
+
+    /// Explains why a body is not an answer.
+    fn unreadable(&self, error: BodyError) -> RemoteError {
+        match error {
+            BodyError::Invalid(what) => invalid_response(what),
+            BodyError::TooManyElements { limit } => RemoteError::Send(SendError::TooManyElements {
+                to: self.transport.origin(),
+                limit,
+            }),
+        }
+    }
+}
+
 #[async_trait]
 impl Remote for DocksApi {
     fn properties(&self) -> RemoteProperties {
@@ -161,7 +190,7 @@ impl Remote for DocksApi {
             Fetched::NotModified => None,
         };
         let total = total.and_then(|total| total.to_str().ok()?.parse().ok());
-        let mut page = read_body(fetched, parse_page)?;
+        let mut page = self.read_body(fetched, parse_page)?;
         if let Fetched::New { value, .. } = &mut page {
             value.total = value.total.or(total);
         }
@@ -176,7 +205,7 @@ impl Remote for DocksApi {
     ) -> Result<Fetched<RawObject>, RemoteError> {
         let path = self.routes.run(kind, id).map_err(invalid_request)?;
         let fetched = self.send(Request::get(path), validator).await?;
-        read_body(fetched, |body| parse_object(body, id))
+        self.read_body(fetched, |body| parse_object(body, id))
     }
 
     async fn trials(
@@ -189,7 +218,7 @@ impl Remote for DocksApi {
         let Fetched::New {
             value: mut page,
             mut validator,
-        } = read_body(fetched, parse_page)?
+        } = self.read_body(fetched, parse_page)?
         else {
             return Ok(Fetched::NotModified);
         };
@@ -203,7 +232,7 @@ impl Remote for DocksApi {
         while let Some(request) = walk.request() {
             let next = Request::get(format!("{path}{}", request.query_string()));
             let reply = self.send_unconditional(next).await?;
-            let more = parse_page(&reply.body).map_err(invalid_response)?;
+            let more = parse_page(&reply.body).map_err(|error| self.unreadable(error))?;
             walk.accept(&summary(&more), &mut learned);
             others.push(more);
         }
@@ -226,15 +255,19 @@ impl Remote for DocksApi {
     async fn trial(&self, run: &str, trial: &str) -> Result<RawObject, RemoteError> {
         let path = self.routes.trial(run, trial).map_err(invalid_request)?;
         let reply = self.send_unconditional(Request::get(path)).await?;
-        parse_object(&reply.body, trial).map_err(invalid_response)
+        parse_object(&reply.body, trial).map_err(|error| self.unreadable(error))
     }
 
     async fn files(&self, run: &str, trial: Option<&str>) -> Result<Option<FileList>, RemoteError> {
         let path = self.routes.files(run, trial).map_err(invalid_request)?;
         match self.send_unconditional(Request::get(path)).await {
-            Ok(reply) => FileList::parse(&reply.body)
-                .map(Some)
-                .map_err(|error| invalid_response(error.to_string())),
+            Ok(reply) => {
+                let text = String::from_utf8_lossy(&reply.body);
+                body::check_values(&text).map_err(|error| self.unreadable(error))?;
+                FileList::parse(text.as_bytes())
+                    .map(Some)
+                    .map_err(|error| invalid_response(error.to_string()))
+            }
             // Only a hub has such lists.
             Err(RemoteError::Status {
                 status: 404 | 405, ..
@@ -252,25 +285,11 @@ impl Remote for DocksApi {
         }
         let path = self.routes.action(action, id).map_err(invalid_request)?;
         let reply = self.send_unconditional(Request::post(path)).await?;
-        parse_object(&reply.body, id).map_err(invalid_response)
+        parse_object(&reply.body, id).map_err(|error| self.unreadable(error))
     }
 }
 
-/// Reads the body of a new answer.
-fn read_body<T>(
-    fetched: Fetched<Reply>,
-    read: impl FnOnce(&[u8]) -> Result<T, String>,
-) -> Result<Fetched<T>, RemoteError> {
-    match fetched {
-        Fetched::NotModified => Ok(Fetched::NotModified),
-        Fetched::New { value, validator } => Ok(Fetched::New {
-            value: read(&value.body).map_err(invalid_response)?,
-            validator,
-        }),
-    }
-}
-
-fn parse_page(body: &[u8]) -> Result<Page, String> {
+fn parse_page(body: &[u8]) -> Result<Page, BodyError> {
     let RawList {
         objects,
         skipped,
@@ -288,7 +307,7 @@ fn parse_page(body: &[u8]) -> Result<Page, String> {
     })
 }
 
-fn parse_object(body: &[u8], requested_id: &str) -> Result<RawObject, String> {
+fn parse_object(body: &[u8], requested_id: &str) -> Result<RawObject, BodyError> {
     let object = body::parse_object(body, requested_id)?;
     log_odd_values(std::slice::from_ref(&object));
     Ok(object)

@@ -1,9 +1,8 @@
 //! Resolves what a path or a parameter names (a full id, an exact name, a unique prefix) to an object.
 
-use docks_proto::client::body::parse_list;
 use docks_proto::event::ObjectKind;
 use docks_proto::freshness::CachePolicy;
-use docks_proto::object::{Lifecycle, RawObject, TrialFields, lifecycle};
+use docks_proto::object::{Lifecycle, RawObject, TrialFields, lifecycle, parse_list};
 use docks_proto::query::ListQuery;
 use docks_proto::routes::RunKind;
 use docks_proto::time::UnixMs;

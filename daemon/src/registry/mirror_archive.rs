@@ -3,8 +3,7 @@
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use docks_proto::client::body;
-use docks_proto::object::RawObject;
+use docks_proto::object::{RawObject, parse_list};
 use docks_proto::query::ListQuery;
 use docksd_harbor_server::Archive;
 use docksd_mirror::Mirror;
@@ -35,6 +34,6 @@ impl Archive for MirrorArchive {
         let Ok(Some(listing)) = mirror.list_trials(run, &all).await else {
             return Vec::new();
         };
-        body::parse_list(&listing.body).map_or_else(|_| Vec::new(), |list| list.objects)
+        parse_list(&listing.body).map_or_else(|_| Vec::new(), |list| list.objects)
     }
 }

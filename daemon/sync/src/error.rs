@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use docks_proto::client::SendError;
 use docks_proto::error::{ErrorCode, ErrorDetail};
 use docks_proto::paging::may_refuse_limit;
 
@@ -53,7 +52,7 @@ impl SyncError {
         match self {
             Self::Remote(error) => match **error {
                 RemoteError::Status { status, .. } => may_refuse_limit(status),
-                RemoteError::Send(SendError::TooLarge { .. }) => true,
+                RemoteError::Send(ref error) => error.is_too_much(),
                 _ => false,
             },
             _ => false,
@@ -65,6 +64,17 @@ impl SyncError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Remote(error) => error.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// Returns what to do about it, if the remote's error says so.
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Remote(error) => match **error {
+                RemoteError::Send(ref error) => error.hint(),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -90,6 +100,9 @@ impl SyncError {
         };
         let mut detail = ErrorDetail::new(code, self.chain());
         detail.retry_after_s = self.retry_after().map(|after| after.as_secs());
-        detail
+        match self.hint() {
+            Some(hint) => detail.hint(hint),
+            None => detail,
+        }
     }
 }

@@ -8,9 +8,10 @@ use http::{HeaderMap, header};
 use super::answer::{
     Answer, ClientError, check_protocol, check_status, check_streaming, join, parse_json,
 };
+use super::body::{self, BodyError};
 use super::exchange::{Exchange, Exchanges};
 use super::expectation::Expectation;
-use super::{Reply, Request, SendError, Transport, body};
+use super::{Reply, Request, SendError, Transport};
 use crate::freshness::CachePolicy;
 use crate::id::InvalidId;
 use crate::mirrors::{ForgetReport, MirrorId};
@@ -303,14 +304,14 @@ impl Client {
     pub(super) async fn page(&self, path: String) -> Result<RawList, ClientError> {
         let request = self.request(Request::get(path), CachePolicy::Default);
         let reply = self.exchange(request, None).await?;
-        body::parse_list(&reply.body).map_err(ClientError::InvalidReply)
+        body::parse_list(&reply.body).map_err(|error| self.unreadable(error))
     }
 
     async fn list(&self, path: String, policy: CachePolicy) -> Result<Answer, ClientError> {
         let request = self.request(Request::get(path), policy);
         let mut reply = self.exchange(request, patience(policy)).await?;
         if matches!(self.transport, Transport::Https(_)) {
-            let list = body::parse_list(&reply.body).map_err(ClientError::InvalidReply)?;
+            let list = body::parse_list(&reply.body).map_err(|error| self.unreadable(error))?;
             reply.body = join(&list);
         }
         Ok(reply.into())
@@ -324,11 +325,23 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let mut reply = self.exchange(request, patience).await?;
         if matches!(self.transport, Transport::Https(_)) {
-            let object =
-                body::parse_object(&reply.body, requested_id).map_err(ClientError::InvalidReply)?;
+            let object = body::parse_object(&reply.body, requested_id)
+                .map_err(|error| self.unreadable(error))?;
             reply.body = Bytes::copy_from_slice(object.text().as_bytes());
         }
         Ok(reply.into())
+    }
+
+    /// Explains why a body is not an answer.
+    fn unreadable(&self, error: BodyError) -> ClientError {
+        match error {
+            BodyError::Invalid(what) => ClientError::InvalidReply(what),
+            BodyError::TooManyElements { limit } => SendError::TooManyElements {
+                to: self.transport.name(),
+                limit,
+            }
+            .into(),
+        }
     }
 
     /// Sends a request, and checks the protocol and the status of the response.

@@ -26,6 +26,16 @@ pub struct EventMessage {
     pub text: String,
 }
 
+impl EventMessage {
+    /// Reads one line of the stream; `None` unless it has the data of an event.
+    pub(crate) fn from_line(line: &[u8]) -> Option<Result<Self, ClientError>> {
+        let text = String::from_utf8_lossy(line.strip_prefix(b"data: ")?).into_owned();
+        let event = serde_json::from_str(&text)
+            .map_err(|e| ClientError::InvalidReply(format!("an event cannot be read: {e}")));
+        Some(event.map(|event| Self { event, text }))
+    }
+}
+
 /// The events of a subscription, as they arrive.
 #[derive(Debug)]
 pub struct EventStream {
@@ -41,13 +51,9 @@ impl EventStream {
     /// [`ClientError`] when the connection broke or was silent for too long.
     pub async fn next(&mut self) -> Result<Option<EventMessage>, ClientError> {
         while let Some(line) = self.reply.next_line().await? {
-            let Some(data) = line.strip_prefix(b"data: ") else {
-                continue;
-            };
-            let text = String::from_utf8_lossy(data).into_owned();
-            let event = serde_json::from_str(&text)
-                .map_err(|e| ClientError::InvalidReply(format!("an event cannot be read: {e}")))?;
-            return Ok(Some(EventMessage { event, text }));
+            if let Some(message) = EventMessage::from_line(&line) {
+                return message.map(Some);
+            }
         }
         Ok(None)
     }

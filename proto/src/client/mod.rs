@@ -126,9 +126,33 @@ pub enum SendError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// The response has more elements than are read of one.
+    #[error("the response of {to} has more than {limit} elements")]
+    TooManyElements {
+        /// Origin.
+        to: String,
+        /// How many are read.
+        limit: usize,
+    },
     /// The request cannot be sent: invalid base URL or id.
     #[error("this request cannot be sent: {0}")]
     InvalidRequest(String),
+}
+
+impl SendError {
+    /// Whether the response is more than is read at once; a part of it may be read.
+    #[must_use]
+    pub fn is_too_much(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::TooManyElements { .. })
+    }
+
+    /// Returns what to do about a response that is more than is read at once.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        let hint = "ask for fewer rows with --limit, or report it to whoever runs the remote: docks reads no more of one \
+                    response, so that no remote can use up the memory of this machine";
+        self.is_too_much().then_some(hint)
+    }
 }
 
 /// A connection to the daemon or to a remote.
@@ -141,6 +165,15 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Returns the socket or the origin, for messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Transport::Unix(unix) => unix.name(),
+            Transport::Https(https) => https.origin(),
+        }
+    }
+
     /// Sends a request and reads the whole response.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::repair;
@@ -126,6 +126,12 @@ pub enum ListError {
     /// It is JSON, but neither an array nor an object with one inside.
     #[error("the response is JSON but not a list")]
     Shape,
+    /// It has more elements than are read.
+    #[error("the response has more than {limit} elements")]
+    TooManyElements {
+        /// How many are read.
+        limit: usize,
+    },
 }
 
 /// Parses a list response, repaired if need be; invalid UTF-8 is replaced.
@@ -134,42 +140,85 @@ pub enum ListError {
 ///
 /// [`ListError`] when there is no array.
 pub fn parse_list(body: &[u8]) -> Result<RawList, ListError> {
+    parse_bounded_list(body, usize::MAX)
+}
+
+/// As [`parse_list`], of a sender who may want to use up our memory: an object takes hundreds of bytes, however few its
+/// text has.
+///
+/// # Errors
+///
+/// [`ListError`], also for more than `max_elements` of any type.
+pub fn parse_bounded_list(body: &[u8], max_elements: usize) -> Result<RawList, ListError> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
-    match read_list(text) {
-        Err(ListError::Json(error)) if error.is_syntax() => read_list(&repair::repaired(text)),
+    match read_list(text, max_elements) {
+        Err(ListError::Json(error)) if error.is_syntax() => {
+            read_list(&repair::repaired(text), max_elements)
+        }
         list => list,
     }
 }
 
-fn read_list(text: &str) -> Result<RawList, ListError> {
+fn read_list(text: &str, max_elements: usize) -> Result<RawList, ListError> {
+    let mut list = RawList::default();
     if text.starts_with('[') {
-        let mut list = RawList::default();
-        add_objects(&mut list, text)?;
+        add_objects(&mut list, text, max_elements)?;
         return Ok(list);
     }
     let wrapper: Wrapper = serde_json::from_str(text).map_err(ListError::Json)?;
     let array = wrapper.array.ok_or(ListError::Shape)?;
-    let mut list = RawList {
-        next_cursor: wrapper.next_cursor,
-        total: wrapper.total,
-        wrapped: true,
-        ..RawList::default()
-    };
-    add_objects(&mut list, array.get())?;
+    list.next_cursor = wrapper.next_cursor;
+    list.total = wrapper.total;
+    list.wrapped = true;
+    add_objects(&mut list, array.get(), max_elements)?;
     Ok(list)
 }
 
-fn add_objects(list: &mut RawList, array: &str) -> Result<(), ListError> {
-    let raws: Vec<Box<RawValue>> = serde_json::from_str(array).map_err(ListError::Json)?;
-    list.objects.reserve(raws.len());
-    for raw in raws {
-        match RawObject::from_raw(raw) {
-            Some(object) => list.objects.push(object),
-            None => list.skipped += 1,
-        }
+fn add_objects(list: &mut RawList, array: &str, max_elements: usize) -> Result<(), ListError> {
+    let mut elements = Elements {
+        list,
+        left: max_elements,
+        exceeded: false,
+    };
+    let mut reader = serde_json::Deserializer::from_str(array);
+    let read = (&mut reader).deserialize_seq(&mut elements);
+    match read.and_then(|()| reader.end()) {
+        Err(_) if elements.exceeded => Err(ListError::TooManyElements {
+            limit: max_elements,
+        }),
+        read => read.map_err(ListError::Json),
     }
-    Ok(())
+}
+
+/// Collects the elements of an array.
+struct Elements<'l> {
+    list: &'l mut RawList,
+    /// How many more are read.
+    left: usize,
+    exceeded: bool,
+}
+
+impl<'de> Visitor<'de> for &mut Elements<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(raw) = seq.next_element::<&RawValue>()? {
+            let Some(left) = self.left.checked_sub(1) else {
+                self.exceeded = true;
+                return Err(A::Error::custom("too many elements"));
+            };
+            self.left = left;
+            if raw.get().starts_with('{') {
+                self.list.objects.push(RawObject(raw.to_owned()));
+            } else {
+                self.list.skipped += 1;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The envelope of a wrapped list, read leniently.
@@ -248,6 +297,23 @@ mod tests {
         ));
         assert!(matches!(parse_list(b"<html>"), Err(ListError::Json(_))));
         assert_eq!(parse_list(b"[{\"a\":\"\xff\"}]").unwrap().objects.len(), 1);
+    }
+
+    #[test]
+    fn a_list_of_more_elements_than_are_read_is_none() {
+        for body in [
+            "[{},1,{},null]",
+            r#"{"items":[{},{},{},{}]}"#,
+            "[NaN,0,0,0]",
+        ] {
+            let list = parse_bounded_list(body.as_bytes(), 4).unwrap();
+            assert_eq!(list.objects.len() + list.skipped, 4, "{body}");
+            let refused = parse_bounded_list(body.as_bytes(), 3);
+            assert!(
+                matches!(refused, Err(ListError::TooManyElements { limit: 3 })),
+                "{body}: {refused:?}"
+            );
+        }
     }
 
     #[test]

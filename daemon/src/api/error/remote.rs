@@ -73,6 +73,18 @@ fn remote_hint(remote: &RemoteError) -> Option<String> {
         RemoteError::Status { body, .. } => body.hint.clone(),
         RemoteError::NotPossible { hint, .. } => hint.clone(),
         RemoteError::NoServer { hint, .. } => Some(hint.clone()),
+        RemoteError::Send(error) => error.hint().map(sentence),
+        _ => None,
+    }
+}
+
+/// Returns what to do about a response that was more than is read at once, which a later attempt will be, too.
+fn too_much(error: &SyncError) -> Option<String> {
+    match error {
+        SyncError::Remote(remote) => match &**remote {
+            RemoteError::Send(error) => error.hint().map(sentence),
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -85,7 +97,10 @@ pub(super) fn freshness_unmet(error: &SyncError) -> (StatusCode, ErrorDetail) {
         ErrorCode::RemoteUnreachable | ErrorCode::RemoteBroken => {
             let message = format!("The remote could not confirm the answer: {}", error.chain());
             let mut unmet = ErrorDetail::new(ErrorCode::FreshnessUnmet, sentence(&message));
-            unmet.hint = Some(USE_CACHED.to_owned());
+            unmet.hint = Some(match too_much(error) {
+                Some(what_to_do) => format!("{what_to_do} {USE_CACHED}"),
+                None => USE_CACHED.to_owned(),
+            });
             unmet.retry_after_s = detail.retry_after_s;
             (StatusCode::GATEWAY_TIMEOUT, unmet)
         }

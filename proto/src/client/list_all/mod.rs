@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::future::Future;
 
-use super::{Client, ClientError, SendError};
+use super::{Client, ClientError};
 use crate::object::{RawList, RawObject, RunFields};
 use crate::paging::{
     ListCapabilities, ListWalk, PageRequest, PageSummary, WalkOptions, may_refuse_limit,
@@ -62,7 +62,7 @@ where
             Err(ClientError::Refused { status, .. })
                 if may_refuse_limit(status) && walk.refused(&mut learned) => {}
             // Rows that are large together come in smaller pages.
-            Err(ClientError::Send(SendError::TooLarge { .. })) if walk.refused(&mut learned) => {}
+            Err(ClientError::Send(error)) if error.is_too_much() && walk.refused(&mut learned) => {}
             Err(error) => return Err(error),
         }
     }

@@ -1,6 +1,7 @@
 //! Whole lists from remotes of every habit, without a network.
 
 use super::*;
+use crate::client::SendError;
 use std::cell::Cell;
 
 /// A remote of `count` objects, by its habits.

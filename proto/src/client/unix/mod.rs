@@ -3,12 +3,14 @@
 //! Every command goes this way, so it does only what is needed: no pool, no TLS, no URL parsing. A
 //! connection costs a few microseconds.
 
+mod line_buffer;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -17,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub(crate) use self::line_buffer::LineBuffer;
 use super::{Reply, Request, SendError};
 use crate::routes;
 
@@ -30,6 +33,9 @@ const QUIET_SHARE: u32 = 3;
 /// How long to wait for a daemon that is alive; it gives up on a remote after half a minute, and on an
 /// action after 40 s.
 const LONGEST_ANSWER: Duration = Duration::from_secs(45);
+
+/// Longest line of a stream, of events or of progress; the daemon's own take a few kilobytes.
+pub const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// Limits of an exchange with the daemon.
 #[derive(Debug, Clone, Copy)]
@@ -119,13 +125,13 @@ impl UnixTransport {
         let (parts, body) = response.into_parts();
         let limit = self.deadlines.body_bytes;
         if body.size_hint().lower() > limit {
-            return Err(self.too_large());
+            return Err(self.too_large(limit));
         }
         Ok(StreamingReply {
             status: parts.status,
             headers: parts.headers,
             body,
-            pending: BytesMut::new(),
+            pending: LineBuffer::default(),
             transport: self.clone(),
         })
     }
@@ -202,7 +208,7 @@ impl UnixTransport {
             })
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         self.socket.display().to_string()
     }
 
@@ -220,10 +226,10 @@ impl UnixTransport {
         }
     }
 
-    fn too_large(&self) -> SendError {
+    fn too_large(&self, limit_bytes: u64) -> SendError {
         SendError::TooLarge {
             to: self.name(),
-            limit_bytes: self.deadlines.body_bytes,
+            limit_bytes,
         }
     }
 }
@@ -265,7 +271,7 @@ pub struct StreamingReply {
     /// Headers.
     pub headers: HeaderMap,
     body: Incoming,
-    pending: BytesMut,
+    pending: LineBuffer,
     transport: UnixTransport,
 }
 
@@ -279,36 +285,33 @@ impl StreamingReply {
         while let Some(piece) = self.next_piece().await? {
             self.check_size(self.pending.len() + piece.len())?;
             // Nearly every body is one piece, which is then not copied.
-            if self.pending.is_empty() && self.body.is_end_stream() {
+            if self.pending.len() == 0 && self.body.is_end_stream() {
                 return Ok(piece);
             }
-            self.pending.extend_from_slice(&piece);
+            self.pending.push(&piece);
         }
-        Ok(self.pending.split().freeze())
+        Ok(self.pending.take_rest())
     }
 
     /// Reads the next line, without its line end; `None` at the end of the body.
     ///
     /// # Errors
     ///
-    /// As [`StreamingReply::read_to_end`].
+    /// As [`StreamingReply::read_to_end`]; `TooLarge` for a line of more than [`MAX_LINE_BYTES`].
     pub async fn next_line(&mut self) -> Result<Option<Bytes>, SendError> {
-        let mut searched = 0;
         loop {
-            let found = self.pending[searched..].iter().position(|b| *b == b'\n');
-            if let Some(at) = found {
-                let mut line = self.pending.split_to(searched + at + 1);
-                line.truncate(searched + at);
-                return Ok(Some(line.freeze()));
+            if let Some(line) = self.pending.next_line() {
+                return Ok(Some(line));
             }
-            searched = self.pending.len();
+            if self.pending.len() as u64 > MAX_LINE_BYTES {
+                return Err(self.transport.too_large(MAX_LINE_BYTES));
+            }
             match self.next_piece().await? {
-                Some(piece) => {
-                    self.check_size(self.pending.len() + piece.len())?;
-                    self.pending.extend_from_slice(&piece);
+                Some(piece) => self.pending.push(&piece),
+                None => {
+                    let rest = self.pending.take_rest();
+                    return Ok(Some(rest).filter(|rest| !rest.is_empty()));
                 }
-                None if self.pending.is_empty() => return Ok(None),
-                None => return Ok(Some(self.pending.split().freeze())),
             }
         }
     }
@@ -336,8 +339,9 @@ impl StreamingReply {
     }
 
     fn check_size(&self, bytes: usize) -> Result<(), SendError> {
-        if bytes as u64 > self.transport.deadlines.body_bytes {
-            return Err(self.transport.too_large());
+        let limit = self.transport.deadlines.body_bytes;
+        if bytes as u64 > limit {
+            return Err(self.transport.too_large(limit));
         }
         Ok(())
     }

@@ -186,3 +186,32 @@ async fn progress_of_a_sync_arrives_line_by_line() {
     client.sync(true, |p| seen.push(p.finished)).await.unwrap();
     assert_eq!(seen, [false, true]);
 }
+
+#[tokio::test]
+async fn a_line_without_an_end_is_refused_with_the_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let endless = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: first\ndata: ";
+        stream.write_all(head).await.unwrap();
+        while stream.write_all(&[b'x'; 64 << 10]).await.is_ok() {}
+    });
+    let deadlines = Deadlines {
+        answer: Some(Duration::from_secs(20)),
+        ..Deadlines::default()
+    };
+    let transport = UnixTransport::new(socket, deadlines);
+    let mut reply = transport.open(Request::get("/v1/events")).await.unwrap();
+    assert_eq!(reply.next_line().await.unwrap().unwrap(), ": first");
+    let refused = reply.next_line().await;
+    let bound = MAX_LINE_BYTES;
+    assert!(
+        matches!(refused, Err(SendError::TooLarge { limit_bytes, .. }) if limit_bytes == bound),
+        "{refused:?}"
+    );
+    // Nobody reads the rest.
+    drop(reply);
+    endless.await.unwrap();
+}
