@@ -1,6 +1,7 @@
 //! A thousand hostile texts in every list: the output contains nothing that a terminal interprets.
 
 use std::fmt::Write;
+use std::sync::{Arc, Mutex};
 
 use crate::remote::Remote;
 use crate::test_home::TestHome;
@@ -95,6 +96,68 @@ fn check_output(text: &str, cells: usize, line: &str) {
                 || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         });
         assert_eq!(bad, None, "{line}: {row:?}");
+    }
+}
+
+#[test]
+fn ids_are_printed_as_they_are_or_not_at_all() {
+    let ids = Arc::new(Mutex::new(Vec::<&str>::new()));
+    let served = Arc::clone(&ids);
+    let remote = Remote::start(move |request| {
+        let object = |id: &&str| serde_json::json!({"id": id, "name": "n", "status": "completed"});
+        let objects: Vec<_> = served.lock().unwrap().iter().map(object).collect();
+        match request.contains("/runs") {
+            true => (200, serde_json::Value::from(objects).to_string()),
+            false => (404, "{}".to_owned()),
+        }
+    });
+    let home = TestHome::with_remote(&remote);
+    let set = |now: &[&'static str]| *ids.lock().unwrap() = now.to_vec();
+    let good = ["plain", "名前 é", "a b", "-x", "$(id)", "a\\u001b"];
+    set(&good);
+    for way in ["--no-daemon", "--fresh"] {
+        for list in ["runs list", "runs eval-list"] {
+            let printed = home
+                .run(&format!("{list} -q -n 0 --sort id {way}"))
+                .expect_success();
+            let mut printed: Vec<&str> = printed.lines().collect();
+            printed.sort_unstable();
+            let mut expected = good.to_vec();
+            expected.sort_unstable();
+            assert_eq!(printed, expected, "{list} {way}");
+        }
+    }
+    for (bad, shown) in [
+        ("a\u{1b}[31m", "`a\\u{1b}[31m`"),
+        ("a\nplain", "`a\\u{a}plain`"),
+        ("a\tb", "`a\\u{9}b`"),
+        ("a\u{202e}b", "`a\\u{202e}b`"),
+        ("a\u{200b}", "`a\\u{200b}`"),
+        ("a\u{9b}1m", "`a\\u{9b}1m`"),
+        ("\r", "`\\u{d}`"),
+    ] {
+        set(&["plain", bad]);
+        let refused = home.run("runs list -q -n 0 --no-daemon");
+        assert_eq!(refused.code, Some(1), "{bad:?}");
+        assert_eq!(
+            refused.stdout, "",
+            "{bad:?}: no id is printed, also none of the others"
+        );
+        assert!(
+            refused.stderr.contains(shown),
+            "{bad:?}: {}",
+            refused.stderr
+        );
+        assert!(
+            refused.stderr.contains("--format json"),
+            "{}",
+            refused.stderr
+        );
+        let exact = home
+            .run("runs list -n 0 --format json --no-daemon")
+            .expect_success();
+        let exact: serde_json::Value = serde_json::from_str(&exact).unwrap();
+        assert_eq!(exact[1]["id"], bad);
     }
 }
 

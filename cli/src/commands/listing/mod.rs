@@ -207,7 +207,7 @@ fn print<R>(
     } else {
         let objects = objects(answered)?;
         if options.quiet {
-            print_ids(context, list, &objects);
+            print_ids(context, list, &objects)?;
         } else if context.global.format == Format::Jsonl {
             for object in &objects {
                 output.line(json::compact(object.text()));
@@ -228,26 +228,49 @@ fn print<R>(
     Ok(())
 }
 
+/// Prints ids as they are, or none: a script that reads them must not act on another object, nor on some of them.
+///
+/// # Errors
+///
+/// When a terminal or a reader of lines would take an id for another one.
 fn print_ids<'a>(
     context: &Context,
     list: RequestedList<'_>,
     objects: impl IntoIterator<Item = &'a RawObject>,
-) {
+) -> Result<(), Failure> {
+    let mut lines = String::new();
     for object in objects {
         // The id of a trial is in the same field.
         let Some(id) = RunFields::from_object(object).id.text() else {
             continue;
         };
-        match list {
+        if let RequestedList::AllTrials = list {
             // Both ids, as `docks runs trial` takes them.
-            RequestedList::AllTrials => {
-                let run = Trial::from_object(object).run.id.text().unwrap_or_default();
-                let (run, id) = (clean::line(&run), clean::line(&id));
-                context.output.line(format!("{run}\t{id}"));
-            }
-            _ => context.output.line(clean::line(&id)),
+            let run = Trial::from_object(object).run.id.text().unwrap_or_default();
+            lines.push_str(printable_id(&run)?);
+            lines.push('\t');
         }
+        lines.push_str(printable_id(&id)?);
+        lines.push('\n');
     }
+    context.output.data(lines);
+    Ok(())
+}
+
+/// Returns an id if it is shown as what it is.
+fn printable_id(id: &str) -> Result<&str, Failure> {
+    if clean::line(id) == id {
+        return Ok(id);
+    }
+    let escape = |c: char| match c {
+        c if c.is_control() || clean::is_deceptive(c) => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    };
+    let shown: String = id.chars().map(escape).collect();
+    Err(Failure::failed(format!(
+        "the id `{shown}` has characters that a terminal would misread, so no ids are printed"
+    ))
+    .hint("`--format json` or `--format jsonl` without -q prints such ids, escaped"))
 }
 
 /// Prints rows under headings.

@@ -200,7 +200,7 @@ fn print<R>(
 ) -> Result<(), Failure> {
     let output = &context.output;
     if options.quiet {
-        print_ids(context, list, merged.objects());
+        print_ids(context, list, merged.objects())?;
     } else {
         match context.global.format {
             Format::Json => {
