@@ -30,6 +30,8 @@ pub mod event;
 pub mod failures;
 pub mod file_list;
 pub mod freshness;
+#[cfg(all(test, feature = "client"))]
+mod fuzz;
 pub mod git_lfs;
 pub mod hash;
 pub mod history;

@@ -7,6 +7,8 @@ pub(crate) mod cell;
 pub(crate) mod detail;
 pub(crate) mod durations;
 pub(crate) mod figures;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod json;
 pub(crate) mod known;
 pub(crate) mod lists;

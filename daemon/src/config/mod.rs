@@ -6,6 +6,8 @@
 mod failure_rule;
 mod file;
 mod flags;
+#[cfg(test)]
+mod fuzz;
 mod hub;
 mod hub_flags;
 mod idle_exit;

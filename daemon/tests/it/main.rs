@@ -13,6 +13,7 @@ mod daemon_schedule;
 mod daemon_socket;
 mod damaged;
 mod events;
+mod fuzz;
 mod harbor_follow;
 mod hub;
 mod hub_artifacts;

@@ -19,6 +19,8 @@ pub mod cache;
 pub mod digest;
 pub mod download;
 mod forget_mirror;
+#[cfg(test)]
+mod fuzz;
 pub mod layout;
 pub mod media;
 pub mod output_directory;

@@ -1,5 +1,7 @@
 //! `docks runs result`: rewards, tests and errors of one trial.
 
+#[cfg(test)]
+mod fuzz;
 mod print;
 mod summary;
 

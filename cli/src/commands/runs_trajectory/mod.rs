@@ -1,6 +1,8 @@
 //! `docks runs trajectory`: the steps of an agent, one after the other.
 
 mod fields;
+#[cfg(test)]
+mod fuzz;
 mod step;
 mod step_reader;
 

@@ -9,6 +9,7 @@ mod archives;
 mod changes;
 mod figures;
 mod first_reading;
+mod fuzz;
 mod live_trials;
 mod malformed_files;
 mod nested;
