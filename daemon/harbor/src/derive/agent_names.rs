@@ -16,9 +16,15 @@ struct Reported {
     model: Option<String>,
 }
 
-/// The same by the numbers of the terms of trials: for each agent as configured that has a result, its name, its model and
-/// the model's name.
-pub(crate) struct ReportedNames(Vec<Option<[Option<u32>; 3]>>);
+/// The same by the numbers of the terms of trials, for each agent as configured; `None` without a result.
+pub(crate) struct ReportedNames(Vec<Option<ReportedNumbers>>);
+
+#[derive(Clone, Copy, Default)]
+struct ReportedNumbers {
+    name: Option<u32>,
+    model: Option<u32>,
+    model_name: Option<u32>,
+}
 
 impl ReportedNames {
     /// Creates names of which none is reported yet.
@@ -28,25 +34,26 @@ impl ReportedNames {
 
     /// Adds what the agent of a trial reported; of each agent, what it reported first counts.
     pub(crate) fn add(&mut self, result: &ResultFacts) {
-        let known = self.0[result.agent as usize].get_or_insert_default();
-        let reported = [
-            result.agent_name,
-            result.agent_model,
-            result.agent_model_name,
-        ];
-        for (known, reported) in known.iter_mut().zip(reported) {
-            *known = known.or(reported);
+        if let Some(known) = self.0.get_mut(result.agent as usize) {
+            let known = known.get_or_insert_default();
+            known.name = known.name.or(result.agent_name);
+            known.model = known.model.or(result.agent_model);
+            known.model_name = known.model_name.or(result.agent_model_name);
         }
     }
 
     /// Returns the name that an agent reported.
     pub(crate) fn name(&self, agent: u32) -> Option<u32> {
-        self.0[agent as usize]?[0]
+        self.of(agent)?.name
     }
 
     /// Returns the name of the model that an agent reported.
     pub(crate) fn model_name(&self, agent: u32) -> Option<u32> {
-        self.0[agent as usize]?[2]
+        self.of(agent)?.model_name
+    }
+
+    fn of(&self, agent: u32) -> Option<ReportedNumbers> {
+        *self.0.get(agent as usize)?
     }
 }
 
@@ -55,7 +62,8 @@ impl AgentNames {
     pub(crate) fn new(terms: &Terms, reported: &ReportedNames) -> Self {
         let text = |number: Option<u32>| number.map(|n| terms.texts.value(n).to_owned());
         let named = (0..).zip(&reported.0).filter_map(|(agent, reported)| {
-            let [name, model, _] = reported.as_ref()?.map(text);
+            let reported = reported.as_ref()?;
+            let (name, model) = (text(reported.name), text(reported.model));
             let agent = terms.agents.value(agent).clone();
             Some((agent, Reported { name, model }))
         });
