@@ -84,6 +84,6 @@ mod tests {
         assert_eq!(mean_count(sum(49_200.0, 4)), "12.3k");
         assert_eq!(mean_count(sum(2_400_000.0, 2)), "1.2M (2/4)");
         assert_eq!(mean_count(Known::default()), "-");
-        assert_eq!(dollars(sum(1.0, 3)), "$1.00 (3/4)");
+        assert_eq!(dollars(sum(1.0, 3)), "$1.000 (3/4)");
     }
 }
