@@ -10,7 +10,7 @@ use docks_proto::clean::is_deceptive;
 use docks_proto::hash::fnv1a_64;
 
 /// Longest segment in bytes; two of them with a separator fit the usual limit of 255.
-const MAX_SEGMENT_BYTES: usize = 100;
+pub(crate) const MAX_SEGMENT_BYTES: usize = 100;
 
 /// Longest file suffix in bytes, with its dot; anything longer is not treated as a suffix.
 const MAX_SUFFIX_BYTES: usize = 16;
