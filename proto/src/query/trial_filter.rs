@@ -82,9 +82,9 @@ impl TrialFilter {
         pairs.extend(rewards.map(|reward| ("reward", reward.to_string())));
     }
 
-    /// Sets what one parameter says; unknown and empty ones are ignored.
+    /// Sets what one parameter says; unknown and blank ones are ignored.
     pub(super) fn set(&mut self, name: &str, value: String) -> Result<(), QueryError> {
-        if value.is_empty() {
+        if value.trim().is_empty() {
             return Ok(());
         }
         match name {
