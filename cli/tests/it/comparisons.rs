@@ -1,9 +1,12 @@
 //! `docks runs compare` and `docks runs gate`: verdicts, exit codes and forms, on made-up Harbor jobs.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::remote::Remote;
 use crate::test_home::TestHome;
 
 /// A trial: its reward, `None` if the verifier gave none, and its cost.
@@ -303,4 +306,52 @@ fn every_command_gives_the_same_figures_of_a_job() {
         );
     }
     assert_eq!(jobs, 4);
+}
+
+#[test]
+fn a_fresh_comparison_shows_what_has_become_of_the_runs() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let has_ended = Arc::clone(&ended);
+    let remote = Remote::start(move |asked| {
+        let status = match has_ended.load(Ordering::SeqCst) {
+            true => "failed",
+            false => "running",
+        };
+        let run = |id: &str| {
+            json!({"id": id, "status": status, "created_at": "2026-01-01T00:00:00Z"}).to_string()
+        };
+        // A list that the daemon polls meanwhile has nothing new: the answer must be asked for.
+        let list = |id: &str| run(id).replace("failed", "running");
+        let path = asked.split('?').next().unwrap();
+        match path.trim_start_matches("GET /tenants/ten/") {
+            "harbor/runs" if asked.contains("offset=0") || !asked.contains("offset=") => {
+                (200, format!("[{},{}]", list("r-1"), list("r-2")))
+            }
+            "runs" | "harbor/runs" => (200, "[]".to_owned()),
+            "harbor/runs/r-1" => (200, run("r-1")),
+            "harbor/runs/r-2" => (200, run("r-2")),
+            path if path.ends_with("/trials") => (
+                200,
+                r#"[{"id":"t-1","task_slug":"a","status":"passed"}]"#.to_owned(),
+            ),
+            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
+        }
+    });
+    let home = TestHome::with_remote(&remote);
+    home.run("sync --full").expect_success();
+    let statuses = |command: &str| -> Vec<String> {
+        let answer: Value = serde_json::from_str(&home.run(command).expect_success()).unwrap();
+        let runs = answer["runs"].as_array().unwrap().iter();
+        runs.map(|run| run["status"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        statuses("runs compare r-1 r-2 --format json"),
+        ["running", "running"]
+    );
+    ended.store(true, Ordering::SeqCst);
+    for command in ["compare", "failures"] {
+        let fresh = statuses(&format!("runs {command} r-1 r-2 --fresh --format json"));
+        assert_eq!(fresh, ["failed", "failed"], "{command}");
+    }
 }

@@ -22,7 +22,7 @@ use super::error::ApiError;
 use super::extract::{QueryParameters, bad_parameter, remote_request};
 use super::resolve_id;
 use super::revalidate::{FreshnessRequirement, freshness_of, oldest};
-use super::trial::fresh_trials;
+use super::trial::fresh_run_with_trials;
 use super::{Service, respond};
 use crate::registry::{RemoteRequest, RemoteSelector};
 
@@ -160,7 +160,7 @@ async fn load(
     };
     let remote = service.open_request_for_reading(request, headers).await?;
     let requirement: FreshnessRequirement = service.freshness_requirement(headers);
-    let (run, answered_by) = fresh_trials(&remote, name, requirement).await?;
+    let (run, of_run, answered_by) = fresh_run_with_trials(&remote, name, requirement).await?;
     let selection = FactsSelection::Ids(vec![run.id.clone()]);
     let (facts, _) = remote.mirror.trial_facts(selection).await?;
     let confirmed = remote
@@ -179,6 +179,8 @@ async fn load(
         remote: label,
         facts,
     };
+    // Its status is shown beside the figures of its trials.
+    let freshness = oldest([of_run, freshness].into_iter(), service.wall_time());
     Ok((loaded, Some(freshness)))
 }
 

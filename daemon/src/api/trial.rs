@@ -18,7 +18,7 @@ use super::resolve_id::{
     trial_not_found,
 };
 use super::revalidate::{FreshnessRequirement, freshness_of, is_not_found, revalidate};
-use super::run::{ActionRequest, HandlerResult, act, cache_key};
+use super::run::{self, ActionRequest, HandlerResult, act, cache_key};
 use super::status_seen::all_statuses_seen;
 use super::{Service, respond};
 use crate::list_response::ListResponse;
@@ -82,6 +82,18 @@ pub(super) async fn fresh_trials(
     }
     let answered_by = revalidated.map_err(|error| or_run_not_found(error, kind, run_name))?;
     Ok((run, answered_by))
+}
+
+/// Makes the mirror's copies of a run and of its trials fresh enough for a request that shows both. Returns the run,
+/// how fresh it is itself, and who answered for its trials.
+pub(super) async fn fresh_run_with_trials(
+    remote: &MirroredRemote,
+    name: &str,
+    requirement: FreshnessRequirement,
+) -> Result<(StoredObject, Freshness, AnsweredBy), ApiError> {
+    let (run, freshness) = run::existing(remote, RunKind::Evaluation, name, requirement).await?;
+    let (run, answered_by) = fresh_trials(remote, &run.id, requirement).await?;
+    Ok((run, freshness, answered_by))
 }
 
 async fn revalidate_trials(

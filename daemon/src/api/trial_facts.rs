@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use super::error::ApiError;
 use super::revalidate::{FreshnessRequirement, freshness_of, oldest};
 use super::run::cache_key;
-use super::trial::fresh_trials;
+use super::trial::fresh_run_with_trials;
 use super::{Service, all_trials, resolve_id, respond};
 use crate::registry::MirroredRemote;
 
@@ -95,10 +95,10 @@ pub(super) async fn of_runs(
 ) -> Result<(FactsList, Freshness), ApiError> {
     let asking = names
         .iter()
-        .map(|name| fresh_trials(remote, name, requirement));
+        .map(|name| fresh_run_with_trials(remote, name, requirement));
     let mut found = try_join_all(asking).await?;
     let mut ids: Vec<String> = Vec::new();
-    found.retain(|(run, _)| {
+    found.retain(|(run, ..)| {
         let is_new = !ids.contains(&run.id);
         if is_new {
             ids.push(run.id.clone());
@@ -107,17 +107,17 @@ pub(super) async fn of_runs(
     });
     // Before the trials are read: they may be newer than what was confirmed, and not older.
     let mut ages = Vec::new();
-    for (run, answered_by) in &found {
+    for (run, of_run, answered_by) in found {
         let resource = Resource::Trials(run.id.clone());
         let confirmed = remote.mirror.confirmation(&resource).await?;
-        let confirmed = confirmed.unwrap_or_else(|| resolve_id::confirmation_of(run));
-        let volatility = resolve_id::volatility_of(run);
+        let confirmed = confirmed.unwrap_or_else(|| resolve_id::confirmation_of(&run));
+        let volatility = resolve_id::volatility_of(&run);
         remote.sync.mark_watched(&resource);
-        let mut freshness = freshness_of(remote, &confirmed, volatility, *answered_by);
+        let mut freshness = freshness_of(remote, &confirmed, volatility, answered_by);
         if !confirmed.complete {
             freshness.incomplete = Some(still_to_come(&run.id));
         }
-        ages.push(freshness);
+        ages.extend([of_run, freshness]);
     }
     let selection = FactsSelection::Ids(ids);
     let reading = remote
