@@ -208,7 +208,7 @@ fn what_cannot_be_answered_says_what_to_do() {
 }
 
 #[test]
-fn of_several_remotes_the_one_that_has_the_runs_is_asked() {
+fn of_several_remotes_each_answers_for_its_runs() {
     let home = TestHome::with_jobs();
     let other = home.path("other");
     fs::create_dir(&other).unwrap();
@@ -228,14 +228,83 @@ fn of_several_remotes_the_one_that_has_the_runs_is_asked() {
         report(&found.expect_success())["runs"][0]["name"],
         "killed-midway"
     );
-    let apart = home.run("-p a,b runs failures killed-midway nightly-mixed");
-    assert_eq!(apart.code, Some(2));
-    assert!(
-        apart.stderr.contains("different remotes"),
-        "{}",
-        apart.stderr
+    // Over both, each remote's own, as two commands find them.
+    let apart = home.run("-p a,b runs failures killed-midway nightly-mixed --format json");
+    let merged = report(&apart.expect_success());
+    let alone = |command: &str| report(&home.run(command).expect_success());
+    let mut own = [
+        alone("-p a runs failures nightly-mixed --format json"),
+        alone("-p b runs failures killed-midway --format json"),
+    ];
+    for (at, remote) in ["a", "b"].into_iter().enumerate() {
+        assert_eq!(merged["remotes"][at]["rate"], own[at]["rate"]);
+        assert_eq!(merged["runs"][at]["remote"], remote);
+        own[at]["runs"][0]["remote"] = remote.into();
+        assert_eq!(merged["runs"][at], own[at]["runs"][0]);
+    }
+    let sum = |count: &str| {
+        own.iter()
+            .filter_map(|own| own[count].as_u64())
+            .sum::<u64>()
+    };
+    for count in ["trials", "ended", "solved", "failures", "clusters_total"] {
+        assert_eq!(merged[count], sum(count), "{count}");
+    }
+    let of_classes = merged["classes"].as_array().unwrap().iter();
+    let of_classes: u64 = of_classes
+        .filter_map(|class| class["trials"].as_u64())
+        .sum();
+    assert_eq!(merged["failures"], of_classes);
+    assert_eq!(merged["rate"], Value::Null, "{merged}");
+    let sizes: Vec<u64> = merged["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| cluster["trials"].as_u64().unwrap())
+        .collect();
+    assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+    let rows = home.run("-p a,b runs failures --all-runs -n 3 --format tsv");
+    assert!(rows.stderr.contains("\nb: "), "{}", rows.stderr);
+    let rows = rows.expect_success();
+    assert_eq!(rows.lines().count(), 4);
+    assert!(rows.lines().next().unwrap().ends_with("\tremote"), "{rows}");
+    let markdown = home.run("-p a,b runs failures --all-runs --format markdown");
+    let markdown = markdown.expect_success();
+    assert!(markdown.contains("\n**b: killed-midway: "), "{markdown}");
+    assert!(markdown.contains(" | remote |\n"), "{markdown}");
+}
+
+#[test]
+fn a_remote_that_gives_no_answer_takes_nothing_from_the_others() {
+    let home = TestHome::with_jobs();
+    let config = format!(
+        "[a]\nharbor_jobs = \"{}\"\n\n[down]\nharbor_server = \"http://127.0.0.1:1\"\n",
+        home.jobs().display()
     );
-    let all = home.run("-p a,b runs failures --all-runs");
-    assert_eq!(all.code, Some(2));
-    assert!(all.stderr.contains("-p NAME"), "{}", all.stderr);
+    fs::write(home.path("docks/config.toml"), config).unwrap();
+    let all = home.run("-p a,down runs failures --all-runs --format json --meta");
+    assert_eq!(all.code, Some(1), "{}", all.stderr);
+    let answer = report(&all.stdout);
+    let alone = home.run("-p a runs failures --all-runs --format json");
+    assert_eq!(
+        answer["data"]["trials"],
+        report(&alone.expect_success())["trials"]
+    );
+    assert!(answer["remotes"][1]["error"].is_string(), "{answer}");
+    assert!(
+        all.stderr.contains("1 of 2 remotes gave no answer"),
+        "{}",
+        all.stderr
+    );
+    // Which remote has the second run cannot be known; the first is told all the same.
+    let named = home.run("-p a,down runs failures nightly-mixed down:x --format json");
+    assert_eq!(named.code, Some(1), "{}", named.stderr);
+    assert_eq!(report(&named.stdout)["failures"], 22);
+    assert!(
+        named.stderr.contains("1 of 2 runs could not be looked up"),
+        "{}",
+        named.stderr
+    );
+    let unknown = home.run("-p a runs failures nightly-mixed nothing");
+    assert_eq!(unknown.code, Some(3));
 }

@@ -313,5 +313,7 @@ fn footer(limit: u64, shown: Option<u64>, total: Option<u64>) -> Option<String> 
 mod several;
 mod watch;
 
+pub(super) use several::check_statuses;
+
 #[cfg(test)]
 mod tests;

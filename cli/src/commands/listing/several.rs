@@ -70,7 +70,7 @@ pub(super) async fn run<R>(
 }
 
 /// Accepts statuses that one of the remotes knows.
-async fn check_statuses(
+pub(in crate::commands) async fn check_statuses(
     several: &SeveralRemotes,
     list: RequestedList<'_>,
     query: &ListQuery,

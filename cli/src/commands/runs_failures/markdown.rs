@@ -1,55 +1,70 @@
 //! Why trials failed as Markdown, for a comment or a report.
 
-use docks_proto::failures::{FailureCluster, FailureReport};
-
 use super::print::summary;
+use super::{Shown, ShownCluster};
 use crate::output::markup::escaped_markdown;
 
 /// Returns a report: what may be said in a sentence each, then the clusters as a table.
-pub(super) fn report(report: &FailureReport) -> String {
-    let mut lines = summary(report).into_iter();
-    let first = lines.next().unwrap_or_default();
-    let mut text = format!("**{}**\n\n", escaped_markdown(&first));
-    for line in lines {
-        text.push_str(&format!("- {}\n", escaped_markdown(&line)));
+pub(super) fn report(found: &Shown<'_>) -> String {
+    let mut text = String::new();
+    for (remote, report) in &found.reports {
+        let mut lines = summary(*remote, report).into_iter();
+        let first = lines.next().unwrap_or_default();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&format!("**{}**\n\n", escaped_markdown(&first)));
+        for line in lines {
+            text.push_str(&format!("- {}\n", escaped_markdown(&line)));
+        }
     }
-    if report.clusters.is_empty() {
+    if found.clusters.is_empty() {
         return text;
     }
-    text.push_str(
-        "\n| trials | class | cause | message | tasks | runs | examples |\n\
-         | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
-    for cluster in &report.clusters {
+    let mut columns = vec![
+        "trials", "class", "cause", "message", "tasks", "runs", "examples",
+    ];
+    if found.reports.iter().any(|(remote, _)| remote.is_some()) {
+        columns.push("remote");
+    }
+    let rules = vec!["---"; columns.len()];
+    text.push_str(&format!(
+        "\n| {} |\n| {} |\n",
+        columns.join(" | "),
+        rules.join(" | ")
+    ));
+    for cluster in &found.clusters {
         text.push_str(&row(cluster));
     }
-    let (shown, all) = (report.clusters.len() as u64, report.clusters_total);
+    let (shown, all) = (found.clusters.len() as u64, found.clusters_total);
     if shown < all {
         text.push_str(&format!("\nThe biggest {shown} of {all} clusters.\n"));
     }
     text
 }
 
-fn row(cluster: &FailureCluster) -> String {
+fn row(shown: &ShownCluster<'_>) -> String {
+    let cluster = shown.cluster;
     let examples = cluster.examples.iter();
     let examples: Vec<String> = examples
         .map(|example| escaped_markdown(&format!("{} {}", example.run_id, example.trial_id)))
         .collect();
-    format!(
-        "| {} | {} | {} | {} | {} | {} | {} |\n",
-        cluster.trials,
-        cluster.class.name(),
+    let mut cells = vec![
+        cluster.trials.to_string(),
+        cluster.class.name().to_owned(),
         escaped_markdown(&cluster.cause),
         escaped_markdown(&cluster.message),
-        cluster.tasks,
-        cluster.runs,
-        examples.join("<br>")
-    )
+        cluster.tasks.to_string(),
+        cluster.runs.to_string(),
+        examples.join("<br>"),
+    ];
+    cells.extend(shown.remote.map(escaped_markdown));
+    format!("| {} |\n", cells.join(" | "))
 }
 
 #[cfg(test)]
 mod tests {
-    use docks_proto::failures::{FailureClass, FailureExample};
+    use docks_proto::failures::{FailureClass, FailureCluster, FailureExample, FailureReport};
 
     use super::*;
 
@@ -73,14 +88,15 @@ mod tests {
                 log: None,
             }],
         };
-        let text = report(&FailureReport {
+        let found = FailureReport {
             trials: 4,
             failures: 3,
             ended: 4,
             clusters: vec![cluster],
             clusters_total: 2,
             ..FailureReport::default()
-        });
+        };
+        let text = report(&Shown::of_one(&found));
         let row = text.lines().find(|line| line.starts_with("| 3 ")).unwrap();
         assert_eq!(
             row,

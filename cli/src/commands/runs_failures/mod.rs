@@ -2,20 +2,61 @@
 
 mod markdown;
 mod print;
+mod several;
 
-use docks_proto::failures::{FailureReport, FailuresQuery};
+use docks_proto::failures::{FailureCluster, FailureReport, FailuresQuery};
 use docks_proto::query::ListQuery;
 
 use super::daemon_answer::{take_answer, unreadable};
 use super::listing::{RequestedList, check_status};
-use super::one_remote::find_remote;
 use super::point_in_time::point_in_time;
 use super::print_object::{body_text, print_json, report_age};
 use super::runs_trials;
 use crate::args::{Format, RunsFailures};
-use crate::ask::{Requester, SeveralRemotes};
+use crate::ask::{Requester, Response, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::Failure;
+
+/// What is printed: a report, or those of several remotes.
+struct Shown<'a> {
+    /// The reports, each with its remote if they are of several.
+    reports: Vec<(Option<&'a str>, &'a FailureReport)>,
+    /// The clusters, biggest first.
+    clusters: Vec<ShownCluster<'a>>,
+    /// How many there are, also those that are not shown.
+    clusters_total: u64,
+}
+
+/// A cluster, with its remote if there are several.
+#[derive(Clone, Copy)]
+struct ShownCluster<'a> {
+    remote: Option<&'a str>,
+    cluster: &'a FailureCluster,
+}
+
+impl<'a> Shown<'a> {
+    fn of_one(report: &'a FailureReport) -> Self {
+        let clusters = report.clusters.iter();
+        Self {
+            reports: vec![(None, report)],
+            clusters: clusters
+                .map(|cluster| ShownCluster {
+                    remote: None,
+                    cluster,
+                })
+                .collect(),
+            clusters_total: report.clusters_total,
+        }
+    }
+
+    /// Prints it, in another format than JSON.
+    fn print(&self, context: &Context) {
+        match context.global.format {
+            Format::Markdown => context.output.data(markdown::report(self)),
+            _ => print::print(context, self),
+        }
+    }
+}
 
 /// Shows why the trials of some runs failed.
 ///
@@ -23,37 +64,41 @@ use crate::failure::Failure;
 ///
 /// What is wrong with the options, and why the daemon cannot answer.
 pub(super) async fn run(context: &Context, args: &RunsFailures) -> Result<(), Failure> {
-    let mut query = query(context, args)?;
+    let query = query(context, args)?;
     match SeveralRemotes::of(context)?.filter(|several| several.remotes.len() > 1) {
-        Some(several) => {
-            let about_all = "--all-runs is about the runs of one remote";
-            let own = find_remote(context, &several, &mut query.runs, about_all).await?;
-            ask(own, &query).await
-        }
+        Some(several) => Box::pin(several::run(context, &several, query)).await,
         None => ask(context, &query).await,
     }
 }
 
+/// Asks about the runs of one remote, and prints its report.
 async fn ask(context: &Context, query: &FailuresQuery) -> Result<(), Failure> {
     let requester = Requester::new(context)?;
-    let client = requester.daemon().await?;
     for status in &query.filter.status {
+        // Without a daemon that is what is said, and the remote is not asked about statuses.
+        requester.daemon().await?;
         check_status(&requester, RequestedList::AllTrials, status).await?;
     }
-    let answer = client.failures(query, context.global.allowed()).await;
-    let answered = take_answer(context, &client, answer)?;
+    let answered = fetch(context, query).await?;
     if context.global.format == Format::Json {
         print_json(context, &body_text(&answered.body), &answered);
     } else {
-        let report: FailureReport = serde_json::from_slice(&answered.body).map_err(unreadable)?;
-        match context.global.format {
-            Format::Markdown => context.output.data(markdown::report(&report)),
-            _ => print::print(context, &report),
-        }
+        Shown::of_one(&read(&answered)?).print(context);
     }
     context.output.flush()?;
     report_age(context, &answered.freshness);
     Ok(())
+}
+
+/// Asks the daemon about the runs of one remote.
+async fn fetch(context: &Context, query: &FailuresQuery) -> Result<Response, Failure> {
+    let client = Requester::new(context)?.daemon().await?;
+    let answer = client.failures(query, context.global.allowed()).await;
+    take_answer(context, &client, answer)
+}
+
+fn read(answered: &Response) -> Result<FailureReport, Failure> {
+    serde_json::from_slice(&answered.body).map_err(unreadable)
 }
 
 fn query(context: &Context, args: &RunsFailures) -> Result<FailuresQuery, Failure> {

@@ -1,8 +1,9 @@
 //! Prints why trials failed: the summary, then the clusters.
 
 use docks_proto::comparison::RateFigure;
-use docks_proto::failures::{ClassCount, FailureCluster, FailureExample, FailureReport};
+use docks_proto::failures::{ClassCount, FailureExample, FailureReport};
 
+use super::{Shown, ShownCluster};
 use crate::args::Format;
 use crate::context::Context;
 use crate::output::clean;
@@ -11,27 +12,27 @@ use crate::output::table::{Column, Shrink};
 /// Runs that the summary names; of more it says how many.
 const MAX_NAMED: usize = 3;
 
-/// Prints a report, in another format than JSON.
-pub(super) fn print(context: &Context, report: &FailureReport) {
+/// Prints reports, in another format than JSON and Markdown.
+pub(super) fn print(context: &Context, shown: &Shown<'_>) {
     let output = &context.output;
     match context.global.format {
         Format::Jsonl => {
-            for cluster in &report.clusters {
-                let line = serde_json::to_string(cluster);
+            for cluster in &shown.clusters {
+                let line = serde_json::to_string(&cluster.named());
                 output.line(line.expect("it contains only text and numbers"));
             }
         }
         Format::Table if output.style().width.is_some() => {
-            for line in summary(report) {
+            for line in summaries(shown) {
                 output.line(clean::line(&line));
             }
-            for cluster in &report.clusters {
+            for cluster in &shown.clusters {
                 output.line("");
-                for line in block(cluster) {
+                for line in block(*cluster) {
                     output.line(clean::line(&line));
                 }
             }
-            report_rest(context, report);
+            report_rest(context, shown);
         }
         Format::Table
         | Format::Tsv
@@ -39,26 +40,34 @@ pub(super) fn print(context: &Context, report: &FailureReport) {
         | Format::Markdown
         | Format::Csv
         | Format::Latex => {
-            for line in summary(report) {
+            for line in summaries(shown) {
                 output.message(line);
             }
-            rows(context, &report.clusters);
-            report_rest(context, report);
+            rows(context, shown);
+            report_rest(context, shown);
         }
     }
 }
 
 /// Says how many clusters are not shown.
-fn report_rest(context: &Context, report: &FailureReport) {
-    let (shown, all) = (report.clusters.len() as u64, report.clusters_total);
+fn report_rest(context: &Context, found: &Shown<'_>) {
+    let (shown, all) = (found.clusters.len() as u64, found.clusters_total);
     if shown < all {
         let text = format!("the biggest {shown} of {all} clusters; --limit 0 shows all");
         context.output.message(text);
     }
 }
 
-/// Says in a sentence each what may be said of all trials.
-pub(super) fn summary(report: &FailureReport) -> Vec<String> {
+fn summaries(shown: &Shown<'_>) -> Vec<String> {
+    let reports = shown.reports.iter();
+    reports
+        .flat_map(|(remote, report)| summary(*remote, report))
+        .collect()
+}
+
+/// Says in a sentence each what may be said of all trials of a remote, which the first sentence names if there are
+/// several.
+pub(super) fn summary(remote: Option<&str>, report: &FailureReport) -> Vec<String> {
     let names: Vec<&str> = report
         .runs
         .iter()
@@ -73,8 +82,9 @@ pub(super) fn summary(report: &FailureReport) -> Vec<String> {
         all if all > MAX_NAMED => format!("{all} runs"),
         _ => names.join(", "),
     };
+    let remote = remote.map_or_else(String::new, |remote| format!("{remote}: "));
     let mut first = format!(
-        "{names}: {} of {} trials failed or have an error",
+        "{remote}{names}: {} of {} trials failed or have an error",
         report.failures, report.trials
     );
     let open = report.trials - report.ended;
@@ -132,7 +142,8 @@ fn class_text(class: &ClassCount) -> String {
 }
 
 /// A cluster as a terminal shows it, with the log of its first trial.
-fn block(cluster: &FailureCluster) -> Vec<String> {
+fn block(shown: ShownCluster<'_>) -> Vec<String> {
+    let ShownCluster { remote, cluster } = shown;
     let message = match cluster.message.as_str() {
         "" => String::new(),
         message => format!(": {message}"),
@@ -167,7 +178,9 @@ fn block(cluster: &FailureCluster) -> Vec<String> {
             task,
             ..
         } = example;
-        lines.push(format!("  {run_id} {trial_id} ({task})"));
+        // As other commands take it.
+        let run = remote.map_or_else(|| run_id.clone(), |remote| format!("{remote}:{run_id}"));
+        lines.push(format!("  {run} {trial_id} ({task})"));
         if at == 0 {
             let log = example.log.iter().flatten();
             lines.extend(log.map(|line| format!("    | {line}")));
@@ -177,7 +190,7 @@ fn block(cluster: &FailureCluster) -> Vec<String> {
 }
 
 /// A row for each cluster, for programs.
-fn rows(context: &Context, clusters: &[FailureCluster]) {
+fn rows(context: &Context, shown: &Shown<'_>) {
     let names = [
         "trials",
         "solved",
@@ -190,12 +203,14 @@ fn rows(context: &Context, clusters: &[FailureCluster]) {
         "tasks",
         "examples",
     ];
-    let row = |cluster: &FailureCluster| {
+    let is_of_several = shown.reports.iter().any(|(remote, _)| remote.is_some());
+    let row = |shown: &ShownCluster<'_>| {
+        let cluster = shown.cluster;
         let examples = cluster.examples.iter();
         let examples: Vec<String> = examples
             .map(|example| format!("{}/{}", example.run_id, example.trial_id))
             .collect();
-        vec![
+        let mut cells = vec![
             cluster.trials.to_string(),
             cluster.solved.to_string(),
             cluster.class.name().to_owned(),
@@ -206,11 +221,14 @@ fn rows(context: &Context, clusters: &[FailureCluster]) {
             cluster.runs.to_string(),
             cluster.tasks.to_string(),
             examples.join(","),
-        ]
+        ];
+        cells.extend(shown.remote.map(str::to_owned));
+        cells
     };
-    let rows: Vec<Vec<String>> = clusters.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = shown.clusters.iter().map(row).collect();
+    let names = names.into_iter().chain(is_of_several.then_some("remote"));
     let columns = names.map(|name| Column::new(name, Shrink::Never));
     context
         .output
-        .records(context.global.format, columns.to_vec(), &rows);
+        .records(context.global.format, columns.collect(), &rows);
 }
