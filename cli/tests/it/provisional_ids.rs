@@ -8,17 +8,17 @@ use crate::hub::{Hub, sign_in};
 use crate::test_home::{TestHome, eventually};
 use crate::watch::Watch;
 
-const UUID: &str = "0b5ef4a6-9a3c-4b6e-9a53-1c0e7a7f3f10";
+pub(crate) const UUID: &str = "0b5ef4a6-9a3c-4b6e-9a53-1c0e7a7f3f10";
 
 /// A job that this process runs, as far as docks can see.
-struct StartingJob {
+pub(crate) struct StartingJob {
     folder: PathBuf,
     log: Option<fs::File>,
 }
 
 impl StartingJob {
     /// Creates its folder and opens its log.
-    fn create(folder: PathBuf) -> Self {
+    pub(crate) fn create(folder: PathBuf) -> Self {
         fs::create_dir(&folder).unwrap();
         let mut log = fs::File::options();
         let log = log.append(true).create(true);
@@ -29,7 +29,8 @@ impl StartingJob {
         }
     }
 
-    fn write_result(&self, finished_at: &str) {
+    /// Gives it its UUID; `finished_at` is JSON.
+    pub(crate) fn write_result(&self, finished_at: &str) {
         let result = format!(
             r#"{{"id": "{UUID}", "started_at": "2026-11-23T16:43:23", "finished_at": {finished_at},
                 "n_total_trials": 0, "stats": {{}}}}"#
@@ -44,7 +45,7 @@ impl StartingJob {
 }
 
 /// Waits until the job named `big` has this id; it must be found all the time once it was.
-fn wait_for_id(home: &TestHome, options: &str, id: &str) {
+pub(crate) fn wait_for_id(home: &TestHome, options: &str, id: &str) {
     let line = format!("runs eval-get big --format json {options}");
     let mut was_found = id == UUID;
     eventually("the job has its id", || {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
+use crate::provisional_ids::{StartingJob, UUID, wait_for_id};
 use crate::remote::Remote;
 use crate::sealed::CommandResult;
 use crate::test_home::{TestHome, eventually};
@@ -297,4 +298,49 @@ fn a_rule_of_a_profile_leaves_the_runs_of_another_token_alone() {
         cancels.iter().all(|(_, token)| token == TOKEN),
         "{cancels:?}"
     );
+}
+
+/// Writes a trial that has ended and cost three dollars.
+fn write_trial(job: &Path, trial: &str) {
+    let folder = job.join(trial);
+    fs::create_dir_all(&folder).unwrap();
+    let config =
+        json!({"task": {"path": "tasks/t"}, "trial_name": trial, "agent": {"name": "acme"}});
+    let result = json!({
+        "id": "00000000-0000-4000-8000-000000000001", "task_name": "t", "trial_name": trial, "config": config,
+        "agent_info": {"name": "acme", "version": "1"}, "agent_result": {"cost_usd": 3.0},
+        "verifier_result": {"rewards": {"reward": 1.0}},
+        "started_at": "2026-11-23T16:43:30", "finished_at": "2026-11-23T16:43:40"
+    });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    fs::write(folder.join("result.json"), result.to_string()).unwrap();
+}
+
+#[test]
+fn a_job_that_gets_its_uuid_is_not_reported_again() {
+    let home = TestHome::with_jobs();
+    let file = home.path("reports");
+    let rules = rule(&file, "cost = 2\nname = \"*big\"");
+    start(&home, &rules);
+    let here = format!("--harbor {}", home.jobs().display());
+    let big = StartingJob::create(home.jobs().join("big"));
+    write_trial(&home.jobs().join("big"), "t__aaaaaaa");
+    wait_for_id(&home, &here, "big");
+    eventually("it is reported under its name", || runs(&file) == ["big"]);
+    big.write_result("null");
+    wait_for_id(&home, &format!("{here} --fresh"), UUID);
+    // Each of these shows that a later look at all jobs is over.
+    let _second = StartingJob::create(home.jobs().join("second-big"));
+    write_trial(&home.jobs().join("second-big"), "t__bbbbbbb");
+    eventually("another job is reported", || runs(&file).len() == 2);
+    home.stop();
+    start(&home, &rules);
+    home.run(&format!("runs eval-list {here} --fresh"))
+        .expect_success();
+    let _third = StartingJob::create(home.jobs().join("third-big"));
+    write_trial(&home.jobs().join("third-big"), "t__ccccccc");
+    eventually("the next daemon reports a new one", || {
+        runs(&file).contains(&"third-big".to_owned())
+    });
+    assert_eq!(runs(&file), ["big", "second-big", "third-big"]);
 }

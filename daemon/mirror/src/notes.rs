@@ -49,6 +49,30 @@ pub(crate) fn write(connection: &Connection, key: &str, value: &str) -> rusqlite
         .map(drop)
 }
 
+/// Returns the key of a note about a run. A provisional id is the name of a folder, so it has no slash.
+pub(crate) fn key_of_run(topic: &str, run: &str) -> String {
+    format!("{topic}/{run}")
+}
+
+/// Gives the notes about a run its new id; those that it has under that one stay.
+pub(crate) fn rename_run(connection: &Connection, old: &str, new: &str) -> rusqlite::Result<()> {
+    let keys: Vec<String> = connection
+        .prepare_cached("SELECT key FROM note WHERE substr(key, -length(?1)) = ?1")?
+        .query_map([key_of_run("", old)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for key in keys {
+        let Some(topic) = key.strip_suffix(&key_of_run("", old)) else {
+            continue;
+        };
+        let moved = key_of_run(topic, new);
+        if let (Some(value), None) = (read(connection, &key)?, read(connection, &moved)?) {
+            write(connection, &moved, &value)?;
+        }
+        remove(connection, &key)?;
+    }
+    Ok(())
+}
+
 /// Removes a note, if there is one.
 pub(crate) fn remove(connection: &Connection, key: &str) -> rusqlite::Result<()> {
     connection

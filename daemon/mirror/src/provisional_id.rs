@@ -13,6 +13,7 @@ use rusqlite::{Connection, params};
 use crate::actions;
 use crate::digest::sound_text;
 use crate::history::{self, Subject};
+use crate::notes;
 
 /// A run that has got its real id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +181,7 @@ fn rename(
     )?;
     history::rename_run(connection, Subject::Run(kind), old, new)?;
     actions::rename_run(connection, old, new)?;
+    notes::rename_run(connection, old, new)?;
     if evaluation {
         history::rename_run(connection, Subject::Trial, old, new)?;
         rename_in(

@@ -367,6 +367,19 @@ impl Mirror {
         self.read_in(Lane::Engine, "read a note", move |c| notes::read(c, &key))
             .await
     }
+
+    /// Returns a note about an evaluation run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::list_runs`].
+    pub async fn read_run_note(
+        &self,
+        topic: &str,
+        run: &str,
+    ) -> Result<Option<String>, MirrorError> {
+        self.read_note(&notes::key_of_run(topic, run)).await
+    }
 }
 
 /// Returns the lane of a list: other than the first rows in the usual order may take all rows.

@@ -193,6 +193,27 @@ impl Mirror {
         .await
     }
 
+    /// Writes a note about an evaluation run, which follows the run when it gets another id. `topic` is what the note is
+    /// about besides.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mirror::upsert_runs`].
+    pub async fn write_run_note(
+        &self,
+        topic: &str,
+        run: &str,
+        value: &str,
+    ) -> Result<(), MirrorError> {
+        let (topic, mut run, value) = (topic.to_owned(), run.to_owned(), value.to_owned());
+        self.write("write a note about a run", move |context| {
+            context.use_current_id(&mut run)?;
+            let key = notes::key_of_run(&topic, &run);
+            notes::write(&context.connection, &key, &value)
+        })
+        .await
+    }
+
     /// Replaces timestamps after `now`, which a wrong clock left behind, unless the mirror was in use
     /// within `gap` after `now`, and so shows that `now` is wrong. Returns whether it did.
     ///

@@ -37,6 +37,42 @@ async fn store_trials(mirror: &Mirror, run: &str, at: i64, status: &str) {
 }
 
 #[tokio::test]
+async fn notes_about_a_job_follow_it() {
+    let file = TestMirror::new();
+    let mirror = file.open();
+    store_runs(
+        &mirror,
+        1,
+        vec![
+            job("big", "/jobs/big", "pending"),
+            job("too big", "/jobs/too big", "pending"),
+        ],
+    )
+    .await;
+    for (topic, run) in [("rule 1", "big"), ("rule 2", "big"), ("rule", "too big")] {
+        mirror.write_run_note(topic, run, "done").await.unwrap();
+    }
+    mirror
+        .write_run_note("rule 2", UUID, "newer")
+        .await
+        .unwrap();
+    store_runs(&mirror, 2, vec![job(UUID, "/jobs/big", "running")]).await;
+    // What was under way when it got its id.
+    mirror
+        .write_run_note("rule 3", "big", "late")
+        .await
+        .unwrap();
+    let note = async |topic: &str, run: &str| mirror.read_run_note(topic, run).await.unwrap();
+    assert_eq!(note("rule 1", UUID).await.as_deref(), Some("done"));
+    assert_eq!(note("rule 2", UUID).await.as_deref(), Some("newer"));
+    assert_eq!(note("rule 3", UUID).await.as_deref(), Some("late"));
+    for topic in ["rule 1", "rule 2", "rule 3"] {
+        assert_eq!(note(topic, "big").await, None);
+    }
+    assert_eq!(note("rule", "too big").await.as_deref(), Some("done"));
+}
+
+#[tokio::test]
 async fn a_job_that_gets_its_uuid_leaves_nothing_under_its_name() {
     let file = TestMirror::new();
     let mirror = file.open();

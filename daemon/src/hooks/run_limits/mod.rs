@@ -335,9 +335,9 @@ impl LimitWatcher {
         let now = self.service.registry.clock().monotonic();
         if seen.states.begin_stop(rule, &run.run_id, now) {
             let (service, remote) = (Arc::clone(&self.service), Arc::clone(remote));
-            let (note, run) = (state::note_key(rule, &run.run_id), run.run_id.clone());
+            let (topic, run) = (state::note_topic(rule), run.run_id.clone());
             self.running
-                .spawn(async move { stop::stop(&service, &remote, &run, &note).await });
+                .spawn(async move { stop::stop(&service, &remote, &run, &topic).await });
         }
     }
 }

@@ -32,9 +32,9 @@ impl RuleState {
     }
 }
 
-/// Returns the key of the note about a rule and a run.
-pub(super) fn note_key(rule: &OnLimitRule, run: &str) -> String {
-    format!("on_limit {:016x} {run}", rule.fingerprint)
+/// Returns the topic of the notes about runs and a rule.
+pub(super) fn note_topic(rule: &OnLimitRule) -> String {
+    format!("on_limit {:016x}", rule.fingerprint)
 }
 
 /// The states of the runs of one remote.
@@ -58,7 +58,7 @@ impl RuleStates {
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
-        let note = mirror.read_note(&note_key(rule, run)).await?;
+        let note = mirror.read_run_note(&note_topic(rule), run).await?;
         let state = match note.as_deref() {
             None => RuleState::Open,
             // The attempt to stop it writes the note; until then it is read each time.
@@ -78,7 +78,7 @@ impl RuleStates {
         state: RuleState,
     ) -> Result<(), MirrorError> {
         mirror
-            .write_note(&note_key(rule, run), state.text())
+            .write_run_note(&note_topic(rule), run, state.text())
             .await?;
         let key = (run.to_owned(), rule.fingerprint);
         match state {

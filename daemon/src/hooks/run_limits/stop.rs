@@ -13,9 +13,9 @@ use crate::registry::MirroredRemote;
 /// Who stops the run, in its history.
 const ACTOR: &str = "on_limit";
 
-/// Cancels an evaluation run with the credentials of its remote, and notes under `note` that the remote has answered. If it
+/// Cancels an evaluation run with the credentials of its remote, and notes under `topic` that the remote has answered. If it
 /// has not, the next attempt follows.
-pub(super) async fn stop(service: &Service, remote: &MirroredRemote, run: &str, note: &str) {
+pub(super) async fn stop(service: &Service, remote: &MirroredRemote, run: &str, topic: &str) {
     let clock = service.registry.clock();
     let acting =
         service
@@ -53,7 +53,7 @@ pub(super) async fn stop(service: &Service, remote: &MirroredRemote, run: &str, 
     }
     if let Err(error) = remote
         .mirror
-        .write_note(note, RuleState::Applied.text())
+        .write_run_note(topic, run, RuleState::Applied.text())
         .await
     {
         let error = error_chain(&error);
