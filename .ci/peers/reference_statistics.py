@@ -47,6 +47,56 @@ def permutation(samples, kind):
     return float(np.mean(np.abs(test.null_distribution) >= found - 1e-9))
 
 
+def jeffreys(rate, attempts):
+    a, b = rate * attempts + 0.5, (1 - rate) * attempts + 0.5
+    return (0.0 if rate == 0 else stats.beta.ppf(0.025, a, b), 1.0 if rate == 1 else stats.beta.ppf(0.975, a, b))
+
+
+def solved_on_these_tasks(pairs):
+    """Difference, interval and p-value on exactly these tasks, of attempts that are solved or not."""
+    sides = []
+    for at in (0, 1):
+        groups = [pair[at] for pair in pairs]
+        rate, count, size = np.mean([g.mean() for g in groups]), len(groups), sum(map(len, groups))
+        chance = rate * (1 - rate)
+        variances = [np.var(g, ddof=1) / len(g) if len(g) > 1 else chance for g in groups]
+        variance = np.mean([*variances, chance * count / size]) / count
+        sides.append((rate, jeffreys(rate, chance / variance if variance > 0 else size)))
+    (before, (low, high)), (after, (low_after, high_after)) = sides
+    interval = (
+        after - before - np.hypot(after - low_after, high - before),
+        after - before + np.hypot(high_after - after, before - low),
+    )
+    # All sums of differences, each with its probability.
+    sums = {0.0: 1.0}
+    for one, two in pairs:
+        n, m = len(one), len(two)
+        solved = int(one.sum() + two.sum())
+        several = {}
+        for of_two in range(max(0, solved - n), min(solved, m) + 1):
+            change, chance = of_two / m - (solved - of_two) / n, stats.hypergeom.pmf(of_two, n + m, solved, m)
+            for total, before_it in sums.items():
+                key = round(total + change, 9)
+                several[key] = several.get(key, 0.0) + before_it * chance
+        sums = several
+    found = abs(sum(two.mean() - one.mean() for one, two in pairs))
+    p = sum(chance for total, chance in sums.items() if abs(total) >= found - 1e-6)
+    return [after - before, max(interval[0], -1), min(interval[1], 1), min(p, 1)]
+
+
+def means_on_these_tasks(pairs, scale):
+    """Difference of means, or ratio, with the interval of Welch and Satterthwaite over all tasks and sides."""
+    cells = [cell for pair in pairs for cell in pair]
+    on_scale = np.log if scale == "ratio" else lambda value: value
+    value = np.mean([on_scale(two.mean()) - on_scale(one.mean()) for one, two in pairs])
+    relative = [cell.mean() ** 2 if scale == "ratio" else 1.0 for cell in cells]
+    parts = np.array([np.var(cell, ddof=1) / len(cell) / by for cell, by in zip(cells, relative, strict=True)])
+    degrees = parts.sum() ** 2 / (parts**2 / np.array([len(cell) - 1 for cell in cells])).sum()
+    half = stats.t.ppf(0.975, degrees) * np.sqrt(parts.sum()) / len(pairs)
+    ends = np.array([value, value - half, value + half])
+    return np.exp(ends) if scale == "ratio" else ends
+
+
 for _ in range(CASES):
     x, degrees = rng.normal(scale=3), float(rng.integers(1, 2_000))
     p = float(rng.uniform(0.001, 0.999))
@@ -90,7 +140,22 @@ for _ in range(CASES):
     rewards = [rng.uniform(size=int(rng.integers(1, 6))) for _ in range(int(rng.integers(2, 40)))]
     add("clustered", rewards, clustered_error(rewards))
 
+    # A task that was tried twice at least says how much attempts vary.
+    sizes = [(2, 3), *rng.integers(1, 6, size=(int(rng.integers(1, 12)), 2))]
+    chances = rng.uniform(size=len(sizes))
+    pairs = [[rng.binomial(1, p, size=int(n)).astype(float) for n in size] for p, size in zip(chances, sizes, strict=True)]
+    add("these_tasks", [cell for pair in pairs for cell in pair], solved_on_these_tasks(pairs))
+
 for _ in range(CASES // 10):
+    # Each draws ways to divide attempts as well.
+    sizes = [(2, 3), *rng.integers(1, 6, size=(int(rng.integers(1, 12)), 2))]
+    pairs = [[rng.normal(loc=5, size=int(n) + 1) for n in size] for size in sizes]
+    add("these_tasks", [cell for pair in pairs for cell in pair], means_on_these_tasks(pairs, "difference"))
+    welch = stats.ttest_ind(pairs[0][1], pairs[0][0], equal_var=False).confidence_interval(0.95)
+    add("these_tasks", pairs[0], [pairs[0][1].mean() - pairs[0][0].mean(), welch.low, welch.high])
+    pairs = [[rng.lognormal(mean=2, sigma=0.3, size=int(n) + 1) for n in size] for size in sizes]
+    add("these_tasks_ratio", [cell for pair in pairs for cell in pair], means_on_these_tasks(pairs, "ratio"))
+
     few = rng.normal(size=int(rng.integers(2, 13)))
     add("sign_flip", [few], permutation((few,), "samples"))
     attempts = rng.integers(1, 6, size=int(rng.integers(2, 13)))

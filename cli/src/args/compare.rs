@@ -44,6 +44,9 @@ pub(crate) struct RunsCompare {
     pub(crate) best: bool,
     #[command(flatten)]
     pub(crate) figure: ComparedFigure,
+    /// Say what holds for these tasks, from the attempts within them, and not for others of their kind
+    #[arg(long)]
+    pub(crate) on_these_tasks: bool,
     /// What the rows are
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub(crate) by: CompareBy,

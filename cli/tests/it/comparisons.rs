@@ -102,6 +102,17 @@ fn the_verdict_comes_first_and_tasks_that_differ_by_chance_are_not_claimed() {
         "{first}"
     );
     assert_eq!(shown.stdout.lines().count(), 48);
+    let here = home.run_jobs("runs compare base broken --on-these-tasks --format json");
+    let here: Value = serde_json::from_str(&here.expect_success()).unwrap();
+    let text = here["summary"]["text"][0].as_str().unwrap();
+    assert!(text.contains("on these 24 tasks that both tried"), "{text}");
+    let on_these = &here["summary"]["delta"];
+    assert_eq!(on_these["value"], delta["value"]);
+    assert_eq!(
+        (&on_these["n_repeated"], &on_these["interval"]),
+        (&json!(24), &json!("attempts_jeffreys"))
+    );
+    assert_eq!(delta["n_repeated"], Value::Null);
 }
 
 #[test]

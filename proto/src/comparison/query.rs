@@ -195,6 +195,8 @@ pub struct CompareQuery {
     pub union: Union,
     /// The largest difference that counts as none.
     pub margin: f64,
+    /// Whether only attempts are resampled: what is said is then about these tasks, and not about others of their kind.
+    pub on_these_tasks: bool,
     /// Whether to decide if the second side passes.
     pub gate: Option<GateQuery>,
 }
@@ -210,6 +212,7 @@ impl Default for CompareQuery {
             by: By::default(),
             union: Union::default(),
             margin: DEFAULT_MARGIN,
+            on_these_tasks: false,
             gate: None,
         }
     }
@@ -239,6 +242,9 @@ impl CompareQuery {
         pairs.push(("by", self.by.name().to_owned()));
         pairs.push(("union", self.union.name().to_owned()));
         pairs.push(("margin", self.margin.to_string()));
+        if self.on_these_tasks {
+            pairs.push(("on_these_tasks", "true".to_owned()));
+        }
         if let Some(gate) = &self.gate {
             pairs.push(("max_drop", gate.max_drop.to_string()));
             pairs.push(("strict", gate.is_strict.to_string()));
@@ -260,7 +266,10 @@ impl CompareQuery {
     ///
     /// [`QueryError::Choice`] and [`QueryError::Share`] for a value that cannot be, and those of the parameters.
     pub fn from_parameters(parameters: &Parameters) -> Result<Self, QueryError> {
-        let mut query = Self::default();
+        let mut query = Self {
+            on_these_tasks: parameters.flag("on_these_tasks")?,
+            ..Self::default()
+        };
         let (mut max_drop, mut gate, mut remote) = (None, None, None);
         for (name, value) in parameters.values() {
             let choice = |name, choices| QueryError::Choice {
@@ -385,6 +394,7 @@ mod tests {
                     run: "d".to_owned(),
                 }],
             ],
+            on_these_tasks: true,
             metric: MetricName::RewardOf("speed:x".into()),
             by: By::Agent,
             union: Union::Best,

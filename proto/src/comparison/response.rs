@@ -187,7 +187,7 @@ pub struct Delta {
     pub low: Option<f64>,
     /// Upper end.
     pub high: Option<f64>,
-    /// How the interval was made: `paired_t` or `paired_jeffreys`.
+    /// How the interval was made: `paired_t` or `paired_jeffreys`; on these tasks, `attempts_t` or `attempts_jeffreys`.
     pub interval: Option<String>,
     /// How probable a difference at least this large would be if there were none.
     pub p: Option<f64>,
@@ -197,6 +197,10 @@ pub struct Delta {
     pub test: Option<String>,
     /// Tasks that both sides tried and of which the figure is known.
     pub n_tasks: u64,
+    /// How many of these a side tried more than once, if only attempts were resampled: the difference is then that on
+    /// these tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_repeated: Option<u64>,
     /// Tasks that only the first side has.
     pub only_first: u64,
     /// Tasks that only the other side has.

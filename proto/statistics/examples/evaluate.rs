@@ -8,8 +8,8 @@ use std::io::BufRead;
 
 use docks_statistics::attempts::TaskAttempts;
 use docks_statistics::difference::{
-    PairedTask, Scale, fisher_exact, holm, mcnemar_exact, paired_difference, paired_t, sign_flip,
-    two_samples, whole_sign_flip,
+    PairedTask, Scale, Test, difference_on_these_tasks, fisher_exact, holm, mcnemar_exact,
+    paired_difference, paired_t, sign_flip, two_samples, whole_sign_flip,
 };
 use docks_statistics::rate::{Rate, clustered_variance, wilson};
 use docks_statistics::special::{
@@ -101,6 +101,24 @@ fn evaluate(name: &str, groups: &[Vec<f64>]) -> Vec<f64> {
             let found = paired_difference(&pairs.collect::<Vec<_>>(), Scale::Ratio).unwrap();
             let interval = found.interval.unwrap();
             vec![found.value, interval.low, interval.high]
+        }
+        "these_tasks" | "these_tasks_ratio" => {
+            let scale = match name {
+                "these_tasks" => Scale::Difference,
+                _ => Scale::Ratio,
+            };
+            let pairs = groups.chunks(2).map(|pair| PairedTask {
+                before: pair[0].clone(),
+                after: pair[1].clone(),
+            });
+            let found = difference_on_these_tasks(&pairs.collect::<Vec<_>>(), scale).unwrap();
+            let interval = found.interval.unwrap();
+            let mut results = vec![found.value, interval.low, interval.high];
+            // Drawn ways are not the same ones elsewhere.
+            if found.test.test == Test::StratifiedExact {
+                results.push(found.test.p);
+            }
+            results
         }
         other => panic!("there is no function {other}"),
     }

@@ -85,6 +85,7 @@ mod tests {
             p_adjusted: None,
             test: None,
             n_tasks: 50,
+            n_repeated: None,
             only_first: 0,
             only_other: 0,
             detectable: None,

@@ -37,6 +37,7 @@ pub(super) async fn run(context: &Context, args: &RunsCompare) -> Result<(), Fai
     let mut query = CompareQuery {
         metric: args.figure.metric.clone(),
         margin: args.figure.margin,
+        on_these_tasks: args.on_these_tasks,
         by: match args.by {
             CompareBy::Task => By::Task,
             CompareBy::Agent => By::Agent,

@@ -17,9 +17,17 @@ pub(super) fn sentence(delta: &Delta, sides: &[Side], query: &CompareQuery) -> S
         });
     let unit = unit(&query.metric);
     let found = format!("{} {}{unit}{interval}", query.metric.name(), amount(value));
-    let over = match tasks {
-        1 => "1 task".to_owned(),
-        tasks => format!("{tasks} tasks"),
+    let over = match (tasks, delta.n_repeated) {
+        (1, None) => "over 1 task".to_owned(),
+        (tasks, None) => format!("over {tasks} tasks"),
+        (1, Some(_)) => "on this 1 task".to_owned(),
+        (tasks, Some(_)) => format!("on these {tasks} tasks"),
+    };
+    let repeated = match delta.n_repeated {
+        Some(repeated) if repeated < tasks => {
+            format!(" ({repeated} of them more than once)")
+        }
+        _ => String::new(),
     };
     let p = delta.p_adjusted.unwrap_or(1.0);
     let corrected = if sides.len() > 2 {
@@ -28,7 +36,7 @@ pub(super) fn sentence(delta: &Delta, sides: &[Side], query: &CompareQuery) -> S
         ""
     };
     let tested = format!(
-        "over {over} that both tried, p = {}{corrected}",
+        "{over} that both tried{repeated}, p = {}{corrected}",
         probability(p)
     );
     let head = match delta.verdict {
@@ -42,6 +50,9 @@ pub(super) fn sentence(delta: &Delta, sides: &[Side], query: &CompareQuery) -> S
             "; the smallest difference that such data show is {}{unit}",
             size(detectable, &query.metric)
         ),
+        (Verdict::Unclear, None) if delta.n_repeated == Some(0) => {
+            "; it takes two attempts at a task to see how much they vary".to_owned()
+        }
         _ => String::new(),
     };
     format!("{head}: {found}, {tested}{shown}")

@@ -15,7 +15,8 @@ use docks_proto::comparison::{
 };
 
 use crate::difference::{
-    Claim, PairedDifference, Scale, fisher_exact, holm, is_shown, paired_difference, two_samples,
+    Claim, PairedDifference, Scale, difference_on_these_tasks, fisher_exact, holm, is_shown,
+    paired_difference, two_samples,
 };
 use crate::trial::TrialFacts;
 
@@ -74,6 +75,21 @@ struct Pairs {
     only_other: u64,
 }
 
+impl Pairs {
+    /// Counts the tasks that both sides tried, and one of them more than once.
+    fn repeated(&self) -> u64 {
+        let tasks = self.tasks.iter();
+        let repeated = tasks.filter(|task| {
+            let (fewer, more) = (
+                task.before.len().min(task.after.len()),
+                task.before.len().max(task.after.len()),
+            );
+            fewer > 0 && more > 1
+        });
+        repeated.count() as u64
+    }
+}
+
 fn scale_of(metric: &MetricName) -> Scale {
     if metric.is_spent() {
         Scale::Ratio
@@ -94,7 +110,10 @@ fn deltas(pairs: Vec<Pairs>, query: &CompareQuery) -> Vec<Delta> {
     let scale = scale_of(&query.metric);
     let found: Vec<Option<PairedDifference>> = pairs
         .iter()
-        .map(|pairs| paired_difference(&pairs.tasks, scale))
+        .map(|pairs| match query.on_these_tasks {
+            true => difference_on_these_tasks(&pairs.tasks, scale),
+            false => paired_difference(&pairs.tasks, scale),
+        })
         .collect();
     let p: Vec<f64> = found.iter().flatten().map(|found| found.test.p).collect();
     let mut adjusted = holm(&p).into_iter();
@@ -121,6 +140,7 @@ fn deltas(pairs: Vec<Pairs>, query: &CompareQuery) -> Vec<Delta> {
                 p_adjusted: adjusted,
                 test: found.map(|found| found.test.test.name().to_owned()),
                 n_tasks: found.map_or(0, |found| found.tasks),
+                n_repeated: query.on_these_tasks.then(|| pairs.repeated()),
                 only_first: pairs.only_first,
                 only_other: pairs.only_other,
                 detectable: found.and_then(|found| found.detectable),

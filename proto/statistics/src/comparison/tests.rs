@@ -173,6 +173,62 @@ fn running_attempts_change_nothing_and_two_agents_of_a_run_are_kept_apart() {
 }
 
 #[test]
+fn on_these_tasks_attempts_alone_decide_and_the_sentence_says_so() {
+    let names: Vec<String> = (0..12).map(|at| format!("t{at}")).collect();
+    let solved = |count: &dyn Fn(usize) -> usize, of: usize| -> Vec<(&str, usize, usize)> {
+        let tasks = names.iter().enumerate();
+        tasks.map(|(at, name)| (&**name, count(at), of)).collect()
+    };
+    let here = CompareQuery {
+        on_these_tasks: true,
+        ..CompareQuery::default()
+    };
+    // Always better at eight tasks, always worse at four.
+    let before = solved(&|at| if at < 8 { 0 } else { 5 }, 5);
+    let after = solved(&|at| if at < 8 { 5 } else { 0 }, 5);
+    let runs = || {
+        sides(vec![
+            run("a", attempts("x", &before)),
+            run("b", attempts("x", &after)),
+        ])
+    };
+    let found = compare(&runs(), &here);
+    let (delta, text) = (&found.summary.delta, &found.summary.text[0]);
+    assert_eq!(
+        (delta.verdict, delta.n_repeated),
+        (Verdict::Better, Some(12))
+    );
+    assert!(
+        text.contains("on these 12 tasks that both tried, p"),
+        "{text}"
+    );
+    let others = compare(&runs(), &CompareQuery::default());
+    let other = &others.summary.delta;
+    assert_eq!((other.verdict, other.n_repeated), (Verdict::Unclear, None));
+    assert_eq!(other.value, delta.value);
+    let once = compare(
+        &sides(vec![
+            run("a", attempts("x", &solved(&|_| 0, 1))),
+            run("b", attempts("x", &solved(&|_| 1, 1))),
+        ]),
+        &here,
+    );
+    let (delta, text) = (&once.summary.delta, &once.summary.text[0]);
+    assert_eq!(
+        (delta.verdict, delta.low, delta.n_repeated),
+        (Verdict::Unclear, None, Some(0))
+    );
+    assert!(
+        text.starts_with("too little data to tell b from a"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("it takes two attempts at a task to see how much they vary"),
+        "{text}"
+    );
+}
+
+#[test]
 fn datasets_are_compared_apart() {
     let of = |easy, hard| {
         let mut trials = attempts("x", &[("t", easy, 1), ("u", hard, 1)]);

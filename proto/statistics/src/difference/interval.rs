@@ -12,6 +12,10 @@ pub enum IntervalMethod {
     PairedT,
     /// From the Jeffreys intervals of both sides.
     PairedJeffreys,
+    /// Student's t over the attempts within tasks.
+    AttemptsT,
+    /// From the Jeffreys intervals of both sides on these tasks.
+    AttemptsJeffreys,
 }
 
 impl IntervalMethod {
@@ -21,6 +25,8 @@ impl IntervalMethod {
         match self {
             Self::PairedT => "paired_t",
             Self::PairedJeffreys => "paired_jeffreys",
+            Self::AttemptsT => "attempts_t",
+            Self::AttemptsJeffreys => "attempts_jeffreys",
         }
     }
 }
@@ -78,6 +84,17 @@ pub fn paired_jeffreys(means: &[(f64, f64)], attempts: (u64, u64), quantile: f64
     Interval {
         low: (value - reach(after.below, before.above)).max(-1.0),
         high: (value + reach(after.above, before.below)).min(1.0),
+    }
+}
+
+/// Returns the interval of a difference between two shares that are independent, each with its interval, by squaring and
+/// adding.
+pub(super) fn independent(before: (f64, Interval), after: (f64, Interval)) -> Interval {
+    let reach = |of_after: f64, of_before: f64| of_after.hypot(of_before);
+    let value = after.0 - before.0;
+    Interval {
+        low: (value - reach(after.0 - after.1.low, before.1.high - before.0)).max(-1.0),
+        high: (value + reach(after.1.high - after.0, before.0 - before.1.low)).min(1.0),
     }
 }
 

@@ -7,12 +7,16 @@ mod contingency;
 mod holm;
 mod interval;
 mod permutation;
+mod stratified;
+mod these_tasks;
 mod verdict;
 
 pub use contingency::{fisher_exact, mcnemar_exact};
 pub use holm::holm;
 pub use interval::{IntervalMethod, paired_jeffreys, paired_t};
 pub use permutation::{sign_flip, two_samples, whole_sign_flip};
+pub use stratified::stratified;
+pub use these_tasks::{attempts_t, difference_on_these_tasks};
 pub use verdict::{Claim, Verdict, is_shown};
 
 use crate::interval::{Interval, UPPER};
@@ -51,6 +55,10 @@ pub enum Test {
     PermutationExact,
     /// The same over 10,000 of them.
     PermutationSampled,
+    /// The permutation test of attempts within tasks, over all ways to divide them.
+    StratifiedExact,
+    /// The same over 10,000 of them.
+    StratifiedSampled,
 }
 
 impl Test {
@@ -64,6 +72,8 @@ impl Test {
             Self::FisherExact => "fisher_exact",
             Self::PermutationExact => "permutation_exact",
             Self::PermutationSampled => "permutation_sampled",
+            Self::StratifiedExact => "stratified_exact",
+            Self::StratifiedSampled => "stratified_sampled",
         }
     }
 }
@@ -118,8 +128,7 @@ const ENOUGH_OF_EACH: f64 = 5.0;
 /// instead, see [`paired_jeffreys`]. The test is exact or a permutation test in every case.
 #[must_use]
 pub fn paired_difference(tasks: &[PairedTask], scale: Scale) -> Option<PairedDifference> {
-    let is_tried = |task: &&PairedTask| !task.before.is_empty() && !task.after.is_empty();
-    let tasks: Vec<&PairedTask> = tasks.iter().filter(is_tried).collect();
+    let tasks = tried_tasks(tasks);
     if tasks.is_empty() {
         return None;
     }
@@ -127,13 +136,9 @@ pub fn paired_difference(tasks: &[PairedTask], scale: Scale) -> Option<PairedDif
         .iter()
         .map(|task| (mean(&task.before), mean(&task.after)))
         .collect();
-    let on_scale = |value: f64| match scale {
-        Scale::Difference => value,
-        Scale::Ratio => value.ln(),
-    };
     let differences: Vec<f64> = means
         .iter()
-        .map(|(before, after)| on_scale(*after) - on_scale(*before))
+        .map(|(before, after)| on_scale(*after, scale) - on_scale(*before, scale))
         .collect();
     let value = mean(&differences);
     let values = || {
@@ -167,7 +172,7 @@ pub fn paired_difference(tasks: &[PairedTask], scale: Scale) -> Option<PairedDif
             let degrees = differences.len() as f64 - 1.0;
             (paired_t(&differences), quantiles(degrees))
         }
-        IntervalMethod::PairedJeffreys => {
+        _ => {
             let attempts = |side: fn(&PairedTask) -> usize| {
                 tasks.iter().map(|task| side(task) as u64).sum::<u64>()
             };
@@ -186,19 +191,15 @@ pub fn paired_difference(tasks: &[PairedTask], scale: Scale) -> Option<PairedDif
         // Interval and test must both agree.
         half.max(critical_at_itself(&differences, test.critical)) + half / upper * power
     });
-    let back = |value: f64| match scale {
-        Scale::Difference => value,
-        Scale::Ratio => value.exp(),
-    };
     Some(PairedDifference {
-        value: back(value),
+        value: back(value, scale),
         interval: interval.map(|interval| Interval {
-            low: back(interval.low),
-            high: back(interval.high),
+            low: back(interval.low, scale),
+            high: back(interval.high, scale),
         }),
         method,
         test,
-        detectable: detectable.map(back),
+        detectable: detectable.map(|detectable| back(detectable, scale)),
         tasks: tasks.len() as u64,
         scale,
     })
@@ -240,6 +241,30 @@ fn quantiles(degrees: f64) -> (f64, f64) {
         (t_quantile(UPPER, degrees), t_quantile(POWER, degrees))
     } else {
         (normal_quantile(UPPER), normal_quantile(POWER))
+    }
+}
+
+/// Returns the tasks that both sides tried.
+fn tried_tasks(tasks: &[PairedTask]) -> Vec<&PairedTask> {
+    let tasks = tasks.iter();
+    tasks
+        .filter(|task| !task.before.is_empty() && !task.after.is_empty())
+        .collect()
+}
+
+/// Returns a value as it is compared.
+fn on_scale(value: f64, scale: Scale) -> f64 {
+    match scale {
+        Scale::Difference => value,
+        Scale::Ratio => value.ln(),
+    }
+}
+
+/// Undoes [`on_scale`].
+fn back(value: f64, scale: Scale) -> f64 {
+    match scale {
+        Scale::Difference => value,
+        Scale::Ratio => value.exp(),
     }
 }
 

@@ -8,19 +8,19 @@ use super::{LEVEL, Test, TestResult, mean};
 pub(super) const DRAWS: u32 = 10_000;
 
 /// The seed of these draws: the same data always give the same answer.
-const SEED: u64 = 0x646f_636b_735f_7374;
+pub(super) const SEED: u64 = 0x646f_636b_735f_7374;
 
 /// With at most so many differences other than 0, all ways to swap them are gone through.
 const MOST_ENUMERATED: u32 = 16;
 
 /// Additions for the distribution of a sum, some tens of milliseconds.
-const MOST_ADDITIONS: u64 = 40_000_000;
+pub(super) const MOST_ADDITIONS: u64 = 40_000_000;
 
 /// Divisions of two groups that are gone through.
 const MOST_DIVISIONS: f64 = 20_000.0;
 
 /// What rounding may make of two sums that are equal.
-const SAME: f64 = 1e-9;
+pub(super) const SAME: f64 = 1e-9;
 
 /// Tests whether the mean of differences is 0: if the sides are alike, the sign of each difference is a coin's.
 ///
@@ -73,7 +73,7 @@ pub fn sign_flip(differences: &[f64]) -> TestResult {
 }
 
 /// Returns the smallest of some sums that at most 5 % of them reach.
-fn critical(mut sums: Vec<f64>, same: f64) -> Option<f64> {
+pub(super) fn critical(mut sums: Vec<f64>, same: f64) -> Option<f64> {
     sums.sort_unstable_by(|a, b| b.total_cmp(a));
     let most = (LEVEL * sums.len() as f64) as usize;
     let too_many = sums.get(most)? + same;
@@ -183,7 +183,7 @@ fn each_choice(values: &[f64], count: usize, sum: f64, take: &mut impl FnMut(f64
     }
 }
 
-fn sampled(as_far: usize, test: Test) -> TestResult {
+pub(super) fn sampled(as_far: usize, test: Test) -> TestResult {
     TestResult {
         p: (as_far as f64 + 1.0) / (f64::from(DRAWS) + 1.0),
         test,
@@ -191,7 +191,7 @@ fn sampled(as_far: usize, test: Test) -> TestResult {
     }
 }
 
-fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+pub(super) fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     if b == 0 {
         a
     } else {
@@ -200,7 +200,7 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
 }
 
 /// Returns the least common multiple, unless it is too large for differences to stay exact.
-fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
+pub(super) fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
     let multiple = (a / greatest_common_divisor(a, b)).checked_mul(b)?;
     (multiple < 1 << 32).then_some(multiple)
 }

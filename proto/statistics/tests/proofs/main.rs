@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a proof stops at the step that fails")]
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
+mod these_tasks;
 mod world;
 
 use docks_statistics::attempts::TaskAttempts;

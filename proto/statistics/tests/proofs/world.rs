@@ -48,6 +48,14 @@ impl Agents {
     }
 }
 
+impl Agents {
+    /// Returns the true difference on exactly these tasks.
+    pub(crate) fn difference(&self) -> f64 {
+        let each = self.0.iter().map(|(before, after)| after - before);
+        each.sum::<f64>() / self.0.len() as f64
+    }
+}
+
 /// Returns how many of some attempts succeed.
 pub(crate) fn solved(world: &mut World, chance: f64, attempts: usize) -> usize {
     (0..attempts).filter(|_| world.rng.f64() < chance).count()
@@ -95,6 +103,25 @@ impl World {
         let parts = [(); 3].map(|()| self.rng.f64());
         let sum: f64 = parts.iter().sum();
         Benchmark(parts.map(|part| part / sum))
+    }
+
+    /// Two runs of an agent and one that spends so many times as much, of tasks that are worth from 1 to 20.
+    pub(crate) fn spent(&mut self, tasks: usize, attempts: usize, ratio: f64) -> Vec<PairedTask> {
+        let mut values = |size: f64| -> Vec<f64> {
+            let values = (0..attempts).map(|_| {
+                // Twelve numbers from 0 to 1 add up to one that is about normal.
+                let noise = (0..12).map(|_| self.rng.f64()).sum::<f64>() - 6.0;
+                size * (0.3 * noise).exp()
+            });
+            values.collect()
+        };
+        let sizes = (0..tasks).map(|at| 1.0 + (at % 20) as f64);
+        sizes
+            .map(|size| PairedTask {
+                before: values(size),
+                after: values(ratio * size),
+            })
+            .collect()
     }
 
     /// An agent, and one that has so much more chance to solve each task.
