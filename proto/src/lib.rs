@@ -2,7 +2,7 @@
 //!
 //! This crate holds what both programs share: paths and header names ([`routes`]), objects as the
 //! remote sent them ([`object`], [`trial`]), queries of lists ([`query`]), paging of unknown remotes
-//! ([`paging`]), lists of files ([`file_list`]), events ([`event`]) and history ([`history`]), comparisons of runs ([`comparison`]), why trials failed ([`failures`]), what a run has used ([`run_usage`]), scoreboards ([`score`]), tasks over all runs ([`tasks`]), freshness in HTTP's terms
+//! ([`paging`]), lists of files ([`file_list`]), events ([`event`]) and history ([`history`]), comparisons of runs ([`comparison`]), why trials failed ([`failures`]), what to run again ([`rerun`]), what a run has used ([`run_usage`]), scoreboards ([`score`]), tasks over all runs ([`tasks`]), freshness in HTTP's terms
 //! ([`freshness`]), coded errors ([`error`]), text made safe for a terminal ([`clean`]), the daemon's
 //! status ([`status`]), its build ([`build`]) and proxies ([`proxies`]), the paths of its files
 //! ([`paths`]) and the settings ([`settings`]).
@@ -46,6 +46,7 @@ pub mod paths;
 pub mod proxies;
 pub mod query;
 pub mod repair;
+pub mod rerun;
 pub mod routes;
 pub mod run_usage;
 pub mod score;

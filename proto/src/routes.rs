@@ -88,6 +88,8 @@ pub const COMPARE: &str = "/v1/compare";
 pub const SAVED_RUN: &str = "/v1/saved-run";
 /// Why trials failed: a [`FailuresQuery`](crate::failures::FailuresQuery).
 pub const FAILURES: &str = "/v1/failures";
+/// What to run again: a [`RerunQuery`](crate::rerun::RerunQuery).
+pub const RERUN: &str = "/v1/rerun";
 /// The scoreboard: a [`ScoreQuery`](crate::score::ScoreQuery).
 pub const SCORE: &str = "/v1/score";
 /// Tasks over all runs: a [`TasksQuery`](crate::tasks::TasksQuery).

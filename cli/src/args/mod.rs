@@ -13,6 +13,7 @@ mod failures;
 mod global;
 mod history;
 mod hub;
+mod rerun;
 mod runs;
 mod score;
 mod tasks;
@@ -42,6 +43,7 @@ pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{
     HubCert, HubCommand, HubServe, HubToken, HubTokenAdd, HubTokenCommand, HubTokenRevoke,
 };
+pub(crate) use rerun::RunsRerun;
 pub(crate) use runs::{
     ListOptions, RunsCommand, RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet,
     RunsList, RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial, RunsTrials,

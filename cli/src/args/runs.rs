@@ -10,6 +10,7 @@ use super::compare::{RunsCompare, RunsGate};
 use super::deferred::Deferred;
 use super::failures::RunsFailures;
 use super::history::{RunsChanges, RunsHistory};
+use super::rerun::RunsRerun;
 use super::score::RunsScore;
 use super::watch::RunsWatch;
 
@@ -68,6 +69,8 @@ pub(crate) enum RunsCommand {
     Failures(Deferred<Box<RunsFailures>>),
     /// Show the scoreboard of agents and models over runs
     Score(Deferred<Box<RunsScore>>),
+    /// Say which trials to run again, and how
+    Rerun(Deferred<Box<RunsRerun>>),
 }
 
 /// Options of every list.

@@ -52,6 +52,7 @@ mod runs_history;
 mod runs_list;
 mod runs_logs;
 mod runs_pause;
+mod runs_rerun;
 mod runs_result;
 mod runs_resume;
 mod runs_retry;
@@ -210,6 +211,7 @@ fn one_run(command: &mut RunsCommand) -> Option<OneRun<'_>> {
         C::Trajectory(args) => (Wanted::Evaluation, &mut args.run_id),
         C::Diff(args) => (Wanted::Evaluation, &mut args.run_id),
         C::Result(args) => (Wanted::Evaluation, &mut args.run_id),
+        C::Rerun(args) => (Wanted::Evaluation, &mut args.run_id),
         C::List(_)
         | C::EvalList(_)
         | C::Watch(_)
@@ -254,6 +256,7 @@ async fn runs(context: &Context, command: &RunsCommand) -> Result<(), Failure> {
         RunsCommand::Gate(args) => runs_gate::run(context, args).await,
         RunsCommand::Failures(args) => runs_failures::run(context, args).await,
         RunsCommand::Score(args) => runs_score::run(context, args).await,
+        RunsCommand::Rerun(args) => runs_rerun::run(context, args).await,
     }
 }
 

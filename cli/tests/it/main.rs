@@ -49,6 +49,7 @@ mod provisional_ids;
 mod reading;
 mod remote;
 mod reopened;
+mod rerun;
 mod run_limits;
 mod runs_daemon;
 mod runs_direct;

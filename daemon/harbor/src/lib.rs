@@ -7,7 +7,7 @@
 //! The layers, each of which imports only from those before it: `disk` reads files that others write,
 //! `format` parses them, `snapshot` keeps what was read, `derive` computes states and figures,
 //! `objects` builds the API's objects, `published_jobs` keeps these, and `follow` notices changes. Beside them,
-//! `files` lists every file of a trial when somebody asks.
+//! `files` lists every file of a trial when somebody asks, and `rerun` says how its trials are run again.
 //! [`served`] builds the same objects for `harbor serve`, from what that server says.
 
 // What strangers send is read here: a wrong index must not end the program.
@@ -30,6 +30,7 @@ mod options;
 mod pacing;
 mod published_jobs;
 mod reader_threads;
+mod rerun;
 pub mod served;
 mod snapshot;
 mod state;
@@ -60,6 +61,7 @@ use crate::known_jobs::KnownJob;
 pub use crate::options::{Options, ScanCost, WallClock};
 use crate::pacing::ScanPacing;
 use crate::reader_threads::{SharedState, WaitFor};
+pub use crate::rerun::{JobRerun, JobTrial, plan_rerun};
 use crate::snapshot::jobs_directory::JobsDirectory;
 use crate::state::State;
 use crate::validators::{fetched, fetched_page, partial_page};

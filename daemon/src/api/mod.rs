@@ -17,6 +17,7 @@ mod forget;
 mod history;
 pub mod own_actions;
 pub mod request_checks;
+mod rerun;
 mod resolve_id;
 mod respond;
 mod revalidate;

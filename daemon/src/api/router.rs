@@ -16,8 +16,8 @@ use hyper_util::service::TowerToHyperService;
 use super::error::{ApiError, MirrorReplaced};
 use super::request_checks::{self, Refusal};
 use super::{
-    Service, all_trials, compare, daemon, events, failures, files, forget, history, run, score,
-    tasks, trial,
+    Service, all_trials, compare, daemon, events, failures, files, forget, history, rerun, run,
+    score, tasks, trial,
 };
 
 /// The routes as hyper calls them.
@@ -34,6 +34,7 @@ pub fn socket_routes(service: Arc<Service>) -> Routes {
         .route(routes::COMPARE, get(compare::compare))
         .route(routes::SAVED_RUN, get(compare::saved_run))
         .route(routes::FAILURES, get(failures::failures))
+        .route(routes::RERUN, get(rerun::rerun))
         .route(routes::SCORE, get(score::score))
         .route(routes::TASKS, get(tasks::list))
         .route(routes::TASK_HISTORY, get(tasks::history))

@@ -15,6 +15,7 @@ mod expectation;
 mod failures;
 pub mod https;
 mod list_all;
+mod rerun;
 pub mod retry;
 mod score;
 mod tasks;

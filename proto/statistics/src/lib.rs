@@ -11,6 +11,7 @@
 //! - [`difference`]: between two sides that tried the same tasks, and what may be said of it.
 //! - [`comparison`]: two or more sides with all of that, task by task, and the [`gate`] that a candidate passes.
 //! - [`failures`]: why trials failed, by rules, and clusters of like messages.
+//! - [`rerun`]: which trials are worth running again.
 //! - [`score`]: figures of agents, models, datasets or runs, side by side.
 //! - [`tasks`]: each task over all runs, and over time.
 //! - [`special`]: distribution functions and quantiles.
@@ -25,6 +26,7 @@ pub mod gate;
 pub mod harbor;
 pub mod interval;
 pub mod rate;
+pub mod rerun;
 pub mod score;
 pub mod special;
 pub mod tasks;

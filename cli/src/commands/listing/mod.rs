@@ -258,7 +258,11 @@ fn print_ids<'a>(
 }
 
 /// Returns an id if it is shown as what it is.
-fn printable_id(id: &str) -> Result<&str, Failure> {
+///
+/// # Errors
+///
+/// When a terminal or a reader of lines would take it for another one.
+pub(super) fn printable_id(id: &str) -> Result<&str, Failure> {
     if clean::line(id) == id {
         return Ok(id);
     }

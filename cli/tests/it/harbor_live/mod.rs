@@ -6,6 +6,7 @@ mod figures;
 mod follow;
 mod harbor;
 mod logs;
+mod rerun;
 mod stop;
 mod viewer;
 mod watch;
