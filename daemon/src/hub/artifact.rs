@@ -21,7 +21,7 @@ use super::artifact_file::{self, ArtifactFile};
 use super::artifact_urls::{ARTIFACTS, ArtifactUrls};
 use super::error_response::coded_error;
 use super::local_api::LocalApi;
-use super::named_files::contains_value;
+use super::named_files::lists_uri;
 use super::preconditions::is_not_modified;
 use super::range::{RequestedRange, requested_range};
 use super::share::{ArtifactFiles, OpenShare};
@@ -91,9 +91,8 @@ pub(super) async fn respond(
         ArtifactFiles::Directories(dirs) => {
             for dir in dirs {
                 let uri = ArtifactUrls::file_uri_below(dir, &below);
-                if contains_value(&text, format!("\"{uri}\"").as_bytes())
-                    || is_in_its_folder(api, share, &owner, &text, dir, &below).await
-                {
+                let is_listed = std::str::from_utf8(&text).is_ok_and(|text| lists_uri(text, &uri));
+                if is_listed || is_in_its_folder(api, share, &owner, &text, dir, &below).await {
                     let dir = dir.clone();
                     let open = move || artifact_file::open_below(&dir, &below);
                     return local_response(open, headers).await;

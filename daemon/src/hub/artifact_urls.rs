@@ -14,7 +14,7 @@ use docks_proto::routes::{RunKind, TenantRoutes};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::named_files::{contains_value, named_files};
+use super::named_files::{lists_uri, named_files};
 use docksd_harbor::file_uri;
 
 /// The path segment between a run or trial and the path of a file.
@@ -133,7 +133,7 @@ impl ArtifactUrls {
                 .filter(|uri| is_served(uri));
         }
         let uri = format!("{}{below_runs}", prefix.uri);
-        contains_value(text.as_bytes(), format!("\"{uri}\"").as_bytes()).then_some(uri)
+        lists_uri(text, &uri).then_some(uri)
     }
 
     /// Rewrites the URIs in a list or an object; `base` is the URL of the hub as the client knows it.
@@ -355,7 +355,8 @@ mod tests {
         let below = "r/trials/t/artifacts/j/x";
         let uri = |text: &str| urls.remote_uri(text, below, Path::new("j/x"));
         let known = format!("{far}/artifacts/j/x");
-        assert_eq!(uri(&format!(r#"{{"u":"{known}"}}"#)), Some(known));
+        assert_eq!(uri(&format!(r#"{{"error_code":"{known}"}}"#)), None);
+        assert_eq!(uri(&format!(r#"{{"logs_uri":"{known}"}}"#)), Some(known));
         assert_eq!(uri(r#"{"u":"https://far:1/x"}"#), None);
     }
 

@@ -1,7 +1,8 @@
 //! Accepts connections, and limits what a client may occupy.
 //!
-//! A connection that has not shown the token yet gets one of few slots and little time, so that strangers
-//! can neither fill the hub nor keep out clients that have the token.
+//! A connection that has not shown the token yet gets one of few [`places`](super::places) and little time. It is
+//! accepted at once and loses its place to a newer one, so that strangers can neither fill the hub nor keep out
+//! clients that have the token.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,25 +17,25 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 
+use super::address_group::AddressGroup;
 use super::handler::HubHandler;
 use super::listener::Hub;
+use super::places::{Limits, Place, Places};
 use super::tls::ReloadingTls;
-use super::unauthenticated_slot::UnauthenticatedSlot;
 use crate::api::Service;
 use crate::api::serve::pause_after_accept_error;
 use crate::shutdown::ShutdownSignal;
 
-/// Connections at once; further ones wait in the system's queue. A mirror keeps one or two.
+/// Connections at once. A mirror keeps one or two.
 const MAX_CONNECTIONS: u64 = 4_096;
-/// Connections at once that have not shown the token yet.
-const MAX_UNAUTHENTICATED: usize = 128;
-/// Time to show the token, including the TLS handshake.
-const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections beyond these that may be about to end, since they have lost their places.
+const MAX_ENDING: usize = 256;
+/// Time for the TLS handshake, and then again for a request with the token.
+const AUTHENTICATION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the head of a request, and for the next request on a kept connection: longer than the
 /// minute between two requests of an idle mirror.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -57,27 +58,17 @@ pub(crate) async fn serve(hub: Hub, service: Arc<Service>, shutdown: ShutdownSig
         hub.counters.address()
     );
     let handler = Arc::new(HubHandler::new(Arc::clone(&hub), service));
-    let slots = Arc::new(Semaphore::new(max_connections()));
-    let unauthenticated = Arc::new(Semaphore::new(MAX_UNAUTHENTICATED));
+    let limits = Limits::of(max_connections());
+    let places = Places::new(limits);
+    let most = limits.all() + MAX_ENDING;
     let mut connections = JoinSet::new();
     loop {
-        let accepted = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            let permit = Arc::clone(&unauthenticated).acquire_owned().await;
-            (slot, permit, hub.listener.accept().await)
-        };
         tokio::select! {
-            (slot, permit, accepted) = accepted => match accepted {
+            accepted = hub.listener.accept(), if connections.len() < most => match accepted {
                 Ok((stream, peer)) => {
-                    let unauthenticated = UnauthenticatedSlot::new(permit.ok());
+                    let place = Arc::new(places.enter(AddressGroup::of(peer.ip())).await);
                     let (handler, shutdown) = (Arc::clone(&handler), shutdown.clone());
-                    connections.spawn(async move {
-                        let counters = handler.hub().counters();
-                        counters.connections.fetch_add(1, Ordering::Relaxed);
-                        accept_tls(stream, peer, handler, unauthenticated, shutdown).await;
-                        counters.connections.fetch_sub(1, Ordering::Relaxed);
-                        drop(slot);
-                    });
+                    connections.spawn(serve_until_evicted(stream, peer, handler, place, shutdown));
                 }
                 Err(error) => pause_after_accept_error(&error).await,
             },
@@ -98,27 +89,51 @@ fn max_connections() -> usize {
     usize::try_from(half.clamp(4, MAX_CONNECTIONS)).unwrap_or(4)
 }
 
+/// Serves a connection as long as it has its place.
+async fn serve_until_evicted(
+    stream: TcpStream,
+    peer: SocketAddr,
+    handler: Arc<HubHandler>,
+    place: Arc<Place>,
+    shutdown: ShutdownSignal,
+) {
+    let counters = handler.hub().counters();
+    counters.connections.fetch_add(1, Ordering::Relaxed);
+    tokio::select! {
+        () = accept_tls(stream, peer, handler, Arc::clone(&place), shutdown) => {}
+        () = place.evicted() => {
+            tracing::debug!(%peer, "the client did not show the token before others needed its place");
+        }
+    }
+    counters.connections.fetch_sub(1, Ordering::Relaxed);
+}
+
 /// Performs the TLS handshake, if the hub uses TLS, and serves the connection.
 async fn accept_tls(
     stream: TcpStream,
     peer: SocketAddr,
     handler: Arc<HubHandler>,
-    slot: UnauthenticatedSlot,
+    place: Arc<Place>,
     shutdown: ShutdownSignal,
 ) {
     // Small responses are sent at once. This fails only on a connection that is gone.
     stream.set_nodelay(true).ok();
     if handler.hub().tls.is_none() {
-        return serve_connection(stream, peer, handler, slot, shutdown).await;
+        return serve_connection(stream, peer, handler, place, shutdown).await;
     }
+    let known = handler.hub().tls.as_ref().and_then(ReloadingTls::known);
     let of_hub = Arc::clone(&handler);
     // The files of the certificate are looked at now and then.
     let looking = move || of_hub.hub().tls.as_ref().map(ReloadingTls::acceptor);
-    let Ok(Some(acceptor)) = tokio::task::spawn_blocking(looking).await else {
+    let acceptor = match known {
+        Some(known) => Some(known),
+        None => tokio::task::spawn_blocking(looking).await.ok().flatten(),
+    };
+    let Some(acceptor) = acceptor else {
         return;
     };
     match timeout(AUTHENTICATION_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => serve_connection(stream, peer, handler, slot, shutdown).await,
+        Ok(Ok(stream)) => serve_connection(stream, peer, handler, place, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
     }
@@ -128,17 +143,16 @@ async fn serve_connection<S>(
     stream: S,
     peer: SocketAddr,
     handler: Arc<HubHandler>,
-    slot: UnauthenticatedSlot,
+    place: Arc<Place>,
     shutdown: ShutdownSignal,
 ) where
     S: AsyncRead + AsyncWrite + Send + 'static,
 {
-    let slot = Arc::new(slot);
-    let authenticated = Arc::clone(&slot);
+    let of_requests = Arc::clone(&place);
     let respond = service_fn(move |request: hyper::Request<Incoming>| {
-        let (handler, slot) = (Arc::clone(&handler), Arc::clone(&slot));
+        let (handler, place) = (Arc::clone(&handler), Arc::clone(&of_requests));
         async move {
-            let response = handler.respond(request.map(Body::new), &slot).await;
+            let response = handler.respond(request.map(Body::new), &place).await;
             Ok::<_, Infallible>(response)
         }
     });
@@ -155,8 +169,8 @@ async fn serve_connection<S>(
         .serve_connection(TokioIo::new(stream), respond);
     let mut connection = std::pin::pin!(connection);
     let not_authenticated_in_time = async {
-        let released = authenticated.released();
-        if timeout(AUTHENTICATION_TIMEOUT, released).await.is_ok() {
+        let authenticated = place.authenticated();
+        if timeout(AUTHENTICATION_TIMEOUT, authenticated).await.is_ok() {
             std::future::pending::<()>().await;
         }
     };

@@ -28,3 +28,15 @@ pub(super) fn unauthorized() -> Response {
         .insert(header::WWW_AUTHENTICATE, bearer);
     response
 }
+
+/// Responds to a request with the token on a connection for which there is no place.
+pub(super) fn full() -> Response {
+    let message = "The hub has as many connections as it may have.";
+    let hint = "Try again, or raise the limit on open files (`ulimit -n`) of the hub.";
+    let code = ErrorCode::RateLimited;
+    let mut response = coded_error(StatusCode::SERVICE_UNAVAILABLE, code, message, hint);
+    let head = response.headers_mut();
+    head.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    head.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}

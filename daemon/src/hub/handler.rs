@@ -19,15 +19,16 @@ use http_body_util::BodyExt;
 use super::artifact::{self, ArtifactPath};
 use super::artifact_urls::ArtifactUrls;
 use super::encoded_response::{self, EncodedResponse};
-use super::error_response::{coded_error, unauthorized};
+use super::error_response::{coded_error, full, unauthorized};
+use super::failed_tokens::FailedTokens;
 use super::listener::Hub;
 use super::local_api::LocalApi;
+use super::places::Place;
 use super::preconditions::{accepts_gzip, is_not_modified};
 use super::python_client;
 use super::request_checks;
 use super::share::Share;
-use super::token_auth::Grant;
-use super::unauthenticated_slot::UnauthenticatedSlot;
+use super::token_auth::{self, Grant, TokenVerifier};
 use crate::api::Service;
 use crate::api::actor::Actor;
 use crate::api::error::ApiError;
@@ -42,6 +43,7 @@ pub(super) struct HubHandler {
     service: Arc<Service>,
     api: LocalApi,
     cache: ResponseCache<EncodedResponse>,
+    failed_tokens: FailedTokens,
     /// Names by which a hub without a token may be addressed; `None` if it requires a token.
     allowed_hosts: Option<Vec<String>>,
 }
@@ -57,6 +59,7 @@ impl HubHandler {
         Self {
             api: LocalApi::new(Arc::clone(&service)),
             cache: ResponseCache::new(encoded_response::LIMITS),
+            failed_tokens: FailedTokens::default(),
             allowed_hosts: hub.verifier.is_none().then_some(own),
             hub,
             service,
@@ -69,11 +72,7 @@ impl HubHandler {
     }
 
     /// Responds to one request. Its path is not read before the token is verified.
-    pub(super) async fn respond(
-        &self,
-        request: Request<Body>,
-        slot: &UnauthenticatedSlot,
-    ) -> Response {
+    pub(super) async fn respond(&self, request: Request<Body>, place: &Place) -> Response {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let allowed_hosts = self.allowed_hosts.as_deref();
         let host = match request_checks::check(method, uri, headers, allowed_hosts) {
@@ -82,15 +81,23 @@ impl HubHandler {
         };
         let mut grant = None;
         if let Some(verifier) = &self.hub.verifier {
-            let (verifier, headers) = (Arc::clone(verifier), headers.clone());
-            // The file of the token is looked at each time.
-            let verifying = tokio::task::spawn_blocking(move || verifier.verify(&headers));
-            match verifying.await.ok().flatten() {
+            place.begin_verifying();
+            match verified(verifier, headers).await {
                 Some(shown) => grant = Some(shown),
-                None => return unauthorized(),
+                None => {
+                    place.end_verifying();
+                    let showed_token = headers.contains_key(header::AUTHORIZATION);
+                    let delay = self.failed_tokens.record(place.address(), showed_token);
+                    if !delay.is_zero() {
+                        tokio::time::sleep(delay).await;
+                    }
+                    return unauthorized();
+                }
             }
         }
-        slot.release();
+        if !place.authenticate() {
+            return full();
+        }
         self.service.record_request();
         let counters = &self.hub.counters;
         counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -238,6 +245,15 @@ impl HubHandler {
         }
         Response::from_parts(parts, encoded.body.clone().into())
     }
+}
+
+/// Returns what the token of a request permits, if it is valid.
+async fn verified(verifier: &Arc<TokenVerifier>, headers: &HeaderMap) -> Option<Grant> {
+    let shown = token_auth::shown_token(headers)?;
+    let verifier = Arc::clone(verifier);
+    // The files of the tokens are looked at each time.
+    let verifying = tokio::task::spawn_blocking(move || verifier.verify(&shown));
+    verifying.await.ok().flatten()
 }
 
 /// Returns who carries something out, for the log and the history.

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use docks_proto::credentials::hub_token::HubTokenError;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::counters::HubCounters;
 use super::share::Share;
 use super::tls::{CertificateError, ReloadingTls};
 use super::token_auth::TokenVerifier;
 use crate::config::HubSettings;
+
+/// Connections that the system keeps until they are accepted. One more would have to try again after a second.
+const BACKLOG: u32 = 4_096;
 
 /// Why a hub could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +84,7 @@ impl Hub {
             address: settings.listen,
             source,
         };
-        let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+        let listener = bound(settings.listen).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let mut verifier = None;
         if let Some(files) = settings.tokens.clone() {
@@ -126,6 +129,18 @@ impl Hub {
     pub(super) fn scheme(&self) -> &'static str {
         scheme(self.tls.is_some())
     }
+}
+
+/// Listens on an address.
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // As `TcpListener::bind` does: the address can be used again right after the hub has ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Resolves a jobs directory.

@@ -5,6 +5,7 @@
 //! responses themselves come from [`crate::api`], which serves only its Docks API routes here. See
 //! `docs/hub.md`.
 
+mod address_group;
 mod artifact;
 mod artifact_file;
 mod artifact_urls;
@@ -13,10 +14,12 @@ mod connections;
 mod counters;
 mod encoded_response;
 mod error_response;
+mod failed_tokens;
 mod handler;
 mod listener;
 mod local_api;
 mod named_files;
+mod places;
 mod preconditions;
 mod python_client;
 mod range;
@@ -24,7 +27,6 @@ mod request_checks;
 mod share;
 mod tls;
 mod token_auth;
-mod unauthenticated_slot;
 
 pub(crate) use connections::serve;
 pub use counters::HubCounters;

@@ -100,6 +100,13 @@ impl ReloadingTls {
         })
     }
 
+    /// Returns the acceptor, unless it is time to look at the files. Does not block.
+    pub(super) fn known(&self) -> Option<TlsAcceptor> {
+        let current = self.current.try_lock().ok()?;
+        let is_due = current.checked.elapsed() >= CHECK_INTERVAL;
+        (!is_due).then(|| current.acceptor.clone())
+    }
+
     /// Returns the acceptor for the current certificate. May read files, so it blocks now and then.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.acceptor_at(Instant::now())

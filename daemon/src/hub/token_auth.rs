@@ -59,15 +59,13 @@ impl TokenVerifier {
         Ok((verifier, created))
     }
 
-    /// Returns what the token of a request permits; `None` without a valid token in exactly one
-    /// `Authorization: Bearer` header.
-    pub(super) fn verify(&self, headers: &HeaderMap) -> Option<Grant> {
-        let shown = TokenHash::of(bearer_token(headers)?);
+    /// Returns what a token permits; `None` if it is not one of the hub's. Blocks.
+    pub(super) fn verify(&self, shown: &TokenHash) -> Option<Grant> {
         let mut found = None;
         // All of them, so that the time does not tell which one it is.
         let tokens = self.tokens();
         for (hash, grant) in tokens.iter() {
-            if hash.matches(&shown) {
+            if hash.matches(shown) {
                 found = Some(grant);
             }
         }
@@ -112,6 +110,11 @@ impl TokenVerifier {
         });
         shared.into_iter().chain(named).collect()
     }
+}
+
+/// Returns the hash of the token of a request; `None` without exactly one `Authorization: Bearer` header.
+pub(super) fn shown_token(headers: &HeaderMap) -> Option<TokenHash> {
+    bearer_token(headers).map(TokenHash::of)
 }
 
 /// Reads the token of a request. Unlike `headers::Authorization`, refuses a second header.
@@ -162,6 +165,10 @@ mod tests {
         opened.unwrap().0
     }
 
+    fn verify(verifier: &TokenVerifier, headers: &HeaderMap) -> Option<Grant> {
+        verifier.verify(&shown_token(headers)?)
+    }
+
     fn bearer(token: &Token) -> HeaderMap {
         with(&[&format!("Bearer {}", token.expose())])
     }
@@ -176,9 +183,9 @@ mod tests {
             name: None,
             read_only: false,
         });
-        assert_eq!(verifier.verify(&with(&[&bearer])), everyone);
+        assert_eq!(verify(&verifier, &with(&[&bearer])), everyone);
         let lower = bearer.replace("Bearer", "bearer");
-        assert_eq!(verifier.verify(&with(&[&lower])), everyone);
+        assert_eq!(verify(&verifier, &with(&[&lower])), everyone);
         let cut = &bearer[..bearer.len() - 1];
         let longer = format!("{bearer}0");
         let basic = bearer.replace("Bearer", "Basic");
@@ -192,7 +199,7 @@ mod tests {
             &[&bearer, &bearer],
             &["Bearer x", &bearer],
         ] {
-            assert_eq!(verifier.verify(&with(refused)), None, "{refused:?}");
+            assert_eq!(verify(&verifier, &with(refused)), None, "{refused:?}");
         }
     }
 
@@ -201,11 +208,11 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let verifier = open(&home);
         let old = bearer(&hub_token::read(&verifier.shared).unwrap().unwrap());
-        assert!(verifier.verify(&old).is_some());
+        assert!(verify(&verifier, &old).is_some());
         let new = bearer(&hub_token::rotate(&verifier.shared).unwrap());
-        assert!(verifier.verify(&old).is_none() && verifier.verify(&new).is_some());
+        assert!(verify(&verifier, &old).is_none() && verify(&verifier, &new).is_some());
         std::fs::remove_file(&verifier.shared).unwrap();
-        assert!(verifier.verify(&new).is_none());
+        assert!(verify(&verifier, &new).is_none());
     }
 
     #[test]
@@ -224,12 +231,12 @@ mod tests {
                 read_only,
             })
         };
-        assert_eq!(verifier.verify(&alice), grant("alice", false));
-        assert_eq!(verifier.verify(&bob), grant("bob", true));
+        assert_eq!(verify(&verifier, &alice), grant("alice", false));
+        assert_eq!(verify(&verifier, &bob), grant("bob", true));
         hub_tokens::revoke(&verifier.named, "alice").unwrap();
-        assert_eq!(verifier.verify(&alice), None);
-        assert_eq!(verifier.verify(&bob), grant("bob", true));
-        assert!(verifier.verify(&shared).is_some());
+        assert_eq!(verify(&verifier, &alice), None);
+        assert_eq!(verify(&verifier, &bob), grant("bob", true));
+        assert!(verify(&verifier, &shared).is_some());
     }
 
     #[test]

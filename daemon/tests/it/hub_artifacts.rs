@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use serde_json::Value;
 
 use crate::hub_support::TestHub;
+use docksd_testkit::harbor_jobs::{copy_tree, samples};
 
 const RUNS: &str = "/tenants/local/harbor/runs";
 
@@ -173,5 +174,49 @@ async fn only_files_that_are_listed_are_sent() {
     fs::write(outside.join(file.file_name().unwrap()), "s3cret").unwrap();
     symlink(&outside, folder).unwrap();
     assert_eq!(hub.get(path, "").await.status, 404);
+    hub.daemon.end().await;
+}
+
+#[tokio::test]
+async fn a_text_that_looks_like_an_address_lists_no_file() {
+    let home = tempfile::tempdir().unwrap();
+    let jobs = home.path().canonicalize().unwrap().join("jobs");
+    copy_tree(&samples(), &jobs);
+    fs::write(jobs.join("secret.txt"), "s3cret").unwrap();
+    let job = jobs.join("nightly-mixed");
+    let folders = fs::read_dir(&job)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut trials: Vec<_> = folders
+        .filter(|path| path.join("result.json").exists())
+        .collect();
+    trials.sort();
+    // What an agent may name the type of an exception; also the file of another trial.
+    let other = trials[1].join("result.json");
+    let wanted = [jobs.join("secret.txt"), job.join("config.json"), other];
+    let mut named = Vec::new();
+    for (trial, file) in trials.iter().zip(&wanted) {
+        let result = trial.join("result.json");
+        let mut object: Value = serde_json::from_slice(&fs::read(&result).unwrap()).unwrap();
+        object["exception_info"] = serde_json::json!({
+            "exception_type": format!("file://{}", file.display()),
+            "exception_message": "m",
+            "exception_traceback": "t",
+            "occurred_at": object["finished_at"],
+        });
+        fs::write(&result, object.to_string()).unwrap();
+        let name = trial.file_name().unwrap().to_str().unwrap().to_owned();
+        let below = file.strip_prefix(&jobs).unwrap().to_str().unwrap();
+        named.push((name, below.to_owned()));
+    }
+    let hub = TestHub::start_in(home, jobs, |_| {}).await;
+    let trials = hub.get(&format!("{RUNS}/nightly-mixed/trials"), "").await;
+    for (name, below) in &named {
+        let text = trials.text();
+        assert!(text.contains(&format!("{below}\"")), "{below} is in {text}");
+        let path = format!("{RUNS}/nightly-mixed/trials/{name}/artifacts/{below}");
+        let response = hub.get(&path, "").await;
+        assert_eq!(response.status, 404, "{path}: {}", response.text());
+    }
     hub.daemon.end().await;
 }

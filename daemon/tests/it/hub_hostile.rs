@@ -1,9 +1,12 @@
 //! What a hub refuses, and that strangers cannot keep clients out.
 
 use std::io;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::hub_support::{TestHub, parse_response};
@@ -44,8 +47,9 @@ async fn without_the_token_every_path_gets_the_same_response_and_no_handler_runs
     ];
     let mut bodies = Vec::new();
     for (method, path) in PATHS {
-        for lines in &wrong {
-            let response = hub.request(method, path, lines).await;
+        // At the same time, since so many wrong tokens have to wait.
+        let requests = wrong.iter().map(|lines| hub.request(method, path, lines));
+        for (lines, response) in wrong.iter().zip(join_all(requests).await) {
             assert_eq!(response.status, 401, "{method} {path} {lines:?}");
             assert_eq!(response.header("www-authenticate"), Some("Bearer"));
             assert!(
@@ -181,5 +185,111 @@ async fn silent_strangers_do_not_keep_clients_out_for_long() {
         assert!(!closed(stream).await.starts_with(b"HTTP/1.1 200"));
     }
     assert_eq!(send().await, 200);
+    hub.daemon.end().await;
+}
+
+/// A stranger that only sits there, until the hub closes its connection.
+async fn sit(address: String) {
+    if let Ok(mut stream) = TcpStream::connect(&address).await {
+        stream.write_all(b"GET / HTTP/1.1\r\nX-Slow: ").await.ok();
+        stream.read_to_end(&mut Vec::new()).await.ok();
+    }
+}
+
+/// A stranger that shows wrong tokens as fast as it can, always on new connections or on one.
+async fn guess(address: String, on_one: bool) {
+    let kept = if on_one { "keep-alive" } else { "close" };
+    let request = format!(
+        "GET {RUNS} HTTP/1.1\r\nHost: {address}\r\nConnection: {kept}\r\n\
+         Authorization: Bearer 00000000\r\n\r\n"
+    );
+    let mut answer = vec![0; 4_096];
+    loop {
+        let Ok(mut stream) = TcpStream::connect(&address).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        while stream.write_all(request.as_bytes()).await.is_ok()
+            && stream.read(&mut answer).await.is_ok_and(|got| got > 0)
+        {}
+    }
+}
+
+/// Measures how long it takes from a new connection to the first answer, for a client with the token among strangers at
+/// the same address: some that wait, and some that send requests as fast as they can. Returns the longest time.
+#[expect(clippy::print_stdout, reason = "the figures of a measurement")]
+async fn longest_wait_among(idle: usize, busy: usize) -> Duration {
+    docksd::limits::raise_open_file_limit();
+    let hub = TestHub::start().await;
+    // The jobs are read for the first time, which is not what is measured.
+    assert_eq!(hub.get(RUNS, "").await.status, 200);
+    // Strangers have a thread of their own: on those of the hub they would wait for each other.
+    let strangers = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let strangers = strangers.unwrap();
+    for number in 0..busy {
+        strangers.spawn(guess(hub.address.clone(), number % 2 == 0));
+    }
+    for _ in 0..idle {
+        strangers.spawn(sit(hub.address.clone()));
+    }
+    let mut waits = Vec::new();
+    for _ in 0..40 {
+        let start = Instant::now();
+        assert_eq!(hub.get(RUNS, "").await.status, 200);
+        waits.push(start.elapsed());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    strangers.shutdown_background();
+    hub.daemon.end().await;
+    waits.sort();
+    let (median, longest) = (waits[20], waits[39]);
+    println!("{idle} idle, {busy} busy: median {median:?}, longest {longest:?}");
+    longest
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_the_token_is_answered_at_once_whatever_strangers_do() {
+    let longest = longest_wait_among(2_000, 50).await;
+    assert!(longest <= Duration::from_secs(1), "{longest:?}");
+}
+
+/// `cargo test -p docksd --test it ten_thousand -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement, for which the machine must have nothing else to do"]
+async fn among_ten_thousand_strangers_every_client_is_answered() {
+    assert!(longest_wait_among(10_000, 200).await <= DEADLINE);
+}
+
+#[tokio::test]
+async fn wrong_tokens_are_answered_later_and_later_and_the_right_one_at_once() {
+    let hub = TestHub::start().await;
+    let wrong = "Authorization: Bearer 00000000\r\n";
+    let mut guesses = Vec::new();
+    for _ in 0..30 {
+        // More than are answered at once.
+        let request = format!(
+            "GET {RUNS} HTTP/1.1\r\nHost: {}\r\n{wrong}\r\n",
+            hub.address
+        );
+        let mut stream = TcpStream::connect(&hub.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        guesses.push(stream);
+    }
+    let start = Instant::now();
+    assert_eq!(hub.request("GET", RUNS, wrong).await.status, 401);
+    assert!(
+        start.elapsed() > Duration::from_millis(200),
+        "{:?}",
+        start.elapsed()
+    );
+    let start = Instant::now();
+    assert_eq!(hub.get(RUNS, "").await.status, 200);
+    let right = start.elapsed();
+    let start = Instant::now();
+    assert_eq!(hub.request("GET", RUNS, wrong).await.status, 401);
+    assert!(right < start.elapsed(), "{right:?} < {:?}", start.elapsed());
     hub.daemon.end().await;
 }
