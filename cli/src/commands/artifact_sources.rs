@@ -48,7 +48,7 @@ pub(super) fn sources<'a>(
         remote: &owned,
         keys: &profile.artifact_settings.stores,
         token,
-        insecure: profile.insecure,
+        hosts: profile.artifact_settings.hosts.clone(),
         trust: profile.trust.clone(),
     };
     Ok(settings.into_sources(Box::new(buckets)))

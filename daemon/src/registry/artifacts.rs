@@ -32,7 +32,10 @@ impl Registry {
             inherits: self.profiles.inherits(&remote.id),
             keys: keys.unwrap_or(&StoreKeys::default()),
             token: remote.credentials.token.token(),
-            insecure: profile.as_ref().is_some_and(|profile| profile.insecure),
+            hosts: profile
+                .as_ref()
+                .map(|profile| profile.artifact_settings.hosts.clone())
+                .unwrap_or_default(),
             trust: profile
                 .as_ref()
                 .map(|profile| profile.trust.clone())

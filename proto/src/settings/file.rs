@@ -64,7 +64,7 @@ pub struct StoredProfile {
     pub ca_file: Option<PathBuf>,
     /// `pin`: fingerprint of the only certificate to trust, as written.
     pub pin: Option<String>,
-    /// `gcs_…`, `gcp_…`, `aws_…` and `azure_…`.
+    /// `gcs_…`, `gcp_…`, `aws_…`, `azure_…` and `artifact_hosts`.
     pub artifact_settings: super::ArtifactSettings,
 }
 
@@ -73,6 +73,12 @@ pub(super) fn split_dirs(text: &std::ffi::OsStr) -> Vec<PathBuf> {
     std::env::split_paths(text)
         .filter(|dir| !dir.as_os_str().is_empty())
         .collect()
+}
+
+/// Splits the hosts of `artifact_hosts`.
+fn split_hosts(text: &str) -> Vec<String> {
+    let hosts = text.split([' ', ',']).filter(|host| !host.is_empty());
+    hosts.map(str::to_owned).collect()
 }
 
 impl std::fmt::Debug for StoredProfile {
@@ -188,6 +194,9 @@ impl ConfigFile {
                 gcp_project: text("gcp_project")?,
                 gcp_region: text("gcp_region")?,
                 stores,
+                hosts: text("artifact_hosts")?
+                    .map(|text| split_hosts(&text))
+                    .unwrap_or_default(),
             },
         }))
     }

@@ -230,6 +230,9 @@ pub struct ArtifactSettings {
     pub gcp_region: Option<String>,
     /// Addresses and credentials of object stores.
     pub stores: StoreKeys,
+    /// `artifact_hosts`: hosts from which artifacts may be downloaded over plain `http` and at local addresses, each
+    /// `HOST` or `HOST:PORT`; in the file separated by spaces or commas.
+    pub hosts: Vec<String>,
 }
 
 /// Why settings cannot be used.

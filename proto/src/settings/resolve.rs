@@ -252,6 +252,13 @@ fn api_profile(
     for (key, value) in artifact_settings.stores.explained() {
         explain(key, value.to_owned(), in_file());
     }
+    if !artifact_settings.hosts.is_empty() {
+        explain(
+            "artifact_hosts",
+            artifact_settings.hosts.join(" "),
+            in_file(),
+        );
+    }
     Ok(Profile {
         name,
         target: Target::DocksApi { api_url, tenant },

@@ -96,6 +96,10 @@ fn build(
     if let Some(pin) = &trust.pin {
         explain("pin", pin.to_string(), in_file());
     }
+    let hosts = &stored.artifact_settings.hosts;
+    if !hosts.is_empty() {
+        explain("artifact_hosts", hosts.join(" "), in_file());
+    }
     Ok(Profile {
         name,
         target: Target::HarborServer { url },
@@ -104,7 +108,10 @@ fn build(
         inline_token_from: token_from,
         insecure: stored.insecure,
         trust,
-        artifact_settings: ArtifactSettings::default(),
+        artifact_settings: ArtifactSettings {
+            hosts: stored.artifact_settings.hosts.clone(),
+            ..ArtifactSettings::default()
+        },
         settings,
         owns_stored_tokens: !is_named,
     })

@@ -26,8 +26,8 @@ pub struct SourceSettings<'a> {
     pub keys: &'a StoreKeys,
     /// Its token, if the remote itself serves any of them.
     pub token: Option<Token>,
-    /// Whether the profile allows plain `http` to any host.
-    pub insecure: bool,
+    /// Further hosts that the profile names (`artifact_hosts`).
+    pub hosts: Vec<String>,
     /// Certificates that the profile trusts.
     pub trust: TrustSettings,
 }
@@ -48,7 +48,7 @@ impl SourceSettings<'_> {
             http: HttpSource::new(HttpSettings {
                 token: self.token,
                 api_url,
-                insecure: self.insecure,
+                hosts: self.hosts,
                 trust: self.trust,
                 idle_timeout: IDLE_TIMEOUT,
             }),

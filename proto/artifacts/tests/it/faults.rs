@@ -78,16 +78,15 @@ async fn error_responses_and_redirects_to_other_origins_are_reported() {
 }
 
 #[tokio::test]
-async fn a_redirect_within_one_origin_is_followed() {
+async fn a_redirect_within_one_origin_is_not_followed_either() {
     let server = Server::start(&[
         ("/old.txt", Answer::Redirect("/new".to_owned())),
         ("/new", Answer::Whole(b"there".to_vec())),
     ])
     .await;
-    let output = tempfile::tempdir().unwrap();
-    let trials = logs(format!("{}/old.txt", server.url));
-    let (outcome, _) = fetch(&trials, &default_sources(), output.path()).await;
-    assert_eq!(outcome.bytes(), 5);
+    let why = fails(format!("{}/old.txt", server.url), &default_sources()).await;
+    assert!(why.contains("answered 302"), "{why}");
+    assert_eq!(server.heads().len(), 1);
 }
 
 #[tokio::test]
@@ -139,22 +138,77 @@ async fn the_token_is_sent_only_to_the_api() {
     assert!(stranger.heads().iter().all(|head| !head.contains("s3cret")));
 }
 
-#[tokio::test]
-async fn a_remote_elsewhere_cannot_use_plain_http_or_local_services() {
-    let local = Server::start(&[("/x", Answer::Whole(b"private".to_vec()))]).await;
-    let far = HttpSettings {
-        api_url: Some("https://api.example".to_owned()),
+/// Sources of a profile that names no host.
+fn unnamed(api_url: &str) -> Sources {
+    let settings = HttpSettings {
+        api_url: Some(api_url.to_owned()),
+        hosts: Vec::new(),
         ..http(IDLE)
     };
-    let sources = sources(far, None, &[]);
-    for uri in [
-        format!("{}/x", local.url),
-        "http://storage.example/x".to_owned(),
-    ] {
-        let why = fails(uri, &sources).await;
-        assert!(why.contains("plain http"), "{why}");
+    sources(settings, None, &[])
+}
+
+#[tokio::test]
+async fn no_remote_can_use_plain_http_or_local_services() {
+    let local = Server::start(&[("/x", Answer::Whole(b"private".to_vec()))]).await;
+    let api = Server::start(&[]).await;
+    let port = local.url.rsplit_once(':').unwrap().1;
+    // Neither one elsewhere nor one on loopback itself.
+    for api_url in ["https://api.example", &api.url] {
+        let sources = unnamed(api_url);
+        for uri in [
+            format!("{}/x", local.url),
+            format!("http://localhost:{port}/x"),
+            "http://storage.example/x".to_owned(),
+        ] {
+            let why = fails(uri, &sources).await;
+            assert!(why.contains("plain http"), "{why}");
+        }
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "0.0.0.0",
+            "0x7f000001",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "169.254.169.254",
+            "10.1.2.3",
+            // Names are resolved first.
+            "localhost",
+            "LocalHost",
+        ] {
+            let why = fails(format!("https://{host}:{port}/x"), &sources).await;
+            assert!(why.contains("has no public address"), "{host}: {why}");
+            assert!(why.contains("`artifact_hosts`"), "{host}: {why}");
+        }
     }
-    assert_eq!(local.heads().len(), 0);
+    assert_eq!(local.connections(), 0, "nothing was even connected to");
+}
+
+#[tokio::test]
+async fn the_api_itself_and_named_hosts_may_be_local() {
+    let server = Server::start(&[("/x", Answer::Whole(b"mine".to_vec()))]).await;
+    let host = server.url.trim_start_matches("http://");
+    let named = |host: &str| HttpSettings {
+        api_url: Some("https://api.example".to_owned()),
+        hosts: vec![host.to_owned()],
+        ..http(IDLE)
+    };
+    for sources in [
+        unnamed(&server.url),
+        sources(named(host), None, &[]),
+        sources(named("127.0.0.1"), None, &[]),
+    ] {
+        let output = tempfile::tempdir().unwrap();
+        let trials = logs(format!("{}/x", server.url));
+        let (outcome, _) = fetch(&trials, &sources, output.path()).await;
+        assert_eq!(outcome.bytes(), 4);
+    }
+    let other = sources(named("127.0.0.1:1"), None, &[]);
+    let why = fails(format!("{}/x", server.url), &other).await;
+    assert!(why.contains("plain http"), "{why}");
 }
 
 #[tokio::test]

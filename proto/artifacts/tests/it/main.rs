@@ -68,7 +68,8 @@ fn http(idle_timeout: Duration) -> HttpSettings {
     HttpSettings {
         api_url: None,
         token: None,
-        insecure: false,
+        // The servers of these tests are on loopback.
+        hosts: vec!["127.0.0.1".to_owned()],
         trust: TrustSettings::default(),
         idle_timeout,
     }

@@ -1,6 +1,7 @@
 //! A loopback HTTP server that misbehaves as configured.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -134,6 +135,7 @@ type Heads = Arc<Mutex<Vec<String>>>;
 pub(crate) struct Server {
     pub(crate) url: String,
     heads: Heads,
+    connections: Arc<AtomicUsize>,
     accepting: JoinHandle<()>,
 }
 
@@ -148,16 +150,25 @@ impl Server {
         let answers = Arc::new(Mutex::new(answers));
         let heads = Heads::default();
         let seen = Arc::clone(&heads);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                accepted.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(serve(stream, Arc::clone(&answers), Arc::clone(&seen)));
             }
         });
         Self {
             url,
             heads,
+            connections,
             accepting,
         }
+    }
+
+    /// Returns the number of connections so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Returns the heads of all requests so far.

@@ -7,8 +7,20 @@ pub enum HttpError {
     #[error("the remote sent something that is not a URL")]
     NotAUrl,
     /// Plain `http` where it is not allowed.
-    #[error("plain http to {host} is not allowed; only https, or http on this machine, is safe")]
+    #[error(
+        "plain http to {host} is not allowed, only to the profile's own API; if this host is yours, name it in \
+         `artifact_hosts` of the profile"
+    )]
     PlainHttp {
+        /// The host.
+        host: String,
+    },
+    /// A host without a public address, where it is not allowed.
+    #[error(
+        "{host} has no public address, and docks asks no local services for a remote; if this host is yours, name it \
+         in `artifact_hosts` of the profile"
+    )]
+    NotPublic {
         /// The host.
         host: String,
     },
@@ -89,7 +101,10 @@ impl HttpError {
     /// Returns whether the address is at fault, and not what is between here and there.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
-            Self::NotAUrl | Self::PlainHttp { .. } | Self::Endless { .. } => true,
+            Self::NotAUrl
+            | Self::PlainHttp { .. }
+            | Self::NotPublic { .. }
+            | Self::Endless { .. } => true,
             _ => self.is_absent(),
         }
     }

@@ -1,9 +1,10 @@
 //! `http(s)://` addresses.
 //!
-//! Redirects are followed only within one origin. The token is sent only to the origin of the
-//! profile's API. Plain `http` is allowed only to loopback, and only if the API is on loopback too:
-//! a remote elsewhere must not reach local services of this machine.
+//! Redirects are not followed. The token is sent only to the origin of the profile's API. Plain `http`, and hosts that
+//! have no public address, are allowed only there and where the profile says so
+//! ([`destination`]).
 
+mod destination;
 pub(super) mod error;
 mod forward;
 mod open_from;
@@ -20,13 +21,11 @@ use reqwest::{StatusCode, Url, redirect};
 
 use super::error::SourceError;
 use super::open::{OpenRequest, OpenResponse};
+use destination::{Destination, NotPublic, PublicResolver, is_named, is_public, literal};
 use response::{resumed_response, whole_response};
 
 pub use error::HttpError;
 pub use forward::ForwardedResponse;
-
-/// Redirects that are followed within one origin; more are treated as a loop.
-const MAX_REDIRECTS: usize = 5;
 
 /// Settings from the profile.
 #[derive(Debug, Clone)]
@@ -35,8 +34,8 @@ pub struct HttpSettings {
     pub api_url: Option<String>,
     /// Its token, sent only to its own origin.
     pub token: Option<Token>,
-    /// Whether the profile allows plain `http` to any host.
-    pub insecure: bool,
+    /// Further hosts that may be asked over plain `http` and at local addresses, each `HOST` or `HOST:PORT`.
+    pub hosts: Vec<String>,
     /// Certificates to trust for the API's own origin.
     pub trust: TrustSettings,
     /// A request fails after this long without data; there is no limit on a whole download.
@@ -50,6 +49,9 @@ pub struct HttpSource {
     api: Option<Url>,
     /// Built on first use: reading root certificates costs more than copying most local files.
     client: OnceLock<reqwest::Client>,
+    /// The same for hosts that the profile knows nothing of, with what resolves their names.
+    public_client: OnceLock<reqwest::Client>,
+    public_names: PublicResolver,
     /// The same for the API's own origin, which may be trusted by another certificate.
     own_client: OnceLock<reqwest::Client>,
 }
@@ -62,6 +64,8 @@ impl HttpSource {
             settings,
             api,
             client: OnceLock::new(),
+            public_client: OnceLock::new(),
+            public_names: PublicResolver::default(),
             own_client: OnceLock::new(),
         }
     }
@@ -102,7 +106,9 @@ impl HttpSource {
     fn parse_allowed(&self, uri: &str) -> Result<(Url, String), HttpError> {
         let url = Url::parse(uri).map_err(|_| HttpError::NotAUrl)?;
         let host = url.host_str().ok_or(HttpError::NotAUrl)?.to_owned();
-        self.check_plain(&url, &host)?;
+        if self.destination(&url) == Destination::Other {
+            self.check_other(&url, &host)?;
+        }
         Ok((url, host))
     }
 
@@ -112,7 +118,7 @@ impl HttpSource {
         host: &str,
         headers: &[(HeaderName, &str)],
     ) -> Result<reqwest::Response, HttpError> {
-        let mut request = self.client(self.is_own(url))?.get(url.clone());
+        let mut request = self.client(self.destination(url))?.get(url.clone());
         // Ranges and sizes count the bytes as they are stored.
         request = request.header(ACCEPT_ENCODING, "identity");
         if let Some(token) = self.settings.token.as_ref().filter(|_| self.is_own(url)) {
@@ -121,20 +127,43 @@ impl HttpSource {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        request.send().await.map_err(|source| HttpError::Request {
-            host: host.to_owned(),
-            source: source.without_url(),
-        })
+        let host = host.to_owned();
+        request
+            .send()
+            .await
+            .map_err(|source| match is_not_public(&source) {
+                true => HttpError::NotPublic { host },
+                false => HttpError::Request {
+                    host,
+                    source: source.without_url(),
+                },
+            })
     }
 
-    fn check_plain(&self, url: &Url, host: &str) -> Result<(), HttpError> {
-        let local_api = self.api.as_ref().is_none_or(is_loopback);
-        if url.scheme() == "https" || self.settings.insecure || (local_api && is_loopback(url)) {
-            return Ok(());
+    fn destination(&self, url: &Url) -> Destination {
+        if self.is_own(url) {
+            Destination::Own
+        } else if is_named(&self.settings.hosts, url) {
+            Destination::Named
+        } else {
+            Destination::Other
         }
-        Err(HttpError::PlainHttp {
-            host: host.to_owned(),
-        })
+    }
+
+    /// Checks the address of a host that the profile knows nothing of. Its name is checked when it is resolved.
+    fn check_other(&self, url: &Url, host: &str) -> Result<(), HttpError> {
+        let host = host.to_owned();
+        if url.scheme() != "https" {
+            return Err(HttpError::PlainHttp { host });
+        }
+        let is_allowed = match literal(url) {
+            Some(address) => is_public(address),
+            None => self.public_names.guard(&host),
+        };
+        match is_allowed {
+            true => Ok(()),
+            false => Err(HttpError::NotPublic { host }),
+        }
     }
 
     fn check_status(&self, url: &Url, status: StatusCode, host: &str) -> Result<(), HttpError> {
@@ -162,27 +191,43 @@ impl HttpSource {
         })
     }
 
-    fn client(&self, own: bool) -> Result<&reqwest::Client, HttpError> {
-        let trust =
-            Some(&self.settings.trust).filter(|trust| own && **trust != TrustSettings::default());
-        let cell = if trust.is_some() {
-            &self.own_client
-        } else {
-            &self.client
+    fn client(&self, destination: Destination) -> Result<&reqwest::Client, HttpError> {
+        let is_own = destination == Destination::Own;
+        let trust = Some(&self.settings.trust)
+            .filter(|trust| is_own && **trust != TrustSettings::default());
+        let cell = match destination {
+            Destination::Own if trust.is_some() => &self.own_client,
+            Destination::Own | Destination::Named => &self.client,
+            Destination::Other => &self.public_client,
         };
         if let Some(client) = cell.get() {
             return Ok(client);
         }
         let mut builder = client_builder(self.settings.idle_timeout)
             .no_gzip()
-            .redirect(redirect::Policy::custom(within_origin));
+            .redirect(redirect::Policy::none());
         if let Some(trust) = trust {
             let config = trust::tls_config(trust).map_err(HttpError::Trust)?;
             builder = builder.tls_backend_preconfigured(config);
         }
+        if destination == Destination::Other {
+            builder = builder.dns_resolver(self.public_names.clone());
+        }
         let made = builder.build().map_err(HttpError::Setup)?;
         Ok(cell.get_or_init(|| made))
     }
+}
+
+/// Whether a request failed because its host has no public address.
+fn is_not_public(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(found) = cause {
+        if found.is::<NotPublic>() {
+            return true;
+        }
+        cause = found.source();
+    }
+    false
 }
 
 /// Returns whether two addresses have the same scheme, host and port.
@@ -204,27 +249,4 @@ pub fn client_builder(idle_timeout: Duration) -> reqwest::ClientBuilder {
         .connect_timeout(Duration::from_secs(10).min(idle_timeout))
         .read_timeout(idle_timeout)
         .referer(false)
-}
-
-fn within_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let same = attempt
-        .previous()
-        .last()
-        .is_some_and(|from| from.origin() == attempt.url().origin());
-    if same && attempt.previous().len() <= MAX_REDIRECTS {
-        attempt.follow()
-    } else {
-        attempt.stop()
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
 }
