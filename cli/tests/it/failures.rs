@@ -1,6 +1,7 @@
 //! `docks runs failures`, with the real daemon.
 
 use std::fs;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
@@ -178,6 +179,46 @@ fn a_hostile_remote_has_no_file_read_and_no_text_obeyed() {
     );
     let rows = home.run("runs failures n").expect_success();
     assert!(!rows.contains(['\u{1b}', '\u{7}']), "{rows:?}");
+}
+
+#[test]
+fn logs_that_are_cached_are_shown_and_others_are_not_asked_for() {
+    let address = Arc::new(OnceLock::<String>::new());
+    let known = Arc::clone(&address);
+    let remote = Remote::start(move |asked| {
+        let path = asked.split(['?', ' ']).nth(1).unwrap();
+        let run =
+            r#"{"id":"r-1","name":"n","status":"completed","created_at":"2026-01-01T00:00:00Z"}"#;
+        let url = known.get().map_or("", String::as_str);
+        match path.trim_start_matches("/tenants/ten/") {
+            "harbor/runs" if asked.contains("offset=0") || !asked.contains("offset=") => {
+                (200, format!("[{run}]"))
+            }
+            "runs" | "harbor/runs" => (200, "[]".to_owned()),
+            "harbor/runs/r-1" => (200, run.to_owned()),
+            "harbor/runs/r-1/trials" => (
+                200,
+                format!(
+                    r#"[{{"id":"t-1","task_slug":"a","status":"failed","logs_uri":"{url}/log.txt","result_data":{{"reward":0}}}}]"#
+                ),
+            ),
+            "/log.txt" => (200, "begun\nthe disk is full\n".to_owned()),
+            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
+        }
+    });
+    address.set(remote.url()).unwrap();
+    let home = TestHome::with_remote(&remote);
+    home.run("sync --full").expect_success();
+    let log = || {
+        let text = home.run("runs failures n --format json").expect_success();
+        report(&text)["clusters"][0]["examples"][0]["log"].clone()
+    };
+    assert_eq!(log(), Value::Null);
+    let is_log = |asked: &String| asked.contains("/log.txt");
+    assert!(!remote.requests().iter().any(is_log), "it was asked for");
+    home.run("cache pull n").expect_success();
+    assert_eq!(log(), json!(["begun", "the disk is full"]));
+    assert_eq!(remote.requests().into_iter().filter(is_log).count(), 1);
 }
 
 #[test]

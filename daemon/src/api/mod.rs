@@ -11,6 +11,7 @@ mod daemon;
 pub mod error;
 mod events;
 mod extract;
+mod failure_logs;
 mod failures;
 mod files;
 mod forget;

@@ -103,7 +103,7 @@ pub struct FailureExample {
     pub task: String,
     /// The beginning of its message, as the remote has it; empty if there is none.
     pub message: String,
-    /// The last lines of its first log; null where the log is not on this machine, or cannot be read.
+    /// The last lines of its first log; null where the log is neither in a jobs directory nor cached, or cannot be read.
     pub log: Option<Vec<String>>,
 }
 
