@@ -2,7 +2,7 @@
 //!
 //! Redirects are not followed. The token is sent only to the origin of the profile's API. Plain `http`, and hosts that
 //! have no public address, are allowed only there and where the profile says so
-//! ([`destination`]).
+//! (`destination`).
 
 mod destination;
 pub(super) mod error;
