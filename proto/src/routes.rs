@@ -59,6 +59,7 @@ pub struct ProcessStop {
 
 impl ProcessStop {
     /// Returns the query string, with its question mark unless it is empty.
+    #[cfg(feature = "client")]
     pub(crate) fn query(self) -> String {
         let kill = self.kill.then(|| format!("{KILL}=true"));
         let pid = self.pid.map(|pid| format!("{PID}={pid}"));

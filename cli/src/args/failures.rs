@@ -3,7 +3,7 @@
 use clap::Args;
 use docks_proto::failures::DEFAULT_CLUSTERS;
 
-use super::runs::{TrialFilterOptions, limit};
+use super::lists::{TrialFilterOptions, limit};
 
 /// Arguments of `docks runs failures`.
 #[derive(Debug, Args)]

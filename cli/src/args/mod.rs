@@ -13,6 +13,7 @@ mod failures;
 mod global;
 mod history;
 mod hub;
+mod lists;
 mod rerun;
 mod runs;
 mod score;
@@ -43,11 +44,11 @@ pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{
     HubCert, HubCommand, HubServe, HubToken, HubTokenAdd, HubTokenCommand, HubTokenRevoke,
 };
+pub(crate) use lists::{ListOptions, TrialFilterOptions};
 pub(crate) use rerun::RunsRerun;
 pub(crate) use runs::{
-    ListOptions, RunsCommand, RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet,
-    RunsList, RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial, RunsTrials,
-    TrialFilterOptions,
+    RunsCommand, RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet, RunsList,
+    RunsPause, RunsResume, RunsRetry, RunsStop, RunsTrial, RunsTrials,
 };
 pub(crate) use score::RunsScore;
 pub(crate) use tasks::{TaskFilterOptions, TasksCommand, TasksHistory, TasksList};

@@ -5,7 +5,7 @@ use docks_proto::query::DEFAULT_LIMIT;
 use docks_proto::tasks::{HistoryBy, TaskSort};
 
 use super::deferred::Deferred;
-use super::runs::limit;
+use super::lists::limit;
 
 /// Verbs of `docks tasks`.
 #[derive(Debug, Subcommand)]
