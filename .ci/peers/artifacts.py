@@ -587,7 +587,8 @@ class Suite:
             proxy,
             lambda body: (Files.root / "logs.bin").write_bytes(body),
             variables={"SSL_CERT_FILE": str(authority[0])},
-            home=self.home("https", profile),
+            # Only the profile can allow a server on loopback that is not the API itself.
+            home=self.home("https", profile + f'artifact_hosts = "localhost:{proxy.port}"\n'),
         )
         store.uri = f"https://localhost:{proxy.port}/logs.bin?X-Amz-Signature=abc"
         return store
