@@ -1,8 +1,6 @@
 //! Which trials to look at.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::query::{ListKind, ListQuery, Parameters, QueryError};
+use crate::query::{ListKind, ListQuery, Parameters, QueryError, add_parameters};
 use crate::routes;
 
 /// How many clusters a report has by default.
@@ -38,12 +36,7 @@ impl FailuresQuery {
             routes::FAILURES,
             self.filter.query_string(ListKind::AllTrials)
         );
-        for run in &self.runs {
-            path.push_str(&format!(
-                "&run={}",
-                utf8_percent_encode(run, NON_ALPHANUMERIC)
-            ));
-        }
+        add_parameters(&mut path, "run", &self.runs);
         path
     }
 
@@ -54,9 +47,8 @@ impl FailuresQuery {
     /// [`QueryError`] for a known parameter with an invalid value.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let parameters = Parameters::parse(text)?;
-        let runs = parameters.values().filter(|(name, _)| *name == "run");
         Ok(Self {
-            runs: runs.map(|(_, run)| run.to_owned()).collect(),
+            runs: parameters.all("run"),
             filter: ListQuery::parse(ListKind::AllTrials, text, DEFAULT_CLUSTERS)?,
         })
     }

@@ -17,6 +17,7 @@ pub use row::{Row, SearchText, apply_query, full_object_text, object_key};
 pub use sort::{Sort, SortKey};
 pub use trial_filter::TrialFilter;
 
+pub(crate) use self::parameters::add_parameters;
 use self::parameters::{parse_number, parse_time};
 use crate::time::UnixMs;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::{MAX_NUMBER, QueryError};
 use crate::time::UnixMs;
@@ -52,6 +52,13 @@ impl Parameters {
         values.next().map(|(_, value)| value)
     }
 
+    /// Returns all values of a parameter, in their order.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let values = self.values().filter(|(given, _)| *given == name);
+        values.map(|(_, value)| value.to_owned()).collect()
+    }
+
     /// Reads `true` or `1`, `false` or `0`; absent is false.
     ///
     /// # Errors
@@ -93,6 +100,18 @@ impl Parameters {
     fn whole(&self, name: &str) -> Option<Cow<'_, str>> {
         let last = self.0.iter().rfind(|(given, _)| given == name);
         last.map(|(_, value)| Cow::Owned(value.replace(SEPARATOR, ",")))
+    }
+}
+
+/// Appends a parameter once for each value to a path that has parameters already. A comma in a value stays part of it.
+pub(crate) fn add_parameters<S: AsRef<str>>(
+    path: &mut String,
+    name: &str,
+    values: impl IntoIterator<Item = S>,
+) {
+    for value in values {
+        let value = utf8_percent_encode(value.as_ref(), NON_ALPHANUMERIC);
+        path.push_str(&format!("&{name}={value}"));
     }
 }
 

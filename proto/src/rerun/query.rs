@@ -1,8 +1,6 @@
 //! Which trials of a run to run again.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::query::{ListKind, ListQuery, Parameters, QueryError};
+use crate::query::{ListKind, ListQuery, Parameters, QueryError, add_parameters};
 use crate::routes;
 
 /// A reason to run a trial again.
@@ -73,15 +71,9 @@ impl RerunQuery {
             routes::RERUN,
             self.filter.query_string(ListKind::AllTrials)
         );
-        let selected = self
-            .select
-            .iter()
-            .map(|selector| ("select", selector.name()));
-        let run = [("run", self.run.clone())];
-        for (name, value) in run.into_iter().chain(selected) {
-            let value = utf8_percent_encode(&value, NON_ALPHANUMERIC);
-            path.push_str(&format!("&{name}={value}"));
-        }
+        add_parameters(&mut path, "run", [&self.run]);
+        let selected = self.select.iter().map(RerunSelector::name);
+        add_parameters(&mut path, "select", selected);
         path
     }
 
@@ -92,14 +84,14 @@ impl RerunQuery {
     /// [`QueryError`] for a known parameter with an invalid value.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let parameters = Parameters::parse(text)?;
-        let selected = parameters.values().filter(|(name, _)| *name == "select");
-        let read = |(_, name): (&str, &str)| {
-            RerunSelector::from_name(name).ok_or_else(|| QueryError::Choice {
+        let read = |name: String| {
+            RerunSelector::from_name(&name).ok_or(QueryError::Choice {
                 name: "select",
-                value: name.to_owned(),
+                value: name,
                 choices: "failed, infra, lost, unclear, error:TYPE",
             })
         };
+        let selected = parameters.all("select").into_iter();
         Ok(Self {
             run: parameters.text("run").unwrap_or_default().to_owned(),
             select: selected.map(read).collect::<Result<_, _>>()?,

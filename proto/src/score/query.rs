@@ -1,8 +1,6 @@
 //! Which trials a scoreboard is over, and what its rows are.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::query::{ListKind, ListQuery, Parameters, QueryError};
+use crate::query::{ListKind, ListQuery, Parameters, QueryError, add_parameters};
 use crate::routes;
 
 /// What rows are distinguished by.
@@ -80,13 +78,9 @@ impl ScoreQuery {
             routes::SCORE,
             self.filter.query_string(ListKind::AllTrials)
         );
-        let by = self.by.iter().map(|key| ("by", key.name()));
-        let runs = self.runs.iter().map(|run| ("run", run.as_str()));
-        let datasets = self.datasets.iter().map(|name| ("dataset", name.as_str()));
-        for (name, value) in by.chain(runs).chain(datasets) {
-            let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
-            path.push_str(&format!("&{name}={value}"));
-        }
+        add_parameters(&mut path, "by", self.by.iter().map(|key| key.name()));
+        add_parameters(&mut path, "run", &self.runs);
+        add_parameters(&mut path, "dataset", &self.datasets);
         path
     }
 
@@ -97,12 +91,8 @@ impl ScoreQuery {
     /// [`QueryError`] for a known parameter with an invalid value.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let parameters = Parameters::parse(text)?;
-        let named = |name: &str| -> Vec<String> {
-            let values = parameters.values().filter(|(given, _)| *given == name);
-            values.map(|(_, value)| value.to_owned()).collect()
-        };
         let mut by = Vec::new();
-        for value in named("by") {
+        for value in parameters.all("by") {
             let key = ScoreKey::from_name(&value).ok_or(QueryError::Choice {
                 name: "by",
                 value,
@@ -114,9 +104,9 @@ impl ScoreQuery {
         }
         let default = Self::default();
         Ok(Self {
-            runs: named("run"),
+            runs: parameters.all("run"),
             by: if by.is_empty() { default.by } else { by },
-            datasets: named("dataset"),
+            datasets: parameters.all("dataset"),
             filter: ListQuery::parse(ListKind::AllTrials, text, ALL_ROWS)?,
         })
     }

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
-use crate::query::{DEFAULT_LIMIT, ListKind, ListQuery, Parameters, QueryError};
+use crate::query::{DEFAULT_LIMIT, ListKind, ListQuery, Parameters, QueryError, add_parameters};
 use crate::routes;
 
 /// What tasks are sorted by.
@@ -102,7 +100,7 @@ impl TasksQuery {
             filter.query_string(ListKind::AllTrials),
             self.sort.name()
         );
-        add_repeated(&mut path, "dataset", &self.datasets);
+        add_parameters(&mut path, "dataset", &self.datasets);
         path
     }
 
@@ -119,7 +117,7 @@ impl TasksQuery {
                 .text("sort")
                 .map_or(Ok(TaskSort::default()), TaskSort::parse)?,
             search: filter.search.take(),
-            datasets: repeated(&parameters, "dataset"),
+            datasets: parameters.all("dataset"),
             filter,
         })
     }
@@ -190,8 +188,8 @@ impl TaskHistoryQuery {
             filter.query_string(ListKind::AllTrials),
             self.by.name()
         );
-        add_repeated(&mut path, "task", std::slice::from_ref(&self.task));
-        add_repeated(&mut path, "dataset", &self.datasets);
+        add_parameters(&mut path, "task", [&self.task]);
+        add_parameters(&mut path, "dataset", &self.datasets);
         path
     }
 
@@ -218,7 +216,7 @@ impl TaskHistoryQuery {
         Ok(Self {
             task: parameters.text("task").unwrap_or_default().to_owned(),
             by,
-            datasets: repeated(&parameters, "dataset"),
+            datasets: parameters.all("dataset"),
             filter,
         })
     }
@@ -233,18 +231,6 @@ fn trial_filter(text: &str, default_limit: u64) -> Result<ListQuery, QueryError>
         .extend_pairs(kept)
         .finish();
     ListQuery::parse(ListKind::AllTrials, &text, default_limit)
-}
-
-fn repeated(parameters: &Parameters, name: &str) -> Vec<String> {
-    let values = parameters.values().filter(|(given, _)| *given == name);
-    values.map(|(_, value)| value.to_owned()).collect()
-}
-
-fn add_repeated(path: &mut String, name: &str, values: &[String]) {
-    for value in values {
-        let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
-        path.push_str(&format!("&{name}={value}"));
-    }
 }
 
 #[cfg(test)]
