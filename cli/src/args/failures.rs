@@ -3,7 +3,7 @@
 use clap::Args;
 use docks_proto::failures::DEFAULT_CLUSTERS;
 
-use super::lists::{TrialFilterOptions, limit};
+use super::lists::{CreatedOptions, TrialFilterOptions, limit};
 
 /// Arguments of `docks runs failures`.
 #[derive(Debug, Args)]
@@ -26,12 +26,8 @@ pub(crate) struct RunsFailures {
     /// Only trials whose id, name, task or agent contains this text
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) search: Option<String>,
-    /// Only trials created at or after this time: 8h, 2d, today, 2026-11-23, 2026-11-23T16:00Z
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<String>,
-    /// Only trials created before this time
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) created: CreatedOptions,
     /// Number of clusters to show, 0 for all
     #[arg(short = 'n', long, value_name = "N", value_parser = limit, allow_negative_numbers = true,
         default_value_t = DEFAULT_CLUSTERS)]

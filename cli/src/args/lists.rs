@@ -48,15 +48,33 @@ pub(super) fn limit(text: &str) -> Result<u64, String> {
         .map_err(|_| "expected a whole number from 0; 0 means all".to_owned())
 }
 
-/// Filters for trials only.
+/// Filters for trials by who ran them.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct TrialFilterOptions {
+pub(crate) struct AgentOptions {
     /// Only trials of this agent; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) agent: Vec<String>,
     /// Only trials of this model, with or without its provider; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) model: Vec<String>,
+}
+
+/// Filters for trials by when they were created.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct CreatedOptions {
+    /// Only trials created at or after this time: 8h, 2d, today, 2026-11-23, 2026-11-23T16:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Only trials created before this time
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<String>,
+}
+
+/// Filters for trials only.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TrialFilterOptions {
+    #[command(flatten)]
+    pub(crate) agents: AgentOptions,
     /// Only trials of this task; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) task: Vec<String>,

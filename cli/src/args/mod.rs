@@ -44,7 +44,7 @@ pub(crate) use history::{RunsChanges, RunsHistory};
 pub(crate) use hub::{
     HubCert, HubCommand, HubServe, HubToken, HubTokenAdd, HubTokenCommand, HubTokenRevoke,
 };
-pub(crate) use lists::{ListOptions, TrialFilterOptions};
+pub(crate) use lists::{AgentOptions, ListOptions, TrialFilterOptions};
 pub(crate) use rerun::RunsRerun;
 pub(crate) use runs::{
     RunsCommand, RunsEvalCancel, RunsEvalGet, RunsEvalList, RunsEvalStart, RunsGet, RunsList,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::lists::AgentOptions;
+
 /// Arguments of `docks runs rerun`.
 #[derive(Debug, Args)]
 #[command(
@@ -31,12 +33,8 @@ pub(crate) struct RunsRerun {
     /// Trials of which nothing says whether they solved their task, or whose verifier failed
     #[arg(long)]
     pub(crate) unclear: bool,
-    /// Only trials of this agent; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) agent: Vec<String>,
-    /// Only trials of this model, with or without its provider; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) model: Vec<String>,
+    #[command(flatten)]
+    pub(crate) agents: AgentOptions,
     /// Only trials of this task; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) task: Vec<String>,

@@ -3,6 +3,8 @@
 use clap::{Args, ValueEnum};
 use docks_proto::score::ScoreKey;
 
+use super::lists::{AgentOptions, CreatedOptions};
+
 /// Arguments of `docks runs score`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -21,24 +23,16 @@ pub(crate) struct RunsScore {
     /// Show how often each row solved each task
     #[arg(long)]
     pub(crate) matrix: bool,
-    /// Only trials of this agent; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) agent: Vec<String>,
-    /// Only trials of this model, with or without its provider; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) model: Vec<String>,
+    #[command(flatten)]
+    pub(crate) agents: AgentOptions,
     /// Only trials of this dataset; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) dataset: Vec<String>,
     /// Only trials of this task; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) task: Vec<String>,
-    /// Only trials created at or after this time: 8h, 2d, today, 2026-11-23, 2026-11-23T16:00Z
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<String>,
-    /// Only trials created before this time
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) created: CreatedOptions,
 }
 
 /// What the rows of a scoreboard are.

@@ -5,7 +5,7 @@ use docks_proto::query::DEFAULT_LIMIT;
 use docks_proto::tasks::{HistoryBy, TaskSort};
 
 use super::deferred::Deferred;
-use super::lists::limit;
+use super::lists::{AgentOptions, CreatedOptions, limit};
 
 /// Verbs of `docks tasks`.
 #[derive(Debug, Subcommand)]
@@ -19,21 +19,13 @@ pub(crate) enum TasksCommand {
 /// Which trials the figures of tasks are over.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TaskFilterOptions {
-    /// Only trials of this agent; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) agent: Vec<String>,
-    /// Only trials of this model, with or without its provider; may be repeated or comma-separated
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) model: Vec<String>,
+    #[command(flatten)]
+    pub(crate) agents: AgentOptions,
     /// Only trials of this dataset; may be repeated or comma-separated
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) dataset: Vec<String>,
-    /// Only trials created at or after this time: 8h, 2d, today, 2026-11-23, 2026-11-23T16:00Z
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<String>,
-    /// Only trials created before this time
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) created: CreatedOptions,
 }
 
 /// Arguments of `docks tasks list`.

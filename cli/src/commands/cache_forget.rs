@@ -11,12 +11,12 @@ use indicatif::HumanBytes;
 use super::artifact_sources;
 use super::mirror_list::{MirrorList, describe_file, owned_remote};
 use super::profile_files::ProfileFiles;
-use super::runs_artifacts::count;
 use crate::args::CacheForget;
 use crate::ask::{DaemonEndpoint, FilesHolder, SelectedRemote, files_holder};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Answerer, Failure, Kind};
+use crate::output::figures::count;
 
 /// The option that skips the question.
 const YES: &str = "--yes";
@@ -92,15 +92,11 @@ pub(super) fn describe(whose: &str, report: ForgetReport) -> String {
     }
     format!(
         "forgot the mirror of {whose}: {} ({}) and {} ({}) removed",
-        count(to_usize(report.mirror_files), "file"),
+        count(report.mirror_files, "file"),
         HumanBytes(report.mirror_bytes),
-        count(to_usize(report.artifacts), "cached artifact"),
+        count(report.artifacts, "cached artifact"),
         HumanBytes(report.artifact_bytes)
     )
-}
-
-fn to_usize(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Finds the mirror that an argument names: a profile first, then a handle or a former profile.

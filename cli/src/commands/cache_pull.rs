@@ -8,11 +8,10 @@ use crate::args::CachePull;
 use crate::ask::Requester;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::figures::count;
 
 use super::runs_artifacts::progress::Progress;
-use super::runs_artifacts::{
-    add_media, check_all_downloaded, count, describe_special_cases, plan_media,
-};
+use super::runs_artifacts::{add_media, check_all_downloaded, describe_special_cases, plan_media};
 use super::{artifact_selection, artifact_sources};
 
 /// Pulls one run after the other; stops at the first failure that is not about single files.
@@ -99,7 +98,7 @@ async fn pull_run(
     context.output.message(format!(
         "run `{}`: {} ({}) in the cache{}",
         found.run.id,
-        count(outcome.finished(), "file"),
+        count(outcome.finished() as u64, "file"),
         HumanBytes(outcome.bytes()),
         describe_special_cases(&plan, &outcome)
     ));

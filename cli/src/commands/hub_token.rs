@@ -10,7 +10,6 @@ use crate::ask::DaemonEndpoint;
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::{Failure, Kind, settings_failure};
-use crate::output::table::{Column, Shrink};
 
 /// Name of the shared token in the list; no person's token can have it.
 const SHARED: &str = "(shared)";
@@ -85,9 +84,10 @@ fn list(context: &Context, places: &Paths) -> Result<(), Failure> {
         .map(|token| row(&token.name, token.read_only, token.created.rfc3339()))
         .collect();
     rows.extend(shared.map(|_| row(SHARED, false, String::new())));
-    let columns = ["name", "access", "created"].map(|name| Column::new(name, Shrink::Never));
     let format = context.global.format;
-    context.output.records(format, columns.into(), &rows);
+    context
+        .output
+        .data_rows(format, ["name", "access", "created"], &rows);
     if rows.is_empty() && format == Format::Table {
         context
             .output

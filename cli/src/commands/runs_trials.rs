@@ -3,7 +3,7 @@
 use docks_proto::query::{ErrorFilter, RewardFilter, TrialFilter};
 
 use super::listing::{self, RequestedList};
-use crate::args::{RunsTrials, TrialFilterOptions};
+use crate::args::{AgentOptions, RunsTrials, TrialFilterOptions};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::lists::{ALL_TRIALS, TRIALS};
@@ -27,15 +27,23 @@ pub(super) fn filter(args: &TrialFilterOptions) -> Result<TrialFilter, Failure> 
     let read =
         |text: &String| RewardFilter::parse(text).map_err(|bad| Failure::usage(bad.to_string()));
     Ok(TrialFilter {
-        agent: words(&args.agent),
-        model: words(&args.model),
-        task: words(&args.task),
         error: words(&args.error)
             .iter()
             .map(|word| ErrorFilter::parse(word))
             .collect(),
         reward: args.reward.iter().map(read).collect::<Result<_, _>>()?,
+        ..named(&args.agents, &args.task)
     })
+}
+
+/// Returns the filter for trials of these agents, models and tasks.
+pub(super) fn named(agents: &AgentOptions, tasks: &[String]) -> TrialFilter {
+    TrialFilter {
+        agent: words(&agents.agent),
+        model: words(&agents.model),
+        task: words(tasks),
+        ..TrialFilter::default()
+    }
 }
 
 /// Returns the words of an option that may be repeated or comma-separated, without spaces around them.

@@ -17,6 +17,12 @@ pub(crate) fn rate(rate: Option<RateFigure>) -> String {
     })
 }
 
+/// A number of things: `1 file`, `2 files`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// A number with at most three decimals.
 pub(crate) fn number(figure: Known) -> String {
     of_known(figure, short_number)
@@ -53,6 +59,14 @@ fn of_known(figure: Known, text: impl Fn(f64) -> String) -> String {
 /// What is shown instead of a figure that is not known.
 pub(crate) fn dash() -> String {
     "-".to_owned()
+}
+
+/// A text, or what is shown instead of one that is not known.
+pub(crate) fn or_dash(text: &str) -> String {
+    match text {
+        "" => dash(),
+        text => text.to_owned(),
+    }
 }
 
 /// A figure for programs, with all of its digits; empty if it is not known.

@@ -9,7 +9,8 @@ use docks_proto::time::UnixMs;
 use super::detail;
 use super::lists::{ALL_TRIALS, EVALUATIONS, ListColumns, RUNS, RowContext, TRIALS};
 
-fn check(text: &str) {
+/// Checks that a text for a terminal has no control characters but those of lines and columns.
+pub(crate) fn check(text: &str) {
     let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
     assert!(!text.contains(is_harmful), "{text:?}");
 }

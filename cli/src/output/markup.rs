@@ -4,48 +4,38 @@ use super::clean;
 
 /// A Markdown table.
 pub(crate) fn markdown(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
-        let cells: Vec<String> = cells.map(escaped_markdown).collect();
-        format!("| {} |\n", cells.join(" | "))
-    };
-    let mut text = line(&mut headings.iter().copied());
+    let mut text = format!("| {} |\n", joined(headings, escaped_markdown, " | "));
     text.push_str(&format!("|{}\n", " --- |".repeat(headings.len())));
     for row in rows {
-        text.push_str(&line(&mut row.iter().map(String::as_str)));
+        text.push_str(&format!("| {} |\n", joined(row, escaped_markdown, " | ")));
     }
     text
 }
 
 /// Comma-separated values with a header, as RFC 4180 has them, with `\n` at the end of lines.
 pub(crate) fn csv(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
-        let cells: Vec<String> = cells.map(csv_field).collect();
-        format!("{}\n", cells.join(","))
-    };
-    let mut text = line(&mut headings.iter().copied());
+    let mut text = format!("{}\n", joined(headings, csv_field, ","));
     for row in rows {
-        text.push_str(&line(&mut row.iter().map(String::as_str)));
+        text.push_str(&format!("{}\n", joined(row, csv_field, ",")));
     }
     text
 }
 
 /// A LaTeX `tabular` with nothing but `\hline`, so that it needs no package.
 pub(crate) fn latex(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
-        let cells: Vec<String> = cells.map(escaped_latex).collect();
-        format!("{} \\\\\n", cells.join(" & "))
-    };
-    let mut text = format!(
-        "\\begin{{tabular}}{{{}}}\n\\hline\n",
-        "l".repeat(headings.len())
-    );
-    text.push_str(&line(&mut headings.iter().copied()));
-    text.push_str("\\hline\n");
+    let columns = "l".repeat(headings.len());
+    let headings = joined(headings, escaped_latex, " & ");
+    let mut text = format!("\\begin{{tabular}}{{{columns}}}\n\\hline\n{headings} \\\\\n\\hline\n");
     for row in rows {
-        text.push_str(&line(&mut row.iter().map(String::as_str)));
+        text.push_str(&format!("{} \\\\\n", joined(row, escaped_latex, " & ")));
     }
     text.push_str("\\hline\n\\end{tabular}\n");
     text
+}
+
+fn joined(cells: &[impl AsRef<str>], escape: fn(&str) -> String, between: &str) -> String {
+    let cells = cells.iter().map(|cell| escape(cell.as_ref()));
+    cells.collect::<Vec<_>>().join(between)
 }
 
 /// Text of a remote that cannot end a cell, or become a link, an image or HTML.

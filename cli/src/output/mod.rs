@@ -8,7 +8,7 @@ pub(crate) mod detail;
 pub(crate) mod durations;
 pub(crate) mod figures;
 #[cfg(test)]
-mod fuzz;
+pub(crate) mod fuzz;
 pub(crate) mod json;
 pub(crate) mod known;
 pub(crate) mod lists;

@@ -1,11 +1,12 @@
 //! Rows about docks itself, such as settings and profiles, in every format.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Output;
 use super::cell::Cell;
 use super::markup;
-use super::table::{Column, Table};
+use super::table::{Column, Shrink, Table};
 use crate::args::Format;
 
 impl Output {
@@ -34,6 +35,26 @@ impl Output {
                 }
                 self.table(format, &table);
             }
+        }
+    }
+
+    /// Prints rows for programs, whose columns are never shortened.
+    pub(crate) fn data_rows(
+        &self,
+        format: Format,
+        names: impl IntoIterator<Item = &'static str>,
+        rows: &[Vec<String>],
+    ) {
+        let columns = names.into_iter();
+        let columns = columns.map(|name| Column::new(name, Shrink::Never));
+        self.records(format, columns.collect(), rows);
+    }
+
+    /// Prints objects as lines of JSON.
+    pub(crate) fn json_lines<T: Serialize>(&self, objects: impl IntoIterator<Item = T>) {
+        for object in objects {
+            let line = serde_json::to_string(&object);
+            self.line(line.expect("it contains only text and numbers"));
         }
     }
 

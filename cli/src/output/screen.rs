@@ -145,8 +145,8 @@ fn restore_after_panic_to(modes: Option<Termios>) {
         .unwrap_or_else(PoisonError::into_inner) = modes;
 }
 
-/// Restores the terminal, if a view has taken it over, in a process that panics: nothing is
-/// dropped there, and whoever holds the lock of standard output may be the one that panics.
+/// Restores the terminal, if a view has taken it over, in a process that panics. Nothing is dropped
+/// there, and the thread that panics may hold the lock of standard output, so this does not use it.
 pub(crate) fn restore_after_panic() {
     let Some(modes) = MODES_AFTER_PANIC
         .try_lock()

@@ -11,6 +11,7 @@ use crate::ask::Response;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
+use crate::output::figures::count;
 
 use super::super::print_object;
 
@@ -71,7 +72,7 @@ pub(super) async fn run(
     context.output.flush()?;
     let mut line = format!(
         "would download {} ({})",
-        super::count(rows.len(), "file"),
+        count(rows.len() as u64, "file"),
         HumanBytes(total_bytes)
     );
     if unknown > 0 {

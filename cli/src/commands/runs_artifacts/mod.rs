@@ -16,6 +16,7 @@ use crate::args::RunsArtifacts;
 use crate::ask::Requester;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::figures::count;
 
 use super::artifact_selection::Selection;
 use super::{artifact_selection, artifact_sources};
@@ -119,7 +120,7 @@ pub(super) fn check_all_downloaded(plan: &Plan, outcome: &Outcome) -> Result<(),
             Kind::SomeArtifacts,
             format!(
                 "{failed} of {} could not be downloaded",
-                count(plan.requests.len(), "artifact")
+                count(plan.requests.len() as u64, "artifact")
             ),
         )
         .hint("run the same command again to resume")),
@@ -132,7 +133,7 @@ fn summarise(context: &Context, args: &RunsArtifacts, plan: &Plan, outcome: &Out
     let directory = directory.map_or_else(|| args.output.clone(), |name| args.output.join(name));
     let mut line = format!(
         "{} ({}) in {}",
-        count(outcome.finished(), "file"),
+        count(outcome.finished() as u64, "file"),
         HumanBytes(outcome.bytes()),
         directory.display()
     );
@@ -156,9 +157,4 @@ pub(super) fn describe_special_cases(plan: &Plan, outcome: &Outcome) -> String {
     present
         .map(|(count, what)| format!("; {count} {what}"))
         .collect()
-}
-
-pub(super) fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }

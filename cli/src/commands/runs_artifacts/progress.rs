@@ -13,6 +13,7 @@ use crate::ask::Response;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::clean;
+use crate::output::figures::count;
 use docks_artifacts::download::ArtifactError;
 use docks_artifacts::layout::RUN_FILES_DIRECTORY;
 use docks_artifacts::source::display_uri;
@@ -95,7 +96,7 @@ impl<'a> Progress<'a> {
         if self.context.output.style().stderr_terminal {
             self.overall.tick();
         } else {
-            let files = super::count(self.requests, "file");
+            let files = count(self.requests as u64, "file");
             self.context.output.message(format!("downloading {files}"));
         }
     }

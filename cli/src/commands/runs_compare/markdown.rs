@@ -1,8 +1,8 @@
 //! A comparison as Markdown, for a comment on a pull request.
 
-use docks_proto::comparison::{Change, Comparison, Figures, Side, TaskRow, Verdict};
+use docks_proto::comparison::{Change, Comparison, Figures, Side, TaskRow};
 
-use super::print::{difference, label};
+use super::words::{difference, label, verdict};
 use crate::output::durations;
 use crate::output::known;
 use crate::output::lists;
@@ -133,15 +133,5 @@ fn add_tasks<'a>(
     }
     if rows.len() > MAX_TASKS {
         text.push_str(&format!("\nand {} more\n", rows.len() - MAX_TASKS));
-    }
-}
-
-/// A verdict in words.
-pub(super) fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Better => "better",
-        Verdict::Worse => "worse",
-        Verdict::NoDifference => "no difference",
-        Verdict::Unclear => "unclear",
     }
 }

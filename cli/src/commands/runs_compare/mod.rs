@@ -3,6 +3,7 @@
 mod markdown;
 mod print;
 mod sides;
+mod words;
 
 use docks_proto::comparison::{By, Change, CompareQuery, Comparison, RunReference, TaskRow, Union};
 use docks_proto::freshness::Freshness;

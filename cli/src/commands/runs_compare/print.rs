@@ -1,17 +1,19 @@
 //! Prints a comparison in every format; the verdict comes first.
 
 use docks_proto::comparison::{
-    Comparison, Delta, Figures, Group, OutcomeStatus, Side, TaskOutcome, TaskRow,
+    Comparison, Figures, Group, OutcomeStatus, Side, TaskOutcome, TaskRow,
 };
 use docks_proto::freshness::Freshness;
 
 use super::super::print_object::print_json_text;
 use super::markdown;
+use super::words::{difference, label, verdict};
 use crate::args::Format;
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
 use crate::output::durations;
+use crate::output::figures;
 use crate::output::json;
 use crate::output::known;
 use crate::output::lists;
@@ -87,14 +89,6 @@ fn summary(comparison: &Comparison) -> Vec<String> {
         lines.push(format!("{} {what}{names}", tasks.len()));
     }
     lines
-}
-
-/// Returns what a side is called: with its remote, if there are several.
-pub(super) fn label(side: &Side) -> String {
-    match &side.remote {
-        Some(remote) => format!("{remote}:{}", side.name),
-        None => side.name.clone(),
-    }
 }
 
 fn describe_side(side: &Side) -> String {
@@ -197,10 +191,7 @@ fn groups(context: &Context, comparison: &Comparison) {
             0 => "-".to_owned(),
             _ => format!("{}{}", solved_of(figures), details(figures)),
         }));
-        let verdict = group
-            .delta
-            .as_ref()
-            .map(|delta| markdown::verdict(delta.verdict));
+        let verdict = group.delta.as_ref().map(|delta| verdict(delta.verdict));
         cells.push(group.delta.as_ref().map_or("-".to_owned(), difference));
         cells.push(verdict.unwrap_or("-").to_owned());
         cells
@@ -211,22 +202,6 @@ fn groups(context: &Context, comparison: &Comparison) {
         _ => Format::Table,
     };
     context.output.records(format, columns, &rows);
-}
-
-/// A difference with its interval, in points where it is one of shares.
-pub(super) fn difference(delta: &Delta) -> String {
-    let amount = |value: f64| match (delta.scale.as_str(), delta.metric.starts_with("solved")) {
-        ("ratio", _) => format!("×{value:.2}"),
-        (_, true) => format!("{:+.1}", 100.0 * value),
-        _ => format!("{value:+.3}"),
-    };
-    match (delta.value, delta.low.zip(delta.high)) {
-        (Some(value), Some((low, high))) => {
-            format!("{} ({} to {})", amount(value), amount(low), amount(high))
-        }
-        (Some(value), None) => amount(value),
-        (None, _) => "-".to_owned(),
-    }
 }
 
 /// One line per task and run, for programs.
@@ -252,7 +227,6 @@ fn separated(context: &Context, comparison: &Comparison) {
         names.push("remote");
     }
     names.extend(["ended", "cost_n", "p_adjusted"]);
-    let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     let line = |row: &TaskRow, outcome: &TaskOutcome, run: &Side| {
         let figures = &outcome.figures;
         let mut cells = vec![
@@ -262,9 +236,9 @@ fn separated(context: &Context, comparison: &Comparison) {
             outcome.status.name().to_owned(),
             figures.attempts.to_string(),
             figures.passed.to_string(),
-            number(figures.reward),
-            number(figures.duration_seconds),
-            number(figures.cost_usd),
+            figures::exact(figures.reward),
+            figures::exact(figures.duration_seconds),
+            figures::exact(figures.cost_usd),
             row.change.map_or("", |change| change.name()).to_owned(),
             row.flaky.to_string(),
         ];
@@ -274,7 +248,7 @@ fn separated(context: &Context, comparison: &Comparison) {
         cells.extend([
             figures.ended.to_string(),
             figures.cost_n.to_string(),
-            number(row.p_adjusted),
+            figures::exact(row.p_adjusted),
         ]);
         cells
     };
@@ -286,9 +260,7 @@ fn separated(context: &Context, comparison: &Comparison) {
             runs.map(move |(outcome, run)| line(row, outcome, run))
         })
         .collect();
-    let columns = names.into_iter();
-    let columns = columns.map(|name| Column::new(name, Shrink::Never));
     context
         .output
-        .records(context.global.format, columns.collect(), &rows);
+        .data_rows(context.global.format, names, &rows);
 }

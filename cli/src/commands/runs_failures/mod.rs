@@ -4,6 +4,7 @@ mod markdown;
 mod print;
 mod several;
 
+use docks_proto::client::Client;
 use docks_proto::failures::{FailureCluster, FailureReport, FailuresQuery};
 use docks_proto::query::ListQuery;
 
@@ -74,12 +75,12 @@ pub(super) async fn run(context: &Context, args: &RunsFailures) -> Result<(), Fa
 /// Asks about the runs of one remote, and prints its report.
 async fn ask(context: &Context, query: &FailuresQuery) -> Result<(), Failure> {
     let requester = Requester::new(context)?;
+    // Without a daemon that is what is said, and the remote is not asked about statuses.
+    let client = requester.daemon().await?;
     for status in &query.filter.status {
-        // Without a daemon that is what is said, and the remote is not asked about statuses.
-        requester.daemon().await?;
         check_status(&requester, RequestedList::AllTrials, status).await?;
     }
-    let answered = fetch(context, query).await?;
+    let answered = fetch(context, &client, query).await?;
     if context.global.format == Format::Json {
         print_json(context, &body_text(&answered.body), &answered);
     } else {
@@ -91,10 +92,13 @@ async fn ask(context: &Context, query: &FailuresQuery) -> Result<(), Failure> {
 }
 
 /// Asks the daemon about the runs of one remote.
-async fn fetch(context: &Context, query: &FailuresQuery) -> Result<Response, Failure> {
-    let client = Requester::new(context)?.daemon().await?;
+async fn fetch(
+    context: &Context,
+    client: &Client,
+    query: &FailuresQuery,
+) -> Result<Response, Failure> {
     let answer = client.failures(query, context.global.allowed()).await;
-    take_answer(context, &client, answer)
+    take_answer(context, client, answer)
 }
 
 fn read(answered: &Response) -> Result<FailureReport, Failure> {
@@ -109,8 +113,8 @@ fn query(context: &Context, args: &RunsFailures) -> Result<FailuresQuery, Failur
             offset: 0,
             status: args.status.iter().map(|s| s.trim().to_owned()).collect(),
             search: args.search.clone().filter(|text| !text.is_empty()),
-            since: point_in_time(context, args.since.as_deref())?,
-            until: point_in_time(context, args.until.as_deref())?,
+            since: point_in_time(context, args.created.since.as_deref())?,
+            until: point_in_time(context, args.created.until.as_deref())?,
             sort: None,
             trials: runs_trials::filter(&args.filters)?,
         },

@@ -7,7 +7,7 @@ use super::{Shown, ShownCluster};
 use crate::args::Format;
 use crate::context::Context;
 use crate::output::clean;
-use crate::output::table::{Column, Shrink};
+use crate::output::figures::count;
 
 /// Runs that the summary names; of more it says how many.
 const MAX_NAMED: usize = 3;
@@ -16,12 +16,7 @@ const MAX_NAMED: usize = 3;
 pub(super) fn print(context: &Context, shown: &Shown<'_>) {
     let output = &context.output;
     match context.global.format {
-        Format::Jsonl => {
-            for cluster in &shown.clusters {
-                let line = serde_json::to_string(&cluster.named());
-                output.line(line.expect("it contains only text and numbers"));
-            }
-        }
+        Format::Jsonl => output.json_lines(shown.clusters.iter().map(|cluster| cluster.named())),
         Format::Table if output.style().width.is_some() => {
             for line in summaries(shown) {
                 output.line(clean::line(&line));
@@ -148,10 +143,6 @@ fn block(shown: ShownCluster<'_>) -> Vec<String> {
         "" => String::new(),
         message => format!(": {message}"),
     };
-    let count = |number: u64, what: &str| match number {
-        1 => format!("1 {what}"),
-        number => format!("{number} {what}s"),
-    };
     let mut lines = vec![
         format!(
             "{} \u{d7} {} / {}{message}",
@@ -227,8 +218,7 @@ fn rows(context: &Context, shown: &Shown<'_>) {
     };
     let rows: Vec<Vec<String>> = shown.clusters.iter().map(row).collect();
     let names = names.into_iter().chain(is_of_several.then_some("remote"));
-    let columns = names.map(|name| Column::new(name, Shrink::Never));
     context
         .output
-        .records(context.global.format, columns.collect(), &rows);
+        .data_rows(context.global.format, names, &rows);
 }

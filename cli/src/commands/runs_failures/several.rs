@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::{Shown, ShownCluster, fetch, read};
 use crate::args::Format;
-use crate::ask::{NamedRemote, SeveralRemotes};
+use crate::ask::{NamedRemote, Requester, SeveralRemotes};
 use crate::commands::listing::{RequestedList, check_statuses};
 use crate::commands::of_several::{Unanswered, Wanted};
 use crate::commands::print_object::{print_json_text, report_remote_age};
@@ -47,7 +47,8 @@ pub(super) async fn run(
     }
     check_statuses(several, RequestedList::AllTrials, &query.filter).await?;
     let asking = requested.queries.iter().map(|(remote, query)| async move {
-        let answered = fetch(&remote.context, query).await?;
+        let client = Requester::new(&remote.context)?.daemon().await?;
+        let answered = fetch(&remote.context, &client, query).await?;
         let report = read(&answered)?;
         Ok::<_, Failure>(RemoteReport {
             remote,
@@ -186,10 +187,9 @@ impl<'a> ShownCluster<'a> {
     }
 }
 
-/// A report over several remotes: that of one, with sums. Rates are those of the remotes.
+/// How many trials there are, and the rates of those of one remote.
 #[derive(Serialize)]
-struct MergedReport<'a> {
-    runs: Vec<Named<'a, AnalysedRun>>,
+struct Figures {
     trials: u64,
     ended: u64,
     solved: u64,
@@ -198,6 +198,29 @@ struct MergedReport<'a> {
     rate: Option<RateFigure>,
     rate_of_valid: Option<RateFigure>,
     rate_without_infrastructure: Option<RateFigure>,
+}
+
+impl Figures {
+    fn of(report: &FailureReport) -> Self {
+        Self {
+            trials: report.trials,
+            ended: report.ended,
+            solved: report.solved,
+            undecided: report.undecided,
+            failures: report.failures,
+            rate: report.rate,
+            rate_of_valid: report.rate_of_valid,
+            rate_without_infrastructure: report.rate_without_infrastructure,
+        }
+    }
+}
+
+/// A report over several remotes: that of one, with sums. Rates are those of the remotes.
+#[derive(Serialize)]
+struct MergedReport<'a> {
+    runs: Vec<Named<'a, AnalysedRun>>,
+    #[serde(flatten)]
+    sums: Figures,
     classes: Vec<ClassCount>,
     clusters: Vec<Named<'a, FailureCluster>>,
     clusters_total: u64,
@@ -208,14 +231,8 @@ struct MergedReport<'a> {
 #[derive(Serialize)]
 struct RemoteFigures<'a> {
     remote: &'a str,
-    trials: u64,
-    ended: u64,
-    solved: u64,
-    undecided: u64,
-    failures: u64,
-    rate: Option<RateFigure>,
-    rate_of_valid: Option<RateFigure>,
-    rate_without_infrastructure: Option<RateFigure>,
+    #[serde(flatten)]
+    figures: Figures,
 }
 
 fn print_json(
@@ -234,25 +251,20 @@ fn print_json(
     });
     let remotes = answered.iter().map(|own| RemoteFigures {
         remote: &own.remote.name,
-        trials: own.report.trials,
-        ended: own.report.ended,
-        solved: own.report.solved,
-        undecided: own.report.undecided,
-        failures: own.report.failures,
-        rate: own.report.rate,
-        rate_of_valid: own.report.rate_of_valid,
-        rate_without_infrastructure: own.report.rate_without_infrastructure,
+        figures: Figures::of(&own.report),
     });
     let merged = MergedReport {
         runs: runs.collect(),
-        trials: sum(|report| report.trials),
-        ended: sum(|report| report.ended),
-        solved: sum(|report| report.solved),
-        undecided: sum(|report| report.undecided),
-        failures: sum(|report| report.failures),
-        rate: None,
-        rate_of_valid: None,
-        rate_without_infrastructure: None,
+        sums: Figures {
+            trials: sum(|report| report.trials),
+            ended: sum(|report| report.ended),
+            solved: sum(|report| report.solved),
+            undecided: sum(|report| report.undecided),
+            failures: sum(|report| report.failures),
+            rate: None,
+            rate_of_valid: None,
+            rate_without_infrastructure: None,
+        },
         classes: classes(answered.iter().flat_map(|own| &own.report.classes)),
         clusters: shown.clusters.iter().map(|shown| shown.named()).collect(),
         clusters_total: shown.clusters_total,

@@ -18,10 +18,10 @@ use crate::ask::{Request, Requester, Response};
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
 use crate::output::clean;
+use crate::output::figures::count;
 
 use super::artifact_selection::{self, LISTS_AT_ONCE};
 use super::file_lists::FileLists;
-use super::runs_artifacts::count;
 use super::{artifact_sources, print_object};
 
 /// Lists files.
@@ -250,10 +250,13 @@ impl Printer<'_> {
             };
             output.message(match totals.others {
                 0 => format!("{owner} has no files yet"),
-                others => format!("{owner} has no such files, but {}", count(others, "other")),
+                others => format!(
+                    "{owner} has no such files, but {}",
+                    count(others as u64, "other")
+                ),
             });
         } else if output.style().width.is_some() {
-            let mut line = count(totals.files, "file");
+            let mut line = count(totals.files as u64, "file");
             line.push_str(&format!(", {}", HumanBytes(totals.bytes)));
             if totals.unknown_sizes > 0 {
                 line.push_str(&format!(", and {} of unknown size", totals.unknown_sizes));

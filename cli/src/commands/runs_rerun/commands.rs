@@ -54,8 +54,8 @@ pub(super) fn writing(global: &Global, args: &RunsRerun, file: &str) -> String {
     }
     let lists = [
         ("--error", &args.error),
-        ("--agent", &args.agent),
-        ("--model", &args.model),
+        ("--agent", &args.agents.agent),
+        ("--model", &args.agents.model),
         ("--task", &args.task),
     ];
     for (name, values) in lists {

@@ -7,6 +7,7 @@ use docks_proto::rerun::RerunPlan;
 
 use crate::context::Context;
 use crate::failure::{Failure, Kind};
+use crate::output::figures::count;
 
 /// Writes each config of a plan, and returns the files. All are written anew: a file that is there is not touched, since
 /// only the first one is named by the user.
@@ -45,10 +46,7 @@ pub(super) fn write(
         let written =
             opened.and_then(|mut open| std::io::Write::write_all(&mut open, text.as_bytes()));
         written.map_err(|error| failed(file, &error))?;
-        let trials = match config.trials {
-            1 => "1 trial".to_owned(),
-            trials => format!("{trials} trials"),
-        };
+        let trials = count(config.trials, "trial");
         let text = format!("wrote {}: a Harbor job of {trials}", file.display());
         context.output.message(text);
     }

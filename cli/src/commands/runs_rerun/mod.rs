@@ -4,13 +4,13 @@ mod commands;
 mod config_files;
 mod print;
 
-use docks_proto::query::{ListQuery, TrialFilter};
+use docks_proto::query::ListQuery;
 use docks_proto::rerun::{RerunPlan, RerunQuery, RerunSelector};
 
 use super::daemon_answer::{take_answer, unreadable};
 use super::listing::printable_id;
 use super::print_object::{body_text, print_json, report_age};
-use super::runs_trials::words;
+use super::runs_trials::{named, words};
 use crate::args::{Format, RunsRerun};
 use crate::ask::Requester;
 use crate::context::Context;
@@ -64,12 +64,7 @@ fn query(args: &RunsRerun) -> RerunQuery {
         select: flags.map(|(_, selector)| selector).chain(errors).collect(),
         filter: ListQuery {
             limit: 0,
-            trials: TrialFilter {
-                agent: words(&args.agent),
-                model: words(&args.model),
-                task: words(&args.task),
-                ..TrialFilter::default()
-            },
+            trials: named(&args.agents, &args.task),
             ..ListQuery::default()
         },
     }

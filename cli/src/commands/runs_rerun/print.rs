@@ -18,12 +18,7 @@ const MAX_NAMED: usize = 3;
 pub(super) fn print(context: &Context, plan: &RerunPlan) {
     let output = &context.output;
     match context.global.format {
-        Format::Jsonl => {
-            for trial in &plan.trials {
-                let line = serde_json::to_string(trial);
-                output.line(line.expect("it contains only text and numbers"));
-            }
-        }
+        Format::Jsonl => output.json_lines(&plan.trials),
         Format::Table if output.style().width.is_some() => {
             output.line(clean::line(&summary(plan)));
             if !plan.trials.is_empty() {
@@ -65,15 +60,11 @@ fn table(context: &Context, trials: &[RerunTrial]) {
         ("why", Shrink::Wrap(8)),
     ];
     let row = |trial: &RerunTrial| {
-        let dash = |text: &str| match text {
-            "" => figures::dash(),
-            text => text.to_owned(),
-        };
         vec![
             trial.id.clone(),
-            dash(&trial.task),
-            dash(&trial.agent),
-            dash(&trial.status),
+            figures::or_dash(&trial.task),
+            figures::or_dash(&trial.agent),
+            figures::or_dash(&trial.status),
             why(trial),
         ]
     };
@@ -119,9 +110,9 @@ fn separated(context: &Context, trials: &[RerunTrial]) {
         ]
     };
     let rows: Vec<Vec<String>> = trials.iter().map(row).collect();
-    let columns = names.map(|name| Column::new(name, Shrink::Never));
-    let format = context.global.format;
-    context.output.records(format, columns.to_vec(), &rows);
+    context
+        .output
+        .data_rows(context.global.format, names, &rows);
 }
 
 /// Says which commands run them again. They are for people: in a pipe, they are on stderr beside the rows.

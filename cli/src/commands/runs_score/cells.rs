@@ -20,10 +20,7 @@ pub(super) fn keys(key: &RowKey) -> [(&'static str, Option<&str>); 4] {
 pub(super) fn label(key: &RowKey) -> String {
     let parts = keys(key).into_iter().filter_map(|(_, text)| text);
     let parts: Vec<&str> = parts.filter(|text| !text.is_empty()).collect();
-    match parts.is_empty() {
-        true => "-".to_owned(),
-        false => parts.join(" "),
-    }
+    figures::or_dash(&parts.join(" "))
 }
 
 /// Returns the k whose pass@k is shown: the largest for which a row has it of all of its tasks, if that is more than 1.

@@ -10,8 +10,8 @@ use super::daemon_answer::{take_answer, unreadable};
 use super::one_remote::find_remote;
 use super::point_in_time::point_in_time;
 use super::print_object::{body_text, print_json, report_age};
-use super::runs_trials::{self, words};
-use crate::args::{Format, RunsScore, TrialFilterOptions};
+use super::runs_trials::{named, words};
+use crate::args::{Format, RunsScore};
 use crate::ask::{Requester, SeveralRemotes};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -49,12 +49,6 @@ async fn ask(context: &Context, args: &RunsScore, query: &ScoreQuery) -> Result<
 }
 
 fn query(context: &Context, args: &RunsScore) -> Result<ScoreQuery, Failure> {
-    let names = TrialFilterOptions {
-        agent: args.agent.clone(),
-        model: args.model.clone(),
-        task: args.task.clone(),
-        ..TrialFilterOptions::default()
-    };
     let mut by = Vec::new();
     for key in args.by.iter().map(|&by| by.into()) {
         if !by.contains(&key) {
@@ -66,9 +60,9 @@ fn query(context: &Context, args: &RunsScore) -> Result<ScoreQuery, Failure> {
         by,
         datasets: words(&args.dataset),
         filter: ListQuery {
-            since: point_in_time(context, args.since.as_deref())?,
-            until: point_in_time(context, args.until.as_deref())?,
-            trials: runs_trials::filter(&names)?,
+            since: point_in_time(context, args.created.since.as_deref())?,
+            until: point_in_time(context, args.created.until.as_deref())?,
+            trials: named(&args.agents, &args.task),
             ..ScoreQuery::default().filter
         },
     })

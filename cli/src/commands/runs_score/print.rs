@@ -2,7 +2,6 @@
 
 use docks_proto::comparison::RateFigure;
 use docks_proto::score::{ScoreReport, ScoreRow, TaskScore};
-use serde::Serialize;
 
 use super::cells;
 use crate::args::Format;
@@ -18,8 +17,8 @@ pub(super) fn print(context: &Context, report: &ScoreReport, matrix: bool) {
     let format = context.global.format;
     let at_terminal = context.output.style().width.is_some();
     match (format, matrix) {
-        (Format::Jsonl, false) => lines(context, &report.rows),
-        (Format::Jsonl, true) => lines(context, &report.tasks),
+        (Format::Jsonl, false) => context.output.json_lines(&report.rows),
+        (Format::Jsonl, true) => context.output.json_lines(&report.tasks),
         (_, true) => print_matrix(context, report),
         (Format::Markdown | Format::Latex, _) => short_rows(context, report, format),
         (Format::Table, _) if at_terminal => short_rows(context, report, format),
@@ -34,15 +33,6 @@ pub(super) fn print(context: &Context, report: &ScoreReport, matrix: bool) {
     }
 }
 
-fn lines<T: Serialize>(context: &Context, objects: &[T]) {
-    for object in objects {
-        let line = serde_json::to_string(object);
-        context
-            .output
-            .line(line.expect("it contains only text and numbers"));
-    }
-}
-
 /// Rows for people.
 fn short_rows(context: &Context, report: &ScoreReport, format: Format) {
     let k = cells::shown_k(&report.rows);
@@ -52,7 +42,7 @@ fn short_rows(context: &Context, report: &ScoreReport, format: Format) {
     let row = |row: &ScoreRow| -> Vec<(String, String)> {
         let keys = cells::keys(&row.key).into_iter();
         let mut found: Vec<(String, String)> = keys
-            .filter_map(|(name, text)| Some((name.to_owned(), or_dash(text?))))
+            .filter_map(|(name, text)| Some((name.to_owned(), figures::or_dash(text?))))
             .collect();
         let mut add = |name: &str, text: String| found.push((name.to_owned(), text));
         add("solved", figures::rate(row.rate));
@@ -74,41 +64,32 @@ fn short_rows(context: &Context, report: &ScoreReport, format: Format) {
         add("frontier", cells::frontier(row).to_owned());
         found
     };
-    print_named(context, format, report.rows.iter().map(row).collect());
-}
-
-/// Rows for programs.
-fn complete_rows(context: &Context, report: &ScoreReport) {
-    let k = cells::shown_k(&report.rows);
-    let rows = report.rows.iter().map(|row| cells::complete(row, k));
-    let named = |row: Vec<(&'static str, String)>| -> Vec<(String, String)> {
-        let cells = row.into_iter();
-        cells.map(|(name, text)| (name.to_owned(), text)).collect()
-    };
-    // Without a row there are headings all the same.
-    if report.rows.is_empty() {
-        let none = cells::complete(&ScoreRow::default(), None);
-        let columns = none.into_iter();
-        let columns = columns.map(|(name, _)| Column::new(name, Shrink::Never));
-        let columns = columns.collect();
-        return context.output.records(context.global.format, columns, &[]);
-    }
-    print_named(context, context.global.format, rows.map(named).collect());
-}
-
-/// Prints rows whose cells are named, all alike.
-fn print_named(context: &Context, format: Format, rows: Vec<Vec<(String, String)>>) {
+    let rows: Vec<_> = report.rows.iter().map(row).collect();
+    // All rows have the same columns.
     let Some(first) = rows.first() else {
         return;
     };
     let names = first.iter();
     let columns = names.map(|(name, _)| Column::new(name.clone(), Shrink::Wrap(8)));
-    let columns: Vec<Column> = columns.collect();
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| row.into_iter().map(|(_, text)| text).collect())
-        .collect();
+    let columns = columns.collect();
+    let texts = |row: Vec<(String, String)>| row.into_iter().map(|(_, text)| text).collect();
+    let rows: Vec<Vec<String>> = rows.into_iter().map(texts).collect();
     context.output.records(format, columns, &rows);
+}
+
+/// Rows for programs; without a row there are headings all the same.
+fn complete_rows(context: &Context, report: &ScoreReport) {
+    let k = cells::shown_k(&report.rows);
+    let headings = cells::complete(&ScoreRow::default(), k).into_iter();
+    let headings = headings.map(|(name, _)| name);
+    let row = |row: &ScoreRow| {
+        let cells = cells::complete(row, k).into_iter();
+        cells.map(|(_, text)| text).collect()
+    };
+    let rows: Vec<Vec<String>> = report.rows.iter().map(row).collect();
+    context
+        .output
+        .data_rows(context.global.format, headings, &rows);
 }
 
 /// A line for each task, with what each row did at it.
@@ -126,7 +107,7 @@ fn print_matrix(context: &Context, report: &ScoreReport) {
         let mut cells = vec![task.task.clone()];
         cells.extend(task.rows.iter().map(|share| match share {
             Some(share) => format!("{}/{}", share.solved, share.attempts),
-            None => "-".to_owned(),
+            None => figures::dash(),
         }));
         let leaders = task.leaders.iter().filter_map(|&at| labels.get(at));
         let leaders: Vec<&str> = leaders.map(String::as_str).collect();
@@ -143,15 +124,11 @@ fn print_matrix(context: &Context, report: &ScoreReport) {
 fn summary(report: &ScoreReport) -> Vec<String> {
     let trials: u64 = report.runs.iter().map(|run| run.trials).sum();
     let tasks = report.tasks.len() as u64;
-    let counted = |count: u64, what: &str| match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    };
     let mut lines = vec![format!(
         "{}, {}, {}; \u{b1} is half of the 95 % interval",
-        counted(report.runs.len() as u64, "run"),
-        counted(trials, "trial"),
-        counted(tasks, "task")
+        figures::count(report.runs.len() as u64, "run"),
+        figures::count(trials, "trial"),
+        figures::count(tasks, "task")
     )];
     if report.rows.len() > 1 && report.tasks_common < tasks {
         lines.push(format!(
@@ -161,7 +138,7 @@ fn summary(report: &ScoreReport) -> Vec<String> {
     }
     let partial = report.runs.iter().filter(|run| !run.complete).count();
     if partial > 0 {
-        let what = counted(partial as u64, "run");
+        let what = figures::count(partial as u64, "run");
         lines.push(format!("of {what} not all trials are known"));
     }
     for (at, row) in report.rows.iter().enumerate() {
@@ -180,11 +157,4 @@ fn summary(report: &ScoreReport) -> Vec<String> {
         lines.push(format!("{label} leads on: {}", named.join(", ")));
     }
     lines
-}
-
-fn or_dash(text: &str) -> String {
-    match text {
-        "" => "-".to_owned(),
-        text => text.to_owned(),
-    }
 }

@@ -6,14 +6,11 @@ use docks_fuzz::fuzz;
 
 use super::step::{Step, render_totals};
 use super::step_reader::{Event, read};
+use crate::output::fuzz::check;
 
 #[test]
 fn fuzz_trajectory_reader() {
     let mut file = tempfile::tempfile().unwrap();
-    let check = |text: &str| {
-        let is_harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
-        assert!(!text.contains(is_harmful), "{text:?}");
-    };
     fuzz(
         env!("CARGO_MANIFEST_DIR"),
         "tests/corpus/trajectories",

@@ -5,8 +5,8 @@ use docks_proto::tasks::{TaskHistory, TaskHistoryQuery, TaskPeriod};
 use super::super::daemon_answer::{take_answer, unreadable};
 use super::super::print_object::{body_text, print_json, report_age};
 use super::super::runs_trials::words;
+use super::filter;
 use super::list::table as print_figures;
-use super::{filter, lines};
 use crate::args::{Format, TasksHistory};
 use crate::ask::Requester;
 use crate::context::Context;
@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Context, args: &TasksHistory) -> Result<(), Fa
     } else {
         let history: TaskHistory = serde_json::from_slice(&answered.body).map_err(unreadable)?;
         match (context.global.format, context.output.style().width) {
-            (Format::Jsonl, _) => lines(context, &history.rows),
+            (Format::Jsonl, _) => context.output.json_lines(&history.rows),
             (Format::Table, Some(_)) => {
                 print_figures(context, &history.tasks);
                 context.output.line("");
@@ -137,7 +137,7 @@ fn separated(context: &Context, rows: &[TaskPeriod]) {
         ]
     };
     let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
-    let columns = names.map(|name| Column::new(name, Shrink::Never));
-    let format = context.global.format;
-    context.output.records(format, columns.to_vec(), &rows);
+    context
+        .output
+        .data_rows(context.global.format, names, &rows);
 }

@@ -6,7 +6,7 @@ use docks_proto::time::UnixMs;
 use super::super::daemon_answer::{take_answer, unreadable};
 use super::super::print_object::{body_text, print_json, report_age};
 use super::super::runs_trials::words;
-use super::{filter, lines};
+use super::filter;
 use crate::args::{Format, TasksList};
 use crate::ask::Requester;
 use crate::context::Context;
@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, args: &TasksList) -> Result<(), Failu
     } else {
         let tasks: Vec<TaskFigures> = serde_json::from_slice(&answered.body).map_err(unreadable)?;
         match (context.global.format, context.output.style().width) {
-            (Format::Jsonl, _) => lines(context, &tasks),
+            (Format::Jsonl, _) => context.output.json_lines(&tasks),
             (Format::Table, Some(_)) => table(context, &tasks),
             _ => separated(context, &tasks),
         }
@@ -85,10 +85,7 @@ pub(super) fn table(context: &Context, tasks: &[TaskFigures]) {
         });
         vec![
             task.task.clone(),
-            match task.dataset.as_str() {
-                "" => figures::dash(),
-                dataset => dataset.to_owned(),
-            },
+            figures::or_dash(&task.dataset),
             figures::rate(task.rate),
             figures::number(task.flip_rate),
             task.infrastructure.to_string(),
@@ -163,7 +160,7 @@ fn separated(context: &Context, tasks: &[TaskFigures]) {
         ]
     };
     let rows: Vec<Vec<String>> = tasks.iter().map(row).collect();
-    let columns = names.map(|name| Column::new(name, Shrink::Never));
-    let format = context.global.format;
-    context.output.records(format, columns.to_vec(), &rows);
+    context
+        .output
+        .data_rows(context.global.format, names, &rows);
 }
