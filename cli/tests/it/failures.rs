@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Value, json};
 
 use crate::remote::Remote;
-use crate::sealed::Sealed;
+use crate::sealed::check_needs_daemon;
 use crate::test_home::TestHome;
 
 fn report(text: &str) -> Value {
@@ -144,24 +144,12 @@ fn rules_of_the_settings_come_first_and_wrong_ones_are_named() {
 
 #[test]
 fn a_hostile_remote_has_no_file_read_and_no_text_obeyed() {
-    let remote = Remote::start(|asked| {
-        let path = asked.split('?').next().unwrap();
-        let run =
-            r#"{"id":"r-1","name":"n","status":"completed","created_at":"2026-01-01T00:00:00Z"}"#;
-        let list = |text: &str| (200, format!("[{text}]"));
-        match path.trim_start_matches("GET /tenants/ten/") {
-            "harbor/runs" if asked.contains("offset=0") || !asked.contains("offset=") => list(run),
-            "runs" | "harbor/runs" => list(""),
-            "harbor/runs/r-1" => (200, run.to_owned()),
-            "harbor/runs/r-1/trials" => list(
-                r#"{"id":"t-1","task_slug":"a","status":"failed","logs_uri":"file:///etc/passwd","result_data":{"reward":0}},
+    let remote = Remote::with_trials(
+        r#"{"id":"t-1","task_slug":"a","status":"failed","logs_uri":"file:///etc/passwd","result_data":{"reward":0}},
                    {"id":"t-2","task_slug":"a","status":"error","error_message":"\u001b]0;owned\u0007 HTTP 429","result_data":{}},
                    {"id":"t-3","task_slug":"b","status":"passed"},
                    {"id":"t-4","task_slug":"b","status":"completed"}"#,
-            ),
-            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
-        }
-    });
+    );
     let home = TestHome::with_remote(&remote);
     home.run("sync --full").expect_success();
     let text = home.run("runs failures n --format json").expect_success();
@@ -240,12 +228,7 @@ fn what_cannot_be_answered_says_what_to_do() {
     );
     let reward = home.run_jobs("runs failures --all-runs --reward much");
     assert_eq!(reward.code, Some(2));
-    let remote = Remote::start(|_| (200, "[]".to_owned()));
-    let sealed = Sealed::new(&remote);
-    let off = sealed.command().args(["runs", "failures", "x"]).output();
-    let off = String::from_utf8(off.unwrap().stderr).unwrap();
-    assert!(off.contains("only the daemon can do this"), "{off}");
-    assert!(remote.requests().is_empty(), "the remote was asked");
+    check_needs_daemon("runs failures x");
 }
 
 #[test]

@@ -43,6 +43,24 @@ impl Remote {
         }
     }
 
+    /// Starts listening, with one evaluation run, `r-1` named `n`, that has these trials: JSON objects with commas between.
+    pub(crate) fn with_trials(trials: &'static str) -> Self {
+        Self::start(move |asked| {
+            let path = asked.split('?').next().unwrap();
+            let run = r#"{"id":"r-1","name":"n","status":"completed","created_at":"2026-01-01T00:00:00Z"}"#;
+            let list = |text: &str| (200, format!("[{text}]"));
+            match path.trim_start_matches("GET /tenants/ten/") {
+                "harbor/runs" if asked.contains("offset=0") || !asked.contains("offset=") => {
+                    list(run)
+                }
+                "runs" | "harbor/runs" => list(""),
+                "harbor/runs/r-1" => (200, run.to_owned()),
+                "harbor/runs/r-1/trials" => list(trials),
+                _ => (404, r#"{"detail":"not found"}"#.to_owned()),
+            }
+        })
+    }
+
     /// Starts listening; what is answered depends on the token.
     pub(crate) fn start_for_tokens(
         answer: impl Fn(&str, Option<&str>) -> (u16, String) + Send + Sync + 'static,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harbor_server::{NIGHTLY, Served, attempt};
 use crate::remote::Remote;
-use crate::sealed::Sealed;
+use crate::sealed::check_needs_daemon;
 use crate::terminal::at_terminal;
 use crate::test_home::TestHome;
 
@@ -257,23 +257,11 @@ fn other_remotes_get_what_they_understand() {
         (&Value::Null, &json!([]))
     );
 
-    let remote = Remote::start(|asked| {
-        let path = asked.split('?').next().unwrap();
-        let run =
-            r#"{"id":"r-1","name":"n","status":"completed","created_at":"2026-01-01T00:00:00Z"}"#;
-        let list = |text: &str| (200, format!("[{text}]"));
-        match path.trim_start_matches("GET /tenants/ten/") {
-            "harbor/runs" if asked.contains("offset=0") || !asked.contains("offset=") => list(run),
-            "runs" | "harbor/runs" => list(""),
-            "harbor/runs/r-1" => (200, run.to_owned()),
-            "harbor/runs/r-1/trials" => list(
-                r#"{"id":"t-1","task_slug":"a","status":"passed"},{"id":"t-2","task_slug":"b","status":"failed"},
+    let remote = Remote::with_trials(
+        r#"{"id":"t-1","task_slug":"a","status":"passed"},{"id":"t-2","task_slug":"b","status":"failed"},
                    {"id":"t-3","task_slug":"\u001b]0;owned\u0007","status":"completed"},
                    {"id":"t-4","task_slug":"b","status":"passed","result_data":{"reward":0}}"#,
-            ),
-            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
-        }
-    });
+    );
     let home = TestHome::with_remote(&remote);
     home.run("sync --full").expect_success();
     let ids = home.run("runs rerun n --quiet").expect_success();
@@ -308,13 +296,5 @@ fn what_cannot_be_said_tells_what_to_do() {
     let found = plan(&home, "nightly-mixed --infra");
     assert_eq!(found["trials"].as_array().unwrap().len(), 4);
     assert_eq!(found["left_out"], json!([]), "its result has a copy");
-    let remote = Remote::start(|_| (200, "[]".to_owned()));
-    let sealed = Sealed::new(&remote);
-    let off = sealed
-        .command()
-        .args(["runs", "rerun", "x"])
-        .output()
-        .unwrap();
-    let off = String::from_utf8(off.stderr).unwrap();
-    assert!(off.contains("only the daemon can do this"), "{off}");
+    check_needs_daemon("runs rerun x");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::remote::Remote;
-use crate::sealed::Sealed;
+use crate::sealed::check_needs_daemon;
 use crate::test_home::TestHome;
 
 fn board(text: &str) -> Value {
@@ -124,12 +124,7 @@ fn what_cannot_be_scored_says_what_to_do() {
     );
     let meta = home.run_jobs("runs score --format latex --meta");
     assert_eq!(meta.code, Some(2));
-    let remote = Remote::start(|_| (200, "[]".to_owned()));
-    let sealed = Sealed::new(&remote);
-    let off = sealed.command().args(["runs", "score"]).output().unwrap();
-    let off = String::from_utf8(off.stderr).unwrap();
-    assert!(off.contains("only the daemon can do this"), "{off}");
-    assert!(remote.requests().is_empty(), "the remote was asked");
+    check_needs_daemon("runs score");
     let config = format!(
         "[a]\nharbor_jobs = \"{0}\"\n\n[b]\nharbor_jobs = \"{0}/nightly-mixed\"\n",
         home.jobs().display()
@@ -144,24 +139,12 @@ fn what_cannot_be_scored_says_what_to_do() {
 
 #[test]
 fn a_running_remote_is_scored_with_what_it_says_and_no_text_of_it_obeyed() {
-    let remote = Remote::start(|asked| {
-        let path = asked.split('?').next().unwrap();
-        let run =
-            r#"{"id":"r-1","name":"n","status":"completed","created_at":"2026-01-01T00:00:00Z"}"#;
-        let list = |text: &str| (200, format!("[{text}]"));
-        match path.trim_start_matches("GET /tenants/ten/") {
-            "harbor/runs" if asked.contains("offset=0") || !asked.contains("offset=") => list(run),
-            "runs" | "harbor/runs" => list(""),
-            "harbor/runs/r-1" => (200, run.to_owned()),
-            "harbor/runs/r-1/trials" => list(
-                r#"{"id":"t-1","task_slug":"a","status":"passed","variant_name":"x,\"y\"","result_data":{"cost_usd":0.5}},
+    let remote = Remote::with_trials(
+        r#"{"id":"t-1","task_slug":"a","status":"passed","variant_name":"x,\"y\"","result_data":{"cost_usd":0.5}},
                    {"id":"t-2","task_slug":"b","status":"failed","variant_name":"x,\"y\"","result_data":{}},
                    {"id":"t-3","task_slug":"a","status":"failed","variant_name":"\u001b]0;owned\u0007|","result_data":{"cost_usd":0.1,"reward":0}},
                    {"id":"t-4","task_slug":"b","status":"running","variant_name":"\u001b]0;owned\u0007|"}"#,
-            ),
-            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
-        }
-    });
+    );
     let home = TestHome::with_remote(&remote);
     home.run("sync --full").expect_success();
     let csv = home.run("runs score n --format csv").expect_success();

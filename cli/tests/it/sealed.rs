@@ -23,6 +23,19 @@ pub(crate) struct CommandResult {
     pub(crate) stderr: String,
 }
 
+/// Checks that a command says that it needs the daemon where there is none, and asks the remote nothing.
+pub(crate) fn check_needs_daemon(line: &str) {
+    let remote = Remote::start(|_| (200, "[]".to_owned()));
+    let sealed = Sealed::new(&remote);
+    let output = sealed.command().args(line.split(' ')).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("only the daemon can do this"),
+        "{line}: {said}"
+    );
+    assert!(remote.requests().is_empty(), "{line}: the remote was asked");
+}
+
 impl Sealed {
     /// Creates an empty home for `remote`.
     pub(crate) fn new(remote: &Remote) -> Self {

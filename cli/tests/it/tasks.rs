@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::remote::Remote;
-use crate::sealed::Sealed;
+use crate::sealed::check_needs_daemon;
 use crate::test_home::TestHome;
 
 fn read(text: &str) -> Value {
@@ -150,24 +150,12 @@ fn a_task_that_is_not_there_or_meant_is_said_and_without_a_daemon_nothing_is() {
     let sort = home.run_jobs("tasks list --sort reward");
     assert_eq!(sort.code, Some(2));
     assert!(sort.stderr.contains("flakiness"), "{}", sort.stderr);
-    let remote = Remote::start(|asked| {
-        let path = asked.split('?').next().unwrap();
-        let run =
-            r#"{"id":"r-1","name":"n","status":"completed","created_at":"2026-01-01T00:00:00Z"}"#;
-        let list = |text: &str| (200, format!("[{text}]"));
-        match path.trim_start_matches("GET /tenants/ten/") {
-            "harbor/runs" if asked.contains("offset=0") || !asked.contains("offset=") => list(run),
-            "runs" | "harbor/runs" => list(""),
-            "harbor/runs/r-1" => (200, run.to_owned()),
-            "harbor/runs/r-1/trials" => list(
-                r#"{"id":"t-1","task_slug":"sum-a","status":"passed"},
+    let remote = Remote::with_trials(
+        r#"{"id":"t-1","task_slug":"sum-a","status":"passed"},
                    {"id":"t-2","task_slug":"sum-b","status":"failed","completed_at":"no time"},
                    {"id":"t-3","task_slug":"\u001b]0;owned\u0007","status":"failed"},
                    {"id":"t-4","status":"failed"}"#,
-            ),
-            _ => (404, r#"{"detail":"not found"}"#.to_owned()),
-        }
-    });
+    );
     let home = TestHome::with_remote(&remote);
     home.run("sync --full").expect_success();
     let several = home.run("tasks history sum");
@@ -182,12 +170,6 @@ fn a_task_that_is_not_there_or_meant_is_said_and_without_a_daemon_nothing_is() {
     assert!(!rows.contains(['\u{1b}', '\u{7}']), "{rows:?}");
     let two = home.run("-p a,b tasks list");
     assert_eq!(two.code, Some(2));
-    let remote = Remote::start(|_| (200, "[]".to_owned()));
-    let sealed = Sealed::new(&remote);
-    for line in [&["tasks", "list"][..], &["tasks", "history", "x"]] {
-        let off = sealed.command().args(line).output().unwrap();
-        let off = String::from_utf8(off.stderr).unwrap();
-        assert!(off.contains("only the daemon can do this"), "{off}");
-    }
-    assert!(remote.requests().is_empty(), "the remote was asked");
+    check_needs_daemon("tasks list");
+    check_needs_daemon("tasks history x");
 }
