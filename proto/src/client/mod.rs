@@ -150,7 +150,7 @@ impl SendError {
     /// Returns what to do about a response that is more than is read at once.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        let hint = "ask for fewer rows with --limit, or report it to whoever runs the remote: docks reads no more of one \
+        let hint = "ask for fewer rows with --limit, or report it to the operator of the remote: docks reads no more of one \
                     response, so that no remote can use up the memory of this machine";
         self.is_too_much().then_some(hint)
     }

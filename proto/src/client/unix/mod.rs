@@ -234,11 +234,12 @@ impl UnixTransport {
     }
 }
 
-/// Returns the connection if a process of our own user listens there, whoever has put it at this path by now.
+/// Returns the connection if a process of our own user listens there. Another user may have replaced the socket at this
+/// path since it was looked at.
 ///
 /// # Errors
 ///
-/// When it is another user's, or nobody says whose it is. Nothing may be sent then.
+/// When the listener is another user's, or the system does not say whose it is. Nothing may be sent then.
 pub fn check_peer(stream: UnixStream) -> io::Result<UnixStream> {
     let listener = stream.peer_cred()?.uid();
     if listener == rustix::process::geteuid().as_raw() {
